@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from importlib import import_module as _import_module
 
-# The loader finds the stub next to this file, even in a zip file.
+# The import system of Python finds the stub next to this file, even in a zip file.
 _LIST = __loader__.get_data(f"{__file__}i").decode()
 _MODULES = {
     line.split()[3]: line.split()[1] for line in _LIST.splitlines() if line.startswith("from ")
@@ -40,7 +40,8 @@ def __getattr__(name: str) -> object:
         value = getattr(_import_module(_MODULES[name], __name__), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value  # Python then finds the name without this function.
+    # From now on, Python finds the name in the module and does not call this function again.
+    globals()[name] = value
     return value
 
 

@@ -1,4 +1,4 @@
-"""``python -m lyncnb``: the command line."""
+"""Run the command line with ``python -m lyncnb``."""
 
 from .cli import main
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: The maximum number of problems in an error's text; ``LyncnbError.problems`` contains all of them.
+#: The text of an error contains at most this number of problems. ``LyncnbError.problems``
+#: contains all of them.
 PROBLEMS_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A problem in the input, with its place.
+    """A problem in the input, with its position.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ class Problem:
 
     @property
     def where(self) -> str:
-        """The place of the problem, for example ``contoso.csv row 7, column pool_fqdn``.
+        """The position of the problem, such as ``contoso.csv row 7, column pool_fqdn``.
 
         In a workbook: ``contoso.xlsx sheet "Servers" cell C7, column pool_fqdn``. In a DataFrame:
         ``DataFrame row 5 (index 3), column pool_fqdn``.
@@ -187,7 +188,7 @@ class BundleError(LyncnbError):
 
 
 class RequestWaits(BundleError):
-    """A request to renew still waits for its certificate, and was not to be withdrawn."""
+    """The request to renew still waits for its certificate, and was not withdrawn."""
 
     code = "request-waits"
 
@@ -235,7 +236,7 @@ class OutputError(LyncnbError):
 
 
 class FileOccupied(OutputError):
-    """Another file has the same name. lyncnb replaces the file only on request."""
+    """A file with the same name exists, and lyncnb replaces it only on request."""
 
     occupied = True  # The user interface then offers to replace the file.
 

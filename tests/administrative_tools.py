@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from powershell_kit import commands
 
-from lyncnb.pki.der_structures import SEQUENCE, SET, element, items
+from lyncnb.pki.der_structures import SEQUENCE, SET, encode_element, list_items
 
-_CLIENT_INFO = element(0x06, bytes.fromhex("2b0601040182371514"))
+_CLIENT_INFO = encode_element(0x06, bytes.fromhex("2b0601040182371514"))
 _UTF8, _INTEGER, _BITS, _ATTRIBUTES = 0x0C, 0x02, 0x03, 0xA0
-_SHA256_RSA = element(
-    SEQUENCE, element(0x06, bytes.fromhex("2a864886f70d01010b")) + element(0x05, b"")
+_SHA256_RSA = encode_element(
+    SEQUENCE, encode_element(0x06, bytes.fromhex("2a864886f70d01010b")) + encode_element(0x05, b"")
 )
 _FIELDS = {
     "-Country": "C",
@@ -85,19 +85,19 @@ def say_computer(path: Path, computer: str) -> None:
     """Add the computer name attribute to a request, and sign the request again."""
     key = serialization.load_pem_private_key(path.with_suffix(".key").read_bytes(), None)
     request = x509.load_pem_x509_csr(path.read_bytes())
-    version, subject, public_key, attributes = items(request.tbs_certrequest_bytes)
+    version, subject, public_key, attributes = list_items(request.tbs_certrequest_bytes)
     told = [
-        element(_INTEGER, b"\x05"),
-        element(_UTF8, computer.encode()),
-        element(_UTF8, rb"CONTOSO\planner"),
-        element(_UTF8, b"powershell.exe"),
+        encode_element(_INTEGER, b"\x05"),
+        encode_element(_UTF8, computer.encode()),
+        encode_element(_UTF8, rb"CONTOSO\planner"),
+        encode_element(_UTF8, b"powershell.exe"),
     ]
-    info = element(SET, element(SEQUENCE, b"".join(told)))
-    more = sorted([*items(attributes), element(SEQUENCE, _CLIENT_INFO + info)])
-    body = version + subject + public_key + element(_ATTRIBUTES, b"".join(more))
-    body = element(SEQUENCE, body)
+    info = encode_element(SET, encode_element(SEQUENCE, b"".join(told)))
+    more = sorted([*list_items(attributes), encode_element(SEQUENCE, _CLIENT_INFO + info)])
+    body = version + subject + public_key + encode_element(_ATTRIBUTES, b"".join(more))
+    body = encode_element(SEQUENCE, body)
     signature = key.sign(body, padding.PKCS1v15(), hashes.SHA256())
-    der = element(SEQUENCE, body + _SHA256_RSA + element(_BITS, b"\0" + signature))
+    der = encode_element(SEQUENCE, body + _SHA256_RSA + encode_element(_BITS, b"\0" + signature))
     encoded = base64.encodebytes(der).decode()
     armour = "NEW CERTIFICATE REQUEST"
     path.write_text(f"-----BEGIN {armour}-----\n{encoded}-----END {armour}-----\n")

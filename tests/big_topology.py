@@ -32,10 +32,10 @@ _POOLS = (
 
 def big_table(servers: int) -> bytes:
     """Return a CSV table with the given number of servers, 20 for each site."""
-    return table(*islice(_rows(), servers))
+    return table(*islice(_list_rows(), servers))
 
 
-def _rows() -> Iterator[dict[str, str]]:
+def _list_rows() -> Iterator[dict[str, str]]:
     for site in count(1):
         for place, (role, pool, servers, cells) in enumerate(_POOLS):
             for number in range(servers):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lyncnb as ln
 from lyncnb.base.planned_entry import PlannedEntry, PlannedKey
-from lyncnb.plan.model import PlannedCertificate, certificate_document
+from lyncnb.plan.model import PlannedCertificate, build_certificate_document
 from lyncnb.request_folder.manifest import Manifest
 from lyncnb.request_folder.request_record import IssuedRecord, list_current_files
 
@@ -30,7 +30,7 @@ def bundle_of(plan: ln.CertificatePlan, life: Callable[[PlannedCertificate], Lif
 
 
 def _record(one: PlannedCertificate, life: Life | None) -> ln.RequestRecord:
-    said = certificate_document(one)
+    said = build_certificate_document(one)
     key = PlannedKey(algorithm=one.key.algorithm, bits=one.key.bits)
     lists = {name: tuple(said[name]) for name in ("servers", "usages", "san", "eku")}
     entry = PlannedEntry(**{**said, **lists, "key": key})

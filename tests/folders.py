@@ -40,7 +40,7 @@ from lyncnb.export.executors import Making
 from lyncnb.export.write import write_requests
 from lyncnb.pki import csr, keys, pkcs12
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.plan.model import CertificatePlan, PlannedCertificate, content_of
+from lyncnb.plan.model import CertificatePlan, PlannedCertificate, build_request_content
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import RequestBundle, open_requests
@@ -289,7 +289,7 @@ def put_back(folder: Path, manifest: Manifest, history: bytes | None = None) -> 
         (folder / HISTORY_NAME).write_bytes(history)
 
 
-# --- folders with issued certificates
+# --- These functions create folders with issued certificates.
 
 
 def answer_all(
@@ -412,7 +412,7 @@ def _openssl(*arguments: object) -> None:
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
-# --- conditions that every folder must meet
+# --- These functions check conditions that every folder must meet.
 
 
 def snapshot(folder: Path, *, but_lock: bool = False) -> dict[str, tuple[int, int, int, bytes]]:
@@ -436,7 +436,7 @@ def public_keys_of_requests(folder: Path) -> set[str]:
     for path in folder.rglob("*.csr"):
         if not path.name.startswith("."):
             request = csr.parse_request(path.read_bytes(), name=path.name)
-            assert request.signature_verifies(), path
+            assert request.has_valid_signature(), path
             found.add(request.spki_sha256)
     return found
 
@@ -487,7 +487,7 @@ def assert_complete(
     """Assert that every planned request has its key and CSR, and that every CSR has its key."""
     for item in plan.certificates:
         path = folder / "csr" / f"{item.id}.csr"
-        assert csr.parse_request(path.read_bytes()).content == content_of(item)
+        assert csr.parse_request(path.read_bytes()).content == build_request_content(item)
         assert (folder / "keys" / f"{item.id}.key").exists()
     requests = public_keys_of_requests(folder)
     assert (requests | set(seen)) <= public_keys_of_keys(folder, passphrase)
@@ -522,6 +522,9 @@ def record_deployed(folder, name):
     manifest = read_manifest(folder)
     record = manifest.by_id[name]
     new = build_deployments(
-        record.issued, record.plan.servers, on="2026-12-03", at="2026-12-03T00:00:00Z"
+        record.issued,
+        record.plan.servers,
+        date_text="2026-12-03",
+        recorded_at="2026-12-03T00:00:00Z",
     )
     save_manifest(folder, manifest.with_records([replace(record, deployments=new)]))

@@ -80,7 +80,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
     unreadable, malformed, nothing = "file-unreadable", "file-malformed", "file-without-certificate"
     skipped = "file-skipped"
     return {
-        # --- truncated or edited files ---
+        # --- These files are truncated or edited.
         "empty.cer": (b"", unreadable),
         "cut.der": (good[:-20], malformed),
         "cut-short.der": (good[:3], malformed),
@@ -105,7 +105,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
             malformed,
         ),
         "bad-name.pem": (vector("x509/custom/invalid_utf8_common_name.pem"), malformed),
-        # --- unrelated files ---
+        # --- These files are unrelated to certificates.
         "request.csr": (csr.public_bytes(Encoding.PEM), "request-returned"),
         "request.cer": (csr.public_bytes(Encoding.DER), "request-returned"),
         "list.crl": (crl.public_bytes(Encoding.DER), nothing),
@@ -157,7 +157,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         "large.zip: a.cer": (archive(("a.cer", os.urandom(5_000_001))), unreadable),
         "many.zip": (_many_entries(), unreadable),
         "large.cer": (b"\x30" * 5_000_001, unreadable),
-        # --- certificates for unknown keys ---
+        # --- These certificates belong to unknown keys.
         "foreign.pem": (vector("x509/wildcard_san.pem"), "unknown-key"),
         "chain-only.p7b": (p7b(*PythonCa("Fabrikam").chain), "chain-certificate-unused"),
         "foreign.der": (chain[1], "chain-certificate-unused"),

@@ -307,7 +307,7 @@ class LabBrowser:
             lambda r: r.status >= 400 and self.failed.append((r.url, str(r.status))),
         )
 
-    # -- opening and running notebooks
+    # -- These methods open and run notebooks.
     def open_notebook(self, name: Path | str, *, simple: bool = True) -> None:
         """Open a notebook, and wait until it is displayed and its kernel is idle.
 
@@ -418,7 +418,7 @@ class LabBrowser:
         for said in (self.console, self.faults, self.failed):
             said.clear()
 
-    # -- using and reading panels
+    # -- These methods use and read panels.
     def button(self, name: str, *, exact: bool = True):
         """Find a button by its name."""
         return self.page.get_by_role("button", name=name, exact=exact).first

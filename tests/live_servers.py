@@ -153,7 +153,7 @@ def live(
     found = Live(hosts=folder / "hosts.txt")
     lines = ["# name port address"]
     with ExitStack() as stack:
-        for number, target in enumerate(list_targets(plan, zone=zone, also=also).ports):
+        for number, target in enumerate(list_targets(plan, zone=zone, extras=also).ports):
             if not only(target):
                 continue
             chains = [show(target, by_id[one]) for one in target.planned]

@@ -78,8 +78,8 @@ class PlannerPage:
         """Find a tab of the plan editor by the beginning of its title."""
         return self.page.get_by_role("tab", name=re.compile(f"^{re.escape(name)}")).first
 
-    # -- What the tests of the panels use, as in a notebook.
-    #: The tests wait this number of seconds for a value.
+    # -- The tests of the panels use these methods, as in a notebook. They wait this number of
+    # seconds for a value.
     seconds = 60
 
     def button(self, name: str, *, exact: bool = True) -> Locator:

@@ -75,7 +75,8 @@ def check_workbook(data: bytes) -> None:
 
 # Serial numbers, versions of Windows and digests can have only digits, but are not numbers.
 _DIGITS = ("Serial number", "Windows")
-_DAY_FORMATS = {10: "yyyy-mm-dd", 20: 'yyyy-mm-dd hh:mm "UTC"'}  # with the width of their text
+# The keys are the widths of the formatted texts.
+_DAY_FORMATS = {10: "yyyy-mm-dd", 20: 'yyyy-mm-dd hh:mm "UTC"'}
 
 
 def _check_cells(sheet: Worksheet) -> None:
@@ -93,7 +94,8 @@ def _check_cells(sheet: Worksheet) -> None:
             assert heading in _DIGITS or not re.fullmatch(r"[\d.,]{1,15}", cell.value), where
         elif isinstance(cell.value, date):
             (needed,) = (n for n, code in _DAY_FORMATS.items() if code == cell.number_format)
-            assert widths[cell.column] > needed, where  # otherwise a program shows ###
+            # In a narrower column, a program would show ### instead of the value.
+            assert widths[cell.column] > needed, where
         else:
             assert cell.value is None or isinstance(cell.value, int | float), where
 

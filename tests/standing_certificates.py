@@ -96,7 +96,7 @@ def export_of(
     return text.encode()
 
 
-# --- deployments with faults ---
+# --- These functions create deployments with faults.
 
 #: How one planned certificate is installed, the state that lyncnb must report, and the codes of
 #: errors and warnings.
@@ -134,7 +134,7 @@ class Estate:
     above: tuple[x509.Certificate, ...] = ()
 
 
-def _rows(chance: random.Random) -> list[dict[str, str]]:
+def _list_rows(chance: random.Random) -> list[dict[str, str]]:
     rows = []
     for pool in range(chance.randint(1, 3)):
         web = {"web_external_fqdn": f"web{pool}.contoso.com", "autologon": "no"}
@@ -154,7 +154,7 @@ def _rows(chance: random.Random) -> list[dict[str, str]]:
 
 def random_estate(chance: random.Random, *, exported: bool) -> Estate:
     """Return a deployment with random faults, at most one for each planned certificate."""
-    estate = Estate(plan(*_rows(chance)))
+    estate = Estate(plan(*_list_rows(chance)))
     estate.above = authority().chain
     servers = sorted({server for one in estate.plan.certificates for server in one.servers})
     estate.stores = {server: [] for server in servers}

@@ -60,7 +60,8 @@ def selected(output: str, note: str) -> str:
     for part in note.split(", ") if note else ():
         where, _, count = part.rpartition(" ")
         begin = {"first": 0, "last": len(lines) - int(count)}.get(where)
-        if begin is None:  # "from TEXT": the first line that begins with the text
+        # The note "from TEXT" shows the output from the first line that begins with the text.
+        if begin is None:
             prefix = where.removeprefix("from ")
             starts = [line.strip().startswith(prefix) for line in lines]
             assert any(starts), (part, output)

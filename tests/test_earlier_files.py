@@ -22,11 +22,11 @@ from ssh_keys import needs_ssh_keygen
 from topologies import TWO_SITES
 
 import lyncnb as ln
-from lyncnb.authorities.summary_files import refresh_summary_files, stale_note
+from lyncnb.authorities.summary_files import explain_stale_summary, refresh_summary_files
 from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.request_folder.recovery_key import new_recovery_key
+from lyncnb.request_folder.recovery_key import create_recovery_key
 
 EARLIER = Path(__file__).resolve().parent / "earlier"
 STAGES = ("requested", "answered", "packaged", "third", "renewed")
@@ -73,7 +73,7 @@ def stages(tmp_path_factory):
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
     place = tmp_path_factory.mktemp("earlier")
     folder, plan, ca = place / "requests", make_plan(), PythonCa()
-    new_recovery_key(place / "pair", PASSPHRASE)
+    create_recovery_key(place / "pair", PASSPHRASE)
 
     def keep(stage: str) -> None:
         shutil.copytree(folder, place / stage)
@@ -171,7 +171,7 @@ def test_the_first_plan_that_a_folder_kept_is_read(stages, tmp_path):
     folder = tmp_path / "requests"
     shutil.copytree(stages / "third", folder)
     manifest = read_manifest(folder)
-    assert stale_note(folder, manifest) == ""
+    assert explain_stale_summary(folder, manifest) == ""
     assert refresh_summary_files(folder, manifest).summary != manifest.summary
 
 
@@ -224,7 +224,10 @@ def test_a_scenario_opens():
     """The table, options, and note of an earlier scenario are unchanged."""
     scenario = ln.open_scenario(EARLIER / "scenarios" / "as planned")
     assert scenario.topology == ln.read_topology(TWO_SITES.encode())
-    assert (scenario.options.hash, scenario.note) == ("sha384", "Why we look at it:\n\n- cheaper?")
+    assert (scenario.options.hash, scenario.note) == (
+        "sha384",
+        "Why we look at it:\n\n- cheaper?",
+    )
 
 
 def test_answers_of_the_guide_lay_out(shell):

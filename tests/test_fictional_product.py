@@ -33,9 +33,9 @@ LIGHT = ["light.contoso.com", "lamp01.contoso.com", "horn.light.contoso.com"]
 def _nobody_knows_it(monkeypatch):
     """Unload the product before and after each test."""
     monkeypatch.setattr(rule_files, "_custom_products", {})
-    columns.put_back({})
+    columns.restore_custom_columns({})
     yield
-    columns.put_back({})
+    columns.restore_custom_columns({})
 
 
 @pytest.fixture

@@ -23,14 +23,14 @@ from hostile import tarred
 from topologies import STANDARD_EDITION
 from workbooks import packed, sheet_xml, spreadsheet, workbook
 
-from lyncnb.authorities.handover import refuse_keys
+from lyncnb.authorities.handover import refuse_private_keys
 from lyncnb.authorities.returned.decoding import decode
-from lyncnb.authorities.returned.mail_messages import is_mail, mail_parts
-from lyncnb.authorities.returned.returned_files import read_returned
-from lyncnb.authorities.summary_files import plan_on_record
+from lyncnb.authorities.returned.mail_messages import is_mail, read_mail_parts
+from lyncnb.authorities.returned.returned_files import read_returned_files
+from lyncnb.authorities.summary_files import build_plan_on_record
 from lyncnb.base.disk import tar_file
 from lyncnb.base.disk.zip_file import find_archive_problem, read_zip
-from lyncnb.base.json_text import has_its_digest, may_hold_surrogates, parse_json
+from lyncnb.base.json_text import has_valid_digest, may_contain_surrogates, parse_json
 from lyncnb.errors import LyncnbError
 from lyncnb.jupyter.notebook_files import clean_notebook, read_notebook
 from lyncnb.pki import asn1, der_structures
@@ -39,7 +39,7 @@ from lyncnb.pki.csr import parse_request
 from lyncnb.pki.keys import read_pkcs8
 from lyncnb.pki.pkcs8 import read_derivation
 from lyncnb.pki.pkcs12 import PfxNotOpened, open_pfx
-from lyncnb.pki.recovery_pair import read_pair, read_public
+from lyncnb.pki.recovery_pair import read_private_key, read_public_key
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.recorded_plan import read_plan_json
 from lyncnb.plan.saved_plan_json import is_saved_plan, read_saved_json
@@ -83,39 +83,45 @@ def with_digest(data: bytes, _: Path) -> object:
 
 READERS: dict[str, Callable[[bytes, Path], object]] = {
     "authorities.returned.decoding.decode": lambda data, _: decode(data),
-    "authorities.handover.refuse_keys": lambda data, _: refuse_keys("a", data),
+    "authorities.handover.refuse_private_keys": lambda data, _: refuse_private_keys("a", data),
     "authorities.returned.mail_messages.is_mail": lambda data, _: is_mail(data),
-    "authorities.returned.mail_messages.mail_parts": lambda data, _: list(mail_parts(data)),
-    "authorities.returned.returned_files.read_returned": by_file(
-        lambda path: read_returned([path])
+    "authorities.returned.mail_messages.read_mail_parts": lambda data, _: list(
+        read_mail_parts(data)
     ),
-    "authorities.summary_files.plan_on_record": lambda data, _: plan_on_record(
+    "authorities.returned.returned_files.read_returned_files": by_file(
+        lambda path: read_returned_files([path])
+    ),
+    "authorities.summary_files.build_plan_on_record": lambda data, _: build_plan_on_record(
         Manifest(product="lync2013"), data
     ),
-    "base.json_text.has_its_digest": lambda data, _: has_its_digest(data),
-    "base.json_text.may_hold_surrogates": lambda data, _: may_hold_surrogates(data),
+    "base.json_text.has_valid_digest": lambda data, _: has_valid_digest(data),
+    "base.json_text.may_contain_surrogates": lambda data, _: may_contain_surrogates(data),
     "base.json_text.parse_json": lambda data, _: parse_json(data),
-    "base.disk.tar_file.gunzip": lambda data, _: tar_file.gunzip(data, limit=1 << 22),
-    "base.disk.tar_file.is_tar": lambda data, _: tar_file.is_tar(data),
+    "base.disk.tar_file.decompress_gzip": lambda data, _: tar_file.decompress_gzip(
+        data, limit=1 << 22
+    ),
+    "base.disk.tar_file.is_tar_archive": lambda data, _: tar_file.is_tar_archive(data),
     "base.disk.tar_file.read_tar_entries": lambda data, _: list(tar_file.read_tar_entries(data)),
     "base.disk.zip_file.find_archive_problem": lambda data, _: find_archive_problem(data, 1000),
     "base.disk.zip_file.read_zip": lambda data, _: read_zip(data),
     "jupyter.notebook_files.clean_notebook": by_file(clean_notebook),
     "jupyter.notebook_files.read_notebook": by_file(read_notebook),
     "pki.asn1.list_certificates": lambda data, _: asn1.list_certificates(data),
-    "pki.asn1.children": lambda data, _: asn1.children(data, asn1.read_element(data, 0, len(data))),
+    "pki.asn1.list_children": lambda data, _: asn1.list_children(
+        data, asn1.read_element(data, 0, len(data))
+    ),
     "pki.asn1.list_object_identifiers": lambda data, _: asn1.list_object_identifiers(data),
     "pki.asn1.read_element": lambda data, _: asn1.read_element(data, 0, len(data)),
     "pki.asn1.read_objects": lambda data, _: asn1.read_objects(data),
     "pki.asn1.compute_work_factor": lambda data, _: asn1.compute_work_factor(data),
     "pki.certificates.read_certificate": lambda data, _: read_certificate(data),
     "pki.csr.parse_request": lambda data, _: parse_request(data),
-    "pki.der_structures.items": lambda data, _: der_structures.items(data),
+    "pki.der_structures.list_items": lambda data, _: der_structures.list_items(data),
     "pki.keys.read_pkcs8": lambda data, _: read_pkcs8(data, name="a"),
     "pki.pkcs12.open_pfx": lambda data, _: open_pfx(data, None),
     "pki.pkcs8.read_derivation": lambda data, _: read_derivation(data, name="a"),
-    "pki.recovery_pair.read_pair": lambda data, _: read_pair(data, "a", name="a"),
-    "pki.recovery_pair.read_public": lambda data, _: read_public(data, name="a"),
+    "pki.recovery_pair.read_private_key": lambda data, _: read_private_key(data, "a", name="a"),
+    "pki.recovery_pair.read_public_key": lambda data, _: read_public_key(data, name="a"),
     "plan.plan_toml.read_plan_toml": lambda data, _: PlanOptions.from_toml(data),
     "plan.recorded_plan.read_plan_json": lambda data, _: read_plan_json(data, source="a"),
     "plan.saved_plan_json.is_saved_plan": lambda data, _: is_saved_plan(data),
@@ -142,12 +148,16 @@ PARTS = {"base.toml_text.parse_toml", "topology.csv_file.read_rows"}
 
 #: These functions write bytes, compare bytes from lyncnb, or get objects from another reader.
 NO_READERS = {
-    *("base.disk.files.write_temp", "base.disk.files.write_new", "base.disk.files.replace"),
+    *(
+        "base.disk.files.write_temporary_file",
+        "base.disk.files.write_new_file",
+        "base.disk.files.replace_file",
+    ),
     "base.disk.small_folder.write_folder",
     *(
-        "base.disk.outputs.first_line",
+        "base.disk.outputs.match_first_line",
         "base.disk.outputs.match_content",
-        "base.disk.outputs.is_page",
+        "base.disk.outputs.match_page",
     ),
     *("base.disk.outputs.write_output", "base.disk.zip_file.write_zip"),
     *("cli.output.write_bytes_out", "cli.output.write_file"),
@@ -156,17 +166,21 @@ NO_READERS = {
     *("export.changes.record_plan", "page.assemble.assemble", "page.in_worker.make_session"),
     # These functions pass SVG from lyncnb to a browser.
     *("base.shown.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),
-    *("export.key_and_csr.make_sealed", "pki.certificates.to_pem", "pki.der_structures.element"),
+    *(
+        "export.key_and_csr.make_sealed_pair",
+        "pki.certificates.to_pem",
+        "pki.der_structures.encode_element",
+    ),
     *("pki.hpke.seal", "pki.hpke.unseal"),
     # OpenSSH reads this input in a separate process, for at most a minute.
     *(
-        "pki.ssh_signatures.sign",
+        "pki.ssh_signatures.sign_content",
         "pki.ssh_signatures.find_signing_key",
-        "pki.ssh_signatures.verify",
+        "pki.ssh_signatures.verify_signature",
     ),
     # The editor writes to a file that another reader has already read.
     *("checks.plan_toml_edit.edit_plan_toml", "topology.csv_edit.edit_csv"),
-    "topology.table_files.table_file",
+    "topology.table_files.build_output_kind",
 }
 
 _TABLE = STANDARD_EDITION.encode()
@@ -345,7 +359,7 @@ def found() -> set[str]:
 
 def test_every_reader_is_known():
     """A function that takes bytes is timed below, is part of a timed one, or is not a reader."""
-    by_path = {"read_returned", "read_notebook", "clean_notebook", "read_manifest"}
+    by_path = {"read_returned_files", "read_notebook", "clean_notebook", "read_manifest"}
     of_bytes = {name for name in READERS if name.rpartition(".")[2] not in by_path}
     assert found() == of_bytes | PARTS | NO_READERS
     assert not set(READERS) & (PARTS | NO_READERS)

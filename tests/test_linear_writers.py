@@ -28,11 +28,11 @@ from standing_certificates import Stored, authority, export_of, stand_for
 import lyncnb as ln
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.import_certificates import receive
-from lyncnb.authorities.kept_approval import approved_plan
+from lyncnb.authorities.kept_approval import read_approved_plan
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
-from lyncnb.authorities.survey.as_is import AS_IS_TABLE, AsIs, as_is_report
-from lyncnb.authorities.trust.trust_report import TRUST_FILE, trust_report
+from lyncnb.authorities.survey.as_is import AS_IS_TABLE, AsIs, build_as_is_report
+from lyncnb.authorities.trust.trust_report import TRUST_FILE, build_trust_report
 from lyncnb.base.shown.report import write_report
 from lyncnb.deploy.checklist import to_html, to_markdown
 from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
@@ -41,16 +41,16 @@ from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.forecasts.compare_forecasts import (
     FORECASTS_FILE,
+    build_forecasts_report,
     compare_forecasts,
-    forecasts_report,
 )
-from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
+from lyncnb.forecasts.forecast_files import FORECAST_FILE, build_forecast_report
 from lyncnb.jupyter.shared_page import render_notebook
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.scenarios import Scenarios
-from lyncnb.probes.result import PROBE_FILE, Probe, probe_report
+from lyncnb.probes.result import PROBE_FILE, Probe, build_probe_report
 from lyncnb.probes.targets import list_targets
-from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, comparison_report
+from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, build_comparison_report
 from lyncnb.reports.figures import KINDS
 from lyncnb.reports.find_causes import find_causes
 from lyncnb.reports.summary.formats import PLAN_SUFFIXES, write_plan_table
@@ -247,7 +247,7 @@ def scenario_files(w: Deployment) -> Prepared:
 
 def write_pair(first: ln.Forecast, second: ln.Forecast, suffix: str) -> bytes:
     """Compare two forecasts, and write the result."""
-    return write_report(forecasts_report(compare_forecasts(first, second)), suffix)
+    return write_report(build_forecasts_report(compare_forecasts(first, second)), suffix)
 
 
 #: Functions that write a plan or a result of a plan. The first call prepares, and the second is
@@ -264,27 +264,29 @@ OF_PLANS: dict[str, Writer] = {
         lambda w, suffix: lambda plan=w.plan: ln.figure(plan, suffix).to_svg(),
     ),
     **each(
-        "reports.comparison_report.comparison_report",
+        "reports.comparison_report.build_comparison_report",
         COMPARISON_FILE.is_ours,
-        lambda w, suffix: lambda pair=w.comparison: write_report(comparison_report(pair), suffix),
+        lambda w, suffix: (
+            lambda pair=w.comparison: write_report(build_comparison_report(pair), suffix)
+        ),
     ),
     **each(
-        "authorities.trust.trust_report.trust_report",
+        "authorities.trust.trust_report.build_trust_report",
         TRUST_FILE.is_ours,
-        lambda w, suffix: lambda plan=w.trust: write_report(trust_report(plan), suffix),
+        lambda w, suffix: lambda plan=w.trust: write_report(build_trust_report(plan), suffix),
     ),
     **each(
-        "probes.result.probe_report",
+        "probes.result.build_probe_report",
         PROBE_FILE.is_ours,
-        lambda w, suffix: lambda found=w.probe: write_report(probe_report(found), suffix),
+        lambda w, suffix: lambda found=w.probe: write_report(build_probe_report(found), suffix),
     ),
     **each(
-        "forecasts.forecast_files.forecast_report",
+        "forecasts.forecast_files.build_forecast_report",
         FORECAST_FILE.is_ours,
-        lambda w, suffix: lambda made=w.forecast: write_report(forecast_report(made), suffix),
+        lambda w, suffix: lambda made=w.forecast: write_report(build_forecast_report(made), suffix),
     ),
     **each(
-        "forecasts.compare_forecasts.forecasts_report",
+        "forecasts.compare_forecasts.build_forecasts_report",
         FORECASTS_FILE.is_ours,
         lambda w, suffix: partial(write_pair, w.forecast, ln.forecast(w.other), suffix),
     ),
@@ -318,8 +320,8 @@ OF_PLANS: dict[str, Writer] = {
 #: Functions that write a request folder, or a report about one.
 OF_FOLDERS: dict[str, Writer] = {
     "export.write.write_requests": lambda w: lambda plan=w.quick: make_folder(w.new(), plan),
-    "authorities.kept_approval.approved_plan": lambda w: partial(
-        approved_plan, w.approved.folder, w.approved.manifest, w.signers
+    "authorities.kept_approval.read_approved_plan": lambda w: partial(
+        read_approved_plan, w.approved.folder, w.approved.manifest, w.signers
     ),
     "authorities.summary_files.write_summary_files": lambda w: (
         lambda folder=w.bundle.folder: receive(folder, w.place / "issued.pem", today=TODAY)
@@ -339,41 +341,42 @@ OF_FOLDERS: dict[str, Writer] = {
         write_pfx, w.issued, passphrase=PASSPHRASE, today=TODAY, workers=1
     ),
     **each(
-        "authorities.survey.as_is.as_is_report",
+        "authorities.survey.as_is.build_as_is_report",
         AS_IS_TABLE.is_ours,
-        lambda w, suffix: lambda found=w.as_is: write_report(as_is_report(found), suffix),
+        lambda w, suffix: lambda found=w.as_is: write_report(build_as_is_report(found), suffix),
     ),
     "authorities.survey.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
 }
 
 #: The functions among these that require a signature.
-SIGNED = {"authorities.kept_approval.approved_plan"}
+SIGNED = {"authorities.kept_approval.read_approved_plan"}
 
 #: The writers above call these functions, so they are timed together.
 PARTS = {
     *("authorities.submission.list_name_lines", "authorities.submission.write_part_page"),
-    *("authorities.submission.submit_script", "deploy.pfx_packages.make_packages"),
-    *("deploy.powershell.script", "deploy.server_script.import_script"),
-    *("deploy.step_files.server_scripts", "export.write.write_summary"),
-    "forecasts.calendar_file.to_calendar",
+    *("authorities.submission.build_submit_script", "deploy.pfx_packages.make_packages"),
+    *("deploy.powershell.fill_script", "deploy.server_script.build_import_script"),
+    *("deploy.step_files.build_server_scripts", "export.write.write_summary"),
+    "forecasts.calendar_file.build_calendar",
     *("reports.coverage_figure.draw_coverage", "plan.plan_json.plan_json"),
     *("plan.plan_toml.write_plan_toml", "plan.saved_plan_json.encode_saved_plan"),
     *("plan.scenarios.Scenarios.files", "reports.summary.formats.write_summary"),
-    "reports.summary.markdown.summary_markdown",
-    *("reports.summary.page.summary_page", "reports.summary.word.summary_word"),
-    *("reports.summary.workbook.summary_workbook", "reports.timeline_figure.draw_timeline"),
+    "reports.summary.markdown.write_markdown_summary",
+    *("reports.summary.page.build_summary_page", "reports.summary.word.write_word_summary"),
+    *("reports.summary.workbook.write_workbook", "reports.timeline_figure.draw_timeline"),
     *("reports.topology_figure.draw_topology",),
     *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
     *("export.order.Order.plan_file", "plan.saved_plan_json.saved_plan"),
     *("request_folder.plan_file.read_present_plan", "request_folder.plan_file.read_plan_bytes"),
     "request_folder.plan_file.write_plan_file",
-    *("topology.csv_file.write_csv", "topology.table_files.table_xlsx"),
+    *("topology.csv_file.write_csv", "topology.table_files.write_table_xlsx"),
     # These functions write the input of render_notebook and read_notebook.
     *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),
-    *("authorities.summary_files.list_summary_files", "request_folder.history.first_history"),
+    *("authorities.summary_files.list_summary_files", "request_folder.history.build_first_history"),
     # The panels and the page call the functions above for these outputs.
     *("page.planner_page.make_planner_page", "page.session.PageSession.write_document"),
     "page.session.PageSession.write_request_files",
+    *("reports.summary.page.draw_days", "widgets.editing.plan_views.draw_picture"),
     *("widgets.request_run.RequestRun.write_scripts", "widgets.editing.choices.save_plan"),
     *(
         "widgets.request_run.RequestRun.write_unattended",
@@ -384,14 +387,19 @@ PARTS = {
 #: These functions read, encrypt, answer for one server, or write output that does not grow with a
 #: plan.
 NO_WRITERS = {
-    *("authorities.returned.mail_messages.mail_parts", "export.key_and_csr.make_sealed"),
+    *("authorities.returned.mail_messages.read_mail_parts", "export.key_and_csr.make_sealed_pair"),
     *(
         "jupyter.workspace.open_page",
         "plan.model.encode_digest_part",
         "plan.recorded_plan.read_plan_file",
     ),
     *("plan.scenarios.Scenarios.remove", "request_folder.recovery_key.write_list"),
-    *("rules.finding_page.finding_page", "topology.csv_file.load", "topology.table_files.template"),
+    *("deploy.checklist.title_ends", "deploy.package_passwords.PasswordList.save_passwords"),
+    *(
+        "rules.finding_page.build_finding_page",
+        "topology.csv_file.load",
+        "topology.table_files.build_template",
+    ),
     *("widgets.editing.sheet.encode_rows", "widgets.editing.scenarios.EditorScenarios.remove"),
     # The built page does not depend on a plan, and a server shows one chain.
     *("page.assemble.assemble", "page.modules.pack_modules", "probes.fetch.read_unverified_chain"),

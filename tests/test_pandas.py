@@ -144,7 +144,7 @@ def test_the_types_do_not_depend_on_the_data(nouns):
         if name == "status":
             wanted["Valid until"] = "datetime64[us, UTC]"
         assert types(frame) == wanted, name
-        empty = to_frame(noun._headings(), [], kinds=noun._kinds())
+        empty = to_frame(noun._list_headings(), [], kinds=noun._list_kinds())
         assert list(empty.dtypes) == list(frame.dtypes), name
 
 
@@ -178,7 +178,7 @@ def test_help_lists_the_columns_of_each_frame(nouns):
     """The documentation of to_frame has every column with its type, and so has that of a panel."""
     for noun in nouns.values():
         text = inspect.getdoc(type(noun).to_frame)
-        kinds = zip(noun._headings(), noun._kinds(), strict=True)
+        kinds = zip(noun._list_headings(), noun._list_kinds(), strict=True)
         assert text.endswith("\n".join(f"{heading} : {kind.value}" for heading, kind in kinds))
     for panel, noun in (
         (ln.StatusPanel, "status"),
@@ -189,7 +189,7 @@ def test_help_lists_the_columns_of_each_frame(nouns):
         assert columns in inspect.getdoc(panel.to_frame)
     for kind in KINDS:
         drawn = ln.figure(nouns["plan"], kind)
-        for heading, one in zip(drawn.columns, drawn._kinds(), strict=True):
+        for heading, one in zip(drawn.columns, drawn._list_kinds(), strict=True):
             assert f"{heading} : {one.value}\n" in inspect.getdoc(ln.figure) + "\n"
 
 

@@ -22,7 +22,7 @@ from lyncnb.base.shown.tables import to_markdown
 from lyncnb.cli.app import COMMANDS
 from lyncnb.guide.questions import read_interview
 from lyncnb.jupyter.notebook_files import read_notebook
-from lyncnb.topology.columns import topology_columns
+from lyncnb.topology.columns import list_topology_columns
 
 _README = REPOSITORY / "README.md"
 _FILES = [
@@ -174,7 +174,8 @@ def test_what_the_planning_tool_asked_is_in_the_page_of_the_guide(request):
 def test_every_column_stands_in_the_page_of_the_table(request):
     """docs/table-of-servers.md lists all columns, and --refresh updates the list."""
     rows = [
-        (c.name, _WHERE[c.scope], c.help, ", ".join(c.roles) or "all") for c in topology_columns()
+        (c.name, _WHERE[c.scope], c.help, ", ".join(c.roles) or "all")
+        for c in list_topology_columns()
     ]
     table = to_markdown(("Column", "One value for each", "Values", "Roles"), rows)
     page = REPOSITORY / "docs" / "table-of-servers.md"

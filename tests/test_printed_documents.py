@@ -19,16 +19,16 @@ from printing import PDF_TOOLS, opened, overflowing_cells, page_count, torn_toke
 import lyncnb as ln
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.trust.trust_plan import trust
-from lyncnb.authorities.trust.trust_report import trust_report
+from lyncnb.authorities.trust.trust_report import build_trust_report
 from lyncnb.base.shown.report import write_report
 from lyncnb.deploy.checklist import to_html
 from lyncnb.deploy.request_scripts import request_scripts
-from lyncnb.deploy.steps import procedure_of
-from lyncnb.forecasts.forecast_files import forecast_report
+from lyncnb.deploy.steps import build_procedure
+from lyncnb.forecasts.forecast_files import build_forecast_report
 from lyncnb.jupyter.notebook_files import read_notebook
 from lyncnb.jupyter.shared_page import render_notebook
 from lyncnb.reports.compare import compare_plans
-from lyncnb.reports.comparison_report import Comparison, comparison_report
+from lyncnb.reports.comparison_report import Comparison, build_comparison_report
 from lyncnb.reports.find_causes import find_causes
 from lyncnb.reports.summary.formats import write_plan_table
 from lyncnb.rules.procedure import load_procedure
@@ -86,14 +86,14 @@ def handed_over(plan, place):
 
 DOCUMENTS = {
     "summary": lambda plan, _: write_plan_table(plan, ln.check_plan(plan, on=DAY), ".html"),
-    "trust": lambda plan, _: write_report(trust_report(trust(plan)), ".html"),
+    "trust": lambda plan, _: write_report(build_trust_report(trust(plan)), ".html"),
     "checklist": lambda plan, _: to_html(
-        procedure_of(packages_of(plan, OLD_END), RULES, now=NOON)
+        build_procedure(packages_of(plan, OLD_END), RULES, now=NOON)
     ).encode(),
     "requests": lambda plan, _: to_html(request_scripts(plan)).encode(),
-    "comparison": lambda plan, _: write_report(comparison_report(compared(plan)), ".html"),
+    "comparison": lambda plan, _: write_report(build_comparison_report(compared(plan)), ".html"),
     "forecast": lambda plan, _: write_report(
-        forecast_report(ln.forecast(plan, start=DAY)), ".html"
+        build_forecast_report(ln.forecast(plan, start=DAY)), ".html"
     ),
     "handover internal": lambda _, handover: handover()["internal"],
     "handover public": lambda _, handover: handover()["public"],
@@ -133,7 +133,8 @@ def test_no_token_is_torn_and_no_document_is_long(chromium, tmp_path, page_of, d
     sample = (CONTOSO, LITWARE)[number]
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
     path.write_bytes(page_of(document, sample))
-    with opened(chromium, path, scripts=True, width=703) as page:  # the width of A4 in portrait
+    # This is the width of A4 in portrait format.
+    with opened(chromium, path, scripts=True, width=703) as page:
         page.pdf(path=str(pdf), format="A4")
         page.emulate_media(media="print")
         assert overflowing_cells(page) == []

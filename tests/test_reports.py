@@ -27,27 +27,27 @@ from lyncnb.authorities.survey.as_is import (
     PlannedAsIs,
     StandingCertificate,
     UnplannedCertificate,
-    as_is_report,
+    build_as_is_report,
 )
-from lyncnb.authorities.trust.trust_report import TRUST_FILE, trust_report
+from lyncnb.authorities.trust.trust_report import TRUST_FILE, build_trust_report
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.disk.outputs import check_output
 from lyncnb.base.shown.report import (
     FORMATS,
     Report,
     ReportTable,
-    report_kind,
+    build_report_kind,
     write_report,
 )
 from lyncnb.base.shown.tables import list_headings
-from lyncnb.base.shown.terminal_text import report_lines
+from lyncnb.base.shown.terminal_text import format_report
 from lyncnb.errors import OutputError
-from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, forecasts_report
-from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
-from lyncnb.probes.result import PROBE_FILE, Probe, ProbeLine, probe_report
+from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, build_forecasts_report
+from lyncnb.forecasts.forecast_files import FORECAST_FILE, build_forecast_report
+from lyncnb.probes.result import PROBE_FILE, Probe, ProbeLine, build_probe_report
 from lyncnb.reports.compare import compare_plans
-from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, comparison_report
-from lyncnb.reports.summary.columns import CSV, columns_of
+from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, build_comparison_report
+from lyncnb.reports.summary.columns import CSV, list_columns
 from lyncnb.reports.summary.formats import PLAN_FILE, write_plan_table
 
 SAMPLE = REPOSITORY / "data" / "contoso.csv"
@@ -120,13 +120,15 @@ def probe() -> Probe:
 
 #: The functions that create each report of the sample.
 REPORTS: dict[str, Callable[[], Report]] = {
-    "trust": lambda: trust_report(ln.trust(plan())),
-    "forecast": lambda: forecast_report(forecast()),
-    "forecasts": lambda: forecasts_report(ln.compare_forecasts(forecast(), forecast("2029-06-05"))),
-    "comparison": lambda: comparison_report(comparison()),
-    "as is": lambda: as_is_report(as_is()),
-    "probe": lambda: probe_report(probe()),
-    "kept answer": lambda: as_is_report(as_is(), AS_IS_FILE),
+    "trust": lambda: build_trust_report(ln.trust(plan())),
+    "forecast": lambda: build_forecast_report(forecast()),
+    "forecasts": lambda: build_forecasts_report(
+        ln.compare_forecasts(forecast(), forecast("2029-06-05"))
+    ),
+    "comparison": lambda: build_comparison_report(comparison()),
+    "as is": lambda: build_as_is_report(as_is()),
+    "probe": lambda: build_probe_report(probe()),
+    "kept answer": lambda: build_as_is_report(as_is(), AS_IS_FILE),
 }
 
 
@@ -243,7 +245,7 @@ def test_a_plan_is_of_the_format_that_its_ending_says(suffix, tmp_path):
     )
     read = READERS[suffix](data)
     if suffix == ".csv":
-        assert read == [list_headings(columns_of(CSV))]
+        assert read == [list_headings(list_columns(CSV))]
     path = tmp_path / f"a{suffix}"
     path.write_bytes(data)
     check_output(path, PLAN_FILE)
@@ -270,13 +272,15 @@ def test_an_unknown_ending_writes_nothing(name):
 def test_an_ending_without_a_format_cannot_be_offered():
     """If a kind of report offers ``.tsv``, importing its module fails."""
     with pytest.raises(KeyError, match=r"\.tsv"):
-        report_kind("a list", title="List", form="list/1", columns=(), suffixes=(".csv", ".tsv"))
+        build_report_kind(
+            "a list", title="List", format_id="list/1", columns=(), suffixes=(".csv", ".tsv")
+        )
 
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_the_short_form_is_lines(name):
     """No line in the short form of a report has a line break."""
-    lines = list(report_lines(report(name), width=100))
+    lines = list(format_report(report(name), width=100))
     assert lines
     assert all(line.splitlines() == [line] for line in lines if line)
 
@@ -284,7 +288,7 @@ def test_the_short_form_is_lines(name):
 def test_the_headings_of_a_table_stand_in_one_place():
     """Each heading is defined together with its value, not matched by position."""
     tables = {tuple(row[:3]) for name, suffix in CASES for row in headings(name, suffix)}
-    tables |= {tuple(list_headings(columns_of(table))[:3]) for table in range(5)}
+    tables |= {tuple(list_headings(list_columns(table))[:3]) for table in range(5)}
     joined = {",".join(f'"{heading}"' for heading in first) for first in tables if len(first) > 2}
     again = []
     for path in sorted((REPOSITORY / "lyncnb").rglob("*.py")):

@@ -15,7 +15,7 @@ from places import DATA, REPOSITORY
 
 import lyncnb as ln
 from lyncnb.reports.summary.formats import write_summary
-from lyncnb.reports.summary.from_plan import summarise
+from lyncnb.reports.summary.from_plan import build_summary
 
 SAMPLE = REPOSITORY / "docs" / "sample"
 OPTIONS = ln.PlanOptions.beside(DATA / "contoso.csv")
@@ -33,7 +33,7 @@ def plan() -> ln.CertificatePlan:
 def test_summary_of_the_sample_is_true(request, plan, name):
     """The summary in the documentation matches the summary of the plan."""
     findings = ln.check_plan(plan, on=OPTIONS.planned_issue_date)
-    now = write_summary(summarise(plan, findings), f".{name.rpartition('.')[2]}")
+    now = write_summary(build_summary(plan, findings), f".{name.rpartition('.')[2]}")
     if request.config.getoption("--refresh"):
         (SAMPLE / name).write_bytes(now)
     assert (SAMPLE / name).read_bytes() == now

@@ -21,7 +21,7 @@ from folders import planned
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.pki import keys
 from lyncnb.pki.csr import build_request, parse_request
-from lyncnb.plan.model import content_of
+from lyncnb.plan.model import build_request_content
 
 pytestmark = pytest.mark.tools
 
@@ -70,7 +70,7 @@ def made(tmp_path_factory) -> dict[Path, object]:
         pool = reused.get(plan.key.bits)
         key = chance.choice(pool) if pool else keys.generate_key(plan.key)
         path = folder / f"{number:03}.csr"
-        path.write_bytes(build_request(content_of(plan), key).pem)
+        path.write_bytes(build_request(build_request_content(plan), key).pem)
         plans[path] = plan
     return plans
 

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 import openpyxl
 import xlsxwriter
 
-from lyncnb.topology.table_files import template
+from lyncnb.topology.table_files import build_template
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 RELS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -145,7 +145,7 @@ FILLED = [
 
 def filled_in(rows: list[dict[str, object]], *, over_example: bool = False) -> bytes:
     """Enter servers into the template, below its example row or over it."""
-    book, buffer = openpyxl.load_workbook(io.BytesIO(template(".xlsx"))), io.BytesIO()
+    book, buffer = openpyxl.load_workbook(io.BytesIO(build_template(".xlsx"))), io.BytesIO()
     sheet = book["Servers"]
     places = {cell.value: cell.column for cell in sheet[1]}
     for at, row in enumerate(rows, start=2 if over_example else 3):

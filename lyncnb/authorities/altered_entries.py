@@ -19,7 +19,7 @@ from ..request_folder.manifest import NAME, Manifest
 from ..request_folder.plan_file import PLAN_NAME, read_entries, read_plan_bytes
 from ..request_folder.request_record import RequestRecord
 from .evaluation.compare_request import compare_request
-from .read_plan import digest_of_manifest
+from .read_plan import compute_recorded_digest
 
 _HINT = (
     "restore manifest.json from a backup, or request the plan again: lyncnb request TOPOLOGY FOLDER"
@@ -30,7 +30,7 @@ _NAMES = frozenset(
 )
 
 
-def altered_entries(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+def find_altered_entries(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     """List the manifest entries that differ from their requests.
 
     ``find_record_problems`` reports a CSR that is missing or that differs from the record.
@@ -45,7 +45,7 @@ def altered_entries(folder: Path, manifest: Manifest) -> Iterator[Problem]:
 def _read_request(folder: Path, record: RequestRecord) -> CertificationRequest | None:
     path = folder / record.files.csr
     try:
-        data = files.read(path) if record.is_written and path.is_file() else b""
+        data = files.read_file(path) if record.is_written and path.is_file() else b""
         if not data or csr_sha256(data) != record.csr_sha256:
             return None
         return parse_request(data, name=record.files.csr)
@@ -76,7 +76,7 @@ def _compare_issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     kept: dict[str, str] = {}
     with suppress(
         BundleError
-    ):  # ``find_plan_problems`` reports a plan that differs from the record.
+    ):  # The function ``find_plan_problems`` reports a plan that differs from the record.
         entries = read_entries(read_plan_bytes(folder, manifest)).certificates
         kept = {entry.id: entry.issuer for entry in entries}
     is_named = False
@@ -89,7 +89,7 @@ def _compare_issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
                 f"{PLAN_NAME} is {before}"
             )
             yield Problem(message=message, file=NAME, hint=_HINT)
-    digest = digest_of_manifest(manifest) if manifest.plan_sha256 else ""
+    digest = compute_recorded_digest(manifest) if manifest.plan_sha256 else ""
     if digest and digest != manifest.plan_sha256 and not is_named:
         message = (
             f"the entries in the manifest have the plan digest {digest[:12]}…, but the digest "

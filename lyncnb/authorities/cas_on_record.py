@@ -24,7 +24,7 @@ OTHER_ROOT, OTHER_ISSUER = "issued-under-another-root", "issued-by-another-ca"
 
 @dataclass(slots=True)
 class CaOnRecord:
-    """The recorded certificates of one planned CA, each with the requests that use it.
+    """The recorded certificates from one planned CA, and the requests that they belong to.
 
     The keys of ``roots`` are the SHA-256 of the root's public key. ``tops`` are certificates whose
     root is missing; the keys are the issuer's name and key identifier.
@@ -34,19 +34,20 @@ class CaOnRecord:
     tops: dict[tuple[NameKey, bytes], tuple[Certificate, set[str]]] = field(default_factory=dict)
 
     def add(self, request_id: str, chain: Sequence[Certificate], *, is_complete: bool) -> None:
-        """Add a certificate and its issuers to the evidence."""
+        """Add a certificate and its issuers to the recorded certificates from the CA."""
         top = chain[-1]
         if is_complete:
             shows = self.roots.setdefault(top.spki_sha256, (top, set()))[1]
         else:
             pair = (top.issuer_key, top.authority_key_id)
             shows = self.tops.setdefault(pair, (top, set()))[1]
-        # Two requests are enough, because one of them is always a different request.
+        # Two request ids are enough. If one request is excluded, the other request still proves the
+        # CA.
         if len(shows) < 2:
             shows.add(request_id)
 
     def without(self, request_id: str) -> CaOnRecord:
-        """Return the evidence without the certificates of one request."""
+        """Return the recorded certificates from the CA without the certificates for one request."""
         return CaOnRecord(
             roots={key: one for key, one in self.roots.items() if one[1] - {request_id}},
             tops={key: one for key, one in self.tops.items() if one[1] - {request_id}},
@@ -106,13 +107,19 @@ def other_ca(
     return OTHER_ISSUER if planned[0] == "public" else OTHER_ROOT, message
 
 
-def is_same_issuer(recorded: Certificate, top: Certificate, path: Path, issuers: Issuers) -> bool:
-    """Return whether the path has the issuer of a recorded certificate whose root is missing."""
-    named = [issuer for issuer in path.issuers if issuer.subject_key == recorded.issuer_key]
-    if any(issuers.signed(recorded, issuer) for issuer in named):
+def is_same_issuer(
+    recorded_certificate: Certificate, top: Certificate, path: Path, issuers: Issuers
+) -> bool:
+    """Return whether a path has the same issuer as a recorded certificate whose root is missing."""
+    named = [
+        issuer for issuer in path.issuers if issuer.subject_key == recorded_certificate.issuer_key
+    ]
+    if any(issuers.is_signed(recorded_certificate, issuer) for issuer in named):
         return True
-    keys = (recorded.authority_key_id, top.authority_key_id)
-    is_alike = recorded.issuer_key == top.issuer_key and (not all(keys) or keys[0] == keys[1])
+    keys = (recorded_certificate.authority_key_id, top.authority_key_id)
+    is_alike = recorded_certificate.issuer_key == top.issuer_key and (
+        not all(keys) or keys[0] == keys[1]
+    )
     return is_alike and not path.is_complete
 
 
@@ -122,7 +129,7 @@ def _describe_others(planned: PlannedCa) -> str:
 
 
 def fingerprint(root: Certificate) -> str:
-    """Return the subject and the SHA-256 of a root, because the name alone does not identify it."""
+    """Return the subject and the SHA-256 of a root certificate, because a subject is not unique."""
     return f"{shown(format_name(root.subject))}, SHA-256 {root.sha256}"
 
 

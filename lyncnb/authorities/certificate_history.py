@@ -1,4 +1,4 @@
-"""``certificate_history``: show every generation of a certificate and its events, for audits.
+"""Show every generation of a certificate and its events, for audits.
 
 The data comes from ``history.jsonl`` and the manifest. The recorded deployments show which
 certificate a server had on a date. If no deployment is recorded, a note lists the certificates that
@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.records import Told
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of
@@ -36,7 +36,7 @@ from ..request_folder.history import (
 )
 from ..request_folder.manifest import FORMAT, Manifest, read_manifest
 from ..request_folder.request_record import Deployment, RequestRecord
-from .named_requests import NamedRequest, named_requests
+from .named_requests import NamedRequest, find_named_requests
 
 # Deployments are sorted by date, time of the record, event, and generation.
 _Move = tuple[str, str, str, int]
@@ -44,7 +44,7 @@ _Move = tuple[str, str, str, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateEvent(Told):
-    """An event of one generation: its time, the user, the command and the reason.
+    """An event in the history of one generation: its time, the user, the command and the reason.
 
     ``at`` is a UTC time or a date in ISO 8601. ``user``, ``host`` and ``command`` are blank if only
     the manifest records the event.
@@ -83,9 +83,9 @@ class Stay(Told):
             f" until {self.until}" if self.until else ""
         )
 
-    def covers(self, day: str) -> bool:
+    def covers(self, iso_date: str) -> bool:
         """Return whether the server had the certificate on a date."""
-        return self.since <= day and (not self.until or day < self.until)
+        return self.since <= iso_date and (not self.until or iso_date < self.until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,10 @@ class GenerationHistory(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class CertificateHistory(Table, Told):
-    """The history of a folder's certificates; with ``on``, only those on servers on that date."""
+    """The history of the certificates in a folder.
+
+    If ``on`` is set, only the certificates that were installed on that date.
+    """
 
     told: ClassVar = ("folder", "on", "generations", "notes")
 
@@ -149,12 +152,12 @@ class CertificateHistory(Table, Told):
     generations: tuple[GenerationHistory, ...]
     notes: tuple[str, ...] = ()
 
-    def _items(self) -> Iterable[Any]:
+    def _list_items(self) -> Iterable[Any]:
         return [
             (generation, event) for generation in self.generations for event in generation.events
         ]
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         number = count_of(len(self.generations), "generation")
         if self.on:
             return f"{self.folder}: the servers used {number} on {self.on}"
@@ -164,7 +167,7 @@ class CertificateHistory(Table, Told):
         """Return the history as plain lines for a terminal."""
         lines = [line for generation in self.generations for line in generation.lines()]
         return (
-            "\n".join([*lines, self._summary(), *(f"note: {note}" for note in self.notes)]) + "\n"
+            "\n".join([*lines, self._summarize(), *(f"note: {note}" for note in self.notes)]) + "\n"
         )
 
     def __repr__(self) -> str:
@@ -197,13 +200,15 @@ def certificate_history(
         If the folder is not a request folder, or has no request for a name. The error lists all
         such names.
     """
-    require("folder", folder, str, os.PathLike)
+    check_type("folder", folder, str, os.PathLike)
     path, day = Path(folder), on.isoformat() if on else ""
     history = read_history(
         path
-    )  # Read the history before the manifest, because a command writes the manifest first.
+        # The history must be read first, because each command writes the manifest before
+        # the history.
+    )
     manifest = read_manifest(path)
-    found, problems = named_requests(manifest.requests, names)
+    found, problems = find_named_requests(manifest.requests, names)
     if problems:
         raise BundleError(
             (
@@ -235,7 +240,10 @@ def certificate_history(
 
 
 def _merge_matches(matches: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
-    """Return each request once, with all specified servers. No server means all servers."""
+    """Combine the matches for each request, with all specified servers.
+
+    If no server is specified, all servers count.
+    """
     by_id: dict[str, NamedRequest] = {}
     for match in matches:
         before = by_id.get(match.record.id)
@@ -249,7 +257,10 @@ def _merge_matches(matches: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
 def _filter_by_date(
     match: NamedRequest, all_generations: Sequence[GenerationHistory], day: str
 ) -> tuple[list[GenerationHistory], list[str]]:
-    """Return the generations on servers on a date; all possible ones if nothing is recorded."""
+    """Return the generations that were installed on a date.
+
+    If no installation is recorded, return all generations that were possibly installed.
+    """
     chosen: list[GenerationHistory] = []
     notes: list[str] = []
     unknown = {server for part in all_generations for server in part.servers}
@@ -272,14 +283,14 @@ def _filter_by_date(
     return chosen, notes
 
 
-def _could_be_installed(part: GenerationHistory, day: str) -> bool:
-    received = [event.at[:10] for event in part.events if event.what == ISSUED]
-    is_valid = part.not_before[:10] <= day <= part.not_after[:10]
-    return bool(part.serial) and is_valid and min(received, default=day) <= day
+def _could_be_installed(generation: GenerationHistory, day: str) -> bool:
+    received = [event.at[:10] for event in generation.events if event.what == ISSUED]
+    is_valid = generation.not_before[:10] <= day <= generation.not_after[:10]
+    return bool(generation.serial) and is_valid and min(received, default=day) <= day
 
 
 class _RecordedData:
-    """The data of the history and the manifest, by request and generation."""
+    """The records in the history and the manifest, by request and generation."""
 
     def __init__(self, manifest: Manifest, history: History) -> None:
         self._manifest = manifest
@@ -340,7 +351,7 @@ class _RecordedData:
     def _find_approvals(
         self, approved: str, events: Sequence[tuple[Event, HistoryLine | None]]
     ) -> tuple[str, ...]:
-        """Return the people who approved the plan for a generation."""
+        """Return the people who approved the plan that contains a generation."""
         plan = self._plans.get(approved)
         if plan is None:
             when = [_find_event_time(*pair) for pair in events if pair[0].what == REQUESTED]
@@ -377,7 +388,7 @@ class _RecordedData:
 
 
 def _find_earlier_certificate(part: Generation, servers: Sequence[str]) -> Deployment | None:
-    """Return the earlier certificate of a generation if all servers still use it, else None."""
+    """Return the certificate that all servers still use instead of the current one, or None."""
     present = part.issued.sha256 if part.issued is not None else ""
     known = [
         deployment
@@ -389,10 +400,14 @@ def _find_earlier_certificate(part: Generation, servers: Sequence[str]) -> Deplo
 
 
 def _find_stays(server: str, moves: Sequence[_Move]) -> Iterator[tuple[int, Stay]]:
-    """Yield the periods for one server. A withdrawn deployment restores the earlier certificate."""
+    """Yield the periods in which certificates were installed on a server.
+
+    If a deployment is withdrawn, the earlier certificate counts again.
+    """
     there: list[
         tuple[int, str]
-        # The generations on the server, each with the installation date. The current one is last.
+        # The generations that were installed on the server, each with its installation date. The
+        # current generation is last.
     ] = []
     for day, _, what, number in moves:
         present, since = there[-1] if there else (0, "")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ..base.disk.files import is_missing, read
+from ..base.disk.files import is_missing, read_file
 from ..base.times import convert_to_time
 from ..errors import BundleError
 from ..pki.certificates import Certificate
@@ -16,11 +16,11 @@ from ..pki.chain import Issuers
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.findings import Finding, sort_findings
-from ..rules.returned_rules import finding, returned_rules
+from ..rules.returned_rules import create_returned_finding, returned_rules
 from .cas_on_record import PlannedCa
 from .demonstration import is_fictional
 from .evaluation.cross_findings import add_cross_findings
-from .evaluation.evaluation import noted
+from .evaluation.evaluation import read_recorded_findings
 from .returned.candidates import Match, Outstanding, find_earlier_certificates, group_by_public_key
 from .returned.decoding import decode
 from .returned.issued import DISPLACED, IssuedCertificate, IssuedCertificates, distinct_findings
@@ -28,11 +28,12 @@ from .returned.matching import evaluate_on_record
 from .returned.returned_files import MAX_FILE_BYTES
 
 FOLDER = "returned"
-#: CA certificates that the folder stores once for all requests.
+#: The CA certificates, which the folder stores only once for all requests.
 ISSUERS = f"{FOLDER}/issuers"
 
 
-_Missing = tuple[tuple[str, int], Finding]  # A request id, a generation, and a finding.
+# Each tuple contains a request id, a generation, and a finding.
+_Missing = tuple[tuple[str, int], Finding]
 
 
 def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCertificates:
@@ -53,8 +54,8 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
         certificates, reads no other files and writes nothing.
     """
     at = convert_to_time(today) if today is not None else datetime.now(UTC)
-    known, missing, exchanged = known_certificates(bundle)
-    packages = find_exchanged_packages(bundle)
+    known, missing, exchanged = read_received_certificates(bundle)
+    packages = find_altered_packages(bundle)
     by_sha256 = {certificate.sha256: certificate for certificate in known}
     outstanding = list(list_outstanding_requests(bundle, {}))
     by_key = group_by_public_key(outstanding)
@@ -66,7 +67,9 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
             certificate = by_sha256.get(part.sha256) if part is not None else None
             if part is not None and certificate is not None:
                 matches.append(
-                    evaluate_on_record(asked, certificate, part.file, issuers, by_sha256, at=at)
+                    evaluate_on_record(
+                        asked, certificate, part.file, issuers, by_sha256, evaluated_at=at
+                    )
                 )
     earlier = find_earlier_certificates(outstanding, by_sha256)
     matches = [replace(match, earlier=earlier.get(match.asked.request_id)) for match in matches]
@@ -87,19 +90,19 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
     )
 
 
-def build_issued_certificate(answer: Match) -> IssuedCertificate:
+def build_issued_certificate(match: Match) -> IssuedCertificate:
     """Convert a match to the issued certificate for the request."""
     return IssuedCertificate(
-        request_id=answer.asked.request_id,
-        generation=answer.asked.generation,
-        certificate=answer.certificate,
-        path=answer.path.issuers,
-        chain_complete=answer.path.is_complete,
-        source_file=answer.source_file,
-        findings=answer.findings,
-        earlier=answer.earlier,
-        rejected=answer.path.rejected,
-        accepted=answer.asked.accepted,
+        request_id=match.asked.request_id,
+        generation=match.asked.generation,
+        certificate=match.certificate,
+        path=match.path.issuers,
+        chain_complete=match.path.is_complete,
+        source_file=match.source_file,
+        findings=match.findings,
+        earlier=match.earlier,
+        rejected=match.path.rejected,
+        accepted=match.asked.accepted,
     )
 
 
@@ -112,7 +115,7 @@ def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
     return found
 
 
-def _find_ca_acceptances(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str]]:
+def _find_ca_acceptance_reasons(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str]]:
     """Return, for each planned CA, the reasons that apply to all certificates from that CA."""
     codes = returned_rules().accepted_for_a_ca
     found: dict[PlannedCa, dict[str, str]] = {}
@@ -129,7 +132,7 @@ def _find_ca_acceptances(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str
 def list_outstanding_requests(
     bundle: RequestBundle, accepted: Mapping[str, str]
 ) -> Iterator[Outstanding]:
-    """Yield every generation of every request, with the recorded certificates.
+    """Yield every generation of every request, with its recorded certificates.
 
     Parameters
     ----------
@@ -144,7 +147,7 @@ def list_outstanding_requests(
         if entry.event in DISPLACED and entry.about.endswith(")")
     )
     fictional = is_fictional(record.plan for record in bundle.requests)
-    of_ca = _find_ca_acceptances(bundle)
+    of_ca = _find_ca_acceptance_reasons(bundle)
     for record in bundle.requests:
         parts = [
             certificate
@@ -164,7 +167,10 @@ def list_outstanding_requests(
             accepted=of_ca.get((record.plan.issuer, record.ca), {})
             | acceptances(bundle, record)
             | dict(accepted),
-            noted={certificate.sha256: noted(certificate.judgement) for certificate in parts},
+            noted={
+                certificate.sha256: read_recorded_findings(certificate.judgement)
+                for certificate in parts
+            },
             chains={
                 certificate.sha256: certificate.judgement.chain
                 for certificate in parts
@@ -193,7 +199,7 @@ def list_outstanding_requests(
 
 
 def _find_evidence(issued: IssuedRecord | None) -> tuple[str, ...]:
-    """Return a recorded certificate and the path above it, unless it has a known error."""
+    """Return a recorded certificate and its path, unless the certificate has a known error."""
     if issued is None:
         return ()
     judgement = issued.judgement
@@ -208,10 +214,10 @@ def _has_root(issued: IssuedRecord | None) -> bool:
     return bool(issued and issued.judgement and issued.judgement.chain_complete)
 
 
-def known_certificates(
+def read_received_certificates(
     bundle: RequestBundle,
 ) -> tuple[tuple[Certificate, ...], list[_Missing], dict[str, str]]:
-    """Read the received certificates, and report files that are missing or were changed.
+    """Read the received certificates in a folder, and report missing or changed files.
 
     If a file cannot be read, only that file is reported.
     """
@@ -224,11 +230,15 @@ def known_certificates(
             data = _read_file(bundle.folder, name)
         except BundleError as error:
             exchanged[name] = error.message
-            missing.append((who, finding("file-unreadable", who[0] or name, error.message)))
+            missing.append(
+                (who, create_returned_finding("file-unreadable", who[0] or name, error.message))
+            )
             continue
         if data is None:
             message = f"{name} is on record but missing from the folder"
-            missing.append((who, finding("file-unreadable", who[0] or name, message)))
+            missing.append(
+                (who, create_returned_finding("file-unreadable", who[0] or name, message))
+            )
             continue
         # A thousand certificates can share a chain, so it is decoded only once.
         if data not in read_before:
@@ -238,15 +248,17 @@ def known_certificates(
             leaf and [certificate.sha256 for certificate in certificates] != [leaf]
         ):
             message = f"{name} differs from the file that lyncnb received"
-            missing.append((who, finding("file-exchanged", who[0] or name, message)))
+            missing.append(
+                (who, create_returned_finding("file-exchanged", who[0] or name, message))
+            )
             exchanged[name] = message
             continue
         found.update(dict.fromkeys(certificates))
     return tuple(found), missing, exchanged
 
 
-def find_exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
-    """Report packages whose hash differs from the record.
+def find_altered_packages(bundle: RequestBundle) -> dict[str, Finding]:
+    """Report packages whose SHA-256 differs from the record.
 
     A missing package is not reported, because it may be on a server, and ``pfx`` can write it
     again.
@@ -262,12 +274,12 @@ def find_exchanged_packages(bundle: RequestBundle) -> dict[str, Finding]:
         except BundleError as error:
             data, message = b"", error.message
         if data is not None and hashlib.sha256(data).hexdigest() != package.sha256:
-            found[package.file] = finding("package-exchanged", record.id, message)
+            found[package.file] = create_returned_finding("package-exchanged", record.id, message)
     return found
 
 
 def _list_recorded_files(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int], str, str, str]]:
-    """Yield the owner, the name, the file hash, and the certificate hash for each recorded file."""
+    """Yield the owner, name, file hash and certificate hash of each recorded file."""
     for record in bundle.requests:
         for part in record.generations:
             for certificate in (part.issued, *part.refused):
@@ -283,7 +295,7 @@ def _list_recorded_files(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int
 def _read_file(folder: Path, name: str) -> bytes | None:
     path = folder / name
     try:
-        return read(path, limit=MAX_FILE_BYTES)
+        return read_file(path, limit=MAX_FILE_BYTES)
     except BundleError:
         if is_missing(path):
             return None

@@ -1,4 +1,4 @@
-"""``demo``: a demonstration CA for the sample deployments only.
+"""Provide a demonstration CA that issues certificates for the sample deployments only.
 
 Like a real CA, it issues most certificates as requested. Its first response contains common
 mistakes, such as a missing name. lyncnb recognizes its certificates by the issuer name. If a folder
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..base.disk import files
 from ..base.planned_entry import PlannedEntry
-from ..base.shown.tables import count_of, paragraph
+from ..base.shown.tables import count_of, format_paragraph
 from ..errors import BundleError
 from ..pki.csr import parse_request
 from ..pki.demonstration_ca import DEMONSTRATION_NAME, DemonstrationCa
@@ -54,7 +54,7 @@ class DemonstrationAnswers:
         return "\n".join([*lines, *self.mistakes])
 
     def _repr_html_(self) -> str:
-        return "\n".join(paragraph(line) for line in repr(self).splitlines())
+        return "\n".join(format_paragraph(line) for line in repr(self).splitlines())
 
 
 class Demonstration:
@@ -111,16 +111,16 @@ class Demonstration:
         for number, record in enumerate(records, start=_FIRST_FILE):
             if record is late or record.state != "waiting":
                 continue
-            data = files.read(bundle.folder / record.files.csr)
+            data = files.read_file(bundle.folder / record.files.csr)
             request = parse_request(data, name=record.files.csr)
             names = request.content.names[: -1 if record is short else None]
             der = ca.sign(
-                request, names=names, begins=datetime(day.year, day.month, day.day, tzinfo=UTC),
+                request, names=names, not_before=datetime(day.year, day.month, day.day, tzinfo=UTC),
                 days=_find_validity_days(record, day), crl=record is not blind,
             )  # fmt: skip
-            files.replace(folder / f"{number}.cer", der, 0o644)
+            files.replace_file(folder / f"{number}.cer", der, 0o644)
             count += 1
-        files.replace(folder / "root.pem", ca.root(), 0o644)
+        files.replace_file(folder / "root.pem", ca.root(), 0o644)
         told = (
             (short, "the certificate does not contain the last requested name"),
             (blind, "the certificate has no CRL distribution point"),
@@ -131,7 +131,10 @@ class Demonstration:
 
 
 def _find_validity_days(record: RequestRecord, day: date) -> int:
-    """Return the validity in days. For a public certificate, this is the current limit."""
+    """Return the number of days for which a certificate is valid.
+
+    A public certificate has the current maximum.
+    """
     if record.plan.issuer != "public":
         return _INTERNAL_DAYS
     # The validity includes the last second, so a validity from midnight to midnight counts as one
@@ -140,7 +143,7 @@ def _find_validity_days(record: RequestRecord, day: date) -> int:
 
 
 def _choose_mistakes(records: list[RequestRecord]) -> tuple[RequestRecord | None, ...]:
-    """Choose requests that get a missing name, no CRL distribution point, or no certificate."""
+    """Choose the requests for which the demonstration CA makes a mistake."""
     several = [record for record in records if len(record.plan.san) > 1]
     if len(records) < 4 or not several:
         return None, None, None
@@ -148,5 +151,5 @@ def _choose_mistakes(records: list[RequestRecord]) -> tuple[RequestRecord | None
     return several[0], others[0], others[-1]
 
 
-#: The demonstration CA for the sample deployments.
+#: This is the demonstration CA for the sample deployments.
 demo = Demonstration()

@@ -1,4 +1,4 @@
-"""Write a package for a CA: requests, a summary, a page for the CA's administrators, and scripts.
+"""Write a package for a CA: requests, a summary, a page for its administrators, and scripts.
 
 The package contains only data from records and CSR files. lyncnb does not open private keys, and
 searches the finished package for key material before it writes the file.
@@ -14,48 +14,55 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import ClassVar
 
-from ..base.disk.files import read
-from ..base.disk.outputs import OutputKind, check_output, is_page, match_packed_file, write_output
+from ..base.disk.files import read_file
+from ..base.disk.outputs import (
+    OutputKind,
+    check_output,
+    match_packed_file,
+    match_page,
+    write_output,
+)
 from ..base.disk.zip_file import write_zip
 from ..base.records import Told
 from ..base.shown.spreadsheets import to_csv
-from ..base.shown.tables import Table, count_of, count_same, list_headings, rows_of
-from ..base.times import day_of
+from ..base.shown.tables import Table, build_rows, count_of, count_statements, list_headings
+from ..base.times import convert_to_date
 from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import RequestBundle, open_requests
-from ..request_folder.files_on_disk import csr_sha256, refuse
+from ..request_folder.files_on_disk import csr_sha256, reject_problems
 from ..request_folder.generations import ToRevoke, list_certificates_to_revoke
-from ..request_folder.history import HANDED_OVER, Event, recorded
-from ..request_folder.manifest import read_manifest, timestamp
+from ..request_folder.history import HANDED_OVER, Event, record_changes
+from ..request_folder.manifest import format_timestamp, read_manifest
 from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import load_procedure
 from ..rules.rule_files import load_recorded_rules
-from .altered_entries import altered_entries
+from .altered_entries import find_altered_entries
 from .import_requests import unverified_keys
-from .read_plan import folder_origin, options_of_folder
+from .read_plan import build_folder_origin, read_folder_options
 from .submission import (
     COLUMNS,
     Cover,
     Part,
-    check_config,
-    check_sender,
-    check_template,
+    build_submit_script,
+    check_ca_config,
+    check_sender_text,
+    check_template_name,
     choose_part_folder,
     list_name_lines,
-    submit_script,
     write_part_page,
 )
 
 #: The type of file that :func:`hand_over` writes.
 PACKAGE = OutputKind(
-    what="a package for a CA", is_ours={".zip": match_packed_file("/README.html", is_page())}
+    what="a package for a CA", is_ours={".zip": match_packed_file("/README.html", match_page())}
 )
 
 # Every AD CS CA has this template. Its certificates are only for server authentication.
 _BUILT_IN = "WebServer"
 
-# This text identifies private keys in PEM. Keys in DER are identified by their structure.
+# This text identifies private keys in PEM files. In DER files, the structure identifies private
+# keys.
 _KEY_WORDS = re.compile(
     rb"-----\s*BEGIN[^-\r\n]*PRIVATE KEY|PuTTY-User-Key-File|openssh-key-v1", re.IGNORECASE
 )
@@ -63,7 +70,7 @@ _KEY_WORDS = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Handover(Table, Told):
-    """A package that was written for CAs: the path of the file, and the content for each CA."""
+    """A package for one or more CAs: the path of the file, and the content for each CA."""
 
     told: ClassVar = (
         "file=path",
@@ -74,18 +81,20 @@ class Handover(Table, Told):
 
     path: Path
     parts: tuple[Part, ...]
-    missing: str = ""  # Values that are missing on the pages, with the options that set them.
-    note: str = ""  # The reason why the handover could not be recorded in the folder's history.
+    # These values are missing on the pages. The options that set them are included.
+    missing: str = ""
+    # This text explains why the handover could not be recorded in the history of the folder.
+    note: str = ""
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
         """All requests in the package."""
         return tuple(record for part in self.parts for record in part.requests)
 
-    def _items(self) -> tuple[RequestRecord, ...]:
+    def _list_items(self) -> tuple[RequestRecord, ...]:
         return self.requests
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self.summary()
 
     def summary(self) -> str:
@@ -107,7 +116,7 @@ class Handover(Table, Told):
         files = (
             (f"in {part.folder}/", record.files.csr) for part, record in _list_requests(self.parts)
         )
-        lines += count_same("request", files)
+        lines += count_statements("request", files)
         if self.missing:
             lines.append(
                 f"the package does not include {self.missing}, so the CA's administrators must "
@@ -119,8 +128,8 @@ class Handover(Table, Told):
         return "\n".join(lines) + "\n"
 
 
-def _list_requests(parts: Iterable[Part]) -> Iterator[tuple[Part, RequestRecord]]:
-    return ((part, record) for part in parts for record in part.requests)
+def _list_requests(ca_parts: Iterable[Part]) -> Iterator[tuple[Part, RequestRecord]]:
+    return ((part, record) for part in ca_parts for record in part.requests)
 
 
 def hand_over(
@@ -187,11 +196,11 @@ def hand_over(
     OutputError
         If ``out`` cannot be written.
     """
-    check_template(template)
+    check_template_name(template)
     if client_template:
-        check_template(client_template)
-    check_config(config)
-    check_sender(sender)
+        check_template_name(client_template)
+    check_ca_config(config)
+    check_sender_text(sender)
     check_output(out, PACKAGE, force=force)
     bundle = open_requests(folder)
     wanted = None if requests is None else frozenset(requests)
@@ -209,19 +218,19 @@ def hand_over(
             f"none of the waiting requests in {folder} matches the selection",
             hint=_describe_choices(bundle.requests),
         )
-    refuse(bundle.folder, tuple(altered_entries(bundle.folder, bundle.manifest)))
+    reject_problems(bundle.folder, tuple(find_altered_entries(bundle.folder, bundle.manifest)))
     _check_templates(chosen, template, client_template, config)
     parts = _add_revocations(_split_by_ca(chosen, template, client_template, config), revoked)
-    day = day_of(today) if today else datetime.now(UTC).date()
-    options = options_of_folder(bundle.folder, bundle.manifest)
+    day = convert_to_date(today) if today else datetime.now(UTC).date()
+    options = read_folder_options(bundle.folder, bundle.manifest)
     planned = options.planned_issue_date if options else None
     if planned and planned >= day:  # A planned issue date in the past is not useful as a deadline.
         needed_by = needed_by or planned
     cover = replace(_build_cover(bundle, sender, needed_by), today=day)
     is_new = _write_package(Path(out), _build_package(bundle.folder, parts, cover), force)
-    note = (
-        _record_handover(bundle.folder, parts, Path(out).name, timestamp(today)) if is_new else ""
-    )
+    note = ""
+    if is_new:
+        note = _record_handover(bundle.folder, parts, Path(out).name, format_timestamp(today))
     asked = {
         "the sender (--sender)": cover.sender,
         "the date (--needed-by)": needed_by,
@@ -234,9 +243,9 @@ def hand_over(
 
 
 def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:
-    """Record the handover in the folder's history. If this fails, return the reason."""
+    """Record the handover in the history of the folder. Return the reason if this fails."""
     try:
-        with recorded(folder, "handover", now=now, wait=10.0) as run:
+        with record_changes(folder, "handover", now=now, wait_seconds=10.0) as run:
             read_manifest(folder)
             run.add(
                 *(
@@ -259,8 +268,11 @@ def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -
 
 
 def _build_cover(bundle: RequestBundle, sender: str, needed_by: date | None) -> Cover:
-    """Return the data for the page. If the product's rules are missing, use the recorded name."""
-    origin = folder_origin(bundle.folder, bundle.manifest)
+    """Return the data on the page for the CA.
+
+    If the rules of the product are missing, use the recorded product name.
+    """
+    origin = build_folder_origin(bundle.folder, bundle.manifest)
     cover = Cover(
         sender=sender or origin.planner,
         needed_by=needed_by,
@@ -289,8 +301,8 @@ def _is_selected(record: RequestRecord, *, issuer: str, site: str | None, pool: 
     )
 
 
-def _is_equal(one: str, other: str) -> bool:
-    return one.casefold() == other.casefold()
+def _is_equal(first: str, second: str) -> bool:
+    return first.casefold() == second.casefold()
 
 
 def _describe_choices(records: Iterable[RequestRecord]) -> str:
@@ -376,8 +388,8 @@ def _add_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) ->
     asked: dict[tuple[str, str], list[ToRevoke]] = {}
     for record in records:
         for certificate in list_certificates_to_revoke(record):
-            # If the issuer type has changed, the CA that issued the earlier certificate is not on
-            # record.
+            # If the planned issuer has changed, the CA that issued the earlier certificate is not
+            # on record.
             ca = record.ca if certificate.issuer == record.plan.issuer else ""
             asked.setdefault((certificate.issuer, ca), []).append(certificate)
     for (issuer, ca), revoke in asked.items():
@@ -402,11 +414,11 @@ def _build_package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes
         if not part.requests:
             continue
         entries[f"{folder_name}/summary.csv"] = to_csv(
-            list_headings(COLUMNS), rows_of(COLUMNS, part.requests)
+            list_headings(COLUMNS), build_rows(COLUMNS, part.requests)
         )
         entries[f"{folder_name}/names.txt"] = list_name_lines(part.requests)
         if part.issuer == "internal":
-            entries[f"{folder_name}/submit.cmd"] = submit_script(
+            entries[f"{folder_name}/submit.cmd"] = build_submit_script(
                 (Path(record.files.csr).stem for record in part.requests),
                 template=part.template,
                 config=part.config,
@@ -414,21 +426,21 @@ def _build_package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes
         for record in part.requests:
             entries[f"{folder_name}/{record.files.csr}"] = _read_csr(folder, record)
     for name, data in entries.items():
-        refuse_keys(name, data)
+        refuse_private_keys(name, data)
     return write_zip(dict(sorted(entries.items())))
 
 
 def _find_config(ca: str) -> str:
     """Return the CA's name if it has the form of an AD CS configuration string."""
     try:
-        check_config(ca)
+        check_ca_config(ca)
     except OptionsError:
         return ""
     return ca
 
 
 def _read_csr(folder: Path, record: RequestRecord) -> bytes:
-    data = read(folder / record.files.csr)
+    data = read_file(folder / record.files.csr)
     if csr_sha256(data) != record.csr_sha256:
         raise BundleError(
             f"{folder / record.files.csr}: the file differs from the request that lyncnb wrote",
@@ -437,7 +449,7 @@ def _read_csr(folder: Path, record: RequestRecord) -> bytes:
     return data
 
 
-def refuse_keys(name: str, data: bytes) -> None:
+def refuse_private_keys(name: str, data: bytes) -> None:
     """Reject data that contains a private key."""
     found = bool(_KEY_WORDS.search(data))
     try:

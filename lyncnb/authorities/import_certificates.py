@@ -1,4 +1,4 @@
-"""Store returned certificates in the request folder: ``returned/``, ``archive/`` and the manifest.
+"""Store returned certificates in the request folder, and record them in the manifest.
 
 Existing files are never overwritten or removed, but moved to ``archive/``. The manifest is written
 last. After an interruption, the next run finds the files.
@@ -13,22 +13,22 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from ..base.disk.files import FileBatch, make_folder, move_no_clobber, read, remove
-from ..base.disk.folder_lock import confirm
+from ..base.disk.files import FileBatch, make_folder, move_file, read_file, remove_file
+from ..base.disk.folder_lock import confirm_lock
 from ..base.planned_entry import PlannedEntry
 from ..base.times import format_time
 from ..errors import BundleError
 from ..pki.certificates import Certificate, to_pem
 from ..pki.chain import Path as ChainPath
 from ..request_folder.bundle import RequestBundle, open_requests
-from ..request_folder.history import recorded
+from ..request_folder.history import record_changes
 from ..request_folder.manifest import (
     FIRST_FORMAT,
     FORMAT,
     Manifest,
+    format_timestamp,
     read_manifest,
     save_manifest,
-    timestamp,
 )
 from ..request_folder.request_record import (
     ArchivedGeneration,
@@ -37,7 +37,7 @@ from ..request_folder.request_record import (
     KeptFile,
     RequestRecord,
 )
-from .certificates_on_record import FOLDER, ISSUERS, known_certificates
+from .certificates_on_record import FOLDER, ISSUERS, read_received_certificates
 from .evaluation.evaluation import to_record
 from .returned.decoding import decode
 from .returned.issued import DISPLACED, IssuedCertificate, IssuedCertificates
@@ -45,22 +45,22 @@ from .returned.match_certificates import match_certificates
 from .returned.returned_files import MAX_FILE_BYTES, Password
 from .summary_files import refresh_summary_files
 
-#: The folder for refused certificates.
+#: This folder contains refused certificates.
 REFUSED = f"{FOLDER}/refused"
 
-# These findings are about the received files and not about the certificate.
+# These findings are about the received files, and not about a certificate.
 _TOLD_ONCE = (
     *("replaces-earlier-certificate", "renews-earlier-certificate", "several-answers"),
     *("chain-completed", "answers-retired-request"),
 )
 
-# Files are flushed to disk in groups of a thousand, so that the flushes stay short.
+# Files are flushed to the disk in groups of a thousand, so that each flush is short.
 _FILES_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Placement:
-    """The target paths of one certificate, and its data for the manifest."""
+    """The target paths of one certificate, and the data to record in the manifest."""
 
     issued: IssuedCertificate
     is_current: bool
@@ -146,8 +146,8 @@ def store_returned(
     everyone = (*issued.certificates, *issued.superseded, *issued.refused)
     if not everyone and not issued.issuers:
         return bundle
-    now = timestamp(today)
-    with recorded(folder, "receive", now=now, wait=lock_seconds, repairs=True):
+    now = format_timestamp(today)
+    with record_changes(folder, "receive", now=now, wait_seconds=lock_seconds, repairs=True):
         before = manifest = read_manifest(folder)
         current = (*issued.certificates, *issued.refused)
         placements = [
@@ -161,7 +161,8 @@ def store_returned(
             wanted = _find_new_placements(folder, manifest, placements, FIRST_FORMAT)
             if not (wanted or issued.passed_over or _has_new_issuers(bundle, issued)):
                 return replace(bundle, manifest=manifest)
-        # Writing a record again also adds the evidence that the first format does not contain.
+        # A record in the first format contains no evidence. Writing such a record again adds the
+        # evidence.
         wanted = _find_new_placements(folder, manifest, placements, FORMAT)
         manifest = _write_issuers(folder, manifest, _list_issuers(everyone, issued.issuers), now)
         if wanted:
@@ -169,9 +170,9 @@ def store_returned(
                 if subfolder != REFUSED or any(one.is_refused for one in wanted):
                     make_folder(folder / subfolder, mode)
         manifest = _store_certificates(folder, manifest, wanted, now)
-        manifest = _record_passed_over(manifest, issued, now)
+        manifest = _record_unused_certificates(manifest, issued, now)
         save_manifest(folder, manifest)
-        _clear_refused(folder, before, manifest)
+        _remove_accepted_from_refused(folder, before, manifest)
         # The summary is written last, so that an error in it cannot lose certificates.
         manifest = refresh_summary_files(folder, manifest)
         save_manifest(folder, manifest)
@@ -179,17 +180,17 @@ def store_returned(
 
 
 def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
-    """Return whether this run received a CA certificate that is in none of the folder's chains."""
-    known = {certificate.sha256 for certificate in known_certificates(bundle)[0]}
+    """Return whether the import received a CA certificate that is in no chain in the folder."""
+    known = {certificate.sha256 for certificate in read_received_certificates(bundle)[0]}
     return any(issuer.sha256 not in known for issuer in issued.issuers)
 
 
 def _list_issuers(
-    everyone: Iterable[IssuedCertificate], others: Iterable[Certificate]
+    certificates: Iterable[IssuedCertificate], other_certificates: Iterable[Certificate]
 ) -> dict[str, Certificate]:
     """Return all CA certificates that an evaluation needs, by SHA-256, including rejected ones."""
-    found = {certificate.sha256: certificate for certificate in others}
-    for issued in everyone:
+    found = {certificate.sha256: certificate for certificate in other_certificates}
+    for issued in certificates:
         found |= {issuer.sha256: issuer for issuer in (*issued.path, *issued.rejected)}
     return found
 
@@ -197,7 +198,7 @@ def _list_issuers(
 def _write_issuers(
     folder: Path, manifest: Manifest, issuers: Mapping[str, Certificate], now: str
 ) -> Manifest:
-    """Write all CA certificates that are not yet in the folder, including unused certificates."""
+    """Write all CA certificates that the folder does not contain, even if no chain uses them."""
     known = {kept.file for kept in manifest.issuers}
     missing = {
         name: to_pem([issuer.der])
@@ -211,7 +212,7 @@ def _write_issuers(
         make_folder(folder / subfolder, 0o755)
     with FileBatch() as batch:
         for name, data in missing.items():
-            if _list_existing(folder, name) != data:
+            if _read_existing_file(folder, name) != data:
                 batch.add(folder / name, data, 0o644)
         batch.commit()
     added = tuple(
@@ -222,8 +223,10 @@ def _write_issuers(
     return replace(manifest, issuers=(*manifest.issuers, *added))
 
 
-def _record_passed_over(manifest: Manifest, issued: IssuedCertificates, now: str) -> Manifest:
-    """Record the certificates that were not chosen among several with the same dates."""
+def _record_unused_certificates(
+    manifest: Manifest, issued: IssuedCertificates, now: str
+) -> Manifest:
+    """Record the certificates that lyncnb did not choose among several with the same dates."""
     noted = {entry.about for entry in manifest.log}
     for request_id, certificate in issued.passed_over:
         about = _describe_certificate(request_id, certificate.serial_hex, certificate.sha256)
@@ -232,16 +235,18 @@ def _record_passed_over(manifest: Manifest, issued: IssuedCertificates, now: str
     return manifest
 
 
-def _clear_refused(folder: Path, before: Manifest, after: Manifest) -> None:
-    """Remove certificates from ``refused/`` if they were accepted and are in ``returned/`` now."""
+def _remove_accepted_from_refused(
+    folder: Path, old_manifest: Manifest, new_manifest: Manifest
+) -> None:
+    """Remove the certificates from ``refused/`` that were accepted and are now in ``returned/``."""
     names = [
         {certificate.file for record in manifest.requests for part in record.generations
          for certificate in part.refused}
-        for manifest in (before, after)
+        for manifest in (old_manifest, new_manifest)
     ]  # fmt: skip
     for name in sorted(names[0] - names[1]):
         if name.startswith(f"{REFUSED}/") and (folder / name).exists():
-            remove(folder / name)
+            remove_file(folder / name)
 
 
 def _describe_certificate(request_id: str, serial: str, sha256: str) -> str:
@@ -254,7 +259,7 @@ def _choose_placement(
     record = manifest.by_id.get(issued.request_id)
     held = record.issued if record is not None else None
     is_held = held is not None and held.sha256 == issued.sha256
-    # A certificate on record stays in place, even if it now has an error.
+    # A certificate on record stays in the same folder, even if it now has an error.
     is_refused = is_current and issued.has_errors and not is_held
     stem = f"{FOLDER}/{issued.request_id}"
     if is_refused:
@@ -292,15 +297,19 @@ def _find_generation(
 
 
 def _find_new_placements(
-    folder: Path, manifest: Manifest, placements: list[_Placement], form: str
+    folder: Path, manifest: Manifest, placements: list[_Placement], manifest_format: str
 ) -> list[_Placement]:
     return [
-        placement for placement in placements if _has_new_data(folder, manifest, placement, form)
+        placement
+        for placement in placements
+        if _has_new_data(folder, manifest, placement, manifest_format)
     ]
 
 
-def _has_new_data(folder: Path, manifest: Manifest, placement: _Placement, form: str) -> bool:
-    """Return whether the folder lacks a file of the certificate or has a different evaluation."""
+def _has_new_data(
+    folder: Path, manifest: Manifest, placement: _Placement, manifest_format: str
+) -> bool:
+    """Return whether a file of the certificate is missing, or its evaluation has changed."""
     part = _find_generation(manifest, placement)
     recorded = part.issued
     if placement.is_refused:
@@ -317,32 +326,36 @@ def _has_new_data(folder: Path, manifest: Manifest, placement: _Placement, form:
     if not _is_intact(folder, recorded.file, recorded.file_sha256):
         return True
     if placement.is_current and _has_changed(
-        recorded, _build_judgement_on_record(placement, part, ""), form
+        recorded, _build_judgement_on_record(placement, part, ""), manifest_format
     ):
         return True
     return not placement.is_refused and _has_better_chain(
-        placement, _list_existing(folder, recorded.chain)
+        placement, _read_existing_file(folder, recorded.chain)
     )
 
 
 def _is_intact(folder: Path, name: str, digest: str) -> bool:
-    data = _list_existing(folder, name)
+    data = _read_existing_file(folder, name)
     return bool(data) and (not digest or hashlib.sha256(data).hexdigest() == digest)
 
 
-def _has_changed(recorded: IssuedRecord, now: Judgement, form: str) -> bool:
+def _has_changed(recorded: IssuedRecord, evaluation: Judgement, manifest_format: str) -> bool:
     before = recorded.judgement
     if before is not None:
-        return replace(before, judged_at="", others=now.others) != now
-    # The first format contains only the codes of the findings. The files contain the other data,
-    # except the rejected issuers.
+        return replace(before, judged_at="", others=evaluation.others) != evaluation
+    # The first format contains only the codes of the findings. The files in the folder contain the
+    # other data, except the rejected issuers.
     codes = set(recorded.findings) - set(_TOLD_ONCE)
-    found = {finding.code for finding in now.findings}
-    return form != FIRST_FORMAT or bool(now.rejected or now.accepted) or found != codes
+    found = {finding.code for finding in evaluation.findings}
+    return (
+        manifest_format != FIRST_FORMAT
+        or bool(evaluation.rejected or evaluation.accepted)
+        or found != codes
+    )
 
 
 def _build_judgement_on_record(
-    placement: _Placement, part: RequestRecord | ArchivedGeneration, at: str
+    placement: _Placement, generation: RequestRecord | ArchivedGeneration, evaluated_at: str
 ) -> Judgement:
     issued = placement.issued
     path = ChainPath(
@@ -353,18 +366,18 @@ def _build_judgement_on_record(
     )
     # A finding about the received files does not belong to the certificate.
     told = tuple(finding for finding in issued.findings if finding.code not in _TOLD_ONCE)
-    entry = part.plan or PlannedEntry(id=issued.request_id)
+    entry = generation.plan or PlannedEntry(id=issued.request_id)
     accepted = issued.accepted
-    return to_record(issued.certificate, path, told, entry, accepted, at=at)
+    return to_record(issued.certificate, path, told, entry, accepted, evaluated_at=evaluated_at)
 
 
-def _list_existing(folder: Path, name: str) -> bytes:
+def _read_existing_file(folder: Path, name: str) -> bytes:
     path = folder / name
-    return read(path, limit=MAX_FILE_BYTES) if name and path.exists() else b""
+    return read_file(path, limit=MAX_FILE_BYTES) if name and path.exists() else b""
 
 
 def _has_better_chain(placement: _Placement, chain: bytes) -> bool:
-    """Return whether this run has a more complete chain than the existing file."""
+    """Return whether a new chain is more complete than the chain in the existing file."""
     if chain == placement.chain or not placement.chain:
         return False
     before = decode(chain).certificates if chain else ()
@@ -376,7 +389,7 @@ def _has_better_chain(placement: _Placement, chain: bytes) -> bool:
 
 
 def _store_certificates(
-    folder: Path, manifest: Manifest, placements: list[_Placement], now: str
+    folder: Path, manifest: Manifest, placements: list[_Placement], stored_at: str
 ) -> Manifest:
     moved = _write_files(folder, placements)
     records = {
@@ -388,13 +401,13 @@ def _store_certificates(
         before = record.issued if one.is_current and not one.is_refused else None
         if before is not None and before.sha256 != one.issued.sha256:
             about = _describe_certificate(record.id, before.serial, before.sha256)
-            manifest = manifest.with_event(DISPLACED[0], about, at=now)
-        records[record.id] = _update_record(record, one, moved, now)
+            manifest = manifest.with_event(DISPLACED[0], about, at=stored_at)
+        records[record.id] = _update_record(record, one, moved, stored_at)
     return manifest.with_records(records.values())
 
 
 def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
-    """Write the files, and return the new names of the files that were moved to ``archive/``."""
+    """Write the files, and return the new paths of the files that were moved to ``archive/``."""
     moved: dict[str, str] = {}
     with FileBatch() as batch:
         for placement in placements:
@@ -405,7 +418,7 @@ def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
                 (placement.leaf_name, placement.leaf),
                 (chain_name, placement.chain),
             ):
-                there = _list_existing(folder, name)
+                there = _read_existing_file(folder, name)
                 if there == data:
                     continue
                 if there:
@@ -415,28 +428,28 @@ def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
                 if data:
                     batch.add(folder / name, data, 0o644)
             if len(batch) >= _FILES_AT_ONCE:
-                confirm(folder)
+                confirm_lock(folder)
                 batch.commit()
-        confirm(folder)
+        confirm_lock(folder)
         batch.commit()
     return moved
 
 
 def _archive_existing_file(folder: Path, name: str, content: bytes, request_id: str) -> str:
-    """Move a file to ``archive/`` under a name with a hash of the content, and return the name."""
+    """Move a file to ``archive/``, and return its path, which includes a hash of the content."""
     suffix = ".chain.pem" if name.endswith(".chain.pem") else ".cer"
     target = f"archive/{request_id}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
-    if _list_existing(folder, target) == content:
-        remove(folder / name)  # An interrupted run has already copied the file.
+    if _read_existing_file(folder, target) == content:
+        remove_file(folder / name)  # A previous run was interrupted after it had copied the file.
     else:
-        move_no_clobber(folder / name, folder / target)
+        move_file(folder / name, folder / target)
     return target
 
 
 def _update_record(
-    record: RequestRecord, placement: _Placement, moved: Mapping[str, str], now: str
+    record: RequestRecord, placement: _Placement, moved_files: Mapping[str, str], received_at: str
 ) -> RequestRecord:
-    """Return the request's record with the new certificate and the new paths of older ones."""
+    """Return the record of a request with the new certificate, and with new paths of older ones."""
     issued = placement.issued
     part: RequestRecord | ArchivedGeneration = record
     if not placement.is_current:
@@ -461,19 +474,19 @@ def _update_record(
         sha256=issued.sha256,
         not_before=format_time(issued.not_before),
         not_after=format_time(issued.not_after),
-        received_at=held.received_at if held else now,
+        received_at=held.received_at if held else received_at,
         findings=tuple(sorted({finding.code for finding in issued.findings})),
         file_sha256=hashlib.sha256(placement.leaf).hexdigest(),
         chain_sha256=hashlib.sha256(placement.chain).hexdigest() if placement.chain else "",
-        judgement=_build_judgement_on_record(placement, part, now)
+        judgement=_build_judgement_on_record(placement, part, received_at)
         if placement.is_current
         else None,
-        issuer=held.issuer if held else issued.issuer_name,  # An earlier record has no issuer.
+        issuer=held.issuer if held else issued.issuer_name,  # Earlier records have no issuer.
     )
     archived = tuple(
         generation
         if generation.issued is None
-        else replace(generation, issued=_update_paths(generation.issued, moved))
+        else replace(generation, issued=_update_paths(generation.issued, moved_files))
         for generation in record.archived
     )
     record = replace(record, archived=archived)
@@ -488,18 +501,18 @@ def _update_record(
         )
         record = replace(record, refused=kept)
         if record.issued is not None and record.issued.sha256 == issued.sha256:
-            # The package is still valid if only the evaluation or the chain of the certificate has
-            # changed.
+            # If only the evaluation or the chain of the certificate has changed, its PFX package is
+            # still valid.
             same_chain = record.issued.chain_sha256 in ("", received.chain_sha256)
             if same_chain:
                 return replace(record, issued=received)
-    return record.with_issued(received, at=now, generation=issued.generation)
+    return record.with_issued(received, at=received_at, generation=issued.generation)
 
 
-def _update_paths(issued: IssuedRecord, moved: Mapping[str, str]) -> IssuedRecord:
-    """Update the paths of a record after its files were moved."""
+def _update_paths(issued: IssuedRecord, moved_files: Mapping[str, str]) -> IssuedRecord:
+    """Replace the paths in a record after its files were moved."""
     return replace(
         issued,
-        file=moved.get(issued.file, issued.file),
-        chain=moved.get(issued.chain, issued.chain),
+        file=moved_files.get(issued.file, issued.file),
+        chain=moved_files.get(issued.chain, issued.chain),
     )

@@ -1,4 +1,4 @@
-"""Compare requests that were made on another computer with the plan, and store them in ``csr/``.
+"""Compare requests from other computers with the plan, and store them in ``csr/``.
 
 The CSR file is written before the manifest. After an interruption, the next run finds the file.
 This module does not use private keys.
@@ -24,26 +24,26 @@ from ..errors import BundleError, OptionsError, Problem, ReturnedFileError
 from ..pki.csr import CertificationRequest, parse_request
 from ..pki.keys import find_key_difference
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.files_on_disk import Survey, csr_sha256, refuse, take_survey
-from ..request_folder.history import recorded
+from ..request_folder.files_on_disk import Survey, csr_sha256, reject_problems, take_survey
+from ..request_folder.history import record_changes
 from ..request_folder.leftovers import Move, find_pending_moves, move_files
-from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
+from ..request_folder.manifest import Manifest, format_timestamp, read_manifest, save_manifest
 from ..request_folder.request_record import RequestRecord
-from ..rules.findings import Finding, Findings, grouped, sort_findings
-from ..rules.returned_rules import finding
+from ..rules.findings import Finding, Findings, group_findings, sort_findings
+from ..rules.returned_rules import create_returned_finding
 from .evaluation.compare_request import compare_request
-from .evaluation.evaluation import apply_acceptances
-from .returned.match_certificates import check_acceptances
-from .returned.returned_files import ReturnedFile, read_returned
+from .evaluation.evaluation import downgrade_accepted_errors
+from .returned.match_certificates import check_accepted_errors
+from .returned.returned_files import ReturnedFile, read_returned_files
 from .summary_files import refresh_summary_files
 
-# In a folder, a file without a request is reported only for these findings.
+# If you specify a folder, only these findings are reported for files without a request.
 _WORTH_TELLING = ("private-key-in-file", "file-unreadable", "file-skipped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest(Told):
-    """A received request; ``action`` is ``taken``, ``kept`` (already stored) or ``refused``.
+    """A received request. The ``action`` is ``taken``, ``kept`` (already stored) or ``refused``.
 
     ``request_id`` is blank if the request matches no planned certificate. ``key_holder`` is the
     computer that has the private key.
@@ -104,10 +104,10 @@ class ReceivedRequests(Table, Told):
         """The exit status: 0 if every request matches the plan (notices do not count), else 1."""
         return int(any(finding.severity != "notice" for finding in self.findings))
 
-    def _items(self) -> Iterable[Any]:
+    def _list_items(self) -> Iterable[Any]:
         return self.requests
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self.summary()
 
     def summary(self) -> str:
@@ -123,7 +123,7 @@ class ReceivedRequests(Table, Told):
         return "; ".join(parts)
 
     def to_text(self) -> str:
-        """Return the results as plain lines for a terminal."""
+        """Return the results of the import as plain lines for a terminal."""
         lines = []
         taken = [request.key_holder for request in self.requests if request.action != "refused"]
         lines += unverified_keys(taken)
@@ -134,7 +134,7 @@ class ReceivedRequests(Table, Told):
             lines.append(", ".join(parts))
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
-        lines += [group.to_text() for group in grouped(self.findings, by_subject=False)]
+        lines += [group.to_text() for group in group_findings(self.findings, by_subject=False)]
         lines.append(self.summary())
         return "\n".join(lines) + "\n"
 
@@ -167,7 +167,7 @@ def receive_requests(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> ReceivedRequests:
-    """Compare requests that were made on another computer with the plan, and store them.
+    """Compare requests from another computer with the plan, and store them in the folder.
 
     Parameters
     ----------
@@ -202,14 +202,18 @@ def receive_requests(
     -----
     Source: Microsoft, Request certificates in advance (optional) for Lync Server 2013, 2014-07-23.
     """
-    path, now = Path(folder), timestamp(today)
-    check_computer(computer)
-    accepted = check_acceptances(accept or {})
+    path, now = Path(folder), format_timestamp(today)
+    check_computer_name(computer)
+    accepted = check_accepted_errors(accept or {})
     came, findings_of_files = _read_requests(paths)
-    read_manifest(path)  # This check prevents a lock file in a folder that is not a request folder.
-    with recorded(path, "receive --request", now=now, wait=lock_seconds, repairs=True):
+    # This check runs first, so that no lock file is created in a folder that is not a request
+    # folder.
+    read_manifest(path)
+    with record_changes(
+        path, "receive --request", now=now, wait_seconds=lock_seconds, repairs=True
+    ):
         survey, manifest = take_survey(path), read_manifest(path)
-        refuse(path, survey.problems)
+        reject_problems(path, survey.problems)
         received: list[ReceivedRequest] = []
         for request in came:
             evaluated = _evaluate_request(request, manifest, computer, accepted)
@@ -231,7 +235,7 @@ def receive_requests(
     )
 
 
-def check_computer(name: str) -> None:
+def check_computer_name(name: str) -> None:
     """Reject a name that is not a valid computer name; a blank name is allowed.
 
     Raises
@@ -249,7 +253,7 @@ def check_computer(name: str) -> None:
 def _read_requests(
     paths: Sequence[str | os.PathLike[str]],
 ) -> tuple[list[_FoundRequest], tuple[Finding, ...]]:
-    """Read all requests, and report each specified file that contains no request.
+    """Read all requests, and report each specified file without a request.
 
     A folder may contain other files, but a private key among them is reported.
     """
@@ -257,7 +261,7 @@ def _read_requests(
     requests: list[_FoundRequest] = []
     problems: list[Problem] = []
     findings: list[Finding] = []
-    for file in read_returned(paths):
+    for file in read_returned_files(paths):
         for der in file.requests:
             try:
                 requests.append(
@@ -266,7 +270,7 @@ def _read_requests(
             except BundleError as error:
                 problems.append(Problem(message=error.message, file=file.name, hint=error.hint))
         findings += [
-            finding(*_finding_fields(file, remark))
+            create_returned_finding(*_build_finding_fields(file, remark))
             for remark in file.remarks
             if remark[0] in _WORTH_TELLING
         ]
@@ -283,7 +287,7 @@ def _read_requests(
     return requests, tuple(dict.fromkeys(findings))
 
 
-def _finding_fields(file: ReturnedFile, remark: tuple[str, str]) -> tuple[str, str, str]:
+def _build_finding_fields(file: ReturnedFile, remark: tuple[str, str]) -> tuple[str, str, str]:
     return remark[0], file.name, remark[1]
 
 
@@ -308,17 +312,19 @@ def _evaluate_request(
             if waiting
             else "no request is expected from another computer"
         )
-        told = finding("request-unknown", request.file, message)
+        told = create_returned_finding("request-unknown", request.file, message)
         return ReceivedRequest(
             file=request.file, request_id="", action="refused", key_holder="", findings=(told,)
         )
     holder = computer or request.request.computer or record.key_holder
     is_there = record.csr_sha256 == request.request.csr_sha256
-    found = list(apply_acceptances(compare_request(request.request.content, record.plan), accepted))
-    if request.request.signature_verifies() is False:
+    found = list(
+        downgrade_accepted_errors(compare_request(request.request.content, record.plan), accepted)
+    )
+    if request.request.has_valid_signature() is False:
         found.insert(
             0,
-            finding(
+            create_returned_finding(
                 "request-signature-wrong",
                 record.id,
                 f"{request.file}: the request was changed after it was signed",
@@ -342,14 +348,14 @@ def _find_obstacles(
 ) -> Iterator[Finding]:
     key = request.request.spki_sha256
     if odd := find_key_difference(request.request.public_key):
-        yield finding("request-key-differs", record.id, f"{request.file}: {odd}")
+        yield create_returned_finding("request-key-differs", record.id, f"{request.file}: {odd}")
     owners = [
         other.id
         for other in manifest.requests
         if any(part.spki_sha256 == key for part in other.generations)
     ]
     if owners:
-        yield finding(
+        yield create_returned_finding(
             "request-key-known",
             record.id,
             f"{request.file}: the public key in the request belongs to {owners[0]}",
@@ -361,15 +367,16 @@ def _find_obstacles(
             else "the key is in the folder"
         )
         where = str(record.covered or where)
-        yield finding("request-superseding", record.id, f"{request.file}: {where}")
+        yield create_returned_finding("request-superseding", record.id, f"{request.file}: {where}")
 
 
 def _find_record(request: _FoundRequest, manifest: Manifest) -> RequestRecord | None:
-    """Find the manifest's record for a received request by its bytes, file name, or content."""
+    """Find the record in the manifest for a received request by bytes, file name, or content."""
     for record in manifest.requests:
         if record.csr_sha256 == request.request.csr_sha256:
             return record
-    # This also handles ``archive.zip: folder/ID-g2.req`` and the path separator of Windows.
+    # The file name can have the form ``archive.zip: folder/ID-g2.req``, or contain the path
+    # separator of Windows.
     stem = PureWindowsPath(request.file.rpartition(": ")[2]).stem
     for name in (stem, stem.rpartition("-g")[0]):
         if name in manifest.by_id:
@@ -388,11 +395,14 @@ def _matches_plan(request: CertificationRequest, record: RequestRecord) -> bool:
 
 
 def _store_request(survey: Survey, record: RequestRecord, request: CertificationRequest) -> None:
-    """Write the CSR file. If a file with the same name exists, move that file to ``archive/``."""
+    """Write the request to a CSR file.
+
+    If a file with the same name exists, move that file to ``archive/``.
+    """
     target = survey.folder / record.files.csr
     moves = find_pending_moves(survey, record)
     if survey.has(record.files.csr) and record.files.csr not in {move.source for move in moves}:
-        there = csr_sha256(files.read(target))
+        there = csr_sha256(files.read_file(target))
         if there == request.csr_sha256:
             return
         stem = f"archive/{record.id}-orphan-{there[:8] or 'unread'}"
@@ -400,28 +410,33 @@ def _store_request(survey: Survey, record: RequestRecord, request: Certification
     for subfolder in ("csr", *(["archive"] if moves else [])):
         files.make_folder(survey.folder / subfolder, OWN_FOLDERS[subfolder])
     move_files(survey, moves)
-    files.replace(target, request.pem, 0o644)
+    files.replace_file(target, request.pem, 0o644)
 
 
 def _record_request(
-    manifest: Manifest, evaluated: ReceivedRequest, request: CertificationRequest, now: str
+    manifest: Manifest,
+    evaluated_requests: ReceivedRequest,
+    request: CertificationRequest,
+    imported_at: str,
 ) -> Manifest:
-    record = manifest.by_id[evaluated.request_id]
+    record = manifest.by_id[evaluated_requests.request_id]
     new = replace(
         record,
         state="retired" if record.state == "retired" else "waiting",
         csr_sha256=request.csr_sha256,
         spki_sha256=request.spki_sha256,
-        written_at=now,
-        key_holder=evaluated.key_holder,
+        written_at=imported_at,
+        key_holder=evaluated_requests.key_holder,
     )
     about = (
-        f"{record.id} generation {record.generation}: {evaluated.file}, "
-        f"{_describe_differences(evaluated)}"
+        f"{record.id} generation {record.generation}: {evaluated_requests.file}, "
+        f"{_describe_differences(evaluated_requests)}"
     )
-    return manifest.with_records([new]).with_event("request-received", about, at=now)
+    return manifest.with_records([new]).with_event("request-received", about, at=imported_at)
 
 
-def _describe_differences(evaluated: ReceivedRequest) -> str:
-    told: Iterable[str] = (f"{finding.code}: {finding.message}" for finding in evaluated.findings)
+def _describe_differences(evaluated_requests: ReceivedRequest) -> str:
+    told: Iterable[str] = (
+        f"{finding.code}: {finding.message}" for finding in evaluated_requests.findings
+    )
     return "; ".join(told) or "as planned"

@@ -1,4 +1,4 @@
-"""Store the approved plan and its signature in the request folder, and verify them on request.
+"""Store the approved plan and its signature in the request folder, and verify the signature.
 
 The manifest records who approved a plan. With the plan and the signature, anybody can verify that
 the recorded key signed the plan. Only a list of allowed signers shows who owns the key.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.disk import files
-from ..base.disk.folder_lock import lock
+from ..base.disk.folder_lock import lock_folder
 from ..errors import ApprovalError, BundleError, Problem
 from ..pki import ssh_signatures
 from ..plan.saved_plan_json import NAMESPACE
@@ -23,7 +23,7 @@ from ..request_folder.request_record import PlanOnRecord
 #: The paths are relative to the request folder.
 PLAN, SIGNATURE = "approved-plan.json", "approved-plan.json.sig"
 
-# A plan with 100,000 certificates has about 100 MB. A signature has less than 1 kB.
+# A plan with 100,000 certificates has about 100 MB, and a signature has less than 1 kB.
 _LARGEST = 1 << 30
 _HINT = (
     "restore both files from a backup, or request the plan again: lyncnb request --plan PLAN "
@@ -33,34 +33,37 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptApproval:
-    """The result of verifying an approval: notes, and problems that need attention."""
+    """The result of verifying an approval: notes, and the problems that you must resolve."""
 
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
 
 
 def keep_approval(folder: Path, plan: bytes, signature: bytes, *, lock_seconds: float) -> None:
-    """Store an approved plan and its signature in the request folder. Keep existing equal files."""
+    """Store an approved plan and its signature in the request folder.
+
+    Identical files are not written again.
+    """
     wanted = {PLAN: plan, SIGNATURE: signature}
     present = dict(_read_files(folder))
     if present == wanted:
         return
-    with lock(folder, wait=lock_seconds):
+    with lock_folder(folder, wait_seconds=lock_seconds):
         for name, data in wanted.items():
             if present.get(name) != data:
-                files.replace(folder / name, data, 0o600)
+                files.replace_file(folder / name, data, 0o600)
 
 
 def _read_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     for name in (PLAN, SIGNATURE):
         if os.path.lexists(folder / name):
-            yield name, files.read(folder / name, limit=_LARGEST)
+            yield name, files.read_file(folder / name, limit=_LARGEST)
 
 
 def verify_approval(
     folder: Path, manifest: Manifest, signers: str | os.PathLike[str] | None
 ) -> KeptApproval:
-    """Verify the signature of the plan from which certificates were requested last.
+    """Verify the signature of the plan from which the latest requests were created.
 
     Parameters
     ----------
@@ -77,7 +80,8 @@ def verify_approval(
     ApprovalError
         If the list cannot be read.
     """
-    # The list is always read first, so that a wrong file name is reported before anything else.
+    # The list of signers is always read first, so that a wrong file name is reported before other
+    # problems.
     allowed = None if signers is None else ssh_signatures.read_signers(Path(signers))
     last = manifest.plans[-1] if manifest.plans else None
     if last is None or not last.approvals:
@@ -86,7 +90,7 @@ def verify_approval(
         message = "the last requested plan has no approval"
         return KeptApproval(problems=(Problem(message=message, file="manifest.json", hint=_HINT),))
     if not os.path.lexists(folder / PLAN) or not os.path.lexists(folder / SIGNATURE):
-        return _report_missing(signers is not None)
+        return _report_missing_signature(signers is not None)
     try:
         _, notes = _verify_signature(folder, last, allowed)
         return KeptApproval(notes=notes)
@@ -96,10 +100,10 @@ def verify_approval(
         return _report_problem(words, hint=error.hint)
 
 
-def approved_plan(
+def read_approved_plan(
     folder: Path, manifest: Manifest, signers: str | os.PathLike[str]
 ) -> tuple[bytes, PlanOnRecord]:
-    """Return the plan from which certificates were requested last, if its approval is still valid.
+    """Return the plan from which the latest requests were created, if its approval is still valid.
 
     Raises
     ------
@@ -125,7 +129,7 @@ def approved_plan(
 
 
 def _verify_signature(
-    folder: Path, last: PlanOnRecord, allowed: bytes | None
+    folder: Path, last_saved: PlanOnRecord, allowed_signers: bytes | None
 ) -> tuple[bytes, tuple[str, ...]]:
     """Verify the signature of the stored plan, and return the plan and the notes."""
     present = dict(_read_files(folder))
@@ -136,7 +140,7 @@ def _verify_signature(
             )
     data, signature = present[PLAN], present[SIGNATURE]
     key = ssh_signatures.find_signing_key(data, signature, namespace=NAMESPACE)
-    of_key = [approval for approval in last.approvals if approval.key == key]
+    of_key = [approval for approval in last_saved.approvals if approval.key == key]
     digest = hashlib.sha256(signature).hexdigest()
     if not of_key:
         raise ApprovalError(
@@ -147,7 +151,7 @@ def _verify_signature(
         raise ApprovalError(
             f"{SIGNATURE} differs from the signature that lyncnb verified", hint=_HINT
         )
-    if f'"sha256": "{last.sha256}"'.encode() not in data[-100:]:
+    if f'"sha256": "{last_saved.sha256}"'.encode() not in data[-100:]:
         raise ApprovalError(
             f"{SIGNATURE} is a signature for a different plan, not for the plan on record",
             hint=_HINT,
@@ -155,14 +159,16 @@ def _verify_signature(
     notes = [
         f"the signature matches the key that was recorded on {approval.verified_at[:10]}: {key}"
     ]
-    if allowed is not None:
-        signer = ssh_signatures.verify(data, signature, allowed, namespace=NAMESPACE)
+    if allowed_signers is not None:
+        signer = ssh_signatures.verify_signature(
+            data, signature, allowed_signers, namespace=NAMESPACE
+        )
         notes.append(f"{signer.name} is on the list of allowed signers and can approve plans now")
     return data, tuple(notes)
 
 
-def _report_missing(is_asked: bool) -> KeptApproval:
-    if is_asked:
+def _report_missing_signature(is_required: bool) -> KeptApproval:
+    if is_required:
         return KeptApproval(problems=(Problem(message="is missing", file=SIGNATURE, hint=_HINT),))
     note = (
         "the folder contains no signature for the plan; only the manifest shows who approved the "

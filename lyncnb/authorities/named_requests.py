@@ -1,4 +1,4 @@
-"""Find requests in a folder by id, start of an id, server, pattern, or certificate."""
+"""Find requests in a folder by id, first characters of an id, server, pattern, or certificate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _PATTERN = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedRequest:
-    """A request that matches a name; ``servers`` are the named servers, or empty for all servers.
+    """A request that matches a name.
+
+    ``servers`` contains the named servers, or is empty for all servers.
 
     ``name`` is the name that the user entered. ``generation`` is the generation whose certificate
     matches, or 0.
@@ -26,10 +28,10 @@ class NamedRequest:
     generation: int = 0
 
 
-def named_requests(
+def find_named_requests(
     records: Sequence[RequestRecord], names: Iterable[str]
 ) -> tuple[tuple[NamedRequest, ...], tuple[Problem, ...]]:
-    """Find the requests that match names.
+    """Find the requests that match the specified names.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ def _is_server(server: str, text: str) -> bool:
 
 
 def _find_generation(record: RequestRecord, text: str) -> int:
-    """Return the generation whose certificate has a serial number or thumbprint; 0 if none."""
+    """Return the generation whose certificate has a serial number or thumbprint, or 0."""
     digits = text.replace(":", "").replace(" ", "")
     found = (
         part.generation

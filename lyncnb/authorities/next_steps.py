@@ -17,7 +17,7 @@ _NAMED = 3
 
 
 class StatusRow(Protocol):
-    """The data of a status row that determines the next steps."""
+    """The data in a row of the status that determines the next steps."""
 
     @property
     def id(self) -> str:
@@ -37,15 +37,15 @@ class StatusRow(Protocol):
 
     @property
     def under_way(self) -> str:
-        """The progress of the next generation; blank if there is none."""
+        """The progress of the next generation, or blank if there is no next generation."""
 
     @property
     def deployed_on(self) -> str:
-        """The date since which all servers use the certificate; blank if it is not recorded."""
+        """The date since which all servers have used the certificate, or blank if unknown."""
 
     @property
     def key_holder(self) -> str:
-        """The computer that has the private key; blank if the folder has it."""
+        """The computer that has the private key, or blank if the key is in the folder."""
 
     @property
     def revoke(self) -> tuple[str, ...]:
@@ -128,13 +128,13 @@ def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[st
 
 
 def find_stage(row: StatusRow) -> str:
-    """Return the next stage for a certificate that is not yet installed on all servers, or ""."""
+    """Return the next stage for a certificate, or "" if it is installed on all servers."""
     if row.under_way or row.state in ("expired", "expiring"):
         return row.under_way
     if row.state in ("issued", "packaged") and row.deployed_on:
         return ""
-    # lyncnb does not package a certificate whose key is on another computer. The server steps
-    # follow.
+    # lyncnb cannot package a certificate whose key is on another computer, so the steps on the
+    # servers follow.
     return "packaged" if row.state == "issued" and row.key_holder else row.state
 
 

@@ -1,4 +1,4 @@
-"""``PlanStanding``: whether a request folder still matches its saved plan.
+"""Find out whether a request folder still matches its saved plan.
 
 The folder, the plan, and the issued certificates agree if two conditions are met: the recorded
 requests have the digest of the plan, and no issued certificate for them was refused.
@@ -14,7 +14,7 @@ from ..base.shown.tables import count_of
 from ..errors import Problem
 from ..request_folder.manifest import NAME, Manifest
 from ..request_folder.request_record import PlanOnRecord
-from .read_plan import digest_of_manifest
+from .read_plan import compute_recorded_digest
 from .returned.issued import IssuedCertificates
 
 _HINT = (
@@ -25,7 +25,7 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanStanding(Told):
-    """The result of comparing a request folder with the saved plan that it was last created from.
+    """The result of comparing a request folder with the saved plan that was last used to create it.
 
     ``follows`` is true if the folder's requests match the plan. ``certificates`` is the number of
     issued certificates for these requests. ``refused`` is the number of requests whose certificate
@@ -93,8 +93,8 @@ class PlanStanding(Told):
         return None if self.follows else Problem(message=self.words, file=NAME, hint=_HINT)
 
 
-def plan_standing(manifest: Manifest, issued: IssuedCertificates) -> PlanStanding | None:
-    """Compare a request folder with the saved plan that it was last created from.
+def compare_with_saved_plan(manifest: Manifest, issued: IssuedCertificates) -> PlanStanding | None:
+    """Compare a request folder with the saved plan that was last used to create it.
 
     Returns
     -------
@@ -105,8 +105,10 @@ def plan_standing(manifest: Manifest, issued: IssuedCertificates) -> PlanStandin
         return None
     plan = manifest.plans[-1]
     follows = manifest.plan_sha256 == plan.plan_sha256
-    if follows:  # Each request on record must also match the plan.
-        follows = digest_of_manifest(manifest) == plan.plan_sha256
+    # A plan can agree with the manifest although its requests do not, so each request on record is
+    # compared.
+    if follows:
+        follows = compute_recorded_digest(manifest) == plan.plan_sha256
     present = [record for record in manifest.requests if record.state != "retired"]
     covered = sum(record.covered is not None for record in present)
     refused = issued.refusals

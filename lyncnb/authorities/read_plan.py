@@ -1,4 +1,4 @@
-"""``read_plan``: read a plan from a request folder, a saved plan or a plan's JSON document.
+"""Read a plan from a request folder, a saved plan, or the JSON document of a plan.
 
 You can then compare the requests in a folder with the requests in the current plan.
 """
@@ -18,21 +18,21 @@ from ..plan.options import PlanOptions, build_table_origin
 from ..plan.planner import plan_certificates
 from ..plan.recorded_plan import (
     RecordedPlan,
+    build_recorded_certificates,
+    build_recorded_plan,
     read_plan_file,
     read_plan_json,
-    recorded_certificates,
-    recorded_plan,
 )
 from ..plan.saved_plan_json import is_saved_plan, read_saved_json
 from ..plan.scenarios import is_scenario
-from ..reports.summary.progress import last_change
+from ..reports.summary.progress import format_last_change
 from ..request_folder.manifest import Manifest, read_manifest
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
 from ..rules.rule_files import load_recorded_rules
 
 
-def is_record(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path contains a plan for :func:`read_plan`, and not a table.
+def is_plan_path(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path contains a plan that :func:`read_plan` can read, and not a table.
 
     Returns
     -------
@@ -69,15 +69,15 @@ def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
     """
     path = Path(path)
     if os.path.isdir(path):
-        return plan_of_manifest(path, read_manifest(path))
+        return load_recorded_plan(path, read_manifest(path))
     data = read_plan_file(path)
     if is_saved_plan(data):
-        return read_saved_json(data, source=path.name).recorded()
+        return read_saved_json(data, source=path.name).build_recorded_plan()
     return read_plan_json(data, source=path.name)
 
 
-def plan_again(folder: str | os.PathLike[str]) -> CertificatePlan:
-    """Plan again from the table and options in a request folder, with the reasons for all names.
+def recreate_plan(folder: str | os.PathLike[str]) -> CertificatePlan:
+    """Create the plan again from the table and the options in a request folder.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def plan_again(folder: str | os.PathLike[str]) -> CertificatePlan:
     return plan_certificates(saved.topology, rules, options=saved.options)
 
 
-def options_of_folder(folder: Path, manifest: Manifest) -> PlanOptions | None:
+def read_folder_options(folder: Path, manifest: Manifest) -> PlanOptions | None:
     """Return the options of the plan in a folder; None if the plan cannot be read."""
     try:
         data = read_plan_bytes(folder, manifest)
@@ -103,15 +103,15 @@ def options_of_folder(folder: Path, manifest: Manifest) -> PlanOptions | None:
         return None
 
 
-def folder_origin(folder: Path, manifest: Manifest) -> Origin:
-    """Return the origin of a document about a folder: the plan's, with the last change date."""
+def build_folder_origin(folder: Path, manifest: Manifest) -> Origin:
+    """Return the origin of a document about a folder: the plan's, with the last change."""
     options, judged_on = PlanOptions(), None
     domains: tuple[str, ...] = ()
     try:
         saved = read_saved_json(read_plan_bytes(folder, manifest), source=PLAN_NAME, whole=False)
         options, judged_on = saved.options, saved.judged_on
         domains = tuple(map(str, saved.topology.sip_domains))
-    except LyncnbError:  # Earlier versions did not store the plan.
+    except LyncnbError:  # Earlier versions of lyncnb did not store the plan in the folder.
         pass
     table = manifest.table.name if manifest.table else ""
     lang = manifest.table.lang if manifest.table else options.lang  # plan.json has no language
@@ -120,11 +120,11 @@ def folder_origin(folder: Path, manifest: Manifest) -> Origin:
         replace(options, lang=lang),
         domains=domains,
         judged_on=judged_on,
-        made_on=last_change(manifest.requests),
+        made_on=format_last_change(manifest.requests),
     )
 
 
-def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
+def load_recorded_plan(folder: Path, manifest: Manifest) -> RecordedPlan:
     """Return the plan that the manifest of a folder records.
 
     Raises
@@ -133,19 +133,20 @@ def plan_of_manifest(folder: Path, manifest: Manifest) -> RecordedPlan:
         If the manifest has no plan data for a request.
     """
     problems: list[Problem] = []
-    # The first version supported only one product and did not record it.
+    # The first version of lyncnb supported only one product, so the manifest does not name the
+    # product.
     rules = load_recorded_rules(manifest.product or "lync2013")
-    certificates = recorded_certificates(_list_entries(manifest), rules, problems)
+    certificates = build_recorded_certificates(_list_entries(manifest), rules, problems)
     if problems:
         raise BundleError(
             f"the manifest of {folder} has no plan data for {len(problems):,} requests",
             problems=tuple(problems),
             hint="request the plan again: lyncnb request TOPOLOGY FOLDER",
         )
-    return recorded_plan(certificates, rules, source=str(folder))
+    return build_recorded_plan(certificates, rules, source=str(folder))
 
 
-def digest_of_manifest(manifest: Manifest) -> str:
+def compute_recorded_digest(manifest: Manifest) -> str:
     """Return the digest of the plan that the manifest records.
 
     Returns
@@ -155,12 +156,12 @@ def digest_of_manifest(manifest: Manifest) -> str:
         the product are not used, because custom rules may be missing on this computer.
     """
     problems: list[Problem] = []
-    certificates = recorded_certificates(_list_entries(manifest), None, problems)
+    certificates = build_recorded_certificates(_list_entries(manifest), None, problems)
     return "" if problems else compute_plan_digest(manifest.product or "lync2013", certificates)
 
 
 def _list_entries(manifest: Manifest) -> Iterator[PlannedEntry]:
-    """Return the entries of the folder's last plan, without retired requests."""
+    """Return the entries of the last plan of the folder, without retired requests."""
     for record in manifest.requests:
         if record.state != "retired":
             yield record.plan

@@ -1,4 +1,4 @@
-"""``deployed``: record which certificates are installed on servers, and which a CA revoked.
+"""Record which certificates are installed on servers, and which certificates a CA revoked.
 
 Only the administrator knows when a certificate is installed. Until the deployment is recorded, the
 earlier generation counts as in use (``request_folder/generations.py``). This module does not use
@@ -14,16 +14,16 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.records import Told
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError, OptionsError, Problem
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.files_on_disk import refuse, take_survey
+from ..request_folder.files_on_disk import reject_problems, take_survey
 from ..request_folder.generations import Generation, list_servers_for
-from ..request_folder.history import DAY_CORRECTED, UNDEPLOYED, Event, recorded
-from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
+from ..request_folder.history import DAY_CORRECTED, UNDEPLOYED, Event, record_changes
+from ..request_folder.manifest import Manifest, format_timestamp, read_manifest, save_manifest
 from ..request_folder.request_record import (
     ArchivedGeneration,
     IssuedRecord,
@@ -32,7 +32,7 @@ from ..request_folder.request_record import (
     build_deployments,
 )
 from .certificates_on_record import load_issued
-from .named_requests import NamedRequest, named_requests
+from .named_requests import NamedRequest, find_named_requests
 from .summary_files import refresh_summary_files
 from .survey.server_reports import ServerReport, read_server_reports
 
@@ -42,7 +42,7 @@ _WITHDRAWN, _REVOKED = "no longer on it", "revoked"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDeployment(Told):
-    """The recorded change for one generation of a certificate.
+    """A recorded change of the deployment of one generation of a certificate.
 
     ``what`` is ``recorded``, ``already recorded``, ``no longer on it`` or ``revoked``; ``on`` is a
     date in ISO 8601. ``seen_in`` is the report that shows the deployment.
@@ -61,7 +61,7 @@ class RecordedDeployment(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RecordedDeployments(Table, Told):
-    """The deployments that a call of ``deployed`` recorded, and notes."""
+    """The deployments that a call of ``deployed`` recorded, and notes about them."""
 
     told: ClassVar = ("folder", "recorded", "notes")
 
@@ -81,13 +81,13 @@ class RecordedDeployments(Table, Told):
 
     @property
     def changes(self) -> int:
-        """The number of generations with a new record."""
+        """The number of generations whose record was changed."""
         return sum(deployment.what != _ALREADY for deployment in self.recorded)
 
-    def _items(self) -> Iterable[Any]:
+    def _list_items(self) -> Iterable[Any]:
         return self.recorded
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self.summary()
 
     def summary(self) -> str:
@@ -174,7 +174,7 @@ def deployed(
         If a named request has no certificate that can be deployed, or the folder needs attention.
         The error lists all problems, and nothing is recorded.
     """
-    require("folder", folder, str, os.PathLike)
+    check_type("folder", folder, str, os.PathLike)
     present = today or datetime.now(UTC).date()
     day = on or present
     if day > present:
@@ -190,25 +190,29 @@ def deployed(
         )
     seen = read_server_reports(reports)
     path = Path(folder)
-    read_manifest(path)  # This check prevents a lock file in a folder that is not a request folder.
+    # This check runs first, so that no lock file is created in a folder that is not a request
+    # folder.
+    read_manifest(path)
     command = "deployed --revoked" if revoked else "deployed"
-    with recorded(path, command, now=timestamp(today), wait=lock_seconds) as written:
+    with record_changes(
+        path, command, now=format_timestamp(today), wait_seconds=lock_seconds
+    ) as written:
         survey, manifest = take_survey(path), read_manifest(path)
-        refuse(path, survey.problems)
+        reject_problems(path, survey.problems)
         run = _DeploymentRun(
-            manifest=manifest, day=day, now=timestamp(today), present=present,
+            manifest=manifest, day=day, now=format_timestamp(today), present=present,
             corrects=on is not None and bool(names),
         )  # fmt: skip
-        found, problems = named_requests(manifest.requests, names)
+        found, problems = find_named_requests(manifest.requests, names)
         run.problems += problems
         if revoked:
-            run.record_revoked(found)
+            run.record_revocations(found)
         else:
             run.good = _find_errors(RequestBundle(folder=path, manifest=manifest), day, today)
-            run.record_named(found)
+            run.record_selected_requests(found)
             run.record_seen(seen)
             if not names and not reports:
-                run.record_all()
+                run.record_all_requests()
         if run.problems:
             raise BundleError(
                 f"{path}: lyncnb recorded nothing", problems=tuple(dict.fromkeys(run.problems))
@@ -223,14 +227,18 @@ def deployed(
     )
 
 
-def _find_errors(bundle: RequestBundle, day: date, today: date | None) -> Mapping[str, str]:
-    """Return the first error for each request's current certificate, or "" if there is no error.
+def _find_errors(
+    bundle: RequestBundle, deployment_date: date, today: date | None
+) -> Mapping[str, str]:
+    """Return the first error of the current certificate of each request, or "" if there is none.
 
     The certificates are evaluated at the end of the deployment date.
     """
     now = datetime.now(UTC)
     at = (
-        now if today is None and day == now.date() else datetime.combine(day, time(23, 59, 59), UTC)
+        now
+        if today is None and deployment_date == now.date()
+        else datetime.combine(deployment_date, time(23, 59, 59), UTC)
     )
     issued = load_issued(bundle, today=at)
     return {
@@ -249,7 +257,7 @@ class _DeploymentRun:
     day: date
     now: str
     present: date
-    corrects: bool = False  # Whether the specified date replaces the recorded date.
+    corrects: bool = False  # The field is true if the specified date replaces the recorded date.
     good: Mapping[str, str] = field(default_factory=dict)
     records: dict[str, RequestRecord] = field(default_factory=dict)
     recorded: list[RecordedDeployment] = field(default_factory=list)
@@ -257,7 +265,7 @@ class _DeploymentRun:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def record_named(self, matches: Sequence[NamedRequest]) -> None:
+    def record_selected_requests(self, matches: Sequence[NamedRequest]) -> None:
         """Record the deployment of the newest valid certificate for each specified request."""
         by_name: dict[str, list[tuple[NamedRequest, Generation | None]]] = {}
         for match in matches:
@@ -290,7 +298,7 @@ class _DeploymentRun:
                         )
                     )
 
-    def record_all(self) -> None:
+    def record_all_requests(self) -> None:
         """Record the deployment of every request whose newest certificate has no errors."""
         for record in self.manifest.requests:
             if record.issued is None or record.state == "retired":
@@ -301,7 +309,7 @@ class _DeploymentRun:
                 self._record_generation(record, record, ())
 
     def record_seen(self, reports: Sequence[ServerReport]) -> None:
-        """Record the deployments that server reports show, starting with the oldest report."""
+        """Record the deployments that reports of servers show, starting with the oldest report."""
         known = {
             server.casefold()
             for request in self.manifest.requests
@@ -321,10 +329,10 @@ class _DeploymentRun:
                     f"{report.source}: {report.server} is not a server of this folder"
                 )
             else:
-                self._record_report(report)
+                self._record_server_report(report)
 
-    def record_revoked(self, matches: Sequence[NamedRequest]) -> None:
-        """Record that the CA revoked the certificates whose revocation was requested."""
+    def record_revocations(self, matches: Sequence[NamedRequest]) -> None:
+        """Record that the CA revoked certificates for which lyncnb lists a revocation."""
         for match in matches:
             record = self.records.get(match.record.id, match.record)
             asked = [part for part in record.generations if part.revocation is not None]
@@ -357,7 +365,7 @@ class _DeploymentRun:
     def _build_revocation(
         self, name: str, generation: int, revocation: Revocation, serial: str
     ) -> Revocation | None:
-        """Return the revocation to record; None if it is already recorded."""
+        """Return the revocation to record, or None if it is already recorded."""
         when = self.now if self.day == self.present else f"{self.day}T00:00:00Z"
         if revocation.revoked_at:
             self._add_result(name, generation, _ALREADY, (), revocation.revoked_at[:10], serial)
@@ -382,10 +390,10 @@ class _DeploymentRun:
             None,
         )
 
-    def _find_error(self, record: RequestRecord, part: Generation) -> str:
-        if not isinstance(part, ArchivedGeneration):
+    def _find_error(self, record: RequestRecord, generation: Generation) -> str:
+        if not isinstance(generation, ArchivedGeneration):
             return self.good.get(record.id, "lyncnb cannot read the certificate file")
-        judgement = part.issued.judgement if part.issued else None
+        judgement = generation.issued.judgement if generation.issued else None
         if judgement is None:
             return ""
         accepted = {acceptance.code for acceptance in judgement.accepted}
@@ -400,15 +408,15 @@ class _DeploymentRun:
         return self._find_error(record, newest) if newest else "no certificate was received"
 
     def _is_deployed_everywhere(
-        self, record: RequestRecord, part: Generation, issued: IssuedRecord
+        self, record: RequestRecord, generation: Generation, issued: IssuedRecord
     ) -> bool:
         has = {
             deployment.server
-            for deployment in part.every_deployment
+            for deployment in generation.every_deployment
             if deployment.certificate == issued.sha256
         }
-        servers = list_servers_for(record, part)
-        is_shared = (part.plan or record.plan).shared_by == "deployment"
+        servers = list_servers_for(record, generation)
+        is_shared = (generation.plan or record.plan).shared_by == "deployment"
         return bool(has) if is_shared else bool(servers) and has.issuperset(servers)
 
     def _record_generation(
@@ -417,28 +425,31 @@ class _DeploymentRun:
         part: Generation,
         servers: Sequence[str],
         *,
-        on: str = "",
+        day: str = "",
         seen_in: str = "",
     ) -> None:
-        """Record that a generation is installed on the specified servers, or on all servers."""
+        """Record that a generation is installed on the specified servers.
+
+        If no server is specified, record all servers.
+        """
         record = self.records.get(record.id, record)
         part = next(
             generation
             for generation in record.generations
             if generation.generation == part.generation
         )
-        issued, on = part.issued, on or self.day.isoformat()
+        issued, day = part.issued, day or self.day.isoformat()
         assert issued is not None
-        if on < issued.not_before[:10]:
+        if day < issued.not_before[:10]:
             begins = issued.not_before[:10]
-            message = f"{record.id}: the certificate is valid from {begins}, which is after {on}"
+            message = f"{record.id}: the certificate is valid from {begins}, which is after {day}"
             hint = "specify the date on which the certificate was installed on the servers"
             self.problems.append(Problem(message=message, file=seen_in, hint=hint))
             return
         servers = servers or list_servers_for(record, part)
         present = {deployment.server: deployment for deployment in part.every_deployment}
         left = _find_superseded_servers(record, part)
-        # A date is corrected only if all named servers already have the certificate on record.
+        # A recorded date can be corrected only if all named servers already have the certificate.
         corrects = self.corrects and not seen_in and present.keys() >= set(servers)
         new = [
             server
@@ -446,31 +457,31 @@ class _DeploymentRun:
             if server not in present
             or server in left
             or present[server].certificate != issued.sha256
-            or (corrects and present[server].on != on)
+            or (corrects and present[server].on != day)
         ]
         self.withdrawn += (
             Event(
                 DAY_CORRECTED, record.id, part.generation,
-                server=server, on=present[server].on, note=f"to {on}",
+                server=server, on=present[server].on, note=f"to {day}",
             )
             for server in new
             if server in present and server not in left
             and present[server].certificate == issued.sha256
         )  # fmt: skip
         if not new:
-            first = max((present[server].on for server in servers), default=on)
+            first = max((present[server].on for server in servers), default=day)
             self._add_result(
                 record.id, part.generation, _ALREADY, servers, first, issued.serial, seen_in
             )
             return
         kept = tuple(one for name, one in present.items() if name not in new)
-        added = build_deployments(issued, new, on=on, at=self.now, seen_in=seen_in)
+        added = build_deployments(issued, new, date_text=day, recorded_at=self.now, seen_in=seen_in)
         self.records[record.id] = record.with_generation(
             part.generation, deployments=(*kept, *added)
         )
-        self._add_result(record.id, part.generation, _RECORDED, new, on, issued.serial, seen_in)
+        self._add_result(record.id, part.generation, _RECORDED, new, day, issued.serial, seen_in)
 
-    def _record_report(self, report: ServerReport) -> None:
+    def _record_server_report(self, report: ServerReport) -> None:
         left = set(report.thumbprints)
         for record in self.manifest.requests:
             record = self.records.get(record.id, record)
@@ -485,9 +496,9 @@ class _DeploymentRun:
             )  # fmt: skip
             left -= {part.issued.thumbprint_sha1.casefold() for part in seen if part.issued}
             if seen:
-                # If a server uses both generations, the earlier one counts. A store also contains
-                # unused certificates.
-                self._record_seen_generation(record, seen[-1 if report.of_store else 0], report)
+                # If a server uses both generations, the earlier one counts. A certificate in the
+                # store is not necessarily used.
+                self._record_reported_generation(record, seen[-1 if report.of_store else 0], report)
         if left and not report.of_store:
             thumbprints = ", ".join(thumbprint.upper() for thumbprint in sorted(left))
             self.notes.append(
@@ -495,35 +506,37 @@ class _DeploymentRun:
                 f"folder: {thumbprints}"
             )
 
-    def _record_seen_generation(
-        self, record: RequestRecord, part: Generation, report: ServerReport
+    def _record_reported_generation(
+        self, record: RequestRecord, generation: Generation, report: ServerReport
     ) -> None:
-        assert part.issued is not None
-        if part.issued.thumbprint_sha1.casefold() in report.unused:
+        assert generation.issued is not None
+        if generation.issued.thumbprint_sha1.casefold() in report.unused:
             self.notes.append(
                 f"{report.source}: {report.server} has the certificate of {record.id}, "
-                f"generation {part.generation}, but does not use it for all planned usages, so "
-                "lyncnb does not record the deployment"
+                f"generation {generation.generation}, but does not use it for all planned usages, "
+                "so lyncnb does not record the deployment"
             )
             return
         server = next(
             server
-            for server in list_servers_for(record, part)
+            for server in list_servers_for(record, generation)
             if server.casefold() == report.server
         )
         newer = [
             (later, deployment)
             for later in record.generations
-            if later.generation > part.generation
+            if later.generation > generation.generation
             for deployment in later.every_deployment
             if deployment.server == server
         ]
         for later, one in newer:
-            # A report shows the state at the time of the report, not later installations.
+            # A report shows the state at the time of the report, so it does not change records of
+            # later installations.
             if (one.on, one.recorded_at) > (report.at[:10], report.at) or record.deployed_at:
                 self.notes.append(
                     f"{report.source}: on {report.at[:10]}, {server} had generation "
-                    f"{part.generation} of {record.id}, but generation "
+                    f"{generation.generation} of "
+                    f"{record.id}, but generation "
                     f"{later.generation} has been recorded for this server since "
                     f"{one.on}. lyncnb does not change this record"
                 )
@@ -540,24 +553,26 @@ class _DeploymentRun:
             )
             about = {"server": server, "on": report.at[:10], "note": f"seen in {report.source}"}
             self.withdrawn.append(Event(UNDEPLOYED, record.id, later.generation, **about))
-        self._record_generation(record, part, (server,), on=report.at[:10], seen_in=report.source)
+        self._record_generation(
+            record, generation, (server,), day=report.at[:10], seen_in=report.source
+        )
 
     def _add_result(
         self,
         name: str,
         generation: int,
-        what: str,
+        change: str,
         servers: Sequence[str],
-        on: str,
+        iso_date: str,
         serial: str,
         seen_in: str = "",
     ) -> None:
         one = RecordedDeployment(
             id=name,
             generation=generation,
-            what=what,
+            what=change,
             servers=tuple(servers),
-            on=on,
+            on=iso_date,
             serial=serial,
             seen_in=seen_in,
         )
@@ -565,16 +580,18 @@ class _DeploymentRun:
             self.recorded.append(one)
 
 
-def _find_superseded_servers(record: RequestRecord, part: Generation) -> set[str]:
-    """Return the servers of a generation on which a different generation was recorded later.
+def _find_superseded_servers(record: RequestRecord, generation: Generation) -> set[str]:
+    """Return the servers on which a different generation was recorded later.
 
     If a server returns to an earlier certificate, the earlier generation is recorded again.
     """
-    present = {deployment.server: deployment.recorded_at for deployment in part.every_deployment}
+    present = {
+        deployment.server: deployment.recorded_at for deployment in generation.every_deployment
+    }
     return {
         deployment.server
         for other in record.generations
-        if other.generation != part.generation
+        if other.generation != generation.generation
         for deployment in other.every_deployment
         if deployment.recorded_at > present.get(deployment.server, deployment.recorded_at)
     }

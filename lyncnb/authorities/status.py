@@ -1,4 +1,4 @@
-"""``FolderStatus``: the state of each request in a folder, and problems with its files.
+"""Determine the state of each request in a folder, and find problems with the files in the folder.
 
 This module only reads files, so it needs no lock and no passphrase. It compares the hashes of CSR
 and key files with the records. ``rebuild`` also decrypts each key and compares it with the CSR.
@@ -13,9 +13,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.disk import files
-from ..base.disk.folder_lock import OWNER_NAME, owner
+from ..base.disk.folder_lock import OWNER_NAME, describe_owner
 from ..base.planned_entry import PlannedEntry
 from ..base.records import Told
 from ..base.renewal_days import RenewalTerms
@@ -37,15 +37,15 @@ from ..request_folder.folder_location import explain_open_disk
 from ..request_folder.generations import (
     Generations,
     Held,
+    find_generations,
     find_state_by_date,
-    generations_of,
-    is_faulty,
+    has_packaging_error,
     list_certificates_to_revoke,
 )
 from ..request_folder.history import compare_history, read_history
 from ..request_folder.key_bindings import count_unverified_keys, report_shared_keys
 from ..request_folder.manifest import NAME, Manifest, read_manifest
-from ..request_folder.plan_file import PLAN_NAME, find_plan_problems, renewal_terms
+from ..request_folder.plan_file import PLAN_NAME, find_plan_problems, read_renewal_terms
 from ..request_folder.recovery_key import LIST, find_recovery_problems
 from ..request_folder.request_record import ArchivedGeneration, RequestRecord
 from ..request_folder.unrecorded import (
@@ -53,14 +53,14 @@ from ..request_folder.unrecorded import (
     list_possible_secrets,
     report_unrecorded_requests,
 )
-from ..rules.returned_rules import returned_checks
-from .altered_entries import altered_entries
+from ..rules.returned_rules import list_returned_checks
+from .altered_entries import find_altered_entries
 from .certificates_on_record import load_issued
 from .kept_approval import verify_approval
 from .next_steps import next_steps
-from .plan_standing import PlanStanding, plan_standing
+from .plan_standing import PlanStanding, compare_with_saved_plan
 from .returned.issued import IssuedCertificates
-from .summary_files import stale_note
+from .summary_files import explain_stale_summary
 
 #: All states of a request, in chronological order.
 STATES = (
@@ -71,10 +71,10 @@ STATES = (
 _COVERS_TOLD = 20
 _NAMES_SHOWN = 20
 
-# States that require no action.
+# A request in one of these states requires no action.
 _ALL_IS_WELL = ("issued", "packaged", "covered", "planned", "waiting", "superseded", "retired")
-# States of a request without a valid certificate. In other states, a newer refused certificate does
-# not require action.
+# A request in one of these states has no valid certificate. In other states, a newer refused
+# certificate requires no action.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
@@ -158,7 +158,7 @@ class RequestStatus(Told):
 
     @property
     def needs_attention(self) -> bool:
-        """Whether a person must act on the certificate, even while a command is running."""
+        """Whether somebody must act on the certificate, even while a command is running."""
         if self.revoke or self.is_revoked or self.state not in _ALL_IS_WELL:
             return True
         return bool(self.refused) and self.state in _WITHOUT_GOOD_ONE
@@ -166,7 +166,9 @@ class RequestStatus(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderStatus(Table, Told):
-    """All planned certificates of a folder and their state on one date; superseded ones come last.
+    """The planned certificates in a folder and their states on one date.
+
+    Superseded certificates are last.
 
     ``next_steps`` are sentences with a command each, the most urgent first. ``problems`` are files
     that are missing, changed, or accessible to others, and requests that differ from the saved
@@ -212,12 +214,15 @@ class FolderStatus(Table, Told):
 
     @property
     def needs_attention(self) -> bool:
-        """Whether the folder has a problem; the exit status of ``lyncnb status`` is then 3."""
+        """Whether the folder has a problem.
+
+        In this case, the exit status of ``lyncnb status`` is 3.
+        """
         return bool(self.problems)
 
     @property
     def exit_status(self) -> int:
-        """The exit status: 3 if folder files need attention, 1 if a certificate does, else 0."""
+        """The exit status: 3 for problems in the folder, 1 for those of certificates, else 0."""
         if self.needs_attention:
             return 3
         return int(any(request.needs_attention for request in self.requests))
@@ -230,17 +235,17 @@ class FolderStatus(Table, Told):
         )
 
     def counts(self) -> dict[str, int]:
-        """Count the requests of each state, e.g. ``{"waiting": 12, "issued": 3}``."""
+        """Count the requests in each state, for example ``{"waiting": 12, "issued": 3}``."""
         found = [request.state for request in self.requests]
         return {state: found.count(state) for state in STATES if state in found}
 
     @property
     def figure_title(self) -> str:
-        """The title of the figure with the expiration dates."""
+        """The title of the figure that shows the expiration dates."""
         return "Certificates by expiration date"
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
-        """List the expiration dates of the certificates on record, for ``ln.figure(status)``.
+        """List the expiration dates of the certificates on record for ``ln.figure(status)``.
 
         Returns
         -------
@@ -272,14 +277,14 @@ class FolderStatus(Table, Told):
                     )
         return tuple(facts)
 
-    def _items(self) -> Iterable[Any]:
+    def _list_items(self) -> Iterable[Any]:
         return self.requests
 
     def __repr__(self) -> str:
         refused = [f"{item.id}: {item.refused}" for item in self.requests if item.refused]
-        return "\n".join([self._summary(), *map(str, self.problems), *refused, *self.notes])
+        return "\n".join([self._summarize(), *map(str, self.problems), *refused, *self.notes])
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         counted = ", ".join(f"{number:,} {state}" for state, number in self.counts().items())
         wrong = (
             f"; needs attention: {count_of(len(self.problems), 'file')}" if self.problems else ""
@@ -316,32 +321,32 @@ def folder_status(
     ApprovalError
         If the list of allowed signers cannot be read.
     """
-    require("folder", folder, str, os.PathLike)
+    check_type("folder", folder, str, os.PathLike)
     path = Path(folder)
-    survey = take_survey(path, reading=True)
-    # The history must be read first. Changes by a running command are then in both files or only in
-    # the manifest.
+    survey = take_survey(path, is_reading=True)
+    # If the history is read first, changes by a running command are in both files or only in the
+    # manifest.
     history = read_history(path)
     manifest = read_manifest(path)
     at = convert_to_time(today) if today is not None else datetime.now(UTC)
     issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
     problems = _find_problems(survey, manifest, issued)
-    # A file that changes between two checks is not a problem. A real problem is still present
-    # later.
+    # A file that changes between two checks is not a problem. A real problem is still there at the
+    # second check.
     if problems:
-        before, survey = manifest, take_survey(path, reading=True)
+        before, survey = manifest, take_survey(path, is_reading=True)
         manifest = read_manifest(path)
-        # A running command adds a received or written file to the manifest afterwards.
+        # A running command records a received or written file in the manifest only afterwards.
         if manifest != before:
             issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
         problems = _find_problems(survey, manifest, issued)
-    standing = plan_standing(manifest, issued)
+    standing = compare_with_saved_plan(manifest, issued)
     strays = standing.problem if standing else None
     approval = verify_approval(path, manifest, approved_by)
     is_written = os.path.lexists(path / OWNER_NAME)
     missing, of_history = compare_history(history, manifest, is_written=is_written)
     problems = (*problems, *((strays,) if strays else ()), *approval.problems, *missing)
-    requests = tuple(_list_statuses(manifest, issued, at, renewal_terms(path, manifest)))
+    requests = tuple(_list_statuses(manifest, issued, at, read_renewal_terms(path, manifest)))
     return FolderStatus(
         folder=path,
         today=at.date(),
@@ -361,7 +366,9 @@ def folder_status(
 def list_steps_on_record(
     folder: str | os.PathLike[str], manifest: Manifest, *, today: date | None = None
 ) -> tuple[str, ...]:
-    """List the next steps from the manifest. The only file that is read is the plan.
+    """List the next steps for a folder from the manifest.
+
+    The plan is the only other file that is read.
 
     Parameters
     ----------
@@ -372,14 +379,14 @@ def list_steps_on_record(
     today : date or datetime, optional
         The evaluation time; the default is the current time.
     """
-    terms = renewal_terms(Path(folder), manifest)
+    terms = read_renewal_terms(Path(folder), manifest)
     return next_steps(folder, list_rows_on_record(manifest, terms, today=today))
 
 
 def list_rows_on_record(
     manifest: Manifest, terms: RenewalTerms, *, today: date | None = None
 ) -> Iterator[RequestStatus]:
-    """Return the state of each planned certificate, from the records only.
+    """Return the state of each planned certificate from the records in the manifest only.
 
     Parameters
     ----------
@@ -392,7 +399,9 @@ def list_rows_on_record(
     """
     at = convert_to_time(today) if today is not None else datetime.now(UTC)
     for record in manifest.requests:
-        yield _build_planned_status(generations_of(record), at, terms, is_faulty=is_faulty(record))
+        yield _build_planned_status(
+            find_generations(record), at, terms, is_faulty=has_packaging_error(record)
+        )
 
 
 def _find_problems(
@@ -401,11 +410,11 @@ def _find_problems(
     found = [
         *survey.problems,
         *find_plan_problems(survey.folder, manifest),
-        *_find_exchanged_files(manifest, issued),
+        *_find_altered_files(manifest, issued),
         *report_shared_keys(manifest),
     ]
     found += report_unrecorded_requests(survey, manifest)
-    found += altered_entries(survey.folder, manifest)
+    found += find_altered_entries(survey.folder, manifest)
     found += find_recovery_problems(survey, manifest)
     for record in manifest.requests:
         if record.is_written:
@@ -427,13 +436,13 @@ def _find_problems(
     return (rekeying, *(item for item in found if item not in changed))
 
 
-def _find_exchanged_files(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
-    """Find certificates and packages that are unreadable or differ from the record."""
+def _find_altered_files(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
+    """Find certificate files and packages that are unreadable or differ from the record."""
     packages = {record.package.file for record in manifest.requests if record.package is not None}
     for name, message in sorted(issued.exchanged.items()):
         code = "package-exchanged" if name in packages else "file-exchanged"
         what = CHANGED if message.startswith(name) else message
-        yield Problem(message=what, file=name, hint=returned_checks()[code].hint)
+        yield Problem(message=what, file=name, hint=list_returned_checks()[code].hint)
 
 
 def _find_missing_certificate(survey: Survey, record: RequestRecord) -> Iterator[Problem]:
@@ -447,12 +456,12 @@ def _find_missing_certificate(survey: Survey, record: RequestRecord) -> Iterator
 
 
 def _list_notes(
-    survey: Survey, manifest: Manifest, at: datetime, problems: Sequence[Problem]
+    survey: Survey, manifest: Manifest, now: datetime, problems: Sequence[Problem]
 ) -> Iterator[str]:
     if os.path.lexists(survey.folder / OWNER_NAME):
         yield (
             "another lyncnb command is writing to the folder, or a command was interrupted: "
-            f"{owner(survey.folder)}"
+            f"{describe_owner(survey.folder)}"
         )
     unfinished = [
         record.id
@@ -474,7 +483,7 @@ def _list_notes(
             "packages, record this: lyncnb purge --deployed ID"
         )
     yield from _report_keys_on_other_computers(manifest)
-    yield from _report_covered_requests(manifest, at)
+    yield from _report_covered_certificates(manifest, now)
     yield from _report_deployed_keys(survey, manifest)
     if count := count_unverified_keys(manifest):
         yield (
@@ -482,7 +491,7 @@ def _list_notes(
             "that uses the passphrase checks whether each key belongs to its request"
         )
     is_told = any(problem.file == PLAN_NAME for problem in problems)
-    if not is_told and (note := stale_note(survey.folder, manifest)):
+    if not is_told and (note := explain_stale_summary(survey.folder, manifest)):
         yield note
     if survey.keeps_no_modes:
         yield explain_open_disk(survey.folder)
@@ -522,7 +531,7 @@ def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
 
 
 def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
-    """Report private keys on other computers, and certificates to request on those computers."""
+    """List the private keys on other computers, and the certificates to request there."""
     holders: dict[str, list[RequestRecord]] = {}
     at_set_up = []
     for record in manifest.requests:
@@ -548,14 +557,14 @@ def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
             )
 
 
-def _report_covered_requests(manifest: Manifest, at: datetime) -> Iterator[str]:
-    """List planned certificates that installed certificates cover, and those no longer covered."""
+def _report_covered_certificates(manifest: Manifest, now: datetime) -> Iterator[str]:
+    """List planned certificates that installed certificates cover or no longer cover."""
     stands = []
     for record in manifest.requests:
         cover = record.covered
         if cover is None or record.state == "retired":
             continue
-        if cover.is_in_force(at):
+        if cover.is_in_force(now):
             stands.append(
                 f"{record.id} is not requested, because it is {cover} and you have the private key"
             )
@@ -584,11 +593,11 @@ def _list_statuses(
         certificate.request_id for certificate in issued.certificates if certificate.has_errors
     } - faulty
     ended -= {certificate.request_id for certificate in issued.open_refusals}
-    lives = [generations_of(record) for record in manifest.requests]
+    lives = [find_generations(record) for record in manifest.requests]
     for life in lives:
         name = life.record.id
         status = _build_planned_status(life, today, terms, is_faulty=name in faulty)
-        # An expired certificate must be renewed, and does not count as refused.
+        # An expired certificate must be renewed, and is not listed as refused.
         why = "" if name in ended else refused.get(name, "")
         yield replace(status, refused=why)
     for life in lives:
@@ -606,14 +615,15 @@ def _list_statuses(
 
 
 def _build_planned_status(
-    life: Generations, today: datetime, terms: RenewalTerms, *, is_faulty: bool
+    lifecycle: Generations, today: datetime, terms: RenewalTerms, *, is_faulty: bool
 ) -> RequestStatus:
     """Return a row with the certificate in use and the next certificate."""
-    record, held = life.record, life.held
-    # A certificate with an error is not packaged or installed, even if the record says otherwise.
+    record, held = lifecycle.record, lifecycle.held
+    # A certificate with an error must not be packaged or installed, even if the record shows that
+    # it was.
     present = "refused" if is_faulty and record.state != "retired" else record.active_state
-    under_way = "" if life.under_way is None else present
-    by_date = find_state_by_date(held, today, life.renew_from(terms))
+    under_way = "" if lifecycle.under_way is None else present
+    by_date = find_state_by_date(held, today, lifecycle.renew_from(terms))
     since = {
         "planned": record.planned_at,
         "waiting": record.written_at,
@@ -628,51 +638,58 @@ def _build_planned_status(
         state, since = "expired", held.not_after
     elif present != "refused" and by_date and not under_way:
         state = by_date
-    elif life.in_use is None and cover is not None and state == "planned":
+    elif lifecycle.in_use is None and cover is not None and state == "planned":
         state, since = "covered", cover.recorded_at
-    elif state == "packaged" and not under_way and life.deployed_on:
+    elif state == "packaged" and not under_way and lifecycle.deployed_on:
         state, since = "issued", record.issued_at
     status = _build_status(record, record, state, since, held, today)
     return replace(
         status,
-        in_use=life.in_use.generation if life.in_use is not None else 0,
+        in_use=lifecycle.in_use.generation if lifecycle.in_use is not None else 0,
         under_way=under_way if held is not None else "",
-        has_next=tuple(_find_servers_ahead(life)),
-        deployed_on=life.deployed_on,
+        has_next=tuple(_find_updated_servers(lifecycle)),
+        deployed_on=lifecycle.deployed_on,
         deployed_at=record.deployed_at,
         key_holder=record.key_holder,
         covered_by=cover.thumbprint_sha1 if cover is not None and state == "covered" else "",
         revoke=tuple(certificate.serial for certificate in list_certificates_to_revoke(record)),
-        is_revoked=life.revocation is not None,
+        is_revoked=lifecycle.revocation is not None,
     )
 
 
-def _find_servers_ahead(life: Generations) -> Iterator[str]:
+def _find_updated_servers(lifecycle: Generations) -> Iterator[str]:
     """Yield the servers on which the next certificate is already installed."""
-    for deployment in life.under_way.every_deployment if life.under_way is not None else ():
-        if life.record.issued is not None and deployment.certificate == life.record.issued.sha256:
+    for deployment in (
+        lifecycle.under_way.every_deployment if lifecycle.under_way is not None else ()
+    ):
+        if (
+            lifecycle.record.issued is not None
+            and deployment.certificate == lifecycle.record.issued.sha256
+        ):
             yield deployment.server
 
 
 def _build_status(
     record: RequestRecord,
-    part: RequestRecord | ArchivedGeneration,
+    generation: RequestRecord | ArchivedGeneration,
     state: str,
-    since: str,
-    held: Held | None,
+    start_date: str,
+    certificate_in_use: Held | None,
     today: datetime,
 ) -> RequestStatus:
-    plan = part.plan or PlannedEntry(id=record.id)
+    plan = generation.plan or PlannedEntry(id=record.id)
     return RequestStatus(
         id=record.id,
         number=record.number,
-        generation=part.generation,
+        generation=generation.generation,
         state=state,
         role=plan.role,
         servers=plan.servers,
         usages=plan.usages,
         subject=plan.common_name,
-        since=since,
-        not_after=held.not_after if held is not None else "",
-        days_left=None if held is None else (held.ends.date() - today.date()).days,
+        since=start_date,
+        not_after=certificate_in_use.not_after if certificate_in_use is not None else "",
+        days_left=None
+        if certificate_in_use is None
+        else (certificate_in_use.ends.date() - today.date()).days,
     )

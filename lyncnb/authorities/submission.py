@@ -1,4 +1,4 @@
-"""Write the documents for a CA's administrators: the page, the summary, and the list of names.
+"""Write the documents for the administrators of a CA: the page, the summary, and the list of names.
 
 The texts are data (``authorities/handover_wording.toml``). All values from a topology are escaped
 for the page and neutralized for the spreadsheet.
@@ -20,7 +20,7 @@ from ..base.pasted_text import shown
 from ..base.planned_entry import PlannedEntry
 from ..base.records import RecordReader, Told
 from ..base.shown.frames import Kind
-from ..base.shown.html_page import render
+from ..base.shown.html_page import render_template
 from ..base.shown.origin import UNKNOWN, Origin
 from ..base.shown.tables import columns, count_of
 from ..base.toml_text import NotToml, parse_toml
@@ -29,7 +29,7 @@ from ..request_folder.generations import ToRevoke
 from ..request_folder.request_record import RequestRecord
 from ..rules.ca_rules import ca_rules
 
-#: The columns of the requests for a CA, in the package and in its table.
+#: These are the columns for the requests to a CA, in the package and in its table.
 COLUMNS = columns(
     ("Certificate", "id"),
     ("Role", "plan.role"),
@@ -51,7 +51,7 @@ COLUMNS = columns(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part(Told):
-    r"""The requests for one CA with one template.
+    r"""The requests that you submit to one CA with one template.
 
     ``issuer`` is internal or public, ``ca`` is the CA's name if known, and ``folder`` is the folder
     for these requests in the package. ``template`` and ``config`` (``host\CA name``) apply to an AD
@@ -76,12 +76,15 @@ class Part(Told):
     revoke: tuple[ToRevoke, ...] = ()
 
 
-def choose_part_folder(issuer: str, ca: str, taken: Container[str]) -> str:
-    """Return a folder name for a part of the package; it is valid on Windows and not in `taken`."""
+def choose_part_folder(issuer: str, ca: str, used_names: Container[str]) -> str:
+    """Return a folder name for a part of the package.
+
+    The name is valid on Windows and not in ``taken``.
+    """
     slug = re.sub(r"[^a-z0-9]+", "-", ca.casefold()).strip("-")[:60]
     name = f"{issuer}-{slug}" if slug else issuer
     number = 1
-    while name in taken:
+    while name in used_names:
         number += 1
         name = f"{name.rsplit('_', 1)[0]}_{number}"
     return name
@@ -93,7 +96,7 @@ def _format_key(plan: PlannedEntry) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """The texts of the page for one type of CA.
+    """The texts on the page for one type of CA.
 
     ``submit_asks`` and ``submit_names`` describe where to submit the requests. One of them replaces
     ``{target}`` in a step. ``before`` lists the requirements for the template and the CA.
@@ -131,7 +134,7 @@ class Wordings:
     public: Wording
 
     def of(self, issuer: str) -> Wording:
-        """Return the page's texts for a type of CA."""
+        """Return the texts on the page for a type of CA."""
         return self.public if issuer == "public" else self.internal
 
 
@@ -162,7 +165,7 @@ def _read_wordings() -> Wordings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
-    """The sender of the requests, the date on which the certificates are required, and the product.
+    """The sender of the requests, the date on which the certificates are needed, and the product.
 
     ``origin`` contains the deployment, the planner, and the table. ``rolled`` lists the usages for
     which the old and the new certificate are used together. ``today`` is the date for the limits on
@@ -176,14 +179,16 @@ class Cover:
     rolled: frozenset[str] = frozenset()
     origin: Origin = UNKNOWN
     said: Callable[[str], str] = (
-        str  # Replaces product names in a text with the names of this product.
+        # This mapping replaces the product names in a text with the names of the current product.
+        str
     )
-    source: Callable[[str], str] = str  # Replaces a source with the document for this product.
+    # This mapping replaces a source with the corresponding document about the current product.
+    source: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLine:
-    """The values of a request as the page for the CA's administrators shows them."""
+    """The values of a request that the page for the administrators of the CA shows."""
 
     number: int
     file: str
@@ -197,7 +202,7 @@ class RequestLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawnLine:
-    """A request that was superseded before the CA issued a certificate for it."""
+    """A request that was superseded before the CA issued a certificate."""
 
     request: str
     sha256: str
@@ -206,7 +211,7 @@ class WithdrawnLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplacedLine:
-    """A certificate from an earlier generation of a request, and the action for it."""
+    """A certificate for an earlier generation of a request, and the action that it requires."""
 
     request: str
     serial: str
@@ -215,7 +220,7 @@ class ReplacedLine:
 
 
 def write_part_page(part: Part, *, cover: Cover) -> str:
-    """Write the page for the CA's administrators.
+    """Write the page for the administrators of the CA.
 
     Parameters
     ----------
@@ -243,7 +248,7 @@ def write_part_page(part: Part, *, cover: Cover) -> str:
         words.submit_names if part.config else words.submit_asks, filled
     )
     acme = {"title": words.acme_title, "steps": words.acme}
-    return render(
+    return render_template(
         "authorities/handover.html.j2",
         title=_build_title(part, words),
         sender=cover.sender,
@@ -274,9 +279,9 @@ def _build_title(part: Part, words: Wording) -> str:
 
 
 def _build_revoke_line(
-    certificate: ToRevoke, words: Wording, filled: Mapping[str, str]
+    certificate: ToRevoke, wording: Wording, texts: Mapping[str, str]
 ) -> ReplacedLine:
-    how = _fill_placeholders(words.compromised, {**filled, "serial": certificate.serial})
+    how = _fill_placeholders(wording.compromised, {**texts, "serial": certificate.serial})
     return ReplacedLine(
         request=certificate.request_id,
         serial=certificate.serial,
@@ -286,7 +291,7 @@ def _build_revoke_line(
 
 
 def _list_withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
-    """Yield the requests that were superseded, and that the CA may already have received."""
+    """Yield the superseded requests that the CA may already have received."""
     for record in records:
         for generation in reversed(record.archived):
             if generation.issued is None and generation.csr_sha256 and not generation.purged_at:
@@ -298,7 +303,7 @@ def _list_withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]
 
 
 def _describe_lifetimes(ca: str, today: date) -> str:
-    """Describe the maximum validity of a public certificate today and after future changes."""
+    """Describe the maximum validity of a public certificate today and after announced changes."""
     rules = ca_rules()
     steps = [(day, limit.value) for day, limit in rules.smallest("validity-days", ca=ca) if limit]
     days = max((day, value) for day, value in steps if day <= today)[1]
@@ -310,8 +315,8 @@ def _describe_lifetimes(ca: str, today: date) -> str:
     return f"{', or '.join(words)}."
 
 
-def _list_kinds(today: date, *, only_the_name_itself: bool) -> list[str]:
-    """List the types of domain control validation that public CAs may use, with end dates."""
+def _list_validation_types(today: date, *, only_the_name_itself: bool) -> list[str]:
+    """List the types of domain control validation that public CAs may use, with their end dates."""
     last: dict[str, date] = {}
     for method in ca_rules().methods:
         end = method.until or date.max
@@ -324,7 +329,7 @@ def _list_kinds(today: date, *, only_the_name_itself: bool) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainLine:
-    """A domain that a public CA validates, the names that need it, and the validation types."""
+    """A domain that a public CA validates, the names in the domain, and the types of validation."""
 
     domain: str
     names: tuple[str, ...]
@@ -339,10 +344,10 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
     names: dict[str, set[str]] = {}
     for record in part.requests:
         for name in map(DnsName, record.plan.san):
-            domain = name.removeprefix("*.") if each_name else str(name.registrable or name)
+            domain = name.removeprefix("*.") if each_name else str(name.registered_domain or name)
             names.setdefault(domain, set()).add(str(name))
-    whole = "; ".join(_list_kinds(today, only_the_name_itself=False))
-    single = "; ".join(_list_kinds(today, only_the_name_itself=True))
+    whole = "; ".join(_list_validation_types(today, only_the_name_itself=False))
+    single = "; ".join(_list_validation_types(today, only_the_name_itself=True))
     for domain, found in sorted(names.items()):
         is_wildcard = any(name.startswith("*.") for name in found)
         methods = whole
@@ -353,48 +358,50 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
 
 def _describe_wildcards(today: date) -> str:
     """Describe the methods by which a public CA may validate a wildcard name."""
-    words = _list_kinds(today, only_the_name_itself=False)
+    words = _list_validation_types(today, only_the_name_itself=False)
     return f"A wildcard name can be validated by {', '.join(words[:-1])} or {words[-1]}."
 
 
 def _list_replaced(
     records: Iterable[RequestRecord],
-    words: Wording,
-    filled: Mapping[str, str],
-    rolled: frozenset[str],
+    wording: Wording,
+    texts: Mapping[str, str],
+    rolled_over: frozenset[str],
 ) -> Iterator[ReplacedLine]:
-    """Yield the certificates from earlier generations, the latest of each request first."""
+    """Yield the certificates for earlier generations, the latest of each request first."""
     for record in records:
         for generation in reversed(record.archived):
             if generation.issued is not None and generation.revocation is None:
-                text = words.revoke if rolled.isdisjoint(record.plan.usages) else words.keep
+                text = (
+                    wording.revoke if rolled_over.isdisjoint(record.plan.usages) else wording.keep
+                )
                 yield ReplacedLine(
                     request=record.id,
                     serial=generation.issued.serial,
                     valid_until=generation.issued.not_after[:10],
-                    what=_fill_placeholders(text, {**filled, "serial": generation.issued.serial}),
+                    what=_fill_placeholders(text, {**texts, "serial": generation.issued.serial}),
                 )
 
 
 def _build_request_line(
-    record: RequestRecord, words: Wording, filled: Mapping[str, str]
+    record: RequestRecord, wording: Wording, texts: Mapping[str, str]
 ) -> RequestLine:
     plan = record.plan
     subject = ", ".join(f"{name}={value}" for name, value in plan.subject.items())
-    asked = words.validity_asked.replace("{days}", f"{record.validity_days:,}")
+    asked = wording.validity_asked.replace("{days}", f"{record.validity_days:,}")
     values = {
-        **filled,
+        **texts,
         "names": "one name" if len(plan.san) == 1 else f"{len(plan.san)} names",
         "eku": ", ".join(plan.eku),
         "key": _format_key(plan),
         "hash": plan.hash,
-        "validity": asked if record.validity_days else words.validity_open,
+        "validity": asked if record.validity_days else wording.validity_open,
     }
-    how = [_fill_placeholders(line, values) for line in words.how]
+    how = [_fill_placeholders(line, values) for line in wording.how]
     if any(name.startswith("*.") for name in (*plan.san, plan.common_name)):
-        how.append(words.how_wildcard)
+        how.append(wording.how_wildcard)
     if "clientAuth" in plan.eku:
-        how.append(words.how_client)
+        how.append(wording.how_client)
     return RequestLine(
         number=record.number,
         file=record.files.csr,
@@ -414,7 +421,7 @@ def _fill_placeholders(text: str, values: Mapping[str, str]) -> str:
 
 
 def list_name_lines(records: Iterable[RequestRecord]) -> bytes:
-    """List the names of each request on one line, for pasting into a portal."""
+    """List the names in each request on one line, for pasting into the portal of a CA."""
     lines = [
         f"{f'No. {record.number}: ' if record.number else ''}{record.files.csr}\r\n"
         f"{', '.join(record.plan.san)}\r\n"
@@ -424,21 +431,20 @@ def list_name_lines(records: Iterable[RequestRecord]) -> bytes:
 
 
 # The submission script for AD CS is a batch file, so administrators can read it before they run it.
-#
-# Text for a Windows command line is restricted: certreq splits ``-attrib`` at a literal ``\n``, so
-# a template name could add attributes, and cmd expands ``%`` even in quotes. Only letters, digits
-# and a few other characters are allowed.
+# Its texts are restricted: certreq splits ``-attrib`` at a literal ``\n``, so a template name could
+# add attributes, and cmd expands ``%`` even in quotes. Only letters, digits and a few other
+# characters are allowed.
 
 _TEMPLATE = re.compile(r"[A-Za-z0-9 ._-]{1,64}")
-# The display name of the default template in AD CS, and the name of this template for certreq.
-# Display names are unique in a forest, so no custom template has this display name.
+# AD CS shows the first name for its default template, and certreq uses the second one. Display
+# names are unique in a forest, so no custom template has this display name.
 _DISPLAY_NAMES = {"web server": "WebServer"}
 _CONFIG = re.compile(r"[A-Za-z0-9.-]{1,255}\\[A-Za-z0-9 ._()-]{1,64}")
 _STEM = re.compile(r"[A-Za-z0-9-]{1,200}")
 
 
-def check_template(template: str) -> None:
-    """Reject a template name that a command line could misinterpret.
+def check_template_name(template: str) -> None:
+    """Reject a template name that the Windows command line could misinterpret.
 
     Raises
     ------
@@ -462,8 +468,8 @@ def check_template(template: str) -> None:
 _LONGEST_SENDER = 200
 
 
-def check_sender(sender: str) -> None:
-    """Reject a sender that is not one line of text.
+def check_sender_text(sender: str) -> None:
+    """Reject a sender that is not a single line of text.
 
     Raises
     ------
@@ -478,8 +484,8 @@ def check_sender(sender: str) -> None:
         )
 
 
-def check_config(config: str) -> None:
-    r"""Reject a configuration string that is not ``host\CA name``; an empty string is allowed.
+def check_ca_config(config: str) -> None:
+    r"""Reject a configuration string that is not ``host\CA name``. An empty string is allowed.
 
     Raises
     ------
@@ -493,7 +499,7 @@ def check_config(config: str) -> None:
         )
 
 
-def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> bytes:
+def build_submit_script(stems: Iterable[str], *, template: str, config: str = "") -> bytes:
     """Write ``submit.cmd``, which submits each request once and retrieves certificates.
 
     Parameters
@@ -515,8 +521,8 @@ def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> b
     Source: Microsoft, certreq (-submit, -retrieve, -attrib, -config). The CSR contains the names,
     so there is no ``SAN:`` attribute.
     """
-    check_template(template)
-    check_config(config)
+    check_template_name(template)
+    check_ca_config(config)
     calls = []
     for stem in stems:
         if not _STEM.fullmatch(stem):
@@ -525,7 +531,7 @@ def submit_script(stems: Iterable[str], *, template: str, config: str = "") -> b
                 hint="use only the request files that lyncnb wrote",
             )
         calls.append(f'call :request "{stem}"')
-    # With delayed expansion, cmd parses the line before it inserts the user's input.
+    # With delayed expansion, cmd parses the line before it inserts the input of the user.
     script = (package_files(__package__) / "submit.cmd").read_text(encoding="ascii")
     values = {"template": template, "config": config, "calls": "\n".join(calls)}
     return _fill_placeholders(script, values).replace("\n", "\r\n").encode("ascii")

@@ -1,4 +1,4 @@
-"""Write the summary files of a request folder after requests and issued certificates.
+"""Write the summary files in a request folder after requests and issued certificates have changed.
 
 A command can write the files without the table, because ``plan.json`` contains the plan, and the
 manifest contains the current state. ``manifest.summary`` contains the SHA-256 of each file.
@@ -19,27 +19,29 @@ from ..plan.saved_plan_json import read_saved_json
 from ..plan.spellings import Spelling
 from ..reports.summary.content import Summary
 from ..reports.summary.formats import write_summary
-from ..reports.summary.from_plan import summarise
-from ..reports.summary.progress import progress_digest, with_requests
+from ..reports.summary.from_plan import build_summary
+from ..reports.summary.progress import add_requests, compute_progress_digest
 from ..request_folder.files_on_disk import SUMMARY_NAMES
-from ..request_folder.generations import Generations, generations_of
+from ..request_folder.generations import Generations, find_generations
 from ..request_folder.manifest import Manifest
 from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes
 from ..request_folder.request_record import RequestRecord, TableOnRecord
 from ..rules.findings import Finding, Findings
 from ..rules.model import Rules
-from ..rules.returned_rules import finding, list_all_checks, returned_checks
+from ..rules.returned_rules import create_returned_finding, list_all_checks, list_returned_checks
 from ..rules.rule_files import load_recorded_rules
 
 _MADE_OF = "made_of"
 
-#: In a folder with more requests, a change does not write the summary again, because this would
-#: take longer than the change itself.
+#: If a folder contains more requests, a change does not update the summary, because this would take
+#: longer than the change.
 _MOST = 10_000
 
 
 def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> Manifest:
-    """Write the summary of a folder in four file formats. The caller must hold the folder's lock.
+    """Write the summary of a folder in four file formats.
+
+    The caller must hold the lock of the folder.
 
     Parameters
     ----------
@@ -65,7 +67,7 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
     digests = {}
     for name, data in list_summary_files(manifest, summary):
         try:
-            files.replace(folder / name, data, 0o644)
+            files.replace_file(folder / name, data, 0o644)
         except BundleError as error:
             raise BundleError(
                 f"{error.message}. Everything else in {folder} is complete and recorded, so do "
@@ -78,7 +80,7 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
 
 
 def list_summary_files(manifest: Manifest, summary: Summary) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the content of each summary file, so that only one is in memory."""
+    """Yield the name and the content of each summary file, so that only one file is in memory."""
     whole = _add_record(summary, manifest)
     for name in SUMMARY_NAMES:
         yield name, write_summary(whole, "." + name.rpartition(".")[2])
@@ -89,24 +91,24 @@ def record_summary_files(manifest: Manifest, digests: Mapping[str, str]) -> Mani
     return replace(manifest, summary={_MADE_OF: _compute_content_digest(manifest), **digests})
 
 
-def is_current(manifest: Manifest) -> bool:
+def is_summary_current(manifest: Manifest) -> bool:
     """Return whether the summary files match the records of the manifest."""
     return manifest.summary.get(_MADE_OF) == _compute_content_digest(manifest)
 
 
-def _add_record(summary: Summary, manifest: Manifest) -> Summary:
+def _add_record(all_data: Summary, manifest: Manifest) -> Summary:
     last = manifest.plans[-1] if manifest.plans else None
-    summary = replace(
-        summary,
+    all_data = replace(
+        all_data,
         approval=tuple(_describe_approval(manifest)),
         is_approved=bool(last and last.approvals and last.plan_sha256 == manifest.plan_sha256),
     )
     accepted = list_recorded_acceptances(manifest.requests)
-    return with_requests(summary, manifest.requests, accepted, _find_certificate_in_use(manifest))
+    return add_requests(all_data, manifest.requests, accepted, _find_certificate_in_use(manifest))
 
 
 def _find_certificate_in_use(manifest: Manifest) -> dict[str, Generations]:
-    return {record.id: generations_of(record) for record in manifest.requests}
+    return {record.id: find_generations(record) for record in manifest.requests}
 
 
 def _compute_content_digest(manifest: Manifest) -> str:
@@ -116,7 +118,7 @@ def _compute_content_digest(manifest: Manifest) -> str:
         manifest.table,
         [(acceptance.code, acceptance.reason) for acceptance in manifest.accepted],
         list(_describe_approval(manifest)),
-        progress_digest(
+        compute_progress_digest(
             manifest.requests,
             list_recorded_acceptances(manifest.requests),
             _find_certificate_in_use(manifest),
@@ -125,8 +127,8 @@ def _compute_content_digest(manifest: Manifest) -> str:
     return hashlib.sha256(repr(recorded_values).encode("utf-8", "replace")).hexdigest()
 
 
-def planned_summary(folder: Path, manifest: Manifest) -> Summary:
-    """Return the summary of the plan in a folder, without the requests.
+def build_planned_summary(folder: Path, manifest: Manifest) -> Summary:
+    """Return the summary of the plan in a folder, without the data of the requests.
 
     Parameters
     ----------
@@ -141,11 +143,11 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
         If the folder has no plan, the plan differs from the record, or the rules of the product are
         missing.
     """
-    plan, findings = plan_on_record(manifest, read_plan_bytes(folder, manifest))
+    plan, findings = build_plan_on_record(manifest, read_plan_bytes(folder, manifest))
     shown_findings = Findings(
         tuple(_mark_accepted(findings, manifest, plan.rules)), findings.judged_on
     )
-    summary = summarise(plan, shown_findings, pictures=True)
+    summary = build_summary(plan, shown_findings, pictures=True)
     spellings = (
         Spelling(place=note.place, written=note.written, requested=note.requested, what=note.what)
         for note in (manifest.table.notes if manifest.table else ())
@@ -153,7 +155,7 @@ def planned_summary(folder: Path, manifest: Manifest) -> Summary:
     return replace(summary, spellings=tuple(spellings))
 
 
-def plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePlan, Findings]:
+def build_plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePlan, Findings]:
     """Return the plan in a folder, with the findings and additional data from the manifest.
 
     Parameters
@@ -181,14 +183,14 @@ def plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePlan, Fi
 
 
 def _add_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCertificate]:
-    """Add the recorded rule to each certificate, because a usage can have rules in two profiles."""
+    """Add the recorded rule to each certificate. A usage can have rules in two profiles."""
     for certificate in plan.certificates:
         record = manifest.by_id.get(certificate.id)
         yield certificate._replace(rule=record.rule) if record and record.rule else certificate
 
 
 def _mark_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iterator[Finding]:
-    """Add the title to each finding, and the acceptance reason to each accepted error."""
+    """Add the title to each finding, and the reason for accepting it to each accepted error."""
     titles = {code: rule.title for code, rule in list_all_checks(rules).items()}
     of_run = {acceptance.code: acceptance.reason for acceptance in manifest.accepted}
     of_plan = {(finding.code, finding.accepted) for finding in findings}
@@ -200,7 +202,7 @@ def _mark_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iter
         yield one.accepted_because(reason) if reason and one.severity == "error" else one
 
 
-def folder_summary(folder: Path, manifest: Manifest) -> Summary | None:
+def build_folder_summary(folder: Path, manifest: Manifest) -> Summary | None:
     """Return the summary that the summary files of a folder contain.
 
     Returns
@@ -211,7 +213,7 @@ def folder_summary(folder: Path, manifest: Manifest) -> Summary | None:
     if len(manifest.requests) > _MOST:
         return None
     try:
-        return _add_record(planned_summary(folder, manifest), manifest)
+        return _add_record(build_planned_summary(folder, manifest), manifest)
     except LyncnbError:
         return None
 
@@ -220,7 +222,7 @@ _IDS_NAMED = 10
 
 
 def _describe_approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Yield lines about the last saved plan of the folder, and about its approval."""
+    """Yield lines about the last saved plan for the folder, and about the approval of that plan."""
     if not manifest.plans:
         return
     last = manifest.plans[-1]
@@ -245,7 +247,7 @@ def _describe_approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:
-    """Write the summary files again if the recorded data has changed.
+    """Update the summary files if the recorded data has changed.
 
     Returns
     -------
@@ -253,25 +255,25 @@ def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:
         The manifest to save. It is unchanged if the files are current, or cannot be written
         (:func:`stale_note` returns the reason).
     """
-    if is_current(manifest) or len(manifest.requests) > _MOST:
+    if is_summary_current(manifest) or len(manifest.requests) > _MOST:
         return manifest
     try:
-        summary = planned_summary(folder, manifest)
+        summary = build_planned_summary(folder, manifest)
     except LyncnbError:
         return manifest
     return write_summary_files(folder, manifest, summary)
 
 
-def stale_note(folder: Path, manifest: Manifest) -> str:
+def explain_stale_summary(folder: Path, manifest: Manifest) -> str:
     """Return why the summary files are out of date, and what to do; "" if they are current."""
-    if is_current(manifest):
+    if is_summary_current(manifest):
         return ""
     why = f"the folder has more than {_MOST:,} requests" if len(manifest.requests) > _MOST else ""
     if not manifest.plan_json_sha256:
         why = f"the folder has no {PLAN_NAME}"
     try:
         if not why:
-            planned_summary(folder, manifest)
+            build_planned_summary(folder, manifest)
             return ""
     except LyncnbError as error:
         why = error.message
@@ -282,7 +284,7 @@ def stale_note(folder: Path, manifest: Manifest) -> str:
 
 
 def list_recorded_acceptances(records: Iterable[RequestRecord]) -> Iterator[Finding]:
-    """Yield the accepted findings of the certificates on record, each with the reason."""
+    """Yield the accepted findings about recorded certificates, each with the reason."""
     for record in records:
         judgement = record.issued.judgement if record.issued is not None else None
         reasons = (
@@ -291,9 +293,11 @@ def list_recorded_acceptances(records: Iterable[RequestRecord]) -> Iterator[Find
             else {}
         )
         for recorded_finding in judgement.findings if judgement and reasons else ():
-            if recorded_finding.code in reasons and recorded_finding.code in returned_checks():
-                accepted = finding(recorded_finding.code, record.id, recorded_finding.message)
-                # The recorded message already contains the acceptance reason.
+            if recorded_finding.code in reasons and recorded_finding.code in list_returned_checks():
+                accepted = create_returned_finding(
+                    recorded_finding.code, record.id, recorded_finding.message
+                )
+                # The recorded message already contains the reason for accepting the error.
                 yield replace(
                     accepted.accepted_because(reasons[recorded_finding.code]),
                     message=recorded_finding.message,

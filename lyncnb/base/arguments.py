@@ -22,7 +22,7 @@ _MADE_BY = {
 }
 
 
-def require(argument: str, value: object, *kinds: type) -> None:
+def check_type(argument: str, value: object, *kinds: type) -> None:
     """Raise ArgumentError if the value has none of the expected types.
 
     The message does not contain the value, because text in the wrong argument can be a passphrase.

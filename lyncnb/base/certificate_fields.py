@@ -1,4 +1,4 @@
-"""Classes for the validated fields of a certificate request: subject, key, and extended key usage.
+"""Define the validated fields of a certificate request: subject, key, and extended key usage.
 
 Each class validates its text when an object is created. The module ``dns_name`` validates names.
 """
@@ -14,16 +14,17 @@ from typing import NamedTuple
 from .dns_name import DnsName
 from .pasted_text import shown
 
-# The names in RFC 5280 section 4.2.1.12, with their object identifiers.
+# These are the usage names in RFC 5280 section 4.2.1.12, with their object identifiers.
 EXTENDED_KEY_USAGES = {
     "serverAuth": "1.3.6.1.5.5.7.3.1",
     "clientAuth": "1.3.6.1.5.5.7.3.2",
 }
 
-#: Heading of the column with the certificate's names, in every table.
+#: In every table, this is the heading of the column with the names in a certificate.
 NAMES_HEADING = "Subject alternative names"
 
-#: Object identifiers of subject fields (X.520), by short name (RFC 4514 section 3).
+#: These are the object identifiers of subject fields (X.520), by short name (RFC 4514 section
+#: 3).
 SUBJECT_OIDS = {
     "CN": "2.5.4.3",
     "OU": "2.5.4.11",
@@ -33,14 +34,15 @@ SUBJECT_OIDS = {
     "C": "2.5.4.6",
 }
 
-#: A valid computer name, with or without a domain.
+#: This pattern matches a valid computer name, with or without a domain.
 COMPUTER_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?")
 
 _KEY_BITS = {"RSA": (2048, 3072, 4096), "ECDSA": (256, 384, 521)}
 #: This tuple contains all key types that a plan can contain, as text.
 KEYS = tuple(f"{algorithm} {bits}" for algorithm, sizes in _KEY_BITS.items() for bits in sizes)
 
-# Short name (RFC 4514 section 3) and maximum length (RFC 5280 appendix A.1) of each field.
+# These are the short name (RFC 4514 section 3) and the maximum length (RFC 5280 appendix A.1)
+# of each subject field.
 COMMON_NAME_CHARACTERS = 64
 
 _SUBJECT = {
@@ -65,7 +67,7 @@ class SanEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyParameters:
-    """Algorithm and size of a key pair (SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7).
+    """The algorithm and size of a key pair (SubjectPublicKeyInfo, RFC 5280 section 4.1.2.7).
 
     ``algorithm`` is ``RSA`` or ``ECDSA``. ``bits`` is 2048, 3072, or 4096 for RSA, and 256, 384, or
     521 for ECDSA (curves P-256, P-384, and P-521).
@@ -111,7 +113,7 @@ class DistinguishedName:
     country: str = ""
 
     def __post_init__(self) -> None:
-        _reject_control("CN", self.common_name)
+        _reject_control_characters("CN", self.common_name)
         _check_other_fields(
             self.organizational_unit, self.organization, self.locality, self.state, self.country
         )
@@ -159,7 +161,7 @@ def _check_other_fields(*values: str) -> None:
     for value, (short, limit) in zip(values, list(_SUBJECT.values())[1:], strict=True):
         if not value:
             continue
-        _reject_control(short, value)
+        _reject_control_characters(short, value)
         if len(value) > limit and short != "C":
             raise ValueError(
                 f"{short}={shown(value)} has {len(value)} characters; the limit is {limit}"
@@ -171,7 +173,7 @@ def _check_other_fields(*values: str) -> None:
         )
 
 
-def _reject_control(short: str, value: str) -> None:
+def _reject_control_characters(short: str, value: str) -> None:
     if not value.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
         raise ValueError(f"{short}={shown(value)} contains a control character")
 

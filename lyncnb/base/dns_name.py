@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING
 from . import idn
 from .pasted_text import BadName, clean_text, shown
 
-#: The beginning of the note that shows the ASCII form of a name.
+#: The note that shows the ASCII form of a name begins with this text.
 INTERNATIONAL = "internationalized name encoded as"
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
-# This pattern matches only valid names, but not all of them; parse_name checks the others.
+# This pattern matches most valid names. The function parse_name checks the other names.
 # Possessive quantifiers keep the matching time linear.
 _CLEAN = r"(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z][a-z0-9]*+(?:-[a-z0-9]++)*+"
-# In a name with at most this length, no label is too long. Source: RFC 1035 section 2.3.4.
+# If a name is not longer than this, no label is too long. Source: RFC 1035 section 2.3.4.
 _SHORT = 63
 _LONGEST = 253
 _is_clean = re.compile(rf"{_CLEAN}\Z").match
@@ -39,7 +39,7 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\Z")
 
 
 class DnsName(str):
-    """A host name as in a dNSName: lowercase, with A-labels, without a trailing dot.
+    """A host name in the form of a dNSName: in lowercase, with A-labels, without a trailing dot.
 
     :meth:`parse` creates a name. A name is a ``str``, so that it compares, sorts, and serializes as
     text.
@@ -87,12 +87,12 @@ class DnsName(str):
 
     @property
     def is_public_suffix(self) -> bool:
-        """Whether different owners can register names directly below it (Public Suffix List)."""
+        """Whether different owners can register names below this name (Public Suffix List)."""
         return str(_load_public_suffixes().publicsuffix(self)) == self
 
     @property
     def is_registry(self) -> bool:
-        """Whether a registry owns the name (``com.tw``), not a domain owner (``github.io``).
+        """Whether the name belongs to a registry (``com.tw``) and not to the owner of a domain.
 
         Notes
         -----
@@ -102,15 +102,15 @@ class DnsName(str):
         return self.is_public_suffix and str(_load_registries().publicsuffix(self)) == self
 
     @property
-    def registrable(self) -> DnsName | None:
+    def registered_domain(self) -> DnsName | None:
         """The registered domain that contains the name, such as ``contoso.com``, or None."""
         domain = _load_public_suffixes().privatesuffix(self.removeprefix("*."))
         return None if domain is None else DnsName(domain)
 
     @property
     def is_internal(self) -> bool:
-        """Whether public CAs cannot certify the name, because it has no public suffix."""
-        return self.registrable is None and not self.is_public_suffix
+        """Whether the name has no public suffix, so that no public CA certifies it."""
+        return self.registered_domain is None and not self.is_public_suffix
 
     def covers(self, name: str) -> bool:
         """Return whether a certificate with this name is valid for the server ``name``.
@@ -125,7 +125,7 @@ class DnsName(str):
 
 
 def find_unusual_names(texts: Iterable[str]) -> list[str]:
-    """Return the texts that :func:`parse_name` must check, in the same order, with duplicates.
+    """Return the texts that :func:`parse_name` must check. The order and duplicates are kept.
 
     A single regular expression finds them. Every other text is a valid name, from which ``DnsName``
     can be created directly.
@@ -185,16 +185,16 @@ def parse_name(
     if len(text) <= _SHORT and _is_clean(text):
         return DnsName(text), ()
     bare, cleaned = clean_text(text)
-    _reject_other_text(bare)
+    _reject_non_host_name(bare)
     name, mapping = idn.convert_to_lowercase(bare)
     notes = [*cleaned, *mapping]
     if name.endswith("."):
         name = name[:-1]
         notes.append("trailing dot removed")
     _reject_address(name, bare)
-    rest = _strip_wildcard(name, bare, allowed=allow_wildcard)
+    rest = _strip_wildcard(name, bare, allow_wildcard=allow_wildcard)
     labels = [_to_ascii_label(label, bare) for label in rest.split(".")]
-    # The name after the asterisk is validated by the check for registries below.
+    # The check for registries below also checks the name after the asterisk.
     single = allow_single_label or rest != name
     _reject_number_or_label(labels, bare, allow_single_label=single)
     final = ".".join(labels)
@@ -211,12 +211,13 @@ def parse_name(
     return DnsName(final), (*notes, *idn.find_mixed_scripts(labels))
 
 
-def name_libraries() -> dict[str, str]:
+def get_library_versions() -> dict[str, str]:
     """Return the versions of the libraries that decide which host names are valid and public.
 
     The version of ``publicsuffixlist`` ends with the date of its copy of the Public Suffix List.
     """
-    from importlib.metadata import version  # takes some milliseconds, and few runs need it
+    # The import takes some milliseconds, and only a few commands need it.
+    from importlib.metadata import version
 
     return {library: version(library) for library in ("publicsuffixlist", "idna")}
 
@@ -236,7 +237,7 @@ def _load_registries() -> PublicSuffixList:
     return PublicSuffixList(accept_unknown=False, only_icann=True)
 
 
-def _reject_other_text(text: str) -> None:
+def _reject_non_host_name(text: str) -> None:
     """Reject text that is clearly not a host name, such as a URL, with a specific hint."""
     if not text:
         raise BadName("the name is empty", "enter a name, e.g. pool01.contoso.com")
@@ -272,7 +273,7 @@ def _reject_other_text(text: str) -> None:
 
 
 def _reject_address(text: str, written: str) -> None:
-    # An IP address with brackets, a port, a prefix length, or a zone is also rejected.
+    # This pattern also matches an IP address with brackets, a port, a prefix length, or a zone.
     bare = text.partition("/")[0].partition("%")[0]
     with_port = re.fullmatch(r"(\[.*\]|[\d.]+):\d+", bare)
     bare = (with_port[1] if with_port else bare).strip("[]")
@@ -286,8 +287,8 @@ def _reject_address(text: str, written: str) -> None:
     )
 
 
-def _strip_wildcard(name: str, written: str, *, allowed: bool) -> str:
-    """Return a host name without a leading ``*.``, and reject an asterisk in any other position."""
+def _strip_wildcard(name: str, written: str, *, allow_wildcard: bool) -> str:
+    """Return a host name without a leading ``*.``, and reject an asterisk in other positions."""
     if "*" not in name:
         return name
     rest = name[2:]
@@ -296,7 +297,7 @@ def _strip_wildcard(name: str, written: str, *, allowed: bool) -> str:
             f"{shown(written)} is not a valid wildcard",
             "use one asterisk as the complete first label, e.g. *.contoso.com",
         )
-    if not allowed:
+    if not allow_wildcard:
         raise BadName(
             f"{shown(written)} is a wildcard, which is not allowed here",
             (

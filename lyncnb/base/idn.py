@@ -14,7 +14,8 @@ import idna
 
 from .pasted_text import BadName, shown
 
-# Scripts that a single language uses together: Unicode Technical Standard 39, section 5.2.
+# In these languages, several scripts are used together (Unicode Technical Standard 39, section
+# 5.2).
 _WRITTEN_TOGETHER = (
     {"CJK", "LATIN", "HIRAGANA", "KATAKANA"},
     {"CJK", "LATIN", "BOPOMOFO"},
@@ -58,7 +59,7 @@ def convert_to_lowercase(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def convert_to_a_label(label: str, written: str) -> str:
-    """Return the ASCII form of a label (RFC 5891); validate an A-label and return it unchanged.
+    """Return the ASCII form of a label (RFC 5891). A valid A-label is returned unchanged.
 
     Raises
     ------
@@ -86,7 +87,9 @@ def convert_to_unicode(name: str) -> str:
             try:
                 labels[index] = idna.ulabel(label)
             except (idna.IDNAError, UnicodeError):
-                pass  # A wildcard label, or a label in another CA's certificate, may be invalid.
+                # A wildcard label is not valid, and a certificate from another CA may contain an
+                # invalid label.
+                pass
     return ".".join(labels)
 
 
@@ -99,7 +102,7 @@ def _describe_error(error: Exception) -> str:
 
 
 def find_mixed_scripts(labels: Iterable[str]) -> Iterator[str]:
-    """Yield a warning for each A-label that mixes scripts in a way that no language does."""
+    """Yield a warning for each A-label that combines scripts in a way that no language does."""
     for label in labels:
         if not label.startswith("xn--"):
             continue

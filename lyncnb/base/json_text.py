@@ -7,26 +7,26 @@ import json
 import re
 from typing import Any
 
-# Surrogates can appear as an escape sequence, which may be half of a valid pair, or as bytes.
-# Python's decoder accepts the bytes of a surrogate, although they are not valid UTF-8.
+# A surrogate can appear as an escape sequence, which may be half of a valid pair, or as bytes.
+# The decoder in Python accepts these bytes, although they are not valid UTF-8.
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
-# The last line of a saved plan contains the digest of all previous lines.
+# In a saved plan, the last line contains the digest of all previous lines.
 _DIGEST = re.compile(rb'\n"sha256": "([0-9a-f]{64})"\n\}\n')
 
 
 class NotJson(ValueError):
-    """The bytes are not valid JSON, or different JSON readers would return different values."""
+    """The error for bytes that are not JSON, or that JSON readers would read differently."""
 
 
-def may_hold_surrogates(data: bytes) -> bool:
+def may_contain_surrogates(data: bytes) -> bool:
     """Return whether a JSON document may contain an unpaired surrogate and needs a full check."""
     return bool(_HALF.search(data))
 
 
-def has_its_digest(data: bytes) -> bool:
-    """Return whether a document's last line is the SHA-256 digest of all previous lines."""
+def has_valid_digest(data: bytes) -> bool:
+    """Return whether the last line of a document is the SHA-256 digest of all previous lines."""
     start = max(data.rfind(b'\n"sha256": "'), 0)
     match = _DIGEST.fullmatch(data, start)
     expected = hashlib.sha256(data[: start + 1]).hexdigest().encode()
@@ -45,7 +45,7 @@ def parse_json(data: bytes) -> Any:
     """
     try:
         plain = json.loads(data, object_pairs_hook=_reject_duplicate_keys)
-        if may_hold_surrogates(data):
+        if may_contain_surrogates(data):
             json.dumps(plain, ensure_ascii=False).encode()
     except NotJson:
         raise

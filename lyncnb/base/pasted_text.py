@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
-# Joiners can be part of a word in some scripts, so the function that validates the word decides.
+# In some scripts, a joiner can be part of a word, so the function that validates the word
+# decides whether to keep it.
 _JOINERS = "\u200c\u200d"
-# Unicode's Bidi_Control characters change the order in which text is displayed.
+# The Bidi_Control characters in Unicode change the order in which text is displayed.
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# Direction marks at the start or end do not change the order of the text. Windows dialog boxes
+# Direction marks at the start or end of a text do not change its order. Dialog boxes in Windows
 # insert such marks.
 _MARKS = "\u061c\u200e\u200f"
 _MORE_INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
@@ -28,20 +29,20 @@ class BadName(ValueError):
 
 
 def shown(text: str) -> str:
-    """Quote a text for a message, shorten it, and replace its invisible characters."""
+    """Quote a text for a message, shorten it, and make its invisible characters visible."""
     short = text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
     return f'"{visible(short)}"'
 
 
 def visible(text: str) -> str:
-    """Replace invisible characters with code points, so that text cannot control a terminal."""
+    """Replace invisible characters with code points, so that the text cannot control a terminal."""
     if text.isprintable() and not _has_more_invisible(text):
         return text
     return "".join(f"<U+{ord(c):04X}>" if _is_unseen(c) else c for c in text)
 
 
 def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
-    """Remove invisible characters, and white space at the start and end of a text.
+    """Remove invisible characters, and remove white space at the start and end of a text.
 
     Parameters
     ----------
@@ -118,7 +119,7 @@ def is_invisible(character: str) -> bool:
 
 
 def _has_more_invisible(text: str) -> bool:
-    # Unicode classifies these characters as letters or marks, although they are not visible.
+    # In Unicode, these invisible characters are classified as letters or marks.
     return not text.isascii() and any(
         c in _MORE_INVISIBLE or "\ufe00" <= c <= "\ufe0f" for c in text
     )

@@ -1,4 +1,4 @@
-"""Define the record of a planned certificate for request folders and saved plans.
+"""Define the record of a planned certificate in request folders and saved plans.
 
 Plan documents use the same record, so that lyncnb can compare an issued certificate with
 all of them.
@@ -17,25 +17,25 @@ from .records import (
     Check,
     Line,
     Text,
+    check_range,
     make_others_field,
-    matching,
-    number_in,
+    match_pattern,
 )
 
 ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9-]{0,200}"
-# lyncnb uses the ids as file names, so a changed manifest must not refer to a file outside the
-# folder.
-Id = Annotated[str, Check("a request id", matching(ID_PATTERN))]
-# lyncnb uses the server's name as the file name of the server's page and script.
+# lyncnb uses the ids as file names. In a changed manifest, an id must not refer to a file
+# outside the folder.
+Id = Annotated[str, Check("a request id", match_pattern(ID_PATTERN))]
+# lyncnb uses the name of a server in the file names of its page and its script.
 Host = Annotated[str, Check("a host name such as fe01.contoso.com", is_host_name)]
 # lyncnb uses the issuer as a folder name in the package for a CA.
 Issuer = Annotated[str, Check("internal or public", ("internal", "public", "").__contains__)]
-Bits = Annotated[int, number_in(0, 1 << 20)]
+Bits = Annotated[int, check_range(0, 1 << 20)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedKey:
-    """The algorithm and size of a requested key pair.
+    """The algorithm and size of the requested key pair.
 
     Keys for imported requests can have any size.
     """
@@ -47,15 +47,14 @@ class PlannedKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedEntry:
-    """The entry for a certificate in the plan document (``lyncnb-plan/1``), without the reasons.
+    """The entry for a certificate in a plan document (``lyncnb-plan/1``), without the reasons.
 
     ``subject`` uses the short names from RFC 4514 (CN, O, …). If lyncnb has only the CSR, all other
     values are blank. ``key`` is None if the CSR is also missing. ``at_set_up`` is true if the
     certificate is requested during server setup, so that lyncnb creates no request.
     """
 
-    # The JSON file contains all of these keys, even if the values are blank because there is no
-    # plan.
+    # The JSON file contains all of these keys. If there is no plan, the values are blank.
     whole: ClassVar = True
 
     id: Id
@@ -77,13 +76,13 @@ class PlannedEntry:
 
     @property
     def common_name(self) -> str:
-        """The common name in the certificate's subject; blank if there is none."""
+        """The common name in the subject of the certificate, or blank if there is none."""
         return self.subject.get("CN", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedEntry(PlannedEntry):
-    """The entry for a certificate in a saved plan; ``reasons`` contains the rules for each name."""
+    """The entry for a certificate in a saved plan. ``reasons`` contains the rules for each name."""
 
     keeps_others: ClassVar = False
 

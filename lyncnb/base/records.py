@@ -1,4 +1,4 @@
-"""Read TOML tables and JSON objects as typed records, and write the records again.
+"""Convert TOML tables and JSON objects to typed records, and write the records again.
 
 The annotations are the schema. A record is a frozen dataclass. The type of a field defines the
 values that a file can contain, and a :class:`Check` in ``Annotated[str, check]`` adds a condition.
@@ -38,56 +38,60 @@ _KINDS: Mapping[object, str] = MappingProxyType(
     {str: "text", bool: "true or false", int: "a whole number", date: "a date, e.g. 2026-01-31"}
 )
 
-#: Metadata for a field that an earlier format did not have. It is written only if it has a value.
+#: This metadata marks a field that an earlier format does not have. The field is written only
+#: if it has a value.
 SINCE_2 = MappingProxyType({"since": 2})
 
-# All records share this object, because a folder has 100,000 records and few have other keys.
+# All records share this empty mapping, because a folder has 100,000 records and few of them
+# have additional keys.
 _NO_OTHERS: Mapping[str, object] = {}
 
 
 def make_others_field() -> Any:
-    """Return the dataclass field ``others``, for keys that a later version wrote."""
+    """Return the dataclass field ``others``, which keeps the keys from later versions of lyncnb."""
     return field(default_factory=lambda: _NO_OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A condition for a value; in the error message, ``what`` completes the phrase "must be"."""
+    """A condition for a value. In an error message, ``what`` completes the phrase "must be"."""
 
     what: str
     holds: Callable[[Any], object]
 
 
-def matching(pattern: str) -> Callable[[str], object]:
+def match_pattern(pattern: str) -> Callable[[str], object]:
     """Return a function that checks whether a complete text matches a regular expression."""
     return re.compile(pattern).fullmatch
 
 
-def number_in(lowest: int, highest: int) -> Check:
-    """Return a check that a whole number is in a range. Both ends belong to the range."""
+def check_range(lowest: int, highest: int) -> Check:
+    """Return a check that a whole number is in a range, which includes both ends."""
     return Check(
         f"a whole number from {lowest} to {highest:,}", lambda number: lowest <= number <= highest
     )
 
 
-# isprintable() would also reject an ideographic space, which can be part of a site's name.
+# The method isprintable() would also reject an ideographic space, which is allowed in the name
+# of a site.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def is_line(text: str) -> bool:
+def is_single_line(text: str) -> bool:
     """Return whether a text is a single line without control characters."""
     return text.isprintable() or not _CONTROL.search(text)
 
 
 Text = Annotated[str, Check("text", lambda text: True)]
-Line = Annotated[str, Check("one line of text", is_line)]
+Line = Annotated[str, Check("one line of text", is_single_line)]
 
-#: In ``Annotated[X | None, BLANK_IS_NONE]``, None is read from and written as an empty object.
+#: An ``Annotated[X | None, BLANK_IS_NONE]`` value of None is read from an empty object and
+#: written as an empty object.
 BLANK_IS_NONE = object()
 
 
 def describe_value(value: object) -> str:
-    """Describe a value in a TOML document for an error message."""
+    """Describe a value in a TOML document for use in an error message."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, bool):
@@ -100,7 +104,7 @@ def describe_value(value: object) -> str:
 
 
 class Placed(dict[str, object]):
-    """A TOML table that stores its place, because it is merged with tables from other files."""
+    """A TOML table that stores its position, because it is merged with tables from other files."""
 
     __slots__ = ("place",)
 
@@ -109,24 +113,28 @@ class Placed(dict[str, object]):
         self.place = place
 
 
-def place_of(table: object, where: str) -> str:
-    """Return the place that a table stores, or the specified place if the table stores none."""
-    return table.place if isinstance(table, Placed) else where
+def get_position(table: object, default: str) -> str:
+    """Return the position that a TOML table stores, or the default if it stores none."""
+    return table.place if isinstance(table, Placed) else default
 
 
-def inside(where: str, key: str) -> str:
-    """Return the place of a key in a TOML table, such as ``certificate[3].source``."""
-    return f"{where}.{key}" if where and not where.endswith(": ") else f"{where}{key}"
+def build_key_path(table_path: str, key: str) -> str:
+    """Return the path of a key in a TOML table, such as ``certificate[3].source``."""
+    return (
+        f"{table_path}.{key}"
+        if table_path and not table_path.endswith(": ")
+        else f"{table_path}{key}"
+    )
 
 
-def named(key: str, **more: Any) -> Any:
-    """Return a dataclass field whose key in the file has a different name, such as ``import``."""
-    return field(metadata={"key": key}, **more)
+def make_named_field(file_key: str, **more: Any) -> Any:
+    """Return a dataclass field that has a different name in the file, such as ``import``."""
+    return field(metadata={"key": file_key}, **more)
 
 
 @dataclass(slots=True)
 class RecordReader:
-    """Reads the records in a file, and collects all problems.
+    """Reads the records in a file, and collects all problems in the file.
 
     Parameters
     ----------
@@ -144,9 +152,7 @@ class RecordReader:
         """Add a problem to the list of problems in the file."""
         self.problems.append(Problem(message=message, file=self.source, hint=hint))
 
-    def record(
-        self, kind: Callable[..., _Record], table: object, where: str = ""
-    ) -> _Record | None:
+    def record(self, kind: Callable[..., _Record], table: object, path: str = "") -> _Record | None:
         """Return a record from a table or object.
 
         Parameters
@@ -155,7 +161,7 @@ class RecordReader:
             A dataclass.
         table : object
             The value in the document.
-        where : str, optional
+        path : str, optional
             The place of the value, such as ``certificate[3]``; "" for the complete document.
 
         Returns
@@ -165,68 +171,72 @@ class RecordReader:
         """
         if not isinstance(table, Mapping):
             if self.is_json:
-                self.problem(f"'{where}' must be an object, not {describe_value(table)}")
+                self.problem(f"'{path}' must be an object, not {describe_value(table)}")
             else:
-                self.problem(f"'{where}' is not a table", f"enter [{where}] on a separate line")
+                self.problem(f"'{path}' is not a table", f"enter [{path}] on a separate line")
             return None
-        shape, where = _find_shape(kind), place_of(table, where)
+        shape, path = _find_shape(kind), get_position(table, path)
         before = len(self.problems)
         values: dict[str, Any] = {}
         unknown = table.keys() - shape.keys
         if unknown and shape.keeps_others:
             values["others"] = {key: table[key] for key in table if key in unknown}
         elif unknown:
-            self.known(where, table, shape.keys)
+            self.known(path, table, shape.keys)
         for name, key, read, take, is_needed, may_not_be_blank in shape.read:
             if key not in table:
                 if is_needed:
-                    self.problem(f"Missing required value: '{inside(where, key)}'")
+                    self.problem(f"Missing required value: '{build_key_path(path, key)}'")
             elif take is None:
-                values[name] = read(self, table[key], inside(where, key))
+                values[name] = read(self, table[key], build_key_path(path, key))
             else:
                 given = table[key]
                 try:
                     values[name] = take(given)
                 except _InvalidValue as error:
-                    self.problem(f"'{inside(where, key)}' {error}")
+                    self.problem(f"'{build_key_path(path, key)}' {error}")
                 if may_not_be_blank and given == "":
-                    self.problem(f"Missing required value: '{inside(where, key)}'")
+                    self.problem(f"Missing required value: '{build_key_path(path, key)}'")
         return kind(**values) if len(self.problems) == before else None
 
     def records(
-        self, kind: Callable[..., _Record], entries: object, where: str
+        self, kind: Callable[..., _Record], entries: object, path: str
     ) -> dict[str, _Record]:
-        """Return the valid records in a list by their places.
+        """Return the valid records in a list, by their paths.
 
         If the field ``id`` has a check, a valid id is the place of the record.
         """
         if not isinstance(entries, list):
             if self.is_json:
-                self.problem(f"'{where}' must be a list, not {describe_value(entries)}")
+                self.problem(f"'{path}' must be a list, not {describe_value(entries)}")
             else:
                 self.problem(
-                    f"'{where}' is not an array of tables", f"start each table with [[{where}]]"
+                    f"'{path}' is not an array of tables", f"start each table with [[{path}]]"
                 )
             return {}
         named_by = _find_shape(kind).named_by
         records: dict[str, _Record] = {}
         for index, entry in enumerate(entries):
-            place = place_of(entry, f"{where}[{index}]")
-            if named_by and isinstance(entry, Mapping) and _fits(named_by, entry.get("id")):
+            place = get_position(entry, f"{path}[{index}]")
+            if (
+                named_by
+                and isinstance(entry, Mapping)
+                and _is_convertible(named_by, entry.get("id"))
+            ):
                 place = str(entry["id"]) if entry["id"] not in records else place
             record = self.record(kind, entry, place)
             if record is not None:
                 records[place] = record
         return records
 
-    def value(self, hint: Any, value: object, where: str, *, required: bool = False) -> Any:
+    def value(self, hint: Any, value: object, path: str, *, is_required: bool = False) -> Any:
         """Return a value converted to the type of a field, or None if the value is not valid."""
-        if required and value == "" and hint is str:
-            self.problem(f"Missing required value: '{where}'")
+        if is_required and value == "" and hint is str:
+            self.problem(f"Missing required value: '{path}'")
             return None
-        return _make_reader(hint)(self, value, where)
+        return _make_reader(hint)(self, value, path)
 
-    def known(self, where: str, table: Mapping[str, object], keys: Iterable[str]) -> None:
+    def known(self, path: str, table: Mapping[str, object], keys: Iterable[str]) -> None:
         """Report every key in a table that is not in the list of known keys."""
         keys = list(keys)
         for key in sorted(table.keys() - keys):
@@ -234,21 +244,21 @@ class RecordReader:
             value = table[key]
             first = value[0] if isinstance(value, list) and value else value
             self.problem(
-                f"Unknown key: '{place_of(first, inside(where, key))}'",
+                f"Unknown key: '{get_position(first, build_key_path(path, key))}'",
                 f"did you mean {close[0]}?" if close else f"the known keys are {', '.join(keys)}",
             )
 
-    def check_allowed(
-        self, where: str, values: Iterable[str], known: Collection[str], what: str
+    def report_unknown_values(
+        self, path: str, values: Iterable[str], known: Collection[str], what: str
     ) -> None:
         """Report every value that is not in the list of known values."""
         for value in values:
             if value not in known:
                 self.problem(
-                    f"Unknown {what} \"{value}\" in '{where}'", f"known values: {', '.join(known)}"
+                    f"Unknown {what} \"{value}\" in '{path}'", f"known values: {', '.join(known)}"
                 )
 
-    def once(self, records: Mapping[str, object], key: str) -> None:
+    def report_duplicates(self, records: Mapping[str, object], key: str) -> None:
         """Report every record with the same id, code, or name as an earlier record."""
         seen: dict[object, str] = {}
         for where, record in records.items():
@@ -259,7 +269,7 @@ class RecordReader:
 
 
 def convert_record(record: Any) -> dict[str, object]:
-    """Return the fields of a record by their JSON keys; nested records are not converted.
+    """Return the fields of a record by their JSON keys. Nested records are not converted.
 
     ``json.JSONEncoder(default=convert_record)`` writes a record with all nested records.
     """
@@ -278,7 +288,7 @@ def convert_record(record: Any) -> dict[str, object]:
 
 
 class Told:
-    """An object that can be written as JSON: all fields, or only the values in ``told``.
+    """An object that can be written as JSON: either all fields, or only the values in ``told``.
 
     ``told`` contains the keys of the JSON document in their order, as ``key`` or ``key=attribute``.
     ``items.id`` is the attribute ``id`` of ``items``, or of each item if there are several.
@@ -289,19 +299,20 @@ class Told:
     told: ClassVar[tuple[str, ...]] = ()
 
     def to_document(self) -> dict[str, Any]:
-        """Return the object as plain JSON values, with dates and times in ISO 8601."""
+        """Return the object as plain JSON values. Dates and times have the format of ISO 8601."""
         return list_json_values(self, *self.told)
 
 
-def list_json_values(noun: Any, *told: str) -> dict[str, Any]:
+def list_json_values(source: Any, *told: str) -> dict[str, Any]:
     """Return values of an object as plain JSON values, with keys in the format of ``Told.told``."""
-    kind: Any = type(noun)
-    return {key: convert_to_json(read(noun)) for key, read in _make_document_readers(kind, told)}
+    kind: Any = type(source)
+    return {key: convert_to_json(read(source)) for key, read in _make_document_readers(kind, told)}
 
 
 def convert_to_json(value: object) -> Any:
     """Convert a value to plain JSON values."""
-    # Most values are text, and checking whether a value is a mapping is the slowest step.
+    # Most values are text, and the check for a mapping is the slowest, so text is checked
+    # first.
     if value is None or type(value) is str or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Told):
@@ -328,37 +339,37 @@ def _read_attribute(value: Any, name: str) -> Any:
 
 @cache
 def _make_document_readers(
-    kind: Any, told: tuple[str, ...]
+    kind: Any, keys: tuple[str, ...]
 ) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
-    named = told or tuple(item.name for item in fields(kind))
+    named = keys or tuple(item.name for item in fields(kind))
     pairs = (name.partition("=") for name in named)
     return tuple((key, _make_value_reader(kind, path or key)) for key, _, path in pairs)
 
 
 def _make_value_reader(kind: Any, path: str) -> Callable[[Any], Any]:
     if path.isidentifier() and not callable(getattr(kind, path, None)):
-        # Reading a plain attribute is the fastest way, because a large document has a million such
-        # values.
+        # Reading a plain attribute is the fastest method, and a large document has a million
+        # such values.
         return attrgetter(path)
     names = path.split(".")
     return lambda noun: reduce(_read_attribute, names, noun)
 
 
-# A _Read function reads a value that can contain records, and reports problems. A _Take function
-# reads a value without records.
+# A _Read function reads a value that can contain records, and reports problems. A _Take
+# function reads a value without records.
 _Read = Callable[[RecordReader, object, str], Any]
 _Take = Callable[[object], Any]
 
 
 class _InvalidValue(Exception):
-    """The error for a value that is not valid; the message follows the place of the value."""
+    """The error for an invalid value. The message follows the path of the value."""
 
 
 class _ReadItem(NamedTuple):
     name: str
     key: str
     read: _Read
-    # This function reads a value without records. The place of the value is created only for a
+    # This function reads a value without records. The path of the value is only built for a
     # message.
     take: _Take | None
     is_needed: bool
@@ -410,7 +421,7 @@ def _find_shape(kind: Any) -> _Shape:
     )
 
 
-def _fits(take: _Take, value: object) -> bool:
+def _is_convertible(take: _Take, value: object) -> bool:
     try:
         take(value)
     except _InvalidValue:
@@ -424,11 +435,11 @@ def _make_reader(hint: Any) -> _Read:
     take = _make_taker(hint)
     if take is not None:
 
-        def read_plain(reader: RecordReader, value: object, where: str) -> Any:
+        def read_plain(reader: RecordReader, value: object, path: str) -> Any:
             try:
                 return take(value)
             except _InvalidValue as error:
-                reader.problem(f"'{where}' {error}")
+                reader.problem(f"'{path}' {error}")
                 return None
 
         return read_plain
@@ -443,17 +454,17 @@ def _make_reader(hint: Any) -> _Read:
         read = _make_reader(inner[0])
         return lambda reader, value, where: None if value == none else read(reader, value, where)
 
-    def read_mapping(reader: RecordReader, value: object, where: str) -> Any:
+    def read_mapping(reader: RecordReader, value: object, path: str) -> Any:
         if not isinstance(value, Mapping):
-            reader.problem(f"'{where}' must be a table, not {describe_value(value)}")
+            reader.problem(f"'{path}' must be a table, not {describe_value(value)}")
             return None
         keys, values = _make_reader(inner[0]), _make_reader(inner[1])
         result = {
-            keys(reader, key, where): values(reader, item, inside(where, key))
+            keys(reader, key, path): values(reader, item, build_key_path(path, key))
             for key, item in value.items()
         }
-        # All plans share the rules, so they are read-only. Records in a manifest are copied and
-        # sent to worker processes, so they are a normal dict.
+        # All plans share the rules, so a mapping in the rules is read-only. A mapping in a
+        # manifest is copied and sent to worker processes, so it is a normal dict.
         return result if reader.is_json else MappingProxyType(result)
 
     return read_mapping
@@ -461,7 +472,7 @@ def _make_reader(hint: Any) -> _Read:
 
 @cache
 def _make_taker(hint: Any) -> _Take | None:
-    """Return the function that reads values of a type without records; None for other types."""
+    """Return the function that reads values of a type without records, or None for other types."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         take = _make_taker(inner[0])
@@ -476,8 +487,9 @@ def _make_taker(hint: Any) -> _Take | None:
 def _make_checked_taker(kind: Any, check: Check | None) -> _Take:
     what = check.what if check else _KINDS.get(kind)
 
-    def take(value: object) -> object:
-        # In Python, True is also an int, and a datetime is also a date.
+    def take_value(value: object) -> object:
+        # In Python, True is also an int, and a datetime is also a date, so the exact type is
+        # compared.
         is_kind = type(value) is kind or (
             isinstance(value, kind) and not isinstance(value, (bool, datetime))
         )
@@ -485,7 +497,7 @@ def _make_checked_taker(kind: Any, check: Check | None) -> _Take:
             return value
         raise _InvalidValue(f"must be {what}, not {describe_value(value)}")
 
-    return take
+    return take_value
 
 
 def _make_list_taker(hint: Any, kind: type) -> _Take:
@@ -499,7 +511,7 @@ def _make_list_taker(hint: Any, kind: type) -> _Take:
         what = f"a list in which each value is {typing.get_args(hint)[1].what}"
     plain = "list of text values" if hint is str else "list"
 
-    def take_all(value: object) -> object:
+    def take_list(value: object) -> object:
         if not isinstance(value, list):
             raise _InvalidValue(f"must be a {plain}, not {describe_value(value)}")
         for item in value:
@@ -511,4 +523,4 @@ def _make_list_taker(hint: Any, kind: type) -> _Take:
                 ) from None
         return kind(value)
 
-    return take_all
+    return take_list

@@ -1,4 +1,4 @@
-"""Calculate when to renew a certificate, from its validity, the CA's lead time, and the work days.
+"""Calculate when to renew a certificate from its validity, the lead time, and the work days.
 
 The forecast, status, calendar, and summary use this module, so that they show the same dates. All
 dates are whole days in UTC. In a :class:`Days` table, each day has a number.
@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
-from .times import later
+from .times import add_time_span
 from .work_days import WorkDays
 
-#: A certificate is renewed in the last third of its validity period: the last 122 days of a year,
-#: or the last 15 of 47 days.
+#: A certificate is renewed in the last third of its validity period. For a year, these are the
+#: last 122 days, and for 47 days, the last 15.
 EXPIRING_SHARE = 1 / 3
 
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 _LAST_SECOND = time(23, 59, 59)
-# The number of days that the table contains after the period, for renewals that are due at the end
+# The table contains this number of days after the period, for renewals that are due at the end
 # of the period.
 _AFTER = 400
 # lyncnb searches for a possible date in this number of years before and after a renewal.
@@ -32,8 +32,8 @@ class Days:
 
     def __init__(self, begin: date, until: date, work: WorkDays) -> None:
         self.begin, self.until = begin, until
-        #: The number of the last planned day. The table also contains the year after the last
-        #: planned day.
+        #: This is the number of the last planned day. The table also contains the following
+        #: year.
         self.goal = (until - begin).days
         end = date.fromordinal(min(until.toordinal() + _AFTER, date.max.toordinal() - 7))
         self.count = (end - begin).days + 1
@@ -52,7 +52,7 @@ class Days:
             for is_in, is_frozen in zip(self.windowed, self.frozen, strict=True)
         )
         #: For each day, these lists contain the next and the previous day on which changes are
-        #: allowed. If changes are allowed on the day itself, they contain the day itself.
+        #: allowed, which can be the day itself.
         self.next_change = find_next_flags(may_change)
         self.last_change = find_last_flags(may_change)
         self.next_unfrozen = find_next_flags(bytearray(not day for day in self.frozen))
@@ -62,7 +62,10 @@ class Days:
         return (day - self.begin).days
 
     def date(self, number: int) -> date:
-        """Return the date of a day number, but at most the last date that Python supports."""
+        """Return the date of a day number.
+
+        The latest result is the last date that Python supports.
+        """
         ordinal = self.begin.toordinal() + number
         return date.fromordinal(max(1, min(ordinal, date.max.toordinal())))
 
@@ -83,7 +86,7 @@ def find_next_flags(flags: Sequence[int]) -> list[int]:
 
 
 def find_last_flags(flags: Sequence[int]) -> list[int]:
-    """Return, for each day, the day itself or the previous day that has a flag; -1 if none."""
+    """Return, for each day, the day itself or the previous day that has a flag, or -1."""
     days, last = [], -1
     for day, flag in enumerate(flags):
         last = day if flag else last
@@ -92,14 +95,14 @@ def find_last_flags(flags: Sequence[int]) -> list[int]:
 
 
 class IssueDays(NamedTuple):
-    """The days on which a certificate can be issued: the next and the previous one for each day."""
+    """The days on which a CA can issue a certificate: for each day, the next and the previous."""
 
     next: list[int]
     last: list[int]
 
 
 def choose_issue_day(
-    days: Days, ways: IssueDays, *, renew: int, first: int, deadline: int
+    days: Days, issue_days: IssueDays, *, renewal_day: int, first_day: int, deadline: int
 ) -> int | None:
     """Return the day on which the CA must issue the renewed certificate.
 
@@ -111,11 +114,11 @@ def choose_issue_day(
     ----------
     days : Days
         The days from which to choose.
-    ways : Ways
+    issue_days : Ways
         The days on which a certificate can be issued.
-    renew : int
+    renewal_day : int
         The first day on which to replace the current certificate.
-    first, deadline : int
+    first_day, deadline : int
         The first possible issue date, and the last day on which to install the certificate.
 
     Returns
@@ -124,18 +127,18 @@ def choose_issue_day(
         None if no day is possible, or if the day is after the end of the table.
     """
     last = days.find_last_change(deadline)
-    if last < first:
+    if last < first_day:
         return None
-    renew = min(renew, days.count)
-    # A certificate that is issued after the last work day before `renew` is installed on a later
-    # day.
-    earliest = max(first, days.last_change[renew - 1] + 1 if renew > 0 else 0)
-    issue = ways.next[earliest] if earliest < days.count else days.count
+    renewal_day = min(renewal_day, days.count)
+    # If the CA issues the certificate after the last work day before `renewal_day`, you install
+    # it on a later day.
+    earliest = max(first_day, days.last_change[renewal_day - 1] + 1 if renewal_day > 0 else 0)
+    issue = issue_days.next[earliest] if earliest < days.count else days.count
     if issue <= last:
-        return ways.last[min(days.next_change[issue], last)]
+        return issue_days.last[min(days.next_change[issue], last)]
     if deadline >= days.count:
-        return None  # The issue date is after the end of the table.
-    return ways.last[last] if ways.last[last] >= first else None
+        return None  # In this case, the issue date is after the end of the table.
+    return issue_days.last[last] if issue_days.last[last] >= first_day else None
 
 
 class RenewalDates(NamedTuple):
@@ -172,75 +175,77 @@ class RenewalTerms:
         return self.lead_days.get(issuer, self.lead_days.get("", 0))
 
     def plan_renewal(
-        self, begins: datetime, ends: datetime, issuer: str, *, share: float = EXPIRING_SHARE
+        self, start: datetime, end: datetime, issuer: str, *, last_share: float = EXPIRING_SHARE
     ) -> RenewalDates:
         """Return when to order and when to install the renewed certificate.
 
         Parameters
         ----------
-        begins, ends : datetime
+        start, end : datetime
             The start and end of the validity period, UTC (RFC 5280 section 4.1.2.5).
         issuer : str
             ``internal`` or ``public``.
-        share : float, optional
+        last_share : float, optional
             The last share of the validity period, in which the certificate must be replaced.
         """
-        renew = find_renewal_day(begins, ends, share)
-        key = begins.date(), renew, find_last_whole_day(ends), self.find_lead_time(issuer)
+        renew = find_renewal_day(start, end, last_share)
+        key = start.date(), renew, find_last_whole_day(end), self.find_lead_time(issuer)
         if key not in self._renewals:
             self._renewals[key] = self._find_renewal(*key)
         return self._renewals[key]
 
-    def _find_renewal(self, begins: date, renew: date, last: date, lead: int) -> RenewalDates:
+    def _find_renewal(
+        self, start: date, renewal_day: date, last_day: date, lead_days: int
+    ) -> RenewalDates:
         if not (self.work.freezes or self.work.windows):
-            change = min(max(renew, begins + _DAY), max(last, renew))
-            return RenewalDates(_subtract_days(change, lead), change)
-        days = self._make_days_around(renew.year)
-        ways = self._find_issue_dates(renew.year, lead)
+            change = min(max(renewal_day, start + _DAY), max(last_day, renewal_day))
+            return RenewalDates(_subtract_days(change, lead_days), change)
+        days = self._build_days_around(renewal_day.year)
+        ways = self._find_issue_dates(renewal_day.year, lead_days)
         number = days.number
-        first = max(number(begins) + 1, 0)
+        first = max(number(start) + 1, 0)
         issue = choose_issue_day(
-            days, ways, renew=number(renew), first=first, deadline=number(last)
+            days, ways, renewal_day=number(renewal_day), first_day=first, deadline=number(last_day)
         )
         if issue is None:
-            return RenewalDates(_subtract_days(renew, lead), renew)
-        return RenewalDates(days.date(issue - lead), days.date(days.next_change[issue]))
+            return RenewalDates(_subtract_days(renewal_day, lead_days), renewal_day)
+        return RenewalDates(days.date(issue - lead_days), days.date(days.next_change[issue]))
 
-    def _make_days_around(self, year: int) -> Days:
+    def _build_days_around(self, year: int) -> Days:
         if year not in self._days:
             begin = date(max(year - _YEARS, date.min.year), 1, 1)
             until = date(min(year + _YEARS, date.max.year), 12, 31)
             self._days[year] = Days(begin, until, self.work)
         return self._days[year]
 
-    def _find_issue_dates(self, year: int, lead: int) -> IssueDays:
-        """Return the days on which a CA can issue a certificate in time for the installation."""
-        if (year, lead) not in self._ways:
-            days = self._make_days_around(year)
+    def _find_issue_dates(self, year: int, lead_days: int) -> IssueDays:
+        """Return the days on which a CA can issue a certificate in time for its installation."""
+        if (year, lead_days) not in self._ways:
+            days = self._build_days_around(year)
             good = bytearray(
-                issue >= lead
-                and not days.frozen[issue - lead]
+                issue >= lead_days
+                and not days.frozen[issue - lead_days]
                 and days.next_change[issue] < days.count
                 for issue in range(days.count)
             )
-            self._ways[year, lead] = IssueDays(find_next_flags(good), find_last_flags(good))
-        return self._ways[year, lead]
+            self._ways[year, lead_days] = IssueDays(find_next_flags(good), find_last_flags(good))
+        return self._ways[year, lead_days]
 
 
 #: These terms have no lead times, no freezes, and no maintenance windows.
 ANY_DAY = RenewalTerms({}, WorkDays())
 
 
-def find_renewal_day(begins: datetime, ends: datetime, share: float = EXPIRING_SHARE) -> date:
-    """Return the first day in the last share of a validity period, on which the renewal is due."""
-    end = later(ends, _SECOND)
-    return (end - (end - begins) * share).date()
+def find_renewal_day(start: datetime, ends: datetime, last_share: float = EXPIRING_SHARE) -> date:
+    """Return the day on which a renewal is due: the first day in the last share of the validity."""
+    end = add_time_span(ends, _SECOND)
+    return (end - (end - start) * last_share).date()
 
 
-def find_last_whole_day(ends: datetime) -> date:
-    """Return the last date on which a certificate is valid for the whole day."""
-    day = ends.date()
-    return day if ends.time() >= _LAST_SECOND or day == date.min else day - _DAY
+def find_last_whole_day(end: datetime) -> date:
+    """Return the last date on which a certificate is valid until midnight."""
+    day = end.date()
+    return day if end.time() >= _LAST_SECOND or day == date.min else day - _DAY
 
 
 def _subtract_days(day: date, days: int) -> date:

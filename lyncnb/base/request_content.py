@@ -1,4 +1,4 @@
-"""The content of a certification request as plain values, and the comparison of two requests."""
+"""Represent the content of a certificate request as plain values, and compare two requests."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from ..errors import PlanError
 from .certificate_fields import COMMON_NAME_CHARACTERS, KeyParameters
 
-#: The hash algorithms with which a request can be signed.
+#: A request can be signed with these hash algorithms.
 HASHES = ("sha256", "sha384", "sha512")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContent:
-    """The content of a certification request, from a plan or from a CSR.
+    """The content of a certificate request, from a plan or from a CSR file.
 
     Two requests with equal content can differ only in their keys.
 
@@ -54,7 +54,7 @@ class RequestContent:
 
 
 def check_content(content: RequestContent) -> None:
-    """Check that a request can be created from its content.
+    """Check that lyncnb can create a request with this content.
 
     Raises
     ------
@@ -104,8 +104,8 @@ def _describe_key(content: RequestContent) -> str:
     return f"{content.key_algorithm} {content.key_bits}"
 
 
-def _compare_values(what: str, old: str, new: str) -> list[str]:
-    return [f"{what}: {old} -> {new}"] if old != new else []
+def _compare_values(label: str, old: str, new: str) -> list[str]:
+    return [f"{label}: {old} -> {new}"] if old != new else []
 
 
 def _compare_subjects(
@@ -122,7 +122,7 @@ def _compare_subjects(
             found.append(f"subject {short}: + {after[short]}")
         else:
             found += _compare_values(f"subject {short}", before[short], after[short])
-    # The fields are equal, but the order differs, or a field appears twice.
+    # The fields are equal, but their order is different, or a field appears twice.
     return found or [f"subject order: {_join_short_names(old)} -> {_join_short_names(new)}"]
 
 
@@ -130,17 +130,17 @@ def _join_short_names(subject: tuple[tuple[str, str], ...]) -> str:
     return ", ".join(short for short, _ in subject)
 
 
-def _compare_lists(what: str, old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
-    """List added and removed values, and the positions at which the order of the others differs."""
+def _compare_lists(label: str, old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
+    """List the values that were added or removed, and the positions of other values that moved."""
     if old == new:
         return []
     more, less = Counter(new) - Counter(old), Counter(old) - Counter(new)
     marks = [f"+ {value}" for value in more.elements()]
     marks += [f"- {value}" for value in less.elements()]
-    found = [f"{what}: {', '.join(marks)}"] if marks else []
+    found = [f"{label}: {', '.join(marks)}"] if marks else []
     kept_old = [value for value in old if value in new]
     kept_new = [value for value in new if value in old]
     moved = [pair for pair in zip(kept_old, kept_new, strict=False) if pair[0] != pair[1]]
     if moved and len(kept_old) == len(kept_new):
-        found.append(f"{what} order: {moved[0][1]} before {moved[0][0]}")
+        found.append(f"{label} order: {moved[0][1]} before {moved[0][0]}")
     return found

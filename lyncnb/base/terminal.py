@@ -32,7 +32,7 @@ def join_arguments(arguments: Iterable[str]) -> str:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a person reads or writes the stream in a terminal."""
+    """Return whether a person reads or writes a stream in a terminal."""
     if stream is None or not stream.isatty():
         return False
     try:
@@ -41,23 +41,23 @@ def is_terminal(stream: TextIO | None) -> bool:
         return True  # A window that shows text itself, such as IDLE, has no file.
 
 
-def is_terminal_file(descriptor: int) -> bool:
+def is_terminal_file(file_descriptor: int) -> bool:
     """Return whether an open file is a terminal.
 
     On Windows, ``isatty`` is also true for ``NUL``, from which a scheduled task reads.
     """
-    if sys.platform != "win32" or not os.isatty(descriptor):
-        return os.isatty(descriptor)
+    if sys.platform != "win32" or not os.isatty(file_descriptor):
+        return os.isatty(file_descriptor)
     import ctypes
     import msvcrt
 
-    handle, mode = msvcrt.get_osfhandle(descriptor), ctypes.c_ulong()
+    handle, mode = msvcrt.get_osfhandle(file_descriptor), ctypes.c_ulong()
     return bool(
         ctypes.WinDLL("kernel32").GetConsoleMode(ctypes.c_void_p(handle), ctypes.byref(mode))
     )
 
 
-def ask_in_console(text: str) -> str:
+def ask_for_passphrase(text: str) -> str:
     """Ask for a passphrase in the Windows console.
 
     ``getpass`` takes the keys of Windows one by one: it refuses an emoji, and an arrow key adds
@@ -77,7 +77,7 @@ def ask_in_console(text: str) -> str:
 
 
 def read_keys(get_key: Callable[[], str], is_waiting: Callable[[], bool]) -> str:
-    """Read a line from the Windows console without showing it.
+    """Read a line from the Windows console without displaying it.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def read_keys(get_key: Callable[[], str], is_waiting: Callable[[], bool]) -> str
     return "".join(units).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _remove_last(units: list[str]) -> None:
-    last = units.pop() if units else ""
-    if "\udc00" <= last <= "\udfff" and units:
-        units.pop()
+def _remove_last(characters: list[str]) -> None:
+    last = characters.pop() if characters else ""
+    if "\udc00" <= last <= "\udfff" and characters:
+        characters.pop()

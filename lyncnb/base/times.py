@@ -7,13 +7,13 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 _FIRST, _LAST = datetime.min, datetime.max.replace(microsecond=0)
 
 
-def day_of(day: date) -> date:
-    """Return the date of a date or datetime; notebook users often enter a datetime."""
+def convert_to_date(day: date) -> date:
+    """Return the date of a date or a datetime, because notebook users often pass a datetime."""
     return day.date() if isinstance(day, datetime) else day
 
 
-def later(moment: datetime, span: timedelta) -> datetime:
-    """Add a time span to a point in time; a negative span returns an earlier time.
+def add_time_span(moment: datetime, span: timedelta) -> datetime:
+    """Add a time span to a point in time. A negative span results in an earlier time.
 
     Notes
     -----
@@ -28,7 +28,7 @@ def later(moment: datetime, span: timedelta) -> datetime:
 
 
 def convert_to_zone(moment: datetime, zone: tzinfo | None) -> datetime:
-    """Convert a time to a time zone; at the limits of Python's range, return the time in UTC."""
+    """Convert a time to a time zone. At the limits of the range of Python, return it in UTC."""
     try:
         return moment.astimezone(zone)
     except (OverflowError, ValueError):
@@ -36,8 +36,8 @@ def convert_to_zone(moment: datetime, zone: tzinfo | None) -> datetime:
 
 
 def format_time(time: datetime) -> str:
-    """Return a time as text in the format of request folders: ISO 8601, UTC, in seconds."""
-    # Some certificates begin before the year 1000, and strftime omits the leading zeros of such
+    """Return a time as text in the format of request folders (ISO 8601 in UTC, with seconds)."""
+    # Some certificates start before the year 1000, and strftime omits the leading zeros of such
     # years.
     return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 

@@ -7,20 +7,20 @@ import tomllib
 
 
 class NotToml(ValueError):
-    """The error for bytes that are not valid TOML; ``hint`` explains how to correct the file."""
+    """The error for bytes that are not valid TOML. ``hint`` explains how to correct the file."""
 
     def __init__(self, message: str, hint: str):
         super().__init__(message)
         self.hint = hint
 
 
-# The parsing time in tomllib grows quadratically with the number of parts in a key. A host name has
-# at most 127 labels.
+# In tomllib, the time for parsing a key grows quadratically with the number of its parts. A
+# host name has at most 127 labels.
 _MAX_KEY_PARTS = 200
 _KEY_PARTS = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)++""")
-# tomllib accepts hexadecimal, octal, and binary numbers of any length, but Python cannot convert
-# such long numbers back to text. Numbers in TOML have 64 bits, so no valid file contains so many
-# digits.
+# The parser tomllib accepts hexadecimal, octal, and binary numbers of any length, but Python
+# cannot convert such long numbers back to text. A number in TOML has 64 bits, so no valid file
+# contains so many digits.
 _ENDLESS = re.compile(r"0(?:x[0-9A-Fa-f_]{1000}|[ob][0-7_]{1000})")
 
 

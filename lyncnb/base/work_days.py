@@ -22,7 +22,7 @@ _WEEKLY = "saturday, second saturday, or last sunday"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """A change freeze: its name, first day, and last day (inclusive)."""
+    """A change freeze: the name, the first day, and the last day, which is included."""
 
     name: str
     begins: date
@@ -35,12 +35,12 @@ class Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A range of dates in a particular year, or in every year if the year is 0."""
+    """A range of dates in a specific year. If the year is 0, the range applies to every year."""
 
     first: tuple[int, int, int]
     last: tuple[int, int, int]
 
-    def periods(self, name: str, begin: date, end: date) -> Iterator[Period]:
+    def list_periods(self, name: str, begin: date, end: date) -> Iterator[Period]:
         """Yield the periods between two days, in chronological order."""
         years = (self.first[0],) if self.first[0] else range(begin.year - 1, end.year + 1)
         for year in years:
@@ -53,18 +53,18 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weekday:
-    """A weekday in every week (``which`` is 0), or the n-th one in every month (-1: last)."""
+    """A weekday in every week (``which`` is 0), or the n-th one in every month (-1: the last)."""
 
     weekday: int
     which: int = 0
 
-    def holds_on(self, day: date) -> bool:
+    def holds_on(self, date_: date) -> bool:
         """Return whether a date is one of these weekdays."""
-        if day.weekday() != self.weekday:
+        if date_.weekday() != self.weekday:
             return False
         if self.which < 0:
-            return (day + 7 * _DAY).month != day.month
-        return not self.which or (day.day - 1) // 7 + 1 == self.which
+            return (date_ + 7 * _DAY).month != date_.month
+        return not self.which or (date_.day - 1) // 7 + 1 == self.which
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +83,12 @@ class WorkDays:
             period
             for name, spans in self.freezes
             for span in spans
-            for period in span.periods(name, begin, end)
+            for period in span.list_periods(name, begin, end)
         ]
         return tuple(sorted(periods, key=lambda freeze: (freeze.begins, freeze.ends, freeze.name)))
 
     def list_window_days(self, begin: date, end: date) -> frozenset[date] | None:
-        """Return the days in a period that are in a window; None if there are no windows."""
+        """Return the days of a period in maintenance windows, or None if there are no windows."""
         if not self.windows:
             return None
         in_windows: set[date] = set()
@@ -98,7 +98,7 @@ class WorkDays:
                 if isinstance(part, Weekday):
                     in_windows.update(day for day in days if part.holds_on(day))
                     continue
-                for period in part.periods(name, begin, end):
+                for period in part.list_periods(name, begin, end):
                     first, last = max(begin, period.begins), min(end, period.ends)
                     in_windows.update(days[(first - begin).days : (last - begin).days + 1])
         return frozenset(in_windows)
@@ -135,18 +135,18 @@ def _parse_spans(option: str, name: str, text: str) -> Iterator[Span]:
 
 
 def _split_list(text: str) -> list[str]:
-    # Duplicates are removed, because each part is compared with all days in a forecast.
+    # Duplicates are removed, because a forecast compares each item with every day.
     return [*dict.fromkeys(" ".join(part.casefold().split()) for part in text.split(","))]
 
 
-def _parse_span(option: str, name: str, text: str, forms: str) -> Span:
+def _parse_span(option: str, name: str, text: str, formats: str) -> Span:
     match = _SPAN.fullmatch(text)
     first = _parse_date(match["first"]) if match else None
     last = (_parse_date(match["last"]) if match["last"] else first) if match else None
     if first is None or last is None or bool(first[0]) != bool(last[0]):
         raise OptionsError(
             (f'option {option}.{name} is "{text}", but this text does not specify valid dates'),
-            hint=f"use one of these forms: {forms}",
+            hint=f"use one of these forms: {formats}",
         )
     if first[0] and last < first:
         raise OptionsError(
@@ -157,8 +157,9 @@ def _parse_span(option: str, name: str, text: str, forms: str) -> Span:
 
 
 def _parse_date(text: str) -> tuple[int, int, int] | None:
-    """Return the year, month, and day of ``2026-12-18``; the year is 0 for ``12-18``."""
-    # The year 2001 rejects 29 February, which does not exist in every year.
+    """Return the year, month, and day in ``2026-12-18``. For ``12-18``, the year is 0."""
+    # The year 2001 is not a leap year, so 29 February is rejected because it does not exist in
+    # every year.
     whole = text if text.count("-") == 2 else f"2001-{text}"
     try:
         day = date.fromisoformat(whole)

@@ -1,4 +1,4 @@
-"""Worker processes for work that threads cannot speed up: creating ECDSA keys and packages.
+"""Start worker processes for work that threads cannot accelerate: ECDSA keys and packages.
 
 lyncnb does not use ``ProcessPoolExecutor``, because its workers import the user's script or
 notebook again, which would ask for the passphrase a second time. A child process runs only the
@@ -20,10 +20,10 @@ from typing import IO, Any, NamedTuple
 from .. import errors
 from ..errors import BundleError, LyncnbError
 
-#: A task for a child process contains only plain values, because it goes through a pipe.
+#: A task for a child process contains only plain values, because it is sent through a pipe.
 Task = Sequence[tuple[object, ...]]
-#: A function of this type receives the first message to a child process, and returns the function
-#: that creates the items.
+#: A function of this type receives the first message to a child process and returns the
+#: function that creates the items.
 Start = Callable[[tuple[Any, ...]], Callable[[tuple[Any, ...]], tuple[Any, ...]]]
 
 
@@ -66,7 +66,7 @@ class WorkerProcesses:
     def __exit__(self, *exception: object) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for child in self._all:
-            # The buffer still contains the data that the child process did not read before it
+            # The buffer still contains the data that the child process had not read when it
             # ended.
             with suppress(OSError):  # Windows reports a broken pipe as an invalid argument.
                 child.tasks.close()
@@ -109,7 +109,7 @@ def start_child(command: str, *, hidden: str) -> Child:
     """Start a Python process with a command, without the environment variable `hidden`."""
     environment = {name: text for name, text in os.environ.items() if name != hidden}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    # The child process has a separate session, so that Ctrl+C stops only the main process. The main
+    # The child process has a separate session, so Ctrl+C stops only the main process. The main
     # process then ends its child processes.
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", command],
@@ -118,14 +118,14 @@ def start_child(command: str, *, hidden: str) -> Child:
         env=environment,
         start_new_session=True,
     )
-    # Popen created both pipes, because its arguments request them.
+    # The arguments of Popen request pipes, so both pipes exist.
     assert process.stdin is not None
     assert process.stdout is not None
     return Child(process, process.stdin, process.stdout)
 
 
 def end_child(child: Child, *, seconds: float) -> None:
-    """Close the input of a child process, and kill it if it does not end within `seconds`."""
+    """Close the input of a child process, and end the process if it does not stop in time."""
     with suppress(BrokenPipeError):
         child.tasks.close()
     try:
@@ -136,7 +136,7 @@ def end_child(child: Child, *, seconds: float) -> None:
     child.answers.close()
 
 
-def serve(start: Start) -> None:
+def serve_tasks(start: Start) -> None:
     """Process tasks from standard input until it closes. Child processes call this function.
 
     Parameters

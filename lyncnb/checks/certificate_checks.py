@@ -21,235 +21,275 @@ CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[s
 NameTest = Callable[[DnsName, PlanView, CheckRule], str]
 _Test = TypeVar("_Test", CertificateTest, NameTest)
 
-NEARLY_PERCENT = 95  # A check reports a size that exceeds this share of the CA's limit.
+NEARLY_PERCENT = 95  # A check reports a size that exceeds this share of the maximum of the CA.
 OAUTH_KEY_BITS = 2048
 DOCUMENTED_RSA_BITS = (2048, 4096)
 
 
-def count_san_bytes(names: tuple[str, ...]) -> int:
+def compute_san_size(names: tuple[str, ...]) -> int:
     """Return the size in bytes of the DER value of a subjectAltName extension (RFC 5280 4.2.1.6).
 
     The function calculates the size without encoding, so that checking 100,000 certificates takes
     no noticeable time. A test compares the result with the encoder.
     """
-    content = sum(len(name) + _count_header_bytes(len(name)) for name in names)
-    return content + _count_header_bytes(content)
+    content = sum(len(name) + _compute_header_size(len(name)) for name in names)
+    return content + _compute_header_size(content)
 
 
-def _count_header_bytes(length: int) -> int:
+def _compute_header_size(length: int) -> int:
     return 2 if length < 0x80 else 2 + (length.bit_length() + 7) // 8
 
 
-def subject_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def subject_name_missing(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a certificate without a subject name."""
-    if not c.subject.common_name:
-        yield f"{view.label(c)} has no subject name"
+    if not certificate.subject.common_name:
+        yield f"{view.format_label(certificate)} has no subject name"
 
 
-def common_name_too_long(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def common_name_too_long(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a certificate whose common name is longer than X.520 allows."""
-    name = c.subject.common_name
-    if c.subject.too_long:
+    name = certificate.subject.common_name
+    if certificate.subject.too_long:
         yield f'"{name}" has {len(name)} characters; the limit is {COMMON_NAME_CHARACTERS}'
 
 
 def san_too_large_for_ad_cs(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose alternative names exceed the size limit of AD CS."""
-    size = _find_size_over_limit(c, rule.limit)
+    size = _find_size_over_limit(certificate, rule.limit)
     if size:
         yield (
-            f"the {len(c.subject_alt_name)} names need {size:,} bytes, but AD CS stores at most "
+            f"the {len(certificate.subject_alt_name)} names need {size:,} bytes, but AD CS "
+            "stores at most "
             f"{rule.limit:,} bytes ({size - rule.limit:,} bytes too many)"
         )
 
 
 def san_nearly_too_large_for_ad_cs(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose alternative names almost reach the size limit of AD CS."""
-    size = _find_size_over_limit(c, rule.limit * NEARLY_PERCENT // 100)
+    size = _find_size_over_limit(certificate, rule.limit * NEARLY_PERCENT // 100)
     if 0 < size <= rule.limit:
         yield (
-            f"the {len(c.subject_alt_name)} names need {size:,} of the {rule.limit:,} bytes "
+            f"the {len(certificate.subject_alt_name)} names need {size:,} of the "
+            f"{rule.limit:,} bytes "
             f"that AD CS can store; {rule.limit - size:,} bytes are left"
         )
 
 
-def _find_size_over_limit(c: PlannedCertificate, limit: int) -> int:
+def _find_size_over_limit(certificate: PlannedCertificate, limit: int) -> int:
     """Return the size of a certificate's alternative names if it exceeds a limit; otherwise, 0."""
-    entries = c.subject_alt_name
-    # A name has at most 253 bytes, so most certificates are clearly below the limit.
+    entries = certificate.subject_alt_name
+    # A name has at most 253 bytes, so most certificates are clearly below the limit and are not
+    # encoded.
     if len(entries) * (253 + 3) < limit:
         return 0
-    size = count_san_bytes(tuple(entry.name for entry in entries))
+    size = compute_san_size(tuple(entry.name for entry in entries))
     return size if size > limit else 0
 
 
 def subject_name_not_in_san(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose subject name is not among its alternative names."""
-    name = c.subject.common_name
+    name = certificate.subject.common_name
     # The internal Edge certificate correctly has no alternative names, so the check applies only to
     # certificates with alternative names.
-    if name and c.subject_alt_name and all(entry.name != name for entry in c.subject_alt_name):
-        names = ", ".join(entry.name for entry in c.subject_alt_name)
+    if (
+        name
+        and certificate.subject_alt_name
+        and all(entry.name != name for entry in certificate.subject_alt_name)
+    ):
+        names = ", ".join(entry.name for entry in certificate.subject_alt_name)
         yield f'"{name}" is missing from the subject alternative names: {names}'
 
 
 def wildcard_in_subject_name(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose subject name is a wildcard."""
-    if "*" in c.subject.common_name:
-        yield f'the subject name is "{c.subject.common_name}"'
+    if "*" in certificate.subject.common_name:
+        yield f'the subject name is "{certificate.subject.common_name}"'
 
 
-def wildcard_not_supported(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def wildcard_not_supported(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a wildcard on a certificate for which the product does not support wildcards."""
-    if view.supports_wildcard(c):
+    if view.supports_wildcard(certificate):
         return
-    for name in view.wildcards(c):
-        yield f'"{name}" is on a certificate for the role {c.role}'
+    for name in view.list_wildcards(certificate):
+        yield f'"{name}" is on a certificate for the role {certificate.role}'
 
 
-def wildcard_tolerated(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def wildcard_tolerated(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a wildcard that is allowed on a certificate but not necessary."""
-    for name in view.wildcards(c):
-        yield f'"{name}" is on {view.label(c)}'
+    for name in view.list_wildcards(certificate):
+        yield f'"{name}" is on {view.format_label(certificate)}'
 
 
 def av_edge_name_on_certificate(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate with the A/V Edge name, unless another service has the same name."""
-    pool = view.pool(c)
+    pool = view.find_pool(certificate)
     name = pool.av_edge_fqdn if pool else None
     needed = (pool.access_edge_fqdn, pool.webconf_edge_fqdn) if pool else ()
-    if name and name not in needed and name in c.names:
+    if name and name not in needed and name in certificate.names:
         yield f'"{name}" is on the certificate'
 
 
 def aol_without_client_authentication(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find an Edge certificate for AOL without client authentication."""
-    pool = view.pool(c)
-    if pool and "aol_pic" in pool.flags and "clientAuth" not in c.extended_key_usage:
-        usages = ", ".join(c.extended_key_usage) or "no extended key usage"
-        yield f"the extended key usage of {view.label(c)} is {usages}, which AOL does not accept"
+    pool = view.find_pool(certificate)
+    if pool and "aol_pic" in pool.flags and "clientAuth" not in certificate.extended_key_usage:
+        usages = ", ".join(certificate.extended_key_usage) or "no extended key usage"
+        yield (
+            f"the extended key usage of {view.format_label(certificate)} is {usages}, which "
+            "AOL does not accept"
+        )
 
 
 def hash_not_listed_for_clients(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a hash algorithm that Microsoft does not list for the oldest client."""
     client = view.plan.rules.oldest_client(view.plan.options.oldest_client)
-    if client and c.hash not in client.hashes:
+    if client and certificate.hash not in client.hashes:
         listed = ", ".join(client.hashes)
-        yield f"{view.label(c)} uses {c.hash}; for {client.id}, Microsoft lists only {listed}"
+        yield (
+            f"{view.format_label(certificate)} uses {certificate.hash}; for {client.id}, "
+            f"Microsoft lists only {listed}"
+        )
 
 
 def wildcard_does_not_cover(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate with a required name that none of its wildcards covers."""
-    wildcards = view.wildcards(c)
+    wildcards = view.list_wildcards(certificate)
     if wildcards:
-        for name in view.find_uncovered_names(c, rule.names):
+        for name in view.find_uncovered_names(certificate, rule.names):
             yield f'"{name}" is missing, and {", ".join(wildcards)} does not cover this name'
 
 
-def needed_name_missing(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def needed_name_missing(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a certificate on which no name covers a required name."""
-    for name in view.find_uncovered_names(c, rule.names):
+    for name in view.find_uncovered_names(certificate, rule.names):
         yield f'"{name}" is not on the certificate'
 
 
-def needed_name_forgotten(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def needed_name_forgotten(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a certificate without wildcards on which a required name is missing."""
-    if not view.wildcards(c):
-        yield from needed_name_missing(c, view, rule)
+    if not view.list_wildcards(certificate):
+        yield from needed_name_missing(certificate, view, rule)
 
 
-def oauth_key_too_small(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def oauth_key_too_small(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find an OAuthTokenIssuer certificate whose key is not an RSA key of at least 2048 bits."""
-    if c.key.algorithm != "RSA" or c.key.bits < OAUTH_KEY_BITS:
-        yield f"the key is {c.key.algorithm} {c.key.bits}"
+    if certificate.key.algorithm != "RSA" or certificate.key.bits < OAUTH_KEY_BITS:
+        yield f"the key is {certificate.key.algorithm} {certificate.key.bits}"
 
 
 def key_size_not_documented(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate with an RSA key size that Microsoft does not list."""
-    if c.key.algorithm == "RSA" and c.key.bits not in DOCUMENTED_RSA_BITS:
-        yield f"the key is RSA {c.key.bits}"
+    if certificate.key.algorithm == "RSA" and certificate.key.bits not in DOCUMENTED_RSA_BITS:
+        yield f"the key is RSA {certificate.key.bits}"
 
 
-def ecdsa_key_doubtful(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def ecdsa_key_doubtful(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find an elliptic curve key on a server whose certificates are assigned with cmdlets."""
-    if c.key.algorithm != "RSA" and c.usages:
-        yield f"the key is {c.key.algorithm} {c.key.bits}"
+    if certificate.key.algorithm != "RSA" and certificate.usages:
+        yield f"the key is {certificate.key.algorithm} {certificate.key.bits}"
 
 
-def key_refused(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def key_refused(certificate: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
     """Find a certificate with a key type that the rule rejects."""
-    if str(c.key) in rule.keys:
-        yield f"{view.label(c)} has the key {c.key}"
+    if str(certificate.key) in rule.keys:
+        yield f"{view.format_label(certificate)} has the key {certificate.key}"
 
 
-def issuer_not_allowed(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def issuer_not_allowed(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a certificate whose issuer is not allowed for its role or usage."""
-    yield f"the issuer of {view.label(c)} is {c.issuer}"
+    yield f"the issuer of {view.format_label(certificate)} is {certificate.issuer}"
 
 
-def issuer_not_recommended(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def issuer_not_recommended(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a certificate whose issuer is possible but not recommended for its role or usage."""
-    yield f"the issuer of {view.label(c)} is {c.issuer}"
+    yield f"the issuer of {view.format_label(certificate)} is {certificate.issuer}"
 
 
-def issuers_differ(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def issuers_differ(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a certificate for which the table specifies different issuers."""
-    requested = view.list_requested_issuers(c)
+    requested = view.list_requested_issuers(certificate)
     if len(set().union(*requested.values())) > 1:
         words = (
             f"{who}: {' and '.join(sorted(asked))}" for who, asked in sorted(requested.items())
         )
-        yield f"{', '.join(words)}; the plan uses {c.issuer}"
+        yield f"{', '.join(words)}; the plan uses {certificate.issuer}"
 
 
 def wildcard_and_desk_phones(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a wildcard on a certificate that desk phones receive."""
-    for name in view.wildcards(c):
+    for name in view.list_wildcards(certificate):
         yield f'"{name}" is on a certificate that desk phones receive'
 
 
-def too_many_names(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def too_many_names(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a certificate with more names than the limit in the rule."""
-    count = len(c.subject_alt_name)
+    count = len(certificate.subject_alt_name)
     if count > rule.limit:
-        yield f"{view.label(c)} has {count:,} names; the limit is {rule.limit}"
+        yield f"{view.format_label(certificate)} has {count:,} names; the limit is {rule.limit}"
 
 
 def servers_share_certificate(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate that several servers share, if the rules plan one for each server."""
     rules = view.plan.rules.certificates
-    shared = c.shared_by == "pool" and len(c.servers) > 1
-    if shared and any(item.id == c.rule and item.per_pool_if for item in rules):
-        yield f"{view.label(c)} is for {len(c.servers)} servers: {', '.join(c.servers)}"
+    shared = certificate.shared_by == "pool" and len(certificate.servers) > 1
+    if shared and any(item.id == certificate.rule and item.per_pool_if for item in rules):
+        yield (
+            f"{view.format_label(certificate)} is for {len(certificate.servers)} servers: "
+            f"{', '.join(certificate.servers)}"
+        )
 
 
 def organization_without_place(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose subject has an organization but no location."""
-    subject = c.subject
+    subject = certificate.subject
     if subject.organization and not (subject.locality or subject.state):
         yield (
             f"the subject {subject} has an organization (O), but neither a locality (L) nor a "
@@ -260,10 +300,10 @@ def organization_without_place(
 
 
 def place_without_organization(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose subject has a location but no organization."""
-    subject = c.subject
+    subject = certificate.subject
     if (subject.locality or subject.state) and not subject.organization:
         yield (
             f"the subject {subject} has a locality (L) or a state or province (ST), but no "
@@ -271,63 +311,71 @@ def place_without_organization(
         )
 
 
-def subject_fields_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def subject_fields_planned(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a certificate whose subject has other fields than the common name."""
-    subject = c.subject
+    subject = certificate.subject
     if subject.organization or subject.locality or subject.state or subject.country:
         yield f"the subject is {subject}"
 
 
-def certificate_planned(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def certificate_planned(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Report each certificate to which the rule applies."""
-    yield f"{view.label(c)} is planned"
+    yield f"{view.format_label(certificate)} is planned"
 
 
-def client_authentication(c: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def client_authentication(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a certificate with client authentication as an extended key usage."""
-    if "clientAuth" in c.extended_key_usage:
+    if "clientAuth" in certificate.extended_key_usage:
         yield (
-            f"{view.label(c)} includes client authentication; the names on the certificate "
-            f"are {join_first(c.names, 3)}"
+            f"{view.format_label(certificate)} includes client authentication; the names on "
+            "the certificate "
+            f"are {join_first(certificate.names, 3)}"
         )
 
 
 def unit_on_public_certificate(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose subject has an organizational unit."""
-    if c.subject.organizational_unit:
+    if certificate.subject.organizational_unit:
         yield (
-            f"the subject {c.subject} has the organizational unit (OU) "
-            f'"{c.subject.organizational_unit}"'
+            f"the subject {certificate.subject} has the organizational unit (OU) "
+            f'"{certificate.subject.organizational_unit}"'
         )
 
 
 def no_san_on_public_certificate(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate without alternative names."""
-    if not c.subject_alt_name:
+    if not certificate.subject_alt_name:
         yield (
-            f"{view.label(c)} has the subject name {c.subject.common_name}, but no subject "
+            f"{view.format_label(certificate)} has the subject name "
+            f"{certificate.subject.common_name}, but no subject "
             "alternative name"
         )
 
 
 def common_name_not_a_san_on_public_certificate(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose common name is not among its alternative names."""
-    name = c.subject.common_name
-    if name and c.subject_alt_name and name not in c.names:
-        yield f'"{name}" is not one of the {len(c.names)} subject alternative names'
+    name = certificate.subject.common_name
+    if name and certificate.subject_alt_name and name not in certificate.names:
+        yield f'"{name}" is not one of the {len(certificate.names)} subject alternative names'
 
 
 def validity_asked_over_limit(
-    c: PlannedCertificate, view: PlanView, rule: CheckRule
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose planned validity exceeds the limit on the planned issue date."""
-    days = view.plan.options.validity_for(c.issuer)
+    days = view.plan.options.validity_for(certificate.issuer)
     if days and days > rule.limit:
         yield (
             f"a validity of {days:,} days is planned, but a certificate that is issued on the "
@@ -345,7 +393,7 @@ def name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
 
 def internal_name_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a name on a public CA's certificate that does not exist in the public DNS."""
-    return f'"{name}" does not end in a registered domain' if view.is_internal(name) else ""
+    return f'"{name}" does not end in a registered domain' if view.is_internal_name(name) else ""
 
 
 def underscore_in_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
@@ -354,7 +402,7 @@ def underscore_in_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
 
 
 def international_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a name with an internationalized label in its encoded form (``xn--…``)."""
+    """Find a name that contains an internationalized label in its encoded form (``xn--…``)."""
     return (
         f'"{name}" is the encoded form of an internationalized domain name' if name.is_idn else ""
     )
@@ -381,11 +429,11 @@ def shared_domain_wildcard_on_public_certificate(
     return ""
 
 
-def _functions_by_name(*tests: _Test) -> dict[str, _Test]:
+def _list_functions_by_name(*tests: _Test) -> dict[str, _Test]:
     return {test.__name__: test for test in tests}
 
 
-CERTIFICATE_TESTS = _functions_by_name(
+CERTIFICATE_TESTS = _list_functions_by_name(
     subject_name_missing,
     common_name_too_long,
     san_too_large_for_ad_cs,
@@ -404,7 +452,7 @@ CERTIFICATE_TESTS = _functions_by_name(
 )
 # The results of these checks depend only on the role, usages, issuer, CA, and
 # ``PlanView.features``. Their messages may contain the name of the certificate.
-FEATURE_TESTS = _functions_by_name(
+FEATURE_TESTS = _list_functions_by_name(
     certificate_planned,
     client_authentication,
     unit_on_public_certificate,
@@ -425,7 +473,7 @@ FEATURE_TESTS = _functions_by_name(
     subject_fields_planned,
 )
 # These checks examine single names. The message about a name is the same for every certificate.
-NAME_TESTS = _functions_by_name(
+NAME_TESTS = _list_functions_by_name(
     internal_name_on_public_certificate,
     underscore_in_name,
     international_name,

@@ -1,4 +1,4 @@
-"""Check a ``CertificatePlan`` for common mistakes, with one short function for each check.
+"""Check a ``CertificatePlan`` for common mistakes.
 
 The product's rules (``[[check]]`` in ``products/``) and the CA rules (``cas/*.toml``) define the
 code, severity, meaning, hint, source, and scope of each check.
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from itertools import islice
 
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import pause_garbage_collection
-from ..base.times import day_of
+from ..base.times import convert_to_date
 from ..errors import RulesError
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.findings import Finding, Findings, create_finding, sort_findings
@@ -34,11 +34,11 @@ from .practice_checks import PRACTICE_TESTS
 from .public_ca_checks import PUBLIC_CA_TESTS
 from .simple_url_checks import SIMPLE_URL_TESTS
 
-#: A key contains the role, usages, issuer, and CA of a certificate. They determine which checks
-#: apply.
+#: A key contains the role, usages, issuer, and CA of a certificate. These values determine
+#: which checks apply.
 _Kind = tuple[str, tuple[str, ...], str, str]
 
-# A list of more answers is not a help, and a plan with 1,000 pools would have 1,000 answers.
+# A longer list of answers does not help, and a plan with 1,000 pools would have 1,000 answers.
 _MOST_CHOICES = 8
 
 _OF_ONE = CERTIFICATE_TESTS | FEATURE_TESTS
@@ -72,28 +72,28 @@ def check_plan(plan: CertificatePlan, *, on: date | None = None) -> Findings:
     -----
     Each finding has a source from the rules of the product or of the CAs.
     """
-    require("check_plan: plan", plan, CertificatePlan)
+    check_type("check_plan: plan", plan, CertificatePlan)
     day = choose_evaluation_date(plan, on)
     view = PlanView(plan, on=day)
     with pause_garbage_collection():
         findings = [
-            *_check_each_certificate(view, plan.certificates),
+            *_check_all_certificates(view, plan.certificates),
             *_check_whole_deployment(view),
         ]
-        findings += _check_acceptances_of(view, findings)
+        findings += _check_accepted_findings(view, findings)
     return replace(sort_findings(findings, judged_on=day), plan=plan)
 
 
 def choose_evaluation_date(
-    plan: CertificatePlan, on: date | None = None, *, today: date | None = None
+    plan: CertificatePlan, requested_date: date | None = None, *, today: date | None = None
 ) -> date:
     """Return the evaluation date: the requested date, the planned issue date, or today (UTC).
 
     If you specify `today`, it replaces a planned issue date in the past.
     """
     planned = plan.options.planned_issue_date
-    if on:
-        return day_of(on)
+    if requested_date:
+        return convert_to_date(requested_date)
     if today is not None:
         return max(planned or today, today)
     return planned or datetime.now(UTC).date()
@@ -113,7 +113,7 @@ def check_certificates(
     function, and the deployment with ``check_deployment``.
     """
     with pause_garbage_collection():
-        return tuple(_check_each_certificate(PlanView(plan, on=on), certificates))
+        return tuple(_check_all_certificates(PlanView(plan, on=on), certificates))
 
 
 def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
@@ -122,14 +122,14 @@ def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
         return tuple(_check_whole_deployment(PlanView(plan, on=on)))
 
 
-def check_acceptances(
+def check_accepted_findings(
     plan: CertificatePlan, findings: Iterable[Finding], *, on: date
 ) -> tuple[Finding, ...]:
-    """Find accepted findings in the options that the plan does not have."""
-    return tuple(_check_acceptances_of(PlanView(plan, on=on), findings))
+    """Find accepted findings in the options that the plan does not contain."""
+    return tuple(_check_accepted_findings(PlanView(plan, on=on), findings))
 
 
-def _check_acceptances_of(view: PlanView, findings: Iterable[Finding]) -> Iterator[Finding]:
+def _check_accepted_findings(view: PlanView, findings: Iterable[Finding]) -> Iterator[Finding]:
     known = tuple(findings)
     for rule in view.checks:
         if view.plan.options.accepted and _find_function(rule) in LAST_TESTS:
@@ -147,18 +147,18 @@ def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> 
     )
 
 
-def _check_each_certificate(
+def _check_all_certificates(
     view: PlanView, certificates: Iterable[PlannedCertificate]
 ) -> Iterator[Finding]:
-    # Many certificates have the same names or are the same for some checks, so lyncnb reuses their
-    # results.
+    # Many certificates have the same names, or cannot be distinguished by some checks, so
+    # lyncnb reuses their results.
     kinds: dict[_Kind, _CheckSet] = {}
     alike: dict[tuple[_Kind, tuple[object, ...]], _CheckSet] = {}
     for certificate in certificates:
         kind = (certificate.role, certificate.usages, certificate.issuer, certificate.ca)
         if kind not in kinds:
-            kinds[kind] = _CheckSet.of(view, certificate)
-        tests, features = kinds[kind], view.features(certificate)
+            kinds[kind] = _CheckSet.build(view, certificate)
+        tests, features = kinds[kind], view.list_features(certificate)
         if features is not None:
             key = (kind, features)
             if key not in alike:
@@ -184,11 +184,11 @@ class _CheckSet:
     remarks_by_name: dict[DnsName, list[tuple[CheckRule, str]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, view: PlanView, certificate: PlannedCertificate) -> _CheckSet:
+    def build(cls, view: PlanView, certificate: PlannedCertificate) -> _CheckSet:
         rules = [
             rule
             for rule in view.checks
-            if _is_for_one_certificate(rule) and view.applies(rule, certificate)
+            if _is_certificate_check(rule) and view.applies(rule, certificate)
         ]
         tests = [(rule, _find_function(rule)) for rule in rules]
         return cls(
@@ -214,7 +214,7 @@ class _CheckSet:
 
 def _check_whole_deployment(view: PlanView) -> Iterator[Finding]:
     for rule in view.checks:
-        if _find_function(rule) not in LAST_TESTS and not _is_for_one_certificate(rule):
+        if _find_function(rule) not in LAST_TESTS and not _is_certificate_check(rule):
             for about, message in _WHOLE_TESTS[_find_function(rule)](view, rule):
                 yield _make_finding(view, rule, about, message)
 
@@ -223,7 +223,7 @@ def _find_function(rule: CheckRule) -> str:
     return rule.test or rule.code.replace("-", "_")
 
 
-def _is_for_one_certificate(rule: CheckRule) -> bool:
+def _is_certificate_check(rule: CheckRule) -> bool:
     name = _find_function(rule)
     is_of_one = name in _OF_ONE or name in NAME_TESTS
     if not is_of_one and name not in _WHOLE_TESTS and name not in LAST_TESTS:

@@ -10,21 +10,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.shown.frames import Kind
-from ..base.shown.tables import Table, count_of, folded, format_cell, rows_to_html
+from ..base.shown.tables import Table, collapse_html, count_of, format_cell, rows_to_html
 from ..errors import ScenarioError
 from ..plan.acceptances import find_acceptance
-from ..plan.options import OPTIONS, shown
+from ..plan.options import OPTIONS, format_option_value
 from ..plan.scenarios import Scenario
 from ..reports.compare import PlanDifference, compare_plans
-from ..reports.comparison_report import Comparison, plan_counts
+from ..reports.comparison_report import Comparison, count_plan
 from ..reports.find_causes import find_causes
 from ..rules.findings import Findings
 from .check_plan import check_plan, choose_evaluation_date
 
-#: This mark appears in front of each value that differs from the first scenario.
+#: This mark precedes each value that differs from the value in the first scenario.
 MARK = "≠ "
 
 _FIXED = ("Of", "What", "Differs")
@@ -57,7 +57,7 @@ class ScenarioFact:
         return any(value != self.values[0] for value in self.values)
 
     def marked(self) -> tuple[object, ...]:
-        """Return the values, with ``MARK`` in front of each one that differs from the first."""
+        """Return the values, with ``MARK`` before each value that differs from the first value."""
         return tuple(
             value if value == self.values[0] else f"{MARK}{format_cell(value) or 'blank'}"
             for value in self.values
@@ -103,23 +103,23 @@ class ScenarioComparison(Table):
         )
 
     def differing(self) -> tuple[ScenarioFact, ...]:
-        """Return the rows whose values differ between the scenarios."""
+        """Return the rows in which the scenarios have different values."""
         return tuple(fact for fact in self.facts if fact.differs)
 
     def alike(self) -> tuple[ScenarioFact, ...]:
-        """Return the rows whose value is the same in all scenarios."""
+        """Return the rows in which all scenarios have the same value."""
         return tuple(fact for fact in self.facts if not fact.differs)
 
-    def _headings(self) -> tuple[str, ...]:
+    def _list_headings(self) -> tuple[str, ...]:
         return (*_FIXED[:2], *self.names, _FIXED[2])
 
-    def _kinds(self) -> tuple[Kind, ...]:
+    def _list_kinds(self) -> tuple[Kind, ...]:
         return (*[Kind.TEXT] * (len(_FIXED) - 1 + len(self.names)), Kind.FLAG)
 
-    def _rows(self) -> Iterator[tuple[object, ...]]:
+    def _list_rows(self) -> Iterator[tuple[object, ...]]:
         return ((fact.of, fact.what, *fact.values, fact.differs) for fact in self.facts)
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         first, *others = self.names
         parts = [
             f"{name}: {count_of(len(difference.certificates), 'certificate')} changed"
@@ -134,11 +134,11 @@ class ScenarioComparison(Table):
         words = f"{MARK.strip()} marks a value that is different in “{self.names[0]}”."
         if not other:
             words = "All options and counts are the same in all scenarios."
-        parts = [rows_to_html(headings, rows, caption=self._summary(), remarks=[words])]
+        parts = [rows_to_html(headings, rows, caption=self._summarize(), remarks=[words])]
         if alike:
             same = [(fact.of, fact.what, *fact.values) for fact in alike]
             heading = f"{len(alike)} options and counts are the same in all scenarios"
-            parts.append(folded(heading, rows_to_html(headings, same)))
+            parts.append(collapse_html(heading, rows_to_html(headings, same)))
         return "\n".join(parts)
 
 
@@ -146,7 +146,7 @@ class ScenarioComparison(Table):
 def compare_scenarios(
     *scenarios: Scenario, on: date | None = None, findings: Sequence[Findings | None] = ()
 ) -> ScenarioComparison:
-    """Compare scenarios with the first one.
+    """Compare each scenario with the first one.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def compare_scenarios(
         If a scenario cannot be planned.
     """
     for scenario in scenarios:
-        require("compare_scenarios: each scenario", scenario, Scenario)
+        check_type("compare_scenarios: each scenario", scenario, Scenario)
     if len(scenarios) < 2:
         raise ScenarioError(
             "a comparison needs at least two scenarios", hint="specify two or more scenario folders"
@@ -205,8 +205,8 @@ def _list_facts(
         _count_items(item, checked) for item, checked in zip(scenarios, findings, strict=True)
     ]
     for what in dict.fromkeys(what for item in counts for what in item):
-        # A missing count means 0. Only the number of yearly renewals is unknown without
-        # validity_days.
+        # A missing count means 0. Only the number of yearly renewals is unknown if
+        # validity_days is not set.
         absent = None if what == "yearly renewal" else 0
         values = tuple(item.get(what, absent) for item in counts)
         if what != _ACCEPTED or any(values):
@@ -228,12 +228,12 @@ def _list_facts(
 def _count_items(scenario: Scenario, findings: Findings) -> dict[str, int]:
     day = choose_evaluation_date(scenario.plan, findings.judged_on)
     options = scenario.plan.options
-    accepted = sum(bool(find_acceptance(finding, options, on=day)) for finding in findings)
-    return {**plan_counts(scenario.plan, findings), _ACCEPTED: accepted}
+    accepted = sum(bool(find_acceptance(finding, options, day=day)) for finding in findings)
+    return {**count_plan(scenario.plan, findings), _ACCEPTED: accepted}
 
 
 def _make_option_fact(scenario: Scenario, name: str) -> object:
-    value = shown(getattr(scenario.plan.options, name))
+    value = format_option_value(getattr(scenario.plan.options, name))
     if value is None or isinstance(value, (bool, int, tuple)):
         return value
     return str(value)

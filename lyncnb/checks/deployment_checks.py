@@ -15,8 +15,8 @@ from ..plan.certificate_names import BACKUP_POOL
 from ..plan.collocation import find_hosted_pools, find_unsupported_roles
 from ..plan.model import PlannedCertificate
 from ..rules.model import CheckRule
-from ..rules.rule_files import load_rules, product_titles
-from ..topology.columns import Column, nearest_column, topology_columns
+from ..rules.rule_files import list_product_titles, load_rules
+from ..topology.columns import Column, find_nearest_column, list_topology_columns
 from ..topology.model import Pool
 from .plan_lookups import PlanView
 
@@ -39,7 +39,7 @@ def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
 
 def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an external web services name that is not on any reverse proxy certificate."""
-    published = view.list_names_on("reverse_proxy")
+    published = view.list_names_with_trait("reverse_proxy")
     if not view.find_pools_with_trait("reverse_proxy"):
         return
     for pool in view.find_pools_with_trait("publishes_web"):
@@ -149,7 +149,7 @@ def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
             yield (
                 certificate.id,
                 (
-                    f"{view.label(certificate)} is from {own}, but the internal servers "
+                    f"{view.format_label(certificate)} is from {own}, but the internal servers "
                     f"have certificates from {whose}"
                 ),
             )
@@ -286,7 +286,8 @@ def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.plan.rules.certificates
     for pool, host in find_hosted_pools(view.plan.topology.pools, view.plan.rules):
         if not any(c.role == pool.role and pool.flags.issuperset(c.if_all) for c in certificates):
-            # The table already marks the role as collocated (mediation_standalone = false).
+            # The table already marks the role as collocated (mediation_standalone = false), so
+            # the check ignores it.
             continue
         servers = _join_names([computer.fqdn for computer in pool.computers])
         yield (
@@ -333,7 +334,9 @@ def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
 def find_collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]]:
     """Yield collocated pools, each with the columns that mark the pool as stand-alone."""
     rules = view.plan.rules
-    switches = {facts.name: facts.roles for facts in topology_columns() if facts.kind == "bool"}
+    switches = {
+        facts.name: facts.roles for facts in list_topology_columns() if facts.kind == "bool"
+    }
     for pool, _ in find_hosted_pools(view.plan.topology.pools, rules):
         needed = [c.if_all for c in rules.certificates if c.role == pool.role]
         flags = [name for flags in needed for name in flags]
@@ -382,7 +385,7 @@ def find_unused_columns(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
     """Yield each column of names, with the pools that have a value in it but do not use it."""
     topology = view.plan.topology
     pools = topology.pools
-    for facts in topology_columns():
+    for facts in list_topology_columns():
         if not facts.roles or facts.name not in topology.columns:
             continue
         if not facts.kind.startswith("fqdn"):
@@ -400,7 +403,7 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a column with values that only another product uses."""
     topology, rules = view.plan.topology, view.plan.rules
     used = rules.pool_columns
-    for facts in topology_columns():
+    for facts in list_topology_columns():
         if facts.scope != "pool" or facts.name in used or facts.name not in topology.columns:
             continue
         filled = [
@@ -410,7 +413,7 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
         ]
         titles = [
             title
-            for product, title in (product_titles().items() if filled else ())
+            for product, title in (list_product_titles().items() if filled else ())
             if facts.name in load_rules(product).pool_columns
         ]
         if titles:
@@ -443,7 +446,7 @@ def find_similar_columns(view: PlanView) -> Iterator[tuple[str, str]]:
     """Yield headings that resemble a known column that is missing from the table."""
     topology = view.plan.topology
     for heading in topology.unread_columns if topology.pools else ():
-        name = nearest_column(heading)
+        name = find_nearest_column(heading)
         if name is not None and name not in topology.columns:
             yield heading, name
 

@@ -1,4 +1,4 @@
-"""Apply every fix to a ``CertificatePlan`` that causes no new finding of the same severity.
+"""Apply every fix to a ``CertificatePlan`` that does not cause a new finding of the same severity.
 
 Each fix is first applied to a copy of the plan. It is used only if its finding disappears, and all
 new findings are less severe: after an error is fixed, a notice may apply.
@@ -20,8 +20,8 @@ from ..rules.model import SEVERITIES
 from ..topology.topology import Topology
 from .check_plan import check_plan
 
-# One fix can make another fix possible, for example if two names are in one cell. Each round fixes
-# at least one finding.
+# One fix can make another fix possible, for example if two names are in one cell. In each
+# round, at least one finding is fixed.
 _ROUNDS = 20
 
 
@@ -59,7 +59,7 @@ class FixedPlan:
 
     @property
     def options(self) -> tuple[OptionEdit, ...]:
-        """The edits to the plan's options, without duplicates."""
+        """The edits to the options of the plan, without duplicates."""
         return tuple(dict.fromkeys(e for e in self.edits if isinstance(e, OptionEdit)))
 
     @property
@@ -128,24 +128,25 @@ def _find_edited_place(edit: Edit) -> tuple[object, str]:
     return edit.option, edit.key
 
 
-def _try_fixes(before: FixedPlan, wanted: list[Finding]) -> FixedPlan | None:
+def _try_fixes(before: FixedPlan, fixes: list[Finding]) -> FixedPlan | None:
     """Return the plan after several fixes, or None if a fix has no effect or causes a finding."""
-    edits = [edit for finding in wanted for edit in finding.edits]
+    edits = [edit for finding in fixes for edit in finding.edits]
     try:
         plan = apply_edits(before.plan, edits)
     except (TopologyError, OptionsError, PlanError):
         return None  # The new value contradicts another value, for example in another row.
     findings = check_plan(plan, on=before.findings.judged_on)
     new = _count_findings(findings) - _count_findings(before.findings)
-    least_severe = max(SEVERITIES.index(finding.severity) for finding in wanted)
-    if set(wanted) & set(findings) or any(key[0] <= least_severe for key in new):
+    least_severe = max(SEVERITIES.index(finding.severity) for finding in fixes)
+    if set(fixes) & set(findings) or any(key[0] <= least_severe for key in new):
         return None
-    return FixedPlan(plan=plan, findings=findings, fixed=(*before.fixed, *wanted))
+    return FixedPlan(plan=plan, findings=findings, fixed=(*before.fixed, *fixes))
 
 
 def _count_findings(findings: Findings) -> Counter[tuple[int, str, str]]:
     """Count the findings by severity (0 for an error), code, and subject."""
-    # After a fix, the message about another finding may be different, such as a number of names.
+    # After a fix, the message about another finding may be different. For example, it may
+    # contain another number of names.
     return Counter((SEVERITIES.index(f.severity), f.code, f.about) for f in findings)
 
 
@@ -174,7 +175,7 @@ def apply_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan
 
 
 def describe_edit(edit: Edit, topology: Topology) -> str:
-    """Return a line with the place of a change, and the old and new values."""
+    """Return a line that shows where a change is, the old value, and the new value."""
     if isinstance(edit, HeadingEdit):
         return f'heading "{edit.heading}" -> "{edit.column}"'
     if isinstance(edit, OptionEdit):

@@ -31,7 +31,7 @@ from .option_checks import (
 )
 from .plan_lookups import PlanView
 
-# The first label of a proposed name, as in the names that the guide proposes.
+# The first label of a proposed name is the same as in the names that the guide proposes.
 _SERVICE_LABELS = {
     "web_external_fqdn": "web",
     "access_edge_fqdn": "access",
@@ -140,7 +140,7 @@ def column_nearly_known(
 
 
 def collocated_role(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
-    """Mark a role as collocated in the table, if the table has a column for it."""
+    """Mark a role as collocated in the table if the table has a column for this."""
     return tuple(
         CellEdit(row=computer.row, column=name, text="false")
         for pool, names in find_collocation_switches(view)
@@ -170,8 +170,8 @@ def av_edge_name_on_certificate(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Remove the A/V Edge name from the additional names of the pool."""
-    certificate = view.certificate(about)
-    pool = view.pool(certificate) if certificate else None
+    certificate = view.find_certificate(about)
+    pool = view.find_pool(certificate) if certificate else None
     if pool is None or pool.av_edge_fqdn is None:
         return ()
     kept = [p for p in pool.extra_san if p[1] != pool.av_edge_fqdn or p[0].lower() == "internal"]
@@ -216,7 +216,7 @@ def option_changes_nothing(
 def acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Remove an acceptance that has expired or has no effect, together with its limits."""
+    """Remove an accepted finding that has expired or does not apply, and its conditions."""
     options = view.plan.options
     for code in options.accepted:
         until = options.accepted_until.get(code)
@@ -248,7 +248,7 @@ def web_external_fqdn_shared(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer another external web name in the same domain for the pools of this server."""
-    pools = [p for p in view.pools_by_place[about] if "publishes_web" in view.traits(p)]
+    pools = [p for p in view.pools_by_place[about] if "publishes_web" in view.get_traits(p)]
     domain = next(p.web_external_fqdn for p in pools if p.web_external_fqdn).partition(".")[2]
     name = next(_list_free_names(view, _SERVICE_LABELS["web_external_fqdn"], domain))
     rows = dict.fromkeys(row for pool in pools for row in _find_rows(view, pool))
@@ -262,7 +262,7 @@ def web_external_fqdn_shared(
 def web_external_fqdn_not_published(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
-    """Offer each reverse proxy to publish the pools of all sites, so that none loses its proxy."""
+    """Offer each reverse proxy for the pools of all sites, so that every pool stays published."""
     for proxy in view.find_pools_with_trait("reverse_proxy"):
         yield tuple(_set_site(view, [proxy], ""))
 
@@ -271,7 +271,7 @@ def reverse_proxy_publishes_nothing(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer to publish the pools of all sites, or of each site that has external web names."""
-    proxies = [p for p in view.pools_by_place[about] if "reverse_proxy" in view.traits(p)]
+    proxies = [p for p in view.pools_by_place[about] if "reverse_proxy" in view.get_traits(p)]
     sites = view.sites_with_web_names
     for site in dict.fromkeys(("", *sites[:8])) if sites else ():
         yield tuple(_set_site(view, proxies, site))
@@ -288,14 +288,14 @@ def several_autologon_pools(
 
 
 def _propose_name(view: PlanView, about: str, column: str, trait: str) -> tuple[Edit, ...]:
-    """Propose a name that nothing in the plan has: access.contoso.com, then access2.contoso.com."""
+    """Propose a name that is not in the plan: access.contoso.com, then access2.contoso.com."""
     if column not in view.proposals:
         view.proposals[column] = dict(_propose_names(view, column, trait))
     return (view.proposals[column][about],) if about in view.proposals[column] else ()
 
 
 def _propose_names(view: PlanView, column: str, trait: str) -> Iterator[tuple[str, CellEdit]]:
-    """Yield the first server and the edit for each pool that has no name in a column."""
+    """Yield the first server and the edit for each pool without a name in a column."""
     unnamed = (pool for pool in view.find_pools_with_trait(trait) if not pool.names_in(column))
     for domain in view.plan.topology.sip_domains[:1]:
         free = _list_free_names(view, _SERVICE_LABELS[column], domain)
@@ -309,7 +309,7 @@ def _list_free_names(view: PlanView, label: str, domain: str) -> Iterator[str]:
 
 
 def _fill_cell(view: PlanView, about: str, column: str, text: str) -> tuple[Edit, ...]:
-    """Fill a blank cell in a pool's first row. The pool or site shares the value."""
+    """Fill in a blank cell in the first row of a pool. The pool or the site shares the value."""
     row = view.pools_by_place[about][0].computers[0].row
     return (CellEdit(row=row, column=column, text=text),) if text else ()
 
@@ -342,7 +342,7 @@ def _format_pairs(pairs: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{key}={value}" if key else str(value) for key, value in pairs)
 
 
-#: This mapping contains the fixes by the name of the check function that reports the finding.
+#: The key is the name of the check function that reports the finding.
 FIXES: dict[str, Fix] = {
     fix.__name__: fix
     for fix in (
@@ -365,7 +365,7 @@ FIXES: dict[str, Fix] = {
     )
 }
 
-#: This mapping contains the functions that offer choices, by the name of the check function.
+#: These functions offer choices. The key is the name of the check function.
 CHOICES: dict[str, Choice] = {
     choice.__name__: choice
     for choice in (

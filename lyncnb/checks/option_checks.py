@@ -12,7 +12,7 @@ from ..plan.options import DEFAULT_OPTIONS, OPTIONS, PlanOptions
 from ..plan.planner import plan_certificates
 from ..rules.findings import Finding
 from ..rules.model import CheckRule
-from ..rules.returned_rules import returned_checks
+from ..rules.returned_rules import list_returned_checks
 from ..topology.topology import Topology
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
@@ -114,7 +114,7 @@ def _format_value(value: object) -> str:
 def acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, all_findings: Iterable[Finding]
 ) -> Pairs:
-    """Find an acceptance that has expired, has no finding, or applies to other certificates."""
+    """Find an accepted finding that has expired, is not reported, or affects other certificates."""
     options, pools = view.plan.options, view.plan.topology.pools
     by_code: dict[str, list[Finding]] = {}
     for finding in all_findings:
@@ -124,7 +124,7 @@ def acceptance_counts_for_nothing(
         place = view.place(pools[0])
         if until and until < view.on:
             yield place, format_expired_acceptance(code, until)
-        elif findings and not any(find_acceptance(f, options, on=view.on) for f in findings):
+        elif findings and not any(find_acceptance(f, options, day=view.on) for f in findings):
             ids = ", ".join(options.accepted_for.get(code, ()))
             yield (
                 place,
@@ -133,17 +133,17 @@ def acceptance_counts_for_nothing(
                     "certificate"
                 ),
             )
-        elif not findings and code != LATE and code not in returned_checks():
+        elif not findings and code != LATE and code not in list_returned_checks():
             yield place, format_unneeded_acceptance(code)
 
 
 def format_expired_acceptance(code: str, until: date) -> str:
-    """Format the message that an acceptance has expired."""
+    """Format the message that the acceptance of a finding has expired."""
     return f"the acceptance of {code} ended on {until}"
 
 
 def format_unneeded_acceptance(code: str) -> str:
-    """Format the message that the plan does not have the accepted finding."""
+    """Format the message that a finding is accepted although the plan does not have it."""
     return f"you accepted {code}, but the plan does not have this finding"
 
 

@@ -18,14 +18,14 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.ca_rules import ca_rules, is_named
 from ..rules.findings import CellEdit
 from ..rules.model import CheckRule
-from ..topology.columns import pool_name_columns
+from ..topology.columns import list_pool_name_columns
 from ..topology.model import Pool, Site
 
 _NO_TRAITS: frozenset[str] = frozenset()
 
 _NO_RULES: frozenset[str] = frozenset()
 
-#: This type contains the required names, each with the ids of the rules that require it.
+#: This type contains the required names. Each name has the ids of the rules that require it.
 _RequiredNames = Mapping[DnsName, frozenset[str]]
 #: The functions find the names of one pool, with the ids of the rules. The mapping contains the
 #: names that all pools need.
@@ -39,8 +39,11 @@ def _find_scope(rule: CheckRule) -> _Scope:
     return rule.roles, rule.usages, rule.not_for, rule.issuers, rule.cas, rule.not_cas
 
 
-def _merge_names(names: _RequiredNames, more: _RequiredNames) -> _RequiredNames:
-    return {**names, **{name: names.get(name, _NO_RULES) | why for name, why in more.items()}}
+def _merge_names(names: _RequiredNames, other_names: _RequiredNames) -> _RequiredNames:
+    return {
+        **names,
+        **{name: names.get(name, _NO_RULES) | why for name, why in other_names.items()},
+    }
 
 
 class _CertificateNames(NamedTuple):
@@ -49,7 +52,7 @@ class _CertificateNames(NamedTuple):
     present: frozenset[DnsName]
     wildcards: list[DnsName]
     needed: _RequiredNames
-    # This value shows whether a required name is missing; a wildcard may still cover the name.
+    # The value is true if a required name is missing. A wildcard may still cover the name.
     lacks: bool
 
 
@@ -57,7 +60,7 @@ _NO_NAMES = _CertificateNames(frozenset(), [], _NO_REQUIRED_NAMES, False)
 
 
 class PlanView:
-    """A plan with its look-ups, which are created once for all checks in a run."""
+    """A plan with indexes for fast access, which are created once for all checks of a plan."""
 
     def __init__(self, plan: CertificatePlan, *, on: date):
         self.plan = plan
@@ -83,7 +86,8 @@ class PlanView:
         self._internal: dict[str, bool] = {}
         self._by_name: dict[str, list[Pool]] = {}
         self._by_id: dict[str, PlannedCertificate] = {}
-        # These documents contain the required names for any profile, with or without wildcards.
+        # These documents are all sources for the names that some profile requires, with or
+        # without wildcards.
         options = replace(plan.options, profile="default", wildcard=False)
         self._context = plan_context(plan.topology, plan.rules, options)
         self._asked_about = frozenset(name for rule in self.checks for name in rule.names)
@@ -91,12 +95,13 @@ class PlanView:
         self._asked: dict[_Scope, list[PlannedCertificate]] = {}
         # This mapping contains the positions of certificates with the same role, usages, issuer,
         # and CA.
-        self._kinds: dict[tuple[str, tuple[str, ...], str, str], list[int]] = {}
+        self._list_kinds: dict[tuple[str, tuple[str, ...], str, str], list[int]] = {}
         self._domains: dict[_Scope, list[str]] = {}
         self._last: tuple[PlannedCertificate | None, _CertificateNames] = (None, _NO_NAMES)
         self._with_trait: dict[str, list[Pool]] = {}
         self._hints: dict[str, str] = {}
-        #: The names that ``fixes`` proposes, by column and by the first server of the pool.
+        #: These are the names that ``fixes`` proposes, by column and by the first server of the
+        #: pool.
         self.proposals: dict[str, dict[str, CellEdit]] = {}
 
     def fill_hint(self, hint: str) -> str:
@@ -111,8 +116,8 @@ class PlanView:
             self._hints[hint] = text
         return self._hints[hint]
 
-    # -- Look up pools, certificates, and traits.
-    def pool(self, certificate: PlannedCertificate) -> Pool | None:
+    # -- These methods find pools, certificates, and traits.
+    def find_pool(self, certificate: PlannedCertificate) -> Pool | None:
         """Return the pool of a certificate, or None for the certificate of the whole deployment."""
         if not self._pools:
             self._pools = {(pool.role, pool.fqdn): pool for pool in self.plan.topology.pools}
@@ -125,7 +130,7 @@ class PlanView:
                 self._by_name.setdefault(pool.fqdn, []).append(pool)
         return self._by_name.get(name, [])
 
-    def certificate(self, id_: str) -> PlannedCertificate | None:
+    def find_certificate(self, id_: str) -> PlannedCertificate | None:
         """Return the certificate that has this id."""
         if not self._by_id:
             self._by_id = {certificate.id: certificate for certificate in self.certificates}
@@ -135,7 +140,7 @@ class PlanView:
         """Return whether a rule for the role and usages allows wildcards in any profile."""
         return (certificate.role, certificate.usages) in self._wildcards
 
-    def traits(self, pool: Pool) -> frozenset[str]:
+    def get_traits(self, pool: Pool) -> frozenset[str]:
         """Return the traits of a pool's role."""
         role = self.plan.rules.roles.get(pool.role)
         return role.traits if role else _NO_TRAITS
@@ -165,16 +170,18 @@ class PlanView:
         if not any(scope):
             return list(self.certificates)
         if scope not in self._asked:
-            if not self._kinds:
+            if not self._list_kinds:
                 for index, c in enumerate(self.certificates):
-                    self._kinds.setdefault((c.role, c.usages, c.issuer, c.ca), []).append(index)
-            alike = self._kinds.values()
+                    self._list_kinds.setdefault((c.role, c.usages, c.issuer, c.ca), []).append(
+                        index
+                    )
+            alike = self._list_kinds.values()
             applies = (group for group in alike if self.applies(rule, self.certificates[group[0]]))
             indices = sorted(chain.from_iterable(applies))
             self._asked[scope] = [self.certificates[index] for index in indices]
         return self._asked[scope]
 
-    # -- Look up names.
+    # -- These methods find names.
     def names(self, certificate: PlannedCertificate) -> list[DnsName]:
         """Return a certificate's subject name and alternative names, without duplicates."""
         names = [entry.name for entry in certificate.subject_alt_name]
@@ -195,12 +202,12 @@ class PlanView:
             if asked & why and not present & {name, f"*.{name.parent}"}
         ]
 
-    def wildcards(self, certificate: PlannedCertificate) -> list[DnsName]:
+    def list_wildcards(self, certificate: PlannedCertificate) -> list[DnsName]:
         """Return the alternative names of a certificate that are wildcards."""
         return self._load_names(certificate).wildcards
 
-    def features(self, certificate: PlannedCertificate) -> tuple[object, ...] | None:
-        """Return the features of a certificate besides its role, usages, issuer, and CA.
+    def list_features(self, certificate: PlannedCertificate) -> tuple[object, ...] | None:
+        """Return the features of a certificate, except its role, usages, issuer, and CA.
 
         Return None if the certificate has wildcards or a required name is missing. The checks then
         run for this certificate separately.
@@ -231,15 +238,15 @@ class PlanView:
 
     def _find_required_names(self, certificate: PlannedCertificate) -> _RequiredNames:
         """Return the names that rules require on a certificate, each with the ids of the rules."""
-        pool, needed = self.pool(certificate), _NO_REQUIRED_NAMES
+        pool, needed = self.find_pool(certificate), _NO_REQUIRED_NAMES
         if pool is None:
             return needed
-        for resolved in self._context.resolved_rules(pool):
+        for resolved in self._context.list_resolved_rules(pool):
             if resolved.rule.usages != certificate.usages:
                 continue
             finders, fixed = self._find_required_parts(resolved)
-            # In most cases, no required name is missing, and the names are the same for every pool
-            # with the role.
+            # In most cases, no required name is missing, and the names are the same for every
+            # pool with this role.
             needed = _merge_names(needed, fixed) if needed else fixed
             for find, why in finders:
                 # Every server in the pool has the same names, so lyncnb uses the first server.
@@ -265,7 +272,7 @@ class PlanView:
             known = self._parts[id(resolved)] = (finders, fixed)
         return known
 
-    def list_names_on(self, trait: str) -> set[str]:
+    def list_names_with_trait(self, trait: str) -> set[str]:
         """Return every name on the certificates for roles with a trait."""
         roles = {role.id for role in self.plan.rules.roles.values() if trait in role.traits}
         return {
@@ -275,7 +282,7 @@ class PlanView:
             for entry in certificate.subject_alt_name
         }
 
-    def is_internal(self, name: str) -> bool:
+    def is_internal_name(self, name: str) -> bool:
         """Return whether a name is outside the public domain name system.
 
         The Public Suffix List is used once for each domain, not for each host, because a name below
@@ -284,9 +291,9 @@ class PlanView:
         known = self._internal.get(name)
         if known is None:
             parent = name.partition(".")[2]
-            known = self._internal[name] = (not parent or self.is_internal(parent)) and DnsName(
-                name.removeprefix("*.")
-            ).is_internal
+            known = self._internal[name] = (
+                not parent or self.is_internal_name(parent)
+            ) and DnsName(name.removeprefix("*.")).is_internal
         return known
 
     def list_domains(self, rule: CheckRule) -> list[str]:
@@ -297,7 +304,7 @@ class PlanView:
         scope = _find_scope(rule)
         if scope not in self._domains:
             names = {e.name for c in self.find_certificates(rule) for e in c.subject_alt_name}
-            self._domains[scope] = sorted({name.registrable or name for name in names})
+            self._domains[scope] = sorted({name.registered_domain or name for name in names})
         return self._domains[scope]
 
     @cached_property
@@ -329,7 +336,7 @@ class PlanView:
         """
         topology = self.plan.topology
         names: set[str | None] = {None, *self.pool_and_server_names}
-        for column in pool_name_columns():
+        for column in list_pool_name_columns():
             if column.name in Pool.__dataclass_fields__ and not column.is_list:
                 # A table can have 100,000 pools, so this loop runs in C.
                 names.update(map(attrgetter(column.name), topology.pools))
@@ -337,13 +344,13 @@ class PlanView:
             if pool.extra_san or pool.further_names:
                 names.update(name for _, name in pool.extra_san)
                 names.update(*(names for _, names in pool.further_names))
-        for site in self.sites():
+        for site in self.list_sites():
             urls = (*site.meet_urls, site.dialin_url, site.admin_url)
             names.update(url.host for url in urls if url)
         names.discard(None)
         return frozenset(names)
 
-    # -- Look up issuers.
+    # -- These methods find issuers.
     def list_requested_issuers(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
         """Return the requested issuers from the options or, by default, from the servers' rows.
 
@@ -376,13 +383,13 @@ class PlanView:
                 servers.setdefault((role, key), []).append(fqdn)
         return servers
 
-    # -- Find the server that represents several certificates in a finding.
+    # -- This method finds the server that represents several certificates in a finding.
     def place(self, pool: Pool) -> str:
         """Return the first server in a pool, which represents the pool in a finding."""
         return pool.computers[0].fqdn
 
-    # -- Look up sites.
-    def sites(self) -> tuple[Site, ...]:
+    # -- These methods find sites.
+    def list_sites(self) -> tuple[Site, ...]:
         """Return the sites. Sites that share the deployment's simple URLs count as one site."""
         seen: dict[object, Site] = {}
         for site in self.plan.topology.sites:
@@ -397,15 +404,15 @@ class PlanView:
     def find_first_server(self, site: Site) -> str:
         """Return the first server in a site, which represents the site in a finding."""
         pools = [pool for pool in self.plan.topology.pools if pool.site == site.name]
-        web = [pool for pool in pools if "publishes_web" in self.traits(pool)]
+        web = [pool for pool in pools if "publishes_web" in self.get_traits(pool)]
         return self.place((web or pools or self.plan.topology.pools)[0])
 
     def format_site(self, site: Site) -> str:
         """Format the name of a site for use in a sentence."""
         return f'site "{site.name}"' if site.name else "the deployment"
 
-    # -- Format texts for messages.
-    def label(self, certificate: PlannedCertificate) -> str:
+    # -- This method formats a text for messages.
+    def format_label(self, certificate: PlannedCertificate) -> str:
         """Format the name of a certificate for use in a sentence."""
         owner, usages = certificate.owner, ", ".join(certificate.usages)
         if not usages:

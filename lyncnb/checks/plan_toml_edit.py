@@ -33,12 +33,12 @@ def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOp
     OptionsError
         If the changed file would not contain the expected options.
     """
-    import tomlkit  # Only fixes need this library, so lyncnb can plan without it.
+    import tomlkit  # Only fixes need this library, so planning works without it.
 
     mark = b"\xef\xbb\xbf" if data.startswith(b"\xef\xbb\xbf") else b""
     document = tomlkit.parse(data.removeprefix(mark).decode("utf-8"))
     for edit in edits:
-        _apply(document, edit)
+        _apply_edit(document, edit)
     written = mark + tomlkit.dumps(document).encode("utf-8")
     if PlanOptions.from_toml(written) != expected:
         raise OptionsError(
@@ -47,7 +47,7 @@ def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOp
     return written
 
 
-def _apply(document: MutableMapping[str, Any], edit: OptionEdit) -> None:
+def _apply_edit(document: MutableMapping[str, Any], edit: OptionEdit) -> None:
     option = OPTIONS[edit.option]
     table = document[option.section] if option.section else document
     if edit.key:

@@ -18,7 +18,7 @@ def no_autologon_pool(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find SIP domains that the pool name does not match, if the certificate has no sip names."""
+    """Find SIP domains that relaxed name matching cannot match, because no sip name is planned."""
     for pool in view.find_pools_with_trait("heeds_autologon"):
         if "autologon" not in pool.flags or "strict_dns" in pool.flags:
             continue

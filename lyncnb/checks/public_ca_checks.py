@@ -1,4 +1,4 @@
-"""Report what the public certificates in a plan require from the owners of domains.
+"""Report what public certificates in a plan require from the owners of the domains.
 
 Each check yields at most one pair: the first affected certificate, and a message about all of them.
 The CA rules (``cas/*.toml``) contain the CAs, dates, and limits. No message contains the evaluation
@@ -17,9 +17,10 @@ from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
 _SHOWN = 5  # A message contains at most this number of names.
-# Certificates that were ordered before this time are no longer in use.
+# Certificates that were ordered earlier than this are no longer in use.
 _BEFORE = timedelta(days=398)
-# The period contains one or two renewals. The check does not report later dates yet.
+# This period contains one or two renewals. The check does not report dates after this period
+# yet.
 _AHEAD = timedelta(days=366)
 
 
@@ -35,7 +36,7 @@ def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def _names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
-    """List the domains to validate, or every name if all CAs validate each name separately."""
+    """List the domains to validate. If all CAs validate each name separately, list the names."""
     certificates = view.find_certificates(rule)
     if not all(ca_rules().validates_each_name(c.ca) for c in certificates):
         return view.list_domains(rule)
@@ -145,7 +146,7 @@ def _join_names(names: Iterable[str]) -> str:
     return join_first(list(dict.fromkeys(names)), _SHOWN)
 
 
-# These messages belong to checks that report only the domains or the number of certificates.
+# The checks with these messages report only the domains or the number of certificates.
 _MESSAGES = {
     "caa_parameters_of_zones": (
         "CAs read the parameters accounturi and validationmethods in the CAA records for {domains}"
@@ -165,7 +166,7 @@ _MESSAGES = {
 def _make_check(message: str) -> DeploymentTest:
     """Create a check that reports one message for all certificates to which it applies."""
 
-    def report(view: PlanView, rule: CheckRule) -> Pairs:
+    def report_message(view: PlanView, rule: CheckRule) -> Pairs:
         certificates = view.find_certificates(rule)
         if certificates:
             yield (
@@ -177,7 +178,7 @@ def _make_check(message: str) -> DeploymentTest:
                 ),
             )
 
-    return report
+    return report_message
 
 
 PUBLIC_CA_TESTS: dict[str, DeploymentTest] = {

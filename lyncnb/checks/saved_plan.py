@@ -1,4 +1,4 @@
-"""Save a plan in a file, and plan again from that file before it is used.
+"""Save a plan in a file, and verify such a file before it is used by planning again.
 
 lyncnb does not trust the certificates and findings in a saved plan. It makes them again from the
 table and options in the file, with the installed rules and the recorded evaluation date. The file
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.disk.outputs import check_output, write_output
-from ..base.dns_name import name_libraries
+from ..base.dns_name import get_library_versions
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.shown.tables import Table, columns, count_of
 from ..base.terminal import quote_argument
@@ -56,7 +56,7 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SavedPlan(Table):
-    """A plan in a file, verified by planning again from its table and options.
+    """A plan in a file, which was verified by planning again from its table and options.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class SavedPlan(Table):
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the file, as ``sha256sum`` shows it."""
+        """The SHA-256 of the file, in the format of ``sha256sum``."""
         return hashlib.sha256(self.data).hexdigest()
 
     @property
@@ -99,17 +99,17 @@ class SavedPlan(Table):
 
     @property
     def judged_on(self) -> date:
-        """The evaluation date, which stays the same each time that the file is read."""
+        """The evaluation date, which does not change when the file is read later."""
         return choose_evaluation_date(self.plan, self.findings.judged_on)
 
     @property
     def open_errors(self) -> tuple[Finding, ...]:
-        """The errors that are not accepted. With such errors, lyncnb does not make requests."""
+        """The errors that are not accepted. They prevent the creation of requests."""
         return tuple(
             one
             for one in self.findings
             if one.severity == "error"
-            and not find_acceptance(one, self.plan.options, on=self.judged_on)
+            and not find_acceptance(one, self.plan.options, day=self.judged_on)
         )
 
     @property
@@ -118,7 +118,7 @@ class SavedPlan(Table):
         return SIGN_LINE.replace("FILE", self._quoted_path)
 
     @property
-    def approve_line(self) -> str:
+    def approval_command(self) -> str:
         """The command to approve the plan with lyncnb."""
         return f"lyncnb approve {self._quoted_path} --key KEY"
 
@@ -127,7 +127,7 @@ class SavedPlan(Table):
         path = str(self.path)  # A path that begins with a hyphen would look like an option.
         return quote_argument(os.path.join(os.curdir, path) if path.startswith("-") else path)
 
-    def _items(self) -> Iterable[Any]:
+    def _list_items(self) -> Iterable[Any]:
         return self.plan.certificates
 
     @property
@@ -135,14 +135,14 @@ class SavedPlan(Table):
         """The path, the evaluation date, and the SHA-256, which together identify the file."""
         return f"{self.path}, evaluation date {self.judged_on}, SHA-256 {self.sha256}"
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return (
             f"{self.path}: {count_of(len(self.plan.certificates), 'certificate')} for "
             f"{self.plan.rules.title}, evaluation date {self.judged_on}, SHA-256 {self.sha256}"
         )
 
     def __repr__(self) -> str:
-        return self._summary()
+        return self._summarize()
 
 
 @pause_garbage_collection()
@@ -195,14 +195,14 @@ def _make_saved_plan(
     plan: CertificatePlan,
     findings: Findings,
     data: bytes,
-    reworded: tuple[str, ...] = (),
+    ignore_rewording: tuple[str, ...] = (),
 ) -> SavedPlan:
-    return SavedPlan(path=path, plan=plan, findings=findings, data=data, reworded=reworded)
+    return SavedPlan(path=path, plan=plan, findings=findings, data=data, reworded=ignore_rewording)
 
 
 @pause_garbage_collection()
 def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> SavedPlan:
-    """Read a saved plan, plan again from its table and options, and refuse differences.
+    """Read a saved plan, plan again from its table and options, and reject the plan if it differs.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
             hint=_HINT,
         ) from None
     findings = check_plan(plan, on=document.judged_on)
-    # A different version of a library does not matter if it produces the same plan.
+    # A different version of a library is allowed if it produces the same plan.
     again = build_saved_plan_values(
         plan,
         findings,
@@ -262,7 +262,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     )
     written = encode_saved_plan(again)
     if written != data:
-        # If the file contains data that no plan can have, this error is reported before all others.
+        # A file with data that no plan can have is reported before all other errors.
         document = read_saved_json(data, source=path.name)
         is_only_words = (
             document.is_whole
@@ -291,11 +291,11 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
 
 
 def _report_outdated(
-    path: Path, before: Mapping[str, Any], after: Mapping[str, Any]
+    path: Path, old_plan: Mapping[str, Any], new_plan: Mapping[str, Any]
 ) -> PlanOutdated:
     """Report the certificates and names that differ because the installed rules are newer."""
-    changed = tuple(_compare_entries(before["certificates"], after["certificates"], "id"))
-    libraries = tuple(_compare_libraries(before))
+    changed = tuple(_compare_entries(old_plan["certificates"], new_plan["certificates"], "id"))
+    libraries = tuple(_compare_libraries(old_plan))
     what = (
         "the installed rules produce different certificates"
         if changed
@@ -305,7 +305,7 @@ def _report_outdated(
     )
     return PlanOutdated(
         f"{path.name}: the plan was saved with different rules; {what}",
-        problems=(*libraries, *(changed or _compare_rules(before["rules"], after["rules"]))),
+        problems=(*libraries, *(changed or _compare_rules(old_plan["rules"], new_plan["rules"]))),
         hint=_HINT_OUTDATED,
     )
 
@@ -322,7 +322,7 @@ def _read_library_versions(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _compare_libraries(values: Mapping[str, Any]) -> Iterator[Problem]:
     """Report the libraries whose installed version differs from the version in a saved plan."""
-    installed = name_libraries()
+    installed = get_library_versions()
     for library, version in _read_library_versions(values).items():
         if version != installed.get(library):
             now = installed.get(library, "not installed")
@@ -349,48 +349,49 @@ def _remove_texts(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _list_rewordings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """List the texts in a saved plan that differ from the new texts, each with both texts."""
-    for old, new in zip(before["findings"], after["findings"], strict=True):
+def _list_rewordings(old_plan: Mapping[str, Any], new_plan: Mapping[str, Any]) -> Iterator[str]:
+    """List the texts in a saved plan that were reworded, each with the old and the new text."""
+    for old, new in zip(old_plan["findings"], new_plan["findings"], strict=True):
         changed = [key for key in _WORDS_OF_FINDINGS if old.get(key) != new.get(key)]
         if changed:
             words = "; ".join(
-                f"“{_describe(old.get(key))}” and is now “{_describe(new[key])}”" for key in changed
+                f"“{_describe_value(old.get(key))}” and is now “{_describe_value(new[key])}”"
+                for key in changed
             )
             about = old.get("about") or "the deployment"
             yield f"in the finding {old['code']} about {about}, the text was {words}"
-    for old, new in zip(before["reasons"], after["reasons"], strict=True):
+    for old, new in zip(old_plan["reasons"], new_plan["reasons"], strict=True):
         for key in ("why", "source"):
             if old.get(key) != new[key]:
-                was, now = _describe(old.get(key)), _describe(new[key])
+                was, now = _describe_value(old.get(key)), _describe_value(new[key])
                 yield f"the text of the rule {old['rule']} was “{was}” and is now “{now}”"
     for key in ("title", "read_me"):
-        if before[key] != after[key]:
-            was, now = _describe(before[key]), _describe(after[key])
+        if old_plan[key] != new_plan[key]:
+            was, now = _describe_value(old_plan[key]), _describe_value(new_plan[key])
             yield f"the text of {key} was “{was}” and is now “{now}”"
 
 
-def _list_differences(document: SavedDocument, again: Mapping[str, Any]) -> Iterator[Problem]:
-    """List the differences between a saved plan and the new plan, the most important one last."""
-    if not document.is_whole:
+def _list_differences(saved: SavedDocument, recreated: Mapping[str, Any]) -> Iterator[Problem]:
+    """List the differences between a saved plan and the new plan. The most important is last."""
+    if not saved.is_whole:
         yield Problem(message=f"the file {ALTERED}")
-    before = document.values
-    yield from _compare_rules(before["rules"], again["rules"])
+    before = saved.values
+    yield from _compare_rules(before["rules"], recreated["rules"])
     is_reported = False
     for key, name in (("certificates", "id"), ("reasons", "rule")):
-        for problem in _compare_entries(before[key], again[key], name):
+        for problem in _compare_entries(before[key], recreated[key], name):
             is_reported = True
             yield problem
-    for problem in _compare_findings(before["findings"], again["findings"]):
+    for problem in _compare_findings(before["findings"], recreated["findings"]):
         is_reported = True
         yield problem
     for key in ("title", "read_me", "product", "judged_on", "options", "table"):
-        if before[key] != again[key]:
+        if before[key] != recreated[key]:
             is_reported = True
-            yield from _compare_head(key, before[key], again[key])
-    if before["plan_sha256"] != again["plan_sha256"] and not is_reported:
+            yield from _compare_header(key, before[key], recreated[key])
+    if before["plan_sha256"] != recreated["plan_sha256"] and not is_reported:
         yield Problem(message="the value plan_sha256 does not match the certificates in the file")
-    elif document.is_whole and not is_reported and before["rules"] == again["rules"]:
+    elif saved.is_whole and not is_reported and before["rules"] == recreated["rules"]:
         yield Problem(
             message=(
                 "the content is the same, but the format is not the format that "
@@ -399,18 +400,21 @@ def _list_differences(document: SavedDocument, again: Mapping[str, Any]) -> Iter
         )
 
 
-def _compare_rules(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Problem]:
-    for name in dict.fromkeys((*before, *after)):
-        if before.get(name) != after.get(name):
+def _compare_rules(old_rules: Mapping[str, str], new_rules: Mapping[str, str]) -> Iterator[Problem]:
+    for name in dict.fromkeys((*old_rules, *new_rules)):
+        if old_rules.get(name) != new_rules.get(name):
             yield Problem(message=f"the installed rules {name} differ from the rules in the file")
 
 
 def _compare_entries(
-    before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]], key: str
+    old_entries: Sequence[Mapping[str, Any]], new_entries: Sequence[Mapping[str, Any]], key: str
 ) -> Iterator[Problem]:
     """Compare two lists of certificates, or of reasons, entry by entry."""
-    old, new = {entry[key]: entry for entry in before}, {entry[key]: entry for entry in after}
-    if len(old) != len(before):
+    old, new = (
+        {entry[key]: entry for entry in old_entries},
+        {entry[key]: entry for entry in new_entries},
+    )
+    if len(old) != len(old_entries):
         yield Problem(message=f"the file has two entries with the same {key}")
     for name in (name for name in old if name not in new):
         yield Problem(message=f"{name} is in the file, but not in the new plan")
@@ -426,7 +430,7 @@ def _compare_entries(
         yield Problem(message="the order of the certificates or reasons differs")
 
 
-def _compare_values(what: str, before: object, after: object) -> Iterator[Problem]:
+def _compare_values(label: str, before: object, after: object) -> Iterator[Problem]:
     if isinstance(before, list) and isinstance(after, list):
         # Both lists may contain 100,000 servers, so they are compared as sets.
         old, new = (
@@ -436,27 +440,28 @@ def _compare_values(what: str, before: object, after: object) -> Iterator[Proble
         added = [item for item in before if str(item) not in new]
         missing = [item for item in after if str(item) not in old]
         for item in added:
-            yield Problem(message=f"{what}: only the file contains {_describe(item)}")
+            yield Problem(message=f"{label}: only the file contains {_describe_value(item)}")
         for item in missing:
-            yield Problem(message=f"{what}: only the new plan contains {_describe(item)}")
+            yield Problem(message=f"{label}: only the new plan contains {_describe_value(item)}")
         if not added and not missing:
-            yield Problem(message=f"{what}: the order is different, or there are duplicates")
+            yield Problem(message=f"{label}: the order is different, or there are duplicates")
     elif isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys((*before, *after)):
             if before.get(key) != after.get(key):
-                yield from _compare_values(f"{what}: {key}", before.get(key), after.get(key))
+                yield from _compare_values(f"{label}: {key}", before.get(key), after.get(key))
         if before == after or [*before] != [*after]:
-            yield Problem(message=f"{what}: the order differs")
+            yield Problem(message=f"{label}: the order differs")
     else:
         yield Problem(
             message=(
-                f"{what}: the file contains {_describe(before)}, but the new plan "
-                f"contains {_describe(after)}"
+                f"{label}: the file contains {_describe_value(before)}, but the new plan "
+                f"contains "
+                f"{_describe_value(after)}"
             )
         )
 
 
-def _describe(value: object) -> str:
+def _describe_value(value: object) -> str:
     if value in (None, "", [], {}):
         return "nothing"
     return str(value)[:200]
@@ -465,12 +470,12 @@ def _describe(value: object) -> str:
 def _compare_findings(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
 ) -> Iterator[Problem]:
-    def known(finding: Mapping[str, Any]) -> tuple[object, ...]:
+    def get_known_findings(finding: Mapping[str, Any]) -> tuple[object, ...]:
         return (finding["code"], finding.get("about"), finding.get("message"))
 
     old, new = (
-        {known(finding): finding for finding in before},
-        {known(finding): finding for finding in after},
+        {get_known_findings(finding): finding for finding in before},
+        {get_known_findings(finding): finding for finding in after},
     )
     for which in (which for which in old if which not in new):
         code, about, message = which
@@ -489,7 +494,7 @@ def _compare_findings(
         yield Problem(message="the order of the findings differs, or there are duplicates")
 
 
-def _compare_head(key: str, before: Any, after: Any) -> Iterator[Problem]:
+def _compare_header(key: str, before: Any, after: Any) -> Iterator[Problem]:
     if key != "table":
         yield from _compare_values(key, before, after)
         return
@@ -499,8 +504,8 @@ def _compare_head(key: str, before: Any, after: Any) -> Iterator[Problem]:
                 yield Problem(
                     message=(
                         f"table row {number}, column {column}: the file contains "
-                        f"{_describe(was)}, but lyncnb stores this value as "
-                        f"{_describe(now)}"
+                        f"{_describe_value(was)}, but lyncnb stores this value as "
+                        f"{_describe_value(now)}"
                     )
                 )
     if before["columns"] != after["columns"]:

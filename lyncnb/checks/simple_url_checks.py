@@ -1,4 +1,4 @@
-"""Check the simple URLs of sites (Microsoft, Planning for simple URLs in Lync Server 2013).
+"""Check the simple URLs of sites, which Microsoft describes in "Planning for simple URLs".
 
 A certificate contains only the host name of a simple URL. However, a URL that breaks a rule must be
 changed before the deployment is complete, and a changed host name requires a new certificate.
@@ -16,8 +16,8 @@ from ..topology.model import SimpleUrl, Site
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-# Microsoft allows letters, digits, periods, and slashes. Another check reports the hyphen, which
-# host names may contain.
+# Microsoft allows letters, digits, periods, and slashes. A host name may also contain a hyphen,
+# which another check reports.
 _ALLOWED = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9.-]+)*/?")
 
 _KINDS = ("meet_urls", "dialin_url", "admin_url")
@@ -51,8 +51,8 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
     sites = list(view.list_web_sites())
     counts = {kind: Counter(getattr(site, kind) for site in sites) for kind in _KINDS}
     for site in sites:
-        # The check ignores missing URLs. The Admin URL is optional, and other checks report a
-        # missing Meet or Dial-in URL.
+        # Missing URLs are ignored here, because the Admin URL is optional, and other checks
+        # report a missing Meet or Dial-in URL.
         given = [kind for kind in _KINDS if getattr(site, kind)]
         own = [kind for kind in given if counts[kind][getattr(site, kind)] == 1]
         if own and len(own) < len(given):
@@ -75,7 +75,7 @@ def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
 
 def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL with a port, a query, or a character that is not allowed."""
-    for site in view.sites():
+    for site in view.list_sites():
         for column, url in _list_urls(site):
             if urlsplit(url.url).netloc.rpartition(":")[1]:
                 yield view.find_first_server(site), f'{column} "{url.url}" has a port'
@@ -88,7 +88,7 @@ def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
 
 def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL with a hyphen, which Microsoft's documentation does not mention."""
-    for site in view.sites():
+    for site in view.list_sites():
         for column, url in _list_urls(site):
             if "-" in url.url:
                 yield view.find_first_server(site), f'{column} "{url.url}" has a hyphen'
@@ -96,7 +96,7 @@ def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
 
 def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL that is the same as another one, or the beginning of another one."""
-    for site in view.sites():
+    for site in view.list_sites():
         urls = [(column, url.url.lower().rstrip("/")) for column, url in _list_urls(site)]
         for number, (column, url) in enumerate(urls):
             for other_column, other in urls[:number] + urls[number + 1 :]:
@@ -127,7 +127,7 @@ def simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
 def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is the name of a pool or server."""
     taken = view.pool_and_server_names
-    for site in view.sites():
+    for site in view.list_sites():
         for column, url in _list_urls(site):
             if url.host in taken:
                 yield (
@@ -141,7 +141,7 @@ def simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
     pools = view.find_pools_with_trait("publishes_web")
     taken = {name for p in pools for name in (p.web_internal_fqdn, p.web_external_fqdn) if name}
     taken = taken - view.pool_and_server_names
-    for site in view.sites():
+    for site in view.list_sites():
         for column, url in _list_urls(site):
             if url.host in taken:
                 yield (

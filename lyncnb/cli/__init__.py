@@ -27,24 +27,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given in _HELP or given == ["--version"]:
         return _print_help_or_version(given)
-    from .app import run
+    from .app import run_command
 
-    return run(given)
+    return run_command(given)
 
 
-def _print_help_or_version(given: Sequence[str]) -> int:
-    # Help and version do not need click, which is slow to import. The text of the help page is in
-    # help.py.
-    from .help import VERSION, overview
+def _print_help_or_version(arguments: Sequence[str]) -> int:
+    # The options for help and version do not need click, which is slow to import. The text of
+    # the help page is in help.py.
+    from .help import VERSION, build_overview
 
     try:
         if sys.stdout is None:
             raise OSError("the stream is closed")
-        sys.stdout.write(overview() if given in _HELP else f"lyncnb {VERSION}\n")
+        sys.stdout.write(build_overview() if arguments in _HELP else f"lyncnb {VERSION}\n")
         sys.stdout.flush()
     except (OSError, ValueError) as error:
-        from .failures import report
+        from .failures import report_error
         from .output import make_output_error
 
-        return report(make_output_error(error), as_json=False)
+        return report_error(make_output_error(error), as_json=False)
     return 0

@@ -1,4 +1,4 @@
-"""Define the command line: the commands of lyncnb and their exit status."""
+"""Define the command line: all commands of lyncnb and their exit status."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import click
 
 from .approving import COMMANDS as APPROVING_COMMANDS
 from .comparing import COMMANDS as COMPARING_COMMANDS
-from .failures import report
+from .failures import report_error
 from .folder import COMMANDS as FOLDER_COMMANDS
 from .forecasting import COMMANDS as FORECASTING_COMMANDS
 from .guiding import COMMANDS as GUIDING_COMMANDS
-from .help import find_summary, overview
+from .help import build_overview, find_summary
 from .issuing import COMMANDS as ISSUING_COMMANDS
 from .notebooks import COMMANDS as NOTEBOOK_COMMANDS
 from .one_file import COMMANDS as ONE_FILE_COMMANDS
@@ -33,8 +33,7 @@ def _show_help(context: click.Context, parameter: click.Parameter, value: bool) 
 
 
 def _add_help(command: click.Command) -> None:
-    # The help option of click does not write through output.py, so lyncnb defines another help
-    # option.
+    # The help option of click does not use output.py, so lyncnb defines its own help option.
     command.add_help_option = False
     command.params.append(
         click.Option(
@@ -46,29 +45,34 @@ def _add_help(command: click.Command) -> None:
 
 class _Lyncnb(click.Group):
     def get_help(self, ctx: click.Context) -> str:
-        return overview().rstrip("\n")
+        return build_overview().rstrip("\n")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None:
-            _refuse_repeated(command, click.Context(command, parent=ctx, info_name=name), rest)
+            _reject_repeated_options(
+                command, click.Context(command, parent=ctx, info_name=name), rest
+            )
         return name, command, rest
 
 
-def _refuse_repeated(command: click.Command, context: click.Context, rest: list[str]) -> None:
-    """Refuse an option that is specified twice but takes one value.
+def _reject_repeated_options(
+    command: click.Command, context: click.Context, remaining: list[str]
+) -> None:
+    """Reject an option that is specified twice although it takes one value.
 
     Click would use the last value.
     """
     try:
-        _, _, given = command.make_parser(context).parse_args([*rest])
+        _, _, given = command.make_parser(context).parse_args([*remaining])
     except click.UsageError:
-        return  # The command itself reports this error, with its usage.
+        return  # The command itself reports this error together with its usage.
     options = [parameter for parameter in given if isinstance(parameter, click.Option)]
     if any(option.is_eager for option in options):
-        return  # The command shows its help page, so repeated options do not matter.
+        # For this argument, the command shows its help page, so repeated options do not matter.
+        return
     for option in dict.fromkeys(options):
         is_repeatable = option.multiple or option.is_flag or option.count
         if options.count(option) > 1 and not is_repeatable:
@@ -81,7 +85,7 @@ def _refuse_repeated(command: click.Command, context: click.Context, rest: list[
             )
 
 
-_group = _Lyncnb("lyncnb", help=overview())
+_group = _Lyncnb("lyncnb", help=build_overview())
 
 _ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS)
 
@@ -108,7 +112,7 @@ for _command in COMMANDS:
 _add_help(_group)
 
 
-def run(arguments: Sequence[str]) -> int:
+def run_command(arguments: Sequence[str]) -> int:
     """Run one command, and report any error.
 
     Parameters
@@ -126,22 +130,23 @@ def run(arguments: Sequence[str]) -> int:
         # Python warnings are for programmers; planners get findings.
         warnings.simplefilter("ignore")
     try:
-        status = _invoke(arguments)
+        status = _invoke_command(arguments)
         finish_output()
     except SystemExit:
         raise
     except BaseException as error:
         # Report every exception as a message, so that no user sees a traceback.
-        return report(
+        return report_error(
             error,
             as_json="--json" in arguments,
-            about_folder=bool(arguments) and arguments[0] in {c.name for c in _ABOUT_FOLDERS},
+            is_about_folder=bool(arguments) and arguments[0] in {c.name for c in _ABOUT_FOLDERS},
         )
     return status
 
 
-def _invoke(arguments: Sequence[str]) -> int:
-    # The main() of click ends with exit status 1 and no message if the pipe is closed.
+def _invoke_command(arguments: Sequence[str]) -> int:
+    # The method main() of click exits with status 1 and without a message if the pipe is
+    # closed.
     try:
         with _group.make_context("lyncnb", list(arguments)) as context:
             return int(_group.invoke(context) or 0)

@@ -9,7 +9,7 @@ import click
 
 from ..base.terminal import is_terminal, quote_argument
 from .inputs import add_force_option, add_json_option
-from .output import note, write_json, write_lines, write_next
+from .output import write_json, write_lines, write_next_steps, write_note
 
 if TYPE_CHECKING:
     from ..checks.saved_plan import SavedPlan
@@ -57,15 +57,16 @@ def approve_command(
     from ..base.shown.tables import count_of
     from ..checks.saved_plan import read_saved_plan
     from ..export.approve_plan import approve_plan
-    from ..plan.totals import totals
+    from ..plan.totals import format_totals
     from ..rules.rule_files import load_rules
 
     if product is not None:
-        load_rules(product)  # load_rules adds the user's product to the products that lyncnb knows.
+        # A product file from the user must be loaded first, because the plan may use its roles.
+        load_rules(product)
     if confirm is None:
         confirm = _confirm_digest(read_saved_plan(saved_plan))
         if not confirm:
-            note("The plan is not signed.")
+            write_note("The plan is not signed.")
             return 1
     approved = approve_plan(saved_plan, key=key, force=force, digest=confirm)
     saved = approved.plan
@@ -73,16 +74,16 @@ def approve_command(
         document = {"signature": str(approved.path), "key": approved.key, "sha256": saved.sha256}
         write_json({"format": "lyncnb-approval/1", **document})
         return 0
-    write_lines(totals(saved.plan, saved.findings), saved.identity, str(approved))
+    write_lines(format_totals(saved.plan, saved.findings), saved.identity, str(approved))
     if saved.open_errors:
         number = count_of(len(saved.open_errors), "error")
-        note(
+        write_note(
             f"note: the plan has {number} that are not accepted, so lyncnb request will refuse "
             "the plan"
         )
     else:
         path = quote_argument(saved_plan)
-        write_next(
+        write_next_steps(
             f"Write the requests of the approved plan: lyncnb request --plan {path} "
             "--approved-by SIGNERS FOLDER"
         )
@@ -90,7 +91,7 @@ def approve_command(
 
 
 def _confirm_digest(saved: SavedPlan) -> str:
-    """Show the plan and ask whether to sign it; return the digest, or "" if the answer is no."""
+    """Show the plan, and ask whether to sign it. Return the digest, or "" if the answer is no."""
     from ..errors import ApprovalError
 
     if not is_terminal(sys.stdin):
@@ -99,13 +100,13 @@ def _confirm_digest(saved: SavedPlan) -> str:
                 f"{saved.identity}: you did not confirm the plan, and lyncnb cannot prompt for "
                 "confirmation without a terminal"
             ),
-            hint=f"read the plan, then run: {saved.approve_line} --confirm {saved.sha256}",
+            hint=f"read the plan, then run: {saved.approval_command} --confirm {saved.sha256}",
         )
     for planned in saved.plan.certificates[:_LINES_SHOWN]:
-        note(f"{planned.id}: {planned.subject.common_name}, {planned.issuer}, {planned.key}")
+        write_note(f"{planned.id}: {planned.subject.common_name}, {planned.issuer}, {planned.key}")
     if len(saved.plan.certificates) > _LINES_SHOWN:
-        note(f"… and {len(saved.plan.certificates) - _LINES_SHOWN:,} more certificates")
-    note(saved.identity)
+        write_note(f"… and {len(saved.plan.certificates) - _LINES_SHOWN:,} more certificates")
+    write_note(saved.identity)
     answer = click.prompt("To sign this plan, type yes", default="no", err=True)
     return saved.sha256 if answer.strip().lower() == "yes" else ""
 

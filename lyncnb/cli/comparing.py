@@ -11,22 +11,22 @@ from .inputs import (
     add_force_option,
     add_json_option,
     add_on_option,
+    add_plan_arguments,
     ask_pfx_password,
     expand_patterns,
+    list_protected_files,
     make_plan,
     parse_date,
-    plan_arguments,
-    read_from,
 )
 from .output import (
     find_line_width,
-    note,
     show_report,
     write,
     write_bytes_out,
     write_file,
     write_json,
     write_lines,
+    write_note,
 )
 
 if TYPE_CHECKING:
@@ -82,11 +82,11 @@ def compare_command(
     from ..errors import UsageProblem
     from ..plan.scenarios import is_scenario
     from ..reports.compare import compare_plans
-    from ..reports.comparison_report import COMPARISON_FILE, Comparison, comparison_report
+    from ..reports.comparison_report import COMPARISON_FILE, Comparison, build_comparison_report
     from ..reports.find_causes import find_causes
 
     sides = ((old, old_options), (new, new_options))
-    inputs = read_from(old, new, options_file, old_options, new_options)
+    inputs = list_protected_files(old, new, options_file, old_options, new_options)
     if output is not None:
         check_output(output, COMPARISON_FILE, force=force, inputs=inputs)
     plans = []
@@ -97,25 +97,25 @@ def compare_command(
                 hint="omit the options",
             )
         choices = own or (None if is_scenario(path) else options_file)
-        plans.append(plan_of(path, product, choices, on))
+        plans.append(load_plan(path, product, choices, on))
     (before, old_findings), (after, new_findings) = plans
     compared = Comparison(
         difference=find_causes(compare_plans(before, after)),
         old_findings=old_findings,
         new_findings=new_findings,
     )
-    report = comparison_report(compared)
+    report = build_comparison_report(compared)
     show_report(report, output, as_json=as_json, force=force, inputs=inputs)
     return 0 if compared.difference.is_empty else 1
 
 
 def _is_planned_file(path: str) -> bool:
-    from ..authorities.read_plan import is_record
+    from ..authorities.read_plan import is_plan_path
 
-    return is_record(path)
+    return is_plan_path(path)
 
 
-def plan_of(
+def load_plan(
     path: str, product: str | None, options_file: str | None, on: str | None = None
 ) -> tuple[CertificatePlan, Findings | None]:
     """Return the plan and findings of a table, saved plan, request folder, or plan in JSON.
@@ -134,7 +134,8 @@ def plan_of(
 
     if _is_planned_file(path):
         if product is not None:
-            # load_rules adds the user's product to the products that lyncnb knows.
+            # A product file from the user must be loaded first, because the plan may use its
+            # roles.
             load_rules(product)
         if not Path(path).is_dir() and is_saved_plan(read_plan_file(Path(path))):
             try:
@@ -142,8 +143,8 @@ def plan_of(
                 return saved.plan, saved.findings
             except PlanOutdated:
                 record = read_saved_json(read_plan_file(Path(path)), source=Path(path).name)
-                recorded = record.recorded()
-                note(
+                recorded = record.build_recorded_plan()
+                write_note(
                     f"note: {path} was planned with different rules, so lyncnb does not plan "
                     "the certificates again and compares the recorded certificates"
                 )
@@ -182,7 +183,7 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
 
 @click.command("asis")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
-@plan_arguments
+@add_plan_arguments
 @click.option(
     "--on", metavar="DATE",
     help="The date on which the certificates must be valid, e.g. 2027-03-15 (default: the "
@@ -224,14 +225,14 @@ def asis_command(
     Exit status: 0 if the installed certificates cover the plan; 1 if they do not; 2 if
     something cannot be read.
     """
-    from ..authorities.survey.as_is import AS_IS_FILE, AS_IS_TABLE, as_is_report
+    from ..authorities.survey.as_is import AS_IS_FILE, AS_IS_TABLE, build_as_is_report
     from ..authorities.survey.compare_as_is import compare_as_is
     from ..base.disk.outputs import check_output
     from ..base.shown.report import write_report
-    from ..base.shown.terminal_text import report_lines
+    from ..base.shown.terminal_text import format_report
 
     given = expand_patterns(paths)
-    inputs = read_from(topology, options_file, *given)
+    inputs = list_protected_files(topology, options_file, *given)
     outputs = [(output, AS_IS_TABLE), (save, AS_IS_FILE)]
     for name, kind in outputs:
         if name is not None:
@@ -240,16 +241,16 @@ def asis_command(
     as_is = compare_as_is(plan, *given, on=parse_date(on), password=ask_pfx_password, folder=folder)
     for name, kind in outputs:
         if name is not None:
-            data = write_report(as_is_report(as_is, kind), Path(name).suffix.lower())
+            data = write_report(build_as_is_report(as_is, kind), Path(name).suffix.lower())
             write_file(name, data, kind, force=force, inputs=inputs)
     if as_json:
         write_bytes_out(as_is.to_json())
         return as_is.exit_status
     if output is None:
-        write_lines(*report_lines(as_is_report(as_is), width=find_line_width()))
+        write_lines(*format_report(build_as_is_report(as_is), width=find_line_width()))
     write_lines(*as_is.notes)
     for finding in as_is.files[:_FILES_SHOWN]:
-        note(f"{finding.severity}: {finding.about}: {finding.message} [{finding.code}]")
+        write_note(f"{finding.severity}: {finding.about}: {finding.message} [{finding.code}]")
     write_lines(as_is.summary())
     return as_is.exit_status
 

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from ..errors import LyncnbError, StandardOutputError, UsageProblem
-from .output import abandon, finish_output, note, write_json
+from .output import discard_stream, finish_output, write_json, write_note
 
 #: This exit status means that the user pressed Ctrl-C. Shells use the same number (128 + SIGINT).
 INTERRUPTED = 130
@@ -30,7 +30,7 @@ DEBUG_VARIABLE = "LYNCNB_DEBUG"
 _PROBLEMS_SHOWN = 100
 
 
-def report(error: BaseException, *, as_json: bool, about_folder: bool = False) -> int:
+def report_error(error: BaseException, *, as_json: bool, is_about_folder: bool = False) -> int:
     """Report an error on standard error.
 
     Parameters
@@ -39,7 +39,7 @@ def report(error: BaseException, *, as_json: bool, about_folder: bool = False) -
         The exception that ended the command.
     as_json : bool
         Whether to write the error to standard output too, as a JSON document.
-    about_folder : bool, optional
+    is_about_folder : bool, optional
         Whether the command works on a request folder. Problems of a request folder have exit
         status 3.
 
@@ -55,17 +55,17 @@ def report(error: BaseException, *, as_json: bool, about_folder: bool = False) -
         )
         code = "interrupted"
     else:
-        known, status = _convert_error(error, 3 if about_folder else 2)
+        known, status = _convert_error(error, 3 if is_about_folder else 2)
         code = known.code if status != FAULT else "fault"
     output_error = _write_error_output(known, as_json=as_json, code=code)
     if output_error is not None:
-        abandon(sys.stdout)
+        discard_stream(sys.stdout)
         earlier = "" if output_error is known else f"; earlier error: {known.message}"
-        note(f"lyncnb: {output_error.message}{earlier}")
+        write_note(f"lyncnb: {output_error.message}{earlier}")
         return output_error.exit_status
-    note("\n".join(format_message(known)))
+    write_note("\n".join(format_message(known)))
     if status == FAULT and os.environ.get(DEBUG_VARIABLE):
-        note("".join(traceback.format_exception(error)))
+        write_note("".join(traceback.format_exception(error)))
     return status
 
 

@@ -1,4 +1,4 @@
-"""Implement ``check --fix``: show the findings with one safe fix, ask, and change the files."""
+"""Implement ``check --fix``: show findings that have one safe fix, ask, and change the files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..base.terminal import is_terminal
-from .output import note, write, write_lines
+from .output import write, write_lines, write_note
 
 if TYPE_CHECKING:
     from ..checks.fix_plan import FixedPlan
@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """The changes to files that lyncnb can make, and the cells that the user must change."""
+    """The changes that lyncnb can make to files, and the cells that you must change yourself."""
 
     files: tuple[Change, ...]
     by_hand: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ def _make_table_change(
     after, edits = edit_csv(path.name, data, fixed_plan.cells, headings=fixed_plan.headings)
     again = read_topology(after)
     expected = fixed_plan.plan.topology
-    # Several fixes can add columns, which may be in another order in the file.
+    # Several fixes can add columns, whose order in the file may be different.
     if _list_cells(again) != _list_cells(expected):
         raise TopologyError(
             (
@@ -113,10 +113,10 @@ def _read_file(path: str) -> bytes:
     from ..errors import OutputError
     from ..topology.csv_file import MAX_BYTES
 
-    return files.read_named(path, limit=MAX_BYTES, error=OutputError)
+    return files.read_specified_file(path, limit=MAX_BYTES, error_class=OutputError)
 
 
-def show(fixed_plan: FixedPlan, changes: Changes) -> None:
+def show_changes(fixed_plan: FixedPlan, changes: Changes) -> None:
     """Show the findings that the fixes resolve, and the change to each file."""
     for finding in fixed_plan.fixed:
         write_lines(f"{finding.severity}: {finding.words} [{finding.code}]")
@@ -133,7 +133,7 @@ def show(fixed_plan: FixedPlan, changes: Changes) -> None:
     write()
 
 
-def is_agreed(*, yes: bool) -> bool:
+def ask_for_consent(*, is_agreed_in_advance: bool) -> bool:
     """Ask the user whether to write the changes.
 
     Raises
@@ -143,7 +143,7 @@ def is_agreed(*, yes: bool) -> bool:
     """
     from ..errors import UsageProblem
 
-    if yes:
+    if is_agreed_in_advance:
         return True
     if not is_terminal(sys.stdin):
         raise UsageProblem(
@@ -166,11 +166,11 @@ def write_changes(changes: Changes) -> None:
         written.
     """
     from ..base.disk import files
-    from ..base.disk.outputs import refuse_own_place
+    from ..base.disk.outputs import reject_reserved_path
     from ..errors import BundleError, OutputError
 
     for change in changes.files:
-        refuse_own_place(change.path)
+        reject_reserved_path(change.path)
         if change.path.is_symlink():
             raise OutputError(
                 f"{change.path} is a symbolic link", hint="specify the target of the link"
@@ -184,14 +184,14 @@ def write_changes(changes: Changes) -> None:
     for change in changes.files:
         mode = change.path.stat().st_mode & 0o777
         try:
-            kept = _back_up(change, mode)
-            files.replace(change.path, change.after, mode)
+            kept = _write_backup(change, mode)
+            files.replace_file(change.path, change.after, mode)
         except BundleError as error:
             raise OutputError(error.message, hint=error.hint) from None
-        note(f"written: {change.path}; the previous version is in {kept}")
+        write_note(f"written: {change.path}; the previous version is in {kept}")
 
 
-def _back_up(change: Change, mode: int) -> Path:
+def _write_backup(change: Change, mode: int) -> Path:
     """Copy the old version of a file to FILE.bak, without replacing another file."""
     from ..base.disk import files
     from ..errors import OutputError
@@ -200,7 +200,7 @@ def _back_up(change: Change, mode: int) -> Path:
         name = f"{change.path.name}.bak{number if number > 1 else ''}"
         path = change.path.with_name(name)
         if not path.exists() and not path.is_symlink():
-            files.write_new(path, change.before, mode)
+            files.write_new_file(path, change.before, mode)
             return path
     raise OutputError(
         f"{change.path} has {_MOST_BACKUPS} .bak files", hint="remove one of these files"

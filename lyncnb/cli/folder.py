@@ -13,29 +13,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.shown.tables import count_same
+from ..base.shown.tables import count_statements
 from ..base.terminal import is_terminal
 from .failures import INTERRUPTED
 from .inputs import (
     add_force_option,
     add_json_option,
     add_passphrase_option,
+    add_plan_arguments,
     get_passphrase,
     load_product,
     make_plan,
     parse_date,
-    plan_arguments,
-    reasons,
+    parse_reasons,
 )
 from .output import (
     make_progress_bar,
-    note,
     stop_on_interrupt,
     write,
-    write_folder_next,
     write_json,
     write_lines,
-    write_next,
+    write_next_folder_step,
+    write_next_steps,
+    write_note,
     write_table,
 )
 
@@ -54,7 +54,7 @@ _NEEDS_ATTENTION = 3
 
 
 @click.command("request")
-@plan_arguments
+@add_plan_arguments
 @click.argument("folder", metavar="FOLDER", required=False)
 @click.option(
     "--plan", "saved_plan", metavar="FILE",
@@ -83,7 +83,7 @@ _NEEDS_ATTENTION = 3
          "at the same time.",
 )  # fmt: skip
 @click.option(
-    "--accept", multiple=True, metavar="CODE=REASON", callback=reasons,
+    "--accept", multiple=True, metavar="CODE=REASON", callback=parse_reasons,
     help="Accept error findings with this code. The manifest records the reason. You can "
          "repeat this option.",
 )  # fmt: skip
@@ -162,22 +162,22 @@ def request_command(
     not approved; 2 if a saved plan was altered, or something cannot be read; 3 if the folder
     or its passphrase needs attention.
     """
-    from ..base.disk.outputs import refuse_own_place
+    from ..base.disk.outputs import reject_reserved_path
     from ..export.executors import Making
     from ..export.write import write_requests
 
     topology, folder = _split_arguments(topology, folder, options_file, saved_plan)
     _check_usage(folder, saved_plan, approved_by, choices)
-    refuse_own_place(folder)
+    reject_reserved_path(folder)
     asked: CertificatePlan | SavedPlan
     if saved_plan is not None:
-        asked = _read_plan(saved_plan, product, reworded=approved_by is not None)
+        asked = _read_plan(saved_plan, product, ignore_rewording=approved_by is not None)
         plan, findings = asked.plan, asked.findings
         _show_approval(asked, approved_by, folder, choices["accept"])
     else:
         plan, findings = make_plan(topology, product, options_file)
         asked = plan
-    _refuse_unknown_codes(plan, choices["accept"])
+    _reject_unknown_codes(plan, choices["accept"])
     order = {name: choices[name] for name in ("accept", "renew", "reason", "only_missing", "reuse")}
     given = {
         "findings": None if saved_plan is not None else findings,
@@ -192,7 +192,7 @@ def request_command(
         return _show_changes(bundle, as_json=as_json)
     _preview_requests(plan, folder, findings, order)
     shown = _warn_about_location(folder)
-    _agree_to_other_deployment(plan, folder)
+    _ask_about_other_deployment(plan, folder)
     secret = _get_folder_passphrase(plan, folder, passphrase_file)
     progress, finish = make_progress_bar("requests")
     with stop_on_interrupt() as cancel, _open_executor(choices) as executor:
@@ -218,7 +218,7 @@ def _check_usage(
             "--approved-by needs --plan, because only a saved plan can be approved"
         )
     if not folder.strip():
-        # If a shell variable is not set, the path is empty. The path of the current folder is ".".
+        # If a shell variable is not set, the path is empty. The current folder would be ".".
         raise click.UsageError("the argument FOLDER is blank")
     if choices["reason"] and not choices["renew"] and saved_plan is None:
         raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
@@ -233,14 +233,14 @@ def _warn_about_location(folder: str) -> tuple[str, ...]:
 
     notes = () if os.path.lexists(Path(folder, NAME)) else list_location_warnings(Path(folder))
     for text in notes:
-        note(f"note: {text}")
+        write_note(f"note: {text}")
     return notes
 
 
 def _split_arguments(
     topology: str, folder: str | None, options_file: str | None, saved_plan: str | None
 ) -> tuple[str, str]:
-    """Return the table and the request folder.
+    """Return the table and the request folder from the arguments of the command.
 
     With a saved plan, the only argument is the folder.
     """
@@ -255,20 +255,21 @@ def _split_arguments(
     return "", topology
 
 
-def _read_plan(path: str, product: str | None, *, reworded: bool) -> SavedPlan:
+def _read_plan(path: str, product: str | None, *, ignore_rewording: bool) -> SavedPlan:
     from ..checks.saved_plan import read_saved_plan
     from ..rules.rule_files import load_rules
 
     if product is not None:
-        load_rules(product)  # load_rules adds the user's product to the products that lyncnb knows.
-    saved = read_saved_plan(path, reworded=reworded)
+        # A product file from the user must be loaded first, because the plan may use its roles.
+        load_rules(product)
+    saved = read_saved_plan(path, reworded=ignore_rewording)
     load_product(product, saved.plan.rules.product, path)
     _note_new_errors(saved)
     return saved
 
 
 def _note_new_errors(saved: SavedPlan) -> None:
-    """Report the plan's errors under today's rules.
+    """Report errors that the plan has under the rules of today.
 
     The plan's evaluation date still decides whether lyncnb writes requests.
     """
@@ -284,7 +285,7 @@ def _note_new_errors(saved: SavedPlan) -> None:
         if (error.code, error.about) not in before
     }
     if new_codes:
-        note(
+        write_note(
             f"note: the evaluation date of {saved.path} is {saved.judged_on}. Under the rules "
             f"in force on {today}, the plan has new errors: {', '.join(sorted(new_codes))}"
         )
@@ -300,11 +301,11 @@ def _show_approval(
 
     for approval in check_approval(saved, approved_by, folder=folder, accept=accept):
         when = f" (recorded on {approval.verified_at[:10]})" if approval.verified_at else ""
-        note(f"{approval.signer} approved the plan with the key {approval.key}{when}.")
+        write_note(f"{approval.signer} approved the plan with the key {approval.key}{when}.")
     for text in saved.reworded[:_REWORDED_SHOWN]:
-        note(f"note: a text in the plan was reworded after the approval: {text}")
+        write_note(f"note: a text in the plan was reworded after the approval: {text}")
     if len(saved.reworded) > _REWORDED_SHOWN:
-        note(
+        write_note(
             f"note: {len(saved.reworded) - _REWORDED_SHOWN:,} more texts in the plan were "
             "reworded after the approval"
         )
@@ -316,14 +317,14 @@ def _open_executor(choices: Mapping[str, Any]) -> Iterator[Executor | None]:
     if choices["cluster"] is None:
         yield None
         return
-    from ..export.cluster import cluster_executor
+    from ..export.cluster import connect_to_cluster
 
     without_tls = choices["cluster_without_tls"]
-    with cluster_executor(choices["cluster"], without_tls=without_tls) as executor:
+    with connect_to_cluster(choices["cluster"], without_tls=without_tls) as executor:
         yield executor
 
 
-def _refuse_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> None:
+def _reject_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> None:
     # A misspelled code would accept no finding, and the user would not see the cause.
     from ..rules.returned_rules import list_all_checks
 
@@ -398,7 +399,7 @@ def renew_command(
     2 if something cannot be read; 3 if the folder or its passphrase needs attention, or a
     request is already waiting for its certificate.
     """
-    from ..authorities.summary_files import stale_note
+    from ..authorities.summary_files import explain_stale_summary
     from ..export.executors import Making
     from ..export.renew import renew
     from ..request_folder.manifest import read_manifest
@@ -417,8 +418,8 @@ def renew_command(
         finally:
             finish()
     status = _show_changes(bundle, as_json=as_json)
-    if text := stale_note(bundle.folder, bundle.manifest):
-        note(text)
+    if text := explain_stale_summary(bundle.folder, bundle.manifest):
+        write_note(text)
     return status
 
 
@@ -439,7 +440,7 @@ def _check_renewal(names: tuple[str, ...], choices: Mapping[str, Any]) -> None:
 
 
 def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any]) -> RequestBundle:
-    """Return the changes of a renewal. If a request is waiting, ask whether to withdraw it."""
+    """Return the changes of a renewal. If a request waits for a CA, ask whether to withdraw it."""
     from ..errors import RequestWaits
     from ..export.renew import renew
 
@@ -448,9 +449,9 @@ def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any
     except RequestWaits as waiting:
         if not is_terminal(sys.stdin):
             raise
-        note(waiting.message)
+        write_note(waiting.message)
         for problem in waiting.problems:
-            note(str(problem))
+            write_note(str(problem))
         answer = click.prompt("To withdraw the request, type yes", default="no", err=True)
         if answer.strip().lower() != "yes":
             raise
@@ -461,39 +462,44 @@ def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any
 def _preview_requests(
     plan: CertificatePlan, folder: str, findings: Findings, order: Mapping[str, Any]
 ) -> None:
-    """Refuse a plan with errors, and show the expected duration, before asking for a passphrase."""
+    """Reject a plan with errors, and show the expected duration, before asking for a passphrase."""
     from ..errors import BundleError
     from ..export.covers import find_covers
-    from ..export.order import covering_day, make_order
+    from ..export.order import find_cover_date, make_order
     from ..export.write import write_requests
 
     if not is_terminal(sys.stderr):
         own = {name: order[name] for name in ("accept", "renew", "reason")}
-        day = covering_day(plan, "")
+        day = find_cover_date(plan, "")
         covers = find_covers(
-            plan, order["only_missing"], order["reuse"], on=day, now="", accept=order["accept"]
+            plan,
+            order["only_missing"],
+            order["reuse"],
+            day=day,
+            now="",
+            accept=order["accept"],
         )
         make_order(plan, findings=findings, now="", covers=covers, **own)
         return
-    # The later run reports problems of the folder, and waits until another process has finished
-    # writing.
+    # The run itself reports problems in the folder, and waits until another process has
+    # finished writing.
     with suppress(BundleError):
         ahead = write_requests(
             plan, folder, passphrase=None, findings=findings, dry_run=True, **order
         )
         if ahead.notes and ahead.counts().keys() - {"kept"}:
-            note(ahead.notes[-1])
+            write_note(ahead.notes[-1])
 
 
-def _agree_to_other_deployment(plan: CertificatePlan, folder: str) -> None:
+def _ask_about_other_deployment(plan: CertificatePlan, folder: str) -> None:
     """Ask for consent if the folder belongs to another deployment. Without a terminal, warn."""
     from ..errors import BundleError
-    from ..export.other_deployment import other_deployment
+    from ..export.other_deployment import compare_deployments
 
-    other = other_deployment(plan, folder)
+    other = compare_deployments(plan, folder)
     if other is None:
         return
-    note(f"note: {other.words}")
+    write_note(f"note: {other.words}")
     is_asked = is_terminal(sys.stdin)
     if is_asked and not click.confirm(f"{other.consent}?", err=True):
         raise BundleError("no files were written", hint="choose a different folder for this plan")
@@ -502,14 +508,14 @@ def _agree_to_other_deployment(plan: CertificatePlan, folder: str) -> None:
 def _get_folder_passphrase(
     plan: CertificatePlan, folder: str, passphrase_file: str | None
 ) -> Secret:
-    """Return the passphrase of a request folder, and refuse a weak passphrase for a new folder."""
-    from ..plan.known_words import known_words
-    from ..request_folder.rebuild_manifest import has_secrets
+    """Return the passphrase of a request folder. For a new folder, reject a weak passphrase."""
+    from ..plan.known_words import list_known_words
+    from ..request_folder.rebuild_manifest import has_encrypted_files
 
-    # A folder that is waiting for requests from other computers has a manifest, but no key yet.
-    if has_secrets(folder):
+    # A folder that waits for requests from other computers has a manifest, but no key yet.
+    if has_encrypted_files(folder):
         return get_passphrase(passphrase_file)
-    return get_passphrase(passphrase_file, is_new=True, known=known_words(plan))
+    return get_passphrase(passphrase_file, is_new=True, default=list_known_words(plan))
 
 
 def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
@@ -518,20 +524,20 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
         write_json({"format": "lyncnb-result/1", **bundle.to_document()})
         return status
     changes = [change for change in bundle.changes if change.action != "kept"]
-    lines = [*count_same("request", map(_describe_change, changes))]
+    lines = [*count_statements("request", map(_describe_change, changes))]
     write_lines(*lines[:_LINES_SHOWN])
     if len(lines) > _LINES_SHOWN:
         write(f"… and {len(lines) - _LINES_SHOWN:,} more; use --json to list all")
     write_lines(repr(bundle))
     for text in bundle.notes:
-        note(f"note: {text}")
+        write_note(f"note: {text}")
     if not bundle.dry_run and not bundle.cancelled:
-        write_folder_next(bundle.folder, bundle.manifest)
+        write_next_folder_step(bundle.folder, bundle.manifest)
     return status
 
 
 def _describe_change(change: Change) -> tuple[str, str]:
-    """Return the change to a request with its reasons, and the ID of the request."""
+    """Return the change to a request with its reasons, and the id of the request."""
     why = f" ({'; '.join(change.reasons)})" if change.reasons else ""
     return f"{change.action}, generation {change.generation}{why}", change.id
 
@@ -595,7 +601,7 @@ def status_command(
     from ..authorities.status import folder_status
     from ..base.disk.outputs import check_output
     from ..request_folder.files_on_disk import close_unpacked
-    from ..request_folder.rebuild_manifest import has_secrets, rebuild_manifest
+    from ..request_folder.rebuild_manifest import has_encrypted_files, rebuild_manifest
     from ..request_folder.renewals import CALENDAR, write_renewals
 
     if names or on is not None:
@@ -609,10 +615,10 @@ def status_command(
         check_output(calendar, CALENDAR, force=force)
     rebuilt = None
     if rebuild:
-        secret = get_passphrase(passphrase_file) if has_secrets(folder) else None
+        secret = get_passphrase(passphrase_file) if has_encrypted_files(folder) else None
         rebuilt = rebuild_manifest(folder, secret)
     for changed in close_unpacked(Path(folder)):
-        note(changed)
+        write_note(changed)
     status = folder_status(folder, approved_by=approved_by)
     if calendar is not None:
         write_renewals(folder, calendar, force=force)
@@ -656,8 +662,8 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
             )
             for item in shown
         ]
-        # If all requests are waiting for certificates, most columns are empty, so lyncnb leaves
-        # them out.
+        # While all requests wait for certificates, most columns are empty, so lyncnb omits
+        # them.
         used = [i for i in range(len(columns)) if any(row[i] not in ("", None) for row in rows)]
         write_table([columns[i] for i in used], [[row[i] for i in used] for row in rows])
         write()
@@ -668,12 +674,12 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
             f"To list all requests: lyncnb status {status.folder} --all"
         )
     for problem in status.problems:
-        note(f"lyncnb: {problem}")
+        write_note(f"lyncnb: {problem}")
     for item in [item for item in shown if item.refused][:_LINES_SHOWN]:
         write_lines(f"{item.id}: {item.refused}")
     for text in status.notes:
-        note(f"note: {text}")
-    write_next(*status.next_steps)
+        write_note(f"note: {text}")
+    write_next_steps(*status.next_steps)
 
 
 @click.command("rekey")
@@ -723,10 +729,10 @@ def rekey_command(
     from ..request_folder.manifest import read_manifest
     from ..request_folder.recovery_key import name_recovery_key, open_recovery_key
 
-    # If the folder cannot be read, the command fails before it asks for a passphrase.
+    # A folder that cannot be read is reported before lyncnb asks for a passphrase.
     read_manifest(Path(folder))
     is_asked = is_terminal(sys.stdin)
-    # If the user only adds a recovery key, the passphrase stays the same.
+    # If the user only adds a recovery key, the passphrase does not change.
     is_new_needed = bool(without_recovery) or not recovery
     if is_new_needed and new_passphrase_file is None and not is_asked:
         raise PassphraseError(
@@ -738,7 +744,7 @@ def rekey_command(
         )
     if is_asked and passphrase_file is None:
         whose = "Enter the recovery key's passphrase." if with_recovery else ""
-        note(whose or "Enter the folder's current passphrase.")
+        write_note(whose or "Enter the folder's current passphrase.")
     given = get_passphrase(passphrase_file)
     old = open_recovery_key(with_recovery, given) if with_recovery else given
     if recovery and with_recovery:
@@ -751,7 +757,7 @@ def rekey_command(
     if new_passphrase_file is None and not is_new_needed:
         return _show_recovery(named, as_json=as_json)
     if is_asked and new_passphrase_file is None:
-        note("Enter the folder's new passphrase.")
+        write_note("Enter the folder's new passphrase.")
     # The environment variable contains the current passphrase, not the new one.
     new = ask_passphrase(confirm=True, file=new_passphrase_file, environ=False)
     progress, finish = make_progress_bar("files")
@@ -766,8 +772,8 @@ def rekey_command(
     return _NEEDS_ATTENTION if done.not_opened else 0
 
 
-def _show_recovery(named: Sequence[RecoveryKey], *, as_json: bool) -> int:
-    fingerprints = [key.fingerprint for key in named]
+def _show_recovery(recovery_keys: Sequence[RecoveryKey], *, as_json: bool) -> int:
+    fingerprints = [key.fingerprint for key in recovery_keys]
     if as_json:
         write_json({"format": "lyncnb-rekey/1", "recovery": fingerprints})
         return 0
@@ -821,18 +827,18 @@ def purge_command(
     if is_terminal(sys.stdin):
         answer = click.prompt("To permanently remove these files, type yes", default="no", err=True)
         if answer.strip().lower() != "yes":
-            note("nothing was removed")
+            write_note("nothing was removed")
             return 0
         done = purge(folder, deployed=deployed, confirmed=listed, passphrase=secret)
         write_lines(repr(done).splitlines()[0])
     return 0
 
 
-def _show_purge(listed: Any, *, as_json: bool) -> None:
+def _show_purge(purge_list: Any, *, as_json: bool) -> None:
     if as_json:
-        write_json({"format": "lyncnb-purge/1", **listed.to_document()})
+        write_json({"format": "lyncnb-purge/1", **purge_list.to_document()})
         return
-    write_lines(repr(listed))
+    write_lines(repr(purge_list))
 
 
 COMMANDS = (request_command, status_command, renew_command, rekey_command, purge_command)

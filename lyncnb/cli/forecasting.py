@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .comparing import plan_of
-from .inputs import add_force_option, add_json_option, parse_date, plan_arguments, read_from
+from .comparing import load_plan
+from .inputs import (
+    add_force_option,
+    add_json_option,
+    add_plan_arguments,
+    list_protected_files,
+    parse_date,
+)
 from .output import show_report
 
 if TYPE_CHECKING:
@@ -17,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("forecast")
-@plan_arguments
+@add_plan_arguments
 @click.argument("other", metavar="[OTHER]", required=False)
 @click.option(
     "--other-options", metavar="plan.toml",
@@ -61,35 +67,42 @@ def forecast_command(
     one); 2 if something cannot be read.
     """
     from ..base.disk.outputs import check_output
-    from ..forecasts.compare_forecasts import FORECASTS_FILE, compare_forecasts, forecasts_report
-    from ..forecasts.forecast_files import FORECAST_FILE, forecast_report
+    from ..forecasts.compare_forecasts import (
+        FORECASTS_FILE,
+        build_forecasts_report,
+        compare_forecasts,
+    )
+    from ..forecasts.forecast_files import FORECAST_FILE, build_forecast_report
 
-    inputs = read_from(topology, other, options_file, other_options)
+    inputs = list_protected_files(topology, other, options_file, other_options)
     is_pair = bool(other or other_options)
     kind = FORECASTS_FILE if is_pair else FORECAST_FILE
     if output is not None:
         check_output(output, kind, force=force, inputs=inputs)
     first = _make_forecast(topology, product, options_file, until, on)
-    works, report = first.works, forecast_report(first)
+    works, report = first.works, build_forecast_report(first)
     if is_pair:
         second = _make_forecast(
             other or topology, product, other_options or options_file, until, on
         )
         if other is None or other == topology:
             # Both forecasts have the same topology and differ only in their options.
-            first = _name_options(first, options_file, topology)
-            second = _name_options(second, other_options, topology)
-        works, report = works and second.works, forecasts_report(compare_forecasts(first, second))
+            first = _add_options_name(first, options_file, topology)
+            second = _add_options_name(second, other_options, topology)
+        works, report = (
+            works and second.works,
+            build_forecasts_report(compare_forecasts(first, second)),
+        )
     show_report(report, output, as_json=as_json, force=force, inputs=inputs)
     return 0 if works else 1
 
 
-def _name_options(forecast: Forecast, options_file: str | None, path: str) -> Forecast:
+def _add_options_name(forecast: Forecast, options_file: str | None, path: str) -> Forecast:
     """Add the name of the options file to the source that the forecast shows."""
-    from ..authorities.read_plan import is_record
+    from ..authorities.read_plan import is_plan_path
 
     default = (
-        "its recorded options" if Path(path).is_dir() or is_record(path) else "default options"
+        "its recorded options" if Path(path).is_dir() or is_plan_path(path) else "default options"
     )
     name = Path(options_file).name if options_file else default
     return replace(forecast, source=f"{forecast.source} with {name}")
@@ -98,17 +111,18 @@ def _name_options(forecast: Forecast, options_file: str | None, path: str) -> Fo
 def _make_forecast(
     path: str, product: str | None, options_file: str | None, until: str | None, on: str | None
 ) -> Forecast:
-    from ..authorities.read_plan import is_record
+    from ..authorities.read_plan import is_plan_path
     from ..forecasts.make_forecast import DEFAULT_UNTIL, forecast
     from ..plan.options import PlanOptions
     from ..rules.rule_files import load_rules
 
     last, start = parse_date(until) or DEFAULT_UNTIL, parse_date(on)
-    if not is_record(path):
-        plan, _ = plan_of(path, product, options_file)
+    if not is_plan_path(path):
+        plan, _ = load_plan(path, product, options_file)
         return forecast(plan, until=last, start=start)
     if product is not None:
-        load_rules(product)  # load_rules adds the user's product to the products that lyncnb knows.
+        # A product file from the user must be loaded first, because the table may use its columns.
+        load_rules(product)
     options = PlanOptions.from_toml(Path(options_file)) if options_file else None
     return forecast(path, until=last, start=start, options=options)
 

@@ -13,7 +13,7 @@ import click
 
 from ..base.terminal import is_terminal, quote_argument
 from .inputs import add_json_option
-from .output import note, write, write_json, write_lines, write_next, write_table
+from .output import write, write_json, write_lines, write_next_steps, write_note, write_table
 
 if TYPE_CHECKING:
     from ..guide.answers import Asked, GuideAnswers, Texts
@@ -48,7 +48,7 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
     """
     from ..errors import UsageProblem
     from ..guide.answers import GuideAnswers
-    from ..guide.first_plan import check_folder_for, guided_plan, write_first_plan
+    from ..guide.first_plan import check_folder, guided_plan, write_first_plan
     from ..plan.plan_json import plan_document
 
     path = folder or "."
@@ -63,8 +63,8 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
             ),
         )
     else:
-        check_folder_for(path, force=force)
-        answers = _ask_all()
+        check_folder(path, force=force)
+        answers = _ask_all_questions()
     first = guided_plan(answers)
     written = write_first_plan(first, path, force=force, answers_file=answers_file)
     if as_json:
@@ -81,12 +81,12 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
     return 1 if first.findings.has_errors else 0
 
 
-def _ask_all() -> GuideAnswers:
+def _ask_all_questions() -> GuideAnswers:
     """Ask questions until every question has an answer and all answers are consistent."""
-    from ..guide.answers import GuideAnswers, walk
+    from ..guide.answers import GuideAnswers, walk_questions
     from ..guide.lay_out import lay_out
 
-    note(
+    write_note(
         "Press Enter to accept the answer in [brackets]. Type ? for an explanation, < to go "
         "back, or > to accept all remaining answers in brackets. Press Ctrl-C to stop."
     )
@@ -96,7 +96,7 @@ def _ask_all() -> GuideAnswers:
     is_rest_taken = False
     try:
         while True:
-            walked = walk(texts, only_given=True)
+            walked = walk_questions(texts, is_strict=True)
             wrong = next(
                 (asked for asked in walked if asked.problem and asked.place in texts), None
             )
@@ -113,8 +113,8 @@ def _ask_all() -> GuideAnswers:
                 key = (problems[0].site, problems[0].key)
                 asked = next(asked for asked in walked if asked.place == key)
             if is_rest_taken and not asked.problem and asked.place not in texts:
-                # Accept the defaults of all open questions together, because each call of walk
-                # visits every question.
+                # The defaults of all open questions are accepted together, because each call of
+                # walk visits every question.
                 blank = takewhile(lambda asked: not asked.problem, _find_unanswered(walked, texts))
                 keys = [asked.place for asked in blank]
                 texts.update(dict.fromkeys(keys, ""))
@@ -124,7 +124,7 @@ def _ask_all() -> GuideAnswers:
             title = f"Site {asked.site}" if asked.site else asked.question.group
             if title != heading:
                 heading = title
-                note(f"\n{title}")
+                write_note(f"\n{title}")
             answer = _ask_question(asked)
             if answer == _BACK:
                 if order:
@@ -137,26 +137,26 @@ def _ask_all() -> GuideAnswers:
                 order.remove(asked.place)
             order.append(asked.place)
     except click.Abort:
-        note("\nNo files were written.")
+        write_note("\nNo files were written.")
         raise
 
 
-def _find_unanswered(walked: tuple[Asked, ...], texts: Texts) -> Iterator[Asked]:
-    return (asked for asked in walked if asked.place not in texts)
+def _find_unanswered(questions: tuple[Asked, ...], texts: Texts) -> Iterator[Asked]:
+    return (asked for asked in questions if asked.place not in texts)
 
 
 def _note_problem(problem: str, hint: str) -> None:
-    note(f"  {problem}")
-    note(f"  hint: {hint}")
+    write_note(f"  {problem}")
+    write_note(f"  hint: {hint}")
 
 
 def _ask_question(asked: Asked) -> str:
-    """Ask one question. Return the answer, or the sign for going back or accepting the rest."""
+    """Ask one question. Return the answer, or the sign to go back or to accept all defaults."""
     from ..guide.answer_values import list_choices
 
     question = asked.question
     for number, (word, meaning) in enumerate(list_choices(question).items(), 1):
-        note(f"  {number} {word}: {meaning}")
+        write_note(f"  {number} {word}: {meaning}")
     offered = asked.default if asked.problem else asked.text or asked.default
     default = f" [{offered}]" if offered else ""
     while True:
@@ -166,31 +166,33 @@ def _ask_question(asked: Asked) -> str:
             prompt_suffix="\n> ",
         ).strip()  # fmt: skip
         if text == _HELP:
-            note(f"  {question.help}")
-            note(f"  source: {question.source}")
+            write_note(f"  {question.help}")
+            write_note(f"  source: {question.source}")
             continue
         return text or ("" if asked.problem else asked.text)
 
 
-def _show_plan(first: FirstPlan, written: tuple[Path, ...], folder: Path) -> None:
-    titles, rows = first.overview()
+def _show_plan(first_plan: FirstPlan, paths: tuple[Path, ...], folder: Path) -> None:
+    titles, rows = first_plan.overview()
     write_table(titles, rows)
-    if more := len(first.topology.cells) - len(rows):
+    if more := len(first_plan.topology.cells) - len(rows):
         write(f"… and {more:,} more rows in the file")
     write()
-    write_lines(*first.remarks)
-    write_lines(*first.told_findings)
-    write_lines(f"{first.totals} The certificates contain {first.names:,} different names.")
+    write_lines(*first_plan.remarks)
+    write_lines(*first_plan.told_findings)
+    write_lines(
+        f"{first_plan.totals} The certificates contain {first_plan.names:,} different names."
+    )
     write()
     write("To create the same plan in Python:")
-    # The code is not wrapped, so that users can copy it.
-    write(textwrap.indent(first.python, "  "))
+    # The TOML code is not wrapped, so that users can copy it.
+    write(textwrap.indent(first_plan.python, "  "))
     write("These questions and results of Microsoft's Planning Tool are not in lyncnb guide:")
-    write_lines(*(f"  {left.what}. {left.instead}" for left in first.left_out))
+    write_lines(*(f"  {left.what}. {left.instead}" for left in first_plan.left_out))
     write()
-    for path in written:
+    for path in paths:
         write(f"written: {path}")
-    write_next(*_list_next_steps(folder))
+    write_next_steps(*_list_next_steps(folder))
 
 
 def _list_next_steps(folder: Path) -> tuple[str, str]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 #: the installed package takes twice as long as all other work for the help page.
 VERSION = "0.2.0"
 
-#: The help page has these sections: the title, then the commands with their summaries.
+#: The help page has these sections. Each section has a title and the commands with their
+#: summaries.
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Notebooks",
@@ -76,7 +77,7 @@ def find_summary(command: str) -> str:
     return dict(pair for _, commands in SECTIONS for pair in commands).get(command, "")
 
 
-def overview() -> str:
+def build_overview() -> str:
     """Return the first page of help."""
     width = max(len(name) for _, commands in SECTIONS for name, _ in commands)
     lines = [

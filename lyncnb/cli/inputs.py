@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from ..base.terminal import is_terminal
-from .output import note
+from .output import write_note
 
 if TYPE_CHECKING:
     from datetime import date
@@ -28,12 +28,12 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 _NOTES_SHOWN = 10
 
 
-def plan_arguments(command: _Command) -> _Command:
+def add_plan_arguments(command: _Command) -> _Command:
     """Add the arguments of every command that makes a plan: TOPOLOGY, --product and --options."""
-    return click.argument("topology", metavar="TOPOLOGY")(plan_options(command))
+    return click.argument("topology", metavar="TOPOLOGY")(add_plan_options(command))
 
 
-def plan_options(command: _Command) -> _Command:
+def add_plan_options(command: _Command) -> _Command:
     """Add the options --product and --options to a command."""
     command = click.option(
         "--options",
@@ -132,7 +132,7 @@ def make_plan(
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
     chosen = product or (_find_product_path(options_file, options.product) if options_file else "")
     if chosen:
-        # The user's product can add columns and roles to tables, so lyncnb loads it first.
+        # The product of the user can add columns and roles to tables, so lyncnb loads it first.
         load_rules(chosen)
     table = read_topology(topology)
     rules = load_rules(chosen or _find_document_product(table) or options.product)
@@ -161,12 +161,12 @@ def _plan_scenario(folder: str, product: str | None, options_file: str | None) -
 
 
 def _find_product_path(options_file: str, product: str) -> str:
-    """Return the path of a product file, relative to the options file that names it."""
+    """Return the path of a product file. It is relative to the options file that contains it."""
     return str(Path(options_file).parent / product) if product.endswith(".toml") else product
 
 
 def find_product_file(product: str | None, options_file: str | None) -> str:
-    """Return the path of the user's own product, or "" if lyncnb has the rules of the product."""
+    """Return the path of a product file from the user, or "" if the product is built in."""
     from ..plan.options import PlanOptions
 
     if product is None and options_file is not None:
@@ -178,19 +178,19 @@ def find_product_file(product: str | None, options_file: str | None) -> str:
 
 def _find_document_product(table: Topology) -> str:
     """Return the product in a topology document, if lyncnb has rules for it."""
-    from ..rules.rule_files import products
+    from ..rules.rule_files import list_products
 
-    if table.product and table.product not in products():
-        note(
+    if table.product and table.product not in list_products():
+        write_note(
             f"note: lyncnb has no rules for {table.product}, so it applies the rules for "
-            f"another product. To select a product: --product {', '.join(products())}"
+            f"another product. To select a product: --product {', '.join(list_products())}"
         )
         return ""
     return table.product
 
 
 def parse_date(text: str | None) -> date | None:
-    """Return the date in a text such as ``2027-03-15``, or None for None.
+    """Return the date in a text such as ``2027-03-15``, or None if there is no text.
 
     Raises
     ------
@@ -210,26 +210,28 @@ def parse_date(text: str | None) -> date | None:
 
 
 def _note_unused_options(topology: str) -> None:
-    from ..plan.plan_toml import OPTIONS_FILE, options_file
+    from ..plan.plan_toml import OPTIONS_FILE, build_options_path
 
     path = Path(topology)
-    for unused in dict.fromkeys((options_file(path), path.with_name(OPTIONS_FILE))):
+    for unused in dict.fromkeys((build_options_path(path), path.with_name(OPTIONS_FILE))):
         if unused.is_file():
-            note(f"note: lyncnb did not use {unused}. To use this file, add --options {unused}")
+            write_note(
+                f"note: lyncnb did not use {unused}. To use this file, add --options {unused}"
+            )
 
 
 def note_clean_ups(table: Topology) -> None:
     """Report the corrections that lyncnb made in a topology, and shorten a long list."""
     for item in table.notes[:_NOTES_SHOWN]:
-        note(f"note: {table.source} {item}")
+        write_note(f"note: {table.source} {item}")
     if len(table.notes) > _NOTES_SHOWN:
-        note(
+        write_note(
             f"note: lyncnb changed {len(table.notes) - _NOTES_SHOWN:,} more values in a similar way"
         )
 
 
 def get_passphrase(
-    passphrase_file: str | None, *, is_new: bool = False, known: Sequence[str] = ()
+    passphrase_file: str | None, *, is_new: bool = False, default: Sequence[str] = ()
 ) -> Secret:
     """Return the passphrase of a request folder.
 
@@ -239,7 +241,7 @@ def get_passphrase(
         Path of a file whose first line is the passphrase.
     is_new : bool, optional
         Whether the folder is new. lyncnb then asks for the passphrase twice.
-    known : sequence of str, optional
+    default : sequence of str, optional
         Words in the plan. A new passphrase must not consist of them.
 
     Returns
@@ -249,13 +251,13 @@ def get_passphrase(
     """
     from ..pki.passphrase import ask_passphrase
 
-    return ask_passphrase(confirm=is_new, file=passphrase_file, known=known)
+    return ask_passphrase(confirm=is_new, file=passphrase_file, known=default)
 
 
-def reasons(
+def parse_reasons(
     context: click.Context, parameter: click.Parameter, values: Sequence[str]
 ) -> dict[str, str]:
-    """Return the reasons by code, from arguments in the form CODE=REASON."""
+    """Return the reasons by code. The arguments have the form CODE=REASON."""
     reasons = {}
     for value in values:
         code, sign, reason = (part.strip() for part in value.partition("="))
@@ -268,12 +270,12 @@ def reasons(
     return reasons
 
 
-def read_from(*paths: str | None) -> tuple[str | Path, ...]:
-    """Return the files that an output must not replace: inputs and the files of scenarios."""
-    from ..plan.scenarios import scenario_files
+def list_protected_files(*paths: str | None) -> tuple[str | Path, ...]:
+    """Return the files that no output may replace: input files and the files of scenarios."""
+    from ..plan.scenarios import list_scenario_files
 
     given = [path for path in paths if path]
-    return (*given, *(file for path in given for file in scenario_files(path)))
+    return (*given, *(file for path in given for file in list_scenario_files(path)))
 
 
 def expand_patterns(files: tuple[str, ...]) -> list[str]:
@@ -294,7 +296,7 @@ def ask_pfx_password(name: str) -> Secret | None:
 
 
 def is_saved_plan_file(path: str) -> bool:
-    """Return whether the file name is that of a saved plan. Its reader reports all other errors."""
+    """Return whether the file has the name of a saved plan."""
     from ..base.disk.files import open_plain
     from ..errors import LyncnbError
     from ..plan.saved_plan_json import is_saved_plan
@@ -307,7 +309,7 @@ def is_saved_plan_file(path: str) -> bool:
 
 
 def load_product(product: str | None, expected: str, path: str) -> None:
-    """Load the user's product file, so that lyncnb knows the product's name from then on.
+    """Load the product file of the user, so that lyncnb recognizes the name of the product.
 
     Parameters
     ----------

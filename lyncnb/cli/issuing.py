@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..base.shown.tables import count_same, join_first
+from ..base.shown.tables import count_statements, join_first
 from ..base.terminal import is_terminal
 from .inputs import (
     add_force_option,
@@ -20,14 +20,14 @@ from .inputs import (
     load_product,
     make_plan,
     parse_date,
-    reasons,
+    parse_reasons,
 )
 from .output import (
     make_progress_bar,
-    note,
-    write_folder_next,
     write_json,
     write_lines,
+    write_next_folder_step,
+    write_note,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def handover_command(
 @click.argument("folder", metavar="FOLDER")
 @click.argument("files", metavar="FILE...", nargs=-1)
 @click.option(
-    "--accept", multiple=True, metavar="CODE=REASON", callback=reasons,
+    "--accept", multiple=True, metavar="CODE=REASON", callback=parse_reasons,
     help=("Accept a certificate although it has an error with this code. FOLDER records the "
          "reason. You can repeat this option."),
 )  # fmt: skip
@@ -154,17 +154,19 @@ def receive_command(
     if computer:
         raise click.UsageError("--computer needs --request")
     from ..authorities.import_certificates import receive
-    from ..rules.returned_rules import may_be_accepted
+    from ..rules.returned_rules import is_acceptable
 
     issued = receive(folder, *expand_patterns(files), password=ask_pfx_password, accept=accept)
     if as_json:
         write_json(issued.to_document())
     else:
         write_lines(issued.to_text().rstrip("\n"))
-        write_folder_next(folder, issued.bundle.manifest)
+        write_next_folder_step(folder, issued.bundle.manifest)
     codes = sorted({error.code for error in issued.findings.of("error")})
-    if code := next(filter(may_be_accepted, codes), ""):
-        note(f"To accept the certificate anyway: lyncnb receive {folder} --accept {code}=REASON")
+    if code := next(filter(is_acceptable, codes), ""):
+        write_note(
+            f"To accept the certificate anyway: lyncnb receive {folder} --accept {code}=REASON"
+        )
     _note_stale_summary(issued.bundle)
     return issued.exit_status
 
@@ -176,7 +178,7 @@ def _receive_requests(
     accept: Mapping[str, str],
     as_json: bool,
 ) -> int:
-    """Add the request files that ``receive FOLDER --request FILE.req`` names to the folder."""
+    """Add the request files in ``receive FOLDER --request FILE.req`` to the folder."""
     from ..authorities.import_requests import receive_requests
 
     received = receive_requests(
@@ -186,16 +188,16 @@ def _receive_requests(
         write_json(received.to_document())
     else:
         write_lines(received.to_text().rstrip("\n"))
-        write_folder_next(folder, received.bundle.manifest)
+        write_next_folder_step(folder, received.bundle.manifest)
     _note_stale_summary(received.bundle)
     return received.exit_status
 
 
 def _note_stale_summary(bundle: RequestBundle) -> None:
-    from ..authorities.summary_files import stale_note
+    from ..authorities.summary_files import explain_stale_summary
 
-    if text := stale_note(bundle.folder, bundle.manifest):
-        note(text)
+    if text := explain_stale_summary(bundle.folder, bundle.manifest):
+        write_note(text)
 
 
 @click.command("pfx")
@@ -235,11 +237,11 @@ def pfx_command(
     passphrase needs attention.
     """
     from ..authorities.certificates_on_record import load_issued
-    from ..deploy.write_pfx import needs_passphrase, write_pfx
+    from ..deploy.write_pfx import is_passphrase_needed, write_pfx
     from ..request_folder.bundle import open_requests
 
     if show_password:
-        return _show_password(folder, show_password, passphrase_file)
+        return _show_package_password(folder, show_password, passphrase_file)
     bundle = open_requests(folder)
     load_product(product, bundle.manifest.product, folder)
     issued = load_issued(bundle)
@@ -248,7 +250,7 @@ def pfx_command(
         packages = write_pfx(
             issued,
             passphrase=(
-                get_passphrase(passphrase_file) if needs_passphrase(issued.bundle) else None
+                get_passphrase(passphrase_file) if is_passphrase_needed(issued.bundle) else None
             ),
             target_os=target_os,
             without_chain=without_chain,
@@ -260,24 +262,24 @@ def pfx_command(
         write_json(packages.to_document())
     else:
         write_lines(packages.to_text())
-        write_folder_next(folder, packages.bundle.manifest)
+        write_next_folder_step(folder, packages.bundle.manifest)
     _note_stale_summary(packages.bundle)
     return packages.exit_status
 
 
-def _show_password(folder: str, request_id: str, passphrase_file: str | None) -> int:
+def _show_package_password(folder: str, request_id: str, passphrase_file: str | None) -> int:
     from ..deploy.package_passwords import show_password
     from ..errors import BundleError
 
     if not (is_terminal(sys.stdout) and is_terminal(sys.stdin)):
-        # A pipe or a log could store the password, so lyncnb shows it only in a terminal.
+        # A pipe or a log file could store the password, so lyncnb shows it only in a terminal.
         raise BundleError(
             "lyncnb shows a password only on a terminal", hint="do not redirect the output"
         )
     name = show_password(
         folder, request_id, get_passphrase(passphrase_file), show=_show_until_enter
     )
-    note(f"The password of {name} is hidden again.")
+    write_note(f"The password of {name} is hidden again.")
     return 0
 
 
@@ -404,7 +406,7 @@ def steps_command(
     written = write_steps(steps.in_language(lang or steps.lang), folder, output=output, force=force)
     _show_steps(steps, written, as_json, "not packaged")
     if not as_json:
-        write_folder_next(folder, bundle.manifest)
+        write_next_folder_step(folder, bundle.manifest)
     _note_stale_summary(bundle)
     return steps.exit_status
 
@@ -423,7 +425,7 @@ def _write_request_scripts_folder(
     reason: str,
 ) -> int:
     """Write the folder and scripts for ``steps TOPOLOGY --request-on-server -o FOLDER``."""
-    from ..base.disk.outputs import refuse_own_place
+    from ..base.disk.outputs import reject_reserved_path
     from ..deploy.request_scripts import request_scripts, write_request_scripts
     from ..export.requests_elsewhere import request_elsewhere
 
@@ -431,7 +433,7 @@ def _write_request_scripts_folder(
         raise click.UsageError("--request-on-server needs -o FOLDER")
     if reason and not renew:
         raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
-    refuse_own_place(output)
+    reject_reserved_path(output)
     plan, findings = make_plan(topology, product, options_file)
     # lyncnb reports a key that the cmdlet cannot create, or an unknown language, before it creates
     # the folder.
@@ -444,31 +446,31 @@ def _write_request_scripts_folder(
     written = write_request_scripts(steps, output)
     _show_steps(steps, written, as_json, "not in these scripts")
     for text in bundle.notes:
-        note(text)
+        write_note(text)
     return 0
 
 
 def _show_steps(
-    steps: DeploymentSteps, written: tuple[Path, ...], as_json: bool, missing: str
+    steps: DeploymentSteps, paths: tuple[Path, ...], as_json: bool, missing_count: str
 ) -> None:
-    from ..deploy.sheets import sheet_document
+    from ..deploy.sheets import build_sheet_document
 
     if as_json:
         write_json(
             {
                 "format": "lyncnb-steps/1",
-                "files": [str(path) for path in written],
+                "files": [str(path) for path in paths],
                 "servers": [server.server for server in steps.servers],
-                "sheets": {page.stem: sheet_document(page) for page in steps.pages},
+                "sheets": {page.stem: build_sheet_document(page) for page in steps.pages},
                 "missing": [{"id": gap.request, "why": gap.why} for gap in steps.missing],
                 "covered": [{"id": gap.request, "why": gap.why} for gap in steps.covered],
             }
         )
         return
-    left_out = [(f"{missing} ({gap.why})", gap.request) for gap in steps.missing]
+    left_out = [(f"{missing_count} ({gap.why})", gap.request) for gap in steps.missing]
     left_out += [(f"not requested ({gap.why})", gap.request) for gap in steps.covered]
-    write_lines(*count_same("certificate", left_out))
-    write_lines(steps.summary(), f"written: {join_first([*map(str, written)], 1)}")
+    write_lines(*count_statements("certificate", left_out))
+    write_lines(steps.summary(), f"written: {join_first([*map(str, paths)], 1)}")
 
 
 def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
@@ -542,7 +544,7 @@ def deployed_command(
         write_json({"format": "lyncnb-deployed/1", **deployments.to_document()})
     else:
         write_lines(deployments.to_text().rstrip("\n"))
-        write_folder_next(folder, open_requests(folder).manifest)
+        write_next_folder_step(folder, open_requests(folder).manifest)
     return 0
 
 

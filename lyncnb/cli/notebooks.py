@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .inputs import add_force_option, add_passphrase_option, get_passphrase
-from .output import make_progress_bar, note, write
+from .output import make_progress_bar, write, write_note
 
 if TYPE_CHECKING:
     from ..jupyter.notebook_files import Notebook
@@ -36,7 +36,7 @@ def lab_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 
     path = folder or DEFAULT_FOLDER
     if not os.path.exists(path):
-        note(f"To create a table of your servers: lyncnb guide {path}")
+        write_note(f"To create a table of your servers: lyncnb guide {path}")
     open_lab(path, browser=not no_browser, port=port)
     return 0
 
@@ -60,8 +60,8 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     try:
         done = run_notebook(
             notebook or lay_out(),
-            # lyncnb asks for the passphrase only if a cell needs it. A kernel must never inherit
-            # the passphrase.
+            # lyncnb asks for the passphrase only if a cell needs it, because a kernel must
+            # never inherit the passphrase.
             passphrase=lambda: get_passphrase(passphrase_file),
             progress=progress,
             force=force,
@@ -157,7 +157,7 @@ def share_command(
     from ..jupyter.shared_page import share_notebook
 
     is_known = passphrase_file is not None or "LYNCNB_PASSPHRASE" in os.environ
-    executed = _rerun(notebook, passphrase_file) if rerun else None
+    executed = _rerun_notebook(notebook, passphrase_file) if rerun else None
     written = share_notebook(
         notebook,
         output,
@@ -173,7 +173,7 @@ def share_command(
     return 0
 
 
-def _rerun(notebook: str, passphrase_file: str | None) -> Notebook:
+def _rerun_notebook(notebook: str, passphrase_file: str | None) -> Notebook:
     from ..jupyter.run_notebook import rerun_notebook
 
     progress, finish = make_progress_bar("cells")

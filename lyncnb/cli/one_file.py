@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import click
 
-from .inputs import add_force_option, find_product_file, make_plan, plan_options, read_from
+from .inputs import (
+    add_force_option,
+    add_plan_options,
+    find_product_file,
+    list_protected_files,
+    make_plan,
+)
 from .output import write
 
 
 @click.command("page")
 @click.argument("topology", metavar="[TOPOLOGY]", required=False)
-@plan_options
+@add_plan_options
 @click.option("-o", "output", metavar="FILE.html", help="The HTML file to write.")
 @click.option(
     "--build", is_flag=True,
@@ -51,7 +57,7 @@ def page_command(
         raise UsageProblem("you did not specify a file for the page", hint="add -o planner.html")
     if topology is None and (options_file or product):
         raise UsageProblem("--options and --product need a table", hint="specify TOPOLOGY")
-    inputs = read_from(topology, options_file, *archives)
+    inputs = list_protected_files(topology, options_file, *archives)
     if output is not None:
         check_output(output, PAGE_FILE, force=force, inputs=inputs)
     if build:

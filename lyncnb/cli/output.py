@@ -19,7 +19,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..base.shown.terminal_text import escape_controls, format_table, report_lines, wrap
+from ..base.shown.terminal_text import escape_controls, format_report, format_table, wrap_line
 from ..base.terminal import is_terminal
 from ..errors import StandardOutputError
 from .help import SECTIONS
@@ -35,7 +35,7 @@ _PIPE_WIDTH = 100
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
-# This pattern matches a command inside a sentence, up to the end of the sentence.
+# This pattern matches a command in a sentence, up to the end of the sentence.
 _COMMANDS = "|".join(name for _, commands in SECTIONS for name, _ in commands)
 _COMMAND = re.compile(rf"lyncnb (?:{_COMMANDS}) [^;]*?(?=[.:]? [A-Z][a-z]|[.:]? *$|;)")
 
@@ -45,14 +45,14 @@ def prepare_streams() -> None:
     is_chosen = any(os.environ.get(name) for name in ("PYTHONIOENCODING", "PYTHONUTF8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # On Windows, Python writes the code page of the system into a pipe or a file. Otherwise
-            # characters that the stream cannot encode become "?".
+            # On Windows, Python writes the code page of the system to a pipe or a file.
+            # Characters that the stream cannot encode would otherwise become "?".
             is_piped = sys.platform == "win32" and not is_chosen and not is_terminal(stream)
             stream.reconfigure(encoding="utf-8" if is_piped else None, errors="replace")
     for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
         if stream is None:
-            # If the caller closed the stream, the next file that lyncnb opens would get the number
-            # of the stream.
+            # If the caller closed a standard stream, the next file that lyncnb opens would get
+            # the number of this stream.
             try:
                 os.fstat(number)
             except OSError:
@@ -72,11 +72,11 @@ def write(text: str = "") -> None:
     """
     with _convert_output_errors():
         if sys.stdout is not None:
-            # Fonts and code pages of terminals do not always have the minus sign.
+            # Some fonts and code pages of terminals do not contain the minus sign.
             sys.stdout.write(escape_controls(text).replace("−", "-") + "\n")
 
 
-def note(text: str) -> None:
+def write_note(text: str) -> None:
     """Write lines to standard error, wrapped for a terminal.
 
     If the stream is closed, they are lost.
@@ -89,7 +89,7 @@ def note(text: str) -> None:
             sys.stderr.write("\n".join(lines) + "\n")
             sys.stderr.flush()
     except (OSError, ValueError):
-        abandon(sys.stderr)
+        discard_stream(sys.stderr)
 
 
 def write_bytes_out(data: bytes) -> None:
@@ -121,7 +121,7 @@ def write_file(
     from ..base.disk.outputs import write_output
 
     write_output(path, data, kind, force=force, inputs=inputs)
-    note(f"written: {path}")
+    write_note(f"written: {path}")
 
 
 def show_report(
@@ -147,13 +147,13 @@ def show_report(
     if as_json:
         write_bytes_out(write_report(report, ".json"))
     elif output is None:
-        write_lines(*report_lines(report, width=find_line_width()))
+        write_lines(*format_report(report, width=find_line_width()))
     else:
         write_lines(report.summary)
 
 
 def finish_output() -> None:
-    """Flush standard output, because a full disk or a closed pipe causes an error only then.
+    """Flush standard output, because an error such as a full disk may occur only then.
 
     Raises
     ------
@@ -186,8 +186,8 @@ def _convert_output_errors() -> Iterator[None]:
         raise make_output_error(error) from None
 
 
-def abandon(stream: TextIO | None) -> None:
-    """Discard the text that a stream has not written yet, because flushing at exit would fail."""
+def discard_stream(stream: TextIO | None) -> None:
+    """Discard text that a stream has not written yet, because flushing it at exit would fail."""
     if stream is None:
         return
     with suppress(OSError, ValueError):
@@ -210,14 +210,14 @@ def find_line_width() -> int:
 
 
 def _wrap_line(line: str) -> Iterator[str]:
-    """Wrap a line, but not inside a command, because users copy commands."""
+    """Wrap a line, but not inside a command, so that users can copy the command."""
     held = _COMMAND.sub(lambda command: command[0].replace(" ", _NO_BREAK), line)
-    for part in wrap(held, find_line_width()):
+    for part in wrap_line(held, find_line_width()):
         yield part.replace(_NO_BREAK, " ")
 
 
 def write_lines(*lines: str) -> None:
-    """Write lines, and keep each line's indentation where it is wrapped."""
+    """Write lines. A wrapped line keeps its indentation."""
     for line in (part for text in lines for part in text.split("\n")):
         for part in _wrap_line(line):
             write(part)
@@ -229,16 +229,16 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         write(line)
 
 
-def write_next(*steps: str) -> None:
+def write_next_steps(*steps: str) -> None:
     """Write the next steps at the end of a command's output."""
     write_lines(*(f"Next: {step}" for step in steps))
 
 
-def write_folder_next(folder: str | os.PathLike[str], manifest: Manifest) -> None:
+def write_next_folder_step(folder: str | os.PathLike[str], manifest: Manifest) -> None:
     """Write the next step for a request folder at the end of a command's output."""
     from ..authorities.status import list_steps_on_record
 
-    write_next(*list_steps_on_record(folder, manifest))
+    write_next_steps(*list_steps_on_record(folder, manifest))
 
 
 def make_progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[], None]]:
@@ -263,22 +263,22 @@ def make_progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[
 
     bar = tqdm(unit=f" {unit}", leave=False, file=sys.stderr, dynamic_ncols=True)
 
-    def progress(*position: Any) -> None:
+    def show_progress(*position: Any) -> None:
         done, total = position[0][:2] if len(position) == 1 else position[:2]
         bar.total = total
         bar.update(done - bar.n)
 
-    return progress, bar.close
+    return show_progress, bar.close
 
 
 @contextmanager
 def stop_on_interrupt(
-    told: str = (
+    message: str = (
         "lyncnb stops as soon as the keys in progress are written; to stop "
         "immediately, press Ctrl-C again"
     ),
 ) -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a request to stop, such as after the keys in progress.
+    """Interpret the first Ctrl-C as a request to stop, for example after the current keys.
 
     Yields
     ------
@@ -294,7 +294,7 @@ def stop_on_interrupt(
         if cancel.is_set():
             raise KeyboardInterrupt
         cancel.set()
-        note(told)
+        write_note(message)
 
     before = signal.signal(signal.SIGINT, stop)
     try:

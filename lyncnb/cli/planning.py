@@ -14,17 +14,17 @@ from .inputs import (
     add_force_option,
     add_json_option,
     add_on_option,
+    add_plan_arguments,
+    list_protected_files,
     make_plan,
-    plan_arguments,
-    read_from,
 )
 from .output import (
-    note,
     write,
     write_bytes_out,
     write_file,
     write_lines,
-    write_next,
+    write_next_steps,
+    write_note,
     write_table,
 )
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 _PLAN_COLUMNS = ("Role", "Server or pool", "Subject", "Names", "Issuer", "Key")
 
-# The OAuth certificate of a deployment may be on 100,000 servers. Only documents list all of these
-# servers.
+# The OAuth certificate of a deployment can be on 100,000 servers, so the terminal does not list
+# all of them.
 _SERVERS_SHOWN = 20
 
 
 @click.command("plan")
-@plan_arguments
+@add_plan_arguments
 @add_json_option
 @click.option(
     "-o", "output", metavar="FILE",
@@ -96,7 +96,7 @@ def plan_command(
     from ..reports.figures import DEFAULT, FIGURE_FILE, check_kind, figure
     from ..reports.summary.formats import PLAN_FILE, write_plan_table
 
-    inputs = read_from(topology, options_file)
+    inputs = list_protected_files(topology, options_file)
     suffix = Path(output or "").suffix.lower()
     is_figure = figure_kind is not None or site is not None
     kind = FIGURE_FILE if is_figure else PLAN_FILE
@@ -110,7 +110,7 @@ def plan_command(
         check_output(save, SAVED_PLAN_FILE, force=force, inputs=inputs)
         if output is not None and os.path.realpath(output) == os.path.realpath(save):
             raise UsageProblem(f"-o and --save are both {save}", hint="specify two different files")
-    saved = _read_given_plan(topology, product, choices=(options_file, on, save))
+    saved = _read_if_saved(topology, product, choices=(options_file, on, save))
     if saved is None:
         plan, findings = make_plan(topology, product, options_file, on=on)
     else:
@@ -118,12 +118,12 @@ def plan_command(
     plan = replace(plan, options=replace(plan.options, lang=lang or plan.options.lang))
     if save is not None:
         saved = save_plan(plan, save, findings=findings, force=force, inputs=inputs)
-        _note_saved(saved)
+        _note_saved_plan(saved)
     if output is not None:
         if suffix == ".svg":
             data = figure(plan, figure_kind or DEFAULT, site=site or "").to_svg()
         else:
-            data = write_plan_table(plan, findings, suffix, saved=_describe_saved_file(saved))
+            data = write_plan_table(plan, findings, suffix, saved=_describe_saved_plan(saved))
         write_file(output, data, kind, force=force, inputs=(*inputs, save))
     arguments = _join_arguments(topology, product, options_file)
     if as_json:
@@ -132,14 +132,14 @@ def plan_command(
         if output is None:
             _write_certificates(plan, verbose=verbose)
             _write_findings(findings, arguments, verbose=verbose, is_plan=True)
-        _write_totals(plan, findings, arguments, save=save or (topology if saved else None))
+        _write_totals(plan, findings, arguments, saved_path=save or (topology if saved else None))
     return 1 if findings.has_errors else 0
 
 
-def _read_given_plan(
+def _read_if_saved(
     path: str, product: str | None, *, choices: tuple[str | None, ...]
 ) -> SavedPlan | None:
-    """Return the saved plan, planned again, if the path is a saved plan; otherwise, None."""
+    """Return the saved plan if the path is a saved plan, or None otherwise."""
     from ..checks.saved_plan import read_saved_plan
     from ..errors import UsageProblem
     from ..rules.rule_files import load_rules
@@ -153,13 +153,14 @@ def _read_given_plan(
             hint="omit --options, --on and --save, or specify the table",
         )
     if product is not None:
-        load_rules(product)  # load_rules adds the user's product to the products that lyncnb knows.
+        # A product file from the user must be loaded first, because the plan may use its roles.
+        load_rules(product)
     saved = read_saved_plan(path)
     load_product(product, saved.plan.rules.product, path)
     return saved
 
 
-def _describe_saved_file(saved: SavedPlan | None) -> SavedFile | None:
+def _describe_saved_plan(saved: SavedPlan | None) -> SavedFile | None:
     from ..reports.summary.content import SavedFile
 
     if saved is None:
@@ -167,14 +168,17 @@ def _describe_saved_file(saved: SavedPlan | None) -> SavedFile | None:
     return SavedFile(name=saved.path.name, sha256=saved.sha256, sign_line=saved.sign_line)
 
 
-def _note_saved(saved: SavedPlan) -> None:
-    note(f"saved: {saved.identity}")
-    note(f"to approve the plan, run {saved.approve_line}; to approve the plan without lyncnb, run:")
-    note(f"  {saved.sign_line}")
+def _note_saved_plan(saved: SavedPlan) -> None:
+    write_note(f"saved: {saved.identity}")
+    write_note(
+        f"to approve the plan, run {saved.approval_command}; "
+        "to approve the plan without lyncnb, run:"
+    )
+    write_note(f"  {saved.sign_line}")
 
 
 @click.command("check")
-@plan_arguments
+@add_plan_arguments
 @add_json_option
 @add_on_option
 @click.option(
@@ -245,7 +249,7 @@ def _apply_fixes(
     """Apply the safe fixes to the plan's files, and list the remaining findings."""
     from ..checks.fix_plan import fix_plan
     from ..plan.plan_json import plan_json
-    from .fixing import find_changes, is_agreed, show, write_changes
+    from .fixing import ask_for_consent, find_changes, show_changes, write_changes
 
     fixed_plan = fix_plan(plan, on=findings.judged_on)
     if as_json:
@@ -254,13 +258,13 @@ def _apply_fixes(
         return 1 if findings.has_errors else 0
     changes = find_changes(plan, fixed_plan, topology=topology, options_file=options_file)
     if not fixed_plan.fixed:
-        note("No finding has exactly one safe fix, so lyncnb changed nothing.")
+        write_note("No finding has exactly one safe fix, so lyncnb changed nothing.")
     else:
-        show(fixed_plan, changes)
-        if changes.files and is_agreed(yes=yes):
+        show_changes(fixed_plan, changes)
+        if changes.files and ask_for_consent(is_agreed_in_advance=yes):
             write_changes(changes)
         else:
-            note("No files were written.")
+            write_note("No files were written.")
             return 1 if findings.has_errors else 0
     left = fixed_plan.findings if not changes.by_hand else findings
     _write_findings(left, arguments)
@@ -269,7 +273,7 @@ def _apply_fixes(
 
 
 @click.command("explain")
-@plan_arguments
+@add_plan_arguments
 @click.argument("server", metavar="SERVER")
 def explain_command(
     topology: str, product: str | None, options_file: str | None, server: str
@@ -335,11 +339,11 @@ def finding_command(
 
 def _write_finding_page(output: str, product: str, *, force: bool) -> int:
     from ..base.disk.outputs import check_output
-    from ..rules.finding_page import FINDING_PAGE, finding_page
+    from ..rules.finding_page import FINDING_PAGE, build_finding_page
     from ..rules.rule_files import load_rules
 
     check_output(output, FINDING_PAGE, force=force)
-    page = finding_page(load_rules(product)).encode("utf-8")
+    page = build_finding_page(load_rules(product)).encode("utf-8")
     write_file(output, page, FINDING_PAGE, force=force)
     return 0
 
@@ -365,7 +369,7 @@ def _find_rule(code: str, product: str) -> CheckRule:
 
 
 def _write_certificates(plan: CertificatePlan, *, verbose: bool) -> None:
-    """Write a line for each certificate. Verbose output adds types, servers and names."""
+    """Write a line for each certificate. With ``-v``, the output adds types, servers and names."""
     write_table(_PLAN_COLUMNS, list(map(_build_plan_row, plan.certificates)))
     write()
     if not verbose:
@@ -400,16 +404,16 @@ def _describe_names(planned: PlannedCertificate) -> str:
 def _write_findings(
     findings: Findings, arguments: str, *, verbose: bool = False, is_plan: bool = False
 ) -> None:
-    """Write an entry for each group of findings. Verbose output has an entry for each finding.
+    """Write an entry for each group of findings. With ``-v``, write an entry for each finding.
 
     The short output of a plan only counts the notices.
     """
     from ..base.shown.tables import count_of
-    from ..rules.findings import FindingGroup, grouped
+    from ..rules.findings import FindingGroup, group_findings
 
-    groups = grouped(findings)
+    groups = group_findings(findings)
     if verbose:
-        # Verbose output shows each finding separately, but in the order of the groups.
+        # With ``-v``, each finding is shown separately, but in the order of the groups.
         groups = tuple(FindingGroup(findings=(f,)) for group in groups for f in group.findings)
     for group in groups:
         if is_plan and not verbose and group.severity == "notice":
@@ -433,25 +437,25 @@ def _write_findings(
 
 
 def _write_totals(
-    plan: CertificatePlan, findings: Findings, arguments: str, *, save: str | None = None
+    plan: CertificatePlan, findings: Findings, arguments: str, *, saved_path: str | None = None
 ) -> None:
     """Write the totals of a plan and the next command."""
     from ..base.shown.tables import count_of
-    from ..plan.totals import totals
+    from ..plan.totals import format_totals
 
-    write_lines(totals(plan, findings))
+    write_lines(format_totals(plan, findings))
     if errors := findings.counts()["error"]:
-        write_next(
+        write_next_steps(
             f"Correct {count_of(errors, 'error')}. Then check the plan again: lyncnb check "
             f"{arguments}"
         )
     elif plan.certificates:
-        source = f"--plan {quote_argument(save)}" if save else arguments
-        write_next(f"Write the requests: lyncnb request {source} FOLDER")
+        source = f"--plan {quote_argument(saved_path)}" if saved_path else arguments
+        write_next_steps(f"Write the requests: lyncnb request {source} FOLDER")
 
 
 def _join_arguments(topology: str, product: str | None, options_file: str | None) -> str:
-    """Return the arguments with which another command makes the same plan."""
+    """Return the arguments with which another command creates the same plan."""
     options = (("--product", product), ("--options", options_file))
     given = [part for name, value in options if value for part in (name, value)]
     return join_arguments([topology, *given])

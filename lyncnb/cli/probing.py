@@ -1,4 +1,4 @@
-"""Define the command ``probe``: which certificates the planned servers show."""
+"""Define the command ``probe``, which shows the certificates that planned servers present."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .comparing import plan_of
+from .comparing import load_plan
 from .inputs import (
     add_force_option,
     add_json_option,
+    add_plan_arguments,
+    list_protected_files,
     load_product,
-    plan_arguments,
-    read_from,
 )
 from .output import (
     make_progress_bar,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command("probe")
-@plan_arguments
+@add_plan_arguments
 @click.option(
     "--folder", metavar="FOLDER",
     help=("Request folder. lyncnb recognizes the certificates in this folder, and verifies "
@@ -98,13 +98,13 @@ def probe_command(
     or a port that must be open refused the connection or did not answer; 2 if something cannot
     be read; 3 if a request folder needs attention.
     """
-    from ..authorities.survey.as_is import AS_IS_FILE, as_is_report
+    from ..authorities.survey.as_is import AS_IS_FILE, build_as_is_report
     from ..base.disk.outputs import check_output
     from ..base.shown.report import write_report
     from ..probes.probe import probe
-    from ..probes.result import PROBE_FILE, probe_report
+    from ..probes.result import PROBE_FILE, build_probe_report
 
-    inputs = read_from(topology, options_file, hosts)
+    inputs = list_protected_files(topology, options_file, hosts)
     for name, kind in ((output, PROBE_FILE), (save, AS_IS_FILE)):
         if name is not None:
             check_output(name, kind, force=force, inputs=inputs)
@@ -125,9 +125,9 @@ def probe_command(
         finally:
             finish()
     if save is not None:
-        data = write_report(as_is_report(found.as_is, AS_IS_FILE), Path(save).suffix.lower())
+        data = write_report(build_as_is_report(found.as_is, AS_IS_FILE), Path(save).suffix.lower())
         write_file(save, data, AS_IS_FILE, force=force, inputs=inputs)
-    report = probe_report(found)
+    report = build_probe_report(found)
     show_report(report, output, as_json=as_json, force=force, inputs=inputs)
     return found.exit_status
 
@@ -136,19 +136,19 @@ def _read_plan(
     topology: str, product: str | None, options_file: str | None
 ) -> tuple[CertificatePlan, str | None]:
     """Return the plan of a table, a saved plan or a request folder, and the request folder."""
-    from ..authorities.read_plan import is_record, plan_again
+    from ..authorities.read_plan import is_plan_path, recreate_plan
     from ..errors import UsageProblem
     from ..request_folder.manifest import read_manifest
 
-    if is_record(topology) and options_file:
+    if is_plan_path(topology) and options_file:
         raise UsageProblem(
             f"{topology} already contains a plan, so you cannot specify options",
             hint="omit the options",
         )
-    if is_record(topology) and Path(topology).is_dir():
+    if is_plan_path(topology) and Path(topology).is_dir():
         load_product(product, read_manifest(Path(topology)).product, topology)
-        return plan_again(topology), topology
-    return plan_of(topology, product, options_file)[0], None
+        return recreate_plan(topology), topology
+    return load_plan(topology, product, options_file)[0], None
 
 
 COMMANDS = (probe_command,)

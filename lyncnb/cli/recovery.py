@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .inputs import add_json_option, get_passphrase
-from .output import write_json, write_lines, write_next
+from .output import write_json, write_lines, write_next_steps
 
 
 @click.command("recovery")
@@ -33,12 +33,12 @@ def recovery_command(what: str, file: str, passphrase_file: str | None, as_json:
 
     Exit status: 0 success; 2 if FILE exists already; 3 if the passphrase is refused.
     """
-    from ..base.disk.outputs import refuse_own_place
-    from ..request_folder.recovery_key import new_recovery_key
+    from ..base.disk.outputs import reject_reserved_path
+    from ..request_folder.recovery_key import create_recovery_key
 
-    refuse_own_place(file)
-    del what  # The argument has one valid value: "new".
-    public = new_recovery_key(file, get_passphrase(passphrase_file, is_new=True))
+    reject_reserved_path(file)
+    del what  # The only valid value of this argument is "new".
+    public = create_recovery_key(file, get_passphrase(passphrase_file, is_new=True))
     if as_json:
         write_json({"format": "lyncnb-recovery/1", "fingerprint": public.fingerprint})
         return 0
@@ -50,7 +50,7 @@ def recovery_command(what: str, file: str, passphrase_file: str | None, as_json:
         f"{file}.html is the recovery sheet, which contains no secrets. Print it and fill it in."
     )
     write_lines(f"The fingerprint is {public.fingerprint}")
-    write_next(f"Add the recovery key to a folder: lyncnb rekey FOLDER --recovery {file}.pub")
+    write_next_steps(f"Add the recovery key to a folder: lyncnb rekey FOLDER --recovery {file}.pub")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Define the commands that write a table of servers or a script: convert, template and snippet."""
+"""Define the commands that write a table of servers or a script."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from ..base.terminal import quote_argument
 from .inputs import add_force_option, note_clean_ups
-from .output import note, write, write_next
+from .output import write, write_next_steps, write_note
 
 _product_option = click.option(
     "--product", metavar="NAME",
@@ -41,12 +41,12 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     from ..base.pasted_text import shown
     from ..base.shown.spreadsheets import find_formula_cells
     from ..base.shown.tables import count_of
-    from ..topology.table_files import table_file
+    from ..topology.table_files import build_output_kind
     from ..topology.topology import read_topology
 
     _load_product_columns(product)
     table = read_topology(topology)
-    kind = table_file(lambda suffix: table.to_csv() if suffix == ".csv" else table.to_xlsx())
+    kind = build_output_kind(lambda suffix: table.to_csv() if suffix == ".csv" else table.to_xlsx())
     check_output(output, kind, force=force, inputs=(topology,))
     is_csv = Path(output).suffix.lower() == ".csv"
     data = table.to_csv() if is_csv else table.to_xlsx()
@@ -55,13 +55,13 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     formulas = find_formula_cells(table.columns, table.cells) if is_csv else []
     if formulas:
         row, heading, value = formulas[0]
-        note(
+        write_note(
             f"warning: {output} has {count_of(len(formulas), 'cell')} that a spreadsheet "
             f'program would run as a formula, e.g. row {row}, {heading}: "{shown(value)}". '
             "Correct the source, or write an .xlsx file, where every cell is text"
         )
     write(f"written: {output}")
-    write_next(f"Plan the certificates: lyncnb plan {quote_argument(output)}")
+    write_next_steps(f"Plan the certificates: lyncnb plan {quote_argument(output)}")
     return 0
 
 
@@ -77,14 +77,14 @@ def template_command(output: str, product: str | None, force: bool) -> int:
     Exit status: 0 success; 2 if OUT cannot be written.
     """
     from ..base.disk.outputs import check_output, write_output
-    from ..topology.table_files import table_file, template
+    from ..topology.table_files import build_output_kind, build_template
 
     _load_product_columns(product)
-    kind = table_file(template)
+    kind = build_output_kind(build_template)
     check_output(output, kind, force=force)
-    write_output(output, template(Path(output).suffix.lower()), kind, force=force)
+    write_output(output, build_template(Path(output).suffix.lower()), kind, force=force)
     write(f"written: {output}")
-    write_next(f"Add a row for each server, then run: lyncnb plan {quote_argument(output)}")
+    write_next_steps(f"Add a row for each server, then run: lyncnb plan {quote_argument(output)}")
     return 0
 
 

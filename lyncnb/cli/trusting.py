@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .comparing import plan_of
-from .inputs import add_force_option, add_json_option, plan_arguments, read_from
+from .comparing import load_plan
+from .inputs import add_force_option, add_json_option, add_plan_arguments, list_protected_files
 from .output import show_report
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("trust")
-@plan_arguments
+@add_plan_arguments
 @click.option(
     "--folder", metavar="FOLDER",
     help="Request folder. If the folder contains the CA certificates, lyncnb shows the subject "
@@ -50,14 +50,14 @@ def trust_command(
     Exit status: 0 success; 2 if TOPOLOGY cannot be read; 3 if a request folder needs
     attention.
     """
-    from ..authorities.trust.trust_report import TRUST_FILE, trust_report
+    from ..authorities.trust.trust_report import TRUST_FILE, build_trust_report
     from ..base.disk.outputs import check_output
 
-    inputs = read_from(topology, options_file)
+    inputs = list_protected_files(topology, options_file)
     if output is not None:
         check_output(output, TRUST_FILE, force=force, inputs=inputs)
     planned = _find_trust(topology, product, options_file, folder)
-    show_report(trust_report(planned), output, as_json=as_json, force=force, inputs=inputs)
+    show_report(build_trust_report(planned), output, as_json=as_json, force=force, inputs=inputs)
     return 0
 
 
@@ -65,18 +65,18 @@ def _find_trust(
     topology: str, product: str | None, options_file: str | None, folder: str | None
 ) -> TrustPlan:
     from ..authorities.certificates_on_record import load_issued
-    from ..authorities.read_plan import is_record
+    from ..authorities.read_plan import is_plan_path
     from ..authorities.trust.trust_plan import trust
     from ..errors import UsageProblem
     from ..request_folder.bundle import open_requests
 
-    if is_record(topology) and options_file:
+    if is_plan_path(topology) and options_file:
         raise UsageProblem(
             f"{topology} already contains a plan, so you cannot specify options",
             hint="omit the options",
         )
-    plan, _ = plan_of(topology, product, options_file)
-    if folder is None and is_record(topology) and Path(topology).is_dir():
+    plan, _ = load_plan(topology, product, options_file)
+    if folder is None and is_plan_path(topology) and Path(topology).is_dir():
         folder = topology
     return trust(plan, chains=load_issued(open_requests(folder)).chains if folder else None)
 

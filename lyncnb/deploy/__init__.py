@@ -1,1 +1,1 @@
-"""Packages, and the changed procedure for each server."""
+"""Create packages and the deployment procedure for each server."""

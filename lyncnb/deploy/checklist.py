@@ -1,4 +1,4 @@
-"""The checklist as HTML, which prints each server on its own sheet, or as Markdown.
+"""Write the checklist as HTML, with a sheet for each server, or as Markdown.
 
 It shows what a script runs: both come from the same steps.
 """
@@ -11,17 +11,17 @@ from dataclasses import replace
 from functools import partial
 
 from ..base.disk import outputs
-from ..base.disk.file_names import file_name
-from ..base.shown.html_page import render
-from ..base.shown.languages import LANGUAGES, make_translator, page_language, translate_title
+from ..base.disk.file_names import build_file_name
+from ..base.shown.html_page import render_template
+from ..base.shown.languages import LANGUAGES, get_html_language, make_translator, translate_title
 from ..base.shown.tables import escape_markdown, format_source, join_first
 from ..pki.certificates import Certificate, format_name
 from ..rules.procedure import Cmdlet
-from .fill_steps import store_of
-from .powershell import quote
-from .server_script import import_script
+from .fill_steps import get_ca_store
+from .powershell import quote_literal
+from .server_script import build_import_script
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage, ServerStep, ServerSteps
-from .sheets import ONCE, Item, Line, Say, notes_of, once_for_all, parts_of
+from .sheets import ONCE, Item, Line, Say, list_common_items, list_notes, list_parts
 
 IMPORT_AND_ASSIGN = ": import and assign"
 
@@ -35,12 +35,12 @@ def title_ends(title: str, after: str = "") -> tuple[bytes, ...]:
 CHECKLIST = outputs.OutputKind(
     what="a checklist",
     is_ours={
-        ".md": outputs.first_line(b"# ", title_ends(IMPORT_AND_ASSIGN)),
-        ".html": outputs.is_page(title_ends(IMPORT_AND_ASSIGN, "</title>")),
+        ".md": outputs.match_first_line(b"# ", title_ends(IMPORT_AND_ASSIGN)),
+        ".html": outputs.match_page(title_ends(IMPORT_AND_ASSIGN, "</title>")),
     },
 )
 
-# What a script does, once on each page.
+# Each page shows once what its script does.
 _SCRIPT = (
     "runs the steps that have commands. If a check fails, the script stops and shows "
     "what to do. First run the script with -WhatIf: the script then changes nothing and "
@@ -57,17 +57,18 @@ _START = (
 )
 
 
-_NAMED = 3  # of the certificates that lack a package for one reason
+# If several certificates lack a package for the same reason, this number of them is listed.
+_NAMED = 3
 
 
-def start_of(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
-    """Return the SHA-256 of the script of a page, and the commands that start it.
+def build_start_commands(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
+    """Return the SHA-256 of the script for a page, and the commands that start the script.
 
     Source: Microsoft, about_Execution_Policies; Microsoft, Unblock-File.
     """
-    path = quote("\\".join((server.folder, script_of(server))))
-    digest = hashlib.sha256(import_script(server)).hexdigest()
-    # Commands that the product's own shell loads exist only in that shell.
+    path = quote_literal("\\".join((server.folder, build_script_name(server))))
+    digest = hashlib.sha256(build_import_script(server)).hexdigest()
+    # Some commands exist only in the shell of the product, which loads them.
     own = f"powershell.exe -NoProfile -ExecutionPolicy RemoteSigned -File {path} -WhatIf"
     needs_shell = server.shell is not None and server.shell.commands and not server.shell.modules
     start = f"& {path} -WhatIf" if needs_shell else own
@@ -78,18 +79,18 @@ def start_of(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
     )
 
 
-def place_of(steps: DeploymentSteps, role: str) -> int:
-    """Return the position of a role in the order of the change; unordered roles come last."""
+def find_role_position(steps: DeploymentSteps, role: str) -> int:
+    """Return the position of a role in the deployment order. Roles without a position are last."""
     places = [number for number, place in enumerate(steps.order) if role in place.roles]
     return places[0] if places else len(steps.order)
 
 
-def script_of(server: ServerSteps) -> str:
+def build_script_name(server: ServerSteps) -> str:
     """Return the file name of the script that runs the steps of a page."""
-    return file_name(server.stem, ".ps1")
+    return build_file_name(server.stem, ".ps1")
 
 
-def valid_of(package: ServerPackage, say: Say) -> str:
+def format_validity(package: ServerPackage, say: Say) -> str:
     """Return the validity of a certificate in words; the end has its time of day."""
     begin, end = f"{package.not_before:%Y-%m-%d}", f"{package.not_after:%Y-%m-%d %H:%M} UTC"
     return say("{} to {}").format(begin, end)
@@ -100,8 +101,8 @@ def number_of(package: ServerPackage, say: Say) -> str:
     return say("No. {}: ").format(package.number) if package.number else ""
 
 
-def used_cmdlets(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
-    """Return the documented commands that the pages print, without those of other roles."""
+def list_documented_commands(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
+    """Return the documented commands on the pages, without those for other roles."""
     texts = [
         text
         for server in steps.pages
@@ -111,8 +112,8 @@ def used_cmdlets(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
     return tuple(c for c in steps.cmdlets if any(c.name in text for text in texts))
 
 
-def new_cas(steps: DeploymentSteps) -> tuple[tuple[Certificate, int], ...]:
-    """Return the CA certificates that servers must trust, with the number of these servers."""
+def count_new_cas(steps: DeploymentSteps) -> tuple[tuple[Certificate, int], ...]:
+    """Return the CA certificates that servers must trust, each with the number of these servers."""
     servers: dict[str, int] = {}
     found: dict[str, Certificate] = {}
     for server in steps.servers:
@@ -130,22 +131,22 @@ def to_markdown(steps: DeploymentSteps) -> str:
     lines += [escape_markdown(steps.summary(say)), ""]
     lines += [steps.parts, ""] if steps.parts else []
     lines += _markdown_gaps(steps, say)
-    if once := once_for_all(steps, say):
+    if once := list_common_items(steps, say):
         lines += ["", f"## {say('Once for all servers')}", ""]
         for one in once:
             title = f"- [ ] **{one.step.number}. {escape_markdown(one.title)}**"
             lines += [f"{title} ({escape_markdown(say(', ').join(one.roles))})  ", ""]
-            lines += _markdown_step(one.step)
+            lines += _format_step(one.step)
             lines += [f"  {say('Expected result: ')}{escape_markdown(one.expected)}", ""]
     for server in steps.pages:
-        lines += _markdown_server(steps, server, say)
+        lines += _format_server(steps, server, say)
     lines += ["", f"## {say('Notes: how, why, and sources')}", "", f"A script {_SCRIPT} {_START}"]
-    for note in notes_of(steps, say):
+    for note in list_notes(steps, say):
         wizard = f" Wizard: {note.wizard}" if note.wizard else ""
         lines += ["", f"**{escape_markdown(note.title)}**: {escape_markdown(note.text + wizard)}  "]
         lines += [f"{say('Source')}{say(': ')}{format_source(note.source)}"]
     lines += ["", f"## {say('Where each command is documented')}", ""]
-    for cmdlet in used_cmdlets(steps):
+    for cmdlet in list_documented_commands(steps):
         names = " ".join((cmdlet.name, *cmdlet.parameters))
         lines.append(f"- `{names}`{say(': ')}{format_source(cmdlet.source)}")
     return "\n".join(lines) + "\n"
@@ -158,45 +159,48 @@ def _markdown_gaps(steps: DeploymentSteps, say: Say) -> list[str]:
         f"- **{say(kind)}**{say(': ')}{escape_markdown(one.request)}{say(': ')}"
         f"{escape_markdown(one.why)}"
         for kind, gaps in kinds
-        for one in together(gaps, say)
+        for one in group_missing(gaps, say)
     ]
 
 
-def _markdown_server(steps: DeploymentSteps, server: ServerSteps, say: Say) -> list[str]:
+def _format_server(steps: DeploymentSteps, server: ServerSteps, say: Say) -> list[str]:
     lines = ["", f"## {escape_markdown(server.server)} ({escape_markdown(say(server.title))})", ""]
     for package in server.packages:
         what = escape_markdown(", ".join(package.usages) or package.role)
         text = say("Package `{}` for {}, thumbprint `{}`, valid {}").format(
-            package.file, what, package.thumbprint, valid_of(package, say)
+            package.file, what, package.thumbprint, format_validity(package, say)
         )
         lines.append(f"- {number_of(package, say)}{text}")
     if len(steps.pages) > 1:
-        lines += _markdown_gaps(of_server(steps, server), say)
+        lines += _markdown_gaps(select_server_steps(steps, server), say)
     if server.shell:
         text = say("Run the commands in: {}, as an administrator.")
         lines += ["", text.format(escape_markdown(say(server.shell.title)))]
-    digest, commands = start_of(server)
-    lines += ["", say("The script `{}` has the SHA-256 `{}`.").format(script_of(server), digest)]
+    digest, commands = build_start_commands(server)
+    lines += [
+        "",
+        say("The script `{}` has the SHA-256 `{}`.").format(build_script_name(server), digest),
+    ]
     lines += ["", "```powershell", *commands, "```"]
-    for part in parts_of(server, say):
+    for part in list_parts(server, say):
         lines += ["", f"### {part.heading}", ""] if part.heading else [""]
         lines += [part.about, ""] if part.about else []
         for item in part.items:
-            lines += _markdown_item(item, say)
+            lines += _format_item(item, say)
     return lines
 
 
-def _markdown_item(item: Item, say: Say) -> list[str]:
+def _format_item(item: Item, say: Say) -> list[str]:
     by_hand = say(" (by hand)") if item.by_hand else ""
     lines = [f"- [ ] **{item.number}. {escape_markdown(item.title)}**{by_hand}  ", ""]
     lines += [f"  {say('Only if: {}.').format(escape_markdown(text))}  " for text in item.only_if]
     for line in item.lines:
         lines += [f"  {escape_markdown(text)}  " for text in (line.title, *line.conditions) if text]
-        lines += _markdown_step(line)
+        lines += _format_step(line)
     return [*lines, f"  {say('Expected result: ')}{escape_markdown(item.expected)}", ""]
 
 
-def together(missing: Sequence[MissingPackage], say: Say) -> tuple[MissingPackage, ...]:
+def group_missing(missing: Sequence[MissingPackage], say: Say) -> tuple[MissingPackage, ...]:
     """Join requests that lack a package for the same reason: the reason once, with their number."""
     requests: dict[str, list[str]] = {}
     for one in missing:
@@ -212,7 +216,7 @@ def together(missing: Sequence[MissingPackage], say: Say) -> tuple[MissingPackag
     )
 
 
-def _markdown_step(step: ServerStep | Line) -> list[str]:
+def _format_step(step: ServerStep | Line) -> list[str]:
     lines = [f"  **{escape_markdown(step.caution)}**"] if step.caution else []
     if step.commands:
         lines += ["", "  ```powershell", *(f"  {c}" for c in step.commands), "  ```", ""]
@@ -220,49 +224,50 @@ def _markdown_step(step: ServerStep | Line) -> list[str]:
 
 
 def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
-    """Write the checklist as one self-contained page that prints each server on its own sheet."""
-    ordered = sorted(steps.servers, key=lambda server: place_of(steps, server.role))
+    """Write the checklist as one page without other files, with a sheet for each server."""
+    ordered = sorted(steps.servers, key=lambda server: find_role_position(steps, server.role))
     evening = [
         (
             place,
             [
                 s
                 for s in ordered
-                if not place.roles or (place_of(steps, s.role) == number and not s.trust_only)
+                if not place.roles
+                or (find_role_position(steps, s.role) == number and not s.trust_only)
             ],
         )
         for number, place in enumerate(steps.order)
     ]
     say = make_translator(steps.lang)
-    return render(
+    return render_template(
         "deploy/checklist.html.j2",
         say=say,
-        page_language=page_language(steps.lang),
+        get_html_language=get_html_language(steps.lang),
         title=f"{steps.title}{say(title)}",
         steps=steps,
         pages=[*steps.key_holders, *ordered],
         servers=ordered,
         evening=[(place, servers) for place, servers in evening if servers],
-        once=once_for_all(steps, say),
-        issuers=new_cas(steps),
-        parts_of=lambda server: list(parts_of(server, say)),
-        notes=notes_of(steps, say),
-        store_of=store_of,
+        once=list_common_items(steps, say),
+        issuers=count_new_cas(steps),
+        parts_of=lambda server: list(list_parts(server, say)),
+        notes=list_notes(steps, say),
+        store_of=get_ca_store,
         format_name=format_name,
         once_of=lambda server: [s.number for s in server.steps if s.step.part == ONCE],
-        cmdlets=used_cmdlets(steps),
-        together=partial(together, say=say),
+        cmdlets=list_documented_commands(steps),
+        together=partial(group_missing, say=say),
         running=steps.origin.line,
         script=f"A script {_SCRIPT} {_START}",
-        start_of=start_of,
-        script_of=script_of,
-        valid_of=partial(valid_of, say=say),
+        start_of=build_start_commands,
+        script_of=build_script_name,
+        valid_of=partial(format_validity, say=say),
         number_of=partial(number_of, say=say),
     )
 
 
-def of_server(steps: DeploymentSteps, server: ServerSteps) -> DeploymentSteps:
-    """Return only the steps of one server, or of one key on another computer."""
+def select_server_steps(steps: DeploymentSteps, server: ServerSteps) -> DeploymentSteps:
+    """Return only the steps for one server, or for one key on another computer."""
     if server in steps.key_holders:
         return replace(steps, servers=(), key_holders=(server,), missing=(), covered=())
     own, covered = (

@@ -1,4 +1,4 @@
-"""A product's procedure, filled in: its texts and commands with the values of one server.
+"""Fill in the texts and commands of a deployment procedure with the values of a server.
 
 Pure. Values from a planner or a CA enter a command only as PowerShell literals.
 """
@@ -14,19 +14,20 @@ from ..pki.certificates import Certificate, format_name
 from ..plan.model import PlannedCertificate
 from ..rules.model import Rules
 from ..rules.procedure import BEFORE, PLACEHOLDER, Place, Procedure, Step
-from .powershell import quote
-from .roll_over_times import outage_words
+from .powershell import quote_literal
+from .roll_over_times import describe_outage
 from .server_steps import Call, FilledCheck, FilledPlace, ServerPackage, ServerStep, ServerSteps
-from .trusted_cas import TrustOfPackages, issuers_above
+from .trusted_cas import TrustOfPackages, list_issuers
 
-#: What a person sees after commands that have no other result.
+#: A person sees this after commands that have no other result.
 _NO_ERROR = "The commands finish without errors."
 
-#: Ending of the names of page and script that finish a request on the computer with its key.
+#: The page and the script that complete a request on the computer with its key have names with
+#: this ending.
 FINISH = "-finish"
 
 
-def requested_name(
+def format_requested_name(
     entry: PlannedCertificate | PlannedEntry, common_name: str, generation: int
 ) -> str:
     """Return the friendly name of a certificate that the administrative tools request.
@@ -43,16 +44,16 @@ def requested_name(
     return f"{name} {generation}" if generation > 1 else name
 
 
-def store_of(issuer: Certificate) -> str:
-    """Return the store for a CA certificate: only a self-signed one may go to Root."""
+def get_ca_store(issuer: Certificate) -> str:
+    """Return the store for a CA certificate. Only a self-signed certificate is stored in Root."""
     return "Root" if issuer.is_self_issued else "CA"
 
 
 Values = Mapping[str, str | int | tuple[str, ...]]
 
 
-def _read_by_hand(place: FilledPlace) -> str:
-    """Return the command that shows a person what a place uses."""
+def _build_read_command(place: FilledPlace) -> str:
+    """Return the command that shows which certificate a place uses."""
     if not place.read:
         return f"# in the settings of {place.name}"
     return (
@@ -60,38 +61,38 @@ def _read_by_hand(place: FilledPlace) -> str:
     )
 
 
-def _set_by_hand(place: FilledPlace) -> str:
-    """Return the command with which a person sets a place, or all places of its kind."""
-    command = place.set.replace("$Value", quote(place.new))
+def _build_set_command(place: FilledPlace) -> str:
+    """Return the command with which a person assigns a certificate in one or more places."""
+    command = place.set.replace("$Value", quote_literal(place.new))
     return f"foreach ($Key in @({place.each})) {{ {command} }}" if place.each else command
 
 
-def filled_command(step: Step, values: Values) -> tuple[str, ...]:
-    """Fill in a step's commands; an option whose value is blank is left out."""
-    lines = [fill(command, values, as_command=True) for command in step.commands]
+def fill_commands(step: Step, values: Values) -> tuple[str, ...]:
+    """Fill in the commands of a step. An option whose value is blank is omitted."""
+    lines = [fill_placeholders(command, values, as_command=True) for command in step.commands]
     for option in step.options:
         if all(values[name] for name in PLACEHOLDER.findall(option)):
-            lines[-1] += " " + fill(option, values, as_command=True)
+            lines[-1] += " " + fill_placeholders(option, values, as_command=True)
     return tuple(lines)
 
 
-def fill(text: str, values: Values, *, as_command: bool = False) -> str:
-    """Replace placeholders with values: as text, or as PowerShell literals in a command."""
+def fill_placeholders(text: str, values: Values, *, as_command: bool = False) -> str:
+    """Replace placeholders with values, as text or as PowerShell literals in a command."""
 
-    def value(match: re.Match[str]) -> str:
+    def get_value(match: re.Match[str]) -> str:
         found = values[match[1]]
         if isinstance(found, bool):
             return ("$true" if found else "$false") if as_command else ("yes" if found else "no")
         if isinstance(found, int):
             return str(found)
         many = found if isinstance(found, tuple) else (found,)
-        return ",".join(map(quote, many)) if as_command else ", ".join(many)
+        return ",".join(map(quote_literal, many)) if as_command else ", ".join(many)
 
-    return PLACEHOLDER.sub(value, text)
+    return PLACEHOLDER.sub(get_value, text)
 
 
 class Filler:
-    """Fills in the steps of one product; what all servers share is computed once."""
+    """Fills in the steps of one product. Values that all servers share are computed once."""
 
     def __init__(
         self,
@@ -120,13 +121,13 @@ class Filler:
     def server_steps(
         self, server: str, packages: list[ServerPackage], to_request: list[PlannedEntry]
     ) -> ServerSteps:
-        """Fill in every step of one server; `to_request` are its certificates of set-up."""
+        """Fill in every step for one server, with the certificates to request during setup."""
         of_server: list[ServerPackage | PlannedEntry] = [*packages, *to_request]
         own = next((one for one in of_server if one.shared_by != "deployment"), None)
         role_here, pool = (own.role, own.pool) if own else self._host(server, of_server[0])
         role = self.rules.roles.get(role_here)
         steps = [step for entry in to_request for step in self._set_up(server, entry)]
-        found = self._places_of(server, packages)
+        found = self._list_places(server, packages)
         if packages:
             first = next((one for one in packages if one.shared_by != "deployment"), packages[0])
             own_package = replace(first, role=role_here, pool=pool)
@@ -141,19 +142,19 @@ class Filler:
             steps=tuple(step for step in steps if step.step.phase in ("set-up", "day", "both")),
             later=tuple(step for step in steps if step.step.phase == "later"),
             back=tuple(step for step in steps if step.step.phase in ("back", "both")),
-            places=tuple(self._filled_place(*one) for one in found),
+            places=tuple(self._fill_place(*one) for one in found),
             folder=self.procedure.folder,
             issuers=tuple(issuer for issuer, _ in self.trusted.on_server(server)),
         )
 
-    def trust_steps(self, server: str, issuers: Collection[str]) -> ServerSteps:
-        """Fill in the trust steps of a server that gets no certificate, for new CAs (SHA-256)."""
+    def build_trust_steps(self, server: str, issuers: Collection[str]) -> ServerSteps:
+        """Fill in the trust steps for a server that needs new CAs, but gets no certificate."""
         role_here, pool = self.hosts[server]
         role = self.rules.roles.get(role_here)
-        common = self._common(server, pool, [])
+        common = self._build_common_values(server, pool, [])
         news = [pair for pair in self.trusted.on_server(server) if pair[0].sha256 in issuers]
         steps = tuple(
-            self.filled(step, common | self._of_issuer(issuer, reasons))
+            self.fill_step(step, common | self._build_issuer_values(issuer, reasons))
             for step in self.procedure.steps
             if step.trust and step.scope == "issuer" and step.applies(role_here, ())
             for issuer, reasons in news
@@ -176,7 +177,7 @@ class Filler:
         )
 
     def _set_up(self, server: str, entry: PlannedEntry) -> Iterator[ServerStep]:
-        """Fill in how to request a certificate on its own server."""
+        """Fill in the values for requesting a certificate on the server that needs it."""
         key = entry.key
         values: Values = {
             **self.common,
@@ -184,7 +185,7 @@ class Filler:
             "servers": entry.servers,
             "pool": entry.pool,
             "types": entry.usages,
-            "friendly_name": requested_name(entry, entry.common_name, 1),
+            "friendly_name": format_requested_name(entry, entry.common_name, 1),
             "name": entry.common_name,
             "san": entry.san or ("none",),
             "hash": entry.hash,
@@ -195,10 +196,10 @@ class Filler:
         }
         for step in self.procedure.steps:
             if step.phase == "set-up" and step.applies(entry.role, entry.usages):
-                yield self.filled(step, values, about=", ".join(entry.usages))
+                yield self.fill_step(step, values, about=", ".join(entry.usages))
 
-    def key_holder_steps(self, package: ServerPackage) -> ServerSteps:
-        """Fill in the steps on the computer that has a key, before its package exists."""
+    def build_key_holder_steps(self, package: ServerPackage) -> ServerSteps:
+        """Fill in the steps on the computer that has a key, before its package is created."""
         role = self.rules.roles.get(package.role)
         values = {
             **self.common,
@@ -206,7 +207,7 @@ class Filler:
             "pool": package.pool,
             "packages": (package.file,),
             "record_path": "",
-            **self._values_of(package),
+            **self._build_package_values(package),
         }
         steps: list[ServerStep] = []
         for step in self.procedure.steps:
@@ -214,11 +215,13 @@ class Filler:
                 continue
             if step.scope == "issuer":
                 steps += [
-                    self.filled(step, values | self._of_issuer(one, ("the chain in the package",)))
-                    for one in issuers_above([package])
+                    self.fill_step(
+                        step, values | self._build_issuer_values(one, ("the chain in the package",))
+                    )
+                    for one in list_issuers([package])
                 ]
             else:
-                steps.append(self.filled(step, values, about=package.name))
+                steps.append(self.fill_step(step, values, about=package.name))
         return ServerSteps(
             server=package.id,
             role=package.role,
@@ -231,15 +234,16 @@ class Filler:
             back=(),
             folder=self.procedure.folder,
             anywhere=True,
-            suffix=FINISH,  # the script that made the request has the same name without it
+            # The script that created the request has the same name without this ending.
+            suffix=FINISH,
         )
 
     def _host(self, server: str, package: ServerPackage | PlannedEntry) -> tuple[str, str]:
-        """Return role and pool of a server that has only the deployment's certificate."""
-        return self.hosts.get(server, (self._host_role(package), server))
+        """Return the role and pool of a server that has only the certificate of the deployment."""
+        return self.hosts.get(server, (self._find_host_role(package), server))
 
-    def _host_role(self, package: ServerPackage | PlannedEntry) -> str:
-        """Return a role whose servers have the deployment's certificate."""
+    def _find_host_role(self, package: ServerPackage | PlannedEntry) -> str:
+        """Return a role whose servers have the certificate of the whole deployment."""
         roles = (
             role
             for rule in self.rules.certificates
@@ -248,7 +252,7 @@ class Filler:
         )
         return next(roles, package.role)
 
-    def _common(
+    def _build_common_values(
         self, server: str, pool: str, packages: list[ServerPackage]
     ) -> dict[str, str | int | tuple[str, ...]]:
         change = "-".join((server, *sorted(p.thumbprint[:8] for p in packages)))
@@ -261,77 +265,83 @@ class Filler:
         }
 
     def _steps(
-        self, server: str, own: ServerPackage, packages: list[ServerPackage]
+        self, server: str, own_packages: ServerPackage, packages: list[ServerPackage]
     ) -> Iterator[ServerStep]:
-        common = self._common(server, own.pool, packages)
-        found = self._places_of(server, packages)
+        common = self._build_common_values(server, own_packages.pool, packages)
+        found = self._list_places(server, packages)
         for step in self.procedure.steps:
             if step.phase in BEFORE:
                 continue
             if step.scope == "server":
                 if step.does == "record":
-                    reads = tuple(_read_by_hand(self._filled_place(*one)) for one in found)
+                    reads = tuple(_build_read_command(self._fill_place(*one)) for one in found)
                     if reads:
-                        yield replace(self.filled(step, common), commands=reads)
-                elif step.applies(own.role, own.usages):
-                    yield self.filled(step, common)
+                        yield replace(self.fill_step(step, common), commands=reads)
+                elif step.applies(own_packages.role, own_packages.usages):
+                    yield self.fill_step(step, common)
             elif step.scope == "issuer":
-                if step.applies(own.role, own.usages):
+                if step.applies(own_packages.role, own_packages.usages):
                     for issuer, reasons in self.trusted.on_server(server):
-                        yield self.filled(step, common | self._of_issuer(issuer, reasons))
+                        yield self.fill_step(
+                            step, common | self._build_issuer_values(issuer, reasons)
+                        )
             elif step.scope == "place":
                 for place, values in found:
                     if place.id in step.places:
-                        yield self._of_place(step, place, values)
+                        yield self._fill_place_step(step, place, values)
             else:
                 for package in packages:
                     yield from self._of_package(step, package, common)
 
-    def _places_of(self, server: str, packages: list[ServerPackage]) -> list[tuple[Place, Values]]:
-        """Return the places that use a server's certificates, and their values."""
+    def _list_places(
+        self, server: str, packages: list[ServerPackage]
+    ) -> list[tuple[Place, Values]]:
+        """Return the places that use the certificates of a server, with their values."""
         found: list[tuple[Place, Values]] = []
         for package in packages:
-            common = self._common(server, package.pool, packages)
-            values = {**common, **self._values_of(package), "type": ""}
+            common = self._build_common_values(server, package.pool, packages)
+            values = {**common, **self._build_package_values(package), "type": ""}
             for place in self.procedure.places:
                 if place.scope == "certificate" and place.applies(package.role, package.usages):
-                    found.append((place, values | {"place": fill(place.title, values)}))
+                    found.append(
+                        (place, values | {"place": fill_placeholders(place.title, values)})
+                    )
                 for usage in package.usages if place.scope == "usage" else ():
                     if place.applies(package.role, (usage,)):
                         own = values | {"type": usage}
-                        found.append((place, own | {"place": fill(place.title, own)}))
+                        found.append((place, own | {"place": fill_placeholders(place.title, own)}))
         return found
 
-    def _filled_place(self, place: Place, values: Values) -> FilledPlace:
-        def command(text: str) -> str:
-            return fill(text, values, as_command=True)
+    def _fill_place(self, place: Place, values: Values) -> FilledPlace:
+        def fill_command(text: str) -> str:
+            return fill_placeholders(text, values, as_command=True)
 
         return FilledPlace(
             name=str(values["place"]),
-            new=fill(place.new, values),
-            outside=fill(place.outside, values),
-            each=command(place.each),
-            read=command(place.read),
-            set=command(place.set),
-            roll=command(place.roll),
-            clear=command(place.clear),
-            staged=command(place.staged),
+            new=fill_placeholders(place.new, values),
+            outside=fill_placeholders(place.outside, values),
+            each=fill_command(place.each),
+            read=fill_command(place.read),
+            set=fill_command(place.set),
+            roll=fill_command(place.roll),
+            clear=fill_command(place.clear),
+            staged=fill_command(place.staged),
             restart=place.restart,
             for_deployment=place.for_deployment,
             setting=place.setting,
         )
 
-    def _of_place(self, step: Step, place: Place, values: Values) -> ServerStep:
-        """Fill in a step of one place, with the place's own commands for a person."""
-        own = self._filled_place(place, values)
+    def _fill_place_step(self, step: Step, place: Place, values: Values) -> ServerStep:
+        """Fill in a step for one place, with the commands that a person runs for this place."""
+        own = self._fill_place(place, values)
         values = {**values, "new": own.new}
-        filled = self.filled(step, values, package=str(values["package"]), about=own.name)
+        filled = self.fill_step(step, values, package=str(values["package"]), about=own.name)
         filled = replace(
             filled,
             text=(f"{filled.text} To perform this check from another computer: {own.outside}"),
         )
         if step.does == "set":
-            return replace(filled, commands=(_set_by_hand(own),), place=own.name)
+            return replace(filled, commands=(_build_set_command(own),), place=own.name)
         clear = f"{own.clear}  # only if the record contains (nothing)" if own.clear else ""
         commands = tuple(text for text in (own.each, own.set, clear) if text)
         return replace(filled, commands=commands or filled.commands, place=own.name)
@@ -339,30 +349,32 @@ class Filler:
     def _of_package(
         self, step: Step, package: ServerPackage, common: Values
     ) -> Iterator[ServerStep]:
-        values = {**common, **self._values_of(package)}
+        values = {**common, **self._build_package_values(package)}
         if step.key_elsewhere and not package.key_holder:
             return
         if step.scope == "certificate":
             if step.applies(package.role, package.usages):
-                yield self.filled(step, values, package=package.file)
+                yield self.fill_step(step, values, package=package.file)
         elif step.scope == "usage":
             for usage in package.usages:
                 if step.applies(package.role, (usage,)):
-                    yield self.filled(
+                    yield self.fill_step(
                         step, values | {"type": usage}, package=package.file, about=usage
                     )
         else:
             for call in package.calls:
                 if step.applies(package.role, call.usages) and step.call in ("", call.kind):
-                    yield self.filled(
+                    yield self.fill_step(
                         step,
-                        values | self._of_call(call, package),
+                        values | self._build_call_values(call, package),
                         package=package.file,
                         about=", ".join(call.usages),
                         assigns=call.usages if step.does == "assign" else (),
                     )
 
-    def _values_of(self, package: ServerPackage) -> dict[str, str | int | tuple[str, ...]]:
+    def _build_package_values(
+        self, package: ServerPackage
+    ) -> dict[str, str | int | tuple[str, ...]]:
         return {
             "package": package.file,
             "package_path": self.path(package.file),
@@ -375,14 +387,14 @@ class Filler:
             "servers": package.servers,
             "san": package.san or (package.name,),
             "superseded": package.superseded or ("the certificate that the first command shows"),
-            "ports": self._ports(package.role, package.usages),
+            "ports": self._list_ports(package.role, package.usages),
             "key_holder": package.key_holder,
             "answer": f"returned/{package.id}.cer",
             "answer_path": self.path(f"{package.id}.cer"),
         }
 
-    def _ports(self, role: str, usages: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the ports that present a certificate of this role in every deployment."""
+    def _list_ports(self, role: str, usages: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the ports that present a certificate of a role in every deployment."""
         ports = {
             rule.port
             for rule in self.rules.connections
@@ -391,7 +403,7 @@ class Filler:
         }
         return tuple(map(str, sorted(ports)))
 
-    def _of_call(
+    def _build_call_values(
         self, call: Call, package: ServerPackage
     ) -> dict[str, str | int | tuple[str, ...]]:
         end = package.in_use_until
@@ -404,13 +416,13 @@ class Filler:
             "old_end": f"{end:%Y-%m-%d %H:%M} UTC"
             if end
             else "the NotAfter time of the old certificate",
-            "outage": outage_words(package, call),
+            "outage": describe_outage(package, call),
         }
 
-    def _of_issuer(
+    def _build_issuer_values(
         self, issuer: Certificate, reasons: tuple[str, ...]
     ) -> dict[str, str | int | tuple[str, ...]]:
-        store = store_of(issuer)
+        store = get_ca_store(issuer)
         return {
             "subject": format_name(issuer.subject),
             "issuer_thumbprint": issuer.thumbprint,
@@ -421,7 +433,7 @@ class Filler:
             "needed_for": "; ".join(reasons),
         }
 
-    def filled(
+    def fill_step(
         self,
         step: Step,
         values: Values,
@@ -432,40 +444,42 @@ class Filler:
     ) -> ServerStep:
         """Fill in one step."""
         task = self.tasks.get(step.task)
-        holds = self._checks(step.holds, values)
+        holds = self._fill_checks(step.holds, values)
         seen = f"{holds[0].text[:1].upper()}{holds[0].text[1:]}." if holds else _NO_ERROR
         return ServerStep(
             step=step,
-            task=fill(task.title, values) if task else "",
-            expected=fill(task.expected if task else step.expected, values) or seen,
-            caution=fill(step.caution, values).strip(),
+            task=fill_placeholders(task.title, values) if task else "",
+            expected=fill_placeholders(task.expected if task else step.expected, values) or seen,
+            caution=fill_placeholders(step.caution, values).strip(),
             values=values,
-            title=fill(step.title, values),
-            text=fill(step.text, values),
-            wizard=fill(step.wizard, values),
-            commands=filled_command(step, values),
-            only_if=self._checks(step.only_if, values),
-            needs=self._checks(step.needs, values),
+            title=fill_placeholders(step.title, values),
+            text=fill_placeholders(step.text, values),
+            wizard=fill_placeholders(step.wizard, values),
+            commands=fill_commands(step, values),
+            only_if=self._fill_checks(step.only_if, values),
+            needs=self._fill_checks(step.needs, values),
             holds=holds,
-            waits=self._checks(step.waits, values),
-            confirms=self._checks(step.confirms, values),
+            waits=self._fill_checks(step.waits, values),
+            confirms=self._fill_checks(step.confirms, values),
             assigns=tuple(f"{usage};{values['thumbprint']}" for usage in assigns),
             package=package,
             about=about or package or str(values.get("subject", "")),
         )
 
-    def _checks(self, names: tuple[str, ...], values: Values) -> tuple[FilledCheck, ...]:
+    def _fill_checks(self, names: tuple[str, ...], values: Values) -> tuple[FilledCheck, ...]:
         found = [self.by_id[name] for name in names]
         return tuple(
             FilledCheck(
                 id=check.id,
-                text=fill(check.text, values),
-                command=fill(check.command, values, as_command=True),
-                shows=fill(check.shows, values, as_command=True),
-                when=fill(check.when, values, as_command=True),
+                text=fill_placeholders(check.text, values),
+                command=fill_placeholders(check.command, values, as_command=True),
+                shows=fill_placeholders(check.shows, values, as_command=True),
+                when=fill_placeholders(check.when, values, as_command=True),
                 passing=check.passing,
                 script_only=check.script_only,
-                after=fill(self.by_id[check.after].text, values) if check.after else "",
+                after=fill_placeholders(self.by_id[check.after].text, values)
+                if check.after
+                else "",
             )
             for check in found
         )

@@ -1,4 +1,4 @@
-"""The passwords of the packages: one list, encrypted under the folder's passphrase.
+"""Store the passwords of the packages in one list, which the folder's passphrase encrypts.
 
 A package and its password must reach a server by different ways, so the list never leaves the
 folder. lyncnb shows a single password on request.
@@ -24,11 +24,13 @@ from ..request_folder.manifest import read_manifest
 LIST = "pfx/passwords.enc"
 
 _FORMAT = "lyncnb-passwords/1"
-# 24 of 55 characters are 138 bits. The MAC of a PFX always takes 2,048 rounds, no matter how
-# strong the key derivation is, so only the length of the password protects a lost package.
+# A password of 24 characters from an alphabet of 55 has 138 bits. The MAC of a PFX file always
+# takes 2,048 rounds, no matter how strong the key derivation is. Therefore, only the length of
+# the password protects a lost package.
 _CHARACTERS = 24
-# Only letters and digits, which every shell and old Windows accept. Left out are characters that
-# look alike in print (I l 1, O 0), and those that a German keyboard exchanges (y z).
+# Only letters and digits are used, because every shell and old versions of Windows accept them.
+# Characters that look alike in print (I l 1, O 0), and characters that a German keyboard
+# exchanges (y z), are omitted.
 _ALPHABET = "".join(sign for sign in string.ascii_letters + string.digits if sign not in "Il1O0yz")
 _LIMIT = 64 << 20
 _DAMAGED = (
@@ -38,12 +40,12 @@ _DAMAGED = (
 
 
 def new_password() -> Secret:
-    """Draw a password: 24 letters and digits, about 138 bits."""
+    """Generate a random password of 24 letters and digits, which has about 138 bits."""
     return Secret("".join(secrets.choice(_ALPHABET) for _ in range(_CHARACTERS)))
 
 
 class PasswordList:
-    """Passwords of packages by the SHA-256 of the package, so that they cannot be mixed up.
+    """The passwords of packages by the SHA-256 of the package, so that they cannot be confused.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ class PasswordList:
         self._cipher = cipher
         self._passwords: dict[str, Secret] = {}
         if os.path.lexists(self._path):
-            self._read()
+            self._read_list()
 
     def __repr__(self) -> str:
         return f"PasswordList({len(self._passwords)} packages)"
@@ -66,7 +68,7 @@ class PasswordList:
     def __contains__(self, package_sha256: object) -> bool:
         return package_sha256 in self._passwords
 
-    def of(self, package_sha256: str) -> Secret:
+    def get_password(self, package_sha256: str) -> Secret:
         """Return the password of a package.
 
         Raises
@@ -85,8 +87,8 @@ class PasswordList:
                 ),
             ) from None
 
-    def save(self, added: dict[str, Secret]) -> None:
-        """Write the list with new passwords; old ones remain until ``purge`` removes them.
+    def save_passwords(self, added: dict[str, Secret]) -> None:
+        """Write the list with new passwords. Old passwords remain until ``purge`` removes them.
 
         The list is on disk before the packages: a package without a password is useless, a
         password without a package does no harm.
@@ -97,21 +99,21 @@ class PasswordList:
             "passwords": {k: v.reveal() for k, v in sorted(self._passwords.items())},
         }
         data = json.dumps(document, indent=0).encode()
-        files.replace(self._path, self._cipher.encrypt_data(data, name=LIST), 0o600)
+        files.replace_file(self._path, self._cipher.encrypt_data(data, name=LIST), 0o600)
 
     @property
     def packages(self) -> frozenset[str]:
-        """The SHA-256 of each package whose password the list has."""
+        """The SHA-256 of each package whose password is in the list."""
         return frozenset(self._passwords)
 
     def drop(self, packages: Iterable[str]) -> None:
-        """Write the list without the passwords of some packages, by their SHA-256."""
+        """Write the list without the passwords of packages, which are specified by SHA-256."""
         for digest in packages:
             self._passwords.pop(digest, None)
-        self.save({})
+        self.save_passwords({})
 
-    def _read(self) -> None:
-        pem = files.read(self._path, limit=_LIMIT)
+    def _read_list(self) -> None:
+        pem = files.read_file(self._path, limit=_LIMIT)
         try:
             data = self._cipher.decrypt_data(pem, name=LIST)
         except PassphraseError as error:
@@ -142,7 +144,7 @@ def show_password(
     *,
     show: Callable[[str], object],
 ) -> str:
-    """Show the password of one package to a person.
+    """Show the password of one package to the user.
 
     Parameters
     ----------
@@ -182,7 +184,7 @@ def show_password(
         )
     package = packages[fitting[0]]
     cipher = FolderCipher(passphrase)
-    cipher.refuse_old_data(manifest.binding_key is not None)
+    cipher.reject_old_data(manifest.binding_key is not None)
     passwords = PasswordList(Path(folder), cipher)
-    show(passwords.of(package.sha256).reveal())
+    show(passwords.get_password(package.sha256).reveal())
     return package.file

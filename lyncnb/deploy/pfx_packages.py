@@ -1,4 +1,4 @@
-"""``Packages``: the result of packaging a request folder, as a table, a text and a document."""
+"""Define ``Packages``: the result of packaging a request folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ..base import workers
 from ..base.records import Told
-from ..base.shown.tables import Table, columns, count_same
+from ..base.shown.tables import Table, columns, count_statements
 from ..base.workers import WorkerProcesses, count_cores
 from ..pki.keys import read_pkcs8
 from ..pki.passphrase import VARIABLE, Secret
@@ -19,7 +19,7 @@ from .package_passwords import LIST
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """One package, or the reason why there is none.
+    """A package, or the reason why it does not exist.
 
     ``action`` is ``written``, ``kept`` (it was there already), ``deployed`` (its key was removed
     because its servers have it), ``elsewhere`` (its key is on another computer, where it is
@@ -38,7 +38,7 @@ class Package:
 
     @property
     def is_missing(self) -> bool:
-        """Whether it could not be made, although it is planned."""
+        """Whether a planned package could not be created."""
         return self.action in ("refused", "waiting")
 
 
@@ -69,11 +69,11 @@ class Packages(Table, Told):
 
     @property
     def exit_status(self) -> int:
-        """0 if everything planned is packaged, 1 if something could not be."""
+        """The exit status: 0 if all planned certificates are packaged, else 1."""
         return int(any(package.is_missing for package in self.packages))
 
     def counts(self) -> dict[str, int]:
-        """Count the packages by action; rare actions appear only if they occurred."""
+        """Count the packages by action. A rare action appears only if it occurred."""
         actions = [package.action for package in self.packages]
         rare = [
             action
@@ -83,25 +83,27 @@ class Packages(Table, Told):
         shown = ("written", "kept", "refused", *rare)
         return {action: actions.count(action) for action in shown}
 
-    def _items(self) -> Iterable[Any]:
+    def _list_items(self) -> Iterable[Any]:
         return self.packages
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self.summary()
 
     def summary(self) -> str:
-        """Return what was done, in one sentence."""
+        """Return a sentence that summarizes the result."""
         counts = ", ".join(f"{number} {action}" for action, number in self.counts().items())
         made = any(package.action in ("written", "kept") for package in self.packages)
         return f"Packages: {counts}" + (f"; passwords in {LIST}, encrypted" if made else "")
 
     def to_text(self) -> str:
-        """Write everything as plain lines, for a terminal."""
-        return "\n".join((*count_same("package", map(_statement, self.packages)), self.summary()))
+        """Return the packages as plain lines for a terminal."""
+        return "\n".join(
+            (*count_statements("package", map(_describe_package, self.packages)), self.summary())
+        )
 
 
-def _statement(package: Package) -> tuple[str, str]:
-    """Return what was done and why, and the name of the package."""
+def _describe_package(package: Package) -> tuple[str, str]:
+    """Return what was done with a package, the reason, and the name of the package."""
     if package.file:
         details = f"{package.encryption}, for {package.target_os}; {package.why}"
         return f"{package.action} ({details})", package.file
@@ -109,17 +111,18 @@ def _statement(package: Package) -> tuple[str, str]:
     return f"{'not made' if is_refused else package.action} ({package.why})", package.request_id
 
 
-# Which encryption a package needs, as the product's rules say; many packages at once.
+# The rules of the product define the encryption of a package. Many packages are created at the
+# same time.
 
-_COMMAND = f"import {__name__} as here; here.serve()"
-# A child takes some 0.2 s to start, a package 25 ms.
+_COMMAND = f"import {__name__} as here; here.serve_tasks()"
+# Starting a child process takes about 0.2 s, and creating a package takes 25 ms.
 _PROCESSES_FROM = 40
 _CHUNK = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One package to make; ``key`` is unencrypted PKCS #8 DER, so repr hides it."""
+    """A package to create. ``key`` is unencrypted PKCS #8 DER, so repr does not show it."""
 
     content: PfxContent
     key: bytes
@@ -130,7 +133,7 @@ class Task:
 
 
 def make_packages(tasks: Sequence[Task], *, workers: int | None = None) -> list[bytes]:
-    """Make n packages, in the order of the tasks.
+    """Create packages in the order of the tasks, with worker processes.
 
     Parameters
     ----------
@@ -152,30 +155,31 @@ def make_packages(tasks: Sequence[Task], *, workers: int | None = None) -> list[
     """
     count = count_cores() if workers is None else workers
     if count < 2 or len(tasks) < _PROCESSES_FROM:
-        return [_make(_values(task)) for task in tasks]
+        return [_make_package(_convert_task(task)) for task in tasks]
     chunks = [tasks[start : start + _CHUNK] for start in range(0, len(tasks), _CHUNK)]
     with WorkerProcesses(count, (), command=_COMMAND, hidden=VARIABLE) as workers_here:
-        futures = [workers_here.submit([_values(task) for task in chunk]) for chunk in chunks]
+        futures = [workers_here.submit([_convert_task(task) for task in chunk]) for chunk in chunks]
         return [data for future in futures for (data,) in future.result()]
 
 
-def serve() -> None:
-    """Make packages for a parent process; what a child runs."""
-    workers.serve(lambda _: lambda one: (_make(one),))
+def serve_tasks() -> None:
+    """Create packages for a parent process. The child process runs this function."""
+    workers.serve_tasks(lambda _: lambda one: (_make_package(one),))
 
 
-#: Certificate, chain, friendly name, encryption, provider, key, password.
+#: The fields are the certificate, chain, friendly name, encryption, provider, key, and
+#: password.
 _Values = tuple[bytes, tuple[bytes, ...], str, str, str, bytes, str]
 
 
-def _values(task: Task) -> _Values:
-    """Return a task as plain values, because a secret cannot be pickled."""
+def _convert_task(task: Task) -> _Values:
+    """Return a task as plain values, because an object with a secret cannot be pickled."""
     content = task.content
     fields = (content.certificate, content.chain, content.friendly_name)
     return (*fields, content.encryption, content.provider, task.key, task.password.reveal())
 
 
-def _make(values: _Values) -> bytes:
+def _make_package(values: _Values) -> bytes:
     certificate, chain, friendly_name, encryption, provider, key, password = values
     content = PfxContent(
         certificate=certificate,

@@ -1,4 +1,4 @@
-"""Values as PowerShell literals, and scripts as Windows PowerShell 3.0 reads them.
+"""Write values as PowerShell literals, and scripts for Windows PowerShell 3.0 and later.
 
 The scripts are fixed files in this package; only literals are inserted. Everything that
 PowerShell could interpret passes through ``quote``.
@@ -12,17 +12,18 @@ from importlib import resources
 
 from ..errors import PackageError
 
-#: The line of a fixed script that is replaced with its values.
+#: In a fixed script, this line is replaced with the values of the script.
 MARK = "#LYNCNB-VALUES"
 
-# PowerShell's tokenizer takes all of these for a single quote (CharTraits.cs); its own
-# CodeGeneration.EscapeSingleQuotedStringContent doubles them all.
+# The tokenizer of PowerShell accepts each of these characters as a single quote
+# (CharTraits.cs). The method CodeGeneration.EscapeSingleQuotedStringContent doubles all of
+# them.
 _SINGLE_QUOTES = "'\u2018\u2019\u201a\u201b"
-_DOUBLED = str.maketrans({quote: quote * 2 for quote in _SINGLE_QUOTES})
+_DOUBLED = str.maketrans({quote_literal: quote_literal * 2 for quote_literal in _SINGLE_QUOTES})
 
 
-def quote(text: str) -> str:
-    """Write text as a single-quoted literal, in which PowerShell expands nothing.
+def quote_literal(text: str) -> str:
+    """Write text as a single-quoted literal, in which PowerShell does not expand anything.
 
     Raises
     ------
@@ -40,13 +41,13 @@ def quote(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ScriptBlock:
-    """Commands to be run later, in braces; their values are literals already."""
+    """Commands in braces that run later. Their values are already literals."""
 
     lines: tuple[str, ...]
 
 
-def literal(value: object) -> str:
-    """Write a value as PowerShell: text, number, yes or no, commands, list or table."""
+def format_literal(value: object) -> str:
+    """Write a value in PowerShell syntax: text, number, Boolean, commands, list or table."""
     if isinstance(value, bool):
         return "$true" if value else "$false"
     if value is None:
@@ -56,24 +57,26 @@ def literal(value: object) -> str:
     if isinstance(value, ScriptBlock) and len(value.lines) == 1:
         return f"{{ {value.lines[0]} }}"
     if isinstance(value, ScriptBlock):
-        return _block("{", list(value.lines), "}")
+        return _format_block("{", list(value.lines), "}")
     if isinstance(value, Mapping):
-        entries = [f"{quote(str(key))} = {literal(entry)}" for key, entry in value.items()]
-        return _block("@{", entries, "}")
+        entries = [
+            f"{quote_literal(str(key))} = {format_literal(entry)}" for key, entry in value.items()
+        ]
+        return _format_block("@{", entries, "}")
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return _block("@(", [literal(entry) for entry in value], ")")
-    return quote(str(value))
+        return _format_block("@(", [format_literal(entry) for entry in value], ")")
+    return quote_literal(str(value))
 
 
-def _block(opening: str, entries: list[str], closing: str) -> str:
+def _format_block(opening: str, entries: list[str], closing: str) -> str:
     if not entries:
         return opening + closing
     indented = "\n".join(entries).replace("\n", "\n    ")
     return f"{opening}\n    {indented}\n{closing}"
 
 
-def script(name: str, values: Mapping[str, object]) -> bytes:
-    """Put values into a fixed script.
+def fill_script(name: str, values: Mapping[str, object]) -> bytes:
+    """Insert values into a fixed script.
 
     Parameters
     ----------
@@ -89,6 +92,8 @@ def script(name: str, values: Mapping[str, object]) -> bytes:
         ANSI code page.
     """
     body = (resources.files(__package__) / "scripts" / f"{name}.ps1").read_text("utf-8")
-    table = "\n".join(f"${variable} = {literal(value)}" for variable, value in values.items())
+    table = "\n".join(
+        f"${variable} = {format_literal(value)}" for variable, value in values.items()
+    )
     text = body.replace(MARK, table)
     return b"\xef\xbb\xbf" + text.replace("\r\n", "\n").replace("\n", "\r\n").encode("utf-8")

@@ -1,4 +1,4 @@
-"""Remove what no CA or server needs any more, after listing and confirmation.
+"""Remove files that no CA or server needs any more, after the user confirms a list of them.
 
 This is the only place in lyncnb that removes a key. What a later step may need is never listed: a
 certificate in use keeps its key until its successor is recorded on all servers. A key recorded as
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.disk import files
-from ..base.disk.folder_lock import confirm
+from ..base.disk.folder_lock import confirm_lock
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.records import Told
 from ..base.shown.frames import Kind
@@ -27,25 +27,26 @@ from ..errors import BundleError
 from ..pki.passphrase import Secret, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..request_folder.field_forms import is_inside
-from ..request_folder.files_on_disk import Survey, refuse, take_survey
-from ..request_folder.generations import Generations, generations_of, is_expired
-from ..request_folder.history import recorded
+from ..request_folder.files_on_disk import Survey, reject_problems, take_survey
+from ..request_folder.generations import Generations, find_generations, is_expired
+from ..request_folder.history import record_changes
 from ..request_folder.key_bindings import add_bindings, find_binding_problems
 from ..request_folder.leftovers import Move, find_pending_moves, move_files, verify_passphrase
-from ..request_folder.manifest import Manifest, read_manifest, save_manifest, timestamp
+from ..request_folder.manifest import Manifest, format_timestamp, read_manifest, save_manifest
 from ..request_folder.recovery_key import convert_old_lists, seal_new_keys
 from ..request_folder.request_record import ArchivedGeneration, LogEntry, RequestRecord
 from .package_passwords import LIST, PasswordList
-from .secret_copies import PACKAGE, Opener, SecretCopy, secret_copies
+from .secret_copies import PACKAGE, Opener, SecretCopy, find_secret_copies
 
-# ``PurgeList``: what a purge would remove, or did, as a table, a text and a document.
+# ``PurgeList`` shows the files that a purge would remove or has removed, as a table, a text and
+# a document.
 
 KEY_AND_CSR, CSR = "key and CSR", "CSR"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeItem:
-    """One thing to remove: ``what`` is ``key and CSR``, ``CSR``, ``key``, ``package`` or a copy.
+    """An item to remove: ``what`` is ``key and CSR``, ``CSR``, ``key``, ``package`` or a copy.
 
     ``nothing`` is a request whose key was never here: only its deployment is recorded. A copy is a
     file with the same key that no record names.
@@ -60,7 +61,7 @@ class PurgeItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeList(Table, Told):
-    """What a purge would remove, or has removed; ``token`` identifies exactly this list.
+    """The items that a purge would remove, or has removed. ``token`` identifies this list.
 
     ``kept`` counts the superseded generations that remain because no later one is on the servers,
     ``unanswered`` the requests that are recorded as deployed without an issued certificate.
@@ -97,21 +98,21 @@ class PurgeList(Table, Told):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing can be removed."""
+        """Whether there is nothing to remove."""
         return not self.items and not self.passwords
 
     @property
     def password_count(self) -> int:
-        """The number of passwords that are removed from their list."""
+        """The number of passwords that are removed from the list of passwords."""
         return len(self.passwords)
 
     @property
     def token(self) -> str:
-        """Eight hex digits that confirm exactly this list."""
+        """Eight hexadecimal digits with which the user confirms this list."""
         lines = [f"{item.id} {item.generation} {' '.join(item.files)}" for item in self.items]
         return hashlib.sha256("\n".join((*lines, *self.passwords)).encode()).hexdigest()[:8]
 
-    def _items(self) -> Iterable[Any]:
+    def _list_items(self) -> Iterable[Any]:
         return self.items
 
     def __repr__(self) -> str:
@@ -119,9 +120,9 @@ class PurgeList(Table, Told):
             f"{item.id} generation {item.generation}: {item.what}, {item.why}"
             for item in self.items
         ]
-        return "\n".join([self._summary(), *lines, *self._more()])
+        return "\n".join([self._summarize(), *lines, *self._describe_more()])
 
-    def _more(self) -> Iterator[str]:
+    def _describe_more(self) -> Iterator[str]:
         if self.passwords:
             number = count_of(len(self.passwords), "password")
             yield f"{LIST}: {number} for packages that no server needs any more"
@@ -134,7 +135,7 @@ class PurgeList(Table, Told):
         if not self.is_empty:
             yield _HISTORIES
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         done = "removed" if self.is_done else f"to remove (confirm with {self.token})"
         number = len(self.items) + len(self.passwords)
         parts = [f"{number:,} {done}" if number else "nothing to remove"]
@@ -155,7 +156,8 @@ _HISTORIES = (
     "lyncnb cannot remove these copies."
 )
 
-#: Event of the log: a confirmed list was removed whole; its token is what it is about.
+#: This event in the history means that a confirmed list was removed completely. The event
+#: contains the token of the list.
 _FINISHED = "purge-finished"
 
 
@@ -168,7 +170,7 @@ def purge(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> PurgeList:
-    """List what can be removed; with that list confirmed, remove it.
+    """List the files that can be removed. If the user confirmed this list, remove the files.
 
     Listed are: keys and CSRs of superseded generations, once a later one is recorded on all of its
     servers; those whose certificate has expired and is not in use; key and package of requests
@@ -203,14 +205,14 @@ def purge(
     """
     path, day = Path(folder), today or datetime.now(UTC).date()
     cipher = None if passphrase is None else FolderCipher(check_passphrase(passphrase))
-    listed = _list(take_survey(path), read_manifest(path), deployed, cipher, day)
+    listed = _list_removable(take_survey(path), read_manifest(path), deployed, cipher, day)
     if confirmed is None:
         return listed
     token = confirmed if isinstance(confirmed, str) else confirmed.token
-    with recorded(path, "purge", now=timestamp(today), wait=lock_seconds):
+    with record_changes(path, "purge", now=format_timestamp(today), wait_seconds=lock_seconds):
         survey, manifest = take_survey(path), read_manifest(path)
-        refuse(path, survey.problems)
-        listed = _list(survey, manifest, deployed, cipher, day)
+        reject_problems(path, survey.problems)
+        listed = _list_removable(survey, manifest, deployed, cipher, day)
         if token != listed.token:
             if _is_finished(manifest, token) and listed.is_empty:
                 return replace(listed, is_done=True)
@@ -222,34 +224,35 @@ def purge(
                 ),
             )
         if cipher is not None:
-            refuse(path, tuple(find_binding_problems(survey, manifest, cipher)))
+            reject_problems(path, tuple(find_binding_problems(survey, manifest, cipher)))
             seal_new_keys(path, cipher, manifest)
             convert_old_lists(path, cipher, manifest)
             manifest = add_bindings(manifest, cipher)
-        _remove(survey, manifest, listed, timestamp(today))
+        _remove_files(survey, manifest, listed, format_timestamp(today))
         if listed.passwords and cipher is not None:
             PasswordList(path, cipher).drop(listed.passwords)
-        manifest = read_manifest(path).with_event(_FINISHED, token, at=timestamp(today))
+        manifest = read_manifest(path).with_event(_FINISHED, token, at=format_timestamp(today))
         save_manifest(path, manifest)
     return replace(listed, is_done=True)
 
 
 def _is_finished(manifest: Manifest, token: str) -> bool:
-    """Whether an earlier call removed exactly this list: the same again has nothing to do."""
+    """Return whether an earlier call already removed exactly this list."""
     return any(entry.event == _FINISHED and entry.about == token for entry in manifest.log)
 
 
 def needs_passphrase(folder: str | os.PathLike[str]) -> bool:
-    """Tell whether a purge without the passphrase may leave a password or a copy of a key."""
+    """Return whether a purge without the passphrase may leave a password or a copy of a key."""
     path = Path(folder)
     if os.path.lexists(path / LIST):
         return True
     return any(
-        not one.spki_sha256 for one in secret_copies(take_survey(path), read_manifest(path), None)
+        not one.spki_sha256
+        for one in find_secret_copies(take_survey(path), read_manifest(path), None)
     )
 
 
-def _list(
+def _list_removable(
     survey: Survey,
     manifest: Manifest,
     deployed: Sequence[str],
@@ -269,39 +272,43 @@ def _list(
     items = [
         item
         for record in manifest.requests
-        for item in _of_record(survey, record, record.id in named, today)
+        for item in _list_for_request(survey, record, record.id in named, today)
     ]
     superseded = {
         (record.id, old.generation)
         for record in manifest.requests
         for old in record.archived
-        if _remaining_files(survey, record, old)
+        if _list_remaining_files(survey, record, old)
     }
     kept = len(superseded - {(item.id, item.generation) for item in items})
-    copies = secret_copies(survey, manifest, opener)
-    items += _copies(manifest, copies, named, today)
+    copies = find_secret_copies(survey, manifest, opener)
+    items += _list_copies(manifest, copies, named, today)
     going = {path for item in items for path in item.files}
     return PurgeList(
         folder=survey.folder,
         items=tuple(items),
         kept=kept,
         unanswered=sum(manifest.by_id[name].issued is None for name in named),
-        passwords=_unused_passwords(survey, manifest, opener, copies, going, named, today),
+        passwords=_find_unused_passwords(survey, manifest, opener, copies, going, named, today),
         unopened=tuple(copy.path for copy in copies if not copy.spki_sha256),
     )
 
 
-def _copies(
-    manifest: Manifest, copies: Sequence[SecretCopy], named: frozenset[str], today: date
+def _list_copies(
+    manifest: Manifest, copies: Sequence[SecretCopy], selected: frozenset[str], today: date
 ) -> Iterator[PurgeItem]:
-    """List the copies whose key is no longer needed by any request."""
+    """List the copies of keys that no request needs any more."""
     owners: dict[str, list[tuple[RequestRecord, RequestRecord | ArchivedGeneration]]] = {}
     for record in manifest.requests:
         for part in record.generations:
             owners.setdefault(part.spki_sha256, []).append((record, part))
     for copy in copies:
         reasons = [
-            (record.id, part.generation, why_removable(record, part, record.id in named, today))
+            (
+                record.id,
+                part.generation,
+                explain_removal(record, part, record.id in selected, today),
+            )
             for record, part in (owners.get(copy.spki_sha256, ()) if copy.spki_sha256 else ())
         ]
         if reasons and all(why for _, _, why in reasons):
@@ -315,14 +322,14 @@ def _copies(
             )
 
 
-def why_removable(
+def explain_removal(
     record: RequestRecord,
     part: RequestRecord | ArchivedGeneration,
     is_named: bool,
     today: date,
 ) -> str:
-    """Return why the key of a generation is no longer needed; "" if it may be needed."""
-    life = _life(record, is_named)
+    """Return why the key of a generation is no longer needed, or "" if it may be needed."""
+    life = _find_generations(record, is_named)
     if part is record and part.issued is not None and (is_named or record.deployed_at):
         return _DEPLOYED
     if part.generation in life.used and record.state != "retired":
@@ -339,21 +346,21 @@ def why_removable(
     return ""
 
 
-def _life(record: RequestRecord, is_named: bool) -> Generations:
-    """Return the generations in use, with the deployment that the caller confirms."""
+def _find_generations(record: RequestRecord, is_named: bool) -> Generations:
+    """Return the generations that are in use, including the deployment that the user confirms."""
     if is_named and record.issued is not None and not record.deployed_at:
         at = record.packaged_at or record.issued_at or record.issued.received_at
         record = record.with_deployed(at=at)
-    return generations_of(record)
+    return find_generations(record)
 
 
-def _unused_passwords(
+def _find_unused_passwords(
     survey: Survey,
     manifest: Manifest,
     opener: Opener | None,
     copies: Sequence[SecretCopy],
-    going: set[str],
-    named: frozenset[str],
+    removed_files: set[str],
+    selected: frozenset[str],
     today: date,
 ) -> tuple[str, ...]:
     """List the packages, by SHA-256, whose passwords are no longer needed.
@@ -369,46 +376,46 @@ def _unused_passwords(
         for part in record.generations:
             if part.package is not None:
                 kept.add(part.package.file)
-                if not why_removable(record, part, record.id in named, today):
+                if not explain_removal(record, part, record.id in selected, today):
                     staying.add(part.package.sha256)
-    for path in kept - going:
+    for path in kept - removed_files:
         with suppress(BundleError):
-            staying.add(hashlib.sha256(files.read(survey.folder / path)).hexdigest())
+            staying.add(hashlib.sha256(files.read_file(survey.folder / path)).hexdigest())
     return tuple(sorted(opener.passwords.packages - staying))
 
 
-def _of_record(
+def _list_for_request(
     survey: Survey, record: RequestRecord, is_deployed: bool, today: date
 ) -> Iterator[PurgeItem]:
     for old in record.archived:
-        why = why_removable(record, old, is_deployed, today)
-        there = _remaining_files(survey, record, old)
+        why = explain_removal(record, old, is_deployed, today)
+        there = _list_remaining_files(survey, record, old)
         if why and there:
-            yield _keys(record.id, old.generation, why, there)
+            yield _build_key_item(record.id, old.generation, why, there)
         if why:
-            yield from _package(survey, record, old, why)
-    why = why_removable(record, record, is_deployed, today)
+            yield from _list_package(survey, record, old, why)
+    why = explain_removal(record, record, is_deployed, today)
     if why == _DEPLOYED:
-        # This includes what an interrupted purge announced but did not remove.
-        yield from _of_deployed(survey, record)
+        # The list includes files that an interrupted purge announced but did not remove.
+        yield from _list_for_deployed(survey, record)
     elif why:
         there = tuple(path for path in record.files if survey.has(path))
         what = CSR if record.key_holder else KEY_AND_CSR
-        yield _keys(record.id, record.generation, why, there, what)
-        yield from _package(survey, record, record, why)
+        yield _build_key_item(record.id, record.generation, why, there, what)
+        yield from _list_package(survey, record, record, why)
 
 
-def _remaining_files(
-    survey: Survey, record: RequestRecord, old: ArchivedGeneration
+def _list_remaining_files(
+    survey: Survey, record: RequestRecord, generation: ArchivedGeneration
 ) -> tuple[str, ...]:
     """List the remaining files of a superseded generation, even if its move was interrupted."""
-    there = [path for path in old.files if survey.has(path)]
-    if old is record.archived[-1]:
+    there = [path for path in generation.files if survey.has(path)]
+    if generation is record.archived[-1]:
         there += [move.source for move in find_pending_moves(survey, record)]
     return tuple(there)
 
 
-def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
+def _list_for_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
     key = record.files.key
     if record.key_holder and not record.deployed_at:
         yield PurgeItem(
@@ -429,60 +436,61 @@ def _of_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
             why=f"{_DEPLOYED}: after you remove this file, only the servers have the key",
             files=(key,),
         )
-    yield from _package(survey, record, record, _DEPLOYED)
+    yield from _list_package(survey, record, record, _DEPLOYED)
 
 
-def _package(
+def _list_package(
     survey: Survey, record: RequestRecord, part: RequestRecord | ArchivedGeneration, why: str
 ) -> Iterator[PurgeItem]:
-    """List the package of one generation; earlier versions used one name for all generations."""
+    """List the package for one generation. Earlier versions used one name for all generations."""
     path = part.package.file if part.package else ""
     if not part.package or not is_inside(path, "pfx") or not (survey.folder / path).is_file():
         return
     named = [one for one in record.generations if one.package and one.package.file == path]
-    digest = hashlib.sha256(files.read(survey.folder / path)).hexdigest()
+    digest = hashlib.sha256(files.read_file(survey.folder / path)).hexdigest()
     if len(named) == 1 or digest == part.package.sha256:
         yield PurgeItem(
             id=record.id, generation=part.generation, what="package", why=why, files=(path,)
         )
 
 
-def _keys(
+def _build_key_item(
     request_id: str, generation: int, why: str, paths: tuple[str, ...], what: str = KEY_AND_CSR
 ) -> PurgeItem:
     return PurgeItem(id=request_id, generation=generation, what=what, why=why, files=paths)
 
 
-def _remove(survey: Survey, manifest: Manifest, listed: PurgeList, now: str) -> None:
+def _remove_files(survey: Survey, manifest: Manifest, purge_list: PurgeList, now: str) -> None:
     folder = survey.folder
-    # An expired request goes to archive/ first: its record then says so before any file is gone.
+    # An expired request first moves to archive/. Its record shows this before any file is
+    # removed.
     expired = {
         item.id
-        for item in listed.items
+        for item in purge_list.items
         if item.what in (KEY_AND_CSR, CSR) and manifest.by_id[item.id].generation == item.generation
     }
-    listed_files = {path for item in listed.items for path in item.files}
+    listed_files = {path for item in purge_list.items for path in item.files}
     begun = [
         move
         for record in manifest.requests
         for move in find_pending_moves(survey, record)
         if move.source in listed_files
     ]
-    manifest, moves = _superseded(survey, manifest, expired, now)
-    moves += begun  # what an interrupted purge had announced
+    manifest, moves = _supersede_expired(survey, manifest, expired, now)
+    moves += begun  # An interrupted purge had announced these files.
     if moves:
         files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
     save_manifest(folder, manifest)
     move_files(survey, moves)
     moved = {move.source: move.target for move in moves}
-    save_manifest(folder, _noted(manifest, listed.items, now))
-    for item in listed.items:
+    save_manifest(folder, _record_removal(manifest, purge_list.items, now))
+    for item in purge_list.items:
         for path in item.files:
-            confirm(folder)
-            files.remove(folder / moved.get(path, path))
+            confirm_lock(folder)
+            files.remove_file(folder / moved.get(path, path))
 
 
-def _superseded(
+def _supersede_expired(
     survey: Survey, manifest: Manifest, expired: set[str], now: str
 ) -> tuple[Manifest, list[Move]]:
     records, moves = [], []
@@ -495,13 +503,13 @@ def _superseded(
             for source, target in zip(record.files, new.archived[-1].files, strict=True)
             if survey.has(source)
         ]
-        # The next one is made where this one was.
+        # The next key is created on the same computer as the earlier key.
         new = replace(new, reasons=("expired, and purged",), key_holder=record.key_holder)
         records.append(new)
     return manifest.with_records(records), moves
 
 
-def _noted(manifest: Manifest, items: Sequence[PurgeItem], now: str) -> Manifest:
+def _record_removal(manifest: Manifest, items: Sequence[PurgeItem], now: str) -> Manifest:
     events, purged, deployed = [], set(), set()
     for item in items:
         about = f"{item.id} generation {item.generation}: {item.what}, {item.why}"

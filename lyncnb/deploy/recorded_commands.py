@@ -1,4 +1,4 @@
-"""The summary's columns Import and Assign: the commands of the steps, recorded in the folder."""
+"""Record the commands of the steps for the columns Import and Assign of the summary."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..authorities.summary_files import refresh_summary_files
-from ..base.disk.folder_lock import lock
+from ..base.disk.folder_lock import lock_folder
 from ..request_folder.manifest import Manifest, read_manifest, save_manifest
 from ..rules.procedure import COLUMNS
 from .server_steps import DeploymentSteps, ServerStep
 
 
-def install_commands(steps: DeploymentSteps) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return the commands of each request's import and assign steps, by its id.
+def list_install_commands(steps: DeploymentSteps) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Return the commands of the import and assign steps by request id.
 
     A command that is the same on several servers appears once. A comment gives the condition of a
     step, or says what to do by hand.
@@ -25,14 +25,14 @@ def install_commands(steps: DeploymentSteps) -> dict[str, tuple[tuple[str, ...],
         for step in server.steps:
             if step.step.column:
                 columns = found.setdefault(ids[step.package], {name: {} for name in COLUMNS})
-                columns[step.step.column].update(dict.fromkeys(_lines(step)))
+                columns[step.step.column].update(dict.fromkeys(_list_lines(step)))
     return {
         request: tuple(tuple(columns[name]) for name in COLUMNS)
         for request, columns in found.items()
     }
 
 
-def _lines(step: ServerStep) -> Iterator[str]:
+def _list_lines(step: ServerStep) -> Iterator[str]:
     yield from (f"# Only if {check.text}:" for check in step.only_if)
     yield from step.commands or (f"# {step.title}",)
 
@@ -40,7 +40,7 @@ def _lines(step: ServerStep) -> Iterator[str]:
 def record_commands(
     folder: Path, steps: DeploymentSteps, *, lock_seconds: float = 10.0
 ) -> Manifest:
-    """Record the commands, and write the summary files again if they changed.
+    """Record the commands, and update the summary files if the commands changed.
 
     Parameters
     ----------
@@ -56,15 +56,16 @@ def record_commands(
     Manifest
         As it is on disk now.
     """
-    commands = install_commands(steps)
+    commands = list_install_commands(steps)
     thumbprints = {p.id: p.thumbprint for server in steps.servers for p in server.packages}
-    with lock(folder, wait=lock_seconds):
+    with lock_folder(folder, wait_seconds=lock_seconds):
         manifest = read_manifest(folder)
         records = [
             replace(record, import_commands=imports, assign_commands=assigns)
             for record in manifest.requests
             if record.issued and record.issued.thumbprint_sha1 == thumbprints.get(record.id)
-            # An altered manifest may name a role whose steps have no such commands.
+            # In an altered manifest, a request may have a role whose steps do not contain such
+            # commands.
             if record.id in commands
             for imports, assigns in (commands[record.id],)
         ]

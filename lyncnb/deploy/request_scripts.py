@@ -1,4 +1,4 @@
-"""Scripts with which the administrative tools make requests; the key is made on that computer.
+"""Write scripts that request certificates with the administrative tools of the product.
 
 Each certificate has one script, no matter how many servers share it: two keys for one certificate
 would be an error. This file only makes text.
@@ -11,22 +11,22 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
-from ..authorities.submission import check_template
-from ..base.arguments import require
+from ..authorities.submission import check_template_name
+from ..base.arguments import check_type
 from ..base.disk import files, outputs
 from ..base.disk.folder_access import share_folder
 from ..errors import BundleError, OptionsError, Problem
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.totals import build_origin
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.manifest import timestamp
+from ..request_folder.manifest import format_timestamp
 from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import Procedure, load_procedure
-from .checklist import script_of, title_ends, to_html
-from .fill_steps import Filler, Values, requested_name
-from .server_script import import_script
+from .checklist import build_script_name, title_ends, to_html
+from .fill_steps import Filler, Values, format_requested_name
+from .server_script import build_import_script
 from .server_steps import DeploymentSteps, MissingPackage, ServerSteps
-from .sheets import numbered
+from .sheets import number_steps
 from .step_files import FOLDER
 from .trusted_cas import TrustOfPackages
 
@@ -37,8 +37,8 @@ _TITLE = ": requests on a server"
 REQUESTS = outputs.OutputKind(
     what="requests on a server",
     is_ours={
-        ".html": outputs.is_page(title_ends(_TITLE, "</title>")),
-        ".ps1": outputs.first_line(b"\xef\xbb\xbf#requires -Version 3.0"),
+        ".html": outputs.match_page(title_ends(_TITLE, "</title>")),
+        ".ps1": outputs.match_first_line(b"\xef\xbb\xbf#requires -Version 3.0"),
     },
 )
 _NO_USAGE = (
@@ -59,7 +59,7 @@ def request_scripts(
     template: str = "",
     today: date | None = None,
 ) -> DeploymentSteps:
-    """Return how to request each certificate with the administrative tools.
+    """Return the steps that request each certificate with the administrative tools.
 
     Parameters
     ----------
@@ -90,24 +90,24 @@ def request_scripts(
     -----
     Source: Microsoft, Request certificates in advance (optional) for Lync Server 2013, 2014-07-23.
     """
-    require("request_scripts: plan", plan, CertificatePlan)
+    check_type("request_scripts: plan", plan, CertificatePlan)
     if template:
-        check_template(template)
+        check_template_name(template)
     procedure = load_procedure(plan.rules)
     filler = Filler(plan.rules, procedure, "", TrustOfPackages((), plan.rules), {})
     steps = [step for step in procedure.steps if step.phase == "request"]
     records = bundle.manifest.by_id if bundle else {}
-    requests, others = [], []
+    requests, others, day = [], [], format_timestamp(today)[:10]
     no_such_key: list[PlannedCertificate] = []
     for certificate in plan.certificates:
         record = records.get(certificate.id)
-        if why := _why_not(certificate, record):
+        if why := _explain_omission(certificate, record):
             others.append(MissingPackage(request=certificate.id, why=why))
         elif not procedure.can_create_key(str(certificate.key)):
             no_such_key.append(certificate)
         else:
             generation = record.generation if record else 1
-            values = _values(filler, certificate, generation, template, timestamp(today)[:10])
+            values = _build_values(filler, certificate, generation, template, day)
             role = plan.rules.roles.get(certificate.role)
             requests.append(
                 ServerSteps(
@@ -118,7 +118,7 @@ def request_scripts(
                     shell=procedure.find_shell(certificate.role) or procedure.shells[0],
                     packages=(),
                     steps=tuple(
-                        filler.filled(step, values)
+                        filler.fill_step(step, values)
                         for step in steps
                         if step.applies(certificate.role, certificate.usages)
                     ),
@@ -129,12 +129,12 @@ def request_scripts(
                 )
             )
     if no_such_key:
-        raise _refused_keys(procedure, no_such_key)
+        raise _build_key_error(procedure, no_such_key)
     return DeploymentSteps(
         product=plan.rules.product,
         title=plan.rules.title,
         folder=procedure.folder,
-        servers=numbered(requests, procedure),
+        servers=number_steps(requests, procedure),
         missing=tuple(others),
         order=(),
         origin=build_origin(plan),
@@ -144,8 +144,8 @@ def request_scripts(
     )
 
 
-def _why_not(certificate: PlannedCertificate, record: RequestRecord | None) -> str:
-    """Return why a certificate is not in the scripts; blank if it is."""
+def _explain_omission(certificate: PlannedCertificate, record: RequestRecord | None) -> str:
+    """Return why a certificate is not in the scripts, or blank if it is."""
     if not certificate.usages:
         return _NO_USAGE
     if certificate.at_set_up:
@@ -155,8 +155,8 @@ def _why_not(certificate: PlannedCertificate, record: RequestRecord | None) -> s
     return _KEY_HERE if record is not None and not record.key_holder else ""
 
 
-def _refused_keys(procedure: Procedure, certificates: list[PlannedCertificate]) -> OptionsError:
-    """Return the error for keys that the administrative tools cannot make."""
+def _build_key_error(procedure: Procedure, certificates: list[PlannedCertificate]) -> OptionsError:
+    """Return the error for keys that the administrative tools cannot create."""
     limits = [cmdlet for cmdlet in procedure.cmdlets if cmdlet.keys]
     takes = "; ".join(f"{cmdlet.name} supports {' or '.join(cmdlet.keys)}" for cmdlet in limits)
     return OptionsError(
@@ -172,12 +172,12 @@ def _refused_keys(procedure: Procedure, certificates: list[PlannedCertificate]) 
     )
 
 
-def _values(
+def _build_values(
     filler: Filler, certificate: PlannedCertificate, generation: int, template: str, day: str
 ) -> Values:
     subject = dict(certificate.subject.fields())
     key = certificate.key
-    # A file of an earlier day or generation proves nothing about this request.
+    # A file from an earlier day or generation does not prove anything about this request.
     again = f"-g{generation}" if generation > 1 else ""
     name = f"{certificate.id}{again}-{day}.req"
     return {
@@ -186,7 +186,7 @@ def _values(
         "servers": certificate.servers,
         "pool": certificate.pool,
         "types": certificate.usages,
-        "friendly_name": requested_name(certificate, subject.get("CN", ""), generation),
+        "friendly_name": format_requested_name(certificate, subject.get("CN", ""), generation),
         "name": subject.get("CN", ""),
         "names": ",".join(certificate.names),
         "san": tuple(certificate.names) or ("none",),
@@ -234,19 +234,20 @@ def write_request_scripts(
     BundleError
         If a file cannot be written.
     """
-    require("write_request_scripts: steps", steps, DeploymentSteps)
+    check_type("write_request_scripts: steps", steps, DeploymentSteps)
     place = Path(folder)
-    contents = dict(_contents(steps))
-    outputs.refuse_own_place(place / _PAGE)
+    contents = dict(_build_contents(steps))
+    outputs.reject_reserved_path(place / _PAGE)
     if outputs.is_request_folder(place):
         with share_folder(place):
             files.make_folder(place / FOLDER, 0o755)
             for name, data in contents.items():
-                files.replace(place / FOLDER / name, data, 0o644)
+                files.replace_file(place / FOLDER / name, data, 0o644)
         for path in (place / FOLDER).glob("*.ps1"):
-            # Scripts of certificates that are no longer planned, or whose key is here now.
+            # These scripts are for certificates that are no longer planned, or whose key is now
+            # in the folder.
             if path.name not in contents and _is_request_script(path):
-                files.remove(path)
+                files.remove_file(path)
         return tuple(place / FOLDER / name for name in contents)
     files.make_folder(place, 0o755)
     for name in contents:
@@ -259,16 +260,17 @@ def write_request_scripts(
 
 def _is_request_script(path: Path) -> bool:
     try:
-        with files.open_plain(path, follow=False) as file:
+        with files.open_plain(path, follow_links=False) as file:
             return outputs.match_content(b"\r\n$Server = ''\r\n", b"Request-CsCertificate -New ")(
                 file
             )
     except (OSError, BundleError):
-        return False  # an unreadable file may not be lyncnb's
+        return False  # A file that cannot be read may be the file of another program.
 
 
-def _contents(steps: DeploymentSteps) -> Iterator[tuple[str, bytes]]:
-    # Any computer with the tools may run a script, so the script names no computer.
+def _build_contents(steps: DeploymentSteps) -> Iterator[tuple[str, bytes]]:
+    # Any computer with the administrative tools may run a script, so the script does not
+    # contain a computer name.
     yield _PAGE, to_html(steps, title=_TITLE).encode()
     for request in steps.servers:
-        yield script_of(request), import_script(request)
+        yield build_script_name(request), build_import_script(request)

@@ -1,4 +1,4 @@
-"""When a certificate takes effect: at once, or together with the one in use until its tokens end.
+"""Decide when a certificate takes effect: at once, or later, together with the current one.
 
 Pure. Splits the usages of a package into calls of ``Set-CsCertificate``: usages that can roll over
 have their own call.
@@ -10,17 +10,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from ..base.times import convert_to_zone, later
+from ..base.times import add_time_span, convert_to_zone
 from ..errors import PackageError
 from ..rules.procedure import Procedure, RollOver
 from .server_steps import Call, ServerPackage
 
-#: When usages that can roll over take effect: one time for all, or one for each by name.
+#: The time at which usages that can roll over take effect: one time for all usages, or one time
+#: for each usage.
 Effective = datetime | Mapping[str, datetime] | None
 
 
-def chosen_times(effective: Effective, procedure: Procedure) -> dict[str, datetime]:
-    """Return the chosen time of each usage that can roll over."""
+def parse_effective_times(effective: Effective, procedure: Procedure) -> dict[str, datetime]:
+    """Return the specified time for each usage that can roll over."""
     known = tuple(usage for roll in procedure.rolls for usage in roll.usages)
     if effective is None:
         return {}
@@ -35,10 +36,13 @@ def chosen_times(effective: Effective, procedure: Procedure) -> dict[str, dateti
     return dict(effective)
 
 
-def with_calls(
+def split_into_calls(
     package: ServerPackage, procedure: Procedure, times: Mapping[str, datetime], now: datetime
 ) -> ServerPackage:
-    """Split a certificate's usages into calls: those that can roll over have their own call."""
+    """Split the usages of a certificate into calls.
+
+    Usages that can roll over get their own call.
+    """
     rest = tuple(usage for usage in package.usages if procedure.find_roll_over(usage) is None)
     calls = [Call(usages=rest)] if rest else []
     for roll in procedure.rolls:
@@ -46,13 +50,17 @@ def with_calls(
         if rolled:
             said = next((times[usage] for usage in rolled if usage in times), None)
             calls.append(
-                Call(usages=rolled, roll=roll, effective=_effective(package, roll, said, now))
+                Call(
+                    usages=rolled,
+                    roll=roll,
+                    effective=_choose_effective_time(package, roll, said, now),
+                )
             )
     return replace(package, calls=tuple(calls))
 
 
-def outage_words(package: ServerPackage, call: Call) -> str:
-    """Say how long a call's usages have no valid certificate; empty if old and new overlap."""
+def describe_outage(package: ServerPackage, call: Call) -> str:
+    """Describe how long usages have no valid certificate. Return "" if the validities overlap."""
     end = package.in_use_until
     if end is None or end >= package.not_before:
         return ""
@@ -66,30 +74,31 @@ def outage_words(package: ServerPackage, call: Call) -> str:
     )
 
 
-def _effective(
-    package: ServerPackage, roll: RollOver, said: datetime | None, now: datetime
+def _choose_effective_time(
+    package: ServerPackage, roll: RollOver, specified: datetime | None, now: datetime
 ) -> datetime | None:
-    """Decide when a new certificate takes effect; None: it is assigned at once.
+    """Choose when a new certificate takes effect. Return None to assign it at once.
 
     Source: that of the roll. The time is the end of the certificate in use minus the lifetime of a
     token, even if that is soon.
     """
     end, lead = package.in_use_until, timedelta(hours=roll.lead_hours)
-    if said is None:
-        latest = later(end, -lead) if end is not None else now
-        # Nothing can roll over to a certificate that is not valid yet.
+    if specified is None:
+        latest = add_time_span(end, -lead) if end is not None else now
+        # A certificate that is not valid yet cannot be rolled over to.
         return latest if latest > now and latest >= package.not_before else None
-    # A naive time is read in this computer's time zone; the server checks it again.
-    moment = convert_to_zone(said, UTC)
+    # A time without a time zone is in the time zone of this computer. The server checks the
+    # time again.
+    moment = convert_to_zone(specified, UTC)
     names = ", ".join(roll.usages)
-    if end is not None and later(moment, lead) > end:
-        latest = convert_to_zone(later(end, -lead), said.tzinfo)
+    if end is not None and add_time_span(moment, lead) > end:
+        latest = convert_to_zone(add_time_span(end, -lead), specified.tzinfo)
         raise PackageError(
-            f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the current certificate "
+            f"{names} cannot take effect at {specified:%Y-%m-%d %H:%M}: the current certificate "
             f"expires at {end:%Y-%m-%d %H:%M} UTC, and tokens are valid for {roll.lead_hours} "
             "hours",
             hint=f"choose {latest:%Y-%m-%dT%H:%M} or earlier"
-            if later(end, -lead) >= package.not_before
+            if add_time_span(end, -lead) >= package.not_before
             else (
                 "omit the time. A rollover is not possible, because the new certificate "
                 f"is not valid yet at {latest:%Y-%m-%d %H:%M}"
@@ -97,8 +106,9 @@ def _effective(
         )
     if not package.not_before <= moment < package.not_after:
         raise PackageError(
-            f"{names} cannot take effect at {said:%Y-%m-%d %H:%M}: the new certificate is valid "
+            f"{names} cannot take effect at {specified:%Y-%m-%d %H:%M}: the new certificate is "
+            "valid "
             f"from {package.not_before:%Y-%m-%d %H:%M} to {package.not_after:%Y-%m-%d %H:%M} UTC",
             hint="choose a time in this period",
         )
-    return said
+    return specified

@@ -1,4 +1,4 @@
-"""Keys and packages that no record of a folder names, recognized by their content.
+"""Find keys and packages that are not in the records of a folder, by their content.
 
 Programs that synchronize a folder leave copies, and a second certificate leaves the package of the
 first. A key is recognized by the SHA-256 of its file or, once opened, by its public key; a package
@@ -27,7 +27,7 @@ _PACKAGE_ENDINGS = (".pfx", ".p12")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretCopy:
-    """A file with a key of some request: its path, what it is, and the hash of the public key.
+    """A file with the key of a request: the path, the type, and the hash of the public key.
 
     ``spki_sha256`` is empty where the file could not be opened.
     """
@@ -39,14 +39,16 @@ class SecretCopy:
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """What the folder's passphrase opens: keys, and packages by the list of their passwords."""
+    """Opens keys with the folder's passphrase, and packages with the passwords in the list."""
 
     cipher: FolderCipher
     passwords: PasswordList
 
 
-def secret_copies(survey: Survey, manifest: Manifest, opener: Opener | None) -> list[SecretCopy]:
-    """List the keys and packages that no record names.
+def find_secret_copies(
+    survey: Survey, manifest: Manifest, opener: Opener | None
+) -> list[SecretCopy]:
+    """List the keys and packages that are not in the records of the folder.
 
     Parameters
     ----------
@@ -64,25 +66,25 @@ def secret_copies(survey: Survey, manifest: Manifest, opener: Opener | None) -> 
     found = []
     for path in list_unknown_files(survey, manifest):
         if files.TEMP_PREFIX in path:
-            continue  # the next lock removes it
+            continue  # The next lock removes this file.
         try:
-            data = files.read(survey.folder / path)
+            data = files.read_file(survey.folder / path)
         except BundleError:
-            continue  # a link, or larger than any key or package
+            continue  # The file is a link, or it is larger than any key or package.
         digest = hashlib.sha256(data).hexdigest()
         if digest in on_record:
             what, spki = on_record[digest]
             found.append(SecretCopy(path=path, what=what, spki_sha256=spki))
         elif _ARMOUR in data:
-            spki = _of_key(data, path, opener)
+            spki = _identify_key(data, path, opener)
             found.append(SecretCopy(path=path, what=KEY, spki_sha256=spki))
         elif path.casefold().endswith(_PACKAGE_ENDINGS) or (opener and digest in opener.passwords):
-            spki = _of_package(data, digest, opener)
+            spki = _identify_package(data, digest, opener)
             found.append(SecretCopy(path=path, what=PACKAGE, spki_sha256=spki))
     return found
 
 
-def _of_key(data: bytes, path: str, opener: Opener | None) -> str:
+def _identify_key(data: bytes, path: str, opener: Opener | None) -> str:
     if opener is None:
         return ""
     try:
@@ -91,10 +93,10 @@ def _of_key(data: bytes, path: str, opener: Opener | None) -> str:
         return ""
 
 
-def _of_package(data: bytes, digest: str, opener: Opener | None) -> str:
+def _identify_package(data: bytes, digest: str, opener: Opener | None) -> str:
     if opener is None or digest not in opener.passwords:
         return ""
     try:
-        return open_pfx(data, opener.passwords.of(digest)).key_spki_sha256
+        return open_pfx(data, opener.passwords.get_password(digest)).key_spki_sha256
     except PfxNotOpened:
         return ""

@@ -1,13 +1,13 @@
-"""The script that runs the steps of one server: its values, and the fixed text that uses them."""
+"""Write the script that runs the steps of one server: its values, and the fixed text."""
 
 from __future__ import annotations
 
-from .powershell import ScriptBlock, script
+from .powershell import ScriptBlock, fill_script
 from .server_steps import FilledCheck, FilledPlace, ServerStep, ServerSteps
 
 
-def import_script(server: ServerSteps) -> bytes:
-    """Write the script that runs the steps of one server, and can undo them.
+def build_import_script(server: ServerSteps) -> bytes:
+    """Return the script that runs and reverts the steps of one server.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ def import_script(server: ServerSteps) -> bytes:
         run them by mistake.
     """
     shell = server.shell
-    return script(
+    return fill_script(
         "import",
         {
             "Server": "" if server.anywhere else server.server,
@@ -25,51 +25,51 @@ def import_script(server: ServerSteps) -> bytes:
             "Shell": shell.title if shell else "",
             "Modules": list(shell.modules) if shell else [],
             "Commands": list(shell.commands) if shell else [],
-            "ServiceList": _block(shell.services) if shell else None,
-            "ServiceStart": _block(shell.start_service, "Value") if shell else None,
-            "Places": [_script_place(place) for place in server.places if place.read],
-            "Steps": [_script_step(step) for step in server.steps],
-            "BackSteps": [_script_step(step) for step in server.back],
+            "ServiceList": _build_block(shell.services) if shell else None,
+            "ServiceStart": _build_block(shell.start_service, "Value") if shell else None,
+            "Places": [_build_place(place) for place in server.places if place.read],
+            "Steps": [_build_step(step) for step in server.steps],
+            "BackSteps": [_build_step(step) for step in server.back],
         },
     )
 
 
-def _block(command: str, *parameters: str) -> ScriptBlock | None:
-    """Write a command as a script block with parameters; None if there is no command."""
+def _build_block(command: str, *parameters: str) -> ScriptBlock | None:
+    """Write a command as a script block with parameters, or None if there is no command."""
     if not command:
         return None
     names = ", ".join(f"${name}" for name in parameters)
     return ScriptBlock((f"param({names}) {command}" if names else command,))
 
 
-def _script_place(place: FilledPlace) -> dict[str, object]:
+def _build_place(place: FilledPlace) -> dict[str, object]:
     key = ("Key",) if place.each else ()
     entries: dict[str, object] = {
         "Name": place.name,
         "New": place.new,
-        "Each": _block(place.each),
-        "Read": _block(place.read, *key),
-        "Set": _block(place.set, "Value", *key),
-        "Roll": _block(place.roll, "Value", "Date"),
-        "Clear": _block(place.clear),
-        "Staged": _block(place.staged),
+        "Each": _build_block(place.each),
+        "Read": _build_block(place.read, *key),
+        "Set": _build_block(place.set, "Value", *key),
+        "Roll": _build_block(place.roll, "Value", "Date"),
+        "Clear": _build_block(place.clear),
+        "Staged": _build_block(place.staged),
         "Restart": place.restart,
         "Global": place.for_deployment,
         "Setting": place.setting,
     }
-    return _without_blanks(entries)
+    return _remove_blanks(entries)
 
 
-def _script_step(step: ServerStep) -> dict[str, object]:
+def _build_step(step: ServerStep) -> dict[str, object]:
     of_places = step.step.does in ("record", "set", "restore")
     entries: dict[str, object] = {
         "Number": step.number,
         "Name": step.name,
-        "OnlyIf": [_question(check) for check in step.only_if],
-        "Holds": [_question(check) for check in step.holds],
-        "Waits": [_question(check) for check in step.waits],
-        "Needs": [_question(check) for check in step.needs],
-        "Confirms": [_question(check) for check in step.confirms],
+        "OnlyIf": [_build_check(check) for check in step.only_if],
+        "Holds": [_build_check(check) for check in step.holds],
+        "Waits": [_build_check(check) for check in step.waits],
+        "Needs": [_build_check(check) for check in step.needs],
+        "Confirms": [_build_check(check) for check in step.confirms],
         "Does": step.step.does,
         "Place": step.place,
         "Commands": ScriptBlock(step.commands) if step.commands and not of_places else None,
@@ -81,21 +81,21 @@ def _script_step(step: ServerStep) -> dict[str, object]:
         "WhenAsked": step.step.when_asked,
         "Minutes": step.step.minutes,
     }
-    return _without_blanks(entries)
+    return _remove_blanks(entries)
 
 
-def _question(check: FilledCheck) -> dict[str, object]:
+def _build_check(check: FilledCheck) -> dict[str, object]:
     entries: dict[str, object] = {
         "Text": check.text,
-        "Ask": _block(check.command),
-        "Shows": _block(check.shows),
-        "When": _block(check.when),
+        "Ask": _build_block(check.command),
+        "Shows": _build_block(check.shows),
+        "When": _build_block(check.when),
         "Passing": check.passing,
         "After": check.after,
     }
-    return _without_blanks(entries)
+    return _remove_blanks(entries)
 
 
-def _without_blanks(entries: dict[str, object]) -> dict[str, object]:
-    """Remove values that are not set: the script reads them as nothing, no or zero."""
+def _remove_blanks(entries: dict[str, object]) -> dict[str, object]:
+    """Remove values that are not set. The script reads a missing value as nothing, no or zero."""
     return {key: value for key, value in entries.items() if value}

@@ -1,4 +1,4 @@
-"""The parts of a checklist and a script: packages, checks, steps and their servers.
+"""Define the parts of a checklist and a script: packages, checks, steps and servers.
 
 Values only; ``steps.py`` computes them, ``fill_steps.py`` fills them in, ``step_files.py`` writes
 the files.
@@ -22,7 +22,7 @@ from ..rules.procedure import Cmdlet, RollOver, Shell, Stage, Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """Usages of a certificate that one ``Set-CsCertificate`` assigns together.
+    """The usages of a certificate that one ``Set-CsCertificate`` command assigns together.
 
     ``effective`` is when a call that rolls over takes effect: naive in the servers' time, or UTC.
     """
@@ -33,18 +33,18 @@ class Call:
 
     @property
     def kind(self) -> str:
-        """``roll`` or ``assign``."""
+        """The type of the call: ``roll`` or ``assign``."""
         return "roll" if self.effective else "assign"
 
     @property
     def effective_text(self) -> str:
-        """The time as a script reads it, ``2026-12-01T08:00:00`` or with a ``Z`` for UTC."""
+        """The effective time for a script, such as ``2026-12-01T08:00:00``, with ``Z`` for UTC."""
         zone = "Z" if self.effective and self.effective.tzinfo else ""
         return f"{self.effective:%Y-%m-%dT%H:%M:%S}{zone}" if self.effective else ""
 
     @property
     def effective_words(self) -> str:
-        """The time as a person reads it."""
+        """The effective time in the format for a person."""
         if self.effective is None:
             return ""
         zone = "UTC" if self.effective.tzinfo else "in the server's time zone"
@@ -53,7 +53,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerPackage:
-    """One packaged certificate: its servers, its content, and what it replaces.
+    """A packaged certificate: its servers, its content, and the certificate that it replaces.
 
     ``issuer`` is ``internal`` or ``public``; ``path`` the certificates above it, issuer first.
     ``in_use_until`` is the end of the certificate that it replaces, if the folder knows one.
@@ -91,7 +91,7 @@ class ServerPackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingPackage:
-    """A request without a package: the reason, and the servers that wait for it."""
+    """A request without a package: the reason, and the servers that need the package."""
 
     request: str
     why: str
@@ -100,7 +100,7 @@ class MissingPackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilledCheck:
-    """A check of one server, filled in."""
+    """A check on one server, with its values."""
 
     id: str
     text: str
@@ -114,7 +114,7 @@ class FilledCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilledPlace:
-    """A place of one server that uses a certificate, with its commands filled in."""
+    """A place on a server that uses a certificate, with its commands."""
 
     name: str
     new: str
@@ -132,7 +132,7 @@ class FilledPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStep:
-    """One step on one server, filled in; ``package`` is "" for a step of the server as a whole.
+    """A step on one server with its values. ``package`` is "" for a step of the whole server.
 
     ``about`` distinguishes the same step for several usages or certificates. ``number`` is its
     number on the sheet and in the script, such as ``2b``: line b of item 2. ``task`` is the title
@@ -162,7 +162,7 @@ class ServerStep:
 
     @property
     def name(self) -> str:
-        """The number, title, and subject of the step: its name in a script."""
+        """The name of the step in a script: its number, title, and subject."""
         about = f" ({self.about})" if self.about and self.about not in self.title else ""
         return f"{self.number}. {self.title}{about}"
 
@@ -174,7 +174,7 @@ class ServerStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSteps:
-    """The changed procedure of one server: the change, later steps, and the way back.
+    """The procedure for one server: the change, the later steps, and the steps to go back.
 
     The names of its page and script are ``server`` and ``suffix``, which distinguishes two pages of
     one server or request. ``issuers`` are the CA certificates that it must trust; a server that has
@@ -194,28 +194,28 @@ class ServerSteps:
     issuers: tuple[Certificate, ...] = ()
     places: tuple[FilledPlace, ...] = ()
     folder: str = ""
-    anywhere: bool = False  # whether its script may run on any computer
+    anywhere: bool = False  # The value is true if the script may run on any computer.
     trust_only: bool = False
 
     @property
     def change(self) -> str:
-        """The name of this change on the server, from the thumbprints of its certificates."""
+        """The name of this change on the server, built from the thumbprints of its certificates."""
         return "-".join((self.server, *sorted(p.thumbprint[:8] for p in self.packages)))
 
     @property
     def stem(self) -> str:
-        """The name of its page and script, without extension."""
+        """The name of the page and the script, without extension."""
         return f"{self.server}{self.suffix}"
 
     @property
     def every_step(self) -> tuple[ServerStep, ...]:
-        """All steps, in the order of the page."""
+        """All steps in the order of the page."""
         return (*self.steps, *self.later, *self.back)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class DeploymentSteps(Table):
-    """The changed procedure of every server that has a package.
+    """The deployment procedure for every server that has a package.
 
     ``missing`` are the requests without a package, ``covered`` those that need none because an
     installed certificate covers them. ``order`` says which servers come first in the change;
@@ -242,7 +242,7 @@ class DeploymentSteps(Table):
     missing: tuple[MissingPackage, ...]
     order: tuple[Stage, ...]
     cmdlets: tuple[Cmdlet, ...]
-    unit: str = "server"  # what the steps are for: servers or requests
+    unit: str = "server"  # The steps are either for servers or for requests.
     lacking: str = "without a package"
     key_holders: tuple[ServerSteps, ...] = ()
     covered: tuple[MissingPackage, ...] = ()
@@ -265,26 +265,26 @@ class DeploymentSteps(Table):
 
     @property
     def pages(self) -> tuple[ServerSteps, ...]:
-        """Every page of steps: those that come before, then those of the servers."""
+        """All pages of steps: the pages that come first, then the pages of the servers."""
         return (*self.key_holders, *self.servers)
 
     @property
     def exit_status(self) -> int:
-        """0 if every planned certificate is in the steps, else 1."""
+        """The exit status: 0 if the steps include every planned certificate, else 1."""
         return int(bool(self.missing))
 
-    def _items(self) -> Iterator[tuple[ServerSteps, ServerStep, str]]:
+    def _list_items(self) -> Iterator[tuple[ServerSteps, ServerStep, str]]:
         for server in self.pages:
             ids = {package.file: package.id for package in server.packages}
-            # The steps of a request have the id of its certificate instead of a server.
+            # A step for a request has the id of its certificate instead of a server.
             own = server.server if self.unit == "request" else ""
             yield from ((server, step, ids.get(step.package, own)) for step in server.every_step)
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        page = Table._repr_html_(self) if self.pages else tables.paragraph(self.summary())
+        page = Table._repr_html_(self) if self.pages else tables.format_paragraph(self.summary())
         if self.missing:
             page += tables.rows_to_html(
                 ("Request", "Reason why there are no steps"),
@@ -303,7 +303,7 @@ class DeploymentSteps(Table):
 
     @property
     def parts(self) -> str:
-        """Say that trust comes first, if servers without a new certificate must trust a CA."""
+        """Explain that trust steps come first, if servers without a new certificate need them."""
         trusting = sum(server.trust_only for server in self.servers)
         if not trusting:
             return ""

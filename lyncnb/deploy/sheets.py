@@ -1,4 +1,4 @@
-"""What a checklist prints of the steps: parts with numbered items for each server, and the notes.
+"""Arrange the steps of a checklist: numbered items in parts for each server, and the notes.
 
 Pure. A script and every form of a checklist use the same numbers.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from string import ascii_lowercase, ascii_uppercase
 
 from ..rules.procedure import PLACEHOLDER, Procedure
-from .fill_steps import fill
+from .fill_steps import fill_placeholders
 from .server_steps import DeploymentSteps, ServerStep, ServerSteps
 
 ONCE = "once"
@@ -20,7 +20,7 @@ Say = Callable[[str], str]
 
 _LINES = (*ascii_lowercase, *(f"{a}{b}" for a in ascii_lowercase for b in ascii_lowercase))
 
-# The parts of a sheet: what its items are called, its heading, and when to do it.
+# Each part of a sheet has a prefix for the numbers of its items, a heading, and a time.
 _PARTS = {
     "trust": (
         "T",
@@ -47,7 +47,7 @@ _PARTS = {
     ),
 }
 
-# What a note for several servers says in place of values that differ between them.
+# A note for several servers contains this text in place of values that differ between them.
 _GENERAL = {
     "server": "the server",
     "servers": "the servers on the sheet",
@@ -82,7 +82,7 @@ _GENERAL = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A numbered item of a sheet: one instruction with its expected result.
+    """A numbered item on a sheet: one instruction with its expected result.
 
     ``only_if`` are the conditions of all its lines.
     """
@@ -97,7 +97,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A line of an item: a step, or the same step for several certificates.
+    """A line of an item: one step, or the same step for several certificates.
 
     ``title`` is blank if it is that of the item. ``conditions`` are whole sentences.
     """
@@ -110,7 +110,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A part of a sheet: its heading, when to do it, and its items."""
+    """A part of a sheet: the heading, the time, and the items."""
 
     name: str
     heading: str
@@ -120,7 +120,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Once:
-    """An item that is done once for all servers, or for those that have it."""
+    """An item that is done once for all servers, or for several servers."""
 
     step: ServerStep
     title: str
@@ -130,7 +130,7 @@ class Once:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """What is behind a step: how and why, the pages of the wizard, and the source."""
+    """The explanation of a step: how and why, the pages of the wizard, and the source."""
 
     title: str
     text: str
@@ -138,8 +138,8 @@ class Note:
     source: str
 
 
-def numbered(pages: Iterable[ServerSteps], procedure: Procedure) -> tuple[ServerSteps, ...]:
-    """Return pages whose steps have the numbers of their sheets.
+def number_steps(pages: Iterable[ServerSteps], procedure: Procedure) -> tuple[ServerSteps, ...]:
+    """Return the pages with the numbers of their steps on the sheets.
 
     What is done once for all servers has a letter, which is the same on all of them.
     """
@@ -150,21 +150,21 @@ def numbered(pages: Iterable[ServerSteps], procedure: Procedure) -> tuple[Server
     return tuple(
         replace(
             page,
-            steps=_numbered(page.steps, letters),
-            later=_numbered(page.later, letters, "later"),
-            back=_numbered(page.back, letters, "back"),
+            steps=_number_steps(page.steps, letters),
+            later=_number_steps(page.later, letters, "later"),
+            back=_number_steps(page.back, letters, "back"),
         )
         for page in pages
     )
 
 
-def _numbered(
+def _number_steps(
     steps: tuple[ServerStep, ...], letters: Mapping[str, str], section: str = ""
 ) -> tuple[ServerStep, ...]:
     found: dict[int, ServerStep] = {}
     place = {id(step): index for index, step in enumerate(steps)}
-    for part, own in _by_part(steps, section).items():
-        for number, group in enumerate(_groups(own), 1):
+    for part, own in _group_by_part(steps, section).items():
+        for number, group in enumerate(_group_by_task(own), 1):
             for line, step in zip(_LINES if len(group) > 1 else [""], group):
                 prefix = _PARTS[part][0] if part in _PARTS else ""
                 count = letters[step.step.id] if part == ONCE else f"{prefix}{number}"
@@ -172,8 +172,8 @@ def _numbered(
     return tuple(found[index] for index in range(len(steps)))
 
 
-def _by_part(steps: Iterable[ServerStep], section: str) -> dict[str, list[ServerStep]]:
-    """Sort steps into parts; ``section`` is that of all of them, if they have one."""
+def _group_by_part(steps: Iterable[ServerStep], section: str) -> dict[str, list[ServerStep]]:
+    """Group steps by part. If ``section`` is set, all steps belong to this section."""
     parts: dict[str, list[ServerStep]] = {}
     for step in steps:
         kind = step.step
@@ -182,8 +182,8 @@ def _by_part(steps: Iterable[ServerStep], section: str) -> dict[str, list[Server
     return parts
 
 
-def _groups(steps: Iterable[ServerStep]) -> list[list[ServerStep]]:
-    """Join consecutive steps of one task."""
+def _group_by_task(steps: Iterable[ServerStep]) -> list[list[ServerStep]]:
+    """Combine consecutive steps with the same task."""
     groups: list[list[ServerStep]] = []
     for step in steps:
         if groups and step.step.task and step.step.task == groups[-1][0].step.task:
@@ -193,13 +193,13 @@ def _groups(steps: Iterable[ServerStep]) -> list[list[ServerStep]]:
     return groups
 
 
-def parts_of(page: ServerSteps, say: Say = str) -> Iterator[Part]:
+def list_parts(page: ServerSteps, say: Say = str) -> Iterator[Part]:
     """Yield the parts of a server's sheet that have items, in their order and in a language.
 
     A page whose steps are all of one kind, such as a request, has no heading above them.
     """
     sections = (("", page.steps), ("later", page.later), ("back", page.back))
-    found = {p: own for name, steps in sections for p, own in _by_part(steps, name).items()}
+    found = {p: own for name, steps in sections for p, own in _group_by_part(steps, name).items()}
     found.pop(ONCE, None)
     for part, (_, heading, about) in _PARTS.items():
         if part in found:
@@ -208,7 +208,7 @@ def parts_of(page: ServerSteps, say: Say = str) -> Iterator[Part]:
                 name=part,
                 heading="" if is_alone else say(heading),
                 about=say(about),
-                items=tuple(_item(group, say) for group in _groups(found[part])),
+                items=tuple(_build_item(group, say) for group in _group_by_task(found[part])),
             )
 
 
@@ -226,7 +226,7 @@ def _translated(step: ServerStep, say: Say) -> ServerStep:
     )
 
 
-def _item(group: Sequence[ServerStep], say: Say) -> Item:
+def _build_item(group: Sequence[ServerStep], say: Say) -> Item:
     steps = [_translated(step, say) for step in group]
     first = steps[0]
     conditions = [{check.text for check in step.only_if} for step in steps]
@@ -242,8 +242,9 @@ def _item(group: Sequence[ServerStep], say: Say) -> Item:
         else:
             runs.append([step])
     title = first.task if len(steps) > 1 else first.title
-    lines = [_line(run, common, title if len(runs) == 1 else "", say) for run in runs]
-    if len({line.commands for line in lines}) == 1:  # the same for each condition: once
+    lines = [_build_line(run, common, title if len(runs) == 1 else "", say) for run in runs]
+    # A step that is the same for each condition is listed only once.
+    if len({line.commands for line in lines}) == 1:
         lines = [*(replace(line, commands=()) for line in lines[:-1]), lines[-1]]
     if len({line.caution for line in lines}) == 1:
         lines = [*(replace(line, caution="") for line in lines[:-1]), lines[-1]]
@@ -257,7 +258,7 @@ def _item(group: Sequence[ServerStep], say: Say) -> Item:
     )
 
 
-def _line(steps: Sequence[ServerStep], common: Sequence[str], heading: str, say: Say) -> Line:
+def _build_line(steps: Sequence[ServerStep], common: Sequence[str], heading: str, say: Say) -> Line:
     """Return a line for steps that differ only in their subjects; a heading is not repeated."""
     first = steps[0]
     numbers = say("{} to {}").format(first.number, steps[-1].number)
@@ -281,10 +282,10 @@ def _line(steps: Sequence[ServerStep], common: Sequence[str], heading: str, say:
     )
 
 
-def sheet_document(page: ServerSteps) -> list[dict[str, object]]:
+def build_sheet_document(page: ServerSteps) -> list[dict[str, object]]:
     """Return the items of a server's sheet for a JSON document, and what is done once."""
-    once = [_item([step], str) for step in page.steps if step.step.part == ONCE]
-    parts = [(ONCE, once), *((part.name, part.items) for part in parts_of(page))]
+    once = [_build_item([step], str) for step in page.steps if step.step.part == ONCE]
+    parts = [(ONCE, once), *((part.name, part.items) for part in list_parts(page))]
     return [
         {
             "number": item.number,
@@ -298,7 +299,7 @@ def sheet_document(page: ServerSteps) -> list[dict[str, object]]:
     ]
 
 
-def once_for_all(steps: DeploymentSteps, say: Say = str) -> tuple[Once, ...]:
+def list_common_items(steps: DeploymentSteps, say: Say = str) -> tuple[Once, ...]:
     """Return what is done once for all servers, by letter, with the roles of the servers."""
     found: dict[str, list[tuple[ServerSteps, ServerStep]]] = {}
     for page in steps.servers:
@@ -308,15 +309,17 @@ def once_for_all(steps: DeploymentSteps, say: Say = str) -> tuple[Once, ...]:
     return tuple(
         Once(
             step=_translated(pairs[0][1], say),
-            title=_general(pairs[0][1].step.title, [step for _, step in pairs], say),
-            expected=_general(pairs[0][1].step.expected, [step for _, step in pairs], say),
+            title=_fill_general_text(pairs[0][1].step.title, [step for _, step in pairs], say),
+            expected=_fill_general_text(
+                pairs[0][1].step.expected, [step for _, step in pairs], say
+            ),
             roles=tuple(dict.fromkeys(say(page.title) for page, _ in pairs)),
         )
         for _, pairs in sorted(found.items(), key=lambda pair: (len(pair[0]), pair[0]))
     )
 
 
-def notes_of(steps: DeploymentSteps, say: Say = str) -> tuple[Note, ...]:
+def list_notes(steps: DeploymentSteps, say: Say = str) -> tuple[Note, ...]:
     """Return what is behind the steps, each once: with the values of a server if it is alone.
 
     Only the titles are in another language.
@@ -328,18 +331,18 @@ def notes_of(steps: DeploymentSteps, say: Say = str) -> tuple[Note, ...]:
     is_alone = len(steps.pages) == 1
     return tuple(
         Note(
-            title=_general(same[0].step.title, same, say),
+            title=_fill_general_text(same[0].step.title, same, say),
             text=" ".join(dict.fromkeys(s.text for s in same))
             if is_alone
-            else _general(same[0].step.text, same),
-            wizard=_general(same[0].step.wizard, same),
+            else _fill_general_text(same[0].step.text, same),
+            wizard=_fill_general_text(same[0].step.wizard, same),
             source=same[0].step.source,
         )
         for same in found.values()
     )
 
 
-def _general(text: str, steps: Sequence[ServerStep], say: Say = str) -> str:
+def _fill_general_text(text: str, steps: Sequence[ServerStep], say: Say = str) -> str:
     """Fill in a text for several steps: a value that differs is described."""
     values: dict[str, str | int | tuple[str, ...]] = {}
     if len({step.values.get("pool", "") for step in steps}) > 1:
@@ -352,4 +355,4 @@ def _general(text: str, steps: Sequence[ServerStep], say: Say = str) -> str:
         is_same = all(step.values.get(name, "") == first for step in steps)
         assert isinstance(first, str | int | tuple)
         values[name] = first if is_same else say(_GENERAL.get(name, name))
-    return say(fill(text, values))
+    return say(fill_placeholders(text, values))

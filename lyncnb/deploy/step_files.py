@@ -1,4 +1,4 @@
-"""The changed procedure as files: ``steps/`` with checklists, and a script for each server.
+"""Write the deployment procedure: checklists in ``steps/``, and a script for each server.
 
 Checklist and script come from the same steps: the checklist shows what the script runs.
 """
@@ -10,16 +10,16 @@ import os
 from pathlib import Path
 from typing import IO
 
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.disk import files, outputs
-from ..base.disk.file_names import file_name
-from ..base.disk.folder_lock import lock
+from ..base.disk.file_names import build_file_name
+from ..base.disk.folder_lock import lock_folder
 from ..errors import BundleError
 from ..request_folder.manifest import NAME as MANIFEST
-from .checklist import CHECKLIST, of_server, script_of, to_html, to_markdown
+from .checklist import CHECKLIST, build_script_name, select_server_steps, to_html, to_markdown
 from .fill_steps import FINISH
 from .recorded_commands import record_commands
-from .server_script import import_script
+from .server_script import build_import_script
 from .server_steps import DeploymentSteps
 
 FOLDER = "steps"
@@ -65,7 +65,7 @@ def write_steps(
     BundleError
         If a file cannot be written, or another run writes the folder.
     """
-    require("write_steps: steps", steps, DeploymentSteps)
+    check_type("write_steps: steps", steps, DeploymentSteps)
     forms = {".md": to_markdown, ".html": to_html}
     if output is not None:
         outputs.check_output(output, CHECKLIST, force=force)
@@ -74,49 +74,56 @@ def write_steps(
     place = Path(folder) / FOLDER
     contents = {f"checklist{suffix}": form(steps).encode() for suffix, form in forms.items()}
     for page in steps.pages:
-        contents[file_name(page.stem, ".html")] = to_html(of_server(steps, page)).encode()
-    contents |= server_scripts(steps) | _chain(steps)
-    with lock(folder, wait=lock_seconds):
+        contents[build_file_name(page.stem, ".html")] = to_html(
+            select_server_steps(steps, page)
+        ).encode()
+    contents |= build_server_scripts(steps) | _build_chain_files(steps)
+    with lock_folder(folder, wait_seconds=lock_seconds):
         files.make_folder(place, 0o755)
         files.make_folder(place / "chain", 0o755)
         for name, data in contents.items():
-            files.replace(place / name, data, 0o644)
-        for name in sorted(_earlier(place) - contents.keys()):
-            files.remove(place / name)
+            files.replace_file(place / name, data, 0o644)
+        for name in sorted(_list_earlier_files(place) - contents.keys()):
+            files.remove_file(place / name)
     if steps.servers and (Path(folder) / MANIFEST).is_file():
         record_commands(Path(folder), steps, lock_seconds=lock_seconds)
     return tuple(place / name for name in contents)
 
 
-def _earlier(place: Path) -> set[str]:
-    """List what :func:`write_steps` wrote into a folder, recognized by the content of files."""
-    found = {path.name for path in place.glob("*.html") if _holds(path, _is_checklist)}
-    found |= {path.name for path in place.glob("*.ps1") if _holds(path, _is_script_of(path.stem))}
-    issuers = place.glob("chain/*.cer")
-    return found | {f"chain/{p.name}" for p in issuers if _holds(p, _has_thumbprint(p.stem))}
+def _list_earlier_files(folder: Path) -> set[str]:
+    """List the files in a folder that :func:`write_steps` wrote, recognized by their content."""
+    found = {path.name for path in folder.glob("*.html") if _has_content(path, _is_checklist)}
+    found |= {
+        path.name for path in folder.glob("*.ps1") if _has_content(path, _match_script(path.stem))
+    }
+    issuers = folder.glob("chain/*.cer")
+    return found | {
+        f"chain/{p.name}" for p in issuers if _has_content(p, _match_thumbprint(p.stem))
+    }
 
 
-def _holds(path: Path, test: outputs.Test) -> bool:
+def _has_content(path: Path, test: outputs.Test) -> bool:
     try:
-        with files.open_plain(path, follow=False) as file:
+        with files.open_plain(path, follow_links=False) as file:
             return test(file)
     except (OSError, BundleError):
-        return False  # an unreadable file may not be lyncnb's
+        return False  # A file that cannot be read may be the file of another program.
 
 
 _is_checklist = CHECKLIST.is_ours[".html"]
 
 
-def _is_script_of(stem: str) -> outputs.Test:
-    # A file name shortens long server names and adds a character to reserved device names. A
-    # script for the computer with a key names no server.
+def _match_script(stem: str) -> outputs.Test:
+    # The file name is a shortened form of a long server name, and has an additional character
+    # for reserved device names. A script for the computer with a key does not contain a server
+    # name.
     server = "" if stem.endswith(FINISH) else stem.replace("~", "", 1)[:150]
     if not server:
         return outputs.match_content(b"\r\n$Server = ''\r\n")
     return outputs.match_content(f"\r\n$Server = '{server}".encode())
 
 
-def _has_thumbprint(stem: str) -> outputs.Test:
+def _match_thumbprint(stem: str) -> outputs.Test:
     def is_ours(file: IO[bytes]) -> bool:
         digest = hashlib.sha1(file.read(_CERTIFICATE_BYTES), usedforsecurity=False)
         return digest.hexdigest().casefold() == stem.casefold()
@@ -124,7 +131,7 @@ def _has_thumbprint(stem: str) -> outputs.Test:
     return is_ours
 
 
-def _chain(steps: DeploymentSteps) -> dict[str, bytes]:
+def _build_chain_files(steps: DeploymentSteps) -> dict[str, bytes]:
     """Return the CA certificates as the files that the steps install."""
     return {
         f"chain/{issuer.thumbprint}.cer": issuer.der
@@ -133,7 +140,7 @@ def _chain(steps: DeploymentSteps) -> dict[str, bytes]:
     }
 
 
-def server_scripts(steps: DeploymentSteps) -> dict[str, bytes]:
-    """Make the scripts of all servers, by file name."""
-    scripts = {script_of(one): import_script(one) for one in steps.servers}
-    return scripts | {script_of(one): import_script(one) for one in steps.key_holders}
+def build_server_scripts(steps: DeploymentSteps) -> dict[str, bytes]:
+    """Return the scripts for all servers by file name."""
+    scripts = {build_script_name(one): build_import_script(one) for one in steps.servers}
+    return scripts | {build_script_name(one): build_import_script(one) for one in steps.key_holders}

@@ -1,4 +1,4 @@
-"""Import and assignment, server by server, as values for a checklist and a script.
+"""Build the deployment steps for each server: import, assignment, checks and trust.
 
 Pure: packages and certificates in, filled steps out. ``step_files.py`` writes the files.
 """
@@ -9,13 +9,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 
-from ..authorities.read_plan import folder_origin
+from ..authorities.read_plan import build_folder_origin
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.planned_entry import PlannedEntry
 from ..base.shown.origin import UNKNOWN, Origin
 from ..pki.certificates import format_name
-from ..request_folder.generations import generations_of
+from ..request_folder.generations import find_generations
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
     CoveringCertificate,
@@ -24,12 +24,12 @@ from ..request_folder.request_record import (
     list_package_names,
 )
 from ..rules.model import Rules
-from ..rules.procedure import load_procedure, package_rules
+from ..rules.procedure import load_package_rules, load_procedure
 from ..rules.rule_files import load_recorded_rules
-from .fill_steps import Filler, requested_name
-from .roll_over_times import Effective, chosen_times, with_calls
+from .fill_steps import Filler, format_requested_name
+from .roll_over_times import Effective, parse_effective_times, split_into_calls
 from .server_steps import DeploymentSteps, MissingPackage, ServerPackage
-from .sheets import numbered
+from .sheets import number_steps
 from .trusted_cas import TrustOfPackages
 
 _EXPIRED = {"certificate-expired"}
@@ -42,7 +42,7 @@ def deployment_steps(
     changed: bool | None = None,
     today: date | None = None,
 ) -> DeploymentSteps:
-    """Return the changed deployment procedure: import and assign, computer by computer.
+    """Return the deployment procedure for each computer: import and assignment of certificates.
 
     Parameters
     ----------
@@ -73,16 +73,15 @@ def deployment_steps(
     -----
     Source: each step carries its own; they are data of the product.
     """
-    require("deployment_steps: issued", issued, IssuedCertificates)
+    check_type("deployment_steps: issued", issued, IssuedCertificates)
     manifest = issued.bundle.manifest
     now = datetime.now(UTC) if today is None else datetime(*today.timetuple()[:3], 12, tzinfo=UTC)
-    renewed_at = _first_renewal(manifest)
+    renewed_at = _find_first_renewal(manifest)
     only_new = bool(renewed_at) if changed is None else changed
     packages: list[ServerPackage] = []
     missing: list[MissingPackage] = []
     covered: list[MissingPackage] = []
-    # The role of a server is known even if its own certificate is deployed and only the
-    # deployment's certificate is renewed.
+    # The role of a server is known even if only the certificate of the deployment is renewed.
     hosts = {
         server: (record.plan.role, record.plan.pool)
         for record in manifest.requests
@@ -96,17 +95,17 @@ def deployment_steps(
             continue
         if record.covered and not record.covered.is_in_force(now):
             why = f"this request was {record.covered}. To create the request, run lyncnb request"
-            missing.append(_missing(record, why))
+            missing.append(_build_missing(record, why))
             continue
         if record.covered:
-            covered.append(_missing(record, _covering_words(record.covered)))
+            covered.append(_build_missing(record, _describe_cover(record.covered)))
             continue
-        found = _package_or_why(record, issued)
+        found = _build_package(record, issued)
         if isinstance(found, ServerPackage):
             packages.append(found)
         else:
-            missing.append(_missing(record, found))
-    return procedure_of(
+            missing.append(_build_missing(record, found))
+    return build_procedure(
         packages,
         load_recorded_rules(manifest.product, sha256=manifest.product_sha256),
         missing=missing,
@@ -114,15 +113,15 @@ def deployment_steps(
         at_set_up=[one.plan for one in manifest.requests if _is_at_set_up(one)],
         effective=effective,
         hosts=hosts,
-        others=_others(issued, packages),
-        trusted_before=_trusted_before(issued, packages) if only_new else None,
+        others=_list_other_certificates(issued, packages),
+        trusted_before=_list_trusted_cas(issued, packages) if only_new else None,
         now=now,
-        origin=folder_origin(issued.bundle.folder, manifest),
+        origin=build_folder_origin(issued.bundle.folder, manifest),
     )
 
 
-def _package_or_why(record: RequestRecord, issued: IssuedCertificates) -> ServerPackage | str:
-    """Return the package for the servers of a request, or why there is none."""
+def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerPackage | str:
+    """Return the package for the servers of a request, or the reason why there is none."""
     one = issued.by_id.get(record.id)
     if one is None or one.has_errors:
         if record.key_holder and not record.is_written:
@@ -133,21 +132,21 @@ def _package_or_why(record: RequestRecord, issued: IssuedCertificates) -> Server
                 "lyncnb renew FOLDER --due"
             )
         why = issued.why_missing(record.id) or "no certificate has been issued yet"
-        # It can never be packaged: only the CA can help.
+        # This certificate can never be packaged, so only the CA can help.
         is_refused = issued.why_refused(record.id)
         return f"ask the CA for another certificate: {why}" if is_refused else why
     if record.key_holder:
-        return _server_package(record, None, one)
+        return _build_server_package(record, None, one)
     if record.package is None or record.package.certificate != one.sha256:
         return "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
     if record.package.file in issued.exchanged:
         why = f"{record.package.file} is not the package that lyncnb created"
         return f"{why}. Find out who replaced the package, then run lyncnb pfx FOLDER"
-    return _server_package(record, record.package, one)
+    return _build_server_package(record, record.package, one)
 
 
-def _first_renewal(manifest: Manifest) -> str:
-    """Return when the first certificate of a folder was renewed; blank if none was."""
+def _find_first_renewal(manifest: Manifest) -> str:
+    """Return the time of the first renewal in a folder, or blank if there was none."""
     times = (
         old.superseded_at
         for record in manifest.requests
@@ -158,22 +157,22 @@ def _first_renewal(manifest: Manifest) -> str:
 
 
 def _is_new(record: RequestRecord, renewed_at: str) -> bool:
-    """Whether the servers of a certificate have another one, or none.
+    """Return whether the servers of a certificate have a different certificate or none.
 
     Certificates issued before the first renewal are assumed to be on their servers.
     """
-    life = generations_of(record)
+    life = find_generations(record)
     if life.under_way is not None:
         return True
     return not life.deployed_on and (not renewed_at or record.issued_at > renewed_at)
 
 
-def _trusted_before(issued: IssuedCertificates, packages: list[ServerPackage]) -> frozenset[str]:
-    """Return the SHA-256 of the CA certificates above those that the servers use now."""
+def _list_trusted_cas(issued: IssuedCertificates, packages: list[ServerPackage]) -> frozenset[str]:
+    """Return the SHA-256 of the CA certificates above the certificates that servers use now."""
     told = {package.id for package in packages}
     found: set[str] = set()
     for record in issued.bundle.manifest.requests:
-        in_use = generations_of(record).in_use
+        in_use = find_generations(record).in_use
         one = issued.by_id.get(record.id)
         if in_use is not None and in_use.generation != record.generation:
             judgement = in_use.issued.judgement if in_use.issued else None
@@ -184,20 +183,22 @@ def _trusted_before(issued: IssuedCertificates, packages: list[ServerPackage]) -
 
 
 def _is_at_set_up(record: RequestRecord) -> bool:
-    """Whether a certificate is requested on its server; one that left the plan is not."""
+    """Return whether a planned certificate is requested on its server during setup."""
     return record.plan.at_set_up and not record.is_written and record.state != "retired"
 
 
-def _others(issued: IssuedCertificates, packages: list[ServerPackage]) -> Iterator[ServerPackage]:
-    """Yield issued certificates that are deployed or not packaged: clients verify them as well."""
+def _list_other_certificates(
+    issued: IssuedCertificates, packages: list[ServerPackage]
+) -> Iterator[ServerPackage]:
+    """Yield issued certificates that are deployed or not packaged. Clients verify them, too."""
     told = {package.id for package in packages}
     for record in issued.bundle.manifest.requests:
         one = issued.by_id.get(record.id)
         if record.id not in told and record.state != "retired" and one and not one.has_errors:
-            yield _server_package(record, None, one)
+            yield _build_server_package(record, None, one)
 
 
-def _covering_words(cover: CoveringCertificate) -> str:
+def _describe_cover(cover: CoveringCertificate) -> str:
     where = f", on {', '.join(cover.servers)}" if cover.servers else ""
     return (
         f"{cover}{where}. No request is needed. If the certificate is not in the "
@@ -206,24 +207,25 @@ def _covering_words(cover: CoveringCertificate) -> str:
     )
 
 
-def _missing(record: RequestRecord, why: str) -> MissingPackage:
-    return MissingPackage(request=record.id, why=why, servers=_hosts(record.plan))
+def _build_missing(record: RequestRecord, why: str) -> MissingPackage:
+    return MissingPackage(request=record.id, why=why, servers=_list_hosts(record.plan))
 
 
-def _hosts(entry: PlannedEntry | ServerPackage) -> tuple[str, ...]:
-    """Return the servers that import a certificate: the deployment's is imported on one."""
+def _list_hosts(entry: PlannedEntry | ServerPackage) -> tuple[str, ...]:
+    """Return the servers that import a certificate, one server for the whole deployment's."""
     servers = tuple(sorted(entry.servers))
     return servers[:1] if entry.shared_by == "deployment" else servers
 
 
-def _server_package(
-    record: RequestRecord, package: PackageRecord | None, one: IssuedCertificate
+def _build_server_package(
+    record: RequestRecord, package: PackageRecord | None, issued: IssuedCertificate
 ) -> ServerPackage:
-    """Return the package for the servers; without a file, the computer with its key exports it."""
+    """Return the package for the servers. Without a file, the computer with the key exports it."""
     plan = record.plan
-    # A certificate that was never packaged is on no server, unless its key is elsewhere.
+    # A certificate that was never packaged is not on any server, unless its key is on another
+    # computer.
     was_used = any(old.package or (old.issued and not old.key_sha256) for old in record.archived)
-    replaced = one.earlier if was_used else None
+    replaced = issued.earlier if was_used else None
     return ServerPackage(
         id=record.id,
         role=plan.role,
@@ -245,12 +247,12 @@ def _server_package(
         friendly_name=(
             package.friendly_name
             if package
-            else requested_name(plan, plan.common_name, record.generation)
+            else format_requested_name(plan, plan.common_name, record.generation)
         ),
-        thumbprint=one.thumbprint,
-        not_before=one.not_before,
-        not_after=one.not_after,
-        path=one.path,
+        thumbprint=issued.thumbprint,
+        not_before=issued.not_before,
+        not_after=issued.not_after,
+        path=issued.path,
         in_use_until=replaced.not_after if replaced else None,
         superseded=(
             f"serial {replaced.serial_hex} of {format_name(replaced.issuer)}" if replaced else ""
@@ -260,7 +262,7 @@ def _server_package(
     )
 
 
-def procedure_of(
+def build_procedure(
     packages: Iterable[ServerPackage],
     rules: Rules,
     *,
@@ -274,7 +276,7 @@ def procedure_of(
     trusted_before: Collection[str] | None = None,
     origin: Origin = UNKNOWN,
 ) -> DeploymentSteps:
-    """Fill in a product's procedure for packages from any folder.
+    """Fill in the procedure of a product for packages from any folder.
 
     Parameters
     ----------
@@ -308,18 +310,18 @@ def procedure_of(
         See :func:`deployment_steps`.
     """
     procedure = load_procedure(rules)
-    times = chosen_times(effective, procedure)
-    packed = [with_calls(package, procedure, times, now) for package in packages]
+    times = parse_effective_times(effective, procedure)
+    packed = [split_into_calls(package, procedure, times, now) for package in packages]
     by_server: dict[str, list[ServerPackage]] = defaultdict(list)
     for package in packed:
-        for server in _hosts(package):
+        for server in _list_hosts(package):
             by_server[server].append(package)
     to_request: dict[str, list[PlannedEntry]] = defaultdict(list)
     for entry in at_set_up:
-        for server in _hosts(entry):
+        for server in _list_hosts(entry):
             to_request[server].append(entry)
     trusted = TrustOfPackages((*packed, *others), rules)
-    filler = Filler(rules, procedure, package_rules(rules).provider, trusted, hosts or {})
+    filler = Filler(rules, procedure, load_package_rules(rules).provider, trusted, hosts or {})
     news = {
         issuer.sha256
         for package in packed
@@ -327,7 +329,7 @@ def procedure_of(
         if trusted_before is not None and issuer.sha256 not in trusted_before
     }
     idle = [name for name in hosts or {} if name not in by_server and name not in to_request]
-    trusting = (filler.trust_steps(name, news) for name in idle if news)
+    trusting = (filler.build_trust_steps(name, news) for name in idle if news)
     pages = [
         filler.server_steps(name, by_server.get(name, []), to_request.get(name, []))
         for name in dict.fromkeys([*by_server, *to_request])
@@ -336,13 +338,13 @@ def procedure_of(
         product=rules.product,
         title=rules.title,
         folder=procedure.folder,
-        servers=numbered((*pages, *(page for page in trusting if page.steps)), procedure),
+        servers=number_steps((*pages, *(page for page in trusting if page.steps)), procedure),
         missing=tuple(missing),
         covered=tuple(covered),
         order=procedure.order,
         origin=origin,
         cmdlets=procedure.cmdlets,
-        key_holders=numbered(
-            [filler.key_holder_steps(one) for one in packed if one.key_holder], procedure
+        key_holders=number_steps(
+            [filler.build_key_holder_steps(one) for one in packed if one.key_holder], procedure
         ),
     )

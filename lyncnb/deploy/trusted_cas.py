@@ -1,4 +1,4 @@
-"""Which of the known CA certificates each server must trust: the trust plan of packages."""
+"""Find the CA certificates that each server must trust, from the trust plan of packages."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from ..authorities.trust.trust_tables import RequiredCa, TrustPlan
 from ..base.certificate_fields import DistinguishedName, KeyParameters
 from ..pki.certificates import Certificate
 from ..plan.model import PlannedCertificate
-from ..plan.recorded_plan import recorded_plan
+from ..plan.recorded_plan import build_recorded_plan
 from ..rules.model import Rules
 from .server_steps import ServerPackage
 
-# For an issued certificate; the trust plan uses neither its key nor its hash.
+# This key stands for an issued certificate, because the trust plan uses neither the key nor the
+# hash.
 _KEY = KeyParameters(algorithm="RSA", bits=2048)
 
 
-def issuers_above(packages: Iterable[ServerPackage]) -> tuple[Certificate, ...]:
-    """Return the CA certificates above packages, each once, roots first."""
+def list_issuers(packages: Iterable[ServerPackage]) -> tuple[Certificate, ...]:
+    """Return the CA certificates above packages without duplicates, starting with the roots."""
     found = {issuer.sha256: issuer for package in packages for issuer in package.path}
     return tuple(sorted(found.values(), key=lambda one: not one.is_self_issued))
 
 
 class TrustOfPackages:
-    """The trust plan of packages, with the CA certificates that are above them.
+    """The trust plan for packages, with the CA certificates above the packaged certificates.
 
     Parameters
     ----------
@@ -40,32 +41,32 @@ class TrustOfPackages:
         self.rules = rules
 
     @cached_property
-    def by_sha256(self) -> Mapping[str, Certificate]:
-        """Every CA certificate above a package, by its hash."""
-        return {one.sha256: one for one in issuers_above(self.packages)}
+    def cas_by_hash(self) -> Mapping[str, Certificate]:
+        """The CA certificates above packages by their SHA-256."""
+        return {one.sha256: one for one in list_issuers(self.packages)}
 
     @cached_property
     def plan(self) -> TrustPlan:
-        """The trust plan of all packages."""
-        planned = {_planned(package, self.rules): package.path for package in self.packages}
-        plan = recorded_plan([*planned], self.rules, source="")
+        """The trust plan for all packages."""
+        planned = {_build_planned(package, self.rules): package.path for package in self.packages}
+        plan = build_recorded_plan([*planned], self.rules, source="")
         return trust(plan, chains={one.id: path for one, path in planned.items()})
 
     def on_server(self, server: str) -> tuple[tuple[Certificate, tuple[str, ...]], ...]:
-        """Return each CA certificate that a server must trust, roots first, and the reasons."""
+        """Return the CA certificates that a server must trust, roots first, with the reasons."""
         found: dict[str, dict[str, None]] = {}
-        for one in self._required.get(server, ()):
+        for one in self._list_required.get(server, ()):
             if one.ca.sha256:
                 found.setdefault(one.ca.sha256, {}).update(dict.fromkeys(one.reasons))
-        # The deployment's certificate is imported on one server of any role.
-        for package in self._shared.get(server, ()):
+        # The certificate of the deployment is imported on one server, which can have any role.
+        for package in self._list_shared.get(server, ()):
             for issuer in package.path:
                 found.setdefault(issuer.sha256, {"its own certificate": None})
-        known = [(self.by_sha256[sha256], tuple(why)) for sha256, why in found.items()]
+        known = [(self.cas_by_hash[sha256], tuple(why)) for sha256, why in found.items()]
         return tuple(sorted(known, key=lambda pair: not pair[0].is_self_issued))
 
     @cached_property
-    def _required(self) -> Mapping[str, list[RequiredCa]]:
+    def _list_required(self) -> Mapping[str, list[RequiredCa]]:
         found: dict[str, list[RequiredCa]] = {}
         for one in self.plan.required:
             for server in one.servers:
@@ -73,7 +74,7 @@ class TrustOfPackages:
         return found
 
     @cached_property
-    def _shared(self) -> Mapping[str, list[ServerPackage]]:
+    def _list_shared(self) -> Mapping[str, list[ServerPackage]]:
         found: dict[str, list[ServerPackage]] = {}
         for package in self.packages:
             if package.shared_by == "deployment" and package.servers:
@@ -81,8 +82,8 @@ class TrustOfPackages:
         return found
 
 
-def _planned(package: ServerPackage, rules: Rules) -> PlannedCertificate:
-    """Return the planned certificate of a package, with what the trust plan needs."""
+def _build_planned(package: ServerPackage, rules: Rules) -> PlannedCertificate:
+    """Return the planned certificate for a package, with the fields that the trust plan needs."""
     rule = next(
         (r for r in rules.certificates if (r.role, r.usages) == (package.role, package.usages)),
         None,

@@ -1,4 +1,4 @@
-"""Write key, certificate and chain of each request to a package for its servers: ``pfx/*.pfx``.
+"""Package the key, certificate and chain of each request as a PFX file in ``pfx/``.
 
 A package suits the oldest Windows version among its servers. Each package has its own random
 password, which is kept only in an encrypted list, never in a script, table or log.
@@ -16,9 +16,9 @@ from pathlib import Path
 
 from ..authorities.import_certificates import store_returned
 from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.disk import files
-from ..base.disk.folder_lock import confirm
+from ..base.disk.folder_lock import confirm_lock
 from ..base.times import convert_to_time
 from ..errors import BundleError, LyncnbError, PackageError, PassphraseError
 from ..pki import keys
@@ -27,21 +27,21 @@ from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
 from ..pki.pkcs12 import PfxContent
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.files_on_disk import refuse, take_survey
-from ..request_folder.history import recorded
+from ..request_folder.files_on_disk import reject_problems, take_survey
+from ..request_folder.history import record_changes
 from ..request_folder.key_bindings import add_bindings, find_binding_problems
 from ..request_folder.leftovers import verify_passphrase
 from ..request_folder.manifest import (
     FIRST_FORMAT,
     Manifest,
+    format_timestamp,
     read_manifest,
     save_manifest,
-    timestamp,
 )
 from ..request_folder.plan_file import find_deployment_name
 from ..request_folder.recovery_key import convert_old_lists, seal_new_keys
 from ..request_folder.request_record import PackageRecord, RequestRecord, list_package_names
-from ..rules.procedure import Encryption, PackageRules, package_rules
+from ..rules.procedure import Encryption, PackageRules, load_package_rules
 from ..rules.rule_files import load_recorded_rules
 from .package_passwords import LIST, PasswordList, new_password
 from .pfx_packages import Package, Packages, Task, make_packages
@@ -49,16 +49,16 @@ from .recorded_commands import record_commands
 from .steps import deployment_steps
 
 FOLDER = "pfx"
-# Packages are made, listed and renamed in batches, which limits memory.
+# Packages are created, listed and renamed in batches, which limits the use of memory.
 _BATCH = 500
-# Seconds of work that an interrupted run may lose. Saving after each batch wrote 43 GiB of
-# manifests for 100,000 packages.
+# An interrupted run may lose this number of seconds of work. Saving the manifest after each
+# batch would write 43 GiB for 100,000 packages.
 _SAVE_EVERY = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """One package to make."""
+    """A package to create."""
 
     record: RequestRecord
     issued: IssuedCertificate
@@ -120,29 +120,32 @@ def write_pfx(
     -----
     Source: RFC 7292; Microsoft, PKCS12_PBES2_EXPORT_PARAMS, for what an old Windows can read.
     """
-    require("write_pfx: issued", issued, IssuedCertificates)
+    check_type("write_pfx: issued", issued, IssuedCertificates)
     base = issued.bundle.folder
-    place = _inside(base, folder)
-    now = timestamp(today)
+    place = _get_relative_path(base, folder)
+    now = format_timestamp(today)
     if passphrase is None:
-        return _without_keys(issued, place, target_os, without_chain)
+        return _report_without_keys(issued, place, target_os, without_chain)
     cipher = FolderCipher(passphrase)
-    # A wrong passphrase changes nothing.
+    # A wrong passphrase is detected before anything is changed.
     verify_passphrase(take_survey(base), read_manifest(base), cipher)
     store_returned(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
-    with recorded(base, "pfx", now=now, wait=lock_seconds):
+    with record_changes(base, "pfx", now=now, wait_seconds=lock_seconds):
         manifest = read_manifest(base)
-        refuse(base, tuple(find_binding_problems(take_survey(base), manifest, cipher)))
+        reject_problems(base, tuple(find_binding_problems(take_survey(base), manifest, cipher)))
         seal_new_keys(base, cipher, manifest)
         passwords = PasswordList(base, cipher)
-        _refuse_unknown(manifest, base, without_chain)
-        ready, packages = _sort_out(manifest, issued, place, target_os, passwords, without_chain)
+        _reject_unknown_ids(manifest, base, without_chain)
+        ready, packages = _split_packages(
+            manifest, issued, place, target_os, passwords, without_chain
+        )
         if ready or manifest.format != FIRST_FORMAT:
-            manifest = _bound(base, manifest, cipher)
+            manifest = _bind_cipher(base, manifest, cipher)
         parts = place.split("/")
-        for length in range(1, len(parts) + 1):  # the list of passwords is in the first
+        # The first batch also contains the list of passwords.
+        for length in range(1, len(parts) + 1):
             files.make_folder(base.joinpath(*parts[:length]), 0o700)
-        manifest, made = _write_all(
+        manifest, made = _write_all_packages(
             base, manifest, ready, cipher, passwords, workers, now, progress
         )
         packages += made
@@ -155,7 +158,7 @@ def write_pfx(
     return Packages(bundle=replace(issued.bundle, manifest=manifest), packages=tuple(packages))
 
 
-def _bound(base: Path, manifest: Manifest, cipher: FolderCipher) -> Manifest:
+def _bind_cipher(base: Path, manifest: Manifest, cipher: FolderCipher) -> Manifest:
     convert_old_lists(base, cipher, manifest)
     bound = add_bindings(manifest, cipher)
     if bound != manifest:
@@ -163,27 +166,27 @@ def _bound(base: Path, manifest: Manifest, cipher: FolderCipher) -> Manifest:
     return bound
 
 
-def needs_passphrase(bundle: RequestBundle) -> bool:
-    """Tell whether a folder has a key of its plan, so that packages need the passphrase."""
+def is_passphrase_needed(bundle: RequestBundle) -> bool:
+    """Return whether a folder contains a key of its plan, so that packages need the passphrase."""
     return any(record.has_key and record.state != "retired" for record in bundle.requests)
 
 
-def _without_keys(
+def _report_without_keys(
     issued: IssuedCertificates, place: str, target_os: str, without_chain: Collection[str]
 ) -> Packages:
-    """Return the result for a folder without keys: they are on other computers, or removed."""
+    """Return the result for a folder without keys, whose keys are elsewhere or were removed."""
     bundle = issued.bundle
-    if needs_passphrase(bundle):
+    if is_passphrase_needed(bundle):
         raise PassphraseError(
             "you did not specify a passphrase",
             hint="specify the folder's passphrase, which decrypts the keys",
         )
-    _refuse_unknown(bundle.manifest, bundle.folder, without_chain)
-    _, packages = _sort_out(bundle.manifest, issued, place, target_os, (), without_chain)
+    _reject_unknown_ids(bundle.manifest, bundle.folder, without_chain)
+    _, packages = _split_packages(bundle.manifest, issued, place, target_os, (), without_chain)
     return Packages(bundle=bundle, packages=tuple(packages))
 
 
-def _refuse_unknown(manifest: Manifest, base: Path, ids: Collection[str]) -> None:
+def _reject_unknown_ids(manifest: Manifest, base: Path, ids: Collection[str]) -> None:
     unknown = set(ids) - manifest.by_id.keys()
     if unknown:
         raise BundleError(
@@ -192,11 +195,12 @@ def _refuse_unknown(manifest: Manifest, base: Path, ids: Collection[str]) -> Non
         )
 
 
-def _inside(base: Path, folder: str | os.PathLike[str]) -> str:
-    """Return the folder's path relative to the request folder, with slashes."""
+def _get_relative_path(base: Path, folder: str | os.PathLike[str]) -> str:
+    """Return the path of a folder relative to the request folder, with slashes."""
     try:
         whole, root = (base / folder).resolve(), base.resolve()
-    except (OSError, RuntimeError, ValueError):  # for example circular links, or a NUL in a name
+    # This error occurs, for example, if links are circular or a name contains a NUL character.
+    except (OSError, RuntimeError, ValueError):
         raise BundleError(
             f"{ascii(os.fspath(folder))[1:-1]} is not a valid folder path",
             hint="omit folder=, or specify a folder inside pfx",
@@ -215,7 +219,7 @@ def _inside(base: Path, folder: str | os.PathLike[str]) -> str:
     return whole.relative_to(root).as_posix()
 
 
-def _sort_out(
+def _split_packages(
     manifest: Manifest,
     issued: IssuedCertificates,
     place: str,
@@ -223,8 +227,10 @@ def _sort_out(
     passwords: Container[str],
     without_chain: Collection[str],
 ) -> tuple[list[_Job], list[Package]]:
-    """Separate the packages to make from those that exist or cannot be made."""
-    rules = package_rules(load_recorded_rules(manifest.product, sha256=manifest.product_sha256))
+    """Separate the packages to create from packages that exist or cannot be created."""
+    rules = load_package_rules(
+        load_recorded_rules(manifest.product, sha256=manifest.product_sha256)
+    )
     deployment = find_deployment_name(issued.bundle.folder, manifest)
     ready, settled = [], []
     for record in manifest.requests:
@@ -235,28 +241,34 @@ def _sort_out(
         one = issued.by_id.get(record.id)
         package = Package(
             request_id=record.id,
-            file=f"{place}/{_name_of(record, one)}",
+            file=f"{place}/{_choose_file_name(record, one)}",
             servers=record.plan.servers,
             usages=record.plan.usages,
             target_os=target,
             encryption=encryption.title,
-            friendly_name=_friendly_name(record, one, deployment) if one else "",
+            friendly_name=_build_friendly_name(record, one, deployment) if one else "",
             action="written",
             why=encryption.why,
         )
-        objection = _objection(record, one, issued, record.id in without_chain)
+        objection = _find_objection(record, one, issued, record.id in without_chain)
         if record.covered and record.covered.is_in_force(convert_to_time(issued.today)):
             why = f"no request is needed, because the request is {record.covered}"
             settled.append(replace(package, file="", action="covered", why=why))
         elif record.deployed_at:
-            settled.append(replace(package, file="", action="deployed", why=_deployed(record)))
+            settled.append(
+                replace(package, file="", action="deployed", why=_report_deployed(record))
+            )
         elif record.key_holder and not objection:
-            settled.append(replace(package, file="", action="elsewhere", why=_elsewhere(record)))
+            settled.append(
+                replace(package, file="", action="elsewhere", why=_report_key_elsewhere(record))
+            )
         elif objection or one is None:
             is_waiting = one is None and record.state == "waiting" and not record.refused
             action = "waiting" if is_waiting else "refused"
             settled.append(replace(package, file="", action=action, why=objection))
-        elif _is_there(issued.bundle.folder, record, one, package, encryption, passwords):
+        elif _is_existing_package(
+            issued.bundle.folder, record, one, package, encryption, passwords
+        ):
             made = record.package
             name = made.friendly_name if made else package.friendly_name
             settled.append(replace(package, action="kept", friendly_name=name))
@@ -265,33 +277,35 @@ def _sort_out(
     return ready, settled
 
 
-def _name_of(record: RequestRecord, one: IssuedCertificate | None) -> str:
-    """Return the file name of a request's package; an existing package keeps its name."""
+def _choose_file_name(record: RequestRecord, issued: IssuedCertificate | None) -> str:
+    """Return the file name of a package. An existing package keeps its name."""
     made = record.package
-    if made is not None and one is not None and made.certificate == one.sha256:
+    if made is not None and issued is not None and made.certificate == issued.sha256:
         return made.file.rpartition("/")[2]
     return list_package_names(record.id, record.generation)[0]
 
 
-def _objection(
+def _find_objection(
     record: RequestRecord,
-    one: IssuedCertificate | None,
+    certificate: IssuedCertificate | None,
     issued: IssuedCertificates,
     may_lack_chain: bool,
 ) -> str:
-    """Return why a request cannot be packaged; "" if it can."""
-    if one is None:
+    """Return why a request cannot be packaged, or "" if it can be packaged."""
+    if certificate is None:
         return issued.why_missing(record.id) or (
             f"no certificate has been issued yet (state {record.state})"
             if record.is_written or not record.key_holder
             else f"this certificate must still be requested on {record.key_holder}"
         )
-    if one.generation != record.generation:
+    if certificate.generation != record.generation:
         return "the certificate belongs to a superseded request"
-    if one.has_errors:
+    if certificate.has_errors:
         return issued.why_refused(record.id)
-    # The root of a public CA is in the operating system's store.
-    has_chain = one.chain_complete or (record.plan.issuer == "public" and bool(one.path))
+    # The root of a public CA is already in the store of the operating system.
+    has_chain = certificate.chain_complete or (
+        record.plan.issuer == "public" and bool(certificate.path)
+    )
     if not has_chain and not may_lack_chain:
         return (
             "the chain is incomplete. Receive the missing CA certificate, or package "
@@ -300,7 +314,7 @@ def _objection(
     return ""
 
 
-def _deployed(record: RequestRecord) -> str:
+def _report_deployed(record: RequestRecord) -> str:
     if record.key_holder:
         return (
             f"the certificate was deployed on {record.deployed_at[:10]}, and its key was "
@@ -314,15 +328,17 @@ def _deployed(record: RequestRecord) -> str:
     )
 
 
-def _elsewhere(record: RequestRecord) -> str:
+def _report_key_elsewhere(record: RequestRecord) -> str:
     return (
         f"the key is on {record.key_holder}. Complete the request and export the package "
         "on that computer. To write the commands, run lyncnb steps"
     )
 
 
-def _friendly_name(record: RequestRecord, one: IssuedCertificate, deployment: str) -> str:
-    """Return a certificate's friendly name for the store of its servers; it must be unique there.
+def _build_friendly_name(
+    record: RequestRecord, certificate: IssuedCertificate, deployment: str
+) -> str:
+    """Return the friendly name of a certificate in the store, which must be unique there.
 
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """
@@ -331,32 +347,32 @@ def _friendly_name(record: RequestRecord, one: IssuedCertificate, deployment: st
         plan.servers[0] if plan.servers and plan.shared_by == "server" else plan.pool or deployment
     )
     what = "+".join(plan.usages) or plan.role
-    return f"{whose} {what} {one.not_before:%Y-%m-%d} {one.thumbprint[:8]}"
+    return f"{whose} {what} {certificate.not_before:%Y-%m-%d} {certificate.thumbprint[:8]}"
 
 
-def _is_there(
+def _is_existing_package(
     base: Path,
     record: RequestRecord,
-    one: IssuedCertificate,
+    certificate: IssuedCertificate,
     package: Package,
     encryption: Encryption,
     passwords: Container[str],
 ) -> bool:
-    """Whether the same package exists with its file and password."""
+    """Return whether the same package exists with its file and password."""
     made = record.package
-    if made is None or made.certificate != one.sha256:
+    if made is None or made.certificate != certificate.sha256:
         return False
     if (made.file, made.encryption) != (package.file, encryption.id):
         return False
     try:
-        data = files.read(base / package.file)
+        data = files.read_file(base / package.file)
     except BundleError:
         return False
     digest = hashlib.sha256(data).hexdigest()
     return digest == made.sha256 and digest in passwords
 
 
-def _write_all(
+def _write_all_packages(
     base: Path,
     manifest: Manifest,
     ready: list[_Job],
@@ -366,14 +382,14 @@ def _write_all(
     now: str,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[Manifest, list[Package]]:
-    """Make all packages; save the manifest regularly, at the end and after a failure."""
+    """Create all packages. Save the manifest regularly, at the end, and after a failure."""
     packages: list[Package] = []
     saved_at = time.monotonic()
     try:
         for start in range(0, len(ready), _BATCH):
-            confirm(base)
+            confirm_lock(base)
             batch = ready[start : start + _BATCH]
-            manifest, done = _write(base, manifest, batch, cipher, passwords, workers, now)
+            manifest, done = _write_packages(base, manifest, batch, cipher, passwords, workers, now)
             packages += done
             if time.monotonic() - saved_at >= _SAVE_EVERY:
                 save_manifest(base, manifest)
@@ -385,7 +401,7 @@ def _write_all(
     return manifest, packages
 
 
-def _write(
+def _write_packages(
     base: Path,
     manifest: Manifest,
     jobs: list[_Job],
@@ -394,40 +410,43 @@ def _write(
     workers: int | None,
     now: str,
 ) -> tuple[Manifest, list[Package]]:
-    """Make some packages, list their passwords and write them; return the manifest to save."""
+    """Create packages, add their passwords to the list, and return the manifest to save."""
     tasks, failed = [], []
-    rules = package_rules(load_recorded_rules(manifest.product, sha256=manifest.product_sha256))
+    rules = load_package_rules(
+        load_recorded_rules(manifest.product, sha256=manifest.product_sha256)
+    )
     for job in jobs:
         try:
-            tasks.append((job, _task(base, job, cipher, rules)))
+            tasks.append((job, _build_task(base, job, cipher, rules)))
         except LyncnbError as error:
             failed.append(replace(job.package, file="", action="refused", why=error.message))
     made = make_packages([task for _, task in tasks], workers=workers)
     digests = [hashlib.sha256(data).hexdigest() for data in made]
     added = {digest: task.password for digest, (_, task) in zip(digests, tasks, strict=True)}
     if added:
-        passwords.save(added)
+        passwords.save_passwords(added)
         if LIST not in manifest.encrypted:
             manifest = manifest.with_encrypted(LIST)
             save_manifest(base, manifest)
     records = []
     for (job, _), data, digest in zip(tasks, made, digests, strict=True):
-        files.replace(base / job.package.file, data, 0o600)
-        records.append(job.record.with_package(_recorded(job, digest, now), at=now))
+        files.replace_file(base / job.package.file, data, 0o600)
+        records.append(job.record.with_package(_build_package_record(job, digest, now), at=now))
     manifest = manifest.with_records(records)
     return manifest, [job.package for job, _ in tasks] + failed
 
 
-def _task(base: Path, job: _Job, cipher: FolderCipher, rules: PackageRules) -> Task:
+def _build_task(base: Path, job: _Job, cipher: FolderCipher, rules: PackageRules) -> Task:
     name = job.record.files.key
-    key = cipher.decrypt(files.read(base / name), name=name)
+    key = cipher.decrypt(files.read_file(base / name), name=name)
     if keys.spki_sha256(key) != job.record.spki_sha256:
         raise PackageError(
             f"{name} is not the key for this request", hint="restore keys/ from a backup"
         )
     content = PfxContent(
         certificate=job.issued.der,
-        # An import would install the root without asking: a separate step compares and installs it.
+        # An import would install the root without asking, so a separate step compares and
+        # installs it.
         chain=tuple(der for der in job.issued.chain if not read_certificate(der).is_self_issued),
         friendly_name=job.package.friendly_name,
         encryption=job.encryption.id,
@@ -436,7 +455,7 @@ def _task(base: Path, job: _Job, cipher: FolderCipher, rules: PackageRules) -> T
     return Task(content=content, key=keys.to_pkcs8(key), password=new_password())
 
 
-def _recorded(job: _Job, digest: str, now: str) -> PackageRecord:
+def _build_package_record(job: _Job, digest: str, now: str) -> PackageRecord:
     return PackageRecord(
         file=job.package.file,
         target_os=job.package.target_os,

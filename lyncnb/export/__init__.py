@@ -1,1 +1,1 @@
-"""Decide and make the changes in a request folder that a ``CertificatePlan`` requires."""
+"""Decide which changes a ``CertificatePlan`` requires in a request folder, and make them."""

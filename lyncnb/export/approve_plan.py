@@ -1,4 +1,4 @@
-"""Approve a saved plan: make and check an SSH signature of its file.
+"""Approve a saved plan: create and verify the SSH signature of its file.
 
 The signature is in ``FILE.sig`` next to the plan. When the requests of the plan are
 written, lyncnb checks whether the signer is allowed. The manifest then records who approved
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.disk.outputs import OutputKind, check_output, first_line, write_output
+from ..base.disk.outputs import OutputKind, check_output, match_first_line, write_output
 from ..checks.saved_plan import SavedPlan, read_saved_plan
 from ..errors import ApprovalError, FileOccupied
 from ..pki import ssh_signatures
@@ -21,17 +21,17 @@ from ..plan.saved_plan_json import NAMESPACE
 from ..request_folder.manifest import NAME, read_manifest
 from ..request_folder.request_record import ApprovalOnRecord
 
-_DIGITS = 12  # The minimum number of digits of a digest. lyncnb status shows as many.
+_DIGITS = 12  # A digest has at least this number of digits, which lyncnb status shows.
 
-#: The signature of a saved plan.
+#: This is the type of file for the signature of a saved plan.
 SIGNATURE_FILE = OutputKind(
-    what="an approval", is_ours={".sig": first_line(b"-----BEGIN SSH SIGNATURE-----")}
+    what="an approval", is_ours={".sig": match_first_line(b"-----BEGIN SSH SIGNATURE-----")}
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """A signature of a saved plan: its file, and the fingerprint of the key that made it."""
+    """The signature of a saved plan: the file, and the fingerprint of the key that created it."""
 
     plan: SavedPlan
     path: Path
@@ -41,8 +41,8 @@ class Approval:
         return f"approved the plan with the key {self.key}; the signature is in {self.path}"
 
 
-def signature_of(saved: SavedPlan) -> Path:
-    """Return the path of a saved plan's approval: ``FILE.sig``."""
+def build_signature_path(saved: SavedPlan) -> Path:
+    """Return the path of the signature of a saved plan: ``FILE.sig``."""
     return saved.path.with_name(f"{saved.path.name}.sig")
 
 
@@ -91,36 +91,37 @@ def approve_plan(
             ),
             hint="read the plan again, and confirm its digest",
         )
-    target = signature_of(saved)
+    target = build_signature_path(saved)
     check_output(target, SIGNATURE_FILE, force=force)
-    signature = ssh_signatures.sign(saved.data, key, namespace=NAMESPACE)
+    signature = ssh_signatures.sign_content(saved.data, key, namespace=NAMESPACE)
     made_by = ssh_signatures.find_signing_key(saved.data, signature, namespace=NAMESPACE)
     if not force:
-        _refuse_other_approval(saved, target, made_by)
+        _reject_other_approval(saved, target, made_by)
     write_output(target, signature, SIGNATURE_FILE, force=force)
     return Approval(plan=saved, path=target, key=made_by)
 
 
 def _is_digest_of(saved: SavedPlan, digest: str) -> bool:
     wanted = digest.lower()
-    known = (saved.sha256, saved.digest)  # earlier versions showed the digest in the file
+    # Earlier versions of lyncnb showed the digest in the file.
+    known = (saved.sha256, saved.digest)
     return len(wanted) >= _DIGITS and any(one.startswith(wanted) for one in known)
 
 
-def _refuse_other_approval(saved: SavedPlan, target: Path, made_by: str) -> None:
-    """Refuse to replace a valid approval of this plan by another key."""
-    if not os.path.exists(target):
+def _reject_other_approval(saved: SavedPlan, signature_path: Path, fingerprint: str) -> None:
+    """Refuse to replace a valid signature of this plan that another key created."""
+    if not os.path.exists(signature_path):
         return
     try:
-        present = ssh_signatures.read_signature(target)
+        present = ssh_signatures.read_signature(signature_path)
         before = ssh_signatures.find_signing_key(saved.data, present, namespace=NAMESPACE)
     except ApprovalError:
         return
-    if before != made_by:
+    if before != fingerprint:
         raise FileOccupied(
             (
-                f"{target} contains an approval of this plan with a different key, {before}, "
-                "so lyncnb did not replace the file"
+                f"{signature_path} contains an approval of this plan with a different key, "
+                f"{before}, so lyncnb did not replace the file"
             ),
             hint="move the file to another folder, or replace it with --force",
         )
@@ -134,7 +135,7 @@ def check_approval(
     accept: Iterable[str] = (),
     now: str = "",
 ) -> tuple[ApprovalOnRecord, ...]:
-    """Return who approved a saved plan, and check that the signer is still allowed.
+    """Return who approved a saved plan, and check that this signer is still allowed.
 
     Parameters
     ----------
@@ -170,8 +171,8 @@ def check_approval(
             ),
         )
     allowed = ssh_signatures.read_signers(Path(signers))
-    signature = ssh_signatures.read_signature(signature_of(saved))
-    signer = ssh_signatures.verify(saved.data, signature, allowed, namespace=NAMESPACE)
+    signature = ssh_signatures.read_signature(build_signature_path(saved))
+    signer = ssh_signatures.verify_signature(saved.data, signature, allowed, namespace=NAMESPACE)
     approval = ApprovalOnRecord(
         signer=signer.name,
         key=signer.key,

@@ -23,12 +23,12 @@ from ..errors import (
     RequestWaits,
 )
 from ..plan.model import PlannedCertificate
-from ..plan.spellings import spellings
+from ..plan.spellings import find_spellings
 from ..request_folder.bundle import Change
 from ..request_folder.generations import (
     KEY_COMPROMISE,
     find_compromised_generations,
-    generations_of,
+    find_generations,
 )
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
@@ -39,8 +39,8 @@ from ..request_folder.request_record import (
     TableOnRecord,
     list_current_files,
 )
-from .entry_differences import ABOUT, CONTENT, entry_differences
-from .order import Order, Wanted, refuse_errors
+from .entry_differences import ABOUT, CONTENT, list_entry_differences
+from .order import Order, Wanted, reject_errors
 
 _DIGITS = 12  # The number of digits of a digest in messages.
 _INTERRUPTED = "key and CSR from an interrupted lyncnb command"
@@ -49,47 +49,47 @@ Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
 
 
 def _keep_unknown_fields(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry:
-    """Keep the unknown fields that a later version of lyncnb wrote."""
+    """Keep unknown fields that a later version of lyncnb wrote."""
     key = entry.key
     if key is not None and old.key is not None and old.key.others:
         key = replace(key, others=old.key.others)
     return replace(entry, key=key, others=old.others)
 
 
-def plan_changes(
+def decide_changes(
     manifest: Manifest,
-    wanted: Sequence[Wanted],
+    planned_requests: Sequence[Wanted],
     *,
     now: str,
-    renew: frozenset[str] = frozenset(),
+    ids_to_renew: frozenset[str] = frozenset(),
     reason: str = "",
-    compare: Compare | None = None,
-    adopted: frozenset[str] = frozenset(),
-    withdrawn: frozenset[str] = frozenset(),
-    on: date | None = None,
+    compare_request: Compare | None = None,
+    adopted_ids: frozenset[str] = frozenset(),
+    withdrawn_ids: frozenset[str] = frozenset(),
+    cover_date: date | None = None,
 ) -> tuple[Manifest, tuple[Change, ...]]:
-    """Decide the change of each request, planned or on record.
+    """Decide the change of each request that is planned or on record.
 
     Parameters
     ----------
     manifest : Manifest
         The folder's, settled: a record that is not written has no files.
-    wanted : sequence of Wanted
+    planned_requests : sequence of Wanted
         n requests in the order of the plan.
     now : str
         The time to record, UTC, ISO 8601.
-    renew : frozenset of str, optional
+    ids_to_renew : frozenset of str, optional
         Ids to renew although nothing changed.
     reason : str, optional
         Why they are renewed.
-    compare : callable, optional
+    compare_request : callable, optional
         Returns how the CSR in the folder differs from a planned certificate. The file decides,
         not the record, because a CA may have it: an edited record must not replace a request.
-    adopted : frozenset of str, optional
+    adopted_ids : frozenset of str, optional
         Ids whose key and CSR come from an interrupted run and are recorded only now.
-    withdrawn : frozenset of str, optional
+    withdrawn_ids : frozenset of str, optional
         Ids of `renew` whose request is withdrawn although it waits for its certificate.
-    on : date, optional
+    cover_date : date, optional
         The day on which a certificate that covers a request must be in force.
 
     Returns
@@ -98,102 +98,112 @@ def plan_changes(
         Records in the order of the plan, then those that left it; changes in the same order.
     """
     records, changes = [], []
-    for request in wanted:
+    for request in planned_requests:
         old = manifest.by_id.get(request.id)
         renewed: tuple[str, ...] = ()
-        if request.id in renew:
+        if request.id in ids_to_renew:
             renewed = _explain_renewal(
                 old,
                 reason,
-                is_withdrawn=request.id in withdrawn,
-                is_adopted=request.id in adopted,
+                is_withdrawn=request.id in withdrawn_ids,
+                is_adopted=request.id in adopted_ids,
             )
         record, change = _make_next_record(
-            old, request, now=now, renewed=renewed, compare=compare, adopted=adopted, on=on
+            old,
+            request,
+            now=now,
+            is_renewed=renewed,
+            compare_request=compare_request,
+            adopted_ids=adopted_ids,
+            cover_date=cover_date,
         )
-        if request.id in adopted and change.action == "kept":
-            change = _change("adopted", record, (_INTERRUPTED, *change.reasons))
+        if request.id in adopted_ids and change.action == "kept":
+            change = _build_change("adopted", record, (_INTERRUPTED, *change.reasons))
         records.append(record)
         changes.append(change)
-    planned = {request.id for request in wanted}
+    planned = {request.id for request in planned_requests}
     for old in manifest.requests:
         if old.id in planned or not (old.is_written or old.archived):
             continue
         if old.state != "retired":
-            changes.append(_change("retired", old, ("no longer in the plan",)))
+            changes.append(_build_change("retired", old, ("no longer in the plan",)))
             old = replace(old, state="retired", retired_at=now)
         records.append(old)
     return replace(manifest, requests=tuple(records)), tuple(changes)
 
 
-def _change(action: str, record: RequestRecord, reasons: tuple[str, ...]) -> Change:
+def _build_change(action: str, record: RequestRecord, reasons: tuple[str, ...]) -> Change:
     return Change(action=action, id=record.id, generation=record.generation, reasons=reasons)
 
 
 def _make_next_record(
-    old: RequestRecord | None,
+    old_record: RequestRecord | None,
     request: Wanted,
     *,
     now: str,
-    renewed: tuple[str, ...],
-    compare: Compare | None,
-    adopted: frozenset[str],
-    on: date | None,
+    is_renewed: tuple[str, ...],
+    compare_request: Compare | None,
+    adopted_ids: frozenset[str],
+    cover_date: date | None,
 ) -> tuple[RequestRecord, Change]:
-    if old is None or not old.is_written:
-        covered = _leave_out_covered(old, request, renewed, now=now, on=on)
+    if old_record is None or not old_record.is_written:
+        covered = _omit_covered(old_record, request, is_renewed, now=now, cover_date=cover_date)
         if covered is not None:
             return covered
-    if old is None:
+    if old_record is None:
         new = _make_planned_record(request, generation=1, reasons=("new in the plan",), now=now)
-        return new, _change(_choose_announcement(new, "created"), new, new.reasons)
-    if not old.is_written:
-        return _continue_announced(
-            old, request, renewed or _explain_lost_cover(old, request, on), now
+        return new, _build_change(_choose_action(new, "created"), new, new.reasons)
+    if not old_record.is_written:
+        return _resume_announced_request(
+            old_record,
+            request,
+            is_renewed or _explain_lost_cover(old_record, request, cover_date),
+            now,
         )
     entry = request.entry
-    reasons = entry_differences(old.plan, entry)
-    if compare is not None and (reasons or request.id in adopted):
-        reasons = compare(old, request.certificate)
-    if reasons or renewed:
-        return _make_renewed_record(old, request, (*reasons, *renewed), now)
-    return _make_kept_record(old, request, entry)
+    reasons = list_entry_differences(old_record.plan, entry)
+    if compare_request is not None and (reasons or request.id in adopted_ids):
+        reasons = compare_request(old_record, request.certificate)
+    if reasons or is_renewed:
+        return _make_renewed_record(old_record, request, (*reasons, *is_renewed), now)
+    return _make_kept_record(old_record, request, entry)
 
 
-def waits(record: RequestRecord) -> bool:
-    """Return whether a request may be with a CA that has not issued its certificate."""
+def is_waiting(record: RequestRecord) -> bool:
+    """Return whether a CA may have the request and has not issued its certificate."""
     return record.is_written and record.issued is None
 
 
 def _explain_renewal(
-    old: RequestRecord | None, reason: str, *, is_withdrawn: bool, is_adopted: bool
+    record: RequestRecord | None, reason: str, *, is_withdrawn: bool, is_adopted: bool
 ) -> tuple[str, ...]:
     """Return why a request is renewed, and whether a waiting request is withdrawn."""
     renewed = (f"renewed: {reason}",)
-    if old is None:
+    if record is None:
         return renewed
-    if is_adopted and old.reasons[:1] == renewed:
-        return ()  # An interrupted run already began this renewal.
-    if is_withdrawn and waits(old):
-        digest = old.csr_sha256[:_DIGITS]
+    if is_adopted and record.reasons[:1] == renewed:
+        return ()  # An interrupted run already started this renewal.
+    if is_withdrawn and is_waiting(record):
+        digest = record.csr_sha256[:_DIGITS]
         words = (
-            f"withdrawn: the request of generation {old.generation} with the CSR SHA-256 {digest}…"
+            f"withdrawn: the request of generation {record.generation} with the CSR "
+            f"SHA-256 {digest}…"
         )
         return (*renewed, words)
     return renewed
 
 
 def list_waiting_renewals(manifest: Manifest, order: Order) -> frozenset[str]:
-    """Return the requests that were renewed for the same reason and wait for their certificate."""
+    """Return the requests that were renewed for the same reason and wait for their certificates."""
     renewed = (f"renewed: {order.reason}",)
     return frozenset(
         record.id
         for record in manifest.requests
-        if record.id in order.renew and waits(record) and record.reasons[:1] == renewed
+        if record.id in order.renew and is_waiting(record) and record.reasons[:1] == renewed
     )
 
 
-def refuse_waiting(manifest: Manifest, order: Order) -> None:
+def reject_waiting(manifest: Manifest, order: Order) -> None:
     """Refuse to renew a request that waits for its certificate, unless it may be withdrawn.
 
     Raises
@@ -202,7 +212,7 @@ def refuse_waiting(manifest: Manifest, order: Order) -> None:
         If requests wait. The exception lists all of them.
     """
     kept = order.renew - order.withdrawn if order.is_own_plan else frozenset()
-    waiting = [record for record in manifest.requests if record.id in kept and waits(record)]
+    waiting = [record for record in manifest.requests if record.id in kept and is_waiting(record)]
     if not waiting:
         return
     raise RequestWaits(
@@ -222,14 +232,14 @@ def refuse_waiting(manifest: Manifest, order: Order) -> None:
     )
 
 
-def ask_to_revoke(manifest: Manifest, order: Order) -> Manifest:
+def request_revocations(manifest: Manifest, order: Order) -> Manifest:
     """Record that the CA must revoke the certificates of each compromised key."""
     asked = Revocation(reason=KEY_COMPROMISE, asked_at=order.now)
     records = []
     for name in sorted(order.compromised):
         record = manifest.by_id[name]
         before = record.covering
-        if before is not None and generations_of(record).held is before and not before.revocation:
+        if before is not None and find_generations(record).held is before and not before.revocation:
             record = record.with_covering(replace(before, revocation=asked))
         for part in find_compromised_generations(record, date.fromisoformat(order.now[:10])):
             record = record.with_generation(part.generation, revocation=asked)
@@ -237,18 +247,18 @@ def ask_to_revoke(manifest: Manifest, order: Order) -> Manifest:
     return manifest.with_records(records)
 
 
-def _leave_out_covered(
-    old: RequestRecord | None,
+def _omit_covered(
+    old_record: RequestRecord | None,
     request: Wanted,
-    renewed: tuple[str, ...],
+    is_renewed: tuple[str, ...],
     *,
     now: str,
-    on: date | None,
+    cover_date: date | None,
 ) -> tuple[RequestRecord, Change] | None:
-    """Leave out a request that a certificate covers. Return None if no certificate covers it."""
-    before = old.covered if old is not None else None
+    """Omit a request that a certificate covers. Return None if no certificate covers it."""
+    before = old_record.covered if old_record is not None else None
     cover = request.covered
-    if cover is None and (renewed or _explain_lost_cover(old, request, on)):
+    if cover is None and (is_renewed or _explain_lost_cover(old_record, request, cover_date)):
         return None
     cover = cover or before
     if cover is None:
@@ -256,74 +266,76 @@ def _leave_out_covered(
     if before is not None and replace(cover, recorded_at="", others={}) == replace(
         before, recorded_at="", others={}
     ):
-        cover = before  # The cover is recorded again, so its time does not change.
+        cover = before  # The same cover is recorded again, so its time does not change.
     new = _make_planned_record(request, generation=1, reasons=(str(cover),), now=now)
     new = replace(new, covered=cover, key_holder="")
-    if old is None:
-        return new, _change("covered", new, new.reasons)
+    if old_record is None:
+        return new, _build_change("covered", new, new.reasons)
     new = replace(
         new,
-        generation=old.generation,
-        archived=old.archived,
-        plan=_keep_unknown_fields(new.plan, old.plan),
-        number=old.number,
-        others=old.others,
+        generation=old_record.generation,
+        archived=old_record.archived,
+        plan=_keep_unknown_fields(new.plan, old_record.plan),
+        number=old_record.number,
+        others=old_record.others,
     )
-    if replace(new, planned_at=old.planned_at) == old:
-        return old, _change("kept", old, ())
+    if replace(new, planned_at=old_record.planned_at) == old_record:
+        return old_record, _build_change("kept", old_record, ())
     if cover is before:
-        new = replace(new, planned_at=old.planned_at)
-        return new, _change("kept", new, entry_differences(old.plan, new.plan, ABOUT))
-    return new, _change("covered", new, new.reasons)
+        new = replace(new, planned_at=old_record.planned_at)
+        return new, _build_change(
+            "kept", new, list_entry_differences(old_record.plan, new.plan, ABOUT)
+        )
+    return new, _build_change("covered", new, new.reasons)
 
 
 def _explain_lost_cover(
-    old: RequestRecord | None, request: Wanted, on: date | None
+    old_record: RequestRecord | None, request: Wanted, cover_date: date | None
 ) -> tuple[str, ...]:
     """Return why the recorded certificate no longer covers a request, or "" if it still does."""
-    cover = old.covered if old is not None else None
-    if old is None or cover is None:
+    cover = old_record.covered if old_record is not None else None
+    if old_record is None or cover is None:
         return ()
-    if on is not None and not cover.is_in_force(convert_to_time(on)):
-        return (f"no longer {cover}, because that certificate is not valid on {on}",)
-    before, after = (replace(e, san=tuple(sorted(e.san))) for e in (old.plan, request.entry))
-    reasons = entry_differences(before, after, (*CONTENT, "issuer"))
+    if cover_date is not None and not cover.is_in_force(convert_to_time(cover_date)):
+        return (f"no longer {cover}, because that certificate is not valid on {cover_date}",)
+    before, after = (replace(e, san=tuple(sorted(e.san))) for e in (old_record.plan, request.entry))
+    reasons = list_entry_differences(before, after, (*CONTENT, "issuer"))
     return (f"no longer {cover}", *reasons) if reasons else ()
 
 
-def _continue_announced(
-    old: RequestRecord, request: Wanted, renewed: tuple[str, ...], now: str
+def _resume_announced_request(
+    old_record: RequestRecord, request: Wanted, is_renewed: tuple[str, ...], now: str
 ) -> tuple[RequestRecord, Change]:
-    """Continue a request that has no files yet, and return its new record.
+    """Continue with a request that has no files yet, and return its new record.
 
     The computer that makes its key does not change, unless this run names another one or renews
     the request.
     """
-    stays = not renewed and not old.plan.at_set_up
-    holder = request.key_holder or (old.key_holder if stays else "")
+    stays = not is_renewed and not old_record.plan.at_set_up
+    holder = request.key_holder or (old_record.key_holder if stays else "")
     new = _make_planned_record(
-        request, generation=old.generation, reasons=renewed or old.reasons, now=now
+        request, generation=old_record.generation, reasons=is_renewed or old_record.reasons, now=now
     )
     new = replace(
         new,
-        archived=old.archived,
-        stood_before=old.covered or old.stood_before,
+        archived=old_record.archived,
+        stood_before=old_record.covered or old_record.stood_before,
         key_holder=holder,
-        plan=_keep_unknown_fields(new.plan, old.plan),
-        number=old.number,
-        others=old.others,
+        plan=_keep_unknown_fields(new.plan, old_record.plan),
+        number=old_record.number,
+        others=old_record.others,
     )
-    if replace(new, planned_at=old.planned_at) == old:
-        new = old  # The announcement is the same, so its time does not change.
-    if holder and new is old:
-        return old, _change("kept", old, ())
-    action = _choose_announcement(new, "renewed" if old.archived else "created")
-    return new, _change(action, new, new.reasons)
+    if replace(new, planned_at=old_record.planned_at) == old_record:
+        new = old_record  # The announcement is the same, so its time does not change.
+    if holder and new is old_record:
+        return old_record, _build_change("kept", old_record, ())
+    action = _choose_action(new, "renewed" if old_record.archived else "created")
+    return new, _build_change(action, new, new.reasons)
 
 
-def _choose_announcement(new: RequestRecord, action: str) -> str:
-    """Return the action for a request, or that it is made during server setup."""
-    return "at set-up" if new.plan.at_set_up else action
+def _choose_action(record: RequestRecord, action: str) -> str:
+    """Return the action for a request, which may be made during the setup of the server."""
+    return "at set-up" if record.plan.at_set_up else action
 
 
 def _make_planned_record(
@@ -347,42 +359,50 @@ def _make_planned_record(
 
 
 def _make_renewed_record(
-    old: RequestRecord, request: Wanted, reasons: tuple[str, ...], now: str
+    old_record: RequestRecord, request: Wanted, reasons: tuple[str, ...], now: str
 ) -> tuple[RequestRecord, Change]:
-    new = _make_planned_record(request, generation=old.generation + 1, reasons=reasons, now=now)
-    archived = old.superseded(at=now, reasons=reasons).archived
-    new = replace(new, archived=archived, stood_before=old.stood_before, others=old.others)
-    return new, _change("renewed", new, reasons)
+    new = _make_planned_record(
+        request, generation=old_record.generation + 1, reasons=reasons, now=now
+    )
+    archived = old_record.superseded(at=now, reasons=reasons).archived
+    new = replace(
+        new, archived=archived, stood_before=old_record.stood_before, others=old_record.others
+    )
+    return new, _build_change("renewed", new, reasons)
 
 
 def _make_kept_record(
-    old: RequestRecord, request: Wanted, entry: PlannedEntry
+    old_record: RequestRecord, request: Wanted, entry: PlannedEntry
 ) -> tuple[RequestRecord, Change]:
     certificate = request.certificate
-    about = entry_differences(old.plan, entry, ABOUT)
+    about = list_entry_differences(old_record.plan, entry, ABOUT)
     new = replace(
-        old,
-        state=old.active_state,
+        old_record,
+        state=old_record.active_state,
         retired_at="",
         ca=certificate.ca,
         target_os=certificate.target_os,
         rule=certificate.rule,
         validity_days=request.validity_days,
-        plan=_keep_unknown_fields(entry, old.plan),
+        plan=_keep_unknown_fields(entry, old_record.plan),
     )
-    if new == old:
-        return old, _change("kept", old, ())  # Keep one object in memory instead of two equal ones.
-    # Another spelling of a name in the table is not a change: the request is the same.
+    if new == old_record:
+        # One object in memory replaces two equal objects. A name in the table that is only spelled
+        # differently is not a change, because the request is the same.
+        return old_record, _build_change("kept", old_record, ())
     new = replace(new, name_notes=request.name_notes)
-    if old.state == "retired":
-        return new, _change("adopted", new, ("unchanged, and again in the plan", *about))
-    return new, _change("kept", new, about)
+    if old_record.state == "retired":
+        return new, _build_change("adopted", new, ("unchanged, and again in the plan", *about))
+    return new, _build_change("kept", new, about)
 
 
-def with_saved_plan(
+def record_saved_plan(
     plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None
 ) -> tuple[PlanOnRecord, ...]:
-    """Record a saved plan as the last one; if it is already the last, its times do not change."""
+    """Record a saved plan as the last one.
+
+    If it already is the last one, its times do not change.
+    """
     if saved is None:
         return plans
     if not plans or plans[-1].sha256 != saved.sha256:
@@ -392,8 +412,8 @@ def with_saved_plan(
     return (*plans[:-1], replace(last, approvals=(*last.approvals, *news)))
 
 
-def refuse_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None) -> None:
-    """Refuse a saved plan that was replaced, or is older than the one on record.
+def reject_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None) -> None:
+    """Reject a saved plan that was replaced, or that is older than the plan on record.
 
     A signature does not expire: a person who can write the plan's file can restore one that was
     approved earlier. With a reason, the plan is accepted and the reason is recorded.
@@ -419,30 +439,35 @@ def refuse_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
     )
 
 
-def refuse_late(order: Order, before: Manifest, after: Manifest) -> None:
-    """Refuse new requests, here or on another computer, after the planned issue date."""
+def reject_late_requests(order: Order, old_manifest: Manifest, new_manifest: Manifest) -> None:
+    """Reject new requests, here or on another computer, after the planned issue date."""
     if order.late is None:
         return
-    known = {(record.id, record.generation) for record in before.requests}
+    known = {(record.id, record.generation) for record in old_manifest.requests}
     if any(
         record.is_to_write or (record.key_holder and (record.id, record.generation) not in known)
-        for record in after.requests
+        for record in new_manifest.requests
         if record.state != "retired"
     ):
-        refuse_errors([order.late])
+        reject_errors([order.late])
 
 
 def record_plan(
-    after: Manifest, before: Manifest, order: Order, plan_file: bytes, *, is_present: bool
+    new_manifest: Manifest,
+    old_manifest: Manifest,
+    order: Order,
+    plan_file: bytes,
+    *,
+    is_same_plan: bool,
 ) -> Manifest:
     """Return the manifest with the plan, its accepted findings, and its approval."""
-    after = after.with_records(
+    new_manifest = new_manifest.with_records(
         replace(record, approved_plan=order.approved_plan)
-        for record in after.requests
+        for record in new_manifest.requests
         if record.is_to_write and record.approved_plan != order.approved_plan
     )
     if order.is_own_plan:
-        if not is_present:
+        if not is_same_plan:
             raise BundleError(
                 (
                     "another lyncnb command changed the plan in the folder, so this command "
@@ -450,54 +475,54 @@ def record_plan(
                 ),
                 hint="run the command again",
             )
-        return after
-    after = replace(
-        after,
+        return new_manifest
+    new_manifest = replace(
+        new_manifest,
         product=order.plan.rules.product,
         product_sha256=order.plan.rules.file_sha256,
         plan_sha256=order.plan.sha256,
         accepted=order.accepted,
-        plans=with_saved_plan(after.plans, order.saved),
-        team=order.team or after.team,
+        plans=record_saved_plan(new_manifest.plans, order.saved),
+        team=order.team or new_manifest.team,
         plan_json_sha256=hashlib.sha256(plan_file).hexdigest(),
-        table=_find_table(order, before.table if is_present else None),
-        # The manifest of an earlier format keeps its own record of the summary.
-        summary=after.summary if before.plan_json_sha256 else {},
+        table=_find_table_data(order, old_manifest.table if is_same_plan else None),
+        # A manifest in an earlier format keeps its own record of the summary.
+        summary=new_manifest.summary if old_manifest.plan_json_sha256 else {},
     )
-    if order.unapproved and before.plan_sha256 != order.plan.sha256:
-        after = after.with_event("unapproved-plan", order.unapproved, at=order.now)
-    return after
+    if order.unapproved and old_manifest.plan_sha256 != order.plan.sha256:
+        new_manifest = new_manifest.with_event("unapproved-plan", order.unapproved, at=order.now)
+    return new_manifest
 
 
-def _find_table(order: Order, before: TableOnRecord | None) -> TableOnRecord:
-    """Return the data that the saved plan lacks: the table's name, language, and notes."""
+def _find_table_data(order: Order, old_manifest: TableOnRecord | None) -> TableOnRecord:
+    """Find the data that is not in the saved plan: the table's name, language, and notes."""
     notes = (
         TableNote(place=one.place, written=one.written, requested=one.requested, what=one.what)
-        for one in spellings(order.plan)
+        for one in find_spellings(order.plan)
     )
     return TableOnRecord(
-        name=before.name if before else order.plan.topology.source,
+        name=old_manifest.name if old_manifest else order.plan.topology.source,
         lang=order.plan.options.lang,
         notes=tuple(notes),
-        others=before.others if before else {},
+        others=old_manifest.others if old_manifest else {},
     )
 
 
-def record_written(
-    manifest: Manifest, written: Mapping[str, Mapping[str, Any]], *, now: str
+def record_written_requests(
+    manifest: Manifest, written_files: Mapping[str, Mapping[str, Any]], *, now: str
 ) -> Manifest:
-    """Record requests as written.
+    """Record that requests were written to files.
 
     Parameters
     ----------
     manifest : Manifest
         The manifest that announces the requests.
-    written : Mapping
+    written_files : Mapping
         The hashes of each request by the name of the field, by id.
     now : str
         The time to record, UTC, ISO 8601.
     """
     return manifest.with_records(
         replace(manifest.by_id[name], state="waiting", written_at=now, **hashes)
-        for name, hashes in written.items()
+        for name, hashes in written_files.items()
     )

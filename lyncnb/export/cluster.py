@@ -1,4 +1,4 @@
-"""Make the keys of a plan on the workers of a Dask cluster.
+"""Create the keys of a plan on the workers of a Dask cluster.
 
 The workers receive the content of each request and a public key of this run. They return the
 request and its key, sealed to this run (``key_and_csr.py``). Dask unpickles what a scheduler or a
@@ -27,8 +27,9 @@ from ..pki.passphrase import VARIABLE
 Result = TypeVar("Result")
 
 _SECONDS = 10
-_COMMAND = "from lyncnb.export.cluster_client import serve; serve()"
-# Largest message. A sealed RSA-4096 key with its request has about 10 kB in base64.
+_COMMAND = "from lyncnb.export.cluster_client import serve_tasks; serve_tasks()"
+# This is the size of the largest message. A sealed RSA-4096 key with its request has about 10
+# kB in base64.
 _LARGEST_LINE = 1 << 20
 _TEXT_SHOWN = 300
 _ENCRYPTED = ("tls://", "wss://")
@@ -50,11 +51,11 @@ _REFUSALS = {
 
 
 class WorkerError(Exception):
-    """A worker's message about a failed task. The text is not trusted."""
+    """The message of a worker about a failed task. The text is not trusted."""
 
 
 @contextmanager
-def cluster_executor(
+def connect_to_cluster(
     address: str, *, seconds: float = _SECONDS, without_tls: bool = False
 ) -> Iterator[Executor]:
     """Connect to a Dask scheduler, and yield an executor for its workers.
@@ -116,7 +117,7 @@ def _is_loopback(address: str) -> bool:
 
 
 class _ClusterExecutor(Executor):
-    """Run tasks on the workers of a cluster through the child process."""
+    """Runs tasks on the workers of a cluster through the child process."""
 
     def __init__(self, child: Child, opening: tuple[object, ...]) -> None:
         self._tasks, self._answers = child.tasks, child.answers
@@ -127,11 +128,11 @@ class _ClusterExecutor(Executor):
         self._send(opening)
 
     def refusal(self) -> str:
-        """Wait for the child process to connect.
+        """Wait until the child process is connected, and return the error if it fails.
 
         Return a message if it fails, or "" if it is connected.
         """
-        first = _read(self._answers)
+        first = _read_answer(self._answers)
         if first is None or first.get("ready") is not True:
             return str(first.get("refusal")) if first else "answer"
         threading.Thread(target=self._listen, name="lyncnb-cluster", daemon=True).start()
@@ -146,7 +147,7 @@ class _ClusterExecutor(Executor):
         answered.add_done_callback(lambda told: self._cancel(number) if told.cancelled() else None)
         if number not in self._waiting or not self._send((number, task, args, kwargs)):
             self._waiting.pop(number, None)
-            _settle(answered, _make_ended_error())
+            _settle_future(answered, _make_ended_error())
         return answered
 
     def _cancel(self, number: int) -> None:
@@ -164,20 +165,20 @@ class _ClusterExecutor(Executor):
         return True
 
     def _listen(self) -> None:
-        while (answer := _read(self._answers)) is not None:
+        while (answer := _read_answer(self._answers)) is not None:
             number = answer.get("task")
             if isinstance(number, int) and (future := self._waiting.pop(number, None)) is not None:
-                _settle(future, _read_content(answer))
+                _settle_future(future, _read_content(answer))
         with self._lock:
             self._has_ended = True
             lost = list(self._waiting.values())
             self._waiting.clear()
         for future in lost:
-            _settle(future, _make_ended_error())
+            _settle_future(future, _make_ended_error())
 
 
-def _read(answers: IO[bytes]) -> dict[str, object] | None:
-    """Read one line from the child process. Return None at the end, or if the line is not valid."""
+def _read_answer(answers: IO[bytes]) -> dict[str, object] | None:
+    """Read one line from the child process. Return None at the end, or if a line is invalid."""
     try:
         line = answers.readline(_LARGEST_LINE)
         document = json.loads(line) if line.endswith(b"\n") else None
@@ -206,7 +207,7 @@ def _make_ended_error() -> ClusterError:
     )
 
 
-def _settle(future: Future[Any], outcome: object) -> None:
+def _settle_future(future: Future[Any], outcome: object) -> None:
     if not future.set_running_or_notify_cancel():
         return
     if isinstance(outcome, Exception):

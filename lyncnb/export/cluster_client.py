@@ -20,20 +20,22 @@ if TYPE_CHECKING:
     from distributed import Client
 
 
-def serve() -> None:
-    """Run the tasks from standard input on a cluster until it closes. Answer in JSON lines."""
+def serve_tasks() -> None:
+    """Run tasks from standard input on a cluster, and write each answer as a line of JSON."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # Send output of other packages to standard error, so that it does not mix with the answers.
+    # The output of other packages goes to standard error, so that it does not mix with the
+    # answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     tasks = sys.stdin.buffer
     address, seconds = pickle.load(tasks)
-    client = _connect(address, seconds)
+    client = _connect_client(address, seconds)
     if isinstance(client, str):
         _write_message(answers, {"refusal": client})
     else:
         _write_message(answers, {"ready": True})
         _Work(client, answers).do(tasks)
-    # The parent process has ended or needs nothing more, so do not wait for Dask's threads.
+    # The parent process has ended or needs nothing more, so this process does not wait for the
+    # threads of Dask.
     answers.close()
     os._exit(0)
 
@@ -43,8 +45,8 @@ def _write_message(answers: IO[bytes], message: dict[str, object]) -> None:
     answers.flush()
 
 
-def _connect(address: str, seconds: float) -> Client | str:
-    """Return a connected client, or what is missing: ``tls``, ``answer`` or ``worker``."""
+def _connect_client(address: str, seconds: float) -> Client | str:
+    """Return a connected client, or the reason for a failure: ``tls``, ``answer`` or ``worker``."""
     from distributed import Client
     from distributed.security import Security
 
@@ -53,17 +55,18 @@ def _connect(address: str, seconds: float) -> Client | str:
     if address.startswith("tls://") and arguments["ssl_context"] is None:
         return "tls"
     try:
-        # A client without a scheduler is closed only by garbage collection. If another starts at
-        # that time, both wait forever (distributed 2026.8). So test the connection first.
-        asyncio.run(_knock(address, seconds, arguments))
+        # A client without a scheduler is closed only by garbage collection. If another client
+        # starts at that time, both wait forever (distributed 2026.8). Therefore, the connection
+        # is tested first.
+        asyncio.run(_test_connection(address, seconds, arguments))
         client = Client(address, timeout=seconds, set_as_default=False, security=security)
         return client if client.nthreads() else "worker"
-    except Exception:  # Any failure of an untrusted scheduler leads to the same message.
+    except Exception:  # Any failure of an untrusted scheduler results in the same message.
         return "answer"
 
 
-async def _knock(address: str, seconds: float, arguments: dict[str, Any]) -> None:
-    """Test the connection to a scheduler. Raise the same error as Client if there is no answer."""
+async def _test_connection(address: str, seconds: float, arguments: dict[str, Any]) -> None:
+    """Test the connection to a scheduler. If it fails, raise the same error as Client."""
     from distributed.comm.core import connect
 
     connection = await connect(address, timeout=seconds, **arguments)
@@ -71,7 +74,9 @@ async def _knock(address: str, seconds: float, arguments: dict[str, Any]) -> Non
 
 
 class _Work:
-    """Tasks on a cluster's workers, each answered as soon as its result arrives.
+    """The tasks on the workers of a cluster.
+
+    Each task is answered as soon as its result arrives.
 
     The executor of distributed asks for the state of a task after its result has arrived. If the
     worker is lost in between, it treats the result as the three parts of an exception.
@@ -83,7 +88,7 @@ class _Work:
         self._under_way: dict[int, Any] = {}
 
     def do(self, tasks: IO[bytes]) -> None:
-        """Process tasks until there are no more; a task without a function cancels that number."""
+        """Process all tasks. A task without a function cancels the task with its number."""
         loop = self._client.loop
         assert loop is not None, "the event loop exists only while the client is connected"
         while True:
@@ -95,8 +100,8 @@ class _Work:
                 if (remote := self._under_way.pop(number, None)) is not None:
                     remote.cancel()
                 continue
-            # Tasks are not pure: two tasks must never share an answer, because the answer contains
-            # a key.
+            # Tasks are not pure: the answer contains a key, so two tasks must never share an
+            # answer.
             remote = self._client.submit(task, *args, pure=False, **kwargs)
             self._under_way[number] = remote
             loop.add_callback(self._answer, remote, number)

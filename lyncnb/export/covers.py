@@ -1,4 +1,4 @@
-"""Find the requests of a plan that are left out, because an installed certificate covers them.
+"""Find requests that lyncnb omits, because an installed certificate already covers them.
 
 Two statements are needed: ``asis`` reports that a certificate is installed, and the user
 states that its key is available. Except for reading the file of ``asis``, this module reads
@@ -19,9 +19,9 @@ from ..base.shown.tables import count_of, join_first
 from ..base.times import convert_to_time
 from ..errors import OptionsError, PlanRejected, Problem, ReturnedFileError
 from ..plan.acceptances import list_accepted_codes
-from ..plan.model import CertificatePlan, planned_entry
+from ..plan.model import CertificatePlan, convert_to_entry
 from ..request_folder.request_record import CoveringCertificate
-from ..rules.returned_rules import returned_checks
+from ..rules.returned_rules import list_returned_checks
 from .order import NO_COVERS, Covers
 from .resolve_ids import resolve_ids
 
@@ -33,11 +33,11 @@ def find_covers(
     only_missing: AsIs | str | os.PathLike[str] | None,
     reuse: Sequence[str],
     *,
-    on: date,
+    day: date,
     now: str,
     accept: Collection[str] = (),
 ) -> Covers:
-    """Choose the certificates that cover requests of a plan.
+    """Choose the installed certificates that cover requests in a plan.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def find_covers(
         The answer of ``asis``, or its file.
     reuse : sequence of str
         Ids, or their beginnings, whose key is available.
-    on : date
+    day : date
         The day on which they must be valid.
     now : str
         The time to record, UTC, ISO 8601.
@@ -76,22 +76,25 @@ def find_covers(
         found, name = only_missing, "the list of installed certificates"
     else:
         found, name = read_as_is(only_missing), str(only_missing)
-    _refuse_another_plan(found, plan, name)
+    _reject_other_plan(found, plan, name)
     by_id = {one.id: one for one in found.planned}
-    chosen = resolve_ids([*by_id], asked, option="reuse", error=OptionsError)
+    chosen = resolve_ids([*by_id], asked, option_name="reuse", error=OptionsError)
     for identity in sorted(chosen):
-        _refuse_what_is_not_covered(by_id[identity], on)
-    if NOT_SEEN not in {*accept, *list_accepted_codes((), plan.options, on=on)}:
-        _refuse_unseen(one for one in found.planned if one.id not in chosen)
+        _reject_not_covered(by_id[identity], day)
+    if NOT_SEEN not in {
+        *accept,
+        *list_accepted_codes((), plan.options, day=day),
+    }:
+        _reject_unseen(one for one in found.planned if one.id not in chosen)
     return Covers(
         by_id={identity: _record_cover(by_id[identity], found, now) for identity in sorted(chosen)},
-        notes=tuple(_list_notes(found, chosen, on)),
+        notes=tuple(_list_notes(found, chosen, day)),
     )
 
 
-def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
-    before = {one.id: one.entry_sha256 for one in found.planned}
-    now = {one.id: entry_sha256(planned_entry(one)) for one in plan.certificates}
+def _reject_other_plan(as_is: AsIs, plan: CertificatePlan, name: str) -> None:
+    before = {one.id: one.entry_sha256 for one in as_is.planned}
+    now = {one.id: entry_sha256(convert_to_entry(one)) for one in plan.certificates}
     parts = {
         "only the plan contains": now.keys() - before.keys(),
         "only the list contains": before.keys() - now.keys(),
@@ -102,16 +105,17 @@ def _refuse_another_plan(found: AsIs, plan: CertificatePlan, name: str) -> None:
     said = "; ".join(
         f"{words} {join_first(sorted(ids), _NAMED)}" for words, ids in parts.items() if ids
     )
-    if (found.product, found.plan_sha256) == (plan.rules.product, plan.sha256) and not said:
-        return  # Check both, because a person who edits the entries may not change the digest.
+    if (as_is.product, as_is.plan_sha256) == (plan.rules.product, plan.sha256) and not said:
+        # Both are checked, because a person who edits the entries may not change the digest.
+        return
     raise ReturnedFileError(
-        f"{name} was created for another plan: {said or f'for {found.product}'}",
+        f"{name} was created for another plan: {said or f'for {as_is.product}'}",
         hint="compare the certificates with this plan: lyncnb asis PATH… TOPOLOGY --save FILE.json",
     )
 
 
-def _refuse_unseen(planned: Iterable[PlannedAsIs]) -> None:
-    """Refuse certificates that a probe did not see, because they may be installed."""
+def _reject_unseen(planned: Iterable[PlannedAsIs]) -> None:
+    """Reject certificates that the probe did not see, because they may be installed."""
     unseen = [one for one in planned if one.state == NOT_SEEN]
     if unseen:
         raise PlanRejected(
@@ -123,36 +127,46 @@ def _refuse_unseen(planned: Iterable[PlannedAsIs]) -> None:
                 Problem(message=f"{one.id} ({one.owner}): {join_first(one.remarks, 1)}")
                 for one in unseen
             ),
-            hint=returned_checks()[NOT_SEEN].hint,
+            hint=list_returned_checks()[NOT_SEEN].hint,
         )
 
 
-def _is_in_force(one: PlannedAsIs, on: date) -> bool:
-    return one.is_good and _find_cover(one).is_in_force(convert_to_time(on))
+def _is_valid_on(planned_certificate: PlannedAsIs, day: date) -> bool:
+    return planned_certificate.is_good and _find_cover(planned_certificate).is_in_force(
+        convert_to_time(day)
+    )
 
 
-def _refuse_what_is_not_covered(one: PlannedAsIs, on: date) -> None:
-    if not one.is_good:
-        again = f"remove {one.id} from --reuse, so that lyncnb requests this certificate"
+def _reject_not_covered(planned_certificate: PlannedAsIs, day: date) -> None:
+    if not planned_certificate.is_good:
+        again = (
+            f"remove {planned_certificate.id} from --reuse, "
+            "so that lyncnb requests this certificate"
+        )
         raise OptionsError(
-            f"reuse: no installed certificate covers {one.id}: {STATES[one.state]}",
-            hint=returned_checks()[NOT_SEEN].hint if one.state == NOT_SEEN else again,
+            f"reuse: no installed certificate covers {planned_certificate.id}: "
+            f"{STATES[planned_certificate.state]}",
+            hint=list_returned_checks()[NOT_SEEN].hint
+            if planned_certificate.state == NOT_SEEN
+            else again,
         )
-    if not _is_in_force(one, on):
-        cover = _find_cover(one)
+    if not _is_valid_on(planned_certificate, day):
+        cover = _find_cover(planned_certificate)
         raise OptionsError(
             (
-                f"reuse: the installed certificate for {one.id} is valid from "
+                f"reuse: the installed certificate for {planned_certificate.id} is valid from "
                 f"{cover.not_before[:10]} to {cover.not_after[:10]}, but it must be valid on "
-                f"{on}, when the CA will issue the certificates"
+                f"{day}, when the CA will issue the certificates"
             ),
-            hint=f"remove {one.id} from --reuse, so that lyncnb requests this certificate",
+            hint=f"remove {planned_certificate.id} from --reuse, so that lyncnb requests this "
+            "certificate",
         )
 
 
-def _find_cover(one: PlannedAsIs) -> CoveringCertificate:
-    standing = one.certificate
-    assert standing is not None  # A valid state has a certificate.
+def _find_cover(planned_certificate: PlannedAsIs) -> CoveringCertificate:
+    standing = planned_certificate.certificate
+    # A planned certificate in a valid state always has an installed certificate.
+    assert standing is not None
     return CoveringCertificate(
         thumbprint_sha1=standing.thumbprint,
         sha256=standing.sha256,
@@ -167,12 +181,12 @@ def _find_cover(one: PlannedAsIs) -> CoveringCertificate:
     )
 
 
-def _record_cover(one: PlannedAsIs, found: AsIs, now: str) -> CoveringCertificate:
-    return replace(_find_cover(one), found_at=found.made_at, recorded_at=now)
+def _record_cover(planned_certificate: PlannedAsIs, as_is: AsIs, now: str) -> CoveringCertificate:
+    return replace(_find_cover(planned_certificate), found_at=as_is.made_at, recorded_at=now)
 
 
-def _list_notes(found: AsIs, chosen: Collection[str], on: date) -> Iterator[str]:
-    rest = [one.id for one in found.planned if one.id not in chosen and _is_in_force(one, on)]
+def _list_notes(as_is: AsIs, chosen: Collection[str], day: date) -> Iterator[str]:
+    rest = [one.id for one in as_is.planned if one.id not in chosen and _is_valid_on(one, day)]
     if rest:
         yield (
             f"installed certificates also cover {len(rest):,} of the requests, such as "

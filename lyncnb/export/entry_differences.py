@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from ..base.planned_entry import PlannedEntry, PlannedKey
 
-#: Fields whose change requires a new certificate. Other changes are only reported and recorded.
+#: A change of one of these fields requires a new certificate.
 CONTENT = ("subject", "san", "eku", "key", "hash")
-#: Fields whose change is only reported and recorded.
+#: A change of one of these fields is only reported and recorded.
 ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportable", "at_set_up")
 
 
-def entry_differences(
+def list_entry_differences(
     old: PlannedEntry, new: PlannedEntry, names: Sequence[str] = CONTENT
 ) -> tuple[str, ...]:
-    """Return field by field how two entries of the plan document differ.
+    """List the differences between two entries in a plan document, field by field.
 
     Parameters
     ----------
@@ -37,21 +37,21 @@ def entry_differences(
     return tuple(found)
 
 
-def _describe_difference(before: object, after: object) -> str:
-    if isinstance(before, tuple) and isinstance(after, tuple):
-        steps = [f"+ {value}" for value in after if value not in before]
-        steps += [f"- {value}" for value in before if value not in after]
-        return ", ".join(steps) or f"another order ({', '.join(map(str, after))})"
-    if isinstance(before, PlannedKey | None) and isinstance(after, PlannedKey | None):
-        before, after = _list_key_fields(before), _list_key_fields(after)
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        names = [*after, *(name for name in before if name not in after)]
+def _describe_difference(old_value: object, new_value: object) -> str:
+    if isinstance(old_value, tuple) and isinstance(new_value, tuple):
+        steps = [f"+ {value}" for value in new_value if value not in old_value]
+        steps += [f"- {value}" for value in old_value if value not in new_value]
+        return ", ".join(steps) or f"another order ({', '.join(map(str, new_value))})"
+    if isinstance(old_value, PlannedKey | None) and isinstance(new_value, PlannedKey | None):
+        old_value, new_value = _list_key_fields(old_value), _list_key_fields(new_value)
+    if isinstance(old_value, Mapping) and isinstance(new_value, Mapping):
+        names = [*new_value, *(name for name in old_value if name not in new_value)]
         return ", ".join(
-            f"{name} {_format_value(before.get(name))} -> {_format_value(after.get(name))}"
+            f"{name} {_format_value(old_value.get(name))} -> {_format_value(new_value.get(name))}"
             for name in names
-            if before.get(name) != after.get(name)
+            if old_value.get(name) != new_value.get(name)
         )
-    return f"{_format_value(before)} -> {_format_value(after)}"
+    return f"{_format_value(old_value)} -> {_format_value(new_value)}"
 
 
 def _list_key_fields(key: PlannedKey | None) -> Mapping[str, object]:

@@ -1,4 +1,4 @@
-"""Make all keys and requests of a plan with a suitable executor.
+"""Create all keys and requests of a plan with a suitable executor.
 
 RSA: a thread for each available core, because RSA key generation releases the GIL. ECDSA: a
 plain loop, because threads are slower. From about two thousand requests, processes are
@@ -23,14 +23,21 @@ from ..base.workers import count_cores
 from ..errors import BundleError, LyncnbError
 from ..pki.hpke import RunKey
 from ..pki.pkcs8 import FolderCipher
-from ..plan.model import content_of
+from ..plan.model import build_request_content
 from .cluster import WorkerError
-from .key_and_csr import FinishedPair, make_pair, make_sealed, open_sealed, pair_workers
+from .key_and_csr import (
+    FinishedPair,
+    make_pair,
+    make_sealed_pair,
+    open_sealed_pair,
+    start_pair_workers,
+)
 
 if TYPE_CHECKING:
     from ..plan.model import PlannedCertificate
 
-# Measured seconds on one core (2026, x86-64). After a run has started, only their ratios matter.
+# These are measured seconds on one core (2026, x86-64). After a run has started, only their
+# ratios matter.
 _SECONDS = {
     ("RSA", 2048): 0.05,
     ("RSA", 3072): 0.05 * 3.3,
@@ -39,13 +46,13 @@ _SECONDS = {
     ("ECDSA", 384): 0.0015,
     ("ECDSA", 521): 0.0015,
 }
-# Starting a process takes as long as about a thousand P-256 pairs.
+# Starting a process takes as long as creating about a thousand P-256 key pairs.
 _LOOP_AT_MOST = 2_000
 _CHUNK = 250
-# The default number of concurrent tasks on other machines, because a cluster may have as many
-# cores.
+# This is the default number of concurrent tasks on other machines, because a cluster may have
+# as many cores.
 _REMOTE_TASKS = 256
-_LOOK_AT_CANCEL_EVERY = 0.2  # Seconds between two progress reports.
+_LOOK_AT_CANCEL_EVERY = 0.2  # This is the number of seconds between two progress reports.
 
 Item = tuple[str, "PlannedCertificate"]
 Task = TypeVar("Task")
@@ -68,8 +75,10 @@ class Exported(NamedTuple):
     cancelled: bool
 
 
-def estimate(certificates: Iterable[PlannedCertificate], *, workers: int | None = None) -> float:
-    """Estimate the seconds that making keys and requests will take on this machine."""
+def estimate_seconds(
+    certificates: Iterable[PlannedCertificate], *, workers: int | None = None
+) -> float:
+    """Estimate how many seconds this machine needs to create all keys and requests."""
     seconds = sum(_estimate_seconds(certificate) for certificate in certificates)
     return seconds / (workers or count_cores())
 
@@ -80,7 +89,7 @@ def _estimate_seconds(certificate: PlannedCertificate) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Making:
-    """Options for making pairs of a key and a CSR: executor, progress callback, cancellation.
+    """Options for creating pairs of a key and a CSR: executor, progress callback, cancellation.
 
     Parameters
     ----------
@@ -102,10 +111,10 @@ class Making:
     cancel: threading.Event = field(default_factory=threading.Event)
 
 
-def run(
-    items: Sequence[Item], cipher: FolderCipher, *, store: Store, making: Making | None = None
+def create_pairs(
+    items: Sequence[Item], cipher: FolderCipher, *, store: Store, options: Making | None = None
 ) -> Exported:
-    """Make a key and a request for each item, and store each pair when it is finished.
+    """Create a key and a request for each item, and store each pair when it is finished.
 
     RSA keys come first, then ECDSA keys. Each pair is checked before it is stored: the request
     contains the key's public half, matches the plan, and has a valid signature.
@@ -119,7 +128,7 @@ def run(
     store : callable
         Called with each :class:`FinishedPair`, in this thread and in any order. An exception
         ends the run.
-    making : Making, optional
+    options : Making, optional
         How to make the pairs. The default is on this machine's cores.
 
     Raises
@@ -129,12 +138,12 @@ def run(
     BundleError
         If a worker fails or returns a wrong answer. Stored pairs are kept.
     """
-    making = making or Making()
-    job = _Job(items, cipher, store, making)
-    if making.executor is not None:
-        job.run_elsewhere(items, making.executor, making.workers or _REMOTE_TASKS)
+    options = options or Making()
+    job = _Job(items, cipher, store, options)
+    if options.executor is not None:
+        job.run_on_executor(items, options.executor, options.workers or _REMOTE_TASKS)
         return job.result()
-    width = making.workers or count_cores()
+    width = options.workers or count_cores()
     rsa = [item for item in items if item[1].key.algorithm == "RSA"]
     other = [item for item in items if item[1].key.algorithm != "RSA"]
     if rsa:
@@ -147,7 +156,7 @@ def run(
 
 
 class _Job:
-    """The data that every executor needs to make the pairs of a run, and the progress."""
+    """The data that every executor needs to create the pairs of a run, and the progress."""
 
     def __init__(
         self,
@@ -169,19 +178,21 @@ class _Job:
         for item in items:
             if self._cancel.is_set():
                 return
-            self._store(self._pair(item))
+            self._store(self._make_pair(item))
             self._count(item)
 
     def run_threads(self, items: Sequence[Item], width: int) -> None:
         with ThreadPoolExecutor(width, "lyncnb-rsa") as pool:
-            # The slow key derivation runs in its own thread first, while others make keys.
+            # The slow key derivation runs first in a separate thread, while other threads
+            # create keys.
             pool.submit(lambda: self._cipher.encryptor)
-            # Enough tasks wait so that no core is idle while this thread waits for the disk.
+            # Enough tasks are queued, so that no core is idle while this thread waits for the
+            # disk.
 
-            def submit(item: Item) -> Future[FinishedPair]:
-                return pool.submit(self._pair, item)
+            def submit_item(item: Item) -> Future[FinishedPair]:
+                return pool.submit(self._make_pair, item)
 
-            with closing(_run_in_window(submit, items, 4 * width, self._cancel)) as finished:
+            with closing(_run_in_window(submit_item, items, 4 * width, self._cancel)) as finished:
                 for item, future in finished:
                     self._store(future.result())
                     self._count(item)
@@ -189,39 +200,44 @@ class _Job:
     def run_processes(self, items: Sequence[Item], width: int) -> None:
         rest = iter(items)
         chunks = iter(lambda: list(islice(rest, _CHUNK)), [])
-        # One core is for this thread, which writes the pairs: for P-256 that is half the work.
+        # One core is for this thread, which writes the pairs. For P-256, writing is half of the
+        # work.
         count = max(1, width - 1)
-        with pair_workers(count, self._cipher.encryptor) as children:
+        with start_pair_workers(count, self._cipher.encryptor) as children:
 
-            def submit(chunk: list[Item]) -> Future[list[Any]]:
-                return children.submit([(name, content_of(planned)) for name, planned in chunk])
+            def submit_chunk(chunk: list[Item]) -> Future[list[Any]]:
+                return children.submit(
+                    [(name, build_request_content(planned)) for name, planned in chunk]
+                )
 
-            with closing(_run_in_window(submit, chunks, 2 * width, self._cancel)) as finished:
+            with closing(_run_in_window(submit_chunk, chunks, 2 * width, self._cancel)) as finished:
                 for chunk, future in finished:
                     for item, values in zip(chunk, future.result(), strict=True):
                         self._store(FinishedPair(*values))
                         self._count(item)
 
-    def run_elsewhere(self, items: Sequence[Item], executor: Executor, width: int) -> None:
+    def run_on_executor(self, items: Sequence[Item], executor: Executor, width: int) -> None:
         run_key = RunKey()
 
-        def submit(item: Item) -> Future[tuple[bytes, bytes]]:
-            return executor.submit(make_sealed, item[0], content_of(item[1]), run_key.public)
+        def submit_item(item: Item) -> Future[tuple[bytes, bytes]]:
+            return executor.submit(
+                make_sealed_pair, item[0], build_request_content(item[1]), run_key.public
+            )
 
-        with closing(_run_in_window(submit, items, width, self._cancel)) as finished:
+        with closing(_run_in_window(submit_item, items, width, self._cancel)) as finished:
             for item, future in finished:
-                name, content = item[0], content_of(item[1])
+                name, content = item[0], build_request_content(item[1])
                 if (error := future.exception()) is not None:
                     raise _make_worker_error(name, error)
                 answer = future.result()
                 encryptor = self._cipher.encryptor
                 self._store(
-                    open_sealed(name, content, answer, run_key=run_key, encryptor=encryptor)
+                    open_sealed_pair(name, content, answer, run_key=run_key, encryptor=encryptor)
                 )
                 self._count(item)
 
-    def _pair(self, item: Item) -> FinishedPair:
-        return make_pair(item[0], content_of(item[1]), self._cipher.encrypt)
+    def _make_pair(self, item: Item) -> FinishedPair:
+        return make_pair(item[0], build_request_content(item[1]), self._cipher.encrypt)
 
     def _count(self, item: Item) -> None:
         self._done += 1
@@ -255,7 +271,8 @@ def _run_in_window(
 ) -> Generator[tuple[Task, Future[Any]]]:
     """Run at most `width` tasks at a time, and yield each task when it is done."""
     pending: dict[Future[Any], Task] = {}
-    # Each future reports itself: waiting for all of them again costs more than making a request.
+    # Each future reports that it is done. Waiting for all of them again would cost more than
+    # creating a request.
     done: SimpleQueue[Future[Any]] = SimpleQueue()
     rest = iter(tasks)
     try:
@@ -275,7 +292,7 @@ def _run_in_window(
                 future = done.get(timeout=_LOOK_AT_CANCEL_EVERY)
             except Empty:
                 continue
-            if future in pending:  # Skip futures that were canceled.
+            if future in pending:  # Futures that were canceled are skipped.
                 yield pending.pop(future), future
     finally:
         for future in pending:

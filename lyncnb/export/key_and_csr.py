@@ -1,4 +1,4 @@
-"""Make the key and CSR of a planned request, on this or on another machine.
+"""Create the key and the CSR of a planned request, on this machine or another one.
 
 Only module-level functions and plain data, so that any executor can send them to its workers. A
 process of this machine returns the key encrypted. Another machine returns it sealed to this run,
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..base import workers
 from ..base.disk.files import FileBatch
-from ..base.disk.folder_lock import confirm
+from ..base.disk.folder_lock import confirm_lock
 from ..base.request_content import RequestContent, list_content_differences
 from ..base.workers import WorkerProcesses
 from ..errors import BundleError
@@ -25,12 +25,12 @@ from ..pki.hpke import RunKey, seal
 from ..pki.passphrase import VARIABLE
 from ..pki.pkcs8 import Encryptor
 from ..request_folder.files_on_disk import key_sha256
-from ..request_folder.request_record import csr_path, key_path
+from ..request_folder.request_record import build_csr_path, build_key_path
 
 if TYPE_CHECKING:
     pass
 
-_COMMAND = f"import {__name__} as here; here.serve()"
+_COMMAND = f"import {__name__} as here; here.serve_tasks()"
 
 Encrypt = Callable[[keys.PrivateKey], bytes]
 
@@ -49,7 +49,7 @@ class FinishedPair(NamedTuple):
 
 
 def make_pair(name: str, content: RequestContent, encrypt: Encrypt) -> FinishedPair:
-    """Make a key and the request for it, checked against each other and the plan.
+    """Create a key and its request, and check that both match each other and the plan.
 
     ``encrypt`` encrypts the key; it is called last, because its first call may be slow.
     """
@@ -63,8 +63,8 @@ def _make_checked_pair(
     return FinishedPair(name, encrypt(key), request.pem, request.spki_sha256, request.csr_sha256)
 
 
-def make_sealed(name: str, content: RequestContent, public: bytes) -> tuple[bytes, bytes]:
-    """Make a pair on a machine that must not store the key.
+def make_sealed_pair(name: str, content: RequestContent, public: bytes) -> tuple[bytes, bytes]:
+    """Create a pair on a machine that must not store the key, and seal the key.
 
     Parameters
     ----------
@@ -82,13 +82,13 @@ def make_sealed(name: str, content: RequestContent, public: bytes) -> tuple[byte
     """
     key = keys.generate_key(content.key)
     request = build_request(content, key)
-    return seal(keys.to_pkcs8(key), public=public, about=name), request.der
+    return seal(keys.to_pkcs8(key), public=public, subject=name), request.der
 
 
-def open_sealed(
+def open_sealed_pair(
     name: str, content: RequestContent, answer: object, *, run_key: RunKey, encryptor: Encryptor
 ) -> FinishedPair:
-    """Open, check and encrypt what :func:`make_sealed` returned.
+    """Open, check and encrypt the pair that :func:`make_sealed_pair` returned.
 
     Raises
     ------
@@ -107,12 +107,12 @@ def open_sealed(
         raise _make_answer_error(
             name, f"a request that differs from the plan ({'; '.join(changes)})"
         )
-    if not request.signature_verifies():
+    if not request.has_valid_signature():
         raise _make_answer_error(name, "a request with an invalid signature")
     if odd := keys.find_key_difference(request.public_key):
         raise _make_answer_error(name, f"a key of a type that lyncnb does not generate ({odd})")
     try:
-        key = keys.read_pkcs8(run_key.open(sealed, about=name), name=f"the key of {name}")
+        key = keys.read_pkcs8(run_key.open(sealed, subject=name), name=f"the key of {name}")
     except ValueError:
         raise _make_answer_error(name, "data that is not a key") from None
     if not keys.is_key_pair(key, request.public_key):
@@ -120,44 +120,43 @@ def open_sealed(
     return _make_checked_pair(name, key, request, encryptor.encrypt)
 
 
-def _make_answer_error(name: str, what: str) -> BundleError:
+def _make_answer_error(name: str, problem: str) -> BundleError:
     return BundleError(
-        f"a worker sent {what} for {name}",
+        f"a worker sent {problem} for {name}",
         hint="install the same version of lyncnb on all workers, or stop the faulty worker",
     )
 
 
-def pair_workers(count: int, encryptor: Encryptor) -> WorkerProcesses:
-    """Return worker processes of this machine for sequences of arguments of `make_pair`."""
+def start_pair_workers(count: int, encryptor: Encryptor) -> WorkerProcesses:
+    """Return worker processes on this machine, which call `make_pair`."""
     return WorkerProcesses(count, encryptor, command=_COMMAND, hidden=VARIABLE)
 
 
-def serve() -> None:
-    """Make pairs of keys and CSRs for another process. A worker process runs this function."""
-    workers.serve(_make_pairs)
+def serve_tasks() -> None:
+    """Create pairs of keys and CSRs for another process. A worker process runs this function."""
+    workers.serve_tasks(_make_pairs)
 
 
 def _make_pairs(
-    opening: tuple[bytes, bytes],
+    first_message: tuple[bytes, bytes],
 ) -> Callable[[tuple[str, RequestContent]], tuple[str | bytes, ...]]:
-    encryptor = Encryptor(*opening)
+    encryptor = Encryptor(*first_message)
     return lambda one: tuple(make_pair(*one, encryptor.encrypt))
 
 
-# Write finished pairs of key and CSR into the request folder: key first, both durable.
-#
-# The order matters: a CSR appears in ``csr/`` only after its key is on disk, so every request that
-# is sent to a CA has its key here.
+# A key is written before its CSR, and both are durable. A CSR appears in ``csr/`` only after
+# its key is on the disk, so the folder has the key of every request that is sent to a CA.
 
-# Pairs that are synced together: one wait for many pairs takes much less time than one for each. An
-# interruption loses only the last few pairs, and the next run makes them again.
+# These pairs are synced together, because one wait for many pairs takes much less time than one
+# for each pair. An interruption loses only the last few pairs, and the next run creates them
+# again.
 _BATCH = 500
 _SECONDS = 0.25
 _CSR_MODE = 0o644
 
 
 class Written(NamedTuple):
-    """The hashes of a request's key and CSR files, for the manifest."""
+    """The hashes of the key file and the CSR file of a request, for the manifest."""
 
     csr_sha256: str
     spki_sha256: str
@@ -165,7 +164,7 @@ class Written(NamedTuple):
 
 
 class PairStore:
-    """Writes pairs into a folder whose lock is held; a context manager, for one thread.
+    """Writes pairs into a locked folder. Use it as a context manager in one thread.
 
     A pair that arrives more than a quarter of a second after the last sync is synced at once;
     other pairs are synced together.
@@ -191,7 +190,7 @@ class PairStore:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is None:
-            self._commit()
+            self._commit_pairs()
         else:
             self._batch.discard()
 
@@ -212,17 +211,20 @@ class PairStore:
                 ),
             )
         self._known.add(pair.spki_sha256)
-        key, request = self._folder / key_path(pair.id), self._folder / csr_path(pair.id)
+        key, request = (
+            self._folder / build_key_path(pair.id),
+            self._folder / build_csr_path(pair.id),
+        )
         self._batch.add(key, pair.key_pem, stage=0)
         self._batch.add(request, pair.csr_pem, _CSR_MODE, stage=1)
         self._waiting[pair.id] = Written(
             pair.csr_sha256, pair.spki_sha256, key_sha256(pair.key_pem)
         )
         if len(self._waiting) >= _BATCH or time.monotonic() >= self._due:
-            self._commit()
+            self._commit_pairs()
 
-    def _commit(self) -> None:
-        confirm(self._folder)
+    def _commit_pairs(self) -> None:
+        confirm_lock(self._folder)
         self._batch.commit()
         self.written.update(self._waiting)
         self._waiting.clear()

@@ -1,4 +1,4 @@
-"""``Order``: the requests of a plan that may be written, and renewals.
+"""Define ``Order``: the requests of a plan to write, and the renewals.
 
 This module reads and writes no files.
 """
@@ -25,7 +25,7 @@ from ..errors import (
     Problem,
 )
 from ..plan.acceptances import find_acceptance, list_accepted_codes
-from ..plan.model import CertificatePlan, PlannedCertificate, planned_entry
+from ..plan.model import CertificatePlan, PlannedCertificate, convert_to_entry
 from ..plan.saved_plan_json import saved_plan
 from ..plan.spellings import Spelling, find_certificate_spellings
 from ..request_folder.request_record import (
@@ -34,8 +34,8 @@ from ..request_folder.request_record import (
     NameNote,
     PlanOnRecord,
 )
-from ..rules.findings import Finding, Findings, create_finding, grouped
-from ..rules.returned_rules import may_be_accepted, returned_checks
+from ..rules.findings import Finding, Findings, create_finding, group_findings
+from ..rules.returned_rules import is_acceptable, list_returned_checks
 from .resolve_ids import resolve_ids
 
 _JUDGED_ON = re.compile(rb'^"judged_on": "([0-9]{4}-[0-9]{2}-[0-9]{2})",$', re.MULTILINE)
@@ -43,7 +43,7 @@ _JUDGED_ON = re.compile(rb'^"judged_on": "([0-9]{4}-[0-9]{2}-[0-9]{2})",$', re.M
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Covers:
-    """The covering certificates by request ID. ``notes`` list other requests that have one."""
+    """The covering certificates by request id. ``notes`` list other requests that have one."""
 
     by_id: Mapping[str, CoveringCertificate] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ NO_COVERS = Covers()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One planned request with its ID.
+    """A planned request with its id.
 
     ``key_holder`` names the computer that makes a new key. Blank means this computer.
     ``covered`` is the certificate that covers the request, so that nothing is requested.
@@ -73,24 +73,26 @@ class Wanted:
 
         It is created on demand, because there may be 100,000 entries.
         """
-        return planned_entry(self.certificate)
+        return convert_to_entry(self.certificate)
 
 
-def resolve_renewals(wanted: Sequence[Wanted], renew: Sequence[str]) -> frozenset[str]:
-    """Return the IDs to renew for IDs or their unique beginnings.
+def resolve_renewals(
+    planned_requests: Sequence[Wanted], specified: Sequence[str]
+) -> frozenset[str]:
+    """Return the complete ids for specified ids or for unique beginnings of ids.
 
     Raises
     ------
     BundleError
         If an ID or beginning matches no planned request, or several.
     """
-    ids = [request.id for request in wanted]
-    return resolve_ids(ids, renew, option="renew", error=BundleError)
+    ids = [request.id for request in planned_requests]
+    return resolve_ids(ids, specified, option_name="renew", error=BundleError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A task for a request folder: the plan's requests, renewals, and accepted findings."""
+    """A task for a request folder: requests in the plan, renewals, and accepted findings."""
 
     plan: CertificatePlan
     findings: Sequence[Finding]
@@ -100,31 +102,34 @@ class Order:
     reason: str
     now: str
 
-    #: The findings as the summary shows them. Accepted findings have a reason.
+    #: These are the findings as the summary shows them. Accepted findings have a reason.
     told_findings: Findings
-    #: The day on which a certificate that covers a request must be in force.
+    #: On this date, a certificate that covers a request must be valid.
     covered_on: date | None
-    #: The evaluation date of the findings.
+    #: This is the evaluation date of the findings.
     judged_on: date
-    #: The finding that the planned issue date has passed, which is an error for new requests.
+    #: This finding reports that the planned issue date has passed, which is an error for new
+    #: requests.
     late: Finding | None = None
     notes: tuple[str, ...] = ()
 
-    #: Whether the plan is the saved plan in the folder. Then only requests and keys change.
+    #: The value is true if the plan is the saved plan in the folder. In this case, only
+    #: requests and keys change.
     is_own_plan: bool = False
-    #: Requests to renew that may be withdrawn although they wait for a certificate.
+    #: These requests may be withdrawn for the renewal, although they wait for a certificate.
     withdrawn: frozenset[str] = frozenset()
-    #: Requests with a compromised key. The CA must revoke their certificates.
+    #: These requests have a compromised key. The CA must revoke their certificates.
     compromised: frozenset[str] = frozenset()
-    #: The SHA-256 digest of the approved plan of new requests. Blank if the plan is not approved.
+    #: This is the SHA-256 digest of the approved plan for new requests. It is blank if the plan
+    #: is not approved.
     approved_plan: str = ""
 
-    #: The saved plan that is requested, if any, and its file.
+    #: This is the saved plan for the requests, if there is one, and its file.
     saved: PlanOnRecord | None = None
     saved_file: bytes = field(default=b"", repr=False)
-    #: The reason to request this plan, although another plan was approved for the folder.
+    #: This is the reason to use this plan, although another plan was approved for the folder.
     unapproved: str = ""
-    #: The group whose members share the folder.
+    #: The members of this group share the folder.
     team: str = ""
 
     def plan_file(self, present: bytes) -> bytes:
@@ -141,10 +146,11 @@ class Order:
                 break
         return data
 
-    def told_for(self, plan_file: bytes) -> Findings:
-        """Return the findings for the summary, with the evaluation date of the plan's file."""
+    def list_reported_findings(self, plan_file: bytes) -> Findings:
+        """Return the findings for the summary, with the evaluation date in the file of the plan."""
         return replace(
-            self.told_findings, judged_on=next(_find_evaluation_date(plan_file), self.judged_on)
+            self.told_findings,
+            judged_on=next(_find_evaluation_date(plan_file), self.judged_on),
         )
 
 
@@ -166,7 +172,7 @@ def make_order(
     key_holders: Mapping[str, str] | None = None,
     covers: Covers = NO_COVERS,
 ) -> Order:
-    """Check that a plan may be written, and return the task for the folder.
+    """Check that the requests of a plan may be written, and return the task for the folder.
 
     ``key_holders`` names the computer that makes a key, by id; other keys are made here, or on the
     server at set-up. ``covers`` are the requests that are left out.
@@ -188,19 +194,19 @@ def make_order(
     today = date.fromisoformat(now[:10]) if now else None
     day = choose_evaluation_date(plan, getattr(findings, "judged_on", None), today=today)
     why_each = {
-        finding: accept.get(finding.code) or find_acceptance(finding, plan.options, on=day)
+        finding: accept.get(finding.code) or find_acceptance(finding, plan.options, day=day)
         for finding in errors
     }
-    refuse_errors([finding for finding in errors if not why_each[finding]])
+    reject_errors([finding for finding in errors if not why_each[finding]])
     late = _make_late_error(plan, today) if today else None
-    why_late = accept.get(LATE) or (late and find_acceptance(late, plan.options, on=day)) or ""
-    # Codes accepted for issued certificates are recorded before the first one is received.
-    counting = {**list_accepted_codes((), plan.options, on=day), **accept}
-    used = {code: why for code, why in counting.items() if code in returned_checks()}
+    why_late = accept.get(LATE) or (late and find_acceptance(late, plan.options, day=day)) or ""
+    # Codes that are accepted for issued certificates are recorded before the first one is received.
+    counting = {**list_accepted_codes((), plan.options, day=day), **accept}
+    used = {code: why for code, why in counting.items() if code in list_returned_checks()}
     used |= {finding.code: why for finding, why in why_each.items()}
     used |= {LATE: why_late} if late and why_late else {}
     wanted = tuple(_list_wanted(plan, key_holders or {}, covers))
-    _refuse_twins(wanted)
+    _reject_twins(wanted)
     renew = (renew,) if isinstance(renew, str) else tuple(renew)
     if renew and not reason.strip():
         raise OptionsError(
@@ -226,7 +232,7 @@ def make_order(
         renew=renewed,
         reason=reason.strip(),
         now=now,
-        covered_on=covering_day(plan, now),
+        covered_on=find_cover_date(plan, now),
         judged_on=day,
         late=None if why_late else late,
         notes=covers.notes,
@@ -263,31 +269,33 @@ def _check_reasons(reasons: Mapping[str, str]) -> None:
     for code, why in reasons.items():
         if not why.strip():
             raise OptionsError(f'accept: "{code}" has no reason', hint=f"specify {code}=REASON")
-        if code in returned_checks() and not may_be_accepted(code):
+        if code in list_returned_checks() and not is_acceptable(code):
             raise OptionsError(
                 (
                     f'accept: you cannot accept errors with the code "{code}": '
-                    f"{returned_checks()[code].title}"
+                    f"{list_returned_checks()[code].title}"
                 ),
-                hint=returned_checks()[code].hint,
+                hint=list_returned_checks()[code].hint,
             )
 
 
-def covering_day(plan: CertificatePlan, now: str) -> date:
-    """Return the day on which a covering certificate must be valid: the issue date or today."""
+def find_cover_date(plan: CertificatePlan, now: str) -> date:
+    """Return the date on which a covering certificate must be valid: the issue date or today."""
     today = date.fromisoformat(now[:10]) if now else choose_evaluation_date(plan)
     return max(plan.options.planned_issue_date or today, today)
 
 
-def _format_name_note(told: Spelling) -> NameNote:
-    where = f" ({told.place})" if told.place else ""
-    return NameNote(name=told.requested, written=told.written, note=told.what + where)
+def _format_name_note(findings: Spelling) -> NameNote:
+    where = f" ({findings.place})" if findings.place else ""
+    return NameNote(name=findings.requested, written=findings.written, note=findings.what + where)
 
 
-def _refuse_twins(wanted: Sequence[Wanted]) -> None:
+def _reject_twins(planned_requests: Sequence[Wanted]) -> None:
     # Two requests with the same ID would share a key file, and the manifest could not distinguish
     # them.
-    twice = [name for name, number in Counter(item.id for item in wanted).items() if number > 1]
+    twice = [
+        name for name, number in Counter(item.id for item in planned_requests).items() if number > 1
+    ]
     if twice:
         raise PlanError(
             f"the plan has two requests with the id {twice[0]}",
@@ -295,8 +303,8 @@ def _refuse_twins(wanted: Sequence[Wanted]) -> None:
         )
 
 
-def refuse_errors(errors: Sequence[Finding]) -> None:
-    """Refuse a plan with errors.
+def reject_errors(errors: Sequence[Finding]) -> None:
+    """Reject a plan with errors.
 
     Raises
     ------
@@ -311,7 +319,7 @@ def refuse_errors(errors: Sequence[Finding]) -> None:
         "so nothing was written",
         problems=tuple(
             Problem(message=f"{', '.join(entry.codes)}: {entry.message}", hint=entry.hint)
-            for entry in grouped(errors)[:20]
+            for entry in group_findings(errors)[:20]
         ),
         hint=f"correct the table, or accept each code with a reason: {codes[0]}=REASON",
     )

@@ -1,4 +1,4 @@
-"""``OtherDeployment``: a request folder whose servers differ from the servers in the plan."""
+"""Detect that a request folder and a plan are for different servers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..errors import BundleError
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import open_requests
 
-_NAMED = 2  # The number of servers of each deployment to name.
+_NAMED = 2  # For each deployment, a message lists this number of servers.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherDeployment:
-    """The servers that a folder has requests for, and the servers in the plan, both sorted."""
+    """The servers in the requests of a folder, and the servers in a plan, both sorted."""
 
     in_folder: tuple[str, ...]
     planned: tuple[str, ...]
@@ -33,17 +33,17 @@ class OtherDeployment:
 
     @property
     def consent(self) -> str:
-        """The text that a user confirms, with both deployments."""
+        """The text that the user confirms, with both deployments."""
         names = _find_main_domain(self.in_folder), _find_main_domain(self.planned)
         if names[0] == names[1]:
             names = self.in_folder[0], self.planned[0]
         return f"Retire the requests for {names[0]} and write the requests for {names[1]}"
 
 
-def other_deployment(
+def compare_deployments(
     plan: CertificatePlan, folder: str | os.PathLike[str]
 ) -> OtherDeployment | None:
-    """Compare the servers of a folder with those of a plan.
+    """Compare the servers in the requests of a folder with the servers in a plan.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Renew certificates in a request folder: new keys and requests from its saved plan.
+"""Renew certificates in a request folder: create keys and requests from the saved plan.
 
 Only keys and dates change. lyncnb evaluates the plan with today's rules, as if the
 certificates were issued today. ``write.py`` writes the files, as for any request.
@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
-from ..authorities.kept_approval import approved_plan
-from ..authorities.named_requests import named_requests
-from ..authorities.summary_files import plan_on_record
-from ..base.arguments import require
+from ..authorities.kept_approval import read_approved_plan
+from ..authorities.named_requests import find_named_requests
+from ..authorities.summary_files import build_plan_on_record
+from ..base.arguments import check_type
 from ..base.shown.tables import join_first
 from ..base.terminal import quote_argument
 from ..checks.check_plan import check_plan
@@ -23,14 +23,14 @@ from ..errors import ApprovalError, ArgumentError, BundleError, OptionsError, Pl
 from ..pki.passphrase import Secret
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.generations import generations_of, is_due, list_certificates_to_revoke
-from ..request_folder.manifest import Manifest, read_manifest, timestamp
-from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes, renewal_terms
+from ..request_folder.generations import find_generations, is_due, list_certificates_to_revoke
+from ..request_folder.manifest import Manifest, format_timestamp, read_manifest
+from ..request_folder.plan_file import PLAN_NAME, read_plan_bytes, read_renewal_terms
 from ..request_folder.request_record import RequestRecord
-from .changes import waits
+from .changes import is_waiting
 from .executors import Making
 from .order import Order, Wanted, make_order
-from .write import fulfil
+from .write import execute_order
 
 _NAMED = 5
 _STOLEN = "the key is compromised"
@@ -38,7 +38,7 @@ _STOLEN = "the key is compromised"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Choice:
-    """The requests that get another generation, and the requests with a compromised key.
+    """The requests that get a new generation, and the requests with a compromised key.
 
     ``kept`` are those with a compromised key that already have another key under way;
     ``elsewhere`` those whose key is on another computer.
@@ -64,7 +64,7 @@ def renew(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Make new keys and requests for certificates of a folder, from its saved plan.
+    """Create keys and requests for certificates in a folder from its saved plan.
 
     Subject, names and everything else remain as planned. The certificates in use remain in use, and
     the old keys remain in ``archive/``. The plan is evaluated with today's rules.
@@ -120,10 +120,10 @@ def renew(
     PassphraseError, BundleError
         If the folder or the passphrase needs attention.
     """
-    require("renew: folder", folder, str, os.PathLike)
+    check_type("renew: folder", folder, str, os.PathLike)
     why = reason.strip() or (_STOLEN if compromised else "")
     _check_arguments(names, why, due=due, compromised=compromised)
-    path, now = Path(folder), timestamp(today)
+    path, now = Path(folder), format_timestamp(today)
     day = date.fromisoformat(now[:10])
     manifest = read_manifest(path)
     if not manifest.plan_json_sha256:
@@ -134,21 +134,22 @@ def renew(
                 "does not change any request"
             ),
         )
-    choice = _choose(path, manifest, names, day, compromised=compromised)
+    choice = _choose_requests(path, manifest, names, day, compromised=compromised)
     order = _make_renewal_order(
-        path, manifest, choice, why=why, day=day, now=now, withdraw=withdraw or compromised,
+        path, manifest, choice, why=why, evaluation_date=day, now=now,
+        withdraw=withdraw or compromised,
         approved_by=approved_by,
     )  # fmt: skip
     if not (choice.renewed or choice.compromised):
         return RequestBundle(folder=path, manifest=manifest, notes=order.notes, dry_run=dry_run)
-    bundle = fulfil(
-        path, order, passphrase, making=making, dry_run=dry_run, lock_seconds=lock_seconds
+    bundle = execute_order(
+        path, order, passphrase, options=making, dry_run=dry_run, lock_seconds=lock_seconds
     )
     asked = (bundle.manifest.by_id[one.id] for one in choice.compromised)
     return replace(bundle, notes=(*bundle.notes, *_list_revocations(path, asked)))
 
 
-def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: bool) -> None:
+def _check_arguments(names: Sequence[str], reason: str, *, due: bool, compromised: bool) -> None:
     if due == bool(names):
         raise ArgumentError(
             "renew: specify either the requests to renew or due=True, but not both",
@@ -159,7 +160,7 @@ def _check_arguments(names: Sequence[str], why: str, *, due: bool, compromised: 
             "renew: do not use compromised=True together with due=True",
             hint="specify the requests with the compromised keys",
         )
-    if not why:
+    if not reason:
         raise OptionsError("renew: the reason is missing", hint="specify the reason: --reason TEXT")
 
 
@@ -176,36 +177,38 @@ def _list_revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterato
         )
 
 
-def _choose(
+def _choose_requests(
     folder: Path, manifest: Manifest, names: Sequence[str], day: date, *, compromised: bool
 ) -> _Choice:
     planned = [record for record in manifest.requests if record.state != "retired"]
-    # The key of a certificate that is no longer in the plan may be compromised too.
+    # A certificate that is no longer in the plan can also have a compromised key.
     known = manifest.requests if compromised else planned
-    named = _find_named(known, names) if names else _find_due(folder, manifest, day)
-    elsewhere = tuple(one for one in named if _is_elsewhere(one))
+    named = (
+        _find_named_requests(known, names) if names else _find_due_requests(folder, manifest, day)
+    )
+    elsewhere = tuple(one for one in named if _is_key_elsewhere(one))
     if not compromised and names and elsewhere == named:
         raise BundleError(_make_other_computers_error(elsewhere), hint=_ELSEWHERE)
-    here = tuple(one for one in named if one.state != "retired" and not _is_elsewhere(one))
+    here = tuple(one for one in named if one.state != "retired" and not _is_key_elsewhere(one))
     if not compromised:
         return _Choice(renewed=here, elsewhere=elsewhere)
     return _Choice(
-        renewed=tuple(one for one in here if not _has_another_key_under_way(one)),
-        compromised=tuple(one for one in named if generations_of(one).held is not None),
-        kept=tuple(one for one in here if _has_another_key_under_way(one)),
+        renewed=tuple(one for one in here if not _has_waiting_key(one)),
+        compromised=tuple(one for one in named if find_generations(one).held is not None),
+        kept=tuple(one for one in here if _has_waiting_key(one)),
         elsewhere=elsewhere,
     )
 
 
-def _find_due(folder: Path, manifest: Manifest, day: date) -> tuple[RequestRecord, ...]:
-    terms = renewal_terms(folder, manifest)
+def _find_due_requests(folder: Path, manifest: Manifest, day: date) -> tuple[RequestRecord, ...]:
+    terms = read_renewal_terms(folder, manifest)
     return tuple(record for record in manifest.requests if is_due(record, day, terms))
 
 
-def _find_named(
+def _find_named_requests(
     records: Sequence[RequestRecord], names: Sequence[str]
 ) -> tuple[RequestRecord, ...]:
-    found, problems = named_requests(records, names)
+    found, problems = find_named_requests(records, names)
     if problems:
         raise BundleError(
             ("lyncnb renewed nothing, because some names do not match any request in the folder"),
@@ -215,12 +218,12 @@ def _find_named(
     return tuple(record for record in records if record.id in chosen)
 
 
-def _is_elsewhere(record: RequestRecord) -> bool:
+def _is_key_elsewhere(record: RequestRecord) -> bool:
     return bool(record.key_holder) or record.plan.at_set_up
 
 
-def _has_another_key_under_way(record: RequestRecord) -> bool:
-    life = generations_of(record)
+def _has_waiting_key(record: RequestRecord) -> bool:
+    life = find_generations(record)
     if life.in_use is None or life.under_way is None:
         return False
     return life.under_way.spki_sha256 != life.in_use.spki_sha256
@@ -250,7 +253,7 @@ def _make_renewal_order(
     choice: _Choice,
     *,
     why: str,
-    day: date,
+    evaluation_date: date,
     now: str,
     withdraw: bool,
     approved_by: str | os.PathLike[str] | None,
@@ -259,13 +262,14 @@ def _make_renewal_order(
     present = read_plan_bytes(folder, manifest)
     ids = [record.id for record in choice.renewed]
     if ids:
-        plan, approval = _plan(folder, manifest, present, approved_by)
-    else:  # A revocation needs no approval.
-        plan, approval = plan_on_record(manifest, present)[0], ""
-    # Evaluate as issued today: the planned issue date belongs to the first requests.
-    judged = replace(plan, options=replace(plan.options, planned_issue_date=day))
+        plan, approval = _find_plan(folder, manifest, present, approved_by)
+    else:  # A revocation does not require an approval.
+        plan, approval = build_plan_on_record(manifest, present)[0], ""
+    # The plan is evaluated as if it were issued today, because the planned issue date is for
+    # the first requests.
+    judged = replace(plan, options=replace(plan.options, planned_issue_date=evaluation_date))
     others = {one.id for one in plan.certificates} - set(ids)
-    findings = [one for one in check_plan(judged, on=day) if one.about not in others]
+    findings = [one for one in check_plan(judged, on=evaluation_date) if one.about not in others]
     accept = {
         one.code: one.reason
         for one in manifest.accepted
@@ -290,22 +294,22 @@ def _make_renewal_order(
         saved_file=present,
         approved_plan=approval,
         covered_on=None,
-        withdrawn=frozenset(one.id for one in choice.renewed if withdraw and waits(one)),
+        withdrawn=frozenset(one.id for one in choice.renewed if withdraw and is_waiting(one)),
         compromised=frozenset(one.id for one in choice.compromised),
-        notes=tuple(_list_notes(folder, choice, day)),
+        notes=tuple(_list_notes(folder, choice, evaluation_date)),
     )
 
 
-def _restore_notes(wanted: Wanted, manifest: Manifest) -> Wanted:
-    """Keep the table's notes about names, which the saved plan does not contain."""
-    record = manifest.by_id.get(wanted.id)
-    return replace(wanted, name_notes=record.name_notes) if record else wanted
+def _restore_notes(planned_requests: Wanted, manifest: Manifest) -> Wanted:
+    """Keep the notes about names in the table, which the saved plan does not contain."""
+    record = manifest.by_id.get(planned_requests.id)
+    return replace(planned_requests, name_notes=record.name_notes) if record else planned_requests
 
 
-def _plan(
-    folder: Path, manifest: Manifest, present: bytes, approved_by: str | os.PathLike[str] | None
+def _find_plan(
+    folder: Path, manifest: Manifest, current: bytes, approved_by: str | os.PathLike[str] | None
 ) -> tuple[CertificatePlan, str]:
-    """Return the plan to renew, and the SHA-256 of the approved plan; blank if not approved."""
+    """Return the plan to renew, and the SHA-256 of the approved plan, or blank if not approved."""
     if approved_by is None:
         last = manifest.plans[-1] if manifest.plans else None
         if last and last.approvals and last.plan_sha256 == manifest.plan_sha256:
@@ -318,9 +322,9 @@ def _plan(
                 ),
                 hint="specify the list: --approved-by SIGNERS",
             )
-        return plan_on_record(manifest, present)[0], ""
-    data, record = approved_plan(folder, manifest, approved_by)
-    plan = plan_on_record(manifest, data)[0]
+        return build_plan_on_record(manifest, current)[0], ""
+    data, record = read_approved_plan(folder, manifest, approved_by)
+    plan = build_plan_on_record(manifest, data)[0]
     if plan.sha256 != record.plan_sha256:
         raise ApprovalError(
             "the approved plan in the folder and the manifest contain different certificates",

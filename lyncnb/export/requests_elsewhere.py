@@ -1,4 +1,4 @@
-"""Plan a request folder whose keys are made on other computers.
+"""Prepare a request folder for keys that other computers create.
 
 This module makes no key and no CSR, and needs no passphrase. ``receive_requests`` receives
 the CSRs.
@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from ..authorities.import_requests import check_computer
+from ..authorities.import_requests import check_computer_name
 from ..checks.check_plan import check_plan
 from ..errors import BundleError, Problem
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.field_forms import SOME_COMPUTER
-from ..request_folder.manifest import timestamp
+from ..request_folder.manifest import format_timestamp
 from ..rules.findings import Finding
 from .order import Order, make_order
-from .run_preview import Preview, foresee
-from .write import announce, bundle_of, write_summary, writing
+from .run_preview import Preview, preview_changes
+from .write import announce_changes, build_bundle, lock_for_writing, write_summary
 
 
 def request_elsewhere(
@@ -36,7 +36,7 @@ def request_elsewhere(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Plan a request folder whose keys are made where the administrative tools are installed.
+    """Prepare a request folder for keys that computers with the administrative tools create.
 
     Parameters
     ----------
@@ -77,34 +77,34 @@ def request_elsewhere(
     Source: Microsoft, Request certificates in advance (optional) for Lync Server 2013, 2014-07-23.
     """
     path = Path(folder)
-    check_computer(computer)
+    check_computer_name(computer)
     order = make_order(
         plan,
         findings=check_plan(plan) if findings is None else findings,
         accept=accept,
         renew=renew,
         reason=reason,
-        now=timestamp(today),
+        now=format_timestamp(today),
         key_holders={
             item.id: computer or SOME_COMPUTER for item in plan.certificates if item.usages
         },
     )
     preview = _preview_order(path, order)
     if preview.is_quiet:
-        return bundle_of(preview, preview.manifest)
-    with writing(path, order, lock_seconds):
+        return build_bundle(preview, preview.manifest)
+    with lock_for_writing(path, order, lock_seconds):
         preview = _preview_order(path, order)
-        announce(preview)
+        announce_changes(preview)
         manifest = preview.manifest
         if preview.has_stale_summary:
             manifest = write_summary(preview, manifest)
-    return bundle_of(preview, manifest)
+    return build_bundle(preview, manifest)
 
 
 def _preview_order(folder: Path, order: Order) -> Preview:
-    preview = foresee(folder, order, None)
-    # Only opening a key shows whether it belongs to its CSR, and this command has no
-    # passphrase: the command that was interrupted must complete its run.
+    preview = preview_changes(folder, order, None)
+    # Whether a key belongs to its CSR is visible only after opening the key, which requires the
+    # passphrase. The interrupted command must complete its own run.
     left = [
         Problem(message="key and CSR from an interrupted lyncnb command", file=record.files.key)
         for record in preview.manifest.requests

@@ -1,4 +1,4 @@
-"""Find the request IDs that a user enters: complete IDs, or unique beginnings."""
+"""Find the request ids that a user specifies completely or by a unique beginning."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ..errors import LyncnbError
 
 
 def resolve_ids(
-    ids: Sequence[str], asked: Sequence[str], *, option: str, error: type[LyncnbError]
+    ids: Sequence[str], specified: Sequence[str], *, option_name: str, error: type[LyncnbError]
 ) -> frozenset[str]:
-    """Return the complete IDs for IDs or their unique beginnings.
+    """Return the complete ids for specified ids or for unique beginnings of ids.
 
     Parameters
     ----------
     ids : sequence of str
         The existing IDs.
-    asked : sequence of str
+    specified : sequence of str
         The entered IDs or beginnings.
-    option : str
+    option_name : str
         The name of the option, for the message.
     error : type of LyncnbError
         The error to raise.
@@ -29,13 +29,13 @@ def resolve_ids(
         If an entry matches no ID, or several IDs.
     """
     known, found = frozenset(ids), set()
-    for text in asked:
+    for text in specified:
         fitting = [text] if text in known else [name for name in ids if name.startswith(text)]
         if len(fitting) != 1 or not text:
             shown = ", ".join(fitting[:5] or ids[:5])
             number = len(fitting) if text else "any"
             raise error(
-                f'{option}: "{text}" matches {number} of the planned requests',
+                f'{option_name}: "{text}" matches {number} of the planned requests',
                 hint=f"enter a complete ID, or more of its first characters: {shown} …",
             )
         found.update(fitting)

@@ -1,4 +1,4 @@
-"""Preview what a run will do in a request folder, before the run changes anything.
+"""Preview the changes that a run will make in a request folder.
 
 ``foresee`` compares the task with the folder. A dry run stops at this point. A real run
 repeats the comparison under the lock and then makes the changes.
@@ -12,17 +12,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..authorities.evaluation.compare_request import compare_request
-from ..authorities.summary_files import is_current
+from ..authorities.summary_files import is_summary_current
 from ..base.disk import files
-from ..base.disk.folder_access import TEAM_MODE, find_team, is_group_of_team
+from ..base.disk.folder_access import TEAM_MODE, find_team, is_team_group
 from ..base.request_content import list_content_differences
 from ..errors import BundleError, Problem
 from ..pki import csr
 from ..pki.pkcs8 import FolderCipher
-from ..plan.model import PlannedCertificate, content_of, planned_entry
-from ..reports.summary.from_plan import numbering_order
+from ..plan.model import PlannedCertificate, build_request_content, convert_to_entry
+from ..reports.summary.from_plan import list_ids_in_order
 from ..request_folder.bundle import Change
-from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, refuse, take_survey
+from ..request_folder.files_on_disk import SUMMARY_NAMES, Survey, reject_problems, take_survey
 from ..request_folder.generations import list_compromised_keys, list_known_certificates
 from ..request_folder.key_bindings import (
     add_bindings,
@@ -36,22 +36,23 @@ from ..request_folder.plan_file import read_present_plan
 from ..request_folder.request_record import RequestRecord
 from .changes import (
     Compare,
-    ask_to_revoke,
+    decide_changes,
     list_waiting_renewals,
-    plan_changes,
     record_plan,
-    refuse_late,
-    refuse_rollback,
-    refuse_waiting,
+    reject_late_requests,
+    reject_rollback,
+    reject_waiting,
+    request_revocations,
 )
 from .order import Order, Wanted
 
-_LARGEST = 1 << 32  # Largest summary file to read, because summary tables grow with the plan.
+# Larger summary files are not read, because the size of summary tables grows with the plan.
+_LARGEST = 1 << 32
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """A preview of a run: files to move, requests to make, and the manifest to announce.
+    """A preview of a run: files to move, requests to create, and the manifest to save first.
 
     ``is_proven`` means that the passphrase opened a key; a folder without keys proves nothing.
     ``plan_file`` is the new content of ``plan.json``; ``has_its_plan`` means that the file has it.
@@ -71,22 +72,22 @@ class Preview:
     @property
     def has_stale_summary(self) -> bool:
         """Whether a summary file is missing, was edited, or is out of date."""
-        return not is_current(self.manifest) or any(
+        return not is_summary_current(self.manifest) or any(
             not (path := self.survey.folder / name).is_file()
-            or hashlib.sha256(files.read(path, limit=_LARGEST)).hexdigest()
+            or hashlib.sha256(files.read_file(path, limit=_LARGEST)).hexdigest()
             != self.manifest.summary.get(name)
             for name in SUMMARY_NAMES
         )
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the folder is already as required, so that nothing needs to be written."""
+        """Whether the folder already has the required content, so nothing must be written."""
         busy = self.moves or self.to_write or self.survey.stale or not self.has_its_plan
         return not busy and self.manifest == self.before and not self.has_stale_summary
 
 
-def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
-    """Compare a request folder with the task for it. Read all files, but change nothing.
+def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
+    """Compare a request folder with a task. This reads all files, but changes nothing.
 
     Parameters
     ----------
@@ -109,37 +110,37 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
     survey = take_survey(folder)
     before = _read_manifest(survey)
     proven = cipher is not None and verify_passphrase(survey, before, cipher)
-    refuse_rollback(before.plans, order.saved)
-    refuse_waiting(before, order)
-    settled = process_leftovers(survey, before, cipher=cipher, now=order.now, given_up=order.renew)
-    after, changes = plan_changes(
+    reject_rollback(before.plans, order.saved)
+    reject_waiting(before, order)
+    settled = process_leftovers(survey, before, cipher=cipher, now=order.now, abandoned=order.renew)
+    after, changes = decide_changes(
         settled.manifest,
         order.wanted,
         now=order.now,
-        renew=order.renew,
+        ids_to_renew=order.renew,
         reason=order.reason,
-        compare=_make_comparer(survey),
-        adopted=settled.adopted | _find_begun_renewals(settled.manifest, order),
-        withdrawn=order.withdrawn,
-        on=order.covered_on,
+        compare_request=_make_comparer(survey),
+        adopted_ids=settled.adopted | _find_begun_renewals(settled.manifest, order),
+        withdrawn_ids=order.withdrawn,
+        cover_date=order.covered_on,
     )
-    refuse_late(order, settled.manifest, after)
+    reject_late_requests(order, settled.manifest, after)
     after = _remove_lost_files(survey, settled.manifest, after)
     after = remove_shared_keys(settled.manifest, after, order.renew)
     moves, collisions = _list_renewal_moves(survey, settled.manifest, after)
     collisions += _find_collisions(survey, before, after)
-    collisions += _list_other_routes(settled.manifest, after, order)
+    collisions += _list_foreign_requests(settled.manifest, after, order)
     collisions += _find_already_requested(settled.manifest, order)
-    collisions += _refuse_other_team(survey, before, order)
+    collisions += _reject_other_team(survey, before, order)
     collisions += _find_key_problems(survey, before, cipher, order)
-    refuse(folder, (*survey.problems, *settled.problems, *collisions))
+    reject_problems(folder, (*survey.problems, *settled.problems, *collisions))
     present = read_present_plan(folder)
     plan_file = order.plan_file(present)
-    after = ask_to_revoke(_log_changes(after, settled.changes, order.now), order)
-    after = record_plan(after, before, order, plan_file, is_present=plan_file == present)
+    after = request_revocations(_log_changes(after, settled.changes, order.now), order)
+    after = record_plan(after, before, order, plan_file, is_same_plan=plan_file == present)
     after = after.with_numbers_of(before)
-    if after != before:  # a folder of an earlier version has no numbers until it changes
-        after = after.numbered(numbering_order(order.plan))
+    if after != before:  # A folder of an earlier version has no numbers until its content changes.
+        after = after.numbered(list_ids_in_order(order.plan))
     if cipher is not None:
         after = add_bindings(after, cipher)
     planned = {record.id for record in after.requests if record.is_to_write}
@@ -158,27 +159,27 @@ def foresee(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
 
 
 def _find_begun_renewals(manifest: Manifest, order: Order) -> frozenset[str]:
-    """Return the renewals that an earlier run completed before its summary could not be written.
+    """Return the renewals that an earlier run finished before it could write the summary.
 
     The same command then only writes the summary.
     """
-    return frozenset() if is_current(manifest) else list_waiting_renewals(manifest, order)
+    return frozenset() if is_summary_current(manifest) else list_waiting_renewals(manifest, order)
 
 
 def _find_key_problems(
-    survey: Survey, before: Manifest, cipher: FolderCipher | None, order: Order
+    survey: Survey, manifest: Manifest, cipher: FolderCipher | None, order: Order
 ) -> Iterator[Problem]:
     """Find keys that belong to another request, as far as possible without the passphrase."""
     if cipher is None:
-        yield from report_shared_keys(before, given_up=order.renew)
+        yield from report_shared_keys(manifest, abandoned=order.renew)
     else:
-        yield from find_binding_problems(survey, before, cipher, given_up=order.renew)
+        yield from find_binding_problems(survey, manifest, cipher, abandoned=order.renew)
 
 
-def _refuse_other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:
-    """Refuse an existing folder that is not for the team that the order names."""
+def _reject_other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:
+    """Reject an existing folder that does not belong to the team in the order."""
     group = find_team(survey.folder)
-    if order.team and survey.exists and not (group and is_group_of_team(survey.folder, order.team)):
+    if order.team and survey.exists and not (group and is_team_group(survey.folder, order.team)):
         yield Problem(
             message=(f"the folder does not have the group {order.team} and the mode {TEAM_MODE:o}"),
             file=str(survey.folder),
@@ -221,24 +222,24 @@ def _make_comparer(survey: Survey) -> Compare:
     def compare(record: RequestRecord, certificate: PlannedCertificate) -> tuple[str, ...]:
         path = record.files.csr
         try:
-            request = csr.parse_request(files.read(survey.folder / path), name=path)
+            request = csr.parse_request(files.read_file(survey.folder / path), name=path)
         except BundleError:
-            # This happens only for a request that is withdrawn.
+            # This happens only for a request that is being withdrawn.
             return ("csr: cannot be read",)
         if record.key_holder:
-            # Another tool made the CSR, with a different order, hash and extensions.
-            found = compare_request(request.content, planned_entry(certificate))
+            # Another tool created the CSR with a different order, hash and extensions.
+            found = compare_request(request.content, convert_to_entry(certificate))
             return tuple(one.message for one in found if one.severity != "notice")
-        return list_content_differences(request.content, content_of(certificate))
+        return list_content_differences(request.content, build_request_content(certificate))
 
     return compare
 
 
-def _remove_lost_files(survey: Survey, before: Manifest, after: Manifest) -> Manifest:
-    """Remove the hashes of lost files from superseded records, so that they are not reported."""
+def _remove_lost_files(survey: Survey, old_manifest: Manifest, new_manifest: Manifest) -> Manifest:
+    """Remove the hashes of lost files from superseded records, so that no finding results."""
     changed = []
-    for record in after.requests:
-        old = before.by_id.get(record.id)
+    for record in new_manifest.requests:
+        old = old_manifest.by_id.get(record.id)
         if old is None or record.generation == old.generation:
             continue
         if not all(map(survey.has, old.files)):
@@ -249,15 +250,15 @@ def _remove_lost_files(survey: Survey, before: Manifest, after: Manifest) -> Man
                 key_sha256=superseded.key_sha256 if survey.has(old.files.key) else "",
             )
             changed.append(replace(record, archived=(*record.archived[:-1], superseded)))
-    return after.with_records(changed)
+    return new_manifest.with_records(changed)
 
 
 def _list_renewal_moves(
-    survey: Survey, before: Manifest, after: Manifest
+    survey: Survey, old_manifest: Manifest, new_manifest: Manifest
 ) -> tuple[list[Move], list[Problem]]:
     moves, problems = [], []
-    for record in after.requests:
-        old = before.by_id.get(record.id)
+    for record in new_manifest.requests:
+        old = old_manifest.by_id.get(record.id)
         if old is None or record.generation == old.generation:
             continue
         for source, target in zip(old.files, record.archived[-1].files, strict=True):
@@ -270,51 +271,56 @@ def _list_renewal_moves(
     return moves, problems
 
 
-def _find_collisions(survey: Survey, before: Manifest, after: Manifest) -> list[Problem]:
+def _find_collisions(
+    survey: Survey, old_manifest: Manifest, new_manifest: Manifest
+) -> list[Problem]:
     return [
         _make_occupied_problem(path)
-        for record in after.requests
-        if record.id not in before.by_id
+        for record in new_manifest.requests
+        if record.id not in old_manifest.by_id
         for path in record.files
         if survey.has(path)
     ]
 
 
-def _list_other_routes(before: Manifest, after: Manifest, order: Order) -> Iterator[Problem]:
-    """List changed requests whose key is made elsewhere: this run cannot make them again.
+def _list_foreign_requests(
+    old_manifest: Manifest, new_manifest: Manifest, order: Order
+) -> Iterator[Problem]:
+    """List changed requests whose key is created elsewhere. This run cannot create them again.
 
     lyncnb never makes a key for a request that another computer makes, or the reverse, unless the
     planner names that request for renewal.
     """
     holders = {request.id: request.key_holder for request in order.wanted}
-    for record in after.requests:
-        old = before.by_id.get(record.id)
+    for record in new_manifest.requests:
+        old = old_manifest.by_id.get(record.id)
         if old is None or record.id in order.renew or record.state == "retired":
             continue
         if record.plan.at_set_up or old.plan.at_set_up:
-            continue  # No key was made for the request, or none is made now.
+            continue  # No key was created for the request, or the current run creates no key.
         has_changed = record.generation != old.generation or (
             not old.is_written and old.plan != record.plan
         )
         if not has_changed or bool(old.key_holder) == bool(holders.get(record.id)):
             continue
         if not old.is_written and not old.key_holder:
-            continue  # No key was made for the request yet, here or on another computer.
-        yield _is_of_other_route(record, old)
+            # No key was created for the request yet, neither here nor on another computer.
+            continue
+        yield _is_foreign_request(record, old)
 
 
-def _find_already_requested(before: Manifest, order: Order) -> Iterator[Problem]:
-    """Return the requests to leave out that already exist, because a CA may have them."""
+def _find_already_requested(old_manifest: Manifest, order: Order) -> Iterator[Problem]:
+    """Return the requests to omit that already exist, because a CA may have them."""
     covered = [request for request in order.wanted if request.covered is not None]
     revoked = {
         digest
-        for record in (before.requests if covered else ())
+        for record in (old_manifest.requests if covered else ())
         for part in record.generations
         if part.revocation is not None
         for digest in list_known_certificates(part)
-    } | list_compromised_keys(before.requests if covered else ())
+    } | list_compromised_keys(old_manifest.requests if covered else ())
     for request in covered:
-        old, cover = before.by_id.get(request.id), request.covered
+        old, cover = old_manifest.by_id.get(request.id), request.covered
         if cover is not None and cover.sha256 in revoked:
             yield Problem(
                 message=f"the key of the certificate with serial number {cover.serial} is "
@@ -330,12 +336,14 @@ def _find_already_requested(before: Manifest, order: Order) -> Iterator[Problem]
             )
 
 
-def _is_of_other_route(record: RequestRecord, old: RequestRecord) -> Problem:
-    what = "; ".join(record.reasons if record.generation != old.generation else ("it changed",))
-    if old.key_holder:
+def _is_foreign_request(record: RequestRecord, old_record: RequestRecord) -> Problem:
+    what = "; ".join(
+        record.reasons if record.generation != old_record.generation else ("it changed",)
+    )
+    if old_record.key_holder:
         return Problem(
             message=(
-                f"the key is on {old.key_holder}, but the plan now requires a "
+                f"the key is on {old_record.key_holder}, but the plan now requires a "
                 f"different certificate ({what})"
             ),
             file=record.files.csr,

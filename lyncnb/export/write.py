@@ -1,4 +1,4 @@
-"""Make the changes of a preview in a request folder, so that no key is ever lost.
+"""Make the changes of a preview in a request folder without ever losing a key.
 
 A run has these steps: lock the folder; read everything; verify the passphrase; save the
 plan; announce the files in the manifest; move superseded files; for each request write the
@@ -19,9 +19,9 @@ from pathlib import Path
 from ..authorities.kept_approval import keep_approval
 from ..authorities.summary_files import refresh_summary_files, write_summary_files
 from ..authorities.survey.as_is import AsIs
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.disk import files, windows_access
-from ..base.disk.folder_access import give_to_team, group_number
+from ..base.disk.folder_access import find_group_number, grant_access_to_team
 from ..base.disk.folder_lock import OWNER_NAME
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.shown.tables import join_first
@@ -39,9 +39,9 @@ from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPublicKey
 from ..pki.ssh_signatures import read_signature
-from ..plan.known_words import known_words
+from ..plan.known_words import list_known_words
 from ..plan.model import CertificatePlan
-from ..reports.summary.from_plan import summarise
+from ..reports.summary.from_plan import build_summary
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import (
     close_copied,
@@ -55,18 +55,18 @@ from ..request_folder.folder_location import (
     explain_open_disk,
     list_location_warnings,
 )
-from ..request_folder.history import is_history_missing, recorded
+from ..request_folder.history import is_history_missing, record_changes
 from ..request_folder.key_bindings import add_bindings
 from ..request_folder.leftovers import move_files
 from ..request_folder.manifest import (
     FORMAT,
     NAME,
     Manifest,
+    format_timestamp,
     read_manifest,
     save_manifest,
-    timestamp,
 )
-from ..request_folder.plan_file import name_earlier_manifest, write_plan_file
+from ..request_folder.plan_file import build_earlier_manifest_name, write_plan_file
 from ..request_folder.recovery_key import (
     add_recipients,
     convert_old_lists,
@@ -77,13 +77,13 @@ from ..request_folder.request_record import ApprovalOnRecord, PlanOnRecord
 from ..request_folder.unrecorded import describe_unknown_files
 from ..rules.findings import Finding
 from . import executors
-from .approve_plan import check_approval, signature_of
-from .changes import record_written
+from .approve_plan import build_signature_path, check_approval
+from .changes import record_written_requests
 from .covers import find_covers
 from .executors import Making
 from .key_and_csr import PairStore
-from .order import Order, covering_day, make_order
-from .run_preview import Preview, foresee
+from .order import Order, find_cover_date, make_order
+from .run_preview import Preview, preview_changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,46 +98,46 @@ class Outcome:
 def write(
     folder: Path,
     order: Order,
-    secret: Secret,
+    passphrase: Secret,
     *,
-    making: Making,
+    options: Making,
     confirm_new: Callable[[], Secret | str] | None,
     recovery: Sequence[RecoveryPublicKey] = (),
     lock_seconds: float = 10.0,
 ) -> Outcome:
-    """Make a request folder as the task requires, or leave it unchanged if it already is so.
+    """Change a request folder as a task requires. If nothing must change, leave it untouched.
 
     Raises
     ------
     PassphraseError, BundleError
         If the folder or the passphrase needs attention.
     """
-    cipher = FolderCipher(secret)
-    confirm = _make_confirmation(secret, confirm_new, order.plan)
-    # A run without changes does not touch the lock file, so it also works on a read-only disk. Any
-    # change or problem is examined again under the lock.
-    preview = _look(folder, order, cipher)
+    cipher = FolderCipher(passphrase)
+    confirm = _make_confirmation(passphrase, confirm_new, order.plan)
+    # A run without changes does not use the lock file, so it also works on a read-only disk.
+    # Any change or problem is examined again while the folder is locked.
+    preview = _preview_without_lock(folder, order, cipher)
     if preview is not None:
         confirm(preview)
-        is_same = preview.is_quiet and not _is_news(preview, recovery)
+        is_same = preview.is_quiet and not _has_changes(preview, recovery)
         if is_same and not is_history_missing(folder, preview.manifest):
             return Outcome(preview=preview, manifest=preview.manifest)
-    del preview  # Keep only one copy, because 100,000 requests take about 300 MB.
-    with writing(folder, order, lock_seconds):
-        preview = foresee(folder, order, cipher)
+    del preview  # Only one copy is kept in memory, because 100,000 requests take about 300 MB.
+    with lock_for_writing(folder, order, lock_seconds):
+        preview = preview_changes(folder, order, cipher)
         confirm(preview)
-        return _carry_out(preview, order, cipher, making, recovery)
+        return _make_changes(preview, order, cipher, options, recovery)
 
 
-def _look(folder: Path, order: Order, cipher: FolderCipher) -> Preview | None:
-    """Preview a run without the lock; return None if another run is writing."""
+def _preview_without_lock(folder: Path, order: Order, cipher: FolderCipher) -> Preview | None:
+    """Preview a run without the lock. Return None if another run is writing to the folder."""
     for attempt in (1, 2):
         try:
-            return foresee(folder, order, cipher)
+            return preview_changes(folder, order, cipher)
         except BundleError:
             if os.path.lexists(folder / OWNER_NAME):
                 return None
-            # Another run may have finished in the meantime, but a real problem remains.
+            # Another run may have finished in the meantime, but a real problem is still there.
             if attempt == 2:
                 raise
     return None
@@ -148,10 +148,10 @@ def _make_confirmation(
 ) -> Callable[[Preview], None]:
     asked: list[bool] = []
 
-    def confirm(preview: Preview) -> None:
+    def confirm_once(preview: Preview) -> None:
         if preview.is_proven or not preview.to_write or asked:
             return
-        check_new_passphrase(secret, source="the passphrase", known=known_words(plan))
+        check_new_passphrase(secret, source="the passphrase", known_words=list_known_words(plan))
         asked.append(True)
         if ask is not None and check_passphrase(ask()) != secret:
             raise PassphraseError(
@@ -159,45 +159,51 @@ def _make_confirmation(
                 hint="run the command again",
             )
 
-    return confirm
+    return confirm_once
 
 
 @contextmanager
-def writing(folder: Path, order: Order, wait: float) -> Iterator[None]:
-    """Create a request folder if needed, for a team or only its owner, and hold its lock."""
+def lock_for_writing(folder: Path, order: Order, wait_seconds: float) -> Iterator[None]:
+    """Create a request folder if necessary, for a team or only its owner, and lock it."""
     if order.team:
-        group_number(order.team)  # Do not create a folder for a group that does not exist.
+        find_group_number(order.team)  # If the group does not exist, no folder is created.
     missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     for place in reversed(missing):
-        # Parent folders belong to the planner, with the system's default mode.
+        # Parent folders belong to the planner, and have the default mode of the system.
         files.make_folder(place, 0o700 if place == folder else 0o777)
         if order.team and place == folder:
-            give_to_team(folder, order.team)
+            grant_access_to_team(folder, order.team)
     command = "renew" if order.is_own_plan else "request"
-    run = recorded(
-        folder, command, reason=order.reason, now=order.now, wait=wait, renews=order.renew
+    run = record_changes(
+        folder,
+        command,
+        reason=order.reason,
+        now=order.now,
+        wait_seconds=wait_seconds,
+        renews=order.renew,
     )
     with run:
         yield
 
 
-def _is_news(preview: Preview, recovery: Sequence[RecoveryPublicKey]) -> bool:
+def _has_changes(preview: Preview, recovery: Sequence[RecoveryPublicKey]) -> bool:
     named = {key.fingerprint for key in preview.manifest.recovery}
     return any(key.fingerprint not in named for key in recovery)
 
 
-def _carry_out(
+def _make_changes(
     preview: Preview,
     order: Order,
     cipher: FolderCipher,
-    making: Making,
+    options: Making,
     recovery: Sequence[RecoveryPublicKey],
 ) -> Outcome:
     folder = preview.survey.folder
-    # Before the manifest records that no list has the format of earlier versions.
+    # This happens before the manifest records that no list has the format of earlier versions.
     convert_old_lists(folder, cipher, preview.before)
-    announce(preview)
-    # Before the first key: its encryption key is sealed to the folder's recovery keys.
+    announce_changes(preview)
+    # This happens before the first key is created, because the encryption key is sealed for the
+    # recovery keys.
     if recovery:
         preview = replace(
             preview,
@@ -206,22 +212,23 @@ def _carry_out(
             ),
         )
     seal_new_keys(folder, cipher, preview.manifest)
-    manifest, cancelled = _make_pairs(preview, order, cipher, making)
-    # Recorded before the summary: even if a table fails, the requests are finished.
+    manifest, cancelled = _create_pairs(preview, order, cipher, options)
+    # The requests are recorded before the summary is written. They are finished even if a table
+    # fails.
     save_manifest(folder, manifest)
-    # A folder that waited for other computers' requests had a summary before its first key.
+    # A folder that waited for requests from other computers had a summary before its first key.
     if manifest != preview.manifest or preview.has_stale_summary:
         manifest = write_summary(preview, manifest)
     return Outcome(preview=preview, manifest=manifest, cancelled=cancelled)
 
 
-def announce(preview: Preview) -> None:
+def announce_changes(preview: Preview) -> None:
     """Save the plan, announce new files in the manifest, and move superseded files."""
     folder = preview.survey.folder
     for place in ("csr", "keys", *(["archive"] if preview.moves else [])):
         files.make_folder(folder / place, OWN_FOLDERS[place])
     if not os.path.lexists(folder / IGNORE_NAME):
-        files.write_new(folder / IGNORE_NAME, IGNORE_ALL, 0o644)
+        files.write_new_file(folder / IGNORE_NAME, IGNORE_ALL, 0o644)
     write_plan_file(folder, preview.plan_file, preview.before)
     save_manifest(folder, preview.manifest)
     move_files(preview.survey, preview.moves)
@@ -233,28 +240,30 @@ def write_summary(preview: Preview, manifest: Manifest) -> Manifest:
     if order.is_own_plan:
         manifest = refresh_summary_files(folder, manifest)
     else:
-        summary = summarise(order.plan, order.told_for(preview.plan_file), pictures=True)
+        summary = build_summary(
+            order.plan, order.list_reported_findings(preview.plan_file), pictures=True
+        )
         manifest = write_summary_files(folder, manifest, summary)
     save_manifest(folder, manifest)
     return manifest
 
 
-def _make_pairs(
-    preview: Preview, order: Order, cipher: FolderCipher, making: Making
+def _create_pairs(
+    preview: Preview, order: Order, cipher: FolderCipher, options: Making
 ) -> tuple[Manifest, bool]:
     items = [(request.id, request.certificate) for request in preview.to_write]
     if not items:
         return preview.manifest, False
     known = _list_public_keys(preview.manifest)
     with PairStore(preview.survey.folder, known=known) as store:
-        exported = executors.run(
+        exported = executors.create_pairs(
             items,
             cipher,
             store=store,
-            making=making,
+            options=options,
         )
     written = {name: hashes._asdict() for name, hashes in store.written.items()}
-    manifest = record_written(preview.manifest, written, now=order.now)
+    manifest = record_written_requests(preview.manifest, written, now=order.now)
     return add_bindings(manifest, cipher), exported.cancelled
 
 
@@ -265,10 +274,10 @@ def _list_public_keys(manifest: Manifest) -> Iterator[str]:
             yield old.spki_sha256
 
 
-# ``run_preview.py`` decides what a run will do; this file does it.
+# The module ``run_preview.py`` decides which changes a run makes, and this module makes them.
 
 
-def _plan_and_findings(
+def _split_plan(
     plan: CertificatePlan | SavedPlan, findings: Sequence[Finding] | None, now: str
 ) -> tuple[CertificatePlan, Sequence[Finding], bytes]:
     """Return the plan with its findings, and the file of a saved plan."""
@@ -306,7 +315,7 @@ def write_requests(
     team: str = "",
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Write keys, certification requests and the summary of a plan into a request folder.
+    """Write the keys, certificate requests and summary of a plan into a request folder.
 
     Writing the same plan again changes no byte and no time. A changed request gets a new
     generation, and all of the old one moves to ``archive/``. Nothing is overwritten or removed.
@@ -378,15 +387,15 @@ def write_requests(
     compares it with its CSR. ``rebuild`` opens every key and verifies every CSR's signature;
     packaging opens each key that it packs.
     """
-    require("write_requests: plan", plan, CertificatePlan, SavedPlan)
+    check_type("write_requests: plan", plan, CertificatePlan, SavedPlan)
     path = Path(folder)
-    now, why = timestamp(today), "" if renew else reason.strip()
+    now, why = format_timestamp(today), "" if renew else reason.strip()
     recovery_keys = tuple(map(read_recovery_key, recovery))
     saved = _make_plan_record(
-        plan, path, approved_by, accept or {}, unapproved=unapproved, why=why, now=now
+        plan, path, approved_by, accept or {}, unapproved=unapproved, reason=why, now=now
     )
     approved = plan if approved_by is not None and isinstance(plan, SavedPlan) else None
-    plan, findings, saved_file = _plan_and_findings(plan, findings, now)
+    plan, findings, saved_file = _split_plan(plan, findings, now)
     order = make_order(
         plan,
         findings=findings,
@@ -395,7 +404,7 @@ def write_requests(
         reason=reason,
         now=now,
         covers=find_covers(
-            plan, only_missing, reuse, on=covering_day(plan, now), now=now, accept=accept or ()
+            plan, only_missing, reuse, day=find_cover_date(plan, now), now=now, accept=accept or ()
         ),
     )
     order = replace(
@@ -406,8 +415,8 @@ def write_requests(
         unapproved=unapproved.strip(),
         team=team,
     )
-    bundle = fulfil(
-        path, order, passphrase, making=making, dry_run=dry_run, confirm_new=confirm_new,
+    bundle = execute_order(
+        path, order, passphrase, options=making, dry_run=dry_run, confirm_new=confirm_new,
         recovery=recovery_keys, lock_seconds=lock_seconds,
     )  # fmt: skip
     if approved is not None and saved is not None and not dry_run:
@@ -415,12 +424,12 @@ def write_requests(
     return bundle
 
 
-def fulfil(
+def execute_order(
     folder: Path,
     order: Order,
     passphrase: Secret | str | None,
     *,
-    making: Making | None = None,
+    options: Making | None = None,
     dry_run: bool = False,
     confirm_new: Callable[[], Secret | str] | None = None,
     recovery: Sequence[RecoveryPublicKey] = (),
@@ -436,7 +445,7 @@ def fulfil(
     secret = None if passphrase is None else check_passphrase(passphrase)
     if dry_run:
         return _report_dry_run(
-            foresee(folder, order, None if secret is None else FolderCipher(secret))
+            preview_changes(folder, order, None if secret is None else FolderCipher(secret))
         )
     if secret is None:
         raise PassphraseError(
@@ -446,10 +455,10 @@ def fulfil(
     close_copied(folder)
     closed = close_unpacked(folder)
     outcome = write(
-        folder, order, secret, making=making or Making(), confirm_new=confirm_new,
+        folder, order, secret, options=options or Making(), confirm_new=confirm_new,
         recovery=recovery, lock_seconds=lock_seconds,
     )  # fmt: skip
-    bundle = bundle_of(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
+    bundle = build_bundle(outcome.preview, outcome.manifest, cancelled=outcome.cancelled)
     return replace(bundle, notes=(*closed, *bundle.notes))
 
 
@@ -460,12 +469,12 @@ def _make_plan_record(
     accept: Mapping[str, str],
     *,
     unapproved: str,
-    why: str,
+    reason: str,
     now: str,
 ) -> PlanOnRecord | None:
-    """Return the manifest's record of a saved plan; None for a plan that is not saved."""
+    """Return the record of a saved plan for the manifest, or None if the plan is not saved."""
     if approved_by is None and not unapproved.strip():
-        _refuse_unapproved(plan.plan if isinstance(plan, SavedPlan) else plan, folder)
+        _reject_unapproved(plan.plan if isinstance(plan, SavedPlan) else plan, folder)
     if not isinstance(plan, SavedPlan):
         if approved_by is not None:
             raise ApprovalError(
@@ -492,20 +501,20 @@ def _make_plan_record(
         judged_on=plan.judged_on.isoformat(),
         requested_at=now,
         approvals=approvals,
-        reason=why,
+        reason=reason,
     )
 
 
 def _keep_approval(folder: Path, plan: SavedPlan, record: PlanOnRecord, seconds: float) -> None:
-    """Save the plan and its signature in the folder, if the manifest records the signature."""
-    signature = read_signature(signature_of(plan))
+    """Save the plan and its signature in the folder if the manifest records the signature."""
+    signature = read_signature(build_signature_path(plan))
     digest = hashlib.sha256(signature).hexdigest()
     if any(one.signature_sha256 == digest for one in record.approvals):
         keep_approval(folder, plan.data, signature, lock_seconds=seconds)
 
 
-def _refuse_unapproved(plan: CertificatePlan, folder: Path) -> None:
-    """Refuse a plan without approval if the folder's plan was approved."""
+def _reject_unapproved(plan: CertificatePlan, folder: Path) -> None:
+    """Reject a plan without an approval if the plan in the folder was approved."""
     if not os.path.isfile(folder / NAME):
         return
     manifest = read_manifest(folder)
@@ -527,17 +536,17 @@ def _refuse_unapproved(plan: CertificatePlan, folder: Path) -> None:
 
 
 def _report_dry_run(preview: Preview) -> RequestBundle:
-    bundle = bundle_of(preview, preview.manifest, dry_run=True)
+    bundle = build_bundle(preview, preview.manifest, dry_run=True)
     if not preview.to_write:
         return bundle
-    seconds = executors.estimate(request.certificate for request in preview.to_write)
+    seconds = executors.estimate_seconds(request.certificate for request in preview.to_write)
     note = (
         f"generating {len(preview.to_write):,} keys takes about {seconds:,.0f} s on this computer"
     )
     return replace(bundle, notes=(*bundle.notes, note))
 
 
-def bundle_of(
+def build_bundle(
     preview: Preview, manifest: Manifest, *, cancelled: bool = False, dry_run: bool = False
 ) -> RequestBundle:
     """Return the request folder after a run, with the changes that the run made or would make."""
@@ -563,7 +572,7 @@ def bundle_of(
 def _format_notes(preview: Preview, dry_run: bool) -> Iterator[str]:
     form = preview.before.format
     if form != FORMAT:
-        kept = name_earlier_manifest(form)
+        kept = build_earlier_manifest_name(form)
         yield (
             (
                 "this command will change the folder, which then needs lyncnb 0.2 or "
@@ -574,7 +583,7 @@ def _format_notes(preview: Preview, dry_run: bool) -> Iterator[str]:
         )
 
 
-_NAMED = 5  # The maximum number of requests in a note.
+_NAMED = 5  # A note contains at most this number of requests.
 
 
 def _list_notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
@@ -590,7 +599,7 @@ def _list_notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
         for old in preview.before.by_id[request_id].archived:
             notes += map(str, find_archive_problems(survey, old))
     notes += preview.order.notes
-    if preview.to_write and (note := windows_access.close_own_folder(survey.folder)):
+    if preview.to_write and (note := windows_access.restrict_private_folder(survey.folder)):
         notes.append(note)
     if not preview.before.requests:
         notes += list_location_warnings(survey.folder)

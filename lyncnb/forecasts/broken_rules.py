@@ -22,7 +22,7 @@ _PLAN = "plan options"
 
 @dataclass(slots=True)
 class _RuleDates:
-    """The dates on which each rule prevents the replacement of a certificate."""
+    """The dates on which each rule prevents lyncnb from replacing a certificate."""
 
     found: dict[tuple[object, ...], list[int]] = field(default_factory=dict)
 
@@ -31,7 +31,7 @@ class _RuleDates:
 
 
 def find_rules_between(
-    timetable: Timetable, hold: Hold, missing_from: int, *, lead_source: str
+    timetable: Timetable, certificate: Hold, first_missing_day: int, *, lead_source: str
 ) -> tuple[BrokenRule, ...]:
     """List the rules that prevent a certificate from being replaced in time.
 
@@ -39,9 +39,9 @@ def find_rules_between(
     ----------
     timetable : Timetable
         The timetable with the terms and days.
-    hold : Hold
+    certificate : Hold
         The last certificate that can be installed in time.
-    missing_from : int
+    first_missing_day : int
         The first day on which the next certificate is missing.
     lead_source : str
         The document that states the lifetime of tokens.
@@ -52,65 +52,71 @@ def find_rules_between(
         The expiration of the certificate in use, followed by each rule that forbids an issue date
         before `missing_from` or a later server change.
     """
-    blocked, last = _RuleDates(), min(missing_from, timetable.days.count) - 1
-    for issue in range(max(hold.issued + 1, 0), last + 1):
+    blocked, last = _RuleDates(), min(first_missing_day, timetable.days.count) - 1
+    for issue in range(max(certificate.issued + 1, 0), last + 1):
         _check_issue(timetable, issue, last, blocked)
-    leads = [_lead_rule(timetable, hold, lead_source)] if timetable.terms.lead_hours else []
-    return (_end_rule(timetable, hold), *leads, *_build_rules(blocked, timetable))
+    leads = (
+        [_build_lead_time_rule(timetable, certificate, lead_source)]
+        if timetable.terms.lead_hours
+        else []
+    )
+    return (_build_end_rule(timetable, certificate), *leads, *_build_rules(blocked, timetable))
 
 
-def find_rules_for_first_issue(timetable: Timetable, issue: int) -> tuple[BrokenRule, ...]:
+def find_rules_for_first_issue(timetable: Timetable, issue_day: int) -> tuple[BrokenRule, ...]:
     """List the rules that forbid the planned issue date of the first certificate."""
     blocked, ends = _RuleDates(), list[BrokenRule]()
-    _check_order(timetable, issue, blocked)
-    change = timetable.days.next_change[issue]
+    _check_order(timetable, issue_day, blocked)
+    change = timetable.days.next_change[issue_day]
     end = min(change, timetable.days.count) - 1
-    if change > min(timetable.lasts[issue], timetable.days.count - 1):
-        _check_servers(timetable.days, issue, min(end, timetable.lasts[issue]), blocked)
-        ends.append(_end_rule(timetable, timetable.hold(issue)))
+    if change > min(timetable.lasts[issue_day], timetable.days.count - 1):
+        _check_servers(timetable.days, issue_day, min(end, timetable.lasts[issue_day]), blocked)
+        ends.append(_build_end_rule(timetable, timetable.build_certificate(issue_day)))
     return (*ends, *_build_rules(blocked, timetable))
 
 
-def _check_issue(timetable: Timetable, issue: int, last: int, blocked: _RuleDates) -> None:
+def _check_issue(
+    timetable: Timetable, issue_day: int, last_day: int, rule_dates: _RuleDates
+) -> None:
     days = timetable.days
-    is_free = _check_order(timetable, issue, blocked)
-    if days.next_change[issue] > last:
-        _check_servers(days, issue, last, blocked)
+    is_free = _check_order(timetable, issue_day, rule_dates)
+    if days.next_change[issue_day] > last_day:
+        _check_servers(days, issue_day, last_day, rule_dates)
     elif is_free:
         # The next certificate can be installed in time, but it expires before it can be replaced.
-        step = find_step(timetable.terms.validity, days.date(issue))
-        blocked.add("validity", step, day=issue)
+        step = find_step(timetable.terms.validity, days.date(issue_day))
+        rule_dates.add("validity", step, day=issue_day)
 
 
-def _check_order(timetable: Timetable, issue: int, blocked: _RuleDates) -> bool:
+def _check_order(timetable: Timetable, issue_day: int, rule_dates: _RuleDates) -> bool:
     days, terms = timetable.days, timetable.terms
-    order = issue - terms.order_days
+    order = issue_day - terms.order_days
     if order < 0 or days.date(order) < terms.earliest:
-        blocked.add("earliest order", day=issue)
+        rule_dates.add("earliest order", day=issue_day)
         return False
     if days.frozen[order]:
         for freeze in _find_freezes(days, order):
-            blocked.add("freeze", freeze, "no orders", day=order)
+            rule_dates.add("freeze", freeze, "no orders", day=order)
         if terms.order_days:
-            blocked.add("lead time", day=issue)
+            rule_dates.add("lead time", day=issue_day)
         return False
-    if timetable.validate[issue] > issue:
-        step = find_step(terms.reuse, days.date(issue))
-        blocked.add("validation", step, day=issue)
-        for day in range(max(0, issue - step.days), issue + 1):
+    if timetable.validate[issue_day] > issue_day:
+        step = find_step(terms.reuse, days.date(issue_day))
+        rule_dates.add("validation", step, day=issue_day)
+        for day in range(max(0, issue_day - step.days), issue_day + 1):
             for freeze in _find_freezes(days, day):
-                blocked.add("freeze", freeze, "no validations", day=day)
+                rule_dates.add("freeze", freeze, "no validations", day=day)
         return False
     return True
 
 
-def _check_servers(days: Days, first: int, last: int, blocked: _RuleDates) -> None:
-    for day in range(first, last + 1):
+def _check_servers(days: Days, first_day: int, last_day: int, rule_dates: _RuleDates) -> None:
+    for day in range(first_day, last_day + 1):
         if days.frozen[day]:
             for freeze in _find_freezes(days, day):
-                blocked.add("freeze", freeze, "no server changes", day=day)
+                rule_dates.add("freeze", freeze, "no server changes", day=day)
         if not days.windowed[day]:
-            blocked.add("window", day=day)
+            rule_dates.add("window", day=day)
 
 
 def _find_freezes(days: Days, day: int) -> Iterator[Period]:
@@ -118,10 +124,10 @@ def _find_freezes(days: Days, day: int) -> Iterator[Period]:
     return (freeze for freeze in days.freezes if freeze.begins <= when <= freeze.ends)
 
 
-def _end_rule(timetable: Timetable, hold: Hold) -> BrokenRule:
+def _build_end_rule(timetable: Timetable, certificate: Hold) -> BrokenRule:
     days = timetable.days
-    ends, begins = days.date(hold.last), days.date(hold.issued)
-    if hold.is_planned:
+    ends, begins = days.date(certificate.last), days.date(certificate.issued)
+    if certificate.is_planned:
         step = find_step(timetable.terms.validity, begins)
         says = f"a certificate that is issued on {begins} is valid until {ends} ({step.rule})"
         return BrokenRule(rule="validity", says=says, begins=begins, ends=ends, source=step.source)
@@ -131,21 +137,21 @@ def _end_rule(timetable: Timetable, hold: Hold) -> BrokenRule:
     )  # fmt: skip
 
 
-def _lead_rule(timetable: Timetable, hold: Hold, source: str) -> BrokenRule:
+def _build_lead_time_rule(timetable: Timetable, certificate: Hold, source: str) -> BrokenRule:
     terms, days = timetable.terms, timetable.days
-    by = days.date(hold.deadline)
+    by = days.date(certificate.deadline)
     return BrokenRule(
         rule="roll-over",
         says=f"issued tokens are valid for {terms.lead_hours} hours, so the next certificate "
              f"must be installed by {by}",
-        begins=by, ends=days.date(hold.last), source=source,
+        begins=by, ends=days.date(certificate.last), source=source,
     )  # fmt: skip
 
 
-def _build_rules(blocked: _RuleDates, timetable: Timetable) -> Iterator[BrokenRule]:
+def _build_rules(rule_dates: _RuleDates, timetable: Timetable) -> Iterator[BrokenRule]:
     days, terms = timetable.days, timetable.terms
     freezes: dict[Period, list[str]] = {}
-    for rule, found in blocked.found.items():
+    for rule, found in rule_dates.found.items():
         first, last = days.date(min(found)), days.date(max(found))
         match rule:
             case ("freeze", Period() as freeze, str() as words):
@@ -191,9 +197,9 @@ def _build_rules(blocked: _RuleDates, timetable: Timetable) -> Iterator[BrokenRu
         )  # fmt: skip
 
 
-def format_span(first: date, last: date) -> str:
+def format_span(first_day: date, last_day: date) -> str:
     """Format a range of dates, or a single date, as text."""
-    return f"on {first}" if first == last else f"from {first} to {last}"
+    return f"on {first_day}" if first_day == last_day else f"from {first_day} to {last_day}"
 
 
 def _describe_days(number: int, first: date, last: date) -> str:

@@ -20,7 +20,7 @@ _MORNING = time(8, tzinfo=UTC)
 _LISTED = 50  # The maximum number of certificates that an entry lists.
 
 
-def to_calendar(forecast: Forecast) -> bytes:
+def build_calendar(forecast: Forecast) -> bytes:
     """Write a forecast as an iCalendar file.
 
     Returns
@@ -36,7 +36,7 @@ def to_calendar(forecast: Forecast) -> bytes:
 
 def _build_entries(forecast: Forecast) -> Iterator[DayEntry]:
     for work in forecast.days():
-        # The entry for an order includes the validations on the same day.
+        # An entry for an order also includes the validations on the same day.
         if work.what != "validate":
             yield _build_entry(work, forecast)
         elif validated := tuple(

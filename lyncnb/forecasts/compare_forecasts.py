@@ -1,4 +1,4 @@
-"""``compare_forecasts``: show two forecasts side by side, year by year, with their problems."""
+"""Compare two forecasts side by side, year by year, with their problems."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..base.shown.report import (
     Report,
     ReportTable,
     Sentence,
+    build_report_document,
+    build_report_kind,
     render_parts,
-    report_document,
-    report_kind,
 )
 from ..base.shown.tables import ROWS_SHOWN, Table, columns
 from ..reports.figures import figure
-from .forecast_files import forecast_report
+from .forecast_files import build_forecast_report
 from .model import BROKEN, CANNOT_WORK, MONTHS, YEARS, Forecast, ForecastProblem
 
 COLUMNS = columns(
@@ -33,10 +33,10 @@ COLUMNS = columns(
 )
 
 #: The type of file for a comparison of forecasts.
-FORECASTS_FILE = report_kind(
+FORECASTS_FILE = build_report_kind(
     "a comparison of forecasts",
     title="Comparison of two forecasts",
-    form="lyncnb-forecasts/1",
+    format_id="lyncnb-forecasts/1",
     columns=COLUMNS,
     suffixes=(".csv", ".html", ".md", ".json"),
 )
@@ -60,20 +60,20 @@ class ForecastComparison(Table):
     first: Forecast
     second: Forecast
 
-    def _items(self) -> Iterator[tuple[str, str, int, int]]:
-        return self.work(by="year")
+    def _list_items(self) -> Iterator[tuple[str, str, int, int]]:
+        return self.work(get_period="year")
 
-    def work(self, *, by: str) -> Iterator[tuple[str, str, int, int]]:
+    def work(self, *, get_period: str) -> Iterator[tuple[str, str, int, int]]:
         """Yield each period and type of work, with the amount in both forecasts.
 
         Parameters
         ----------
-        by : str
+        get_period : str
             ``year`` or ``month``. The total is last.
         """
         sides: list[dict[str, tuple[int, ...]]] = []
         for forecast in (self.first, self.second):
-            works = forecast.years() if by == "year" else forecast.months
+            works = forecast.years() if get_period == "year" else forecast.months
             sides.append({work.month: work[1:] for work in works})
         for side in sides:
             side["all"] = tuple(map(sum, zip(*side.values(), strict=True))) or _NONE
@@ -84,7 +84,7 @@ class ForecastComparison(Table):
 
     def years(self) -> Iterator[tuple[str, ...]]:
         """Yield a row for each year and for the total, with changes such as ``4 -> 6 (+2)``."""
-        for when, rows in groupby(self.work(by="year"), key=itemgetter(0)):
+        for when, rows in groupby(self.work(get_period="year"), key=itemgetter(0)):
             cells = (
                 f"{before:,}"
                 if before == after
@@ -93,7 +93,7 @@ class ForecastComparison(Table):
             )
             yield (when, *cells)
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self.summary()
 
     def summary(self) -> str:
@@ -134,7 +134,7 @@ class ForecastComparison(Table):
         return parts
 
     def problems(self) -> Iterator[tuple[str, ForecastProblem]]:
-        """Yield each problem, with ``both``, ``first``, or ``second`` for the forecasts with it."""
+        """Yield each problem and the forecasts that have it: ``both``, ``first``, or ``second``."""
         for problem in self.first.problems:
             yield ("both" if problem in self.second.problems else "first"), problem
         for one in self.second.problems:
@@ -158,33 +158,33 @@ def compare_forecasts(first: Forecast, second: Forecast) -> ForecastComparison:
     return ForecastComparison(first=first, second=second)
 
 
-def forecasts_report(pair: ForecastComparison) -> Report:
-    """Return two forecasts as a report, by month in CSV and JSON, and by year in other formats."""
-    parts = pair.parts()
-    for name, one in (("First", pair.first), ("Second", pair.second)):
+def build_forecasts_report(comparison: ForecastComparison) -> Report:
+    """Return two forecasts as a report, by month in CSV and JSON, else by year."""
+    parts = comparison.parts()
+    for name, one in (("First", comparison.first), ("Second", comparison.second)):
         parts.append(Sentence(f"{name}: {one.source}", (".html",)))
         parts.append(Picture(partial(figure, one), (".html",)))
-    by_month = partial(pair.work, by="month")
+    by_month = partial(comparison.work, get_period="month")
     parts.append(ReportTable(columns=COLUMNS, items=by_month, formats={".csv": ""}))
     return Report(
         kind=FORECASTS_FILE,
-        about=f"{pair.first.source}, {pair.second.source}",
-        summary=pair.lines()[0],
+        about=f"{comparison.first.source}, {comparison.second.source}",
+        summary=comparison.lines()[0],
         parts=parts,
         document=lambda: {
-            "first": report_document(forecast_report(pair.first)),
-            "second": report_document(forecast_report(pair.second)),
+            "first": build_report_document(build_forecast_report(comparison.first)),
+            "second": build_report_document(build_forecast_report(comparison.second)),
             "work": [
                 {"when": when, "work": work, "first": first, "second": second}
                 for when, work, first, second in by_month()
             ],
         },
-        text=lambda: _format_text(pair),
+        text=lambda: _format_text(comparison),
     )
 
 
-def _format_text(pair: ForecastComparison) -> Iterator[list[str] | ReportTable]:
-    yield pair.lines()
-    yield ReportTable(columns=_YEARS, items=pair.years, formats={"": ""})
-    for of, problem in pair.problems():
+def _format_text(comparison: ForecastComparison) -> Iterator[list[str] | ReportTable]:
+    yield comparison.lines()
+    yield ReportTable(columns=_YEARS, items=comparison.years, formats={"": ""})
+    for of, problem in comparison.problems():
         yield [f"in {of}:", *problem.lines()]

@@ -12,12 +12,12 @@ from ..base.shown.report import (
     Report,
     ReportTable,
     Sentence,
+    build_report_kind,
     describe_hidden_rows,
-    report_kind,
 )
 from ..base.shown.tables import columns
 from ..reports.figures import figure
-from .calendar_file import PRODUCT, to_calendar
+from .calendar_file import PRODUCT, build_calendar
 from .model import (
     BROKEN,
     CHANGES,
@@ -30,10 +30,10 @@ from .model import (
 )
 
 #: The type of file for a forecast.
-FORECAST_FILE = report_kind(
+FORECAST_FILE = build_report_kind(
     "a forecast",
     title="Certificate forecast",
-    form="lyncnb-forecast/1",
+    format_id="lyncnb-forecast/1",
     columns=COLUMNS,
     suffixes=(".csv", ".xlsx", ".html", ".md", ".json", ".ics", ".svg"),
     calendar=PRODUCT,
@@ -42,14 +42,14 @@ FORECAST_FILE = report_kind(
 _SHOWN = 40  # The maximum number of problems and certificates that the short form lists.
 
 
-def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
+def build_forecast_report(forecast: Forecast, *, max_shown: int = _SHOWN) -> Report:
     """Return a forecast as a report.
 
     Parameters
     ----------
     forecast : Forecast
         The forecast of a plan or a folder.
-    shown : int, optional
+    max_shown : int, optional
         The maximum number of problems, and of certificates, in the short form.
 
     Returns
@@ -90,9 +90,9 @@ def forecast_report(forecast: Forecast, *, shown: int = _SHOWN) -> Report:
         origin=forecast.origin,
         summary=forecast.summary(),
         parts=parts,
-        document=lambda: _values(forecast),
-        text=lambda: _format_text(forecast, shown),
-        own={".ics": lambda: to_calendar(forecast)},
+        document=lambda: _list_values(forecast),
+        text=lambda: _format_text(forecast, max_shown),
+        own={".ics": lambda: build_calendar(forecast)},
     )
 
 
@@ -117,14 +117,14 @@ _PROBLEMS = columns(
 )
 
 
-def _values(forecast: Forecast) -> dict[str, object]:
+def _list_values(forecast: Forecast) -> dict[str, object]:
     told = ("source", "product", "start", "until", "works", "summary", "notes", "problems")
     months = [month._asdict() for month in forecast.months]
-    entries = [*map(_entry, forecast.entries)]
+    entries = [*map(_build_entry, forecast.entries)]
     return {**list_json_values(forecast, *told), "months": months, "certificates": entries}
 
 
-def _entry(entry: ForecastEntry) -> dict[str, object]:
+def _build_entry(entry: ForecastEntry) -> dict[str, object]:
     plain = {
         name: value.isoformat() if isinstance(value, date) else value
         for name, value in entry._asdict().items()
@@ -132,12 +132,12 @@ def _entry(entry: ForecastEntry) -> dict[str, object]:
     return {**plain, "takes_effect": dict(entry.takes_effect)}
 
 
-def _format_text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportTable]:
+def _format_text(forecast: Forecast, max_shown: int) -> Iterator[list[str] | ReportTable]:
     """Yield the problems, the work, and the next orders."""
     yield [forecast.summary(), *(f"  note: {note}" for note in forecast.notes)]
-    problems = [[*problem.lines()] for problem in forecast.problems[:shown]]
+    problems = [[*problem.lines()] for problem in forecast.problems[:max_shown]]
     if problems:
-        problems[-1] += describe_hidden_rows(len(forecast.problems) - shown)
+        problems[-1] += describe_hidden_rows(len(forecast.problems) - max_shown)
     yield from problems
     yield ReportTable(columns=YEARS, items=forecast.years, formats={"": ""})
     yield ReportTable(
@@ -146,11 +146,11 @@ def _format_text(forecast: Forecast, shown: int) -> Iterator[list[str] | ReportT
         formats={"": CHANGES},
     )
     yield ReportTable(
-        columns=_NEXT, items=lambda: _next_orders(forecast), formats={"": ""}, limit=shown
+        columns=_NEXT, items=lambda: _find_next_orders(forecast), formats={"": ""}, limit=max_shown
     )
 
 
-def _next_orders(forecast: Forecast) -> list[ForecastEntry]:
+def _find_next_orders(forecast: Forecast) -> list[ForecastEntry]:
     """Return the next entry with an order date for each certificate."""
     found: dict[str, ForecastEntry] = {}
     for entry in forecast.entries:

@@ -1,4 +1,4 @@
-"""``forecast``: calculate the certificate work in the next years for a plan or request folder.
+"""Calculate the work for certificates in the next years, for a plan or request folder.
 
 The functions have no side effects. For a request folder, they read the files and use the current
 date.
@@ -13,12 +13,17 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 from pathlib import Path
 
-from ..authorities.read_plan import folder_origin, options_of_folder, plan_of_manifest, read_plan
-from ..base.arguments import require
+from ..authorities.read_plan import (
+    build_folder_origin,
+    load_recorded_plan,
+    read_folder_options,
+    read_plan,
+)
+from ..base.arguments import check_type
 from ..base.renewal_days import Days, RenewalTerms, find_last_whole_day, find_renewal_day
 from ..base.shown.origin import Origin
 from ..base.shown.tables import count_of
-from ..base.times import day_of, later
+from ..base.times import add_time_span, convert_to_date
 from ..checks.saved_plan import read_saved_plan
 from ..errors import PlanError
 from ..plan.model import CertificatePlan, PlannedCertificate
@@ -26,10 +31,10 @@ from ..plan.options import PlanOptions
 from ..plan.recorded_plan import read_plan_file
 from ..plan.saved_plan_json import is_saved_plan
 from ..plan.totals import build_origin
-from ..reports.timeline_figure import limit_facts
+from ..reports.timeline_figure import list_limit_facts
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.generations import Generation, Held, generations_of
-from ..request_folder.manifest import Manifest, read_manifest, timestamp
+from ..request_folder.generations import Generation, Held, find_generations
+from ..request_folder.manifest import Manifest, format_timestamp, read_manifest
 from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.ca_rules import CaLimit, ca_rules
 from ..rules.procedure import RollOver, load_procedure
@@ -92,8 +97,8 @@ def forecast(
     the last third of its validity, on the first day on which its servers may be changed. The
     validity is the requested validity, limited to the maximum on the issue date.
     """
-    require("forecast: plan", plan, CertificatePlan, RequestBundle, str, os.PathLike)
-    read, until = _read_plan(plan), day_of(until)
+    check_type("forecast: plan", plan, CertificatePlan, RequestBundle, str, os.PathLike)
+    read, until = _read_plan(plan), convert_to_date(until)
     told = options or read.plan.options
     issue = told.planned_issue_date
     begin = _find_start(read, told, start)
@@ -123,7 +128,7 @@ def forecast(
         limits=tuple(
             fact
             for fact in dict.fromkeys(
-                fact for ca in schedules.public_cas for fact in limit_facts(begin, ca)
+                fact for ca in schedules.public_cas for fact in list_limit_facts(begin, ca)
             )
             if fact.begins is None or fact.begins <= until
         ),
@@ -139,7 +144,7 @@ class _ForecastInput:
     records: Mapping[str, RequestRecord]
     held: Mapping[str, Held]
     under_way: Mapping[str, Generation] = field(default_factory=dict)
-    seen: date | None = None  # The last recorded date.
+    seen: date | None = None  # This is the latest date in the records.
     origin: Origin | None = None  # This value is only set for a folder.
 
 
@@ -158,7 +163,7 @@ def _read_plan(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -
 
 def _read_folder(folder: Path, manifest: Manifest) -> _ForecastInput:
     records = {request.id: request for request in manifest.requests if request.state != "retired"}
-    lives = {name: generations_of(one) for name, one in records.items()}
+    lives = {name: find_generations(one) for name, one in records.items()}
     held = {name: life.held for name, life in lives.items() if life.held is not None}
     under_way = {name: life.under_way for name, life in lives.items() if life.under_way is not None}
     times = [time for record in records.values() for time in (record.planned_at, record.written_at)]
@@ -167,21 +172,22 @@ def _read_folder(folder: Path, manifest: Manifest) -> _ForecastInput:
         for deployed in held.values()
     ]
     seen = max((date.fromisoformat(text[:10]) for text in times if text), default=None)
-    plan = plan_of_manifest(folder, manifest)
-    if (options := options_of_folder(folder, manifest)) is not None:
+    plan = load_recorded_plan(folder, manifest)
+    if (options := read_folder_options(folder, manifest)) is not None:
         plan = replace(plan, options=options)
-    origin = folder_origin(folder, manifest)
+    origin = build_folder_origin(folder, manifest)
     return _ForecastInput(
         plan=plan, records=records, held=held, under_way=under_way, seen=seen, origin=origin
     )
 
 
-def _find_start(read: _ForecastInput, options: PlanOptions, start: date | None) -> date:
+def _find_start(input_data: _ForecastInput, options: PlanOptions, start: date | None) -> date:
     if start is not None:
-        return day_of(start)
-    if read.seen is not None:
-        # A certificate that expired after the last run must not count as valid.
-        return max(read.seen, date.fromisoformat(timestamp(None)[:10]))
+        return convert_to_date(start)
+    if input_data.seen is not None:
+        # A certificate that expired after the last run must not count as valid, so the start is
+        # not in the past.
+        return max(input_data.seen, date.fromisoformat(format_timestamp(None)[:10]))
     issue = options.planned_issue_date
     if issue is None:
         raise PlanError(
@@ -189,13 +195,16 @@ def _find_start(read: _ForecastInput, options: PlanOptions, start: date | None) 
             hint="set planned_issue_date in plan.toml, or specify --on DATE, such as --on "
             "2027-01-15",
         )
-    issuers = {certificate.issuer for certificate in read.plan.certificates}
+    issuers = {certificate.issuer for certificate in input_data.plan.certificates}
     lead = max(map(options.renewal_terms.find_lead_time, issuers), default=0)
     return date.fromordinal(max(1, issue.toordinal() - lead))
 
 
 class _Schedules:
-    """The renewal schedules for all certificates in a plan. Similar ones share a timetable."""
+    """The renewal schedules for all certificates in a plan.
+
+    Similar certificates share a timetable.
+    """
 
     def __init__(
         self,
@@ -207,16 +216,16 @@ class _Schedules:
     ) -> None:
         self.read, self.options, self.days, self.begin = read, options, days, begin
         self.terms = terms
-        # A custom product may have no steps. In this case, no usage rolls over and no service
-        # restarts.
+        # A custom product may not have any steps. In this case, no usage rolls over and no
+        # service restarts.
         has_steps = "deploy" in read.plan.rules.settings
         self.procedure = load_procedure(read.plan.rules) if has_steps else None
         self._timetables: dict[Terms, Timetable] = {}
         self._validity: dict[tuple[str, str, int | None, str], tuple[Step, ...]] = {}
         self._reuse: dict[str, tuple[Step, ...]] = {}
         self._restarts: dict[tuple[str, tuple[str, ...]], bool] = {}
-        #: Problems are grouped by their causes, because many certificates are late for the same
-        #: reasons.
+        #: Many certificates are late for the same reasons, so problems are grouped by their
+        #: causes.
         self.broken: dict[tuple[object, ...], tuple[BrokenRule, ...]] = {}
 
     @property
@@ -227,9 +236,9 @@ class _Schedules:
             for certificate in self.read.plan.certificates
             if certificate.issuer == "public"
         ]
-        return tuple(dict.fromkeys(("", *map(self.ca, public)))) if public else ()
+        return tuple(dict.fromkeys(("", *map(self.find_ca, public)))) if public else ()
 
-    def ca(self, certificate: PlannedCertificate) -> str:
+    def find_ca(self, certificate: PlannedCertificate) -> str:
         """Return the name of the recorded or planned CA for a certificate, or "" if unknown."""
         record = self.read.records.get(certificate.id)
         return (record.ca if record else "") or certificate.ca
@@ -248,10 +257,10 @@ class _Schedules:
         problems.sort(key=lambda item: (item.begins, item.ends, item.certificates))
         return entries, tuple(problems)
 
-    def timetable(self, certificate: PlannedCertificate, name: str) -> Timetable:
+    def find_timetable(self, certificate: PlannedCertificate, name: str) -> Timetable:
         """Return the timetable for the renewals of a certificate."""
-        rolls = self.rolls(certificate)
-        record, ca = self.read.records.get(name), self.ca(certificate)
+        rolls = self.find_roll_overs(certificate)
+        record, ca = self.read.records.get(name), self.find_ca(certificate)
         asked = self.options.validity_for(certificate.issuer)
         asked = asked or (record and record.validity_days) or None
         source = _ASKED
@@ -259,8 +268,8 @@ class _Schedules:
             asked, source = _count_days(held), _ON_RECORD
         public = certificate.issuer == "public"
         terms = Terms(
-            validity=self.validity(certificate.issuer, ca, asked, source),
-            reuse=self.reuse(ca) if public else (),
+            validity=self.list_validities(certificate.issuer, ca, asked, source),
+            reuse=self.list_reuse_periods(ca) if public else (),
             order_days=self.terms.find_lead_time(certificate.issuer),
             lead_hours=max((roll.lead_hours for roll in rolls.values()), default=0),
             earliest=self.begin,
@@ -269,36 +278,36 @@ class _Schedules:
             self._timetables[terms] = Timetable(terms, self.days)
         return self._timetables[terms]
 
-    def rolls(self, certificate: PlannedCertificate) -> dict[str, RollOver]:
+    def find_roll_overs(self, certificate: PlannedCertificate) -> dict[str, RollOver]:
         """Return the roll-over rule for each usage of a certificate that can roll over."""
         if self.procedure is None:
             return {}
         found = ((usage, self.procedure.find_roll_over(usage)) for usage in certificate.usages)
         return {usage: roll for usage, roll in found if roll is not None}
 
-    def validity(
-        self, issuer: str, ca: str, asked: int | None, source: str = _ASKED
+    def list_validities(
+        self, issuer: str, ca: str, requested_days: int | None, source: str = _ASKED
     ) -> tuple[Step, ...]:
         """Return the validity that a CA issues, by date; `source` is the source of `asked` days."""
-        key = (issuer, ca, asked, source)
+        key = (issuer, ca, requested_days, source)
         if key not in self._validity:
             limits = ca_rules().smallest("validity-days", issuer=issuer, ca=ca)
             usual = ca_rules().smallest("usual-validity-days", issuer=issuer, ca=ca)
             has_limit = any(limit for _, limit in limits)
-            self._validity[key] = _list_steps(
-                limits if asked or has_limit else usual, asked, source
+            self._validity[key] = _list_validity_steps(
+                limits if requested_days or has_limit else usual, requested_days, source
             )
         return self._validity[key]
 
-    def reuse(self, ca: str) -> tuple[Step, ...]:
+    def list_reuse_periods(self, ca: str) -> tuple[Step, ...]:
         """Return how many days a public CA may reuse a domain validation, by date."""
         if ca not in self._reuse:
-            self._reuse[ca] = _list_steps(
+            self._reuse[ca] = _list_validity_steps(
                 ca_rules().smallest("domain-validation-days", ca=ca), None
             )
         return self._reuse[ca]
 
-    def restarts(self, certificate: PlannedCertificate) -> bool:
+    def is_restart_required(self, certificate: PlannedCertificate) -> bool:
         """Return whether a step for a certificate drains or restarts services."""
         key = (certificate.role, certificate.usages)
         if key not in self._restarts:
@@ -315,22 +324,26 @@ class _Schedules:
         return self._restarts[key]
 
 
-def _count_days(held: Held) -> int:
+def _count_days(certificate: Held) -> int:
     """Return the validity of a certificate in days, including the last second."""
-    return max(1, (later(held.ends, timedelta(seconds=1)) - held.begins) // _DAY)
+    return max(
+        1, (add_time_span(certificate.ends, timedelta(seconds=1)) - certificate.begins) // _DAY
+    )
 
 
-def _list_steps(
-    limits: tuple[tuple[date, CaLimit | None], ...], asked: int | None, source: str = _ASKED
+def _list_validity_steps(
+    limits: tuple[tuple[date, CaLimit | None], ...],
+    requested_days: int | None,
+    source: str = _ASKED,
 ) -> tuple[Step, ...]:
     """List the validity by date: the limit, or the requested number of days if it is lower."""
     steps = []
     for day, least in limits:
-        if asked is not None and (least is None or asked <= least.value):
-            words = f"the plan requests {count_of(asked, 'day')}"
+        if requested_days is not None and (least is None or requested_days <= least.value):
+            words = f"the plan requests {count_of(requested_days, 'day')}"
             if source == _ON_RECORD:
-                words = f"the certificate on record is valid for {count_of(asked, 'day')}"
-            steps.append(Step(day, asked, words, source))
+                words = f"the certificate on record is valid for {count_of(requested_days, 'day')}"
+            steps.append(Step(day, requested_days, words, source))
         elif least is None:
             steps.append(Step(day, _UNLIMITED, "no limit is known", _ASKED))
         else:
@@ -350,12 +363,12 @@ class _Schedule:
 
     def __init__(self, of: _Schedules, certificate: PlannedCertificate, name: str) -> None:
         self.of, self.certificate, self.name = of, certificate, name
-        self.timetable = of.timetable(certificate, name)
-        self.rolls = of.rolls(certificate)
+        self.find_timetable = of.find_timetable(certificate, name)
+        self.find_roll_overs = of.find_roll_overs(certificate)
         self.days = of.days
-        self.ends = datetime.min.replace(tzinfo=UTC)  # The certificate that is in use.
-        self.restarts = of.restarts(certificate)
-        self.ca = of.ca(certificate)
+        self.ends = datetime.min.replace(tzinfo=UTC)  # This is the certificate that is in use.
+        self.is_restart_required = of.is_restart_required(certificate)
+        self.find_ca = of.find_ca(certificate)
         self.on_record: dict[Hold, Held] = {}
 
     def make(self) -> tuple[list[ForecastEntry], list[ForecastProblem]]:
@@ -372,13 +385,15 @@ class _Schedule:
         elif (issue := self.of.options.planned_issue_date) and self._is_future(issue):
             first = self.days.number(issue)
             problems += self._find_first_problem(first)
-        following = self.timetable.turns(ordered[-1].hold if ordered else hold, first)
+        following = self.find_timetable.list_replacements(
+            ordered[-1].hold if ordered else hold, first
+        )
         for number, turn in enumerate(chain(ordered, following), 1):
             if turn.late_from is not None and hold is not None:
                 gap = (
                     hold.deadline + 1,
                     turn.change,
-                )  # The certificate is installed on the last possible day.
+                )  # The certificate is installed on the last possible day, so there is no gap.
                 problems.append(self._build_problem(number, hold, gap))
             entries.append(self._build_turn_entry(number, turn, is_first=not in_use))
             hold, in_use = turn.hold, in_use or entries[-1].change_on is not None
@@ -396,12 +411,12 @@ class _Schedule:
             problems.append(self._build_problem(entries[-1].number + 1, hold, gap))
         return entries, problems
 
-    def _list_replacements(self, hold: Hold) -> Iterator[Turn]:
+    def _list_replacements(self, current: Hold) -> Iterator[Turn]:
         """Yield the ordered or issued certificates that will replace the certificate in use."""
         part = self.of.read.under_way.get(self.name)
         if part is None:
             return
-        number, lead = self.days.number, self.timetable.terms.order_days
+        number, lead = self.days.number, self.find_timetable.terms.order_days
         record = self.of.read.records[self.name]
         order = number(date.fromisoformat((record.written_at or record.planned_at)[:10]))
         if part.issued is not None:
@@ -409,7 +424,7 @@ class _Schedule:
             issue, ready = following.issued, max(following.issued, number(self.of.begin))
         else:
             issue = ready = max(order + lead, number(self.of.begin))
-            following = self.timetable.hold(issue)
+            following = self.find_timetable.build_certificate(issue)
         change = self.days.next_change[ready] if ready < self.days.count else self.days.count
         yield Turn(
             hold=following,
@@ -420,25 +435,26 @@ class _Schedule:
             issue=issue,
             change=change,
             order_by=None,
-            change_by=hold.deadline,
-            late_from=hold.deadline + 1 if change > hold.deadline else None,
+            change_by=current.deadline,
+            late_from=current.deadline + 1 if change > current.deadline else None,
         )
 
-    def _is_future(self, issue: date) -> bool:
+    def _is_future(self, issue_date: date) -> bool:
         """Return whether the planned issue date is not in the past; always true for a plan."""
-        return not self.of.read.records or issue >= self.of.begin
+        return not self.of.read.records or issue_date >= self.of.begin
 
-    def _build_recorded_entry(self, held: Held) -> Hold:
-        lead = timedelta(hours=self.timetable.terms.lead_hours)
+    def _build_recorded_entry(self, recorded: Held) -> Hold:
+        lead = timedelta(hours=self.find_timetable.terms.lead_hours)
         number = self.days.number
-        # A day counts as valid if the certificate does not expire on it. The validity includes
+        # A certificate must be valid for the complete day. Its validity includes the second of
         # notAfter.
         last, deadline = (
-            number(find_last_whole_day(moment)) for moment in (held.ends, later(held.ends, -lead))
+            number(find_last_whole_day(moment))
+            for moment in (recorded.ends, add_time_span(recorded.ends, -lead))
         )
-        renew = number(find_renewal_day(held.begins, held.ends))
-        hold = Hold(number(held.begins.date()), last, deadline, renew, is_planned=False)
-        self.on_record[hold] = held
+        renew = number(find_renewal_day(recorded.begins, recorded.ends))
+        hold = Hold(number(recorded.begins.date()), last, deadline, renew, is_planned=False)
+        self.on_record[hold] = recorded
         return hold
 
     def _build_entry(self, number: int, hold: Hold) -> ForecastEntry:
@@ -456,7 +472,7 @@ class _Schedule:
             servers=certificate.servers,
             usages=certificate.usages,
             issuer=certificate.issuer,
-            ca=self.ca,
+            ca=self.find_ca,
             number=number,
             valid_until=self.days.date(hold.last),
             renew_from=self.of.terms.plan_renewal(begins, ends, certificate.issuer).order_on,
@@ -464,18 +480,20 @@ class _Schedule:
 
     def _build_turn_entry(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:
         day, certificate = self.days.date, self.certificate
-        # A certificate that is issued on the planned date can expire before it can be installed.
+        # A certificate that is issued on the planned date can expire before lyncnb can install
+        # it.
         comes = turn.change < self.days.count and turn.change <= turn.hold.last
         change = day(turn.change) if comes else None
         done = change and datetime.combine(change + _DAY, time(), tzinfo=UTC)
         effect = []
-        for usage, roll in self.rolls.items() if done and not is_first else ():
-            moment = later(self.ends, -timedelta(hours=roll.lead_hours))
-            # The validity includes the second of notAfter, so 23:59:59 is the end of the day.
-            if done and done <= later(moment, timedelta(seconds=1)):
+        for usage, roll in self.find_roll_overs.items() if done and not is_first else ():
+            moment = add_time_span(self.ends, -timedelta(hours=roll.lead_hours))
+            # The validity includes the second of notAfter, so a certificate that ends at
+            # 23:59:59 is valid for the complete day.
+            if done and done <= add_time_span(moment, timedelta(seconds=1)):
                 effect.append((usage, moment))
         shared = certificate.shared_by == "deployment"
-        is_proven = bool(self.timetable.terms.reuse) and turn.validate <= turn.issue
+        is_proven = bool(self.find_timetable.terms.reuse) and turn.validate <= turn.issue
         return self._build_entry(number, turn.hold)._replace(
             order_on=day(turn.order),
             order_by=None if turn.order_by is None else day(turn.order_by),
@@ -486,13 +504,16 @@ class _Schedule:
             takes_effect=tuple(effect),
             late_from=None if turn.late_from is None else day(turn.late_from),
             changes=0 if change is None else 1 if shared else len(certificate.servers),
-            restarts=self.restarts and not is_first,
+            restarts=self.is_restart_required and not is_first,
         )
 
-    def _find_first_problem(self, first: int) -> Iterator[ForecastProblem]:
-        rules = find_rules_for_first_issue(self.timetable, first)
+    def _find_first_problem(self, first_certificate: int) -> Iterator[ForecastProblem]:
+        rules = find_rules_for_first_issue(self.find_timetable, first_certificate)
         if rules:
-            day, change = self.days.date(first), self.days.next_change[first]
+            day, change = (
+                self.days.date(first_certificate),
+                self.days.next_change[first_certificate],
+            )
             last = self.days.date(min(change - 1, self.days.goal))
             yield ForecastProblem(
                 certificates=(), number=1, begins=day, ends=max(day, last), rules=rules,
@@ -500,13 +521,15 @@ class _Schedule:
                      f"if the CA issues it on {day}"),
             )  # fmt: skip
 
-    def _build_problem(self, number: int, hold: Hold, gap: tuple[int, int]) -> ForecastProblem:
+    def _build_problem(
+        self, number: int, certificate: Hold, gap: tuple[int, int]
+    ) -> ForecastProblem:
         begins, ends = map(self.days.date, gap)
-        source = "; ".join(dict.fromkeys(roll.source for roll in self.rolls.values()))
-        key = (self.timetable.terms, hold, gap[0])
+        source = "; ".join(dict.fromkeys(roll.source for roll in self.find_roll_overs.values()))
+        key = (self.find_timetable.terms, certificate, gap[0])
         if key not in self.of.broken:
             self.of.broken[key] = find_rules_between(
-                self.timetable, hold, gap[0], lead_source=source
+                self.find_timetable, certificate, gap[0], lead_source=source
             )
         rules = self.of.broken[key]
         what = (
@@ -533,10 +556,10 @@ class _Schedule:
 def _add_validations(
     entries: list[ForecastEntry], schedules: _Schedules
 ) -> Iterator[ForecastEntry]:
-    """Add the domains without a current validation to each forecast entry."""
+    """Add the domains that need a new validation to each forecast entry."""
     domains = {
         certificate.id: _list_domains(
-            certificate, each_name=ca_rules().validates_each_name(schedules.ca(certificate))
+            certificate, each_name=ca_rules().validates_each_name(schedules.find_ca(certificate))
         )
         for certificate in schedules.read.plan.certificates
         if certificate.issuer == "public"
@@ -550,12 +573,12 @@ def _add_validations(
     for position in order:
         one = entries[position]
         issued, day = _find_issue_date(one, schedules), one.validate_on
-        reuse = find_step(schedules.reuse(one.ca), issued).days
+        reuse = find_step(schedules.list_reuse_periods(one.ca), issued).days
         found = []
         for domain in domains[one.id]:
             proof = proofs.get((one.ca, domain))
             if one.number and day is None:
-                # No validation is possible in time, which is reported as a separate problem.
+                # No validation is possible in time. A separate problem reports this.
                 continue
             if proof is None or (issued - proof).days > reuse:
                 proofs[one.ca, domain] = day or issued
@@ -574,19 +597,21 @@ def _find_issue_date(entry: ForecastEntry, schedules: _Schedules) -> date:
 
 
 def _list_domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, ...]:
-    """List the domains that the CA validates: every name, or the domains above all names.
+    """List the domains that the CA validates: every name, or only the registered domains.
 
     A CA may use the validation of a domain for all names below the domain. Source: Baseline
     Requirements 3.2.2.4.7.
     """
     names = (entry.name for entry in certificate.subject_alt_name)
-    return tuple(sorted({str(name if each_name else name.registrable or name) for name in names}))
+    return tuple(
+        sorted({str(name if each_name else name.registered_domain or name) for name in names})
+    )
 
 
 def _list_notes(
-    read: _ForecastInput, options: PlanOptions, entries: tuple[ForecastEntry, ...]
+    input_data: _ForecastInput, options: PlanOptions, entries: tuple[ForecastEntry, ...]
 ) -> Iterator[str]:
-    """Yield the assumptions, each with the number that results from it."""
+    """Yield the assumptions of the forecast, each with the number that results from it."""
     ordered = [entry.id for entry in entries if entry.order_on]
     orders = count_of(len(ordered), "order")
     validations = count_of(
@@ -594,10 +619,10 @@ def _list_notes(
     )
     assumed = [
         certificate
-        for certificate in read.plan.certificates
+        for certificate in input_data.plan.certificates
         if certificate.issuer == "internal"
-        and not (certificate.id in read.held or options.validity_for("internal"))
-        and not ((record := read.records.get(certificate.id)) and record.validity_days)
+        and not (certificate.id in input_data.held or options.validity_for("internal"))
+        and not ((record := input_data.records.get(certificate.id)) and record.validity_days)
     ]
     ids = {certificate.id for certificate in assumed}
     concerned = sum(request_id in ids for request_id in ordered)
@@ -615,7 +640,9 @@ def _list_notes(
         "for 365 days is renewed after 243 days"
     )
     public = [
-        certificate for certificate in read.plan.certificates if certificate.issuer == "public"
+        certificate
+        for certificate in input_data.plan.certificates
+        if certificate.issuer == "public"
     ]
     if any(certificate.subject.organization for certificate in public):
         yield (

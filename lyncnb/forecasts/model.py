@@ -1,4 +1,4 @@
-"""``Forecast``: the certificate renewals in the next years, and the work that cannot be done.
+"""Define ``Forecast``: the renewals in the next years, and the work that cannot be done.
 
 This module contains only data classes. ``make_forecast.py`` creates the objects, and
 ``forecast_files.py`` writes them to files.
@@ -147,34 +147,34 @@ class DayWork(NamedTuple):
     entries: tuple[ForecastEntry, ...]
 
 
-def _format_validation(ones: list[ForecastEntry]) -> str:
-    domains = dict.fromkeys(domain for entry in ones for domain in entry.domains)
-    day = next((entry.validate_on for entry in ones if entry.domains), None)
+def _format_validation(entries: list[ForecastEntry]) -> str:
+    domains = dict.fromkeys(domain for entry in entries for domain in entry.domains)
+    day = next((entry.validate_on for entry in entries if entry.domains), None)
     return "\n".join((f"{day}", *domains)) if day else ""
 
 
-def _format_change(ones: list[ForecastEntry]) -> str:
-    one = ones[0]
+def _format_change(entries: list[ForecastEntry]) -> str:
+    one = entries[0]
     change = _format_with_last(one.change_on or "never", None if one.late_from else one.change_by)
     return f"{change}\nlate from {one.late_from}" if one.late_from else change
 
 
-def _list_owners(ones: list[ForecastEntry]) -> Iterator[str]:
-    for entry in ones[:_OWNERS]:
+def _list_owners(entries: list[ForecastEntry]) -> Iterator[str]:
+    for entry in entries[:_OWNERS]:
         yield f"{entry.owner}: {join_first(entry.usages or (entry.role,), 1)}"
-    if len(ones) > _OWNERS:
-        yield f"and {len(ones) - _OWNERS:,} more"
+    if len(entries) > _OWNERS:
+        yield f"and {len(entries) - _OWNERS:,} more"
 
 
-def _format_with_last(day: object, last: object) -> str:
-    return f"{day or ''}\nby {last}" if last else str(day or "")
+def _format_with_last(day: object, last_day: object) -> str:
+    return f"{day or ''}\nby {last_day}" if last_day else str(day or "")
 
 
 def _format_moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-#: The columns of the table with a row for each certificate.
+#: These columns belong to the table with a row for each certificate.
 COLUMNS = columns(
     ("Certificate", "id"),
     ("Servers", "servers"),
@@ -211,7 +211,8 @@ CHANGES_BY_MONTH = columns(
     ("Year", 0),
     *((month, number) for number, month in enumerate(_MONTHS, 1)),
 )
-#: The columns of the problems, with a row for each rule: the problem, the rule, and its index.
+#: These columns belong to the problems, with a row for each rule: the problem, the rule, and
+#: its index.
 BROKEN = columns(
     ("Certificates", lambda row: row[0].certificates if row[2] == 0 else ""),
     ("What", lambda row: row[0].what if row[2] == 0 else ""),
@@ -219,7 +220,7 @@ BROKEN = columns(
     ("Says", lambda row: row[1].says),
     ("Source", lambda row: row[1].source),
 )
-# The columns that fit on a page. Files contain all columns and a row for each certificate.
+# These columns fit on a page. Files contain all columns and a row for each certificate.
 _WORK = columns(
     ("Order, by", lambda ones: _format_with_last(ones[0].order_on, ones[0].order_by)),
     ("Validate", _format_validation),
@@ -357,7 +358,7 @@ class Forecast(Table):
             ]  # fmt: skip
         return tuple(facts)
 
-    def _items(self) -> tuple[ForecastEntry, ...]:
+    def _list_items(self) -> tuple[ForecastEntry, ...]:
         return self.entries
 
     def _repr_html_(self) -> str:
@@ -385,11 +386,13 @@ class Forecast(Table):
     def changes_table(self) -> ReportTable:
         """Return the server changes by month as a table that highlights busy months."""
         return ReportTable(
-            columns=CHANGES_BY_MONTH, items=self.changes, formats={".md": CHANGES, ".html": CHANGES}
+            columns=CHANGES_BY_MONTH,
+            items=self.changes,
+            formats={".md": CHANGES, ".html": CHANGES},
         )
 
     def work_table(self, caption: str) -> ReportTable:
-        """Return the work in chronological order; entries with the same dates share a row."""
+        """Return the work in chronological order. Entries with the same dates share a row."""
         return ReportTable(
             columns=_WORK,
             items=lambda: _group_by_dates(self.entries),
@@ -399,7 +402,7 @@ class Forecast(Table):
         )
 
     def years(self) -> Iterator[MonthWork]:
-        """Yield the summed work for each year."""
+        """Yield each year with the totals of its work."""
         for year, months in groupby(self.months, key=lambda item: item.month[:4]):
             yield MonthWork(year, *(sum(column) for column in list(zip(*months, strict=True))[1:]))
 
@@ -434,7 +437,7 @@ class Forecast(Table):
             return f"{text}; {problems}, because the work cannot be done as planned"
         return text
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self.summary()
 
 

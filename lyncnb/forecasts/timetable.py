@@ -1,4 +1,4 @@
-"""Calculate the schedule of repeated renewals, with numbers as days.
+"""Calculate the schedule of repeated renewals, in which a day is a number.
 
 The functions have no side effects. A day is the number of days since the first day in
 :class:`Days`. A certificate can replace another one if it is ordered on a day without a freeze and
@@ -27,7 +27,7 @@ from ..base.renewal_days import (
 
 
 class Step(NamedTuple):
-    """A number of days for certificates that are issued from a date on, and the reason."""
+    """A number of days for certificates that are issued on a date or later, and the reason."""
 
     begins: date
     days: int
@@ -66,17 +66,18 @@ def find_step(steps: Sequence[Step], day: date) -> Step:
 
 
 class Hold(NamedTuple):
-    """A certificate in a schedule while it is in use, with dates as day numbers."""
+    """A certificate in a schedule while it is in use. The dates are day numbers."""
 
     issued: int
-    last: int  # The last day on which the certificate is valid for the complete day.
-    deadline: int  # The last day on which the next certificate may be installed.
-    renew: int  # The first day of the renewal period.
-    is_planned: bool = True  # True for a planned certificate, False for a recorded one.
+    last: int  # On this day, the certificate is valid for the complete day for the last time.
+    deadline: int  # This is the last day on which the next certificate may be installed.
+    renew: int  # This is the first day of the renewal period.
+    # The value is true for a planned certificate, and false for a recorded certificate.
+    is_planned: bool = True
 
 
 class Turn(NamedTuple):
-    """The replacement of a certificate in a schedule, with day numbers.
+    """The replacement of a certificate in a schedule. The dates are day numbers.
 
     Values are None if no certificate is in use. ``late_from`` is the first day on which a server
     has no valid certificate.
@@ -99,8 +100,8 @@ class Timetable:
         self.terms, self.days = terms, days
         count = days.count
         self.lasts = self._compute_last_days()
-        # The work on a day is finished at the end of the day, so the next day must begin before the
-        # lead time.
+        # The work on a day is finished at the end of the day, so the lead time starts on the
+        # next day.
         lead = -(-terms.lead_hours // 24)
         self.deadlines = [last - lead for last in self.lasts]
         self.validate = [self._find_validation_day(issue) for issue in range(count)]
@@ -122,22 +123,22 @@ class Timetable:
             found.append(number + find_step(self.terms.validity, days.date(number)).days - 1)
         return found
 
-    def _find_validation_day(self, issue: int) -> int:
-        """Return the day of the domain validation: the first possible day from the order on."""
-        first = issue - self.terms.order_days
+    def _find_validation_day(self, issue_day: int) -> int:
+        """Return the day of the domain validation: the first possible day after the order."""
+        first = issue_day - self.terms.order_days
         if self.terms.reuse:
-            reuse = find_step(self.terms.reuse, self.days.date(issue)).days
-            first = max(first, issue - reuse)
-        return self.days.next_unfrozen[first] if first >= 0 else issue
+            reuse = find_step(self.terms.reuse, self.days.date(issue_day)).days
+            first = max(first, issue_day - reuse)
+        return self.days.next_unfrozen[first] if first >= 0 else issue_day
 
-    def hold(self, issue: int) -> Hold:
+    def build_certificate(self, issue_day: int) -> Hold:
         """Return the certificate that is issued on a day, with all dates."""
-        length = self.lasts[issue] - issue + 1
-        renew = issue + int(length * (1 - EXPIRING_SHARE))
-        return Hold(issue, self.lasts[issue], self.deadlines[issue], renew)
+        length = self.lasts[issue_day] - issue_day + 1
+        renew = issue_day + int(length * (1 - EXPIRING_SHARE))
+        return Hold(issue_day, self.lasts[issue_day], self.deadlines[issue_day], renew)
 
     @cached_property
-    def issue_days_to_end(self) -> IssueDays:
+    def find_complete_issue_days(self) -> IssueDays:
         """Return the issue days from which a schedule covers every day to the end."""
         good = bytearray(self.days.count)
         following = self.days.count
@@ -150,22 +151,26 @@ class Timetable:
                 following = issue
         return IssueDays(find_next_flags(good), find_last_flags(good))
 
-    def _find_successors(self, target: int) -> IssueDays:
-        if target not in self._toward:
+    def _find_successors(self, day: int) -> IssueDays:
+        if day not in self._toward:
             good = bytearray(self.days.count)
-            good[target], following = 1, target
-            for issue in range(target - 1, -1, -1):
+            good[day], following = 1, day
+            for issue in range(day - 1, -1, -1):
                 if self.usable[issue] and following <= self.days.find_last_change(
                     self.deadlines[issue]
                 ):
                     good[issue], following = 1, issue
-            self._toward[target] = IssueDays(find_next_flags(good), find_last_flags(good))
-        return self._toward[target]
+            self._toward[day] = IssueDays(find_next_flags(good), find_last_flags(good))
+        return self._toward[day]
 
-    def _find_furthest_issue_day(self, hold: Hold) -> int | None:
+    def _find_furthest_issue_day(self, certificate: Hold) -> int | None:
         """Return the reachable issue day whose schedule covers the longest period."""
-        target, best, reach = None, hold.deadline, self.days.find_last_change(hold.deadline)
-        issue = max(hold.issued + 1, 0)
+        target, best, reach = (
+            None,
+            certificate.deadline,
+            self.days.find_last_change(certificate.deadline),
+        )
+        issue = max(certificate.issued + 1, 0)
         while issue <= reach:
             if self.usable[issue]:
                 if self.deadlines[issue] > best:
@@ -174,14 +179,16 @@ class Timetable:
             issue += 1
         return target
 
-    def turns(self, hold: Hold | None, first: int | None = None) -> Iterator[Turn]:
-        """Yield the certificates of a schedule, until the last day is covered.
+    def list_replacements(
+        self, certificate: Hold | None, is_first: int | None = None
+    ) -> Iterator[Turn]:
+        """Yield the certificates in a schedule, until the last day is covered.
 
         Parameters
         ----------
-        hold : Hold or None
+        certificate : Hold or None
             The certificate in use.
-        first : int or None
+        is_first : int or None
             Without `hold`, the issue day of the first certificate. None means the first possible
             day.
 
@@ -193,36 +200,43 @@ class Timetable:
         possible, the certificate in use is replaced as late as possible, and the next one begins as
         early as possible.
         """
-        if hold is None:
-            issue = first if first is not None else find_next_flags(self.usable)[0]
+        if certificate is None:
+            issue = is_first if is_first is not None else find_next_flags(self.usable)[0]
             if issue >= self.days.count:
                 return
-            hold = self.hold(issue)
-            yield self._build_turn(issue, hold, None, self.issue_days_to_end)
+            certificate = self.build_certificate(issue)
+            yield self._build_turn(issue, certificate, None, self.find_complete_issue_days)
         goal = self.days.goal
         while True:
-            ways, target = self.issue_days_to_end, None
-            low, high = max(hold.issued + 1, 0), self.days.find_last_change(hold.deadline)
-            leads_on = hold.last >= goal or (high >= 0 and ways.last[high] >= low)
+            ways, target = self.find_complete_issue_days, None
+            low, high = (
+                max(certificate.issued + 1, 0),
+                self.days.find_last_change(certificate.deadline),
+            )
+            leads_on = certificate.last >= goal or (high >= 0 and ways.last[high] >= low)
             if not leads_on:
-                target = self._find_furthest_issue_day(hold)
+                target = self._find_furthest_issue_day(certificate)
                 ways = ways if target is None else self._find_successors(target)
             is_late = not leads_on and target is None
             found = (
-                self._find_issue_after(hold)
+                self._find_issue_after(certificate)
                 if is_late
                 else choose_issue_day(
-                    self.days, ways, renew=hold.renew, first=low, deadline=hold.deadline
+                    self.days,
+                    ways,
+                    renewal_day=certificate.renew,
+                    first_day=low,
+                    deadline=certificate.deadline,
                 )
             )
             if found is None or self.days.next_change[found] > goal:
                 return
-            before, hold = hold, self.hold(found)
-            yield self._build_turn(found, hold, before, ways, is_late=is_late)
+            before, certificate = certificate, self.build_certificate(found)
+            yield self._build_turn(found, certificate, before, ways, is_late=is_late)
 
-    def _find_issue_after(self, hold: Hold) -> int | None:
-        """Return the issue day of the first certificate that is installed after the due day."""
-        first = max(hold.issued, self.days.find_last_change(hold.deadline), -1) + 1
+    def _find_issue_after(self, certificate: Hold) -> int | None:
+        """Return the issue day of the first certificate that is installed after the due date."""
+        first = max(certificate.issued, self.days.find_last_change(certificate.deadline), -1) + 1
         for issue in range(first, self.days.count):
             if self.usable[issue]:
                 change = self.days.next_change[issue]
@@ -230,19 +244,25 @@ class Timetable:
         return None
 
     def _build_turn(
-        self, issue: int, hold: Hold, before: Hold | None, ways: IssueDays, *, is_late: bool = False
+        self,
+        issue_day: int,
+        certificate: Hold,
+        predecessor: Hold | None,
+        successors: IssueDays,
+        *,
+        is_late: bool = False,
     ) -> Turn:
-        high = self.days.find_last_change(before.deadline) if before else -1
-        is_known = before is not None and before.deadline < self.days.count
+        high = self.days.find_last_change(predecessor.deadline) if predecessor else -1
+        is_known = predecessor is not None and predecessor.deadline < self.days.count
         is_due = is_known and not is_late and high >= 0
         order_days = self.terms.order_days
         return Turn(
-            hold=hold,
-            order=issue - order_days,
-            validate=self.validate[issue],
-            issue=issue,
-            change=self.days.next_change[issue],
-            order_by=ways.last[high] - order_days if is_due else None,
-            change_by=high if is_due else before and before.deadline,
-            late_from=before.deadline + 1 if before and is_late else None,
+            hold=certificate,
+            order=issue_day - order_days,
+            validate=self.validate[issue_day],
+            issue=issue_day,
+            change=self.days.next_change[issue_day],
+            order_by=successors.last[high] - order_days if is_due else None,
+            change_by=high if is_due else predecessor and predecessor.deadline,
+            late_from=predecessor.deadline + 1 if predecessor and is_late else None,
         )

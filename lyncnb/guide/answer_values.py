@@ -10,7 +10,7 @@ from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName, clean_text, shown
 from ..errors import LyncnbError
 from ..rules.ca_rules import ca_rules
-from ..rules.rule_files import load_rules, product_titles
+from ..rules.rule_files import list_product_titles, load_rules
 from ..topology.columns import column
 from .name_patterns import LABEL, read_pattern
 from .questions import Question, read_interview
@@ -29,7 +29,7 @@ _NAME_SEPARATOR = re.compile(r"[;,|\n；，｜、]+")
 _LONGEST_TEXT = 10_000
 
 
-def read_answer(question: Question, text: str, *, is_public: bool = False) -> Value:
+def read_answer(question: Question, text: str, *, is_public_ca: bool = False) -> Value:
     """Convert the text of an answer to its value.
 
     Parameters
@@ -38,7 +38,7 @@ def read_answer(question: Question, text: str, *, is_public: bool = False) -> Va
         The question.
     text : str
         The answer. It may be blank only if the question allows it.
-    is_public : bool, optional
+    is_public_ca : bool, optional
         Whether a public CA must be able to issue certificates for the answer's domains.
 
     Returns
@@ -53,7 +53,7 @@ def read_answer(question: Question, text: str, *, is_public: bool = False) -> Va
     """
     if len(text) > _LONGEST_TEXT:
         raise BadName(f"the answer has {len(text):,} characters", "enter a shorter answer")
-    if not is_public:
+    if not is_public_ca:
         question = replace(question, public=False)
     try:
         text = clean_text(text)[0] if question.kind != "names" else text.strip()
@@ -65,9 +65,12 @@ def read_answer(question: Question, text: str, *, is_public: bool = False) -> Va
 
 
 def list_choices(question: Question) -> Mapping[str, str]:
-    """Return the choices of a question with their meanings; empty if any answer is possible."""
+    """Return the choices of a question with their meanings.
+
+    Return nothing if any answer is allowed.
+    """
     if question.kind == "product":
-        return product_titles()
+        return list_product_titles()
     if question.kind == "target_os":
         return {version: f"Windows Server {version}" for version in column("target_os").choices}
     return question.choices
@@ -144,7 +147,8 @@ def _read_domain(question: Question, text: str) -> str:
     name = DnsName.parse(text)
     if name.has_underscore:
         raise BadName(
-            f"{shown(text)} contains an underscore", "CAs and Lync reject names with an underscore"
+            f"{shown(text)} contains an underscore",
+            "CAs and Lync reject names with an underscore",
         )
     if len(name) > LONGEST_NAME:
         raise BadName(
@@ -154,7 +158,7 @@ def _read_domain(question: Question, text: str) -> str:
                 "adds a label in front of this name"
             ),
         )
-    if question.public and name.registrable is None:
+    if question.public and name.registered_domain is None:
         raise BadName(
             f"{shown(text)} is not a domain that you can register",
             (
@@ -164,7 +168,7 @@ def _read_domain(question: Question, text: str) -> str:
             ),
         )
     if question.public:
-        _refuse_special_zone(name, text)
+        _reject_special_zone(name, text)
     if name == "onmicrosoft.com" or name.endswith(".onmicrosoft.com"):
         raise BadName(
             f"{shown(text)} is in the domain onmicrosoft.com",
@@ -173,7 +177,7 @@ def _read_domain(question: Question, text: str) -> str:
     return str(name)
 
 
-def _refuse_special_zone(name: DnsName, text: str) -> None:
+def _reject_special_zone(name: DnsName, text: str) -> None:
     """Reject a domain in a zone for which public CAs must not issue certificates."""
     for check in ca_rules().checks:
         for zone in check.suffixes if check.test == "name_in_zone" else ():
@@ -227,7 +231,7 @@ def _read_label(question: Question, text: str) -> str:
 
 
 def _read_name_pattern(question: Question, text: str) -> str:
-    read_pattern(text, knows=question.knows, kinds=list_kinds(question), default="")
+    read_pattern(text, placeholders=question.knows, kinds=list_kinds(question), default="")
     return text
 
 

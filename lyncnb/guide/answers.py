@@ -1,4 +1,4 @@
-"""``GuideAnswers``: a user's answers from a file, a form or a terminal.
+"""Define ``GuideAnswers``: the answers of a user from a file, a form or a terminal.
 
 A blank answer means the default of the question. A default may depend on other answers.
 lyncnb therefore repeats the interview from its start each time, and collects questions,
@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..base.disk.file_names import relative_path
-from ..base.disk.files import read_named
+from ..base.disk.file_names import make_relative_path
+from ..base.disk.files import read_specified_file
 from ..base.pasted_text import BadName, shown
 from ..base.records import RecordReader, Told, describe_value
 from ..base.shown.tables import Table, columns
@@ -29,11 +29,12 @@ from ..rules.rule_files import load_rules
 from .answer_values import Value, format_answer, is_yes, read_answer
 from .questions import Question, read_interview
 
-#: This type contains the answers during an interview, by site ("" for the deployment) and key.
+#: This type contains the answers during an interview by site and key. The site "" means the
+#: deployment.
 Texts = Mapping[tuple[str, str], str]
 
 _LARGEST = 1_000_000
-# The short name of a site has this number of letters. It has more if two sites begin with the same
+# The short name of a site has this number of letters, or more if two sites begin with the same
 # letters.
 _CODE = 3
 _SITES = "site"  # The array of sites in an answers file has this name.
@@ -76,7 +77,7 @@ class Asked:
     @property
     def where(self) -> str:
         """A description of the question's site and key, for messages."""
-        return place_words(self.site, self.question.key)
+        return describe_position(self.site, self.question.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -120,14 +121,15 @@ class GuideAnswers(Table, Told):
         """
         reader = RecordReader(source)
         texts, problems = _split_document(document, reader), reader.problems
-        walked = walk(texts)
+        walked = walk_questions(texts)
         problems += [_make_problem(asked, source) for asked in walked if asked.problem]
         places = {asked.place for asked in walked}
         problems += [
             Problem(
                 file=source,
                 message=(
-                    f"{place_words(site, key)}: the guide does not ask this "
+                    f"{describe_position(site, key)}: the guide does "
+                    "not ask this "
                     "question, because of other answers"
                 ),
                 hint=(
@@ -155,7 +157,7 @@ class GuideAnswers(Table, Told):
             name, data = "the answers", source
         else:
             name = Path(source).name
-            data = read_named(source, limit=_LARGEST, error=AnswersError)
+            data = read_specified_file(source, limit=_LARGEST, error_class=AnswersError)
         try:
             document = parse_toml(data)
         except NotToml as error:
@@ -179,14 +181,14 @@ class GuideAnswers(Table, Told):
         return {**document, _SITES: list(sites.values())}
 
     def find_product_for(self, folder: str | os.PathLike[str]) -> str:
-        """Return the product as a file in a folder names it.
+        """Return the name of the product in the form that a file in the folder uses.
 
         The path of a custom product is relative to the folder.
         """
         product = self.text("product")
         if not product.endswith(".toml"):
             return product
-        return Path(relative_path(product, folder)).as_posix()
+        return Path(make_relative_path(product, folder)).as_posix()
 
     def to_toml(self, *, folder: str | os.PathLike[str] = ".") -> str:
         """Return the text of ``guide.toml``: every answer below its question.
@@ -229,24 +231,24 @@ class GuideAnswers(Table, Told):
         """The options for ``plan.toml`` that follow from the answers."""
         return PlanOptions(product=self.rules.product)
 
-    def _items(self) -> Iterable[Any]:
+    def _list_items(self) -> Iterable[Any]:
         return self.asked
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return (
             f"answers: {self.text('product')}, SIP domains {self.text('sip_domains')}, "
             f"sites {self.text('sites')}"
         )
 
 
-def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
+def walk_questions(answers: Texts, *, is_strict: bool = False) -> tuple[Asked, ...]:
     """Repeat the interview with some answers.
 
     Parameters
     ----------
-    texts : mapping
+    answers : mapping
         The current answers by site and key. Blank or missing answers mean the defaults.
-    only_given : bool, optional
+    is_strict : bool, optional
         Whether to ignore conflicts with questions that have no answer yet.
 
     Returns
@@ -258,14 +260,14 @@ def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
     values: dict[tuple[str, str], Value] = {}
     sites: dict[str, str] = {}  # This mapping contains the short name of each site, by site name.
     unknown: frozenset[str] = frozenset()
-    outside = _has_external_access(texts, only_given=only_given)
+    outside = _has_external_access(answers, is_strict=is_strict)
     for is_of_site, group in itertools.groupby(
         read_interview().question, lambda one: one.is_of_site
     ):
         for site, question in itertools.product([*sites] if is_of_site else [""], group):
-            if question.key in unknown or not _is_asked(question, site, values):
+            if question.key in unknown or not _is_applicable(question, site, values):
                 continue
-            asked = _ask_question(question, site, texts, values, sites, is_public=outside)
+            asked = _ask_question(question, site, answers, values, sites, is_public=outside)
             walked.append(asked)
             if asked.value is not None:
                 values[asked.place] = asked.value
@@ -276,10 +278,10 @@ def walk(texts: Texts, *, only_given: bool = False) -> tuple[Asked, ...]:
     return tuple(walked)
 
 
-def _has_external_access(texts: Texts, *, only_given: bool) -> bool:
+def _has_external_access(texts: Texts, *, is_strict: bool) -> bool:
     for key in read_interview().outside:
-        question = read_interview().find(key)
-        is_given = ("", key) in texts or not only_given
+        question = read_interview().find_question(key)
+        is_given = ("", key) in texts or not is_strict
         text = texts.get(("", key), "").strip() or (question.default if is_given else "")
         try:
             if text and is_yes(read_answer(question, text)):
@@ -302,15 +304,15 @@ def _ask_question(
     text = texts.get((site, question.key), "").strip()
     asked = Asked(question=question, site=site, default=default, text=text)
     if not text and not default and "{" in question.default:
-        # The default depends on an answer that is not valid. This answer is already reported.
+        # The default depends on an invalid answer, which is already reported.
         return asked
     try:
-        return replace(asked, value=read_answer(question, text or default, is_public=is_public))
+        return replace(asked, value=read_answer(question, text or default, is_public_ca=is_public))
     except BadName as error:
         return replace(asked, problem=str(error), hint=error.hint)
 
 
-def _is_asked(question: Question, site: str, values: Mapping[tuple[str, str], Value]) -> bool:
+def _is_applicable(question: Question, site: str, values: Mapping[tuple[str, str], Value]) -> bool:
     return not question.if_any or any(
         _meets_condition(condition, site, values) for condition in question.if_any
     )
@@ -323,7 +325,7 @@ def _meets_condition(condition: str, site: str, values: Mapping[tuple[str, str],
 
 
 def _list_missing_parts(product: Value | None) -> frozenset[str]:
-    """Return the questions about kinds of servers and columns that the product does not have."""
+    """Return the questions about servers and columns that the product does not have."""
     try:
         rules = load_rules(str(product)) if product is not None else load_rules()
     except LyncnbError:
@@ -371,7 +373,7 @@ def _has_branch(sites: Iterable[str], values: Mapping[tuple[str, str], Value]) -
 
 
 def make_short_names(names: Sequence[str]) -> dict[str, str]:
-    """Create a short name for each name from its first letters. Similar names get more letters.
+    """Create a short name for each name from its first letters. Similar names need more letters.
 
     Parameters
     ----------
@@ -401,12 +403,12 @@ def make_short_names(names: Sequence[str]) -> dict[str, str]:
 def _split_document(
     document: Mapping[str, Any], reader: RecordReader
 ) -> dict[tuple[str, str], str]:
-    """Split the content of an answers file into texts of answers, and report unknown entries."""
+    """Split the content of an answers file into answers, and report unknown entries."""
     questions = [item for item in read_interview().question if item.key != "sites"]
     texts: dict[tuple[str, str], str] = {}
     names: dict[str, None] = {}
 
-    def take(site: str, table: Mapping[str, Any], where: str, other: str) -> None:
+    def take_answers(site: str, table: Mapping[str, Any], where: str, other: str) -> None:
         known = {item.key: item for item in questions if item.is_of_site is bool(where)}
         reader.known(where, table, [*known, other])
         for key in [key for key in table if key in known]:
@@ -417,7 +419,7 @@ def _split_document(
             else:
                 texts[site, key] = text
 
-    take("", document, "", _SITES)
+    take_answers("", document, "", _SITES)
     sites = document.get(_SITES, ())
     if not (isinstance(sites, (list, tuple)) and all(isinstance(v, Mapping) for v in sites)):
         reader.problem(f"'{_SITES}' is not an array of tables", f"enter [[{_SITES}]]")
@@ -432,18 +434,18 @@ def _split_document(
             reader.problem(f"'{where}.name' {error}", error.hint)
             continue
         names[name] = None
-        take(name, item, where, "name")
+        take_answers(name, item, where, "name")
     if names:
         texts["", "sites"] = ";".join(names)
     return texts
 
 
 def _read_site_name(value: object) -> str:
-    """Read a site's name in the same way as an answer, so that equal names have the same form."""
+    """Read the name of a site like an answer, so that equal names have the same form."""
     if not isinstance(value, str) or not value.strip():
         raise BadName(f"is {describe_value(value) if value else 'missing'}", _OF_ITS_OWN)
     try:
-        names = read_answer(read_interview().find("sites"), value)
+        names = read_answer(read_interview().find_question("sites"), value)
     except BadName as error:
         raise BadName(f"is not valid: {error}", error.hint) from None
     if not isinstance(names, tuple) or len(names) != 1:
@@ -461,14 +463,14 @@ def _convert_to_text(value: object) -> str | None:
     return None
 
 
-def place_words(site: str, key: str) -> str:
+def describe_position(site: str, key: str) -> str:
     """Describe the site and key of an answer, or only the key, for messages."""
     return f"site {site}, {key}" if site else key
 
 
-def _make_problem(asked: Asked, source: str) -> Problem:
-    message = f"{asked.where}: {asked.problem}"
-    return Problem(file=source, message=message, value=asked.text, hint=asked.hint)
+def _make_problem(question: Asked, source: str) -> Problem:
+    message = f"{question.where}: {question.problem}"
+    return Problem(file=source, message=message, value=question.text, hint=question.hint)
 
 
 def _raise_problems(problems: Sequence[Problem], source: str) -> None:
@@ -477,14 +479,14 @@ def _raise_problems(problems: Sequence[Problem], source: str) -> None:
         raise AnswersError(f"{source}: {count} not valid", problems=tuple(problems))
 
 
-def _format_toml(asked: Sequence[Asked], sites: Sequence[str], *, product: str) -> str:
-    import tomli_w  # lyncnb imports this package here, because only writing needs it.
+def _format_toml(questions: Sequence[Asked], sites: Sequence[str], *, product: str) -> str:
+    import tomli_w  # Only writing needs this package, so it is imported here.
 
     lines = ["# Answers for lyncnb guide --answers. A missing line means the default value."]
     for site in ("", *sites):
         if site:
             lines += ["", f"[[{_SITES}]]", tomli_w.dumps({"name": site}).strip()]
-        for answer in asked:
+        for answer in questions:
             if answer.site != site or answer.question.key == "sites" or answer.value is None:
                 continue
             value = product if answer.question.key == "product" else answer.value

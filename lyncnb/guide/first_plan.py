@@ -1,4 +1,4 @@
-"""``FirstPlan``: answers with their table, plan and findings, as files and as Python code.
+"""Define ``FirstPlan``: answers with their table, plan and findings, as files and Python code.
 
 The files are in one folder: the table to edit, the options, and the answers. With the
 answers, the interview can be repeated. lyncnb writes all files or none.
@@ -19,7 +19,7 @@ from ..base.disk.outputs import (
     OutputKind,
     check_output,
     is_request_folder,
-    refuse_own_place,
+    reject_reserved_path,
     write_output,
 )
 from ..base.garbage_collection import pause_garbage_collection
@@ -30,8 +30,8 @@ from ..errors import BundleError, FileOccupied, OutputError
 from ..plan.model import CertificatePlan
 from ..plan.planner import plan_certificates
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
-from ..plan.totals import totals
-from ..rules.findings import Findings, grouped
+from ..plan.totals import format_totals
+from ..rules.findings import Findings, group_findings
 from ..topology.columns import column
 from ..topology.topology import Topology
 from .answers import GuideAnswers
@@ -48,7 +48,7 @@ _COLUMNS_SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FirstPlan(Table, Told):
-    """A first plan of a deployment, which the user can edit.
+    """The first plan of a deployment, which you can edit.
 
     Parameters
     ----------
@@ -94,13 +94,13 @@ class FirstPlan(Table, Told):
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
-        """The features of Microsoft's Planning Tool that the guide does not have."""
+        """The features of Microsoft's Planning Tool that the guide does not offer."""
         return read_interview().left_out
 
     @property
     def totals(self) -> str:
         """A summary of the plan and its findings, in one or two sentences."""
-        return totals(self.plan, self.findings)
+        return format_totals(self.plan, self.findings)
 
     @property
     def told_findings(self) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ class FirstPlan(Table, Told):
         serious = (finding for finding in self.findings if finding.severity != "notice")
         return tuple(
             f"{entry.severity}: {entry.words} [{', '.join(entry.codes)}]"
-            for entry in grouped(serious)
+            for entry in group_findings(serious)
         )
 
     def overview(self) -> tuple[list[str], list[list[str]]]:
@@ -127,13 +127,13 @@ class FirstPlan(Table, Told):
             ANSWERS_FILE: self.answers.to_toml(folder=folder).encode(),
         }
 
-    def _headings(self) -> Sequence[str]:
+    def _list_headings(self) -> Sequence[str]:
         return self.topology.columns
 
-    def _rows(self) -> Iterator[tuple[object, ...]]:
+    def _list_rows(self) -> Iterator[tuple[object, ...]]:
         yield from self.topology.cells
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return f"first plan: {self.totals}"
 
 
@@ -247,9 +247,10 @@ def write_first_plan(
     try:
         for name, data in contents.items():
             written.append(target / name)
-            write_output(target / name, data, _make_kind(data), force=force)
+            write_output(target / name, data, _build_output_kind(data), force=force)
     except BaseException:
-        # This code also runs after Ctrl-C, because a table without its options is incomplete.
+        # This code also runs after Ctrl-C, because a table without its options would be
+        # incomplete.
         for path in written:
             _restore_files(path, before[path.name])
         if is_new:
@@ -259,7 +260,7 @@ def write_first_plan(
     return tuple(written)
 
 
-def check_folder_for(folder: str | os.PathLike[str], *, force: bool = False) -> None:
+def check_folder(folder: str | os.PathLike[str], *, force: bool = False) -> None:
     """Reject an unsuitable folder for a first plan, before the interview starts.
 
     Parameters
@@ -285,7 +286,7 @@ def _check_path(
     answers_file: str | os.PathLike[str] | None = None,
 ) -> None:
     """Reject a folder that is unsuitable for a first plan. It may contain identical files."""
-    refuse_own_place(folder)
+    reject_reserved_path(folder)
     path = Path(folder)
     if os.path.lexists(path) and not path.is_dir():
         raise OutputError(f"{path} is not a folder", hint="choose a folder")
@@ -293,7 +294,7 @@ def _check_path(
         raise OutputError(f"{path} is a request folder", hint="choose another folder")
     for name, data in contents.items():
         try:
-            check_output(path / name, _make_kind(data), force=force, inputs=(answers_file,))
+            check_output(path / name, _build_output_kind(data), force=force, inputs=(answers_file,))
         except FileOccupied:
             raise FileOccupied(
                 f"{path / name} already exists, so lyncnb did not change it",
@@ -301,8 +302,8 @@ def _check_path(
             ) from None
 
 
-def _make_kind(data: bytes | None) -> OutputKind:
-    """Return a file kind that accepts only files with this content, or no file without content."""
+def _build_output_kind(data: bytes | None) -> OutputKind:
+    """Return a type of file that accepts only files with this content, or only missing files."""
 
     def is_same(file: IO[bytes]) -> bool:
         return data is not None and file.read(len(data) + 1) == data
@@ -325,9 +326,9 @@ def _read_file(path: Path) -> bytes | None:
         return None
 
 
-def _restore_files(path: Path, before: bytes | None) -> None:
+def _restore_files(path: Path, old_contents: bytes | None) -> None:
     with suppress(OSError, BundleError):
-        if before is None:
-            files.remove(path)
-        elif _read_file(path) != before:
-            files.replace(path, before, 0o644)
+        if old_contents is None:
+            files.remove_file(path)
+        elif _read_file(path) != old_contents:
+            files.replace_file(path, old_contents, 0o644)

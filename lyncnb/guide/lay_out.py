@@ -1,4 +1,4 @@
-"""Convert answers to a table of servers: the servers, their names, and the values of columns.
+"""Convert answers to a table of servers, with the names of the servers and the columns.
 
 ``[[part]]`` in ``questions.toml`` defines the kinds of servers. This module counts and
 names the servers.
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import AnswersError, Problem
-from ..topology.columns import topology_columns
-from ..topology.topology import Topology, topology_of_rows
+from ..topology.columns import list_topology_columns
+from ..topology.topology import Topology, build_topology_from_rows
 from .answer_values import LONGEST_NAME, Value, format_answer, is_yes, list_kinds
-from .answers import GuideAnswers, make_short_names, place_words
+from .answers import GuideAnswers, describe_position, make_short_names
 from .name_patterns import LABEL, fill_pattern, read_pattern
 from .questions import Part, read_interview
 
@@ -84,7 +84,7 @@ def guided_topology(answers: GuideAnswers) -> Topology:
             "the answers contradict each other",
             problems=tuple(
                 Problem(
-                    message=f"{place_words(item.site, item.key)}: {item.message}",
+                    message=f"{describe_position(item.site, item.key)}: {item.message}",
                     value=answers.text(item.key, item.site),
                     hint=item.hint,
                 )
@@ -92,9 +92,9 @@ def guided_topology(answers: GuideAnswers) -> Topology:
             ),
         )
     used = {name for row in layout.rows for name, text in row.items() if text}
-    columns = [item.name for item in topology_columns() if item.name in used]
+    columns = [item.name for item in list_topology_columns() if item.name in used]
     cells = [[row.get(name, "") for name in columns] for row in layout.rows]
-    return topology_of_rows(columns, cells, source=SOURCE)
+    return build_topology_from_rows(columns, cells, source=SOURCE)
 
 
 def lay_out(answers: GuideAnswers) -> Layout:
@@ -116,11 +116,11 @@ def lay_out(answers: GuideAnswers) -> Layout:
             several[word] = pool.part
         if pool.part.all_sites and not pool.table_site:
             layout.remarks.append(
-                f"{_name_of_row(rows[0])} serves all sites, so its site is blank."
+                f"{_get_row_name(rows[0])} serves all sites, so its site is blank."
             )
         if pool is signing_in:
             rows[0]["autologon"] = "true"
-            layout.remarks.append(f"Clients sign in automatically to {_name_of_row(rows[0])}.")
+            layout.remarks.append(f"Clients sign in automatically to {_get_row_name(rows[0])}.")
         layout.rows += rows
     for word, part in several.items():
         _note_first_pool(part, first[word], layout)
@@ -143,7 +143,7 @@ def _read_patterns(answers: GuideAnswers) -> dict[str, Mapping[str, str]]:
     return {
         asked.question.key: read_pattern(
             answers.text(asked.question.key),
-            knows=asked.question.knows,
+            placeholders=asked.question.knows,
             kinds=list_kinds(asked.question),
             default=asked.default,
         )
@@ -371,22 +371,23 @@ def _make_name(
         layout.names[name] = what
         return name
     if not any(problem.key == key for problem in layout.problems):
-        # lyncnb reports only the first problem with a pattern.
+        # Only the first problem with a pattern is reported.
         layout.problems.append(LayoutProblem(site="", key=key, message=message, hint=hint))
     return name
 
 
-def _name_of_row(row: Mapping[str, str]) -> str:
+def _get_row_name(row: Mapping[str, str]) -> str:
     return row.get("pool_fqdn") or row["server_fqdn"]
 
 
-def _note_first_pool(part: Part, row: Mapping[str, str], layout: Layout) -> None:
-    """Add a note about a function that only the first of several pools provides."""
-    given = [row.get(cell.column) for cell in part.cell if cell.first_only]
-    if part.first_takes and any(value not in (None, "", "false") for value in given):
+def _note_first_pool(server_kind: Part, row: Mapping[str, str], layout: Layout) -> None:
+    """Add a note about a function that only the first of several pools has."""
+    given = [row.get(cell.column) for cell in server_kind.cell if cell.first_only]
+    if server_kind.first_takes and any(value not in (None, "", "false") for value in given):
         layout.remarks.append(
-            f"Only one {part.role} pool, {_name_of_row(row)}, provides this function: "
-            f"{part.first_takes}."
+            f"Only one {server_kind.role} pool, "
+            f"{_get_row_name(row)}, provides this function: "
+            f"{server_kind.first_takes}."
         )
 
 

@@ -14,7 +14,8 @@ _NUMBERS = ("n", "k")
 _BLANK = "\0"
 _AROUND_BLANK = re.compile(r"(-)\0-|^\0-|-\0$|\0")
 
-#: A label of a host name (RFC 1035 section 2.3.4). CAs refuse an underscore.
+#: This pattern matches a label of a host name (RFC 1035 section 2.3.4). CAs reject an
+#: underscore.
 LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 _MEANINGS = {
@@ -26,31 +27,34 @@ _MEANINGS = {
 }
 
 
-def fill_pattern(patterns: Mapping[str, str], kind: str, values: Mapping[str, object]) -> str:
-    """Create a label from a pattern, in lowercase. The caller checks whether the label is valid.
+def fill_pattern(
+    patterns: Mapping[str, str], server_kind: str, values: Mapping[str, object]
+) -> str:
+    """Fill in a pattern in lowercase. The caller checks whether the resulting label is valid.
 
     Parameters
     ----------
     patterns : mapping of str to str
         The result of :func:`read_pattern`.
-    kind : str
+    server_kind : str
         The kind of server or service, e.g. ``fe`` or ``access``.
     values : mapping of str to object
         The values of the placeholders, by name.
     """
     parts = []
-    for literal, key, form, _ in string.Formatter().parse(patterns.get(kind, patterns[""])):
+    for literal, key, form, _ in string.Formatter().parse(patterns.get(server_kind, patterns[""])):
         parts.append(literal)
         if key is not None:
             value = values[key]
             text = format(value, form or "") if isinstance(value, int) else str(value)
             parts.append(text or _BLANK)
-    # If the number is blank, the hyphen next to it is also removed: fe-pool-{k} becomes fe-pool.
+    # If the number is blank, the hyphen before or after it is also removed: fe-pool-{k} becomes
+    # fe-pool.
     return _AROUND_BLANK.sub(r"\1", "".join(parts)).lower()
 
 
 def read_pattern(
-    text: str, *, knows: Collection[str], kinds: Collection[str], default: str
+    text: str, *, placeholders: Collection[str], kinds: Collection[str], default: str
 ) -> Mapping[str, str]:
     """Read a pattern, or several patterns by kind of server or service.
 
@@ -58,7 +62,7 @@ def read_pattern(
     ----------
     text : str
         ``PATTERN`` for all kinds, or ``KIND=PATTERN;…;PATTERN``.
-    knows : collection of str
+    placeholders : collection of str
         The valid placeholders.
     kinds : collection of str
         The kinds that can have a separate pattern.
@@ -92,18 +96,18 @@ def read_pattern(
                 "use only one pattern, or enter KIND=PATTERN",
             )
         pattern = part[match.end() :].strip() if match else part
-        by_kind[kind] = _check_pattern(pattern, knows, for_all=not kind)
+        by_kind[kind] = _check_pattern(pattern, placeholders, is_for_all_kinds=not kind)
     return {"": default, **by_kind}
 
 
-def _check_pattern(pattern: str, knows: Collection[str], *, for_all: bool) -> str:
-    meanings = "; ".join(f"{{{name}}}, {_MEANINGS[name]}" for name in knows)
+def _check_pattern(pattern: str, placeholders: Collection[str], *, is_for_all_kinds: bool) -> str:
+    meanings = "; ".join(f"{{{name}}}, {_MEANINGS[name]}" for name in placeholders)
     hint = f"use only these placeholders: {meanings}"
     try:
         parts = list(string.Formatter().parse(pattern))
     except ValueError:
         raise BadName(f"{shown(pattern)} has an unpaired brace", hint) from None
-    if for_all and not any(key for _, key, _, _ in parts):
+    if is_for_all_kinds and not any(key for _, key, _, _ in parts):
         raise BadName(f"{shown(pattern)} creates the same name for all servers", hint)
     for literal, key, form, conversion in parts:
         if not _LITERAL.match(literal):
@@ -113,7 +117,7 @@ def _check_pattern(pattern: str, knows: Collection[str], *, for_all: bool) -> st
             )
         if key is None:
             continue
-        if key not in knows:
+        if key not in placeholders:
             raise BadName(f"there is no placeholder {{{key}}}", hint)
         if conversion or (form and not (key in _NUMBERS and re.fullmatch(r"0[1-9]", form))):
             raise BadName(

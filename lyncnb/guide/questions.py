@@ -1,4 +1,4 @@
-"""Read the questions of the interview, and the kinds of servers, from ``questions.toml``."""
+"""Read the questions of the interview, and the types of servers, from ``questions.toml``."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """The value that answers set in a table column, for the pools of one kind of server."""
+    """The value that answers set in a table column, for the pools with one type of server."""
 
     column: str
     answer: str = ""
@@ -59,7 +59,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A kind of server that each site can have."""
+    """A type of server that each site can have."""
 
     role: str
     word: str
@@ -76,7 +76,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A feature of Microsoft's Planning Tool that the interview lacks, and its replacement."""
+    """A feature of Microsoft's Planning Tool that the interview lacks, and a replacement."""
 
     what: str
     instead: str
@@ -92,7 +92,7 @@ class Interview:
     part: tuple[Part, ...]
     left_out: tuple[LeftOut, ...]
 
-    def find(self, key: str) -> Question:
+    def find_question(self, key: str) -> Question:
         """Return the question with this key."""
         return next(question for question in self.question if question.key == key)
 

@@ -1,4 +1,4 @@
-"""List what users can do in a notebook and in a shell, for the help of the panels and the docs."""
+"""List tasks with a notebook call and a command, for the help in panels and the documentation."""
 
 from __future__ import annotations
 

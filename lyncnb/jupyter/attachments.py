@@ -1,4 +1,4 @@
-"""Provide the pictures that are attached to a text cell to nbconvert."""
+"""Provide the pictures that are attached to a text cell for conversion by nbconvert."""
 
 from __future__ import annotations
 
@@ -24,5 +24,6 @@ class Attachments(NotebookNode):
         return dict.get(self, unquote(name)) or _BROKEN
 
     def __getattr__(self, name: str) -> Any:
-        # Otherwise, every attribute would exist, because every name has a picture.
+        # Otherwise, every attribute would exist, because the object has a picture for every
+        # name.
         raise AttributeError(name)

@@ -11,17 +11,17 @@ from importlib.metadata import version
 
 from ..errors import NotebookError
 
-#: With this value of ``KernelManager.transport_encryption``, a kernel that cannot encrypt its
-#: channels is not started.
+#: With this value of ``KernelManager.transport_encryption``, Jupyter does not start a kernel
+#: that cannot encrypt its channels.
 REQUIRED = "required"
 
-#: The first versions with which nbclient and JupyterLab start kernels with encrypted channels.
-#: jupyter-client 8.9 has the setting, but its asynchronous client rejects the kernel's key. The
-#: rest of lyncnb works with older versions.
+#: These are the first versions with which nbclient and JupyterLab start kernels with encrypted
+#: channels. jupyter-client 8.9 has the setting, but its asynchronous client rejects the key of
+#: the kernel. The rest of lyncnb works with older versions.
 NEEDED = {"jupyter-client": "8.10", "ipykernel": "7.3"}
 
 
-def require_encryption() -> str:
+def get_encryption_setting() -> str:
     """Return the value of the setting if the installed libraries have this setting.
 
     Raises
@@ -33,7 +33,7 @@ def require_encryption() -> str:
     old = [
         f"{library} {found}"
         for library, found in installed.items()
-        if _parse(found) < _parse(NEEDED[library])
+        if _parse_version(found) < _parse_version(NEEDED[library])
     ]
     if old:
         needed = " ".join(f'"{library}>={first}"' for library, first in NEEDED.items())
@@ -47,6 +47,6 @@ def require_encryption() -> str:
     return REQUIRED
 
 
-def _parse(text: str) -> tuple[int, ...]:
+def _parse_version(text: str) -> tuple[int, ...]:
     """Return the first two numbers of a version."""
     return tuple(int(number) for number in re.findall(r"\d+", text)[:2])

@@ -1,4 +1,4 @@
-"""Put the plan on the first page of a shared notebook, and find where its outputs come from."""
+"""Move the plan to the first page of a shared notebook, and find the origin of its outputs."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .notebook_files import Notebook
 _HEADING = "The plan"
 _SEE_ABOVE = '<p>The certificates are <a href="#The-plan">at the top of this page</a>.</p>'
 
-# The plan editor's output begins with the numbers of certificates, servers and findings.
+# The output of the plan editor begins with the numbers of certificates, servers and findings.
 _COUNTS = re.compile(rf'<div {PLAN_ATTRIBUTE}="([0-9a-f]+)">(<p>[^<]*</p>)')
 
 
 def find_origin(notebook: Notebook) -> Origin:
-    """Return the deployment, planner and table of the first output that names them."""
-    pages = (str(output["data"]["text/html"]) for output in _html_outputs(notebook))
+    """Return the deployment, planner and table in the first output that contains them."""
+    pages = (str(output["data"]["text/html"]) for output in _list_html_outputs(notebook))
     return next((origin for origin in map(read_origin, pages) if origin), UNKNOWN)
 
 
 def find_date(notebook: Notebook, path: Path) -> str:
-    """Return the date of a notebook's outputs.
+    """Return the date of the outputs in a notebook.
 
     It is ``SOURCE_DATE_EPOCH``, or the day on which the last cell ran, if the notebook records it,
     or the day on which the file was saved.
@@ -41,16 +41,16 @@ def find_date(notebook: Notebook, path: Path) -> str:
     return read_source_date() or (max(times)[:10] if times else f"{saved.date()}")
 
 
-def put_plan_first(notebook: Notebook) -> None:
-    """Move the table of the plan's certificates below the title, under its numbers."""
+def move_plan_to_top(notebook: Notebook) -> None:
+    """Move the table of certificates in the plan below the title and the summary line."""
     from nbformat.v4 import new_code_cell, new_markdown_cell
 
-    for output in _html_outputs(notebook):
+    for output in _list_html_outputs(notebook):
         page = str(output["data"]["text/html"])
         plans = find_shown_plans(page)
         if not plans or read_origin(page) is None:
             continue
-        counts = next((text for digest, text in _all_counts(notebook) if digest == plans[0]), "")
+        counts = next((text for digest, text in _list_counts(notebook) if digest == plans[0]), "")
         first = copy.deepcopy(output)
         first["data"] = {"text/html": f"{counts}\n{page}"}
         output["data"] = {"text/html": _SEE_ABOVE}
@@ -62,13 +62,13 @@ def put_plan_first(notebook: Notebook) -> None:
         return
 
 
-def _html_outputs(notebook: Notebook) -> Iterator[Notebook]:
+def _list_html_outputs(notebook: Notebook) -> Iterator[Notebook]:
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             if "text/html" in output.get("data", {}):
                 yield output
 
 
-def _all_counts(notebook: Notebook) -> Iterator[tuple[str, str]]:
-    for output in _html_outputs(notebook):
+def _list_counts(notebook: Notebook) -> Iterator[tuple[str, str]]:
+    for output in _list_html_outputs(notebook):
         yield from _COUNTS.findall(str(output["data"]["text/html"]))

@@ -25,17 +25,20 @@ _KEY_TEXT = re.compile(
     re.IGNORECASE,
 )
 
-# These patterns match the first bytes of a private key in DER, at any position. No certificate and
-# no request has these bytes. The comments below name the sources of the fields.
+# These patterns match the first bytes of a private key in DER at any position. No certificate
+# and no request has these bytes. The comments below name the source of each pattern.
 _KEY_BYTES = re.compile(
-    # RFC 5958 section 2: version, rsaEncryption or id-ecPublicKey, then an OCTET STRING.
+    # The pattern is based on RFC 5958 section 2: version, rsaEncryption or id-ecPublicKey, then
+    # an OCTET STRING.
     rb"\x02\x01[\x00\x01]\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x04"
     rb"|\x02\x01[\x00\x01]\x30[\x10-\x20]\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06.{6,12}\x04"
-    # RFC 8017 appendix A.1.2: version 0, then a modulus of 1024 bits or more.
+    # The pattern is based on RFC 8017 appendix A.1.2: version 0, then a modulus of 1024 bits or
+    # more.
     rb"|\x30\x82..\x02\x01\x00\x02[\x81\x82]"
-    # RFC 5915 section 3: version 1, 32 or 48 bytes, then a named curve.
+    # The pattern is based on RFC 5915 section 3: version 1, 32 or 48 bytes, then a named curve.
     rb"|\x02\x01\x01\x04(?:\x20.{32}|\x30.{48})\xa0"
-    # RFC 8018 appendix A.4, an encrypted key; RFC 7292 section 4, a PFX: version 3, then data.
+    # The patterns are based on RFC 8018 appendix A.4 for an encrypted key, and on RFC 7292
+    # section 4 for a PFX file: version 3, then data.
     rb"|\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d"
     rb"|\x02\x01\x03\x30[\x80-\x84].{0,4}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07[\x01\x02]",
     re.DOTALL,
@@ -92,14 +95,14 @@ def contains_key(text: str, *, depth: int = _DEPTH) -> bool:
         return True
     return depth > 0 and any(
         _KEY_BYTES.search(data) is not None
-        or (_is_text(data) and contains_key(data.decode("latin-1"), depth=depth - 1))
+        or (_is_printable(data) and contains_key(data.decode("latin-1"), depth=depth - 1))
         or (b"\0" in data and _is_key_in_utf16(data))
         for form in forms
         for data in _decode_base64(form)
     )
 
 
-def _is_text(data: bytes) -> bool:
+def _is_printable(data: bytes) -> bool:
     # Bytes that are not text are skipped, such as pictures and base64 that is decoded from a wrong
     # position.
     return len(data.translate(None, _PRINTABLE)) < len(data) // 4
@@ -107,7 +110,7 @@ def _is_text(data: bytes) -> bool:
 
 def _is_key_in_utf16(data: bytes) -> bool:
     text = data.replace(b"\0", b"")  # Some programs on Windows save text as UTF-16.
-    return _is_text(text) and _KEY_TEXT.search(text.decode("latin-1")) is not None
+    return _is_printable(text) and _KEY_TEXT.search(text.decode("latin-1")) is not None
 
 
 def _decode_text(text: str) -> Iterator[str]:
@@ -158,12 +161,12 @@ def _decode_other_forms(text: str) -> Iterator[bytes]:
         numbers = [int(number) for number in re.findall(r"\d+", match[0])]
         yield bytes(number for number in numbers if number < 256)
     for match in _NUMBER.finditer(text):
-        yield _number_to_bytes(match[0])
+        yield _convert_to_bytes(match[0])
     for match in _BASE85.finditer(text):
         yield from _decode_base85(match[0])
 
 
-def _number_to_bytes(digits: str) -> bytes:
+def _convert_to_bytes(digits: str) -> bytes:
     value = 0
     for start in range(0, len(digits), _DIGITS_AT_ONCE):
         part = digits[start : start + _DIGITS_AT_ONCE]

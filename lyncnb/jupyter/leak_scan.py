@@ -1,4 +1,4 @@
-"""Find secrets in a notebook before it is shared, and report the cell but never the secret.
+"""Find secrets in a notebook before it is shared, and report only the cells that contain them.
 
 A saved notebook contains everything that its cells printed. The state of a widget is a copy
 of what the user typed.
@@ -68,7 +68,7 @@ def scan_notebook(
     notebook: Notebook,
     *,
     name: str = "notebook",
-    known: Sequence[Secret] = (),
+    known_secrets: Sequence[Secret] = (),
     paths: bool = False,
 ) -> tuple[Problem, ...]:
     """Find data that must not be shared: keys, answers to questions, passphrases and widget state.
@@ -79,7 +79,7 @@ def scan_notebook(
         The notebook in nbformat 4. It does not change.
     name : str, optional
         The file name for the messages.
-    known : sequence of Secret, optional
+    known_secrets : sequence of Secret, optional
         Passphrases that the notebook must not contain in any encoding.
     paths : bool, optional
         Whether to report paths in a home folder or a temporary folder.
@@ -101,7 +101,7 @@ def scan_notebook(
                 hint=f"run: lyncnb clean {name}",
             )
         )
-    forms = tuple(form for secret in known for form in _encode_secret(secret.reveal()))
+    forms = tuple(form for secret in known_secrets for form in _encode_secret(secret.reveal()))
     code = (cell.source if cell.cell_type == "code" else "" for cell in notebook.cells)
     with_secrets = find_cells_with_secrets(code)
     for number, cell in enumerate(notebook.cells, start=1):
@@ -130,7 +130,7 @@ def scan_notebook(
     return tuple(problems)
 
 
-def refuse(problems: Sequence[Problem], path: Path) -> None:
+def raise_problems(problems: Sequence[Problem], path: Path) -> None:
     """Raise an error that lists all problems, if there are any.
 
     Raises
@@ -145,7 +145,7 @@ def refuse(problems: Sequence[Problem], path: Path) -> None:
 
 
 def replace_paths(notebook: Notebook) -> bool:
-    """In a notebook's outputs, replace home folders with ``~`` and temporary folders with a word.
+    """Replace home folders with ``~`` and temporary folders with a word in a notebook's outputs.
 
     Returns
     -------
@@ -212,8 +212,8 @@ def _encode_secret(secret: str) -> Iterator[str]:
         yield data.hex().upper()
         for before in range(3):
             coded = base64.b64encode(b"\0" * before + data).decode("ascii")
-            # The first and last group are left out, because they depend on the bytes around the
-            # secret.
+            # The first and last group of characters depend on the bytes around the secret, so
+            # they are omitted.
             yield coded[4 if before else 0 : -4]
             yield coded[4 if before else 0 : -4].replace("+", "-").replace("/", "_")
 
@@ -242,7 +242,7 @@ def _list_texts(node: Any) -> Iterator[str]:
         if "kty" in node and "d" in node:
             yield '"kty":"key","d":"'
     elif isinstance(node, (list, tuple)):
-        # JavaScript and custom MIME types may store a text as a list of lines.
+        # JavaScript programs and custom MIME types may store a text as a list of lines.
         if all(isinstance(item, str) for item in node):
             yield "".join(node)
         for item in node:

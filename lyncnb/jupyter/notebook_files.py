@@ -12,13 +12,13 @@ from typing import Any
 from ..base.disk import files, outputs
 from ..base.shown.browser_print import draw_picture
 from ..errors import UnreadableNotebook
-from .leak_scan import refuse, replace_paths, scan_notebook
+from .leak_scan import raise_problems, replace_paths, scan_notebook
 from .png_pictures import split_pictures
 
 #: A saved output has this MIME type if it shows a live widget.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-#: :func:`clean_notebook` replaces files of this kind.
+#: This is the type of file that :func:`clean_notebook` replaces.
 CLEANED = outputs.OutputKind(what="a notebook", is_ours={".ipynb": outputs.match_content()})
 
 _WIDGET_GONE = (
@@ -47,18 +47,18 @@ def read_notebook(path: str | Path) -> Notebook:
     import nbformat
 
     path = Path(path)
-    data = files.read_named(path, limit=_LARGEST, error=UnreadableNotebook)
+    data = files.read_specified_file(path, limit=_LARGEST, error_class=UnreadableNotebook)
     text = data.decode("utf-8-sig", "surrogateescape")
     values = _parse_json(path, text)
-    if not isinstance(values, dict) or not _is_notebook(values):
+    if not isinstance(values, dict) or not _is_notebook_document(values):
         raise UnreadableNotebook(
             f'"{path}" is not a Jupyter notebook in format 3 or 4',
             hint="use a file that ends in .ipynb. To convert an older notebook, save it again "
             "in JupyterLab",
         )
     try:
-        # lyncnb validates the notebook first, because nbformat's readers assume that the values
-        # have the right types.
+        # The notebook is validated first, because the readers in nbformat assume that all
+        # values have the right types.
         nbformat.validate(values)
         return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     except (nbformat.ValidationError, RecursionError) as error:
@@ -69,7 +69,7 @@ def read_notebook(path: str | Path) -> Notebook:
         ) from error
 
 
-def _is_notebook(values: dict[str, object]) -> bool:
+def _is_notebook_document(values: dict[str, object]) -> bool:
     # The validation in nbformat requires these types.
     version = values.get("nbformat")
     # A notebook in format 3 has worksheets.
@@ -87,8 +87,8 @@ def _parse_json(path: Path, text: str) -> object:
     try:
         values: object = json.loads(text)
         if "\\ud" in text.lower() or not text.isascii():
-            # Bytes that are not UTF-8 and unpaired surrogates are rejected, because lyncnb could
-            # not write them again.
+            # Bytes that are not UTF-8 and unpaired surrogates are rejected, because they could
+            # not be written again.
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise UnreadableNotebook(
@@ -153,12 +153,12 @@ def clean_notebook(path: str | Path, *, png: bool = False) -> bool:
         If the file does not exist or is not a notebook.
     """
     path = Path(path)
-    # lyncnb may replace the file, because it is a notebook.
+    # The file is a notebook, so lyncnb may replace it.
     outputs.check_output(path, CLEANED, force=True)
     notebook = read_notebook(path)
     changed = strip_widgets(notebook)
     changed |= replace_paths(notebook)
-    refuse(scan_notebook(notebook, name=path.name), path)
+    raise_problems(scan_notebook(notebook, name=path.name), path)
     if png:
         changed |= split_pictures(notebook, draw_picture)
     if changed:
@@ -180,7 +180,7 @@ def strip_widgets(notebook: Notebook) -> bool:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if data.pop(WIDGET_VIEW, None) is not None:
-                # The text "VBox(children=(...))" does not help a reader, so lyncnb removes it.
+                # The text "VBox(children=(...))" does not help a reader, so it is removed.
                 data.setdefault("text/html", _WIDGET_GONE)
                 changed = True
     return changed

@@ -15,20 +15,21 @@ from pathlib import Path
 from ..base.disk import files
 from ..errors import BundleError, LyncnbError
 
-#: The folder next to the notebook has this name. It contains this record and drafts of unsaved
-#: edits.
+#: This folder is next to the notebook. It contains this record, and drafts of unsaved edits.
 DRAFT_FOLDER = ".lyncnb-draft"
 
 _NAME = "outdated.json"
 _LARGEST = 1 << 20  # The record has at most this size in bytes.
 
 
-def record_outdated(shown: str, current: str, *, folder: Path = Path(DRAFT_FOLDER)) -> None:
+def record_outdated(
+    shown_digest: str, current_digest: str, *, folder: Path = Path(DRAFT_FOLDER)
+) -> None:
     """Record that a saved output shows an earlier plan, or remove the record if it does not.
 
     Parameters
     ----------
-    shown, current : str
+    shown_digest, current_digest : str
         SHA-256 digests of the plan in the saved output, and of the current plan.
     folder : Path, optional
         The folder of the record. It is created if necessary, and removed if it becomes empty.
@@ -40,24 +41,26 @@ def record_outdated(shown: str, current: str, *, folder: Path = Path(DRAFT_FOLDE
     """
     path = folder / _NAME
     before = read_outdated(folder)
-    outdated = {digest: plan for digest, plan in before.items() if digest != shown}
-    if shown != current:
-        outdated[shown] = current
+    outdated = {digest: plan for digest, plan in before.items() if digest != shown_digest}
+    if shown_digest != current_digest:
+        outdated[shown_digest] = current_digest
     if outdated == before:
         return
     if outdated:
         files.make_folder(folder)
-        files.replace(path, json.dumps(outdated, indent=1).encode())
+        files.replace_file(path, json.dumps(outdated, indent=1).encode())
     else:
         path.unlink(missing_ok=True)
-        with suppress(OSError):  # The folder is kept if it contains drafts.
+        with suppress(OSError):  # If the folder contains drafts, it is not removed.
             folder.rmdir()
 
 
 def read_outdated(folder: Path) -> dict[str, str]:
     """Return the digest of the current plan, by the digest of the plan in an outdated output."""
     try:
-        content = json.loads(files.read_named(folder / _NAME, limit=_LARGEST, error=BundleError))
+        content = json.loads(
+            files.read_specified_file(folder / _NAME, limit=_LARGEST, error_class=BundleError)
+        )
     except (LyncnbError, ValueError, RecursionError):
         return {}  # Most notebooks have no such file.
     return dict(content) if isinstance(content, dict) else {}

@@ -17,8 +17,8 @@ _PICTURE = re.compile(
 _SAME = "<p>The picture is the same as the picture above.</p>"
 
 
-def split_pictures(notebook: Any, draw: Callable[[bytes], bytes]) -> bool:
-    """Move each SVG picture in an HTML output to a separate output, converted to PNG by `draw`.
+def split_pictures(notebook: Any, convert_to_png: Callable[[bytes], bytes]) -> bool:
+    """Move each SVG picture in an HTML output to a separate PNG output.
 
     A note replaces a picture that the notebook already shows.
 
@@ -40,7 +40,9 @@ def split_pictures(notebook: Any, draw: Callable[[bytes], bytes]) -> bool:
             new = [picture for picture in pictures if picture["data"] not in shown]
             for picture in new:
                 shown.add(picture["data"])
-                image = base64.b64encode(draw(base64.b64decode(picture["data"]))).decode("ascii")
+                image = base64.b64encode(convert_to_png(base64.b64decode(picture["data"]))).decode(
+                    "ascii"
+                )
                 data = {"image/png": image, "text/plain": html.unescape(picture["words"])}
                 outputs.append(new_output("display_data", data))  # type: ignore[no-untyped-call]
             if pictures:

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVarTuple
 from ..base.disk.outputs import OutputKind, check_output, is_request_folder
 from ..errors import KernelPortTaken, LyncnbError, NotebookError
 from ..pki.passphrase import PROMPTS, is_run_without_user
-from .encrypted_channels import require_encryption
+from .encrypted_channels import get_encryption_setting
 from .notebook_files import Notebook, read_notebook, write_notebook
 from .shared_page import PAGE, share_notebook
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 _Args = TypeVarTuple("_Args")
 
-# Another program can take a kernel's port after lyncnb has found that the port is free. The next
-# start uses other ports.
+# Another program can take the port of a kernel after lyncnb has found that the port is free.
+# The next attempt uses other ports.
 _STARTS = 3
 
 # An executed copy has this metadata key. The next run may replace a file with this key.
@@ -48,13 +48,14 @@ def _is_executed(file: IO[bytes]) -> bool:
     return f'"{_MARK}": {{'.encode() in file.read()
 
 
-#: The executed copy is a file of this kind.
+#: This is the type of file for an executed copy.
 EXECUTED = OutputKind(what="an executed notebook", is_ours={".ipynb": _is_executed})
 
 _PASSPHRASE_VARIABLE = "LYNCNB_PASSPHRASE"
 
-#: lyncnb sets this variable in a kernel that runs a notebook without a browser. No user can press a
-#: button, so a panel does the work of its button at once. The value is not a secret.
+#: lyncnb sets this variable in a kernel that runs a notebook without a browser. Nobody can
+#: press a button there, so a panel does the work of its button at once. The value is not a
+#: secret.
 UNATTENDED_VARIABLE = "LYNCNB_UNATTENDED"
 
 
@@ -133,7 +134,7 @@ def run_notebook(
     for left in reversed(range(_STARTS)):
         try:
             with asyncio.Runner(loop_factory=_InterruptibleLoop) as runner:
-                failure = runner.run(_execute(notebook, path, passphrase, progress))
+                failure = runner.run(_execute_notebook(notebook, path, passphrase, progress))
             break
         except KernelPortTaken:
             if not left:
@@ -169,14 +170,16 @@ def rerun_notebook(
     path = Path(path)
     notebook = read_notebook(path)
     with asyncio.Runner(loop_factory=_InterruptibleLoop) as runner:
-        failure = runner.run(_execute(notebook, path, passphrase, progress, unattended=False))
+        failure = runner.run(
+            _execute_notebook(notebook, path, passphrase, progress, unattended=False)
+        )
     if failure is not None:
         raise failure
     return notebook
 
 
 def _find_request_folders(notebook: Notebook, parent: Path) -> tuple[Path, ...]:
-    """Return the request folders next to a notebook that its code names."""
+    """Return the request folders next to a notebook that are named in its code."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     return tuple(
         folder
@@ -186,7 +189,7 @@ def _find_request_folders(notebook: Notebook, parent: Path) -> tuple[Path, ...]:
 
 
 class _InterruptibleLoop(asyncio.SelectorEventLoop):
-    """An event loop in which Ctrl-C ends the notebook's run, because nbclient's handler fails."""
+    """An event loop in which Ctrl-C ends the notebook, because the handler of nbclient fails."""
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[*_Args], object], *args: *_Args
@@ -197,7 +200,7 @@ class _InterruptibleLoop(asyncio.SelectorEventLoop):
 
 @contextmanager
 def _allow_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C stop a blocking call, such as a question, without waiting for the event loop."""
+    """Let Ctrl-C stop a blocking call, such as a question, even while the event loop waits."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -208,7 +211,7 @@ def _allow_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-async def _execute(
+async def _execute_notebook(
     notebook: Notebook,
     path: Path,
     passphrase: Callable[[], Secret] | None,
@@ -222,16 +225,16 @@ async def _execute(
     answers = _PassphraseAnswers(client, passphrase)
     code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
 
-    def starts(cell_index: int, **_: Any) -> None:
+    def report_start(cell_index: int, **_: Any) -> None:
         answers.cell = f"{path.name} cell {cell_index + 1}"
 
-    def is_done(cell_index: int, **_: Any) -> None:
+    def report_end(cell_index: int, **_: Any) -> None:
         if progress is not None and cell_index in code:
             progress(code.index(cell_index) + 1, len(code))
 
     client.on_notebook_start = answers.start
-    client.on_cell_start = starts
-    client.on_cell_executed = is_done
+    client.on_cell_start = report_start
+    client.on_cell_executed = report_end
     # The passphrase is removed from the environment, so that no child process inherits it.
     environment = {k: v for k, v in os.environ.items() if k != _PASSPHRASE_VARIABLE}
     environment[UNATTENDED_VARIABLE] = "1" if unattended else ""
@@ -244,7 +247,7 @@ async def _execute(
             return answers.failure or _make_cell_error(answers.cell, error)
         except DeadKernelError:
             task = asyncio.current_task()
-            if task is not None and task.cancelling():  # The kernel has ended because of Ctrl-C.
+            if task is not None and task.cancelling():  # Ctrl-C ended the kernel.
                 raise asyncio.CancelledError from None
             return NotebookError(
                 f"{answers.cell}: the kernel stopped unexpectedly",
@@ -261,13 +264,13 @@ async def _execute(
     return None
 
 
-def _make_start_error(path: Path, kernel_log: IO[bytes], why: str) -> NotebookError:
+def _make_start_error(path: Path, log_text: IO[bytes], reason: str) -> NotebookError:
     """Return the error for a kernel that did not start.
 
     The last line of Python's output contains the cause.
     """
     message = f"{path.name}: the kernel did not start"
-    if "transport_encryption" in why:
+    if "transport_encryption" in reason:
         return NotebookError(
             (
                 f"{message}, because the kernel cannot encrypt the channels, which may carry "
@@ -276,8 +279,8 @@ def _make_start_error(path: Path, kernel_log: IO[bytes], why: str) -> NotebookEr
             hint="install ipykernel again, and remove other kernels with the name python3; "
             "to list them, run: jupyter kernelspec list",
         )
-    kernel_log.seek(max(kernel_log.seek(0, os.SEEK_END) - (1 << 12), 0))
-    lines = kernel_log.read().decode("utf-8", "replace").split("\n")
+    log_text.seek(max(log_text.seek(0, os.SEEK_END) - (1 << 12), 0))
+    lines = log_text.read().decode("utf-8", "replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
     if not last:
         hint = "check whether the computer has enough memory, and run the notebook again"
@@ -304,7 +307,7 @@ def _make_client(notebook: Notebook, path: Path) -> Any:
         record_timing=False,
         # By default, nbclient saves every value of the widgets in the notebook.
         store_widget_state=False,
-        config=Config({"KernelManager": {"transport_encryption": require_encryption()}}),
+        config=Config({"KernelManager": {"transport_encryption": get_encryption_setting()}}),
     )
 
 
@@ -363,7 +366,8 @@ class _PassphraseAnswers:
 
 
 def _make_cell_error(cell: str, error: CellExecutionError) -> NotebookError:
-    # The messages of lyncnb's errors are complete. For other errors, add the type of the exception.
+    # The messages of errors from lyncnb are complete. For other errors, the type of the
+    # exception is added.
     if any(error.ename == kind.__name__ for kind in _list_error_types(LyncnbError)):
         return NotebookError(f"{cell} failed: {error.evalue}")
     return NotebookError(

@@ -1,4 +1,4 @@
-"""A Jupyter Server extension that removes the state of lyncnb's panels when a notebook is saved.
+"""Extend Jupyter Server to remove the state of lyncnb's panels when a notebook is saved.
 
 Widget state is a copy of every value in a widget. A saved notebook with widget state contains typed
 passwords and uploaded keys. JupyterLab does not save widget state by default. If a user enables the
@@ -17,7 +17,7 @@ _STATE = "application/vnd.jupyter.widget-state+json"
 _REFERENCE = "IPY_MODEL_"
 
 
-def drop_panel_state(model: dict[str, Any] | None = None, **_: Any) -> None:
+def remove_panel_state(model: dict[str, Any] | None = None, **_: Any) -> None:
     """Remove the state of lyncnb's panels from a notebook that is about to be saved.
 
     Parameters
@@ -32,7 +32,8 @@ def drop_panel_state(model: dict[str, Any] | None = None, **_: Any) -> None:
         widgets = metadata["widgets"][_STATE]["state"]
         panels = {id_ for id_, widget in widgets.items() if _is_panel(widget)}
     except (AttributeError, KeyError, TypeError):
-        # The notebook has no widget state, or none in the format in which JupyterLab saves it.
+        # The notebook has no widget state, or the state does not have the format in which
+        # JupyterLab saves it.
         return
     parts = {id_ for panel in panels for id_ in _list_references(widgets[panel])}
     used = {id_ for other in widgets.keys() - panels for id_ in _list_references(widgets[other])}
@@ -57,4 +58,4 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
-    server.contents_manager.register_pre_save_hook(drop_panel_state)
+    server.contents_manager.register_pre_save_hook(remove_panel_state)

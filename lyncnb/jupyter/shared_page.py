@@ -1,4 +1,4 @@
-"""Write a notebook as one static page to share, without scripts and external content.
+"""Write a notebook as one static page without scripts and external content, for sharing.
 
 The outputs of cells are untrusted text. lyncnb removes tags that run or load something. In
 addition, the content security policy in the page's head blocks scripts and loading.
@@ -20,8 +20,8 @@ from ..base.shown.figure import FIGURE_STYLE
 from ..base.shown.html_page import make_page
 from ..base.shown.tables import NEEDS_CLASS, TABLE_STYLE, find_shown_plans, join_first
 from ..errors import NotebookError
-from .first_page import find_date, find_origin, put_plan_first
-from .leak_scan import refuse, replace_paths, scan_notebook
+from .first_page import find_date, find_origin, move_plan_to_top
+from .leak_scan import raise_problems, replace_paths, scan_notebook
 from .notebook_files import Notebook, read_notebook, strip_widgets, write_notebook
 from .outdated_outputs import DRAFT_FOLDER, read_outdated
 
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 
 _MARK = 'class="lyncnb-notebook"'
 
-# The page leaves out content for the notebook's author: a cell with this tag, and a paragraph below
-# a line with this comment.
+# The page omits content for the author of the notebook: a cell with this tag, and a paragraph
+# below a line with this comment.
 _AUTHOR = "author"
 _AUTHOR_PARAGRAPH = re.compile(rf"^<!-- {_AUTHOR} -->\n(?:.+\n?)*", re.M)
 
 
 def _is_ours(file: IO[bytes]) -> bool:
-    if outputs.is_page(_MARK.encode())(file):
+    if outputs.match_page(_MARK.encode())(file):
         return True
     file.seek(0)
-    # The file is a page that an earlier version of lyncnb wrote.
-    return outputs.is_page(b"font-src data:")(file)
+    # An earlier version of lyncnb wrote this page.
+    return outputs.match_page(b"font-src data:")(file)
 
 
-#: :func:`share_notebook` writes a file of this kind.
+#: This is the type of file that :func:`share_notebook` writes.
 PAGE = outputs.OutputKind(what="a notebook's page", is_ours={".html": _is_ours})
 
-#: The printed page and the cleaned notebook are files of these kinds.
+#: These are the types of file for the printed page and the cleaned notebook.
 PRINTED = outputs.OutputKind(
     what="a page that Chromium printed",
     is_ours={".pdf": outputs.match_content(b"%PDF-", b"Skia/PDF")},
@@ -234,7 +234,7 @@ def share_notebook(
     force: bool = False,
     executed: Notebook | None = None,
 ) -> SharedNotebook:
-    """Write a notebook as one static page that needs no network and runs no script.
+    """Write a notebook as one static page that needs no network and runs no scripts.
 
     Parameters
     ----------
@@ -281,12 +281,14 @@ def share_notebook(
         outputs.check_output(pdf_path, PRINTED, force=force, inputs=(path,))
     notebook = read_notebook(path) if executed is None else executed
     if for_others:
-        _refuse_other_plans(notebook, path)
+        _reject_other_plans(notebook, path)
     made_on = find_date(notebook, path)
     if clean:
         strip_widgets(notebook)
         replace_paths(notebook)
-    refuse(scan_notebook(notebook, name=path.name, known=known, paths=for_others), path)
+    raise_problems(
+        scan_notebook(notebook, name=path.name, known_secrets=known, paths=for_others), path
+    )
     text = render_notebook(notebook, title=path.stem, code=code, made_on=made_on)
     printed = print_page(text) if pdf else b""
     outputs.write_output(page, text.encode(), PAGE, force=force, inputs=(path,))
@@ -300,8 +302,8 @@ def share_notebook(
     )
 
 
-def _refuse_other_plans(notebook: Notebook, path: Path) -> None:
-    """Raise an error if outputs show two plans or an earlier plan, except demonstrations."""
+def _reject_other_plans(notebook: Notebook, path: Path) -> None:
+    """Raise an error if outputs show two different plans or an earlier plan."""
     cells: dict[str, list[str]] = {}
     outdated = read_outdated(path.parent / DRAFT_FOLDER)
     for number, cell in enumerate(notebook.cells, 1):
@@ -354,7 +356,7 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_o
     strip_widgets(static)
     origin = replace(find_origin(static), made_on=made_on)
     static.cells = [cell for cell in map(_remove_author_content, static.cells) if cell is not None]
-    put_plan_first(static)
+    move_plan_to_top(static)
     for cell in static.cells:
         if cell.cell_type == "markdown":
             pictures = {name: data for name, data in cell.get("attachments", {}).items() if data}
@@ -362,7 +364,7 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_o
         cell.get("outputs", [])[:] = [
             _convert_to_static(output) for output in cell.get("outputs", ())
         ]
-    body = _NEEDS.sub("", _ANCHOR.sub("", _render(static, code=code)))
+    body = _NEEDS.sub("", _ANCHOR.sub("", _render_cells(static, code=code)))
     # Remove the empty heading above the index in pandas tables, because a screen reader cannot
     # read it.
     body = _NO_HEADING.sub("<td></td>", body)
@@ -377,13 +379,13 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_o
     styles = TABLE_STYLE + FIGURE_STYLE + _STYLE.replace("LAYOUT", layout)
     return make_page(
         title,
-        [styles, _make_table_of_contents(body), f"<div {_MARK}>\n{body}\n</div>"],
+        [styles, _build_table_of_contents(body), f"<div {_MARK}>\n{body}\n</div>"],
         origin=origin,
     )
 
 
 def _remove_author_content(cell: Notebook) -> Notebook | None:
-    """Remove the author's content from a cell; return None if the cell has no other content."""
+    """Remove the author's content from a cell. Return None if nothing else remains."""
     if _AUTHOR in cell.get("metadata", {}).get("tags", ()):
         return None
     if cell.cell_type == "markdown" and f"<!-- {_AUTHOR} -->" in cell.source:
@@ -393,9 +395,9 @@ def _remove_author_content(cell: Notebook) -> Notebook | None:
 
 
 def _remove_folded_content(body: str) -> str:
-    """Remove content that is folded on the page, such as a picture's data, before printing."""
+    """Before printing, remove content that is collapsed on the page, such as picture data."""
     kept: list[str] = []
-    folded: list[bool] = []  # Each item shows whether an enclosing element is removed.
+    folded: list[bool] = []  # Each item shows whether the enclosing element is removed.
     for part in _DETAILS.split(body):
         if part == "</details>":
             folded[-1:] = []
@@ -406,12 +408,12 @@ def _remove_folded_content(body: str) -> str:
     return "".join(kept)
 
 
-def _render(notebook: Notebook, *, code: bool) -> str:
+def _render_cells(notebook: Notebook, *, code: bool) -> str:
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(sanitize_html=True)  # type: ignore[no-untyped-call]
     exporter.raw_template = Path(__file__).with_name("cells.html.j2").read_text("utf-8")
-    exporter.register_filter("clean_html", _sanitize)  # type: ignore[no-untyped-call]
+    exporter.register_filter("clean_html", _sanitize_html)  # type: ignore[no-untyped-call]
     body, _ = exporter.from_notebook_node(notebook, {"without_code": not code})
     return str(body)
 
@@ -441,7 +443,7 @@ def _make_image(kind: str, content: Any, description: str) -> str:
     return f'<img src="{source}" alt="{html.escape(description)}">'
 
 
-def _sanitize(text: object) -> str:
+def _sanitize_html(text: object) -> str:
     """Remove everything that runs or loads something from an HTML fragment."""
     import nh3
 
@@ -467,7 +469,7 @@ def _sanitize_attribute(tag: str, name: str, value: str) -> str | None:
     return value
 
 
-def _make_table_of_contents(body: str) -> str:
+def _build_table_of_contents(body: str) -> str:
     headings = [(_strip_tags(text), anchor) for _, anchor, text in _HEADING.findall(body)]
     if len(headings) < 2:
         return ""

@@ -1,4 +1,4 @@
-"""Set up a user's workspace: notebooks and sample topologies, opened in JupyterLab or as a page.
+"""Set up a workspace with notebooks and sample topologies, and open it in JupyterLab or Voila.
 
 lyncnb never overwrites existing files in a workspace, so you can set it up again at any
 time.
@@ -10,13 +10,13 @@ import os
 import warnings
 from pathlib import Path
 
-from ..base.disk.files import write_new
-from ..base.disk.outputs import refuse_own_place
+from ..base.disk.files import write_new_file
+from ..base.disk.outputs import reject_reserved_path
 from ..errors import NotebookError
-from .encrypted_channels import require_encryption
+from .encrypted_channels import get_encryption_setting
 from .run_notebook import UNATTENDED_VARIABLE
 
-#: A workspace is in this folder by default.
+#: By default, a workspace is in this folder.
 DEFAULT_FOLDER = "work"
 
 #: JupyterLab opens this notebook together with the workspace.
@@ -46,7 +46,7 @@ def lay_out(folder: str | Path = DEFAULT_FOLDER) -> Path:
     NotebookError
         If the folder cannot be created.
     """
-    refuse_own_place(folder)
+    reject_reserved_path(folder)
     folder = Path(folder)
     for source, path in _list_contents():
         target = folder / path
@@ -58,7 +58,7 @@ def lay_out(folder: str | Path = DEFAULT_FOLDER) -> Path:
                 hint="choose another folder",
             ) from error
         if not os.path.lexists(target):
-            write_new(target, source.read_bytes(), 0o644)
+            write_new_file(target, source.read_bytes(), 0o644)
     return folder / PLANNING_NOTEBOOK
 
 
@@ -82,7 +82,7 @@ def open_lab(
     NotebookError
         If the installed versions of Jupyter's libraries cannot encrypt the channels to kernels.
     """
-    encryption = require_encryption()
+    encryption = get_encryption_setting()
     from jupyterlab.labapp import LabApp
 
     lay_out(folder)
@@ -101,15 +101,15 @@ def open_lab(
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         # This option is necessary because containers usually run as root.
         arguments.append("--allow-root")
-    # Deprecation warnings between Jupyter's extensions are hidden, because they do not help the
-    # user.
+    # Users cannot act on deprecation warnings between extensions of Jupyter, so the warnings
+    # are hidden.
     with warnings.catch_warnings(record=True):
         server = LabApp.initialize_server(argv=arguments)
     provider = server.identity_provider
     if not provider.auth_enabled:
-        # The user's Jupyter configuration may disable the token, so lyncnb sets it explicitly.
+        # The Jupyter configuration of the user may disable the token, so lyncnb sets a token.
         provider.token = provider.trait_defaults("token")
-        provider.token_generated = True  # The printed address contains the token.
+        provider.token_generated = True  # The printed address includes the token.
     server.start()
 
 
@@ -128,7 +128,7 @@ def open_page(
     NotebookError
         If Voila is not installed, or in the same case as in :func:`open_lab`.
     """
-    encryption = require_encryption()
+    encryption = get_encryption_setting()
     try:
         from voila.app import Voila
     except ImportError as error:
@@ -138,14 +138,14 @@ def open_page(
     lay_out(folder)
     page = Path(folder) / PAGE
     if not page.exists():
-        write_new(page, (_PACKAGE / "jupyter" / PAGE).read_bytes(), 0o644)
+        write_new_file(page, (_PACKAGE / "jupyter" / PAGE).read_bytes(), 0o644)
     _prepare_environment()
-    # Voila cannot answer a prompt, but a user presses the buttons.
+    # Voila cannot answer a prompt. The user presses the buttons on the page instead.
     os.environ[UNATTENDED_VARIABLE] = ""
     Voila.launch_instance(
         argv=[
             str(page),
-            "--template=lyncnb",  # This template loads nothing from other hosts.
+            "--template=lyncnb",  # This template does not load anything from other hosts.
             "--token",  # Without a token, Voila would serve every user of the computer.
             "--Voila.ip=127.0.0.1",
             f"--Voila.open_browser={browser}",
@@ -171,10 +171,11 @@ def _list_contents() -> list[tuple[Path, Path]]:
 def _prepare_environment() -> None:
     # Kernels and terminals inherit the environment of this process.
     os.environ.pop("LYNCNB_PASSPHRASE", None)
-    # A user presses the buttons in a served workspace, so panels must not work without a user.
+    # In a served workspace, a user presses the buttons, so panels must not start their work
+    # automatically.
     os.environ.pop(UNATTENDED_VARIABLE, None)
     # Jupyter searches this folder first, so these settings apply to this JupyterLab and to
-    # nbconvert in its terminals. Other servers in the environment keep their settings.
+    # nbconvert in its terminals. Other servers in the same environment keep their settings.
     paths = [str(_PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(path for path in paths if path)
     paths = [str(_PACKAGE / "jupyter" / "share"), os.environ.get("JUPYTER_PATH", "")]

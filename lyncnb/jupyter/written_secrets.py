@@ -1,4 +1,4 @@
-"""Find passphrases in a notebook's code that are arguments of lyncnb functions.
+"""Find passphrases in the code of a notebook that are passed to functions of lyncnb.
 
 ``leak_scan`` finds a secret by the name of its variable or argument. This module finds a
 secret by the function call, as in ``ln.rekey("requests", "old passphrase", "new
@@ -11,8 +11,8 @@ import ast
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
-#: For each function, this mapping contains the positions of secret arguments, starting at 0. It is
-#: empty if the secret is a keyword argument.
+#: For each function, this mapping contains the positions of the secret arguments, starting at
+#: 0. The positions are empty if the secret is a keyword argument.
 _POSITIONS: Mapping[str, tuple[int, ...]] = {
     "Secret": (0,),
     "rekey": (1, 2),
@@ -21,7 +21,7 @@ _POSITIONS: Mapping[str, tuple[int, ...]] = {
     "renew": (),
     "write_pfx": (1,),
     "purge": (),
-    "new_recovery_key": (1,),
+    "create_recovery_key": (1,),
     "open_recovery_key": (1,),
     "name_recovery_key": (1,),
     "show_password": (2,),
@@ -42,7 +42,7 @@ def find_cells_with_secrets(sources: Iterable[str]) -> frozenset[int]:
         for node in _parse_statements(source):
             if isinstance(node, ast.Call):
                 for value in _find_secret_arguments(node):
-                    if _is_text(value):
+                    if _is_string(value):
                         cells.add(index)
                     elif isinstance(value, ast.Name):
                         used.add(value.id)
@@ -52,7 +52,7 @@ def find_cells_with_secrets(sources: Iterable[str]) -> frozenset[int]:
 
 
 def _parse_statements(source: str) -> Iterator[ast.AST]:
-    # IPython commands and shell lines are skipped, because they are not Python.
+    # Commands of IPython and shell lines are not Python, so they are skipped.
     lines = ["" if line.lstrip()[:1] in ("%", "!") else line for line in source.splitlines()]
     try:
         with warnings.catch_warnings():
@@ -73,7 +73,7 @@ def _find_secret_arguments(call: ast.Call) -> Iterator[ast.expr]:
     yield from (keyword.value for keyword in call.keywords if keyword.arg in _KEYWORDS)
 
 
-def _is_text(value: ast.expr) -> bool:
+def _is_string(value: ast.expr) -> bool:
     return isinstance(value, ast.JoinedStr) or (
         isinstance(value, ast.Constant) and isinstance(value.value, str) and bool(value.value)
     )
@@ -81,12 +81,12 @@ def _is_text(value: ast.expr) -> bool:
 
 def _find_text_variables(node: ast.AST) -> Iterator[str]:
     """Yield the variables to which the code of a cell assigns a string literal."""
-    if isinstance(node, ast.Assign) and _is_text(node.value):
+    if isinstance(node, ast.Assign) and _is_string(node.value):
         yield from (target.id for target in node.targets if isinstance(target, ast.Name))
     elif (
         isinstance(node, (ast.AnnAssign, ast.NamedExpr))
         and isinstance(node.target, ast.Name)
         and node.value is not None
-        and _is_text(node.value)
+        and _is_string(node.value)
     ):
         yield node.target.id

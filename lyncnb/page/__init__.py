@@ -1,1 +1,1 @@
-"""The planner as one HTML file: Python in the browser, without installation, server or network."""
+"""Build the planner as one HTML file, which runs Python in the browser without a server."""

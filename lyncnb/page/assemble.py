@@ -19,12 +19,12 @@ from .modules import LIBRARIES
 from .planner_page import escape_json
 from .session import DOCUMENTS
 
-# Pyodide expects module workers, whose scripts a page from a disk cannot load. Each change is the
-# text in the pinned version, and its replacement.
+# Pyodide expects module workers, but a page from a disk cannot load their scripts. Each change
+# consists of the text in the pinned version, and its replacement.
 _PYODIDE_CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "pyodide.asm.mjs": (
         ("export default _createPyodideModule;", ""),
-        # A memory of more than 30 MB does not fit without this (pyodide issue 6254).
+        # Without this change, a memory of more than 30 MB does not fit (pyodide issue 6254).
         (
             "Module.HEAP8.set(t),l}",
             "t.length>Module.HEAP8.length&&Module.growMemory(t.length),Module.HEAP8.set(t),l}",
@@ -61,7 +61,10 @@ def assemble(
     lock = json.loads(pyodide["pyodide-lock.json"])
     lock["packages"] = {}
     worker = "\n".join(
-        (*(_change(name, pyodide[name].decode()) for name in _PYODIDE_CHANGES), _read("worker.js"))
+        (
+            *(_apply_changes(name, pyodide[name].decode()) for name in _PYODIDE_CHANGES),
+            _read_file("worker.js"),
+        )
     )
     source_map = "//# sourceMappingURL=zxcvbn.js.map"
     estimator = _replace_once(zxcvbn["zxcvbn.js"].decode(), source_map, "", "zxcvbn.js")
@@ -77,19 +80,21 @@ def assemble(
         f'<script type="text/plain" id="page-{name}">{base64.b64encode(part).decode()}</script>'
         for name, part in parts.items()
     ]
-    data.append(_json_element("lock", lock))
-    data.append(_json_element("documents", [*DOCUMENTS.items()]))
-    script = "\n".join((_make_panels(), *map(_read, ("keys.js", "requests.js", "page.js"))))
-    # The page adds the estimator as a script when it makes requests.
+    data.append(_build_json_element("lock", lock))
+    data.append(_build_json_element("documents", [*DOCUMENTS.items()]))
+    script = "\n".join(
+        (_join_panel_scripts(), *map(_read_file, ("keys.js", "requests.js", "page.js")))
+    )
+    # When the page creates requests, it adds the estimator as a script.
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
         for text in (script, estimator)
     )
-    page = _read("planner.html")
+    page = _read_file("planner.html")
     for place, text in (
         ("@HASHES@", hashes),
-        ("@STYLES@", f"{read_styles()}\n{_read('page.css')}"),
-        ("<!--lyncnb:about-->", _describe(packages, zxcvbn["LICENSE.txt"].decode())),
+        ("@STYLES@", f"{read_styles()}\n{_read_file('page.css')}"),
+        ("<!--lyncnb:about-->", _describe_programs(packages, zxcvbn["LICENSE.txt"].decode())),
         ("@PARTS@", "\n".join(data)),
         ("@SCRIPTS@", f"<script>{script}</script>"),
     ):
@@ -97,12 +102,14 @@ def assemble(
     return page.encode()
 
 
-def _read(name: str) -> str:
+def _read_file(name: str) -> str:
     return package_files(__package__).joinpath(name).read_text("utf-8")
 
 
-def _make_panels() -> str:
-    """Return the panels' scripts as one script: PANELS has the panel of each name.
+def _join_panel_scripts() -> str:
+    """Return the scripts of all panels as one script.
+
+    The object PANELS contains each panel by name.
 
     The layout of their tables, which a notebook's page stores in the browser, is kept in memory.
     """
@@ -116,7 +123,7 @@ def _make_panels() -> str:
     return held + "const PANELS = {" + ",\n".join(made) + "};"
 
 
-def _change(name: str, text: str) -> str:
+def _apply_changes(name: str, text: str) -> str:
     for old, new in _PYODIDE_CHANGES[name]:
         text = _replace_once(text, old, new, name)
     return text.replace(*_SCRIPT_ADDRESS)
@@ -129,16 +136,16 @@ def _replace_once(text: str, old: str, new: str, name: str) -> str:
 
 
 def _compress(data: bytes) -> bytes:
-    # The highest level takes five times as long for one percent.
+    # The highest level of compression takes five times as long for one percent.
     return gzip.compress(data, 7, mtime=0)
 
 
-def _json_element(name: str, value: object) -> str:
+def _build_json_element(name: str, value: object) -> str:
     return f'<script type="application/json" id="page-{name}">{escape_json(value)}</script>'
 
 
-def _describe(packages: Sequence[str], zxcvbn_licence: str) -> str:
-    """Return the paragraphs about the programs in this file, with their licences."""
+def _describe_programs(packages: Sequence[str], zxcvbn_licence: str) -> str:
+    """Return paragraphs about the programs in the page, with their licences."""
     own = distribution(__package__.partition(".")[0])
     lines = [f"lyncnb {own.version} (MIT)", *packages]
     texts = [f"pyodide, with Python: MPL-2.0, PSF-2.0\n\nzxcvbn\n\n{zxcvbn_licence.strip()}"]

@@ -1,4 +1,4 @@
-"""Connect a session with the page's worker, and prepare the memory from which each page starts."""
+"""Connect a session with the worker of the page, and prepare the memory of each page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from .session import DOCUMENTS, PageSession
 
-# The first questions of the guide, and every tab of the plan editor.
+# These messages are the first questions of the guide, and every tab of the plan editor.
 _QUESTIONS: tuple[Mapping[str, object], ...] = (
     {"type": "ready"},
     {"type": "answer", "site": "", "key": "sip_domains", "text": "contoso.com"},
@@ -29,17 +29,17 @@ _VIEWS: tuple[Mapping[str, object], ...] = (
 )
 
 
-def make_session(post: Callable[[str, str, list[bytes]], object]) -> PageSession:
+def make_session(post_message: Callable[[str, str, list[bytes]], object]) -> PageSession:
     """Return a session whose messages go to the page as JSON and bytes."""
 
-    def send(kind: str, parts: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
-        post(kind, json.dumps(parts), [*map(bytes, buffers)])
+    def send_message(kind: str, parts: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
+        post_message(kind, json.dumps(parts), [*map(bytes, buffers)])
 
-    return PageSession(send)
+    return PageSession(send_message)
 
 
 def warm_up() -> list[str]:
-    """Use each part of a session once, so that the saved memory contains its code and rules.
+    """Use each part of a session once, so that the saved memory contains the code and the rules.
 
     Returns
     -------
@@ -53,12 +53,12 @@ def warm_up() -> list[str]:
     """
     refused = []
 
-    def send(kind: str, parts: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
+    def discard_message(kind: str, parts: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
         if "refused" in (kind, parts.get("type")):
             refused.append(parts)
 
-    session = PageSession(send)
-    session.start([], "")
+    session = PageSession(discard_message)
+    session.start_session([], "")
     for message in (*_QUESTIONS, *_VIEWS):
         session.receive(json.dumps(message))
     for document in DOCUMENTS:

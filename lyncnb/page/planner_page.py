@@ -1,4 +1,4 @@
-"""Make the planner page of a plan: the table, its options, and the plan for readers."""
+"""Create the planner page for a plan: the table, the options, and the plan as a document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..base.disk import files
-from ..base.disk.outputs import OutputKind, is_page
+from ..base.disk.outputs import OutputKind, match_page
 from ..errors import PageError
 from ..plan.model import CertificatePlan
 from ..plan.options import PlanOptions
@@ -20,10 +20,10 @@ from ..plan.scenarios import TOPOLOGY_FILE
 from ..reports.summary.formats import write_plan_table
 from ..rules.findings import Findings
 
-#: What ``lyncnb page -o FILE.html`` writes.
+#: This is the type of file that ``lyncnb page -o FILE.html`` writes.
 PAGE_FILE = OutputKind(
     what="a planner page",
-    is_ours={".html": is_page(b'<meta name="generator" content="lyncnb page">')},
+    is_ours={".html": match_page(b'<meta name="generator" content="lyncnb page">')},
 )
 
 _TITLE = "lyncnb planner"
@@ -58,40 +58,40 @@ def make_planner_page(
     PageError
         If the built page or a file cannot be read.
     """
-    page = _read(built)
+    page = _read_file(built)
     if plan is None or findings is None:
-        return _fill(page)
+        return _fill_page(page)
     is_file = Path(table).is_file()
     name = Path(table).name if is_file else TOPOLOGY_FILE
-    opened = {name: _read(Path(table)) if is_file else plan.topology.to_csv()}
+    opened = {name: _read_file(Path(table)) if is_file else plan.topology.to_csv()}
     if plan.options != replace(PlanOptions(), product=plan.rules.product) or product:
         opened[Path(name).with_suffix(f".{OPTIONS_FILE}").name] = plan.options.to_toml().encode()
     rules = Path(product).name if product.endswith(".toml") else ""
     if rules:
-        opened[rules] = _read(Path(product))
+        opened[rules] = _read_file(Path(product))
     title = f"Plan of {plan.topology.source}"
     summary = write_plan_table(plan, findings, ".html").decode()
-    return _fill(page, summary=summary, title=title, opened=opened, product=rules)
+    return _fill_page(page, summary=summary, title=title, opened_files=opened, product=rules)
 
 
-def _read(path: Path) -> bytes:
-    return files.read_named(path, limit=_LARGEST, error=PageError)
+def _read_file(path: Path) -> bytes:
+    return files.read_specified_file(path, limit=_LARGEST, error_class=PageError)
 
 
-def _fill(
+def _fill_page(
     page: bytes,
     *,
     summary: str = "",
     title: str = _TITLE,
-    opened: Mapping[str, bytes] | None = None,
+    opened_files: Mapping[str, bytes] | None = None,
     product: str = "",
 ) -> bytes:
-    """Put the files and the plan's summary into the built page, which has a mark for each part."""
+    """Insert the files and the summary of the plan into the built page."""
     style = "\n".join(re.findall(r"<style>(.*?)</style>", summary, re.DOTALL)[:1])
     body = re.search(r"<body[^>]*>(.*)</body>", summary, re.DOTALL)
     contents = [
         {"name": name, "data": base64.b64encode(data).decode()}
-        for name, data in (opened or {}).items()
+        for name, data in (opened_files or {}).items()
     ]
     texts = {
         "title": html.escape(title),
@@ -109,5 +109,5 @@ def _fill(
 
 
 def escape_json(value: object) -> str:
-    """Return a value as JSON for a script element, which the text cannot end."""
+    """Return a value as JSON that cannot end the script element around it."""
     return json.dumps(value).replace("<", "\\u003c")

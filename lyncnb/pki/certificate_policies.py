@@ -1,4 +1,4 @@
-"""Process the certificate policies in a path, as RFC 5280 section 6.1 and Windows do.
+"""Process the certificate policies in a path as RFC 5280 section 6.1 and Windows specify.
 
 A server accepts any policy. So a path is invalid only if a CA requires an explicit policy and the
 certificates have no common policy. For this check, the last level of the policy tree is enough (RFC
@@ -17,7 +17,7 @@ _ANY = "2.5.29.32.0"
 
 @dataclass
 class _State:
-    """The policies in one level of the path, with their names in the level below, and the limits.
+    """The policies at one level of the path, their names at the level below, and the limits.
 
     Each counter is the number of certificates before a limit applies (RFC 5280 section 6.1.2 (d) to
     (f)).
@@ -45,7 +45,7 @@ def find_policy_violation(path: Sequence[Certificate]) -> str:
     for depth, certificate in enumerate(path):
         is_last = depth == len(path) - 1
         who = f'"{format_name(certificate.subject)}"'
-        state.level = _next_level(state, certificate, is_last=is_last)
+        state.level = _process_next_certificate(state, certificate, is_last=is_last)
         if not state.explicit and not state.level:
             return f"{who} does not have a policy that its issuing CAs require"
         if is_last:
@@ -53,11 +53,13 @@ def find_policy_violation(path: Sequence[Certificate]) -> str:
         if any(_ANY in pair for pair in certificate.policy_mappings):
             return f"{who} maps anyPolicy to another policy"
         _apply_mappings(state, certificate)
-        _count_down(state, certificate)
+        _decrement_counters(state, certificate)
     return _find_final_violation(state, path[-1]) if path else ""
 
 
-def _next_level(state: _State, certificate: Certificate, *, is_last: bool) -> dict[str, set[str]]:
+def _process_next_certificate(
+    state: _State, certificate: Certificate, *, is_last: bool
+) -> dict[str, set[str]]:
     expected = {name for names in state.level.values() for name in names}
     level: dict[str, set[str]] = {}
     for policy in certificate.policies:
@@ -81,17 +83,17 @@ def _apply_mappings(state: _State, certificate: Certificate) -> None:
             state.level[policy] = names
 
 
-def _count_down(state: _State, certificate: Certificate) -> None:
+def _decrement_counters(state: _State, certificate: Certificate) -> None:
     if not certificate.is_self_issued:
         state.explicit = max(state.explicit - 1, 0)
         state.mapping = max(state.mapping - 1, 0)
         state.inhibit_any = max(state.inhibit_any - 1, 0)
-    state.explicit = _lower_limit(state.explicit, certificate.require_explicit_policy)
-    state.mapping = _lower_limit(state.mapping, certificate.inhibit_policy_mapping)
-    state.inhibit_any = _lower_limit(state.inhibit_any, certificate.inhibit_any_policy)
+    state.explicit = _apply_limit(state.explicit, certificate.require_explicit_policy)
+    state.mapping = _apply_limit(state.mapping, certificate.inhibit_policy_mapping)
+    state.inhibit_any = _apply_limit(state.inhibit_any, certificate.inhibit_any_policy)
 
 
-def _lower_limit(counter: int, limit: int | None) -> int:
+def _apply_limit(counter: int, limit: int | None) -> int:
     return counter if limit is None else min(counter, limit)
 
 

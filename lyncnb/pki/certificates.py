@@ -30,8 +30,8 @@ from cryptography.x509.oid import (
 
 from ..base.certificate_fields import EXTENDED_KEY_USAGES, SUBJECT_OIDS
 from ..base.pasted_text import shown, visible
-from .asn1 import BadStructure, Element, children, list_object_identifiers, read_element
-from .der_structures import items
+from .asn1 import BadStructure, Element, list_children, list_object_identifiers, read_element
+from .der_structures import list_items
 from .library_words import NotAsStandard, explain_error
 
 #: A name in a normalized form for comparisons: a set of (OID, text) for each RDN.
@@ -39,9 +39,9 @@ NameKey = tuple[frozenset[tuple[str, str]], ...]
 
 Extensions = Mapping[x509.ObjectIdentifier, x509.ExtensionType]
 
-#: Short names of subject fields, as in the plan (RFC 4514 section 3).
+#: These are short names of subject fields, as in the plan (RFC 4514 section 3).
 FIELD_NAMES = {x509.ObjectIdentifier(oid): short for short, oid in SUBJECT_OIDS.items()} | {
-    # Fields that public CAs and directories add, but that no plan contains.
+    # Public CAs and directories add these fields, but no plan contains them.
     NameOID.DOMAIN_COMPONENT: "DC",
     NameOID.USER_ID: "UID",
     NameOID.EMAIL_ADDRESS: "emailAddress",
@@ -86,7 +86,7 @@ _SCHEMES = {
 
 _POLICY_MAPPINGS = x509.ObjectIdentifier("2.5.29.33")
 
-# Extensions that this module or chain.py processes, so they may be critical.
+# This module or chain.py processes these extensions, so they may be critical.
 _UNDERSTOOD = frozenset(
     {
         x509.BasicConstraints.oid,
@@ -102,7 +102,7 @@ _UNDERSTOOD = frozenset(
     }
 )
 
-# The exceptions that pyca raises for a certificate that it cannot read.
+# The library pyca raises these exceptions for a certificate that it cannot read.
 _READ_ERRORS = (
     # Before version 50, cryptography reports this error for a name with a wrong string tag.
     KeyError,
@@ -116,7 +116,7 @@ _READ_ERRORS = (
 
 
 class GeneralName(NamedTuple):
-    """A name, or the root of a tree of names, for checking name constraints.
+    """A name, or the root of a tree of names, to which name constraints are applied.
 
     ``kind`` is ``DNS``, ``IP``, ``directory``, ``email``, ``URI``, or ``other``. The value of a
     directory name is a :data:`NameKey`. All other values are text.
@@ -196,7 +196,7 @@ class Certificate:
 
     @property
     def serial_hex(self) -> str:
-        """The serial number as Windows shows it."""
+        """The serial number in the format of Windows."""
         return format_serial(self.serial)
 
     @property
@@ -226,13 +226,13 @@ class Certificate:
 
 
 def format_serial(serial: int) -> str:
-    """Format a serial number as Windows shows it: pairs of lower-case hexadecimal digits."""
+    """Format a serial number like Windows: as pairs of lowercase hexadecimal digits."""
     digits = f"{abs(serial):x}"
     return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
 
 
 def format_name(name: tuple[tuple[str, str], ...]) -> str:
-    """Format a distinguished name as one line, in the certificate's order.
+    """Format a distinguished name as one line, in the order of the certificate.
 
     Returns
     -------
@@ -276,19 +276,18 @@ def read_certificate(der: bytes) -> Certificate:
     -----
     Source: RFC 5280 sections 4.1 and 4.2.
     """
-    return _read(der)
+    return _read_certificate(der)
 
 
 # A thousand files can contain the same CA certificates, so each certificate is read only once.
 @lru_cache(maxsize=256)
-def _read(der: bytes) -> Certificate:
+def _read_certificate(der: bytes) -> Certificate:
     try:
         with warnings.catch_warnings():
-            # pyca warns about certificates that a later version will reject, such as a negative
-            # serial number.
-            # lyncnb reports them as findings.
+            # The library pyca warns about certificates that a later version will reject, such
+            # as a certificate with a negative serial number. lyncnb reports them as findings.
             warnings.simplefilter("ignore")
-            return _read_facts(der, x509.load_der_x509_certificate(der))
+            return _read_content(der, x509.load_der_x509_certificate(der))
     except _READ_ERRORS as error:
         raise BadCertificate(f"{_describe_certificate(der)}: {explain_error(error)}") from None
 
@@ -297,8 +296,8 @@ def _describe_certificate(der: bytes) -> str:
     """Return the serial number and the subject of a damaged certificate, if they can be read."""
     serial, subject = b"", tuple[str, ...]()
     try:
-        content = children(der, read_element(der, 0, len(der)))[0]
-        fields = [part for part in children(der, content) if part.tag != 0xA0]
+        content = list_children(der, read_element(der, 0, len(der)))[0]
+        fields = [part for part in list_children(der, content) if part.tag != 0xA0]
         serial = der[fields[0].content : fields[0].content_end][:24]
         subject = tuple(_read_common_names(der, fields[4]))
     except (BadStructure, IndexError):
@@ -308,15 +307,15 @@ def _describe_certificate(der: bytes) -> str:
 
 
 def _read_common_names(der: bytes, name: Element) -> Iterator[str]:
-    for relative in children(der, name):
-        for entry in children(der, relative):
-            kind, value = children(der, entry)[:2]
+    for relative in list_children(der, name):
+        for entry in list_children(der, relative):
+            kind, value = list_children(der, entry)[:2]
             if der[kind.content : kind.content_end] == b"\x55\x04\x03":
                 encoding = "utf-16-be" if value.tag == 0x1E else "utf-8"
                 yield der[value.content : value.content_end].decode(encoding, "replace")
 
 
-def _read_facts(der: bytes, certificate: x509.Certificate) -> Certificate:
+def _read_content(der: bytes, certificate: x509.Certificate) -> Certificate:
     if certificate.version is not x509.Version.v3 and len(certificate.extensions):
         raise NotAsStandard("the certificate has extensions, but its version is not 3")
     _reject_two_algorithms(der)
@@ -349,7 +348,7 @@ def _read_facts(der: bytes, certificate: x509.Certificate) -> Certificate:
         key_usage=_read_key_usage(extensions),
         crl_urls=_read_crl_urls(extensions),
         ocsp_urls=_read_ocsp_urls(extensions),
-        curve=_curve_name(certificate),
+        curve=_get_curve_name(certificate),
         policies=_read_policies(extensions),
         policy_mappings=_read_policy_mappings(extensions),
         **_read_policy_limits(extensions),
@@ -374,13 +373,13 @@ def _read_facts(der: bytes, certificate: x509.Certificate) -> Certificate:
 
 
 def _reject_two_algorithms(der: bytes) -> None:
-    """Reject a certificate whose two signature algorithms differ.
+    """Reject a certificate that contains two different signature algorithms.
 
     Source: RFC 5280 section 4.1.1.2. The signature protects only the inner algorithm.
     """
     whole = read_element(der, 0, len(der))
-    content, outer, _ = children(der, whole)
-    fields = children(der, content)
+    content, outer, _ = list_children(der, whole)
+    fields = list_children(der, content)
     inner = fields[2] if fields[0].tag == 0xA0 else fields[1]
     if der[inner.begin : inner.end] != der[outer.begin : outer.end]:
         raise NotAsStandard(
@@ -396,7 +395,7 @@ def _read_name_fields(name: x509.Name) -> tuple[tuple[str, str], ...]:
 
 
 def _read_value_text(value: str | bytes) -> str:
-    # pyca returns a BIT STRING in a name as bytes. No planned subject contains one.
+    # The library pyca returns a BIT STRING in a name as bytes. No planned subject contains one.
     return value if isinstance(value, str) else "#" + value.hex()
 
 
@@ -434,7 +433,8 @@ def _read_key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        # lyncnb never generates a key that pyca cannot read, so any value that differs is correct.
+        # lyncnb never generates a key that pyca cannot read, so any value that differs from a
+        # plan is correct here.
         unusable = hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest()
         return certificate.public_key_algorithm_oid.dotted_string, 0, unusable
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -448,7 +448,7 @@ def _read_key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
     return type(key).__name__.removesuffix("PublicKey"), 0, digest
 
 
-def _curve_name(certificate: x509.Certificate) -> str:
+def _get_curve_name(certificate: x509.Certificate) -> str:
     with suppress(ValueError, UnsupportedAlgorithm):
         key = certificate.public_key()
         if isinstance(key, ec.EllipticCurvePublicKey):
@@ -462,12 +462,12 @@ def _read_policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]
     if not isinstance(extension, x509.UnrecognizedExtension):
         return ()
     try:
-        pairs = [list_object_identifiers(pair) for pair in items(extension.value)]
+        pairs = [list_object_identifiers(pair) for pair in list_items(extension.value)]
     except BadStructure:
         pairs = [()]
     if not all(1 <= len(pair) <= 2 for pair in pairs):
         raise NotAsStandard("the certificate has policy mappings that are not pairs of policies")
-    # A policy that maps to itself appears only once in its pair.
+    # A policy that is mapped to itself appears only once in its pair.
     return tuple((pair[0], pair[-1]) for pair in pairs)
 
 

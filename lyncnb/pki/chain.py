@@ -25,14 +25,14 @@ from .certificate_policies import find_policy_violation
 from .certificates import Certificate, NameKey, format_name, format_serial
 from .name_constraints import find_constraint_violations
 
-# --- Signature checks, and the result of a strict verifier.
-#
-# The two are separate. The result of :func:`is_signed_by` determines whether a signature is valid.
-# The Web PKI verifier of pyca applies the browsers' rules to every chain, and ignores other rules
-# (a common name that is not in the SAN, a missing extended key usage, a wildcard on a public
-# suffix). So its result is only a notice.
+# --- Signature checks and the result of a strict verifier are separate. The function
+# :func:`is_signed_by` determines whether a signature is valid. The Web PKI verifier of pyca
+# applies the rules of browsers to every chain, and ignores other rules (a common name that is
+# not in the SAN, a missing extended key usage, a wildcard on a public suffix). Therefore, its
+# result is only a notice.
 
-# The key type for each signature scheme. Schemes that are not in this table cannot be checked.
+# The mapping contains the key type for each signature scheme. Schemes that are not in the
+# mapping cannot be checked.
 _KEYS = {
     "RSASSA-PKCS1-v1_5": (rsa.RSAPublicKey,),
     "RSASSA-PSS": (rsa.RSAPublicKey,),
@@ -61,7 +61,7 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
         key = signer.public_key()
         if not isinstance(key, _KEYS.get(certificate.signature_scheme, ())):
             return None if certificate.signature_scheme not in _KEYS else False
-        _verify(key, leaf)
+        _verify_signature(key, leaf)
     except InvalidSignature:
         return False
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -70,26 +70,26 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
 
 
 def _load_certificate(certificate: Certificate) -> x509.Certificate:
-    """Load a certificate without pyca's deprecation warnings, such as for a serial number of 0."""
+    """Load a certificate without pyca's deprecation warnings, such as about serial number 0."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return x509.load_der_x509_certificate(certificate.der)
 
 
-def _verify(key: object, leaf: x509.Certificate) -> None:
-    signature, content = leaf.signature, leaf.tbs_certificate_bytes
+def _verify_signature(key: object, certificate: x509.Certificate) -> None:
+    signature, content = certificate.signature, certificate.tbs_certificate_bytes
     if isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
         key.verify(signature, content)
         return
-    chosen = leaf.signature_hash_algorithm
+    chosen = certificate.signature_hash_algorithm
     if chosen is None:
         raise ValueError("the signature algorithm has no hash algorithm")
     if isinstance(key, ec.EllipticCurvePublicKey):
         # pyca returns no parameters for SHA-1, so this line creates the scheme.
         key.verify(signature, content, ec.ECDSA(chosen))
     elif isinstance(key, rsa.RSAPublicKey):
-        is_pss = leaf.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
-        scheme = leaf.signature_algorithm_parameters if is_pss else padding.PKCS1v15()
+        is_pss = certificate.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
+        scheme = certificate.signature_algorithm_parameters if is_pss else padding.PKCS1v15()
         if not isinstance(scheme, padding.AsymmetricPadding):
             raise ValueError("the signature parameters belong to a different signature algorithm")
         key.verify(signature, content, scheme, chosen)
@@ -125,8 +125,8 @@ def find_web_pki_objection(
     if not issuers or not certificate.dns_names or hashes & {"sha1", "md5", ""}:
         return ""
     name = certificate.dns_names[0].replace("*", "name", 1)
-    # Other checks evaluate dates, so a certificate that is not yet valid must not fail here as
-    # well.
+    # Other checks evaluate the dates, so a certificate that is not yet valid must not fail here
+    # as well.
     begins = max(link.not_before for link in (certificate, *issuers))
     moment = max(convert_to_time(today), begins)
     with warnings.catch_warnings():
@@ -145,18 +145,20 @@ def find_web_pki_objection(
     return ""
 
 
-#: Real paths have two to five certificates. An attacker can cross-sign CAs into endless paths.
+#: A real path has two to five certificates. An attacker can cross-sign CAs to create endless
+#: paths.
 MAX_PATH = 24
 
-#: The number of candidates to check for one issuer name, the most likely first. A folder contains
-#: each CA once or twice. A large number of CAs with one name is an attack that slows the search or
-#: hides the right CA. If none of these candidates signed the certificate, lyncnb checks more
-#: candidates, in total four times the number of CA certificates. So the time is in proportion to
-#: the input.
+#: This is the number of candidates to check first for one issuer name. The most likely
+#: candidates are first. A folder contains each CA once or twice, so a large number of CAs with
+#: one name is an attack that slows the search or hides the right CA. If none of these
+#: candidates signed the certificate, lyncnb checks more candidates, in total four times the
+#: number of CA certificates. Therefore, the time is proportional to the input.
 MAX_CANDIDATES = 64
 _FURTHER_CHECKS = 4
 
-#: The number of paths to compare for one certificate. Cross-signing results in two or three paths.
+#: This is the maximum number of paths to compare for one certificate. Cross-signing results in
+#: two or three paths.
 MAX_PATHS = 64
 
 
@@ -185,7 +187,8 @@ class Path:
     other_roots: tuple[Certificate, ...] = ()
 
 
-#: The key of the index: a subject name, with a key identifier, issuer and serial number, or both.
+#: The key of the index is a subject name, with a key identifier, with an issuer and serial
+#: number, or with both.
 _Hint = tuple[NameKey, bytes | None, tuple[NameKey, int] | None]
 
 
@@ -197,8 +200,9 @@ class Issuers:
     """
 
     def __init__(self, certificates: Iterable[Certificate]):
-        # The index contains names and the possible values of an authority key identifier. So the
-        # search is fast even in a file with thousands of CAs that have the same name.
+        # The index contains names and the possible values of an authority key identifier.
+        # Therefore, the search is fast even in a file with thousands of CAs that have the same
+        # name.
         self._by_hint: dict[_Hint, list[Certificate]] = {}
         self._signed: dict[tuple[str, str], bool | None] = {}
         newest_first = sorted(set(certificates), key=_sort_newest_first)
@@ -214,7 +218,7 @@ class Issuers:
             }:
                 self._by_hint.setdefault(hint, []).append(certificate)
 
-    def candidates(self, certificate: Certificate) -> Iterator[Certificate]:
+    def list_candidates(self, certificate: Certificate) -> Iterator[Certificate]:
         """Yield the possible issuers of a certificate by name, the best matches first."""
         name, key, own = (
             certificate.issuer_key, certificate.authority_key_id, certificate.authority
@@ -234,20 +238,20 @@ class Issuers:
     ) -> Iterator[tuple[Certificate, bool | None]]:
         """Yield a limited number of candidates, each with the result of the signature check."""
         has_signed = False
-        for position, candidate in enumerate(self.candidates(certificate)):
+        for position, candidate in enumerate(self.list_candidates(certificate)):
             if position >= MAX_CANDIDATES:
                 if has_signed or not self._further_checks:
                     return
                 self._further_checks -= 1
-            signed = self.signed(certificate, candidate)
+            signed = self.is_signed(certificate, candidate)
             has_signed = has_signed or bool(signed)
             yield candidate, signed
 
-    def count(self, certificate: Certificate) -> int:
+    def count_candidates(self, certificate: Certificate) -> int:
         """Count the certificates whose subject is the certificate's issuer."""
         return len(self._by_hint.get((certificate.issuer_key, None, None), ()))
 
-    def signed(self, certificate: Certificate, issuer: Certificate) -> bool | None:
+    def is_signed(self, certificate: Certificate, issuer: Certificate) -> bool | None:
         """Return the cached result of :func:`is_signed_by` for a certificate and an issuer."""
         pair = (certificate.sha256, issuer.sha256)
         if pair not in self._signed:
@@ -262,7 +266,7 @@ def _has_other_key(certificate: Certificate, issuer: Certificate) -> bool:
 
 
 def _find_contradiction(certificate: Certificate, issuer: Certificate) -> str:
-    """Describe how the authority key identifier differs from the issuer; "" if it matches."""
+    """Describe how the authority key identifier and the issuer differ. Return "" if they match."""
     identifier = f'the authority key identifier of "{format_name(certificate.subject)}"'
     if _has_other_key(certificate, issuer):
         return (
@@ -327,7 +331,7 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     )
 
 
-def follow(
+def follow_path(
     certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers, *, today: date
 ) -> Path | None:
     """Return a known path if all signatures are correct up to a self-signed root.
@@ -347,7 +351,7 @@ def follow(
     """
     below = (certificate, *path)
     links = (*zip(below, path, strict=False), (below[-1], below[-1]))
-    if not path or not all(issuers.signed(signed, issuer) for signed, issuer in links):
+    if not path or not all(issuers.is_signed(signed, issuer) for signed, issuer in links):
         return None
     objections = list_objections(certificate, path, today=today)
     return Path(issuers=path, is_complete=True, objections=objections)
@@ -355,26 +359,26 @@ def follow(
 
 def _list_chains(
     certificate: Certificate,
-    above: tuple[Certificate, ...],
+    path_above: tuple[Certificate, ...],
     issuers: Issuers,
     rejected: dict[Certificate, Objection],
 ) -> Iterator[tuple[tuple[Certificate, ...], bool]]:
     """Yield every chain of issuers, and whether the chain ends with a self-signed certificate."""
-    last = above[-1] if above else certificate
-    if above and last.is_self_issued and issuers.signed(last, last):
-        yield above, True
+    last = path_above[-1] if path_above else certificate
+    if path_above and last.is_self_issued and issuers.is_signed(last, last):
+        yield path_above, True
         return
     extended = False
-    for candidate, signed in issuers.check_candidates(last) if len(above) < MAX_PATH else ():
-        if candidate == certificate or candidate in above:
+    for candidate, signed in issuers.check_candidates(last) if len(path_above) < MAX_PATH else ():
+        if candidate == certificate or candidate in path_above:
             continue
         if signed:
             extended = True
-            yield from _list_chains(certificate, (*above, candidate), issuers, rejected)
+            yield from _list_chains(certificate, (*path_above, candidate), issuers, rejected)
         elif len(rejected) < MAX_CANDIDATES:
             rejected[candidate] = _build_signature_objection(last, candidate, signed)
     if not extended:
-        yield above, False
+        yield path_above, False
 
 
 def _build_signature_objection(
@@ -405,7 +409,7 @@ def _build_missing_objection(
     certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers
 ) -> Objection:
     last = path[-1] if path else certificate
-    who, count = f'"{format_name(last.issuer)}"', issuers.count(last)
+    who, count = f'"{format_name(last.issuer)}"', issuers.count_candidates(last)
     detail = f"the certificate of {who} is missing"
     if len(path) >= MAX_PATH:
         detail = (
@@ -441,8 +445,8 @@ def list_objections(
     for depth, issuer in enumerate(path):
         who = f'"{format_name(issuer.subject)}"'
         is_root = depth == len(path) - 1 and issuer.is_self_issued
-        # A version 1 root has no extension that marks it as a CA. According to RFC 5280, the person
-        # who trusts the root decides.
+        # A root with version 1 has no extension that marks it as a CA. According to RFC 5280,
+        # the person who trusts the root decides.
         may_sign = issuer.key_usage is None or "keyCertSign" in issuer.key_usage
         if not may_sign or not (issuer.is_ca or (is_root and issuer.is_version_1)):
             objections.append(
@@ -488,13 +492,13 @@ def list_objections(
     return tuple(objections)
 
 
-def _count_cas_below(below: tuple[Certificate, ...], depth: int) -> int:
-    # Self-issued certificates (for a CA with a renewed key) do not count (RFC 5280 section
-    # 4.2.1.9).
-    return sum(not issuer.is_self_issued for issuer in below[1 : depth + 1])
+def _count_cas_below(certificates_below: tuple[Certificate, ...], depth: int) -> int:
+    # Self-issued certificates, for example of a CA with a renewed key, do not count (RFC 5280
+    # section 4.2.1.9).
+    return sum(not issuer.is_self_issued for issuer in certificates_below[1 : depth + 1])
 
 
-# The keys and signatures in a chain that Windows Server 2008 R2 to 2012 R2 supports.
+# Windows Server 2008 R2 to 2012 R2 support these keys and signatures in a chain.
 _CHAIN_KEYS = ("RSA", "ECDSA")
 _CHAIN_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
@@ -502,38 +506,38 @@ _LEAST_RSA_BITS = 1024
 _WEAK_HASHES = {"md5": "chain-signature-hash-broken", "sha1": "chain-signature-hash-weak"}
 
 
-def _check_key(issuer: Certificate, who: str, *, is_root: bool) -> Iterator[Objection]:
+def _check_key(issuer: Certificate, label: str, *, is_root: bool) -> Iterator[Objection]:
     """Yield problems with an issuer's key and signature, except the self-signature of a root."""
     if not is_root and (code := _WEAK_HASHES.get(issuer.signature_hash)):
-        yield Objection(code=code, detail=f"{who} is signed with {issuer.signature_hash.upper()}")
+        yield Objection(code=code, detail=f"{label} is signed with {issuer.signature_hash.upper()}")
     if issuer.key_algorithm not in _CHAIN_KEYS:
-        detail = f"{who} has a key of {issuer.key_algorithm}"
+        detail = f"{label} has a key of {issuer.key_algorithm}"
         yield Objection(code="chain-algorithm-unsupported", detail=detail)
     elif issuer.key_algorithm == "RSA" and issuer.key_bits < _LEAST_RSA_BITS:
         yield Objection(
-            code="chain-key-refused", detail=f"{who} has an RSA key of {issuer.key_bits} bits"
+            code="chain-key-refused", detail=f"{label} has an RSA key of {issuer.key_bits} bits"
         )
     elif issuer.key_algorithm == "RSA" and issuer.key_bits < 2048:
         yield Objection(
-            code="chain-key-weak", detail=f"{who} has an RSA key of {issuer.key_bits} bits"
+            code="chain-key-weak", detail=f"{label} has an RSA key of {issuer.key_bits} bits"
         )
     elif issuer.key_algorithm == "ECDSA" and issuer.key_bits < 256:
         yield Objection(
-            code="chain-key-weak", detail=f"{who} has an ECDSA key of {issuer.key_bits} bits"
+            code="chain-key-weak", detail=f"{label} has an ECDSA key of {issuer.key_bits} bits"
         )
     if issuer.curve and issuer.curve not in _CURVES:
-        detail = f"{who} has a key on the curve {issuer.curve}"
+        detail = f"{label} has a key on the curve {issuer.curve}"
         yield Objection(code="chain-curve-unsupported", detail=detail)
     if not is_root and issuer.signature_scheme not in _CHAIN_SCHEMES:
-        detail = f"{who} is signed with {issuer.signature_scheme}"
+        detail = f"{label} is signed with {issuer.signature_scheme}"
         yield Objection(code="chain-algorithm-unsupported", detail=detail)
 
 
-def _check_purpose(issuer: Certificate, who: str) -> Iterator[Objection]:
-    """Yield a problem if the extended key usage of a CA excludes the certificates below it."""
+def _check_purpose(issuer: Certificate, label: str) -> Iterator[Objection]:
+    """Yield a problem if the extended key usage of a CA excludes certificates that it issues."""
     usages = issuer.extended_key_usage
     if usages is None or "serverAuth" in usages:
         return
-    detail = f"{who} is limited to the extended key usage {', '.join(usages)}"
+    detail = f"{label} is limited to the extended key usage {', '.join(usages)}"
     code = "chain-issuer-purpose-any" if "anyExtendedKeyUsage" in usages else "chain-issuer-purpose"
     yield Objection(code=code, detail=detail)

@@ -1,4 +1,4 @@
-"""Create a certification request from planned values and a key, and read a request.
+"""Create a certificate request from planned values and a key, and read a request.
 
 The format is PKCS #10 (RFC 2986). The names are in the signed extensionRequest (RFC 2985 section
 5.4.2) and not in a separate attribute, so no CA must be configured to accept attributes. Unlike
@@ -27,7 +27,7 @@ from ..base.request_content import (
 from ..errors import BundleError, PlanError
 from . import keys
 from .asn1 import read_element
-from .der_structures import SEQUENCE, element, items
+from .der_structures import SEQUENCE, encode_element, list_items
 from .library_words import NotAsStandard, explain_error
 
 _SUBJECT = {short: x509.ObjectIdentifier(oid) for short, oid in SUBJECT_OIDS.items()}
@@ -83,7 +83,7 @@ class CertificationRequest:
 
     @property
     def computer(self) -> str:
-        """The computer that created the request, from an attribute; "" without this attribute.
+        """The computer that created the request, from an attribute, or "" without this attribute.
 
         The author of the request can enter any name. A value that is not a valid name is ignored.
 
@@ -97,8 +97,8 @@ class CertificationRequest:
         except (x509.AttributeNotFound, ValueError):
             return ""
 
-    def signature_verifies(self) -> bool | None:
-        """Return whether the request was signed with the key in it; None if this cannot be checked.
+    def has_valid_signature(self) -> bool | None:
+        """Return whether the key in the request signed it, or None if this cannot be checked.
 
         pyca's ``is_signature_valid`` cannot be used, because it is False for every SHA-1 signature.
         """
@@ -106,7 +106,7 @@ class CertificationRequest:
 
 
 def build_request(content: RequestContent, key: keys.PrivateKey) -> CertificationRequest:
-    """Create and sign a certification request.
+    """Create and sign a certificate request.
 
     The signature is PKCS #1 v1.5 for RSA (Lync Server 2013 does not accept RSASSA-PSS) and ECDSA
     otherwise. With an RSA key, the same plan results in the same bytes.
@@ -168,7 +168,7 @@ def _verify_request(
             f"the new request differs from the plan: {what}",
             hint="this is an error in lyncnb. Please report this error",
         )
-    if not keys.is_key_pair(key, request.public_key) or not request.signature_verifies():
+    if not keys.is_key_pair(key, request.public_key) or not request.has_valid_signature():
         raise PlanError(
             "the new request does not belong to the new key",
             hint="test the memory of this computer",
@@ -194,7 +194,7 @@ def _build_extended_key_usage(names: tuple[str, ...]) -> x509.ExtendedKeyUsage:
 
 
 def parse_request(data: bytes, *, name: str = "the request") -> CertificationRequest:
-    """Read a certification request in PEM or DER.
+    """Read a certificate request in PEM or DER encoding.
 
     This function does not check the signature. For this, use
     :meth:`CertificationRequest.signature_verifies`.
@@ -275,7 +275,7 @@ def _read_content(
 
 
 def _list_unusual_criticality(parsed: x509.CertificateSigningRequest) -> list[str]:
-    """List extensions that are critical in the request but not in a plan, or the reverse."""
+    """List the extensions that are critical only in the request, or only in a plan."""
     return [
         f"{extension.oid.dotted_string} {'critical' if extension.critical else 'not critical'}"
         for extension in parsed.extensions
@@ -289,7 +289,7 @@ def _find_short_name(attribute: x509.NameAttribute[str | bytes]) -> str:
 
 def _read_machine_name(content: bytes) -> str:
     """Return the MachineName in ``SEQUENCE {clientId, MachineName, UserName, ProcessName}``."""
-    for item in items(element(SEQUENCE, content)):
+    for item in list_items(encode_element(SEQUENCE, content)):
         inner = read_element(item, 0, len(item))
         if inner.tag == _UTF8_STRING:
             name = item[inner.content : inner.content_end].decode()

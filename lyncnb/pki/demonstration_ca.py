@@ -1,4 +1,4 @@
-"""A certification authority for demonstrations, whose key exists only in memory.
+"""Create a certification authority for demonstrations, whose key exists only in memory.
 
 The issuer name shows that the certificates must not be used outside a demonstration.
 """
@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from ..base.certificate_fields import EXTENDED_KEY_USAGES
 from .csr import CertificationRequest
 
-#: The common name of every demonstration CA.
+#: Every demonstration CA has this common name.
 DEMONSTRATION_NAME = "lyncnb demonstration CA, not for servers"
 
 _CRL = "http://pki.contoso.net/demonstration.crl"
@@ -53,7 +53,7 @@ class DemonstrationCa:
         request: CertificationRequest,
         *,
         names: Sequence[str],
-        begins: datetime,
+        not_before: datetime,
         days: int,
         crl: bool = True,
     ) -> bytes:
@@ -65,7 +65,7 @@ class DemonstrationCa:
             The request with the subject, the key, and the extended key usage.
         names : sequence of str
             The DNS names for subjectAltName; empty for none.
-        begins : datetime
+        not_before : datetime
             The start of validity, UTC.
         days : int
             The validity in days.
@@ -76,7 +76,7 @@ class DemonstrationCa:
         requested = request.content.extended_key_usage or ("serverAuth",)
         usages = [x509.ObjectIdentifier(EXTENDED_KEY_USAGES[name]) for name in requested]
         builder = (
-            self._build_certificate(parsed.subject, parsed.public_key(), begins, days)
+            self._build_certificate(parsed.subject, parsed.public_key(), not_before, days)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(_build_key_usage("digital_signature", "key_encipherment"), critical=True)
             .add_extension(
@@ -96,12 +96,12 @@ class DemonstrationCa:
         self,
         subject: x509.Name,
         public_key: CertificatePublicKeyTypes,
-        begins: datetime,
+        not_before: datetime,
         days: int,
     ) -> x509.CertificateBuilder:
         serial = x509.random_serial_number()
         return x509.CertificateBuilder(
-            self._name, subject, public_key, serial, begins, begins + timedelta(days)
+            self._name, subject, public_key, serial, not_before, not_before + timedelta(days)
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from cryptography import x509
 from cryptography.hazmat.asn1 import TLV, decode_der, encode_der, sequence
 
-from .asn1 import children, read_element
+from .asn1 import list_children, read_element
 
 SEQUENCE, SET = 0x30, 0x31
 
@@ -28,7 +28,7 @@ def wrap_element(value: object) -> TLV:
     return decode_der(TLV, encode_der(value))
 
 
-def element(tag: int, content: bytes) -> bytes:
+def encode_element(tag: int, content: bytes) -> bytes:
     """Encode a DER element from a tag and contents (ITU-T X.690 section 8.1.3)."""
     size = len(content)
     if size < 0x80:
@@ -37,7 +37,7 @@ def element(tag: int, content: bytes) -> bytes:
     return bytes((tag, 0x80 | len(octets))) + octets + content
 
 
-def items(whole: bytes) -> list[bytes]:
+def list_items(sequence: bytes) -> list[bytes]:
     """Return the elements in a SEQUENCE OF or SET OF, in order.
 
     Raises
@@ -45,5 +45,5 @@ def items(whole: bytes) -> list[bytes]:
     BadStructure
         If the bytes are not complete elements.
     """
-    outer = read_element(whole, 0, len(whole))
-    return [whole[inner.begin : inner.end] for inner in children(whole, outer)]
+    outer = read_element(sequence, 0, len(sequence))
+    return [sequence[inner.begin : inner.end] for inner in list_children(sequence, outer)]

@@ -1,4 +1,4 @@
-"""Encrypt data to a public key with HPKE in base mode (RFC 9180).
+"""Encrypt data for a public key with HPKE in base mode (RFC 9180).
 
 This is called sealing. A worker on another computer seals each private key to the key pair of the
 run, so only the process that distributed the work can open it. A run also seals its derived key to
@@ -39,8 +39,8 @@ class RunKey:
         """The public key for :func:`seal`, which has 32 bytes."""
         return self._private.public_key().public_bytes_raw()
 
-    def open(self, sealed: bytes, *, about: str) -> bytes:
-        """Decrypt data that was sealed to this run's key for the request `about`.
+    def open(self, sealed: bytes, *, subject: str) -> bytes:
+        """Decrypt data that was sealed for the key of this run and the request `subject`.
 
         Raises
         ------
@@ -48,22 +48,22 @@ class RunKey:
             If the data was sealed to another run or for another request, or was changed.
         """
         try:
-            return unseal(sealed, self._private, about=about)
+            return unseal(sealed, self._private, subject=subject)
         except InvalidTag:
             raise BundleError(
-                f"the key that a worker process sent for {about} cannot be decrypted",
+                f"the key that a worker process sent for {subject} cannot be decrypted",
                 hint="try again. If the error occurs again, do not use that worker process",
             ) from None
 
 
-def seal(data: bytes, *, public: bytes, about: str, purpose: str = _PURPOSE) -> bytes:
-    """Encrypt `data` to a public key for the purpose `about`: a request, or a run's derived key."""
+def seal(data: bytes, *, public: bytes, subject: str, purpose: str = _PURPOSE) -> bytes:
+    """Encrypt data for a public key. Only the same purpose and subject can open the data."""
     recipient = X25519PublicKey.from_public_bytes(public)
-    return _SUITE.encrypt(data, recipient, info=(purpose + about).encode())
+    return _SUITE.encrypt(data, recipient, info=(purpose + subject).encode())
 
 
 def unseal(
-    sealed: bytes, private: X25519PrivateKey, *, about: str, purpose: str = _PURPOSE
+    sealed: bytes, private: X25519PrivateKey, *, subject: str, purpose: str = _PURPOSE
 ) -> bytes:
     """Decrypt the result of :func:`seal`. InvalidTag is raised for another key or purpose."""
-    return _SUITE.decrypt(sealed, private, info=(purpose + about).encode())
+    return _SUITE.decrypt(sealed, private, info=(purpose + subject).encode())

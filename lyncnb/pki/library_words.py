@@ -20,7 +20,7 @@ _KINDS = {
     "OidTooLong": "an object identifier that is too long",
     "UnknownDefinedBy": "a value of an unknown type",
 }
-# Other errors from pyca, identified by a part of the text. The first match applies.
+# These texts identify other errors from pyca. The first match applies.
 _OTHER_ERRORS = {
     "version": "an unknown version",
     "x400Address": "a type of name that is not used in server certificates",
@@ -32,7 +32,7 @@ _OTHER_ERRORS = {
     "PEM": "damaged PEM text",
     "unsupported": "a data type that this computer does not support",
 }
-# Names for fields in a certificate that are easier to understand than pyca's names.
+# These names for fields in a certificate are easier to understand than those of pyca.
 _PARTS = {
     "signature alg": "signature algorithm",
     "spki": "public key",

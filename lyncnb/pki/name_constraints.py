@@ -11,7 +11,8 @@ from itertools import islice
 from ..base.pasted_text import visible
 from .certificates import Certificate, GeneralName, NameKey, format_name
 
-#: If a CA certificate forbids thousands of names, the message lists this number and the count.
+#: If a CA certificate forbids thousands of names, the message contains this number of names and
+#: the total number.
 _MOST_LISTED = 20
 
 
@@ -47,12 +48,12 @@ def _find_violations(below: Sequence[Certificate], issuer: Certificate) -> Itera
             continue
         for name in certificate.general_names:
             allowed, forbidden = permitted.get(name.kind), excluded.get(name.kind)
-            if allowed and not allowed.has(name, liberal=False):
+            if allowed and not allowed.contains_name(name, is_excluded=False):
                 shown = visible(_format_name(name))
                 yield (
                     f"{who} does not allow the name {shown}, because it allows only {allowed.words}"
                 )
-            elif forbidden and forbidden.has(name, liberal=True):
+            elif forbidden and forbidden.contains_name(name, is_excluded=True):
                 yield f"{who} excludes the name {visible(_format_name(name))}"
 
 
@@ -63,7 +64,7 @@ def _format_name(name: GeneralName) -> str:
 
 
 class _Trees:
-    """The trees for one name type in the name constraints, for lookups by the parents of a name.
+    """The trees for one type of name in the name constraints, for fast searches.
 
     If each name was compared with each constraint, the time would grow with the square of the file
     size.
@@ -77,7 +78,7 @@ class _Trees:
 
     @cached_property
     def above(self) -> frozenset[str]:
-        """The host names, and the suffixes of host names, in the trees."""
+        """The host names in the trees, and the suffixes of host names."""
         return frozenset().union(
             *(_list_dotted_parents(b) for b in self.bases if isinstance(b, str))
         )
@@ -93,15 +94,15 @@ class _Trees:
                 addresses.setdefault(key, set()).add(int(network.network_address))
         return {key: frozenset(values) for key, values in addresses.items()}
 
-    def has(self, name: GeneralName, *, liberal: bool) -> bool:
-        """Return whether a tree contains a name; ``liberal`` is True for excluded names."""
+    def contains_name(self, name: GeneralName, *, is_excluded: bool) -> bool:
+        """Return whether a tree contains a name. ``is_excluded`` is true for excluded trees."""
         if isinstance(name.value, tuple):
             return any(name.value[:length] in self.bases for length in self.lengths)
         value = name.value.casefold()
         if name.kind == "DNS":
-            return self._has_host(value, liberal=liberal)
+            return self._contains_host(value, is_excluded=is_excluded)
         if name.kind == "IP":
-            return self._has_address(value)
+            return self._contains_address(value)
         if name.kind == "email":
             host = value.rpartition("@")[2]
             exact = value in self.bases or host in self.bases
@@ -110,19 +111,19 @@ class _Trees:
             host = value.partition("://")[2].partition("/")[0].rpartition("@")[2].partition(":")[0]
             return host in self.bases or bool(_list_dotted_parents(host) & self.bases)
         return (
-            True if liberal else value in self.bases
-        )  # If lyncnb cannot compare a name, it assumes that the name is not allowed.
+            True if is_excluded else value in self.bases
+        )  # If lyncnb cannot compare a name, it is treated as not allowed.
 
-    def _has_host(self, host: str, *, liberal: bool) -> bool:
+    def _contains_host(self, host: str, *, is_excluded: bool) -> bool:
         if "" in self.bases or (_list_parents(host) | _list_dotted_parents(host)) & self.bases:
             return True
-        if not liberal:
+        if not is_excluded:
             return False
         # "*.contoso.com" also covers an excluded "x.contoso.com". An excluded ".contoso.com" also
         # excludes "contoso.com" itself.
         return f".{host}" in self.bases or (host.startswith("*.") and host[1:] in self.above)
 
-    def _has_address(self, text: str) -> bool:
+    def _contains_address(self, text: str) -> bool:
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
@@ -137,7 +138,10 @@ class _Trees:
 
 @lru_cache(maxsize=64)
 def _group_trees(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
-    """Group constraints by name type. The result is cached, because many issuers are the same."""
+    """Group constraints by type of name.
+
+    The result is cached, because many issuers have the same constraints.
+    """
     kinds: dict[str, list[GeneralName]] = {}
     for base in bases:
         kinds.setdefault(base.kind, []).append(base)

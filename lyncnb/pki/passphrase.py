@@ -1,4 +1,4 @@
-"""Get a folder's passphrase, and store it as a secret whose text never appears in output."""
+"""Get the passphrase of a folder, and store it as a secret that is never printed."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ import warnings
 from collections.abc import Sequence
 
 from ..base.disk import files
-from ..base.terminal import ask_in_console, is_terminal
+from ..base.terminal import ask_for_passphrase, is_terminal
 from ..errors import BundleError, PassphraseError
 from .passphrase_strength import (
     ESTIMATED_CHARACTERS,
     LEAST_SCORE,
     LITTLE_REMAINS,
     WITHIN_A_WORD,
-    weakness,
+    find_weakness,
 )
 
 VARIABLE = "LYNCNB_PASSPHRASE"
 MIN_CHARACTERS = 12
-# OpenSSL's command line cannot read a longer passphrase (APP_PASS_LEN 1024).
+# The command-line tool of OpenSSL cannot read a longer passphrase (APP_PASS_LEN 1024).
 MAX_BYTES = 1000
-#: The rounds of PBKDF2-HMAC-SHA256 for a new file. Source: OWASP, Password Storage Cheat Sheet.
+#: A new file uses this number of rounds of PBKDF2-HMAC-SHA256. Source: OWASP, Password Storage
+#: Cheat Sheet.
 ROUNDS = 600_000
 SALT_BYTES, DERIVED_BYTES = 16, 32
-#: The rules for a new passphrase, and the text for each violation. The page that makes keys in a
-#: browser uses the same rules. It replaces ``{count}``, and ``{why}`` by the reason of zxcvbn.
+#: These are the rules for a new passphrase, with the text for each violation. The page that
+#: creates keys in a browser uses the same rules. It replaces ``{count}`` with the number, and
+#: ``{why}`` with the reason from zxcvbn.
 NEW_RULES = {
     "least_characters": MIN_CHARACTERS,
     "most_bytes": MAX_BYTES,
@@ -43,13 +45,14 @@ NEW_RULES = {
     "little_remains": LITTLE_REMAINS,
     "hint": "use four or five random words, and no names from the deployment",
 }
-#: The two hidden prompts in this package: for a passphrase, and for repeating it.
+#: These are the two hidden prompts in this package: for a passphrase, and for its repetition.
 PROMPTS = (
     f"Passphrase (at least {MIN_CHARACTERS} characters): ",
     "Repeat the passphrase: ",
 )
 _ATTEMPTS = 3
-# The maximum size and the time limit for a passphrase that a password manager writes to a pipe.
+# A passphrase from a pipe, which a password manager can write, has this maximum size and time
+# limit.
 _LINE_BYTES, _LINE_SECONDS = 4096, 10.0
 
 
@@ -107,10 +110,10 @@ class Secret:
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _create_hidden_secret, ("***",)
+        return _build_hidden_secret, ("***",)
 
 
-def _create_hidden_secret(_: str) -> Secret:
+def _build_hidden_secret(_: str) -> Secret:
     return Secret(None)  # type: ignore[arg-type]
 
 
@@ -147,7 +150,7 @@ def check_passphrase(text: Secret | str, *, source: str = "the passphrase") -> S
 
 
 def check_new_passphrase(
-    text: Secret | str, *, source: str = "the new passphrase", known: Sequence[str] = ()
+    text: Secret | str, *, source: str = "the new passphrase", known_words: Sequence[str] = ()
 ) -> Secret:
     """Check that a new passphrase is not easy to guess, and return it as a secret.
 
@@ -160,7 +163,7 @@ def check_new_passphrase(
         The passphrase.
     source : str, optional
         The name of the passphrase in messages.
-    known : sequence of str, optional
+    known_words : sequence of str, optional
         Words that an attacker would try first, such as names in the plan.
 
     Raises
@@ -169,7 +172,7 @@ def check_new_passphrase(
         As for :func:`check_passphrase`, or if the passphrase is easy to guess.
     """
     secret = check_passphrase(text, source=source)
-    why = weakness(secret.reveal(), known)
+    why = find_weakness(secret.reveal(), known_words)
     if why is not None:
         raise PassphraseError(
             f"{source} {NEW_RULES['too_easy']}".replace("{why}", why).strip(),
@@ -222,7 +225,7 @@ def ask_passphrase(
             ("you did not specify a passphrase, and nobody can enter one while this notebook runs"),
             hint=f"run the notebook with lyncnb run NOTEBOOK, or set {VARIABLE}",
         )
-    if not _can_ask():
+    if not _can_prompt():
         raise PassphraseError(
             (
                 "you did not specify a passphrase, and lyncnb cannot prompt for it, because "
@@ -230,7 +233,7 @@ def ask_passphrase(
             ),
             hint=f"use --passphrase-file, or set {VARIABLE}",
         )
-    return _read_prompt(confirm=confirm, known=known)
+    return _read_prompt(confirm=confirm, known_words=known)
 
 
 def _read_file(path: str | os.PathLike[str]) -> Secret:
@@ -251,7 +254,7 @@ _remembered: Secret | None = None
 
 
 def forget_passphrase() -> None:
-    """Forget the passphrase from the environment. The next call requires it again."""
+    """Forget the passphrase from the environment, so that the next call requires it again."""
     global _remembered
     _remembered = None
 
@@ -266,7 +269,7 @@ def _read_environment() -> Secret | None:
 
 
 def is_run_without_user() -> bool:
-    """Return whether a program such as papermill or nbconvert runs the notebook in this kernel.
+    """Return whether a program such as papermill runs the notebook, so that nobody can answer.
 
     Such a program does not answer prompts, and nobody can press a button.
     """
@@ -274,7 +277,7 @@ def is_run_without_user() -> bool:
     return kernel is not None and not getattr(kernel, "_allow_stdin", True)
 
 
-def _can_ask() -> bool:
+def _can_prompt() -> bool:
     """Return whether a prompt is possible: in a terminal or in a notebook."""
     return _find_kernel() is not None or is_terminal(sys.stdin)
 
@@ -285,19 +288,19 @@ def _find_kernel() -> object:
     return getattr(shell, "kernel", None)
 
 
-def _read_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:
+def _read_prompt(*, confirm: bool, known_words: Sequence[str]) -> Secret:
     complaint = ""
     for _ in range(_ATTEMPTS):
-        first = Secret(_show_prompt(f"{complaint}{PROMPTS[0]}"))
+        first = Secret(_prompt_for_text(f"{complaint}{PROMPTS[0]}"))
         try:
             if confirm:
-                check_new_passphrase(first, source="the passphrase", known=known)
+                check_new_passphrase(first, source="the passphrase", known_words=known_words)
             else:
                 check_passphrase(first)
         except PassphraseError as error:
             complaint = f"{error.message.rstrip('.')}. "
             continue
-        if not confirm or first == Secret(_show_prompt(PROMPTS[1])):
+        if not confirm or first == Secret(_prompt_for_text(PROMPTS[1])):
             return first
         complaint = "The two passphrases are different."
     raise PassphraseError(
@@ -306,13 +309,14 @@ def _read_prompt(*, confirm: bool, known: Sequence[str]) -> Secret:
     )
 
 
-def _show_prompt(text: str) -> str:
+def _prompt_for_text(text: str) -> str:
     with warnings.catch_warnings():
-        # If the terminal cannot hide the input, getpass would show a warning and the passphrase.
+        # If the terminal cannot hide the input, getpass would show a warning and then the
+        # passphrase.
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
             if sys.platform == "win32" and is_terminal(sys.stdin) and _find_kernel() is None:
-                return ask_in_console(text)
+                return ask_for_passphrase(text)
             return getpass.getpass(text)
         except (EOFError, OSError, NotImplementedError, getpass.GetPassWarning):
             raise PassphraseError(

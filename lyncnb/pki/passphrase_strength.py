@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-# zxcvbn rejects more than 72 characters. If the first characters are strong, the rest is not
-# needed.
+# The library zxcvbn rejects more than 72 characters. If the first characters are strong, the
+# rest is not needed.
 ESTIMATED_CHARACTERS = 64
-LEAST_SCORE = 2  # Scores are from 0 to 4. The scores 0 and 1 mean fewer than a million guesses.
+# The library returns scores from 0 to 4. The scores 0 and 1 mean fewer than a million guesses.
+LEAST_SCORE = 2
 WITHIN_A_WORD = 4  # A known word with fewer characters counts only as a separate word.
 LITTLE_REMAINS = "The passphrase is too short if lyncnb does not count the names from the plan."
 
 
-def weakness(text: str, known: Sequence[str] = ()) -> str | None:
+def find_weakness(text: str, known_words: Sequence[str] = ()) -> str | None:
     """Return the reason why a passphrase is too easy to guess, or None.
 
     Parameters
     ----------
     text : str
         The passphrase. Only the first 64 characters count.
-    known : sequence of str, optional
+    known_words : sequence of str, optional
         Words in lower case that an attacker would try first, starting with the most likely. Without
         these words, the passphrase must also be hard to guess, because zxcvbn treats several names
         in a row like random text.
@@ -30,33 +31,37 @@ def weakness(text: str, known: Sequence[str] = ()) -> str | None:
         A sentence, or "" if zxcvbn provides no reason. The sentence never contains the passphrase.
     """
     beginning = text[:ESTIMATED_CHARACTERS]
-    why = _estimate(beginning, known)
-    rest = _remove_words(beginning, set(known))
-    if why is None and rest != beginning and (not rest or _estimate(rest, known) is not None):
+    why = _estimate_strength(beginning, known_words)
+    rest = _remove_words(beginning, set(known_words))
+    if (
+        why is None
+        and rest != beginning
+        and (not rest or _estimate_strength(rest, known_words) is not None)
+    ):
         return LITTLE_REMAINS
     return why
 
 
-def _estimate(text: str, known: Sequence[str]) -> str | None:
+def _estimate_strength(text: str, known_words: Sequence[str]) -> str | None:
     """Return the reason why zxcvbn considers a text easy to guess, or None."""
     # zxcvbn takes 0.1 s to load and few commands need it, so it is imported on first use.
     from zxcvbn import zxcvbn
 
-    # The result contains the passphrase, so only these two values leave this function.
-    result = zxcvbn(text, user_inputs=known)
+    # The result contains the passphrase, so only these two values are kept.
+    result = zxcvbn(text, user_inputs=known_words)
     if result["score"] >= LEAST_SCORE:
         return None
     return str(result["feedback"]["warning"])
 
 
-def _remove_words(text: str, known: Set[str]) -> str:
+def _remove_words(text: str, known_words: Set[str]) -> str:
     """Replace each known word in a text with one space, the longest word first."""
-    longest = min(len(text), max(map(len, known), default=0))
+    longest = min(len(text), max(map(len, known_words), default=0))
     for size in range(longest, 0, -1):
         for start in range(len(text) - size + 1):
             end = start + size
             around = text[max(start - 1, 0) : start] + text[end : end + 1]
             is_separate = not any(map(str.isalnum, around))
-            if text[start:end].lower() in known and (size >= WITHIN_A_WORD or is_separate):
+            if text[start:end].lower() in known_words and (size >= WITHIN_A_WORD or is_separate):
                 text = text[:start] + " " * size + text[end:]
     return " ".join(text.split())

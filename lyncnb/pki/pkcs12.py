@@ -22,12 +22,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from ..errors import PackageError
 from .asn1 import BadStructure, compute_work_factor, list_object_identifiers
-from .der_structures import SEQUENCE, SET, AlgorithmIdentifier, element, items, wrap_element
+from .der_structures import (
+    SEQUENCE,
+    SET,
+    AlgorithmIdentifier,
+    encode_element,
+    list_items,
+    wrap_element,
+)
 from .keys import PrivateKey, PublicKey, is_key_pair, spki_sha256
 from .passphrase import Secret
 
-#: The rounds of the key derivation. The password is one of 62^22 random texts, so more rounds would
-#: not add protection. The library uses the same number, which every reader accepts.
+#: The key derivation uses this number of rounds. The password is one of 62^22 random texts, so
+#: more rounds would not add protection. The library uses the same number, which every reader
+#: accepts.
 KDF_ROUNDS = 20_000
 
 # Windows reads the provider from this attribute of the key bag (Microsoft, PFXImportCertStore).
@@ -41,7 +49,8 @@ _ALGORITHMS = {
 _DATA = "1.2.840.113549.1.7.1"  # Source: RFC 5652 section 4.
 _BMP_STRING = 0x1E
 _DIGESTS = {"1.3.14.3.2.26": "sha1", "2.16.840.1.101.3.4.2.1": "sha256"}
-# The output length and block length of the hash in bytes, for the MAC key (RFC 7292 appendix B.2).
+# For the MAC key, these are the output length and block length of the hash in bytes (RFC 7292
+# appendix B.2).
 _MAC_HASHES = {"sha1": (20, 64), "sha256": (32, 64)}
 
 
@@ -98,7 +107,7 @@ def _load_certificate(der: bytes) -> x509.Certificate:
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
-        )  # ``receive`` reports such problems, for example a serial number of 0.
+        )  # The command ``receive`` reports such problems, for example a serial number of 0.
         return x509.load_der_x509_certificate(der)
 
 
@@ -151,22 +160,26 @@ def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
     )
     if not content.provider:
         return data
-    provider = element(_BMP_STRING, content.provider.encode("utf-16-be"))
+    provider = encode_element(_BMP_STRING, content.provider.encode("utf-16-be"))
     attributes = [_encode_attribute(_CSP_NAME, provider), _encode_attribute(_LOCAL_KEY_SET, b"")]
     return _add_key_attributes(data, attributes, password)
 
 
 def _encode_attribute(oid: str, value: bytes) -> bytes:
     """Encode an attribute with one or no value (RFC 5958: SEQUENCE of OID and SET)."""
-    return element(SEQUENCE, encode_der(x509.ObjectIdentifier(oid)) + element(SET, value))
+    return encode_element(
+        SEQUENCE, encode_der(x509.ObjectIdentifier(oid)) + encode_element(SET, value)
+    )
 
 
 def _add_key_attributes(data: bytes, attributes: list[bytes], password: Secret) -> bytes:
     """Add attributes to the bag that contains the key, and compute the MAC again."""
     pfx = decode_der(_Pfx, data)
-    authenticated = element(
+    authenticated = encode_element(
         SEQUENCE,
-        b"".join(_add_bags(info, attributes) for info in items(pfx.auth_safe.content.parse(bytes))),
+        b"".join(
+            _add_bags(info, attributes) for info in list_items(pfx.auth_safe.content.parse(bytes))
+        ),
     )
     old = pfx.mac_data
     name = _DIGESTS[old.mac.digest_algorithm.algorithm.dotted_string]
@@ -187,19 +200,19 @@ def _encode_data(content: bytes) -> _ContentInfo:
 
 
 def _add_bags(info: bytes, attributes: list[bytes]) -> bytes:
-    """Add attributes to the key's bag, which is in the part that is not encrypted as a whole."""
+    """Add attributes to the bag of the key, which is in the part without overall encryption."""
     part = decode_der(_ContentInfo, info)
     if part.content_type.dotted_string != _DATA:
         return info
-    bags = [_add_attributes(bag, attributes) for bag in items(part.content.parse(bytes))]
-    return encode_der(_encode_data(element(SEQUENCE, b"".join(bags))))
+    bags = [_add_attributes(bag, attributes) for bag in list_items(part.content.parse(bytes))]
+    return encode_der(_encode_data(encode_element(SEQUENCE, b"".join(bags))))
 
 
 def _add_attributes(bag: bytes, attributes: list[bytes]) -> bytes:
-    identifier, value, *own = items(bag)
+    identifier, value, *own = list_items(bag)
     # DER sorts the elements of a SET OF by their encoding (X.690 section 11.6).
-    values = sorted([*(attribute for group in own for attribute in items(group)), *attributes])
-    return element(SEQUENCE, identifier + value + element(SET, b"".join(values)))
+    values = sorted([*(attribute for group in own for attribute in list_items(group)), *attributes])
+    return encode_element(SEQUENCE, identifier + value + encode_element(SET, b"".join(values)))
 
 
 def _derive_mac_key(password: Secret, salt: bytes, rounds: int, hash_name: str) -> bytes:
@@ -217,24 +230,23 @@ def _derive_mac_key(password: Secret, salt: bytes, rounds: int, hash_name: str) 
     return digest[:size]
 
 
-def _fill_block(piece: bytes, block: int) -> bytes:
+def _fill_block(data: bytes, block: int) -> bytes:
     """Repeat bytes up to the next multiple of the block length."""
-    length = block * -(-len(piece) // block)
-    return (piece * (length // len(piece) + 1))[:length]
+    length = block * -(-len(data) // block)
+    return (data * (length // len(data) + 1))[:length]
 
 
-# --- Read a PFX file from a portal: the certificates, and the public key of the private key.
-#
-# Some portals generate the key, or add the key of the CSR to the response. lyncnb needs only
-# the certificates. It compares the public key and then drops the private key. No other module
-# opens a PFX that lyncnb did not write.
+# --- This section reads a PFX file from a portal. Some portals generate the key, or add the key
+# of the CSR to the response. lyncnb needs only the certificates. It compares the public key and
+# then discards the private key. No other module opens a PFX file that lyncnb did not write.
 
-#: OWASP recommends 600,000 rounds. A file with a hundred times as many would only take a long time.
+#: OWASP recommends 600,000 rounds. A file with a hundred times as many rounds would only waste
+#: time.
 MAX_ROUNDS = 5_000_000
 
 
-# The object identifiers outside the encrypted part of a PFX file that pyca can open: types of
-# content and bags, attributes, digests, and ciphers (all tested with OpenSSL 3.5).
+# These object identifiers can be outside the encrypted part of a PFX file that pyca can open:
+# types of content and bags, attributes, digests, and ciphers (all tested with OpenSSL 3.5).
 _KNOWN_ROOTS = (
     *("1.2.840.113549.1.7.", "1.2.840.113549.1.12.", "1.2.840.113549.1.9.", "1.2.840.113549.2."),
     *("1.2.840.113549.1.5.", "1.2.840.113549.3.", "1.3.14.3.2.", "1.3.6.1.4.1.311.17."),
@@ -244,7 +256,7 @@ _KNOWN_ROOTS = (
 
 
 class PfxNotOpened(ValueError):
-    """A PFX file cannot be opened. The text contains the reason, but never the password."""
+    """The error that a PFX file cannot be opened. The text contains the reason, but no password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,10 +303,12 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
     text = password.reveal() if isinstance(password, Secret) else password
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pyca warns that a later version will reject BER.
+            # The library pyca warns that a later version will reject BER.
+            warnings.simplefilter("ignore")
             contents = pkcs12.load_pkcs12(data, text.encode() if text else None)
     except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm):
-        # pyca raises the same error for a wrong password, a damaged file and an unknown cipher.
+        # The library pyca raises the same error for a wrong password, a damaged file and an
+        # unknown cipher.
         unknown = [oid for oid in used if not oid.startswith(_KNOWN_ROOTS)]
         if unknown:
             raise PfxNotOpened(
@@ -308,11 +322,11 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
     others = [entry.certificate for entry in contents.additional_certs]
     return PfxContents(
         certificates=tuple(cert.public_bytes(Encoding.DER) for cert in (*own, *others)),
-        key_spki_sha256=_fingerprint(contents.key),
+        key_spki_sha256=_compute_fingerprint(contents.key),
     )
 
 
-def _fingerprint(key: object) -> str:
+def _compute_fingerprint(key: object) -> str:
     if key is None:
         return ""
     return spki_sha256(key) if isinstance(key, PrivateKey) else "unknown"

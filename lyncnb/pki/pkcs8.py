@@ -30,14 +30,13 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from ..errors import BundleError, PassphraseError
 from . import keys
-from .der_structures import SEQUENCE, AlgorithmIdentifier, element, wrap_element
+from .der_structures import SEQUENCE, AlgorithmIdentifier, encode_element, wrap_element
 from .library_words import explain_error
 from .passphrase import DERIVED_BYTES, ROUNDS, SALT_BYTES, Secret, check_passphrase
 
-# --- The encryption in a run uses one derived key, and a new random IV for each file.
-#
-# A worker process gets only this object. With it, the process can encrypt keys for the folder. It
-# does not get the passphrase, and cannot decrypt other files in the folder.
+# --- A run encrypts with one derived key, and with a new random IV for each file. A worker
+# process gets only this object. With it, the process can encrypt keys for the folder, but it
+# does not get the passphrase.
 
 IV_BYTES = 16
 BLOCK_BITS = 128
@@ -47,7 +46,7 @@ _OCTET_STRING = 0x04
 
 
 class Derivation(NamedTuple):
-    """The parameters of PBKDF2: ``prf`` is the hash of the HMAC, ``length`` is in bytes."""
+    """The parameters of PBKDF2. ``prf`` is the hash of the HMAC, and ``length`` is in bytes."""
 
     salt: bytes
     rounds: int
@@ -99,8 +98,8 @@ class Encryptor(NamedTuple):
         padder = PKCS7(BLOCK_BITS).padder()
         encryptor = Cipher(algorithms.AES(self.key), modes.CBC(iv)).encryptor()
         text = encryptor.update(padder.update(data) + padder.finalize()) + encryptor.finalize()
-        body = self.algorithm + iv + element(_OCTET_STRING, text)
-        return _encode_pem(element(SEQUENCE, body), label)
+        body = self.algorithm + iv + encode_element(_OCTET_STRING, text)
+        return _encode_pem(encode_element(SEQUENCE, body), label)
 
 
 def _encode_pem(der: bytes, label: bytes) -> bytes:
@@ -109,7 +108,7 @@ def _encode_pem(der: bytes, label: bytes) -> bytes:
     return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (label, lines, label)
 
 
-# lyncnb rejects files with more rounds, which would occupy the computer for minutes.
+# A file with more rounds would occupy the computer for minutes, so lyncnb rejects it.
 _MAX_ROUNDS = 10_000_000
 _DATA_LABEL = b"LYNCNB ENCRYPTED DATA"
 _WHAT = {KEY_LABEL: "key", _DATA_LABEL: "file"}
@@ -125,13 +124,15 @@ _PRFS: dict[str, hashes.HashAlgorithm] = {
 }
 _CIPHERS = {"aes128_cbc": 16, "aes192_cbc": 24, "aes256_cbc": 32}
 _GCM, _NONCE_BYTES, _TAG_BYTES = "aes256_gcm", 12, 16
-# Each purpose has its own key. A key reveals neither the keys for other purposes nor the original.
+# Each purpose has its own key. A key does not reveal the keys for other purposes or the
+# original key.
 _FOR_DATA, _FOR_RECORDS = b"lyncnb data of a folder 1", b"lyncnb records of a folder 1"
 _PBES2, _PBKDF2 = (
     "1.2.840.113549.1.5.13",
     "1.2.840.113549.1.5.12",
 )  # Source: RFC 8018 appendix A.
-# Algorithm names for messages. Source: RFC 8018 appendix B.1.2 and B.2.2; NIST's AES identifiers.
+# These are names of algorithms for messages. Sources: RFC 8018 appendix B.1.2 and B.2.2, and
+# the AES identifiers of NIST.
 _NAMES = {
     "1.2.840.113549.2.7": "sha1",
     "1.2.840.113549.2.9": "sha256",
@@ -167,14 +168,14 @@ class _Pbes2:
 
 @sequence
 class _GcmParameters:
-    """GCMParameters (RFC 5084 section 3.2); the length of the tag is in bytes."""
+    """GCMParameters (RFC 5084 section 3.2). The length of the tag is in bytes."""
 
     nonce: bytes
     icv_length: int
 
 
 class _Envelope(NamedTuple):
-    """The values in an encrypted PKCS #8 file; ``iv`` is the nonce if ``is_gcm`` is true."""
+    """The values in an encrypted PKCS #8 file. If ``is_gcm`` is true, ``iv`` is the nonce."""
 
     derivation: Derivation
     iv: bytes
@@ -231,16 +232,17 @@ class FolderCipher:
         cipher._takes_old_data = True
         return cipher
 
-    def refuse_old_data(self, is_refused: bool) -> None:
+    def reject_old_data(self, is_rejected: bool) -> None:
         """Set whether to reject lists in the format of earlier versions, which has no MAC."""
-        self._takes_old_data = not is_refused
+        self._takes_old_data = not is_rejected
 
-    def seal_with(self, seal: Callable[[DerivedKey], object]) -> None:
-        """Register a function that seals this run's derived key before the first encryption."""
+    def set_seal_function(self, seal: Callable[[DerivedKey], object]) -> None:
+        """Set a function that seals the derived key of this run before the first encryption."""
         with self._lock:
             self._before_use = seal
             if self._own is not None:
-                # Callers call this method first, so the key has not been used for encryption yet.
+                # Callers use this method first, so the key has not been used for encryption
+                # yet.
                 self._own = None
 
     @property
@@ -250,7 +252,7 @@ class FolderCipher:
             if self._own is None:
                 salt = secrets.token_bytes(SALT_BYTES)
                 which = Derivation(salt, self._rounds, "sha256", DERIVED_BYTES)
-                key = self._derive_locked(which, "a new file")
+                key = self._derive_key_once(which, "a new file")
                 if self._before_use is not None:
                     self._before_use(DerivedKey(salt, self._rounds, "sha256", DERIVED_BYTES, key))
                 self._own = Encryptor(key, _encode_algorithm(salt, self._rounds)[:-IV_BYTES])
@@ -276,8 +278,8 @@ class FolderCipher:
         derivation = Derivation(salt, self._rounds, "sha256", DERIVED_BYTES)
         nonce = secrets.token_bytes(_NONCE_BYTES)
         text = AESGCM(_derive_purpose_key(own.key, _FOR_DATA)).encrypt(nonce, data, name.encode())
-        body = _encode_gcm_algorithm(derivation, nonce) + element(_OCTET_STRING, text)
-        return _encode_pem(element(SEQUENCE, body), _DATA_LABEL)
+        body = _encode_gcm_algorithm(derivation, nonce) + encode_element(_OCTET_STRING, text)
+        return _encode_pem(encode_element(SEQUENCE, body), _DATA_LABEL)
 
     def is_old_data(self, pem: bytes, *, name: str) -> bool:
         """Return whether a list is in the format of earlier versions, which has no MAC."""
@@ -304,7 +306,7 @@ class FolderCipher:
         """
         with self._lock:
             key = _derive_purpose_key(
-                self._derive_locked(derivation, "manifest.json"), _FOR_RECORDS
+                self._derive_key_once(derivation, "manifest.json"), _FOR_RECORDS
             )
         return [hmac.digest(key, text, "sha256").hex() for text in texts]
 
@@ -325,7 +327,9 @@ class FolderCipher:
         BundleError
             If the file is damaged, or is not a key that lyncnb writes.
         """
-        return self._decrypt(pem, name, KEY_LABEL, lambda data: keys.read_pkcs8(data, name=name))
+        return self._decrypt_with(
+            pem, name, KEY_LABEL, lambda data: keys.read_pkcs8(data, name=name)
+        )
 
     def decrypt_data(self, pem: bytes, *, name: str) -> bytes:
         """Decrypt the result of :meth:`encrypt_data`; raises the errors of :meth:`decrypt`.
@@ -344,9 +348,9 @@ class FolderCipher:
                     ),
                     hint=f"restore {name} from a backup, or remove the file",
                 )
-            return self._decrypt(pem, name, _DATA_LABEL, _check_data)
+            return self._decrypt_with(pem, name, _DATA_LABEL, _check_data)
         with self._lock:
-            key = self._derive_locked(envelope.derivation, name)
+            key = self._derive_key_once(envelope.derivation, name)
         try:
             cipher = AESGCM(_derive_purpose_key(key, _FOR_DATA))
             data = cipher.decrypt(envelope.iv, envelope.text, name.encode())
@@ -357,21 +361,21 @@ class FolderCipher:
 
     def decrypt_pkcs8(self, pem: bytes, *, name: str) -> bytes:
         """Decrypt the result of :meth:`encrypt_pkcs8`; raises the errors of :meth:`decrypt`."""
-        return self._decrypt(pem, name, KEY_LABEL, _check_pkcs8)
+        return self._decrypt_with(pem, name, KEY_LABEL, _check_pkcs8)
 
     def find_derived_key(self, pem: bytes, *, name: str) -> DerivedKey:
         """Open an encrypted file in the folder, and return the derived key that opened it."""
-        self.open(pem, name=name)
+        self.open_file(pem, name=name)
         label = KEY_LABEL if name.endswith(".key") else _DATA_LABEL
         which = _read_envelope(pem, name, label).derivation
         return DerivedKey(*which, self._derived[which])
 
-    def open(self, pem: bytes, *, name: str) -> keys.PrivateKey | bytes:
+    def open_file(self, pem: bytes, *, name: str) -> keys.PrivateKey | bytes:
         """Decrypt a file in the folder: a key if the name ends with ``.key``, else other data."""
         read = self.decrypt if name.endswith(".key") else self.decrypt_data
         return read(pem, name=name)
 
-    def _decrypt(
+    def _decrypt_with(
         self, pem: bytes, name: str, label: bytes, read: Callable[[bytes], _Content]
     ) -> _Content:
         which, iv, text, is_gcm = _read_envelope(pem, name, label)
@@ -380,7 +384,7 @@ class FolderCipher:
                 name, f"is encrypted with {_GCM}, which lyncnb does not support for this file"
             )
         with self._lock:
-            encryption_key = self._derive_locked(which, name)
+            encryption_key = self._derive_key_once(which, name)
         decryptor = Cipher(algorithms.AES(encryption_key), modes.CBC(iv)).decryptor()
         unpadder = PKCS7(BLOCK_BITS).unpadder()
         try:
@@ -392,8 +396,8 @@ class FolderCipher:
         return content
 
     def _build_open_error(self, salt: bytes, name: str, label: bytes) -> BundleError:
-        # A cipher cannot distinguish a wrong key from damaged data. If another file with the same
-        # salt could be opened, the data is damaged.
+        # A cipher cannot distinguish a wrong key from damaged data. However, if another file
+        # with the same salt could be opened, the data is damaged.
         if salt in self._proven:
             return keys.damaged(
                 name,
@@ -407,7 +411,7 @@ class FolderCipher:
             hint="use the passphrase of the folder",
         )
 
-    def _derive_locked(self, which: Derivation, name: str) -> bytes:
+    def _derive_key_once(self, which: Derivation, name: str) -> bytes:
         if which not in self._derived:
             if self._passphrase is None:
                 raise PassphraseError(
@@ -481,7 +485,7 @@ def read_derivation(pem: bytes, *, name: str) -> Derivation:
 
 
 def _check_pkcs8(data: bytes) -> bytes:
-    # This function raises ValueError if the data is not a key.
+    # The function raises ValueError if the data is not a key.
     serialization.load_der_private_key(data, None)
     return data
 
@@ -509,8 +513,8 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
         envelope = decode_der(_EncryptedPrivateKeyInfo, der)
         pbes2 = _read_parameters(envelope.encryption_algorithm, _PBES2, _Pbes2)
         pbkdf2 = _read_parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2)
-        prf = "sha1" if pbkdf2.prf is None else _algorithm_name(pbkdf2.prf)
-        mode = _algorithm_name(pbes2.encryption_scheme)
+        prf = "sha1" if pbkdf2.prf is None else _get_algorithm_name(pbkdf2.prf)
+        mode = _get_algorithm_name(pbes2.encryption_scheme)
         if prf not in _PRFS or mode not in (*_CIPHERS, _GCM):
             raise keys.damaged(
                 name, f"uses an encryption that lyncnb does not support ({prf}, {mode})"
@@ -543,7 +547,7 @@ def _read_iv(scheme: AlgorithmIdentifier, mode: str) -> bytes:
     return parameters.nonce
 
 
-def _algorithm_name(algorithm: AlgorithmIdentifier) -> str:
+def _get_algorithm_name(algorithm: AlgorithmIdentifier) -> str:
     return _NAMES.get(algorithm.algorithm.dotted_string, algorithm.algorithm.dotted_string)
 
 

@@ -1,4 +1,4 @@
-"""Create, read, and use the key pair that opens a folder if the passphrase is lost.
+"""Create, read, and use the key pair that opens a folder whose passphrase is lost.
 
 The algorithm is X25519. You distribute the public key as PEM. The private key is in a separate
 PKCS #8 file with a separate passphrase, which OpenSSL can read. Each run seals its derived key to
@@ -30,13 +30,13 @@ class RecoveryPublicKey:
 
     @property
     def fingerprint(self) -> str:
-        """The first half of the public key's SHA-256, in eight groups of four hex digits."""
+        """The first half of the public key's SHA-256, in eight groups of four digits."""
         digest = hashlib.sha256(self.public).hexdigest()
         return "-".join(digest[start : start + 4] for start in range(0, 32, 4))
 
-    def seal(self, data: bytes, *, about: str) -> bytes:
-        """Encrypt `data` to this public key for the purpose `about`, which is needed to open it."""
-        return hpke.seal(data, public=self.public, about=about, purpose=hpke.RECOVERY)
+    def seal(self, data: bytes, *, purpose: str) -> bytes:
+        """Encrypt data for this public key. The same purpose is required to open the data."""
+        return hpke.seal(data, public=self.public, subject=purpose, purpose=hpke.RECOVERY)
 
     def to_pem(self) -> bytes:
         """Write the public key as PEM ``PUBLIC KEY`` (RFC 8410)."""
@@ -64,10 +64,10 @@ class RecoveryPair:
         """The public key of the pair, which can be distributed."""
         return RecoveryPublicKey(self._private.public_key().public_bytes_raw())
 
-    def open(self, sealed: bytes, *, about: str) -> bytes:
-        """Decrypt data that was sealed to the public key for `about`, or raise ValueError."""
+    def open(self, sealed: bytes, *, purpose: str) -> bytes:
+        """Decrypt data that was sealed for the same purpose, or raise ValueError."""
         try:
-            return hpke.unseal(sealed, self._private, about=about, purpose=hpke.RECOVERY)
+            return hpke.unseal(sealed, self._private, subject=purpose, purpose=hpke.RECOVERY)
         except InvalidTag:
             raise ValueError(
                 "the data was encrypted for a different key or purpose, or was changed"
@@ -83,7 +83,7 @@ class RecoveryPair:
         return cipher.encrypt_pkcs8(data)
 
 
-def read_pair(pem: bytes, passphrase: Secret | str, *, name: str) -> RecoveryPair:
+def read_private_key(pem: bytes, passphrase: Secret | str, *, name: str) -> RecoveryPair:
     """Read a private recovery key that :meth:`RecoveryPair.to_pem` wrote.
 
     Raises
@@ -100,7 +100,7 @@ def read_pair(pem: bytes, passphrase: Secret | str, *, name: str) -> RecoveryPai
     return RecoveryPair(key)
 
 
-def read_public(pem: bytes, *, name: str) -> RecoveryPublicKey:
+def read_public_key(pem: bytes, *, name: str) -> RecoveryPublicKey:
     """Read a public recovery key that :meth:`RecoveryPublicKey.to_pem` wrote.
 
     Raises

@@ -28,9 +28,9 @@ from .passphrase import VARIABLE
 _PROGRAM = "ssh-keygen"
 _GOOD = re.compile(r'Good "[^"]+" signature with (\S+) key (SHA256:\S+)')
 _LINE = re.compile(r"^signers:([0-9]{1,9}): ", re.MULTILINE)
-_NAMES = re.compile(r'\s*"?([^"\s]+)')  # The beginning of a line in the list of allowed signers.
-# This limit applies only to verification, because a signer may have to type a passphrase or use a
-# token.
+# In the list of allowed signers, a line begins with this pattern.
+_NAMES = re.compile(r'\s*"?([^"\s]+)')
+# This limit applies only to verification, because signing can require a passphrase or a token.
 _SECONDS = 60
 _FILES = ("-s", "signature", "-f", "signers")
 # An armored signature is smaller than 1 kB. A list has one line for each signer.
@@ -76,7 +76,7 @@ def read_signature(path: Path) -> bytes:
             f"{path} does not exist, so {path.with_suffix('').name} is not approved",
             hint=f"ask the approver for the signature file, and save it as {path}",
         )
-    return files.read_named(path, limit=_LARGEST_SIGNATURE, error=ApprovalError)
+    return files.read_specified_file(path, limit=_LARGEST_SIGNATURE, error_class=ApprovalError)
 
 
 def read_signers(path: Path) -> bytes:
@@ -87,10 +87,10 @@ def read_signers(path: Path) -> bytes:
     SignersUnreadable
         If the file cannot be read.
     """
-    return files.read_named(path, limit=_LARGEST_SIGNERS, error=SignersUnreadable)
+    return files.read_specified_file(path, limit=_LARGEST_SIGNERS, error_class=SignersUnreadable)
 
 
-def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> bytes:
+def sign_content(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> bytes:
     """Sign bytes with an SSH key. If the key has a passphrase, ``ssh-keygen`` asks for it.
 
     Parameters
@@ -113,13 +113,13 @@ def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> byte
         If the key does not exist or cannot be used to sign.
     """
     program, path = find_ssh_keygen(), Path(os.path.expanduser(key))
-    _require_key(path)
+    _check_key_file(path)
     with tempfile.TemporaryDirectory(prefix="lyncnb-sign-") as folder:
         _write_files(Path(folder), content=content)
         command = [program, "-q", "-Y", "sign", "-n", namespace, "-f", str(path.absolute())]
-        # In a terminal, the person who signs must see messages such as "touch the token".
+        # In a terminal, the signer must see messages such as "touch the token".
         is_shown = is_terminal(sys.stderr)
-        ended = _run_program([*command, "content"], folder, is_shown=is_shown, seconds=None)
+        ended = _run_program([*command, "content"], folder, is_shown=is_shown, timeout=None)
         made = Path(folder, "content.sig")
         if ended.returncode or not made.is_file():
             raise ApprovalError(
@@ -132,7 +132,7 @@ def sign(content: bytes, key: str | os.PathLike[str], *, namespace: str) -> byte
         return made.read_bytes()
 
 
-def _require_key(path: Path) -> None:
+def _check_key_file(path: Path) -> None:
     for candidate in (path, path.with_name(f"{path.name}.pub") if path.name else path):
         try:
             files.open_plain(candidate).close()
@@ -178,7 +178,7 @@ def _find_signing_key(
     return match[2]
 
 
-def verify(content: bytes, signature: bytes, signers: bytes, *, namespace: str) -> Signer:
+def verify_signature(content: bytes, signature: bytes, signers: bytes, *, namespace: str) -> Signer:
     """Verify a signature with a list of allowed signers, at the current time.
 
     Parameters
@@ -223,7 +223,7 @@ def verify(content: bytes, signature: bytes, signers: bytes, *, namespace: str) 
 
 
 def _reject_unclear_name(name: str, key: str) -> None:
-    """Reject a signer's name with invisible characters, or a name that no record can contain."""
+    """Reject a signer's name with invisible characters, or a name that cannot be recorded."""
     if set(name) & set('*?!," '):
         raise ApprovalError(
             (
@@ -240,10 +240,10 @@ def _reject_unclear_name(name: str, key: str) -> None:
 
 
 def _build_refusal(
-    key: str, signers: bytes, ended: subprocess.CompletedProcess[bytes]
+    key: str, signers: bytes, result: subprocess.CompletedProcess[bytes]
 ) -> ApprovalError:
     """Return the error for a correct signature by a key that the list does not allow."""
-    output = ended.stderr.decode("utf-8", "replace")
+    output = result.stderr.decode("utf-8", "replace")
     line = _LINE.search(output)
     lines, who = signers.split(b"\n"), ""
     if line and int(line[1]) <= len(lines):
@@ -258,7 +258,7 @@ def _build_refusal(
     else:
         what = f"the key {key} does not belong to an allowed signer"
     return ApprovalError(
-        f"{what}, so the plan is not approved{_format_output(ended)}",
+        f"{what}, so the plan is not approved{_format_output(result)}",
         hint="ask an allowed signer to sign the plan, or correct the list of allowed signers",
     )
 
@@ -275,7 +275,7 @@ def _run_program(
     content: bytes | None = None,
     *,
     is_shown: bool = False,
-    seconds: float | None = _SECONDS,
+    timeout: float | None = _SECONDS,
 ) -> subprocess.CompletedProcess[bytes]:
     environment = {name: text for name, text in os.environ.items() if name != VARIABLE}
     environment["LC_ALL"] = "C"
@@ -287,7 +287,7 @@ def _run_program(
             input=content,
             stdout=subprocess.PIPE,
             stderr=None if is_shown else subprocess.PIPE,
-            timeout=seconds,
+            timeout=timeout,
             check=False,
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -296,7 +296,7 @@ def _run_program(
         ) from None
 
 
-def _format_output(ended: subprocess.CompletedProcess[bytes]) -> str:
-    lines = (ended.stderr or b"").decode("utf-8", "replace").splitlines()
+def _format_output(result: subprocess.CompletedProcess[bytes]) -> str:
+    lines = (result.stderr or b"").decode("utf-8", "replace").splitlines()
     text = "; ".join(line.strip() for line in lines if line.strip())
     return f" (output of ssh-keygen: {text[:300]})" if text else ""

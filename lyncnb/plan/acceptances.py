@@ -1,4 +1,4 @@
-"""Determine which findings the plan options accept, with the end date and the scope."""
+"""Determine which findings the options of a plan accept, until when, and for which certificates."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ..rules.findings import Finding
 from .options import PlanOptions
 
 
-def find_acceptance(finding: Finding, options: PlanOptions, *, on: date) -> str:
-    """Return the reason why the options accept a finding on a date, with the end date and scope.
+def find_acceptance(finding: Finding, options: PlanOptions, *, day: date) -> str:
+    """Return why the options accept a finding on a date, until when, and for which certificates.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def find_acceptance(finding: Finding, options: PlanOptions, *, on: date) -> str:
         A finding in a plan.
     options : PlanOptions
         The options with ``accepted``, ``accepted_until``, and ``accepted_for``.
-    on : date
+    day : date
         The evaluation date.
 
     Returns
@@ -31,22 +31,22 @@ def find_acceptance(finding: Finding, options: PlanOptions, *, on: date) -> str:
     only = options.accepted_for.get(finding.code, ())
     if (
         not reason
-        or has_expired(finding.code, options, on=on)
-        or (only and not matches_any_id(finding.about, only))
+        or is_acceptance_expired(finding.code, options, day=day)
+        or (only and not is_id_listed(finding.about, only))
     ):
         return ""
     limits = describe_acceptance_limits(finding.code, options)
     return f"{reason} ({limits})" if limits else reason
 
 
-def has_expired(code: str, options: PlanOptions, *, on: date) -> bool:
-    """Return whether the acceptance of a finding code ends before a date."""
+def is_acceptance_expired(code: str, options: PlanOptions, *, day: date) -> bool:
+    """Return whether a finding was accepted only until an earlier date."""
     until = options.accepted_until.get(code)
-    return bool(until and until < on)
+    return bool(until and until < day)
 
 
 def describe_acceptance_limits(code: str, options: PlanOptions) -> str:
-    """Return a text with the last date and the scope of the acceptance of a finding code.
+    """Return the last date and the scope for which a finding is accepted, as text.
 
     Returns
     -------
@@ -60,15 +60,15 @@ def describe_acceptance_limits(code: str, options: PlanOptions) -> str:
     return "; ".join(limits)
 
 
-def matches_any_id(about: str, ids: Iterable[str]) -> bool:
-    """Return whether the id of a finding's object is in a list or begins with a text in it."""
-    return any(about.lower().startswith(begins.lower()) for begins in ids if begins)
+def is_id_listed(subject_id: str, ids: Iterable[str]) -> bool:
+    """Return whether an id is in a list, or begins with a text in the list."""
+    return any(subject_id.lower().startswith(begins.lower()) for begins in ids if begins)
 
 
 def list_accepted_codes(
-    findings: Iterable[Finding], options: PlanOptions, *, on: date
+    findings: Iterable[Finding], options: PlanOptions, *, day: date
 ) -> Mapping[str, str]:
-    """Return the finding codes for which the options accept every finding on a date.
+    """Return the codes of findings that the options accept completely on a date.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def list_accepted_codes(
         All findings in a plan.
     options : PlanOptions
         The plan options.
-    on : date
+    day : date
         The evaluation date.
 
     Returns
@@ -89,9 +89,9 @@ def list_accepted_codes(
     reasons = {
         code: reason
         for code, reason in options.accepted.items()
-        if reason and on <= options.accepted_until.get(code, on)
+        if reason and day <= options.accepted_until.get(code, day)
     }
     for finding in findings:
-        if finding.code in reasons and not find_acceptance(finding, options, on=on):
+        if finding.code in reasons and not find_acceptance(finding, options, day=day):
             del reasons[finding.code]
     return reasons

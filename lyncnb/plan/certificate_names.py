@@ -15,35 +15,39 @@ from ..base.certificate_fields import DistinguishedName, SanEntry
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
 from ..errors import PlanError
-from ..rules.model import CertificateRule, NameRule, Rules, known_flags
-from ..topology.columns import Column, column, pool_name_columns
+from ..rules.model import CertificateRule, NameRule, Rules, list_flags
+from ..topology.columns import Column, column, list_pool_name_columns
 from ..topology.model import Pool, Site
 from ..topology.topology import Topology
 from .issuers import choose_issuer, find_target_ca
 from .options import PlanOptions
 
-# --- Determine the names on a pool's certificate: each name once, with reasons, wildcards last.
+# --- This section determines the names on the certificate of a pool. Each name appears once,
+# with its reasons. Wildcards are last.
 
 Values = tuple[DnsName, ...]
 
 Finder = Callable[[Pool, DnsName], Values]
 
 
-def _make_finder(facts: Column) -> Finder:
+def _build_name_finder(columns: Column) -> Finder:
     """Return a function that returns a pool's names in a column, or the pool name."""
-    name, own = facts.name, facts.or_pool_name
+    name, own = columns.name, columns.or_pool_name
 
-    def find(pool: Pool, server: DnsName) -> Values:
+    def find_names(pool: Pool, server: DnsName) -> Values:
         value = getattr(pool, name) or (pool.fqdn if own else None)
         return (value,) if value else ()
 
-    def find_all(pool: Pool, server: DnsName) -> Values:
+    def find_all_names(pool: Pool, server: DnsName) -> Values:
         return pool.names_in(name) or ((pool.fqdn,) if own else ())
 
-    return find if name in Pool.__dataclass_fields__ and not facts.is_list else find_all
+    return (
+        find_names if name in Pool.__dataclass_fields__ and not columns.is_list else find_all_names
+    )
 
 
-# Placeholders that are replaced by names of a pool or server, in addition to the name columns.
+# In addition to the name columns, these placeholders are replaced with names of a pool or
+# server.
 _POOL_PLACEHOLDERS: Mapping[str, Finder] = {
     "computer.fqdn": lambda pool, server: (server,),
     "pool.fqdn": lambda pool, server: (pool.fqdn,),
@@ -51,18 +55,18 @@ _POOL_PLACEHOLDERS: Mapping[str, Finder] = {
 }
 
 
-def _find_finder(placeholder: str) -> Finder:
+def _find_name_finder(placeholder: str) -> Finder:
     known = _POOL_PLACEHOLDERS.get(placeholder)
-    return known or _make_finder(column(placeholder.removeprefix("pool.")))
+    return known or _build_name_finder(column(placeholder.removeprefix("pool.")))
 
 
-def _make_extra_finder(usages: Iterable[str]) -> Finder:
+def _build_extra_name_finder(usages: Iterable[str]) -> Finder:
     """Return a function that returns a pool's additional names for the specified usages."""
     wanted = {"", *(usage.lower() for usage in usages)}
     return lambda pool, server: tuple(n for usage, n in pool.extra_san if usage.lower() in wanted)
 
 
-#: Each of these options lists pools and sets a flag for them.
+#: Each of these options lists pools. lyncnb sets a flag for the listed pools.
 _POOL_OPTIONS = ("client_authentication", "shared_certificate")
 
 #: The column that contains the name of the paired pool.
@@ -73,24 +77,25 @@ class Part(NamedTuple):
     """Names on a certificate: from a rule that depends on the pool, or from rules that do not."""
 
     find: Finder | None
-    why: tuple[str, ...]  # The id of the rule for the names that ``find`` returns.
-    # These entries are the same for all pools with the same role, flags, and site.
+    why: tuple[str, ...]  # The rule with this id adds the names that ``find`` returns.
+    # All pools with the same role, flags, and site have these entries.
     fixed: Mapping[DnsName, SanEntry]
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRule:
-    """A certificate rule after its names are determined for a role, set of flags, and site."""
+    """A certificate rule whose names were determined for a role, a set of flags, and a site."""
 
     rule: CertificateRule
-    subject: Part | None  # None if the flags for the subject are not set.
+    subject: Part | None  # The value is None if the flags for the subject are not set.
     parts: tuple[Part, ...]
     extended_key_usage: tuple[str, ...]
-    may_be_wildcard: frozenset[str]  # The ids of rules with names that a wildcard can replace.
-    issuer: str  # The issuer if no cell in the table requests an issuer.
-    ca: str  # The CA for this issuer.
+    # A wildcard can replace the names from the rules with these ids.
+    may_be_wildcard: frozenset[str]
+    issuer: str  # This issuer applies if no cell in the table requests an issuer.
+    ca: str  # The options specify this CA for the issuer.
 
-    def common_name(self, pool: Pool, server: DnsName) -> DnsName | str:
+    def find_common_name(self, pool: Pool, server: DnsName) -> DnsName | str:
         """Return the common name for a certificate, or "" if the topology does not contain it."""
         part = self.subject
         if part is None:
@@ -107,13 +112,13 @@ class ResolvedRule:
                     reasons = why if known is None else _merge_reasons(known.reasons, why)
                     entries[name] = SanEntry(name, reasons)
             elif entries.keys().isdisjoint(fixed):
-                entries |= fixed  # In the usual case, all pools share the same entries.
+                entries |= fixed  # Usually, all pools share the same entries.
             else:
                 for entry in fixed.values():
-                    merge(entries, entry)
+                    merge_entry(entries, entry)
         return entries
 
-    def entries(
+    def build_entries(
         self, names: Mapping[DnsName, SanEntry], pool: Pool, server: DnsName
     ) -> tuple[SanEntry, ...]:
         """Replace names with wildcards if the rules allow wildcards and the options request them.
@@ -129,17 +134,17 @@ class ResolvedRule:
         stars: dict[DnsName, SanEntry] = {}
         for entry in names.values():
             if entry.name.is_wildcard:  # The table already contains the wildcard.
-                merge(stars, entry)
+                merge_entry(stars, entry)
                 continue
             star = _build_wildcard(entry.name)
             if star and entry.name not in own and self.may_be_wildcard.issuperset(entry.reasons):
-                merge(stars, SanEntry(star, entry.reasons))
+                merge_entry(stars, SanEntry(star, entry.reasons))
             else:
                 kept.append(entry)
         return (*kept, *stars.values())
 
 
-def merge(entries: dict[DnsName, SanEntry], entry: SanEntry) -> None:
+def merge_entry(entries: dict[DnsName, SanEntry], entry: SanEntry) -> None:
     """Add a name entry, or add the reasons to an existing entry with the same name."""
     known = entries.get(entry.name)
     if known is not None:
@@ -147,29 +152,31 @@ def merge(entries: dict[DnsName, SanEntry], entry: SanEntry) -> None:
     entries[entry.name] = entry
 
 
-@lru_cache(maxsize=256)  # The result is cached, because thousands of pools share a few values.
-def _merge_reasons(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(known + more))
+# The result is cached, because thousands of pools have the same few values.
+@lru_cache(maxsize=256)
+def _merge_reasons(reasons: tuple[str, ...], new_reasons: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(reasons + new_reasons))
 
 
 @lru_cache(maxsize=4096)
 def _build_wildcard(name: DnsName) -> DnsName | None:
-    # A wildcard directly below a public suffix, such as *.com, would cover other organizations.
+    # A wildcard directly below a public suffix, such as *.com, would also cover other
+    # organizations.
     parent = name.parent
     return None if parent.is_public_suffix else DnsName(f"*.{parent}")
 
 
-def make_template_finder(rule: NameRule) -> Finder:
+def build_template_finder(rule: NameRule) -> Finder:
     """Return a function that returns a pool's names from a rule with a pool placeholder."""
     before, placeholder, after = rule.parts
-    find = _find_finder(placeholder)
+    find = _find_name_finder(placeholder)
     if not before and not after:
         return find
     return lambda pool, server: fill_template(rule, find(pool, server))
 
 
 def fill_template(rule: NameRule, values: Iterable[DnsName]) -> Values:
-    """Replace the placeholder in the rule's template with values."""
+    """Replace the placeholder in the template of a rule with values."""
     before, _, after = rule.parts
     names = [f"{before}{value}{after}" for value in values]
     try:
@@ -180,29 +187,29 @@ def fill_template(rule: NameRule, values: Iterable[DnsName]) -> Values:
         ) from None
 
 
-# Placeholders that are replaced by values of the deployment and a site, which are the same for all
-# pools in the site. _POOL_PLACEHOLDERS contains the placeholders for a pool. "" means no
-# placeholder.
+# These placeholders are replaced with values of the deployment and a site. The values are the
+# same for all pools in the site. _POOL_PLACEHOLDERS contains the placeholders for a pool. The
+# value "" means no placeholder.
 _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
     "": lambda context, site: (DnsName(),),
     "sip_domain": lambda context, site: context.sip_domains,
-    "external_sip_domain": lambda context, site: context.external_sip_domains,
+    "external_sip_domain": lambda context, site: context.list_external_sip_domains,
     "default_sip_domain": lambda context, site: context.sip_domains[:1],
     "autodiscover_internal_extra_domain": lambda context, site: context.extra_domains,
     "meet_url.host": lambda context, site: _list_meet_hosts(context.find_sites(site)),
     "dialin_url.host": lambda context, site: _list_dialin_hosts(context.find_sites(site)),
     "admin_url.host": lambda context, site: _list_admin_hosts(context.find_sites(site)),
-    "published.web_external_fqdn": lambda context, site: context.published_names(site),
-    "published.meet_url.host": lambda context, site: context.outside(
-        _list_meet_hosts(context.published_sites(site))
+    "published.web_external_fqdn": lambda context, site: context.list_published_names(site),
+    "published.meet_url.host": lambda context, site: context.exclude_internal(
+        _list_meet_hosts(context.list_published_sites(site))
     ),
-    "published.dialin_url.host": lambda context, site: context.outside(
-        _list_dialin_hosts(context.published_sites(site))
+    "published.dialin_url.host": lambda context, site: context.exclude_internal(
+        _list_dialin_hosts(context.list_published_sites(site))
     ),
 }
 
 
-# Placeholders that are replaced by values of the site of a pool's backup pool.
+# These placeholders are replaced with values of the site that contains the backup pool.
 _OF_BACKUP: Mapping[str, Callable[[Iterable[Site]], Iterable[DnsName]]] = {
     "backup.meet_url.host": lambda sites: _list_meet_hosts(sites),
     "backup.dialin_url.host": lambda sites: _list_dialin_hosts(sites),
@@ -210,8 +217,11 @@ _OF_BACKUP: Mapping[str, Callable[[Iterable[Site]], Iterable[DnsName]]] = {
 
 
 def list_resolved_placeholders() -> frozenset[str]:
-    """Return all placeholders that this module supports, which the rule vocabulary must list."""
-    of_columns = {f"pool.{facts.name}" for facts in pool_name_columns()}
+    """Return all placeholders that this module supports.
+
+    The rule vocabulary must list the same ones.
+    """
+    of_columns = {f"pool.{facts.name}" for facts in list_pool_name_columns()}
     return frozenset(
         (_POOL_PLACEHOLDERS.keys() | _OF_SITE.keys() | _OF_BACKUP.keys() | of_columns) - {""}
     )
@@ -229,13 +239,15 @@ class PlanContext:
     sip_domains: Values
     extra_domains: Values
     sites: Mapping[str, Site]
-    # The context contains all pools, because a reverse proxy certificate has names of other pools.
+    # The context contains all pools, because a reverse proxy certificate contains names of
+    # other pools.
     pools: tuple[Pool, ...]
-    flags: frozenset[str]  # The flags that the options set.
-    # For each flag, the pools in the option.
+    flags: frozenset[str]  # These flags are set by the options.
+    # For each flag, these pools are listed in the option.
     flagged_pools: Mapping[str, frozenset[str]]
-    subject: DistinguishedName  # The subject of every certificate, without the common name.
-    publishing: frozenset[str]  # Roles with names of other pools on their certificates.
+    # Every certificate has these subject fields in addition to the common name.
+    subject: DistinguishedName
+    publishing: frozenset[str]  # The certificates for these roles contain names of other pools.
     _published: dict[str, set[tuple[int, DnsName]]] = field(default_factory=dict)
     _resolved: dict[tuple[str, frozenset[str], str, frozenset[str]], tuple[ResolvedRule, ...]] = (
         field(default_factory=dict)
@@ -245,12 +257,12 @@ class PlanContext:
     _twins: dict[str, str] = field(default_factory=dict)
 
     @property
-    def external_sip_domains(self) -> Values:
+    def list_external_sip_domains(self) -> Values:
         """Return the SIP domains that external clients and partners use."""
         inside = self.options.internal_only_sip_domains
         return tuple(domain for domain in self.sip_domains if domain not in inside)
 
-    def outside(self, hosts: Values) -> Values:
+    def exclude_internal(self, hosts: Values) -> Values:
         """Return the host names without those in SIP domains for internal use only."""
         inside = self.options.internal_only_sip_domains
         if not inside:
@@ -268,7 +280,7 @@ class PlanContext:
         """Return a tuple with the named site, or an empty tuple if the site is unknown."""
         return (self.sites[site],) if site in self.sites else ()
 
-    def published_sites(self, site: str) -> tuple[Site, ...]:
+    def list_published_sites(self, site: str) -> tuple[Site, ...]:
         """Return the sites that a reverse proxy in a site publishes; a blank site means all sites.
 
         The sites of the backup pools follow.
@@ -278,12 +290,12 @@ class PlanContext:
         if not self._backups:
             self._backups[""] = ()
             for pool in self.pools:
-                if pool.further_names and (backup := self.backup_sites(pool)):
+                if pool.further_names and (backup := self.list_backup_sites(pool)):
                     self._backups[pool.site] = (*self._backups.get(pool.site, ()), *backup)
         sites = (*self.find_sites(site), *self._backups.get(site, ()))
         return tuple({published.name: published for published in sites}.values())
 
-    def backup_sites(self, pool: Pool) -> tuple[Site, ...]:
+    def list_backup_sites(self, pool: Pool) -> tuple[Site, ...]:
         """Return a tuple with the site of a pool's backup pool, or an empty tuple."""
         names = pool.names_in(BACKUP_POOL)
         if not names:
@@ -293,7 +305,7 @@ class PlanContext:
         site = self._site_of_pool.get(names[0])
         return () if site is None else self.find_sites(site)
 
-    def published_names(self, site: str) -> Values:
+    def list_published_names(self, site: str) -> Values:
         """Return the external web names that a reverse proxy in a site publishes, in order."""
         if not self._published:
             for pool in self.pools:
@@ -304,7 +316,7 @@ class PlanContext:
         chosen = [self._published.get(site, ())] if site else self._published.values()
         return tuple(name for _, name in sorted(pair for group in chosen for pair in group))
 
-    def resolved_rules(self, pool: Pool) -> tuple[ResolvedRule, ...]:
+    def list_resolved_rules(self, pool: Pool) -> tuple[ResolvedRule, ...]:
         """Return the resolved rules for the certificates that a pool needs, in order."""
         flags = pool.flags
         for flag, pools in self.flagged_pools.items():
@@ -336,9 +348,9 @@ class PlanContext:
         return self._twins.get(site, site)
 
     def _resolve_rule(
-        self, rule: CertificateRule, flags: frozenset[str], site: str, extra: frozenset[str]
+        self, rule: CertificateRule, flags: frozenset[str], site: str, extra_flags: frozenset[str]
     ) -> ResolvedRule:
-        if not extra.isdisjoint({"", *(usage.lower() for usage in rule.usages)}):
+        if not extra_flags.isdisjoint({"", *(usage.lower() for usage in rule.usages)}):
             flags |= {"extra_san"}
         usages = dict.fromkeys(rule.extended_key_usage)
         for flag, more in rule.extended_key_usage_if.items():
@@ -362,11 +374,11 @@ class PlanContext:
             ca=find_target_ca(rule, issuer, self.options),
         )
 
-    def _make_backup_finder(self, rule: NameRule) -> Finder:
+    def _build_backup_finder(self, rule: NameRule) -> Finder:
         """Return a function that returns names from a rule with a backup pool placeholder."""
         values = _OF_BACKUP[rule.parts[1]]
         return lambda pool, server: (
-            fill_template(rule, values(self.backup_sites(pool))) if pool.further_names else ()
+            fill_template(rule, values(self.list_backup_sites(pool))) if pool.further_names else ()
         )
 
     def _resolve_names(
@@ -376,26 +388,26 @@ class PlanContext:
         site: str,
         usages: tuple[str, ...],
     ) -> tuple[Part, ...]:
-        """Apply the name rules whose flags are set; merge names that do not depend on the pool."""
+        """Apply the name rules whose flags are set. Merge names that do not depend on the pool."""
         parts: list[Part] = []
         fixed: dict[DnsName, SanEntry] = {}
         for rule in names:
-            if not _is_applied(rule, flags):
+            if not _has_flags(rule, flags):
                 continue
             of_site = _OF_SITE.get(rule.parts[1])
             if of_site is None:
                 parts += [Part(None, (), fixed)] if fixed else []
                 if rule.parts[1] in _OF_BACKUP:
-                    find = self._make_backup_finder(rule)
+                    find = self._build_backup_finder(rule)
                 elif rule.parts == ("", "pool.extra_san", ""):
-                    find = _make_extra_finder(usages)
+                    find = _build_extra_name_finder(usages)
                 else:
-                    find = make_template_finder(rule)
+                    find = build_template_finder(rule)
                 parts.append(Part(find, (rule.id,), {}))
                 fixed = {}
             else:
                 for name in fill_template(rule, of_site(self, site)):
-                    merge(fixed, SanEntry(name, (rule.id,)))
+                    merge_entry(fixed, SanEntry(name, (rule.id,)))
         return (*parts, Part(None, (), fixed)) if fixed else tuple(parts)
 
 
@@ -404,7 +416,7 @@ def _apply_to_all_servers(rule: NameRule) -> NameRule:
     return replace(rule, template=rule.template.replace("{computer.fqdn}", "{pool.computers}"))
 
 
-def _is_applied(rule: NameRule, flags: frozenset[str]) -> bool:
+def _has_flags(rule: NameRule, flags: frozenset[str]) -> bool:
     return (
         flags.issuperset(rule.if_all)
         and (not rule.if_any or not flags.isdisjoint(rule.if_any))
@@ -436,7 +448,7 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
         extra_domains=tuple(map(DnsName, options.autodiscover_internal_extra_domains)),
         sites={site.name: site for site in topology.sites},
         pools=topology.pools,
-        flags=frozenset(flag for flag in known_flags() if getattr(options, flag, False) is True),
+        flags=frozenset(flag for flag in list_flags() if getattr(options, flag, False) is True),
         flagged_pools={
             flag: frozenset(pools) for flag in _POOL_OPTIONS if (pools := getattr(options, flag))
         },

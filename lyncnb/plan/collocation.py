@@ -1,4 +1,4 @@
-"""For roles that share a server, determine which role has the certificate.
+"""Determine which of the roles on a shared server has the certificate.
 
 The other roles use this certificate. The product's data defines which roles can host another role
 (``hosted_by``). A server never gets two certificates for the same usage. If two pools need such a
@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..rules.model import Rules
-from ..topology.columns import role_order, topology_roles
+from ..topology.columns import list_topology_roles, role_order
 from ..topology.model import Pool
 from .model import PlannedCertificate
 
-#: The planned certificates for a pool.
+#: The tuple contains the planned certificates for a pool.
 _Part = tuple[PlannedCertificate, ...]
 
 
 def find_shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[Pool, ...]]:
-    """Return the servers that have several roles with certificates.
+    """Return the servers with several roles that have certificates.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def find_shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[
         The pools for each server. A role with a certificate precedes the roles that use it.
     """
     needing = {certificate.role for certificate in rules.certificates}
-    partners = {role.id for role in topology_roles() if role.partner}
+    partners = {role.id for role in list_topology_roles() if role.partner}
     by_pool: dict[str, list[Pool]] = {}
     partner_pools: list[Pool] = []
     for pool in pools:
@@ -42,7 +42,8 @@ def find_shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[
             by_pool.setdefault(pool.fqdn, []).append(pool)
             if pool.role in partners:
                 partner_pools.append(pool)
-    # Except for partner roles, a server has only one pool name, so few pools need this check.
+    # Except for partner roles, a server belongs to only one pool name, so few pools need this
+    # check.
     suspects = [pool for group in by_pool.values() if len(group) > 1 for pool in group]
     if partner_pools:
         partner_servers = {computer.fqdn for pool in partner_pools for computer in pool.computers}
@@ -69,7 +70,7 @@ def _make_sort_key(rules: Rules) -> Callable[[Pool], tuple[bool, int, str]]:
 
 
 def find_hosted_pools(pools: Iterable[Pool], rules: Rules) -> list[tuple[Pool, Pool]]:
-    """Return the pools that use another pool's certificate, each with the other pool.
+    """Return each pool that uses the certificate of another pool, and that other pool.
 
     Notes
     -----
@@ -85,7 +86,7 @@ def find_hosted_pools(pools: Iterable[Pool], rules: Rules) -> list[tuple[Pool, P
 
 
 def find_unsupported_roles(pools: Iterable[Pool], rules: Rules) -> dict[tuple[str, ...], list[str]]:
-    """Return the roles that share servers in a way that no document describes as supported.
+    """Return the roles that share servers although no document lists them as supported together.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def find_unsupported_roles(pools: Iterable[Pool], rules: Rules) -> dict[tuple[st
 
 
 def remove_duplicate_usages(
-    pools: Sequence[Pool], parts: Sequence[_Part], rules: Rules
+    pools: Sequence[Pool], certificates_by_pool: Sequence[_Part], rules: Rules
 ) -> list[_Part]:
     """Remove duplicate certificates for the same usage on a server.
 
@@ -113,7 +114,7 @@ def remove_duplicate_usages(
     ----------
     pools : sequence of Pool
         p pools.
-    parts : sequence of tuple
+    certificates_by_pool : sequence of tuple
         The certificates for each of the p pools.
     rules : Rules
         The rules of the product.
@@ -127,23 +128,23 @@ def remove_duplicate_usages(
     index_of = {id(pool): number for number, pool in enumerate(pools)} if shared else {}
     concerned = {id(pool): pool for group in shared.values() for pool in group}
     taken: dict[str, set[str]] = {server: set() for server in shared}
-    kept = list(parts)
+    kept = list(certificates_by_pool)
     for pool in sorted(concerned.values(), key=_make_sort_key(rules)):
         number = index_of[id(pool)]
-        kept[number] = tuple(_keep_first_for_usage(parts[number], taken))
+        kept[number] = tuple(_keep_first_for_usage(certificates_by_pool[number], taken))
     return kept
 
 
 def _keep_first_for_usage(
-    part: _Part, taken: Mapping[str, set[str]]
+    certificates: _Part, used_usages: Mapping[str, set[str]]
 ) -> Iterator[PlannedCertificate]:
-    """Yield and record a pool's certificates for usages that are new on the servers."""
-    for certificate in part:
+    """Yield the certificates of a pool for usages that its servers do not have yet."""
+    for certificate in certificates:
         uses = set(certificate.usages) or {f"subject {certificate.subject.common_name}"}
-        servers = tuple(s for s in certificate.servers if uses.isdisjoint(taken.get(s, ())))
+        servers = tuple(s for s in certificate.servers if uses.isdisjoint(used_usages.get(s, ())))
         for server in servers:
-            if server in taken:
-                taken[server].update(uses)
+            if server in used_usages:
+                used_usages[server].update(uses)
         if servers == certificate.servers:
             yield certificate
         elif servers:

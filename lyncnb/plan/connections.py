@@ -1,4 +1,4 @@
-"""Determine the TLS connections in a plan, with the names that clients connect to.
+"""Determine the TLS connections in a plan, and the names that clients connect to.
 
 The rules define the connections between roles (``[[connection]]``). The plan contains the pools and
 the names on their certificates. A connection without a name on a certificate is omitted, because
@@ -17,7 +17,7 @@ from ..topology.model import Pool
 from .certificate_names import PlanContext, plan_context
 from .model import CertificatePlan, PlannedCertificate
 
-#: The key is a role and a site, or a pool name and a role.
+#: Each key contains a role and a site, or the name of a pool and a role.
 _Place = tuple[str, str]
 
 
@@ -50,7 +50,7 @@ class Connection:
     names: tuple[str, ...]
 
 
-def certificates_by_pool(
+def group_certificates_by_pool(
     plan: CertificatePlan,
 ) -> Mapping[_Place, tuple[PlannedCertificate, ...]]:
     """Group certificates by pool name and role, or by "" and role for all servers."""
@@ -73,9 +73,9 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
     tuple of Connection
         The connections, sorted by rule, listening pool, and connecting role.
     """
-    certificates = certificates_by_pool(plan)
+    certificates = group_certificates_by_pool(plan)
     names_of = ConnectionNames(plan)
-    counts: dict[str, dict[str, int]] = {}  # The key is a role and a site.
+    counts: dict[str, dict[str, int]] = {}  # Each key contains a role and a site.
     listeners: dict[str, list[Pool]] = {}
     for pool in plan.topology.pools:
         of_role = counts.setdefault(pool.role, {})
@@ -88,7 +88,11 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
             (pool, names)
             for pool in pools
             if pool.flags.issuperset(rule.if_all)
-            and (names := names_of.find(rule, pool, certificates.get((pool.fqdn, pool.role), ())))
+            and (
+                names := names_of.find_names(
+                    rule, pool, certificates.get((pool.fqdn, pool.role), ())
+                )
+            )
         ]
         served = {pool.site for pool, _ in with_names}
         alone = {
@@ -114,7 +118,7 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
 
 
 def find_port(rule: ConnectionRule | PortRule, pool: Pool, rules: Rules) -> int:
-    """Return the port of a rule on a pool, whose Edge services may share one name."""
+    """Return the port of a rule on a pool. The Edge services of a pool may share one name."""
     if rule.shared_port and rule.names:
         column = rules.names[rule.names[0]].parts[1].removeprefix("pool.")
         if pool.shares_edge_name(column):
@@ -124,12 +128,12 @@ def find_port(rule: ConnectionRule | PortRule, pool: Pool, rules: Rules) -> int:
 
 @dataclass(slots=True)
 class ConnectionNames:
-    """Find the names by which others connect to a pool, before wildcards replace them."""
+    """Finds the names that clients use to connect to a pool, before wildcards replace them."""
 
     plan: CertificatePlan
     _context: PlanContext | None = field(default=None, init=False)
 
-    def find(
+    def find_names(
         self,
         rule: ConnectionRule | PortRule,
         pool: Pool,
@@ -148,8 +152,8 @@ class ConnectionNames:
         for certificate in certificates:
             if rule.usage in certificate.usages or not (rule.usage or certificate.usages):
                 for entry in self._list_entries(pool, certificate):
-                    # A saved plan can lack the reasons for names. In this case, all names are
-                    # possible.
+                    # A saved plan may not contain the reasons for names. In this case, all
+                    # names are possible.
                     if not entry.reasons or not wanted.isdisjoint(entry.reasons):
                         names[str(entry.name)] = None
                 if not certificate.subject_alt_name and certificate.subject.common_name:
@@ -157,13 +161,13 @@ class ConnectionNames:
         return tuple(names)
 
     def _list_entries(self, pool: Pool, certificate: PlannedCertificate) -> Iterable[SanEntry]:
-        """Return the names of a certificate, with the names that its wildcards replace."""
+        """Return the names on a certificate, and the names that its wildcards replace."""
         entries = certificate.subject_alt_name
         if not any(entry.reasons and entry.name.startswith("*.") for entry in entries):
             return entries
         if self._context is None:
             self._context = plan_context(self.plan.topology, self.plan.rules, self.plan.options)
-        for resolved in self._context.resolved_rules(pool):
+        for resolved in self._context.list_resolved_rules(pool):
             if resolved.rule.id == certificate.rule:
                 return resolved.names(pool, DnsName(certificate.servers[0])).values()
         return entries
@@ -174,11 +178,11 @@ def _find_speakers(
     listener: Pool,
     plan: CertificatePlan,
     counts: Mapping[str, Mapping[str, int]],
-    alone: Mapping[str, Sequence[str]],
+    single_pools: Mapping[str, Sequence[str]],
 ) -> Iterator[tuple[str, str | None, int]]:
     """Yield each role or party that connects to a pool, with the site and the number of pools.
 
-    ``alone`` contains, for each role, the sites without a listening pool.
+    ``single_pools`` contains, for each role, the sites without a listening pool.
     """
     for speaker in rule.speakers:
         if speaker in plan.rules.parties:
@@ -192,7 +196,7 @@ def _find_speakers(
             continue
         # A blank site means all sites, so its listening pool serves all connecting pools.
         nearby_sites = (listener.site, "") if listener.site else tuple(by_site)
-        for site in dict.fromkeys((*nearby_sites, *alone.get(speaker, ()))):
+        for site in dict.fromkeys((*nearby_sites, *single_pools.get(speaker, ()))):
             number = by_site.get(site, 0) - (own and site == listener.site)
             if number:
                 yield speaker, site, number

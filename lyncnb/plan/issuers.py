@@ -56,7 +56,7 @@ def find_target_ca(rule: CertificateRule, issuer: str, options: PlanOptions) -> 
 
 
 def find_settings(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
-    """Return the settings for a certificate's usages or role, or else the general setting.
+    """Return the settings for the usages or the role of a certificate, or the general settings.
 
     Letter case does not matter in usages and roles, as in the cmdlets.
     """

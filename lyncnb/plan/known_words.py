@@ -10,8 +10,8 @@ from .model import CertificatePlan
 _SHORTEST = 3  # Shorter words are ignored. The unit is characters.
 
 
-def known_words(plan: CertificatePlan) -> tuple[str, ...]:
-    """Return the names in a plan, and the words in these names, starting with the most frequent.
+def list_known_words(plan: CertificatePlan) -> tuple[str, ...]:
+    """Return the names in a plan and the words in them. The most frequent ones are first.
 
     Returns
     -------

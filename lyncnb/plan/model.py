@@ -1,4 +1,4 @@
-"""The classes of a plan: ``PlannedCertificate``, ``CertificatePlan``, and ``Explanation``.
+"""Define the classes of a plan: ``PlannedCertificate``, ``CertificatePlan``, ``Explanation``.
 
 The objects are immutable. ``planner.py`` creates them, and ``plan_json.py`` writes them as JSON.
 """
@@ -24,10 +24,10 @@ from ..base.shown.tables import (
     Marked,
     PlanMark,
     Table,
+    collapse_html,
     columns,
     count_of,
-    folded,
-    marked,
+    mark_plan,
     rows_to_html,
 )
 from ..errors import PlanError
@@ -35,12 +35,12 @@ from ..rules.model import NOT_DOCUMENTED, Fact, NameRule, Rules
 from ..topology.topology import Topology
 from .options import PlanOptions, build_table_origin
 
-#: The usage text for a certificate that no cmdlet of the product assigns.
+#: A certificate that no cmdlet of the product assigns has this usage text.
 NO_TYPE = "assigned in the software that uses the certificate"
 
-# --- Explain the names on a server's certificates in a table.
+# --- This section explains the names on the certificates of a server in a table.
 
-#: The headings of the reasons for a name.
+#: These are the headings for the reasons for a name.
 REASON_COLUMNS = ("Why", "Who needs it", "Without it")
 
 
@@ -48,21 +48,23 @@ REASON_COLUMNS = ("Why", "Who needs it", "Without it")
 class ExplainedName:
     """A name on a certificate, with one reason for the name."""
 
-    certificate: str  # The id of the certificate.
+    certificate: str  # This is the id of the certificate.
     role: str
     usages: tuple[str, ...]
-    place: str  # One of: subject | SAN | subject and SAN
+    place: str  # The value is one of: subject | SAN | subject and SAN.
     name: str
-    rule: str  # The id of the name rule.
+    rule: str  # This is the id of the name rule.
     why: str
     source: str
-    clients: Fact | None = None  # The clients that need the name; None if not documented.
-    without: Fact | None = None  # The effect if the name is missing; None if not documented.
+    # These clients need the name. The value is None if this is not documented.
+    clients: Fact | None = None
+    # This is the effect of a missing name. The value is None if it is not documented.
+    without: Fact | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Explanation(Table):
-    """The names on all certificates for a server, or in the plan if ``server`` is empty.
+    """The names on all certificates for a server. If ``server`` is empty, the names in the plan.
 
     It is empty if the server needs no certificate.
     """
@@ -83,15 +85,19 @@ class Explanation(Table):
     names: tuple[ExplainedName, ...]
     plan: Marked | None = field(default=None, compare=False)
 
-    def _items(self) -> tuple[ExplainedName, ...]:
+    def _list_items(self) -> tuple[ExplainedName, ...]:
         return self.names
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return f"Names on the certificates {f'of {self.server}' if self.server else 'in the plan'}"
 
     def _repr_html_(self) -> str:
-        """Return an HTML table for each certificate; names with the same reason share a row."""
-        shown = [] if self.names else [rows_to_html(self._headings(), [], caption=self._summary())]
+        """Return an HTML table for each certificate. Names with the same reason share a row."""
+        shown = (
+            []
+            if self.names
+            else [rows_to_html(self._list_headings(), [], caption=self._summarize())]
+        )
         for certificate in dict.fromkeys(item.certificate for item in self.names):
             items = [item for item in self.names if item.certificate == certificate]
             alike: dict[tuple[str, str], list[ExplainedName]] = {}
@@ -106,12 +112,12 @@ class Explanation(Table):
                 for where, items_alike in alike.items()
             ]
             use = ", ".join(items[0].usages) or items[0].role
-            caption = f"{self._summary()}: {use} ({certificate})"
+            caption = f"{self._summarize()}: {use} ({certificate})"
             headings = ("Name", "Where", "Rule", *REASON_COLUMNS)
-            shown.append(rows_to_html(headings, rows, caption=caption, linked=REASON_COLUMNS))
-        return marked("\n".join(shown), self._shown_plan())
+            shown.append(rows_to_html(headings, rows, caption=caption, is_linked=REASON_COLUMNS))
+        return mark_plan("\n".join(shown), self._get_shown_plan())
 
-    def _shown_plan(self) -> Marked | None:
+    def _get_shown_plan(self) -> Marked | None:
         return self.plan
 
     def __str__(self) -> str:
@@ -127,15 +133,15 @@ class Explanation(Table):
             shown = (item.certificate, item.name)
             lines.append(f"    {item.why} [{item.rule}]\n      {item.source}")
             lines += [
-                f"    {heading}: {format_fact(fact, between=f'{chr(10)}      ')}"
+                f"    {heading}: {format_fact(fact, separator=f'{chr(10)}      ')}"
                 for heading, fact in zip(REASON_COLUMNS[1:], (item.clients, item.without))
             ]
         return "\n".join(lines)
 
 
-def format_fact(fact: Fact | None, *, between: str = "\n") -> str:
-    """Return a fact about a name with its source, or a text that it is not documented."""
-    return f"{fact.says}{between}{fact.source}" if fact else NOT_DOCUMENTED
+def format_fact(fact: Fact | None, *, separator: str = "\n") -> str:
+    """Return a fact about a name and its source, or the text that it is not documented."""
+    return f"{fact.says}{separator}{fact.source}" if fact else NOT_DOCUMENTED
 
 
 def _format_facts(item: ExplainedName | NameRule) -> tuple[str, ...]:
@@ -144,7 +150,7 @@ def _format_facts(item: ExplainedName | NameRule) -> tuple[str, ...]:
     return tuple(map(format_fact, facts))
 
 
-# The columns in a notebook fit on a screen with 1280 pixels.
+# In a notebook, these columns fit on a screen that is 1280 pixels wide.
 _SHOWN_COLUMNS = (
     "Role, site",
     "Pool",
@@ -155,12 +161,12 @@ _SHOWN_COLUMNS = (
     "Issuer, key, EKU",
 )
 
-# File names are then much shorter than the limit of 255 characters in file systems.
+# With this limit, file names are much shorter than the 255 characters that file systems allow.
 _SLUG_LENGTH = 80
 
 
 class PlannedCertificate(NamedTuple):
-    """A certificate to request. Use keyword arguments to create it.
+    """A planned certificate. Use keyword arguments to create it.
 
     ``subject.common_name`` is blank if the topology does not contain the name. A check reports this
     error.
@@ -171,24 +177,24 @@ class PlannedCertificate(NamedTuple):
     takes four times as long, which is the time for reading a server's row.
     """
 
-    # All certificates for a pool have the same values in these fields:
+    # All certificates for a pool have the same values in the following fields.
     role: str
     site: str
-    pool: str  # This value is "" for a certificate for the complete deployment.
+    pool: str  # For a certificate for the complete deployment, this value is "".
     usages: tuple[str, ...]
     extended_key_usage: tuple[str, ...]
     key: KeyParameters
     hash: str
-    shared_by: str  # One of: server | pool | deployment
-    rule: str  # The id of the certificate rule.
-    # Each certificate has different values in these fields:
+    shared_by: str  # The value is one of: server | pool | deployment.
+    rule: str  # This is the id of the certificate rule.
+    # Each certificate has different values in the following fields.
     servers: tuple[str, ...]
     subject: DistinguishedName
     subject_alt_name: tuple[SanEntry, ...]
-    issuer: str  # One of: internal | public
-    ca: str  # The name of the target CA, or "" if the options do not specify it.
-    target_os: str  # The oldest Windows version on the servers.
-    # True if the certificate is requested during server setup and not in advance.
+    issuer: str  # The value is one of: internal | public.
+    ca: str  # This is the name of the target CA, or "" if the options do not specify it.
+    target_os: str  # This is the oldest Windows version on the servers.
+    # The value is true if the certificate is requested during the setup of the server.
     at_set_up: bool = False
 
     @property
@@ -204,7 +210,7 @@ class PlannedCertificate(NamedTuple):
             (self.role, ",".join(self.usages), self.shared_by, self.pool, server)
         ).lower()
         digest = hashlib.sha256(what.encode("utf-8")).hexdigest()[:8]
-        return f"{self.role}-{slug(server or self.pool or 'deployment')}-{digest}"
+        return f"{self.role}-{build_slug(server or self.pool or 'deployment')}-{digest}"
 
     @property
     def owner(self) -> str:
@@ -219,7 +225,7 @@ class PlannedCertificate(NamedTuple):
         return tuple(entry.name for entry in self.subject_alt_name)
 
 
-def slug(name: str) -> str:
+def build_slug(name: str) -> str:
     """Convert a host name to text that is valid in file names on every system.
 
     Parameters
@@ -237,7 +243,7 @@ def slug(name: str) -> str:
 
 
 def compute_plan_digest(product: str, certificates: Iterable[PlannedCertificate]) -> str:
-    """Return the digest of planned requests (see :attr:`CertificatePlan.sha256`)."""
+    """Return the digest of the planned requests (see :attr:`CertificatePlan.sha256`)."""
     # The product and certificates are hashed in parts, because the complete text can have 100 MB.
     return combine_digest_parts(
         product, (encode_digest_part((certificate,)) for certificate in certificates)
@@ -247,7 +253,7 @@ def compute_plan_digest(product: str, certificates: Iterable[PlannedCertificate]
 def encode_digest_part(certificates: Iterable[PlannedCertificate]) -> bytes:
     """Return the bytes of several certificates for the digest."""
     return b"".join(
-        b"," + _encode_json(certificate_document(certificate)) for certificate in certificates
+        b"," + _encode_json(build_certificate_document(certificate)) for certificate in certificates
     )
 
 
@@ -267,7 +273,7 @@ def _encode_json(value: object) -> bytes:
     return _ENCODER.encode(value).encode("ascii")
 
 
-def planned_entry(certificate: PlannedCertificate) -> PlannedEntry:
+def convert_to_entry(certificate: PlannedCertificate) -> PlannedEntry:
     """Convert a planned certificate to a record, without the reasons for the names."""
     return PlannedEntry(
         id=certificate.id,
@@ -287,13 +293,13 @@ def planned_entry(certificate: PlannedCertificate) -> PlannedEntry:
     )
 
 
-# RSA: digitalSignature for ECDHE_RSA, keyEncipherment for the RSA key exchange (RFC 5246 section
-# 7.4.2 asks for each where the extension is there). An ECDSA key only signs: RFC 8813 section 3
-# forbids keyEncipherment for it.
+# The key usages of an RSA key are digitalSignature for ECDHE_RSA, and keyEncipherment for the
+# RSA key exchange (RFC 5246 section 7.4.2). An ECDSA key is only used for signatures: RFC 8813
+# section 3 forbids keyEncipherment.
 _KEY_USAGE = {"RSA": ("digitalSignature", "keyEncipherment"), "ECDSA": ("digitalSignature",)}
 
 
-def content_of(certificate: PlannedCertificate) -> RequestContent:
+def build_request_content(certificate: PlannedCertificate) -> RequestContent:
     """Return the content of the request for a planned certificate."""
     return RequestContent(
         subject=certificate.subject.fields(),
@@ -306,7 +312,7 @@ def content_of(certificate: PlannedCertificate) -> RequestContent:
     )
 
 
-def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
+def build_certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
     """Return the JSON values of the record that :func:`planned_entry` returns.
 
     This function does not create the record, because the digest of 100,000 certificates would take
@@ -332,7 +338,7 @@ def certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
         "hash": certificate.hash,
         "shared_by": certificate.shared_by,
         "exportable": True,  # A key that is created in advance must be copied to the server.
-        # The value is written only if it is true, so that the digest of other plans does not
+        # The value is written only if it is true, so that the digests of other plans do not
         # change.
         **({"at_set_up": True} if certificate.at_set_up else {}),
     }
@@ -369,14 +375,14 @@ class CertificatePlan(Table):
     by_pool: tuple[tuple[PlannedCertificate, ...], ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
-        return f"{self._summary()}, based on {self.topology.source}"
+        return f"{self._summarize()}, based on {self.topology.source}"
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return f"{count_of(len(self.certificates), 'certificate')} for {self.rules.title}"
 
     @property
     def sha256(self) -> str:
-        """SHA-256 digest of the planned requests: product, ids, names, subjects, keys, and issuers.
+        """The SHA-256 digest of the planned requests.
 
         The digest covers which certificates are requested during server setup, because an approval
         applies to the requests to a CA. It does not cover the reasons for the names, so that a
@@ -389,7 +395,7 @@ class CertificatePlan(Table):
         """Return a short text with the digest that identifies the plan in outputs."""
         return PlanMark(self.sha256, self.topology.scenario)
 
-    def _shown_plan(self) -> CertificatePlan:
+    def _get_shown_plan(self) -> CertificatePlan:
         return self
 
     def explain(self, server: str) -> Explanation:
@@ -466,20 +472,20 @@ class CertificatePlan(Table):
                 )
         return rows
 
-    def _suggest_servers(self, wanted: str) -> str:
+    def _suggest_servers(self, searched_name: str) -> str:
         for pool in self.topology.pools:
-            if pool.fqdn == wanted:
+            if pool.fqdn == searched_name:
                 members = ", ".join(computer.fqdn for computer in pool.computers)
                 return f"this is the name of a pool. The servers in this pool are {members}"
         servers = {c.fqdn: None for pool in self.topology.pools for c in pool.computers}
-        close = _find_similar_names(wanted, servers)
+        close = _find_similar_names(searched_name, servers)
         return f"did you mean {', '.join(close)}?" if close else "the topology has no servers"
 
-    def _items(self) -> Iterable[Any]:
+    def _list_items(self) -> Iterable[Any]:
         return self.certificates
 
     def _repr_html_(self) -> str:
-        """Return the plan as HTML; each name links to its reason below the table."""
+        """Return the plan as HTML. Each name links to its reason below the table."""
         shown = self.certificates[:ROWS_SHOWN]
         # Two plans on the same page must have different anchors.
         mark = f"lyncnb-why-{shown[-1].id[-8:] if shown else ''}-"
@@ -500,10 +506,10 @@ class CertificatePlan(Table):
             ("Rule", *REASON_COLUMNS),
             [(rule.id, *_format_facts(rule)) for rule in known],
             ids=[mark + rule.id for rule in known],
-            linked=REASON_COLUMNS,
+            is_linked=REASON_COLUMNS,
         )
-        page = f"{table}\n{folded('Reasons for the names', reasons)}" if known else table
-        return marked(mark_origin(page, self._origin()), self)
+        page = f"{table}\n{collapse_html('Reasons for the names', reasons)}" if known else table
+        return mark_plan(mark_origin(page, self._origin()), self)
 
     def _origin(self) -> Origin:
         domains = tuple(map(str, self.topology.sip_domains))
@@ -534,15 +540,15 @@ class CertificatePlan(Table):
         return Chip(str(entry.name), target=mark + rule.id, title=rule.why)
 
 
-def _find_similar_names(typed: str, names: Iterable[str]) -> list[str]:
-    """Return up to three similar names, starting with those that have the same label."""
+def _find_similar_names(typed_name: str, names: Iterable[str]) -> list[str]:
+    """Return up to three similar names. Names with the same first label come first."""
     names = list(names)
-    labels = typed.split(".")
+    labels = typed_name.split(".")
     hosts = {name: name.partition(".")[0] for name in names}
     same_label = [name for name in names if name.split(".")[: len(labels)] == labels]
     same_label += [name for name in names if hosts[name] == labels[0]]
     same_beginning = [name for name in names if labels[0] and name.startswith(labels[0])]
     alike = difflib.get_close_matches(labels[0], hosts.values(), n=3, cutoff=0.7)
     similar = [name for host in alike for name in names if hosts[name] == host]
-    similar += difflib.get_close_matches(typed, names, n=3)
+    similar += difflib.get_close_matches(typed_name, names, n=3)
     return [*dict.fromkeys([*same_label, *same_beginning, *similar])][:3] or names[:3]

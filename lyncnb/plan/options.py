@@ -1,4 +1,4 @@
-"""The class ``PlanOptions``: all settings that are not in the topology table."""
+"""Define ``PlanOptions``: all settings that are not in the table of servers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from ..base.records import RecordReader, describe_value
 from ..base.renewal_days import RenewalTerms
 from ..base.shown.languages import LANGUAGES
 from ..base.shown.origin import Origin, read_source_date
-from ..base.shown.tables import Table, columns, count_of, folded, paragraph, rows_to_html
+from ..base.shown.tables import (
+    Table,
+    collapse_html,
+    columns,
+    count_of,
+    format_paragraph,
+    rows_to_html,
+)
 from ..base.work_days import read_work_days
 from ..errors import OptionsError, Problem
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES
@@ -29,7 +36,7 @@ from .plan_toml import (
     ALL,
     OPTIONS_FILE,
     Option,
-    options_file,
+    build_options_path,
     raise_problems,
     read_option_values,
     read_plan_toml,
@@ -42,7 +49,7 @@ _CERTIFICATES, _KEY_GROUP = "Certificates", "Key and hash"
 _SUBJECT_GROUP, _DATES = "Subject fields", "Dates and Windows"
 _DOCUMENTS = "Documents"
 
-#: The descriptions of all options, in the order of the file. Forms sort the options by group.
+#: This tuple describes all options in the order of the file. Forms group the options.
 OPTIONS: Mapping[str, Option] = {
     "title": Option(
         "", "title", ("name of the deployment, which every document shows; if blank, "
@@ -54,7 +61,7 @@ OPTIONS: Mapping[str, Option] = {
                        "e.g. Ana Li, ana@contoso.com"),
         "Planner", "text", _DOCUMENTS,
     ),
-    # The module ``rules.model`` defines the values.
+    # The module ``rules.model`` defines these values.
     "product": Option(
         "", "product", "product whose certificate rules apply", "Product", "choice", _CERTIFICATES
     ),
@@ -244,15 +251,15 @@ _TITLES = {
 }
 
 
-def shown(value: object) -> object:
-    """Format an option's value for a table. A section is shown as ``key = value`` pairs."""
+def format_option_value(value: object) -> object:
+    """Format the value of an option for a table. A section is shown as ``key = value`` pairs."""
     if not isinstance(value, Mapping):
         return value
     return tuple(f"{key or ALL} = {item}" for key, item in value.items())
 
 
 def read_options(document: Mapping[str, object], reader: RecordReader) -> dict[str, Any]:
-    """Read plan options from a parsed TOML document; the reader collects all problems."""
+    """Read the options of a plan from a parsed TOML document. The reader collects all problems."""
     return read_option_values(document, reader, OPTIONS, _find_types())
 
 
@@ -263,7 +270,7 @@ def _find_types() -> dict[str, Any]:
 
 
 class _OptionsFileNote(Table):
-    """A note about the options file, which a changed copy of the options does not have."""
+    """A note about the options file, which is missing in a changed copy of the options."""
 
     __slots__ = ("_found",)
     _columns = columns(("Option", 0), ("Value", 1), ("Meaning", 2))
@@ -283,7 +290,7 @@ class PlanOptions(_OptionsFileNote):
     product, profile, layout : str
         Product whose rules apply; ``default`` or ``doc_example``; ``combined`` or ``separate``.
     wildcard, autodiscover_https, edge_member_names : bool
-        Flags for name and certificate rules (see ``rules.model.known_flags``).
+        Flags for name and certificate rules (see ``rules.model.list_flags``).
     xmpp_host_names, separate_av_certificate, reverse_proxy_client_eku : bool
         Further flags for name and certificate rules.
     autodiscover_internal_extra_domains : tuple of str
@@ -406,19 +413,19 @@ class PlanOptions(_OptionsFileNote):
         yield self._store_validity
         yield self._store_lead_days
         yield self._read_work_days
-        yield self._store_limits
+        yield self._store_acceptance_limits
 
     def _store_domains(self, name: str) -> None:
-        self._store(name, _parse_domains(name, getattr(self, name)))
+        self._store_value(name, _parse_domains(name, getattr(self, name)))
 
     def _store_ids(self) -> None:
         if self.at_set_up and not _is_text_list(self.at_set_up):
             _reject_value("at_set_up", self.at_set_up, "a list of certificate IDs")
-        self._store("at_set_up", tuple(sorted(set(self.at_set_up))))
+        self._store_value("at_set_up", tuple(sorted(set(self.at_set_up))))
 
     def _store_texts(self, name: str) -> None:
         texts = _check_texts_by_key(name, getattr(self, name))
-        self._store(name, texts)
+        self._store_value(name, texts)
         for key, text in texts.items():
             if name == "issuer":
                 _check_choice(f"issuer.{key or ALL}", text, ISSUERS)
@@ -462,9 +469,9 @@ class PlanOptions(_OptionsFileNote):
                     key_ or ALL for key_ in (*ISSUERS, *(key for key in keys if not key))
                 )
                 _reject_value(name, key or ALL, f"{', '.join(first)} or {last}")
-        self._store(name, kept)
+        self._store_value(name, kept)
 
-    def _store_limits(self) -> None:
+    def _store_acceptance_limits(self) -> None:
         for name in _LIMITS:
             values = getattr(self, name)
             if not isinstance(values, Mapping):
@@ -487,10 +494,10 @@ class PlanOptions(_OptionsFileNote):
             kept = {code: values[code] for code in sorted(values)}
             if name == "accepted_for":
                 kept = {code: tuple(ids) for code, ids in kept.items()}
-            self._store(name, kept)
+            self._store_value(name, kept)
 
-    def _store(self, name: str, value: object) -> None:
-        # This is allowed, because the frozen dataclass is still being created.
+    def _store_value(self, name: str, value: object) -> None:
+        # The frozen dataclass is still being created, so setting a field is allowed.
         object.__setattr__(self, name, value)
 
     @classmethod
@@ -516,12 +523,13 @@ class PlanOptions(_OptionsFileNote):
         name, data = "plan.toml", source
         if not isinstance(data, bytes):
             name = Path(data).name
-            data = files.read_named(data, limit=_LARGEST, error=OptionsError)
+            data = files.read_specified_file(data, limit=_LARGEST, error_class=OptionsError)
         reader = RecordReader("")
         try:
             values = read_plan_toml(data, reader, OPTIONS, _find_types())
             if reader.problems and "accepted" not in values:
-                # The values in this section may have caused the error.
+                # The values in this section may have caused the error, so the text of the error
+                # contains the section.
                 values = {key: value for key, value in values.items() if key not in _LIMITS}
             try:
                 options = cls(**values)
@@ -560,7 +568,7 @@ class PlanOptions(_OptionsFileNote):
         OptionsError
             As for :meth:`from_toml`.
         """
-        path = options_file(Path(table))
+        path = build_options_path(Path(table))
         if path.is_file():
             options = cls.from_toml(path)
             # The path of a custom product is relative to this folder.
@@ -595,30 +603,33 @@ class PlanOptions(_OptionsFileNote):
         """
         return write_plan_toml(self._list_plain_values(), OPTIONS, _TITLES)
 
-    def _items(self) -> list[tuple[object, ...]]:
+    def _list_items(self) -> list[tuple[object, ...]]:
         values = self._list_plain_values()
-        return [(name, shown(values[name]), place.comment) for name, place in OPTIONS.items()]
+        return [
+            (name, format_option_value(values[name]), place.comment)
+            for name, place in OPTIONS.items()
+        ]
 
     def _list_plain_values(self) -> dict[str, Any]:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return values | {"key": {"algorithm": self.key.algorithm, "bits": self.key.bits}}
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         different = count_of(len(self._find_changed_rows()), "option")
         return f"{getattr(self, '_found', 'Plan options')}: {different} set."
 
     def _find_changed_rows(self) -> list[tuple[object, ...]]:
         """Return the rows for options with a value that is not the default."""
-        default = dict(zip(OPTIONS, DEFAULT_OPTIONS._items(), strict=True))
-        return [row for row in self._items() if row != default[str(row[0])]]
+        default = dict(zip(OPTIONS, DEFAULT_OPTIONS._list_items(), strict=True))
+        return [row for row in self._list_items() if row != default[str(row[0])]]
 
     def _repr_html_(self) -> str:
-        rows, different = self._items(), self._find_changed_rows()
+        rows, different = self._list_items(), self._find_changed_rows()
         rest = [row for row in rows if row not in different]
-        parts = [paragraph(self._summary())]
-        parts += [rows_to_html(self._headings(), different)] if different else []
+        parts = [format_paragraph(self._summarize())]
+        parts += [rows_to_html(self._list_headings(), different)] if different else []
         title = f"Show {count_of(len(rest), 'option')} with default values"
-        return "\n".join([*parts, folded(title, rows_to_html(self._headings(), rest))])
+        return "\n".join([*parts, collapse_html(title, rows_to_html(self._list_headings(), rest))])
 
 
 _DOMAIN_LISTS = (
@@ -678,7 +689,7 @@ def _check_subject_field(name: str, value: Any) -> None:
     try:
         written = (
             value.upper() if name == "country" and len(value) == 2 else value
-        )  # Another check reports a country in lowercase.
+        )  # A country code in lowercase is accepted here, because another check reports it.
         replace(DistinguishedName(common_name=""), **{name: written})
     except ValueError as error:
         raise OptionsError(

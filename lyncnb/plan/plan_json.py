@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
 from ..rules.findings import CellEdit, Finding, HeadingEdit
-from .model import CertificatePlan, certificate_document
+from .model import CertificatePlan, build_certificate_document
 
 FORMAT = "lyncnb-plan/1"
 
@@ -34,14 +34,14 @@ def plan_document(plan: CertificatePlan, findings: Iterable[Finding] = ()) -> di
         rule, the reason for the names, the clients that need them, and the effect if they are
         missing, or null if not documented.
     """
-    document = _encode_heading(plan, findings)
+    document = _encode_header(plan, findings)
     document["certificates"] = list(_encode_certificates(plan))
-    document["reasons"] = list(_encode_reasons(plan))
+    document["reasons"] = list(_encode_all_reasons(plan))
     document["findings"] = [finding.to_document() for finding in findings]
     return document
 
 
-def _encode_heading(plan: CertificatePlan, findings: Iterable[Finding]) -> dict[str, object]:
+def _encode_header(plan: CertificatePlan, findings: Iterable[Finding]) -> dict[str, object]:
     heading: dict[str, object] = {
         "format": FORMAT,
         "product": plan.rules.product,
@@ -57,9 +57,9 @@ def _encode_certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
     names = plan.rules.names
     reasons = {
         rule.id: {"rule": rule.id, "source": rule.source} for rule in names.values()
-    }  # For each rule, all certificates share the same dict.
+    }  # All certificates share the same dict for each rule.
     for certificate in plan.certificates:
-        entry = certificate_document(certificate)
+        entry = build_certificate_document(certificate)
         entry["reasons"] = {
             san.name: [reasons[rule] for rule in san.reasons]
             for san in certificate.subject_alt_name
@@ -72,11 +72,11 @@ def _encode_certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
         yield entry
 
 
-def _encode_reasons(plan: CertificatePlan) -> Iterator[dict[str, object]]:
+def _encode_all_reasons(plan: CertificatePlan) -> Iterator[dict[str, object]]:
     subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
     reasons: dict[tuple[str, ...], None] = {}
     for certificate in plan.certificates:
-        # The subject name of an internal Edge certificate is not a subject alternative name.
+        # On an internal Edge certificate, the subject name is not a subject alternative name.
         reasons[subjects[certificate.rule],] = None
         reasons.update(dict.fromkeys(san.reasons for san in certificate.subject_alt_name))
     used = dict.fromkeys(itertools.chain.from_iterable(reasons))
@@ -133,7 +133,7 @@ def plan_json(
         changed certificates.
     """
     lists: dict[str, Iterable[dict[str, object]]] = {
-        "reasons": _encode_reasons(plan),
+        "reasons": _encode_all_reasons(plan),
         "findings": (finding.to_document() for finding in findings),
     }
     if fixed is not None:
@@ -141,7 +141,7 @@ def plan_json(
     if certificates:
         lists = {"certificates": _encode_certificates(plan), **lists}
     out = io.BytesIO()
-    for text in _encode_document(_encode_heading(plan, findings), lists):
+    for text in _encode_document(_encode_header(plan, findings), lists):
         out.write(text.encode("utf-8", "replace"))
     return out.getvalue()
 

@@ -17,15 +17,15 @@ from ..base.records import RecordReader, describe_value
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, Problem
 
-#: In the file, this text replaces the key "", which means all usages.
+#: In the file, this text stands for the key "", which means all usages.
 ALL = "all"
 
-#: The file names of a table and the options in a separate folder, for a scenario or the guide's
-#: plan.
+#: In a separate folder for a scenario or a guided plan, the table and the options have these
+#: file names.
 TOPOLOGY_FILE, OPTIONS_FILE = "topology.csv", "plan.toml"
 
 
-def options_file(table: Path) -> Path:
+def build_options_path(table: Path) -> Path:
     """Return the path of the options file for a table: ``TABLE.plan.toml`` in the same folder.
 
     If a folder contains ``topology.csv`` and ``plan.toml``, these files belong together.
@@ -143,7 +143,7 @@ def read_option_values(
     options: Mapping[str, Option],
     kinds: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Read the options in a parsed TOML document; the reader collects all problems.
+    """Read the options in a parsed TOML document. The reader collects all problems.
 
     Options with a problem are omitted, so that they do not cause further problems.
     """
@@ -151,7 +151,7 @@ def read_option_values(
     sections = {option.section for option in options.values() if option.section}
     values: dict[str, Any] = {}
 
-    def keep(name: str, value: object, before: int) -> None:
+    def keep_value(name: str, value: object, before: int) -> None:
         if len(reader.problems) == before:
             values[name] = value
 
@@ -160,9 +160,9 @@ def read_option_values(
         if top in sections and not isinstance(value, Mapping):
             reader.problem(f"{top} is {describe_value(value)}", f"enter [{top}] on a separate line")
         elif ("", top) in by_place:
-            keep(top, reader.value(kinds[top], value, top), before)
+            keep_value(top, reader.value(kinds[top], value, top), before)
         elif top == "key" and isinstance(value, Mapping):
-            keep(top, _read_key(value, reader), before)
+            keep_value(top, _read_key(value, reader), before)
         elif (top, "") in by_place and isinstance(value, Mapping):
             plain = {ALL if key == "" else key: item for key, item in value.items()}
             kind = typing.get_args(kinds[top])[1]
@@ -170,13 +170,13 @@ def read_option_values(
                 "" if key == ALL else key: reader.value(kind, item, f"{top}.{key}")
                 for key, item in plain.items()
             }
-            keep(top, section, before)
+            keep_value(top, section, before)
         elif isinstance(value, Mapping) and top in sections:
             for key, item in value.items():
                 before = len(reader.problems)
                 if (top, key) in by_place:
                     name = by_place[top, key]
-                    keep(name, reader.value(kinds[name], item, f"{top}.{key}"), before)
+                    keep_value(name, reader.value(kinds[name], item, f"{top}.{key}"), before)
                 else:
                     _reject_unknown_key(f"{top}.{key}", reader, options)
         else:
@@ -212,7 +212,7 @@ def _read_key(value: Mapping[str, object], reader: RecordReader) -> KeyParameter
 
 
 def _reject_unknown_key(key: str, reader: RecordReader, options: Mapping[str, Option]) -> None:
-    """Report an unknown key in an options file, with a similar key in any section as a hint."""
+    """Report an unknown key in an options file. The hint contains a similar key in any section."""
     known = {p.key: f"{p.section}.{p.key}".lstrip(".") for p in options.values() if p.key}
     known |= {p.section: f"[{p.section}]" for p in options.values() if not p.key}
     written = key.rpartition(".")[2].lower()
@@ -228,7 +228,7 @@ def _reject_unknown_key(key: str, reader: RecordReader, options: Mapping[str, Op
 
 def _format_line(key: str, value: object) -> str:
     """Return a key and its value as a line of TOML."""
-    import tomli_w  # Only writing needs this module.
+    import tomli_w  # Only writing needs this module, so it is imported here.
 
     name = tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
     return f"{name} = {_format_value(value)}"

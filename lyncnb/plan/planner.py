@@ -12,14 +12,14 @@ from dataclasses import replace
 from itertools import chain, repeat
 from operator import attrgetter
 
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.certificate_fields import DistinguishedName, SanEntry
 from ..base.dns_name import DnsName
 from ..base.garbage_collection import pause_garbage_collection
 from ..errors import OptionsError, PlanError, Problem
 from ..rules.model import Rules
-from ..rules.returned_rules import list_all_checks, may_be_accepted, returned_checks
-from ..rules.rule_files import load_rules, product_titles, products
+from ..rules.returned_rules import is_acceptable, list_all_checks, list_returned_checks
+from ..rules.rule_files import list_product_titles, list_products, load_rules
 from ..topology.model import Computer, Pool, Site
 from ..topology.topology import Topology
 from .certificate_names import (
@@ -34,14 +34,13 @@ from .issuers import choose_issuer, find_target_ca
 from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS, PlanOptions
 
-# --- Plan the certificates for a pool. The names are determined once, and the name of each server
-# is inserted.
+# --- This section plans the certificates for a pool. The names are determined once, and then
+# the name of each server is inserted.
 
-# This placeholder for the server's name is not a valid host name.
+# This placeholder for the name of a server is not a valid host name.
 _SERVER = DnsName("\0")
 
-#: The values that differ between the certificates from one rule: servers, subject, names,
-#: target_os.
+#: Certificates from the same rule differ in these values: servers, subject, names, target_os.
 _Row = tuple[tuple[str, ...], DistinguishedName, tuple[SanEntry, ...], str]
 
 _SHARED_BY = {"computer": "server", "pool": "pool", "deployment": "deployment"}
@@ -67,7 +66,8 @@ def plan_pool(pool: Pool, context: PlanContext) -> tuple[PlannedCertificate, ...
         For each rule for the role, one certificate, or one for each of the m servers.
     """
     columns = [
-        create_certificates(resolved, pool, context) for resolved in context.resolved_rules(pool)
+        create_certificates(resolved, pool, context)
+        for resolved in context.list_resolved_rules(pool)
     ]
     if len(columns) == 1:
         return tuple(columns[0])
@@ -84,10 +84,10 @@ def create_certificates(
     rows: Iterable[_Row]
     groups: Iterable[tuple[Computer, ...]]
     if resolved.rule.issue_per != "computer" or len(computers) == 1:
-        rows = [_make_shared_row(resolved, pool, context)]
+        rows = [_build_shared_values(resolved, pool, context)]
         groups = [computers]
     else:
-        rows = _make_rows(resolved, pool, context)
+        rows = _build_server_values(resolved, pool, context)
         groups = zip(computers)
     rule = resolved.rule
     shared_by = _SHARED_BY[rule.issue_per]
@@ -121,23 +121,26 @@ def create_certificates(
     return issued
 
 
-def _make_shared_row(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
+def _build_shared_values(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
     """Return the values that differ between certificates, for a certificate that a pool shares."""
-    # Names with this placeholder are for certificates of single servers.
+    # The certificates for single servers contain names with this placeholder.
     server = pool.computers[0].fqdn
     return (
         tuple(map(_NAME_OF, pool.computers)),
-        context.subject.with_common_name(resolved.common_name(pool, server)),
-        resolved.entries(resolved.names(pool, server), pool, server),
-        # The server with the oldest Windows version must be able to import the package.
+        context.subject.with_common_name(resolved.find_common_name(pool, server)),
+        resolved.build_entries(resolved.names(pool, server), pool, server),
+        # All servers must be able to import the package, even the server with the oldest
+        # Windows version.
         context.options.target_os or min(map(_SYSTEM_OF, pool.computers)),
     )
 
 
-def _make_rows(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> Iterable[_Row]:
+def _build_server_values(
+    resolved: ResolvedRule, pool: Pool, context: PlanContext
+) -> Iterable[_Row]:
     """Return the values that differ between certificates, for each server in a pool."""
     names = resolved.names(pool, _SERVER)
-    entries = resolved.entries(names, pool, _SERVER)
+    entries = resolved.build_entries(names, pool, _SERVER)
     own = names.get(_SERVER)
     gap = entries.index(own) if own else 0
     before, after = entries[:gap], entries[gap + 1 :]
@@ -149,10 +152,11 @@ def _make_rows(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> Iter
         sans = [entries] * len(servers)
     if not names.keys().isdisjoint(servers):
         for at, server in enumerate(servers):
-            # The server name is also the pool name or a web name, so the reasons are merged.
+            # The name of the server can also be the pool name or a web name, so the reasons are
+            # merged.
             if server in names:
-                sans[at] = resolved.entries(resolved.names(pool, server), pool, server)
-    common_name = resolved.common_name(pool, _SERVER)
+                sans[at] = resolved.build_entries(resolved.names(pool, server), pool, server)
+    common_name = resolved.find_common_name(pool, _SERVER)
     subjects: Iterable[DistinguishedName] = map(context.subject.with_common_name, servers)
     if common_name is not _SERVER:
         subjects = repeat(context.subject.with_common_name(common_name))
@@ -167,7 +171,7 @@ def _apply_requested_issuer(
     computers: Iterable[Computer],
     options: PlanOptions,
 ) -> PlannedCertificate:
-    """Return the certificate with the issuer that the table requests."""
+    """Return the certificate with the issuer that cells in the table request."""
     issuer = choose_issuer(resolved.rule, computers, options)
     return certificate._replace(issuer=issuer, ca=find_target_ca(resolved.rule, issuer, options))
 
@@ -213,44 +217,44 @@ def plan_certificates(
         return _assemble_plan(topology, context, parts)
 
 
-def rules_for(topology: Topology, options: PlanOptions) -> Rules:
-    """Load the rules for the product in the options, or else for the product of the table.
+def load_rules_for(topology: Topology, options: PlanOptions) -> Rules:
+    """Load the rules for the product in the options, or for the product of the table.
 
     Raises
     ------
     RulesError
         If the product does not exist.
     """
-    require("topology", topology, Topology)
-    require("options", options, PlanOptions)
+    check_type("topology", topology, Topology)
+    check_type("options", options, PlanOptions)
     is_default = options.product == DEFAULT_OPTIONS.product
-    of_table = is_default and topology.product in products()
+    of_table = is_default and topology.product in list_products()
     return load_rules(topology.product if of_table else options.product)
 
 
 def validate_options(topology: Topology, rules: Rules, options: PlanOptions) -> PlanOptions:
-    """Validate a topology and options, and return the options with the product of the rules.
+    """Validate a topology and options, and set the product of the rules in the options.
 
     Raises
     ------
     PlanError, OptionsError
         As for :func:`plan_certificates`, except for names that are too long.
     """
-    require("topology", topology, Topology)
-    require("rules", rules, Rules)
-    require("options", options, PlanOptions)
+    check_type("topology", topology, Topology)
+    check_type("rules", rules, Rules)
+    check_type("options", options, PlanOptions)
     _check_roles(topology.pools, rules)
     options = _set_product(options, rules)
     _check_options(rules, options)
     return options
 
 
-def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
+def plan_changed_topology(previous_plan: CertificatePlan, topology: Topology) -> CertificatePlan:
     """Plan a changed topology with the rules and options of an earlier plan.
 
     Parameters
     ----------
-    previous : CertificatePlan
+    previous_plan : CertificatePlan
         A plan from :func:`plan_certificates` or this function.
     topology : Topology
         The changed topology. The certificates for unchanged pools (the same objects as in
@@ -268,7 +272,7 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
     PlanError
         If a role is not part of the product.
     """
-    rules, old, by_pool = previous.rules, previous.topology, previous.by_pool
+    rules, old, by_pool = previous_plan.rules, previous_plan.topology, previous_plan.by_pool
     kept: dict[int, tuple[PlannedCertificate, ...]] = {}
     sites = _find_changed_sites(old.sites, topology.sites)
     if old.sip_domains == topology.sip_domains:
@@ -279,17 +283,20 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
     removed = [pool for pool in old.pools if id(pool) not in present]
     _check_roles(added, rules)
     if sites or any(rules.roles[pool.role].publish_order for pool in (*added, *removed)):
-        publishing = find_publishing_roles(rules)  # The certificates contain names of other pools.
+        # These certificates contain the names of other pools.
+        publishing = find_publishing_roles(rules)
         for pool in topology.pools:
             if pool.role in publishing:
                 kept.pop(id(pool), None)
     for pool in topology.pools:
         if pool.further_names and pool.names_in(BACKUP_POOL):
-            kept.pop(id(pool), None)  # The certificate contains names of the backup pool's site.
+            # The certificate contains names from the site of the backup pool.
+            kept.pop(id(pool), None)
     for group in find_shared_servers(old.pools, rules).values():
         for pool in group:
-            kept.pop(id(pool), None)  # Another role on the same server may have been removed.
-    context = plan_context(topology, rules, previous.options)
+            # Another role on the same server may have been removed, so the certificate can change.
+            kept.pop(id(pool), None)
+    context = plan_context(topology, rules, previous_plan.options)
     with pause_garbage_collection():
         parts = [
             kept[id(pool)] if id(pool) in kept else plan_pool(pool, context)
@@ -303,28 +310,30 @@ def replan(previous: CertificatePlan, topology: Topology) -> CertificatePlan:
     return _assemble_plan(topology, context, parts, by_pool[-1] if same_servers else None)
 
 
-def _find_changed_sites(before_sites: Iterable[Site], after_sites: Iterable[Site]) -> set[str]:
-    """Return the sites that exist in only one topology, or whose simple URLs differ."""
-    before, after = ({site.name: site for site in sites} for sites in (before_sites, after_sites))
+def _find_changed_sites(old_sites: Iterable[Site], new_sites: Iterable[Site]) -> set[str]:
+    """Return the sites that exist in only one topology, or that have different simple URLs."""
+    before, after = ({site.name: site for site in sites} for sites in (old_sites, new_sites))
     return {name for name in before | after if before.get(name) != after.get(name)}
 
 
 def _assemble_plan(
     topology: Topology,
     context: PlanContext,
-    parts: list[tuple[PlannedCertificate, ...]],
-    of_deployment: tuple[PlannedCertificate, ...] | None = None,
+    certificates_by_pool: list[tuple[PlannedCertificate, ...]],
+    shared_certificates: tuple[PlannedCertificate, ...] | None = None,
 ) -> CertificatePlan:
-    if of_deployment is None:
-        of_deployment = _plan_deployment(topology, context)
-    parts = remove_duplicate_usages(topology.pools, parts, context.rules)
-    parts.append(of_deployment)
+    if shared_certificates is None:
+        shared_certificates = _plan_deployment(topology, context)
+    certificates_by_pool = remove_duplicate_usages(
+        topology.pools, certificates_by_pool, context.rules
+    )
+    certificates_by_pool.append(shared_certificates)
     return CertificatePlan(
         topology=topology,
         rules=context.rules,
         options=context.options,
-        certificates=tuple(chain.from_iterable(parts)),
-        by_pool=tuple(parts),
+        certificates=tuple(chain.from_iterable(certificates_by_pool)),
+        by_pool=tuple(certificates_by_pool),
     )
 
 
@@ -342,7 +351,7 @@ def _plan_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedC
             continue
         pools = [pool for pool in topology.pools if pool.role in rule.needed_by]
         if pools:
-            # The names in a pool are often in order already, which makes sorting fast.
+            # The names in a pool are often already in order, which makes sorting fast.
             pools.sort(key=lambda pool: pool.computers[0].fqdn)
             by_name = {computer.fqdn: computer for pool in pools for computer in pool.computers}
             computers = sorted(by_name.values(), key=attrgetter("fqdn"))
@@ -353,7 +362,7 @@ def _plan_deployment(topology: Topology, context: PlanContext) -> tuple[PlannedC
                 computers=tuple(computers),
                 flags=frozenset(),
             )
-            resolved_rules = (r for r in context.resolved_rules(all_servers) if r.rule is rule)
+            resolved_rules = (r for r in context.list_resolved_rules(all_servers) if r.rule is rule)
             certificates += [
                 c
                 for resolved in resolved_rules
@@ -381,8 +390,8 @@ def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
 
 
 def _suggest_products(roles: set[str], rules: Rules) -> str:
-    """Return a hint with the products that have the unknown roles, or else with the known roles."""
-    titles = product_titles()
+    """Return a hint with the products that have the unknown roles, or all known roles."""
+    titles = list_product_titles()
     others = [name for name in titles if name != rules.product]
     knowing = [name for name in others if roles.issubset(load_rules(name).roles)]
     if knowing:
@@ -392,12 +401,13 @@ def _suggest_products(roles: set[str], rules: Rules) -> str:
 
 
 def _set_product(options: PlanOptions, rules: Rules) -> PlanOptions:
-    """Return the options with the product of the rules, and reject options for another product."""
+    """Return the options with the product of the rules, and reject another product."""
     if options.product == rules.product:
         return options
-    if options.product == DEFAULT_OPTIONS.product:  # The user did not choose a product.
+    # The user did not choose a product, so the product of the rules applies.
+    if options.product == DEFAULT_OPTIONS.product:
         return replace(options, product=rules.product)
-    known = product_titles()
+    known = list_product_titles()
     raise OptionsError(
         f'the options are for the product "{options.product}", but the rules are for '
         f'"{rules.product}"',
@@ -409,14 +419,15 @@ def _set_product(options: PlanOptions, rules: Rules) -> PlanOptions:
 
 def _check_options(rules: Rules, options: PlanOptions) -> None:
     for code in options.accepted:
-        if code in returned_checks() and not may_be_accepted(code):
+        if code in list_returned_checks() and not is_acceptable(code):
             raise OptionsError(
                 f'the option "accepted" contains "{code}", which you cannot accept: '
-                f"{returned_checks()[code].title}",
-                hint=returned_checks()[code].hint,
+                f"{list_returned_checks()[code].title}",
+                hint=list_returned_checks()[code].hint,
             )
         if code not in list_all_checks(rules):
-            # A misspelled code would accept nothing, and users would not know why.
+            # A misspelled code would not accept any finding, and users would not know the
+            # reason.
             similar_codes = difflib.get_close_matches(code, list_all_checks(rules), n=3, cutoff=0.4)
             raise OptionsError(
                 f'the option "accepted" contains "{code}", which is not the code of a finding '

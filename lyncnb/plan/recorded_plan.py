@@ -1,4 +1,4 @@
-"""The class ``RecordedPlan``: certificates from a file or folder, without the table and options.
+"""Define ``RecordedPlan``: certificates from a file or folder, without table and options.
 
 lyncnb compares a plan with an earlier plan, which is a plan document in JSON (``plan_json.py``) or
 the entries in a request folder.
@@ -27,7 +27,7 @@ from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS
 from .plan_json import FORMAT
 
-#: Neither a plan document nor a folder contains these fields, so they are not compared.
+#: These fields are missing in a plan document and in a folder, so they are not compared.
 NOT_RECORDED = frozenset(("ca", "target_os"))
 
 _EDITED = "create the file again: lyncnb plan TOPOLOGY -o FILE.json"
@@ -63,8 +63,8 @@ class RecordedFinding:
     hint: str = ""
     source: str = ""
 
-    def finding(self, *, accepted: str = "") -> Finding:
-        """Return the finding; ``accepted`` is the reason for the acceptance, or ""."""
+    def build_finding(self, *, accepted: str = "") -> Finding:
+        """Return the finding. ``accepted`` is the reason for accepting it, or ""."""
         return Finding(
             code=self.code,
             severity=self.severity,
@@ -76,11 +76,11 @@ class RecordedFinding:
         )
 
 
-#: The rules for the names on certificates, by certificate id and name.
+#: The mapping contains the rules for the names on certificates, by certificate id and name.
 NameReasons = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
-def recorded_certificates(
+def build_recorded_certificates(
     entries: Iterable[PlannedEntry],
     rules: Rules | None,
     problems: list[Problem],
@@ -107,7 +107,7 @@ def recorded_certificates(
     """
     by_use: dict[tuple[str, tuple[str, ...]], str] = {}
     for rule in rules.certificates if rules else ():
-        # The rules for other profiles are later in the list.
+        # In the list, the rules for other profiles come later.
         by_use.setdefault((rule.role, rule.usages), rule.id)
     certificates, ids = [], set()
     names: dict[str, DnsName] = {}
@@ -162,24 +162,24 @@ def _convert_entry(
     )
 
 
-def _check_name(text: str, known: dict[str, DnsName]) -> DnsName:
-    name = known.get(text)
+def _check_name(text: str, known_names: dict[str, DnsName]) -> DnsName:
+    name = known_names.get(text)
     if name is None:
         name = DnsName.parse(text, allow_wildcard=True, allow_single_label=True)
         if name != text:
             raise ValueError(f'"{text}" is not a valid name in a plan')
-        known[text] = name
+        known_names[text] = name
     return name
 
 
-def recorded_plan(
+def build_recorded_plan(
     certificates: Sequence[PlannedCertificate],
     rules: Rules,
     *,
     source: str,
     findings: Findings | None = None,
 ) -> RecordedPlan:
-    """Create a plan from recorded certificates; ``source`` is the name of the file or folder."""
+    """Create a plan from recorded certificates. ``source`` is the name of the file or folder."""
     return RecordedPlan(
         topology=Topology(source=source, sip_domains=(), sites=(), pools=()),
         rules=rules,
@@ -189,8 +189,8 @@ def recorded_plan(
     )
 
 
-# A plan with 100,000 certificates and the sources of their names has about 400 MB. lyncnb writes no
-# larger plans.
+# A plan with 100,000 certificates and the sources of their names has about 400 MB. lyncnb does
+# not write larger plans.
 _LARGEST = 1 << 30
 
 
@@ -202,15 +202,15 @@ def read_plan_file(path: Path) -> bytes:
     PlanError
         If the file cannot be read, or is too large for a plan.
     """
-    return files.read_named(path, limit=_LARGEST, error=PlanError)
+    return files.read_specified_file(path, limit=_LARGEST, error_class=PlanError)
 
 
-# --- Read the plan document that ``lyncnb plan --json`` writes.
+# --- This section reads the plan document that ``lyncnb plan --json`` writes.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _NameReason:
-    """A rule for a name in a plan document. lyncnb does not use the source, which is for people."""
+    """A rule for a name in a plan document. lyncnb does not read its source."""
 
     rule: str
     source: str = ""
@@ -226,7 +226,7 @@ class _DocumentEntry(PlannedEntry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DocumentReason:
-    """The texts of a rule in a plan document. lyncnb does not use these texts for people."""
+    """The texts of a rule in a plan document, which lyncnb does not use."""
 
     rule: str
     why: str
@@ -288,9 +288,11 @@ def read_plan_json(data: bytes, *, source: str) -> RecordedPlan:
         }
         for entry in content.certificates
     }
-    certificates = recorded_certificates(content.certificates, rules, problems, reasons=reasons)
+    certificates = build_recorded_certificates(
+        content.certificates, rules, problems, reasons=reasons
+    )
     findings = Findings(items=tuple(_convert_finding(item, problems) for item in content.findings))
-    plan = recorded_plan(certificates, rules, source=source, findings=findings)
+    plan = build_recorded_plan(certificates, rules, source=source, findings=findings)
     if not problems and plan.sha256 != content.plan_sha256:
         problems.append(Problem(message="the digest in the file does not match the certificates"))
     if problems:
@@ -303,4 +305,4 @@ def _convert_finding(recorded: RecordedFinding, problems: list[Problem]) -> Find
         problems.append(
             Problem(message=f'{recorded.code}: "{recorded.severity}" is not a valid severity')
         )
-    return recorded.finding()
+    return recorded.build_finding()

@@ -17,33 +17,33 @@ from datetime import date
 from typing import Any
 
 from ..base.disk.outputs import OutputKind, match_content
-from ..base.dns_name import name_libraries
-from ..base.json_text import NotJson, has_its_digest, parse_json
+from ..base.dns_name import get_library_versions
+from ..base.json_text import NotJson, has_valid_digest, parse_json
 from ..base.planned_entry import SavedEntry
 from ..base.records import RecordReader
 from ..base.shown.tables import count_of
 from ..errors import LyncnbError, OptionsError, PlanAltered, PlanError, Problem
-from ..rules.ca_rules import ca_rules_deciding
+from ..rules.ca_rules import compute_deciding_ca_rules_digest
 from ..rules.findings import Finding, Findings
 from ..rules.model import SEVERITIES, Rules
 from ..rules.rule_files import load_recorded_rules
-from ..topology.topology import Topology, topology_of_rows
+from ..topology.topology import Topology, build_topology_from_rows
 from .acceptances import find_acceptance
-from .model import CertificatePlan, certificate_document
+from .model import CertificatePlan, build_certificate_document
 from .options import PlanOptions
-from .options_values import options_values, read_options_values
+from .options_values import convert_options_to_values, read_options_values
 from .recorded_plan import (
     RecordedFinding,
     RecordedPlan,
-    recorded_certificates,
-    recorded_plan,
+    build_recorded_certificates,
+    build_recorded_plan,
 )
-from .totals import totals
+from .totals import format_totals
 
 FORMAT = "lyncnb-saved-plan/1"
-#: The namespace for SSH signatures of a saved plan (``ssh-keygen -Y sign -n``).
+#: SSH signatures of a saved plan have this namespace (``ssh-keygen -Y sign -n``).
 NAMESPACE = "lyncnb-plan"
-#: The command that approves a saved plan without lyncnb. KEY and FILE are placeholders.
+#: This command approves a saved plan without lyncnb. KEY and FILE are placeholders.
 SIGN_LINE = f"ssh-keygen -Y sign -n {NAMESPACE} -f KEY FILE"
 
 #: The file name of a saved plan ends with this text.
@@ -66,7 +66,10 @@ _WAS_ALTERED = (
 
 def compute_rule_digests(rules: Rules) -> dict[str, str]:
     """Return the SHA-256 digest of each rule file that the plan and its evaluation use."""
-    return {f"products/{rules.product}.toml": rules.sha256, "cas/*.toml": ca_rules_deciding()}
+    return {
+        f"products/{rules.product}.toml": rules.sha256,
+        "cas/*.toml": compute_deciding_ca_rules_digest(),
+    }
 
 
 def build_saved_plan_values(
@@ -95,8 +98,8 @@ def build_saved_plan_values(
     dict
         The JSON values in the order of the file.
     """
-    versions = name_libraries() if libraries is None else libraries
-    document = _saved_values(plan, tuple(findings), judged_on, versions)
+    versions = get_library_versions() if libraries is None else libraries
+    document = _build_saved_values(plan, tuple(findings), judged_on, versions)
     return {**document, "certificates": list(document["certificates"])}
 
 
@@ -113,10 +116,12 @@ def saved_plan(plan: CertificatePlan, findings: Iterable[Finding], *, judged_on:
     PlanError
         As for :func:`encode_saved_plan`.
     """
-    return encode_saved_plan(_saved_values(plan, tuple(findings), judged_on, name_libraries()))
+    return encode_saved_plan(
+        _build_saved_values(plan, tuple(findings), judged_on, get_library_versions())
+    )
 
 
-def _saved_values(
+def _build_saved_values(
     plan: CertificatePlan,
     findings: tuple[Finding, ...],
     judged_on: date,
@@ -138,7 +143,7 @@ def _saved_values(
         **({"libraries": dict(libraries)} if libraries else {}),
         "judged_on": judged_on.isoformat(),
         "plan_sha256": plan.sha256,
-        "options": options_values(plan.options),
+        "options": convert_options_to_values(plan.options),
         "table": {
             "columns": list(plan.topology.columns),
             "rows": list(map(list, plan.topology.cells)),
@@ -163,7 +168,7 @@ def _describe_plan(
     accepted = sum(bool(entry["accepted"]) for entry in errors)
     with_reason = f" {accepted:,} of the errors are accepted with a reason." if accepted else ""
     return [
-        f"{totals(plan, findings)}{with_reason} Evaluation date: {judged_on}.",
+        f"{format_totals(plan, findings)}{with_reason} Evaluation date: {judged_on}.",
         _WHAT_IT_PROVES,
         (
             "To approve this plan, run lyncnb approve FILE --key KEY. To approve the plan "
@@ -173,13 +178,16 @@ def _describe_plan(
 
 
 def _encode_finding(finding: Finding, options: PlanOptions, on: date) -> dict[str, object]:
-    return {**finding.to_document(), "accepted": find_acceptance(finding, options, on=on)}
+    return {
+        **finding.to_document(),
+        "accepted": find_acceptance(finding, options, day=on),
+    }
 
 
 def _encode_certificates(plan: CertificatePlan) -> Iterator[dict[str, object]]:
     for certificate in plan.certificates:
         yield {
-            **certificate_document(certificate),
+            **build_certificate_document(certificate),
             "ca": certificate.ca,
             "target_os": certificate.target_os,
             "reasons": {str(san.name): list(san.reasons) for san in certificate.subject_alt_name},
@@ -245,7 +253,7 @@ def _encode_lines(entries: Iterable[str]) -> Iterator[str]:
     yield "]" if between == "\n" else "\n]"
 
 
-# --- Read a saved plan. The following classes define the valid content.
+# --- This section reads a saved plan. The following classes define the valid content.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +275,7 @@ class _Document:
     read_me: tuple[str, ...]
     product: str
     rules: Mapping[str, str]
-    # Files from before lyncnb 0.2 do not contain this value.
+    # Files from versions before lyncnb 0.2 do not contain this value.
     libraries: Mapping[str, str] = field(default_factory=dict)
     judged_on: str
     plan_sha256: str
@@ -279,7 +287,7 @@ class _Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedDocument:
-    """The content of a saved plan, without planning again.
+    """The content of a saved plan, which was read without planning again.
 
     ``values`` contains the JSON values without the digest. ``is_whole`` is true if the digest in
     the last line matches the previous lines.
@@ -293,7 +301,7 @@ class SavedDocument:
     is_whole: bool
     _document: _Document | None = field(repr=False)
 
-    def recorded(self) -> RecordedPlan:
+    def build_recorded_plan(self) -> RecordedPlan:
         """Return the saved certificates and findings, without planning again.
 
         Raises
@@ -302,7 +310,9 @@ class SavedDocument:
             If the file was changed, or contains an entry that is not valid in a plan.
         """
         plan, findings = self.plan()
-        return recorded_plan(plan.certificates, plan.rules, source=self.source, findings=findings)
+        return build_recorded_plan(
+            plan.certificates, plan.rules, source=self.source, findings=findings
+        )
 
     def plan(self, rules: Rules | None = None) -> tuple[CertificatePlan, Findings]:
         """Return the saved plan and findings, with the table and options.
@@ -325,7 +335,7 @@ class SavedDocument:
         problems: list[Problem] = []
         entries = self._document.certificates
         reasons = {entry.id: entry.reasons for entry in entries}
-        certificates = recorded_certificates(entries, rules, problems, reasons=reasons)
+        certificates = build_recorded_certificates(entries, rules, problems, reasons=reasons)
         if problems:
             raise PlanAltered(
                 f"{self.source} was changed or damaged",
@@ -342,7 +352,7 @@ class SavedDocument:
             ),
         )
         findings = tuple(
-            entry.finding(accepted=entry.accepted) for entry in self._document.findings
+            entry.build_finding(accepted=entry.accepted) for entry in self._document.findings
         )
         return plan, Findings(findings, self.judged_on)
 
@@ -393,16 +403,17 @@ def read_saved_json(
     content = reader.record(_Document, rest) if whole else None
     if content is not None:
         severities = [finding.severity for finding in content.findings]
-        reader.check_allowed("findings: severity", severities, SEVERITIES, "severity")
+        reader.report_unknown_values("findings: severity", severities, SEVERITIES, "severity")
     day = _parse_date(rest.get("judged_on"), reader)
     problems: list[Problem] = []
     chosen = _read_options(options, reader)
     if chosen is not None and rules is None:
-        load_recorded_rules(chosen.product)  # A custom product can add its own columns.
-    topology = _read_part(problems, lambda: _read_table(table, source, reader))
+        load_recorded_rules(chosen.product)  # A custom product can add columns to the table.
+    topology = _collect_problems(problems, lambda: _read_table(table, source, reader))
     problems = [*reader.problems, *problems]
     if day is None or topology is None or chosen is None or problems or (whole and content is None):
-        if not whole:  # The function continues, so that it can report all problems in the file.
+        # The function continues, so that all problems in the file are reported together.
+        if not whole:
             return read_saved_json(data, source=source, rules=rules)
         raise PlanAltered(
             f"{source} was changed or damaged", problems=tuple(problems), hint=_WAS_ALTERED
@@ -413,12 +424,12 @@ def read_saved_json(
         judged_on=day,
         topology=topology,
         options=chosen,
-        is_whole=has_its_digest(data),
+        is_whole=has_valid_digest(data),
         _document=content,
     )
 
 
-def _read_part(problems: list[Problem], read: Any) -> Any:
+def _collect_problems(problems: list[Problem], read: Any) -> Any:
     try:
         return read()
     except LyncnbError as error:
@@ -476,7 +487,7 @@ def _read_table(table: object, source: str, reader: RecordReader) -> Topology | 
             reader.problem(f"'table.rows[{number}]' must be a list of {width} text values")
     if len(reader.problems) > before:
         return None
-    return topology_of_rows(columns, rows, source=source)
+    return build_topology_from_rows(columns, rows, source=source)
 
 
 def _are_texts(value: object) -> bool:

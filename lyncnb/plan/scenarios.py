@@ -1,4 +1,4 @@
-"""The class ``Scenario``: a table, the options, and a note, in a folder with three files.
+"""Define ``Scenario``: a table, the options, and a note, in a folder with three files.
 
 ``scenarios/NAME/`` contains ``topology.csv``, ``plan.toml``, and ``note.md``. lyncnb writes a new
 folder completely or not at all, and later replaces only changed files. People read, compare, and
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import ClassVar, NoReturn
 
 from ..base.disk import files, small_folder
-from ..base.disk.file_names import folder_name, same_name
-from ..base.disk.outputs import refuse_own_place
-from ..base.disk.system_calls import trouble
+from ..base.disk.file_names import build_folder_name, is_same_name
+from ..base.disk.outputs import reject_reserved_path
+from ..base.disk.system_calls import describe_error
 from ..base.pasted_text import shown
 from ..base.shown.tables import Table, columns, count_of
 from ..errors import BundleError, FileOccupied, LyncnbError, Problem, ScenarioError
@@ -30,19 +30,20 @@ from .plan_toml import OPTIONS_FILE as OPTIONS_FILE
 from .plan_toml import TOPOLOGY_FILE as TOPOLOGY_FILE
 from .planner import plan_certificates, validate_options
 
-#: The folder for the editor's scenarios, next to the notebook.
+#: The editor stores its scenarios in this folder, which is next to the notebook.
 DEFAULT_FOLDER = "scenarios"
 
 NOTE_FILE = "note.md"
 _FILES = (TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE)
-_LARGEST = 1 << 28  # The limit for the table, in bytes. 100,000 servers need about 30 MB.
-# The limit for the other files, in bytes. Options need a few thousand bytes, and a note is short.
+_LARGEST = 1 << 28  # The table may have this number of bytes. 100,000 servers need about 30 MB.
+# The other files may have this number of bytes. Options need a few thousand bytes, and a note
+# is short.
 _MOST = {OPTIONS_FILE: 1_000_000, NOTE_FILE: 1 << 16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Scenario(Table):
-    """A variant of a plan under a name.
+    """A variant of a plan with its own name.
 
     Parameters
     ----------
@@ -62,8 +63,7 @@ class Scenario(Table):
     topology: Topology
     options: PlanOptions = DEFAULT_OPTIONS
     note: str = ""
-    # The plan is not an argument, because a copy from ``replace`` with other options has another
-    # plan.
+    # The plan is not an argument, because a copy with other options has another plan.
     _plan: CertificatePlan | None = field(default=None, init=False, compare=False)
 
     @property
@@ -73,7 +73,7 @@ class Scenario(Table):
 
     @property
     def plan(self) -> CertificatePlan:
-        """The plan, which is created on first use. The source in the plan is the scenario's name.
+        """The plan, which is created on first use. Its source is the name of the scenario.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class Scenario(Table):
         return made
 
     def called(self, name: str, *, note: str) -> Scenario:
-        """Return a copy of the scenario with another name or note, but the same plan."""
+        """Return a copy of the scenario with another name or note, but with the same plan."""
         if self._plan is not None:
             return Scenario.of_plan(name, self._plan, note=note)
         return replace(self, name=name, note=note)
@@ -112,7 +112,7 @@ class Scenario(Table):
         return same and self.options == other.options
 
     def files(self) -> dict[str, bytes]:
-        """Return the content of the files in the scenario's folder, by file name.
+        """Return the content of the files in the folder of the scenario, by file name.
 
         Raises
         ------
@@ -125,7 +125,7 @@ class Scenario(Table):
             NOTE_FILE: _encode_note(self.note),
         }
 
-    def _items(self) -> list[tuple[str, object]]:
+    def _list_items(self) -> list[tuple[str, object]]:
         plan = self.plan
         return [
             ("Note", self.note),
@@ -135,22 +135,22 @@ class Scenario(Table):
             ("Certificates", len(plan.certificates)),
         ]
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         note = " ".join(self.note.split())
         rows = count_of(len(self.topology.cells), "row")
         return f"Scenario {self.name}: {rows}" + (f". {note}" if note else "")
 
 
 def is_scenario(folder: str | os.PathLike[str]) -> bool:
-    """Return whether a folder contains a scenario, even a damaged one."""
+    """Return whether a folder contains a scenario, even if the scenario is damaged."""
     marks = (TOPOLOGY_FILE, OPTIONS_FILE)
     return os.path.isdir(folder) and any(
         os.path.lexists(os.path.join(folder, mark)) for mark in marks
     )
 
 
-def scenario_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Return the names of the files in a scenario's folder; empty for any other folder."""
+def list_scenario_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """Return the names of the files in the folder of a scenario, or nothing for other folders."""
     return tuple(Path(folder, name) for name in _FILES) if is_scenario(folder) else ()
 
 
@@ -202,7 +202,7 @@ def _read_scenario(name: str, folder: Path, contents: Mapping[str, bytes]) -> Sc
     options = topology = rules = None
     with _collect_problems(problems, OPTIONS_FILE):
         if OPTIONS_FILE in contents:
-            _refuse_size(OPTIONS_FILE, contents[OPTIONS_FILE])
+            _check_size(OPTIONS_FILE, contents[OPTIONS_FILE])
             options = PlanOptions.from_toml(contents[OPTIONS_FILE])
             # The options are read before the table, because a custom product can define additional
             # columns.
@@ -236,7 +236,7 @@ def _collect_problems(problems: list[Problem], file: str) -> Iterator[None]:
 
 
 def _decode_note(data: bytes) -> str:
-    _refuse_size(NOTE_FILE, data)
+    _check_size(NOTE_FILE, data)
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n").strip()
     except UnicodeDecodeError as error:
@@ -256,7 +256,7 @@ def _encode_note(note: str) -> bytes:
     return data
 
 
-def _refuse_size(name: str, data: bytes) -> None:
+def _check_size(name: str, data: bytes) -> None:
     if len(data) > _MOST[name]:
         raise ScenarioError(
             f"the file has {len(data):,} bytes; the limit is {_MOST[name]:,}",
@@ -266,7 +266,7 @@ def _refuse_size(name: str, data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Scenarios(Table):
-    """The scenarios in a workspace, each in a subfolder of the same folder.
+    """The scenarios in a workspace. Each scenario is in a subfolder of the same folder.
 
     Parameters
     ----------
@@ -295,7 +295,7 @@ class Scenarios(Table):
         except FileNotFoundError:
             return ()
         except OSError as error:
-            error_text = trouble(error, self.folder, "list the files in the folder")
+            error_text = describe_error(error, self.folder, "list the files in the folder")
             raise ScenarioError(error_text.message, hint=error_text.hint) from None
         names = [n for n in entries if not n.startswith(".") and is_scenario(self.folder / n)]
         return tuple(sorted(names, key=lambda name: (name.casefold(), name)))
@@ -308,7 +308,7 @@ class Scenarios(Table):
         ScenarioError
             If the scenario does not exist, or its files cannot be read.
         """
-        self._require_scenario(name)
+        self._check_exists(name)
         try:
             return small_folder.read_files(self.folder / name, _FILES, limit=_LARGEST)
         except BundleError as error:
@@ -322,7 +322,7 @@ class Scenarios(Table):
         ScenarioError
             If the scenario does not exist, or its files have problems, which the error lists.
         """
-        self._require_scenario(name)
+        self._check_exists(name)
         return open_scenario(self.folder / name)
 
     def note(self, name: str) -> str:
@@ -354,7 +354,7 @@ class Scenarios(Table):
         ScenarioError
             If the name is not valid for a folder, or the folder contains something else.
         """
-        path = self.folder / self._require_free_name(scenario.name, exempt=scenario.name)
+        path = self.folder / self._check_new_name(scenario.name, allowed_name=scenario.name)
         contents = scenario.files()
         with _convert_errors():
             if not os.path.lexists(path):
@@ -371,11 +371,13 @@ class Scenarios(Table):
                     ),
                 )
             for name, data in changed.items():
-                files.replace(path / name, data, small_folder.FILE_MODE)
+                files.replace_file(path / name, data, small_folder.FILE_MODE)
         return scenario
 
     def duplicate(self, name: str, new: str = "") -> str:
-        """Copy a scenario, and return the name of the copy, which is an unused name by default.
+        """Copy a scenario, and return the name of the copy.
+
+        By default, the name is an unused one.
 
         Raises
         ------
@@ -385,7 +387,7 @@ class Scenarios(Table):
         contents = self.files(name)
         copy = new or self._find_copy_name(name)
         with _convert_errors():
-            small_folder.write_folder(self.folder / self._require_free_name(copy), contents)
+            small_folder.write_folder(self.folder / self._check_new_name(copy), contents)
         return copy
 
     def rename(self, name: str, new: str) -> None:
@@ -396,9 +398,9 @@ class Scenarios(Table):
         ScenarioError
             If the scenario does not exist, or the new name exists or is not valid for a folder.
         """
-        self._require_scenario(name)
+        self._check_exists(name)
         if new != name:
-            target = self.folder / self._require_free_name(new, exempt=name)
+            target = self.folder / self._check_new_name(new, allowed_name=name)
             with _convert_errors():
                 small_folder.rename_folder(self.folder / name, target)
 
@@ -410,11 +412,11 @@ class Scenarios(Table):
         ScenarioError
             If the scenario does not exist, or the note cannot be written.
         """
-        self._require_scenario(name)
+        self._check_exists(name)
         data = _encode_note(note)
         if data != _encode_note(self.note(name)):
             with _convert_errors():
-                files.replace(self.folder / name / NOTE_FILE, data, small_folder.FILE_MODE)
+                files.replace_file(self.folder / name / NOTE_FILE, data, small_folder.FILE_MODE)
 
     def remove(self, name: str) -> dict[str, bytes]:
         """Remove a scenario's folder, and return the content of its files.
@@ -438,19 +440,19 @@ class Scenarios(Table):
             If a folder or file with the same name exists.
         """
         with _convert_errors():
-            small_folder.write_folder(self.folder / self._require_free_name(name), contents)
+            small_folder.write_folder(self.folder / self._check_new_name(name), contents)
 
-    def _require_scenario(self, name: str) -> None:
+    def _check_exists(self, name: str) -> None:
         if name in self.names():
             return
         known = self.names()
         hint = f"the scenarios are {', '.join(known[:10])}" if known else "save a scenario first"
         raise ScenarioError(f"{self.folder} contains no scenario {shown(name)}", hint=hint)
 
-    def _require_free_name(self, name: str, *, exempt: str = "") -> str:
+    def _check_new_name(self, name: str, *, allowed_name: str = "") -> str:
         """Reject an invalid folder name, or the name of an existing scenario except `exempt`."""
-        refuse_own_place(self.folder)
-        plain = folder_name(name)
+        reject_reserved_path(self.folder)
+        plain = build_folder_name(name)
         if plain != name or not name:
             raise ScenarioError(
                 (
@@ -465,15 +467,15 @@ class Scenarios(Table):
             )
         with suppress(FileNotFoundError, NotADirectoryError):
             for existing in os.listdir(self.folder):
-                if existing == exempt or not same_name(existing, name):
+                if existing == allowed_name or not is_same_name(existing, name):
                     continue
-                _refuse_taken(existing, is_ours=is_scenario(self.folder / existing))
+                _reject_used_name(existing, is_scenario_folder=is_scenario(self.folder / existing))
         if (
-            exempt == name
+            allowed_name == name
             and os.path.lexists(self.folder / name)
             and not is_scenario(self.folder / name)
         ):
-            _refuse_taken(name, is_ours=False)
+            _reject_used_name(name, is_scenario_folder=False)
         return name
 
     def _find_copy_name(self, name: str) -> str:
@@ -482,20 +484,20 @@ class Scenarios(Table):
         number = 1
         while True:
             end = " copy" if number == 1 else f" copy {number}"
-            new = folder_name(name, end=end)
+            new = build_folder_name(name, suffix=end)
             if new.casefold() not in taken:
                 return new
             number += 1
 
-    def _items(self) -> Iterator[tuple[str, str]]:
+    def _list_items(self) -> Iterator[tuple[str, str]]:
         return ((name, self.note(name)) for name in self.names())
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return f"{count_of(len(self.names()), 'scenario')} in {self.folder}"
 
 
-def _refuse_taken(name: str, *, is_ours: bool) -> NoReturn:
-    if is_ours:
+def _reject_used_name(name: str, *, is_scenario_folder: bool) -> NoReturn:
+    if is_scenario_folder:
         raise ScenarioError(
             f"a scenario named {shown(name)} already exists", hint="choose another name"
         )

@@ -17,7 +17,7 @@ from ..topology.source_table import Note
 from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
 
-#: The heading and the columns of the list of such names in summaries.
+#: In summaries, the list of such names has this heading and these columns.
 HEADING = "Names that are displayed differently from the names in the requests"
 COLUMNS = ("Where", "Reads as", "Requested", "Why")
 
@@ -43,7 +43,7 @@ class Spelling:
         return self.place, self.written, self.requested, self.what
 
 
-def spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
+def find_spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
     """Return all texts in a plan that look different on the screen than in the request.
 
     If the table contains international names in the requested form, only the shortest are returned.
@@ -131,13 +131,15 @@ def _find_invisible(topology: Topology) -> Iterator[tuple[str, Spelling]]:
                 )
 
 
-def _find_name_spellings(name: DnsName, unseen: Mapping[str, Spelling]) -> Iterator[Spelling]:
-    if unseen:
+def _find_name_spellings(
+    name: DnsName, invisible_characters: Mapping[str, Spelling]
+) -> Iterator[Spelling]:
+    if invisible_characters:
         for end in _list_suffixes(name):
-            if end in unseen:
+            if end in invisible_characters:
                 # A name that is derived from a name in the table contains the same characters.
-                written = name.removesuffix(end) + unseen[end].written
-                yield replace(unseen[end], written=written, requested=str(name))
+                written = name.removesuffix(end) + invisible_characters[end].written
+                yield replace(invisible_characters[end], written=written, requested=str(name))
     if name.is_idn:
         yield _describe_international(name)
 

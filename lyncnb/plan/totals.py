@@ -1,4 +1,4 @@
-"""Summarize a plan: the origin, and the numbers of certificates, servers, and findings."""
+"""Summarize a plan: its origin, and the numbers of certificates, servers, and findings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def explain_missing_certificate(rules: Rules, role: str) -> str:
 
 
 def list_servers_without_certificate(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
-    """Return the servers without a certificate, each with the server role."""
+    """Return the servers without a certificate, and the role of each of these servers."""
     served = {server for certificate in plan.certificates for server in certificate.servers}
     left = {
         computer.fqdn: pool.role
@@ -57,7 +57,7 @@ def list_servers_without_certificate(plan: CertificatePlan) -> tuple[tuple[DnsNa
 _NAMED = 10  # The maximum number of servers that a sentence lists.
 
 
-def totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
+def format_totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:
     """Return a summary of a plan, its findings, and the servers without a certificate.
 
     Returns

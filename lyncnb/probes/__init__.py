@@ -1,1 +1,1 @@
-"""Ask the planned servers for the certificates that they show, and compare these with the plan."""
+"""Ask the planned servers for their certificates, and compare the certificates with the plan."""

@@ -1,4 +1,4 @@
-"""Ask the ports of a plan: resolve the names, connect to each address, and collect what is shown.
+"""Ask the ports in a plan: resolve the names, connect to each address, and collect the answers.
 
 One connection at a time is open to an address, and only to addresses of the plan's own names, or of
 the hosts file. A further name is asked only at an address of its pool, because a domain's website
@@ -23,10 +23,11 @@ Progress = Callable[[int, int], object]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: The most handshakes at a load balancer's address, to see the members behind it.
+#: At most this number of handshakes is made with the address of a load balancer, to reach
+#: several members of the pool.
 _MOST_REPEATS = 8
-# After one connection without an answer, others to the address get less time, because the server is
-# probably switched off. A handshake always has its full time.
+# If one connection to an address has no answer, later connections get less time, because the
+# server is probably off. A handshake always has the full time.
 _BRIEFLY = 1.0
 _RESOLVE_SECONDS, _LOOKUPS = 10.0, 64
 _STOPPED = Handshake(
@@ -37,7 +38,7 @@ _LOOK_EVERY = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one address showed at a port. ``address`` is "" if the host has none."""
+    """The answer of one address at a port. ``address`` is "" if the host has no address."""
 
     target: Target
     handshake: Handshake
@@ -47,7 +48,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stranger:
-    """A name of the plan with addresses that are not the pool's, so that it was not asked there."""
+    """A name in the plan whose addresses do not belong to its pool, so that it was not asked."""
 
     name: str
     port: int
@@ -57,7 +58,7 @@ class Stranger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """All answers in the order of the targets, and the names that were only looked up.
+    """All answers in the order of the targets, and the names that were only resolved.
 
     ``unresolved`` are further names without an address. ``hosts`` are the addresses by host.
     """
@@ -69,11 +70,11 @@ class Answers:
     cancelled: bool = False
 
 
-def ask(
+def ask_ports(
     targets: Targets,
     *,
     parallel: int = 16,
-    seconds: float = 5.0,
+    timeout: float = 5.0,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Answers:
@@ -85,7 +86,7 @@ def ask(
         The n ports of a plan.
     parallel : int, optional
         The number of addresses that are asked at the same time.
-    seconds : float, optional
+    timeout : float, optional
         The time for each connection.
     progress : callable, optional
         Called with the number of finished connections, and the total.
@@ -93,15 +94,17 @@ def ask(
         Stops the run. Answers until then are kept.
     """
     stop = stop or threading.Event()
-    hosts = _resolve(targets, parallel, stop)
+    hosts = _resolve_names(targets, parallel, stop)
     plan = _Connections(hosts)
     for target in targets.ports:
-        plan.add(target)
+        plan.add_target(target)
     for target in targets.lookups:
-        plan.look_up(target)
-    answers = _ask_addresses(plan.asked, parallel, seconds, progress, stop)
+        plan.find_pool_addresses(target)
+    answers = _ask_addresses(plan.asked, parallel, timeout, progress, stop)
     return Answers(
-        answers=tuple(answer for _, answer in sorted([*plan.answers, *answers], key=_position)),
+        answers=tuple(
+            answer for _, answer in sorted([*plan.answers, *answers], key=_get_positions)
+        ),
         strangers=tuple(dict.fromkeys(plan.strangers)),
         unresolved=tuple(dict.fromkeys(plan.unresolved)),
         hosts=hosts,
@@ -109,11 +112,11 @@ def ask(
     )
 
 
-def _position(numbered: tuple[int, Answer]) -> int:
+def _get_positions(numbered: tuple[int, Answer]) -> int:
     return numbered[0]
 
 
-def _resolve(
+def _resolve_names(
     targets: Targets, parallel: int, stop: threading.Event
 ) -> Mapping[str, tuple[str, ...]]:
     names: dict[str, None] = {}
@@ -121,24 +124,24 @@ def _resolve(
         if not target.addresses:
             names |= dict.fromkeys((target.host, *target.anchors, *target.members))
     listed = [*names]
-    found = _run_each(
+    found = _run_in_threads(
         listed,
         resolve_name,
-        # Where no DNS server answers, each name takes many seconds, and nothing is connected to.
+        # If no DNS server answers, each name takes many seconds, and no connection is made.
         parallel=max(parallel, _LOOKUPS),
         stop=stop,
-        seconds=_RESOLVE_SECONDS,
+        interval=_RESOLVE_SECONDS,
     )
     return {listed[index]: addresses for index, addresses in found.items()}
 
 
-#: The number of a connection, its target, the address and the port.
+#: Each item contains the number of a connection, its target, the address and the port.
 _Connection = tuple[int, Target, str, int]
 
 
 @dataclass(slots=True)
 class _Connections:
-    """The connections to make, by number. Targets without an address already have an answer."""
+    """The connections to make, by number. A target without an address already has an answer."""
 
     hosts: Mapping[str, tuple[str, ...]]
     asked: list[_Connection] = field(default_factory=list)
@@ -147,25 +150,29 @@ class _Connections:
     unresolved: list[str] = field(default_factory=list)
     _number: int = 0
 
-    def add(self, target: Target) -> None:
+    def add_target(self, target: Target) -> None:
         if target.addresses:
-            self._connect(target, target.addresses)
+            self._connect_to(target, target.addresses)
             return
         addresses = self.hosts.get(target.host, ())
         if not target.server and not target.is_anchor:
-            addresses = self.look_up(target)
+            addresses = self.find_pool_addresses(target)
         elif not addresses:
             detail = "the name does not resolve to an IP address"
             handshake = Handshake(outcome=NO_ANSWER, detail=detail)
-            self.answers.append((self._next(), Answer(target=target, handshake=handshake)))
+            self.answers.append((self._find_next(), Answer(target=target, handshake=handshake)))
         elif not target.server and not target.is_anchored:
-            # Members were already asked at their own addresses. The rest belongs to a balancer.
+            # Members were already asked at their own addresses. The other addresses belong to a
+            # load balancer.
             own = {address for name in target.members for address in self.hosts.get(name, ())}
             addresses = tuple(address for address in addresses if address not in own)
-        self._connect(target, [(address, target.port) for address in addresses])
+        self._connect_to(target, [(address, target.port) for address in addresses])
 
-    def look_up(self, target: Target) -> tuple[str, ...]:
-        """Return the addresses of a further name that belong to its pool, and list the others."""
+    def find_pool_addresses(self, target: Target) -> tuple[str, ...]:
+        """Return the addresses of a further name that belong to its pool.
+
+        List the other addresses.
+        """
         known = {
             address
             for name in (*target.anchors, *target.members)
@@ -180,14 +187,14 @@ class _Connections:
             )
         return tuple(address for address in addresses if address in known)
 
-    def _connect(self, target: Target, addresses: Iterable[tuple[str, int]]) -> None:
+    def _connect_to(self, target: Target, addresses: Iterable[tuple[str, int]]) -> None:
         is_balanced = not target.server and len(target.planned) > 1 and not target.is_tls10
         times = min(len(target.members), _MOST_REPEATS) if is_balanced else 1
         for address, port in addresses:
             for _ in range(times):
-                self.asked.append((self._next(), target, address, port))
+                self.asked.append((self._find_next(), target, address, port))
 
-    def _next(self) -> int:
+    def _find_next(self) -> int:
         self._number += 1
         return self._number
 
@@ -196,31 +203,33 @@ _Numbered = tuple[int, Answer]
 
 
 def _ask_addresses(
-    asked: Sequence[_Connection],
+    connections: Sequence[_Connection],
     parallel: int,
-    seconds: float,
+    timeout: float,
     progress: Progress | None,
     stop: threading.Event,
 ) -> Iterator[_Numbered]:
-    """Yield the numbered answers. The ports of one address are asked one after the other."""
+    """Yield the numbered answers. The ports of one address are asked one after another."""
     by_address: dict[str, list[_Connection]] = {}
-    for connection in asked:
+    for connection in connections:
         by_address.setdefault(connection[2], []).append(connection)
     done: queue.SimpleQueue[_Numbered] = queue.SimpleQueue()
     answers: dict[int, Answer] = {}
 
-    def collect() -> None:
+    def collect_answers() -> None:
         before = len(answers)
         while not done.empty():
             number, answer = done.get()
             answers[number] = answer
         if progress is not None and len(answers) > before:
-            progress(len(answers), len(asked))
+            progress(len(answers), len(connections))
 
-    work = partial(_ask_address, seconds=seconds, stop=stop, done=done.put)
-    _run_each([*by_address.values()], work, parallel=parallel, stop=stop, on_wait=collect)
-    collect()
-    for number, target, address, port in asked:
+    work = partial(_ask_address, timeout=timeout, stop=stop, on_done=done.put)
+    _run_in_threads(
+        [*by_address.values()], work, parallel=parallel, stop=stop, on_wait=collect_answers
+    )
+    collect_answers()
+    for number, target, address, port in connections:
         unasked = Answer(target=target, handshake=_STOPPED, address=address, port=port)
         yield number, answers.get(number, unasked)
 
@@ -228,12 +237,12 @@ def _ask_addresses(
 def _ask_address(
     connections: Sequence[_Connection],
     *,
-    seconds: float,
+    timeout: float,
     stop: threading.Event,
-    done: Callable[[_Numbered], object],
+    on_done: Callable[[_Numbered], object],
 ) -> None:
     """Ask the ports of one address, one connection at a time."""
-    to_connect = seconds
+    to_connect = timeout
     for number, target, address, port in connections:
         if stop.is_set():
             return
@@ -241,28 +250,28 @@ def _ask_address(
             address,
             port,
             name=target.name,
-            seconds=seconds,
-            to_connect=to_connect,
-            only_tls10=target.is_tls10,
+            timeout=timeout,
+            connect_timeout=to_connect,
+            is_only_tls10=target.is_tls10,
         )
         if handshake.is_silent:
             to_connect = _BRIEFLY
-        done((number, Answer(target=target, handshake=handshake, address=address, port=port)))
+        on_done((number, Answer(target=target, handshake=handshake, address=address, port=port)))
 
 
-def _run_each(
+def _run_in_threads(
     items: Sequence[Item],
     work: Callable[[Item], Result],
     *,
     parallel: int,
     stop: threading.Event,
-    seconds: float | None = None,
+    interval: float | None = None,
     on_wait: Callable[[], object] = lambda: None,
 ) -> Mapping[int, Result]:
-    """Run work for each item in its own thread, and return the results by the item's position.
+    """Process each item in its own thread, and return the results by the position of the item.
 
     The threads are daemons, because a system's resolver can hang, and nobody can end it. After
-    ``seconds``, an item is given up. ``on_wait`` is called after each result and several times a
+    ``interval``, an item is given up. ``on_wait`` is called after each result and several times a
     second. Ctrl-C sets ``stop``, and the results until then are returned.
     """
     ended: queue.SimpleQueue[tuple[int, Result | None]] = queue.SimpleQueue()
@@ -270,7 +279,7 @@ def _run_each(
     running: dict[int, float] = {}
     upcoming = iter(range(len(items)))
 
-    def run(index: int) -> None:
+    def run_item(index: int) -> None:
         result = None
         try:
             result = work(items[index])
@@ -281,7 +290,7 @@ def _run_each(
         while not stop.is_set():
             while len(running) < max(parallel, 1) and (index := next(upcoming, -1)) >= 0:
                 running[index] = time.monotonic()
-                threading.Thread(target=run, args=(index,), daemon=True).start()
+                threading.Thread(target=run_item, args=(index,), daemon=True).start()
             if not running:
                 break
             with suppress(queue.Empty):
@@ -291,7 +300,7 @@ def _run_each(
                     results[index] = result
             on_wait()
             now = time.monotonic()
-            for late in [i for i, began in running.items() if seconds and now - began > seconds]:
+            for late in [i for i, began in running.items() if interval and now - began > interval]:
                 del running[late]
     except KeyboardInterrupt:
         stop.set()

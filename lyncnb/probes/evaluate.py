@@ -1,4 +1,4 @@
-"""Compare what the servers showed with the plan. This module opens no connection."""
+"""Compare the certificates that servers showed with the plan, without opening a connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..base.shown.tables import count_of
 from ..pki.certificates import BadCertificate, Certificate, format_name, read_certificate
 from ..pki.chain import Issuers, Path
 from ..plan.acceptances import list_accepted_codes
-from ..plan.model import CertificatePlan, planned_entry
+from ..plan.model import CertificatePlan, convert_to_entry
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.generations import list_compromised_keys
 from ..rules.findings import Finding
@@ -24,13 +24,13 @@ from .fetch import SHOWN
 from .result import AS_PLANNED, DIFFERENT, NOT_VISIBLE, RESULTS, ProbeLine
 from .targets import Target, Targets
 
-# A missing root is no difference: servers do not send it.
+# A missing root is not a difference, because servers do not send it.
 _CHAIN_END = "chain-incomplete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderFacts:
-    """What a request folder knows: its certificates, the expected ones, and the CAs above them.
+    """The data in a request folder: certificates, expected certificates, and their CAs.
 
     ``requests`` describes the request of each certificate, by SHA-256. ``expected`` is the newest
     certificate of each request, by id. ``accepted`` are the accepted errors of each request.
@@ -44,7 +44,7 @@ class FolderFacts:
 
 
 def read_folder_facts(bundle: RequestBundle) -> FolderFacts:
-    """Collect from a request folder what helps to recognize certificates."""
+    """Collect the data in a request folder that helps to recognize certificates."""
     requests: dict[str, str] = {}
     expected: dict[str, str] = {}
     records = bundle.manifest.requests
@@ -72,7 +72,7 @@ def read_folder_facts(bundle: RequestBundle) -> FolderFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """A chain that a port showed, read as certificates; empty if it cannot be read."""
+    """A chain that a port showed, as certificates. It is empty if it cannot be read."""
 
     answer: Answer
     chain: tuple[Certificate, ...] = ()
@@ -80,10 +80,10 @@ class Sighting:
 
 
 def read_sightings(answers: Iterable[Answer]) -> tuple[Sighting, ...]:
-    """Read the certificates in all chains, each only once."""
+    """Read the certificates in all chains. Each certificate is read only once."""
     known: dict[bytes, Certificate] = {}
 
-    def read(der: bytes) -> Certificate:
+    def read_once(der: bytes) -> Certificate:
         if der not in known:
             known[der] = read_certificate(der)
         return known[der]
@@ -91,7 +91,7 @@ def read_sightings(answers: Iterable[Answer]) -> tuple[Sighting, ...]:
     sightings = []
     for answer in answers:
         try:
-            chain, problem = tuple(map(read, answer.handshake.chain)), ""
+            chain, problem = tuple(map(read_once, answer.handshake.chain)), ""
         except BadCertificate as error:
             chain, problem = (), f"the certificate cannot be read: {error}"
         sightings.append(Sighting(answer=answer, chain=chain, problem=problem))
@@ -100,7 +100,7 @@ def read_sightings(answers: Iterable[Answer]) -> tuple[Sighting, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A shown certificate compared with one planned certificate that the port may show."""
+    """A shown certificate, compared with one of the planned certificates that the port may show."""
 
     entry: PlannedEntry
     evaluation: Evaluation
@@ -110,13 +110,14 @@ class _Compared:
 
 @dataclass(slots=True)
 class Evaluator:
-    """Evaluate chains against the planned certificates, all with the same CA certificates."""
+    """Compares chains with the planned certificates, with the same CA certificates for all."""
 
     plan: CertificatePlan
     folder: FolderFacts
     sightings: tuple[Sighting, ...]
     at: datetime
-    #: The CA certificates that lyncnb does not have, each with the answers that need it.
+    #: The keys are the CA certificates that lyncnb does not have. The values are the answers
+    #: that need them.
     unknown_cas: dict[str, list[Answer]] = field(default_factory=dict)
     _issuers: Issuers = field(init=False)
     _entries: dict[str, PlannedEntry] = field(init=False)
@@ -127,20 +128,20 @@ class Evaluator:
     def __post_init__(self) -> None:
         sent = (one for sighting in self.sightings for one in sighting.chain[1:])
         self._issuers = Issuers((*self.folder.issuers, *sent))
-        self._entries = {item.id: planned_entry(item) for item in self.plan.certificates}
+        self._entries = {item.id: convert_to_entry(item) for item in self.plan.certificates}
         self._owners = {item.id: item.owner for item in self.plan.certificates}
         self._is_fictional = is_fictional(self._entries.values())
-        self._accepted = list_accepted_codes((), self.plan.options, on=self.at.date())
+        self._accepted = list_accepted_codes((), self.plan.options, day=self.at.date())
 
     def list_lines(self, targets: Targets) -> tuple[ProbeLine, ...]:
-        """Return a line for each answer and each certificate that cannot be seen."""
-        lines = list(dict.fromkeys(map(self._describe, self.sightings)))
+        """Return a line for each answer, and for each certificate that no port shows."""
+        lines = list(dict.fromkeys(map(self._describe_answer, self.sightings)))
         lines = _mark_old_certificates(lines)
         lines += [
             ProbeLine(result=NOT_VISIBLE, id=one.id, owner=one.owner, remarks=(one.why,))
             for one in targets.unseen
         ]
-        return tuple(sorted(lines, key=lambda line: (not line.is_failure, _rank(line))))
+        return tuple(sorted(lines, key=lambda line: (not line.is_failure, _rank_line(line))))
 
     def list_notes(self) -> Iterator[str]:
         """Yield a note for each CA certificate that lyncnb needs to verify chains."""
@@ -152,7 +153,7 @@ class Evaluator:
                 "folder that contains this CA certificate: --folder FOLDER"
             )
 
-    def _describe(self, sighting: Sighting) -> ProbeLine:
+    def _describe_answer(self, sighting: Sighting) -> ProbeLine:
         answer = sighting.answer
         target, handshake = answer.target, answer.handshake
         line = ProbeLine(
@@ -170,7 +171,7 @@ class Evaluator:
         if sighting.problem:
             return replace(line, result=DIFFERENT, remarks=(sighting.problem,))
         best = min(
-            (self._compare(sighting, self._entries[one]) for one in target.planned),
+            (self._compare_certificate(sighting, self._entries[one]) for one in target.planned),
             key=lambda one: (one.is_different, one.evaluation.errors),
         )
         leaf = sighting.chain[0]
@@ -186,7 +187,7 @@ class Evaluator:
             remarks=best.remarks,
         )
 
-    def _compare(self, sighting: Sighting, entry: PlannedEntry) -> _Compared:
+    def _compare_certificate(self, sighting: Sighting, entry: PlannedEntry) -> _Compared:
         leaf, folder = sighting.chain[0], self.folder
         evidence = Evidence(
             certificate=leaf,
@@ -195,7 +196,7 @@ class Evaluator:
             accepted={**self._accepted, **folder.accepted.get(entry.id, {})},
             is_fictional=self._is_fictional,
         )
-        evaluation = evaluate_installed(evidence, at=self.at)
+        evaluation = evaluate_installed(evidence, evaluated_at=self.at)
         wrong: list[str] = []
         remarks = [*_list_handshake_remarks(sighting.answer.target)]
         expected = folder.expected.get(entry.id, leaf.sha256)
@@ -215,14 +216,14 @@ class Evaluator:
         if not evaluation.path.is_complete:
             last = (leaf, *evaluation.path.issuers)[-1]
             self.unknown_cas.setdefault(format_name(last.issuer), []).append(sighting.answer)
-        if target_name_is_missing(sighting.answer.target, leaf):
+        if is_target_name_missing(sighting.answer.target, leaf):
             wrong.append(f"the name {sighting.answer.target.name} is not in the certificate")
-        evaluation = replace(evaluation, findings=tuple(_without_missing_root(evaluation)))
+        evaluation = replace(evaluation, findings=tuple(_ignore_missing_root(evaluation)))
         is_different = bool(wrong or evaluation.errors)
         return _Compared(entry, evaluation, (*wrong, *remarks), is_different)
 
 
-def target_name_is_missing(target: Target, certificate: Certificate) -> bool:
+def is_target_name_missing(target: Target, certificate: Certificate) -> bool:
     """Return whether a certificate does not cover the name that was sent."""
     name = target.name.casefold()
     present = certificate.dns_names or certificate.common_names
@@ -230,14 +231,14 @@ def target_name_is_missing(target: Target, certificate: Certificate) -> bool:
     return bool(name) and not {name, parent} & {one.casefold() for one in present}
 
 
-def _without_missing_root(evaluation: Evaluation) -> Iterator[Finding]:
+def _ignore_missing_root(evaluation: Evaluation) -> Iterator[Finding]:
     for finding in evaluation.findings:
         if finding.code != _CHAIN_END or evaluation.path.is_complete:
             yield finding
 
 
 def _find_chain_problems(chain: tuple[Certificate, ...], path: Path) -> Iterator[str]:
-    """Yield what is wrong with the certificates that the server sent after its own."""
+    """Yield the problems with the certificates that the server sent after its own certificate."""
     sent = chain[1:]
     for issuer in path.issuers:
         if not issuer.is_self_issued and issuer not in sent:
@@ -249,14 +250,14 @@ def _find_chain_problems(chain: tuple[Certificate, ...], path: Path) -> Iterator
 
 
 def _list_handshake_remarks(target: Target) -> Iterator[str]:
-    """Yield what a second handshake shows, which the first one does not."""
+    """Yield the differences between a second handshake and the first one."""
     if target.is_tls10:
         yield "the server still accepts TLS 1.0"
     if not target.name:
         yield "the server presents this certificate to clients that do not send a server name"
 
 
-def _rank(line: ProbeLine) -> int:
+def _rank_line(line: ProbeLine) -> int:
     return RESULTS.index(line.result)
 
 
@@ -272,13 +273,13 @@ def _mark_old_certificates(lines: list[ProbeLine]) -> list[ProbeLine]:
     for line in lines:
         if line.certificate is not None and line.certificate.servers and line.result == AS_PLANNED:
             key = (line.certificate.servers[0], line.id)
-            if key not in newest or _begins(line) > _begins(newest[key]):
+            if key not in newest or _get_begin(line) > _get_begin(newest[key]):
                 newest[key] = line
     marked = []
     for line in lines:
         if line.certificate is not None and line.certificate.servers:
             other = newest.get((line.certificate.servers[0], line.id))
-            if other is not None and _begins(line) < _begins(other):
+            if other is not None and _get_begin(line) < _get_begin(other):
                 remark = (
                     f"{other.place} shows a newer certificate. Restart the service that listens "
                     f"on {line.place}"
@@ -288,5 +289,5 @@ def _mark_old_certificates(lines: list[ProbeLine]) -> list[ProbeLine]:
     return marked
 
 
-def _begins(line: ProbeLine) -> str:
+def _get_begin(line: ProbeLine) -> str:
     return line.certificate.not_before if line.certificate is not None else ""

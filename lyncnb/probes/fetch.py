@@ -13,21 +13,22 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 
-#: How a connection ended: with a chain, or without one.
+#: A connection ends in one of these ways: with a chain, or without a chain.
 SHOWN, REFUSED, NO_ANSWER = "shown", "refused", "no answer"
 
-#: The largest chain that is kept. OpenSSL reads at most 100 KiB by itself.
+#: This is the size of the largest chain that is kept. OpenSSL reads at most 100 KiB by default.
 _MOST_BYTES = 1 << 18
-# Servers from 2008 have SHA-1 signatures, small keys and TLS 1.0. Their certificates are reported,
-# not trusted. Suites without a certificate show nothing.
+# Servers from 2008 have SHA-1 signatures, small keys and TLS 1.0. lyncnb reports their
+# certificates, but does not trust them. Cipher suites without a certificate are not useful.
 _CIPHERS = "ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0"
-_LEGACY_SERVER_CONNECT = 0x4  # ssl.OP_LEGACY_SERVER_CONNECT, from Python 3.12 on.
+# Python 3.12 and later have this constant as ssl.OP_LEGACY_SERVER_CONNECT.
+_LEGACY_SERVER_CONNECT = 0x4
 _SHOWN_REASON = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handshake:
-    """The result of one connection.
+    """The result of one TLS connection.
 
     ``chain`` contains the certificates as DER in the order in which the server sent them. It is
     empty if ``outcome`` is not ``shown``; then ``detail`` describes why. ``protocol`` is the
@@ -47,9 +48,9 @@ def fetch_chain(
     port: int,
     *,
     name: str = "",
-    seconds: float = 5.0,
-    to_connect: float = 60.0,
-    only_tls10: bool = False,
+    timeout: float = 5.0,
+    connect_timeout: float = 60.0,
+    is_only_tls10: bool = False,
 ) -> Handshake:
     """Connect to one address, and read the certificates that the server shows.
 
@@ -61,11 +62,11 @@ def fetch_chain(
         The TCP port.
     name : str, optional
         The name to send (RFC 6066 section 3). By default, no name is sent.
-    seconds : float, optional
+    timeout : float, optional
         The time for the connection and the handshake together.
-    to_connect : float, optional
+    connect_timeout : float, optional
         The time for the connection alone, if it is less.
-    only_tls10 : bool, optional
+    is_only_tls10 : bool, optional
         Whether to offer only TLS 1.0.
 
     Returns
@@ -73,52 +74,54 @@ def fetch_chain(
     Handshake
         The chain, or the reason why there is none. Network errors do not raise.
     """
-    ends = time.monotonic() + seconds
+    ends = time.monotonic() + timeout
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         plain = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        return Handshake(outcome=NO_ANSWER, detail=_describe(error), is_silent=True)
+        return Handshake(outcome=NO_ANSWER, detail=_describe_error(error), is_silent=True)
     with plain:
-        to_connect = min(to_connect, seconds)
-        plain.settimeout(to_connect)
+        connect_timeout = min(connect_timeout, timeout)
+        plain.settimeout(connect_timeout)
         try:
             plain.connect((address, port))
         except ConnectionRefusedError:
             return Handshake(outcome=REFUSED, detail="no service listens on the port")
         except TimeoutError:
-            detail = f"the server did not accept a connection within {to_connect:g} seconds"
+            detail = f"the server did not accept a connection within {connect_timeout:g} seconds"
             return Handshake(outcome=NO_ANSWER, detail=detail, is_silent=True)
         except OSError as error:
-            return Handshake(outcome=NO_ANSWER, detail=_describe(error), is_silent=True)
+            return Handshake(outcome=NO_ANSWER, detail=_describe_error(error), is_silent=True)
         try:
-            secured = _make_context(only_tls10).wrap_socket(
+            secured = _make_context(is_only_tls10).wrap_socket(
                 plain, server_hostname=name or None, do_handshake_on_connect=False
             )
         except (OSError, ValueError) as error:
-            return Handshake(outcome=REFUSED, detail=f"the connection ended: {_describe(error)}")
+            return Handshake(
+                outcome=REFUSED, detail=f"the connection ended: {_describe_error(error)}"
+            )
         with secured:
-            return _shake_hands(secured, max(ends - time.monotonic(), 0.01), seconds)
+            return _shake_hands(secured, max(ends - time.monotonic(), 0.01), timeout)
 
 
-def _shake_hands(secured: ssl.SSLSocket, left: float, seconds: float) -> Handshake:
-    """Run the handshake until it ends or fails. In either case, the certificates are readable."""
+def _shake_hands(connection: ssl.SSLSocket, remaining: float, timeout: float) -> Handshake:
+    """Run the handshake until it ends or fails. The certificates can be read in both cases."""
     outcome, detail, protocol = NO_ANSWER, "", ""
     try:
-        secured.settimeout(left)
-        secured.do_handshake()
-        protocol = secured.version() or ""
+        connection.settimeout(remaining)
+        connection.do_handshake()
+        protocol = connection.version() or ""
     except TimeoutError:
-        detail = f"the server did not send a certificate within {seconds:g} seconds"
+        detail = f"the server did not send a certificate within {timeout:g} seconds"
     except ssl.SSLEOFError:
         outcome, detail = REFUSED, "the server closed the connection and sent no certificate"
     except ssl.SSLError as error:
-        outcome, detail = REFUSED, _explain(error)
+        outcome, detail = REFUSED, _explain_error(error)
     except ConnectionError:
         outcome, detail = REFUSED, "the server closed the connection and sent no certificate"
     except OSError as error:
-        detail = _describe(error)
-    chain = read_unverified_chain(secured)
+        detail = _describe_error(error)
+    chain = read_unverified_chain(connection)
     if not chain:
         return Handshake(outcome=outcome, detail=detail or "the server sends no certificate")
     if sum(map(len, chain)) > _MOST_BYTES:
@@ -128,39 +131,39 @@ def _shake_hands(secured: ssl.SSLSocket, left: float, seconds: float) -> Handsha
     return Handshake(outcome=SHOWN, chain=chain, protocol=protocol)
 
 
-def read_unverified_chain(secured: ssl.SSLSocket) -> tuple[bytes, ...]:
-    """Return the certificates that a server sent, as DER, also after a failed handshake.
+def read_unverified_chain(connection: ssl.SSLSocket) -> tuple[bytes, ...]:
+    """Return the certificates that a server sent as DER, even after a failed handshake.
 
     Notes
     -----
     ``SSLSocket.get_unverified_chain`` is public from Python 3.13 on. Before, only the object below
     the socket has the method, with certificate objects.
     """
-    public = getattr(secured, "get_unverified_chain", None)
+    public = getattr(connection, "get_unverified_chain", None)
     if public is not None:
         return tuple(public() or ())
-    inner = getattr(secured, "_sslobj", None)
+    inner = getattr(connection, "_sslobj", None)
     certificates = inner.get_unverified_chain() if inner is not None else None
     # 2 is _ssl.ENCODING_DER.
     return tuple(certificate.public_bytes(2) for certificate in certificates or ())
 
 
 @cache
-def _make_context(only_tls10: bool) -> ssl.SSLContext:
+def _make_context(is_only_tls10: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.options |= _LEGACY_SERVER_CONNECT
     context.set_ciphers(_CIPHERS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Old servers have only TLS 1.0.
+        warnings.simplefilter("ignore", DeprecationWarning)  # Old servers support only TLS 1.0.
         context.minimum_version = ssl.TLSVersion.TLSv1
-        if only_tls10:
+        if is_only_tls10:
             context.maximum_version = ssl.TLSVersion.TLSv1
     return context
 
 
-#: Reasons of OpenSSL that have a plainer name.
+#: These reasons of OpenSSL have plainer names.
 _REASONS = {
     "WRONG_VERSION_NUMBER": "the service on this port does not use TLS",
     "HTTP_REQUEST": "the service on this port does not use TLS",
@@ -176,18 +179,18 @@ _REASONS = {
 }
 
 
-def _explain(error: ssl.SSLError) -> str:
+def _explain_error(error: ssl.SSLError) -> str:
     reason = error.reason or ""
-    return _REASONS.get(reason, f"the TLS handshake failed: {reason or _describe(error)}")
+    return _REASONS.get(reason, f"the TLS handshake failed: {reason or _describe_error(error)}")
 
 
-def _describe(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error)
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_SHOWN_REASON]
 
 
 def resolve_name(name: str) -> tuple[str, ...]:
-    """Return the addresses of a host name, IPv4 first, from the system's resolver.
+    """Return the addresses of a host name from the system, starting with IPv4.
 
     Returns
     -------
@@ -195,7 +198,8 @@ def resolve_name(name: str) -> tuple[str, ...]:
         Distinct addresses; empty if the name has none.
     """
     try:
-        # Without an own IPv6 address, IPv6 addresses are of no use, and would only look dead.
+        # On a computer without an IPv6 address, connections to IPv6 addresses would always
+        # fail.
         found = socket.getaddrinfo(
             name, None, type=socket.SOCK_STREAM, flags=getattr(socket, "AI_ADDRCONFIG", 0)
         )

@@ -1,4 +1,4 @@
-"""``probe``: ask the planned servers which certificates they show, and compare with the plan."""
+"""Ask the planned servers for their certificates, and compare them with the plan."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 
-from ..authorities.returned.returned_files import read_returned
-from ..authorities.survey.compare_as_is import is_leaf
-from ..base.arguments import require
+from ..authorities.returned.returned_files import read_returned_files
+from ..authorities.survey.compare_as_is import is_server_certificate
+from ..base.arguments import check_type
 from ..base.shown.tables import count_of, join_first
 from ..base.times import convert_to_time, format_time
 from ..errors import OptionsError, ReturnedFileError
@@ -18,10 +18,10 @@ from ..plan.model import CertificatePlan
 from ..plan.totals import build_origin
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.manifest import NAME as MANIFEST
-from .ask import Answers, Progress, ask
+from .ask import Answers, Progress, ask_ports
 from .evaluate import Evaluator, FolderFacts, Sighting, read_folder_facts, read_sightings
 from .result import Probe
-from .seen_as_is import list_as_is
+from .seen_as_is import list_installed_certificates
 from .targets import list_targets
 
 _NAMED = 5
@@ -85,26 +85,26 @@ def probe(
     BundleError, ReturnedFileError
         If the request folder or the CA certificates cannot be read.
     """
-    require("probe: plan", plan, CertificatePlan)
+    check_type("probe: plan", plan, CertificatePlan)
     if not (0 < parallel <= _MOST_PARALLEL and 0 < seconds <= 60):
         raise OptionsError(
             f"parallel is {parallel} and seconds is {seconds:g}, but one of these values is out of "
             "range",
             hint=f"set parallel to 1 to {_MOST_PARALLEL}, and set seconds to at most 60",
         )
-    targets = list_targets(plan, zone=zone, also=also, hosts=hosts)
-    bundle, facts = _read_folder(folder)
-    answers = ask(targets, parallel=parallel, seconds=seconds, progress=progress, stop=stop)
+    targets = list_targets(plan, zone=zone, extras=also, hosts=hosts)
+    bundle, facts = _read_folder_or_cas(folder)
+    answers = ask_ports(targets, parallel=parallel, timeout=seconds, progress=progress, stop=stop)
     now = datetime.now(UTC)
     at = convert_to_time(on) if on is not None else now
     sightings = read_sightings(answers.answers)
     evaluator = Evaluator(plan=plan, folder=facts, sightings=sightings, at=at)
     lines, made_at = evaluator.list_lines(targets), format_time(now)
-    as_is = list_as_is(
+    as_is = list_installed_certificates(
         plan,
         sightings,
         lines,
-        on=at.date(),
+        evaluated_on=at.date(),
         is_given=on is not None,
         folder=facts,
         records=bundle.manifest.requests if bundle is not None else (),
@@ -124,17 +124,19 @@ def probe(
     )
 
 
-def _read_folder(
+def _read_folder_or_cas(
     folder: str | os.PathLike[str] | None,
 ) -> tuple[RequestBundle | None, FolderFacts]:
-    """Return a request folder with its facts, or only the CA certificates in a file or folder."""
+    """Return a request folder with its data, or only the CA certificates in a file or folder."""
     if folder is None:
         return None, FolderFacts()
     if os.path.isfile(os.path.join(folder, MANIFEST)) or not os.path.exists(folder):
         bundle = open_requests(folder)
         return bundle, read_folder_facts(bundle)
-    files = read_returned((folder,))
-    issuers = tuple(one for file in files for one in file.certificates if not is_leaf(one))
+    files = read_returned_files((folder,))
+    issuers = tuple(
+        one for file in files for one in file.certificates if not is_server_certificate(one)
+    )
     if not issuers:
         raise ReturnedFileError(
             f"{os.fspath(folder)} contains neither requests nor CA certificates",
@@ -166,13 +168,13 @@ def _list_notes(
 
 
 def _is_unlikely(addresses: tuple[str, ...], zone: str) -> bool:
-    """Return whether addresses are of the class that is unusual for the zone of who asks."""
+    """Return whether addresses are private or public contrary to the zone from which you ask."""
     known = [ipaddress.ip_address(address.partition("%")[0]) for address in addresses]
     return any(one.is_global == (zone == "inside") for one in known)
 
 
 def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> Iterator[str]:
-    """Yield how many members are seen behind a name, and whether members that share one differ."""
+    """Yield how many members answered for a name, and whether their shared certificates differ."""
     shared = {item.id for item in plan.certificates if item.shared_by == "pool"}
     behind: dict[tuple[str, str], dict[str, None]] = {}
     sizes: dict[tuple[str, str], int] = {}
@@ -201,7 +203,7 @@ def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> 
 
 
 def _compare_issuers(sightings: tuple[Sighting, ...]) -> Iterator[str]:
-    """Yield the pools whose members show certificates of different CAs for the same usage."""
+    """Yield the pools in which different CAs issued the certificates for the same usage."""
     found: dict[tuple[str, str], dict[str, dict[str, None]]] = {}
     for sighting in sightings:
         target = sighting.answer.target

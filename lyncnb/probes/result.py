@@ -1,4 +1,4 @@
-"""``Probe``: what the servers show, compared with the plan, as a table, a report and as-is file.
+"""Define ``Probe``: the certificates that servers show, compared with the plan.
 
 This module contains only the data classes. ``evaluate.py`` creates the objects.
 """
@@ -13,11 +13,11 @@ from ..authorities.survey.as_is import AsIs, StandingCertificate
 from ..base.records import Told, list_json_values
 from ..base.shown.frames import Kind
 from ..base.shown.origin import UNKNOWN, Origin
-from ..base.shown.report import Report, ReportTable, Sentence, render_parts, report_kind
+from ..base.shown.report import Report, ReportTable, Sentence, build_report_kind, render_parts
 from ..base.shown.tables import Table, columns, count_of, join_first
 from ..rules.findings import Finding, list_lines
 
-#: The five results, ordered by what needs attention first.
+#: These are the five results. The most urgent result is first.
 DIFFERENT, REFUSED, NO_ANSWER = "different", "refused", "no answer"
 AS_PLANNED, NOT_VISIBLE = "as planned", "cannot be seen"
 RESULTS = (DIFFERENT, REFUSED, NO_ANSWER, AS_PLANNED, NOT_VISIBLE)
@@ -26,7 +26,7 @@ _OWNERS_SHOWN = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeLine(Told):
-    """What one address showed at one port, or a planned certificate that cannot be seen.
+    """The answer of one address at one port, or a planned certificate that no port shows.
 
     ``result`` is one of ``RESULTS``. ``place`` is the host and port of the plan, ``address`` the
     address and port that were asked; both are "" for a certificate that cannot be seen. ``name`` is
@@ -55,12 +55,12 @@ class ProbeLine(Told):
 
     @property
     def is_failure(self) -> bool:
-        """Whether the line needs attention. A port that may be closed need not answer."""
+        """Whether the line needs attention. A port that may be closed does not have to answer."""
         return self.result == DIFFERENT or (
             self.result in (REFUSED, NO_ANSWER) and not self.condition
         )
 
-    def lines(self) -> Iterator[str]:
+    def format_lines(self) -> Iterator[str]:
         """Yield the findings as lines, errors first, and the remarks."""
         return list_lines(self.findings, self.remarks)
 
@@ -77,14 +77,14 @@ _COLUMNS = columns(
     ("Valid until", lambda row: row.certificate and row.certificate.not_after[:10], Kind.DAY),
     ("TLS version", "protocol"),
     ("Condition", "condition"),
-    ("Details", lambda row: tuple(row.lines())),
+    ("Details", lambda row: tuple(row.format_lines())),
 )
 
-#: The type of file for a probe.
-PROBE_FILE = report_kind(
+#: This is the type of file for the result of a probe.
+PROBE_FILE = build_report_kind(
     "a probe of servers",
     title="What the servers show",
-    form="lyncnb-probe/1",
+    format_id="lyncnb-probe/1",
     columns=_COLUMNS,
     suffixes=(".csv", ".xlsx", ".html", ".md", ".json"),
 )
@@ -92,7 +92,7 @@ PROBE_FILE = report_kind(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Probe(Table):
-    """What the planned servers show, compared with the plan.
+    """The certificates that the planned servers show, compared with the plan.
 
     ``zone`` is the zone of who asked: ``inside`` or ``outside``. ``made_at`` is a UTC time in ISO
     8601. ``notes`` describe pools, and names that were not asked. ``as_is`` has the same
@@ -114,23 +114,23 @@ class Probe(Table):
 
     @property
     def exit_status(self) -> int:
-        """0 if everything that could be seen is as planned, else 1."""
+        """The exit status: 0 if all visible certificates match the plan, else 1."""
         return int(self.cancelled or any(line.is_failure for line in self.seen))
 
     def counts(self) -> dict[str, int]:
-        """Count the lines of each result, e.g. ``{"different": 1, "as planned": 12}``."""
+        """Count the lines with each result, such as ``{"different": 1, "as planned": 12}``."""
         results = [line.result for line in self.seen]
         return {result: results.count(result) for result in RESULTS if result in results}
 
-    def _items(self) -> tuple[ProbeLine, ...]:
+    def _list_items(self) -> tuple[ProbeLine, ...]:
         return self.seen
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        """Return the page's content: a row for each server and certificate, and the notes."""
-        return "\n".join(render_parts(probe_report(self).parts))
+        """Return the content of the page: a row for each server and certificate, and the notes."""
+        return "\n".join(render_parts(build_probe_report(self).parts))
 
     def summary(self) -> str:
         """Return a sentence that summarizes the result."""
@@ -144,49 +144,49 @@ class Probe(Table):
         return text + ("; the probe was stopped" if self.cancelled else "")
 
 
-def probe_report(found: Probe) -> Report:
-    """Return a probe as a report, with what needs attention first."""
+def build_probe_report(probe: Probe) -> Report:
+    """Return a probe as a report that starts with the lines that need attention."""
     return Report(
         kind=PROBE_FILE,
-        about=found.source,
-        origin=found.origin,
-        summary=found.summary(),
+        about=probe.source,
+        origin=probe.origin,
+        summary=probe.summary(),
         parts=[
-            Sentence(found.summary()),
+            Sentence(probe.summary()),
             ReportTable(
                 columns=_COLUMNS,
-                items=found._items,
+                items=probe._list_items,
                 formats={".csv": "", ".md": "", ".xlsx": PROBE_FILE.title},
             ),
             ReportTable(
                 columns=_ON_PAGE,
-                items=lambda: _group_lines(found.seen),
+                items=lambda: _group_lines(probe.seen),
                 formats={".html": "Servers and ports"},
             ),
-            *(Sentence(note) for note in found.notes),
+            *(Sentence(note) for note in probe.notes),
         ],
         document=lambda: list_json_values(
-            found,
+            probe,
             *("product", "source", "plan_sha256", "zone", "made_at", "cancelled", "seen", "notes"),
         ),
-        text=lambda: [[*_format_lines(found)], [*found.notes, found.summary()]],
+        text=lambda: [[*_format_lines(probe)], [*probe.notes, probe.summary()]],
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Alike:
-    """Lines with the same result and certificate: the ports of a server, or unseen certificates."""
+    """Lines with the same result and certificate, such as the ports of a server."""
 
     lines: tuple[ProbeLine, ...]
 
     @property
     def result(self) -> str:
-        """The result of all lines."""
+        """The result that all lines have."""
         return self.lines[0].result
 
     @property
     def where(self) -> str:
-        """The host with its ports, or the owners of certificates that cannot be seen."""
+        """The host with its ports, or the owners of certificates that no port shows."""
         first = self.lines[0]
         if first.result == NOT_VISIBLE:
             owners = join_first([*dict.fromkeys(line.owner for line in self.lines)], _OWNERS_SHOWN)
@@ -202,7 +202,7 @@ class _Alike:
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The certificate: thumbprint, last day, and the request in the folder."""
+        """The certificate with its thumbprint, last day, and request in the folder."""
         one, request = self.lines[0].certificate, self.lines[0].request
         if one is None:
             return ()
@@ -211,7 +211,7 @@ class _Alike:
     @property
     def details(self) -> tuple[str, ...]:
         """The findings and remarks."""
-        return tuple(self.lines[0].lines())
+        return tuple(self.lines[0].format_lines())
 
 
 _ON_PAGE = columns(
@@ -229,14 +229,14 @@ def _group_lines(lines: Iterable[ProbeLine]) -> list[_Alike]:
         if line.result != NOT_VISIBLE:
             host, at = line.place.rpartition(":")[0], line.address if line.is_failure else ""
             shown = line.certificate.thumbprint if line.certificate else line.id
-            key = (line.result, host, at, shown, line.request, tuple(line.lines()))
+            key = (line.result, host, at, shown, line.request, tuple(line.format_lines()))
         groups.setdefault(key, []).append(line)
     return [_Alike(tuple(group)) for group in groups.values()]
 
 
-def _format_lines(found: Probe) -> Iterator[str]:
-    """Yield a line for each server and certificate, with the ports that showed the same."""
-    for group in _group_lines(found.seen):
+def _format_lines(probe: Probe) -> Iterator[str]:
+    """Yield a line for each server and certificate, with all ports that showed it."""
+    for group in _group_lines(probe.seen):
         text = ": ".join(filter(None, (group.result, group.where, ", ".join(group.shown))))
         if not group.shown and len(group.details) == 1:
             yield f"{text}: {group.details[0]}"

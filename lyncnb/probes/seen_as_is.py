@@ -1,4 +1,4 @@
-"""Convert what ports showed to the list of installed certificates, as ``asis`` saves it."""
+"""Convert the certificates that ports showed to installed certificates, as ``asis`` saves them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..authorities.survey.as_is import ABSENT, NOT_SEEN, AsIs, PlannedAsIs
 from ..authorities.survey.compare_as_is import compare_files
 from ..plan.model import CertificatePlan
 from ..request_folder.request_record import RequestRecord
-from ..rules.returned_rules import finding
+from ..rules.returned_rules import create_returned_finding
 from .evaluate import FolderFacts, Sighting
 from .result import DIFFERENT, ProbeLine
 
 
-def list_as_is(
+def list_installed_certificates(
     plan: CertificatePlan,
     sightings: Iterable[Sighting],
     lines: Iterable[ProbeLine],
     *,
-    on: date,
+    evaluated_on: date,
     is_given: bool,
     folder: FolderFacts,
     records: Iterable[RequestRecord] = (),
@@ -37,16 +37,18 @@ def list_as_is(
     files = [*_build_files(sightings, made_at)]
     if folder.issuers:
         files.append(ReturnedFile(name="returned/issuers", certificates=folder.issuers))
-    compared = compare_files(plan, files, on=on, is_given=is_given, records=records)
+    compared = compare_files(
+        plan, files, evaluated_on=evaluated_on, is_given=is_given, records=records
+    )
     by_id: dict[str, list[ProbeLine]] = {}
     for line in lines:
         by_id.setdefault(line.id, []).append(line)
-    planned = tuple(_adjust(item, by_id.get(item.id, [])) for item in compared.planned)
+    planned = tuple(_adjust_certificate(item, by_id.get(item.id, [])) for item in compared.planned)
     return replace(compared, planned=planned, made_at=made_at)
 
 
 def _build_files(sightings: Iterable[Sighting], made_at: str) -> Iterator[ReturnedFile]:
-    """Yield a file for each host and port, and an export for each server with what it showed."""
+    """Yield a file for each host and port, and an export of shown certificates for each server."""
     by_server: dict[str, dict[str, dict[str, None]]] = {}
     for sighting in sightings:
         if not sighting.chain:
@@ -58,7 +60,8 @@ def _build_files(sightings: Iterable[Sighting], made_at: str) -> Iterator[Return
             shown = places.setdefault(leaf.sha256, {})
             shown.update(dict.fromkeys(filter(None, (target.usage,))))
     for server, places in by_server.items():
-        # A server that shows a certificate has the key. Which usages a closed port has, is unknown.
+        # A server that shows a certificate has its key. The usages on a closed port are
+        # unknown.
         export = ServerExport(
             computer=server,
             exported_at=made_at,
@@ -71,14 +74,16 @@ def _build_files(sightings: Iterable[Sighting], made_at: str) -> Iterator[Return
         yield ReturnedFile(name=server, export=export)
 
 
-def _adjust(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsIs:
+def _adjust_certificate(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsIs:
     if not any(line.certificate is not None for line in lines):
         remarks = tuple(
             f"{line.place}: {remark}" if line.place else remark
             for line in lines
             for remark in (line.remarks or (line.result,))
         )
-        told = finding(NOT_SEEN, item.id, f"no port shows a certificate for {item.owner}")
+        told = create_returned_finding(
+            NOT_SEEN, item.id, f"no port shows a certificate for {item.owner}"
+        )
         return replace(item, state=NOT_SEEN, certificate=None, findings=(told,), remarks=remarks)
     if item.state in ABSENT:
         return item
@@ -86,12 +91,13 @@ def _adjust(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsIs:
     for line in lines:
         if line.certificate is None and line.place:
             remarks += (f"{line.place}: {line.result}",)
-        elif line.result == DIFFERENT and _is_same(line, item):
-            problem = next(line.lines(), line.result)
+        elif line.result == DIFFERENT and _is_shown(line, item):
+            problem = next(line.format_lines(), line.result)
             remarks += (f"{line.place} shows the correct certificate, but {problem}",)
         elif line.result == DIFFERENT and line.certificate is not None:
             host, _, port = line.place.rpartition(":")
-            # deployed does not record a certificate with such a remark for the server.
+            # If a certificate has such a remark, the command deployed does not record it for
+            # the server.
             other = f"port {port}, which shows {line.certificate.thumbprint}"
             remarks += (f"on {host}, the certificate is not assigned to {other}",)
     is_different = any(line.result == DIFFERENT for line in lines)
@@ -99,7 +105,7 @@ def _adjust(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsIs:
     return replace(item, state=state, remarks=tuple(dict.fromkeys(remarks)))
 
 
-def _is_same(line: ProbeLine, item: PlannedAsIs) -> bool:
+def _is_shown(line: ProbeLine, item: PlannedAsIs) -> bool:
     """Return whether a port shows the chosen certificate, so that only its chain is wrong."""
     shown, chosen = line.certificate, item.certificate
     return shown is not None and chosen is not None and shown.sha256 == chosen.sha256

@@ -1,4 +1,4 @@
-"""List the ports to ask, from a plan and the rules for ports. This module opens no connection.
+"""List the ports to ask from a plan and the rules for ports, without opening a connection.
 
 A server is asked at its own address. The name that is sent comes from the rules for names, and the
 certificate that must be shown from the plan. Names whose addresses can belong to a load balancer
@@ -12,16 +12,16 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from ..base.disk.files import read_named
+from ..base.disk.files import read_specified_file
 from ..errors import OptionsError, PlanError, Problem
-from ..plan.connections import ConnectionNames, certificates_by_pool, find_port
+from ..plan.connections import ConnectionNames, find_port, group_certificates_by_pool
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.model import PORT_CHOICES, ZONES, PortRule
 from ..topology.model import Pool
 
-#: The zones from which ``probe`` can ask.
+#: You can run ``probe`` in one of these zones.
 FROM = tuple(zone for zone in ZONES if zone != "perimeter")
-#: What ``probe`` asks only on request: a second handshake, and ports of single services.
+#: On request, ``probe`` also makes a second handshake, and asks the ports of single services.
 TLS10, NO_SNI = "tls1.0", "no-sni"
 ALSO = (TLS10, NO_SNI, *PORT_CHOICES)
 
@@ -32,7 +32,7 @@ _NO_NAME = "if some clients, such as certain phones, do not send a server name"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A port to ask: which host, which name is sent, and which certificates it may show.
+    """A port to ask: the host, the name to send, and the certificates that the port may show.
 
     ``host`` is the name whose addresses are asked: a server, or a name of the pool. ``server`` is
     the server, or "" for a name, behind which any member can answer. ``name`` is the name that is
@@ -62,13 +62,13 @@ class Target:
 
     @property
     def place(self) -> str:
-        """The host and port, as people write them."""
+        """The host and port in the usual notation."""
         return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen:
-    """A planned certificate that no port shows from here, and the reason."""
+    """A planned certificate that no port shows in this zone, and the reason."""
 
     id: str
     owner: str
@@ -78,7 +78,7 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """The ports to ask, the certificates that cannot be seen, and names that are only looked up.
+    """The ports to ask, the certificates that no port shows, and the names that are only resolved.
 
     ``lookups`` are names that the plan has for a port without a connection of their own: their
     addresses are compared with those of the pool, and differences are listed.
@@ -90,7 +90,7 @@ class Targets:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The names of all hosts that will be asked, each once."""
+        """The names of all hosts to ask, without duplicates."""
         return tuple(dict.fromkeys(target.host for target in self.ports))
 
 
@@ -98,7 +98,7 @@ def list_targets(
     plan: CertificatePlan,
     *,
     zone: str = "inside",
-    also: Iterable[str] = (),
+    extras: Iterable[str] = (),
     hosts: str | os.PathLike[str] | None = None,
 ) -> Targets:
     """Return the ports that ``probe`` asks for a plan.
@@ -109,7 +109,7 @@ def list_targets(
         A plan with its table and the reasons for its names.
     zone : str, optional
         The zone of who asks: ``inside`` or ``outside``.
-    also : iterable of str, optional
+    extras : iterable of str, optional
         Of ``ALSO``: a handshake with TLS 1.0, one without a name, the ports of single services.
     hosts : path, optional
         A file with a line ``name port address`` for each port. Then only these ports are asked.
@@ -121,9 +121,9 @@ def list_targets(
     OptionsError
         If a choice is not known, or the hosts file has mistakes; the error lists all of them.
     """
-    chosen = (also,) if isinstance(also, str) else tuple(also)
+    chosen = (extras,) if isinstance(extras, str) else tuple(extras)
     _check_choices(zone, chosen)
-    _refuse_plan_without_reasons(plan)
+    _reject_plan_without_reasons(plan)
     every = [*_list_ports(plan)]
     if hosts is not None:
         ports = [*_apply_hosts(every, zone, read_hosts(hosts))]
@@ -139,10 +139,12 @@ def list_targets(
             (rule, target) for rule, target in here if not (target.is_anchor or target.server)
         ]
         ports += [target for rule, target in others if rule.by_name]
-        # Without an anchor, nothing says which addresses would be right, as for external names
-        # inside.
+        # Without an anchor, the right addresses are unknown, for example for external names in
+        # the internal network.
         lookups = [target for rule, target in others if rule.anchors and not rule.by_name]
-    ports += [*_repeat(ports, {rule.id for rule, _ in every if rule.by_name}, chosen)]
+    ports += [
+        *_list_second_handshakes(ports, {rule.id for rule, _ in every if rule.by_name}, chosen)
+    ]
     asked = {identity for target in ports for identity in target.planned}
     return Targets(
         ports=tuple(ports),
@@ -151,12 +153,12 @@ def list_targets(
     )
 
 
-def _check_choices(zone: str, also: Iterable[str]) -> None:
+def _check_choices(zone: str, extras: Iterable[str]) -> None:
     if zone not in FROM:
         raise OptionsError(
             f'lyncnb cannot probe from the zone "{zone}"', hint=f"use {' or '.join(FROM)}"
         )
-    for choice in also:
+    for choice in extras:
         if choice not in ALSO:
             raise OptionsError(
                 f'"{choice}" is not a valid value for the option also',
@@ -164,7 +166,7 @@ def _check_choices(zone: str, also: Iterable[str]) -> None:
             )
 
 
-def _refuse_plan_without_reasons(plan: CertificatePlan) -> None:
+def _reject_plan_without_reasons(plan: CertificatePlan) -> None:
     entries = (entry for item in plan.certificates for entry in item.subject_alt_name)
     if not plan.topology.pools or any(not entry.reasons for entry in entries):
         raise PlanError(
@@ -177,8 +179,8 @@ def _refuse_plan_without_reasons(plan: CertificatePlan) -> None:
 
 
 def _list_ports(plan: CertificatePlan) -> Iterator[tuple[PortRule, Target]]:
-    """Yield each port of each server, of each anchor, and of each further name, in all zones."""
-    certificates, names_of = certificates_by_pool(plan), ConnectionNames(plan)
+    """Yield each port of each server, anchor, and further name in all zones."""
+    certificates, names_of = group_certificates_by_pool(plan), ConnectionNames(plan)
     pools: dict[str, list[Pool]] = {}
     for pool in plan.topology.pools:
         pools.setdefault(pool.role, []).append(pool)
@@ -195,17 +197,21 @@ def _list_ports(plan: CertificatePlan) -> Iterator[tuple[PortRule, Target]]:
 
 
 def _list_pool_ports(
-    rule: PortRule, pool: Pool, own: list[PlannedCertificate], names_of: ConnectionNames
+    rule: PortRule, pool: Pool, own_name: list[PlannedCertificate], find_names: ConnectionNames
 ) -> Iterator[Target]:
-    # The order of the rule decides which name is sent, so that it does not depend on the table.
+    # The rule determines which name is sent, so the order of the table does not matter.
     names = [
         name
         for part in rule.names
-        for name in names_of.find(replace(rule, names=(part,)), pool, own)
+        for name in find_names.find_names(replace(rule, names=(part,)), pool, own_name)
         if not name.startswith("*.")
     ]
     names = [*dict.fromkeys(names)]
-    anchors = names_of.find(replace(rule, names=rule.anchors), pool, own) if rule.anchors else ()
+    anchors = (
+        find_names.find_names(replace(rule, names=rule.anchors), pool, own_name)
+        if rule.anchors
+        else ()
+    )
     target = Target(
         rule=rule.id,
         usage=rule.usage,
@@ -213,7 +219,7 @@ def _list_pool_ports(
         role=pool.role,
         host="",
         server="",
-        port=find_port(rule, pool, names_of.plan.rules),
+        port=find_port(rule, pool, find_names.plan.rules),
         name="",
         planned=(),
         members=tuple(str(computer.fqdn) for computer in pool.computers),
@@ -224,23 +230,24 @@ def _list_pool_ports(
     if not names:
         return
     by_server: dict[str, list[PlannedCertificate]] = {}
-    for item in own:
+    for item in own_name:
         for held in item.servers:
             by_server.setdefault(held, []).append(item)
     for server in () if rule.anchored else target.members:
-        # A server with two roles shows the certificate of the other role, whose ports are asked.
+        # A server with two roles shows the certificate of the other role, whose ports are also
+        # asked.
         if not (held_by := by_server.get(server)):
             continue
         yield replace(
             target,
             host=server,
             server=server,
-            name=_find_own_name(rule, pool, server, held_by, names_of) or names[0],
+            name=_find_own_name(rule, pool, server, held_by, find_names) or names[0],
             planned=tuple(item.id for item in held_by),
         )
-    planned = tuple(item.id for item in own)
+    planned = tuple(item.id for item in own_name)
     for name in dict.fromkeys((*anchors, *names)):
-        # A single server with the name of its pool was already asked.
+        # A single server with the same name as its pool was already asked.
         if name not in target.members or rule.anchored:
             is_anchor = name in anchors
             yield replace(target, host=name, name=name, planned=planned, is_anchor=is_anchor)
@@ -251,21 +258,23 @@ def _find_own_name(
     pool: Pool,
     server: str,
     certificates: Iterable[PlannedCertificate],
-    names_of: ConnectionNames,
+    find_names: ConnectionNames,
 ) -> str:
-    """Return the server's own name if the rule sends it first, else "" for the pool's name."""
-    first = names_of.plan.rules.names[rule.names[0]]
+    """Return the name of the server if the rule sends it first, or "" for the name of the pool."""
+    first = find_names.plan.rules.names[rule.names[0]]
     if first.parts[1] != "computer.fqdn":
         return ""
-    return server if server in names_of.find(rule, pool, certificates) else ""
+    return server if server in find_names.find_names(rule, pool, certificates) else ""
 
 
-def _repeat(ports: list[Target], by_name: Collection[str], also: Iterable[str]) -> Iterator[Target]:
-    """Yield the second handshakes: with TLS 1.0, and without a name where the name matters."""
-    if TLS10 in also:
+def _list_second_handshakes(
+    ports: list[Target], by_name: Collection[str], extras: Iterable[str]
+) -> Iterator[Target]:
+    """Yield the second handshakes: with TLS 1.0, or without a name if the name matters."""
+    if TLS10 in extras:
         for target in ports:
             yield replace(target, is_tls10=True, condition="if the server still accepts TLS 1.0")
-    if NO_SNI in also:
+    if NO_SNI in extras:
         for target in ports:
             if target.rule in by_name and (target.is_anchor or target.addresses):
                 yield replace(target, name="", condition=_NO_NAME)
@@ -273,17 +282,17 @@ def _repeat(ports: list[Target], by_name: Collection[str], also: Iterable[str]) 
 
 def _list_unseen(
     plan: CertificatePlan,
-    asked: Collection[str],
-    every: Iterable[tuple[PortRule, Target]],
+    targets: Collection[str],
+    all_targets: Iterable[tuple[PortRule, Target]],
     zone: str,
     has_hosts: bool,
 ) -> Iterator[Unseen]:
     elsewhere: dict[str, str] = {}
-    for rule, target in every:
+    for rule, target in all_targets:
         for identity in target.planned:
             elsewhere.setdefault(identity, rule.zone)
     for item in plan.certificates:
-        if item.id in asked:
+        if item.id in targets:
             continue
         why = "lyncnb has no rule that defines the port for this certificate."
         for absent in plan.rules.unseen:
@@ -300,12 +309,12 @@ def _list_unseen(
         yield Unseen(id=item.id, owner=item.owner, usages=item.usages, why=why)
 
 
-# --- The hosts file: a line for each port, with the address to ask.
+# --- A hosts file has a line for each port, with the address to ask.
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A line of the hosts file: a name and a port of the plan, and the address to ask."""
+    """A line in a hosts file: a name and a port in the plan, and the address to ask."""
 
     row: int
     name: str
@@ -316,30 +325,32 @@ class Host:
 
 @dataclass(slots=True)
 class _Lines:
-    """The lines of a hosts file that were read, and the problems in the others."""
+    """The valid lines in a hosts file, and the problems with the other lines."""
 
     file: str
     hosts: list[Host] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
-    def read(self, row: int, text: str) -> None:
+    def read_line(self, line_number: int, text: str) -> None:
         words = text.partition("#")[0].split()
         if not words:
             return
         if len(words) != 3:
-            self._refuse(row, "the line must contain a name, a port and an address", text)
+            self._add_problem(
+                line_number, "the line must contain a name, a port and an address", text
+            )
             return
         port = _parse_port(words[1])
         address, own_port = _parse_address(words[2], port)
         if not port:
-            self._refuse(row, "the port is not a number from 1 to 65535", words[1])
+            self._add_problem(line_number, "the port is not a number from 1 to 65535", words[1])
         elif not (address and own_port):
-            self._refuse(row, "the address is not an IPv4 or IPv6 address", words[2])
+            self._add_problem(line_number, "the address is not an IPv4 or IPv6 address", words[2])
         else:
             name = words[0].rstrip(".").lower()
-            self.hosts.append(Host(row, name, port, address, own_port))
+            self.hosts.append(Host(line_number, name, port, address, own_port))
 
-    def _refuse(self, row: int, message: str, value: str) -> None:
+    def _add_problem(self, row: int, message: str, value: str) -> None:
         self.problems.append(Problem(message=f"{message}: {value[:80]!r}", file=self.file, row=row))
 
 
@@ -355,15 +366,15 @@ def read_hosts(path: str | os.PathLike[str]) -> tuple[Host, ...]:
         If the file cannot be read, or a line is not valid; the error lists all such lines.
     """
     lines = _Lines(os.path.basename(path))
-    data = read_named(path, limit=_LARGEST, error=OptionsError)
+    data = read_specified_file(path, limit=_LARGEST, error_class=OptionsError)
     for row, text in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
-        lines.read(row, text)
+        lines.read_line(row, text)
     if lines.problems:
-        _refuse_hosts(lines.file, lines.problems)
+        _raise_host_problems(lines.file, lines.problems)
     return tuple(lines.hosts)
 
 
-def _refuse_hosts(file: str, problems: Iterable[Problem]) -> None:
+def _raise_host_problems(file: str, problems: Iterable[Problem]) -> None:
     raise OptionsError(
         f"{file} contains lines that lyncnb cannot use",
         problems=tuple(problems),
@@ -380,7 +391,7 @@ def _parse_port(text: str) -> int:
 
 
 def _parse_address(text: str, port: int) -> tuple[str, int]:
-    """Return an address and its port: the port behind a colon, or the port of the line."""
+    """Return an address and its port, which follows a colon or is the port of the line."""
     host, own = text, port
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
@@ -397,7 +408,7 @@ def _parse_address(text: str, port: int) -> tuple[str, int]:
 def _apply_hosts(
     every: Iterable[tuple[PortRule, Target]], zone: str, hosts: Iterable[Host]
 ) -> Iterator[Target]:
-    """Yield the ports in a hosts file, each with its address. Another name or port is an error.
+    """Yield the ports in a hosts file with their addresses. An unknown name or port is an error.
 
     A name such as meet can have the same port on a pool and on a reverse proxy. The zone decides.
     """
@@ -413,4 +424,4 @@ def _apply_hosts(
         for target in targets[:1]:
             yield replace(target, addresses=((host.address, host.address_port),))
     if problems:
-        _refuse_hosts("the hosts file", problems)
+        _raise_host_problems("the hosts file", problems)

@@ -1,1 +1,1 @@
-"""Create the documents about a plan: summary, comparison, and pictures. It writes no file."""
+"""Create the documents about a plan: summary, comparison, and pictures. No files are written."""

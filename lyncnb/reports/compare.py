@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.certificate_fields import SanEntry
 from ..base.shown.report import ReportTable, render_parts
 from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, format_cell
@@ -29,7 +29,9 @@ CHANGES: Mapping[str, str] = {
 
 
 class PlanChange(NamedTuple):
-    """One difference: a row of the table. Make it with keywords.
+    """A difference between two plans, which is a row of the table.
+
+    Create it with keyword arguments.
 
     ``change`` is ``certificate added``, ``certificate removed``, ``name added``, ``name removed``
     or ``changed``; then ``what`` names what differs, for example ``Key``. ``cause`` is blank until
@@ -42,14 +44,14 @@ class PlanChange(NamedTuple):
 
     change: str
     certificate: str  # id
-    owner: str  # server, pool or "the deployment"
+    owner: str  # The owner is a server, a pool, or "the deployment".
     usages: tuple[str, ...]
     what: str
     before: str
     after: str
     why: str
     source: str
-    cause: str = ""  # the cell, row, option or rules that differ
+    cause: str = ""  # The cell, row, option or rules that differ are the cause of the change.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ class ChangedCertificate:
 
     @property
     def planned(self) -> PlannedCertificate:
-        """The certificate in the new plan; if it was removed, in the old one."""
+        """The certificate in the new plan, or in the old plan if the certificate was removed."""
         planned = self.new or self.old
         assert planned is not None
         return planned
@@ -75,7 +77,7 @@ class ChangedCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountChange:
-    """A count in the old and the new plan; as text, for example, ``74 -> 64 names (−10)``."""
+    """A count in the old and in the new plan, which is shown as ``74 -> 64 names (−10)``."""
 
     what: str  # in the singular
     before: int
@@ -119,7 +121,7 @@ class ChangeGroup:
 
     @property
     def title(self) -> str:
-        """What changed, in a few words: ``name added``, ``Key changed``."""
+        """A short description of the change: ``name added``, ``Key changed``."""
         return f"{self.what} {_CHANGED}" if self.change == _CHANGED else self.change
 
 
@@ -159,7 +161,7 @@ class PlanDifference(Table):
 
     @property
     def changes(self) -> Iterator[PlanChange]:
-        """Yield every difference between the two plans, certificate by certificate."""
+        """Yield every difference between the two plans, ordered by certificate."""
         return (change for item in self.certificates for change in item.differences)
 
     def of(self, change: str) -> tuple[ChangedCertificate, ...]:
@@ -178,15 +180,15 @@ class PlanDifference(Table):
         found: dict[tuple[PlanChange, str], _Gathering] = {}
         for item in self.certificates:
             is_whole = item.old is None or item.new is None
-            # The new servers of one pool form a group; those of two pools do not.
+            # New servers of the same pool form one group. Servers of two pools form two groups.
             place = item.planned.pool if is_whole else ""
             for change in item.differences[:1] if is_whole else item.differences:
                 key = change._replace(certificate="", owner="", usages=()), place
-                found.setdefault(key, _Gathering()).add(item, is_whole=is_whole)
+                found.setdefault(key, _Gathering()).add(item, is_complete=is_whole)
         order = sorted(found, key=lambda key: _ORDER_OF_KINDS.index(key[0].change))
         return tuple(found[key].group(key[0]) for key in order)
 
-    def _items(self) -> Iterator[PlanChange]:
+    def _list_items(self) -> Iterator[PlanChange]:
         return self.changes
 
     def _repr_html_(self) -> str:
@@ -195,12 +197,12 @@ class PlanDifference(Table):
         table = ReportTable(
             columns=[one for one in _GROUPS if has_causes or one.heading != "Cause"],
             items=lambda: groups,
-            formats={".html": self._summary()},
+            formats={".html": self._summarize()},
             limit=ROWS_SHOWN,
         )
         return "".join(render_parts([table]))
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         counts = [
             f"{len(self.of(kind)):,} {words}" for kind, words in CHANGES.items() if self.of(kind)
         ]
@@ -229,19 +231,22 @@ _GROUPS = columns(
 
 @dataclass(slots=True)
 class _Gathering:
-    """The values of a group of changes; dictionaries keep each value once and in order."""
+    """The values of a group of changes.
+
+    Dictionaries store each value only once and keep the order.
+    """
 
     owners: dict[str, None] = field(default_factory=dict)
     ids: dict[str, None] = field(default_factory=dict)
     usages: dict[str, None] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
 
-    def add(self, item: ChangedCertificate, *, is_whole: bool) -> None:
+    def add(self, item: ChangedCertificate, *, is_complete: bool) -> None:
         planned = item.planned
         self.owners[planned.owner] = None
         self.ids[item.id] = None
         self.usages.update(dict.fromkeys(planned.usages or (planned.role,)))
-        if is_whole:
+        if is_complete:
             self.names.update(dict.fromkeys(planned.names or (planned.subject.common_name,)))
 
     def group(self, change: PlanChange) -> ChangeGroup:
@@ -261,7 +266,7 @@ class _Gathering:
 
 
 def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
-    """Return the differences between two plans: certificates and names, each with its reason.
+    """Return the differences between two plans, with the reason for each difference.
 
     Parameters
     ----------
@@ -281,8 +286,8 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
     What ``replan`` took over from the other plan is skipped, so that after an edit only the
     pools concerned are compared.
     """
-    require("compare_plans: old", old, CertificatePlan)
-    require("compare_plans: new", new, CertificatePlan)
+    check_type("compare_plans: old", old, CertificatePlan)
+    check_type("compare_plans: new", new, CertificatePlan)
     before, after = _list_by_id(old, new), _list_by_id(new, old)
     kinds = _Comparison(old, new)
     found = []
@@ -301,11 +306,11 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
 
 def count_changes(old: CertificatePlan, new: CertificatePlan) -> tuple[CountChange, ...]:
     """Count the certificates, public certificates and names of two plans."""
-    before, after = plan_sizes(old.certificates), plan_sizes(new.certificates)
+    before, after = count_sizes(old.certificates), count_sizes(new.certificates)
     return tuple(CountChange(what=what, before=before[what], after=after[what]) for what in before)
 
 
-def plan_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
+def count_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
     """Count certificates, public certificates, and the names on all of them."""
     counted = tuple(certificates)
     return {
@@ -325,14 +330,14 @@ def _list_by_id(plan: CertificatePlan, other: CertificatePlan) -> dict[str, Plan
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field of a certificate: its title, why another value matters, and for whom."""
+    """A field of a certificate: its title, why its value matters, and to whom it matters."""
 
     title: str
     why: str
-    is_requested: bool = False  # whether the request contains it
+    is_requested: bool = False  # The value is true if the request contains this field.
 
 
-# In which fields, apart from names, two certificates with the same id may differ.
+# Two certificates with the same id can differ in these fields, apart from names.
 _FIELDS: Mapping[str, _Field] = {
     "subject": _Field("Subject name", "the request includes the subject", is_requested=True),
     "extended_key_usage": _Field("EKU", "the request contains these usages", is_requested=True),
@@ -351,11 +356,12 @@ _NAME_ORDER = _Field("Order of names", "the request lists its names in this orde
 
 
 class _Comparison:
-    """Two plans, with the look-ups that are needed to explain their differences."""
+    """Two plans, with the indexes that are needed to explain their differences."""
 
     def __init__(self, old: CertificatePlan, new: CertificatePlan):
         self.old, self.new = old, new
-        # The key is a name's rules and whether the name is added: then the new plan's rules apply.
+        # The key consists of the rules for a name and whether the name was added. For an added
+        # name, the rules of the new plan apply.
         self._told: dict[tuple[tuple[str, ...], bool], tuple[str, str]] = {}
         is_known = not any(isinstance(plan, RecordedPlan) for plan in (old, new))
         self._fields_known = {
@@ -375,7 +381,7 @@ class _Comparison:
     def changed(
         self, key: str, old: PlannedCertificate, new: PlannedCertificate
     ) -> ChangedCertificate:
-        """Return the change of a certificate that both plans have, if there is any."""
+        """Return the change of a certificate that is in both plans, or None if nothing differs."""
         differences = [*self._names(key, old, new), *self._fields(key, old, new)]
         requested = {item.title for item in (*_FIELDS.values(), _NAME_ORDER) if item.is_requested}
         is_renewed = any(
@@ -445,12 +451,17 @@ class _Comparison:
                 )
 
     def _make_field_change(
-        self, blank: PlanChange, facts: _Field, before: str, after: str, new: PlannedCertificate
+        self,
+        blank: PlanChange,
+        facts: _Field,
+        old_value: str,
+        new_value: str,
+        new: PlannedCertificate,
     ) -> PlanChange:
         return blank._replace(
             what=facts.title,
-            before=before,
-            after=after,
+            before=old_value,
+            after=new_value,
             why=facts.why,
             source=_find_rule_source(self.new.rules, new),
         )
@@ -471,7 +482,10 @@ class _Comparison:
     def _explain_name(
         self, reasons: tuple[str, ...], rules: Rules, is_added: bool
     ) -> tuple[str, str]:
-        """Return why a name is on a certificate; 10,000 servers have few kinds of names."""
+        """Return why a name is on a certificate.
+
+        The result is cached, because reasons are often equal.
+        """
         found = self._told.get((reasons, is_added))
         if found is None:
             known = [rules.names[rule] for rule in reasons if rule in rules.names]
@@ -497,7 +511,7 @@ def _places(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
     for pool in plan.topology.pools:
         for computer in pool.computers:
             found.setdefault(computer.fqdn, set()).add((pool.role, pool.fqdn))
-    if isinstance(plan, RecordedPlan):  # only its certificates are known
+    if isinstance(plan, RecordedPlan):  # For a recorded plan, only the certificates are known.
         for certificate in plan.certificates:
             for server in certificate.servers:
                 found.setdefault(server, set()).add((certificate.role, certificate.pool))
@@ -505,12 +519,14 @@ def _places(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
 
 
 def _explain_certificate(
-    certificate: PlannedCertificate, others: Mapping[str, set[tuple[str, str]]], absent: str
+    certificate: PlannedCertificate,
+    other_places: Mapping[str, set[tuple[str, str]]],
+    missing_servers: str,
 ) -> str:
-    """Return why only one plan has a certificate: look where the other plan has its servers."""
-    places = [others.get(server, set()) for server in certificate.servers]
+    """Return why only one plan has a certificate. The other plan may have the servers elsewhere."""
+    places = [other_places.get(server, set()) for server in certificate.servers]
     if not any(places):
-        return f"{'the server is' if len(places) == 1 else 'the servers are'} {absent}"
+        return f"{'the server is' if len(places) == 1 else 'the servers are'} {missing_servers}"
     known = set().union(*places)
     if certificate.role not in {role for role, _ in known} and certificate.pool:
         return "a server has a different role"

@@ -1,4 +1,4 @@
-"""``Comparison``: the comparison of two plans with counts, as text, JSON, page and table.
+"""Define ``Comparison``: two plans with counts, as text, JSON, page and table.
 
 Pure. ``compare.py`` finds the differences; this file counts them and writes the report.
 """
@@ -17,36 +17,36 @@ from ..base.shown.report import (
     Report,
     ReportTable,
     Sentence,
+    build_report_kind,
     describe_hidden_rows,
-    report_kind,
 )
 from ..base.shown.tables import ROWS_SHOWN, columns, count_of, join_first
-from ..plan.model import CertificatePlan, PlannedCertificate, certificate_document
+from ..plan.model import CertificatePlan, PlannedCertificate, build_certificate_document
 from ..plan.recorded_plan import RecordedPlan
 from ..plan.totals import build_origin
 from ..rules.ca_rules import ca_rules
-from ..rules.findings import Finding, Findings, grouped
+from ..rules.findings import Finding, Findings, group_findings
 from ..rules.model import SEVERITIES
 from .compare import CHANGE_COLUMNS, ChangedCertificate, ChangeGroup, CountChange, PlanDifference
 from .figures import figure
 
-#: The kind of file that a comparison is written to.
-COMPARISON_FILE = report_kind(
+#: This is the type of file for a comparison.
+COMPARISON_FILE = build_report_kind(
     "a comparison",
     title="Two plans compared",
-    form="lyncnb-comparison/1",
+    format_id="lyncnb-comparison/1",
     columns=CHANGE_COLUMNS,
     suffixes=(".csv", ".html", ".md", ".json", ".svg"),
 )
 
-_SHOWN = 60  # changes, and findings, in the short form, at most
+_SHOWN = 60  # The short form contains at most this number of changes and findings.
 _DAYS_OF_A_YEAR = 365
 _OWNERS_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The differences between two plans, with the findings of each.
+    """The differences between two plans, and the findings of each plan.
 
     ``old_findings`` and ``new_findings`` are None if they are not known.
     """
@@ -68,9 +68,9 @@ class Comparison:
 
     @cached_property
     def counts(self) -> tuple[CountChange, ...]:
-        """The counts of both plans; what is not known for both is left out."""
+        """The counts of both plans. A count that is unknown for both plans is omitted."""
         before, after = (
-            plan_counts(plan, findings)
+            count_plan(plan, findings)
             for plan, findings in (
                 (self.difference.old, self.old_findings),
                 (self.difference.new, self.new_findings),
@@ -88,7 +88,7 @@ class Comparison:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What cannot be compared between these two plans, and why."""
+        """The data that cannot be compared between the two plans, and the reasons."""
         return tuple(dict.fromkeys(self._notes()))
 
     def _notes(self) -> Iterator[str]:
@@ -111,20 +111,22 @@ class Comparison:
     @cached_property
     def findings_gone(self) -> tuple[Finding, ...]:
         """The findings that only the old plan has."""
-        return _list_only_first(self.old_findings, self.new_findings)
+        return _list_missing(self.old_findings, self.new_findings)
 
     @cached_property
     def findings_new(self) -> tuple[Finding, ...]:
         """The findings that only the new plan has."""
-        return _list_only_first(self.new_findings, self.old_findings)
+        return _list_missing(self.new_findings, self.old_findings)
 
 
-def _list_only_first(ours: Findings | None, others: Findings | None) -> tuple[Finding, ...]:
-    if ours is None or others is None:
+def _list_missing(
+    findings: Findings | None, other_findings: Findings | None
+) -> tuple[Finding, ...]:
+    if findings is None or other_findings is None:
         return ()
-    left = Counter((one.code, one.severity, one.about, one.message) for one in others)
+    left = Counter((one.code, one.severity, one.about, one.message) for one in other_findings)
     found = []
-    for one in ours:
+    for one in findings:
         key = (one.code, one.severity, one.about, one.message)
         left[key] -= 1
         if left[key] < 0:
@@ -136,8 +138,8 @@ _RENEWAL = "yearly renewal"
 _MAY_BE_UNKNOWN = (_RENEWAL, *SEVERITIES)
 
 
-def plan_counts(plan: CertificatePlan, findings: Findings | None) -> dict[str, int]:
-    """Return the counts of a plan, by noun in the singular; what is unknown is left out."""
+def count_plan(plan: CertificatePlan, findings: Findings | None) -> dict[str, int]:
+    """Return the counts of a plan by singular noun. Unknown counts are omitted."""
     certificates = plan.certificates
     names = Counter(dict.fromkeys(("internal", "public"), 0))
     for certificate in certificates:
@@ -147,7 +149,7 @@ def plan_counts(plan: CertificatePlan, findings: Findings | None) -> dict[str, i
         "public certificate": sum(c.issuer == "public" for c in certificates),
         "name": names.total(),
         **{f"{issuer} name": number for issuer, number in names.items()},
-        # Each certificate has one key pair, no matter how many servers share it.
+        # A certificate has one key pair, even if many servers share the certificate.
         **Counter(f"{certificate.key} key" for certificate in certificates),
     }
     if renewals := _count_renewals(plan):
@@ -159,7 +161,7 @@ def plan_counts(plan: CertificatePlan, findings: Findings | None) -> dict[str, i
 
 
 def _count_renewals(plan: CertificatePlan) -> int:
-    """Count the renewals in a year, by the requested days or the longest validity allowed."""
+    """Count the renewals in a year from the requested validity, or from the longest allowed one."""
     issued, asked = plan.options.planned_issue_date, _find_requested_days(plan)
     if isinstance(plan, RecordedPlan) or not all(asked.values()):
         return 0
@@ -171,19 +173,19 @@ def _count_renewals(plan: CertificatePlan) -> int:
 
 
 def _find_requested_days(plan: CertificatePlan) -> dict[str, int]:
-    """Return the requested days of validity by issuer; 0 if none are requested."""
+    """Return the requested validity in days by issuer, or 0 if no validity is requested."""
     issuers = dict.fromkeys(one.issuer for one in plan.certificates)
     return {issuer: plan.options.validity_for(issuer) or 0 for issuer in issuers}
 
 
-def comparison_report(comparison: Comparison, *, shown: int = _SHOWN) -> Report:
+def build_comparison_report(comparison: Comparison, *, max_shown: int = _SHOWN) -> Report:
     """Return a comparison as a report.
 
     Parameters
     ----------
     comparison : Comparison
         The comparison of two plans.
-    shown : int, optional
+    max_shown : int, optional
         The most changes in the short form.
 
     Returns
@@ -219,7 +221,7 @@ def comparison_report(comparison: Comparison, *, shown: int = _SHOWN) -> Report:
         *(
             ReportTable(
                 columns=_FINDINGS,
-                items=partial(grouped, findings),
+                items=partial(group_findings, findings),
                 formats={".md": caption, ".html": caption},
             )
             for caption, findings in (
@@ -239,13 +241,13 @@ def comparison_report(comparison: Comparison, *, shown: int = _SHOWN) -> Report:
         ),
         summary=comparison.summary,
         parts=parts,
-        document=lambda: _values(comparison),
-        text=lambda: _text(comparison, shown),
+        document=lambda: _build_values(comparison),
+        text=lambda: _format_text(comparison, max_shown),
     )
 
 
-def _values(comparison: Comparison) -> dict[str, object]:
-    """Return the content of the JSON: each certificate that differs, complete, old and new.
+def _build_values(comparison: Comparison) -> dict[str, object]:
+    """Return the values for JSON: each certificate that differs, in its old and new form.
 
     Replacing each ``old`` with its ``new`` turns the old plan into the new one.
     """
@@ -254,20 +256,20 @@ def _values(comparison: Comparison) -> dict[str, object]:
         "old": list_json_values(comparison.difference.old, *side),
         "new": list_json_values(comparison.difference.new, *side),
         **list_json_values(comparison, "summary", "counts", "notes"),
-        "certificates": [*map(_changed, comparison.difference.certificates)],
+        "certificates": [*map(_build_changed_values, comparison.difference.certificates)],
         **list_json_values(comparison, "findings_gone", "findings_new"),
     }
 
 
-_OF_ALL = ("certificate", "owner", "usages")  # once for each certificate
+_OF_ALL = ("certificate", "owner", "usages")  # Each certificate is listed only once.
 
 
-def _changed(item: ChangedCertificate) -> dict[str, object]:
+def _build_changed_values(item: ChangedCertificate) -> dict[str, object]:
     return {
         "id": item.id,
         "change": item.change,
-        "old": _certificate(item.old),
-        "new": _certificate(item.new),
+        "old": _build_certificate_values(item.old),
+        "new": _build_certificate_values(item.new),
         "differences": [
             {name: value for name, value in change._asdict().items() if name not in _OF_ALL}
             for change in item.differences
@@ -275,35 +277,36 @@ def _changed(item: ChangedCertificate) -> dict[str, object]:
     }
 
 
-def _certificate(certificate: PlannedCertificate | None) -> dict[str, object] | None:
-    return certificate and certificate_document(certificate)
+def _build_certificate_values(certificate: PlannedCertificate | None) -> dict[str, object] | None:
+    return certificate and build_certificate_document(certificate)
 
 
-def _text(comparison: Comparison, shown: int) -> Iterator[list[str]]:
-    """Yield a summary with counts, then each change once, then the findings."""
-    counts = [f"  {count}" for count in comparison.counts[3:]]  # the summary has the first three
+def _format_text(comparison: Comparison, max_shown: int) -> Iterator[list[str]]:
+    """Yield a summary with counts, then each change, and then the findings."""
+    # The summary already contains the first three.
+    counts = [f"  {count}" for count in comparison.counts[3:]]
     notes = [f"  note: {note}" for note in comparison.notes]
     yield [comparison.title, comparison.summary, *counts, *notes]
     groups = comparison.difference.groups()
-    yield from ([*_group_lines(group)] for group in groups[:shown])
-    if len(groups) > shown:
-        yield describe_hidden_rows(len(groups) - shown)
+    yield from ([*_group_lines(group)] for group in groups[:max_shown])
+    if len(groups) > max_shown:
+        yield describe_hidden_rows(len(groups) - max_shown)
     for what, findings in (("gone", comparison.findings_gone), ("new", comparison.findings_new)):
-        entries = grouped(findings)
+        entries = group_findings(findings)
         lines = [[f"finding {what}: {one.severity}: {one.places}: {one.words}"] for one in entries]
-        if len(lines) > shown:
-            lines[shown - 1] += describe_hidden_rows(len(lines) - shown)
-        yield from lines[:shown]
+        if len(lines) > max_shown:
+            lines[max_shown - 1] += describe_hidden_rows(len(lines) - max_shown)
+        yield from lines[:max_shown]
 
 
 def _group_lines(group: ChangeGroup) -> Iterator[str]:
     values = group.before or group.after
     if group.before and group.after:
         values = f"{group.before} -> {group.after}"
-    yield f"{group.title}: {values or _listed(group.names)}"
+    yield f"{group.title}: {values or _format_names(group.names)}"
     usages = f" ({', '.join(group.usages)})" if group.usages else ""
     of = "of" if group.change.startswith("certificate") or group.what != "Name" else "on"
-    yield f"  {of} {_listed(group.owners)}{usages}"
+    yield f"  {of} {_format_names(group.owners)}{usages}"
     if group.cause:
         yield f"  cause: {group.cause}"
     yield f"  why: {group.why}"
@@ -311,7 +314,7 @@ def _group_lines(group: ChangeGroup) -> Iterator[str]:
         yield f"  source: {group.source}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def _format_names(names: Sequence[str]) -> str:
     return join_first(names, _OWNERS_SHOWN)
 
 
@@ -322,13 +325,15 @@ def _format_before_and_after(group: ChangeGroup) -> object:
 
 
 _COUNTS = columns(
-    ("What", lambda count: count_of(2, count.what)[2:]), ("Before", "before"), ("After", "after")
+    ("What", lambda count: count_of(2, count.what)[2:]),
+    ("Before", "before"),
+    ("After", "after"),
 )
-# As few columns as possible: reasons are sentences and need space.
+# The table has few columns, because reasons are sentences and need space.
 _GROUPS = columns(
     ("Change", "title"),
     ("What", _format_before_and_after),
-    ("Of", lambda group: f"{_listed(group.owners)}\n{', '.join(group.usages)}"),
+    ("Of", lambda group: f"{_format_names(group.owners)}\n{', '.join(group.usages)}"),
     ("Cause", "cause"),
     ("Why", "why"),
     ("Source", "source"),

@@ -1,4 +1,4 @@
-"""Draw which names are on which certificates: names in rows, pools in columns.
+"""Draw which names are on which certificates, with names in rows and pools in columns.
 
 The shape of a mark shows how many: a full disc, all certificates of the pool have the name; half
 a disc, some; a ring, only as the subject. If there are too many names, rows are rules. If there
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..base.shown.frames import Kind
-from ..base.shown.svg import Drawing, fit, measure_text
+from ..base.shown.svg import Drawing, measure_text, shorten_text
 from ..base.shown.tables import columns, count_of, join_first
 from ..plan.model import CertificatePlan, PlannedCertificate
 
@@ -28,19 +28,21 @@ COLUMNS = columns(
     ("Certificates of the type", "of", Kind.COUNT),
 )
 
-#: The most names and pools that a picture shows one by one.
+#: A picture shows at most this number of names and pools individually.
 NAMES_SHOWN, POOLS_SHOWN = 70, 20
 
 _WIDTH, _MARGIN, _ROW, _NAMES_WIDTH = 1000, 12, 19, 290
-_HEAD = 150  # pixels for the slanted headings, and two thirds of it to the right
+# The slanted headings have this height in pixels, and two thirds of it as space to the right.
+_HEAD = 150
 
 
-_Place = tuple[str, str, str, tuple[str, ...]]  # site, role, pool, usages
+# The key contains the site, the role, the pool, and the usages.
+_Place = tuple[str, str, str, tuple[str, ...]]
 
 
 @dataclass(slots=True, kw_only=True)
 class _Mark:
-    """The number of certificates that have a name, and the number of all certificates."""
+    """The number of certificates with a name, and the number of all certificates."""
 
     carrying: int = 0
     subject_only: int = 0
@@ -48,21 +50,21 @@ class _Mark:
 
 
 class CoverageRow(NamedTuple):
-    """One name on a pool's certificates for the same types; see ``COLUMNS``."""
+    """A name on the certificates of a pool for the same types. See ``COLUMNS``."""
 
     name: str
-    rules: tuple[str, ...]  # ids of the rules that require it
+    rules: tuple[str, ...]  # The rules with these ids require the name.
     site: str
     role: str
-    pool: str  # "" for the whole deployment's
+    pool: str  # For the certificate of the whole deployment, the value is "".
     usages: tuple[str, ...]
-    carrying: int  # certificates that list it
+    carrying: int  # These certificates contain the name.
     subject_only: int
     of: int
 
 
-def coverage_rows(plan: CertificatePlan, *, site: str = "") -> Iterator[CoverageRow]:
-    """Yield the rows that the picture shows.
+def list_coverage_rows(plan: CertificatePlan, *, site: str = "") -> Iterator[CoverageRow]:
+    """Yield the rows of the coverage picture.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def coverage_rows(plan: CertificatePlan, *, site: str = "") -> Iterator[Coverage
 def draw_coverage(
     plan: CertificatePlan, rows: Sequence[CoverageRow], *, title: str, description: str
 ) -> str:
-    """Draw the rows of :func:`coverage_rows`; an SVG document, 1,000 pixels wide."""
+    """Draw the rows of a coverage picture as an SVG document that is 1,000 pixels wide."""
     order = {role: place for place, role in enumerate(plan.rules.roles)}
     places = sorted(
         {row[2:6] for row in rows},
@@ -111,9 +113,9 @@ def draw_coverage(
     )
     by_role = len(places) > POOLS_SHOWN
     by_rule = len({row.name for row in rows}) > NAMES_SHOWN
-    if by_role:  # of all sites together
+    if by_role:  # The count includes the certificates in all sites.
         places = sorted(places, key=lambda p: (not p[2], order.get(p[1], len(order)), p[3]))
-    heads = _make_headings(places, by_role=by_role)
+    heads = _build_headings(places, by_role=by_role)
     marks = _count_marks(plan, heads, by_rule=by_rule)
     down, across = list(dict.fromkeys(n for n, _ in marks)), list(dict.fromkeys(heads.values()))
     drawing = Drawing(_WIDTH)
@@ -122,20 +124,20 @@ def draw_coverage(
     for (name, head), mark in marks.items():
         x = _MARGIN + _NAMES_WIDTH + across.index(head) * _step(across) + 14
         y = _top() + down.index(name) * _ROW + 10
-        _draw_mark(drawing, x, y, mark, room=_step(across) - 17)
+        _draw_mark(drawing, x, y, mark, available_width=_step(across) - 17)
     return drawing.to_svg(height, title=title, description=description)
 
 
-_Heading = tuple[str, str]  # pool or role, and types
+_Heading = tuple[str, str]  # The heading is a pool or role, and the types.
 
 
-def _make_headings(places: Sequence[_Place], *, by_role: bool) -> dict[_Place, _Heading]:
-    """Return the columns' headings: pool or role, with its first type if it has several kinds."""
+def _build_headings(columns: Sequence[_Place], *, by_role: bool) -> dict[_Place, _Heading]:
+    """Return the headings of the columns: pool or role, and the first type if there are several."""
     kinds: dict[str, set[tuple[str, ...]]] = {}
-    for _, role, pool, usages in places:
+    for _, role, pool, usages in columns:
         kinds.setdefault(role if by_role else pool or role, set()).add(usages)
     found = {}
-    for place in places:
+    for place in columns:
         _, role, pool, usages = place
         name = role if by_role else pool or role
         more = f", +{len(usages) - 1}" if len(usages) > 1 else ""
@@ -145,14 +147,16 @@ def _make_headings(places: Sequence[_Place], *, by_role: bool) -> dict[_Place, _
 
 
 def _count_marks(
-    plan: CertificatePlan, heads: Mapping[_Place, _Heading], *, by_rule: bool
+    plan: CertificatePlan, columns: Mapping[_Place, _Heading], *, by_rule: bool
 ) -> Mapping[tuple[str, _Heading], _Mark]:
-    """Count the certificates of each column that have a name, or one of a rule's names."""
+    """Count the certificates in each column that contain a name, or a name from a rule."""
     subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
     totals: dict[_Heading, int] = {}
     cells: dict[tuple[str, _Heading], _Mark] = {}
     for certificate in plan.certificates:
-        head = heads.get((certificate.site, certificate.role, certificate.pool, certificate.usages))
+        head = columns.get(
+            (certificate.site, certificate.role, certificate.pool, certificate.usages)
+        )
         if head is None:  # in another site
             continue
         totals[head] = totals.get(head, 0) + 1
@@ -174,7 +178,7 @@ def _count_marks(
 
 
 def _describe_rules(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[str]:
-    """Return each rule with its first name and the number of names, as far as they fit."""
+    """Return each rule with its first name and the number of names, if the text fits."""
     names: dict[str, dict[str, None]] = {rule: {} for rule in rules}
     for row in rows:
         for rule in row.rules:
@@ -196,26 +200,28 @@ def _step(across: Sequence[_Heading]) -> float:
 
 
 def _draw_frame(
-    drawing: Drawing, title: str, down: Sequence[str], across: Sequence[_Heading], *, by_rule: bool
+    drawing: Drawing, title: str, rows: Sequence[str], columns: Sequence[_Heading], *, by_rule: bool
 ) -> float:
-    drawing.text(_MARGIN, 26, fit(title, _WIDTH - 2 * _MARGIN, 17), "title")
+    drawing.text(_MARGIN, 26, shorten_text(title, _WIDTH - 2 * _MARGIN, 17), "title")
     _draw_legend(drawing)
     heading = "Names, by the rule that requires them" if by_rule else "Names"
     drawing.text(_MARGIN, _top() - 8, heading, "head")
-    for place, name in enumerate(down):
+    for place, name in enumerate(rows):
         y = _top() + place * _ROW
         if place % 2 == 0:
-            drawing.rect(_MARGIN, y, _WIDTH - 2 * _MARGIN, _ROW, "zone")
-        shown = fit(name, _NAMES_WIDTH - 12, 12)
+            drawing.draw_rectangle(_MARGIN, y, _WIDTH - 2 * _MARGIN, _ROW, "zone")
+        shown = shorten_text(name, _NAMES_WIDTH - 12, 12)
         drawing.text(_MARGIN + 6, y + 14, shown, name="" if by_rule else name)
-    step = _step(across)
-    for place, (name, types) in enumerate(across):
+    step = _step(columns)
+    for place, (name, types) in enumerate(columns):
         x = _MARGIN + _NAMES_WIDTH + place * step + 14
-        drawing.slanted(x, _top() - 8, fit(name, _HEAD * 1.15, 12))
-        if types:  # half a column to the right, below the first line
-            drawing.slanted(x + 17, _top() - 8, fit(types, _HEAD * 1.15, 11), "small quiet")
-        drawing.path([(x, _top() - 4), (x, _top() + len(down) * _ROW)], "rule faint")
-    return _top() + len(down) * _ROW + _MARGIN
+        drawing.draw_slanted_text(x, _top() - 8, shorten_text(name, _HEAD * 1.15, 12))
+        if types:  # The text starts half a column to the right, below the first line.
+            drawing.draw_slanted_text(
+                x + 17, _top() - 8, shorten_text(types, _HEAD * 1.15, 11), "small quiet"
+            )
+        drawing.path([(x, _top() - 4), (x, _top() + len(rows) * _ROW)], "rule faint")
+    return _top() + len(rows) * _ROW + _MARGIN
 
 
 def _draw_legend(drawing: Drawing) -> None:
@@ -225,24 +231,26 @@ def _draw_legend(drawing: Drawing) -> None:
         (_Mark(carrying=1, of=2), "on some certificates"),
         (_Mark(subject_only=1, of=1), "as subject only"),
     ):
-        _draw_mark(drawing, x, 44, mark, room=0)
+        _draw_mark(drawing, x, 44, mark, available_width=0)
         drawing.text(x + 12, 48, words, "small")
         x += 34 + measure_text(words, 11)
     drawing.text(x, 48, "2/3 means 2 of 3 certificates, each counted once", "small quiet")
 
 
-def _draw_mark(drawing: Drawing, x: float, y: float, mark: _Mark, *, room: float) -> None:
-    """Draw a mark and, if it fits, its fraction, or the percentage if the fraction is long."""
+def _draw_mark(
+    drawing: Drawing, x: float, y: float, mark: _Mark, *, available_width: float
+) -> None:
+    """Draw a mark, and its fraction or percentage if there is space for it."""
     number = mark.carrying or mark.subject_only
     if mark.carrying >= mark.of:
-        drawing.disc(x, y, 5.5, "mark")
+        drawing.draw_disc(x, y, 5.5, "mark")
     elif mark.carrying:
-        drawing.half_disc(x, y, 5.5)
+        drawing.draw_half_disc(x, y, 5.5)
     else:
-        drawing.disc(x, y, 5.5, "open")
-    if room and number < mark.of:
+        drawing.draw_disc(x, y, 5.5, "open")
+    if available_width and number < mark.of:
         words = f"{number}/{mark.of}"
-        if measure_text(words, 9) > room:
+        if measure_text(words, 9) > available_width:
             words = f"{max(1, number * 100 // mark.of)}%"
-        size = "small" if measure_text(words, 11) <= room else "tiny"
+        size = "small" if measure_text(words, 11) <= available_width else "tiny"
         drawing.text(x + 9, y + 4, words, f"{size} quiet")

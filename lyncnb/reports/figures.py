@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.disk.outputs import OutputKind, match_content
 from ..base.shown.figure import Figure
-from ..base.shown.tables import count_of, lists_columns
+from ..base.shown.tables import count_of, document_columns
 from ..errors import PlanError
 from ..plan.connections import list_connections
 from ..plan.model import CertificatePlan
@@ -20,17 +20,17 @@ from ..plan.recorded_plan import RecordedPlan
 from . import coverage_figure, timeline_figure, topology_figure
 from .compare import PlanDifference
 from .timeline_figure import DatedFact
-from .topology_boxes import Changes, site_words
+from .topology_boxes import Changes, format_site
 
 DEFAULT = "topology"
 
-#: What ``lyncnb plan -o FILE.svg`` writes.
+#: This is the type of file that ``lyncnb plan -o FILE.svg`` writes.
 FIGURE_FILE = OutputKind(what="a picture", is_ours={".svg": match_content(*Figure.MARKS)})
 
 
 @runtime_checkable
 class Dated(Protocol):
-    """A value with events for a timeline: the status of a request folder, a forecast.
+    """A value with events for a timeline: the status of a request folder, or a forecast.
 
     ``figure_title`` is the heading above them.
     """
@@ -45,9 +45,9 @@ class Dated(Protocol):
         ...
 
 
-@lists_columns(timeline_figure.COLUMNS, "a timeline")
-@lists_columns(coverage_figure.COLUMNS, "a coverage")
-@lists_columns(
+@document_columns(timeline_figure.COLUMNS, "a timeline")
+@document_columns(coverage_figure.COLUMNS, "a coverage")
+@document_columns(
     topology_figure.CHANGED_COLUMNS, ('a topology ("Changed" appears only in a comparison)')
 )
 def figure(
@@ -87,7 +87,7 @@ def figure(
     if isinstance(of, PlanDifference):
         return _draw_difference_figure(of, kind, site)
     if not isinstance(of, Dated):
-        require("figure: of", of, CertificatePlan)
+        check_type("figure: of", of, CertificatePlan)
     if not isinstance(of, CertificatePlan):
         if kind not in ("", "timeline"):
             raise PlanError(
@@ -99,7 +99,7 @@ def figure(
     check_kind(kind)
     _check_site(of, site)
     if kind == "timeline":
-        planned = timeline_figure.plan_facts(of)
+        planned = timeline_figure.list_plan_facts(of)
         drawn = _draw_timeline_figure(
             (*planned, *facts), f"Important dates: {of.topology.source}", plan=of
         )
@@ -155,17 +155,17 @@ def _draw_topology_figure(
     )
     if site:
         description += (
-            f" For {site_words(site)}, the picture shows each pool separately, with its "
+            f" For {format_site(site)}, the picture shows each pool separately, with its "
             "connections to other sites."
         )
     described = topology_figure.COLUMNS
     changes = None
-    rows = topology_figure.topology_rows(plan, connections)
+    rows = topology_figure.list_topology_rows(plan, connections)
     if difference is not None:
         title = f"{title} and changes"
         description = f"{difference!r}. The sign ± marks changes. {description}"
         described, changes = topology_figure.CHANGED_COLUMNS, Changes(difference)
-        rows = topology_figure.changed_rows(plan, connections, changes)
+        rows = topology_figure.list_changed_rows(plan, connections, changes)
     svg = topology_figure.draw_topology(
         plan, connections, title=title, description=description, site=site, changes=changes
     )
@@ -186,8 +186,8 @@ def _draw_difference_figure(difference: PlanDifference, kind: str, site: str) ->
 
 
 def _draw_coverage_figure(plan: CertificatePlan, site: str) -> Figure:
-    rows = tuple(coverage_figure.coverage_rows(plan, site=site))
-    where = f", {site_words(site)}" if site else ""
+    rows = tuple(coverage_figure.list_coverage_rows(plan, site=site))
+    where = f", {format_site(site)}" if site else ""
     title = f"{plan.rules.title}, {plan.topology.source}{where}: names on certificates"
     names, pools = len({row.name for row in rows}), len({row[2:5] for row in rows if row.pool})
     whole = " and the whole deployment" if any(not row.pool for row in rows) else ""
@@ -222,11 +222,12 @@ def _draw_timeline_figure(
     svg = timeline_figure.draw_timeline(facts, title=title, description=description)
     return Figure(
         kind="timeline", title=title, description=description,
-        described=timeline_figure.COLUMNS, rows=tuple(timeline_figure.fact_rows(facts)), svg=svg,
+        described=timeline_figure.COLUMNS, svg=svg,
+        rows=tuple(timeline_figure.build_fact_rows(facts)),
     )  # fmt: skip
 
 
-#: Every picture of a plan, the default first.
+#: These are all pictures of a plan. The first is the default.
 KINDS: Mapping[str, Callable[[CertificatePlan, str], Figure]] = {
     "topology": _draw_topology_figure,
     "coverage": _draw_coverage_figure,

@@ -1,4 +1,4 @@
-"""``find_causes``: which cell, row, option or rules cause each difference between two plans.
+"""Find the cell, row, option or rules that cause each difference between two plans.
 
 Pure. Each input that the planner changed is tried alone: one option is set to its new value, and
 what then differs from the old plan comes from this option. What differs with only the new table
@@ -17,15 +17,15 @@ from itertools import compress
 from ..base.shown.tables import format_cell, join_first
 from ..errors import LyncnbError
 from ..plan.model import CertificatePlan, PlannedCertificate
-from ..plan.options import OPTIONS, PlanOptions, shown
+from ..plan.options import OPTIONS, PlanOptions, format_option_value
 from ..plan.planner import plan_certificates
 from ..plan.recorded_plan import RecordedPlan
 from ..rules.model import Rules
 from ..topology.topology import Topology
 from .compare import ChangedCertificate, PlanChange, PlanDifference, compare_plans
-from .table_changes import TableChange, table_changes
+from .table_changes import TableChange, list_table_changes
 
-# They change no certificate: the evaluation date, and accepted findings.
+# These options do not change any certificate: the evaluation date, and accepted findings.
 _NO_CAUSE = frozenset(
     (
         "product",
@@ -55,14 +55,14 @@ class _Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Factor:
-    """A changed input; ``apply`` copies it from one side's inputs to the other's."""
+    """A changed input. ``apply`` copies the input from one plan's inputs to the other's."""
 
-    words: str  # "" for the table, whose cells are named
+    words: str  # For the table, whose cells are named individually, the value is "".
     apply: Callable[[_Inputs, _Inputs], _Inputs]
 
 
 def find_causes(difference: PlanDifference) -> PlanDifference:
-    """Return the differences with the cell, row, option or rules that cause each change.
+    """Return the differences, each with the cell, row, option or rules that cause it.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def find_causes(difference: PlanDifference) -> PlanDifference:
 
 
 class _Search:
-    """Two plans, the inputs that differ, and what each of these inputs changes alone."""
+    """Two plans, the inputs that differ, and the changes that each input alone causes."""
 
     def __init__(self, difference: PlanDifference):
         self._old_plan = difference.old
@@ -108,14 +108,14 @@ class _Search:
         return link.join(factor.words or self._cells.words(item, change) for factor in factors)
 
     def _find_responsible_inputs(self, change: PlanChange) -> tuple[tuple[_Factor, ...], str]:
-        """Return the inputs that cause a change, and whether one suffices or all are needed."""
+        """Return the inputs that cause a change, and whether one suffices or all are required."""
         if len(self._factors) < 2:
             return self._factors, ""
         key = _key(change)
         alone = self._those(key in keys for keys in self._alone)
         if alone:
             return alone, " or "
-        if len(self._factors) == 2:  # each alone was tried already
+        if len(self._factors) == 2:  # Each input alone was already tried.
             return self._factors, " and "
         return self._those(key not in keys for keys in self._without) or self._factors, " and "
 
@@ -129,19 +129,20 @@ class _Search:
 
     @cached_property
     def _without(self) -> tuple[frozenset[object], ...]:
-        """For each input, the changes that all others cause in the old plan."""
+        """For each input, the changes that all other inputs cause in the old plan."""
         return tuple(self._changes(factor.apply(self._new, self._old)) for factor in self._factors)
 
     def _changes(self, inputs: _Inputs) -> frozenset[object]:
         try:
             plan = inputs.plan()
-        except LyncnbError:  # e.g. an option about a role that the other rules do not have
+        # This happens, for example, if an option concerns a role that the other rules do not have.
+        except LyncnbError:
             return frozenset()
         return frozenset(map(_key, compare_plans(self._old_plan, plan).changes))
 
     @cached_property
     def _cells(self) -> _TableCauses:
-        return _TableCauses(table_changes(self._old.topology, self._new.topology))
+        return _TableCauses(list_table_changes(self._old.topology, self._new.topology))
 
 
 def _inputs(plan: CertificatePlan) -> _Inputs:
@@ -149,7 +150,7 @@ def _inputs(plan: CertificatePlan) -> _Inputs:
 
 
 def _key(change: PlanChange) -> tuple[object, ...]:
-    """Return the values that identify a change, regardless of its wording."""
+    """Return the values that identify a change, whatever its wording is."""
     return change.change, change.certificate, change.what, change.before, change.after
 
 
@@ -157,7 +158,7 @@ def _factors(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
     if old.topology != new.topology:
         yield _Factor(words="", apply=lambda to, of: replace(to, topology=of.topology))
     if old.rules is not new.rules and old.rules != new.rules:
-        # Options name their product, so they are applied together with its rules.
+        # An option can depend on the product, so options and rules are applied together.
         yield _Factor(
             words=f"rules: {old.rules.title} -> {new.rules.title}",
             apply=lambda to, of: replace(
@@ -170,25 +171,25 @@ def _factors(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
             label = ".".join(part for part in (place.section, place.key) if part)
             yield _Factor(
                 words=f"option {label}: {_format_option(before)} -> {_format_option(after)}",
-                apply=_make_option_factor(name),
+                apply=_build_option_factor(name),
             )
 
 
-def _make_option_factor(name: str) -> Callable[[_Inputs, _Inputs], _Inputs]:
-    def apply(to: _Inputs, of: _Inputs) -> _Inputs:
+def _build_option_factor(name: str) -> Callable[[_Inputs, _Inputs], _Inputs]:
+    def apply_option(to: _Inputs, of: _Inputs) -> _Inputs:
         return replace(to, options=replace(to.options, **{name: getattr(of.options, name)}))
 
-    return apply
+    return apply_option
 
 
 def _format_option(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()  # as in plan.toml
-    return format_cell(shown(value)) or "blank"
+    return format_cell(format_option_value(value)) or "blank"
 
 
 class _TableCauses:
-    """The differences between two tables, by the values in cells and by their owner."""
+    """The differences between two tables, grouped by the values and by the owners of cells."""
 
     def __init__(self, changes: Iterable[TableChange]):
         self._all = tuple(changes)
@@ -203,7 +204,7 @@ class _TableCauses:
                 self._gone.setdefault(_parse_host(value), []).append(one)
 
     def words(self, item: ChangedCertificate, change: PlanChange) -> str:
-        """Return the cells or rows that cause a change: at most three, and how many more."""
+        """Return the cells or rows that cause a change: at most three, and the number of others."""
         found = [*dict.fromkeys(one.words for one in self._of(item, change))]
         if not found:
             return "the table"
@@ -219,7 +220,8 @@ class _TableCauses:
             moved = sorted({*item.old.servers} ^ {*item.new.servers})
             return [one for name in moved for one in self._by_owner.get(("server", name), ())]
         else:
-            # A subject contains a host of the table; an algorithm or an issuer does not.
+            # A subject contains a host name from the table, but an algorithm or an issuer does
+            # not.
             found = [
                 one
                 for text, values in ((change.before, self._gone), (change.after, self._came))
@@ -227,11 +229,12 @@ class _TableCauses:
                 for one in _find_with_value(host, values)
             ]
         near = self._list_nearby_changes(planned)
-        # Cells of several pools may have the same value: the certificate's own pool comes first.
+        # Cells of several pools may have the same value. The pool of the certificate comes
+        # first.
         return [one for one in found if one in near] or found or near or [*self._all]
 
     def _list_nearby_changes(self, planned: PlannedCertificate) -> list[TableChange]:
-        """List the differences of its servers, or else of its pool, its site, the deployment."""
+        """List the differences of a certificate's servers, or of the pool, site, or deployment."""
         places: tuple[list[tuple[str, str]], ...] = (
             [("server", server) for server in planned.servers],
             [("pool", planned.pool)],
@@ -245,7 +248,7 @@ class _TableCauses:
 
 
 def _find_with_value(name: str, changes: Mapping[str, list[TableChange]]) -> list[TableChange]:
-    """Find the changes of values that are this name, or a domain that it is in."""
+    """Find the changes of values that are a name, or a domain that contains the name."""
     labels = name.split(".")
     for start in range(len(labels)):
         if found := changes.get(".".join(labels[start:])):
@@ -254,5 +257,5 @@ def _find_with_value(name: str, changes: Mapping[str, list[TableChange]]) -> lis
 
 
 def _parse_host(value: str) -> str:
-    """Return the host name in a cell's value: ``USAGE=name``, ``https://name/path`` or ``name``."""
+    """Return the host name in a cell: ``USAGE=name``, ``https://name/path`` or ``name``."""
     return re.sub(r"^(?:[A-Za-z]+=|https?://)", "", value).partition("/")[0].lower()

@@ -1,4 +1,4 @@
-"""Find the differences between two tables of servers: cells and complete rows.
+"""Find the differences between two tables of servers: cells, and complete rows.
 
 Pure. A value of a pool, a site or the deployment may be in any of its rows: it is compared for
 its owner, not for its row.
@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
-from ..topology.columns import Column, topology_columns
+from ..topology.columns import Column, list_topology_columns
 from ..topology.model import Computer, Pool
 from ..topology.topology import Topology
 
-# How a message names the owner of a cell, by scope.
+# A message contains this text for the owner of a cell, by scope.
 _OF = {"server": "of", "pool": "of pool", "site": "of site", "deployment": ""}
-# A change in a column that identifies a row counts as a row that was added, removed or moved.
+# These columns identify a row. A change in such a column counts as a row that was added,
+# removed or moved.
 _PLACE = ("server_fqdn", "role")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableChange:
-    """A cell that differs, or a row that only one table has.
+    """A cell with a different value, or a row that only one table has.
 
     Attributes
     ----------
@@ -42,12 +43,14 @@ class TableChange:
     after: frozenset[str] = field(default=frozenset())
 
 
-_Cells = dict[tuple[str, str, str], dict[str, None]]  # by column, scope and owner
-_Rows = dict[tuple[str, str], tuple[str, list[str]]]  # by server and role: pool, texts
+# The key contains the column, scope and owner.
+_Cells = dict[tuple[str, str, str], dict[str, None]]
+# The key contains the server and role. The value contains the pool and the texts.
+_Rows = dict[tuple[str, str], tuple[str, list[str]]]
 _Owner = tuple[str, str]  # scope and name
 
 
-def table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
+def list_table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
     """List the differences between two tables.
 
     Parameters
@@ -61,17 +64,17 @@ def table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
         Removed and added rows, then cells by column. The cells of a row that only one table has
         are not listed, except values of a pool, site or deployment that both have.
     """
-    rows_before, rows_after = _rows(old), _rows(new)
+    rows_before, rows_after = _index_rows(old), _index_rows(new)
     found = [*_list_row_changes(rows_before, rows_after)]
     changed = {
         key
         for key in rows_before.keys() | rows_after.keys()
         if rows_before.get(key) != rows_after.get(key)
     }
-    touched = _owners(old, changed) | _owners(new, changed)
-    before, after = _cells(old, touched), _cells(new, touched)
-    owners_before, owners_after = _owners(old), _owners(new)
-    columns = {column.name: column for column in topology_columns()}
+    touched = _list_owners(old, changed) | _list_owners(new, changed)
+    before, after = _collect_cells(old, touched), _collect_cells(new, touched)
+    owners_before, owners_after = _list_owners(old), _list_owners(new)
+    columns = {column.name: column for column in list_topology_columns()}
     for key in dict.fromkeys((*before, *after)):
         name, scope, owner = key
         is_of_both = (scope, owner) in owners_before and (scope, owner) in owners_after
@@ -81,8 +84,8 @@ def table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
     return tuple(found)
 
 
-def _rows(topology: Topology) -> _Rows:
-    # Only the columns that lyncnb knows; their order may differ.
+def _index_rows(topology: Topology) -> _Rows:
+    # Only known columns are compared, because the order of the columns may differ.
     places = [place for place, _ in _list_known_columns(topology)]
     table = topology.cells
     return {
@@ -91,8 +94,8 @@ def _rows(topology: Topology) -> _Rows:
     }
 
 
-def _cells(topology: Topology, touched: Set[_Owner]) -> _Cells:
-    """Collect the cell values of these servers, pools, sites and the deployment."""
+def _collect_cells(topology: Topology, changed_rows: Set[_Owner]) -> _Cells:
+    """Collect the cell values of servers, pools, sites and the deployment."""
     found: _Cells = {}
     columns = _list_known_columns(topology)
     for pool, computer in topology.computers:
@@ -100,32 +103,32 @@ def _cells(topology: Topology, touched: Set[_Owner]) -> _Cells:
         row = topology.cells[computer.row]
         for place, column in columns:
             owner = (column.scope, owners[column.scope])
-            if row[place] and owner in touched and column.is_used_by(pool.role):
+            if row[place] and owner in changed_rows and column.is_used_by(pool.role):
                 values = found.setdefault((column.name, *owner), {})
-                values.update(dict.fromkeys(_values(row[place])))
+                values.update(dict.fromkeys(_split_values(row[place])))
     return found
 
 
 def _list_known_columns(topology: Topology) -> list[tuple[int, Column]]:
-    """List the columns that lyncnb knows, in its own order, each with its index in the table."""
+    """List the columns that lyncnb knows in a fixed order, with their indexes in the table."""
     return [
         (topology.columns.index(column.name), column)
-        for column in topology_columns()
+        for column in list_topology_columns()
         if column.name in topology.columns
     ]
 
 
 def _find_owners(pool: Pool, computer: Computer) -> dict[str, str]:
-    """Return the possible owners of a row's cells, by scope."""
+    """Return the possible owners of the cells in a row, by scope."""
     return {"server": computer.fqdn, "pool": pool.fqdn, "site": pool.site, "deployment": ""}
 
 
-def _values(text: str) -> list[str]:
+def _split_values(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
 
 
-def _owners(topology: Topology, keys: Set[tuple[str, str]] | None = None) -> set[_Owner]:
-    """List the owners in a table, or the owners of the rows of some servers and roles."""
+def _list_owners(topology: Topology, keys: Set[tuple[str, str]] | None = None) -> set[_Owner]:
+    """List the owners in a table, or only the owners of the rows for some servers and roles."""
     found: set[_Owner] = set()
     for pool, computer in topology.computers:
         if keys is None or (computer.fqdn, pool.role) in keys:
@@ -133,35 +136,35 @@ def _owners(topology: Topology, keys: Set[tuple[str, str]] | None = None) -> set
     return found
 
 
-def _list_row_changes(before: _Rows, after: _Rows) -> Iterator[TableChange]:
-    for (server, role), (pool, _) in before.items():
-        if (server, role) not in after:
+def _list_row_changes(old_rows: _Rows, new_rows: _Rows) -> Iterator[TableChange]:
+    for (server, role), (pool, _) in old_rows.items():
+        if (server, role) not in new_rows:
             names = frozenset((server, pool))
             words = f"the row for {server}, {role}, was removed"
             yield TableChange(words=words, scope="server", owner=server, before=names)
-    for (server, role), (pool, _) in after.items():
-        if (server, role) not in before:
+    for (server, role), (pool, _) in new_rows.items():
+        if (server, role) not in old_rows:
             names = frozenset((server, pool))
             words = f"the row for {server}, {role}, was added"
             yield TableChange(words=words, scope="server", owner=server, after=names)
 
 
 def _make_cell_change(
-    column: Column, scope: str, owner: str, was: tuple[str, ...], now: tuple[str, ...]
+    column: Column, scope: str, owner: str, old_value: tuple[str, ...], new_value: tuple[str, ...]
 ) -> TableChange:
     of = f" {_OF[scope]} {owner}" if owner else ""
-    removed = [value for value in was if value not in now]
-    added = [value for value in now if value not in was]
+    removed = [value for value in old_value if value not in new_value]
+    added = [value for value in new_value if value not in old_value]
     if column.is_list and (removed or added):
         parts = [f"{', '.join(added)} added"] if added else []
         parts += [f"{', '.join(removed)} removed"] if removed else []
         words = ", ".join(parts)
     else:
-        words = f"{'; '.join(was) or 'blank'} -> {'; '.join(now) or 'blank'}"
+        words = f"{'; '.join(old_value) or 'blank'} -> {'; '.join(new_value) or 'blank'}"
     return TableChange(
         words=f"{column.name}{of}: {words}",
         scope=scope,
         owner=owner,
-        before=frozenset(was),
-        after=frozenset(now),
+        before=frozenset(old_value),
+        after=frozenset(new_value),
     )

@@ -1,4 +1,4 @@
-"""Draw the timeline: when certificates are issued, when they end, and which limits apply.
+"""Draw the timeline: when certificates are issued and end, and which limits apply.
 
 It draws rows of dated events of any type. A new type of event needs no change here.
 """
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from ..base.shown.frames import Kind
-from ..base.shown.svg import Drawing, fit, measure_text
-from ..base.shown.tables import columns, rows_of
+from ..base.shown.svg import Drawing, measure_text, shorten_text
+from ..base.shown.tables import build_rows, columns
 from ..plan.model import CertificatePlan
 from ..rules.ca_rules import ca_rules
 
@@ -26,18 +26,21 @@ COLUMNS = columns(
 )
 
 _WIDTH, _MARGIN, _ROW, _WORDS = 1000, 12, 20, 310
-_KIND, _GAP = 20, 6  # pixels of a kind's heading, and below its last row
-_GATHERED = 48  # pixels of a row of marks with counts below them
-_AXIS, _TOP = 50, 56  # where the axis begins, below its dates, and the first type of event
+# These are the heights in pixels of the heading for an event type, and of the space below its last
+# row.
+_KIND, _GAP = 20, 6
+_GATHERED = 48  # A row of marks with counts below them has this height in pixels.
+# The axis begins at this position, below its dates and above the first type of event.
+_AXIS, _TOP = 50, 56
 _LEFT, _RIGHT = _MARGIN + _WORDS, _WIDTH - 40
-_BOLD = 1.12  # factor for the width of bold letters
-_BIN = 38  # pixels; events that end within them share a mark
-_ROWS_OF_A_KIND = 14  # more are drawn as one row of marks with counts
+_BOLD = 1.12  # The width of bold letters is multiplied by this factor.
+_BIN = 38  # Events that end within this number of pixels share a mark.
+_ROWS_OF_A_KIND = 14  # If there are more events, they are drawn as one row of marks with counts.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatedFact:
-    """An event: something that applies from one day to another, or happens on one day.
+    """An event that applies from one day to another, or that happens on one day.
 
     Attributes
     ----------
@@ -73,8 +76,8 @@ class _Line:
     count: int = 1
 
 
-def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
-    """List the events of a plan.
+def list_plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
+    """List the events of a plan for the timeline.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     issued = plan.options.planned_issue_date
     is_public = any(certificate.issuer == "public" for certificate in plan.certificates)
     limits = ca_rules().limits("validity-days") if is_public else ()
-    facts = [*limit_facts(issued)] if is_public else []
+    facts = [*list_limit_facts(issued)] if is_public else []
     if issued is None:
         return tuple(facts)
     limit = next((one for one in limits if one.holds_on(issued)), None)
@@ -107,7 +110,8 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
                 about=certificate.id,
                 what=words,
                 begins=issued,
-                # RFC 5280 4.1.2.5: the last second counts, so n days end just before the n-th day.
+                # The last second of the validity counts (RFC 5280 section 4.1.2.5), so n days
+                # end just before day n.
                 ends=_add_days(issued, days - 1) if days else issued,
                 needs_a_look=over,
                 source="plan options: planned_issue_date, "
@@ -117,8 +121,8 @@ def plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     return tuple(facts)
 
 
-def limit_facts(since: date | None, ca: str = "") -> tuple[DatedFact, ...]:
-    """List the limits on the validity of public certificates that apply on a day or later.
+def list_limit_facts(start_date: date | None, ca: str = "") -> tuple[DatedFact, ...]:
+    """List the limits on the validity of public certificates from a day on.
 
     Those of all public CAs, and those of the named one.
     """
@@ -127,37 +131,39 @@ def limit_facts(since: date | None, ca: str = "") -> tuple[DatedFact, ...]:
             kind="Limits of public CAs" if limit.applies == "public" else f"Limits of {ca}",
             about="" if limit.applies == "public" else ca,
             what=(f"at most {limit.value:,} days for certificates that are valid from this date"),
-            begins=limit.effective or since,  # a CA's present limit has no recorded first day
+            # The first day of a current limit is not recorded for every CA.
+            begins=limit.effective or start_date,
             ends=limit.until and limit.until - timedelta(days=1),
             source=str(limit.source),
         )
         for limit in ca_rules().limits("validity-days", ca=ca)
-        if limit.until is None or since is None or limit.until > since
+        if limit.until is None or start_date is None or limit.until > start_date
     )
 
 
 def _add_days(day: date, days: int) -> date:
-    """Return the day so many days later, or the last possible date."""
+    """Return the date after a number of days, or the last possible date."""
     return day + timedelta(days=min(days, (date.max - day).days))
 
 
-def fact_rows(facts: Iterable[DatedFact]) -> Iterator[tuple[object, ...]]:
+def build_fact_rows(facts: Iterable[DatedFact]) -> Iterator[tuple[object, ...]]:
     """Return the events as rows of a table with ``COLUMNS``."""
-    return rows_of(COLUMNS, facts)
+    return build_rows(COLUMNS, facts)
 
 
 def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -> str:
-    """Draw events by type, in the order given; return an SVG document, 1,000 pixels wide."""
+    """Draw events by type as an SVG document that is 1,000 pixels wide."""
     drawing = Drawing(_WIDTH)
-    legend = _draw_legend(drawing, needs_a_look=any(fact.needs_a_look for fact in facts))
-    drawing.text(_MARGIN, 22, fit(title, (legend - 2 * _MARGIN) / _BOLD, 17), "title")
+    legend = _draw_legend(drawing, has_warning=any(fact.needs_a_look for fact in facts))
+    drawing.text(_MARGIN, 22, shorten_text(title, (legend - 2 * _MARGIN) / _BOLD, 17), "title")
     days = [day for fact in facts for day in (fact.begins, fact.ends) if day]
     if not days:
         drawing.text(_MARGIN, _TOP, "The plan and the folder contain no dates.", "head")
         return drawing.to_svg(80, title=title, description=description)
     first, last = min(days), max(days)
     room = max(30, (last - first).days // 20)
-    # A certificate without an end has the last possible date (RFC 5280 section 4.1.2.5).
+    # A certificate with no well-defined expiration date has notAfter 99991231235959Z (RFC 5280,
+    # section 4.1.2.5).
     begin = max(first.toordinal() - room, date.min.toordinal())
     end = min(last.toordinal() + room, date.max.toordinal())
     scale = _Scale(date.fromordinal(begin), date.fromordinal(end))
@@ -176,14 +182,14 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
         drawing.path([(scale.x(day), _AXIS), (scale.x(day), bottom)], "now")
     y = float(_TOP)
     for kind, lines in kinds.items():
-        drawing.text(_MARGIN, y + 14, fit(kind, (_WORDS - 8) / _BOLD, 13), "head")
+        drawing.text(_MARGIN, y + 14, shorten_text(kind, (_WORDS - 8) / _BOLD, 13), "head")
         _draw_kind(drawing, scale, y + _KIND, list(lines.values()))
         y += heights[kind]
     return drawing.to_svg(bottom + _MARGIN, title=title, description=description)
 
 
 class _Scale:
-    """Convert dates to horizontal positions in pixels."""
+    """Converts dates to horizontal positions in pixels."""
 
     def __init__(self, first: date, last: date) -> None:
         self.first, self.last = first, last
@@ -197,15 +203,15 @@ def _measure_rows(lines: int) -> float:
     return lines * _ROW if lines <= _ROWS_OF_A_KIND else _GATHERED
 
 
-def _draw_legend(drawing: Drawing, *, needs_a_look: bool) -> float:
-    """Draw the legend to the right of the title; return where it begins."""
-    begin = x = _WIDTH - (500 if needs_a_look else 360)
-    drawing.rect(x, 14, 30, 8, "mark")
+def _draw_legend(drawing: Drawing, *, has_warning: bool) -> float:
+    """Draw the legend to the right of the title, and return the position where it begins."""
+    begin = x = _WIDTH - (500 if has_warning else 360)
+    drawing.draw_rectangle(x, 14, 30, 8, "mark")
     drawing.text(x + 38, 22, "from the first to the last day", "small")
-    drawing.disc(x + 226, 18, 5, "mark")
+    drawing.draw_disc(x + 226, 18, 5, "mark")
     drawing.text(x + 238, 22, "one day", "small")
-    if needs_a_look:
-        drawing.rect(x + 310, 14, 30, 8, "late")
+    if has_warning:
+        drawing.draw_rectangle(x + 310, 14, 30, 8, "late")
         drawing.text(x + 348, 22, "! needs attention", "small")
     return float(begin)
 
@@ -219,7 +225,7 @@ def _draw_axis(drawing: Drawing, scale: _Scale, bottom: float) -> None:
 
 
 def _list_ticks(first: date, last: date) -> list[date]:
-    """Return the first days of years, or of months if there are few years; at most 14."""
+    """Return the first days of years, or of months in a short period. There are at most 14 days."""
     months = [
         date(year, month, 1)
         for year in range(first.year, last.year + 1)
@@ -235,14 +241,14 @@ def _list_ticks(first: date, last: date) -> list[date]:
 
 def _draw_kind(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
     if len(lines) > _ROWS_OF_A_KIND:
-        _draw_gathered(drawing, scale, y, lines)
+        _draw_grouped(drawing, scale, y, lines)
         return
     for line in sorted(lines, key=lambda one: one.fact.begins or one.fact.ends or date.min):
         fact = line.fact
         many = f"{line.count:,} × " if line.count > 1 else ""
         look = "! " if fact.needs_a_look else ""
         room = (_WORDS - 16) / (_BOLD if fact.needs_a_look else 1)
-        words = fit(f"{look}{many}{fact.what}", room, 12)
+        words = shorten_text(f"{look}{many}{fact.what}", room, 12)
         drawing.text(_MARGIN + 6, y + 13, words, "warn" if fact.needs_a_look else "")
         _draw_span(drawing, scale, y + 9, fact)
         y += _ROW
@@ -253,7 +259,7 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
     begins, ends = fact.begins, fact.ends
     if begins is not None and begins != ends:
         left, right = scale.x(begins), scale.x(ends or scale.last)
-        drawing.rect(left, y - 4, max(2.0, right - left), 8, kind)
+        drawing.draw_rectangle(left, y - 4, max(2.0, right - left), 8, kind)
         if ends is None:
             drawing.text(right + 3, y + 4, "→")
             label = f"from {begins}"
@@ -270,7 +276,7 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
     day = ends or begins
     if day is not None:
         x = scale.x(day)
-        drawing.disc(x, y, 5, kind)
+        drawing.draw_disc(x, y, 5, kind)
         left_of = x > (_LEFT + _RIGHT) / 2
         drawing.text(
             x - 9 if left_of else x + 9, y + 4, f"{day}", "small quiet over",
@@ -278,13 +284,15 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
         )  # fmt: skip
 
 
-def _draw_gathered(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
-    """Draw many events as one row of marks by end date or day, with counts."""
+def _draw_grouped(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
+    """Draw many events as one row of marks with counts, by end date or day."""
     total = sum(line.count for line in lines)
     days = max(1, round(_BIN * (scale.last - scale.first).days / (_RIGHT - _LEFT)))
     each = f"each mark: {days:,} days" if days > 1 else "each mark: 1 day"
     by = "day" if all(line.fact.begins == line.fact.ends for line in lines) else "end"
-    drawing.text(_MARGIN + 6, y + 15, fit(f"{total:,} in total, by {by}; {each}", _WORDS - 8, 12))
+    drawing.text(
+        _MARGIN + 6, y + 15, shorten_text(f"{total:,} in total, by {by}; {each}", _WORDS - 8, 12)
+    )
     places = sorted(
         (scale.x(line.fact.ends or line.fact.begins or scale.last), line.count,
          line.count * line.fact.needs_a_look) for line in lines
@@ -293,10 +301,10 @@ def _draw_gathered(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_L
         begin = places[0][0]
         gathered = [one for one in places if one[0] < begin + _BIN]
         places = places[len(gathered) :]
-        # In the middle of its range, so that a mark for one day is on that day.
+        # The position is the middle of the range, so that a mark for one day is on that day.
         x = (begin + gathered[-1][0]) / 2
         number, looks = (sum(one[field] for one in gathered) for field in (1, 2))
-        drawing.disc(x, y + 11, 5, "late" if looks else "mark")
+        drawing.draw_disc(x, y + 11, 5, "late" if looks else "mark")
         if looks < number:
             drawing.text(x, y + 29, f"{number:,}", "small", anchor="middle")
         if looks:

@@ -1,4 +1,4 @@
-"""Arrange the topology picture: boxes for pools, in bands for sites, with their heights.
+"""Arrange the topology picture: boxes for pools, in bands for sites.
 
 The detail depends on what fits on one sheet: pools, or the roles of each site, or roles only.
 ``topology_figure`` draws the boxes.
@@ -11,35 +11,37 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..base.shown.languages import translate_title
-from ..base.shown.svg import fit, measure_text
+from ..base.shown.svg import measure_text, shorten_text
 from ..base.shown.tables import count_of
-from ..plan.connections import Connection, certificates_by_pool
+from ..plan.connections import Connection, group_certificates_by_pool
 from ..plan.model import NO_TYPE, CertificatePlan, PlannedCertificate
 from ..rules.model import ZONES, PartyRule, Rules
 from ..topology.model import Pool
 from .compare import CHANGES, PlanDifference
 
-SHEET = 1235  # pixels of height for a picture below the heading on an A4 sheet
-PAD, LINE = 8, 15  # pixels inside a box
+SHEET = 1235  # This is the height in pixels of a picture below the heading on an A4 sheet.
+PAD, LINE = 8, 15  # This is the padding of a box in pixels.
 WIDTHS = {"outside": 138.0, "perimeter": 284.0, "inside": 388.0}
-BOLD = 1.12  # factor for the width of bold letters
+BOLD = 1.12  # The width of bold letters is multiplied by this factor.
 MARGIN = 12
 _WHOLE = "Whole deployment"
-BAND_TITLE = 350  # estimated width of a band's title: lines run to the right of it
-_ALMOST = 1.12  # of a sheet's height: then it is printed a little smaller
-_TOP = 96.0  # below heading, legend and the titles of the zones
-_CONTINUED = 30.0  # the same on a further sheet
+BAND_TITLE = 350  # The title of a band has this estimated width. Lines run to the right of it.
+# If a picture exceeds a sheet by at most this share, it is printed a little smaller.
+_ALMOST = 1.12
+_TOP = 96.0  # The picture begins here, below the heading, the legend and the titles of the zones.
+_CONTINUED = 30.0  # On a further sheet, the picture begins here.
 _GAP = 10  # below a box
-_LOWEST = 53  # the least pixels of a box, with the gap below it
-_POOLS_OF_A_SITE = 40  # for a site that is shown pool by pool
-_NAMES_TRIED = 8  # more never fit into a line
+_LOWEST = 53  # This is the minimum height of a box with the gap below it, in pixels.
+_POOLS_OF_A_SITE = 40  # This value is for a site whose pools are shown individually.
+_NAMES_TRIED = 8  # A line never has space for more.
 
 _Cell = tuple[str, ...]
-_Place = tuple[str, str]  # pool and role, "" and role for the whole deployment
+# The key is a pool and a role. For the whole deployment, it is "" and a role.
+_Place = tuple[str, str]
 
 
 class Changes:
-    """The changes since another plan, by pool: text for the marks of boxes.
+    """The changes since another plan by pool, as text for the marks on boxes.
 
     Parameters
     ----------
@@ -63,14 +65,14 @@ class Changes:
                 self._zones[place] = roles[place[1]].zone if place[1] in roles else "inside"
 
     def words(self, places: Iterable[_Place]) -> list[str]:
-        """Describe the changes of some pools' certificates, a line for each kind of change."""
+        """Describe the changed certificates of some pools, with a line for each type of change."""
         total: Counter[str] = Counter()
         for place in places:
             total.update(self._counts.get(place, ()))
         return [f"{total[kind]:,} {words}" for kind, words in CHANGES.items() if total[kind]]
 
     def gone(self, zone: str) -> Iterator[tuple[_Place, str]]:
-        """Yield the removed pools of a zone, with a description of what was removed."""
+        """Yield the removed pools in a zone, with a description of the removed certificates."""
         for place, where in self._zones.items():
             if where == zone:
                 yield place, count_of(self._counts[place].total(), "certificate")
@@ -78,19 +80,19 @@ class Changes:
 
 @dataclass(slots=True, kw_only=True)
 class Arrival:
-    """One line of a box: who connects to it, with the protocol and names."""
+    """A line in a box: the connecting party, with the protocol and names."""
 
     protocol: str
     port: int
     names: dict[str, None] = field(default_factory=dict)
     speakers: dict[tuple[str, str | None], None] = field(default_factory=dict)
-    said: tuple[str, ...] = ()  # the connecting parties in words
+    said: tuple[str, ...] = ()  # These are the connecting parties as text.
     y: float = 0
 
 
 @dataclass(slots=True, kw_only=True)
 class CertificateKind:
-    """The certificates of a pool or box for the same types, from the same kind of CA."""
+    """The certificates of a pool or box with the same types and the same type of CA."""
 
     usages: tuple[str, ...]
     issuer: str
@@ -101,20 +103,20 @@ class CertificateKind:
 
     @property
     def counted_names(self) -> str:
-        """Count the names; a certificate may have its subject name alone."""
+        """Count the names. A certificate may contain only its subject name."""
         if not self.has_alternative:
             return "subject name only"
         return count_of(len(self.names), "name")
 
     @property
     def arrivals(self) -> Iterable[Arrival]:
-        """The lines of the box, in the order of the rules."""
+        """The lines in the box, in the order of the rules."""
         return self.lines.values()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Box:
-    """A pool, the pools of a role, or a party; ``speaks`` is its (role or party, site).
+    """A pool, the pools with a role, or a party. ``speaks`` is the role or party, and the site.
 
     ``pools`` are role and name of each pool, as ``Edge/edgepool.contoso.com``; ``marks`` describe
     the changes of their certificates.
@@ -134,7 +136,7 @@ class Box:
         """The height of the box in pixels, without the gap below it."""
         inner = len(self.lines) + len(self.marks) + 1
         for shown in self.shown:
-            inner += len(wrapped(shown.usages, WIDTHS[self.zone] - 34)) + 1
+            inner += len(wrap_usages(shown.usages, WIDTHS[self.zone] - 34)) + 1
             inner += 2 * len(shown.lines)
         return inner * LINE + PAD + 5
 
@@ -152,15 +154,15 @@ class Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Bands and boxes with their positions; a further sheet may begin at ``breaks``."""
+    """Bands and boxes with their positions. A further sheet may begin at ``breaks``."""
 
     bands: list[Band]
     height: float
     breaks: tuple[float, ...]
 
 
-def kinds_of(certificates: Iterable[PlannedCertificate]) -> list[CertificateKind]:
-    """Group certificates for the same types and from the same kind of CA."""
+def group_by_kind(certificates: Iterable[PlannedCertificate]) -> list[CertificateKind]:
+    """Group certificates with the same types and the same type of CA."""
     found: dict[tuple[tuple[str, ...], str], CertificateKind] = {}
     for certificate in certificates:
         key = (certificate.usages, certificate.issuer)
@@ -175,11 +177,13 @@ def kinds_of(certificates: Iterable[PlannedCertificate]) -> list[CertificateKind
     return list(found.values())
 
 
-def is_for(item: Connection, shown: CertificateKind, kinds: Sequence[CertificateKind]) -> bool:
-    """Whether a connection uses these certificates; of one type from two CAs, the first."""
+def is_used_by(
+    item: Connection, certificates: CertificateKind, kinds: Sequence[CertificateKind]
+) -> bool:
+    """Return whether a connection uses certificates. For one type from two CAs, use the first."""
     usage = item.rule.usage
     fitting = [k for k in kinds if usage in k.usages or not (usage or k.usages)]
-    return bool(fitting) and fitting[0] is shown
+    return bool(fitting) and fitting[0] is certificates
 
 
 def lay_out(
@@ -216,16 +220,16 @@ def lay_out(
     inside = [pool for pool in plan.topology.pools if roles[pool.role].zone == "inside"]
     for grouping in groupings:
         if len(set(map(grouping, inside))) * _LOWEST > SHEET and grouping is not groupings[-1]:
-            continue  # a little more detail is not worth a second attempt
+            continue  # A little more detail is not worth a second attempt to arrange the picture.
         bands = _make_bands(plan, connections, grouping, site, changes)
-        if _place(bands) <= _ALMOST * SHEET:
+        if _set_positions(bands) <= _ALMOST * SHEET:
             break
     if site:
         bands = _select_connected(bands, site)
-    height = _place(bands)
+    height = _set_positions(bands)
     if height <= _ALMOST * SHEET:
         return Layout(bands=bands, height=height, breaks=())
-    height = _place(bands, sheet=SHEET)
+    height = _set_positions(bands, sheet=SHEET)
     breaks = tuple(float(y) for y in range(SHEET, int(height), SHEET))
     return Layout(bands=bands, height=height, breaks=breaks)
 
@@ -237,7 +241,7 @@ def _make_bands(
     site: str,
     changes: Changes,
 ) -> list[Band]:
-    by_pool = certificates_by_pool(plan)
+    by_pool = group_certificates_by_pool(plan)
     groups: dict[_Cell, list[Pool]] = {}
     cell_of: dict[tuple[str, str], _Cell] = {}
     order = list(plan.rules.roles)
@@ -248,7 +252,7 @@ def _make_bands(
     for item in connections:
         _add_arrival(boxes[cell_of[item.listener.fqdn, item.listener.role]], item)
     for box in boxes.values():
-        _put_in_words(box, plan.rules)
+        _describe_arrivals(box, plan.rules)
     bands: dict[str, Band] = {}
     for cell in sorted(groups, key=lambda c: (c[0] == "*", c[0] == "", c[0])):
         if cell[0] not in bands:
@@ -257,7 +261,7 @@ def _make_bands(
         band = bands[cell[0]]
         band.boxes.append(boxes[cell])
     for band in bands.values():
-        _gather_bare(band)
+        _combine_bare_pools(band)
     whole = [
         _make_deployment_box(role, certificates, changes)
         for (name, role), certificates in by_pool.items()
@@ -277,7 +281,7 @@ def _make_bands(
 
 
 def _select_connected(bands: Sequence[Band], site: str) -> list[Band]:
-    """Leave out boxes of other sites that have no connection with this site.
+    """Omit boxes in other sites that have no connection with this site.
 
     Lines whose connecting parties are all left out are left out too: they would have no arrow.
     """
@@ -303,14 +307,14 @@ def _select_connected(bands: Sequence[Band], site: str) -> list[Band]:
     return kept
 
 
-def site_words(name: str) -> str:
-    """Return ``Site`` and a name, without doubling the word in a name such as ``Site 01``."""
+def format_site(name: str) -> str:
+    """Return ``Site`` and a name, but do not repeat the word in a name such as ``Site 01``."""
     return name if name.lower().startswith("site") else f"Site {name}"
 
 
 def _format_band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: str) -> str:
     if name != "*":
-        return site_words(name) if name else "No site named"
+        return format_site(name) if name else "No site named"
     sites = sorted(
         {pool.site for cell, pools in groups.items() if cell[0] == "*" for pool in pools}
     )
@@ -318,7 +322,7 @@ def _format_band_title(name: str, groups: Mapping[_Cell, Sequence[Pool]], site: 
     names = [name or "(none named)" for name in sites]
     words = f"{len(sites):,} {kind}: "
     room = BAND_TITLE - measure_text(words, 12 * BOLD)
-    return words + listed(names, room, 12 * BOLD)
+    return words + fit_names(names, room, 12 * BOLD)
 
 
 def _make_pool_box(
@@ -333,7 +337,9 @@ def _make_pool_box(
     if len(pools) == 1:
         lines = [str(pools[0].fqdn)]
         if servers != lines:
-            names = listed(servers, WIDTHS[role.zone] - 2 * PAD - measure_text(count, 12) - 12, 12)
+            names = fit_names(
+                servers, WIDTHS[role.zone] - 2 * PAD - measure_text(count, 12) - 12, 12
+            )
             lines.append(count if "…" in names else f"{count}: {names}")
     else:
         sites = len({pool.site for pool in pools})
@@ -345,14 +351,15 @@ def _make_pool_box(
         title=translate_title(role.title, plan.options.lang),
         lines=lines,
         speaks={(role.id, pool.site) for pool in pools} | {(role.id, None)},
-        shown=kinds_of(certificates),
+        shown=group_by_kind(certificates),
         pools=tuple(f"{pool.role}/{pool.fqdn}" for pool in pools),
         marks=changes.words((pool.fqdn, pool.role) for pool in pools),
     )
 
 
 def _make_party_box(party: PartyRule) -> Box:
-    title, _, rest = party.title.partition(" ")  # outside, only one word fits
+    # In the outside zone, there is space for only one word.
+    title, _, rest = party.title.partition(" ")
     narrow = measure_text(party.title, 13) * BOLD > WIDTHS[party.zone] - 2 * PAD
     return Box(
         zone=party.zone,
@@ -372,13 +379,13 @@ def _make_deployment_box(
         title=role,
         lines=[f"one for {count_of(servers, 'server')}"],
         speaks=set(),
-        shown=kinds_of(certificates),
+        shown=group_by_kind(certificates),
         marks=changes.words([("", role)]),
     )
 
 
 def _make_removed_band(changes: Changes) -> list[Band]:
-    """Return a band of boxes for the pools that were removed."""
+    """Return a band with boxes for the pools that were removed."""
     boxes = []
     for zone in ZONES:
         lines = [
@@ -393,7 +400,7 @@ def _make_removed_band(changes: Changes) -> list[Band]:
     return [Band(title="No longer in the plan", boxes=boxes)] if boxes else []
 
 
-def _gather_bare(band: Band) -> None:
+def _combine_bare_pools(band: Band) -> None:
     """Combine pools without certificates and connections into one box for each zone."""
     for zone in ZONES:
         bare = [b for b in band.boxes if b.zone == zone and not b.shown and not b.marks]
@@ -413,7 +420,7 @@ def _add_arrival(box: Box, item: Connection) -> None:
     A single pool has a line for each set of names; several pools combine their names. Servers and
     people never share a line.
     """
-    shown = next(s for s in box.shown if is_for(item, s, box.shown))
+    shown = next(s for s in box.shown if is_used_by(item, s, box.shown))
     rule = item.rule
     key = (rule.protocol, rule.port, not item.pools, item.names if len(box.pools) == 1 else ())
     line = shown.lines.setdefault(key, Arrival(protocol=rule.protocol, port=rule.port))
@@ -421,7 +428,7 @@ def _add_arrival(box: Box, item: Connection) -> None:
     line.speakers[item.speaker, item.site] = None
 
 
-def _put_in_words(box: Box, rules: Rules) -> None:
+def _describe_arrivals(box: Box, rules: Rules) -> None:
     parties = rules.parties
     for shown in box.shown:
         for line in shown.arrivals:
@@ -430,8 +437,8 @@ def _put_in_words(box: Box, rules: Rules) -> None:
             line.said = tuple(said)
 
 
-def _place(bands: Sequence[Band], *, sheet: float = 0) -> float:
-    """Set the positions of all boxes and lines on the sheets; return the picture's height.
+def _set_positions(bands: Sequence[Band], *, sheet: float = 0) -> float:
+    """Set the positions of all boxes and lines on the sheets. Return the height of the picture.
 
     The outside parties are next to the bands of the sites, not above them.
     """
@@ -446,7 +453,7 @@ def _place(bands: Sequence[Band], *, sheet: float = 0) -> float:
         for box in band.boxes:
             box.y = _place_on_sheet(ends[box.zone], box.height, sheet)
             ends[box.zone] = lowest[box.zone] = box.y + box.height + _GAP
-            _place_arrivals(box)
+            _set_arrival_positions(box)
         if title:
             band.height = max(ends.values()) - y
             y += band.height + 6
@@ -456,7 +463,7 @@ def _place(bands: Sequence[Band], *, sheet: float = 0) -> float:
 
 
 def _place_title(y: float, title: float, band: Band, sheet: float) -> float:
-    """Return the position of a band: its title and a whole box must be on one sheet."""
+    """Return the position of a band, whose title and first box must be on the same sheet."""
     first: dict[str, Box] = {}
     for box in band.boxes:
         first.setdefault(box.zone, box)
@@ -464,32 +471,32 @@ def _place_title(y: float, title: float, band: Band, sheet: float) -> float:
 
 
 def _place_on_sheet(y: float, height: float, sheet: float) -> float:
-    """Return the position for what begins at ``y``: there, or at the top of the next sheet."""
+    """Return the position of an item: ``y`` if it fits, or else the top of the next sheet."""
     if not sheet or y // sheet == (y + height) // sheet:
         return y
     return (y // sheet + 1) * sheet + _CONTINUED
 
 
-def _place_arrivals(box: Box) -> None:
+def _set_arrival_positions(box: Box) -> None:
     y = box.y + PAD + (len(box.lines) + len(box.marks) + 1) * LINE
     for shown in box.shown:
-        y += (len(wrapped(shown.usages, WIDTHS[box.zone] - 34)) + 1) * LINE
+        y += (len(wrap_usages(shown.usages, WIDTHS[box.zone] - 34)) + 1) * LINE
         for arrival in shown.arrivals:
             arrival.y = y + 7
             y += 2 * LINE
 
 
-def listed(names: Sequence[str], width: float, size: float) -> str:
-    """List as many complete names as fit into a line, and count the other names."""
+def fit_names(names: Sequence[str], width: float, size: float) -> str:
+    """List as many complete names as fit into a line, and count the others."""
     for shown in range(min(len(names), _NAMES_TRIED), 0, -1):
         more = f" and {len(names) - shown:,} more" if shown < len(names) else ""
         text = ", ".join(names[:shown]) + more
         if measure_text(text, size) <= width:
             return text
-    return fit(names[0], width - measure_text(more, size), size) + more
+    return shorten_text(names[0], width - measure_text(more, size), size) + more
 
 
-def wrapped(usages: Sequence[str], width: float) -> list[str]:
+def wrap_usages(usages: Sequence[str], width: float) -> list[str]:
     """Break a list of certificate types into lines."""
     lines = [""]
     for usage in usages or (NO_TYPE,):

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..base.shown.frames import Kind
 from ..base.shown.languages import make_translator
-from ..base.shown.svg import Drawing, fit, measure_text
+from ..base.shown.svg import Drawing, measure_text, shorten_text
 from ..base.shown.tables import columns, count_of
-from ..plan.connections import Connection, certificates_by_pool
+from ..plan.connections import Connection, group_certificates_by_pool
 from ..plan.model import CertificatePlan
 from ..rules.model import ZONES, Rules
 from .topology_boxes import (
@@ -26,11 +26,11 @@ from .topology_boxes import (
     Box,
     Changes,
     Layout,
-    is_for,
-    kinds_of,
+    fit_names,
+    group_by_kind,
+    is_used_by,
     lay_out,
-    listed,
-    wrapped,
+    wrap_usages,
 )
 
 COLUMNS = columns(
@@ -53,22 +53,23 @@ COLUMNS = columns(
     ("Source", 16),
 )
 
-#: The columns of a comparison.
+#: A comparison has these columns.
 CHANGED_COLUMNS = (*COLUMNS, *columns(("Changed", 17)))
 
 WIDTH = 1000
 _LEFT = {"outside": 12.0, "perimeter": 198.0, "inside": 538.0}
-# Where lines run: to the right of the zone with this name, from, to.
+# Lines run to the right of the zone with this name, between these two positions.
 _GUTTERS = {"outside": (150.0, 198.0), "perimeter": (482.0, 538.0), "inside": (926.0, 998.0)}
 _ZONE_TITLES = {"outside": "Outside", "perimeter": "Perimeter", "inside": "Inside"}
 
-_Trunk = tuple[int, str, str, str]  # position of the connecting box, gutter, target zone, style
+# Each item contains the position of the connecting box, the gutter, the target zone, and the style.
+_Trunk = tuple[int, str, str, str]
 
 
-def topology_rows(
+def list_topology_rows(
     plan: CertificatePlan, connections: Iterable[Connection]
 ) -> Iterator[tuple[object, ...]]:
-    """Yield the rows that the picture shows, with ``COLUMNS``.
+    """Yield the rows that the topology picture shows, with ``COLUMNS``.
 
     Yields
     ------
@@ -76,7 +77,7 @@ def topology_rows(
         For each kind of certificate of each pool, a row for each connection, or one row if there
         is none.
     """
-    by_pool = certificates_by_pool(plan)
+    by_pool = group_certificates_by_pool(plan)
     heard: dict[tuple[str, str], list[Connection]] = {}
     for item in connections:
         heard.setdefault((item.listener.fqdn, item.listener.role), []).append(item)
@@ -84,36 +85,36 @@ def topology_rows(
         key = (pool.fqdn, pool.role)
         zone = plan.rules.roles[pool.role].zone
         first = (zone, pool.site, pool.role, pool.fqdn, len(pool.computers))
-        kinds = kinds_of(by_pool.get(key, ()))
+        kinds = group_by_kind(by_pool.get(key, ()))
         if not kinds:
-            yield (*first, (), "", 0, 0, *_no_connection())
+            yield (*first, (), "", 0, 0, *_build_empty_row())
         for shown in kinds:
             middle = (shown.usages, shown.issuer, shown.count, len(shown.names))
-            ours = [c for c in heard.get(key, ()) if is_for(c, shown, kinds)]
+            ours = [c for c in heard.get(key, ()) if is_used_by(c, shown, kinds)]
             for item in ours:
-                yield (*first, *middle, *_connection(item, plan.rules))
+                yield (*first, *middle, *_build_connection_row(item, plan.rules))
             if not ours:
-                yield (*first, *middle, *_no_connection())
+                yield (*first, *middle, *_build_empty_row())
     for (name, role), certificates in by_pool.items():
         if not name:  # the whole deployment's
-            for shown in kinds_of(certificates):
+            for shown in group_by_kind(certificates):
                 servers = len({s for c in certificates for s in c.servers})
                 middle = (shown.usages, shown.issuer, shown.count, len(shown.names))
-                yield ("inside", "", role, "", servers, *middle, *_no_connection())
+                yield ("inside", "", role, "", servers, *middle, *_build_empty_row())
 
 
-def changed_rows(
+def list_changed_rows(
     plan: CertificatePlan, connections: Iterable[Connection], changes: Changes
 ) -> Iterator[tuple[object, ...]]:
-    """Yield the same rows with the changes of the pool, and a row for each removed pool."""
-    for row in topology_rows(plan, connections):
+    """Yield the rows with the changes of each pool, and a row for each removed pool."""
+    for row in list_topology_rows(plan, connections):
         yield (*row, changes.words([(str(row[3]), str(row[2]))]))
     for zone in ZONES:
         for (pool, role), words in changes.gone(zone):
-            yield (zone, "", role, pool, 0, (), "", 0, 0, *_no_connection(), f"{words} removed")
+            yield (zone, "", role, pool, 0, (), "", 0, 0, *_build_empty_row(), f"{words} removed")
 
 
-def _connection(item: Connection, rules: Rules) -> tuple[object, ...]:
+def _build_connection_row(item: Connection, rules: Rules) -> tuple[object, ...]:
     site = "" if item.site is None else item.site
     rule = item.rule
     return (
@@ -122,7 +123,7 @@ def _connection(item: Connection, rules: Rules) -> tuple[object, ...]:
     )
 
 
-def _no_connection() -> tuple[object, ...]:
+def _build_empty_row() -> tuple[object, ...]:
     return ("", "", 0, (), "", "", "", "")
 
 
@@ -167,39 +168,46 @@ def draw_topology(
     _draw_lines(drawing, [box for band in layout.bands for box in band.boxes])
     for band in layout.bands:
         _draw_band(drawing, band)
-    return drawing.to_svg(layout.height, title=title, description=description, breaks=layout.breaks)
+    return drawing.to_svg(
+        layout.height, title=title, description=description, break_positions=layout.breaks
+    )
 
 
 def _draw_zones(
-    drawing: Drawing, layout: Layout, title: str, say: Callable[[str], str], *, is_compared: bool
+    drawing: Drawing,
+    layout: Layout,
+    title: str,
+    translate: Callable[[str], str],
+    *,
+    is_compared: bool,
 ) -> None:
-    drawing.text(MARGIN, 26, fit(title, (WIDTH - 2 * MARGIN) / BOLD, 17), "title")
+    drawing.text(MARGIN, 26, shorten_text(title, (WIDTH - 2 * MARGIN) / BOLD, 17), "title")
     x = float(MARGIN)
     for kind, words in (("solid", "SIP"), ("dashed", "HTTPS"), ("dotted", "other")):
         drawing.path([(x, 44), (x + 34, 44)], kind)
-        drawing.tip(x + 40, 44, 1, kind)
+        drawing.draw_arrowhead(x + 40, 44, 1, kind)
         drawing.text(x + 46, 48, words, "small")
         x += 60 + measure_text(words, 11)
     for kind, words in (("open", "certificate, internal CA"), ("mark", "certificate, public CA")):
-        drawing.disc(x + 6, 44, 5, kind)
+        drawing.draw_disc(x + 6, 44, 5, kind)
         drawing.text(x + 16, 48, words, "small")
         x += 30 + measure_text(words, 11)
     if is_compared:
         drawing.text(x, 48, "± changed", "small warn")
         x += 18 + measure_text("± changed", 11) * BOLD
     words = "an arrow points to the server that accepts the connection"
-    drawing.text(x, 48, fit(words, WIDTH - MARGIN - x, 11), "small quiet")
+    drawing.text(x, 48, shorten_text(words, WIDTH - MARGIN - x, 11), "small quiet")
     for zone in ZONES:
         left, width = _LEFT[zone] - 6, WIDTHS[zone] + 12
-        drawing.rect(left, 62, width, layout.height - 62 - MARGIN, "zone")
-        zone_title = say(_ZONE_TITLES[zone])
+        drawing.draw_rectangle(left, 62, width, layout.height - 62 - MARGIN, "zone")
+        zone_title = translate(_ZONE_TITLES[zone])
         drawing.text(left + 8, 82, zone_title, "head")
         for top in layout.breaks:
-            drawing.text(left + 8, top + 20, say("{}, continued").format(zone_title), "head")
+            drawing.text(left + 8, top + 20, translate("{}, continued").format(zone_title), "head")
 
 
 def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
-    """Draw the connections: one trunk in a gutter from each box, with a branch to each line."""
+    """Draw the connections, each as a trunk in a gutter with a branch to each line."""
     speaking: dict[tuple[str, str | None], list[Box]] = {}
     for box in boxes:
         for key in box.speaks:
@@ -230,7 +238,7 @@ def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
 
 
 def _find_gutter(source: str, target: str) -> str:
-    """Return the gutter for lines between two zones, named by the zone to its left."""
+    """Return the gutter for lines between two zones, named after the zone to its left."""
     if source == target:
         return source
     left, right = sorted((source, target), key=ZONES.index)
@@ -240,7 +248,7 @@ def _find_gutter(source: str, target: str) -> str:
 def _assign_tracks(
     spans: Mapping[_Trunk, Sequence[float]],
 ) -> dict[_Trunk, int]:
-    """Return different tracks for lines that run side by side, the same track for others."""
+    """Return different tracks for lines that overlap, and the same track for other lines."""
     ends: list[float] = []
     found = {}
     for key in sorted(spans, key=lambda k: (min(spans[k]), k)):
@@ -255,8 +263,8 @@ def _draw_trunk(
     drawing: Drawing, source: Box, style: str, ends: Sequence[tuple[Box, float]], x: float
 ) -> None:
     left, right = _LEFT[source.zone], _LEFT[source.zone] + WIDTHS[source.zone]
-    # Lines to the left begin lower than lines to the right, and each kind has its own height,
-    # so that two lines do not look like one.
+    # Lines to the left begin lower than lines to the right, and each type has its own height,
+    # so that two lines cannot be confused.
     below = 4 * ("solid", "dashed", "dotted").index(style) + (7 if x > right else 21)
     start = source.y + below
     drawing.path([(right if x > right else left, start), (x, start)], style)
@@ -266,7 +274,7 @@ def _draw_trunk(
         left, far = _LEFT[target.zone], _LEFT[target.zone] + WIDTHS[target.zone]
         edge, direction = (left, 1) if x < left else (far, -1)
         drawing.path([(x, y), (edge - 5 * direction, y)], style)
-        drawing.tip(edge, y, direction, style)
+        drawing.draw_arrowhead(edge, y, direction, style)
 
 
 def _choose_style(protocol: str) -> str:
@@ -277,8 +285,10 @@ def _draw_band(drawing: Drawing, band: Band) -> None:
     if band.title:
         left = _LEFT["perimeter"] - 10
         width = _LEFT["inside"] + WIDTHS["inside"] + 10 - left
-        drawing.rect(left, band.y, width, band.height, "band")
-        drawing.text(left + 8, band.y + 15, fit(band.title, BAND_TITLE / BOLD, 12), "strong")
+        drawing.draw_rectangle(left, band.y, width, band.height, "band")
+        drawing.text(
+            left + 8, band.y + 15, shorten_text(band.title, BAND_TITLE / BOLD, 12), "strong"
+        )
     for box in band.boxes:
         with drawing.group(pools=box.pools, label=box.title):
             _draw_box(drawing, box)
@@ -286,18 +296,18 @@ def _draw_band(drawing: Drawing, band: Band) -> None:
 
 def _draw_box(drawing: Drawing, box: Box) -> None:
     left, width = _LEFT[box.zone], WIDTHS[box.zone]
-    drawing.rect(left, box.y, width, box.height, "box changed" if box.marks else "box")
+    drawing.draw_rectangle(left, box.y, width, box.height, "box changed" if box.marks else "box")
     y = box.y + 18
-    drawing.text(left + PAD, y, fit(box.title, (width - 2 * PAD) / BOLD, 13), "head")
+    drawing.text(left + PAD, y, shorten_text(box.title, (width - 2 * PAD) / BOLD, 13), "head")
     for line in box.lines:
         y += LINE
-        drawing.text(left + PAD, y, fit(line, width - 2 * PAD, 12))
+        drawing.text(left + PAD, y, shorten_text(line, width - 2 * PAD, 12))
     for mark in box.marks:
         y += LINE
-        drawing.text(left + PAD, y, fit(f"± {mark}", (width - 2 * PAD) / BOLD, 12), "warn")
+        drawing.text(left + PAD, y, shorten_text(f"± {mark}", (width - 2 * PAD) / BOLD, 12), "warn")
     for shown in box.shown:
-        drawing.disc(left + 14, y + 11, 5, "mark" if shown.issuer == "public" else "open")
-        for line in wrapped(shown.usages, width - 34):
+        drawing.draw_disc(left + 14, y + 11, 5, "mark" if shown.issuer == "public" else "open")
+        for line in wrap_usages(shown.usages, width - 34):
             y += LINE
             drawing.text(left + 26, y, line, "strong")
         y += LINE
@@ -306,9 +316,9 @@ def _draw_box(drawing: Drawing, box: Box) -> None:
         for arrival in shown.arrivals:
             x, inner = left + 26, width - 34
             words = f"{arrival.protocol} {arrival.port} from "
-            said = listed(arrival.said, inner - measure_text(words, 12), 12)
+            said = fit_names(arrival.said, inner - measure_text(words, 12), 12)
             words += said if "…" not in said else count_of(len(arrival.said), "role")
             drawing.text(x, arrival.y + 4, words)
-            names = listed(tuple(arrival.names), inner, 11)
+            names = fit_names(tuple(arrival.names), inner, 11)
             drawing.text(x, arrival.y + 4 + LINE, names, "small quiet")
             y += 2 * LINE

@@ -1,1 +1,1 @@
-"""Read and write a request folder on disk. This package does not create plans."""
+"""Read and write a request folder on disk, without creating plans."""

@@ -1,4 +1,4 @@
-"""``RequestBundle``: the request folder on disk, and the changes of a run."""
+"""Define ``RequestBundle``: a request folder on disk, and the changes of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ..base.arguments import require
+from ..base.arguments import check_type
 from ..base.records import Told
 from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns, count_of
@@ -18,7 +18,7 @@ from .request_record import RequestRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The change to a request (in a dry run, the planned change), and the reason.
+    """The change to a request and its reason. In a dry run, the change is only planned.
 
     ``action`` is ``created | kept | renewed | adopted | retired | covered | at set-up | archived``.
     ``covered`` and ``at set-up`` mean that no request is written. ``archived`` means that files
@@ -86,7 +86,7 @@ class RequestBundle(Table, Told):
 
     @property
     def requests(self) -> tuple[RequestRecord, ...]:
-        """The requests in the order of the plan; retired requests come last."""
+        """The requests in the order of the plan. Retired requests come last."""
         return self.manifest.requests
 
     def counts(self) -> dict[str, int]:
@@ -94,11 +94,11 @@ class RequestBundle(Table, Told):
         actions = [change.action for change in self.changes]
         return {action: actions.count(action) for action in dict.fromkeys(actions)}
 
-    def _items(self) -> Iterator[tuple[RequestRecord, Change | None]]:
+    def _list_items(self) -> Iterator[tuple[RequestRecord, Change | None]]:
         changes = {change.id: change for change in self.changes if change.action != "archived"}
         return ((record, changes.get(record.id)) for record in self.requests)
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         counted = ", ".join(f"{number:,} {action}" for action, number in self.counts().items())
         words = f"{count_of(len(self.requests), 'request')} in {self.folder}"
         words += f": {counted}" if counted else ""
@@ -116,7 +116,7 @@ def open_requests(folder: str | os.PathLike[str]) -> RequestBundle:
     BundleError
         If the folder is not a request folder, or the manifest cannot be read.
     """
-    require("folder", folder, str, os.PathLike)
+    check_type("folder", folder, str, os.PathLike)
     path = Path(folder)
     manifest = read_manifest(path)
     return RequestBundle(folder=path, manifest=manifest)

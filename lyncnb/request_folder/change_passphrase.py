@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base.disk import files, system_calls
-from ..base.disk.folder_lock import confirm
+from ..base.disk.folder_lock import confirm_lock
 from ..base.records import Told
 from ..base.shown.tables import count_of
 from ..errors import BundleError, PassphraseError, Problem
@@ -25,11 +25,11 @@ from ..pki import keys
 from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPair
-from .files_on_disk import Survey, find_file_problems, key_sha256, refuse, take_survey
-from .history import recorded
+from .files_on_disk import Survey, find_file_problems, key_sha256, reject_problems, take_survey
+from .history import record_changes
 from .key_bindings import add_bindings, find_altered_records, report_shared_keys
 from .leftovers import LARGEST, verify_passphrase
-from .manifest import Manifest, read_manifest, save_manifest, timestamp
+from .manifest import Manifest, format_timestamp, read_manifest, save_manifest
 from .recovery_key import (
     LIST,
     Recipient,
@@ -88,7 +88,7 @@ class Rekeyed(Told):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
     path: str  # The path is relative to the folder.
-    expected: str = ""  # The SHA-256 of the public key, if it is recorded.
+    expected: str = ""  # This is the SHA-256 of the public key, if it is recorded.
     is_known: bool = False
 
 
@@ -139,14 +139,16 @@ def rekey(
         finished = _find_finished_change(survey, manifest, take_out, *ciphers)
         if finished is not None:
             return finished
-    with recorded(path, "rekey", now=timestamp(today), wait=lock_seconds) as run:
+    with record_changes(
+        path, "rekey", now=format_timestamp(today), wait_seconds=lock_seconds
+    ) as run:
         survey, manifest = take_survey(path), read_manifest(path)
-        refuse(path, survey.problems)
-        refuse(path, tuple(_find_altered(manifest, ciphers[0])))
+        reject_problems(path, survey.problems)
+        reject_problems(path, tuple(_find_altered_files(manifest, ciphers[0])))
         targets = _list_targets(survey, manifest)
         looked = _sort_targets(survey, targets, *ciphers, is_recovery=isinstance(old, RecoveryPair))
         if isinstance(old, RecoveryPair):
-            used = Recipient(key=old.public, added_at=timestamp(today))
+            used = Recipient(key=old.public, added_at=format_timestamp(today))
             recipients = tuple(
                 recipient for recipient in (used,) if recipient.key.fingerprint not in take_out
             )
@@ -154,7 +156,7 @@ def rekey(
         else:
             recipients, not_sealed = _read_recipients(path, manifest, take_out, *ciphers), ()
         if not manifest.rekeying:
-            manifest = replace(manifest, rekeying=timestamp(today))
+            manifest = replace(manifest, rekeying=format_timestamp(today))
             save_manifest(path, manifest)
         try:
             _change_files(path, manifest, looked, recipients, targets, ciphers, progress)
@@ -171,28 +173,31 @@ def rekey(
 
 
 def _check_new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> Secret:
-    """Check the new passphrase. To complete an earlier version's change, accept the old rules."""
+    """Check the new passphrase.
+
+    The change of an earlier version may be completed with its rules.
+    """
     if read_manifest(Path(folder)).rekeying:
         return check_passphrase(new)
     return check_new_passphrase(new)
 
 
 def _describe_change(
-    old: Secret | str | RecoveryPair, take_out: Sequence[str], changed: int
+    old_passphrase: Secret | str | RecoveryPair, keys_to_remove: Sequence[str], changed_count: int
 ) -> str:
     """Describe the changes to the passphrase and the recovery keys, for the history."""
-    done = f"{changed:,} files encrypted with another passphrase"
-    if isinstance(old, RecoveryPair):
-        done += f"; opened with the recovery key {old.public.fingerprint}"
-    if take_out:
-        done += f"; removed recovery keys: {', '.join(take_out)}"
+    done = f"{changed_count:,} files encrypted with another passphrase"
+    if isinstance(old_passphrase, RecoveryPair):
+        done += f"; opened with the recovery key {old_passphrase.public.fingerprint}"
+    if keys_to_remove:
+        done += f"; removed recovery keys: {', '.join(keys_to_remove)}"
     return done
 
 
 def _find_finished_change(
     survey: Survey,
     manifest: Manifest,
-    take_out: Sequence[str],
+    keys_to_remove: Sequence[str],
     old: FolderCipher,
     new: FolderCipher,
 ) -> Rekeyed | None:
@@ -209,7 +214,7 @@ def _find_finished_change(
         except BundleError:
             raise error from None
         named = [key.fingerprint for key in manifest.recovery]
-        if looked.waiting or any(one.startswith(name) for name in take_out for one in named):
+        if looked.waiting or any(one.startswith(name) for name in keys_to_remove for one in named):
             raise
     count = len(_list_targets(survey, manifest)) - len(looked.left_alone)
     return Rekeyed(
@@ -217,10 +222,10 @@ def _find_finished_change(
     )
 
 
-def _find_altered(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
+def _find_altered_files(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
     yield from report_shared_keys(manifest)
-    # A recovery key may be unable to open the HMAC key. lyncnb still compares each private key with
-    # the recorded public key.
+    # A recovery key may be unable to open the HMAC key. However, lyncnb still compares each
+    # private key with the recorded public key.
     with suppress(PassphraseError):
         yield from find_altered_records(manifest, cipher)
 
@@ -255,11 +260,11 @@ def _build_opener(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -
 def _read_recipients(
     folder: Path,
     manifest: Manifest,
-    take_out: Sequence[str],
+    keys_to_remove: Sequence[str],
     old: FolderCipher,
     new: FolderCipher,
 ) -> tuple[Recipient, ...]:
-    """Read the list of recovery keys with the old or new passphrase, without the keys to remove."""
+    """Read the list of recovery keys with either passphrase, without the keys to remove."""
     try:
         present = read_recovery_keys(folder, old)
     except PassphraseError as error:
@@ -275,13 +280,13 @@ def _read_recipients(
                 "FOLDER --recovery FILE.pub"
             ),
         )
-    gone = [_find_fingerprint(present, name, manifest) for name in take_out]
+    gone = [_find_fingerprint(present, name, manifest) for name in keys_to_remove]
     return tuple(one for one in present if one.key.fingerprint not in gone)
 
 
-def _normalize_fingerprints(take_out: Sequence[str]) -> Sequence[str]:
+def _normalize_fingerprints(fingerprints: Sequence[str]) -> Sequence[str]:
     """Convert the argument to a list. A single string counts as one fingerprint."""
-    return (take_out,) if isinstance(take_out, str) else take_out
+    return (fingerprints,) if isinstance(fingerprints, str) else fingerprints
 
 
 def _find_fingerprint(present: Sequence[Recipient], name: str, manifest: Manifest) -> str:
@@ -348,7 +353,7 @@ def _sort_targets(
             if wrong_kind:
                 problems += wrong_kind
                 continue
-            is_waiting = _uses_old_passphrase(survey.folder, target, old, new)
+            is_waiting = _has_old_passphrase(survey.folder, target, old, new)
         except BundleError as error:
             if is_locked := isinstance(error, PassphraseError):
                 wrong = wrong or error
@@ -368,7 +373,7 @@ def _sort_targets(
             found.waiting.append(target)
     if not opened and wrong is not None:
         raise wrong
-    refuse(survey.folder, tuple(problems))
+    reject_problems(survey.folder, tuple(problems))
     return found
 
 
@@ -376,16 +381,16 @@ def _find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     return find_file_problems(survey, path) if path.startswith(("keys/", "archive/")) else ()
 
 
-def _uses_old_passphrase(
+def _has_old_passphrase(
     folder: Path, target: _Target, old: FolderCipher, new: FolderCipher
 ) -> bool:
-    """Return whether the old passphrase, not the new one, opens a file. Raise if neither does."""
-    data = files.read(folder / target.path, limit=LARGEST)
+    """Return whether the old passphrase opens a file, and raise an error if neither one does."""
+    data = files.read_file(folder / target.path, limit=LARGEST)
     try:
-        content, is_old = old.open(data, name=target.path), True
+        content, is_old = old.open_file(data, name=target.path), True
     except PassphraseError as error:
         try:
-            content, is_old = new.open(data, name=target.path), False
+            content, is_old = new.open_file(data, name=target.path), False
         except BundleError:
             raise error from None
     if target.expected and (
@@ -398,38 +403,40 @@ def _uses_old_passphrase(
     return is_old
 
 
-def _swap_files(
+def _replace_files(
     folder: Path, targets: list[_Target], old: FolderCipher, new: FolderCipher
 ) -> Iterator[None]:
     # Parallel threads wait for the disk at the same time, which reduces the time by two thirds.
     with ThreadPoolExecutor(_THREADS, "lyncnb-rekey") as pool:
         try:
-            yield from pool.map(lambda target: _swap_file(folder, target.path, old, new), targets)
+            yield from pool.map(
+                lambda target: _replace_file(folder, target.path, old, new), targets
+            )
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _swap_file(folder: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
+def _replace_file(folder: Path, name: str, old: FolderCipher, new: FolderCipher) -> None:
     path = folder / name
-    content = old.open(files.read(path, limit=LARGEST), name=name)
+    content = old.open_file(files.read_file(path, limit=LARGEST), name=name)
     data = (
         new.encrypt_data(content, name=name) if isinstance(content, bytes) else new.encrypt(content)
     )
-    temp = files.write_temp(path, data, 0o600, sync=True)
+    temp = files.write_temporary_file(path, data, 0o600, sync=True)
     try:
-        again = new.open(files.read(temp, limit=LARGEST), name=name)
+        again = new.open_file(files.read_file(temp, limit=LARGEST), name=name)
         if _encode_content(again) != _encode_content(content):
             raise BundleError(
                 f"{name}: lyncnb wrote the file, but cannot read the same content back",
                 hint="check the disk of this computer",
             )
-        confirm(folder)
+        confirm_lock(folder)
         system_calls.replace(temp, path)
     except OSError as error:
-        files.discard(temp)
-        raise system_calls.trouble(error, path, "replace the file") from None
+        files.discard_temporary_file(temp)
+        raise system_calls.describe_error(error, path, "replace the file") from None
     except BaseException:
-        files.discard(temp)
+        files.discard_temporary_file(temp)
         raise
 
 
@@ -448,13 +455,13 @@ def _change_files(
         # This is the first step, so that new files are not sealed to removed recovery keys.
         write_list(folder, ciphers[1], recipients)
         waiting = [target for target in waiting if target.path != LIST]
-    for done, _ in enumerate(_swap_files(folder, waiting, *ciphers), 1):
+    for done, _ in enumerate(_replace_files(folder, waiting, *ciphers), 1):
         if progress is not None:
             progress(done, len(waiting))
     for directory in {(folder / target.path).parent for target in targets}:
         files.sync_folder(directory)
     manifest = replace(_update_hashes(folder, manifest), binding_key=None)
-    manifest = add_bindings(manifest, ciphers[1], unopened=frozenset(looked.not_opened))
+    manifest = add_bindings(manifest, ciphers[1], unopened_keys=frozenset(looked.not_opened))
     if has_list:
         remove_unused_seals(take_survey(folder), manifest, recipients)
         named = tuple(recipient.on_record for recipient in recipients)
@@ -480,7 +487,7 @@ def _describe_state(
         if target.path in unchanged:
             continue
         try:
-            is_old = target.path in waiting and _uses_old_passphrase(folder, target, old, new)
+            is_old = target.path in waiting and _has_old_passphrase(folder, target, old, new)
         except BundleError:
             is_old = True  # Another program has the file open, so the file was not replaced.
         (with_old if is_old else with_new).append(target.path)
@@ -503,23 +510,25 @@ def _encode_content(content: keys.PrivateKey | bytes) -> bytes:
 
 
 def _update_hashes(folder: Path, manifest: Manifest) -> Manifest:
-    def digest(path: str, before: str) -> str:
+    def compute_hash(path: str, old_hash: str) -> str:
         # An empty hash means that the request is not written, or that the key was abandoned.
-        return key_sha256(files.read(folder / path)) if before else before
+        return key_sha256(files.read_file(folder / path)) if old_hash else old_hash
 
-    def present(path: str) -> bool:
+    def has_file(path: str) -> bool:
         return os.path.lexists(folder / path)
 
     records = []
     for record in manifest.requests:
         archived = tuple(
-            replace(generation, key_sha256=digest(generation.files.key, generation.key_sha256))
-            if present(generation.files.key)
+            replace(
+                generation, key_sha256=compute_hash(generation.files.key, generation.key_sha256)
+            )
+            if has_file(generation.files.key)
             else generation
             for generation in record.archived
         )
         current = record.key_sha256
-        if present(record.files.key):
-            current = digest(record.files.key, current)
+        if has_file(record.files.key):
+            current = compute_hash(record.files.key, current)
         records.append(replace(record, key_sha256=current, archived=archived))
     return replace(manifest, rekeying="", requests=tuple(records))

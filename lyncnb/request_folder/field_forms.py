@@ -1,4 +1,4 @@
-"""The types of the fields in ``manifest.json``, with their valid values.
+"""Define the types of the fields in ``manifest.json``, with their valid values.
 
 A manifest can be edited, damaged, or replaced by an attacker, and all commands trust the records.
 So this module validates every value that becomes part of a path, a script, or a page.
@@ -14,7 +14,7 @@ from typing import Annotated
 from ..base.certificate_fields import COMPUTER_NAME
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.planned_entry import ID_PATTERN
-from ..base.records import Check, is_line, matching, number_in
+from ..base.records import Check, check_range, is_single_line, match_pattern
 
 STATES = ("planned", "waiting", "issued", "packaged", "retired")
 
@@ -36,7 +36,12 @@ def is_inside(path: str, *places: str) -> bool:
     """
     first, *rest = path.split("/")
     sound = rest and not any(part in ("", ".", "..") for part in (first, *rest))
-    return bool(sound) and first in (places or OWN_FOLDERS) and "\\" not in path and is_line(path)
+    return (
+        bool(sound)
+        and first in (places or OWN_FOLDERS)
+        and "\\" not in path
+        and is_single_line(path)
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -66,27 +71,29 @@ Computer = Annotated[
 ]
 
 Sha256 = Annotated[
-    str, Check("a SHA-256 hash (64 lowercase hexadecimal digits)", matching("[0-9a-f]{64}"))
+    str, Check("a SHA-256 hash (64 lowercase hexadecimal digits)", match_pattern("[0-9a-f]{64}"))
 ]
 Sha256OrBlank = Annotated[
     str,
     Check(
-        "a SHA-256 hash (64 lowercase hexadecimal digits) or blank", matching("(?:[0-9a-f]{64})?")
+        "a SHA-256 hash (64 lowercase hexadecimal digits) or blank",
+        match_pattern("(?:[0-9a-f]{64})?"),
     ),
 ]
 Thumbprint = Annotated[
-    str, Check("a SHA-1 hash (40 hexadecimal digits)", matching("[0-9A-Fa-f]{40}"))
+    str, Check("a SHA-1 hash (40 hexadecimal digits)", match_pattern("[0-9A-Fa-f]{40}"))
 ]
 Serial = Annotated[
     str,
     Check(
-        "a serial number (pairs of lowercase hexadecimal digits)", matching("-?(?:[0-9a-f]{2})+")
+        "a serial number (pairs of lowercase hexadecimal digits)",
+        match_pattern("-?(?:[0-9a-f]{2})+"),
     ),
 ]
 Salt = Annotated[
-    str, Check("a salt (pairs of hexadecimal digits)", matching("(?:[0-9a-f]{2}){8,64}"))
+    str, Check("a salt (pairs of hexadecimal digits)", match_pattern("(?:[0-9a-f]{2}){8,64}"))
 ]
-Hash = Annotated[str, Check("sha256, sha384 or sha512", matching("sha(?:256|384|512)"))]
+Hash = Annotated[str, Check("sha256, sha384 or sha512", match_pattern("sha(?:256|384|512)"))]
 
 Time = Annotated[str, Check("a time such as 2026-11-24T08:00:00Z", _is_time)]
 TimeOrBlank = Annotated[
@@ -95,11 +102,11 @@ TimeOrBlank = Annotated[
 ]
 Day = Annotated[str, Check("a date such as 2026-11-24", lambda text: _is_time(f"{text}T00:00:00Z"))]
 
-Days = Annotated[int, number_in(0, 10_000_000)]
-Generation = Annotated[int, number_in(1, 1_000_000)]
-Number = Annotated[int, number_in(0, 10_000_000)]
-Rounds = Annotated[int, number_in(1, 10_000_000)]
-KeyBytes = Annotated[int, number_in(16, 32)]
+Days = Annotated[int, check_range(0, 10_000_000)]
+Generation = Annotated[int, check_range(1, 1_000_000)]
+Number = Annotated[int, check_range(0, 10_000_000)]
+Rounds = Annotated[int, check_range(1, 10_000_000)]
+KeyBytes = Annotated[int, check_range(16, 32)]
 
 OwnFile = Annotated[str, Check("a file in a folder that lyncnb created", is_inside)]
 ReturnedFile = Annotated[

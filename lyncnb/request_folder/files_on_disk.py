@@ -22,11 +22,12 @@ from ..errors import BundleError, Problem
 from .manifest import NAME, Manifest, read_manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
-#: These files are in the same folder as the manifest. ``formats.py`` defines the contents.
+#: These files are in the same folder as the manifest. The module ``formats.py`` defines their
+#: contents.
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
 _EARLIER_MANIFEST = re.compile(r"manifest\.v[0-9]+\.json")
 SECRET = ("keys", "archive", "pfx", "recovery")
-#: This mode marks a listed file that the operating system cannot access.
+#: A file with this mode is listed, but the operating system cannot access it.
 UNREACHABLE = 0
 MISSING = "is missing"
 CHANGED = "differs from the file that lyncnb wrote"
@@ -65,7 +66,7 @@ class Survey:
     @property
     def others(self) -> int:
         """The permission bits that other users must not have."""
-        return 0 if self.keeps_no_modes else _forbidden_bits(is_team=self.is_team)
+        return 0 if self.keeps_no_modes else _get_forbidden_bits(is_team=self.is_team)
 
     @property
     def has_manifest(self) -> bool:
@@ -84,7 +85,7 @@ class Survey:
         return tuple(sorted(path for path in found if path not in known))
 
 
-def _forbidden_bits(*, is_team: bool) -> int:
+def _get_forbidden_bits(*, is_team: bool) -> int:
     return 0o007 if is_team else 0o077
 
 
@@ -92,14 +93,14 @@ def _is_own_file(name: str) -> bool:
     return name.endswith((".csr", ".key"))
 
 
-def take_survey(folder: Path, *, reading: bool = False) -> Survey:
+def take_survey(folder: Path, *, is_reading: bool = False) -> Survey:
     """Examine the files in a request folder. The folder does not have to exist.
 
     Parameters
     ----------
     folder : Path
         The folder.
-    reading : bool, optional
+    is_reading : bool, optional
         Whether the caller only reads. In this case, the folder may belong to any user.
 
     Returns
@@ -114,7 +115,7 @@ def take_survey(folder: Path, *, reading: bool = False) -> Survey:
     """
     if not os.path.lexists(folder):
         return Survey(folder=folder)
-    files.check_folder(folder, reading=reading)
+    files.check_folder(folder, is_reading=is_reading)
     is_team = bool(folder_access.find_team(folder))
     names: dict[str, Mapping[str, int]] = {}
     problems = [*_find_links(folder), *_find_manifest_copies(folder)]
@@ -124,18 +125,20 @@ def take_survey(folder: Path, *, reading: bool = False) -> Survey:
         inside = folder / directory
         if not os.path.lexists(inside):
             continue
-        files.check_folder(inside, reading=reading)
+        files.check_folder(inside, is_reading=is_reading)
         opened += _find_folder_problems(inside, directory, is_team=is_team)
         if directory in ("csr", "keys", "archive"):
-            names[directory] = _list_files(inside)
+            names[directory] = _list_folder_files(inside)
         stale += files.find_stale_files(inside)
     is_open = bool(opened) or any(
-        mode & _forbidden_bits(is_team=is_team)
+        mode & _get_forbidden_bits(is_team=is_team)
         for directory in names.values()
         for name, mode in directory.items()
         if name.endswith(".key")
     )
-    keeps_no_modes = is_open and not system_calls.WINDOWS and folder_access.keeps_no_modes(folder)
+    keeps_no_modes = (
+        is_open and not system_calls.WINDOWS and folder_access.ignores_file_modes(folder)
+    )
     return Survey(
         folder=folder,
         exists=True,
@@ -161,7 +164,7 @@ def _find_manifest_copies(folder: Path) -> Iterator[Problem]:
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        raise system_calls.trouble(error, folder, "list the folder") from None
+        raise system_calls.describe_error(error, folder, "list the folder") from None
     for name in names:
         folded = name.casefold()
         is_own = folded == NAME or _EARLIER_MANIFEST.fullmatch(name)
@@ -184,28 +187,28 @@ def _find_folder_problems(inside: Path, directory: str, *, is_team: bool) -> lis
     if directory not in SECRET:
         return []
     if windows_access.find_other_users(inside):
-        hint = f"run: {windows_access.command(inside)}"
+        hint = f"run: {windows_access.build_restrict_command(inside)}"
         return [Problem(message="can be opened by other users", file=f"{directory}/", hint=hint)]
-    others = _forbidden_bits(is_team=is_team)
+    others = _get_forbidden_bits(is_team=is_team)
     if system_calls.WINDOWS or not inside.lstat().st_mode & others:
         return []
     hint = f"run: chmod {'2770' if is_team else '700'} '{inside}'"
     return [Problem(message="can be opened by other users", file=f"{directory}/", hint=hint)]
 
 
-def _list_files(inside: Path) -> dict[str, int]:
+def _list_folder_files(inside: Path) -> dict[str, int]:
     try:
         with os.scandir(inside) as entries:
             return {
-                entry.name: _find_mode(entry)
+                entry.name: _find_entry_mode(entry)
                 for entry in entries
                 if not entry.name.startswith(files.TEMP_PREFIX)
             }
     except OSError as error:
-        raise system_calls.trouble(error, inside, "list the folder") from None
+        raise system_calls.describe_error(error, inside, "list the folder") from None
 
 
-def _find_mode(entry: os.DirEntry[str]) -> int:
+def _find_entry_mode(entry: os.DirEntry[str]) -> int:
     try:
         return entry.stat(follow_symlinks=False).st_mode
     except OSError:
@@ -240,7 +243,7 @@ def close_copied(folder: Path) -> None:
     """
     for name in SECRET if system_calls.WINDOWS else ():
         if (folder / name).is_dir() and not (folder / name).is_symlink():
-            windows_access.close_own_folder(folder / name)
+            windows_access.restrict_private_folder(folder / name)
 
 
 def close_unpacked(folder: Path) -> tuple[str, ...]:
@@ -262,15 +265,17 @@ def close_unpacked(folder: Path) -> tuple[str, ...]:
     opened = {
         f"{place.name}/{name}"
         for place in inside
-        for name, mode in _list_files(place).items()
+        for name, mode in _list_folder_files(place).items()
         if name.endswith(".key") and stat.S_IMODE(mode) == 0o644
     }
     try:
         known = _list_recorded_keys(read_manifest(folder)) if opened else set()
     except BundleError:
         return ()  # The command reports why the manifest cannot be read.
-    keys = [path for path in sorted(opened & known) if folder_access.close_file(folder / path)]
-    closed = [f"{place.name}/" for place in inside if folder_access.close_folder(place)]
+    keys = [
+        path for path in sorted(opened & known) if folder_access.remove_file_access(folder / path)
+    ]
+    closed = [f"{place.name}/" for place in inside if folder_access.remove_folder_access(place)]
     if not closed and not keys:
         return ()
     what = [*closed, *([f"{count_of(len(keys), 'key')} (encrypted)"] if keys else [])]
@@ -292,7 +297,7 @@ def key_sha256(data: bytes) -> str:
 
 
 def csr_sha256(data: bytes) -> str:
-    """Return the SHA-256 of a CSR's DER bytes, which does not depend on the line ends in PEM.
+    """Return the SHA-256 of the DER bytes of a CSR, whatever the line ends in PEM are.
 
     The result is empty if the text is not PEM. The CSR is not parsed, because a run with 10,000
     requests does this for each request.
@@ -332,7 +337,7 @@ def find_record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem
         if found and found[-1].file == path:
             continue
         try:
-            data = files.read(survey.folder / path)
+            data = files.read_file(survey.folder / path)
         except BundleError as error:
             found.append(Problem(message=error.message, file=path, hint=_UNREADABLE))
             continue
@@ -361,7 +366,7 @@ def find_archive_problems(survey: Survey, generation: ArchivedGeneration) -> tup
     )
 
 
-def refuse(folder: Path, problems: tuple[Problem, ...]) -> None:
+def reject_problems(folder: Path, problems: tuple[Problem, ...]) -> None:
     """Raise BundleError if there are problems. The message says that nothing was changed."""
     if problems:
         raise BundleError(

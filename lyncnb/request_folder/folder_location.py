@@ -16,8 +16,9 @@ from ..base.disk import folder_access, system_calls
 #: This file is written into each new folder, and prevents git from adding the folder's files.
 IGNORE_NAME, IGNORE_ALL = ".gitignore", b"*\n"
 
-# For each synchronization program: the names of synchronized folders, and the files that identify
-# them. A folder name can also be part of a longer name, such as "OneDrive - Contoso".
+# For each synchronization program, this list contains the names of synchronized folders and the
+# files that identify them. A folder name can also be part of a longer name, such as "OneDrive -
+# Contoso".
 _PROGRAMS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
     ("OneDrive", re.compile(r"onedrive\b", re.IGNORECASE), ()),
     ("Dropbox", re.compile(r"dropbox\b", re.IGNORECASE), (".dropbox", ".dropbox.cache")),
@@ -59,7 +60,7 @@ def _check_synchronization(full_path: Path) -> Iterator[str]:
 
 
 def _check_disk(full_path: Path) -> Iterator[str]:
-    if not system_calls.WINDOWS and folder_access.keeps_no_modes(full_path):
+    if not system_calls.WINDOWS and folder_access.ignores_file_modes(full_path):
         yield explain_open_disk(full_path)
 
 

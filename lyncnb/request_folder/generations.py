@@ -73,7 +73,7 @@ class Generations:
             return "at-set-up"
         if stage == "planned" and record.key_holder:
             return "elsewhere"
-        if is_faulty(record):
+        if has_packaging_error(record):
             return "refused"
         if stage == "issued" and record.key_holder:
             return "packaged"
@@ -96,7 +96,7 @@ class Generations:
 EXPIRED = "certificate-expired"
 
 
-def is_faulty(record: RequestRecord) -> bool:
+def has_packaging_error(record: RequestRecord) -> bool:
     """Return whether the issued certificate has errors that prevent packaging."""
     judgement = record.issued.judgement if record.issued is not None else None
     found = judgement.findings if judgement is not None else ()
@@ -104,7 +104,7 @@ def is_faulty(record: RequestRecord) -> bool:
 
 
 class _OnServer(NamedTuple):
-    """The certificate on a server: time of the record, date (if known), and generation."""
+    """The certificate on a server, with the generation, its date, and the time of the record."""
 
     recorded_at: str
     on: str
@@ -112,7 +112,7 @@ class _OnServer(NamedTuple):
     held: Held
 
 
-def generations_of(record: RequestRecord) -> Generations:
+def find_generations(record: RequestRecord) -> Generations:
     """Return the generation of a request that is in use, and the next generation.
 
     Parameters
@@ -154,7 +154,7 @@ def generations_of(record: RequestRecord) -> Generations:
 
 
 def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], bool]:
-    """Return the certificate on each server that a request is for, and whether a server has none.
+    """Return the certificate on each server for a request, and whether a server has none.
 
     The result is empty before the CA issues a certificate.
 
@@ -188,9 +188,9 @@ def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], b
     return has or [assumed], len(has) < len(servers)
 
 
-def list_servers_for(record: RequestRecord, part: Generation) -> tuple[str, ...]:
+def list_servers_for(record: RequestRecord, generation: Generation) -> tuple[str, ...]:
     """Return the servers that need the certificate of a generation."""
-    return (part.plan or record.plan).servers
+    return (generation.plan or record.plan).servers
 
 
 #: The revocation reason for a certificate whose private key may be compromised.
@@ -200,7 +200,7 @@ KEY_COMPROMISE = "keyCompromise"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToRevoke:
-    """A certificate that a CA (internal or public) must revoke, with a reason in RFC 5280.
+    """A certificate that a CA must revoke, with a reason from RFC 5280.
 
     ``generation`` is 0 for a certificate from before the first request.
     """
@@ -220,16 +220,16 @@ class ToRevoke:
         )
 
 
-def list_known_certificates(part: Generation) -> dict[str, IssuedRecord | Deployment]:
-    """Return all known certificates for the key of a generation, by SHA-256.
+def list_known_certificates(generation: Generation) -> dict[str, IssuedRecord | Deployment]:
+    """Return all known certificates with the key of a generation, by SHA-256.
 
     The result includes refused certificates, and certificates that are known only from a server.
     """
-    issued = (part.issued,) if part.issued is not None else ()
+    issued = (generation.issued,) if generation.issued is not None else ()
     known: dict[str, IssuedRecord | Deployment] = {}
-    for certificate in (*issued, *part.refused):
+    for certificate in (*issued, *generation.refused):
         known.setdefault(certificate.sha256, certificate)
-    for two in part.every_deployment:
+    for two in generation.every_deployment:
         known.setdefault(two.certificate, two)
     return known
 
@@ -239,7 +239,7 @@ def find_compromised_generations(record: RequestRecord, today: date) -> tuple[Ge
 
     These generations have the same key and a valid certificate, without a recorded revocation.
     """
-    life = generations_of(record)
+    life = find_generations(record)
     in_use = None if isinstance(life.held, CoveringCertificate) else life.in_use
     return tuple(
         part
@@ -301,24 +301,24 @@ def list_compromised_keys(records: Iterable[RequestRecord]) -> frozenset[str]:
     )
 
 
-def is_due(record: RequestRecord, on: date, terms: RenewalTerms) -> bool:
-    """Return whether a certificate is due for renewal on a date, without a requested renewal.
+def is_due(record: RequestRecord, day: date, terms: RenewalTerms) -> bool:
+    """Return whether a certificate is due for renewal on a date, even if nobody requested it.
 
     The next generation counts as a requested renewal. Exceptions are an interrupted run, and a
     certificate that is itself due for renewal before it was installed.
     """
-    life = generations_of(record)
+    life = find_generations(record)
     is_requested = (
         record.is_written or record.key_holder
     )  # Otherwise, no renewal is due: for example, an installed certificate covers the request.
     newest = life.under_way.issued if life.under_way and is_requested else life.held
     if record.state == "retired" or newest is None:
         return False
-    return terms.plan_renewal(newest.begins, newest.ends, record.plan.issuer).order_on <= on
+    return terms.plan_renewal(newest.begins, newest.ends, record.plan.issuer).order_on <= day
 
 
 def find_state_by_date(issued: Held | None, today: date, renew_from: date | None = None) -> str:
-    """Return the state of a certificate by its dates; a date means the start of that day.
+    """Return the state of a certificate by its dates. A date means the start of that day.
 
     Returns
     -------

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from ..base.disk import files
-from ..base.disk.folder_lock import lock, writer
+from ..base.disk.folder_lock import describe_writer, lock_folder
 from ..base.json_text import NotJson, parse_json
-from ..base.records import Line, RecordReader, Text, convert_record, make_others_field, number_in
+from ..base.records import Line, RecordReader, Text, check_range, convert_record, make_others_field
 from ..base.shown.tables import count_of, join_first
 from ..errors import BundleError, LyncnbError, Problem
 from .field_forms import Sha256OrBlank, Time, TimeOrBlank
 from .files_on_disk import close_copied
-from .manifest import FORMAT, NAME, Manifest, timestamp, watch_manifests
+from .manifest import FORMAT, NAME, Manifest, format_timestamp, watch_manifests
 from .request_record import ArchivedGeneration, IssuedRecord, RequestRecord, Revocation
 
 HISTORY_NAME = "history.jsonl"
@@ -43,11 +43,11 @@ REVOCATION_REQUESTED, REVOKED = "revocation requested", "revoked"
 
 _LARGEST = 1 << 31
 _NAMED = 3
-_Number = Annotated[int, number_in(0, 1_000_000)]
+_Number = Annotated[int, check_range(0, 1_000_000)]
 
 
 class Event(NamedTuple):
-    """An event in the history of a generation; ``generation`` 0 means the complete folder.
+    """An event in the history of a generation. ``generation`` 0 means the complete folder.
 
     ``key`` is the SHA-256 of the public key, and ``certificate`` is the SHA-256 of the certificate.
     ``on`` is a date, and ``at`` is the time in the manifest, or blank if the manifest has no time.
@@ -184,7 +184,7 @@ def _read_complete_lines(folder: Path) -> tuple[bytes, bool]:
     path = folder / HISTORY_NAME
     if not os.path.lexists(path):
         return b"", False
-    data = files.read(path, limit=_LARGEST)
+    data = files.read_file(path, limit=_LARGEST)
     whole = data[: data.rfind(b"\n") + 1]
     return whole, whole != data
 
@@ -203,7 +203,7 @@ def _read_line(text: bytes, number: int, notes: list[str]) -> HistoryLine | None
     return line
 
 
-# --- Find the events in a manifest.
+# --- These functions find the events in a manifest.
 
 
 def list_events(manifest: Manifest) -> Iterator[Event]:
@@ -236,22 +236,22 @@ def list_events(manifest: Manifest) -> Iterator[Event]:
 
 
 def _list_generation_events(
-    record: RequestRecord, part: RequestRecord | ArchivedGeneration
+    record: RequestRecord, generation: RequestRecord | ArchivedGeneration
 ) -> Iterator[Event]:
-    name, number = record.id, part.generation
-    current = part if isinstance(part, RequestRecord) else None
-    if part.spki_sha256:
+    name, number = record.id, generation.generation
+    current = generation if isinstance(generation, RequestRecord) else None
+    if generation.spki_sha256:
         at, holder = (current.written_at, current.key_holder) if current else ("", "")
         note = f"with the key on {holder}" if holder else ""
-        yield Event(REQUESTED, name, number, key=part.spki_sha256, note=note, at=at)
-    if part.issued:
-        yield _build_certificate_event(ISSUED, name, number, part.issued)
-    for refused in part.refused:
+        yield Event(REQUESTED, name, number, key=generation.spki_sha256, note=note, at=at)
+    if generation.issued:
+        yield _build_certificate_event(ISSUED, name, number, generation.issued)
+    for refused in generation.refused:
         yield _build_certificate_event("refused", name, number, refused)
-    if package := part.package:
+    if package := generation.package:
         made, at = package.certificate, package.packaged_at
         yield Event(PACKAGED, name, number, certificate=made, note=package.target_os, at=at)
-    for deployment in part.every_deployment:
+    for deployment in generation.every_deployment:
         yield Event(
             DEPLOYED,
             name,
@@ -263,13 +263,13 @@ def _list_generation_events(
             note=f"seen in {deployment.seen_in}" if deployment.seen_in else "",
             at=deployment.recorded_at,
         )
-    if revocation := part.revocation:
+    if revocation := generation.revocation:
         yield from _list_revocation_events(revocation, Event("", name, number))
     if current is None:
-        assert isinstance(part, ArchivedGeneration)
-        why = "; ".join(part.reasons)
-        yield Event(SUPERSEDED, name, number, note=why, at=part.superseded_at)
-    removed = current.deployed_at if current else getattr(part, "purged_at", "")
+        assert isinstance(generation, ArchivedGeneration)
+        why = "; ".join(generation.reasons)
+        yield Event(SUPERSEDED, name, number, note=why, at=generation.superseded_at)
+    removed = current.deployed_at if current else getattr(generation, "purged_at", "")
     if removed:
         yield Event("key removed", name, number, on=removed[:10], at=removed)
 
@@ -282,16 +282,18 @@ def _list_covering_events(record: RequestRecord) -> Iterator[Event]:
         yield from _list_revocation_events(before.revocation, about)
 
 
-def _list_revocation_events(revocation: Revocation, about: Event) -> Iterator[Event]:
+def _list_revocation_events(revocation: Revocation, subject: Event) -> Iterator[Event]:
     reason, asked, done = revocation.reason, revocation.asked_at, revocation.revoked_at
-    yield about._replace(what=REVOCATION_REQUESTED, note=reason, at=asked)
+    yield subject._replace(what=REVOCATION_REQUESTED, note=reason, at=asked)
     if done:
-        yield about._replace(what=REVOKED, on=done[:10], note=reason, at=done)
+        yield subject._replace(what=REVOKED, on=done[:10], note=reason, at=done)
 
 
-def _build_certificate_event(what: str, name: str, number: int, certificate: IssuedRecord) -> Event:
+def _build_certificate_event(
+    event: str, name: str, number: int, certificate: IssuedRecord
+) -> Event:
     return Event(
-        what,
+        event,
         name,
         number,
         certificate=certificate.sha256,
@@ -308,7 +310,7 @@ def _compute_events_digest(events: Iterable[tuple[object, ...]]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()
 
 
-# --- Find missing events.
+# --- These functions find missing events.
 
 
 def find_missing_requests(
@@ -327,7 +329,7 @@ def find_missing_requests(
 
 
 def report_missing_generations(
-    history: History, manifest: Manifest, *, given_up: Set[str] = frozenset()
+    history: History, manifest: Manifest, *, abandoned: Set[str] = frozenset()
 ) -> tuple[Problem, ...]:
     """Report each generation that is in the history but not in the manifest.
 
@@ -343,11 +345,11 @@ def report_missing_generations(
     }
     others = _find_recorded_generations(manifest) if missing else set()
     return tuple(
-        _report_altered(event)
+        _report_altered_event(event)
         if (event.id, event.generation) in others
-        else _report_missing(event, line, issued.get((event.id, event.generation)))
+        else _report_missing_event(event, line, issued.get((event.id, event.generation)))
         for event, line in missing.values()
-        if event.key not in given_up
+        if event.key not in abandoned
     )
 
 
@@ -361,7 +363,7 @@ def _find_recorded_generations(manifest: Manifest) -> set[tuple[str, int]]:
     }
 
 
-def _report_altered(event: Event) -> Problem:
+def _report_altered_event(event: Event) -> Problem:
     return Problem(
         message=(
             f"{event.id}: generation {event.generation} has a different public key "
@@ -376,7 +378,7 @@ def _report_altered(event: Event) -> Problem:
     )
 
 
-def _report_missing(event: Event, line: HistoryLine, issued: Event | None) -> Problem:
+def _report_missing_event(event: Event, line: HistoryLine, issued: Event | None) -> Problem:
     day = (event.at or line.at)[:10]
     what = f"{event.id}: generation {event.generation}, requested on {day} by {line.user}"
     if issued is not None:
@@ -479,7 +481,7 @@ def _report_no_history(manifest: Manifest) -> Iterator[str]:
         )
 
 
-# --- Record the changes of a running command.
+# --- These functions record the changes of a running command.
 
 
 @dataclass(slots=True)
@@ -536,7 +538,7 @@ class Run:
             if event.id in self.renews and (event.id, event.generation) in others
         )
         given_up = {event.key for event in self.lost}
-        self.missing = report_missing_generations(history, manifest, given_up=given_up)
+        self.missing = report_missing_generations(history, manifest, abandoned=given_up)
         if self.missing and not self.repairs:
             raise BundleError(
                 f"{self.folder} needs attention; nothing was changed", problems=self.missing
@@ -576,7 +578,9 @@ class Run:
         state: str = "",
     ) -> HistoryLine:
         assert self.latest is not None
-        line = _build_line(self.latest, command, events, at=self.now, by=writer(), state=state)
+        line = _build_line(
+            self.latest, command, events, time=self.now, user=describe_writer(), state=state
+        )
         return replace(line, reason=reason, did=tuple(did))
 
 
@@ -585,26 +589,28 @@ def _build_line(
     command: str,
     events: Iterable[Event],
     *,
-    at: str,
-    by: tuple[str, str],
+    time: str,
+    user: tuple[str, str],
     state: str,
 ) -> HistoryLine:
     last = manifest.plans[-1] if manifest.plans else None
     is_in_force = last is not None and last.plan_sha256 == manifest.plan_sha256
     approvals = last.approvals if last is not None and is_in_force else ()
     return HistoryLine(
-        at=at,
-        user=by[0],
-        host=by[1],
+        at=time,
+        user=user[0],
+        host=user[1],
         command=command,
         plan=manifest.plan_json_sha256,
         approval=tuple(approval.signature_sha256 for approval in approvals),
-        changes=tuple(_group_events(events)),
+        changes=tuple(_group_equal_events(events)),
         state=state,
     )
 
 
-def first_history(manifest: Manifest, command: str, *, at: str, by: tuple[str, str]) -> bytes:
+def build_first_history(
+    manifest: Manifest, command: str, *, time: str, user: tuple[str, str]
+) -> bytes:
     """Return the history of a new folder after the first run.
 
     Parameters
@@ -613,18 +619,18 @@ def first_history(manifest: Manifest, command: str, *, at: str, by: tuple[str, s
         The manifest after the run.
     command : str
         The command name, without its arguments.
-    at : str
+    time : str
         The time to record (UTC, ISO 8601).
-    by : tuple of str
+    user : tuple of str
         The user and the computer.
     """
     events = {event.identity: event for event in list_events(manifest)}
     state = _compute_events_digest(events)
-    line = _build_line(manifest, command, events.values(), at=at, by=by, state=state)
+    line = _build_line(manifest, command, events.values(), time=time, user=user, state=state)
     return b"".join(_encode_lines([line], b""))
 
 
-#: This command adds existing files to the manifest and records missing files as lost.
+#: The command adds existing files to the manifest and records missing files as lost.
 REBUILD = "status --rebuild"
 
 
@@ -640,7 +646,7 @@ def _build_lost_event(event: Event, now: str) -> Event:
     return Event(LOST, event.id, event.generation, key=event.key, at=now)
 
 
-def _group_events(events: Iterable[Event]) -> Iterator[_Group]:
+def _group_equal_events(events: Iterable[Event]) -> Iterator[_Group]:
     found: dict[tuple[str, str, str, str], list[_Member]] = {}
     for event in events:
         member = _Member(**{name: getattr(event, name) for name in _MEMBER})
@@ -649,14 +655,14 @@ def _group_events(events: Iterable[Event]) -> Iterator[_Group]:
         yield _Group(what=what, on=on, note=note, at=at, of=tuple(members))
 
 
-def _find_last_line(data: bytes) -> bytes:
+def _get_last_line(data: bytes) -> bytes:
     return data[:-1].rpartition(b"\n")[2]
 
 
 def _read_last_state(folder: Path) -> object:
     """Return the digest in the last line without parsing the line, which can be very long."""
     with suppress(ValueError, RecursionError):
-        document = json.loads(_find_last_line(_read_complete_lines(folder)[0]))
+        document = json.loads(_get_last_line(_read_complete_lines(folder)[0]))
         return document.get("state") if isinstance(document, dict) else None
     return None
 
@@ -664,12 +670,12 @@ def _read_last_state(folder: Path) -> object:
 def _append_lines(folder: Path, lines: Iterable[HistoryLine]) -> None:
     """Add lines, and write the file in one step, so that a crash cannot truncate a line."""
     data, _ = _read_complete_lines(folder)
-    files.replace(folder / HISTORY_NAME, data + b"".join(_encode_lines(lines, data)), 0o600)
+    files.replace_file(folder / HISTORY_NAME, data + b"".join(_encode_lines(lines, data)), 0o600)
 
 
 def _encode_lines(lines: Iterable[HistoryLine], data: bytes) -> Iterator[bytes]:
     """Yield lines to add to the complete lines in `data`."""
-    before = hashlib.sha256(_find_last_line(data)).hexdigest() if data else ""
+    before = hashlib.sha256(_get_last_line(data)).hexdigest() if data else ""
     for line in lines:
         document = {**_list_filled_fields(line), "before": before}
         text = json.dumps(document, ensure_ascii=False, default=_list_filled_fields).encode(
@@ -685,13 +691,13 @@ def _list_filled_fields(record: object) -> dict[str, object]:
 
 
 @contextmanager
-def recorded(
+def record_changes(
     folder: Path,
     command: str,
     *,
     reason: str = "",
     now: str = "",
-    wait: float = 0.0,
+    wait_seconds: float = 0.0,
     repairs: bool = False,
     renews: Iterable[str] = (),
 ) -> Iterator[Run]:
@@ -707,7 +713,7 @@ def recorded(
         The reason that the user specified.
     now : str, optional
         The time to record (UTC, ISO 8601); the default is the current time.
-    wait : float, optional
+    wait_seconds : float, optional
         How long to wait for another writer, in seconds.
     repairs : bool, optional
         Whether the command repairs a folder with missing generations.
@@ -721,15 +727,17 @@ def recorded(
         If another writer has locked the folder, or if generations in the history are missing in the
         manifest. In the second case, the command has changed nothing.
     """
-    with lock(folder, wait=wait):
+    with lock_folder(folder, wait_seconds=wait_seconds):
         close_copied(folder)
-        run = Run(folder, command, reason, now or timestamp(None), repairs, frozenset(renews))
+        run = Run(
+            folder, command, reason, now or format_timestamp(None), repairs, frozenset(renews)
+        )
         with watch_manifests(folder, run.process_manifest):
             try:
                 yield run
             except BaseException:
-                # The changes are already recorded, and the original error is more useful than this
-                # error.
+                # The changes are already recorded, and the original error is more useful than
+                # an error here.
                 with suppress(LyncnbError, OSError):
                     run.finish(is_done=False)
                 raise

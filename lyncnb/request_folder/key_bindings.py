@@ -27,25 +27,25 @@ _RESTORE = (
 
 
 def add_bindings(
-    manifest: Manifest, cipher: FolderCipher, *, unopened: frozenset[str] = frozenset()
+    manifest: Manifest, cipher: FolderCipher, *, unopened_keys: frozenset[str] = frozenset()
 ) -> Manifest:
     """Return the manifest with an HMAC for each request whose key is in the folder.
 
     The caller must have checked the existing HMACs and opened all other keys. Key files in
-    ``unopened`` get no HMAC.
+    ``unopened_keys`` get no HMAC.
     """
     held = manifest.binding_key
 
-    def is_opened(record: RequestRecord) -> bool:
-        return record.has_key and record.files.key not in unopened
+    def has_opened_key(record: RequestRecord) -> bool:
+        return record.has_key and record.files.key not in unopened_keys
 
-    to_bind = [record for record in manifest.requests if is_opened(record)]
+    to_bind = [record for record in manifest.requests if has_opened_key(record)]
     if held is None and not to_bind:
         return manifest
     derivation = cipher.derivation if held is None else _build_derivation(held)
     macs = iter(cipher.compute_macs(derivation, map(_build_bound_text, to_bind)))
     records = (
-        replace(record, binding=next(macs) if is_opened(record) else "")
+        replace(record, binding=next(macs) if has_opened_key(record) else "")
         for record in manifest.requests
     )
     return replace(
@@ -65,7 +65,7 @@ def find_binding_problems(
     manifest: Manifest,
     cipher: FolderCipher,
     *,
-    given_up: frozenset[str] = frozenset(),
+    abandoned: frozenset[str] = frozenset(),
 ) -> Iterator[Problem]:
     """Report requests whose record or key differs from the data that lyncnb wrote.
 
@@ -78,21 +78,21 @@ def find_binding_problems(
         The result of examining the folder, and the manifest of the folder.
     cipher : FolderCipher
         The cipher with the verified passphrase.
-    given_up : frozenset of str, optional
+    abandoned : frozenset of str, optional
         The ids of requests that will get a new key.
     """
-    yield from report_shared_keys(manifest, given_up=given_up)
-    yield from find_altered_records(manifest, cipher, given_up=given_up)
+    yield from report_shared_keys(manifest, abandoned=abandoned)
+    yield from find_altered_records(manifest, cipher, abandoned=abandoned)
     for record in manifest.requests:
         is_open = record.binding and manifest.binding_key is not None
-        if is_open or not record.has_key or record.id in given_up:
+        if is_open or not record.has_key or record.id in abandoned:
             continue
         if not find_record_problems(survey, record):
             yield from _check_pair(survey, record, cipher)
 
 
 def find_altered_records(
-    manifest: Manifest, cipher: FolderCipher, *, given_up: frozenset[str] = frozenset()
+    manifest: Manifest, cipher: FolderCipher, *, abandoned: frozenset[str] = frozenset()
 ) -> Iterator[Problem]:
     """Report requests whose HMAC does not match their record."""
     held = manifest.binding_key
@@ -101,7 +101,7 @@ def find_altered_records(
     bound = [
         request
         for request in manifest.requests
-        if request.has_key and request.binding and request.id not in given_up
+        if request.has_key and request.binding and request.id not in abandoned
     ]
     expected = cipher.compute_macs(_build_derivation(held), map(_build_bound_text, bound))
     for record, mac in zip(bound, expected, strict=True):
@@ -110,40 +110,44 @@ def find_altered_records(
 
 
 def report_shared_keys(
-    manifest: Manifest, *, given_up: frozenset[str] = frozenset()
+    manifest: Manifest, *, abandoned: frozenset[str] = frozenset()
 ) -> Iterator[Problem]:
     """Report requests whose current key is also the key of another request."""
-    for record, others in _find_shared_keys(manifest, given_up):
-        if record.id not in given_up:
+    for record, others in _find_shared_keys(manifest, abandoned):
+        if record.id not in abandoned:
             yield _build_problem(record, f"has the same public key as {', '.join(others)}")
 
 
 def _find_shared_keys(
-    manifest: Manifest, given_up: frozenset[str]
+    manifest: Manifest, abandoned: frozenset[str]
 ) -> Iterator[tuple[RequestRecord, list[str]]]:
     owners: dict[str, set[str]] = {}
     for record in manifest.requests:
-        for generation in record.generations if record.id not in given_up else ():
+        for generation in record.generations if record.id not in abandoned else ():
             owners.setdefault(generation.spki_sha256, set()).add(record.id)
     for record in manifest.requests:
         if record.spki_sha256 and (others := owners.get(record.spki_sha256, set()) - {record.id}):
             yield record, sorted(others)
 
 
-def remove_shared_keys(before: Manifest, after: Manifest, given_up: frozenset[str]) -> Manifest:
+def remove_shared_keys(
+    old_manifest: Manifest, new_manifest: Manifest, abandoned: frozenset[str]
+) -> Manifest:
     """Remove the public key from an abandoned generation if another request has the same key.
 
     A certificate for this key then belongs only to the other request.
     """
     shared = {
-        record.id for record, _ in _find_shared_keys(before, given_up) if record.id in given_up
+        record.id
+        for record, _ in _find_shared_keys(old_manifest, abandoned)
+        if record.id in abandoned
     }
     changed = []
     for name in sorted(shared):
-        *kept, last = after.by_id[name].archived
+        *kept, last = new_manifest.by_id[name].archived
         archived = (*kept, replace(last, spki_sha256=""))
-        changed.append(replace(after.by_id[name], archived=archived))
-    return after.with_records(changed)
+        changed.append(replace(new_manifest.by_id[name], archived=archived))
+    return new_manifest.with_records(changed)
 
 
 def count_unverified_keys(manifest: Manifest) -> int:
@@ -156,15 +160,20 @@ def _build_bound_text(record: RequestRecord) -> bytes:
     return "\n".join(parts).encode()
 
 
-def _build_derivation(held: BindingKey) -> Derivation:
-    return Derivation(bytes.fromhex(held.salt), held.rounds, held.hash, held.length)
+def _build_derivation(key_parameters: BindingKey) -> Derivation:
+    return Derivation(
+        bytes.fromhex(key_parameters.salt),
+        key_parameters.rounds,
+        key_parameters.hash,
+        key_parameters.length,
+    )
 
 
 def _check_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher) -> Iterator[Problem]:
     csr_path, key_path = record.files.csr, record.files.key
     try:
-        request = csr.parse_request(files.read(survey.folder / csr_path), name=csr_path)
-        key = cipher.decrypt(files.read(survey.folder / key_path), name=key_path)
+        request = csr.parse_request(files.read_file(survey.folder / csr_path), name=csr_path)
+        key = cipher.decrypt(files.read_file(survey.folder / key_path), name=key_path)
     except BundleError as error:
         yield Problem(message=error.message, file=key_path, hint=error.hint)
         return

@@ -1,4 +1,4 @@
-"""Process the files from an interrupted run: add them to the manifest, or archive them.
+"""Process files from an interrupted run: add them to the manifest, or archive them.
 
 ``process_leftovers`` decides which files to move, and ``move_files`` moves them. This module never
 removes a file or overwrites a key. A key and a CSR belong together if they have the same public
@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from ..base.disk import files
-from ..base.disk.folder_lock import confirm
+from ..base.disk.folder_lock import confirm_lock
 from ..errors import BundleError, PassphraseError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import FolderCipher
@@ -65,8 +65,8 @@ class Settled:
 class _Pair:
     csr_sha256: str
     spki_sha256: str
-    key_sha256: str  # This value is blank if the key is on another computer.
-    key_difference: str  # A description of how the key differs from keys that lyncnb generates.
+    key_sha256: str  # The value is blank if the key is on another computer.
+    key_difference: str  # The text describes how the key differs from keys that lyncnb generates.
 
 
 def verify_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> bool:
@@ -82,11 +82,11 @@ def verify_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) 
     PassphraseError, BundleError
         If none of up to three files can be opened.
     """
-    cipher.refuse_old_data(manifest.binding_key is not None)
+    cipher.reject_old_data(manifest.binding_key is not None)
     failure: BundleError | None = None
     for path in islice(_choose_files(survey, manifest), _KEYS_TRIED):
         try:
-            cipher.open(files.read(survey.folder / path, limit=LARGEST), name=path)
+            cipher.open_file(files.read_file(survey.folder / path, limit=LARGEST), name=path)
         except BundleError as error:
             # A wrong passphrase is more likely than a damaged file.
             if failure is None or isinstance(error, PassphraseError):
@@ -121,9 +121,9 @@ def process_leftovers(
     *,
     cipher: FolderCipher | None,
     now: str,
-    given_up: frozenset[str] = frozenset(),
+    abandoned: frozenset[str] = frozenset(),
 ) -> Settled:
-    """Compare a folder with its manifest, and decide what to do with files from interrupted runs.
+    """Compare a folder with its manifest, and decide what to do with files of interrupted runs.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def process_leftovers(
         lyncnb assumes that the key and the CSR from an interrupted run belong together.
     now : str
         The time to record (UTC, ISO 8601).
-    given_up : frozenset of str, optional
+    abandoned : frozenset of str, optional
         The ids of requests that will be renewed. Their leftover files are moved to ``archive/``.
 
     Returns
@@ -149,14 +149,14 @@ def process_leftovers(
     for record in manifest.requests:
         if record.is_written:
             record, wrong = _is_intact(survey, record, cipher)
-            lost = record.id in given_up
+            lost = record.id in abandoned
             problems += [p for p in wrong if not (lost and p.message in (CHANGED, MISSING))]
         else:
             pending = find_pending_moves(survey, record)
             moves += pending
             moving = {move.source for move in pending}
             record, orphans = _process_request_leftovers(
-                survey, record, cipher, moving=moving, now=now
+                survey, record, cipher, pending_moves=moving, now=now
             )
             moves += orphans
             if record.is_written:
@@ -194,13 +194,13 @@ def _is_intact(
 
 
 def _read_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | None) -> _Pair | None:
-    """Read the CSR and the key of a request; return None if they do not belong together."""
+    """Read the CSR and the key of a request, or return None if they do not belong together."""
     csr_path, key_path = record.files.csr, record.files.key
     if find_file_problems(survey, csr_path) or find_file_problems(survey, key_path):
         return None
-    key_data = files.read(survey.folder / key_path)
+    key_data = files.read_file(survey.folder / key_path)
     try:
-        request = csr.parse_request(files.read(survey.folder / csr_path), name=csr_path)
+        request = csr.parse_request(files.read_file(survey.folder / csr_path), name=csr_path)
         if cipher is not None:
             key = cipher.decrypt(key_data, name=key_path)
             if not keys.is_key_pair(key, request.public_key):
@@ -222,26 +222,28 @@ def find_pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
     old = record.archived[-1]
     found = []
     for source, target in zip(record.files, old.files, strict=True):
-        if survey.has(source) and _is_old(survey, source, target, old):
+        if survey.has(source) and _is_older_file(survey, source, target, old):
             found.append(Move(source=source, target=target))
     return found
 
 
-def _is_old(survey: Survey, source: str, target: str, generation: ArchivedGeneration) -> bool:
+def _is_older_file(
+    survey: Survey, source: str, target: str, generation: ArchivedGeneration
+) -> bool:
     if survey.has(target):
         # The file exists under both the old and the new name.
         return is_same_file(survey.folder / source, survey.folder / target)
     if find_file_problems(survey, source):
         return False
-    data = files.read(survey.folder / source)
+    data = files.read_file(survey.folder / source)
     if source.endswith(".csr"):
         return csr_sha256(data) == generation.csr_sha256
     return key_sha256(data) == generation.key_sha256
 
 
-def is_same_file(one: Path, other: Path) -> bool:
+def is_same_file(first: Path, second: Path) -> bool:
     """Return whether two names refer to the same file, or to files with the same bytes."""
-    return os.path.samefile(one, other) or files.read(one) == files.read(other)
+    return os.path.samefile(first, second) or files.read_file(first) == files.read_file(second)
 
 
 def _process_request_leftovers(
@@ -249,10 +251,10 @@ def _process_request_leftovers(
     record: RequestRecord,
     cipher: FolderCipher | None,
     *,
-    moving: set[str],
+    pending_moves: set[str],
     now: str,
 ) -> tuple[RequestRecord, list[Move]]:
-    there = [path for path in record.files if survey.has(path) and path not in moving]
+    there = [path for path in record.files if survey.has(path) and path not in pending_moves]
     pair = None
     if record.key_holder and there == [record.files.csr]:
         pair = _read_without_key(survey, record)
@@ -270,10 +272,10 @@ def _read_without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
     if find_file_problems(survey, path):
         return None
     try:
-        request = csr.parse_request(files.read(survey.folder / path), name=path)
+        request = csr.parse_request(files.read_file(survey.folder / path), name=path)
     except BundleError:
         return None
-    if request.signature_verifies() is False:
+    if request.has_valid_signature() is False:
         return None
     return _Pair(
         csr_sha256=request.csr_sha256,
@@ -298,7 +300,7 @@ def _list_orphans(survey: Survey, record: RequestRecord, paths: Sequence[str]) -
     if not paths:
         return []
     # The name contains a hash of the content, so an interrupted move always has the same target.
-    mark = key_sha256(files.read(survey.folder / paths[-1]))[:8]
+    mark = key_sha256(files.read_file(survey.folder / paths[-1]))[:8]
     stem = f"archive/{record.id}-orphan-{mark}"
     return [Move(source=path, target=f"{stem}{path[-4:]}") for path in paths]
 
@@ -306,9 +308,9 @@ def _list_orphans(survey: Survey, record: RequestRecord, paths: Sequence[str]) -
 def move_files(survey: Survey, moves: Iterable[Move]) -> None:
     """Move files to ``archive/``, or complete a move that was interrupted."""
     for move in moves:
-        confirm(survey.folder)
+        confirm_lock(survey.folder)
         source, target = survey.folder / move.source, survey.folder / move.target
         if os.path.lexists(target) and is_same_file(source, target):
-            files.remove(source)
+            files.remove_file(source)
         else:
-            files.move_no_clobber(source, target)
+            files.move_file(source, target)

@@ -37,11 +37,11 @@ from .request_record import ArchivedGeneration, Deployment, RequestRecord, Revoc
 
 _LARGEST = 1 << 26  # lyncnb does not read larger summary files. The unit is bytes.
 _IDS_SHOWN = 5
-_NOBODY = "nobody"  # The summary contains this text for a plan without a signature.
+_NOBODY = "nobody"  # In a plan without a signature, the summary contains this text.
 _FACT = re.compile(r"^- (Saved plan|Approved by): (.+)$", re.MULTILINE)
 _COVERED = re.compile(r'^\ufeff?"([A-Za-z0-9-]+)",.*"no request: covered by ', re.MULTILINE)
 _ROW = re.compile(rf'^"({ID_PATTERN})",', re.MULTILINE)
-_NUMBER = re.compile(r',"([1-9][0-9]{0,6})"\s*$')  # This is the last column.
+_NUMBER = re.compile(r',"([1-9][0-9]{0,6})"\s*$')  # In the summary, this is the last column.
 _BLANK = {"product": "", "plan_sha256": "", "accepted": [], "summary": {}, "encrypted": []}
 _HEAD = re.compile(rb'^"(plans|accepted)": (\[.*\]),?$', re.MULTILINE)
 _RECORD = re.compile(rb'^(\{"id": .*\}),?$', re.MULTILINE)
@@ -63,13 +63,13 @@ def read_damaged_manifest(damaged: bytes) -> Manifest:
     """
     kept = Manifest()
     for name, text in _HEAD.findall(damaged):
-        if (found := _read_component({name.decode("ascii"): _parse_lines(text)})) is not None:
+        if (found := _read_section({name.decode("ascii"): _parse_lines(text)})) is not None:
             kept = replace(kept, **{name.decode("ascii"): getattr(found, name.decode("ascii"))})
     covered: dict[str, RequestRecord] = {}
     for text in _RECORD.findall(damaged):
         if b'"covered": {' not in text:
             continue
-        found = _read_component({"requests": [_parse_lines(text)]})
+        found = _read_section({"requests": [_parse_lines(text)]})
         if found is not None and found.requests[0].covered is not None:
             covered[found.requests[0].id] = found.requests[0]
     return replace(kept, requests=tuple(covered.values()))
@@ -82,9 +82,9 @@ def _parse_lines(text: bytes) -> object:
         return None
 
 
-def _read_component(part: dict[str, object]) -> Manifest | None:
+def _read_section(section: dict[str, object]) -> Manifest | None:
     """Read a section of a manifest, and validate it like a complete manifest."""
-    document = {"format": FORMAT, **_BLANK, "rekeying": "", "log": [], "requests": [], **part}
+    document = {"format": FORMAT, **_BLANK, "rekeying": "", "log": [], "requests": [], **section}
     return parse_manifest(document, RecordReader(NAME, is_json=True))
 
 
@@ -199,13 +199,15 @@ def restore_numbers(folder: Path, manifest: Manifest) -> Manifest:
     )
 
 
-def _find_deployments(events: list[Event], valid: dict[str, Event]) -> tuple[Deployment, ...]:
+def _find_deployments(
+    events: list[Event], valid_servers: dict[str, Event]
+) -> tuple[Deployment, ...]:
     """Return the servers on which a generation is or was installed, according to the events."""
     by_server: dict[str, Deployment] = {}
     for event in events:
         if event.what == UNDEPLOYED:
             by_server.pop(event.server, None)
-        elif event.what == DEPLOYED and (issued := valid.get(event.certificate)):
+        elif event.what == DEPLOYED and (issued := valid_servers.get(event.certificate)):
             # A user may have edited the history, so lyncnb validates it as strictly as a manifest.
             deployment = RecordReader(HISTORY_NAME, is_json=True).record(
                 Deployment,
@@ -240,12 +242,12 @@ def _find_revocation(events: list[Event]) -> Revocation | None:
     return revocation
 
 
-def _is_same_request(known: PlannedEntry, planned: PlannedEntry) -> bool:
+def _is_same_request(entry: PlannedEntry, planned_entry: PlannedEntry) -> bool:
     """Return whether an entry that was created from a CSR matches a planned certificate."""
-    if known.issuer:
+    if entry.issuer:
         return False
     return all(
-        getattr(known, name) == getattr(planned, name)
+        getattr(entry, name) == getattr(planned_entry, name)
         for name in ("subject", "san", "eku", "key", "hash")
     )
 
@@ -301,6 +303,6 @@ def list_losses(folder: Path, kept: Manifest) -> Iterator[str]:
 
 def _read_text(path: Path) -> str:
     try:
-        return files.read(path, limit=_LARGEST).decode("utf-8", "replace").replace("\r", "")
+        return files.read_file(path, limit=_LARGEST).decode("utf-8", "replace").replace("\r", "")
     except (OSError, LyncnbError):
         return ""

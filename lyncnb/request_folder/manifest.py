@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..base.disk import files, folder_access
-from ..base.disk.folder_lock import confirm
+from ..base.disk.folder_lock import confirm_lock
 from ..base.garbage_collection import pause_garbage_collection
-from ..base.json_text import may_hold_surrogates
+from ..base.json_text import may_contain_surrogates
 from ..base.pasted_text import shown
 from ..base.records import SINCE_2, Line, RecordReader, convert_record, make_others_field
 from ..errors import BundleError, NewerManifest, SharedFolder
@@ -38,9 +38,9 @@ from .request_record import (
     list_current_files,
 )
 
-#: The format for a folder with a plan. lyncnb can always read earlier formats. A run without
-#: changes keeps format ``/1``. Format ``/2`` is kept until requests are created from the plan
-#: again.
+#: This is the format for a folder with a plan. lyncnb can always read earlier formats. A run
+#: without changes keeps format ``/1``. Format ``/2`` is kept until requests are created from
+#: the plan again.
 FORMAT = "lyncnb-requests/3"
 FIRST_FORMAT, _SECOND_FORMAT = "lyncnb-requests/1", "lyncnb-requests/2"
 _FORMATS = (FIRST_FORMAT, _SECOND_FORMAT, FORMAT)
@@ -52,7 +52,8 @@ _LARGEST = 1 << 31
 _REBUILD = "restore the file from a backup, or run: lyncnb status FOLDER --rebuild"
 
 
-# For the real path of each folder: functions to call when a run reads or saves the manifest.
+# The mapping contains, for the real path of each folder, functions to call when a run reads or
+# saves the manifest.
 _watchers: dict[str, Callable[[Manifest, bool], None]] = {}
 
 
@@ -125,12 +126,12 @@ class Manifest:
         kept = tuple(changed.pop(request.id, request) for request in self.requests)
         return replace(self, requests=kept + tuple(changed.values()))
 
-    def with_numbers_of(self, before: Manifest) -> Manifest:
+    def with_numbers_of(self, old_manifest: Manifest) -> Manifest:
         """Return a copy of the manifest with the request numbers in an earlier manifest."""
         return self.with_records(
             replace(record, number=old.number)
             for record in self.requests
-            if (old := before.by_id.get(record.id)) and old.number != record.number
+            if (old := old_manifest.by_id.get(record.id)) and old.number != record.number
         )
 
     def numbered(self, order: Iterable[str]) -> Manifest:
@@ -152,11 +153,11 @@ class Manifest:
         return replace(self, log=(*self.log, LogEntry(at=at, event=event, about=about)))
 
 
-def _list_lines(manifest: Manifest, form: str) -> Iterator[str]:
+def _list_lines(manifest: Manifest, format_id: str) -> Iterator[str]:
     head = convert_record(manifest)
     del head["requests"], head["format"]
     dump = json.JSONEncoder(ensure_ascii=False, default=convert_record).encode
-    yield "{\n" + dump("format") + ": " + dump(form)
+    yield "{\n" + dump("format") + ": " + dump(format_id)
     for name, value in head.items():
         yield f",\n{dump(name)}: {dump(value)}"
     yield ',\n"requests": ['
@@ -166,9 +167,9 @@ def _list_lines(manifest: Manifest, form: str) -> Iterator[str]:
     yield "\n]}\n"
 
 
-def encode_manifest(manifest: Manifest, *, form: str = "") -> bytes:
+def encode_manifest(manifest: Manifest, *, format_id: str = "") -> bytes:
     """Return the manifest as UTF-8 JSON, with a line for each request."""
-    return b"".join(line.encode() for line in _list_lines(manifest, form or manifest.form))
+    return b"".join(line.encode() for line in _list_lines(manifest, format_id or manifest.form))
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> bool:
@@ -195,7 +196,7 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
         If a request or generation appears twice or has the files of another one, or if another
         writer has locked the folder.
     """
-    confirm(Path(folder))
+    confirm_lock(Path(folder))
     reader = RecordReader(NAME, is_json=True)
     _check_records(manifest.requests, reader)
     if reader.problems:
@@ -211,10 +212,10 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
         if present == data:
             return False
         if manifest.format == FIRST_FORMAT and present == encode_manifest(
-            manifest, form=FIRST_FORMAT
+            manifest, format_id=FIRST_FORMAT
         ):
             return False
-    files.replace(path, data, 0o600)
+    files.replace_file(path, data, 0o600)
     _notify_watcher(folder, manifest, is_saved=True)
     return True
 
@@ -243,7 +244,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} does not exist, so this is not a request folder",
             hint=f"check the name of the folder. If the folder contains keys/, {_REBUILD}",
         )
-    data = files.read(path, limit=_LARGEST)
+    data = files.read_file(path, limit=_LARGEST)
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -252,9 +253,9 @@ def read_manifest(folder: Path) -> Manifest:
         ) from None
     found = document.get("format") if isinstance(document, dict) else None
     if found not in _FORMATS:
-        _reject_format(path, found)
+        _reject_unknown_format(path, found)
     reader = RecordReader(NAME, is_json=True)
-    if may_hold_surrogates(data):
+    if may_contain_surrogates(data):
         _reject_surrogates(document, reader)
     manifest = parse_manifest(document, reader)
     if manifest is None or reader.problems:
@@ -269,10 +270,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 @contextmanager
-def watch_manifests(folder: Path, see: Callable[[Manifest, bool], None]) -> Iterator[None]:
+def watch_manifests(folder: Path, watcher: Callable[[Manifest, bool], None]) -> Iterator[None]:
     """Call a function whenever the manifest of a folder is read or saved."""
     key = os.path.realpath(folder)
-    _watchers[key] = see
+    _watchers[key] = watcher
     try:
         yield
     finally:
@@ -333,7 +334,7 @@ def _reject_surrogates(document: Mapping[str, Any], reader: RecordReader) -> Non
 def _check_team(folder: Path, manifest: Manifest) -> None:
     """Reject a folder to which a group can write that is not the recorded team."""
     group = folder_access.find_team(folder)
-    if group and not folder_access.is_group_of_team(folder, manifest.team):
+    if group and not folder_access.is_team_group(folder, manifest.team):
         expected = f'the group "{manifest.team}"' if manifest.team else "no group"
         raise SharedFolder(
             f'the group "{group}" can write to {folder}, but the manifest lists {expected}',
@@ -351,25 +352,27 @@ def _describe_json_error(error: Exception) -> str:
     return "the file contains a number that is too long"
 
 
-def _reject_format(path: Path, found: object) -> None:
+def _reject_unknown_format(path: Path, format_id: object) -> None:
     number = (
-        re.fullmatch(r"lyncnb-requests/([0-9]{1,6})", found) if isinstance(found, str) else None
+        re.fullmatch(r"lyncnb-requests/([0-9]{1,6})", format_id)
+        if isinstance(format_id, str)
+        else None
     )
     if number and int(number[1]) > int(FORMAT.rpartition("/")[2]):
         raise NewerManifest(
-            f'{path}: the format "{found}" is newer than the format of this lyncnb version '
+            f'{path}: the format "{format_id}" is newer than the format of this lyncnb version '
             f"({FORMAT})",
             hint="install a newer version of lyncnb. This version changed nothing",
         )
     known = ", ".join(_FORMATS)
-    if not isinstance(found, str):
+    if not isinstance(format_id, str):
         raise BundleError(
             f"{path} does not specify a format. The known formats are {known}", hint=_REBUILD
         )
-    raise BundleError(f'{path}: the format "{found:.60}" is not one of {known}', hint=_REBUILD)
+    raise BundleError(f'{path}: the format "{format_id:.60}" is not one of {known}', hint=_REBUILD)
 
 
-def timestamp(today: date | None) -> str:
+def format_timestamp(today: date | None) -> str:
     """Return the current time, or midnight of `today`, as a UTC time in ISO 8601."""
     moment = datetime.now(UTC) if today is None else datetime(today.year, today.month, today.day)
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..base.disk import files
-from ..base.disk.folder_lock import confirm
+from ..base.disk.folder_lock import confirm_lock
 from ..base.disk.outputs import OWN_FOLDERS
-from ..base.json_text import NotJson, has_its_digest, parse_json
+from ..base.json_text import NotJson, has_valid_digest, parse_json
 from ..base.planned_entry import SavedEntry
 from ..base.records import Line, RecordReader, make_others_field
 from ..base.renewal_days import ANY_DAY, RenewalTerms
@@ -61,7 +61,7 @@ _OPTIONS = re.compile(rb'^"options": (\{$.*?^\}),$', re.MULTILINE | re.DOTALL)
 def read_present_plan(folder: Path) -> bytes:
     """Return the bytes of ``plan.json``; empty if the file does not exist."""
     path = folder / PLAN_NAME
-    return files.read(path, limit=_LARGEST) if os.path.lexists(path) else b""
+    return files.read_file(path, limit=_LARGEST) if os.path.lexists(path) else b""
 
 
 def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
@@ -88,7 +88,7 @@ def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
     return data
 
 
-def renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
+def read_renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
     """Return the lead times, freezes and windows from the plan in a folder.
 
     Only the options are read, because reading 100,000 certificates takes seconds. Without a plan,
@@ -107,7 +107,8 @@ def renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
 def find_deployment_name(folder: Path, manifest: Manifest) -> str:
     """Return the name of a folder's deployment: the title of the plan, or the name of the table."""
     table = re.split(r"[/\\]", manifest.table.name)[-1] if manifest.table else ""
-    stem = "" if table.endswith(".json") else table.rpartition(".")[0]  # not that of a saved plan
+    # The name of a saved plan is not the name of a deployment.
+    stem = "" if table.endswith(".json") else table.rpartition(".")[0]
     return _read_options(folder, manifest).title or stem or folder.name
 
 
@@ -142,7 +143,7 @@ def read_entries(data: bytes) -> PlanOnDisk:
     BundleError
         If the data is not a saved plan, or was changed; the error lists all invalid values.
     """
-    if not has_its_digest(data):
+    if not has_valid_digest(data):
         raise BundleError(f"{PLAN_NAME} is not a complete saved plan", hint=_RESTORE)
     try:
         document = parse_json(data)
@@ -157,31 +158,31 @@ def read_entries(data: bytes) -> PlanOnDisk:
     return found
 
 
-def write_plan_file(folder: Path, data: bytes, before: Manifest) -> None:
+def write_plan_file(folder: Path, data: bytes, old_manifest: Manifest) -> None:
     """Write the plan before the manifest records it. The caller must hold the folder's lock.
 
     A ``plan.json`` that is not recorded in the manifest is moved to ``archive/``. A manifest in an
     earlier format is kept next to the new manifest.
     """
-    confirm(folder)
+    confirm_lock(folder)
     present = read_present_plan(folder)
     if present != data:
-        if present and hashlib.sha256(present).hexdigest() != before.plan_json_sha256:
+        if present and hashlib.sha256(present).hexdigest() != old_manifest.plan_json_sha256:
             archive_copy(folder, PLAN_NAME, present)
-        files.replace(folder / PLAN_NAME, data)
-    if before.format == FORMAT or not os.path.lexists(folder / NAME):
+        files.replace_file(folder / PLAN_NAME, data)
+    if old_manifest.format == FORMAT or not os.path.lexists(folder / NAME):
         return
-    manifest = files.read(folder / NAME, limit=1 << 32)
-    target = folder / name_earlier_manifest(before.format)
+    manifest = files.read_file(folder / NAME, limit=1 << 32)
+    target = folder / build_earlier_manifest_name(old_manifest.format)
     if not os.path.lexists(target):
-        files.write_new(target, manifest)
-    elif files.read(target, limit=1 << 32) != manifest:
+        files.write_new_file(target, manifest)
+    elif files.read_file(target, limit=1 << 32) != manifest:
         archive_copy(folder, NAME, manifest)
 
 
-def name_earlier_manifest(form: str) -> str:
+def build_earlier_manifest_name(format_id: str) -> str:
     """Return the file name under which a manifest in an earlier format is kept."""
-    return f"manifest.v{form.rpartition('/')[2]}.json"
+    return f"manifest.v{format_id.rpartition('/')[2]}.json"
 
 
 def archive_copy(folder: Path, name: str, data: bytes) -> None:
@@ -190,4 +191,4 @@ def archive_copy(folder: Path, name: str, data: bytes) -> None:
     stem, ending = name.split(".")
     target = folder / "archive" / f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}.{ending}"
     if not os.path.lexists(target):
-        files.write_new(target, data)
+        files.write_new_file(target, data)

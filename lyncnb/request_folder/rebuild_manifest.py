@@ -24,8 +24,8 @@ from ..pki import csr, keys
 from ..pki.passphrase import Secret, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from .bundle import Change, RequestBundle
-from .files_on_disk import Survey, find_file_problems, key_sha256, refuse, take_survey
-from .history import REBUILD, recorded
+from .files_on_disk import Survey, find_file_problems, key_sha256, reject_problems, take_survey
+from .history import REBUILD, record_changes
 from .key_bindings import add_bindings, find_altered_records, report_shared_keys
 from .leftovers import Move, move_files, verify_passphrase
 from .lost_records import (
@@ -35,20 +35,20 @@ from .lost_records import (
     read_damaged_manifest,
     restore_numbers,
 )
-from .manifest import FIRST_FORMAT, NAME, Manifest, read_manifest, save_manifest, timestamp
+from .manifest import FIRST_FORMAT, NAME, Manifest, format_timestamp, read_manifest, save_manifest
 from .plan_file import archive_copy
 from .recovery_key import LIST, convert_old_lists, read_recovery_keys
 from .request_record import (
     ArchivedGeneration,
     RequestRecord,
-    csr_path,
-    key_path,
+    build_csr_path,
+    build_key_path,
     list_archived_files,
     list_current_files,
 )
 from .unrecorded import adopt_unrecorded
 
-# --- Open and compare all keys and CSRs in a folder, without using the manifest.
+# --- These functions open and compare all keys and CSRs in a folder, without the manifest.
 
 _ID = re.compile(r"[A-Za-z]+-[a-z0-9-]+-[0-9a-f]{8}")
 _ARCHIVED = re.compile(rf"({_ID.pattern})-g([1-9][0-9]*)")
@@ -130,7 +130,7 @@ def _list_stems(survey: Survey) -> Iterator[tuple[str, str]]:
 def _read_pair(
     survey: Survey, directory: str, stem: str, cipher: FolderCipher | None
 ) -> FoundFiles:
-    paths = {"csr": csr_path(stem), "key": key_path(stem)}
+    paths = {"csr": build_csr_path(stem), "key": build_key_path(stem)}
     if directory == "archive":
         paths = {"csr": f"archive/{stem}.csr", "key": f"archive/{stem}.key"}
     there = {kind: path for kind, path in paths.items() if survey.has(path)}
@@ -139,15 +139,17 @@ def _read_pair(
             raise BundleError(f"{wrong[0].where} {wrong[0].message}", hint=wrong[0].hint)
     request, public, digest = None, "", ""
     if "csr" in there:
-        request = csr.parse_request(files.read(survey.folder / paths["csr"]), name=paths["csr"])
-        if request.signature_verifies() is False:
+        request = csr.parse_request(
+            files.read_file(survey.folder / paths["csr"]), name=paths["csr"]
+        )
+        if request.has_valid_signature() is False:
             raise BundleError(
                 f"{paths['csr']}: the signature of the request is not valid",
                 hint="restore the request from a backup, or move the request and its key out "
                 "of the folder",
             )
     if "key" in there and cipher is not None:
-        data = files.read(survey.folder / paths["key"])
+        data = files.read_file(survey.folder / paths["key"])
         public = keys.spki_sha256(cipher.decrypt(data, name=paths["key"]))
         digest = key_sha256(data)
         if request is not None and request.spki_sha256 != public:
@@ -216,28 +218,28 @@ def rebuild_manifest(
     """
     path = Path(folder)
     cipher = None if passphrase is None else FolderCipher(check_passphrase(passphrase))
-    if cipher is None and has_secrets(path):
+    if cipher is None and has_encrypted_files(path):
         hint = "enter the passphrase, because lyncnb must decrypt the keys"
         raise PassphraseError("the passphrase is missing", hint=hint)
     if not take_survey(path).holds_requests:
         raise BundleError(f"{path} contains no keys and no CSRs", hint="check the folder's name")
-    with recorded(path, REBUILD, now=timestamp(today), wait=lock_seconds, repairs=True):
+    now = format_timestamp(today)
+    with record_changes(path, REBUILD, now=now, wait_seconds=lock_seconds, repairs=True):
         survey = take_survey(path)
-        refuse(path, survey.problems)
+        reject_problems(path, survey.problems)
         before, damaged = _read_present_manifest(path)
         if before is not None and before.rekeying:
             raise BundleError(
                 f"{path}: a passphrase change was interrupted",
                 hint="complete the passphrase change first: lyncnb rekey FOLDER",
             )
-        now = timestamp(today)
         kept = read_damaged_manifest(damaged) if before is None else before
         if cipher is not None:
-            cipher.refuse_old_data(kept.binding_key is not None)
+            cipher.reject_old_data(kept.binding_key is not None)
             if altered := tuple(find_altered_records(kept, cipher)):
                 # With a wrong passphrase, every record would seem to be changed.
                 verify_passphrase(survey, kept, cipher)
-                refuse(path, altered)
+                reject_problems(path, altered)
         inventory = take_inventory(survey, cipher)
         manifest, moves, changes = _rebuild_records(kept, inventory, now)
         if before is None:
@@ -250,7 +252,7 @@ def rebuild_manifest(
             manifest, more, notes = adopt_unrecorded(survey, manifest, cipher, now=now)
             moves = (*moves, *(move for move in more if move.source not in moved))
             inventory.notes += notes
-        refuse(path, tuple(report_shared_keys(manifest)))
+        reject_problems(path, tuple(report_shared_keys(manifest)))
         manifest = replace(_add_lists(path, manifest, cipher), team=kept.team or find_team(path))
         if cipher is not None and (manifest != kept or kept.format != FIRST_FORMAT):
             convert_old_lists(path, cipher, manifest)
@@ -269,7 +271,7 @@ def rebuild_manifest(
     return RequestBundle(folder=path, manifest=manifest, changes=changes, notes=tuple(notes))
 
 
-def has_secrets(folder: str | os.PathLike[str]) -> bool:
+def has_encrypted_files(folder: str | os.PathLike[str]) -> bool:
     """Return whether a folder contains encrypted files, such as private keys."""
     path = Path(folder)
     survey = take_survey(path)
@@ -299,7 +301,7 @@ def _read_present_manifest(folder: Path) -> tuple[Manifest | None, bytes]:
     except (NewerManifest, SharedFolder):
         raise
     except BundleError:
-        return None, files.read(folder / NAME, limit=1 << 32)
+        return None, files.read_file(folder / NAME, limit=1 << 32)
 
 
 def _has_returned_files(folder: Path) -> bool:
@@ -307,17 +309,17 @@ def _has_returned_files(folder: Path) -> bool:
 
 
 def _rebuild_records(
-    before: Manifest, inventory: Inventory, now: str
+    damaged_manifest: Manifest, inventory: Inventory, now: str
 ) -> tuple[Manifest, tuple[Move, ...], tuple[Change, ...]]:
     records, moves, changes = [], [], []
     reported = {name for name, found in inventory.without_key.items() if found.computer}
     ids = dict.fromkeys(
-        [*before.by_id, *sorted({*inventory.current, *inventory.archived, *reported})]
+        [*damaged_manifest.by_id, *sorted({*inventory.current, *inventory.archived, *reported})]
     )
     unknown = inventory.without_key.keys() - ids.keys()
     inventory.notes += [f"csr/{name}.csr {_NO_KEY}" for name in sorted(unknown)]
     for request_id in ids:
-        old = before.by_id.get(request_id)
+        old = damaged_manifest.by_id.get(request_id)
         found = inventory.current.get(request_id)
         lone_csr = inventory.without_key.get(request_id)
         present = found or lone_csr
@@ -345,29 +347,29 @@ def _rebuild_records(
                 )
             )
         records.append(record)
-    return replace(before, requests=tuple(records)), tuple(moves), tuple(changes)
+    return replace(damaged_manifest, requests=tuple(records)), tuple(moves), tuple(changes)
 
 
-def _renumber_generation(record: RequestRecord, in_archive: list[int]) -> RequestRecord:
+def _renumber_generation(record: RequestRecord, archived_numbers: list[int]) -> RequestRecord:
     """Give the current generation a higher number than all generations in the archive.
 
     A manifest from a backup would continue with a number that may already be used.
     """
-    taken = [*in_archive, *(part.generation for part in record.archived)]
+    taken = [*archived_numbers, *(part.generation for part in record.archived)]
     return replace(record, generation=max(record.generation, *(n + 1 for n in taken), 1))
 
 
 def _list_archived(
     record: RequestRecord | None,
-    present: FoundFiles | None,
-    found: list[tuple[int, FoundFiles]],
+    current: FoundFiles | None,
+    found_files: list[tuple[int, FoundFiles]],
     now: str,
 ) -> tuple[ArchivedGeneration, ...]:
     """List the archived generations. The key shows whether a generation is superseded."""
     known = {part.generation: part for part in (record.archived if record else ())}
-    for generation, item in found:
+    for generation, item in found_files:
         part = known.get(generation)
-        if present is not None and present.spki_sha256 == item.spki_sha256 and part is None:
+        if current is not None and current.spki_sha256 == item.spki_sha256 and part is None:
             continue
         if part is None and record is not None and record.spki_sha256 == item.spki_sha256:
             # The current generation in a restored manifest was renewed after the backup.
@@ -403,39 +405,42 @@ def _build_superseded(
 
 def _build_record(
     request_id: str,
-    old: RequestRecord | None,
-    found: FoundFiles | None,
-    archived: tuple[ArchivedGeneration, ...],
+    old_record: RequestRecord | None,
+    found_files: FoundFiles | None,
+    archived_generations: tuple[ArchivedGeneration, ...],
     now: str,
 ) -> RequestRecord:
-    if old is None:
-        old = RequestRecord(
+    if old_record is None:
+        old_record = RequestRecord(
             id=request_id,
-            generation=max((part.generation for part in archived), default=0) + 1,
+            generation=max((part.generation for part in archived_generations), default=0) + 1,
             state="retired",
             files=list_current_files(request_id),
             planned_at=now,
             retired_at=now,
             reasons=("found in the folder",),
-            plan=_build_entry(request_id, found.content if found else None),
+            plan=_build_entry(request_id, found_files.content if found_files else None),
         )
-    record = replace(old, archived=archived)
-    if found is None or found.content is None:
+    record = replace(old_record, archived=archived_generations)
+    if found_files is None or found_files.content is None:
         return record
-    if found.csr_sha256 == old.csr_sha256 and found.spki_sha256 == old.spki_sha256:
+    if (
+        found_files.csr_sha256 == old_record.csr_sha256
+        and found_files.spki_sha256 == old_record.spki_sha256
+    ):
         # A key that was removed after deployment and then restored belongs to the folder again.
-        record = replace(record, key_sha256=found.key_sha256, deployed_at="")
+        record = replace(record, key_sha256=found_files.key_sha256, deployed_at="")
         return record if record.state == "retired" else replace(record, state=record.active_state)
     return replace(
         record,
         state="waiting",
-        csr_sha256=found.csr_sha256,
-        spki_sha256=found.spki_sha256,
-        key_sha256=found.key_sha256,
+        csr_sha256=found_files.csr_sha256,
+        spki_sha256=found_files.spki_sha256,
+        key_sha256=found_files.key_sha256,
         written_at=now,
         retired_at="",
         deployed_at="",
-        plan=_build_entry(request_id, found.content),
+        plan=_build_entry(request_id, found_files.content),
         issued=None,
         issued_at="",
         package=None,
@@ -453,21 +458,27 @@ _NO_KEY = (
 def _adopt_without_key(
     request_id: str,
     record: RequestRecord | None,
-    found: FoundFiles,
-    archived: tuple[ArchivedGeneration, ...],
+    found_files: FoundFiles,
+    archived_generations: tuple[ArchivedGeneration, ...],
     now: str,
 ) -> RequestRecord:
     """Add a CSR whose key is on another computer to the manifest."""
-    if record is not None and (not record.key_holder or record.csr_sha256 == found.csr_sha256):
-        return replace(record, archived=archived)
-    holder = record.key_holder if record is not None else found.computer
-    return replace(_build_record(request_id, record, found, archived, now), key_holder=holder)
+    if record is not None and (
+        not record.key_holder or record.csr_sha256 == found_files.csr_sha256
+    ):
+        return replace(record, archived=archived_generations)
+    holder = record.key_holder if record is not None else found_files.computer
+    return replace(
+        _build_record(request_id, record, found_files, archived_generations, now), key_holder=holder
+    )
 
 
-def _archive_key(record: RequestRecord, found: FoundFiles, now: str) -> tuple[RequestRecord, Move]:
+def _archive_key(
+    record: RequestRecord, found_files: FoundFiles, now: str
+) -> tuple[RequestRecord, Move]:
     """Create a superseded generation from a key without a CSR. A CA may have received the CSR."""
-    superseded = _build_superseded(record.id, record.generation, found, now)
-    if record.spki_sha256 == found.spki_sha256:
+    superseded = _build_superseded(record.id, record.generation, found_files, now)
+    if record.spki_sha256 == found_files.spki_sha256:
         superseded = replace(
             superseded, plan=record.plan, issued=record.issued, package=record.package
         )

@@ -19,20 +19,20 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from ..base.disk import files
-from ..base.disk.outputs import OWN_FOLDERS, refuse_own_place
+from ..base.disk.outputs import OWN_FOLDERS, reject_reserved_path
 from ..base.json_text import parse_json
 from ..base.pasted_text import visible
-from ..base.shown.html_page import render
+from ..base.shown.html_page import render_template
 from ..base.terminal import quote_argument
 from ..errors import BundleError, OutputError, PassphraseError, Problem
 from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
 from ..pki.pkcs8 import Derivation, DerivedKey, FolderCipher, read_derivation
-from ..pki.recovery_pair import RecoveryPair, RecoveryPublicKey, read_pair, read_public
-from .files_on_disk import Survey, refuse, take_survey
-from .history import recorded
+from ..pki.recovery_pair import RecoveryPair, RecoveryPublicKey, read_private_key, read_public_key
+from .files_on_disk import Survey, reject_problems, take_survey
+from .history import record_changes
 from .key_bindings import add_bindings, find_binding_problems
 from .leftovers import LARGEST, verify_passphrase
-from .manifest import Manifest, read_manifest, save_manifest, timestamp
+from .manifest import Manifest, format_timestamp, read_manifest, save_manifest
 from .request_record import RecoveryKey
 
 #: The path of the list of recovery keys, relative to the folder.
@@ -77,7 +77,9 @@ class Recipient:
         return RecoveryKey(fingerprint=self.key.fingerprint, added_at=self.added_at)
 
 
-def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> RecoveryPublicKey:
+def create_recovery_key(
+    file: str | os.PathLike[str], passphrase: Secret | str
+) -> RecoveryPublicKey:
     """Create a recovery key: the private key in `file`, and the public key in ``file.pub``.
 
     ``file.html`` is a sheet to print, without a secret: what the key opens, and how.
@@ -104,24 +106,26 @@ def new_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> 
     public_path = path.with_name(path.name + ".pub")
     sheet_path = path.with_name(path.name + ".html")
     for place in (path, public_path, sheet_path):
-        refuse_own_place(place)
+        reject_reserved_path(place)
         if os.path.lexists(place):
             raise OutputError(f"{place} already exists", hint="choose another name")
     pair = RecoveryPair()
     try:
         purpose = _PURPOSE.format(pair.public.fingerprint).encode()
-        files.write_new(path, purpose + pair.to_pem(FolderCipher(secret)), 0o600)
-        files.write_new(public_path, pair.public.to_pem(), 0o644)
-        files.write_new(sheet_path, _recovery_sheet(path.name, pair.public).encode(), 0o644)
+        files.write_new_file(path, purpose + pair.to_pem(FolderCipher(secret)), 0o600)
+        files.write_new_file(public_path, pair.public.to_pem(), 0o644)
+        files.write_new_file(
+            sheet_path, _build_recovery_sheet(path.name, pair.public).encode(), 0o644
+        )
     except BundleError as error:  # This error must not mention a request folder.
         raise OutputError(error.message, hint=error.hint) from None
     return pair.public
 
 
-def _recovery_sheet(name: str, public: RecoveryPublicKey) -> str:
-    """Return the page to print for a recovery key; it contains no secret and no path."""
+def _build_recovery_sheet(name: str, public: RecoveryPublicKey) -> str:
+    """Return the page to print for a recovery key, which contains no secret and no path."""
     name = visible(name)
-    return render(
+    return render_template(
         "request_folder/recovery_sheet.html.j2",
         title="Recovery key for request folders",
         running=f"Recovery key {public.fingerprint}",
@@ -136,12 +140,14 @@ def _recovery_sheet(name: str, public: RecoveryPublicKey) -> str:
 
 def read_recovery_key(file: str | os.PathLike[str]) -> RecoveryPublicKey:
     """Read a public recovery key, ``FILE.pub``."""
-    return read_public(files.read(file, limit=_SMALL), name=str(file))
+    return read_public_key(files.read_file(file, limit=_SMALL), name=str(file))
 
 
 def open_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> RecoveryPair:
     """Read a private recovery key with its passphrase."""
-    return read_pair(files.read(file, limit=_SMALL), check_passphrase(passphrase), name=str(file))
+    return read_private_key(
+        files.read_file(file, limit=_SMALL), check_passphrase(passphrase), name=str(file)
+    )
 
 
 def read_recovery_keys(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
@@ -154,7 +160,7 @@ def read_recovery_keys(folder: Path, cipher: FolderCipher) -> tuple[Recipient, .
     """
     if not os.path.lexists(folder / LIST):
         return ()
-    pem = files.read(folder / LIST, limit=LARGEST)
+    pem = files.read_file(folder / LIST, limit=LARGEST)
     try:
         data = cipher.decrypt_data(pem, name=LIST)
     except PassphraseError:
@@ -208,7 +214,7 @@ def seal_new_keys(folder: Path, cipher: FolderCipher, manifest: Manifest) -> Non
             ),
         )
     if recipients:
-        cipher.seal_with(_build_sealer(folder, recipients))
+        cipher.set_seal_function(_build_sealer(folder, recipients))
 
 
 def convert_old_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
@@ -221,21 +227,23 @@ def convert_old_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) ->
     for path in manifest.encrypted:
         if os.path.lexists(folder / path):
             with suppress(BundleError):  # Functions that need the list report the damage.
-                pem = files.read(folder / path, limit=LARGEST)
+                pem = files.read_file(folder / path, limit=LARGEST)
                 if cipher.is_old_data(pem, name=path):
                     contents[path] = cipher.decrypt_data(pem, name=path)
     if contents:
         seal_new_keys(folder, cipher, manifest)
     for path, content in contents.items():
-        files.replace(folder / path, cipher.encrypt_data(content, name=path), 0o600)
+        files.replace_file(folder / path, cipher.encrypt_data(content, name=path), 0o600)
 
 
-def _describe_derivation(which: Derivation | DerivedKey) -> str:
-    return f"{which.salt.hex()} {which.rounds} {which.prf} {which.length}"
+def _describe_derivation(derivation: Derivation | DerivedKey) -> str:
+    return f"{derivation.salt.hex()} {derivation.rounds} {derivation.prf} {derivation.length}"
 
 
-def _build_seal_path(folder: Path, which: Derivation | DerivedKey, fingerprint: str) -> Path:
-    digest = hashlib.sha256(f"{_describe_derivation(which)} {fingerprint}".encode()).hexdigest()
+def _build_seal_path(folder: Path, derivation: Derivation | DerivedKey, fingerprint: str) -> Path:
+    digest = hashlib.sha256(
+        f"{_describe_derivation(derivation)} {fingerprint}".encode()
+    ).hexdigest()
     return folder / _PLACE / f"{digest[:32]}{_SEALED}"
 
 
@@ -248,7 +256,7 @@ def _compute_document_digest(document: Mapping[str, object]) -> str:
 def _build_sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[DerivedKey], object]:
     keys = tuple(recipient.key for recipient in recipients)
 
-    def seal(derived: DerivedKey) -> None:
+    def seal_key(derived: DerivedKey) -> None:
         files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
         about = _describe_derivation(derived)
         for key in keys:
@@ -259,13 +267,13 @@ def _build_sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[De
                 "rounds": derived.rounds,
                 "prf": derived.prf,
                 "length": derived.length,
-                "sealed": base64.b64encode(key.seal(derived.key, about=about)).decode(),
+                "sealed": base64.b64encode(key.seal(derived.key, purpose=about)).decode(),
             }
             document["sha256"] = _compute_document_digest(document)
             data = json.dumps(document, indent=0).encode() + b"\n"
-            files.replace(_build_seal_path(folder, derived, key.fingerprint), data, 0o600)
+            files.replace_file(_build_seal_path(folder, derived, key.fingerprint), data, 0o600)
 
-    return seal
+    return seal_key
 
 
 def find_recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
@@ -301,26 +309,32 @@ def _find_list_problem(folder: Path) -> str:
     if not os.path.lexists(folder / LIST):
         return "is missing, but the manifest lists recovery keys"
     try:
-        read_derivation(files.read(folder / LIST, limit=LARGEST), name=LIST)
+        read_derivation(files.read_file(folder / LIST, limit=LARGEST), name=LIST)
     except BundleError:
         return "is damaged"
     return ""
 
 
-def _find_seal_problem(folder: Path, which: Derivation, fingerprint: str) -> str:
+def _find_seal_problem(folder: Path, derivation: Derivation, fingerprint: str) -> str:
     """Return a problem with a sealed file that is visible without the recovery key, or ""."""
-    path = _build_seal_path(folder, which, fingerprint)
+    path = _build_seal_path(folder, derivation, fingerprint)
     if not os.path.lexists(path):
         return "is missing"
     try:
-        document = parse_json(files.read(path, limit=_SMALL))
+        document = parse_json(files.read_file(path, limit=_SMALL))
         fields = ("recovery", "salt", "rounds", "prf", "length")
         named = tuple(document[field] for field in fields)
         sealed = base64.b64decode(document["sealed"], validate=True)
         is_whole = document.get("sha256") in (None, _compute_document_digest(document))
     except (BundleError, ValueError, KeyError, TypeError, AttributeError):
         return "is damaged"
-    expected = (fingerprint, which.salt.hex(), which.rounds, which.prf, which.length)
+    expected = (
+        fingerprint,
+        derivation.salt.hex(),
+        derivation.rounds,
+        derivation.prf,
+        derivation.length,
+    )
     return "" if is_whole and sealed and named == expected else "is damaged"
 
 
@@ -356,7 +370,7 @@ def add_recipients(
         # A file with another passphrase does not belong to this folder, so it is not sealed.
         with suppress(PassphraseError):
             if lacking:
-                pem = files.read(folder / path, limit=LARGEST)
+                pem = files.read_file(folder / path, limit=LARGEST)
                 _build_sealer(folder, lacking)(cipher.find_derived_key(pem, name=path))
     if added:
         write_list(folder, cipher, (*present, *added))
@@ -372,7 +386,7 @@ def add_recipients(
 def write_list(folder: Path, cipher: FolderCipher, recipients: Sequence[Recipient]) -> None:
     """Write the encrypted list of recovery keys, and seal the derived key to each of them."""
     files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
-    cipher.seal_with(_build_sealer(folder, recipients))
+    cipher.set_seal_function(_build_sealer(folder, recipients))
     document = {
         "format": _LIST_FORMAT,
         "keys": [
@@ -384,7 +398,7 @@ def write_list(folder: Path, cipher: FolderCipher, recipients: Sequence[Recipien
         ],
     }
     data = cipher.encrypt_data(json.dumps(document).encode(), name=LIST)
-    files.replace(folder / LIST, data, 0o600)
+    files.replace_file(folder / LIST, data, 0o600)
 
 
 def _list_encrypted_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
@@ -400,7 +414,7 @@ def _find_derivations(survey: Survey, manifest: Manifest) -> dict[Derivation, st
     found: dict[Derivation, str] = {}
     for path in _list_encrypted_files(survey, manifest):
         try:
-            salt = read_derivation(files.read(survey.folder / path, limit=LARGEST), name=path)
+            salt = read_derivation(files.read_file(survey.folder / path, limit=LARGEST), name=path)
         except BundleError:
             continue  # The caller reports a damaged or unknown file.
         found.setdefault(salt, path)
@@ -429,7 +443,7 @@ def _open_seals(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
     place = folder / _PLACE
     for path in sorted(place.glob(f"*{_SEALED}")) if place.is_dir() else ():
         try:
-            document = parse_json(files.read(path, limit=_SMALL))
+            document = parse_json(files.read_file(path, limit=_SMALL))
             if document["recovery"] != pair.public.fingerprint:
                 continue
             derived = DerivedKey(
@@ -440,7 +454,7 @@ def _open_seals(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
                 b"",
             )
             sealed = base64.b64decode(document["sealed"], validate=True)
-            yield derived._replace(key=pair.open(sealed, about=_describe_derivation(derived)))
+            yield derived._replace(key=pair.open(sealed, purpose=_describe_derivation(derived)))
         except (BundleError, ValueError, KeyError, TypeError, OverflowError):
             # The sealed file is damaged or unknown. lyncnb later reports the files that it cannot
             # open.
@@ -459,7 +473,7 @@ def remove_unused_seals(
     place = survey.folder / _PLACE
     for path in sorted(place.glob(f"*{_SEALED}")) if place.is_dir() else ():
         if path.name not in wanted:
-            files.remove(path)
+            files.remove_file(path)
 
 
 def name_recovery_key(
@@ -498,17 +512,17 @@ def name_recovery_key(
     path, key = Path(folder), read_recovery_key(public_file)
     cipher = FolderCipher(passphrase)
     verify_passphrase(take_survey(path), read_manifest(path), cipher)
-    with recorded(path, "rekey", now=timestamp(today), wait=lock_seconds):
+    with record_changes(path, "rekey", now=format_timestamp(today), wait_seconds=lock_seconds):
         survey, manifest = take_survey(path), read_manifest(path)
-        refuse(path, survey.problems)
+        reject_problems(path, survey.problems)
         if manifest.rekeying:
             raise BundleError(
                 f"{path}: a passphrase change was interrupted",
                 hint="complete the passphrase change first: lyncnb rekey FOLDER",
             )
         verify_passphrase(survey, manifest, cipher)
-        refuse(path, tuple(find_binding_problems(survey, manifest, cipher)))
+        reject_problems(path, tuple(find_binding_problems(survey, manifest, cipher)))
         convert_old_lists(path, cipher, manifest)
         manifest = add_bindings(manifest, cipher)
-        manifest = add_recipients(survey, manifest, cipher, (key,), now=timestamp(today))
+        manifest = add_recipients(survey, manifest, cipher, (key,), now=format_timestamp(today))
     return manifest.recovery

@@ -19,11 +19,12 @@ from ..base.shown.frames import Kind
 from ..base.shown.tables import Table, columns
 from ..errors import ArgumentError
 from .bundle import RequestBundle, open_requests
-from .generations import Generations, Held, generations_of
-from .plan_file import find_deployment_name, renewal_terms
+from .generations import Generations, Held, find_generations
+from .plan_file import find_deployment_name, read_renewal_terms
 from .request_record import IssuedRecord, read_time
 
-_MORNING = timedelta(hours=8)  # Reminders are at 8:00 in the time zone of the calendar's user.
+# Reminders are at 8:00 in the time zone of the person who uses the calendar.
+_MORNING = timedelta(hours=8)
 _PRODUCT = "-//lyncnb//certificate renewals//EN"
 
 #: The type of file that :func:`write_renewals` writes.
@@ -95,10 +96,10 @@ class Renewals(Table, Sequence[Renewal]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def _items(self) -> Iterable[Any]:
+    def _list_items(self) -> Iterable[Any]:
         return [(item, self.today) for item in self.items]
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return f"{len(self.items):,} renewals"
 
     def to_ical(self) -> bytes:
@@ -179,8 +180,8 @@ def list_renewals(
             "valid for 90 days is renewed in the last 30 days",
         )
     opened = bundle if isinstance(bundle, RequestBundle) else open_requests(bundle)
-    lives = (generations_of(request) for request in opened.requests if request.state != "retired")
-    terms = renewal_terms(opened.folder, opened.manifest)
+    lives = (find_generations(request) for request in opened.requests if request.state != "retired")
+    terms = read_renewal_terms(opened.folder, opened.manifest)
     name = find_deployment_name(opened.folder, opened.manifest)
     items = [
         replace(_build_renewal(life, held, terms, share), deployment=name)
@@ -191,24 +192,30 @@ def list_renewals(
     return Renewals(items=tuple(items), today=today or datetime.now(UTC).date())
 
 
-def _build_renewal(life: Generations, held: Held, terms: RenewalTerms, share: float) -> Renewal:
-    record = life.record
-    plan = (life.in_use.plan if life.in_use is not None else None) or record.plan
-    came = held.received_at if isinstance(held, IssuedRecord) else held.recorded_at
+def _build_renewal(
+    lifecycle: Generations, certificate: Held, terms: RenewalTerms, last_share: float
+) -> Renewal:
+    record = lifecycle.record
+    plan = (lifecycle.in_use.plan if lifecycle.in_use is not None else None) or record.plan
+    came = (
+        certificate.received_at
+        if isinstance(certificate, IssuedRecord)
+        else certificate.recorded_at
+    )
     return Renewal(
         request_id=record.id,
         subject=plan.common_name,
         servers=plan.servers,
         usages=plan.usages,
         issuer=plan.issuer,
-        serial=held.serial,
+        serial=certificate.serial,
         renew_from=terms.plan_renewal(
-            held.begins, held.ends, record.plan.issuer, share=share
+            certificate.begins, certificate.ends, record.plan.issuer, last_share=last_share
         ).order_on,
-        not_after=held.ends,
+        not_after=certificate.ends,
         recorded_at=read_time(came),
         key_holder=record.key_holder,
-        under_way=record.active_state if life.under_way is not None else "",
+        under_way=record.active_state if lifecycle.under_way is not None else "",
         number=record.number,
     )
 

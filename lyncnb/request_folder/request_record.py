@@ -1,4 +1,4 @@
-"""The records about a request: planned certificate, key, issued certificate, and package.
+"""Define the records about a request: planned certificate, key, issued certificate, package.
 
 A record contains the requested values and the public key. So every later step, such as matching and
 packaging, uses the record and does not depend on file names. The type of each field determines the
@@ -39,12 +39,12 @@ from .field_forms import (
 )
 
 
-def csr_path(request_id: str) -> str:
+def build_csr_path(request_id: str) -> str:
     """Return the path of the CSR for a request, relative to the folder."""
     return f"csr/{request_id}.csr"
 
 
-def key_path(request_id: str) -> str:
+def build_key_path(request_id: str) -> str:
     """Return the path of the private key for a request, relative to the folder."""
     return f"keys/{request_id}.key"
 
@@ -68,7 +68,7 @@ class RequestFiles:
 
 def list_current_files(request_id: str) -> RequestFiles:
     """Return the paths of the CSR and the key for the current generation of a request."""
-    return RequestFiles(csr=csr_path(request_id), key=key_path(request_id))
+    return RequestFiles(csr=build_csr_path(request_id), key=build_key_path(request_id))
 
 
 def list_archived_files(request_id: str, generation: int) -> RequestFiles:
@@ -254,18 +254,23 @@ class Deployment(_ValidOnRecord):
 
 
 def build_deployments(
-    issued: IssuedRecord, servers: Iterable[str], *, on: str, at: str, seen_in: str = ""
+    issued: IssuedRecord,
+    servers: Iterable[str],
+    *,
+    date_text: str,
+    recorded_at: str,
+    seen_in: str = "",
 ) -> tuple[Deployment, ...]:
-    """Return a deployment record for each server; `on` is a date and `at` is a time in ISO 8601."""
+    """Return a deployment record for each server, with a date and the time of the record."""
     return tuple(
         Deployment(
             server=server,
-            on=on,
+            on=date_text,
             certificate=issued.sha256,
             serial=issued.serial,
             not_before=issued.not_before,
             not_after=issued.not_after,
-            recorded_at=at,
+            recorded_at=recorded_at,
             seen_in=seen_in,
         )
         for server in servers
@@ -434,7 +439,7 @@ class RequestRecord:
 
     @property
     def covering(self) -> CoveringCertificate | None:
-        """The certificate from before the first request, even if the request is now needed."""
+        """The certificate from before the first request, even if the request is needed now."""
         return self.covered or self.stood_before
 
     def with_covering(self, certificate: CoveringCertificate) -> RequestRecord:
@@ -475,12 +480,19 @@ class RequestRecord:
             return self.deployments
         known = {deployment.server for deployment in self.deployments}
         new = build_deployments(
-            self.issued, self.plan.servers, on=self.deployed_at[:10], at=self.deployed_at
+            self.issued,
+            self.plan.servers,
+            date_text=self.deployed_at[:10],
+            recorded_at=self.deployed_at,
         )
         return self.deployments + tuple(one for one in new if one.server not in known)
 
     def superseded(
-        self, *, at: str, reasons: tuple[str, ...], old: ArchivedGeneration | None = None
+        self,
+        *,
+        at: str,
+        reasons: tuple[str, ...],
+        old: ArchivedGeneration | None = None,
     ) -> RequestRecord:
         """Return a record for the next generation, which archives the current generation.
 

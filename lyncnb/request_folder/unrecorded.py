@@ -69,7 +69,7 @@ def find_unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, st
     for path in list_unrecorded_files(survey, manifest):
         if path.endswith(".csr") and not find_file_problems(survey, path):
             try:
-                request = csr.parse_request(files.read(survey.folder / path), name=path)
+                request = csr.parse_request(files.read_file(survey.folder / path), name=path)
             except BundleError:
                 continue
             found.setdefault(request.spki_sha256, path)
@@ -177,7 +177,7 @@ def adopt_unrecorded(
             continue
         number = 1 + max(
             chain(
-                _list_numbers(survey, name),
+                _list_archived_numbers(survey, name),
                 (generation.generation for generation in record.archived),
             )
         )
@@ -201,7 +201,7 @@ def adopt_unrecorded(
     return manifest, moves, notes
 
 
-def _list_numbers(survey: Survey, name: str) -> Iterator[int]:
+def _list_archived_numbers(survey: Survey, name: str) -> Iterator[int]:
     yield 0
     for path in survey.archive:
         if path.startswith(f"{name}-g") and (found := _NUMBER.search(path)):
@@ -219,7 +219,7 @@ def _find_strays(
         if owner is None or find_file_problems(survey, path):
             continue
         try:
-            data = files.read(survey.folder / path)
+            data = files.read_file(survey.folder / path)
             if path.endswith(".csr"):
                 request = csr.parse_request(data, name=path)
                 stray = found.setdefault((owner.id, request.spki_sha256), _Stray())

@@ -17,13 +17,13 @@ from importlib.resources.abc import Traversable
 from itertools import chain
 
 from ..base.certificate_fields import KEYS
-from ..base.records import RecordReader, named
+from ..base.records import RecordReader, make_named_field
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 from .model import ISSUERS, Case, CheckRule, compute_deciding_digest
 from .rule_mistakes import check_codes, check_periods
 
-#: The quantities that can have limits, with their units.
+#: These quantities can have limits, which have these units.
 QUANTITIES: Mapping[str, str] = {
     "validity-days": "days between the start and the end of a certificate's validity period",
     "usual-validity-days": "days of validity that lyncnb assumes by default",
@@ -37,13 +37,13 @@ QUANTITIES: Mapping[str, str] = {
     "age-months": "months after which lyncnb reports the rules as old",
 }
 
-#: A check evaluates the plan or an issued certificate.
+#: A check evaluates either the plan or an issued certificate.
 JUDGES = ("plan", "returned")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The source of a rule: a document, the section in it, and its date."""
+    """The source of a rule: a document, a section in it, and the date."""
 
     document: str
     date: date
@@ -79,12 +79,12 @@ class CaLimit:
     effective: date | None = None
     until: date | None = None
     over_days: int = 0
-    conflicts: tuple[OtherSource, ...] = named("conflict", default=())
+    conflicts: tuple[OtherSource, ...] = make_named_field("conflict", default=())
 
-    def holds_on(self, day: date) -> bool:
+    def holds_on(self, on_date: date) -> bool:
         """Return whether the limit applies on a day."""
-        return (self.effective is None or self.effective <= day) and (
-            self.until is None or day < self.until
+        return (self.effective is None or self.effective <= on_date) and (
+            self.until is None or on_date < self.until
         )
 
 
@@ -158,7 +158,7 @@ class CaCheck:
     group: str = ""
     effective: date | None = None
     until: date | None = None
-    conflicts: tuple[OtherSource, ...] = named("conflict", default=())
+    conflicts: tuple[OtherSource, ...] = make_named_field("conflict", default=())
     fires: Case | None = None
     nearest: Case | None = None
 
@@ -186,13 +186,13 @@ class CaRules:
 
     title: str
     as_of: date
-    programmes: tuple[Authority, ...] = named("programme", default=())
-    cas: tuple[Authority, ...] = named("ca", default=())
-    limits: tuple[CaLimit, ...] = named("limit", default=())
-    methods: tuple[ValidationMethod, ...] = named("method", default=())
-    roots: tuple[RootRule, ...] = named("root", default=())
-    checks: tuple[CaCheck, ...] = named("check", default=())
-    #: The name of the file, for messages. The file itself does not contain this key.
+    programmes: tuple[Authority, ...] = make_named_field("programme", default=())
+    cas: tuple[Authority, ...] = make_named_field("ca", default=())
+    limits: tuple[CaLimit, ...] = make_named_field("limit", default=())
+    methods: tuple[ValidationMethod, ...] = make_named_field("method", default=())
+    roots: tuple[RootRule, ...] = make_named_field("root", default=())
+    checks: tuple[CaCheck, ...] = make_named_field("check", default=())
+    #: This is the name of the file, for messages. The file itself does not contain this key.
     file: str = field(default="", init=False)
 
 
@@ -219,7 +219,7 @@ class CaRuleSet:
 
     def checks_by_code(self) -> dict[str, CheckRule]:
         """Return all checks as ``CheckRule`` by code, regardless of their dates."""
-        return {check.code: self.convert_to_check_rule(check) for check in self.checks}
+        return {check.code: self.convert_check(check) for check in self.checks}
 
     @property
     def methods(self) -> tuple[ValidationMethod, ...]:
@@ -281,7 +281,7 @@ class CaRuleSet:
             for rules in self.files
             for limit in rules.limits
             if limit.quantity == quantity
-            and self._applies(limit.applies, issuer, ca)
+            and self._is_applicable(limit.applies, issuer, ca)
             and (on is None or limit.holds_on(on))
         )
         return tuple(sorted(limits, key=lambda limit: limit.effective or date.min))
@@ -298,7 +298,7 @@ class CaRuleSet:
         for check in self.checks:
             if judges not in check.judges:
                 continue
-            rule = self.convert_to_check_rule(check)
+            rule = self.convert_check(check)
             if on is not None and not rule.holds_on(on):
                 continue
             if not check.limit_of:
@@ -339,7 +339,7 @@ class CaRuleSet:
             if limit.quantity == quantity and (on is None or limit.holds_on(on)):
                 yield limit, self._describe_scope(limit.applies)
 
-    def convert_to_check_rule(self, check: CaCheck) -> CheckRule:
+    def convert_check(self, check: CaCheck) -> CheckRule:
         """Convert a check in a CA rule file to a ``CheckRule``."""
         bound = self._describe_scope(check.applies)
         return CheckRule(
@@ -368,7 +368,7 @@ class CaRuleSet:
             nearest=check.nearest,
         )
 
-    def _applies(self, applies: str, issuer: str, ca: str) -> bool:
+    def _is_applicable(self, applies: str, issuer: str, ca: str) -> bool:
         bound = self._describe_scope(applies)
         return bound.issuer == issuer and (not bound.names or is_named(ca, bound.names))
 
@@ -380,9 +380,9 @@ class CaRuleSet:
         return next(authority for authority in known if authority.id == applies)
 
 
-def is_named(ca: str, names: Iterable[str]) -> bool:
+def is_named(ca_name: str, names: Iterable[str]) -> bool:
     """Return whether a planner's name for a CA contains a known name, in any letter case."""
-    words = f" {' '.join(ca.casefold().split())} "
+    words = f" {' '.join(ca_name.casefold().split())} "
     return any(f" {name.casefold()} " in words for name in names)
 
 
@@ -414,7 +414,7 @@ def _rule_files() -> list[Traversable]:
 
 
 @cache
-def ca_rules_digest() -> str:
+def compute_ca_rules_digest() -> str:
     """Return the SHA-256 of the CA rule files, in hexadecimal."""
     digest = hashlib.sha256()
     for file in _rule_files():
@@ -423,7 +423,7 @@ def ca_rules_digest() -> str:
 
 
 @cache
-def ca_rules_deciding() -> str:
+def compute_deciding_ca_rules_digest() -> str:
     """Return the SHA-256 of the CA rules that affect findings, without texts for people."""
     texts = [(file.name, file.read_text(encoding="utf-8")) for file in _rule_files()]
     return compute_deciding_digest({name: parse_toml(text) for name, text in texts})
@@ -470,26 +470,28 @@ def _check_file(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet) -> No
     for kind, listed in (("programme", rules.programmes), ("ca", rules.cas)):
         for number, authority in enumerate(listed):
             where = f"{kind}[{number}]"
-            reader.check_allowed(f"{where}.issuer", (authority.issuer,), ISSUERS, "issuer")
+            reader.report_unknown_values(f"{where}.issuer", (authority.issuer,), ISSUERS, "issuer")
             if (kind == "ca") != bool(authority.names):
                 reader.problem(f"'{where}.names' is allowed only for a CA, not for a root program")
     limits = {f"limit[{number}]": limit for number, limit in enumerate(rules.limits)}
     checks = {f"check[{number}]": check for number, check in enumerate(rules.checks)}
     for number, method in enumerate(rules.methods):
-        reader.check_allowed(f"method[{number}].applies", (method.applies,), known, "authority")
+        reader.report_unknown_values(
+            f"method[{number}].applies", (method.applies,), known, "authority"
+        )
     codes = [check.code for other in rule_set.files for check in other.checks]
     for number, root in enumerate(rules.roots):
-        reader.check_allowed(f"root[{number}].code", (root.code,), codes, "check")
+        reader.report_unknown_values(f"root[{number}].code", (root.code,), codes, "check")
     for where, limit in limits.items():
-        reader.check_allowed(f"{where}.quantity", (limit.quantity,), QUANTITIES, "quantity")
-        reader.check_allowed(f"{where}.applies", (limit.applies,), known, "authority")
+        reader.report_unknown_values(f"{where}.quantity", (limit.quantity,), QUANTITIES, "quantity")
+        reader.report_unknown_values(f"{where}.applies", (limit.applies,), known, "authority")
     check_periods(reader, {**limits, **checks})
     check_codes(reader, checks)
     for where, check in checks.items():
-        reader.check_allowed(f"{where}.applies", (check.applies,), known, "authority")
-        reader.check_allowed(f"{where}.except_cas", check.except_cas, known, "authority")
-        reader.check_allowed(f"{where}.judges", check.judges, JUDGES, "kind")
-        reader.check_allowed(f"{where}.keys", check.keys, KEYS, "key")
+        reader.report_unknown_values(f"{where}.applies", (check.applies,), known, "authority")
+        reader.report_unknown_values(f"{where}.except_cas", check.except_cas, known, "authority")
+        reader.report_unknown_values(f"{where}.judges", check.judges, JUDGES, "kind")
+        reader.report_unknown_values(f"{where}.keys", check.keys, KEYS, "key")
         for key, quantity in (("limit_of", check.limit_of), ("not_bound_by", check.not_bound_by)):
             if quantity:
-                reader.check_allowed(f"{where}.{key}", (quantity,), QUANTITIES, "quantity")
+                reader.report_unknown_values(f"{where}.{key}", (quantity,), QUANTITIES, "quantity")

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ..base.records import Placed, RecordReader, inside, place_of
+from ..base.records import Placed, RecordReader, build_key_path, get_position
 from .model import replace_documents, replace_words
 
 #: A table in a TOML document.
@@ -35,8 +35,8 @@ _IDENTITY = {
     "check": "code",
     "deploy.cmdlet": "name",
 }
-# The keys with lists of ids of other records, and the types of the other records. If a list in
-# _WHOLE becomes empty, the record has no remaining subject.
+# These keys contain lists of ids of other records, with the types of the other records. If a
+# list in _WHOLE becomes empty, the record has no subject any more.
 _LISTS = {
     **dict.fromkeys(("roles", "speakers", "listeners"), ("role", "party")),
     **dict.fromkeys(("not_for", "hosted_by", "needed_by"), ("role",)),
@@ -53,12 +53,14 @@ _COPIED_LISTS = ("roles", "not_for")
 _OWN = ("extends", "without", "words", "sources")
 
 
-def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -> dict[str, object]:
+def extend_product(
+    base_document: Toml, base_source: str, document: Toml, reader: RecordReader
+) -> dict[str, object]:
     """Merge a product document with the product that it extends.
 
     Parameters
     ----------
-    base : mapping
+    base_document : mapping
         The complete document of the other product.
     base_source : str
         The name of that product's file, for messages.
@@ -77,22 +79,26 @@ def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -
         key: _read_table(reader, document.get(key, {}), key)
         for key in ("without", "words", "sources")
     }
-    wording = _Wording(tables["words"], tables["sources"], title=str(base.get("title", "")))
-    words, earlier = base.get("words", []), base.get("cited")
-    inherited = {key: value for key, value in base.items() if key not in ("words", "cited")}
-    taken = _inherit(inherited, base_source, wording)
+    wording = _Wording(
+        tables["words"], tables["sources"], title=str(base_document.get("title", ""))
+    )
+    words, earlier = base_document.get("words", []), base_document.get("cited")
+    inherited = {
+        key: value for key, value in base_document.items() if key not in ("words", "cited")
+    }
+    taken = _inherit_value(inherited, base_source, wording)
     for kind in ("words", "sources"):
         for unused in sorted(tables[kind].keys() - wording.used):
-            where = inside(place_of(document[kind], kind), unused)
+            where = build_key_path(get_position(document[kind], kind), unused)
             reader.problem(f"'{where}' is not in {base_source}", "check the spelling")
-    where = place_of(document.get("without"), "without")
+    where = get_position(document.get("without"), "without")
     _remove_records(taken, tables["without"], where, reader, base_source)
     _copy_role_lists(taken, document, reader)
     for key, value in document.items():
         if key not in _OWN:
             taken[key] = _apply_changes(taken.get(key), value, key, reader)
     taken["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
-    # A TOML file cannot contain a tuple, so a tuple marks values that this function created.
+    # A TOML file cannot contain a tuple, so a tuple marks values from this function.
     this = (wording.title, tables["sources"])
     taken.setdefault("cited", (*(earlier if isinstance(earlier, tuple) else ()), this))
     return taken
@@ -101,14 +107,16 @@ def extend(base: Toml, base_source: str, document: Toml, reader: RecordReader) -
 def _read_table(reader: RecordReader, value: object, where: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
         kind: Any = str if where != "without" else tuple[str, ...]
-        path = place_of(value, where)
-        read = {key: reader.value(kind, item, inside(path, key)) for key, item in value.items()}
+        path = get_position(value, where)
+        read = {
+            key: reader.value(kind, item, build_key_path(path, key)) for key, item in value.items()
+        }
         return {key: item for key, item in read.items() if item}
     reader.problem(f"'{where}' is not a table", f"write [{where}] on a separate line")
     return {}
 
 
-# --- Adapt inherited records.
+# --- These functions adapt inherited records.
 
 
 @dataclass(slots=True)
@@ -136,30 +144,32 @@ class _Wording:
         return source
 
 
-def _inherit(base: Toml, source: str, wording: _Wording) -> dict[str, object]:
-    def taken(value: object, key: str, where: str) -> object:
+def _inherit_value(base: Toml, source: str, wording: _Wording) -> dict[str, object]:
+    def adapt_value(value: object, key: str, where: str) -> object:
         if isinstance(value, str):
             return wording.source(value) if key == "source" else wording.text(value)
         if isinstance(value, list):
             return [
                 Placed(table, _place_with_source(item, source, f"{where}[{index}]"))
-                if isinstance(table := taken(item, key, f"{where}[{index}]"), dict)
+                if isinstance(table := adapt_value(item, key, f"{where}[{index}]"), dict)
                 else table
                 for index, item in enumerate(value)
             ]
         if isinstance(value, Mapping):
-            return {name: taken(item, name, f"{where}.{name}") for name, item in value.items()}
+            return {
+                name: adapt_value(item, name, f"{where}.{name}") for name, item in value.items()
+            }
         return value
 
-    return {key: taken(value, key, key) for key, value in base.items()}
+    return {key: adapt_value(value, key, key) for key, value in base.items()}
 
 
 def _place_with_source(entry: object, source: str, where: str) -> str:
-    path = place_of(entry, where)
+    path = get_position(entry, where)
     return path if ": " in path else f"{source}: {path}"
 
 
-# --- Remove records, and create records for a role that is like another role.
+# --- These functions remove records, and create records for a role that is like another role.
 
 
 def _find_arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
@@ -180,11 +190,13 @@ def _remove_records(
 ) -> None:
     gone: dict[str, set[object]] = {kind: set() for kind in _IDENTITY}
     arrays = dict(_find_arrays(document))
-    reader.check_allowed(where, without, _IDENTITY, "kind of record")
+    reader.report_unknown_values(where, without, _IDENTITY, "kind of record")
     for kind in without.keys() & _IDENTITY.keys():
         known = {record[_IDENTITY[kind]] for record in arrays.get(kind, [])}
         ids = without[kind]
-        reader.check_allowed(f"{where}.{kind}", ids, sorted(map(str, known)), f"{kind} in {source}")
+        reader.report_unknown_values(
+            f"{where}.{kind}", ids, sorted(map(str, known)), f"{kind} in {source}"
+        )
         gone[kind] |= known.intersection(ids)
     before = _find_used_names(arrays)
     certificates = arrays.get("certificate", [])
@@ -210,12 +222,14 @@ def _find_used_names(arrays: Mapping[str, list[Placed]]) -> set[object]:
     }
 
 
-def _remove_ids(record: Placed, gone: Mapping[str, set[object]]) -> bool:
+def _remove_ids(record: Placed, removed_ids: Mapping[str, set[object]]) -> bool:
     """Remove ids from the lists in a record. Return whether the record still has a subject."""
     for key, kinds in _LISTS.items():
         value = record.get(key)
         if isinstance(value, list) and value:
-            record[key] = [id_ for id_ in value if all(id_ not in gone[kind] for kind in kinds)]
+            record[key] = [
+                id_ for id_ in value if all(id_ not in removed_ids[kind] for kind in kinds)
+            ]
             if key in _WHOLE and not record[key]:
                 return False
     return True
@@ -229,37 +243,37 @@ def _copy_role_lists(document: Toml, extension: Toml, reader: RecordReader) -> N
     for index, role in enumerate(roles):
         if not isinstance(role, Mapping) or "like" not in role:
             continue
-        where = place_of(role, f"role[{index}]")
-        reader.check_allowed(f"{where}.like", (str(role["like"]),), known, "role")
+        where = get_position(role, f"role[{index}]")
+        reader.report_unknown_values(f"{where}.like", (str(role["like"]),), known, "role")
         for _, records in _find_arrays(document):
             for said in (record.get(key) for record in records for key in _COPIED_LISTS):
                 if isinstance(said, list) and role["like"] in said:
                     said.insert(said.index(role["like"]) + 1, role.get("id"))
 
 
-# --- Apply changes to records.
+# --- These functions apply changes to records.
 
 
-def _apply_changes(base: object, value: object, where: str, reader: RecordReader) -> object:
+def _apply_changes(base: object, value: object, path: str, reader: RecordReader) -> object:
     """Apply the changes in an extending file to one key or table."""
     if isinstance(value, Mapping) and isinstance(base, Mapping):
         return {
             **base,
             **{
-                key: _apply_changes(base.get(key), item, f"{where}.{key}", reader)
+                key: _apply_changes(base.get(key), item, f"{path}.{key}", reader)
                 for key, item in value.items()
             },
         }
-    if where in _IDENTITY and isinstance(base, list) and isinstance(value, list):
-        return _merge_records(base, value, where, reader)
+    if path in _IDENTITY and isinstance(base, list) and isinstance(value, list):
+        return _merge_records(base, value, path, reader)
     return value
 
 
 def _merge_records(
-    base: list[object], records: list[object], where: str, reader: RecordReader
+    base: list[object], records: list[object], path: str, reader: RecordReader
 ) -> list[object]:
     """Change records by id, and add new records."""
-    key = _IDENTITY[where]
+    key = _IDENTITY[path]
     merged = list(base)
     ids = [record.get(key) if isinstance(record, Mapping) else None for record in merged]
     own: set[object] = set()
@@ -271,12 +285,12 @@ def _merge_records(
             ids.append(None)
             continue
         identity = record.get(key)
-        table = Placed(record, place_of(record, f"{where}[{index}]"))
+        table = Placed(record, get_position(record, f"{path}[{index}]"))
         after = table.pop("after", None)
         table.pop("like", None)
         if after is not None:
-            reader.check_allowed(
-                f"{table.place}.after", (str(after),), [str(i) for i in ids], where
+            reader.report_unknown_values(
+                f"{table.place}.after", (str(after),), [str(i) for i in ids], path
             )
         if identity in ids and identity not in own:
             at = ids.index(identity)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..base.disk.outputs import OutputKind, is_page
-from ..base.shown.html_page import render
+from ..base.disk.outputs import OutputKind, match_page
+from ..base.shown.html_page import render_template
 from .ca_rules import CaLimit, RootRule, ca_rules
 from .model import SEVERITIES, Case, CheckRule, Rules
-from .returned_rules import may_be_accepted, returned_checks
+from .returned_rules import is_acceptable, list_returned_checks
 
 _TITLE = "Findings of lyncnb"
 
 #: The file name of the page that :func:`finding_page` creates.
-FINDING_PAGE = OutputKind(what="a page of findings", is_ours={".html": is_page(_TITLE.encode())})
+FINDING_PAGE = OutputKind(what="a page of findings", is_ours={".html": match_page(_TITLE.encode())})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Entry:
     limits: tuple[str, ...] = ()
 
 
-def finding_page(rules: Rules) -> str:
+def build_finding_page(rules: Rules) -> str:
     """Create an HTML page that explains every finding about plans and issued certificates.
 
     Parameters
@@ -49,14 +49,14 @@ def finding_page(rules: Rules) -> str:
         code: tuple(_format_root(root) for root in cas.roots if root.code == code)
         for code in dict.fromkeys(root.code for root in cas.roots)
     }
-    of_plans = [rules.own(cas.convert_to_check_rule(c)) for c in cas.checks if "plan" in c.judges]
+    of_plans = [rules.own(cas.convert_check(c)) for c in cas.checks if "plan" in c.judges]
     sections = (
         (f"Plans: rules for {rules.title}", list(rules.checks.values())),
         (f"Plans: rules for CAs (as of {cas.as_of})", of_plans),
-        ("Issued certificates", list(map(rules.own, returned_checks().values()))),
+        ("Issued certificates", list(map(rules.own, list_returned_checks().values()))),
     )
-    returned = {*returned_checks()}
-    return render(
+    returned = {*list_returned_checks()}
+    return render_template(
         "rules/findings.html.j2",
         title=_TITLE,
         sections=[
@@ -79,7 +79,7 @@ def _sort_entries(rules: Iterable[CheckRule]) -> list[CheckRule]:
 def _make_entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) -> Entry:
     acceptance = ""
     if rule.severity == "error":
-        may = rule.code not in returned or may_be_accepted(rule.code)
+        may = rule.code not in returned or is_acceptable(rule.code)
         acceptance = "with a reason" if may else "you cannot accept this finding"
     return Entry(
         rule=rule,

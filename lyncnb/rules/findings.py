@@ -16,7 +16,7 @@ from ..base.shown.tables import (
     columns,
     count_of,
     join_first,
-    marked,
+    mark_plan,
     rows_to_html,
 )
 from .ca_rules import ca_rules
@@ -77,7 +77,7 @@ class Finding(Told):
     )
 
     code: str
-    severity: str  # One of: error | warning | notice
+    severity: str  # The value is one of: error | warning | notice.
     about: str
     message: str
     hint: str
@@ -138,7 +138,7 @@ def format_acceptance(reason: str) -> str:
     return f" (accepted: {reason})"
 
 
-_MESSAGES_SHOWN = 3  # The maximum number of messages in a line.
+_MESSAGES_SHOWN = 3  # A line contains at most this number of messages.
 _PLACES_SHOWN = 5
 
 
@@ -180,7 +180,7 @@ class FindingGroup:
     @property
     def points(self) -> tuple[FindingGroup, ...]:
         """The groups within a subject, one for each code; empty for findings with one code."""
-        return grouped(self.findings, by_subject=False) if self.subject else ()
+        return group_findings(self.findings, by_subject=False) if self.subject else ()
 
     @property
     def message(self) -> str:
@@ -245,7 +245,9 @@ class FindingGroup:
         return "; ".join(dict.fromkeys(finding.source for finding in self.findings))
 
 
-def grouped(findings: Iterable[Finding], *, by_subject: bool = True) -> tuple[FindingGroup, ...]:
+def group_findings(
+    findings: Iterable[Finding], *, by_subject: bool = True
+) -> tuple[FindingGroup, ...]:
     """Group findings for a list.
 
     Parameters
@@ -273,7 +275,7 @@ def grouped(findings: Iterable[Finding], *, by_subject: bool = True) -> tuple[Fi
     return tuple(groups)
 
 
-_SHOWN = 60  # The maximum number of findings in a repr, so that it fits in a notebook cell.
+_SHOWN = 60  # A repr contains at most this number of findings, so that it fits in a notebook cell.
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -290,9 +292,9 @@ class Findings(Table, Sequence[Finding]):
     )
 
     items: tuple[Finding, ...] = ()
-    #: The evaluation date, or None if no date applies.
+    #: This is the evaluation date, or None if no date applies.
     judged_on: date | None = field(default=None, compare=False)
-    #: The plan that was checked, if there is one.
+    #: This is the plan that was checked, if there is one.
     plan: Marked | None = field(default=None, compare=False)
 
     @overload
@@ -324,26 +326,28 @@ class Findings(Table, Sequence[Finding]):
         """Return the findings with a severity."""
         return replace(self, items=tuple(f for f in self.items if f.severity == severity))
 
-    def _items(self) -> Iterable[Any]:
+    def _list_items(self) -> Iterable[Any]:
         return self.items
 
     def __repr__(self) -> str:
-        groups = grouped(self.items)
+        groups = group_findings(self.items)
         lines = [f"{group.severity}: {group.words}" for group in groups[:_SHOWN]]
         more = len(groups) - len(lines)
         if more:
             lines.append(f"… and {more:,} more; to_frame() shows all findings")
-        return "\n".join([self._summary(), *lines])
+        return "\n".join([self._summarize(), *lines])
 
     def _repr_html_(self) -> str:
         rows = [
             (g.severity, ", ".join(g.codes), g.places, g.paragraph, g.hint, g.source)
-            for g in grouped(self.items)
+            for g in group_findings(self.items)
         ]
-        page = rows_to_html(self._headings(), rows, caption=self._summary(), limit=ROWS_SHOWN)
-        return marked(page, self.plan)
+        page = rows_to_html(
+            self._list_headings(), rows, caption=self._summarize(), limit=ROWS_SHOWN
+        )
+        return mark_plan(page, self.plan)
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         words = (count_of(number, severity) for severity, number in self.counts().items())
         return "Findings: " + ", ".join(words)
 

@@ -13,10 +13,10 @@ from typing import ClassVar
 
 from ..base.certificate_fields import NAMES_HEADING
 from ..base.shown.tables import Table, columns
-from ..topology.columns import flag_columns, pool_name_columns
+from ..topology.columns import list_flag_columns, list_pool_name_columns
 
-#: The placeholders in name templates, with a description of their values. Each name column of a
-#: pool is also a placeholder.
+#: Name templates can contain these placeholders, whose values are described. Each name column
+#: of a pool is also a placeholder.
 _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
     {
         "computer.fqdn": "the server's own name",
@@ -40,16 +40,16 @@ _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def placeholders() -> Mapping[str, str]:
+def list_placeholders() -> Mapping[str, str]:
     """Return the placeholders that templates may use, each with a description of its values.
 
     For every pool column that contains names, there is a placeholder ``{pool.COLUMN}``.
     """
-    of_pools = {f"pool.{facts.name}": facts.help for facts in pool_name_columns()}
+    of_pools = {f"pool.{facts.name}": facts.help for facts in list_pool_name_columns()}
     return MappingProxyType({**_PLACEHOLDERS, **of_pools})
 
 
-#: The flags that conditions may use: options of ``PlanOptions``, and ``extra_san``. Each yes/no
+#: Conditions can use these flags: options of ``PlanOptions``, and ``extra_san``. Each yes/no
 #: column of a pool is also a flag.
 _CHOICES: Mapping[str, str] = MappingProxyType(
     {
@@ -66,35 +66,33 @@ _CHOICES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def known_flags() -> Mapping[str, str]:
+def list_flags() -> Mapping[str, str]:
     """Return the flags that conditions may use, each with its meaning.
 
     Every yes/no column of a pool is also a flag.
     """
-    of_pools = {facts.name: facts.help for facts in flag_columns()}
+    of_pools = {facts.name: facts.help for facts in list_flag_columns()}
     return MappingProxyType({**of_pools, **_CHOICES})
 
 
 PROFILES = ("default", "doc_example")
 LAYOUTS = ("combined", "separate")
 ISSUERS = ("internal", "public")
-#: The severities of findings, from the most to the least severe.
+#: These are the severities of findings, from the most to the least severe.
 SEVERITIES = ("error", "warning", "notice")
 
-#: The zones of servers and clients, from the Internet to the internal network.
+#: Servers and clients are in these zones, from the Internet to the internal network.
 ZONES = ("outside", "perimeter", "inside")
 
-#: The listening pools that a connection reaches. ``site``: pools in the same site as the speaker,
-#: or
-#: in all sites if the speaker's site is blank. ``nearest``: like ``site``, but pools in all sites
-#: if
-#: the speaker's site has none.
+#: A connection reaches listening pools in this range. ``site``: pools in the same site as the
+#: speaker, or in all sites if the speaker's site is blank. ``nearest``: like ``site``, but
+#: pools in all sites if the speaker's site has none.
 REACHES = ("site", "nearest", "deployment")
 
-#: What ``probe`` includes only if it is asked for, with ``--also``, of the rules for ports.
+#: The command ``probe`` asks these ports and names only with the option ``--also``.
 PORT_CHOICES = ("services",)
 
-#: The beginnings of placeholders that are not allowed on certificates per computer, pool, or
+#: Placeholders with these beginnings are not allowed on certificates per computer, pool, or
 #: deployment.
 OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -131,7 +129,7 @@ class Fact:
         return f"{self.says} [{self.source}]"
 
 
-#: The keys of texts for people, which do not affect plans or findings.
+#: These keys contain texts for people, which do not affect plans or findings.
 _WORDS = frozenset(
     (
         *("title", "why", "meaning", "hint", "source", "disagreement", "clients", "without"),
@@ -143,12 +141,12 @@ _WORDS = frozenset(
 def compute_deciding_digest(value: object) -> str:
     """Return the SHA-256 of a rule document without texts for people, regardless of the order."""
 
-    def plain(value: object) -> object:
+    def remove_texts(value: object) -> object:
         if isinstance(value, Mapping):
-            return {key: plain(item) for key, item in value.items() if key not in _WORDS}
-        return [*map(plain, value)] if isinstance(value, (list, tuple)) else value
+            return {key: remove_texts(item) for key, item in value.items() if key not in _WORDS}
+        return [*map(remove_texts, value)] if isinstance(value, (list, tuple)) else value
 
-    whole = json.dumps(plain(value), sort_keys=True, default=str)
+    whole = json.dumps(remove_texts(value), sort_keys=True, default=str)
     return hashlib.sha256(whole.encode("ascii")).hexdigest()
 
 
@@ -223,12 +221,14 @@ class RoleRule:
     source: str
     traits: frozenset[str] = frozenset()  # Examples: publishes_web, single_computer.
     publish_order: int = (
-        0  # The position of the role's names on a reverse proxy certificate; 0 means not published.
+        # This is the position of the role's names on a reverse proxy certificate. The value 0 means
+        # that they are not published.
+        0
     )
     zone: str = "inside"  # one of ZONES
     hosted_by: tuple[
         str, ...
-    ] = ()  # The roles on whose servers this role needs no separate certificate.
+    ] = ()  # On the servers of these roles, this role needs no separate certificate.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,46 +389,46 @@ class CheckRule:
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
     issuers: tuple[str, ...] = ()
-    not_for: tuple[str, ...] = ()  # The roles and usages to which the check does not apply.
-    names: tuple[str, ...] = ()  # The ids of name rules, for functions that check names.
-    limit: int = 0  # The limit for the number that the function counts.
-    suffixes: tuple[str, ...] = ()  # The endings of names, for functions that check name endings.
-    labels: tuple[str, ...] = ()  # The labels in names, for functions that check labels.
-    keys: tuple[str, ...] = ()  # Keys such as "ECDSA 521", for functions that check keys.
+    not_for: tuple[str, ...] = ()  # The check does not apply to these roles and usages.
+    names: tuple[str, ...] = ()  # Functions that check names use the name rules with these ids.
+    limit: int = 0  # The function reports a number that exceeds this limit.
+    suffixes: tuple[str, ...] = ()  # Functions that check name endings use these endings.
+    labels: tuple[str, ...] = ()  # Functions that check labels look for these labels in names.
+    keys: tuple[str, ...] = ()  # Functions that check keys use keys such as "ECDSA 521".
     policies: tuple[
         str, ...
-    ] = ()  # Certificate policies (OIDs). A certificate must have one of them.
+    ] = ()  # A certificate must have one of these certificate policies (OIDs).
     effective: date | None = None
     until: date | None = None
     cas: tuple[str, ...] = ()
-    # The CAs with a smaller limit, to which the check does not apply.
+    # These CAs have a smaller limit, so the check does not apply to them.
     not_cas: tuple[str, ...] = ()
     disagreement: str = ""
     fires: Case | None = None
     nearest: Case | None = None
 
-    def holds_on(self, day: date) -> bool:
+    def holds_on(self, on_date: date) -> bool:
         """Return whether the check applies on a date."""
-        return (self.effective is None or self.effective <= day) and (
-            self.until is None or day < self.until
+        return (self.effective is None or self.effective <= on_date) and (
+            self.until is None or on_date < self.until
         )
 
 
-def replace_words(text: str, words: Mapping[str, str]) -> str:
+def replace_words(text: str, replacements: Mapping[str, str]) -> str:
     """Replace words in a text, starting with the longest matches."""
-    present = sorted((old for old in words if old in text), key=len, reverse=True)
+    present = sorted((old for old in replacements if old in text), key=len, reverse=True)
     pattern = "|".join(map(re.escape, present))
-    return re.sub(pattern, lambda match: words[match[0]], text) if present else text
+    return re.sub(pattern, lambda match: replacements[match[0]], text) if present else text
 
 
-def replace_documents(text: str, documents: Mapping[str, str], title: str) -> tuple[str, str]:
+def replace_documents(text: str, replacements: Mapping[str, str], title: str) -> tuple[str, str]:
     """Replace documents of another product in a source with the documents of this product.
 
     Parameters
     ----------
     text : str
         A source, which may contain the name of a document about the other product.
-    documents : mapping
+    replacements : mapping
         The documents about this product and their dates, by the document about the other product.
     title : str
         The title of the other product.
@@ -436,13 +436,13 @@ def replace_documents(text: str, documents: Mapping[str, str], title: str) -> tu
     Returns
     -------
     tuple of str
-        The source, and the key in ``documents`` that was found, or "". If only the other product
+        The source, and the key in ``replacements`` that was found, or "". If only the other product
         has the document, the source is marked as inferred.
     """
-    for old in sorted(documents, key=len, reverse=True):
+    for old in sorted(replacements, key=len, reverse=True):
         before, match, detail = text.partition(old)
         if match:
-            name, comma, day = documents[old].rpartition(", ")
+            name, comma, day = replacements[old].rpartition(", ")
             return f"{before}{name}{re.sub(r', [0-9-]{7,10}$', '', detail)}{comma}{day}", old
     if title in text and not text.startswith("Inferred: "):
         return f"Inferred: as for {title}: {text}", ""
@@ -476,7 +476,8 @@ class Rules(Table):
     names: Mapping[str, NameRule]
     certificates: tuple[CertificateRule, ...]
     checks: Mapping[str, CheckRule]
-    settings: Mapping[str, object]  # The remaining tables in the product file: pfx, deploy.
+    # These are the remaining tables in the product file: pfx, deploy.
+    settings: Mapping[str, object]
     parties: Mapping[str, PartyRule] = field(default_factory=lambda: MappingProxyType({}))
     connections: tuple[ConnectionRule, ...] = ()
     trusts: tuple[TrustRule, ...] = ()
@@ -485,10 +486,10 @@ class Rules(Table):
     clients: tuple[ClientRule, ...] = ()  # The clients are sorted from the oldest to the newest.
     sha256: str = field(default="", compare=False)
     file_sha256: str = field(default="", compare=False)
-    # The replacements of words in shared texts, in order.
+    # These are the replacements of words in shared texts, in order.
     words: tuple[Mapping[str, str], ...] = ()
-    #: For the sources of shared texts: the title of the other product, and the documents about this
-    #: product by the other product's documents.
+    #: For the sources of shared texts, these are the title of the other product, and the
+    #: documents about this product by the documents of the other product.
     cited: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     def oldest_client(self, chosen: str) -> ClientRule | None:
@@ -529,10 +530,10 @@ class Rules(Table):
             asked.update(rule.if_all, rule.unless, rule.per_pool_if, rule.extended_key_usage_if)
         return frozenset(asked | {rule.parts[1].removeprefix("pool.") for rule in names})
 
-    def _items(self) -> Iterator[tuple[CertificateRule, Mapping[str, NameRule]]]:
+    def _list_items(self) -> Iterator[tuple[CertificateRule, Mapping[str, NameRule]]]:
         return ((rule, self.names) for rule in self.certificates)
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return (
             f"Rules of {self.title}: {len(self.certificates)} certificates, "
             f"{len(self.checks)} checks"

@@ -49,14 +49,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..base.records import RecordReader, named, place_of
+from ..base.records import RecordReader, get_position, make_named_field
 from ..errors import PackageError, RulesError
 from .model import Rules
 
 _Record = TypeVar("_Record")
 
-#: The scopes of a step: once for each server, certificate, assignment call, usage, place, CA
-#: certificate in the trust plan, or certificate to request.
+#: A step is run once for each item in one of these scopes: server, certificate, assignment
+#: call, usage, place, CA certificate in the trust plan, or certificate to request.
 SCOPES = ("server", "certificate", "call", "usage", "place", "issuer", "request")
 
 #: The phases of a step: on the day of the change, after the old certificate has expired, for the
@@ -65,30 +65,32 @@ SCOPES = ("server", "certificate", "call", "usage", "place", "issuer", "request"
 #: (if keys are on a computer with the administrative tools), and at the setup of a server.
 PHASES = ("day", "later", "back", "both", "request", "finish", "set-up")
 
-#: The phases with steps that do not belong to a server.
+#: The steps in these phases do not belong to a server.
 BEFORE = ("request", "finish", "set-up")
 
-#: The switches of a script for optional actions.
+#: A script has these switches for optional actions.
 SWITCHES = ("StartServices", "DrainServices", "TrustInstalled")
 
-#: The actions of the script in a step, in addition to the commands of the step.
+#: In a step, the script can perform these actions in addition to the commands.
 DEEDS = ("record", "assign", "drain", "start", "set", "restore")
 
-#: The keys of a step that contain ids of checks, in the order in which the script uses them.
+#: These keys of a step contain ids of checks, in the order in which the script uses them.
 QUESTIONS = ("only_if", "holds", "waits", "needs", "confirms")
 
-#: The types of assignment: immediately, or in addition to the current certificate until a date.
+#: A certificate is assigned immediately, or in addition to the current certificate until a
+#: date.
 CALLS = ("assign", "roll")
 
-#: The parts of a checklist to which a step may belong, in addition to the part for its phase.
+#: A step may belong to one of these parts of a checklist, in addition to the part for its
+#: phase.
 PARTS = ("once", "exception")
 
-#: The columns of the summary that show a step's commands.
+#: These columns of the summary show the commands of a step.
 COLUMNS = ("Import", "Assign")
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
-# The placeholders of each scope, in the order of the documentation.
+# Each scope has these placeholders, in the order of the documentation.
 _SERVER = ("server", "pool", "packages", "product", "folder", "record_path", "provider")
 _CERTIFICATE = (
     *_SERVER,
@@ -180,7 +182,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step; ``roles`` and ``usages`` limit its scope (empty: everywhere).
+    """A step.
+
+    ``roles`` and ``usages`` limit its scope. If they are empty, the step applies everywhere.
 
     ``title`` says what to do, ``text`` explains how and why, ``wizard`` lists the pages of the
     product's wizard, ``commands`` are the same in PowerShell. ``when_asked``: the switch of the
@@ -302,14 +306,14 @@ class Procedure:
     """
 
     folder: str
-    steps: tuple[Step, ...] = named("step")
-    checks: tuple[Check, ...] = named("check", default=())
-    places: tuple[Place, ...] = named("place", default=())
-    rolls: tuple[RollOver, ...] = named("roll", default=())
-    shells: tuple[Shell, ...] = named("shell", default=())
-    cmdlets: tuple[Cmdlet, ...] = named("cmdlet", default=())
+    steps: tuple[Step, ...] = make_named_field("step")
+    checks: tuple[Check, ...] = make_named_field("check", default=())
+    places: tuple[Place, ...] = make_named_field("place", default=())
+    rolls: tuple[RollOver, ...] = make_named_field("roll", default=())
+    shells: tuple[Shell, ...] = make_named_field("shell", default=())
+    cmdlets: tuple[Cmdlet, ...] = make_named_field("cmdlet", default=())
     order: tuple[Stage, ...] = ()
-    tasks: tuple[Task, ...] = named("task", default=())
+    tasks: tuple[Task, ...] = make_named_field("task", default=())
 
     def find_roll_over(self, usage: str) -> RollOver | None:
         """Return the rollover rule for a usage, or None if rollover is not supported."""
@@ -342,14 +346,15 @@ def _read_table(
     rules: Rules,
     name: str,
     kind: type[_Record],
-    what: str,
+    description: str,
     check: Callable[[RecordReader, _Record, Mapping[str, object]], None] = lambda *_: None,
 ) -> _Record:
-    """Read a table in a product's rules, such as ``deploy``. ``what`` describes the table."""
+    """Read a table in a product's rules, such as ``deploy``. ``description`` is for messages."""
     table = rules.settings.get(name)
     if not isinstance(table, Mapping):
         raise RulesError(
-            f"The required table '{name}' is missing in the rules for {rules.product}", hint=what
+            f"The required table '{name}' is missing in the rules for {rules.product}",
+            hint=description,
         )
     reader = RecordReader(rules.product)
     record = reader.record(kind, table, name)
@@ -366,56 +371,62 @@ def _read_table(
 def _check_table(reader: RecordReader, procedure: Procedure, table: Mapping[str, object]) -> None:
     """Report values in the table ``deploy`` that have the correct type but cannot work."""
     if not re.match(r"[A-Z]:\\.", procedure.folder):
-        where = place_of(table, "deploy")
+        where = get_position(table, "deploy")
         reader.problem(f"'{where}.folder' is not a full path", r"write it as 'C:\certificates'")
     checks = {check.id: check for check in procedure.checks}
     tasks = {task.id: task for task in procedure.tasks}
     where_is = {kind: _list_positions(table, kind) for kind in ("step", "check", "place", "task")}
     for where, step in zip(where_is["step"], procedure.steps):
-        reader.check_allowed(f"{where}.scope", (step.scope,), SCOPES, "scope")
-        reader.check_allowed(f"{where}.phase", (step.phase,), PHASES, "phase")
-        reader.check_allowed(f"{where}.call", (step.call,), ("", *CALLS), "kind of call")
-        reader.check_allowed(f"{where}.column", (step.column,), ("", *COLUMNS), "column")
+        reader.report_unknown_values(f"{where}.scope", (step.scope,), SCOPES, "scope")
+        reader.report_unknown_values(f"{where}.phase", (step.phase,), PHASES, "phase")
+        reader.report_unknown_values(f"{where}.call", (step.call,), ("", *CALLS), "kind of call")
+        reader.report_unknown_values(f"{where}.column", (step.column,), ("", *COLUMNS), "column")
         for key in ("when_asked", "confirmed_by"):
-            reader.check_allowed(f"{where}.{key}", (getattr(step, key),), ("", *SWITCHES), "switch")
-        reader.check_allowed(f"{where}.does", (step.does,), ("", *DEEDS), "deed")
-        reader.check_allowed(f"{where}.part", (step.part,), ("", *PARTS), "part")
-        reader.check_allowed(f"{where}.task", (step.task,), {"": None, **tasks}, "task")
-        reader.check_allowed(
+            reader.report_unknown_values(
+                f"{where}.{key}", (getattr(step, key),), ("", *SWITCHES), "switch"
+            )
+        reader.report_unknown_values(f"{where}.does", (step.does,), ("", *DEEDS), "deed")
+        reader.report_unknown_values(f"{where}.part", (step.part,), ("", *PARTS), "part")
+        reader.report_unknown_values(f"{where}.task", (step.task,), {"": None, **tasks}, "task")
+        reader.report_unknown_values(
             f"{where}.places", step.places, {p.id: p for p in procedure.places}, "place"
         )
         texts = [step.title, step.text, step.wizard, *step.commands, *step.options]
         texts += [step.expected, step.caution]
         for key in QUESTIONS:
-            reader.check_allowed(f"{where}.{key}", getattr(step, key), checks, "check")
+            reader.report_unknown_values(f"{where}.{key}", getattr(step, key), checks, "check")
             for check in (checks[name] for name in getattr(step, key) if name in checks):
                 texts += [check.text, check.command, check.shows, check.when]
         used = {name for text in texts for name in PLACEHOLDER.findall(text)}
         given = _GIVEN.get(step.scope, tuple(used))
         if step.phase == "finish":
             given = (*given, *_CERTIFICATE)
-        reader.check_allowed(where, sorted(used), given, "placeholder")
+        reader.report_unknown_values(where, sorted(used), given, "placeholder")
     for where, check in zip(where_is["check"], procedure.checks):
-        reader.check_allowed(f"{where}.after", (check.after,), {"": None, **checks}, "check")
+        reader.report_unknown_values(
+            f"{where}.after", (check.after,), {"": None, **checks}, "check"
+        )
     for where, place in zip(where_is["place"], procedure.places):
-        reader.check_allowed(f"{where}.scope", (place.scope,), ("usage", "certificate"), "scope")
+        reader.report_unknown_values(
+            f"{where}.scope", (place.scope,), ("usage", "certificate"), "scope"
+        )
         texts = [place.title, place.each, place.read, place.new, place.set, place.roll]
         texts += [place.clear, place.staged, place.outside]
         used = {name for text in texts for name in PLACEHOLDER.findall(text)}
-        reader.check_allowed(where, sorted(used), _GIVEN["usage"], "placeholder")
+        reader.report_unknown_values(where, sorted(used), _GIVEN["usage"], "placeholder")
     for where, task in zip(where_is["task"], procedure.tasks):
         used = set(PLACEHOLDER.findall(task.title + task.expected))
-        reader.check_allowed(where, sorted(used), _SERVER, "placeholder")
+        reader.report_unknown_values(where, sorted(used), _SERVER, "placeholder")
     for kind in where_is:
         records: tuple[Step | Check | Place | Task, ...] = getattr(procedure, f"{kind}s")
-        reader.once(dict(zip(where_is[kind], records)), "id")
+        reader.report_duplicates(dict(zip(where_is[kind], records)), "id")
 
 
 def _list_positions(table: Mapping[str, object], kind: str) -> list[str]:
     """Return the positions of the valid steps or checks in the table ``deploy``."""
     entries = table.get(kind, [])
     assert isinstance(entries, list)
-    return [place_of(entry, f"deploy.{kind}[{index}]") for index, entry in enumerate(entries)]
+    return [get_position(entry, f"deploy.{kind}[{index}]") for index, entry in enumerate(entries)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -440,7 +451,7 @@ class PackageRules:
     provider: str
     source: str
     elliptic_provider: str = ""
-    encryptions: tuple[Encryption, ...] = named("encryption")
+    encryptions: tuple[Encryption, ...] = make_named_field("encryption")
 
     def provider_for(self, algorithm: str) -> str:
         """Return the provider for keys of an algorithm, RSA or ECDSA."""
@@ -464,7 +475,7 @@ class PackageRules:
         )
 
 
-def package_rules(rules: Rules) -> PackageRules:
+def load_package_rules(rules: Rules) -> PackageRules:
     """Read the ``[pfx]`` table of a product.
 
     Raises

@@ -1,4 +1,4 @@
-"""Read the rules for issued certificates, and create findings from these and the CA rules."""
+"""Read the rules for issued certificates, and create findings from these rules and the CA rules."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Protocol
 from ..base.records import RecordReader
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
-from .ca_rules import ca_rules, ca_rules_digest
+from .ca_rules import ca_rules, compute_ca_rules_digest
 from .findings import Finding, create_finding
 from .model import CheckRule, Rules
 from .rule_mistakes import check_checks
 
-Difference = tuple[str, str]  # A pair of a code and a message.
+Difference = tuple[str, str]  # Each pair contains a code and a message.
 
 
 class Planned(Protocol):
@@ -90,7 +90,7 @@ def parse_returned_rules(text: str) -> ReturnedRules:
     }
     codes = [check.code for check in (*checks.values(), *ca_rules().returned_checks())]
     for name in ("never_accepted", "accepted_for_a_ca"):
-        reader.check_allowed(name, lists[name], codes, "check")
+        reader.report_unknown_values(name, lists[name], codes, "check")
     if reader.problems:
         raise RulesError(f"{name} contains errors", problems=tuple(reader.problems))
     return ReturnedRules(
@@ -100,7 +100,7 @@ def parse_returned_rules(text: str) -> ReturnedRules:
 
 
 @cache
-def returned_checks() -> Mapping[str, CheckRule]:
+def list_returned_checks() -> Mapping[str, CheckRule]:
     """Return the checks of issued certificates by code, including those in the CA rules."""
     ours = returned_rules().checks
     return MappingProxyType(
@@ -121,41 +121,41 @@ def list_all_checks(rules: Rules) -> Mapping[str, CheckRule]:
     mapping of str to CheckRule
         The checks by code. Checks in the CA rules are included regardless of their dates.
     """
-    shared = {**returned_checks(), **ca_rules().checks_by_code()}
+    shared = {**list_returned_checks(), **ca_rules().checks_by_code()}
     if rules.words:
         shared = {code: rules.own(check) for code, check in shared.items()}
     return MappingProxyType({**shared, **rules.checks})
 
 
-def may_be_accepted(code: str) -> bool:
+def is_acceptable(code: str) -> bool:
     """Return whether a planner may accept an error with a reason.
 
     A planner may accept only a matter of policy, not an invalid signature, key, name, or date.
     """
-    return code in returned_checks() and code not in returned_rules().never_accepted
+    return code in list_returned_checks() and code not in returned_rules().never_accepted
 
 
 @cache
 def compute_rules_identity() -> str:
     """Return the first digits of the SHA-256 of the rules, which identify their version."""
     path = package_files(__package__) / "returned_rules.toml"
-    digest = hashlib.sha256(path.read_bytes() + ca_rules_digest().encode())
+    digest = hashlib.sha256(path.read_bytes() + compute_ca_rules_digest().encode())
     return f"returned_rules {digest.hexdigest()[:16]}"
 
 
-def finding(code: str, about: str, message: str) -> Finding:
+def create_returned_finding(code: str, subject_id: str, message: str) -> Finding:
     """Create a finding for a code in ``rules/returned_rules.toml``.
 
     Parameters
     ----------
     code : str
         A code in the file.
-    about : str
+    subject_id : str
         The id of a request, or the file name of an issued certificate.
     message : str
         The message, which contains the value.
     """
-    return create_finding(returned_checks()[code], about, message)
+    return create_finding(list_returned_checks()[code], subject_id, message)
 
 
 def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding, ...]:
@@ -170,7 +170,7 @@ def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding
     """
     kept = []
     for code, message in differences:
-        rule = returned_checks()[code]
+        rule = list_returned_checks()[code]
         if rule.issuers and entry.issuer not in rule.issuers:
             continue
         if rule.roles and entry.role not in rule.roles:
@@ -179,5 +179,5 @@ def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding
             continue
         if set(rule.not_for) & {entry.role, *entry.usages}:
             continue
-        kept.append(finding(code, entry.id, message))
+        kept.append(create_returned_finding(code, entry.id, message))
     return tuple(dict.fromkeys(kept))

@@ -19,12 +19,26 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeGuard
 
-from ..base.disk.files import read_named
-from ..base.records import Placed, RecordReader, describe_value, inside, named, place_of
+from ..base.disk.files import read_specified_file
+from ..base.records import (
+    Placed,
+    RecordReader,
+    build_key_path,
+    describe_value,
+    get_position,
+    make_named_field,
+)
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError
-from ..topology.columns import Column, Role, check_column, further, put_back, register_further
-from .extending import extend
+from ..topology.columns import (
+    Column,
+    Role,
+    check_column,
+    get_custom_columns,
+    register_custom_columns,
+    restore_custom_columns,
+)
+from .extending import extend_product
 from .model import (
     CertificateRule,
     CheckRule,
@@ -39,7 +53,7 @@ from .model import (
     UnseenRule,
     compute_deciding_digest,
 )
-from .procedure import load_procedure, package_rules
+from .procedure import load_package_rules, load_procedure
 from .rule_mistakes import (
     PRODUCT_NAME,
     check_certificates,
@@ -53,54 +67,54 @@ from .rule_mistakes import (
     list_ids,
 )
 
-#: The environment variable for the folder that contains custom products.
+#: This environment variable contains the folder with custom products.
 FOLDER = "LYNCNB_PRODUCTS"
 
-# The custom product files that have been read, by product name.
+# The mapping contains the custom product files that were read, by product name.
 _custom_products: dict[str, Rules] = {}
 
-# The maximum number of characters that a message shows of an invalid name.
+# A message shows at most this number of characters of an invalid name.
 _SHOWN = 100
 
 # A product has about 300 kB, so a much larger file is not a product.
 _LARGEST = 5_000_000
 
-# The file in a product folder that contains the name and title.
+# In a product folder, this file contains the name and title.
 _HEAD = "product.toml"
 
 
-def products() -> tuple[str, ...]:
+def list_products() -> tuple[str, ...]:
     """List the built-in products, in alphabetical order."""
     return tuple(
         sorted(
             entry.name.removesuffix(".toml")
-            for entry in _products_folder().iterdir()
+            for entry in _get_products_folder().iterdir()
             if entry.name.endswith(".toml") or (entry / _HEAD).is_file()
         )
     )
 
 
-def _products_folder() -> Traversable:
+def _get_products_folder() -> Traversable:
     return resources.files(__package__.rpartition(".")[0]) / "products"
 
 
 def _list_files(product: str) -> dict[str, Traversable]:
     """Return the files of a built-in product by name, for example ``lync2013/roles.toml``."""
-    folder = _products_folder() / product
+    folder = _get_products_folder() / product
     if not folder.is_dir():
-        return {f"{product}.toml": _products_folder() / f"{product}.toml"}
+        return {f"{product}.toml": _get_products_folder() / f"{product}.toml"}
     files = {file.name: file for file in folder.iterdir() if file.name.endswith(".toml")}
     return {f"{product}/{name}": files[name] for name in sorted(files)}
 
 
-def product_texts(product: str) -> Mapping[str, str]:
+def read_product_texts(product: str) -> Mapping[str, str]:
     """Read the files of a built-in product, and return the texts by file name."""
     return {name: file.read_text(encoding="utf-8") for name, file in _list_files(product).items()}
 
 
-def product_titles() -> Mapping[str, str]:
+def list_product_titles() -> Mapping[str, str]:
     """Return the titles of the built-in products, and of the custom products in use."""
-    shipped = {product: _read_title(product) for product in products()}
+    shipped = {product: _read_title(product) for product in list_products()}
     return {**shipped, **{product: rules.title for product, rules in _custom_products.items()}}
 
 
@@ -137,7 +151,7 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
     Tables that are read later may contain the columns and roles that a custom product file adds.
     """
     name = os.fspath(product)
-    if name in products():
+    if name in list_products():
         return _load_product(name)
     if name.endswith(".toml"):
         return _load_custom(Path(name))
@@ -150,7 +164,8 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
             return _load_custom(file)
     raise RulesError(
         f'there are no rules for the product "{name}"',
-        hint=f"the known products are {', '.join([*products(), *_custom_products])}. To use your "
+        hint=f"the known products are {', '.join([*list_products(), *_custom_products])}. To "
+        "use your "
         f"own product, specify FILE.toml. If {FOLDER} is set to the folder of the file, the "
         "product name is enough",
     )
@@ -201,7 +216,7 @@ def load_recorded_rules(product: str, *, sha256: str = "") -> Rules:
 
 @cache
 def _load_product(product: str) -> Rules:
-    return parse_rules(product_texts(product), source=_name_source(product))
+    return parse_rules(read_product_texts(product), source=_name_source(product))
 
 
 def _name_source(product: str) -> str:
@@ -214,24 +229,24 @@ def _name_source(product: str) -> str:
 def _read_document(product: str) -> Mapping[str, object]:
     """Return the complete document of a built-in product, including the product that it extends."""
     reader = RecordReader(_name_source(product))
-    document = _merge_with_base(_combine_files(product_texts(product), reader), reader)
+    document = _merge_with_base(_combine_files(read_product_texts(product), reader), reader)
     if reader.problems:
         raise RulesError(f"{reader.source} contains errors", problems=tuple(reader.problems))
     return document
 
 
 def _load_custom(path: Path) -> Rules:
-    data = read_named(path, limit=_LARGEST, error=RulesError)
+    data = read_specified_file(path, limit=_LARGEST, error_class=RulesError)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise RulesError(
             f"{path}: the file is not UTF-8 text", hint="save the file as UTF-8"
         ) from None
-    known_before = further()
+    known_before = get_custom_columns()
     rules = parse_rules(text, source=path.name)
-    if rules.product in products():
-        put_back(known_before)
+    if rules.product in list_products():
+        restore_custom_columns(known_before)
         raise RulesError(
             f'the product name in {path.name} is "{rules.product}", which is a built-in product '
             "of lyncnb",
@@ -265,13 +280,13 @@ def parse_rules(text: str | Mapping[str, str], *, source: str) -> Rules:
         If the text has mistakes. The error lists each one with its place, for example
         ``certificate[3].source`` (counted from 0, as TOML tools do).
     """
-    reader, known_before = RecordReader(source), further()
+    reader, known_before = RecordReader(source), get_custom_columns()
     texts = {source: text} if isinstance(text, str) else text
     document = _merge_with_base(_combine_files(texts, reader), reader)
     _take_columns(reader, document)
     rules = _build_rules(reader, document)
     if reader.problems:
-        put_back(known_before)
+        restore_custom_columns(known_before)
         raise RulesError(f"{source} contains errors", problems=tuple(reader.problems))
     return replace(rules, sha256=_compute_digest(document))
 
@@ -284,7 +299,7 @@ def _combine_files(texts: Mapping[str, str], reader: RecordReader) -> dict[str, 
             documents[file] = parse_toml(text)
         except NotToml as error:
             raise RulesError(f"{file}: {error}", hint=error.hint) from None
-    if len(documents) == 1:  # Every message already contains the file name.
+    if len(documents) == 1:  # Every message already contains the name of the file.
         return documents[file]
     whole = Placed({}, "")
     for file, document in documents.items():
@@ -293,22 +308,24 @@ def _combine_files(texts: Mapping[str, str], reader: RecordReader) -> dict[str, 
 
 
 def _add_table(
-    whole: Placed, table: Mapping[str, object], where: str, reader: RecordReader
+    document: Placed, table: Mapping[str, object], where: str, reader: RecordReader
 ) -> None:
     """Add a table from another file of the product. Arrays are joined. Values must be unique."""
     for key, value in table.items():
-        path, earlier = inside(where, key), whole.get(key)
+        path, earlier = build_key_path(where, key), document.get(key)
         if _is_array(value) and (earlier is None or _is_array(earlier)):
             records = [Placed(entry, f"{path}[{n}]") for n, entry in enumerate(value)]
-            whole[key] = [*(earlier or []), *records]
+            document[key] = [*(earlier or []), *records]
         elif isinstance(value, Mapping) and isinstance(earlier, Placed | None):
-            whole[key] = earlier = Placed({}, path) if earlier is None else earlier
+            document[key] = earlier = Placed({}, path) if earlier is None else earlier
             _add_table(earlier, value, path, reader)
-        elif earlier is None and (whole.place == where or not any(map(_is_plain, whole.values()))):
-            whole[key], whole.place = value, where
+        elif earlier is None and (
+            document.place == where or not any(map(_is_plain_value, document.values()))
+        ):
+            document[key], document.place = value, where
         else:
             first = earlier[0] if _is_array(earlier) else earlier
-            file = place_of(first, whole.place).partition(": ")[0]
+            file = get_position(first, document.place).partition(": ")[0]
             reader.problem(
                 f"'{path}' is also in {file}",
                 "put the values of a table in one file. Only arrays such as [[name]] can be in "
@@ -320,7 +337,7 @@ def _is_array(value: object) -> TypeGuard[list[Mapping[str, object]]]:
     return isinstance(value, list) and value != [] and all(isinstance(v, Mapping) for v in value)
 
 
-def _is_plain(value: object) -> bool:
+def _is_plain_value(value: object) -> bool:
     return not isinstance(value, Mapping) and not _is_array(value)
 
 
@@ -355,23 +372,24 @@ def _merge_with_base(document: dict[str, object], reader: RecordReader) -> dict[
     base = document.get("extends")
     if base is None:
         return document
-    if not isinstance(base, str) or base not in products() or base == document.get("product"):
-        known = [name for name in products() if name != document.get("product")]
+    if not isinstance(base, str) or base not in list_products() or base == document.get("product"):
+        known = [name for name in list_products() if name != document.get("product")]
         reader.problem(
-            f"'{inside(place_of(document, ''), 'extends')}' must be another built-in product, "
+            f"'{build_key_path(get_position(document, ''), 'extends')}' must be another "
+            "built-in product, "
             f"not {describe_value(base)}",
             f"the built-in products are: {', '.join(known)}",
         )
         return {key: value for key, value in document.items() if key in _TABLES}
-    return extend(_read_document(base), _name_source(base), document, reader)
+    return extend_product(_read_document(base), _name_source(base), document, reader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Topology:
     """The table ``[topology]``, with additional roles and columns for tables of servers."""
 
-    columns: tuple[Column, ...] = named("column", default=())
-    roles: tuple[Role, ...] = named("role", default=())
+    columns: tuple[Column, ...] = make_named_field("column", default=())
+    roles: tuple[Role, ...] = make_named_field("role", default=())
 
 
 def _take_columns(reader: RecordReader, document: Mapping[str, object]) -> None:
@@ -381,7 +399,7 @@ def _take_columns(reader: RecordReader, document: Mapping[str, object]) -> None:
     for index, column in enumerate(additions.columns if additions else ()):
         check_column(reader, f"topology.column[{index}]", column)
     if additions and len(reader.problems) == before:
-        register_further(
+        register_custom_columns(
             reader, str(document.get("product", "")), additions.columns, additions.roles
         )
 
@@ -400,7 +418,7 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     for records in (
         *(names, certificates, roles, parties, connections, trusts, ports, unseen, clients),
     ):
-        reader.once(records, "id")
+        reader.report_duplicates(records, "id")
     known = {kind: list_ids(document, kind) for kind in ("name", "role", "party", "connection")}
     check_names(reader, names)
     check_certificates(reader, certificates, names, known)
@@ -413,10 +431,10 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     is_ours = isinstance(
         cited, tuple
     )  # The reader created these records when it merged the two documents.
-    where = place_of(document, "")
+    where = get_position(document, "")
     reader.known(where, document, (*_TABLES, "cited") if is_ours else _TABLES)
     title, product = (
-        reader.value(str, document.get(key, ""), inside(where, key), required=True)
+        reader.value(str, document.get(key, ""), build_key_path(where, key), is_required=True)
         for key in ("title", "product")
     )
     check_words(reader, product or "", roles, certificates)
@@ -443,16 +461,18 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     return rules
 
 
-def _list_replacements(reader: RecordReader, words: object) -> tuple[Mapping[str, str], ...]:
+def _list_replacements(reader: RecordReader, replacements: object) -> tuple[Mapping[str, str], ...]:
     """Return the word replacements of a product, after those of the extended product."""
-    if isinstance(words, list):
-        return tuple(words)  # The reader validated these texts when it merged the two documents.
-    return (reader.value(Mapping[str, str], words, "words") or {},) if words else ()
+    if isinstance(replacements, list):
+        return tuple(
+            replacements
+        )  # The reader validated these texts when it merged the two documents.
+    return (reader.value(Mapping[str, str], replacements, "words") or {},) if replacements else ()
 
 
 def _check_settings(reader: RecordReader, rules: Rules) -> None:
     """Validate the tables that other commands need later, so that errors are reported now."""
-    for key, read in (("pfx", package_rules), ("deploy", load_procedure)):
+    for key, read in (("pfx", load_package_rules), ("deploy", load_procedure)):
         if key not in rules.settings:
             continue
         try:

@@ -32,8 +32,8 @@ from .model import (
     RoleRule,
     TrustRule,
     UnseenRule,
-    known_flags,
-    placeholders,
+    list_flags,
+    list_placeholders,
 )
 
 
@@ -66,14 +66,14 @@ def check_checks(reader: RecordReader, checks: Mapping[str, CheckRule]) -> None:
     check_codes(reader, checks)
     check_periods(reader, checks)
     for where, check in checks.items():
-        reader.check_allowed(f"{where}.issuers", check.issuers, ISSUERS, "issuer")
+        reader.report_unknown_values(f"{where}.issuers", check.issuers, ISSUERS, "issuer")
 
 
 def check_codes(reader: RecordReader, checks: Mapping[str, _HasCode]) -> None:
     """Report duplicate or invalid codes, and unknown severities."""
-    reader.once(checks, "code")
+    reader.report_duplicates(checks, "code")
     for where, check in checks.items():
-        reader.check_allowed(f"{where}.severity", (check.severity,), SEVERITIES, "severity")
+        reader.report_unknown_values(f"{where}.severity", (check.severity,), SEVERITIES, "severity")
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", check.code):
             reader.problem(
                 f"'{where}.code' is \"{check.code}\"", hint="use the form words-with-hyphens"
@@ -92,7 +92,7 @@ def check_periods(reader: RecordReader, rules: Mapping[str, _HasPeriod]) -> None
 
 def check_names(reader: RecordReader, names: Mapping[str, NameRule]) -> None:
     """Report unknown placeholders in templates and unknown flags in conditions."""
-    known, flags = placeholders(), known_flags()
+    known, flags = list_placeholders(), list_flags()
     for where, name in names.items():
         match = TEMPLATE.fullmatch(name.template)
         if match is None:
@@ -101,12 +101,15 @@ def check_names(reader: RecordReader, names: Mapping[str, NameRule]) -> None:
                 hint="use lowercase letters, digits, '-', '.', and at most one {placeholder}",
             )
         elif match[2]:
-            reader.check_allowed(f"{where}.template", (match[2],), known, "placeholder")
+            reader.report_unknown_values(f"{where}.template", (match[2],), known, "placeholder")
         for condition in ("if_all", "if_any", "unless"):
-            reader.check_allowed(f"{where}.{condition}", getattr(name, condition), flags, "flag")
+            reader.report_unknown_values(
+                f"{where}.{condition}", getattr(name, condition), flags, "flag"
+            )
 
 
-# Product names, roles, and usages become parts of file names and scripts, so a path is not allowed.
+# Product names, roles, and usages become parts of file names and scripts, so they must not
+# contain a path.
 PRODUCT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
@@ -149,10 +152,10 @@ def check_certificates(
     reader: RecordReader,
     certificates: Mapping[str, CertificateRule],
     names: Mapping[str, NameRule],
-    known: Mapping[str, list[str]],
+    known_ids: Mapping[str, list[str]],
 ) -> None:
     """Report certificates with unknown names, roles, flags, or usages."""
-    name_ids, role_ids, flags = known["name"], known["role"], known_flags()
+    name_ids, role_ids, flags = known_ids["name"], known_ids["role"], list_flags()
     for where, rule in certificates.items():
         shared = rule.issue_per == "deployment"
         used = (rule.subject_name, *rule.subject_alt_name)
@@ -172,87 +175,91 @@ def check_certificates(
             ("issue_per", (rule.issue_per,), OUT_OF_SCOPE, "value"),
             ("per_pool_if", rule.per_pool_if, flags, "flag"),
         ):
-            reader.check_allowed(f"{where}.{key}", values, words, what)
+            reader.report_unknown_values(f"{where}.{key}", values, words, what)
         _check_scope(reader, where, rule, [n for n in names.values() if n.id in used])
 
 
 def _check_scope(
-    reader: RecordReader, where: str, rule: CertificateRule, names: list[NameRule]
+    reader: RecordReader, path: str, rule: CertificateRule, names: list[NameRule]
 ) -> None:
     """Report names that a shared certificate cannot have, such as the name of a single server."""
     for name in names:
         placeholder = name.parts[1]
         if placeholder.startswith(OUT_OF_SCOPE.get(rule.issue_per, ())):
             reader.problem(
-                f"'{where}' is issued per {rule.issue_per}, so it cannot use the name "
+                f"'{path}' is issued per {rule.issue_per}, so it cannot use the name "
                 f'"{name.id}" with {{{placeholder}}}'
             )
     if rule.per_pool_if and rule.issue_per != "computer":
-        reader.problem(f"'{where}.per_pool_if' is allowed only with issue_per = \"computer\"")
+        reader.problem(f"'{path}.per_pool_if' is allowed only with issue_per = \"computer\"")
     if (rule.issue_per == "deployment") != bool(rule.needed_by):
-        reader.problem(f"'{where}.needed_by' is allowed only with issue_per = \"deployment\"")
+        reader.problem(f"'{path}.needed_by' is allowed only with issue_per = \"deployment\"")
 
 
 def check_connections(
     reader: RecordReader,
     connections: Mapping[str, ConnectionRule],
-    known: Mapping[str, list[str]],
+    known_ids: Mapping[str, list[str]],
 ) -> None:
     """Report connections with unknown roles, parties, or names."""
-    roles, speakers, flags = known["role"], known["role"] + known["party"], known_flags()
+    roles, speakers, flags = known_ids["role"], known_ids["role"] + known_ids["party"], list_flags()
     for where, rule in connections.items():
-        reader.check_allowed(f"{where}.speakers", rule.speakers, speakers, "role or party")
-        reader.check_allowed(f"{where}.listeners", rule.listeners, roles, "role")
-        reader.check_allowed(f"{where}.names", rule.names, known["name"], "name")
-        reader.check_allowed(f"{where}.reach", (rule.reach,), REACHES, "reach")
-        reader.check_allowed(f"{where}.if_all", rule.if_all, flags, "flag")
+        reader.report_unknown_values(f"{where}.speakers", rule.speakers, speakers, "role or party")
+        reader.report_unknown_values(f"{where}.listeners", rule.listeners, roles, "role")
+        reader.report_unknown_values(f"{where}.names", rule.names, known_ids["name"], "name")
+        reader.report_unknown_values(f"{where}.reach", (rule.reach,), REACHES, "reach")
+        reader.report_unknown_values(f"{where}.if_all", rule.if_all, flags, "flag")
 
 
 def check_trusts(
-    reader: RecordReader, trusts: Mapping[str, TrustRule], known: Mapping[str, list[str]]
+    reader: RecordReader, trusts: Mapping[str, TrustRule], known_ids: Mapping[str, list[str]]
 ) -> None:
     """Report trust entries with unknown references, or with both connections and roles."""
     for where, rule in trusts.items():
-        reader.check_allowed(
-            f"{where}.connections", rule.connections, known["connection"], "connection"
+        reader.report_unknown_values(
+            f"{where}.connections", rule.connections, known_ids["connection"], "connection"
         )
-        reader.check_allowed(f"{where}.roles", rule.roles, known["role"], "role")
+        reader.report_unknown_values(f"{where}.roles", rule.roles, known_ids["role"], "role")
         if bool(rule.connections) == bool(rule.roles):
             reader.problem(
                 f"'{where}' must have either connections or roles", "keep only one of the two keys"
             )
         for key in ("speaker_eku", "listener_eku"):
-            reader.check_allowed(f"{where}.{key}", getattr(rule, key), EXTENDED_KEY_USAGES, "usage")
+            reader.report_unknown_values(
+                f"{where}.{key}", getattr(rule, key), EXTENDED_KEY_USAGES, "usage"
+            )
 
 
 def check_ports(
     reader: RecordReader,
     ports: Mapping[str, PortRule],
     unseen: Mapping[str, UnseenRule],
-    known: Mapping[str, list[str]],
+    known_ids: Mapping[str, list[str]],
 ) -> None:
     """Report ports with unknown roles, names, flags or zones, and unseen certificates likewise."""
     for where, rule in ports.items():
-        reader.check_allowed(f"{where}.roles", rule.roles, known["role"], "role")
+        reader.report_unknown_values(f"{where}.roles", rule.roles, known_ids["role"], "role")
         for key, names in (("names", rule.names), ("anchors", rule.anchors)):
-            reader.check_allowed(f"{where}.{key}", names, known["name"], "name")
-        reader.check_allowed(f"{where}.zone", (rule.zone,), ZONES, "zone")
-        reader.check_allowed(f"{where}.also", (rule.also,), ("", *PORT_CHOICES), "choice")
-        reader.check_allowed(f"{where}.if_all", rule.if_all, known_flags(), "flag")
+            reader.report_unknown_values(f"{where}.{key}", names, known_ids["name"], "name")
+        reader.report_unknown_values(f"{where}.zone", (rule.zone,), ZONES, "zone")
+        reader.report_unknown_values(f"{where}.also", (rule.also,), ("", *PORT_CHOICES), "choice")
+        reader.report_unknown_values(f"{where}.if_all", rule.if_all, list_flags(), "flag")
     for where, absent in unseen.items():
-        reader.check_allowed(f"{where}.roles", absent.roles, known["role"], "role")
+        reader.report_unknown_values(f"{where}.roles", absent.roles, known_ids["role"], "role")
 
 
 def check_roles(
     reader: RecordReader,
     roles: Mapping[str, RoleRule],
     parties: Mapping[str, PartyRule],
-    known: Mapping[str, list[str]],
+    known_ids: Mapping[str, list[str]],
 ) -> None:
     """Report roles with an unknown zone, or with an unknown role in hosted_by."""
     for where, role in roles.items():
-        reader.check_allowed(f"{where}.hosted_by", role.hosted_by, known["role"], "role")
+        reader.report_unknown_values(
+            f"{where}.hosted_by", role.hosted_by, known_ids["role"], "role"
+        )
     zones = {where: role.zone for where, role in roles.items()}
     zones |= {where: party.zone for where, party in parties.items()}
     for where, zone in zones.items():
-        reader.check_allowed(f"{where}.zone", (zone,), ZONES, "zone")
+        reader.report_unknown_values(f"{where}.zone", (zone,), ZONES, "zone")

@@ -56,5 +56,5 @@ def _load_all_support() -> dict[str, Support]:
 
 
 def find_support(product: str) -> Support | None:
-    """Return the end of a product's support; None if there is no fixed date, or it is unknown."""
+    """Return the end of support for a product, or None without a fixed or known date."""
     return _load_all_support().get(product)

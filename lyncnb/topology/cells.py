@@ -19,27 +19,28 @@ from .columns import (
     Column,
     find_choice,
     find_role,
+    list_topology_columns,
+    list_topology_roles,
     map_role_spellings,
     normalize_heading,
     normalize_spelling,
-    topology_columns,
-    topology_roles,
 )
 from .model import SimpleUrl
 from .source_table import Note, Table, Texts, raise_problems
 
-# --- Convert the text in a cell to a value, by the type of the column. Each of these functions
-# returns the corrected text, the value, and a description of each correction. If the text is not a
-# valid value, the function raises ``BadName`` with a hint.
+# --- The following functions convert the text in a cell to a value, by the type of the column.
+# Each function returns the corrected text, the value, and a description of each correction. If
+# the text is not a valid value, the function raises ``BadName`` with a hint.
 
-#: The corrected text, the value, and the corrections.
+#: Each tuple contains the corrected text, the value, and the corrections.
 Read = tuple[str, object, tuple[str, ...]]
 
 _SEPARATOR = re.compile(r"[;,|\s]+")
-# The host, the port with its colon, and the rest of a URL. The pattern matches any text, so the
-# host must be validated.
+# The groups match the host, the port with its colon, and the rest of a URL. The pattern matches
+# any text, so the host must be validated.
 _URL_PARTS = re.compile(r"\A([^/?#]*?)(:\d*)?([/?#].*)?\Z", re.DOTALL)
-# Chinese keyboards enter these characters instead of ASCII, and pasting can add invisible marks.
+# Chinese keyboards enter these characters instead of ASCII characters, and pasting can add
+# invisible marks.
 _ANY_SEPARATOR = re.compile(r"[;,|\s；，｜、]+")
 
 _TRUTH = {
@@ -71,11 +72,11 @@ def read_cell(text: str, column: Column) -> Read:
         If the text is not a valid value.
     """
     if not column.is_list:
-        refuse_breaks(text)
+        reject_line_breaks(text)
     return _READERS[column.kind](text, column)
 
 
-def refuse_breaks(text: str) -> None:
+def reject_line_breaks(text: str) -> None:
     """Reject a line break, NUL, or unpaired surrogate in a cell with a single value."""
     if "\n" in text or "\r" in text:
         raise BadName(
@@ -122,7 +123,7 @@ def _read_url(text: str, column: Column) -> Read:
     return url, SimpleUrl(url=url, host=name), tuple(dict.fromkeys(notes + name_notes))
 
 
-def _make_list_reader(read: Callable[[str, Column], Read]) -> Callable[[str, Column], Read]:
+def _build_list_reader(read: Callable[[str, Column], Read]) -> Callable[[str, Column], Read]:
     def read_list(text: str, column: Column) -> Read:
         joined = re.sub(r"\s*=\s*", "=", text)
         parts = [read(part, column) for part in _ANY_SEPARATOR.split(joined) if part]
@@ -182,7 +183,7 @@ def _read_role(text: str, column: Column) -> Read:
         similar = difflib.get_close_matches(
             normalize_heading(bare), map_role_spellings(), n=1, cutoff=0.75
         )
-        listed = ", ".join(role.id for role in topology_roles())
+        listed = ", ".join(role.id for role in list_topology_roles())
         raise BadName(
             f"{shown(bare)} is not a known role",
             f"did you mean {map_role_spellings()[similar[0]]}?"
@@ -238,10 +239,10 @@ def _read_issuer(text: str, column: Column) -> Read:
 
 _READERS: dict[str, Callable[[str, Column], Read]] = {
     "fqdn": _read_fqdn,
-    "fqdn_list": _make_list_reader(_read_fqdn),
-    "fqdn_list_by_usage": _make_list_reader(_read_fqdn_by_usage),
+    "fqdn_list": _build_list_reader(_read_fqdn),
+    "fqdn_list_by_usage": _build_list_reader(_read_fqdn_by_usage),
     "url": _read_url,
-    "url_list": _make_list_reader(_read_url),
+    "url_list": _build_list_reader(_read_url),
     "bool": _read_bool,
     "text": _read_text,
     "role": _read_role,
@@ -346,7 +347,7 @@ def read_cells(
     sites : iterable of str, optional
         The known sites, whose spelling is kept.
     """
-    known = {column.name: column for column in topology_columns()}
+    known = {column.name: column for column in list_topology_columns()}
     for name in ("server_fqdn", "pool_fqdn") if table.single_labels else ():
         known[name] = replace(known[name], single_label=True)
     texts, values = {}, {}
@@ -358,7 +359,7 @@ def read_cells(
             if known[name].variants:
                 texts[name] = _unify_spellings(known[name], texts[name], table.rows, report, sites)
         else:
-            _refuse_breaks(name, written, table.rows, report)
+            _reject_invalid_characters(name, written, table.rows, report)
             texts[name] = written.cells()
     return Cells(
         columns=table.columns,
@@ -403,11 +404,17 @@ def _read_column(
 
 
 def _unify_spellings(
-    column: Column, texts: list[str], rows: Sequence[int], report: Report, known: Iterable[str]
+    column: Column,
+    texts: list[str],
+    rows: Sequence[int],
+    report: Report,
+    known_spelling: Iterable[str],
 ) -> list[str]:
-    """Replace spellings that mean the same text with the known or most frequent spelling."""
+    """Replace spellings of the same text with the known spelling, or with the most frequent one."""
     counted = Counter(texts)
-    chosen: dict[str, str] = {normalize_spelling(column, name): name for name in known if name}
+    chosen: dict[str, str] = {
+        normalize_spelling(column, name): name for name in known_spelling if name
+    }
     # The result must not depend on the order of rows or dict keys.
     for text in sorted(counted, key=lambda text: (-counted[text], text)):
         chosen.setdefault(normalize_spelling(column, text), text)
@@ -436,18 +443,21 @@ def _report_column(
     written: Texts,
     rows: Sequence[int],
     invalid: Mapping[str, BadName],
-    notes_of: Mapping[str, tuple[str, ...]],
+    get_notes: Mapping[str, tuple[str, ...]],
     read: Mapping[str, str],
     report: Report,
 ) -> None:
-    """Report every invalid cell in a column, and every correction once, with the number of rows."""
+    """Report every invalid cell in a column.
+
+    Report every correction once, with the number of rows.
+    """
     rows_of: dict[str, list[int]] = {}
     for row, text in zip(rows, written.cells()):
         if text in invalid:
             report.problem(
                 invalid[text].message, invalid[text].hint, row=row, column=name, value=text
             )
-        elif text in notes_of:
+        elif text in get_notes:
             rows_of.setdefault(text, []).append(row)
     for text, affected_rows in rows_of.items():
         more = f" ({len(affected_rows)} rows)" if len(affected_rows) > 1 else ""
@@ -457,7 +467,7 @@ def _report_column(
                 column=name,
                 before=text,
                 after=str(read[text]),
-                message="; ".join(notes_of[text]) + more,
+                message="; ".join(get_notes[text]) + more,
                 cell=report.table.cell(name, affected_rows[0])[1]
                 if report.table and report.table.grid
                 else "",
@@ -465,13 +475,15 @@ def _report_column(
         )
 
 
-def _refuse_breaks(name: str, written: Texts, rows: Sequence[int], report: Report) -> None:
+def _reject_invalid_characters(
+    name: str, written: Texts, rows: Sequence[int], report: Report
+) -> None:
     """Reject characters that are not allowed in cells, in a column that lyncnb does not use."""
     joined = "".join(written.distinct)
     if joined.isascii() and not any(character in joined for character in "\n\r\0"):
         return
     for row, text in zip(rows, written.cells()):
         try:
-            refuse_breaks(text)
+            reject_line_breaks(text)
         except BadName as error:
             report.problem(error.message, error.hint, row=row, column=name, value=text)

@@ -1,4 +1,4 @@
-"""The columns in a topology table, and the spellings of roles (``column_rules.toml``).
+"""Define the columns in a topology table, and the spellings of roles (``column_rules.toml``).
 
 All code that reads, edits, or shows the table uses this module. No other module contains headings
 or aliases.
@@ -14,14 +14,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..base.records import RecordReader, describe_value, named
+from ..base.records import RecordReader, describe_value, make_named_field
 from ..base.shown.languages import LANGUAGES, translate_title
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 
 _DATA = Path(__file__).with_name("column_rules.toml")
-# This similarity accepts one wrong letter in six or two in fourteen, but does not match "notes"
-# with "site".
+# With this minimum similarity, one wrong letter in six or two in fourteen are accepted, but
+# "notes" does not match "site".
 _NEARLY = 0.85
 _SCOPES = ("server", "pool", "site", "deployment")
 _KINDS = (
@@ -86,12 +86,12 @@ class Role:
     partner: bool = False
 
 
-def topology_columns() -> tuple[Column, ...]:
+def list_topology_columns() -> tuple[Column, ...]:
     """Return the columns that lyncnb supports, in the order in which it writes them."""
     return tuple(_list_columns().values())
 
 
-def topology_roles() -> tuple[Role, ...]:
+def list_topology_roles() -> tuple[Role, ...]:
     """Return the roles that the table can contain, in the order of pools."""
     return tuple(_list_roles().values())
 
@@ -101,19 +101,21 @@ def column(name: str) -> Column:
     return _list_columns()[name]
 
 
-def example_server() -> str:
+def get_example_server() -> str:
     """Return the example server in the template, by which lyncnb recognizes the example row."""
     return column("server_fqdn").example
 
 
-def pool_name_columns() -> tuple[Column, ...]:
+def list_pool_name_columns() -> tuple[Column, ...]:
     """Return the columns that contain names of a pool. The rules use them as placeholders."""
-    return tuple(c for c in topology_columns() if c.scope == "pool" and c.kind.startswith("fqdn"))
+    return tuple(
+        c for c in list_topology_columns() if c.scope == "pool" and c.kind.startswith("fqdn")
+    )
 
 
-def flag_columns() -> tuple[Column, ...]:
+def list_flag_columns() -> tuple[Column, ...]:
     """Return the boolean columns of pools. The rules use them as flags."""
-    return tuple(c for c in topology_columns() if c.scope == "pool" and c.kind == "bool")
+    return tuple(c for c in list_topology_columns() if c.scope == "pool" and c.kind == "bool")
 
 
 def role_order() -> Mapping[str, int]:
@@ -153,7 +155,7 @@ def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
         its name appears twice.
     """
     headings = list(headings)
-    by_key = _column_keys()
+    by_key = _list_column_keys()
     keys = [normalize_heading(heading) for heading in headings]
     names = [by_key.get(key) for key in keys]
     for index, key in enumerate(keys):
@@ -163,11 +165,11 @@ def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
     return tuple(name or heading for name, heading in zip(names, headings))
 
 
-def nearest_column(heading: str) -> str | None:
+def find_nearest_column(heading: str) -> str | None:
     """Return the column with a similar heading, such as ``autologon`` for ``autlogon``."""
     keys = {
         **{key: names[0] for key, names in _find_last_alias_columns().items()},
-        **_column_keys(),
+        **_list_column_keys(),
     }
     similar = difflib.get_close_matches(normalize_heading(heading), keys, n=1, cutoff=_NEARLY)
     return keys[similar[0]] if similar else None
@@ -194,8 +196,8 @@ def find_choice(column: Column, text: str) -> str | None:
 class _ColumnRules:
     """The content of ``column_rules.toml``."""
 
-    columns: tuple[Column, ...] = named("column")
-    roles: tuple[Role, ...] = named("role")
+    columns: tuple[Column, ...] = make_named_field("column")
+    roles: tuple[Role, ...] = make_named_field("role")
 
 
 def parse_column_rules(text: str) -> _ColumnRules:
@@ -219,22 +221,23 @@ def parse_column_rules(text: str) -> _ColumnRules:
     return rules
 
 
-def check_column(reader: RecordReader, where: str, facts: Column) -> None:
+def check_column(reader: RecordReader, path: str, column_values: Column) -> None:
     """Report an invalid scope or type of a column, with its place in the file."""
     # Rules use the column name as a placeholder, so it must be a valid identifier.
-    if not re.fullmatch(r"[a-z][a-z_]*", facts.name):
+    if not re.fullmatch(r"[a-z][a-z_]*", column_values.name):
         reader.problem(
-            f"'{where}.name' is {describe_value(facts.name)}", "use only lowercase letters and '_'"
+            f"'{path}.name' is {describe_value(column_values.name)}",
+            "use only lowercase letters and '_'",
         )
-    reader.check_allowed(f"{where}.scope", (facts.scope,), _SCOPES, "scope")
-    reader.check_allowed(f"{where}.kind", (facts.kind,), _KINDS, "kind")
+    reader.report_unknown_values(f"{path}.scope", (column_values.scope,), _SCOPES, "scope")
+    reader.report_unknown_values(f"{path}.kind", (column_values.kind,), _KINDS, "kind")
 
 
-# The columns and roles that custom products add, by product.
+# These are the columns and roles that custom products add, by product.
 _further: dict[str, _ColumnRules] = {}
 
 
-def register_further(
+def register_custom_columns(
     reader: RecordReader, product: str, columns: tuple[Column, ...], roles: tuple[Role, ...]
 ) -> None:
     """Register the columns and roles that a product adds. They replace the product's earlier ones.
@@ -254,21 +257,21 @@ def register_further(
     kept = {name: rules for name, rules in _further.items() if name != product}
     if not columns and not roles and len(kept) == len(_further):
         return
-    put_back(kept)
+    restore_custom_columns(kept)
     before = len(reader.problems)
     texts: dict[str, set[str]] = {
-        "column": {*_column_keys(), *_find_last_alias_columns()},
+        "column": {*_list_column_keys(), *_find_last_alias_columns()},
         "role": {*map_role_spellings()},
     }
     for index, facts in enumerate(columns):
         path = f"topology.column[{index}]"
-        reader.check_allowed(
+        reader.report_unknown_values(
             f"{path}.scope",
             (facts.scope,),
             ("pool",),
             ("a valid scope for a column that a product adds"),
         )
-        reader.check_allowed(
+        reader.report_unknown_values(
             f"{path}.roles", facts.roles, [r.id for r in (*_list_roles().values(), *roles)], "role"
         )
     new: list[tuple[str, str, tuple[str, ...]]] = [
@@ -289,24 +292,24 @@ def register_further(
         texts[kind] |= keys
         counts[kind] += 1
     if len(reader.problems) == before:
-        put_back({**kept, product: _ColumnRules(columns=columns, roles=roles)})
+        restore_custom_columns({**kept, product: _ColumnRules(columns=columns, roles=roles)})
 
 
-def further() -> dict[str, _ColumnRules]:
+def get_custom_columns() -> dict[str, _ColumnRules]:
     """Return the columns and roles that products have added, to restore them later."""
     return dict(_further)
 
 
-def put_back(further: dict[str, _ColumnRules]) -> None:
+def restore_custom_columns(custom_columns: dict[str, _ColumnRules]) -> None:
     """Restore the columns and roles that :func:`further` returned."""
     _further.clear()
-    _further.update(further)
+    _further.update(custom_columns)
     for known in (
         _list_columns,
         _list_roles,
         _role_order,
         map_role_spellings,
-        _column_keys,
+        _list_column_keys,
         _find_last_alias_columns,
     ):
         known.cache_clear()
@@ -344,7 +347,7 @@ def map_role_spellings() -> Mapping[str, str]:
 
 
 @functools.cache
-def _column_keys() -> dict[str, str]:
+def _list_column_keys() -> dict[str, str]:
     return {
         normalize_heading(text): column.name
         for column in _list_columns().values()

@@ -10,7 +10,7 @@ from typing import ClassVar
 from ..base.dns_name import DnsName
 from ..base.records import Told
 from ..base.shown.tables import Table, count_of
-from .columns import Column, column, topology_columns, topology_roles
+from .columns import Column, column, list_topology_columns, list_topology_roles
 from .model import Computer, Pool, Site
 
 
@@ -27,7 +27,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellDifference:
-    """A difference in a cell: the server, pool, or site, the column, and both texts."""
+    """A cell with different texts: the server, pool, or site, the column, and both texts."""
 
     about: str
     column: str
@@ -68,15 +68,15 @@ class TopologyDifference(Table, Told):
         """Whether all compared values are equal."""
         return not self.differences
 
-    def _headings(self) -> Sequence[str]:
+    def _list_headings(self) -> Sequence[str]:
         return ("About", "Column", self.before, self.after)
 
-    def _rows(self) -> Iterator[tuple[str, ...]]:
+    def _list_rows(self) -> Iterator[tuple[str, ...]]:
         for difference in self.differences:
             title = column(difference.column).title
             yield difference.about, title, difference.before, difference.after
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self.summary()
 
     def summary(self) -> str:
@@ -102,7 +102,7 @@ def compare_sides(old: Side, new: Side) -> TopologyDifference:
         The differences, sorted by scope and name. A blank cell is compared as its default value.
     """
     silent = sorted(_find_uncompared_roles(old, new))
-    columns = [facts for facts in topology_columns() if facts.name in old.columns]
+    columns = [facts for facts in list_topology_columns() if facts.name in old.columns]
     columns = [facts for facts in columns if facts.name in new.columns]
     pools = [
         {(pool.fqdn, pool.role): pool for pool in side.pools if pool.role not in silent}
@@ -114,26 +114,29 @@ def compare_sides(old: Side, new: Side) -> TopologyDifference:
         *_compare_servers(pools[0].values(), pools[1].values(), columns),
     ]
     for key in sorted(pools[0].keys() & pools[1].keys()):
-        differences += _pool(pools[0][key], pools[1][key], columns)
-    names = {facts.name for facts in topology_columns()}
+        differences += _compare_pools(pools[0][key], pools[1][key], columns)
+    names = {facts.name for facts in list_topology_columns()}
     once = names.intersection({*old.columns} ^ {*new.columns})
     return TopologyDifference(
         before=old.source,
         after=new.source,
         differences=tuple(differences),
-        not_compared=(*(facts.name for facts in topology_columns() if facts.name in once), *silent),
+        not_compared=(
+            *(facts.name for facts in list_topology_columns() if facts.name in once),
+            *silent,
+        ),
     )
 
 
 def _find_uncompared_roles(old: Side, new: Side) -> Iterator[str]:
     """Yield partner roles in only one topology, because documents contain no reverse proxies."""
     roles = [{pool.role for pool in side.pools} for side in (old, new)]
-    partners = {role.id for role in topology_roles() if role.partner}
+    partners = {role.id for role in list_topology_roles() if role.partner}
     yield from partners & (roles[0] ^ roles[1])
 
 
 def _compare_domains(old: Side, new: Side, columns: Iterable[Column]) -> Iterator[CellDifference]:
-    # The first domain is the default domain. The order of the other domains does not matter.
+    # The first domain is the default domain. The order of the other domains is ignored.
     orders = [(*side.sip_domains[:1], *sorted(side.sip_domains[1:])) for side in (old, new)]
     if orders[0] != orders[1] and any(facts.name == "sip_domains" for facts in columns):
         before, after = (";".join(order) for order in orders)
@@ -154,21 +157,21 @@ def _compare_sites(
                 continue
             before, after = (
                 ";".join(sorted({url for site in sites if name in (None, site.name)
-                                 for url in _compare_urls(site, facts.name)}))
+                                 for url in _list_urls(site, facts.name)}))
                 for sites in (old, new)
             )  # fmt: skip
             if before != after:
                 yield _make_difference(about, facts.name, before, after)
 
 
-def _compare_urls(site: Site, name: str) -> Iterator[str]:
+def _list_urls(site: Site, name: str) -> Iterator[str]:
     value = getattr(site, name)
     for simple_url in value if isinstance(value, tuple) else (value,):
         if simple_url is not None:
             yield simple_url.url
 
 
-#: --- Compare the columns that describe a single server.
+#: --- These functions compare the columns that describe a single server.
 _OF_SERVERS: dict[str, Callable[[Pool, Computer], str]] = {
     "pool_fqdn": lambda pool, computer: pool.fqdn,
     "site": lambda pool, computer: pool.site,
@@ -213,11 +216,11 @@ def _compare_servers(
                 yield _make_difference(server, name, text(*before[main]), text(*after[main]))
 
 
-def _make_difference(about: str, name: str, before: str, after: str) -> CellDifference:
-    return CellDifference(about=about, column=name, before=before, after=after)
+def _make_difference(subject: str, name: str, old_text: str, new_text: str) -> CellDifference:
+    return CellDifference(about=subject, column=name, before=old_text, after=new_text)
 
 
-def _pool(old: Pool, new: Pool, columns: Iterable[Column]) -> Iterator[CellDifference]:
+def _compare_pools(old: Pool, new: Pool, columns: Iterable[Column]) -> Iterator[CellDifference]:
     for facts in columns:
         if facts.scope != "pool" or not facts.is_used_by(old.role):
             continue
@@ -226,12 +229,12 @@ def _pool(old: Pool, new: Pool, columns: Iterable[Column]) -> Iterator[CellDiffe
             yield _make_difference(f"{old.fqdn} as {old.role}", facts.name, before, after)
 
 
-def _format_value(pool: Pool, facts: Column) -> str:
+def _format_value(pool: Pool, column: Column) -> str:
     """Return the value of a pool in a column as text."""
-    if facts.kind == "bool":
-        return str(facts.name in pool.flags).lower()
-    if facts.name == "extra_san":
+    if column.kind == "bool":
+        return str(column.name in pool.flags).lower()
+    if column.name == "extra_san":
         pairs = (f"{usage}={name}" if usage else name for usage, name in pool.extra_san)
         return ";".join(sorted(pairs))
-    names = pool.names_in(facts.name) or ((pool.fqdn,) if facts.or_pool_name else ())
+    names = pool.names_in(column.name) or ((pool.fqdn,) if column.or_pool_name else ())
     return ";".join(sorted(names))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..errors import TopologyError
-from .columns import example_server, name_headings, topology_columns
+from .columns import get_example_server, list_topology_columns, name_headings
 from .csv_file import count_lines, decode, find_delimiter
 from .workbook import is_workbook
 from .xml_tree import is_markup
@@ -82,7 +82,7 @@ def edit_csv(
             if not columns:
                 present = name_headings(headings.get(cell, cell) for cell in cells)
                 wanted = dict.fromkeys(column for texts in changes.values() for column in texts)
-                known = {column.name for column in topology_columns()}.difference(present)
+                known = {column.name for column in list_topology_columns()}.difference(present)
                 new = [column for column in wanted if column in known]
                 width = len(cells) + len(new)
                 raw, cells = _append_cells(raw, cells, new, delimiter)
@@ -125,11 +125,11 @@ def _append_cells(
 def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:
     """Return whether a row is the example from the template, which is not part of the topology."""
     at = columns.index("server_fqdn") if "server_fqdn" in columns else len(cells)
-    return cells[at : at + 1] == [example_server()]
+    return cells[at : at + 1] == [get_example_server()]
 
 
 def _detect_encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
-    """Return the encoding and BOM with which the text results in the same bytes."""
+    """Return the encoding and BOM with which the text results in the same bytes as before."""
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp950"):
         for mark in ("", "\ufeff"):
             try:
@@ -185,11 +185,11 @@ class _Row:
                 continue
             old = self.parts[at]
             end = old[len(old.rstrip("\r\n")) :] if at == len(self.parts) - 1 else ""
-            self.parts[at] = self._format_cell(text, like=old) + end
+            self.parts[at] = self._format_cell(text, old_text=old) + end
             yield CellChange(row=self.number, column=column, before=self.cells[at], after=text)
 
-    def _format_cell(self, text: str, *, like: str) -> str:
+    def _format_cell(self, text: str, *, old_text: str) -> str:
         """Return a cell's text in CSV, quoted if necessary or if the old text was quoted."""
-        if like.startswith('"') or any(c in text for c in f'"\r\n{self.delimiter}'):
+        if old_text.startswith('"') or any(c in text for c in f'"\r\n{self.delimiter}'):
             return '"' + text.replace('"', '""') + '"'
         return text

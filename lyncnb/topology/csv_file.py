@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 from ..base.disk.files import open_plain
 from ..base.disk.system_calls import IN_USE_HINT, is_in_use
 from ..base.pasted_text import shown
-from ..base.shown.frames import ConvertibleToPandas, DataFrame, as_frame
+from ..base.shown.frames import ConvertibleToPandas, DataFrame, convert_to_frame
 from ..errors import Problem, TopologyError
-from .columns import name_headings, topology_columns
-from .source_table import Note, Table, Texts, TextsBuilder, make_table
+from .columns import list_topology_columns, name_headings
+from .source_table import Note, Table, Texts, TextsBuilder, build_table
 from .topology_document import read_topology_xml
 from .workbook import is_workbook, read_workbook
 from .xml_tree import MAX_BYTES as MAX_DOCUMENT_BYTES
@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     import _csv
 
 
-# --- Decode a file to text, and reject files that are too large or do not contain text.
+# --- These functions decode a file to text, and reject files that are too large or do not
+# contain text.
 
-#: lyncnb rejects files of this size or more, in bytes, without reading them.
+#: A file of this size in bytes, or larger, is rejected without reading it.
 MAX_BYTES = 200_000_000
 
 _WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -49,7 +50,8 @@ _GIVE_A_PATH = (
 )
 _LOOK_AT_THE_PATH = "check the path; lyncnb expects a table of servers, e.g. data/contoso.csv"
 
-# The first bytes of files that are not text, and the names of their formats.
+# Files that are not text begin with these bytes. The mapping contains the names of their
+# formats.
 _OTHER_FORMATS = (
     (b"%PDF", "a PDF document", "export the table as CSV"),
     (b"\x1f\x8b", "a gzip archive", "extract the files from the archive first"),
@@ -76,7 +78,7 @@ def load(source: object) -> tuple[str, bytes]:
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         name, data = "table", bytes(source)
-        _refuse_size(name, len(data))
+        _reject_large_file(name, len(data))
     else:
         name, data = _read_file(source)
     start = data[:128].removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -113,7 +115,7 @@ def decode(name: str, data: bytes) -> tuple[str, bool]:
         try:
             return data.decode("cp950"), True
         except UnicodeDecodeError:
-            pass  # The error message then contains the byte that is not UTF-8.
+            pass  # The error message then contains the byte that is not valid UTF-8.
     if Path(name).suffix.casefold() in _WORKBOOKS:
         raise TopologyError(f"{name} is neither a workbook nor text", hint=_SAVE_AS_WORKBOOK)
     line = data.count(b"\n", 0, offset) + 1
@@ -134,7 +136,7 @@ def _read_file(source: object) -> tuple[str, bytes]:
     try:
         facts = path.stat()
         if stat.S_ISREG(facts.st_mode):
-            _refuse_size(path.name, facts.st_size)
+            _reject_large_file(path.name, facts.st_size)
             with open_plain(path) as file:
                 return path.name, file.read()
     except (OSError, ValueError) as error:  # A NUL character in the path raises ValueError.
@@ -150,7 +152,7 @@ def _read_file(source: object) -> tuple[str, bytes]:
     )
 
 
-def _refuse_size(name: str, size: int) -> None:
+def _reject_large_file(name: str, size: int) -> None:
     if size >= MAX_BYTES:
         raise TopologyError(
             (
@@ -166,20 +168,23 @@ def _refuse_size(name: str, size: int) -> None:
         raise TopologyError(f"{name} is empty", hint="export the table again")
 
 
-# A chunk of this number of rows is large enough for fast processing, but fits into the CPU caches.
+# A chunk with this number of rows is large enough for fast processing, but still fits into the
+# caches of the CPU.
 _CHUNK = 2_000
 
 # str.splitlines treats these characters as line ends, but they are not line ends in a table.
 _MORE_LINE_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
-# The headings must be in this number of characters and lines, because users put a title above them.
+# The headings must be within the first so many characters and lines. Users sometimes put a
+# title above them.
 _HEAD = 100_000
 _TITLE_ROWS = 50
 
-# The encoding in an XML declaration, such as ISO-8859-1.
+# The group matches the encoding in an XML declaration, such as ISO-8859-1.
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 
-# The separator line for Excel, and the first line from Export-Csv without -NoTypeInformation.
+# These lines can precede the headings: the separator line for Excel, and the first line from
+# Export-Csv without -NoTypeInformation.
 _FIRST_LINE = re.compile(r'(?:"?sep=([,;\t|])"?|#TYPE [^\r\n]*)(?:\r\n?|\n)', re.IGNORECASE)
 
 
@@ -212,7 +217,7 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame | ConvertibleTo
     TopologyError
         If the content is not a valid table.
     """
-    frame = as_frame(source)
+    frame = convert_to_frame(source)
     if frame is not None:
         return _read_frame(frame)
     name, data = load(source)
@@ -238,7 +243,7 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame | ConvertibleTo
         message = f"lyncnb ignored the text above the headings: {shown(title)}"
         notes += (Note(row=0, column="", before="", after="", message=message),)
     split = split_csv(text, source=name)
-    return make_table(
+    return build_table(
         name, split.headings, split.texts, split.rows, notes=notes, problems=split.problems
     )
 
@@ -285,8 +290,8 @@ def find_delimiter(text: str) -> tuple[str, str]:
     first_line = _FIRST_LINE.match(text)
     skipped = first_line[0] if first_line else ""
     delimiters = first_line[1] if first_line and first_line[1] else ",;\t"
-    known = {column.name for column in topology_columns()}
-    required = {column.name for column in topology_columns() if column.required}
+    known = {column.name for column in list_topology_columns()}
+    required = {column.name for column in list_topology_columns() if column.required}
     body = io.StringIO(text[len(skipped) : len(skipped) + _HEAD], newline="")
     first, above = "", ""
     for line in islice(body, _TITLE_ROWS):
@@ -297,11 +302,11 @@ def find_delimiter(text: str) -> tuple[str, str]:
         if not first and line.strip():
             first = line
 
-    def known_and_all(delimiter: str) -> tuple[int, int]:
+    def rate_delimiter(delimiter: str) -> tuple[int, int]:
         cells = _split_line(first, delimiter)
         return len(known.intersection(name_headings(cells))), len(cells)
 
-    return skipped, max(delimiters, key=known_and_all)
+    return skipped, max(delimiters, key=rate_delimiter)
 
 
 def count_lines(text: str) -> int:
@@ -335,7 +340,7 @@ def split_csv(text: str, *, source: str) -> Split:
     first = 1 + count_lines(skipped)
     problems: list[Problem] = []
     rows = _read_valid_rows(
-        text[len(skipped) :], delimiter, first=first, source=source, problems=problems
+        text[len(skipped) :], delimiter, first_row=first, source=source, problems=problems
     )
     headings: list[str] = []
     for row, cells in enumerate(rows, start=first):
@@ -345,7 +350,7 @@ def split_csv(text: str, *, source: str) -> Split:
             break
     splitter = _Splitter(headings, source, problems)
     while chunk := [*islice(rows, _CHUNK)]:
-        splitter.add(chunk, first=first)
+        splitter.add(chunk, first_row=first)
         first += len(chunk)
     columns = [column.texts() for column in splitter.columns]
     # Excel writes a delimiter for every column that ever contained text.
@@ -363,13 +368,13 @@ def split_csv(text: str, *, source: str) -> Split:
 
 
 def _read_valid_rows(
-    text: str, delimiter: str, *, first: int, source: str, problems: list[Problem]
+    text: str, delimiter: str, *, first_row: int, source: str, problems: list[Problem]
 ) -> Iterator[list[str]]:
     """Yield the rows up to the first row that cannot be read, which is reported as a problem."""
     try:
         yield from _make_reader(text, delimiter)
     except csv.Error:
-        problems.append(_describe_broken_row(text, delimiter, first=first, source=source))
+        problems.append(_describe_broken_row(text, delimiter, first_row=first_row, source=source))
 
 
 def _make_reader(text: str, delimiter: str) -> _csv.Reader:
@@ -380,10 +385,10 @@ def _make_reader(text: str, delimiter: str) -> _csv.Reader:
     return csv.reader(lines, delimiter=delimiter, strict=True)
 
 
-def _describe_broken_row(text: str, delimiter: str, *, first: int, source: str) -> Problem:
+def _describe_broken_row(text: str, delimiter: str, *, first_row: int, source: str) -> Problem:
     """Return a problem for the first row that cannot be read, with the row number."""
     reader = _make_reader(text, delimiter)
-    row, line = first, 0
+    row, line = first_row, 0
     try:
         for _ in reader:
             row, line = row + 1, reader.line_num
@@ -413,9 +418,9 @@ class _Splitter:
         self.problems = problems
         self._needed = max((at for at, h in enumerate(headings, start=1) if h.strip()), default=0)
 
-    def add(self, chunk: list[list[str]], *, first: int) -> None:
-        """Add rows to the columns; ``first`` is the number of the first row."""
-        numbers: Sequence[int] = range(first, first + len(chunk))
+    def add(self, chunk: list[list[str]], *, first_row: int) -> None:
+        """Add rows to the columns; ``first_row`` is the number of the first row."""
+        numbers: Sequence[int] = range(first_row, first_row + len(chunk))
         width = len(self.headings)
         by_column = [*zip(*chunk)] if {*map(len, chunk)} == {width} else []
         # In nearly all chunks, every row has all cells, and at least one column has no blank cells.
@@ -470,7 +475,7 @@ def _read_frame(frame: DataFrame) -> Table:
     filled = [at for at, cells in enumerate(zip(*columns)) if any(map(str.strip, cells))]
     # pandas keeps the attrs of a filtered or changed DataFrame, so a plan must not depend on them.
     source = frame.attrs.get("source")
-    return make_table(
+    return build_table(
         Path(source).name if isinstance(source, (str, os.PathLike)) and source else "DataFrame",
         [str(heading) for heading in frame.columns],
         [Texts.of(column[at] for at in filled) for column in columns],

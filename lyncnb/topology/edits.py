@@ -14,7 +14,7 @@ from ..base.dns_name import DnsName
 from ..base.pasted_text import shown
 from ..errors import Problem
 from .cells import Cells, Report, read_cells
-from .columns import Column, topology_columns
+from .columns import Column, list_topology_columns
 from .model import Pool, Site
 from .pools import pool_names
 from .source_table import Table, Texts, raise_problems
@@ -22,20 +22,20 @@ from .source_table import Table, Texts, raise_problems
 Row = tuple[str, ...]
 Same = TypeVar("Same")
 
-# The values of a site or the deployment also depend on these columns.
+# These columns also determine values of a site or the deployment.
 _PLACE = ("site", "pool_fqdn", "server_fqdn")
-_SHARED = ("site", "deployment")  # Values in columns with these scopes apply to many pools.
+_SHARED = ("site", "deployment")  # Values in columns with these scopes can apply to several pools.
 
 
-def is_beyond_pools(
-    touched: Set[str], cells: Cells, before: Iterable[Pool], after: Iterable[Pool]
+def is_shared_change(
+    columns_changed: Set[str], cells: Cells, old_cells: Iterable[Pool], new_cells: Iterable[Pool]
 ) -> bool:
     """Return whether changes in these columns can affect sites or the deployment."""
-    if "site" in touched or any(_map_scopes().get(n) in _SHARED for n in touched):
+    if "site" in columns_changed or any(_map_scopes().get(n) in _SHARED for n in columns_changed):
         return True
     # A row with a blank site inherits the site of its pool.
-    is_blank = not all(cells.column("site")) and touched & set(_PLACE)
-    return bool(is_blank) or {pool.site for pool in before} != {pool.site for pool in after}
+    is_blank = not all(cells.column("site")) and columns_changed & set(_PLACE)
+    return bool(is_blank) or {pool.site for pool in old_cells} != {pool.site for pool in new_cells}
 
 
 def add_needed_columns(
@@ -66,7 +66,9 @@ def add_needed_columns(
     return (*columns, *missing), [(*row, *blanks) for row in cells] if missing else list(cells)
 
 
-def change(columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[str, str]]) -> None:
+def replace_texts(
+    columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[str, str]]
+) -> None:
     """Replace texts in rows of a table, by row index and column name."""
     index_of = {name: number for number, name in enumerate(columns)}
     for index, new in texts.items():
@@ -76,7 +78,7 @@ def change(columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[
         rows[index] = tuple(row)
 
 
-def table(
+def build_table(
     columns: tuple[str, ...], rows: Sequence[Row], indices: Sequence[int], *, single_labels: bool
 ) -> Table:
     """Create a table from selected rows, with the row numbers in the complete table."""
@@ -186,37 +188,39 @@ def list_pools_of_rows(columns: Sequence[str], rows: Iterable[Row]) -> list[str]
     return [row[pool] or row[server] for row in rows]
 
 
-def find_remaining_sites(pools: Iterable[Pool], gone: Set[int]) -> set[str]:
+def find_remaining_sites(pools: Iterable[Pool], removed: Set[int]) -> set[str]:
     """Return the sites of the pools that still have rows after an edit."""
     return {
-        pool.site for pool in pools if any(computer.row not in gone for computer in pool.computers)
+        pool.site
+        for pool in pools
+        if any(computer.row not in removed for computer in pool.computers)
     }
 
 
-def move_pool(pool: Pool, moved: Mapping[int, int]) -> Pool:
+def move_pool(pool: Pool, new_indices: Mapping[int, int]) -> Pool:
     """Return a copy of a pool with new row indices; -1 means that a server's row was removed."""
-    if all(moved.get(computer.row) == computer.row for computer in pool.computers):
+    if all(new_indices.get(computer.row) == computer.row for computer in pool.computers):
         return pool
-    computers = tuple(replace(c, row=moved.get(c.row, -1)) for c in pool.computers)
+    computers = tuple(replace(c, row=new_indices.get(c.row, -1)) for c in pool.computers)
     return replace(pool, computers=computers)
 
 
-def reuse_equal_objects(new: Sequence[Same], old: Iterable[Same]) -> list[Same]:
+def reuse_equal_objects(new_objects: Sequence[Same], old_objects: Iterable[Same]) -> list[Same]:
     """Replace each new object with an equal old object, so that caches can find it."""
-    known = {_get_identity(item): item for item in old}
+    known = {_get_identity(item): item for item in old_objects}
     kept = []
-    for item in new:
+    for item in new_objects:
         other = known.get(_get_identity(item))
         kept.append(other if other == item and _list_rows(other) == _list_rows(item) else item)
     return kept
 
 
-def _get_identity(noun: object) -> tuple[object, object]:
-    return getattr(noun, "fqdn", None), getattr(noun, "role", getattr(noun, "name", None))
+def _get_identity(record: object) -> tuple[object, object]:
+    return getattr(record, "fqdn", None), getattr(record, "role", getattr(record, "name", None))
 
 
-def _list_rows(noun: object) -> list[int]:
-    return [computer.row for computer in getattr(noun, "computers", ())]
+def _list_rows(record: object) -> list[int]:
+    return [computer.row for computer in getattr(record, "computers", ())]
 
 
 def list_server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int, str, str, str]]:
@@ -250,7 +254,7 @@ def move_shared_values(
         The indices of the rows that received values.
     """
     heirs = set()
-    for column in topology_columns():
+    for column in list_topology_columns():
         if column.scope == "server" or column.name not in columns:
             continue
         at = columns.index(column.name)
@@ -259,7 +263,7 @@ def move_shared_values(
             scope = _find_scope_rows(columns, rows, index, column) if text else ()
             staying = [other for other in scope if other not in removed]
             if staying and not any(rows[other][at] for other in staying):
-                change(columns, rows, {staying[0]: {column.name: text}})
+                replace_texts(columns, rows, {staying[0]: {column.name: text}})
                 heirs.add(staying[0])
     return heirs
 
@@ -283,4 +287,4 @@ def _get_site(columns: Sequence[str], row: Row) -> str:
 
 
 def _map_scopes() -> dict[str, str]:
-    return {column.name: column.scope for column in topology_columns()}
+    return {column.name: column.scope for column in list_topology_columns()}

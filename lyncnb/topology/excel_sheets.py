@@ -24,11 +24,11 @@ from .sheet import (
     NO_RESULT,
     NoTable,
     Sheet,
-    column_number,
+    format_plain_number,
     hide,
     parse_area,
-    plain_number,
-    whole_number,
+    parse_column_letters,
+    parse_whole_number,
 )
 from .xml_tree import scan_xml
 
@@ -54,17 +54,21 @@ class _Reader:
     local: _Local = field(default_factory=_Local)
 
     def each(
-        self, part: str, take: Callable[[str, dict[str, str]], None], *, most: int = 100_000
+        self,
+        part: str,
+        handle_element: Callable[[str, dict[str, str]], None],
+        *,
+        max_elements: int = 100_000,
     ) -> None:
         """Call a function for each XML element in a part of the workbook, if the part exists."""
         if part in self.archive:
             scan_xml(
                 self.source,
-                self.archive.pieces(part),
-                start=lambda name, attributes: take(self.local[name], attributes),
+                self.archive.read_pieces(part),
+                start=lambda name, attributes: handle_element(self.local[name], attributes),
                 end=_ignore,
                 text=_ignore,
-                most=most,
+                max_elements=max_elements,
             )
 
     def read_relationships(self, part: str) -> dict[str, tuple[str, str]]:
@@ -72,17 +76,17 @@ class _Reader:
         folder, name = posixpath.split(part)
         relations = {}
 
-        def take(element: str, facts: dict[str, str]) -> None:
+        def read_relationship(element: str, facts: dict[str, str]) -> None:
             if element == "Relationship" and facts.get("TargetMode") != "External":
                 kind = facts.get("Type", "").rpartition("/")[2]
                 target = posixpath.normpath(posixpath.join("/", folder, facts.get("Target", "")))
                 relations[facts.get("Id", "")] = (kind, target.lstrip("/"))
 
-        self.each(posixpath.join(folder, "_rels", f"{name}.rels"), take)
+        self.each(posixpath.join(folder, "_rels", f"{name}.rels"), read_relationship)
         return relations
 
 
-def excel_sheets(source: str, archive: Archive) -> list[Sheet]:
+def read_excel_sheets(source: str, archive: Archive) -> list[Sheet]:
     """Read the sheets in a workbook.
 
     Parameters
@@ -122,7 +126,7 @@ def excel_sheets(source: str, archive: Archive) -> list[Sheet]:
         with suppress(NoTable):
             scan_xml(
                 source,
-                archive.pieces(target),
+                archive.read_pieces(target),
                 start=scanner.start,
                 end=scanner.end,
                 text=scanner.text,
@@ -152,7 +156,7 @@ class _Book:
                 self.sheets.append((Sheet(facts.get("name", ""), is_hidden), target))
 
 
-# --- Read the shared texts of cells.
+# --- This section reads the shared texts of cells.
 
 
 class _Strings:
@@ -190,7 +194,7 @@ def _read_shared_strings(reader: _Reader, part: str) -> list[str]:
     if part in reader.archive:
         scan_xml(
             reader.source,
-            reader.archive.pieces(part),
+            reader.archive.read_pieces(part),
             start=strings.start,
             end=strings.end,
             text=strings.text,
@@ -208,10 +212,10 @@ def _unescape(text: str) -> str:
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
-# --- Format numbers as Excel displays them.
+# --- This section formats numbers like Excel.
 
-# Built-in date and time formats (ECMA-376 part 1, section 18.8.30). The numbers 27 to 36 and 50 to
-# 58 are for East Asian versions.
+# These are the built-in date and time formats (ECMA-376 part 1, section 18.8.30). The numbers
+# 27 to 36 and 50 to 58 are for East Asian versions.
 _DATE_IDS = frozenset([*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)])
 _ZERO_IDS = {"1": "0", "2": "0.00"}
 _LITERAL = re.compile(r'"[^"]*"|\\.|\[(?!h+\]|m+\]|s+\])[^\]]*\]|_.|\*.', re.IGNORECASE)
@@ -228,7 +232,7 @@ def _read_formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Wri
     is_cell = False
     index = 0
 
-    def take(element: str, facts: dict[str, str]) -> None:
+    def read_format(element: str, facts: dict[str, str]) -> None:
         nonlocal is_cell, index
         number = facts.get("numFmtId", "")
         if element == "numFmt":
@@ -241,7 +245,7 @@ def _read_formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Wri
                 formats[str(index)] = writer
             index += 1
 
-    reader.each(part, take, most=500_000)
+    reader.each(part, read_format, max_elements=500_000)
     return formats
 
 
@@ -279,7 +283,7 @@ def _format_date(text: str, start: datetime) -> str:
     return moment.date().isoformat() if is_day else moment.isoformat(" ")
 
 
-# --- Read a sheet.
+# --- This section reads a sheet.
 
 
 class _SheetScanner:
@@ -367,7 +371,7 @@ class _SheetScanner:
         elif written:
             is_guess = self.is_stale and self.has_formula and written == "0"
             writer = self.formats.get(self.facts.get("s", ""))
-            written, odd = writer(written) if writer else (plain_number(written), "")
+            written, odd = writer(written) if writer else (format_plain_number(written), "")
             written, odd = ("", NO_RESULT) if is_guess else (written, odd)
         if self.has_formula and not written and not (kind == "str" and self.has_value):
             odd = NO_RESULT
@@ -394,7 +398,7 @@ class _SheetScanner:
         if number < 0:
             if not (len(letters) <= 3 and letters.isascii() and letters.isalpha()):
                 raise self._build_damaged_error()
-            self.columns[letters] = number = column_number(letters.upper())
+            self.columns[letters] = number = parse_column_letters(letters.upper())
         return number
 
     def _find_row_number(self, text: str) -> int:
@@ -404,8 +408,8 @@ class _SheetScanner:
             raise self._build_damaged_error()
         return number
 
-    def _read_number(self, text: str, most: int) -> int:
-        number = whole_number(text, most)
+    def _read_number(self, text: str, max_value: int) -> int:
+        number = parse_whole_number(text, max_value)
         if number is None:
             raise self._build_damaged_error()
         return number

@@ -1,4 +1,4 @@
-"""The classes of a topology: pools of servers, and sites with their simple URLs."""
+"""Define the classes of a topology: pools of servers, and sites with their simple URLs."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ from .sheet import (
     Area,
     NoTable,
     Sheet,
+    format_plain_number,
     hide,
-    plain_number,
-    whole_number,
+    parse_whole_number,
 )
 from .xml_tree import scan_xml
 
@@ -40,7 +40,7 @@ _BESIDE = (f"{_OFFICE} annotation", f"{_TABLE} shapes", f"{_TABLE} detective")
 _BLANKS = re.compile("[ \t\r\n]+")
 
 
-def opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
+def read_opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
     """Read the sheets in a spreadsheet.
 
     Parameters
@@ -64,7 +64,7 @@ def opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
     -----
     Source: OpenDocument 1.3 part 3, sections 9 (tables) and 19 (attributes).
     """
-    manifest = b"".join(archive.pieces("META-INF/manifest.xml"))
+    manifest = b"".join(archive.read_pieces("META-INF/manifest.xml"))
     if b"encryption-data" in manifest:
         raise TopologyError(
             f"{source} is protected with a password",
@@ -73,7 +73,7 @@ def opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
     scanner = _Scanner(source)
     scan_xml(
         source,
-        archive.pieces("content.xml"),
+        archive.read_pieces("content.xml"),
         start=scanner.start,
         end=scanner.end,
         text=scanner.text,
@@ -89,14 +89,16 @@ class _Scanner:
         self.sheets: list[Sheet] = []
         self.hidden_styles: set[str] = set()
         self.style = ""
-        self.sheet: Sheet | None = None  # The current sheet; None between sheets.
+        self.sheet: Sheet | None = None  # This is the current sheet, or None between sheets.
         self.row, self.rows_alike, self.column = 0, 1, 0
         self.cells: dict[int, str] = {}
         self.odd: dict[int, str] = {}
         self.facts: dict[str, str] = {}
-        self.parts: list[str] = []  # The text of the current cell.
-        self.beside = 0  # The depth of nested elements that are not part of the cell's text.
-        # Whether the scanner is in a paragraph, and whether it is after a paragraph in the cell.
+        self.parts: list[str] = []  # This is the text of the current cell.
+        # This is the depth of nested elements that are not part of the text of the cell.
+        self.beside = 0
+        # The values show whether the scanner is in a paragraph, and whether it is after a
+        # paragraph in the cell.
         self.is_text = self.is_filled = False
 
     def start(self, name: str, facts: dict[str, str]) -> None:
@@ -204,8 +206,8 @@ class _Scanner:
             return facts.get(_VALUES[kind], "").removesuffix("T00:00:00").replace("T", " "), DATE
         return shown or facts.get(f"{_OFFICE} string-value", ""), ""
 
-    def _read_count(self, facts: dict[str, str], name: str, most: int) -> int:
-        number = whole_number(facts.get(f"{_TABLE} {name}", "1"), most)
+    def _read_count(self, facts: dict[str, str], name: str, max_value: int) -> int:
+        number = parse_whole_number(facts.get(f"{_TABLE} {name}", "1"), max_value)
         if number is None:
             raise self._build_damaged_error()
         return number
@@ -217,12 +219,12 @@ class _Scanner:
         )
 
 
-def _format_number(value: str, shown: str) -> str:
+def _format_number(value: str, shown_text: str) -> str:
     """Return a number as displayed if it has only digits (007, 1.0), or else in plain form."""
     with suppress(ValueError):
-        if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", shown) and float(shown) == float(value):
-            return shown
-    return plain_number(value)
+        if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", shown_text) and float(shown_text) == float(value):
+            return shown_text
+    return format_plain_number(value)
 
 
 def _is_hidden(facts: dict[str, str]) -> bool:

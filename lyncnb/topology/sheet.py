@@ -10,19 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import TopologyError
-from .columns import name_headings, topology_columns
+from .columns import list_topology_columns, name_headings
 
-#: Limits of the formats. Source: Microsoft, Excel specifications and limits. LibreOffice has the
-#: same limits.
+#: These are the limits of the formats. Source: Microsoft, Excel specifications and limits.
+#: LibreOffice has the same limits.
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 #: This limit allows 100,000 servers with all columns.
 MAX_CELLS = 3_000_000
-#: The headings must be within this number of rows with content.
+#: The headings must be within the first so many rows with content.
 HEADING_WITHIN = 50
-# The maximum number of merged areas or cells with errors, because nobody could check more.
+# A sheet may have this number of merged areas or of cells with errors, because nobody could
+# check more.
 _MAX_ODD = 100_000
 
-#: Values that mark a cell with an error, a formula without a result, or a date.
+#: These values mark a cell with an error, a formula without a result, or a date.
 ERROR, NO_RESULT, DATE = "error", "no result", "date"
 
 
@@ -37,12 +38,12 @@ class Area:
 
 
 class NoTable(Exception):
-    """Raised to stop reading a sheet that does not have the headings of a table of servers."""
+    """The exception that stops reading a sheet without the headings of a table of servers."""
 
 
 @dataclass(slots=True)
 class Sheet:
-    """A sheet of a workbook; ``rows`` contains texts by row (from 1) and column (from 0).
+    """A sheet of a workbook. ``rows`` contains texts by row (from 1) and column (from 0).
 
     ``odd`` marks cells, by row and column, as ERROR, NO_RESULT, or DATE. ``heading_row`` is 0 if
     none
@@ -83,9 +84,9 @@ class Sheet:
             elif len(self.rows) >= HEADING_WITHIN:
                 raise NoTable
 
-    def mark(self, source: str, row: int, column: int, odd: str) -> None:
+    def mark(self, source: str, row: int, column: int, peculiarity: str) -> None:
         """Mark a cell with an error, a formula without a result, or a date."""
-        self.odd[row, column] = odd
+        self.odd[row, column] = peculiarity
         if len(self.odd) > _MAX_ODD:
             raise build_too_many_error(source)
 
@@ -115,7 +116,7 @@ def build_too_many_error(source: str) -> TopologyError:
 def count_known_headings(cells: Mapping[int, str]) -> tuple[int, bool]:
     """Return the number of known headings in a row, and whether all required ones are included."""
     named = set(name_headings(cells.values()))
-    columns = topology_columns()
+    columns = list_topology_columns()
     count = sum(column.name in named for column in columns)
     return count, all(column.name in named for column in columns if column.required)
 
@@ -123,16 +124,16 @@ def count_known_headings(cells: Mapping[int, str]) -> tuple[int, bool]:
 _REFERENCE = re.compile(r"\A([A-Z]{1,3})([0-9]{1,7})\Z")
 
 
-def place_of(reference: str) -> tuple[int, int] | None:
-    """Return the row (from 1) and column (from 0) of a cell name such as B7; None if invalid."""
+def parse_cell_name(reference: str) -> tuple[int, int] | None:
+    """Return the row (from 1) and column (from 0) of a cell name such as B7, or None if invalid."""
     match = _REFERENCE.match(reference)
     if match is None:
         return None
-    row, column = int(match[2]), column_number(match[1])
+    row, column = int(match[2]), parse_column_letters(match[1])
     return (row, column) if 1 <= row <= MAX_ROWS and column < MAX_COLUMNS else None
 
 
-def column_number(letters: str) -> int:
+def parse_column_letters(letters: str) -> int:
     """Return the number of a column (from 0) for the column letters."""
     number = 0
     for letter in letters:
@@ -143,19 +144,19 @@ def column_number(letters: str) -> int:
 def parse_area(reference: str) -> Area | None:
     """Return the area for ``B2:C7`` or ``B2``; None if the reference is invalid."""
     first, _, last = reference.partition(":")
-    start, end = place_of(first), place_of(last or first)
+    start, end = parse_cell_name(first), parse_cell_name(last or first)
     return Area(*start, *end) if start and end else None
 
 
-def whole_number(text: str, most: int) -> int | None:
-    """Return a whole number from 1 to `most`; None if the text is invalid."""
+def parse_whole_number(text: str, max_value: int) -> int | None:
+    """Return a whole number from 1 to a maximum, or None if the text is invalid."""
     # int() rejects some digits that are not ASCII.
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         return None
-    return int(text) if 1 <= int(text) <= most else None
+    return int(text) if 1 <= int(text) <= max_value else None
 
 
-def plain_number(text: str) -> str:
+def format_plain_number(text: str) -> str:
     """Return a number as text, without a decimal point for integers and without rounding errors."""
     if text.isdigit():
         return text

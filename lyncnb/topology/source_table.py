@@ -1,4 +1,4 @@
-"""The class ``Table``: text with named columns. Missing and duplicate headings are rejected."""
+"""Define ``Table``: text with named columns. Missing and duplicate headings are rejected."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..base.dns_name import INTERNATIONAL
 from ..base.pasted_text import INVISIBLE, shown
 from ..base.shown.tables import count_of
 from ..errors import Problem, TopologyError
-from .columns import example_server, name_headings, topology_columns
+from .columns import get_example_server, list_topology_columns, name_headings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Note:
 
 
 class Texts(NamedTuple):
-    """A column of texts: the distinct texts, and for each row the index of its text."""
+    """A column of texts. It stores the distinct texts, and the index of a text for each row."""
 
     distinct: Sequence[str]
     codes: Sequence[int]
@@ -154,7 +154,7 @@ class Table:
         return self.grid.sheet, f"{self.grid.letters[at]}{row}" if at >= 0 else ""
 
 
-def make_table(
+def build_table(
     source: str,
     headings: Sequence[str],
     texts: Sequence[Texts],
@@ -228,7 +228,7 @@ def _remove_example(
     texts: Sequence[Texts], rows: Sequence[int], server: int
 ) -> tuple[Sequence[Texts], Sequence[int], tuple[Note, ...]]:
     """Remove the example row that ``lyncnb template`` wrote."""
-    example = example_server()
+    example = get_example_server()
     if example not in texts[server].distinct:
         return texts, rows, ()
     code = texts[server].distinct.index(example)
@@ -290,7 +290,7 @@ def _check_headings(
             )
         first.setdefault(name, heading)
     listed = ", ".join(map(shown, headings)) or "none"
-    for facts in topology_columns():
+    for facts in list_topology_columns():
         if facts.required and facts.name not in first:
             yield Problem(
                 file=source,

@@ -11,13 +11,13 @@ from typing import IO
 from ..base.disk.outputs import OutputKind
 from ..base.shown.spreadsheets import CELL_LENGTH, SHEET_ROWS, Form, Sheet, to_xlsx
 from ..errors import TopologyError
-from .columns import Column, example_server, topology_columns, topology_roles
+from .columns import Column, get_example_server, list_topology_columns, list_topology_roles
 from .csv_file import write_csv
 from .workbook import OWN_SHEETS
 
 _TITLE = "Table of servers"
 _SERVERS = "Servers"
-# These column titles must differ from the headings in a table of servers.
+# The titles of these columns must differ from the headings in a table of servers.
 _HOLDS_FOR = {
     "server": "only this server",
     "pool": "all servers in the pool. Enter the value in one row",
@@ -28,7 +28,7 @@ _WIDTHS = {"bool": 12, "choice": 12, "role": 18, "text": 14, "issuer": 14}
 _WIDTH, _LONGEST = 26, 44
 
 
-def table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
+def write_table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     """Return a table as a workbook.
 
     Parameters
@@ -60,7 +60,7 @@ def table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
     return to_xlsx([_make_servers_sheet(columns, rows)], title=_TITLE)
 
 
-def template(suffix: str) -> bytes:
+def build_template(suffix: str) -> bytes:
     """Return an empty table that users can fill in.
 
     Parameters
@@ -73,15 +73,15 @@ def template(suffix: str) -> bytes:
     bytes
         The headings, and an example row that lyncnb ignores.
     """
-    columns = [column.title for column in topology_columns()]
-    rows = [[column.example for column in topology_columns()]]
+    columns = [column.title for column in list_topology_columns()]
+    rows = [[column.example for column in list_topology_columns()]]
     if suffix == ".csv":
         return write_csv(columns, rows)
     of_columns, of_roles = OWN_SHEETS
     return to_xlsx(
         [
             _make_servers_sheet(
-                columns, rows, roles=f"={of_roles}!$A$2:$A${len(topology_roles()) + 1}"
+                columns, rows, roles=f"={of_roles}!$A$2:$A${len(list_topology_roles()) + 1}"
             ),
             Sheet(
                 title=of_columns,
@@ -94,7 +94,7 @@ def template(suffix: str) -> bytes:
                 ),
                 rows=lambda: [
                     (c.title, c.name, _HOLDS_FOR[c.scope], c.help, ", ".join(c.roles))
-                    for c in topology_columns()
+                    for c in list_topology_columns()
                 ],
             ),
             Sheet(
@@ -102,7 +102,7 @@ def template(suffix: str) -> bytes:
                 columns=("Role", "Description", "Needs certificates"),
                 rows=lambda: [
                     (role.id, role.title, "yes" if role.certificates else "no")
-                    for role in topology_roles()
+                    for role in list_topology_roles()
                 ],
             ),
         ],
@@ -110,30 +110,30 @@ def template(suffix: str) -> bytes:
     )
 
 
-def table_file(write: Callable[[str], bytes]) -> OutputKind:
+def build_output_kind(write_function: Callable[[str], bytes]) -> OutputKind:
     """Return the output file type for a table.
 
     Parameters
     ----------
-    write : callable
+    write_function : callable
         A function that returns the content for ``.csv`` or ``.xlsx``. lyncnb does not replace a
         file with other content, because a user may have filled it in.
     """
 
-    def is_same(suffix: str) -> Callable[[IO[bytes]], bool]:
-        def holds_it(file: IO[bytes]) -> bool:
-            expected = write(suffix)
+    def is_same_suffix(suffix: str) -> Callable[[IO[bytes]], bool]:
+        def is_same_table(file: IO[bytes]) -> bool:
+            expected = write_function(suffix)
             return file.read(len(expected) + 1) == expected
 
-        return holds_it
+        return is_same_table
 
     return OutputKind(
         what="a copy of this table",
-        is_ours={suffix: is_same(suffix) for suffix in (".csv", ".xlsx")},
+        is_ours={suffix: is_same_suffix(suffix) for suffix in (".csv", ".xlsx")},
     )
 
 
-# --- Create the sheet with the servers.
+# --- This section creates the sheet with the servers.
 
 
 def _make_servers_sheet(
@@ -141,7 +141,7 @@ def _make_servers_sheet(
 ) -> Sheet:
     """Return the sheet with the servers; `roles` is the range that contains the roles."""
     by_heading = {
-        text: column for column in topology_columns() for text in (column.name, column.title)
+        text: column for column in list_topology_columns() for text in (column.name, column.title)
     }
     columns = [by_heading.get(heading) for heading in headings]
     return Sheet(
@@ -155,7 +155,7 @@ def _make_servers_sheet(
             open_choices=tuple(
                 index for index, column in enumerate(columns) if column and column.kind == "issuer"
             ),
-            muted=example_server(),
+            muted=get_example_server(),
         ),
     )
 
@@ -178,5 +178,5 @@ def _describe_column(column: Column) -> str:
 
 def _list_choices(column: Column, roles: str) -> tuple[str, ...] | str:
     if column.kind == "role":
-        return roles or tuple(role.id for role in topology_roles())
+        return roles or tuple(role.id for role in list_topology_roles())
     return ("true", "false") if column.kind == "bool" else column.choices

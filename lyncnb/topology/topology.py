@@ -16,7 +16,7 @@ from ..base.shown.frames import ConvertibleToPandas, DataFrame
 from ..base.shown.tables import ROWS_SHOWN, Table, count_of, rows_to_html, to_frame
 from . import edits
 from .cells import Cells, Report, read_cells
-from .columns import topology_columns
+from .columns import list_topology_columns
 from .compare_topologies import Side, TopologyDifference, compare_sides
 from .csv_file import read_rows, write_csv
 from .model import Computer, Pool, Site
@@ -28,9 +28,9 @@ from .pools import (
     merge_pools,
     pool_names,
 )
-from .source_table import Note, Texts, make_table
+from .source_table import Note, Texts, build_table
 from .source_table import Table as SourceTable
-from .table_files import table_xlsx
+from .table_files import write_table_xlsx
 
 _REMARKS_SHOWN = 10
 
@@ -124,10 +124,10 @@ class Topology(Table):
         columns, rows = edits.add_needed_columns(
             self.columns, self.cells, changes.values(), self.source
         )
-        edits.change(columns, rows, changes)
+        edits.replace_texts(columns, rows, changes)
         touched = {name for texts in changes.values() for name in texts}
         return self._update_parts(
-            columns, rows, gone=set(changes), new=set(changes), touched=touched
+            columns, rows, removed=set(changes), new=set(changes), changed_columns=touched
         )
 
     def with_rows(
@@ -161,14 +161,14 @@ class Topology(Table):
         rows = [rows[old] for old in old_places]
         start = len(rows)
         rows += [("",) * len(columns)] * len(add)
-        edits.change(columns, rows, dict(enumerate(add, start)))
+        edits.replace_texts(columns, rows, dict(enumerate(add, start)))
         return self._update_parts(
             columns,
             rows,
-            gone={*remove, *heirs},
+            removed={*remove, *heirs},
             new={*(moved[heir] for heir in heirs), *range(len(moved), len(rows))},
-            touched=set(columns),
-            moved=moved,
+            changed_columns=set(columns),
+            new_indices=moved,
         )
 
     def with_order(self, order: Sequence[int]) -> Topology:
@@ -207,7 +207,7 @@ class Topology(Table):
             If a text is not valid in its column, or the table already has the column.
         """
         columns = [names.get(heading, heading) for heading in self.columns]
-        made = topology_of_rows(columns, self.cells, source=self.source)
+        made = build_topology_from_rows(columns, self.cells, source=self.source)
         notes = (*self.notes, *made.notes)
         return replace(made, notes=notes, product=self.product, path=self.path)
 
@@ -217,29 +217,28 @@ class Topology(Table):
         columns: tuple[str, ...],
         rows: list[tuple[str, ...]],
         *,
-        gone: Set[int],
+        removed: Set[int],
         new: Set[int],
-        touched: Set[str],
-        moved: Mapping[int, int] | None = None,
+        changed_columns: Set[str],
+        new_indices: Mapping[int, int] | None = None,
     ) -> Topology:
         """Create the affected pools and sites again after an edit."""
         report = Report(self.source)
-        # A topology document can contain names without a domain, which are kept until a user
-        # corrects them.
-        single = edits.has_single_label(self.columns, (self.cells[index] for index in gone))
-        changed = edits.table(columns, rows, sorted(new), single_labels=single)
-        fresh = read_cells(changed, report, sites=edits.find_remaining_sites(self.pools, gone))
+        # In a topology document, a name may lack a domain until a user adds the domain.
+        single = edits.has_single_label(self.columns, (self.cells[index] for index in removed))
+        changed = edits.build_table(columns, rows, sorted(new), single_labels=single)
+        fresh = read_cells(changed, report, sites=edits.find_remaining_sites(self.pools, removed))
         _report_missing_names(fresh, report)
         report.raise_if_any()  # The following steps need complete rows.
         for index, row in zip(sorted(new), fresh.tuples()):
             rows[index] = row
-        names = {*edits.list_pools_of_rows(self.columns, (self.cells[index] for index in gone))}
+        names = {*edits.list_pools_of_rows(self.columns, (self.cells[index] for index in removed))}
         names.update(pool_names(fresh))
         kept = [pool for pool in self.pools if pool.fqdn not in names]
         before = [pool for pool in self.pools if pool.fqdn in names]
-        if moved is not None:
-            kept = [edits.move_pool(pool, moved) for pool in kept]
-            before = [edits.move_pool(pool, moved) for pool in before]
+        if new_indices is not None:
+            kept = [edits.move_pool(pool, new_indices) for pool in kept]
+            before = [edits.move_pool(pool, new_indices) for pool in before]
         members = {computer.row for pool in before for computer in pool.computers}
         affected = sorted((members | new) - {-1})
         # Only rows in these pools are converted, and their cells are already read.
@@ -247,16 +246,16 @@ class Topology(Table):
             cells = replace(fresh, indices=affected)
         else:
             single = edits.has_single_label(columns, (rows[index] for index in affected))
-            whole = edits.table(columns, rows, affected, single_labels=single)
+            whole = edits.build_table(columns, rows, affected, single_labels=single)
             cells = read_cells(whole, Report(""), indices=affected)
         pools = edits.reuse_equal_objects(derive_pools(cells, report), before)
-        if touched & {"server_fqdn", "role", "pool_fqdn"}:
+        if changed_columns & {"server_fqdn", "role", "pool_fqdn"}:
             check_servers(edits.list_server_rows(cells, kept), report)
         if not rows:
             report.problem("the topology would have no servers", "keep at least one server")
         kept = merge_pools(kept, pools)
         sites, domains = self.sites, self.sip_domains
-        if moved is not None or edits.is_beyond_pools(touched, cells, before, pools):
+        if new_indices is not None or edits.is_shared_change(changed_columns, cells, before, pools):
             shared = edits.select_shared_cells(columns, rows, Report(""))
             derived = derive_sites(shared, _find_row_sites(shared, kept), report)
             sites = tuple(edits.reuse_equal_objects(derived, self.sites))
@@ -299,10 +298,10 @@ class Topology(Table):
         )
         return to_frame(self.columns, rows)
 
-    def _headings(self) -> tuple[str, ...]:
+    def _list_headings(self) -> tuple[str, ...]:
         return self.columns
 
-    def _rows(self) -> tuple[tuple[str, ...], ...]:
+    def _list_rows(self) -> tuple[tuple[str, ...], ...]:
         return self.cells
 
     def to_csv(self) -> bytes:
@@ -317,14 +316,14 @@ class Topology(Table):
         TopologyError
             If the table has more than 1,048,576 rows, or a cell has more than 32,767 characters.
         """
-        return table_xlsx(self.columns, self.cells)
+        return write_table_xlsx(self.columns, self.cells)
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """Notes about the complete file, such as hidden rows."""
         return tuple(note.message for note in self.notes if not note.row)
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return (
             f"{self.source}: {count_of(len(self.cells), 'row')}, "
             f"{count_of(len(self.pools), 'pool')}, {count_of(len(self.sites), 'site')}, "
@@ -335,18 +334,20 @@ class Topology(Table):
         return rows_to_html(
             self.columns,
             self.cells,
-            caption=self._summary(),
+            caption=self._summarize(),
             limit=ROWS_SHOWN,
             remarks=[f"Note: {remark}" for remark in self._note_lines()],
         )
 
     def __repr__(self) -> str:
-        return "\n".join([self._summary(), *(f"  note: {remark}" for remark in self._note_lines())])
+        return "\n".join(
+            [self._summarize(), *(f"  note: {remark}" for remark in self._note_lines())]
+        )
 
     @property
     def unread_columns(self) -> tuple[str, ...]:
         """The headings of the columns that lyncnb keeps, but does not use."""
-        known = {column.name for column in topology_columns()}
+        known = {column.name for column in list_topology_columns()}
         return tuple(heading for heading in self.columns if heading not in known)
 
     def _note_lines(self) -> list[str]:
@@ -388,7 +389,7 @@ def read_topology(
     return topology
 
 
-def topology_of_rows(
+def build_topology_from_rows(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, source: str
 ) -> Topology:
     """Return the topology from the rows of a saved table.
@@ -416,7 +417,7 @@ def topology_of_rows(
         texts = [Texts.of(column) for column in zip(*rows, strict=True)]
         texts = texts or [Texts.of(()) for _ in columns]
         numbers = range(2, len(rows) + 2)
-        return _derive_topology(make_table(source, columns, texts, numbers, single_labels=True))
+        return _derive_topology(build_table(source, columns, texts, numbers, single_labels=True))
 
 
 def _derive_topology(table: SourceTable) -> Topology:
@@ -446,7 +447,7 @@ def _derive_topology(table: SourceTable) -> Topology:
 
 def _report_missing_names(cells: Cells, report: Report) -> None:
     """Report rows without a server or role, unless their text is already reported as invalid."""
-    for column in topology_columns():
+    for column in list_topology_columns():
         texts = cells.column(column.name) if column.required else ()
         if all(texts):
             continue

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..base.pasted_text import shown
-from ..base.records import RecordReader, named
+from ..base.records import RecordReader, make_named_field
 from ..base.shown.tables import join_first
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError, TopologyError
 from .columns import column
-from .source_table import Note, Table, Texts, make_table, raise_problems
+from .source_table import Note, Table, Texts, build_table, raise_problems
 from .xml_tree import EXPORTED, WRAPPER, Element, parse_xml
 
-# --- Read the roles for services from document_services.toml.
+# --- This section reads the roles for services from document_services.toml.
 
 _DATA = Path(__file__).with_name("document_services.toml")
 
@@ -56,9 +56,9 @@ class _Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Meanings:
-    versions: tuple[_Version, ...] = named("version")
-    services: tuple[_Meaning, ...] = named("service")
-    questions: tuple[_Question, ...] = named("question")
+    versions: tuple[_Version, ...] = make_named_field("version")
+    services: tuple[_Meaning, ...] = make_named_field("service")
+    questions: tuple[_Question, ...] = make_named_field("question")
 
     def of(self, name: str) -> _Meaning | None:
         """Return the role entry for the name of a service; None for an unknown service."""
@@ -77,7 +77,7 @@ def _load_meanings() -> _Meanings:
     return meanings
 
 
-# --- Convert both forms of a topology document to clusters with services.
+# --- This section converts both forms of a topology document to clusters with services.
 
 
 @dataclass(slots=True)
@@ -102,7 +102,8 @@ class _Cluster:
 
 def _make_cluster(element: Element, site: str, *, is_branch: bool) -> _Cluster:
     fqdn = element.get("Fqdn")
-    # A single server has the name of the cluster, and the document can omit the server's name.
+    # A single server has the same name as the cluster, so the document can omit the name of the
+    # server.
     machines = tuple(machine.get("Fqdn") or fqdn for machine in element.all("Machine"))
     return _Cluster(fqdn=fqdn, site=site, is_branch=is_branch, machines=machines or (fqdn,))
 
@@ -163,9 +164,9 @@ def _find_cluster_id(element: Element) -> tuple[str, str]:
     return (element_id.get("SiteId"), element_id.get("Number")) if element_id else ("", "")
 
 
-# --- Convert clusters to rows.
+# --- This section converts clusters to rows.
 
-# The two topologies in a Topology Builder file; lyncnb prefers the first.
+# A Topology Builder file contains two topologies. lyncnb prefers the first one.
 _TOPOLOGIES = ("NewTopology", "OriginalTopology")
 
 _COLUMNS = (
@@ -173,8 +174,9 @@ _COLUMNS = (
     *("admin_url", "web_internal_fqdn", "web_external_fqdn", "access_edge_fqdn"),
     *("webconf_edge_fqdn", "av_edge_fqdn", "extra_san"),
 )
-_ALWAYS = 5  # The number of columns that are always included.
-#: The columns for the elements of a pool's web services, and for the owners of Edge ports.
+_ALWAYS = 5  # This number of columns is always included.
+#: The mappings contain the columns for the elements of a pool's web services, and for the
+#: owners of Edge ports.
 _WEB_NAMES = {"ExternalSettings": "web_external_fqdn", "InternalSettings": "web_internal_fqdn"}
 _EDGE_PORTS = {
     "urn:component:AccessEdge": "access_edge_fqdn",
@@ -182,7 +184,7 @@ _EDGE_PORTS = {
     "urn:component:MediaRelayEdge": "av_edge_fqdn",
 }
 _HOST = re.compile(r"https?://([^/:?#\s]+)", re.IGNORECASE)
-# The supported elements in each list of sites.
+# Each list of sites can contain these elements.
 _SITE_KINDS = {
     "Sites": ("CentralSite", "RemoteSite"),
     "CentralSites": ("CentralSite",),
@@ -206,15 +208,15 @@ def _find_roles(cluster: _Cluster) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*main[:1], *collocated]))
 
 
-def _find_role(cluster: _Cluster, service: _Service, meaning: _Meaning) -> str:
+def _find_role(cluster: _Cluster, service: _Service, role_entry: _Meaning) -> str:
     kind = next(service.element.all("RegistrarService"), None)
-    if meaning.director_role and kind and kind.get("IsDirector").casefold() == "true":
-        return meaning.director_role
-    if meaning.branch_role and cluster.is_branch:
-        return meaning.branch_role
+    if role_entry.director_role and kind and kind.get("IsDirector").casefold() == "true":
+        return role_entry.director_role
+    if role_entry.branch_role and cluster.is_branch:
+        return role_entry.branch_role
     only = cluster.machines[0].casefold() if len(cluster.machines) == 1 else ""
     is_single = only == cluster.fqdn.casefold()
-    return meaning.single_role if meaning.single_role and is_single else meaning.role
+    return role_entry.single_role if role_entry.single_role and is_single else role_entry.role
 
 
 def _find_names(cluster: _Cluster, role: str) -> dict[str, str]:
@@ -302,7 +304,7 @@ def _add_shared_values(topology: Element, rows: list[dict[str, str]]) -> None:
             row.pop("admin_url", None)
 
 
-# --- Create notes about omitted data.
+# --- This section creates notes about omitted data.
 
 
 def _report_omissions(clusters: Iterable[_Cluster]) -> Iterator[str]:
@@ -345,7 +347,8 @@ def _report_farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
             )
 
 
-#: The ports for clients of the two Edge services: with a name of their own, and with one name.
+#: Clients use these ports of the two Edge services if each service has its own name, or if both
+#: share one name.
 _CLIENT_PORTS = {"SipClient": ("443", "5061"), "PsomClient": ("443", "444")}
 
 
@@ -390,11 +393,16 @@ def _reject_unknown_sites(source: str, topology: Element) -> None:
         raise_problems(source, problems)
 
 
-def _has_no_row(meaning: _Meaning, cluster: _Cluster, roles: tuple[str, ...]) -> bool:
+def _has_no_row(role_entry: _Meaning, cluster: _Cluster, roles: tuple[str, ...]) -> bool:
     """Return whether a service has a role for which no row is added for its servers."""
-    kinds = {meaning.role, meaning.single_role, meaning.director_role, meaning.branch_role}
-    is_part = meaning.collocated and cluster.is_branch
-    return bool(meaning.role) and not is_part and not kinds.intersection(roles)
+    kinds = {
+        role_entry.role,
+        role_entry.single_role,
+        role_entry.director_role,
+        role_entry.branch_role,
+    }
+    is_part = role_entry.collocated and cluster.is_branch
+    return bool(role_entry.role) and not is_part and not kinds.intersection(roles)
 
 
 def _join_names(names: Iterable[str]) -> str:
@@ -410,7 +418,7 @@ def _list_questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Itera
             yield question.text
 
 
-# --- Read a document.
+# --- This section reads a document.
 
 
 _HOW_TO_ANSWER = (
@@ -483,7 +491,7 @@ def read_topology_xml(source: str, text: str) -> Table:
         ),
         _HOW_TO_ANSWER,
     ]
-    return make_table(
+    return build_table(
         source,
         columns,
         [Texts.of(row.get(name, "") for row in rows) for name in columns],

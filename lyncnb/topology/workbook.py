@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from ..base.disk.zip_file import Archive, BadArchive
 from ..base.pasted_text import shown, visible
-from ..base.shown.spreadsheets import format_column
+from ..base.shown.spreadsheets import convert_to_letters
 from ..base.shown.tables import join_first
 from ..errors import Problem, TopologyError
-from .columns import name_headings, topology_columns
-from .excel_sheets import excel_sheets
-from .opendocument_sheets import opendocument_sheets
+from .columns import list_topology_columns, name_headings
+from .excel_sheets import read_excel_sheets
+from .opendocument_sheets import read_opendocument_sheets
 from .sheet import (
     DATE,
     ERROR,
@@ -28,19 +28,21 @@ from .sheet import (
     build_too_many_error,
     count_known_headings,
 )
-from .source_table import Grid, Note, Table, Texts, make_table
+from .source_table import Grid, Note, Table, Texts, build_table
 
-#: The first bytes of a workbook, and of old Office files and protected workbooks.
+#: A workbook begins with the first bytes. Old Office files and protected workbooks begin with
+#: the others.
 ZIP, OLE = (b"PK\x03\x04", b"PK\x05\x06"), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 _SAVE_AS = (
     "in Excel or LibreOffice, choose File > Save As, and select the type Excel Workbook (.xlsx)"
 )
 _ODS = "application/vnd.oasis.opendocument.spreadsheet"
-#: These sheets from ``lyncnb template`` contain no servers, so no note about them is necessary.
+#: The template from ``lyncnb template`` has these sheets without servers, so no note about them
+#: is necessary.
 OWN_SHEETS = ("Columns", "Roles")
 _LISTED = 5
-# The maximum number of cells in a table, including blank cells.
+# A table may have this number of cells, including blank cells.
 _MAX_TABLE = 10_000_000
 
 
@@ -84,22 +86,22 @@ def read_workbook(source: str, data: bytes) -> Table:
     return _Sheet(source, sheet, notes).table()
 
 
-# --- Detect the file type.
+# --- This section detects the type of a file.
 
 
 def _describe_old_office(source: str, data: bytes) -> TopologyError:
     """Return an error that describes an OLE file by its directory names ([MS-CFB] 2.6.1)."""
 
-    def holds(name: str) -> bool:
+    def has_directory(name: str) -> bool:
         return name.encode("utf-16-le") + b"\0\0" in data
 
-    if holds("EncryptedPackage"):
+    if has_directory("EncryptedPackage"):
         return TopologyError(
             f"{source} is protected with a password or by a rights management policy",
             hint="in Excel, choose File > Info > Protect Workbook > Encrypt with Password, "
             "remove the password, and save the workbook",
         )
-    if holds("Workbook") or holds("Book"):
+    if has_directory("Workbook") or has_directory("Book"):
         return TopologyError(f"{source} is an old Excel workbook (.xls)", hint=_SAVE_AS)
     return TopologyError(
         f"{source} is an old Office file, but not an Excel workbook", hint=_SAVE_AS
@@ -110,16 +112,16 @@ def _find_reader(source: str, archive: Archive) -> Callable[[str, Archive], list
     """Return the function that reads an archive, which is detected from the files in it."""
     names = archive.names
     if "mimetype" in archive:
-        kind = b"".join(archive.pieces("mimetype")).decode("latin-1").strip()
+        kind = b"".join(archive.read_pieces("mimetype")).decode("latin-1").strip()
         if kind in (_ODS, f"{_ODS}-template"):
-            return opendocument_sheets
+            return read_opendocument_sheets
         raise TopologyError(
             f"{source} has the type {shown(kind)}, which is not a spreadsheet", hint=_SAVE_AS
         )
     if "xl/workbook.bin" in archive:
         raise TopologyError(f"{source} is a binary Excel workbook (.xlsb)", hint=_SAVE_AS)
     if any(name.startswith("xl/") for name in names):
-        return excel_sheets
+        return read_excel_sheets
     if any(name.startswith(("word/", "ppt/", "visio/")) for name in names):
         raise TopologyError(f"{source} is an Office file, but not an Excel workbook", hint=_SAVE_AS)
     listed = ", ".join(shown(name) for name in names[:_LISTED]) or "nothing"
@@ -129,7 +131,7 @@ def _find_reader(source: str, archive: Archive) -> Callable[[str, Archive], list
     )
 
 
-# --- Choose the sheet with the servers.
+# --- This section chooses the sheet with the servers.
 
 
 def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str]]:
@@ -186,7 +188,7 @@ def _join_names(sheets: Sequence[Sheet]) -> str:
     return join_first([shown(sheet.name) for sheet in sheets], _LISTED)
 
 
-# --- Convert the sheet to a table.
+# --- This section converts the sheet to a table.
 
 _ODD = {
     ERROR: (
@@ -242,7 +244,7 @@ class _Sheet:
                 f"the headings are in row {sheet.heading_row:,}; lyncnb ignored the rows above "
                 "the headings"
             )
-        return make_table(
+        return build_table(
             self.source,
             headings,
             [Texts.of(sheet.rows[row].get(column, "") for row in rows) for column in columns],
@@ -252,13 +254,14 @@ class _Sheet:
             grid=Grid(
                 sheet=visible(sheet.name),
                 heading_row=sheet.heading_row,
-                letters=tuple(map(format_column, columns)),
+                letters=tuple(map(convert_to_letters, columns)),
             ),
         )
 
     def _fill_merged(self, rows: Sequence[int], names: dict[int, str]) -> None:
         """Copy the value of a merged cell to all rows of the merged area."""
-        last_rows: dict[int, int] = {}  # The last row in a merged area, for each column.
+        # The mapping contains the last row in a merged area for each column.
+        last_rows: dict[int, int] = {}
         columns = list(names)
         areas = []
         for area in sorted(self.sheet.merged, key=lambda a: (a.first_column, a.first_row)):
@@ -270,7 +273,7 @@ class _Sheet:
             covered = rows[bisect_left(rows, area.first_row) : bisect_right(rows, area.last_row)]
             next_column = bisect_right(columns, area.first_column)
             if next_column < len(columns) and columns[next_column] <= area.last_column:
-                self._refuse_wide(area, names[area.first_column], value)
+                self._reject_wide_area(area, names[area.first_column], value)
                 continue
             self._copy_down(area, covered, value)
             areas.append(_format_area(area))
@@ -288,7 +291,7 @@ class _Sheet:
             if odd:
                 sheet.mark(self.source, row, column, odd)
 
-    def _refuse_wide(self, area: Area, column: str, value: str) -> None:
+    def _reject_wide_area(self, area: Area, column: str, value: str) -> None:
         self.problems.append(
             Problem(
                 file=self.source,
@@ -306,7 +309,7 @@ class _Sheet:
 
     def _check_peculiarities(self, rows: Sequence[int], names: dict[int, str]) -> None:
         """Report errors, dates, and formulas without a result in known columns."""
-        known = {column.name for column in topology_columns()}
+        known = {column.name for column in list_topology_columns()}
         wanted = set(rows)
         for (row, column), odd in self.sheet.odd.items():
             name = names.get(column, "")
@@ -319,7 +322,7 @@ class _Sheet:
                     Problem(
                         file=self.source,
                         sheet=visible(self.sheet.name),
-                        cell=f"{format_column(column)}{row}",
+                        cell=f"{convert_to_letters(column)}{row}",
                         row=row,
                         column=name,
                         value=value,
@@ -340,7 +343,7 @@ class _Sheet:
             self.notes.append(f"lyncnb also read the hidden rows {_format_runs(hidden)}")
         unseen = {c for first, last in self.sheet.hidden_columns for c in range(first, last + 1)}
         columns = [
-            f"{format_column(column)} ({visible(name)})"
+            f"{convert_to_letters(column)} ({visible(name)})"
             for column, name in names.items()
             if column in unseen
         ]
@@ -353,8 +356,8 @@ def _format_runs(runs: Sequence[tuple[int, int]]) -> str:
 
 
 def _format_area(area: Area) -> str:
-    first = f"{format_column(area.first_column)}{area.first_row}"
-    return f"{first}:{format_column(area.last_column)}{area.last_row}"
+    first = f"{convert_to_letters(area.first_column)}{area.first_row}"
+    return f"{first}:{convert_to_letters(area.last_column)}{area.last_row}"
 
 
 def _make_note(text: str) -> Note:

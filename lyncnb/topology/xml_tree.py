@@ -14,21 +14,22 @@ from xml.parsers import expat
 from ..base.pasted_text import shown
 from ..errors import TopologyError
 
-#: lyncnb rejects documents of this size or more, in bytes. 5,000 servers need 4 MB.
+#: A document of this size in bytes, or larger, is rejected. A document with 5,000 servers has 4
+#: MB.
 MAX_BYTES = 32_000_000
 _MAX_ELEMENTS = 400_000
 _MAX_DEPTH = 64
-#: The maximum number of elements in a part of a workbook. 100,000 servers with all columns need 8.2
-#: million.
+#: A part of a workbook may have this number of elements. 100,000 servers with all columns need
+#: 8.2 million elements.
 MAX_SCANNED = 9_000_000
 
 _DEPLOY = "urn:schema:Microsoft.Rtc.Management.Deploy."
-#: The full names of root elements: of a Topology Builder file, of the output of Get-CsTopology
-#: -AsXml, and of a file that ``export_topology.ps1`` created.
+#: These are the full names of root elements: of a Topology Builder file, of the output of
+#: Get-CsTopology -AsXml, and of a file that ``export_topology.ps1`` created.
 WRAPPER = f"{_DEPLOY}TopologyBuilder.2008 TopologyBuilder"
 PUBLISHED = f"{_DEPLOY}Topology.2008 Topology"
 EXPORTED = "urn:lyncnb:topology-export:1 Export"
-#: The PowerShell commands that write EXPORTED.
+#: These PowerShell commands write the root element EXPORTED.
 EXPORT_SCRIPT = Path(__file__).with_name("export_topology.ps1")
 _WHAT_TO_GIVE = (
     "use the .tbxml file from Topology Builder, the output of Get-CsTopology -AsXml, or a "
@@ -70,7 +71,10 @@ class Element:
 
 
 class XmlTree:
-    """Builds the tree, and rejects XML that is not a topology. ``form`` is the root's full name."""
+    """Builds the tree, and rejects XML that is not a topology.
+
+    ``form`` is the full name of the root.
+    """
 
     def __init__(self, source: str) -> None:
         self.source = source
@@ -160,12 +164,12 @@ def parse_xml(source: str, text: str) -> XmlTree:
 
 def scan_xml(
     source: str,
-    pieces: Iterable[bytes],
+    chunks: Iterable[bytes],
     *,
     start: Callable[[str, dict[str, str]], None],
     end: Callable[[str], None],
     text: Callable[[str], None],
-    most: int = MAX_SCANNED,
+    max_elements: int = MAX_SCANNED,
 ) -> None:
     """Parse XML that is too large for a tree, such as a part of a workbook.
 
@@ -173,12 +177,12 @@ def scan_xml(
     ----------
     source : str
         The file name, for messages.
-    pieces : iterable of bytes
+    chunks : iterable of bytes
         The document.
     start, end, text : callable
         The callback functions. Names are complete, with a space between namespace and name. An
         exception in a callback function stops parsing.
-    most : int, optional
+    max_elements : int, optional
         The maximum number of elements.
 
     Raises
@@ -188,9 +192,9 @@ def scan_xml(
         is
         nested too deeply.
     """
-    left, depth = most, 0
+    left, depth = max_elements, 0
 
-    def begin(name: str, attributes: dict[str, str]) -> None:
+    def handle_start(name: str, attributes: dict[str, str]) -> None:
         nonlocal left, depth
         left -= 1
         depth += 1
@@ -203,12 +207,12 @@ def scan_xml(
             )
         start(name, attributes)
 
-    def finish(name: str) -> None:
+    def handle_end(name: str) -> None:
         nonlocal depth
         depth -= 1
         end(name)
 
-    def refuse(*_: object) -> None:
+    def reject_declaration(*_: object) -> None:
         raise TopologyError(
             f"{source} contains XML with a document type declaration, which is not allowed in a "
             "workbook",
@@ -216,16 +220,16 @@ def scan_xml(
         )
 
     parser = expat.ParserCreate(namespace_separator=" ")
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
-    parser.StartElementHandler = begin
-    parser.EndElementHandler = finish
+    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = reject_declaration
+    parser.StartElementHandler = handle_start
+    parser.EndElementHandler = handle_end
     parser.CharacterDataHandler = text
     parser.buffer_text = True
     try:
-        for piece in pieces:
+        for piece in chunks:
             parser.Parse(piece, False)
         parser.Parse(b"", True)
-    # An unsupported encoding raises LookupError or UnicodeError.
+    # An unsupported encoding raises either LookupError or UnicodeError.
     except (expat.ExpatError, LookupError, UnicodeError):
         raise TopologyError(
             f"{source} is damaged, because it contains data that is not valid XML",

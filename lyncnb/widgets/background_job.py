@@ -53,7 +53,7 @@ class JobState:
 
 
 class Job(Generic[Result]):
-    """Run one piece of work at a time in a separate thread.
+    """Runs one piece of work at a time in a separate thread.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class Job(Generic[Result]):
             self._tell(self.state)
 
 
-def make_progress_message(state: JobState) -> JobProgress:
+def build_progress_message(state: JobState) -> JobProgress:
     """Return the message that reports a job's progress or end to a page."""
     done, total, *_ = state.progress
     return {

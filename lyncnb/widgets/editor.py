@@ -19,19 +19,19 @@ from ..rules.model import Rules
 from ..topology.topology import Topology
 from .editing.editor_channel import EditorChannel
 from .editing.plan_editing import PlanEditing
-from .editing.plan_views import overview
+from .editing.plan_views import build_overview
 from .editing.scenarios import EditorScenarios
 from .editing.unsaved import UnsavedEdits
-from .notebook_cells import PlansShown, find_cell_id, has_kernel, restore
+from .notebook_cells import PlansShown, find_cell_id, has_kernel, restore_edits
 from .panel import Panel, ShownAsPanel, list_panel_cells
 
 
 class EditorView(Panel):
     """The widget of a plan editor. Other controls can read the counts of its plan."""
 
-    #: This trait contains counts of the plan and its digest, for controls that follow the plan with
-    #: ``observe`` or ``dlink``. The value contains no names. It is not synchronized with the
-    #: browser, so no notebook stores it.
+    #: This trait contains counts of the plan and its digest, for controls that follow the plan
+    #: with ``observe`` or ``dlink``. The value does not contain any names. It is not
+    #: synchronized with the browser, so no notebook stores it.
     overview = traitlets.Dict(read_only=True)
 
     channel: EditorChannel
@@ -53,7 +53,7 @@ class EditorView(Panel):
     @traitlets.default("overview")
     def _first_overview(self) -> dict[str, int | str]:
         self._is_followed = True
-        return overview(self.editor)
+        return build_overview(self.editor)
 
     def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:
         """Call `handler` when a trait changes. From then on, ``overview`` follows the plan."""
@@ -64,11 +64,11 @@ class EditorView(Panel):
     def _follow(self) -> None:
         if self._is_followed:
             with self.channel.turn:
-                self.set_trait("overview", overview(self.editor))
+                self.set_trait("overview", build_overview(self.editor))
 
 
 class PlanEditor(ShownAsPanel, PlanEditing):
-    """Edit a topology and the options of a plan, in a notebook cell or in code.
+    """Edits a topology and the options of a plan, in a notebook cell or in code.
 
     Parameters
     ----------
@@ -102,8 +102,7 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         folder: str | Path = DEFAULT_FOLDER,
     ):
         super().__init__(topology, rules, options=options)
-        #: The scenarios of the editor, which users keep with
-        #: ``editor.scenarios.keep("Wildcards")``.
+        #: Users keep scenarios with ``editor.scenarios.keep("Wildcards")``.
         self.scenarios = EditorScenarios(self, Path(folder))
 
     @cached_property
@@ -123,8 +122,9 @@ class PlanEditor(ShownAsPanel, PlanEditing):
             self.view.channel.unsaved = UnsavedEdits(self, place)
 
     def _ipython_display_(self) -> None:
-        if "view" not in vars(self):  # The notebook shows the editor for the first time.
-            restored = restore(self)
+        # The notebook shows the editor for the first time, so drafts are kept from now on.
+        if "view" not in vars(self):
+            restored = restore_edits(self)
             self.view.channel.restored = restored
             self.keep_drafts(find_cell_id())
         super()._ipython_display_()

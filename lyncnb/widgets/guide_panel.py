@@ -7,7 +7,7 @@ from .panel import ShownAsPanel
 
 
 class GuidePanel(ShownAsPanel, FirstPlanGuide):
-    """Ask questions about a deployment, and show a first plan that follows the answers.
+    """Asks questions about a deployment, and shows a first plan that follows the answers.
 
     Parameters
     ----------

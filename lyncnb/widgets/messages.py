@@ -30,7 +30,7 @@ JobProgress = TypedDict(
     },
 )
 
-# -- The request panel
+# -- These messages are for the request panel.
 
 RequestStart = TypedDict("RequestStart", {"type": Literal["start"], "folder": str, "help": Rows})
 RequestFindings = TypedDict(
@@ -38,7 +38,7 @@ RequestFindings = TypedDict(
     {
         "type": Literal["findings"],
         "groups": list[FindingGroup],
-        "open": list[str],  # The codes of errors that are not accepted.
+        "open": list[str],  # The errors with these codes are not accepted.
     },
 )
 Look = TypedDict(
@@ -46,11 +46,12 @@ Look = TypedDict(
     {
         "type": Literal["look"],
         "is_new": bool,
-        "other": str,  # The other deployment to which the folder belongs, or "".
-        "consent": str,  # The text that the user must then confirm.
-        "ready": bool,  # True if the panel can write requests.
+        # The folder belongs to this other deployment. If there is none, the value is "".
+        "other": str,
+        "consent": str,  # In this case, the user must confirm this text.
+        "ready": bool,  # The value is true if the panel can write requests.
         "plan": str,
-        "label": str,  # The label of the button.
+        "label": str,  # The button has this label.
         "words": str,
         "rows": Rows,
         "notes": list[str],
@@ -76,7 +77,7 @@ RequestTold = (
     | Done
 )
 
-# -- The status panel
+# -- These messages are for the status panel.
 
 StatusStart = TypedDict(
     "StatusStart",
@@ -88,17 +89,18 @@ StatusStart = TypedDict(
         "help": Rows,  # The first row contains the headings.
         "returned": str,
         "out": str,
-        "zones": list[str],  # The zones from which servers can be asked, the usual one first.
-        "seen": str,  # The file for the certificates that the servers show.
+        "zones": list[str],  # Users can ask servers from these zones. The first is the default.
+        "seen": str,  # The certificates that the servers show are saved in this file.
     },
 )
 NextStep = TypedDict(
     "NextStep",
     {
         "words": str,
-        "step": str,  # The step in the panel: look, handover, receive, package or steps, or "".
-        "label": str,  # The label of the step's button.
-        "requests": list[str],  # The requests for the step. An empty list means all requests.
+        # This is the next step in the panel: look, handover, receive, package or steps, or "".
+        "step": str,
+        "label": str,  # The button for the step has this label.
+        "requests": list[str],  # The step is for these requests. An empty list means all requests.
     },
 )
 RefusedReason = TypedDict(
@@ -109,10 +111,10 @@ Refusal = TypedDict(
     "Refusal",
     {
         "id": str,
-        "words": str,  # The state of the request in one line of text.
+        "words": str,  # The text describes the state of the request in one line.
         "file": str,
         "serial": str,
-        "earlier": int,  # The number of certificates that were refused before this one.
+        "earlier": int,  # This number of certificates was refused before this one.
         "reasons": list[RefusedReason],
     },
 )
@@ -128,7 +130,7 @@ Status = TypedDict(
         "packaged": list[str],
         "next": NextStep,
         "refusals": list[Refusal],
-        "more_refusals": int,  # The number of refused certificates that are not listed.
+        "more_refusals": int,  # This number of refused certificates is not listed.
     },
 )
 StepResult = TypedDict(
@@ -165,7 +167,7 @@ GuideField = TypedDict(
         "default": str,
         "text": str,
         "least": int,
-        "missing": bool,  # True if an answer is required but missing.
+        "missing": bool,  # The value is true if an answer is required but missing.
         "problem": str,
         "hint": str,
     },
@@ -181,7 +183,7 @@ Asked = TypedDict(
         "fields": list[GuideField],
         "problems": list[GuideProblem],
         "words": str,
-        "svg": str,  # The picture of the current plan, or "".
+        "svg": str,  # This is the picture of the current plan, or "".
         "lines": list[str],
         "headings": list[str],
         "rows": Rows,
@@ -192,7 +194,7 @@ Asked = TypedDict(
 Written = TypedDict("Written", {"type": Literal["written"], "words": str, "python": str})
 GuideTold = GuideStart | Asked | Written | Refused
 
-# -- The top of the planning page
+# -- These messages are for the top of the planning page.
 
 TableStart = TypedDict("TableStart", {"type": Literal["start"], "files": list[str], "folder": str})
 Opened = TypedDict("Opened", {"type": Literal["opened"], "words": str})

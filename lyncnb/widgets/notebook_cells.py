@@ -1,4 +1,4 @@
-"""Find the notebook cells that show an editor or its plan, and the editor's state at that time.
+"""Find the notebook cells that show an editor or its plan, and the state of the editor then.
 
 A cell depends on an editor if it uses the editor's name, or a name that such a cell
 assigned. lyncnb reads this from the source text of the cells. It runs no code.
@@ -51,7 +51,7 @@ def execution_count() -> int:
 
 
 def find_running_cell() -> int:
-    """Return the number of the running cell as its prompt shows it; 0 outside a kernel."""
+    """Return the number in the prompt of the running cell, or 0 outside a kernel."""
     shell = get_ipython()
     return 0 if shell is None else len(shell.user_ns.get("In", ())) - 1
 
@@ -83,7 +83,7 @@ def _follow_cells(shell: Any) -> None:
     shell.events.register("post_run_cell", lambda *_: _call_after_changes())
 
 
-def tell_change() -> None:
+def notify_change() -> None:
     """Notify the panels of a folder that another panel has written to the folder.
 
     The call uses a separate thread, because the caller may hold a lock that a panel waits for.
@@ -97,13 +97,15 @@ def _call_after_changes() -> None:
             method()
 
 
-def find_cells_showing(thing: object) -> list[int]:
+def find_cells_showing(displayed: object) -> list[int]:
     """Return the execution counts of the cells that depend on an object, in order."""
     shell = get_ipython()
     if shell is None:
         return []
     names = {
-        name for name, value in shell.user_ns.items() if value is thing and not name.startswith("_")
+        name
+        for name, value in shell.user_ns.items()
+        if value is displayed and not name.startswith("_")
     }
     return find_dependent_cells(shell.user_ns.get("In", ()), names)
 
@@ -155,7 +157,7 @@ def _find_names(statement: ast.stmt) -> StatementNames:
 
 
 class PlansShown:
-    """The state of an editor when each cell ran, which shows the outputs with an older plan."""
+    """The state of an editor when each cell ran. It shows which outputs are from an older plan."""
 
     def __init__(self, state: State):
         self._since: list[tuple[int, State]] = [(0, state)]
@@ -186,14 +188,14 @@ def _is_same_plan(state: State, other: State) -> bool:
     return state.topology is other.topology and state.options == other.options
 
 
-# "Run All" creates a new editor from the file. Without the following code, unsaved edits would be
-# lost. lyncnb finds the earlier editor by the cell that shows it and by the name of its source.
-# After the kernel ends, the editors are not kept.
+# "Run All" creates a new editor from the file. Without the following code, unsaved edits would
+# be lost. lyncnb finds the earlier editor by the cell that shows it and by the name of its
+# source. When the kernel ends, the editors are lost.
 
 _shown: dict[tuple[str, str], PlanEditing] = {}
 
 
-def restore(editor: PlanEditing) -> list[str]:
+def restore_edits(editor: PlanEditing) -> list[str]:
     """Repeat the edits of the editor that this cell showed before, and remember the new editor.
 
     Parameters

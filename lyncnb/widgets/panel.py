@@ -19,9 +19,10 @@ from .editing.channel import Channel
 from .notebook_cells import find_cell_id, find_running_cell, forget_result
 from .panel_scripts import read_scripts, read_styles
 
-_REST = 0.6  # The panel waits this number of seconds before it updates the static output.
-# On a JupyterHub, the page and the kernel often have different environments. The page accepts only
-# the same minor version of anywidget. The style sheet of a loaded panel hides this paragraph.
+_REST = 0.6  # The panel updates the static output after this number of seconds.
+# On a JupyterHub, the page and the kernel often have different environments. The page accepts
+# only the same minor version of anywidget. The style sheet of a loaded panel hides this
+# paragraph.
 _NEEDS = (
     "JupyterLab shows this copy instead of the panel if its environment does not have anywidget "
     f"{'.'.join(anywidget.__version__.split('.')[:2])}. Install anywidget in the environment of "
@@ -31,13 +32,13 @@ _SECRETS = ("passphrase", "again")
 
 
 class Panel(anywidget.AnyWidget):
-    """The widget of a channel, which connects the channel with the page.
+    """The widget of a channel, which connects the channel to the page.
 
     The widget exchanges messages with the page, and updates the static output.
     """
 
-    # The script is text. If it were a path, anywidget would follow the file with a signal that
-    # keeps every closed widget in memory.
+    # If the script were a path instead of text, anywidget would follow the file with a signal
+    # that keeps every closed widget in memory.
     _css = read_styles()
 
     def __init__(self, channel: Channel[Any]):
@@ -45,7 +46,7 @@ class Panel(anywidget.AnyWidget):
         super().__init__()
         self.channel: Channel[Any] = channel
         channel.send, channel.update_static = self._send_to_views, self.update_static
-        self._handle: DisplayHandle | None = None  # The HTML and text of the static output.
+        self._handle: DisplayHandle | None = None  # The static output consists of HTML and text.
         self._shown = ""
         self.on_msg(self._receive)
 
@@ -55,7 +56,8 @@ class Panel(anywidget.AnyWidget):
 
     def _receive(self, _: object, message: Any, __: object) -> None:
         if isinstance(message, dict):
-            # Only these objects contain the text of the message. They are released after the work.
+            # Only these objects contain the text of the message, so they are released after the
+            # work.
             secrets = {key: Secret(str(message.pop(key))) for key in _SECRETS if key in message}
             message = {**message, **secrets}
         self.channel.receive(message)
@@ -69,15 +71,15 @@ class Panel(anywidget.AnyWidget):
         """
         bundle, metadata = super()._repr_mimebundle_() or ({}, {})
         text = self.channel.text
-        words = {"text/plain": text, "text/html": tables.paragraph(text)}
+        words = {"text/plain": text, "text/html": tables.format_paragraph(text)}
         display({**bundle, **words}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
-        form = _make_bundle(*self.channel.make_first_form())
+        form = _build_bundle(*self.channel.make_first_form())
         self._set_shown(form)
         self.channel.forget_page_id()
         self._handle = display(form, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         self.channel.prepare_content()
 
-    def make_whole_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def build_mime_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the panel and its static output as one MIME bundle."""
         bundle, metadata = super()._repr_mimebundle_() or ({}, {})
         page, text, _ = self.channel.make_static_form()
@@ -90,7 +92,7 @@ class Panel(anywidget.AnyWidget):
     def _update_static(self) -> None:
         if self._handle is None:
             return
-        form = _make_bundle(*self.channel.make_static_form())
+        form = _build_bundle(*self.channel.make_static_form())
         if self.channel.is_reloaded:  # JupyterLab would ignore an update of the output.
             self._record(self._shown, form["text/html"])
         elif form["text/html"] != self._shown:
@@ -101,19 +103,19 @@ class Panel(anywidget.AnyWidget):
         self._shown = form["text/html"]
         self._record(self._shown, self._shown)
 
-    def _record(self, shown: str, current: str) -> None:
+    def _record(self, shown_digest: str, current_digest: str) -> None:
         """Record whether the static output shows an earlier plan than the panel."""
-        plans = find_shown_plans(shown)[:1] + find_shown_plans(current)[:1]
+        plans = find_shown_plans(shown_digest)[:1] + find_shown_plans(current_digest)[:1]
         if len(plans) == 2:
             with suppress(LyncnbError):
-                # If the record cannot be written, the message in the panel must be enough.
+                # If the record cannot be written, the message in the panel is sufficient.
                 record_outdated(*plans)
 
 
 class ShownAsPanel:
     """An object that a notebook shows as a panel if it is the last line of a cell."""
 
-    #: A channel of this class answers the panel's page. Each object creates one channel.
+    #: A channel of this class answers the page of the panel. Each object creates one channel.
     channel_of: ClassVar[Any]
 
     @cached_property
@@ -122,7 +124,7 @@ class ShownAsPanel:
         return Panel(self.channel_of(self))
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        return self.view.make_whole_bundle()
+        return self.view.build_mime_bundle()
 
     def _ipython_display_(self) -> None:
         close_earlier(self)
@@ -137,8 +139,8 @@ class ShownAsPanel:
             view.close()
 
 
-# This mapping contains the panels that each cell shows, by the ID of the cell, with the number of
-# its last run.
+# The mapping contains the panels that each cell shows, by the id of the cell, with the number
+# of its last run.
 _in_cells: dict[str, tuple[int, list[ShownAsPanel]]] = {}
 
 
@@ -166,7 +168,7 @@ def list_panel_cells() -> set[int]:
     return {count for count, _ in _in_cells.values()}
 
 
-def _make_bundle(page: str, text: str, visible: bool) -> dict[str, str]:
+def _build_bundle(page: str, text: str, visible: bool) -> dict[str, str]:
     kind = "lyncnb-result" if visible else "lyncnb-static"
     needs = f'<p class="{NEEDS_CLASS}">{_NEEDS}</p>'
     return {"text/html": f'<div class="{kind}">{needs}{page}</div>', "text/plain": text}

@@ -18,7 +18,7 @@ from ..plan.options import DEFAULT_OPTIONS, PlanOptions
 from ..plan.scenarios import is_scenario, open_scenario
 from ..topology.topology import read_topology
 from .editing.channel import Answers, Channel
-from .editing.tables_here import tables_here
+from .editing.tables_here import list_tables
 from .editor import PlanEditor
 from .guide_panel import GuidePanel
 from .messages import TableTold
@@ -27,7 +27,7 @@ from .request_panel import RequestPanel
 
 
 class TableChannel(Channel[TableTold]):
-    """Let the user choose the table to plan: a workspace file, or pasted spreadsheet rows."""
+    """Lets the user choose the table to plan: a workspace file, or pasted spreadsheet rows."""
 
     scripts = ("table_source.js",)
 
@@ -37,7 +37,7 @@ class TableChannel(Channel[TableTold]):
         super().__init__(answers, "Open a table to plan it.")
 
     def _start(self) -> None:
-        files = tables_here(scenarios=True)
+        files = list_tables(scenarios=True)
         self.send({"type": "start", "files": files, "folder": "requests"})
 
     def _open(self, *, path: Text, pasted: Text, folder: Text) -> None:
@@ -110,17 +110,17 @@ class PlanningPage:
         """
         guide = GuidePanel("first-plan")
 
-        def planned(_: Path) -> None:
+        def show_new_plan(_: Path) -> None:
             first = guide.first
             editor = PlanEditor(first.topology, first.plan.rules, options=first.plan.options)
             self._show(editor, folder or "requests", guide.view)
 
-        guide.on_written = planned
+        guide.on_written = show_new_plan
         self.box.children = (self._table, guide.view)
 
     def _show(self, editor: PlanEditor, folder: str, *above: Panel) -> None:
         if self.editor is not None:
-            # The page offers the unsaved edits of an earlier session.
+            # The page offers to restore the unsaved edits of an earlier session.
             self.editor.view.channel.keep_draft()
         editor.keep_drafts("page")
         request = RequestPanel(editor, folder)

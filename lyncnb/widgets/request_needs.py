@@ -16,14 +16,17 @@ from ..authorities.returned.issued import IssuedCertificate, IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus
 from ..base.shown.tables import count_of
 from ..deploy.server_steps import DeploymentSteps
-from ..rules.returned_rules import may_be_accepted, returned_checks
+from ..rules.returned_rules import is_acceptable, list_returned_checks
 from .messages import NextStep, Refusal
 
-#: Requests in these states have no usable certificate. The CA must issue another certificate.
+#: Requests in these states have no usable certificate, so the CA must issue another
+#: certificate.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
-def refusals(issued: IssuedCertificates, requests: Iterable[RequestStatus]) -> dict[str, Refusal]:
+def describe_refusals(
+    issued: IssuedCertificates, requests: Iterable[RequestStatus]
+) -> dict[str, Refusal]:
     """Describe the last refused certificate of each request, by request ID.
 
     Parameters
@@ -49,7 +52,7 @@ def _describe_refusal(request: RequestStatus, attempts: Sequence[IssuedCertifica
     last = max(attempts, key=lambda certificate: certificate.not_before)
     errors = [finding for finding in last.findings if finding.severity == "error"]
     where = ", ".join(request.servers[:2]) or request.id
-    titles = dict.fromkeys(returned_checks()[error.code].title for error in errors)
+    titles = dict.fromkeys(list_returned_checks()[error.code].title for error in errors)
     why = "; ".join(titles) or "the certificate no longer has errors"
     return {
         "id": request.id,
@@ -60,10 +63,10 @@ def _describe_refusal(request: RequestStatus, attempts: Sequence[IssuedCertifica
         "reasons": [
             {
                 "code": error.code,
-                "title": returned_checks()[error.code].title,
+                "title": list_returned_checks()[error.code].title,
                 "message": error.message,
                 "hint": error.hint,
-                "acceptable": may_be_accepted(error.code),
+                "acceptable": is_acceptable(error.code),
             }
             for error in errors
         ],
@@ -84,7 +87,7 @@ _SENTENCES: Mapping[str, str] = {
 }
 
 
-def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
+def describe_request(request: RequestStatus, refusal: Refusal | None) -> str:
     """Describe the state of a request and its next step, in one or two short sentences."""
     if request.refused and request.state in _WITHOUT_GOOD_ONE:
         reasons = refusal["reasons"] if refusal is not None else []
@@ -108,14 +111,14 @@ def sentence(request: RequestStatus, refusal: Refusal | None) -> str:
     )
 
 
-def find_next_step(status: FolderStatus, last: object) -> NextStep:
+def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
     """Return the next step for a request folder, with the step in the panel.
 
     Parameters
     ----------
     status : FolderStatus
         The status of the folder.
-    last : object
+    last_result : object
         The result of the last step. After a package for the CA, the next step is the CA's
         response.
     """
@@ -125,38 +128,40 @@ def find_next_step(status: FolderStatus, last: object) -> NextStep:
     faulty = count_of(len(again), "certificate")
     waits = [row.id for row in again if find_stage(row) == "waiting"]
     if status.problems:
-        return _make_step(f"Check {count_of(len(status.problems), 'file')} in the folder.", "look")
+        return _build_step(f"Check {count_of(len(status.problems), 'file')} in the folder.", "look")
     if any(row.revoke for row in rows):
-        return _make_step(status.next_steps[0], "")
+        return _build_step(status.next_steps[0], "")
     if due := [row for row in rows if _is_due(row) and not row.under_way]:
         elsewhere = all(row.key_holder for row in due)
-        return _make_step(status.next_steps[0], "" if elsewhere else "renew")
-    if waits and not isinstance(last, Handover):
-        return _make_step(f"Ask the CA to issue {faulty} again.", "handover", requests=waits)
+        return _build_step(status.next_steps[0], "" if elsewhere else "renew")
+    if waits and not isinstance(last_result, Handover):
+        return _build_step(f"Ask the CA to issue {faulty} again.", "handover", requests=waits)
     if again:
-        return _make_step(f"When the CA has issued {faulty} again, match the files.", "receive")
+        return _build_step(f"When the CA has issued {faulty} again, match the files.", "receive")
     if number := stages["planned"]:
         words = f"Write {count_of(number, 'missing request')} with the request panel."
-        return _make_step(words, "")
+        return _build_step(words, "")
     if number := stages["issued"]:
-        return _make_step(f"Package {count_of(number, 'certificate')} for the servers.", "package")
-    if stages["waiting"] and isinstance(last, Handover):
-        words = f"Send {last.path.name} to the CA. Match the files that the CA returns."
-        return _make_step(words, "receive")
+        return _build_step(f"Package {count_of(number, 'certificate')} for the servers.", "package")
+    if stages["waiting"] and isinstance(last_result, Handover):
+        words = f"Send {last_result.path.name} to the CA. Match the files that the CA returns."
+        return _build_step(words, "receive")
     if number := stages["waiting"]:
-        return _make_step(f"Package {count_of(number, 'request')} for the CA.", "handover")
-    if stages["packaged"] and isinstance(last, DeploymentSteps):
-        return _make_step(status.next_steps[-1], "deployed")
+        return _build_step(f"Package {count_of(number, 'request')} for the CA.", "handover")
+    if stages["packaged"] and isinstance(last_result, DeploymentSteps):
+        return _build_step(status.next_steps[-1], "deployed")
     if stages["packaged"]:
-        return _make_step(
+        return _build_step(
             "Write the deployment steps. Then import and assign the packages.", "steps"
         )
-    return _make_step("All requests are complete. There is nothing to do.", "")
+    return _build_step("All requests are complete. There is nothing to do.", "")
 
 
 def find_unwritten_step() -> NextStep:
     """Return the next step for a folder that has no requests yet."""
-    return _make_step("Write the requests with the request panel. Then refresh this panel.", "look")
+    return _build_step(
+        "Write the requests with the request panel. Then refresh this panel.", "look"
+    )
 
 
 def _is_due(request: RequestStatus) -> bool:
@@ -175,5 +180,5 @@ _LABELS = {
 }
 
 
-def _make_step(words: str, step: str, *, requests: Sequence[str] = ()) -> NextStep:
-    return {"words": words, "step": step, "label": _LABELS[step], "requests": list(requests)}
+def _build_step(text: str, step: str, *, requests: Sequence[str] = ()) -> NextStep:
+    return {"words": text, "step": step, "label": _LABELS[step], "requests": list(requests)}

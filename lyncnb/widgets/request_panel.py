@@ -13,16 +13,16 @@ from ..errors import LyncnbError, PassphraseError
 from ..guide.what_you_can_do import list_help_rows
 from ..jupyter.run_notebook import is_unattended
 from ..pki.passphrase import Secret
-from ..plan.acceptances import has_expired
+from ..plan.acceptances import is_acceptance_expired
 from ..plan.model import CertificatePlan
-from ..plan.totals import totals
+from ..plan.totals import format_totals
 from ..request_folder.bundle import RequestBundle
-from .background_job import CANCELLED, FAILED, FINISHED, JobState, make_progress_message
+from .background_job import CANCELLED, FAILED, FINISHED, JobState, build_progress_message
 from .editing.channel import Answers, Channel
-from .editing.explanations import explain_request, group_findings, of_name
+from .editing.explanations import build_finding_items, explain_name, explain_request
 from .editing.plan_editing import PlanEditing
 from .messages import Look, RequestResult, RequestTold
-from .notebook_cells import tell_change
+from .notebook_cells import notify_change
 from .panel import ShownAsPanel
 from .request_run import RequestRun
 
@@ -30,7 +30,7 @@ _ROWS_LISTED = 200
 
 
 class RequestChannel(Channel[RequestTold]):
-    """Answer the page of a request panel. A passphrase is passed on and not kept."""
+    """Answers the page of a request panel. A passphrase is only passed on, and not stored."""
 
     scripts = ("findings_list.js", "help_dialog.js", "passphrase_field.js", "request_panel.js")
 
@@ -47,7 +47,7 @@ class RequestChannel(Channel[RequestTold]):
             "cancel": panel.cancel,
         }
         self._looked_at: CertificatePlan | None = None
-        # The value that was last sent to the page. It determines how the page asks for the
+        # This value was last sent to the page. It determines how the page asks for the
         # passphrase.
         self._seen_new = False
         super().__init__(answers, f"Requests in {panel.folder}, current state:")
@@ -60,7 +60,7 @@ class RequestChannel(Channel[RequestTold]):
         panel = self.panel
         return panel._repr_html_(), repr(panel), panel.job.result is not None
 
-    # -- Send messages to the page.
+    # -- These methods send messages to the page.
     def _start(self) -> None:
         self.send({"type": "start", "folder": str(self.panel.folder), "help": list_help_rows()})
         self._look()
@@ -76,12 +76,14 @@ class RequestChannel(Channel[RequestTold]):
     def _send_findings(self) -> None:
         panel, accepted, limits = self.panel, self.panel.accepted, self.panel.acceptance_limits
         day = choose_evaluation_date(panel.plan, panel.findings.judged_on)
-        groups = group_findings(
+        groups = build_finding_items(
             panel.findings,
             panel.plan,
             accepted=accepted,
             limits=limits,
-            over={code for code in limits if has_expired(code, panel.plan.options, on=day)},
+            over={
+                code for code in limits if is_acceptance_expired(code, panel.plan.options, day=day)
+            },
             is_open=lambda finding: finding.code not in accepted,
         )
         self.send({"type": "findings", "groups": groups, "open": list(panel.unaccepted)})
@@ -99,7 +101,7 @@ class RequestChannel(Channel[RequestTold]):
             "rows": [],
             "notes": [],
             "ready": False,
-            "plan": totals(panel.plan, panel.findings),
+            "plan": format_totals(panel.plan, panel.findings),
             "label": f"Write {count_of(len(panel.plan.certificates), 'request')}",
             "words": "lyncnb is writing requests.",
         }
@@ -120,7 +122,7 @@ class RequestChannel(Channel[RequestTold]):
 
     def job_changed(self, state: JobState) -> None:
         """Send the progress of the run, and the result when it ends."""
-        self.send(make_progress_message(state))
+        self.send(build_progress_message(state))
         if state.name == FAILED:
             self.refuse("write", list(state.lines))
         if state.name in (CANCELLED, FINISHED) and self.panel.job.result is not None:
@@ -128,15 +130,15 @@ class RequestChannel(Channel[RequestTold]):
         if state.name in (CANCELLED, FAILED, FINISHED):
             self._look()
             self.update_static()
-            tell_change()
+            notify_change()
 
     def _send_recovery(self) -> None:
         self.send({"type": "recovery", "fingerprints": list(self.panel.recovery)})
 
-    # -- Answer messages from the page.
+    # -- These methods answer messages from the page.
     def _send_reasons(self, *, name: str) -> None:
         """Send the reasons for a name, or for all names of the request with this ID."""
-        of_it = of_name if "." in name else explain_request
+        of_it = explain_name if "." in name else explain_request
         self.send(of_it(self.panel.plan, name))
 
     def _name_recovery_key(self, *, file: Text) -> None:
@@ -230,7 +232,7 @@ def _describe_result(bundle: RequestBundle) -> RequestResult:
 
 
 class RequestPanel(ShownAsPanel, RequestRun):
-    """Write the requests of a plan, with a preview and a Cancel button.
+    """Writes the requests of a plan, with a preview and a Cancel button.
 
     Parameters
     ----------

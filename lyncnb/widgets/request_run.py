@@ -12,8 +12,8 @@ from pathlib import Path
 
 from IPython.display import DisplayHandle, display
 
-from ..authorities.summary_files import folder_summary
-from ..base.disk.file_names import relative_path
+from ..authorities.summary_files import build_folder_summary
+from ..base.disk.file_names import make_relative_path
 from ..base.shown import frames, tables
 from ..base.shown.tables import count_of
 from ..checks.check_plan import check_plan, choose_evaluation_date
@@ -21,15 +21,15 @@ from ..deploy.request_scripts import request_scripts, write_request_scripts
 from ..deploy.server_steps import DeploymentSteps
 from ..errors import BundleError, LyncnbError, PassphraseError, PlanRejected
 from ..export.executors import Making, Progress
-from ..export.other_deployment import OtherDeployment, other_deployment
+from ..export.other_deployment import OtherDeployment, compare_deployments
 from ..export.requests_elsewhere import request_elsewhere
 from ..export.write import write_requests
 from ..pki.passphrase import Secret, ask_passphrase, check_passphrase
 from ..plan.acceptances import describe_acceptance_limits, list_accepted_codes
-from ..plan.known_words import known_words
+from ..plan.known_words import list_known_words
 from ..plan.model import CertificatePlan
-from ..plan.totals import totals
-from ..reports.summary.from_plan import summarise
+from ..plan.totals import format_totals
+from ..reports.summary.from_plan import build_summary
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.files_on_disk import SUMMARY_NAMES
 from ..request_folder.recovery_key import read_recovery_key
@@ -58,8 +58,9 @@ class NothingWritten:
         return self._words
 
     def _repr_html_(self) -> str:
-        # This CSS class shows the page that the output contains no plan and cannot be out of date.
-        return f'<div class="lyncnb-unwritten">{tables.paragraph(self._words)}</div>'
+        # With this CSS class, the page knows that the output does not show a plan and cannot be
+        # out of date.
+        return f'<div class="lyncnb-unwritten">{tables.format_paragraph(self._words)}</div>'
 
     def _ipython_display_(self) -> None:
         bundle = {"text/html": self._repr_html_(), "text/plain": repr(self)}
@@ -75,7 +76,7 @@ class NothingWritten:
 
 
 class RequestRun:
-    """Preview and write the requests of a plan in the background, with accepted findings.
+    """Previews and writes the requests of a plan in the background, with accepted findings.
 
     ``on_change`` is called with the state of the job, also from the job's thread.
     """
@@ -93,7 +94,10 @@ class RequestRun:
         self._plan = source if isinstance(source, CertificatePlan) else None
         if self.editor is None and self._plan is None:
             raise LyncnbError(
-                (f"{type(self).__name__} requires an editor or a plan, not {_describe(source)}"),
+                (
+                    f"{type(self).__name__} requires an editor or a plan, "
+                    f"not {_describe_plan(source)}"
+                ),
                 hint=f"use ln.{type(self).__name__}(editor, request_folder)",
             )
         self.folder = parse_folder_path(folder, type(self).__name__)
@@ -115,7 +119,7 @@ class RequestRun:
         """The plan to write: the editor's current plan, or the given plan."""
         if self.editor is not None:
             return self.editor.plan
-        assert self._plan is not None  # The constructor requires a plan or an editor.
+        assert self._plan is not None  # The constructor requires either a plan or an editor.
         return self._plan
 
     @property
@@ -132,7 +136,10 @@ class RequestRun:
         """The reasons for accepted errors by code, from the plan's options and this panel."""
         findings, options = self.findings, self.plan.options
         day = choose_evaluation_date(self.plan, findings.judged_on)
-        together = {**list_accepted_codes(findings, options, on=day), **self._accepted_here}
+        together = {
+            **list_accepted_codes(findings, options, day=day),
+            **self._accepted_here,
+        }
         return {code: reason for code, reason in together.items() if reason}
 
     @property
@@ -193,12 +200,15 @@ class RequestRun:
         if isinstance(bundle, RequestBundle):
             return self._make_summary(bundle)
         text = (
-            f"The requests are not written to {self.folder} yet: {totals(self.plan, self.findings)}"
+            f"The requests are not written to {self.folder} yet: "
+            f"{format_totals(self.plan, self.findings)}"
         )
-        return SummaryTable(summarise(self.plan, self.findings), text, shown=self._summaries.append)
+        return SummaryTable(
+            build_summary(self.plan, self.findings), text, shown=self._summaries.append
+        )
 
     def _make_summary(self, bundle: RequestBundle) -> SummaryTable:
-        summary = folder_summary(bundle.folder, bundle.manifest) or summarise(
+        summary = build_folder_summary(bundle.folder, bundle.manifest) or build_summary(
             self.plan, self.findings
         )
         return SummaryTable(summary, repr(bundle), self.links())
@@ -232,8 +242,8 @@ class RequestRun:
                 hint="use a code from the list of findings",
             )
         if self.editor is not None:
-            # The editor's options already contain the acceptance, so the panel does not store it
-            # again.
+            # The options in the editor already contain the acceptance, so the panel does not
+            # store it again.
             self.editor.accept(code, reason)
         else:
             self._accepted_here[code] = reason.strip()
@@ -260,7 +270,7 @@ class RequestRun:
     @property
     def other_deployment(self) -> OtherDeployment | None:
         """The two deployments, if the folder has requests for other servers than the plan."""
-        return other_deployment(self.plan, self.folder)
+        return compare_deployments(self.plan, self.folder)
 
     def _refuse_other_deployment(self) -> None:
         if (other := self.other_deployment) is not None:
@@ -302,7 +312,7 @@ class RequestRun:
             raise PassphraseError("the two passphrases are different", hint="enter both again")
         if not replaces:
             self._refuse_other_deployment()
-        # These values are copied, because the editor may change while the requests are written.
+        # The editor may change while the requests are written, so these values are copied.
         plan, findings, accepted = self.plan, self.findings, self.accepted
         recovery = tuple(self._recovery.values())
 
@@ -344,7 +354,7 @@ class RequestRun:
         PlanRejected, OptionsError, BundleError
             In the same cases as in ``request_elsewhere`` and ``request_scripts``.
         """
-        # If a script would not be valid, this raises an error before the folder is created.
+        # A script that is not valid is reported before the folder is created.
         request_scripts(self.plan, template=template)
         bundle = request_elsewhere(
             self.plan,
@@ -367,7 +377,7 @@ class RequestRun:
         """
         self.look()  # This call reports problems before lyncnb asks for the passphrase.
         self._refuse_other_deployment()
-        secret = ask_passphrase(confirm=self.is_new, known=known_words(self.plan))
+        secret = ask_passphrase(confirm=self.is_new, known=list_known_words(self.plan))
         self.job.result = write_requests(
             self.plan,
             self.folder,
@@ -390,9 +400,9 @@ class RequestRun:
         self.job.wait(seconds)
         return self.job.result
 
-    # -- Provide the output for a notebook.
-    @tables.lists_columns(CertificatePlan._columns, "the plan")
-    @tables.lists_columns(RequestBundle._columns, "the requests")
+    # -- These methods provide the output for a notebook.
+    @tables.document_columns(CertificatePlan._columns, "the plan")
+    @tables.document_columns(RequestBundle._columns, "the requests")
     def to_frame(self) -> frames.DataFrame:
         """Return the requests of the last run, or the plan before the first run."""
         bundle = self.bundle
@@ -401,15 +411,17 @@ class RequestRun:
     def _repr_html_(self) -> str:
         bundle = self.bundle
         if isinstance(bundle, NothingWritten):
-            counts = totals(self.plan, self.findings)
-            return tables.paragraph(f"The requests are not written to {self.folder} yet: {counts}")
-        return self.links() + tables.paragraph(repr(bundle))
+            counts = format_totals(self.plan, self.findings)
+            return tables.format_paragraph(
+                f"The requests are not written to {self.folder} yet: {counts}"
+            )
+        return self.links() + tables.format_paragraph(repr(bundle))
 
     def links(self) -> str:
         """Return links to the summary files as HTML, relative to the notebook."""
         here = Path.cwd()
         links = [
-            tables.link(name, relative_path(self.folder / name, here))
+            tables.format_link(name, make_relative_path(self.folder / name, here))
             for name in SUMMARY_NAMES
             if (self.folder / name).is_file()
         ]
@@ -431,11 +443,15 @@ def parse_folder_path(folder: object, panel: str) -> Path:
     """
     if not isinstance(folder, (str, os.PathLike)) or not str(folder).strip():
         raise LyncnbError(
-            f"the folder for {panel} must be a path, not {_describe(folder)}",
+            f"the folder for {panel} must be a path, not {_describe_plan(folder)}",
             hint='enter the path in quotation marks, such as "requests"',
         )
     return Path(folder)
 
 
-def _describe(thing: object) -> str:
-    return f'"{thing}"' if isinstance(thing, str) else f"a {type(thing).__name__}"
+def _describe_plan(plan_or_editor: object) -> str:
+    return (
+        f'"{plan_or_editor}"'
+        if isinstance(plan_or_editor, str)
+        else f"a {type(plan_or_editor).__name__}"
+    )

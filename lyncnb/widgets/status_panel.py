@@ -14,11 +14,11 @@ from typing import Any
 from ..authorities.certificates_on_record import load_issued
 from ..authorities.handover import hand_over
 from ..authorities.import_certificates import receive
-from ..authorities.read_plan import folder_origin, plan_again
+from ..authorities.read_plan import build_folder_origin, recreate_plan
 from ..authorities.record_deployments import RecordedDeployments, deployed
 from ..authorities.returned.issued import IssuedCertificates
 from ..authorities.status import FolderStatus, RequestStatus, folder_status
-from ..authorities.summary_files import folder_summary
+from ..authorities.summary_files import build_folder_summary
 from ..authorities.survey.as_is import AS_IS_FILE
 from ..base.disk.outputs import check_output, write_output
 from ..base.records import Text
@@ -43,28 +43,29 @@ from ..probes.targets import FROM, list_targets
 from ..request_folder.bundle import open_requests
 from ..request_folder.manifest import NAME as MANIFEST
 from ..request_folder.manifest import read_manifest
-from ..rules.findings import grouped
+from ..rules.findings import group_findings
 from ..rules.rule_files import load_recorded_rules
 from ..topology.columns import column
-from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, make_progress_message
+from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, build_progress_message
 from .editing.channel import GRID_SCRIPTS, Answers, Channel
 from .editing.explanations import explain_recorded_request
 from .editing.plan_editing import PlanEditing
 from .editing.sheet import encode_rows
 from .messages import Refusal, StatusTold, StepResult
-from .notebook_cells import call_after_changes, tell_change
+from .notebook_cells import call_after_changes, notify_change
 from .panel import ShownAsPanel
-from .request_needs import find_next_step, find_unwritten_step, refusals, sentence
+from .request_needs import describe_refusals, describe_request, find_next_step, find_unwritten_step
 from .request_run import RequestRun, parse_folder_path
 
-# The following class runs the steps on a request folder in the background, without a browser. Each
-# step calls a function of the package. One step runs at a time, and its result is kept.
+# The following class runs the steps on a request folder in the background, without a browser.
+# Each step calls a function of the package. Only one step runs at a time, and its result is
+# kept.
 
 Report = Callable[[Progress], None]
 
 
 class FolderWork:
-    """Run the steps on a request folder that follow after its requests are written.
+    """Runs the steps on a request folder that follow after its requests are written.
 
     ``on_change`` is called with the state of the job, also from the job's thread.
     """
@@ -153,7 +154,7 @@ class FolderWork:
         """Describe the last refused certificate of each request, by request ID."""
         if not any(request.refused for request in status.requests):
             return {}
-        return refusals(self._issued(), status.requests)
+        return describe_refusals(self._issued(), status.requests)
 
     def package(self, passphrase: Secret | str, *, target_os: str = "") -> None:
         """Start to package each issued certificate with its key and chain.
@@ -170,7 +171,7 @@ class FolderWork:
                 self._issued(),
                 passphrase=secret,
                 target_os=target_os,
-                progress=_add_rate(report),
+                progress=_add_rate_to_progress(report),
                 today=self.today,
             )
 
@@ -213,14 +214,14 @@ class FolderWork:
         check_output(seen, AS_IS_FILE)
         plan = self._plan()
 
-        def run(report: Report, stop: threading.Event) -> Any:
-            progress = _add_rate(report)
+        def run_probe(report: Report, stop: threading.Event) -> Any:
+            progress = _add_rate_to_progress(report)
             folder = None if self.is_missing else self.folder
             found = probe(plan, zone=zone, hosts=hosts, folder=folder, progress=progress, stop=stop)
             write_output(seen, found.as_is.to_json(), AS_IS_FILE)
             return found
 
-        self.job.start(run)
+        self.job.start(run_probe)
 
     def record_seen(self, seen: str | os.PathLike[str]) -> None:
         """Start to record the deployments that a saved probe shows."""
@@ -230,7 +231,7 @@ class FolderWork:
         """Return the editor's plan, or plan again from the table and options in the folder."""
         if self.editor is not None:
             return self.editor.plan
-        return plan_again(self.folder)
+        return recreate_plan(self.folder)
 
     def renew(self, passphrase: Secret | str, *names: str, reason: str) -> None:
         """Start to renew the certificates that are due, or the given requests, for a reason.
@@ -272,20 +273,20 @@ class FolderWork:
         return load_issued(open_requests(self.folder), today=self.today)
 
     def _begin(self, work: Callable[[Report], Any]) -> None:
-        def run(report: Report, _: threading.Event) -> Any:
+        def run_step(report: Report, _: threading.Event) -> Any:
             return work(report)
 
-        self.job.start(run)
+        self.job.start(run_step)
 
-    # -- Provide the output for a notebook.
-    @tables.lists_columns(FolderStatus._columns)
+    # -- These methods provide the output for a notebook.
+    @tables.document_columns(FolderStatus._columns)
     def to_frame(self) -> frames.DataFrame:
         """Return the requests and their states, one row for each generation."""
         return self.status.to_frame()
 
     def _repr_html_(self) -> str:
         if self.is_missing:
-            return tables.paragraph(f"{self.folder} contains no requests yet.")
+            return tables.format_paragraph(f"{self.folder} contains no requests yet.")
         status = self.status
         why = self.refusals(status)
         page = tables.rows_to_html(
@@ -295,35 +296,35 @@ class FolderWork:
             f"Next step: {find_next_step(status, None)['words']}",
             limit=tables.ROWS_SHOWN,
         )
-        return mark_origin(page, folder_origin(self.folder, read_manifest(self.folder)))
+        return mark_origin(page, build_folder_origin(self.folder, read_manifest(self.folder)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.folder)!r})"
 
 
-def _add_rate(report: Report) -> Callable[[int, int], None]:
+def _add_rate_to_progress(callback: Report) -> Callable[[int, int], None]:
     """Return a callback that adds the rate and the remaining time to a progress of two numbers."""
     begin = time.monotonic()
 
-    def count(done: int, total: int) -> None:
+    def report_progress(done: int, total: int) -> None:
         seconds = time.monotonic() - begin
         rate = done / seconds if seconds > 0 else 0.0
-        report(Progress(done, total, rate, (total - done) / rate if rate else 0.0))
+        callback(Progress(done, total, rate, (total - done) / rate if rate else 0.0))
 
-    return count
+    return report_progress
 
 
-# -- Show the panel. Its widget keeps neither the passphrase nor a password.
+# -- This section shows the panel. The widget does not keep the passphrase or a password.
 
 _ROWS_LISTED = 200
 _REFUSALS_LISTED = 20
 _Refusals = Mapping[str, Refusal]
 # Each column has a heading, a minimum width in pixels, a share of the remaining width, and a
-# function that returns the text of a request.
+# function that returns the text for a request.
 _COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus, _Refusals], str]]] = {
     "id": ("Request", 140, 2, lambda one, _: _format_generation(one)),
     "state": ("State", 80, 1, lambda one, _: one.state),
-    "needs": ("Next step", 300, 6, lambda one, why: sentence(one, why.get(one.id))),
+    "needs": ("Next step", 300, 6, lambda one, why: describe_request(one, why.get(one.id))),
     "not_after": ("Valid until", 90, 1, lambda one, _: one.not_after[:10]),
     "days_left": ("Days left", 80, 1, lambda one, _: tables.format_cell(one.days_left)),
     "servers": ("Servers", 140, 2, lambda one, _: "; ".join(one.servers)),
@@ -332,13 +333,13 @@ _COLUMNS: Mapping[str, tuple[str, int, int, Callable[[RequestStatus, _Refusals],
 }
 
 
-def _format_generation(one: RequestStatus) -> str:
-    is_over = one.generation and one.state in ("superseded", "retired")
-    return f"{one.id} ({one.generation})" if is_over else one.id
+def _format_generation(request: RequestStatus) -> str:
+    is_over = request.generation and request.state in ("superseded", "retired")
+    return f"{request.id} ({request.generation})" if is_over else request.id
 
 
 class StatusChannel(Channel[StatusTold]):
-    """Answer the page of a status panel. Messages start each step and report its result."""
+    """Answers the page of a status panel. Messages start each step and report its result."""
 
     scripts = (*GRID_SCRIPTS, "help_dialog.js", "passphrase_field.js", "status_panel.js")
 
@@ -372,7 +373,7 @@ class StatusChannel(Channel[StatusTold]):
         """Return HTML and text for readers without a kernel. The live panel hides both."""
         return self.work._repr_html_(), repr(self.work), False
 
-    # -- Send messages to the page.
+    # -- These methods send messages to the page.
     def _files_may_differ(self) -> None:
         """Update the page if a cell or another panel changed the folder."""
         if (
@@ -417,7 +418,7 @@ class StatusChannel(Channel[StatusTold]):
             name: [tell(one, why) for one in status.requests]
             for name, (*_, tell) in _COLUMNS.items()
         }
-        self.send(*encode_rows(ids, texts, whole=True))
+        self.send(*encode_rows(ids, texts, is_complete=True))
         packaged = [one.id for one in status.requests if one.state == "packaged"]
         self.send(
             {
@@ -438,7 +439,7 @@ class StatusChannel(Channel[StatusTold]):
 
     def job_changed(self, state: JobState) -> None:
         """Send the progress of the step, and the result when it ends."""
-        self.send(make_progress_message(state))
+        self.send(build_progress_message(state))
         if state.name == FAILED:
             self.refuse("step", list(state.lines))
         if state.name in (CANCELLED, FINISHED):
@@ -446,16 +447,16 @@ class StatusChannel(Channel[StatusTold]):
         if state.name in (CANCELLED, FAILED, FINISHED):
             self._send_status()
             self.update_static()
-            tell_change()
+            notify_change()
 
-    # -- Answer messages from the page.
+    # -- These methods answer messages from the page.
     def _send_reasons(self, *, name: str) -> None:
         manifest = read_manifest(self.work.folder)
-        # The number of a generation may follow the ID of a request.
+        # The number of a generation may follow the id of a request.
         request_id = name.partition(" ")[0]
         record = manifest.by_id.get(request_id)
         others = record.plan.san if record and record.plan else ()
-        summary = folder_summary(self.work.folder, manifest)
+        summary = build_folder_summary(self.work.folder, manifest)
         names = load_recorded_rules(manifest.product).names if summary else {}
         self.send(explain_recorded_request(summary, names, request_id, others))
 
@@ -468,7 +469,7 @@ class StatusChannel(Channel[StatusTold]):
     def _receive_files(self, *, paths: Text) -> None:
         lines = [line.strip() for line in paths.splitlines() if line.strip()]
         own = self.work.folder / "returned"
-        # This is the default folder of receive. It does not have to exist yet.
+        # This is the default folder of receive, which does not have to exist yet.
         lines = [] if lines == [str(own)] else lines
         if not lines and not any(path.is_file() for path in own.rglob("*")):
             raise LyncnbError(
@@ -551,7 +552,7 @@ def _describe_step_result(result: Any) -> StepResult:
         headings = ("Severity", "About", "Finding", "What to do")
         rows = [
             (one.severity, one.places, one.message, one.hint)
-            for one in grouped(result.findings, by_subject=False)
+            for one in group_findings(result.findings, by_subject=False)
         ]
     elif isinstance(result, Packages):
         headings = ("Request", "Why there is no package")
@@ -569,7 +570,7 @@ def _describe_step_result(result: Any) -> StepResult:
                 one.place,
                 one.id,
                 one.certificate.not_after[:10] if one.certificate else "",
-                "; ".join(one.lines()),
+                "; ".join(one.format_lines()),
             )
             for one in result.seen
         ]
@@ -582,7 +583,7 @@ def _describe_step_result(result: Any) -> StepResult:
 
 
 class StatusPanel(ShownAsPanel, FolderWork):
-    """Show the state of the requests in a folder, and run the steps that follow.
+    """Shows the state of the requests in a folder, and runs the steps that follow.
 
     Parameters
     ----------

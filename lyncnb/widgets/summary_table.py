@@ -1,4 +1,4 @@
-"""Show the summary of a plan or a request folder in a notebook: a table, and links to its files.
+"""Show the summary of a plan or a request folder in a notebook, as a table with links.
 
 ``to_frame`` returns every column in ``summary.csv``, so that you can filter the summary
 with pandas.
@@ -11,15 +11,15 @@ from collections.abc import Callable
 from IPython.display import DisplayHandle, display
 
 from ..base.shown import tables
-from ..reports.summary.columns import CSV, NOTEBOOK, columns_of
+from ..reports.summary.columns import CSV, NOTEBOOK, list_columns
 from ..reports.summary.content import Line, Summary
 
 #: A notebook shows these columns: the servers, the certificate, its names and its issuer.
-SHOWN = tables.list_headings(columns_of(NOTEBOOK))
+SHOWN = tables.list_headings(list_columns(NOTEBOOK))
 
 
 class SummaryTable(tables.Table):
-    """A summary as a table with one row per certificate.
+    """A summary as a table with one row for each certificate.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class SummaryTable(tables.Table):
         A function to call with the output when the table is shown, so that it can be updated.
     """
 
-    _columns = columns_of(CSV)
+    _columns = list_columns(CSV)
 
     def __init__(
         self,
@@ -44,17 +44,17 @@ class SummaryTable(tables.Table):
     ):
         self._content, self._words, self._links, self._shown = summary, words, links, shown
 
-    def _items(self) -> list[Line]:
+    def _list_items(self) -> list[Line]:
         return self._content.lines()
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self._words
 
     def bundle(self) -> dict[str, str]:
         """Return the table as a MIME bundle for a notebook."""
-        page = self._links + self.only(*SHOWN)._repr_html_()
+        page = self._links + self.select_columns(*SHOWN)._repr_html_()
         note = f"The summary has {len(self._columns)} columns. to_frame() returns all columns."
-        return {"text/html": page + tables.paragraph(note), "text/plain": repr(self)}
+        return {"text/html": page + tables.format_paragraph(note), "text/plain": repr(self)}
 
     def _repr_html_(self) -> str:
         return self.bundle()["text/html"]

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def _edit(folder, change):
-    """Change the record of the first internal request in manifest.json, and return its id."""
+    """Change the record of the first request to the internal CA in manifest.json, and return its
+    id.
+    """
     path = folder / "manifest.json"
     document = json.loads(path.read_text("utf-8"))
     record = next(one for one in document["requests"] if one["plan"]["issuer"] == "internal")
@@ -68,8 +70,8 @@ ALTERED = {
 
 @pytest.mark.parametrize(("change", "message"), ALTERED.values(), ids=ALTERED)
 def test_an_altered_entry_is_found_and_not_handed_over(tmp_path, change, message):
-    """If an entry of the manifest was altered, status names it and needs attention, and no package
-    is written for a CA.
+    """If an entry in the manifest was altered, the status command reports it, and no package is
+    written for the CA.
     """
     folder = make_folder(tmp_path / "requests").folder
     assert not folder_status(folder).problems
@@ -86,7 +88,7 @@ def test_an_altered_entry_is_found_and_not_handed_over(tmp_path, change, message
             assert message in str(raised.value)
 
 
-def test_what_lyncnb_itself_changes_is_not_altered(tmp_path):
+def test_changes_by_lyncnb_are_not_alterations(tmp_path):
     """A changed plan, a renewal and a rebuilt manifest do not count as altered entries."""
     plan = make_plan()
     folder = make_folder(tmp_path / "requests", plan).folder

@@ -49,7 +49,7 @@ Submit = Callable[[bytes], dict[str, bytes]]
 
 @pytest.fixture(autouse=True)
 def _no_bundle_from_outside(monkeypatch):
-    """Keep the machine's trust settings and proxies away from connections on loopback."""
+    """Disable proxies and trust settings of this computer for connections to loopback addresses."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
 
@@ -88,8 +88,8 @@ def packed_requests(folder: Path, place: Path) -> list[bytes]:
     return requests
 
 
-#: The findings of a certificate that was planned as public but is issued by a private CA, and the
-#: reason to accept them.
+#: These are the findings about a certificate that was planned as public but is issued by a
+#: private CA, and the reason to accept them.
 PRIVATE_CA = {"policy-of-public-ca-absent": "this CA is a private one"}
 OF_A_PRIVATE_CA = ("policy-of-public-ca-absent", "timestamps-too-few")
 NO_CRL = {"crl-distribution-point-absent": "this CA publishes no list"}
@@ -102,8 +102,8 @@ def bring_back(
     chain: dict[str, bytes] | None = None,
     accept: dict[str, str] | None = None,
 ) -> IssuedCertificates:
-    """Have every request answered, and receive the certificates in random order and under random
-    names.
+    """Have the CA answer every request, and receive the certificates in random order and under
+    random names.
     """
     requests = packed_requests(folder, place)
     random.Random(7).shuffle(requests)
@@ -124,7 +124,8 @@ def bring_back(
 def check_all(
     folder: Path, issued: IssuedCertificates, *codes: str, public: tuple[str, ...] = ()
 ) -> None:
-    """Check that every certificate was issued with exactly these findings and that pkilint agrees.
+    """Check that every certificate was issued with exactly these findings, and that pkilint agrees
+    with lyncnb.
 
     `public` are additional findings of certificates that were planned for a public CA.
     """
@@ -141,8 +142,8 @@ def check_all(
         # a SAN.
         apart = frozenset() if plan.san else frozenset({"common-name-not-in-san"})
         assert disagreements(ours, one.der, left_out=apart) == [], one.request_id
-    # The root of the folder's first delivery is reported for comparison. That finding is about a
-    # file.
+    # The root in the first delivery to the folder is reported for comparison. This finding is
+    # about a file.
     of_requests = [found for found in issued.findings if found.code != "root-to-compare"]
     assert {found.about for found in of_requests} <= set(records)
     assert folder_status(folder).counts() == {"issued": len(records)}
@@ -174,7 +175,7 @@ def test_openssl_in_a_zip(folders, tmp_path):
 
 
 def test_cfssl(folders, tmp_path):
-    """Cfssl returns PEM over HTTP. The CA certificate is returned as a file."""
+    """Cfssl returns certificates as PEM over HTTP, and its CA certificate as a file."""
     folder = copy_of(folders["P256"], tmp_path)
     with CfsslCa(tmp_path / "ca") as ca:
         issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
@@ -379,8 +380,8 @@ def test_ad_cs_wants_a_password(stand_in):
     ],
 )
 def test_openssl_signature(folders, tmp_path, options, code):
-    """A finding names the CA's signature algorithm, and a genuine signature is never reported as
-    invalid.
+    """A finding contains the signature algorithm of the CA, and a genuine signature is never
+    reported as invalid.
     """
     from cas import run
 
@@ -440,7 +441,7 @@ def test_pkilint_agrees(changes):
     assert disagreements(*judged(changes)) == []
 
 
-def test_pkilint_cases_are_complete():
+def test_pkilint_cases_cover_each_pair_of_codes():
     """For each pair of codes, a certificate with the fault shows that pkilint and lyncnb agree."""
     found = set().union(*(judged(changes)[0] for changes in CASES))
     assert set(SAME) - found == set()

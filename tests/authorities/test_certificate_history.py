@@ -26,8 +26,8 @@ LATER = TODAY + timedelta(days=30)
 
 @pytest.fixture
 def folder(shell):
-    """Return a folder in which the Edge pool's certificate was handed over, deployed, renewed and
-    replaced.
+    """Return a folder in which the certificate of the Edge pool was handed over, deployed, renewed
+    and replaced.
     """
     place = shell.folder / "requests"
     name = edge(make_folder(place)).id
@@ -47,8 +47,8 @@ def edge(bundle):
 
 
 def test_the_generation_on_a_server_on_a_day(folder):
-    """On a given date, a server has the old certificate until its successor was recorded for that
-    server.
+    """On a date, a server has the old certificate until the deployment of its successor was
+    recorded for that server.
     """
     server = edge(ln.open_requests(folder)).plan.servers[0]
     assert server.startswith("edge01.")
@@ -62,7 +62,7 @@ def test_the_generation_on_a_server_on_a_day(folder):
     ]
 
 
-def test_who_and_when_and_why(folder):
+def test_each_event_has_user_computer_and_command(folder):
     """Each event has its user, computer and command. A renewal also has its reason."""
     record = edge(ln.open_requests(folder))
     first, second = certificate_history(folder, record.id).generations
@@ -83,8 +83,8 @@ def test_who_and_when_and_why(folder):
 
 
 def test_who_approved_the_plan_of_each_generation(folder):
-    """The approver is the one of the generation's recorded plan, or of the last plan that was
-    requested before.
+    """The history shows who approved the plan of each generation. Without an approval, the last
+    plan that was requested before counts.
     """
     manifest = read_manifest(folder)
     plans = tuple(
@@ -113,9 +113,9 @@ def test_who_approved_the_plan_of_each_generation(folder):
     ]
 
 
-def test_every_kind_of_name_finds_it(folder):
-    """A certificate is found by id, server, pattern, serial number and thumbprint, and so is its
-    predecessor.
+def test_history_is_found_by_every_kind_of_name(folder):
+    """The history of a certificate is found by id, server, pattern, serial number and thumbprint,
+    and includes earlier certificates.
     """
     record = edge(ln.open_requests(folder))
     old = record.archived[0].issued
@@ -127,8 +127,8 @@ def test_every_kind_of_name_finds_it(folder):
 
 
 def test_a_day_without_a_record_lists_what_could_be_there(folder):
-    """If no deployment is recorded for a date, the certificates that were received and valid by
-    then are listed with a note.
+    """If no deployment is recorded for a date, the history lists the certificates that were
+    received and valid on that date, with a note.
     """
     found = certificate_history(folder, "edge02", on=date(2026, 11, 25))
     assert [one.generation for one in found.generations] == [1]
@@ -137,8 +137,8 @@ def test_a_day_without_a_record_lists_what_could_be_there(folder):
 
 
 def test_a_record_that_a_report_takes_away_ends_the_stay(folder, tmp_path):
-    """If a server reports the old certificate later, it counts as installed on the server again
-    from that date.
+    """If a server reports the old certificate later, the certificate counts as installed on that
+    server again from that date.
     """
     record = edge(ln.open_requests(folder))
     server = record.plan.servers[0]
@@ -159,8 +159,8 @@ def test_a_record_that_a_report_takes_away_ends_the_stay(folder, tmp_path):
     assert [*days.values()] == [[1], [2], [1]]
 
 
-def test_a_folder_without_history_answers_from_its_manifest(folder):
-    """Without a history, the manifest provides generations, dates and servers.
+def test_history_is_built_from_the_manifest_if_it_is_missing(folder):
+    """If the history file is missing, the manifest provides generations, dates and servers.
 
     A note says that users are unknown.
     """
@@ -171,8 +171,8 @@ def test_a_folder_without_history_answers_from_its_manifest(folder):
     assert any("history.jsonl is missing" in one for one in found.notes)
 
 
-def test_the_command_shows_it(shell, folder):
-    """The command shows the history as text and as one JSON document.
+def test_command_shows_the_history(shell, folder):
+    """The status command shows the history as text and as one JSON document.
 
     For an unknown name, its exit status is 3.
     """

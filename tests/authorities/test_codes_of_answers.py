@@ -1,5 +1,5 @@
-"""Findings about several certificates or the folder each have a case that is reported and one that
-    is not.
+"""Findings about several certificates or about a folder each have a case in which they are reported
+and one in which they are not.
 
 The two cases of a code differ in one detail. Certificates are matched in memory. Cases that need a
 file or a folder get a path.
@@ -29,16 +29,16 @@ from hostile import archive
 from live_servers import live
 from topologies import STANDARD_EDITION
 
-from lyncnb.authorities.certificates_on_record import find_exchanged_packages, load_issued
+from lyncnb.authorities.certificates_on_record import find_altered_packages, load_issued
 from lyncnb.authorities.import_requests import receive_requests
-from lyncnb.authorities.returned.returned_files import read_returned
+from lyncnb.authorities.returned.returned_files import read_returned_files
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.csr import build_request
 from lyncnb.pki.demonstration_ca import DEMONSTRATION_NAME
 from lyncnb.pki.keys import spki_sha256
-from lyncnb.plan.model import content_of
+from lyncnb.plan.model import build_request_content
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.probes.probe import probe
@@ -72,14 +72,14 @@ def ca_certificate(public_key, subject, issuer, issuer_key, **changes):
 
 
 def answer_of(ca, **changes):
-    """Return a certificate for the first request that another CA than the usual one issued."""
+    """Return a certificate for the first request that was issued by another CA than usual."""
     values = {"subject": POOL, "san": SAN["a"], "usage": ("digital_signature",), **changes}
     issuer, key = (ca.issuing.subject, ca.key) if isinstance(ca, PythonCa) else ca
     return read_certificate(der(issue(KEYS["a"].public_key(), issuer, key, **values)))
 
 
-# A second issuing CA below the same root, the renewed root certificate, and the issuing CA's key
-# certified by another CA.
+# These certificates are from a second issuing CA below the same root, the renewed root
+# certificate, and the key of the issuing CA certified by another CA.
 SECOND_KEY = ec.generate_private_key(ec.SECP256R1())
 SECOND_NAME = [("CN", "Contoso Issuing CA 2")]
 SECOND_CA = ca_certificate(SECOND_KEY.public_key(), SECOND_NAME, CA.root.subject, CA.root_key)
@@ -92,24 +92,26 @@ CROSSED = ca_certificate(CA.key.public_key(), ISSUING_NAME, OTHER.root.subject, 
 
 
 def of_second():
-    """Return a certificate of the second issuing CA."""
+    """Return a certificate from the second issuing CA."""
     return answer_of((name(SECOND_NAME), SECOND_KEY), begins=TODAY)
 
 
 def told(requests, *files, known=()):
-    """Return every code that is reported for files and the certificates in them."""
+    """Return the codes of all findings about files and the certificates in them."""
     found = match(requests, *files, known=known)
     answers = (*found.answers, *found.superseded, *found.refused)
     return {one.code for one in (*found.findings, *(f for a in answers for f in a.findings))}
 
 
 def one(*certificates, known=(), **changes):
-    """Return the codes that are reported for the certificates of one request."""
+    """Return the codes of the findings about the certificates for one request."""
     return told([asked("a", **changes)], file(*certificates), known=known)
 
 
 def held(*certificates, begins=TODAY - SECOND, known=(), **changes):
-    """Return the codes for a request whose recorded certificate has a known chain."""
+    """Return the codes of the findings about a request whose recorded certificate has a known
+    chain.
+    """
     on_record = made("a", begins=begins)
     return one(
         *(on_record if certificate is None else certificate for certificate in certificates),
@@ -121,13 +123,15 @@ def held(*certificates, begins=TODAY - SECOND, known=(), **changes):
 
 
 def generations(first: bool, **changes):
-    """Return the codes of a certificate for the second of two generations, or for the first."""
+    """Return the codes of the findings about a certificate for the first or second of two
+    generations.
+    """
     requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False, **changes)]
     return told(requests, file(made("old" if first else "a"), *CHAIN))
 
 
 def renewed(**on_record):
-    """Return the codes of a certificate for the second generation.
+    """Return the codes of the findings about a certificate for the second generation.
 
     The first one may have a certificate.
     """
@@ -141,18 +145,20 @@ def renewed(**on_record):
 
 
 def own_signed(issuer):
-    """Return the codes of a certificate that the request's key signed."""
+    """Return the codes of the findings about a certificate that the key of the request signed."""
     return one(answer_of((name(issuer), KEYS["a"])))
 
 
 def two(first, second, **changes):
-    """Return the codes of one certificate for each of two requests."""
+    """Return the codes of the findings about one certificate for each of two requests."""
     requests = [asked("a", **changes), asked("b", **changes)]
     return told(requests, file(made("a", **first), made("b", **second), *CHAIN))
 
 
 def with_scheme(identifier):
-    """Return the codes of a certificate that states another signature scheme (ANSI X9.62)."""
+    """Return the codes of the findings about a certificate with another signature scheme (ANSI
+    X9.62).
+    """
     content = made("a").der
     ecdsa = bytes.fromhex("2a8648ce3d0403")
     assert content.count(ecdsa + b"\x02") == 2
@@ -161,23 +167,31 @@ def with_scheme(identifier):
 
 
 def extended(**changes):
-    """Return the codes of a certificate with an additional extension, and of its chain."""
+    """Return the codes of the findings about a certificate with an additional extension, and about
+    its chain.
+    """
     return one(made("a", **changes), *CHAIN)
 
 
 def of_demonstration(**changes):
-    """Return the codes of a certificate with the issuer name of the demonstration CA."""
+    """Return the codes of the findings about a certificate with the issuer name of the
+    demonstration CA.
+    """
     return one(answer_of((name([("CN", DEMONSTRATION_NAME)]), CA.key)), **changes)
 
 
 def below_rsa(**changes):
-    """Return the codes of a certificate below a CA that its root signed with a given algorithm."""
+    """Return the codes of the findings about a certificate below a CA that its root signed with a
+    given algorithm.
+    """
     ca = PythonCa(make_key=lambda: RSA_KEY, **changes)
     return one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain))
 
 
 def below_curve(**changes):
-    """Return the codes of a certificate below a CA with a key on secp256k1."""
+    """Return the codes of the findings about a certificate below a CA with a key on the curve
+    secp256k1.
+    """
     ca = PythonCa(make_key=lambda: ec.generate_private_key(ec.SECP256K1()))
     return one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain), **changes)
 
@@ -187,8 +201,8 @@ OWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b
 WRONG_KEY = x509.AuthorityKeyIdentifier(b"\1" * 20, None, None)
 RIGHT_KEY = x509.AuthorityKeyIdentifier.from_issuer_public_key(CA.key.public_key())
 
-#: For each code: a case that is reported and the nearest one that is not. Each is created when
-#: needed.
+#: For each code, the table contains a case in which it is reported, and the most similar case
+#: in which it is not. Each case is created when needed.
 MATCHED = {
     "pfx-key-not-ours": (
         lambda: told([asked("a")], file(key_spki_sha256=(spki_sha256(KEYS["foreign"]),))),
@@ -292,14 +306,16 @@ MATCHED = {
 
 
 @pytest.mark.parametrize("code", MATCHED)
-def test_what_fires_beside_others_and_the_nearest_that_does_not(code):
-    """The finding is reported for the first batch of certificates and not for the second."""
+def test_finding_about_several_certificates_is_reported_only_in_its_case(code):
+    """Each finding is reported for the first certificates of its case, but not for the similar
+    second ones.
+    """
     fires, nearest = MATCHED[code]
     assert code in fires()
     assert code not in nearest()
 
 
-# Cases that need a path: files and folders.
+# These cases need a path to a file or a folder.
 
 LEAF = issue(KEYS["a"].public_key(), CA.issuing.subject, CA.key, subject=POOL, san=SAN["a"])
 PRIVATE = KEYS["a"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -311,16 +327,16 @@ PFX = pkcs12.serialize_key_and_certificates(
 
 
 def read(place: Path, data: bytes, *, named: bool = True, password=None):
-    """Return the codes of a file that is passed by name, or that is in a folder."""
+    """Return the codes of the findings about a file that is passed by name, or that is in a folder."""
     path = place / "answers" / "answer.cer"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
-    files = read_returned([path if named else path.parent], password=password)
+    files = read_returned_files([path if named else path.parent], password=password)
     return told([asked("a")], *files, known=CHAIN)
 
 
 def page(words: str) -> bytes:
-    """Return an AD CS web page with this text."""
+    """Return a web page of AD CS with this text."""
     return f"<html>{words} <p>Your Request Id is 42.</html>".encode()
 
 
@@ -333,7 +349,8 @@ SERVERS, DEPLOYMENTS = PLAN.certificates
 
 
 def asked_elsewhere(place: Path, *requests, named: bool = True):
-    """Return the codes of the last of several requests that a waiting folder imports.
+    """Return the codes of the findings about the last of several requests that are imported into a
+    waiting folder.
 
     Each request is described by the planned certificate, its key, the differences from the plan and
     the changes to its bytes.
@@ -342,7 +359,7 @@ def asked_elsewhere(place: Path, *requests, named: bool = True):
     if not folder.exists():
         request_elsewhere(PLAN, folder, findings=(), computer="tools01.contoso.com")
     for planned, key, changes, spoil in requests:
-        made_there = build_request(replace(content_of(planned), **changes), key)
+        made_there = build_request(replace(build_request_content(planned), **changes), key)
         path = place / (f"{planned.id}.req" if named else "some.req")
         path.write_bytes(spoil(x509.load_pem_x509_csr(made_there.pem).public_bytes(Encoding.DER)))
         received = receive_requests(folder, path)
@@ -354,13 +371,13 @@ def as_it_is(data: bytes) -> bytes:
 
 
 def signature_spoilt(data: bytes) -> bytes:
-    """Change the last bit, which is part of the signature."""
+    """Return a file with its last bit changed, which is part of the signature."""
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
 def rewritten(place: Path, data: bytes | None):
-    """Return the codes of a folder whose received file is written again, with the same or other
-    bytes.
+    """Return the codes of the findings about a folder whose received file was written again with
+    the same or with other bytes.
     """
     folder = make_folder(place / "requests", PLAN).folder
     certify(folder, SERVERS.id)
@@ -370,19 +387,21 @@ def rewritten(place: Path, data: bytes | None):
 
 
 def repackaged(place: Path, data: bytes):
-    """Return the codes of a folder whose package has these bytes, recorded with the same or another
-    hash.
+    """Return the codes of the findings about a folder with these bytes in its package, recorded
+    with the same or another hash.
     """
     bundle = make_folder(place / "requests", PLAN)
     record = replace(bundle.manifest.by_id[SERVERS.id], package=package_record())
     (bundle.folder / "pfx").mkdir(exist_ok=True)
     (bundle.folder / "pfx" / "a.pfx").write_bytes(data)
     bundle = replace(bundle, manifest=bundle.manifest.with_records([record]))
-    return {found.code for found in find_exchanged_packages(bundle).values()}
+    return {found.code for found in find_altered_packages(bundle).values()}
 
 
 def probed(place: Path, *, is_open: bool):
-    """Return the codes about a server whose port shows its certificate, or refuses."""
+    """Return the codes of the findings about a server whose port shows a certificate or refuses the
+    connection.
+    """
     table = read_topology(STANDARD_EDITION.encode())
     planned = plan_certificates(table, load_rules())
     with live(planned, place, only=lambda target: target.port == 444) as servers:
@@ -394,7 +413,7 @@ def probed(place: Path, *, is_open: bool):
 
 
 A, B = KEYS["a"], KEYS["b"]
-#: The same for cases that need a path.
+#: This table contains the same two cases for findings that need a path.
 PLACED = {
     "file-unreadable": (lambda p: read(p, b"", named=True), lambda p: read(p, b"\n", named=False)),
     "file-without-certificate": (lambda p: read(p, b"notes\n", named=False), lambda p: read(p, b"notes\n" + pem(LEAF), named=False)),
@@ -443,8 +462,10 @@ PLACED = {
 
 
 @pytest.mark.parametrize("code", PLACED)
-def test_what_fires_in_a_place_and_the_nearest_that_does_not(code, tmp_path):
-    """The finding is reported for the first file or folder and not for the second."""
+def test_finding_about_a_path_is_reported_only_in_its_case(code, tmp_path):
+    """Each finding is reported for the first file or folder of its case, but not for the similar
+    second one.
+    """
     fires, nearest = PLACED[code]
     for case in ("fires", "nearest"):
         (tmp_path / case).mkdir()

@@ -1,4 +1,5 @@
-"""When installed certificates are compared with a plan, every fault is reported, and no others.
+"""When installed certificates are compared with a plan, lyncnb reports every fault and nothing
+else.
 
 LYNCNB_ESTATES sets the number of deployments that are checked. CI uses a tenth of the two hundred.
 """
@@ -42,7 +43,9 @@ shell = pytest.fixture(make_shell)
 
 
 def test_what_was_issued_an_hour_ago_is_in_force(tmp_path):
-    """Without a date, a certificate issued an hour ago is valid: the current time counts, not noon."""
+    """Without a date argument, a certificate that was issued an hour ago is valid, because the
+    current time counts.
+    """
     write_all(TWO_FRONT_ENDS, tmp_path / "standing.pem")
     planned = ln.plan_certificates(ln.read_topology(TWO_FRONT_ENDS.encode()), ln.load_rules())
     found = ln.compare_as_is(planned, tmp_path / "standing.pem")
@@ -50,8 +53,8 @@ def test_what_was_issued_an_hour_ago_is_in_force(tmp_path):
 
 
 def test_a_compromised_certificate_covers_nothing(tmp_path):
-    """A compromised certificate covers no planned certificate, although the request folder records
-    it. Every request is still compared.
+    """A compromised certificate does not cover a planned certificate, even if the request folder
+    records it. All other requests are still compared.
     """
     planned = make_plan(TWO_FRONT_ENDS.encode())
     folder = make_folder(tmp_path / "requests", planned).folder
@@ -70,7 +73,7 @@ def test_a_compromised_certificate_covers_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("number", range(COUNT))
-def test_every_fault_is_named_and_none_invented(tmp_path, number):
+def test_every_fault_is_reported_and_no_other(tmp_path, number):
     """Each planned certificate has exactly the state, errors, warnings and remarks of its fault."""
     chance, exported = random.Random(number), number % 2 == 0
     estate = random_estate(chance, exported=exported)
@@ -92,7 +95,8 @@ def test_every_fault_is_named_and_none_invented(tmp_path, number):
     assert found.notes == ()
 
 
-# Consequences of the fault: no CA is above the certificate, and nobody requested the wildcard.
+# These findings are consequences of the fault: no CA is above the certificate, and nobody
+# requested the wildcard.
 _TOLERATED = {
     "self-signed": {"chain-incomplete"},
     "wildcard": {"names-added"},
@@ -126,7 +130,9 @@ def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
 
 
 def test_what_a_server_uses_and_does_not_have_is_reported(tmp_path):
-    """A server that uses a certificate missing in its store is reported, and so is an unplanned server."""
+    """A server that uses a certificate that is not in its store is reported, and so is a server
+    that is not planned.
+    """
     absent = [("Default", "0" * 40)]
     data = export_of("edge1.contoso.com", absent=absent)
     (tmp_path / "a.pem").write_bytes(data + b"\r\n")
@@ -158,7 +164,7 @@ def test_the_later_export_of_a_server_counts(tmp_path, names):
     assert one.certificate.servers == ()
 
 
-def test_days_and_acceptances_of_the_plan_count(tmp_path):
+def test_planned_issue_date_and_accepted_errors_count(tmp_path):
     """A certificate must be valid on the planned issue date, and an accepted error does not count
     as an error.
     """
@@ -185,9 +191,9 @@ def plan_of_edge(**options):
     return edge_pool(options=ln.PlanOptions(**options))
 
 
-def test_one_certificate_may_cover_two_that_were_planned_apart(tmp_path):
-    """One installed certificate may cover two planned entries, but a certificate for one purpose is
-    preferred.
+def test_one_certificate_can_cover_two_planned_ones(tmp_path):
+    """One installed certificate can cover two planned certificates, but a certificate for only one
+    purpose is preferred.
     """
     cells = {"web_external_fqdn": "web.contoso.com"}
     planned = plan(
@@ -208,14 +214,14 @@ def test_one_certificate_may_cover_two_that_were_planned_apart(tmp_path):
 
 
 def mediation(*names: str):
-    """Return the plan of Mediation Servers, each in a separate pool."""
+    """Return the plan for Mediation Servers, each in its own pool."""
     return plan(*(row(name, "Mediation", name) for name in names))
 
 
 @pytest.mark.parametrize("damage", [True, False], ids=["damaged", "sound"])
 def test_without_a_chain_nothing_is_covered(tmp_path, damage):
-    """Without the CA's certificates, no planned certificate is covered, since the signature cannot
-    be verified.
+    """Without the certificates of the CA, no planned certificate is covered, because the signature
+    cannot be verified.
     """
     planned = mediation("med.contoso.com")
     data = bytearray(der(stand_for(planned.certificates[0])))
@@ -251,7 +257,7 @@ def test_a_root_of_somebody_elses_covers_nothing_beside_the_right_one(tmp_path):
     assert [one.code for one in found.files] == ["root-to-compare"] * 2
 
 
-# --- the command ---
+# --- These tests use the command.
 
 
 @pytest.fixture
@@ -266,7 +272,9 @@ def estate(shell):
 
 
 def test_the_command_tells_shows_and_keeps(estate):
-    """The text, JSON, table and saved evaluation of the command agree, and it writes no other file."""
+    """The text, JSON, table and saved comparison of the asis command agree, and the command writes
+    no other file.
+    """
     ended = estate("asis", "one.pem", "contoso.csv", "--on", "2026-11-24", "--save", "kept.json")
     assert ended.status == 1
     assert ended.out.startswith("covered by ")
@@ -286,7 +294,7 @@ def test_the_command_tells_shows_and_keeps(estate):
     assert not (estate.folder / "requests").exists()
 
 
-def test_everything_covered_is_0(tmp_path):
+def test_exit_status_is_0_if_everything_is_covered(tmp_path):
     """The exit status is 0 if every planned certificate is installed, even if others are installed
     too.
     """
@@ -302,8 +310,8 @@ def test_everything_covered_is_0(tmp_path):
 
 
 def test_the_snippet_reads_public_halves_only(shell):
-    """The PowerShell snippet is ASCII, can be parsed, changes nothing on a server, and exports no
-    private key.
+    """The PowerShell script for exporting certificates is ASCII, changes nothing on a server, and
+    exports no private key.
     """
     from powershell_kit import commands, parse
 
@@ -357,7 +365,9 @@ BAD = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_what_is_no_whole_export_is_refused(estate, what):
-    """A file that starts like an export but is not a complete one causes one message with the line."""
+    """A file that starts like an export but is not complete is rejected with one message that
+    contains the line.
+    """
     lines, words = BAD[what]
     estate.write("bad.pem", "\r\n".join(lines))
     ended = estate("asis", "bad.pem", "contoso.csv")

@@ -17,7 +17,7 @@ from lyncnb.authorities.evaluation.compare_certificate import compare_certificat
 from lyncnb.base.planned_entry import PlannedKey
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.rules.ca_rules import ca_rules
-from lyncnb.rules.returned_rules import finding, returned_checks
+from lyncnb.rules.returned_rules import create_returned_finding, list_returned_checks
 
 KEY = rsa.generate_private_key(65537, 2048)
 RSA_CA = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
@@ -44,18 +44,18 @@ def test_as_planned():
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
-        # Differences in the names.
+        # These cases have differences in the names.
         ({"san": NAMES[:2]}, "names-missing", '"meet.contoso.com" is missing'),
         ({"san": (*NAMES, "www.contoso.com")}, "names-added", '"www.contoso.com" is not in the request'),
         ({"other_names": [x509.IPAddress(ip_address("192.0.2.1"))]}, "other-names-added", '"IPAddress 192.0.2.1" is not in the request'),
-        # Differences in the subject of the certificate.
+        # These cases have differences in the subject of the certificate.
         ({"subject": SUBJECT[1:]}, "common-name-missing", 'the planned common name is "eepool.contoso.com", but the certificate has no common name'),
         ({"subject": (("CN", "ee01.contoso.com"), *SUBJECT[1:])}, "common-name-changed", 'the planned common name is "eepool.contoso.com", but the certificate has "ee01.contoso.com"'),
         ({"subject": (*SUBJECT, ("CN", "ee01.contoso.com"))}, "common-name-several", 'the certificate has 2 common names: "ee01.contoso.com", "eepool.contoso.com"'),
         ({"subject": SUBJECT[:2]}, "subject-field-dropped", 'the request has C="TW", but the certificate has no C'),
         ({"subject": (SUBJECT[0], ("O", "Contoso Inc."), SUBJECT[2])}, "subject-field-changed", 'the planned O is "Contoso, Ltd.", but the certificate has "Contoso Inc."'),
         ({"subject": (*SUBJECT, ("L", "Taipei"))}, "subject-field-added", 'the certificate\'s subject has L="Taipei", which is not in the request'),
-        # Differences in the usages of the certificate.
+        # These cases have differences in the usages of the certificate.
         ({"eku": None}, "eku-server-auth-absent", "the certificate has no extended key usage extension"),
         ({"eku": ["serverAuth", "clientAuth"]}, "eku-client-auth-added", "the plan requires the usage serverAuth, but the certificate has serverAuth, clientAuth"),
         ({"eku": ["serverAuth", "any"]}, "eku-any", "the plan requires the usage serverAuth, but the certificate has serverAuth, anyExtendedKeyUsage"),
@@ -64,16 +64,16 @@ def test_as_planned():
         ({"usage": ("key_encipherment",)}, "key-usage-digital-signature-absent", "the key usage of the certificate allows only keyEncipherment"),
         ({"usage": ("digital_signature",)}, "key-usage-key-encipherment-absent", "the key usage of the certificate allows only digitalSignature"),
         ({"usage": ("digital_signature", "key_encipherment", "key_cert_sign")}, "key-usage-certificate-signing", "the certificate allows digitalSignature, keyCertSign, keyEncipherment"),
-        # Differences in signature and revocation.
+        # These cases have differences in the signature and in revocation.
         ({"pss": True}, "signature-pss", "the CA signed the certificate with RSASSA-PSS and sha256"),
         ({"crl": ()}, "crl-distribution-point-absent", "the certificate has no CRL distribution point"),
-        # Differences in the validity of the certificate.
+        # These cases have differences in the validity of the certificate.
         ({"begins": TODAY - timedelta(365)}, "certificate-expired", "the certificate expired on 2026-11-23 at 23:59 UTC"),
         ({"begins": TODAY + timedelta(1)}, "not-yet-valid", "the certificate is valid from 2026-11-25 at 00:00 UTC"),
     ],
 )  # fmt: skip
 def test_difference(changes, code, message):
-    """Each difference causes exactly one finding, with both values."""
+    """Each difference causes exactly one finding, which contains both values."""
     assert compared(made(**changes)) == [(code, message)]
 
 
@@ -118,7 +118,9 @@ def test_wildcard_instead_of_names():
 
 
 def test_edge_internal_has_no_san():
-    """If no SAN was planned, none is missing, and a SAN that repeats the subject is a notice."""
+    """If no SAN was planned, a missing SAN is not reported, and a SAN that repeats the subject is a
+    notice.
+    """
     assert compared(made(san=()), san=[]) == []
     assert compared(made(san=NAMES[:1]), san=[]) == [
         (
@@ -144,7 +146,9 @@ def test_malformed_name(name):
 
 
 def test_eku_without_server_auth():
-    """If a certificate has only another usage, one missing and one additional usage are reported."""
+    """If a certificate has only an unplanned usage, one missing usage and one additional usage are
+    reported.
+    """
     assert [code for code, _ in compared(made(eku=["clientAuth"]))] == [
         "eku-server-auth-absent",
         "eku-client-auth-added",
@@ -152,7 +156,9 @@ def test_eku_without_server_auth():
 
 
 def test_client_auth_asked_for():
-    """Planned client authentication (AOL) must be in the certificate, and is then not a difference."""
+    """Client authentication (for AOL) must be in the certificate if it is planned, and is then not
+    reported.
+    """
     planned = ["serverAuth", "clientAuth"]
     assert compared(made(eku=planned), eku=planned) == []
     assert compared(made(), eku=planned) == [
@@ -185,7 +191,7 @@ def test_key_differs():
     [("internal", "signature-hash-sha1"), ("public", "signature-hash-sha1-public")],
 )
 def test_sha1(issuer, code):
-    """SHA-1 is reported as such, as an error from a public CA, and never as tampering."""
+    """A SHA-1 signature is reported as such: as an error for a public CA, but never as tampering."""
     certificate = resigned(made(days=100), RSA_CA.key, "sha1")
     assert compared(certificate, issuer=issuer) == [
         (code, "the CA signed the certificate with SHA-1")
@@ -246,21 +252,24 @@ def test_no_list_of_revoked_certificates(issuer, changes, code):
     """
     found = compared(made(**({"days": 100} | changes)), issuer=issuer)
     assert [one for one, _ in found] == [f"crl-distribution-point-{code}"]
-    assert returned_checks()[found[0][0]].severity == {"absent": "error", "spared": "warning"}[code]
+    assert (
+        list_returned_checks()[found[0][0]].severity
+        == {"absent": "error", "spared": "warning"}[code]
+    )
     assert ('OCSP responder "http://ocsp.contoso.net"' in found[0][1]) is ("ocsp" in changes)
 
 
 @pytest.mark.parametrize(
     ("begins", "days", "code"),
     [
-        ("2024-03-14", 7, "absent"),  # Short-lived certificates were not defined yet.
+        ("2024-03-14", 7, "absent"),  # At that time, short-lived certificates were not defined yet.
         ("2024-03-15", 10, "spared"),
         ("2026-03-14", 10, "spared"),
         ("2026-03-15", 10, "absent"),
         ("2026-03-15", 7, "spared"),
     ],
 )
-def test_how_short_lived_is_goes_by_the_first_day(begins, days, code):
+def test_limit_of_short_lived_certificates_depends_on_the_start(begins, days, code):
     """A lifetime of ten days counted as short until 2026-03-14.
 
     Since then, seven days do (Baseline Requirements 1.6.1).
@@ -276,7 +285,9 @@ def test_how_short_lived_is_goes_by_the_first_day(begins, days, code):
     [("Edge", ["crl-distribution-point-ldap-only"]), ("FrontEnd", [])],
 )
 def test_ldap_only(role, expected):
-    """A CRL that is only in the directory cannot be used outside the domain."""
+    """A CRL that is only in the directory is reported, because clients outside the domain cannot
+    read it.
+    """
     certificate = made(crl=["ldap:///CN=Contoso"])
     assert [code for code, _ in compared(certificate, role=role)] == expected
     assert compared(made(crl=["ldap:///CN=Contoso", "http://x/"]), role=role) == []
@@ -301,7 +312,7 @@ def test_ldap_only(role, expected):
     ],
 )
 def test_validity_asked(days, asked, expected):
-    """A validity more than one day shorter than requested is reported."""
+    """A validity that is more than one day shorter than requested is reported."""
     assert compared(made(days=days), validity_days=asked) == expected
 
 
@@ -309,15 +320,16 @@ def test_validity_asked(days, asked, expected):
     ("begins", "days", "told"),
     [
         ("2026-11-23", 200, False),
-        ("2026-11-23", 200 + 1 / 86400, True),  # The certificate is valid for one second too long.
-        ("2026-03-14", 398, False),  # The limit on the certificate's start date applies.
+        # The certificate is valid for one second longer than allowed.
+        ("2026-11-23", 200 + 1 / 86400, True),
+        ("2026-03-14", 398, False),  # The limit on the start date of the certificate applies.
         ("2026-03-15", 201, True),
         ("2027-03-15", 101, True),
         ("2029-03-15", 47, False),
     ],
 )
 def test_public_limit(begins, days, told):
-    """A public certificate must keep the lifetime limit that applies on its start date."""
+    """A public certificate must not exceed the lifetime limit that applies on its start date."""
     start = date.fromisoformat(begins)
     moment = TODAY.replace(year=start.year, month=start.month, day=start.day)
     codes = [code for code, _ in compared(made(begins=moment, days=days), issuer="public")]
@@ -327,7 +339,7 @@ def test_public_limit(begins, days, told):
 
 def test_checks_are_complete():
     """Every check in the data file has a description, a hint and a source."""
-    checks = returned_checks()
+    checks = list_returned_checks()
     for rule in checks.values():
         assert rule.severity in ("error", "warning", "notice")
         assert all((rule.title, rule.meaning, rule.hint, rule.source)), rule.code
@@ -344,20 +356,20 @@ def test_every_code_is_used():
     package = REPOSITORY / "lyncnb"
     text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     named = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', text))
-    named |= {rule.code for rule in ca_rules().roots}  # The table of roots has separate codes.
-    assert set(returned_checks()) - named == set()
+    named |= {rule.code for rule in ca_rules().roots}  # The table of roots has its own codes.
+    assert set(list_returned_checks()) - named == set()
 
 
 def test_codes_differ_from_plan_checks():
     """A code has one meaning: none of these codes is also a code of a plan check."""
     from lyncnb.rules.rule_files import load_rules
 
-    assert set(returned_checks()) & set(load_rules("lync2013").checks) == set()
+    assert set(list_returned_checks()) & set(load_rules("lync2013").checks) == set()
 
 
 def test_finding():
-    """A finding has the severity, hint and source of its code."""
-    found = finding("unknown-key", "a.cer", "somebody's")
-    rule = returned_checks()["unknown-key"]
+    """A finding has the severity, hint and source that belong to its code."""
+    found = create_returned_finding("unknown-key", "a.cer", "somebody's")
+    rule = list_returned_checks()["unknown-key"]
     assert (found.severity, found.hint, found.source) == (rule.severity, rule.hint, rule.source)
     assert (found.about, found.message) == ("a.cer", "somebody's")

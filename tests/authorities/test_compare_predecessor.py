@@ -8,7 +8,7 @@ import pytest
 from cas.python_ca import TODAY, PythonCa, der, issue
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lyncnb.authorities.evaluation.compare_predecessor import Succession, succession
+from lyncnb.authorities.evaluation.compare_predecessor import Succession, list_changed_fields
 from lyncnb.pki.certificates import read_certificate
 
 CA = PythonCa()
@@ -47,14 +47,14 @@ def test_changes(changes, expected):
         **({"subject": [("CN", "a.contoso.com")], "san": ["a.contoso.com", "b.contoso.com"]} | changes),
     )  # fmt: skip
     after = read_certificate(der(certificate))
-    assert [str(change) for change in succession(before, after)] == expected
+    assert [str(change) for change in list_changed_fields(before, after)] == expected
 
 
 def test_issuer_and_key():
     """Another CA and another key size are reported."""
     other = PythonCa("Fabrikam")
     after = made(other, ec.generate_private_key(ec.SECP384R1()))
-    assert succession(made(), after) == (
+    assert list_changed_fields(made(), after) == (
         Succession(
             "issuer", "CN=Contoso Issuing CA 1, O=Contoso", "CN=Fabrikam Issuing CA 1, O=Fabrikam"
         ),

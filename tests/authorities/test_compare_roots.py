@@ -22,7 +22,7 @@ LINES = [(rule, root) for rule in ca_rules().roots for root in rule.roots]
 
 
 class CaOfRoot(PythonCa):
-    """A CA whose root has a given name."""
+    """A CA whose root has a specified name."""
 
     def __init__(self, root: str, field: str = "CN") -> None:
         self.fields = [("O", "Contoso"), (field, root)]
@@ -46,7 +46,9 @@ def found(ca, begins, *, days=100, issuer="public", chain=None):
         issuers=Issuers([read_certificate(der(one)) for one in chain or ca.chain]),
     )
     return [
-        (one.code, one.message) for one in evaluate(evidence, at=AT).findings if one.code in CODES
+        (one.code, one.message)
+        for one in evaluate(evidence, evaluated_at=AT).findings
+        if one.code in CODES
     ]
 
 
@@ -56,8 +58,9 @@ def codes(*args, **changes):
 
 
 @pytest.mark.parametrize(("rule", "root"), LINES, ids=[f"{r} {rule.clients}" for rule, r in LINES])
-def test_each_line_counts_from_its_day(rule, root):
-    """A certificate that a client rejects from a date is reported with client and date.
+def test_each_rule_about_a_root_applies_from_its_date(rule, root):
+    """If a client rejects certificates below a root from a date on, the finding contains the client
+    and the date.
 
     An earlier certificate is not.
     """
@@ -79,13 +82,17 @@ def test_each_line_counts_from_its_day(rule, root):
 
 
 def test_the_root_is_known_by_its_issuer_name_too():
-    """A root is recognized as the issuer in a chain without the root, and by a name in its OU."""
+    """A root is recognized by the issuer name in a chain without the root, and by a name in its OU
+    field.
+    """
     ca = CaOfRoot("HiPKI Root CA - G1", "OU")
     assert "root-not-trusted" in codes(ca, AT.date(), chain=[ca.issuing])
 
 
 def test_internal_cas_may_have_any_name():
-    """An internal CA may have the name of a public root, since the table is only about public CAs."""
+    """An internal CA may have the name of a public root, because the table of roots applies only to
+    public CAs.
+    """
     assert found(CaOfRoot("HiPKI Root CA - G1"), AT.date(), issuer="internal") == []
 
 

@@ -1,4 +1,4 @@
-"""Every format in which certificates are returned is recognized by its structure."""
+"""Every format in which CAs return certificates is recognized by its structure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BAG = (
 
 
 def trusted() -> bytes:
-    """Write the output of openssl x509 -trustout: the certificate followed by its trust settings."""
+    """Return the output of openssl x509 -trustout: the certificate followed by its trust settings."""
     settings = bytes.fromhex("300a3008") + bytes.fromhex("06062b0601050507")
     return armoured("TRUSTED CERTIFICATE", der(LEAF) + settings)
 
@@ -108,7 +108,7 @@ def test_a_certificate_may_end_in_what_looks_like_white_space(last, behind):
 
 
 def reordered(*certificates) -> bytes:
-    """Write a PKCS #7 message with the certificates in this order, as Windows does."""
+    """Return a PKCS #7 message with the certificates in this order, as Windows writes it."""
     made = p7b(*certificates)
     in_set = b"".join(sorted(map(der, certificates)))
     assert made.count(in_set) == 1
@@ -123,7 +123,7 @@ def test_order_in_message(order):
     assert decoded.remarks == ()
 
 
-def test_key_beside_certificate():
+def test_key_next_to_a_certificate_is_reported():
     """A key next to a certificate is reported, and the certificate is read."""
     decoded = decode(KEY_PEM + pem(LEAF))
     assert [one.der for one in decoded.certificates] == [der(LEAF)]
@@ -139,7 +139,7 @@ def test_damaged_beside_good():
 
 
 def test_pfx():
-    """The password of a PFX file is asked for once, and only if the file has one."""
+    """Lyncnb asks for the password of a PFX file only once, and only if the file has a password."""
     asked = []
 
     def password():
@@ -197,8 +197,8 @@ def test_what_ad_cs_says_instead(text, code, said):
 
 
 def test_a_certificate_that_cannot_be_read_is_named():
-    """If a certificate cannot be read, the message has its serial number and subject, and no
-    library's debug text.
+    """If a certificate cannot be read, the message contains the serial number and subject, and no
+    debug text of a library.
     """
     whole = der(LEAF)
     oid = bytes.fromhex("551d11")  # This is the OID of subjectAltName.

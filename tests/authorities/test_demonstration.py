@@ -34,8 +34,8 @@ def bundle_of(domain: str, folder):
 
 
 def test_it_answers_a_sample_with_three_mistakes(tmp_path):
-    """The demonstration CA omits one name, one CRL and one certificate on purpose, and leaves no
-    key behind.
+    """The demonstration CA intentionally omits one name, one CRL and one certificate, and writes no
+    private key.
     """
     bundle = bundle_of("contoso.com", tmp_path / "requests")
     answers = ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
@@ -58,7 +58,8 @@ def errors_of(issued) -> set[str]:
 
 
 def test_a_second_answer_and_a_renewal_have_no_mistake(tmp_path):
-    """The demonstration CA signs the remaining requests, and then a renewal, without mistakes.
+    """After its first response, the demonstration CA signs the remaining requests and a renewal
+    without mistakes.
 
     Each certificate is accepted.
     """
@@ -79,7 +80,7 @@ def test_a_second_answer_and_a_renewal_have_no_mistake(tmp_path):
 
 
 def test_its_root_is_the_same_in_each_response(tmp_path):
-    """Two responses of one demonstration CA contain the same root certificate."""
+    """Two responses from the same demonstration CA contain the same root certificate."""
     bundle, ca = bundle_of("contoso.com", tmp_path / "requests"), Demonstration()
     for name in ("first", "second"):
         ca.answer(bundle, tmp_path / name, today=TODAY)
@@ -116,7 +117,7 @@ def test_a_public_certificate_lasts_as_long_as_the_rules_of_its_day_allow(tmp_pa
 
 
 def test_it_signs_no_folder_with_a_real_name(tmp_path):
-    """The demonstration CA rejects a folder with any name outside the samples' domains, and writes
+    """The demonstration CA rejects a folder with a name outside the sample domains, and writes
     nothing.
     """
     bundle = bundle_of("example.org", tmp_path / "requests")
@@ -138,16 +139,16 @@ def test_it_signs_no_folder_with_a_real_name(tmp_path):
     ],
 )
 def test_the_samples_names_are_told_by_their_end(tmp_path, name, expected):
-    """Sample names are recognized by their end: the organization is a label directly before the
-    last one.
+    """A sample name is recognized by its last two labels, which are the organization and the
+    top-level domain.
     """
     entry = bundle_of("contoso.com", tmp_path / "requests").requests[0].plan
     assert is_fictional([replace(entry, san=(*entry.san, name))]) is expected
 
 
 def test_elsewhere_its_certificate_is_an_error_that_nobody_accepts(tmp_path, monkeypatch):
-    """A folder with a real name rejects a certificate of the demonstration CA, even if it is to be
-    accepted.
+    """In a folder with a real name, a certificate from the demonstration CA is an error that nobody
+    can accept.
     """
     bundle = bundle_of("example.org", tmp_path / "requests")
     with monkeypatch.context() as fooled:

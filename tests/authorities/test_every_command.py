@@ -39,7 +39,7 @@ def ca(tmp_path_factory) -> Authority:
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory) -> Path:
-    """Return a folder of two requests without certificates."""
+    """Return a folder with two requests and no certificates."""
     folder = tmp_path_factory.mktemp("plan") / "requests"
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, folder, passphrase=PASSPHRASE)
@@ -58,7 +58,9 @@ def csr_of(folder: Path, part: str) -> Path:
 
 
 def answer(ca: Authority, requests: Path, place: Path, **changes) -> Path:
-    """Have the CA sign the server's request as given, and the deployment's request correctly."""
+    """Have the CA sign the request of the server with these changes, and the request of the
+    deployment correctly.
+    """
     place.mkdir(exist_ok=True)
     ca.sign(csr_of(requests, "Deployment"), place / "oauth.pem")
     return ca.sign(csr_of(requests, "StandardEdition"), place / "server.pem", **changes)
@@ -81,7 +83,7 @@ REFUSED = {
 
 
 def ask(shell: Shell) -> dict[str, tuple[int, str]]:
-    """Run every command that follows receive, and return its output and exit status."""
+    """Run every command that follows receive, and return the outputs and exit statuses."""
     commands = {
         "status": ("status", "requests"),
         "pfx": ("pfx", "requests", "--passphrase-file", "passphrase.txt"),
@@ -93,7 +95,9 @@ def ask(shell: Shell) -> dict[str, tuple[int, str]]:
 
 @pytest.mark.parametrize(("changes", "code"), REFUSED.values(), ids=REFUSED)
 def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes, code):
-    """Every command names a rejected certificate with its error, and still processes the valid one."""
+    """Every command reports a rejected certificate with its error, and still processes the valid
+    certificate.
+    """
     back = shell.folder / "back"
     certificate = answer(ca, requests, back, **changes)
     if not changes:
@@ -118,7 +122,9 @@ def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes
 
 @pytest.mark.parametrize("row", ["an octet of the signature flipped", "ended an hour ago"])
 def test_what_has_an_error_displaces_nothing(shell, requests, ca, row):
-    """A newer certificate with an error is stored separately, and the valid one stays packaged."""
+    """A newer certificate with an error is stored separately, and the valid certificate stays
+    packaged.
+    """
     back = shell.folder / "back"
     good = answer(ca, requests, back, begins=timedelta(days=-2))
     (back / "chain.pem").write_bytes(ca.chain)
@@ -140,7 +146,8 @@ def test_what_has_an_error_displaces_nothing(shell, requests, ca, row):
 
 
 def test_a_chain_that_refutes_what_is_on_record(shell, requests, ca):
-    """If a damaged certificate was received without its chain, the chain reveals it in every command.
+    """If a forged certificate was received before its chain, every command reports the error once
+    the chain is received.
 
     The other certificate of that CA, which the chain did sign, stays in use.
     """
@@ -165,8 +172,8 @@ def test_a_chain_that_refutes_what_is_on_record(shell, requests, ca):
 
 
 def test_what_nothing_proves_displaces_nothing(shell, requests, ca, tmp_path_factory):
-    """A newer certificate of another CA is not used until it is accepted, even if its chain is
-    complete.
+    """A newer certificate from another CA is not used until the difference is accepted, even if its
+    chain is complete.
     """
     back = shell.folder / "back"
     answer(ca, requests, back, begins=timedelta(days=-2))
@@ -196,8 +203,8 @@ def test_what_nothing_proves_displaces_nothing(shell, requests, ca, tmp_path_fac
 
 
 def test_a_reissue_with_the_same_dates_takes_the_place(shell, requests, ca):
-    """Of two certificates with the same dates, the one with fewer errors is used, and then the
-    later one.
+    """Of two certificates with the same dates, the certificate with fewer errors is used. If both
+    are equal, the later one is used.
     """
     back = shell.folder / "back"
     answer(ca, requests, back, serial=11)
@@ -225,7 +232,7 @@ def test_a_reissue_with_the_same_dates_takes_the_place(shell, requests, ca):
 
 @pytest.mark.parametrize("chain_first", [True, False])
 def test_a_chain_that_comes_apart(shell, requests, ca, chain_first):
-    """A chain received before or after its certificate is kept, named, and completes the
+    """A chain that is received before or after its certificate is kept, reported, and completes the
     certificate.
     """
     back = shell.folder / "back"
@@ -265,7 +272,7 @@ def test_a_gap_is_packaged_when_it_is_asked_for(shell, requests, ca):
 
 
 def test_policy_is_accepted_with_a_reason(shell, requests, ca):
-    """A rejected certificate can be accepted with a reason without its file.
+    """A rejected certificate can be accepted later with a reason, without receiving its file again.
 
     The reason is recorded.
     """
@@ -285,7 +292,7 @@ def test_policy_is_accepted_with_a_reason(shell, requests, ca):
     ]
 
 
-def test_what_a_ca_never_writes_is_accepted_once_for_it(shell, requests, ca):
+def test_missing_crl_is_accepted_once_for_a_ca(shell, requests, ca):
     """If a certificate without a CRL is accepted with a reason, the CA's next certificate is
     accepted too.
     """
@@ -307,8 +314,8 @@ def test_what_a_ca_never_writes_is_accepted_once_for_it(shell, requests, ca):
 
 
 def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
-    """After a rejection, the steps tell the reader what to request from which CA, and do not
-    mention packages.
+    """After a rejection, the steps explain what to request from which CA, and do not mention
+    packages.
     """
     back = shell.folder / "back"
     answer(ca, requests, back, extensions=without("crl"))
@@ -324,7 +331,7 @@ def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
 
 
 def test_a_refusal_that_is_mended_is_told_no_more(shell, requests, ca):
-    """A rejected certificate is reported by every command until a valid one replaces it."""
+    """Every command reports a rejected certificate until a valid certificate replaces it."""
     back, again = shell.folder / "back", shell.folder / "again"
     answer(ca, requests, back, extensions=without("crl"), begins=-48 * _HOUR)
     (back / "chain.pem").write_bytes(ca.chain)
@@ -338,7 +345,7 @@ def test_a_refusal_that_is_mended_is_told_no_more(shell, requests, ca):
 TABLE = STANDARD_EDITION
 
 
-def test_policy_is_accepted_beforehand(shell, ca):
+def test_findings_can_be_accepted_before_certificates_are_received(shell, ca):
     """Findings in [accepted] of plan.toml are accepted when certificates are received, and every
     summary shows the reason.
     """
@@ -371,8 +378,10 @@ def test_policy_is_accepted_beforehand(shell, ca):
     assert {path: path.read_bytes() for path in requests.rglob("*") if path.is_file()} == before
 
 
-def test_mathematics_is_not_accepted_beforehand(shell):
-    """An invalid signature cannot be accepted in plan.toml: the request command rejects the entry."""
+def test_invalid_signature_cannot_be_accepted_in_advance(shell):
+    """An invalid signature cannot be accepted in plan.toml: the request command rejects such an
+    entry.
+    """
     shell.write("topology.csv", TABLE)
     shell.write("plan.toml", '[accepted]\nchain-signature-wrong = "because"\n')
     ended = shell("request", "topology.csv", "requests", "--options", "plan.toml")
@@ -385,7 +394,7 @@ def test_mathematics_is_not_accepted_beforehand(shell):
 
 
 @pytest.mark.parametrize("code", ["chain-signature-wrong", "names-missing", "no-such-code"])
-def test_mathematics_is_not_accepted(shell, requests, code):
+def test_invalid_signatures_and_keys_are_never_accepted(shell, requests, code):
     """Invalid signatures, wrong keys and wrong names cannot be accepted, and a misspelt code
     accepts nothing.
     """
@@ -397,7 +406,7 @@ def test_mathematics_is_not_accepted(shell, requests, code):
 @pytest.mark.parametrize("place", ["returned", "pfx"])
 @pytest.mark.parametrize("names", [("Standard", "Deploy"), ("Deploy", "Standard")])
 def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
-    """A certificate or package that differs from the recorded one is reported with its hash."""
+    """A certificate or package that differs from the record is reported with its hash."""
     back = shell.folder / "back"
     answer(ca, requests, back)
     (back / "chain.pem").write_bytes(ca.chain)
@@ -426,7 +435,7 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
 
 
 def test_what_was_refused_and_is_right_now_is_named(requests, ca, tmp_path):
-    """If a CA's certificate becomes valid later, lyncnb asks to receive the stored certificate
+    """If a rejected certificate becomes valid later, lyncnb advises to receive the stored file
     again.
     """
     soon = Authority(ca.folder, "root").subordinate("soon", begins=_HOUR)

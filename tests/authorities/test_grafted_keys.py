@@ -1,5 +1,5 @@
-"""Certificates from many sources that contain our public key are all kept, and none stops the
-    reading.
+"""Certificates from many sources that contain a public key of the folder are all kept, and none of
+them stops the import.
 
 Each of pyca's test vectors becomes a certificate for one of our requests, with unusual names, dates
 and extensions, and invalid signatures. ``LYNCNB_VECTORS`` sets how many vectors are used.
@@ -20,7 +20,7 @@ from folders import TODAY, find_id, make_folder, request_of
 
 from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.import_certificates import receive
-from lyncnb.pki.asn1 import BadStructure, children, read_element
+from lyncnb.pki.asn1 import BadStructure, list_children, read_element
 from lyncnb.pki.certificates import BadCertificate, read_certificate
 from lyncnb.request_folder.bundle import open_requests
 
@@ -50,13 +50,13 @@ def element(tag: int, content: bytes) -> bytes:
 
 
 def grafted(der: bytes, key: bytes) -> bytes | None:
-    """Put a SubjectPublicKeyInfo into a certificate.
+    """Return a certificate whose SubjectPublicKeyInfo is replaced with another one.
 
     Return None if the certificate has no place for it.
     """
     try:
-        content, *rest = children(der, read_element(der, 0, len(der)))
-        fields = children(der, content)
+        content, *rest = list_children(der, read_element(der, 0, len(der)))
+        fields = list_children(der, content)
         place = 6 if fields[0].tag == 0xA0 else 5
         parts = [der[one.begin : one.end] for one in fields]
         parts[place] = key
@@ -66,7 +66,7 @@ def grafted(der: bytes, key: bytes) -> bytes | None:
     return element(0x30, whole)
 
 
-def test_none_is_lost(tmp_path):
+def test_no_certificate_is_lost(tmp_path):
     """Each readable certificate is kept, rejected or accepted, and stays the same byte for byte."""
     bundle = make_folder(tmp_path / "requests")
     request_id = find_id(bundle, "med01")

@@ -46,7 +46,7 @@ def contents(path) -> dict[str, bytes]:
 
 
 def test_package(folder, tmp_path):
-    """The package has one folder per CA with a page, a summary, the names and the CSRs.
+    """The package has a folder for each CA with a page, a summary, the names and the CSRs.
 
     AD CS also gets a batch file.
     """
@@ -64,7 +64,7 @@ def test_package(folder, tmp_path):
 
 
 def test_requests_are_those_of_the_folder(folder, tmp_path):
-    """The CSRs in the package are identical to the folder's, and their signatures are valid."""
+    """The CSRs in the package are identical to those in the folder, and their signatures are valid."""
     made = hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
     for part in made.parts:
@@ -75,7 +75,7 @@ def test_requests_are_those_of_the_folder(folder, tmp_path):
 
 
 def test_submission(folder, tmp_path):
-    """The batch file contains the CA and the template.
+    """The batch file for AD CS contains the CA and the template.
 
     A CA name that certreq cannot use is left out.
     """
@@ -122,7 +122,7 @@ def test_page(folder, tmp_path):
     ],
 )
 def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes):
-    """The page for the CA shows the smallest of the lifetime limits, and how long e-mail can
+    """The page for the CA shows the shortest of the lifetime limits, and how long e-mail can
     validate a wildcard.
     """
     made = make_folder(tmp_path / "requests", make_plan(ca={"public": ca})).folder
@@ -136,7 +136,9 @@ def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes
 
 
 def test_page_has_the_planned_day_if_no_other_is_given(tmp_path):
-    """The page for the CA repeats the date on the cover of the folder's summary."""
+    """The page for the CA shows the date on the cover of the folder's summary if no other date is
+    specified.
+    """
     make_folder(tmp_path / "requests", make_plan(planned_issue_date=date(2026, 12, 15)))
     hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2026, 12, 15))
     assert "<td>2026-12-15</td>" in unmarked(
@@ -148,7 +150,9 @@ def test_page_has_the_planned_day_if_no_other_is_given(tmp_path):
 
 
 def test_page_counts_from_its_own_day(tmp_path):
-    """If the planned issue date is in the past, the page uses the limits of the current date."""
+    """If the planned issue date is in the past, the page for the CA shows the limits on the current
+    date.
+    """
     options = {"planned_issue_date": date(2027, 1, 28), "issuer": {"": "public"}}
     make_folder(tmp_path / "requests", make_plan(**options))
     made = hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2027, 6, 14))
@@ -162,7 +166,9 @@ def test_page_counts_from_its_own_day(tmp_path):
 
 
 def test_page_says_who_asks_and_until_when(folder, tmp_path):
-    """The page shows sender, date, product and sites, and lists what to send back."""
+    """The page for the CA shows the sender, date, product and sites, and lists what the CA must
+    send back.
+    """
     hand_over(folder, tmp_path / "with.zip", sender="Ana <ana@contoso.com>", needed_by=TODAY)
     hand_over(folder, tmp_path / "without.zip")
     place = "internal-ca01-contoso-com-contoso-issuing-ca-1/README.html"
@@ -178,7 +184,9 @@ def test_page_says_who_asks_and_until_when(folder, tmp_path):
 
 
 def test_page_cites_the_products_own_documents(tmp_path):
-    """For another product, the page cites no Lync Server page, and no page twice."""
+    """For another product, the page for the CA cites no Lync Server document, and no document
+    twice.
+    """
     plan = plan_certificates(make_plan().topology, load_rules("sfb2019"))
     made = make_folder(tmp_path / "requests", plan).folder
     hand_over(made, tmp_path / "out.zip")
@@ -189,7 +197,9 @@ def test_page_cites_the_products_own_documents(tmp_path):
 
 
 def test_page_tells_how_each_request_is_issued(folder, tmp_path):
-    """Each request on the page has its template or certificate type, its key and its use."""
+    """Each request on the page for the CA has its template or certificate type, its key and its
+    use.
+    """
     hand_over(folder, tmp_path / "out.zip", template="LyncWeb")
     entries = contents(tmp_path / "out.zip")
     internal = unmarked(
@@ -216,7 +226,9 @@ def test_sender_is_one_line(folder, tmp_path, sender):
 
 
 def test_names(folder, tmp_path):
-    """For a portal that does not read the SAN in a CSR, the names are listed on one line."""
+    """A list contains the names in each request on one line, for a portal that does not read the
+    SAN in a CSR.
+    """
     made = hand_over(folder, tmp_path / "out.zip", issuer="public")
     text = contents(tmp_path / "out.zip")["public-litware-public-ca/names.txt"].decode()
     record = made.requests[0]
@@ -240,7 +252,7 @@ def test_choice(folder, tmp_path, choice, expected):
 
 
 def test_wave(folder, tmp_path):
-    """A list of ids selects a custom wave of requests."""
+    """You can select a group of requests with a list of ids."""
     wanted = find_id(open_requests(folder), "med01")
     made = hand_over(folder, tmp_path / "out.zip", requests=[wanted])
     assert [record.id for record in made.requests] == [wanted]
@@ -268,7 +280,7 @@ def test_only_what_waits(folder, tmp_path):
 
 
 def test_same_bytes(folder, tmp_path):
-    """The same requests give an identical package, and an identical file is not written again."""
+    """The same requests result in an identical package, and an identical file is not written again."""
     hand_over(folder, tmp_path / "one.zip")
     hand_over(folder, tmp_path / "two.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
@@ -296,7 +308,9 @@ def test_no_key(folder, tmp_path):
 
 @pytest.mark.parametrize("place", ["before", "instead"])
 def test_key_in_csr(folder, tmp_path, place):
-    """A private key inside a CSR file stops the handover, even if the record has the file's hash."""
+    """A private key in a CSR file stops the handover, even if the manifest records the hash of this
+    file.
+    """
     record = open_requests(folder).requests[0]
     path, key = folder / record.files.csr, folder / record.files.key
     csr = path.read_bytes()
@@ -323,7 +337,7 @@ def test_bad_template(folder, tmp_path):
 
 
 def test_shown(folder, tmp_path):
-    """The handed-over requests are shown as a table, as text and as JSON."""
+    """The requests that were handed over are shown as a table, as text and as JSON."""
     made = hand_over(folder, tmp_path / "out.zip")
     assert repr(made) == (
         "6 requests in out.zip: 5 for ca01.contoso.com\\Contoso Issuing CA 1; "
@@ -351,7 +365,7 @@ def test_two_names_one_folder():
 
 
 def test_nothing_waits_at_all(folder, tmp_path):
-    """If every request has its certificate, the error says that no request waits."""
+    """If every request has its certificate, the error explains that no request waits."""
     bundle = open_requests(folder)
     ca = PythonCa()
     path = tmp_path / "all.p7b"
@@ -365,7 +379,7 @@ def test_nothing_waits_at_all(folder, tmp_path):
 
 
 def test_an_interrupted_run_is_completed_before_the_handover(folder, tmp_path):
-    """If an interrupted run left only planned requests, the error names the next step."""
+    """If an interrupted run left only planned requests, the error contains the next step."""
     manifest = folder / "manifest.json"
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace('"state": "waiting"', '"state": "planned"'), encoding="utf-8")
@@ -395,19 +409,19 @@ def test_what_counts_as_a_key(data, refused):
 
     A sentence about keys does not count.
     """
-    from lyncnb.authorities.handover import refuse_keys
+    from lyncnb.authorities.handover import refuse_private_keys
 
     if refused:
         with pytest.raises(
             BundleError, match="contains a private key, so lyncnb did not write a package"
         ):
-            refuse_keys("x", data)
+            refuse_private_keys("x", data)
     else:
-        refuse_keys("x", data)
+        refuse_private_keys("x", data)
 
 
 def test_one_ca_for_several_is_refused(tmp_path):
-    """The configuration string of one CA is rejected for requests of two internal CAs."""
+    """The configuration string of one CA is rejected if the requests are for two internal CAs."""
     plan = make_plan(ca={"internal": "Contoso CA 1", "Edge": "Contoso CA 2"},
                      issuer={"Edge": "internal"})  # fmt: skip
     folder = make_folder(tmp_path / "requests", plan).folder
@@ -473,8 +487,8 @@ def test_page_says_what_becomes_of_the_certificates_before(folder, tmp_path):
 
 
 def test_what_the_people_of_the_ca_would_have_to_ask(tmp_path):
-    """The page for the CA names the option for each missing detail, and lists none if all details
-    are given.
+    """The page for the CA names the option for each missing detail. If all details are specified,
+    it names none.
     """
     folder = make_folder(tmp_path / "requests", make_plan()).folder
     open_points = hand_over(folder, tmp_path / "out.zip").missing
@@ -486,7 +500,9 @@ def test_what_the_people_of_the_ca_would_have_to_ask(tmp_path):
 
 
 def test_page_says_what_to_revoke_now(folder, tmp_path):
-    """The page of a CA lists its compromised certificates to revoke, even if no request waits."""
+    """The page for a CA lists its compromised certificates that must be revoked, even if no request
+    waits.
+    """
     bundle, ca = open_requests(folder), PythonCa()
     name = find_id(bundle, "med01")
     path = tmp_path / "all.p7b"

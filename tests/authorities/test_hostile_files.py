@@ -76,8 +76,8 @@ def answered(tmp_path_factory) -> tuple[Path, list[bytes]]:
 
 
 def forms(ca: Authority, place: Path) -> list[bytes]:
-    """Have the server's request answered again, correctly and wrongly, and return it in every
-    format.
+    """Have the CA answer the request of the server again, correctly and wrongly, and return the
+    answers in every format.
     """
     (csr,) = (place / "requests" / "csr").glob("Standard*.csr")
     right = ca.sign(csr, place / "again.pem").read_bytes()
@@ -111,7 +111,7 @@ def forms(ca: Authority, place: Path) -> list[bytes]:
 
 
 def spoilt(number: int, whole: list[bytes]) -> bytes:
-    """Damage one of the files in the way that the number selects."""
+    """Damage one of the files in a way that the number selects."""
     chance = random.Random(number)
     data = bytearray(chance.choice(whole))
     for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
@@ -153,7 +153,7 @@ def facts(folder: Path) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_none_of_them_does_harm(tmp_path, answered, capfd):
+def test_damaged_files_do_no_harm(tmp_path, answered, capfd):
     """A damaged file causes no exception and no library warning, and only files of the CA are
     stored.
     """

@@ -29,7 +29,7 @@ from lyncnb.authorities.evaluation.evaluation import entry_sha256
 from lyncnb.authorities.import_certificates import receive, store_returned
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
-from lyncnb.base.disk.folder_lock import lock
+from lyncnb.base.disk.folder_lock import lock_folder
 from lyncnb.errors import BundleError
 from lyncnb.export.executors import Making
 from lyncnb.export.write import write_requests
@@ -115,7 +115,9 @@ def test_again(folder, tmp_path):
 
 
 def test_one_after_the_other(folder, tmp_path):
-    """Certificates may be received one by one. The chain of one completes the others."""
+    """Certificates can be received one at a time. The chain of one certificate completes the chains
+    of others.
+    """
     bundle = open_requests(folder)
     answers = answer_all(bundle, CA)
     *most, last = answers.items()
@@ -133,7 +135,9 @@ def test_one_after_the_other(folder, tmp_path):
 
 
 def test_newer_answer(folder, tmp_path):
-    """Another certificate for a request moves the previous one with its chain to archive."""
+    """Another certificate for the same request replaces the previous certificate, which moves with
+    its chain to ``archive``.
+    """
     request_id = find_id(open_requests(folder), "med01")
     csr = request_of(open_requests(folder), request_id)
     first = CA.issue_for(csr, begins=python_ca.TODAY - timedelta(9), days=199)
@@ -162,7 +166,7 @@ def test_renewed_request(folder, tmp_path):
         make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, making=Making(workers=1),
         renew=[request_id], reason="expires",
     )  # fmt: skip
-    # The certificate is already known.
+    # The folder already contains this certificate.
     assert receive(folder, tmp_path / "1.p7b", today=TODAY).exit_status == 0
     second = CA.issue_for(request_of(bundle, request_id), days=199)
     issued = receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
@@ -201,7 +205,9 @@ def test_superseded(folder, tmp_path):
 
 
 def test_what_was_dropped_in(folder):
-    """Files that the planner copies into returned are read, and none is lost."""
+    """Lyncnb reads the files that the planner copies into the folder ``returned``, and keeps all of
+    them.
+    """
     bundle = open_requests(folder)
     request_id, other = find_id(bundle, "med01"), edge_external(bundle)
     answers = answer_all(bundle, CA)
@@ -244,7 +250,7 @@ def test_hostile(folder, tmp_path):
 
 
 def test_hostile_forms_of_a_good_answer(folder, tmp_path):
-    """A valid certificate inside an unacceptable file is not accepted."""
+    """A valid certificate in a file of an invalid form is not accepted."""
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     leaf = CA.issue_for(request_of(bundle, request_id), days=199)
@@ -266,7 +272,9 @@ def test_hostile_forms_of_a_good_answer(folder, tmp_path):
 
 
 def test_forged(folder, tmp_path):
-    """A certificate with our key and the CA's name, but another signature, is an error."""
+    """A certificate with the key of the request and the name of the CA, but with another signature,
+    is an error.
+    """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     forger = PythonCa()
@@ -287,13 +295,13 @@ def test_locked(folder, tmp_path):
     """
     answers = answer_all(open_requests(folder), CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
-    with lock(folder), pytest.raises(BundleError, match="is in use by"):
+    with lock_folder(folder), pytest.raises(BundleError, match="is in use by"):
         receive(folder, path, today=TODAY, lock_seconds=0)
     assert not (folder / "returned").exists()
 
 
 def test_changed_meanwhile(folder, tmp_path):
-    """A request that changed between matching and storing does not get the wrong certificate."""
+    """If a request changes between matching and storing, it does not get the wrong certificate."""
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     path = write(tmp_path / "a.cer", pem(answer_all(bundle, CA)[request_id]))
@@ -378,7 +386,9 @@ def test_no_key_ever(folder, tmp_path):
 
 
 def test_many_files(folder, tmp_path, monkeypatch):
-    """Many files are synced to disk in groups, with the same result."""
+    """If many files are stored, they are synced to the disk in groups, with the same result as
+    single files.
+    """
     from lyncnb.authorities import import_certificates
 
     monkeypatch.setattr(import_certificates, "_FILES_AT_ONCE", 3)

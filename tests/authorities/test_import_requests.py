@@ -1,5 +1,5 @@
-"""Requests that were created on the computer with the key are imported: the whole way, with every
-difference and interruption.
+"""Requests that were created on other computers are imported, and every difference and interruption
+is handled.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from lyncnb.export.write import write_requests
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.csr import build_request
 from lyncnb.pki.pkcs12 import open_pfx
-from lyncnb.plan.model import content_of
+from lyncnb.plan.model import build_request_content
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.field_forms import SOME_COMPUTER
-from lyncnb.request_folder.rebuild_manifest import has_secrets, rebuild_manifest
+from lyncnb.request_folder.rebuild_manifest import has_encrypted_files, rebuild_manifest
 from lyncnb.request_folder.renewals import list_renewals
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
@@ -51,7 +51,7 @@ from lyncnb.topology.topology import read_topology
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 TOOLS = "tools01.contoso.com"
-# The calls that protect keys. The lock of a process that ended is free.
+# These system calls protect keys. The lock of a process that ended is free.
 _CALLS = (*ESSENTIAL, "mkdir", "chmod")
 
 shell = pytest.fixture(make_shell)
@@ -103,10 +103,10 @@ def issued(asked, tmp_path_factory):
     return place / "folder", place / "back"
 
 
-def test_nothing_secret_is_made(asked):
+def test_waiting_folder_contains_no_secret(asked):
     """A waiting folder has no key, CSR or list, and lyncnb does not ask for a passphrase."""
     folder, plan, _ = asked
-    assert not has_secrets(folder)
+    assert not has_encrypted_files(folder)
     assert list((folder / "csr").iterdir()) == list((folder / "keys").iterdir()) == []
     records = open_requests(folder).requests
     assert {record.id for record in records} == {item.id for item in plan.certificates}
@@ -131,9 +131,9 @@ def test_the_same_plan_again_changes_no_byte(waiting):
     assert snapshot(folder, but_lock=True) == before
 
 
-def test_the_whole_way(issued, asked, tmp_path):
-    """The scripts, requests, issued certificates, the export on the server and the steps match each
-    other.
+def test_requests_certificates_and_steps_match(issued, asked, tmp_path):
+    """The scripts, the requests, the issued certificates, the export on the server and the steps
+    match each other.
     """
     folder, _ = issued
     _, _, made = asked
@@ -200,7 +200,8 @@ def test_other_commands_treat_it_like_any_other(issued, tmp_path):
 
 
 def test_handover_packs_what_was_made_elsewhere(waiting, tmp_path):
-    """Before a request is imported, a hint shows how to get it.
+    """The handover package contains a request only after it was imported. Before that, a hint
+    explains how to import it.
 
     Then it is handed over to its CA.
     """
@@ -219,7 +220,7 @@ def test_handover_packs_what_was_made_elsewhere(waiting, tmp_path):
     assert {row["Exportable"] for row in rows} == {f"not verified: the key is on {TOOLS}"}
 
 
-# --- requests that differ from the plan ---
+# --- These requests differ from the plan.
 
 
 def test_names_that_are_missing_are_refused_unless_the_ca_adds_them(waiting):
@@ -259,7 +260,7 @@ def test_one_key_for_two_requests_is_refused(waiting):
     key = rsa.generate_private_key(65537, 2048)
     actions, codes = [], []
     for planned_one in plan.certificates:
-        content = content_of(planned_one)
+        content = build_request_content(planned_one)
         path = folder.parent / f"{planned_one.id}.req"
         path.write_bytes(build_request(content, key).pem)
         received = receive_requests(folder, path)
@@ -280,8 +281,8 @@ def test_a_request_that_was_changed_is_refused(waiting):
 
 
 def test_nothing_takes_the_place_of_what_may_be_with_a_ca(waiting):
-    """A second request is rejected, and so is a request for a certificate whose key is in the
-    folder.
+    """A second request for a certificate is rejected, and so is a request for a certificate whose
+    key is in the folder.
     """
     folder, plan, made = waiting
     receive_requests(folder, *made)
@@ -318,7 +319,7 @@ def test_a_file_of_another_name_is_known_by_what_it_asks_for(waiting, name):
 
 
 def test_what_nobody_waits_for_is_unknown(waiting):
-    """A request that matches no planned certificate is reported and not kept."""
+    """A request that does not match any planned certificate is reported and not kept."""
     folder, _, made = waiting
     receive_requests(folder, *made)
     other = request_there(folder, folder.parent / "other", names=False)[0]
@@ -328,8 +329,8 @@ def test_what_nobody_waits_for_is_unknown(waiting):
 
 
 def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
-    """The computer with the key is the one in the argument, in the request of Microsoft's tools, or
-    in the plan, in this order.
+    """The computer with the key is taken from the argument, from the request of Microsoft's tools,
+    or from the plan, in this order.
     """
     folder, plan, made = waiting
     say_computer(made[0], "TOOLS02")
@@ -346,7 +347,8 @@ def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
 
 
 def test_what_is_no_request_changes_nothing(waiting):
-    """All files without a request are reported together, and so is a key in a folder.
+    """All files without a request are reported together. In a folder, a private key is also
+    reported.
 
     Nothing changes.
     """
@@ -366,11 +368,13 @@ def test_what_is_no_request_changes_nothing(waiting):
         receive_requests(folder, folder / "nowhere")
 
 
-# Plans that change, and keys on both computers.
+# In these tests, the plan changes, or keys are on both computers.
 
 
 def test_a_changed_plan_asks_there_again(waiting):
-    """A changed request gets a new generation on its server, with another script and other names."""
+    """A changed request gets a new generation on its server, with another script and another file
+    name.
+    """
     folder, _, made = waiting
     receive_requests(folder, *made)
     changed = planned(organization="Contoso")
@@ -395,8 +399,8 @@ def test_a_changed_plan_asks_there_again(waiting):
 
 
 def test_a_plan_that_changed_before_anything_was_made_needs_new_scripts(waiting):
-    """If the plan changes before a request is created, old scripts stop other commands until they
-    are written again.
+    """If the plan changes before a request is created, the old scripts must be written again before
+    other commands work.
     """
     folder, _, _ = waiting
     with pytest.raises(BundleError, match="needs attention"):
@@ -407,9 +411,7 @@ def test_a_plan_that_changed_before_anything_was_made_needs_new_scripts(waiting)
 
 
 def test_both_routes_in_one_folder(tmp_path):
-    """In one folder, keys of certificates without a usage can be created locally, and the others on
-    their servers.
-    """
+    """One folder can contain keys that lyncnb creates and requests for keys that servers create."""
     plan, folder = planned("contoso.csv"), tmp_path / "folder"
     scripts_of(plan, folder)
     bundle = write_requests(
@@ -426,7 +428,9 @@ def test_both_routes_in_one_folder(tmp_path):
 
 
 def test_renewing_by_name_takes_the_route_of_the_command(waiting):
-    """A request that is renewed by name gets its key where the command creates keys."""
+    """A request that is renewed by name gets its key on the computer for which the command creates
+    keys.
+    """
     folder, plan, made = waiting
     receive_requests(folder, *made)
     name = made[0].stem
@@ -465,7 +469,7 @@ def test_a_folder_with_keys_keeps_them(tmp_path):
 
 def test_keys_of_an_interrupted_run_are_for_the_command_that_made_them(tmp_path):
     """Keys of an interrupted run belong to the command that created them, because only the
-    passphrase shows whether key and CSR match.
+    passphrase shows whether a key and a CSR match.
     """
     plan = make_plan()
     folder = make_folder(tmp_path / "folder", plan).folder
@@ -476,11 +480,13 @@ def test_keys_of_an_interrupted_run_are_for_the_command_that_made_them(tmp_path)
         request_elsewhere(plan, folder, findings=())
 
 
-# --- lost files ---
+# --- In these tests, files are lost.
 
 
 def test_a_lost_csr_comes_again(waiting):
-    """Status shows what to do if the CSR is missing, and importing the request again fixes it."""
+    """If a CSR is missing, the status command explains what to do, and importing the request again
+    restores the CSR.
+    """
     folder, _, made = waiting
     receive_requests(folder, *made)
     (folder / "csr" / f"{made[0].stem}.csr").unlink()
@@ -491,7 +497,7 @@ def test_a_lost_csr_comes_again(waiting):
 
 
 def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
-    """A rebuild accepts a CSR without a key if it names its computer.
+    """A rebuild accepts a CSR without a key if the CSR contains the name of its computer.
 
     Otherwise the CSR is reported.
     """
@@ -515,7 +521,7 @@ def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
-def test_a_kill_anywhere_loses_nothing(waiting, tmp_path, error):
+def test_interrupted_import_loses_nothing(waiting, tmp_path, error):
     """Whichever system call fails or ends the process, repeating the command imports the remaining
     requests.
     """
@@ -553,10 +559,10 @@ def test_another_command_adopts_what_was_left(waiting):
     assert receive_requests(folder, *made).requests[0].action == "kept"
 
 
-# --- the command line ---
+# --- These tests use the command line.
 
 
-def test_the_command_line_goes_the_same_way(shell):
+def test_command_line_imports_requests(shell):
     """Each command for requests from servers exits with the documented status, and asks no
     question.
     """

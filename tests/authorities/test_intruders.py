@@ -1,4 +1,5 @@
-"""With malicious files, no wrong certificate is accepted, and no valid one is lost.
+"""If malicious files are received, no wrong certificate is accepted and no valid certificate is
+lost.
 
 The attacker knows the public requests and the CA's certificates, has a root and every function of
 OpenSSL, but no key of the CA or of the folder.
@@ -73,7 +74,7 @@ class Folder:
         return self.place / name
 
     def good(self, **how) -> list[Path]:
-        """Have the CA answer, and return the certificate and its chain."""
+        """Have the CA answer the request, and return the certificate and its chain."""
         leaf = self.ca.sign(self.csr, self.place / "good.pem", **how)
         return [leaf, self.file("chain.pem", self.ca.chain)]
 
@@ -108,7 +109,9 @@ def folder(shell, template) -> Folder:
 @pytest.mark.parametrize("with_chain", [False, True])
 @pytest.mark.parametrize("together", [False, True])
 def test_one_that_begins_later(folder, with_chain, together):
-    """A certificate of the attacker's root with later dates does not replace the valid one."""
+    """A certificate below the attacker's root with later dates does not replace the valid
+    certificate.
+    """
     good = folder.good()
     bad = folder.theirs.sign(folder.csr, folder.place / "bad.pem", begins=timedelta(minutes=-5))
     more = [folder.file("their-chain.pem", folder.theirs.chain)] if with_chain else []
@@ -116,7 +119,8 @@ def test_one_that_begins_later(folder, with_chain, together):
         said = folder.receive(*files)
     folder.package()
     if together and with_chain:
-        # With two complete chains and no record, neither is accepted until the roots were compared.
+        # With two complete chains and no record, neither certificate is accepted until somebody
+        # compares the roots.
         assert "[root-to-compare]" in said
         assert all(f"  {name}: " in said for name in ("chain.pem", "their-chain.pem"))
         assert "[answers-of-two-cas]" in said
@@ -133,8 +137,8 @@ def test_one_that_begins_later(folder, with_chain, together):
 
 
 def test_one_that_came_before_its_chain(folder):
-    """If an unverified certificate was received first, the valid one reports that its CA is
-    another.
+    """If an unverified certificate was received before the valid certificate, lyncnb reports that
+    the CA of the valid one is different.
     """
     bad = folder.theirs.sign(folder.csr, folder.place / "bad.pem", begins=timedelta(minutes=-5))
     folder.receive(bad)
@@ -147,7 +151,9 @@ def test_one_that_came_before_its_chain(folder):
 
 @pytest.mark.parametrize("same_name", [True, False])
 def test_forged_ones_replace_no_true_ones_without_a_chain(folder, same_name):
-    """A forged certificate with a complete chain does not replace a valid one without a chain."""
+    """A forged certificate with a complete chain does not replace a valid certificate without a
+    chain.
+    """
     good, chain = folder.good(begins=timedelta(days=-2))
     folder.receive(good)
     theirs = folder.theirs
@@ -163,7 +169,9 @@ def test_forged_ones_replace_no_true_ones_without_a_chain(folder, same_name):
 
 
 def test_another_request_of_another_root(folder):
-    """If the deployment's certificate is issued by another root a year later, it is rejected."""
+    """If another root issues the certificate of the deployment a year later, the certificate is
+    rejected.
+    """
     folder.receive(*folder.good())
     (csr,) = folder.requests.glob("csr/Deployment*.csr")
     bad = folder.theirs.sign(csr, folder.place / "bad.pem")
@@ -199,8 +207,8 @@ def test_a_root_renewed_with_its_key_is_the_same(folder):
 
 
 def test_two_roots_in_the_first_batch(folder):
-    """If two requests are answered under two roots before any record, neither is accepted, and both
-    are named.
+    """If two certificates with different roots are received and nothing is recorded, neither is
+    accepted, and both roots are reported.
     """
     (csr,) = folder.requests.glob("csr/Deployment*.csr")
     bad = folder.theirs.sign(csr, folder.place / "bad.pem")
@@ -233,7 +241,9 @@ def crossed(folder: Folder) -> list[Path]:
 
 
 def test_a_root_of_theirs_above_the_right_ca(folder):
-    """A certificate of the CA's key under another root leads no package to that root."""
+    """If the key of the CA is also certified below another root, no package contains that other
+    root.
+    """
     good = folder.good()
     folder.receive(*good)
     folder.package()
@@ -251,8 +261,8 @@ def test_a_root_of_theirs_above_the_right_ca(folder):
 
 
 def test_a_root_of_theirs_that_comes_with_the_right_one(folder):
-    """If two roots are received together, nothing shows which is the CA's, and both are reported in
-    each evaluation.
+    """If two roots are received together, lyncnb cannot know which one belongs to the CA, and every
+    evaluation reports both.
     """
     said = folder.receive(*folder.good(), *crossed(folder))
     assert said.count("[chain-several-roots]") == 1
@@ -266,8 +276,8 @@ def test_a_root_of_theirs_that_comes_with_the_right_one(folder):
 
 
 def test_one_of_theirs_hides_nothing(folder):
-    """A forged certificate with later dates in the same batch does not stop the CA's renewed
-    certificate.
+    """A forged certificate with later dates in the same batch does not stop the renewed certificate
+    from the CA.
     """
     folder.receive(*folder.good(begins=timedelta(days=-9)))
     theirs = folder.theirs.sign(folder.csr, folder.place / "bad.pem")
@@ -311,8 +321,8 @@ def test_a_second_signature(folder, together):
 
 
 def test_an_answer_to_a_superseded_request(folder):
-    """A forged certificate for a superseded request does not replace the end date of the one in
-    use.
+    """A forged certificate for a superseded request does not change the end date of the certificate
+    in use.
     """
     good = folder.good()
     folder.receive(*good)
@@ -389,8 +399,8 @@ def test_a_serial_number_twice_before_any_chain(folder):
 
 
 def test_a_serial_number_that_somebody_wrote(folder):
-    """A certificate that the CA did not sign does not count when duplicate serial numbers are
-    searched.
+    """A certificate that the CA did not sign does not count in the search for duplicate serial
+    numbers.
     """
     good = folder.good(serial=4711)
     forged = folder.place / "forged.pem"
@@ -409,7 +419,8 @@ def test_a_serial_number_that_somebody_wrote(folder):
 
 
 def test_a_ca_that_renewed_its_key(folder):
-    """With only the old CA certificate, a certificate of the renewed CA is kept.
+    """If only the old certificate of the CA is known, a certificate signed with the renewed key of
+    the CA is kept.
 
     With the new CA certificate, it is accepted.
     """
@@ -428,8 +439,8 @@ def test_a_ca_that_renewed_its_key(folder):
 
 
 def test_a_ca_that_renewed_its_key_before_anything_came(folder):
-    """If only the old CA certificate is known and nothing is recorded, a certificate of the renewed
-    CA is not lost.
+    """If only the old certificate of the CA is known and nothing is recorded, a certificate signed
+    with the renewed key is not lost.
     """
     folder.receive(folder.file("old.pem", folder.ca.chain))
     renewed = Authority(folder.place / "ca", "root").subordinate("renewed")
@@ -442,7 +453,7 @@ def test_a_ca_that_renewed_its_key_before_anything_came(folder):
     assert folder.record.package is not None
 
 
-def test_a_reason_stands_once(folder):
+def test_accepted_finding_has_the_same_text_each_time(folder):
     """An accepted finding about several certificates has the same text after every evaluation."""
     good = folder.good(serial=99)
     (other,) = folder.requests.glob("csr/Deployment*.csr")

@@ -24,8 +24,8 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answers(bundle, tmp_path_factory):
-    """Return a folder with all certificates except one, one of them different, and an unrelated
-    file.
+    """Return a folder in which one request has no certificate, one certificate is different, and
+    one file is unrelated.
     """
     folder = tmp_path_factory.mktemp("answers")
     skipped = find_id(bundle, "med01")
@@ -43,7 +43,7 @@ def issued(bundle, answers):
 
 
 def test_matched(bundle, issued):
-    """Every certificate is matched, and the request without one waits."""
+    """Every certificate is matched to its request, and the request without a certificate waits."""
     waiting = find_id(bundle, "med01")
     assert [one.request_id for one in issued.certificates] == [
         record.id for record in bundle.requests if record.id != waiting
@@ -54,7 +54,7 @@ def test_matched(bundle, issued):
 
 
 def test_findings(bundle, issued):
-    """The findings about certificates and files are listed with errors first."""
+    """The findings about certificates and files are listed, and errors are first."""
     assert [(found.severity, found.code, found.about) for found in issued.findings] == [
         ("error", "crl-distribution-point-absent", edge_external(bundle)),
         ("notice", "file-without-certificate", "notes.txt"),
@@ -66,7 +66,7 @@ def test_findings(bundle, issued):
 
 
 def test_certificate(bundle, issued):
-    """A matched certificate holds the data that packages and steps need."""
+    """A matched certificate contains the data that packages and steps need."""
     request_id = find_id(bundle, "ee01")
     one = issued.by_id[request_id]
     assert one.subject == "O=Contoso, CN=eepool.contoso.com"
@@ -88,7 +88,7 @@ def test_certificate(bundle, issued):
 
 
 def test_tables(issued):
-    """Certificates and findings are shown as tables, also in a notebook.
+    """Certificates and findings are shown as tables in a terminal and in a notebook.
 
     Values from files are escaped.
     """
@@ -148,7 +148,7 @@ def test_exit_status(bundle, tmp_path, data, status):
 
 
 def test_own_folder_is_the_default(bundle):
-    """Without a path, lyncnb reads the folder's returned files, which may be missing."""
+    """If no path is specified, lyncnb reads the folder ``returned``, which may be missing."""
     issued = match_certificates(bundle, today=TODAY)
     assert (issued.certificates, issued.files, len(issued.findings)) == ((), (), 0)
     assert len(issued.waiting) == len(bundle.requests)
@@ -162,7 +162,7 @@ def test_missing_path(bundle, tmp_path):
 
 @pytest.mark.parametrize("place", ["../../etc/passwd", "keys/a.key", "returned\\..\\x", "x"])
 def test_edited_manifest(tmp_path, place):
-    """With an edited manifest, lyncnb reads only certificate files in the folder."""
+    """If the manifest was edited, lyncnb still reads only certificate files that are in the folder."""
     bundle = make_folder(tmp_path / "requests")
     first = bundle.requests[0]
     record = first.with_issued(issued_record(file=place), at="2026-11-24T00:00:00Z")
@@ -176,7 +176,7 @@ def test_edited_manifest(tmp_path, place):
 
 
 def test_today(bundle, answers):
-    """The evaluation date of certificates is an argument. The default is the current date."""
+    """The evaluation date is an argument, and the default is the current date."""
     from datetime import UTC, date, datetime, timedelta
 
     late = match_certificates(bundle, answers, today=date(2030, 1, 1))

@@ -1,4 +1,4 @@
-"""Reading any bytes takes time in proportion to their number.
+"""The time for reading any bytes is proportional to their number.
 
 These are the only tests that measure time. An input is doubled until reading it takes long enough
 to be measured. Reading twice as much may take at most three times as long.
@@ -26,8 +26,12 @@ from growth import faster_than_linear, seconds
 
 from lyncnb.authorities.returned.candidates import Outstanding
 from lyncnb.authorities.returned.decoding import decode
-from lyncnb.authorities.returned.matching import match_answers
-from lyncnb.authorities.returned.returned_files import MAX_FILE_BYTES, ReturnedFile, read_returned
+from lyncnb.authorities.returned.matching import match_returned_certificates
+from lyncnb.authorities.returned.returned_files import (
+    MAX_FILE_BYTES,
+    ReturnedFile,
+    read_returned_files,
+)
 from lyncnb.base.planned_entry import PlannedEntry
 from lyncnb.pki import chain
 from lyncnb.pki.certificates import Certificate, read_certificate
@@ -51,7 +55,7 @@ def nested(levels: int, content: bytes) -> bytes:
 
 
 def many_names(n: int) -> bytes:
-    """Return a certificate of n bytes with a name for each 20 bytes.
+    """Return a certificate of n bytes that has a name for each 20 bytes.
 
     Its signature is not relevant.
     """
@@ -155,7 +159,7 @@ INPUTS = {
 
 
 def constrained(n: int) -> tuple[bytes, bytes]:
-    """Create a certificate with many names below a CA with as many name constraints."""
+    """Return a certificate with many names below a CA with the same number of name constraints."""
     count = n // 40
     limits = [x509.DNSName(f"a{number}.contoso.com") for number in range(count)]
     ca = PythonCa(constraints=x509.NameConstraints(limits, None))
@@ -225,7 +229,7 @@ def test_twice_the_bytes_take_at_most_thrice_the_time(make):
         return partial(decode, make(size))
 
     assert faster_than_linear(read, size=4096, most=MAX_FILE_BYTES // 2) is None
-    # Reading a file of the largest accepted size takes seconds, not minutes.
+    # Reading a file of the maximum size takes seconds, and not minutes.
     assert seconds(read(MAX_FILE_BYTES)) < 3
 
 
@@ -239,7 +243,7 @@ def zipped(n: int) -> bytes:
 
 
 def end_records(n: int) -> bytes:
-    """Return a zip file in which the end record must be found among many."""
+    """Return a zip file in which the end record must be found among many similar records."""
     return b"PK\x03\x04" + b"PK\x05\x06" * (n // 4)
 
 
@@ -250,13 +254,13 @@ def test_a_zip_twice_as_large_takes_at_most_thrice_the_time(tmp_path, make):
     def read(n: int):
         path = tmp_path / f"{n}.zip"
         path.write_bytes(make(n))
-        return partial(read_returned, [path])
+        return partial(read_returned_files, [path])
 
     assert faster_than_linear(read, size=65536, most=MAX_FILE_BYTES // 2) is None
 
 
 def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
-    """Create certificates, CAs with one name, and issued certificates, all alike.
+    """Return many similar certificates: CAs with the same name, and certificates that they issued.
 
     Their signatures are not relevant: all are one certificate with other bytes in it. Each is read
     once, however many there are.
@@ -296,7 +300,7 @@ def test_many_of_one_name_take_no_square(serials, monkeypatch):
 
     def match(count: int):
         files = [ReturnedFile(name="x", certificates=tuple(certificates(count)))]
-        return lambda: match_answers([asked], files, today=date(2026, 11, 24))
+        return lambda: match_returned_certificates([asked], files, today=date(2026, 11, 24))
 
     # Below this number of CAs, each certificate is compared with each CA.
     assert faster_than_linear(match, size=2 * chain.MAX_CANDIDATES, most=1 << 20) is None

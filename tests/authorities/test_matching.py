@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from planned_entry import DAY, ENTRY
 
 from lyncnb.authorities.returned.candidates import Outstanding
-from lyncnb.authorities.returned.matching import match_answers
+from lyncnb.authorities.returned.matching import match_returned_certificates
 from lyncnb.authorities.returned.returned_files import ReturnedFile
 from lyncnb.base.planned_entry import PlannedKey
 from lyncnb.pki.certificates import read_certificate
@@ -60,7 +60,7 @@ def file(*certificates, name: str = "answer.cer", **values) -> ReturnedFile:
 
 
 def match(requests, *files, known=()):
-    return match_answers(requests, files, known=known, today=DAY)
+    return match_returned_certificates(requests, files, known=known, today=DAY)
 
 
 def codes(findings) -> list[tuple[str, str]]:
@@ -68,7 +68,9 @@ def codes(findings) -> list[tuple[str, str]]:
 
 
 def test_by_public_key():
-    """The public key decides the match. Names, files and order do not."""
+    """The public key alone determines which request a certificate belongs to. Names, files and
+    order do not matter.
+    """
     first, second = made("a"), made("b")
     matched = match([asked("a"), asked("b")], file(second, name="a.cer"), file(*CHAIN, first))
     assert [(one.asked.request_id, one.certificate) for one in matched.answers] == [
@@ -81,8 +83,8 @@ def test_by_public_key():
 
 
 def test_newest_is_taken():
-    """Of several certificates for a request, the one with the latest start is accepted, and the
-    others are named.
+    """Of several certificates for a request, the certificate with the latest start is accepted, and
+    the others are reported.
     """
     old, new = made("a", begins=TODAY - timedelta(9)), made("a")
     (answer,) = match([asked("a")], file(new, old, *CHAIN)).answers
@@ -92,8 +94,8 @@ def test_newest_is_taken():
 
 
 def test_of_two_of_the_same_days_the_one_with_fewer_warnings_is_taken():
-    """Of two certificates with the same dates, the one with fewer warnings is accepted, whatever
-    their order.
+    """Of two certificates with the same dates, the certificate with fewer warnings is accepted,
+    whatever their order is.
     """
     good, wider = made("a"), made("a", san=(*SAN["a"], "more.contoso.com"))
     for certificates in ((good, wider), (wider, good)):
@@ -122,7 +124,7 @@ def test_different_key_for_pool():
 
 
 def test_older_than_held():
-    """A certificate that is older than the recorded one is left in its file."""
+    """A certificate that is older than the recorded certificate is not stored."""
     held, older = made("a"), made("a", begins=TODAY - timedelta(9))
     matched = match([asked("a", held_sha256=held.sha256)], file(older), known=[held, *CHAIN])
     assert matched.answers == ()
@@ -152,7 +154,9 @@ def test_replaces():
 
 
 def test_renews():
-    """The certificate of a new generation is compared with that of the previous generation."""
+    """The certificate for a new generation is compared with the certificate of the previous
+    generation.
+    """
     before = made("old", begins=TODAY - timedelta(300))
     requests = [
         asked("a", generation=2),
@@ -164,8 +168,8 @@ def test_renews():
 
 
 def test_a_replacement_that_ends_earlier_is_reported_in_days():
-    """If a replacement ends earlier, the difference in days is reported, because the next renewal
-    is due sooner.
+    """If a replacement certificate ends earlier, the difference in days is reported, because the
+    next renewal is due sooner.
     """
     before = made("old", begins=TODAY - timedelta(9), days=199)
     requests = [
@@ -180,7 +184,7 @@ def test_a_replacement_that_ends_earlier_is_reported_in_days():
 
 
 def test_superseded():
-    """A certificate for an archived generation is reported and kept separately."""
+    """A certificate for a superseded generation is reported and stored separately."""
     requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False)]
     matched = match(requests, file(made("old"), *CHAIN))
     assert matched.answers == ()
@@ -190,7 +194,7 @@ def test_superseded():
 
 
 def test_retired():
-    """A certificate for a request that left the plan is kept with a notice."""
+    """A certificate for a request that is no longer planned is stored, with a notice."""
     (answer,) = match([asked("a", is_retired=True)], file(made("a"), *CHAIN)).answers
     assert codes(answer.findings) == [("answers-retired-request", "a")]
 
@@ -222,7 +226,7 @@ def test_unknown_key():
 
 
 def test_unused_chain():
-    """A CA certificate in no chain is a notice.
+    """A CA certificate that belongs to no chain causes a notice.
 
     If there are several roots, each must be compared.
     """
@@ -254,7 +258,7 @@ def test_duplicate_serial():
 
 
 def test_one_certificate_for_two_requests():
-    """A certificate that also has the names of another open request is reported."""
+    """A certificate that also contains the names of another open request is reported."""
     both = (*SAN["a"], "b.contoso.com")
     (answer,) = match([asked("a"), asked("b")], file(made("a", san=both), *CHAIN)).answers
     assert codes(answer.findings) == [
@@ -265,12 +269,14 @@ def test_one_certificate_for_two_requests():
         "the certificate has every name that b requires, and b has no certificate yet"
     )
     answers = match([asked("a"), asked("b")], file(made("a", san=both), made("b"), *CHAIN)).answers
-    # The other request has its certificate.
+    # The other request already has its certificate.
     assert codes(answers[0].findings) == [("names-added", "a")]
 
 
 def test_one_key_for_two_requests():
-    """Two requests with the same public key get the same certificate, and both report it."""
+    """If two requests have the same public key, both get the same certificate, and both have a
+    finding.
+    """
     twin = asked("b", spki_sha256=spki_sha256(KEYS["a"]), entry={"san": SAN["a"]})
     answers = match([asked("a"), twin], file(made("a"), *CHAIN)).answers
     assert [codes(one.findings) for one in answers] == [
@@ -280,14 +286,14 @@ def test_one_key_for_two_requests():
 
 
 def test_chain_of_earlier_files():
-    """A chain that was received earlier completes a certificate that is received alone."""
+    """A chain that was received earlier completes a certificate that is received without a chain."""
     (answer,) = match([asked("a")], file(made("a")), known=CHAIN).answers
     assert answer.path.is_complete
     (answer,) = match([asked("a")], file(made("a"))).answers
     assert codes(answer.findings) == [("chain-incomplete", "a")]
 
 
-def test_web_pki_is_heard_for_public_only():
+def test_web_pki_objection_is_a_notice_for_public_certificates():
     """An objection of the strict web PKI verifier is a notice, and only for a public certificate."""
     odd = made("a", days=100, issuer_key_id=False)
     public = asked("a", entry={"issuer": "public"})

@@ -1,4 +1,4 @@
-"""Every command handles certificates without an end date (RFC 5280 section 4.1.2.5)."""
+"""Every command processes certificates without an end date (RFC 5280, section 4.1.2.5)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from openssl_authority import Authority, make_root, openssl
 from shell_kit import make_shell
 from topologies import STANDARD_EDITION
 
-from lyncnb.base.times import convert_to_zone, later
+from lyncnb.base.times import add_time_span, convert_to_zone
 from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
@@ -35,7 +35,7 @@ def folder(shell, tmp_path) -> Path:
 
 
 def endless(root: Authority) -> Authority:
-    """Return a root with the same key and without an end date."""
+    """Return a root with the same key, but without an end date."""
     place = root.folder / "root"
     openssl(
         *("x509", "-in", f"{place}.pem", "-key", f"{place}.key", "-out", f"{place}.new"),
@@ -46,7 +46,7 @@ def endless(root: Authority) -> Authority:
 
 
 def test_every_command_ends_as_it_should(shell, folder):
-    """A root and a certificate without an end date are received, shown, packaged, compared and
+    """A root and a certificate without an end date can be received, shown, packaged, compared and
     forecast.
     """
     root = endless(make_root(shell.folder / "ca"))
@@ -74,7 +74,9 @@ def test_every_command_ends_as_it_should(shell, folder):
 
 
 def test_a_root_without_an_end_blocks_nothing(shell, folder):
-    """A second root of the same name without an end date does not change the result of receive."""
+    """A second root with the same name but without an end date does not change the result of the
+    receive command.
+    """
     ca, other = make_root(shell.folder / "ca"), endless(make_root(shell.folder / "other"))
     shell.write("other.pem", other.pem)
     assert shell("receive", "requests", "other.pem").status in (0, 1)
@@ -89,8 +91,8 @@ def test_a_root_without_an_end_blocks_nothing(shell, folder):
 def test_arithmetic_ends_at_the_limits_of_the_calendar(hours):
     """A time beyond the calendar's limits becomes the first or last second of the calendar."""
     first, span = datetime(1, 1, 1, tzinfo=UTC), timedelta(hours=hours)
-    assert later(NO_END, span) == (NO_END + span if hours <= 0 else NO_END)
-    assert later(first, span) == (first + span if hours >= 0 else first)
+    assert add_time_span(NO_END, span) == (NO_END + span if hours <= 0 else NO_END)
+    assert add_time_span(first, span) == (first + span if hours >= 0 else first)
     zone = timezone(timedelta(hours=14 if hours > 0 else -12))
     assert convert_to_zone(NO_END, zone) == convert_to_zone(NO_END, UTC) == NO_END
     assert convert_to_zone(first, zone) == first

@@ -22,7 +22,7 @@ from shell_kit import make_shell
 from standing_certificates import write_all
 from topologies import STANDARD_EDITION
 
-from lyncnb.base.disk.file_names import file_name
+from lyncnb.base.disk.file_names import build_file_name
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError
 from lyncnb.plan.saved_plan_json import encode_saved_plan
@@ -47,7 +47,9 @@ def packaged(tmp_path_factory) -> Path:
 
 
 def texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
-    """Yield the path of each text in a JSON document, and of each list that could hold a text."""
+    """Yield the path of each text in a JSON document, and of each empty list that could contain a
+    text.
+    """
     if isinstance(value, str):
         yield path
     elif isinstance(value, dict):
@@ -126,7 +128,7 @@ def test_no_server_of_a_plan_on_record_is_a_path(shell, text):
 def test_no_name_names_a_file_elsewhere(text):
     """A file name is always derived from a valid host name or id, or no file is written."""
     with pytest.raises(BundleError, match="is not the name of a server or request"):
-        file_name(text, ".ps1")
+        build_file_name(text, ".ps1")
 
 
 #: A device name of Windows cannot name a file or lead to a folder.
@@ -135,7 +137,7 @@ PASS = ("--passphrase-file", "passphrase")
 
 
 def reach(shell, commands, path) -> set[int]:
-    """Run the commands, check that no file outside their folder changes, and return their exit
+    """Run the commands, check that no file outside their folder changes, and return the exit
     statuses.
     """
     before = files_below(shell.folder)
@@ -173,7 +175,7 @@ def test_no_text_of_a_saved_plan_becomes_a_path(shell):
         assert reach(shell, [command], path) == {2}, path
 
 
-#: Texts in an as-is file that are only printed, and name no request.
+#: These texts in an as-is file are only printed, and are not the name of a request.
 REMARKS = frozenset(
     {"owner", "usages", "subject", "issuer", "files", "servers", "remarks", "file", "message"}
     | {"notes"}
@@ -244,14 +246,14 @@ NAMES = ("tpe", "lync2013", "mine_planted", "Recorder", "Default")
 
 @pytest.fixture
 def forget_products(monkeypatch):
-    """Return a function that unloads custom products, as in a new process."""
+    """Return a function that unloads custom products, which simulates a new process."""
 
     def forget():
         monkeypatch.setattr(rule_files, "_custom_products", {})
-        columns.put_back({})
+        columns.restore_custom_columns({})
 
     yield forget
-    columns.put_back({})
+    columns.restore_custom_columns({})
 
 
 @pytest.mark.parametrize("text", OTHERS)

@@ -1,4 +1,4 @@
-"""A saved as-is evaluation can be read back, and any other file is reported."""
+"""A saved as-is comparison can be read again, and any other file is reported as an error."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from standing_certificates import random_estate, write_estate
 
 import lyncnb as ln
 from lyncnb.errors import ReturnedFileError
-from lyncnb.rules.returned_rules import finding
+from lyncnb.rules.returned_rules import create_returned_finding
 
 DAY = date(2026, 11, 24)
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """Return an evaluation with every state, and with faulty files."""
+    """Return a comparison that contains every state and unreadable files."""
     place = tmp_path_factory.mktemp("kept")
     chance = random.Random(5)
     estate = random_estate(chance, exported=True)
@@ -41,7 +41,7 @@ def read(found: bytes, place):
 
 
 def test_what_was_kept_comes_back(kept, tmp_path):
-    """A saved evaluation is read back with all findings, remarks and notes.
+    """A saved as-is comparison is read with all findings, remarks and notes.
 
     Saving it again gives identical bytes.
     """
@@ -76,7 +76,7 @@ BAD = {
 
 @pytest.mark.parametrize("place", BAD)
 def test_a_field_of_another_kind_is_reported(kept, tmp_path, place):
-    """A field with a value of another type is reported with its path in the file, and no field is
+    """If a field has a value of another type, its path in the file is reported, and the file is not
     used.
     """
     document = json.loads(kept.to_json())
@@ -98,7 +98,7 @@ def test_a_field_of_another_kind_is_reported(kept, tmp_path, place):
 def test_covered_with_an_error_is_refused(kept, tmp_path):
     """A certificate with an error cannot be marked as covered, even with a new digest."""
     one = next(one for one in kept.planned if one.is_covered)
-    fault = finding("certificate-expired", one.id, "it expired on 2026-01-01")
+    fault = create_returned_finding("certificate-expired", one.id, "it expired on 2026-01-01")
     planned = tuple(
         replace(other, findings=(fault,)) if other == one else other for other in kept.planned
     )
@@ -108,7 +108,7 @@ def test_covered_with_an_error_is_refused(kept, tmp_path):
 
 
 def test_an_altered_answer_is_refused(kept, tmp_path):
-    """A saved as-is evaluation with any value changed, or without a digest, is rejected."""
+    """A saved as-is comparison is rejected if any value was changed or the digest is missing."""
     document = json.loads(kept.to_json())
     for name, value in (("judged_on", "2027-01-01"), ("notes", ["x"]), ("sha256", "0" * 64)):
         with pytest.raises(ReturnedFileError, match="was changed after lyncnb saved it"):
@@ -119,7 +119,7 @@ def test_an_altered_answer_is_refused(kept, tmp_path):
 
 
 def test_ids_twice_and_states_that_do_not_fit_are_reported(kept, tmp_path):
-    """Duplicate ids, and a certificate with a state that does not fit, are reported."""
+    """Duplicate ids, and a certificate that contradicts the state, are reported."""
     document = json.loads(kept.to_json())
     document["planned"].append(copy.deepcopy(document["planned"][0]))
     with pytest.raises(ReturnedFileError, match="appears twice"):
@@ -149,7 +149,9 @@ def test_what_is_no_answer_is_refused(tmp_path, data, words):
 
 
 def test_any_damage_is_a_refusal_or_changes_nothing(kept, tmp_path):
-    """Three hundred random changes of bytes are rejected or have no effect, and never crash."""
+    """Three hundred random changes to the bytes of a saved comparison are each rejected or have no
+    effect.
+    """
     chance, sound = random.Random(4), kept.to_json()
     for _ in range(300):
         data = bytearray(sound)

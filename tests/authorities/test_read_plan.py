@@ -8,7 +8,7 @@ import pytest
 from folders import make_folder, make_plan
 
 import lyncnb as ln
-from lyncnb.authorities.read_plan import is_record, read_plan
+from lyncnb.authorities.read_plan import is_plan_path, read_plan
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.plan.plan_json import plan_json
 from lyncnb.request_folder.manifest import NAME
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def test_a_folder_holds_the_plan_that_it_was_made_of(tmp_path):
-    """The plan in a request folder equals the original plan, but does not explain the names in a
-    certificate.
+    """The plan that is read from a request folder equals the original plan, but contains no reasons
+    for the names.
     """
     plan = make_plan()
     make_folder(tmp_path / "requests", plan)
@@ -34,7 +34,7 @@ def test_a_folder_holds_the_plan_that_it_was_made_of(tmp_path):
 
 
 def test_what_left_the_plan_is_not_in_it(tmp_path):
-    """A request that left the plan stays in the folder, but is no longer part of the plan."""
+    """A request that is no longer planned stays in the folder, but the plan does not contain it."""
     plan = make_plan()
     make_folder(tmp_path / "requests", plan)
     less = ln.plan_certificates(
@@ -59,7 +59,7 @@ def test_a_folder_that_does_not_say_what_was_planned(tmp_path):
 
 
 def test_files(tmp_path):
-    """A plan's JSON file is read.
+    """A plan can be read from its JSON file.
 
     A folder without a manifest, a missing file and other files are rejected.
     """
@@ -67,9 +67,9 @@ def test_files(tmp_path):
     path = tmp_path / "plan.json"
     path.write_bytes(plan_json(plan, ()))
     assert ln.compare_plans(read_plan(path), plan).is_empty
-    assert is_record(path)
-    assert is_record(tmp_path)
-    assert not is_record(tmp_path / "table.csv")
+    assert is_plan_path(path)
+    assert is_plan_path(tmp_path)
+    assert not is_plan_path(tmp_path / "table.csv")
     with pytest.raises(BundleError, match="not a request folder"):
         read_plan(tmp_path)
     for name in ("none.json", "a\0.json"):

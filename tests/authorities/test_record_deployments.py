@@ -14,7 +14,7 @@ from standing_certificates import Stored, export_of
 import lyncnb as ln
 from lyncnb.authorities.certificate_history import certificate_history
 from lyncnb.errors import BundleError, OptionsError, ReturnedFileError
-from lyncnb.request_folder.generations import generations_of
+from lyncnb.request_folder.generations import find_generations
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.request_record import Revocation
 
@@ -39,7 +39,7 @@ def pool_of(folder):
 
 
 def renew(folder, name, *, certified=True):
-    """Create the next generation of a request, and have it issued."""
+    """Create the next generation of a request, and have the CA issue the certificate."""
     make_folder(folder, renew=[name], reason="renewed", today=LATER)
     if certified:
         certify(folder, name, today=LATER, begins=datetime(2026, 12, 23, tzinfo=UTC))
@@ -58,7 +58,7 @@ def report(tmp_path, server, *thumbprints, at="2026-12-24T10:00:00Z", **changes)
 
 
 def test_without_a_name_everything_that_came_back_is_recorded(folder):
-    """Without a name, every issued certificate is recorded with its servers.
+    """If no name is specified, every issued certificate is recorded as installed on its servers.
 
     Repeating it changes nothing.
     """
@@ -66,7 +66,7 @@ def test_without_a_name_everything_that_came_back_is_recorded(folder):
     manifest = read_manifest(folder)
     waiting = {one.id for one in manifest.requests if one.issued is None}
     assert {one.id for one in done.recorded} == manifest.by_id.keys() - waiting
-    assert all(generations_of(one).is_recorded for one in manifest.requests if one.issued)
+    assert all(find_generations(one).is_recorded for one in manifest.requests if one.issued)
     before = snapshot(folder, but_lock=True)
     again = ln.deployed(folder, today=TODAY)
     assert (again.recorded, snapshot(folder, but_lock=True)) == ((), before)
@@ -74,20 +74,24 @@ def test_without_a_name_everything_that_came_back_is_recorded(folder):
 
 
 def test_a_server_stands_for_all_its_certificates(folder):
-    """If a server is named by its full name or first label, only that server of a pool is recorded."""
+    """If you specify a server by its full name or its first label, only this server of a pool is
+    recorded.
+    """
     pool = pool_of(folder)
     first, *others = pool.plan.servers
     ln.deployed(folder, first.partition(".")[0].upper(), on=TODAY, today=LATER)
     manifest = read_manifest(folder)
     ours = [one for one in manifest.requests if one.issued and first in one.plan.servers]
     assert [[d.server for d in one.deployments] for one in ours] == [[first]] * len(ours)
-    assert not generations_of(manifest.by_id[pool.id]).is_recorded
+    assert not find_generations(manifest.by_id[pool.id]).is_recorded
     ln.deployed(folder, *others, today=LATER)
-    assert generations_of(read_manifest(folder).by_id[pool.id]).deployed_on == "2026-12-24"
+    assert find_generations(read_manifest(folder).by_id[pool.id]).deployed_on == "2026-12-24"
 
 
 def test_patterns_and_beginnings_and_serials_name_requests(folder):
-    """Requests can be named by the start of an id, a pattern of servers, a serial number or a hash."""
+    """You can specify a request by the first characters of its id, a pattern of servers, a serial
+    number or a hash.
+    """
     pool = pool_of(folder)
     for name in (pool.id[:-2], pool.issued.serial, pool.issued.thumbprint_sha1, f"{pool.id[:6]}*"):
         done = ln.deployed(folder, name, today=TODAY)
@@ -116,18 +120,18 @@ def test_the_day_is_neither_in_the_future_nor_before_the_certificate(folder):
 
 
 def test_a_waiting_renewal_leaves_the_certificate_that_is_there(folder):
-    """The newest generation with a certificate is recorded, not the newest request."""
+    """The newest generation that has a certificate is recorded, even if a newer request waits."""
     name = pool_of(folder).id
     renew(folder, name, certified=False)
     done = ln.deployed(folder, name, today=LATER)
     assert [one.generation for one in done.recorded] == [1]
     record = read_manifest(folder).by_id[name]
-    assert generations_of(record).deployed_on == "2026-12-24"
+    assert find_generations(record).deployed_on == "2026-12-24"
     assert record.deployments == ()
 
 
 def test_a_day_for_the_other_servers_of_a_pool_is_no_correction(folder):
-    """Until all servers of a certificate are recorded, the name of the certificate means the
+    """If not all servers of a certificate are recorded, the name of the certificate means the
     remaining servers.
     """
     pool = pool_of(folder)
@@ -141,7 +145,9 @@ def test_a_day_for_the_other_servers_of_a_pool_is_no_correction(folder):
 
 
 def test_a_day_that_was_wrong_is_corrected_by_name(folder):
-    """A new date for a name replaces the recorded date, and the history shows one deployment."""
+    """A new date for a specified name replaces the recorded date, and the history shows only one
+    deployment.
+    """
     record = pool_of(folder)
     ln.deployed(folder, today=LATER)
     first = LATER - timedelta(days=3)
@@ -177,7 +183,7 @@ def test_an_expired_certificate_is_not_recorded_today(folder):
     with pytest.raises(BundleError, match="no certificate that can be deployed"):
         ln.deployed(folder, pool_of(folder).id, today=date(2028, 1, 1))
     ln.deployed(folder, pool_of(folder).id, on=TODAY, today=date(2028, 1, 1))
-    assert generations_of(pool_of(folder)).deployed_on == "2026-11-24"
+    assert find_generations(pool_of(folder)).deployed_on == "2026-11-24"
 
 
 def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
@@ -190,30 +196,31 @@ def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
         record, deployments=tuple(replace(d, certificate=ahead.sha256) for d in record.deployments)
     )
     save_manifest(folder, read_manifest(folder).with_records([moved]))
-    assert generations_of(moved).under_way == moved
+    assert find_generations(moved).under_way == moved
     ln.deployed(folder, today=LATER)
     again = read_manifest(folder).by_id[name]
     assert {d.certificate for d in again.deployments} == {record.issued.sha256}
-    assert generations_of(again).under_way is None
+    assert find_generations(again).under_way is None
 
 
 def test_servers_that_went_back_have_the_earlier_certificate_again(folder):
-    """If servers returned to the earlier certificate, its serial number identifies it, and the last
-    record counts.
+    """If servers returned to the earlier certificate, it can be recorded by its serial number, and
+    the last record counts.
     """
     name = pool_of(folder).id
     ln.deployed(folder, name, today=TODAY)
     renewed = renew(folder, name)
     ln.deployed(folder, name, today=LATER)
-    assert generations_of(read_manifest(folder).by_id[name]).in_use.generation == 2
+    assert find_generations(read_manifest(folder).by_id[name]).in_use.generation == 2
     back = LATER + timedelta(days=2)
     ln.deployed(folder, renewed.archived[0].issued.serial, today=back)
-    life = generations_of(read_manifest(folder).by_id[name])
+    life = find_generations(read_manifest(folder).by_id[name])
     assert (life.in_use.generation, life.used, life.deployed_on) == (1, {1}, str(back))
 
 
 def test_a_report_records_what_the_server_uses(folder, tmp_path):
-    """Known thumbprints in a server's report are recorded for that server.
+    """If a report of a server contains known thumbprints, their deployment is recorded for that
+    server.
 
     Unknown ones appear in a note.
     """
@@ -234,13 +241,13 @@ def test_a_report_records_what_the_server_uses(folder, tmp_path):
 
 
 def test_a_report_of_the_earlier_certificate_takes_the_newer_record_away(folder, tmp_path):
-    """A server's report counts if it is later than the record. An older report does not count."""
+    """A report that is later than the record replaces the record. An older report is ignored."""
     first = pool_of(folder)
     server = first.plan.servers[0]
     second = renew(folder, first.id)
     assert second.issued is not None
     ln.deployed(folder, first.id, on=LATER, today=LATER)
-    assert generations_of(read_manifest(folder).by_id[first.id]).in_use.generation == 2
+    assert find_generations(read_manifest(folder).by_id[first.id]).in_use.generation == 2
     old = first.issued.thumbprint_sha1
     before = report(tmp_path, server, old, at="2026-12-23T23:00:00Z")
     assert (
@@ -256,11 +263,11 @@ def test_a_report_of_the_earlier_certificate_takes_the_newer_record_away(folder,
     # The old certificate counts as in use again, so its key stays.
     record = read_manifest(folder).by_id[first.id]
     assert server not in {one.server for one in record.deployments}
-    assert generations_of(record).in_use.generation == 1
+    assert find_generations(record).in_use.generation == 1
 
 
 def test_every_wrong_report_is_listed(folder, tmp_path):
-    """Each field of a server's report is validated, and every faulty report is listed."""
+    """Each field in a server report is validated, and all faulty reports are listed."""
     pool = pool_of(folder)
     server = pool.plan.servers[0]
     thumbprint = pool.issued.thumbprint_sha1
@@ -280,7 +287,7 @@ def test_every_wrong_report_is_listed(folder, tmp_path):
 
 
 def test_a_revocation_is_recorded_by_name(folder):
-    """A revocation can be recorded only for a request of the folder.
+    """A revocation can be recorded only for a request in the folder.
 
     Repeating it changes nothing.
     """
@@ -303,7 +310,7 @@ def test_a_revocation_is_recorded_by_name(folder):
 
 
 def test_an_as_is_file_says_which_server_has_what(folder, tmp_path):
-    """A certificate in a server's export is recorded only if the server uses it."""
+    """A certificate in the export of a server is recorded only if the server uses it."""
     pool = pool_of(folder)
     certificate = x509.load_pem_x509_certificate((folder / pool.issued.file).read_bytes())
     chain = x509.load_pem_x509_certificates((folder / pool.issued.chain).read_bytes())

@@ -15,7 +15,7 @@ from folders import issued_record, make_folder, make_plan
 from forecast_by_force import DAY, random_case
 
 from lyncnb.authorities.status import folder_status
-from lyncnb.authorities.summary_files import folder_summary
+from lyncnb.authorities.summary_files import build_folder_summary
 from lyncnb.base.renewal_days import ANY_DAY
 from lyncnb.forecasts.make_forecast import forecast
 from lyncnb.request_folder.bundle import open_requests
@@ -58,7 +58,7 @@ def test_all_views_name_the_same_day(tmp_path):
         days = {one.id: one.renew_from for one in made.entries if one.number == 0}
         calendar = {one.request_id: one.renew_from for one in list_renewals(folder)}
         assert calendar == days, f"seed {seed}"
-        summary = folder_summary(folder, bundle.manifest)
+        summary = build_folder_summary(folder, bundle.manifest)
         assert summary is not None
         assert {m.id: m.renew_from for _, m in summary.members} == {
             name: str(day) for name, day in days.items()
@@ -84,7 +84,7 @@ def test_all_views_name_the_same_day(tmp_path):
 
 
 def test_an_order_leaves_time_for_the_ca_and_comes_before_a_freeze():
-    """If the CA needs some days, a certificate is ordered early enough before a freeze."""
+    """If the CA needs some days, the certificate is ordered early enough before a change freeze."""
     options = {
         "lead_days": {"public": 3, "internal": 0},
         "freezes": {"year end": "2026-12-18 to 2027-01-08"},

@@ -1,5 +1,5 @@
-"""Findings about one certificate and its chain each have a case that is reported and one that is
-    not.
+"""Findings about a certificate and its chain each have a case in which they are reported and one in
+which they are not.
 
 The test CA creates the certificates. Findings that need more than one certificate and its plan are
 in ``test_codes_of_answers.py``, findings about a request in ``test_compare_request.py``.
@@ -26,7 +26,7 @@ from lyncnb.base.planned_entry import PlannedKey
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.chain import Issuers, build_path, list_objections
 from lyncnb.rules.ca_rules import ca_rules
-from lyncnb.rules.returned_rules import returned_checks
+from lyncnb.rules.returned_rules import list_returned_checks
 
 NOON = TODAY + timedelta(hours=12)  # The evaluation date has no time of day.
 SECOND = 1 / 86400
@@ -40,7 +40,9 @@ OCSP = "http://ocsp.contoso.net"
 
 
 def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, ends=None, **changes):
-    """Return the codes of one certificate, given its changes and the planned entry."""
+    """Return the codes of the findings about one certificate with these changes to the certificate
+    and to the planned entry.
+    """
     issuer_key = signer or CA.key
     values = {"subject": SUBJECT, "san": NAMES, **changes}
     if signer:  # This signature scheme has no hash.
@@ -71,7 +73,8 @@ def upper(names):
     return tuple(map(str.upper, names))
 
 
-#: For each code: a case that is reported and the nearest one that is not.
+#: For each code, the table contains a case in which it is reported, and the most similar case
+#: in which it is not.
 COMPARED = {
     "names-missing": ({"san": NAMES[:2]}, {"san": upper(reversed(NAMES))}),
     "names-added": ({"san": (*NAMES, "www.contoso.com")}, {"san": (*NAMES, NAMES[2].upper())}),
@@ -147,15 +150,19 @@ COMPARED = {
 
 
 @pytest.mark.parametrize("code", COMPARED)
-def test_what_fires_and_the_nearest_that_does_not(code):
-    """The finding is reported for the first certificate and not for the second."""
+def test_finding_about_a_certificate_is_reported_only_in_its_case(code):
+    """Each finding is reported for the first certificate of its case, but not for the similar
+    second one.
+    """
     fires, nearest = COMPARED[code]
     assert code in case(**fires)
     assert code not in case(**nearest)
 
 
 def path_codes(ca, *issuers, sha1=(), md5=(), **changes):
-    """Return the codes of a certificate's chain in which some issuers are signed with an old hash."""
+    """Return the codes of the findings about a chain in which some issuers are signed with an old
+    hash.
+    """
     values = {"subject": [CN], "san": NAMES[:1], "days": 300, **changes}
     leaf = issue(KEY.public_key(), ca.issuing.subject, ca.key, **values)
     chain = [resigned(one, ca.root_key, "sha1") if one in sha1 else one for one in issuers]
@@ -166,13 +173,15 @@ def path_codes(ca, *issuers, sha1=(), md5=(), **changes):
 
 
 def whole(**changes):
-    """Return the codes of a complete chain of a CA created with these arguments."""
+    """Return the codes of the findings about a complete chain with a CA that has these properties."""
     ca = PythonCa(**changes)
     return path_codes(ca, *ca.chain)
 
 
 def with_key_bits(bits):
-    """Return the codes of a chain whose issuing CA has a short RSA key, which pyca cannot create."""
+    """Return the codes of the findings about a chain whose issuing CA has a short RSA key, which
+    pyca cannot create.
+    """
     leaf = issue(KEY.public_key(), CA.issuing.subject, CA.key, subject=[CN], san=NAMES[:1])
     leaf, issuing, root = (read_certificate(der(one)) for one in (leaf, *CA.chain))
     path = (replace(issuing, key_bits=bits), root)
@@ -196,8 +205,8 @@ def rsa_key(bits):
 LIMITED = PythonCa(constraints=x509.NameConstraints([x509.DNSName("contoso.com")], None))
 OTHER = PythonCa()
 LEFT = CA.issuing.not_valid_after_utc - TODAY
-#: For each code: a case that is reported and the nearest one that is not. Each is created when
-#: needed.
+#: For each code, the table contains a case in which it is reported, and the most similar case
+#: in which it is not. Each case is created when needed.
 PATHS = {
     "chain-incomplete": (lambda: path_codes(CA, CA.issuing), lambda: path_codes(CA, *CA.chain)),
     "chain-signature-wrong": (lambda: path_codes(CA, *OTHER.chain), lambda: path_codes(CA, *OTHER.chain, *CA.chain)),
@@ -226,25 +235,27 @@ PATHS = {
 
 
 @pytest.mark.parametrize("code", PATHS)
-def test_what_fires_in_a_path_and_the_nearest_that_does_not(code):
-    """The finding is reported for the first chain and not for the second."""
+def test_finding_about_a_chain_is_reported_only_in_its_case(code):
+    """Each finding is reported for the first chain of its case, but not for the similar second one."""
     fires, nearest = PATHS[code]
     assert code in fires()
     assert code not in nearest()
 
 
 def test_every_code_has_its_cases():
-    """Each code is in exactly one table of these test files, and no code is unknown."""
+    """Each code is in exactly one table of these test modules, and the tables contain no unknown
+    code.
+    """
     # These codes are tested in test_compare_roots.py.
     roots = {rule.code for rule in ca_rules().roots}
     tables = [COMPARED, PATHS, MATCHED, PLACED, roots, [code for code, *_ in REQUESTED]]
-    assert sorted(code for table in tables for code in table) == sorted(returned_checks())
+    assert sorted(code for table in tables for code in table) == sorted(list_returned_checks())
 
 
-def test_every_comparison_stands_above():
+def test_every_comparison_has_two_cases():
     """Every finding of the comparison with the plan has its two cases in this file."""
     source = (
         REPOSITORY / "lyncnb" / "authorities" / "evaluation" / "compare_certificate.py"
     ).read_text("utf-8")
-    told = {*re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', source)} & returned_checks().keys()
+    told = {*re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', source)} & list_returned_checks().keys()
     assert told == COMPARED.keys()

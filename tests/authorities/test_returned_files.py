@@ -1,4 +1,4 @@
-"""Files, folders and archives are read within limits."""
+"""Files, folders and archives from a CA are read within size limits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from hostile import archive, hostile_files, lay_out, tarred
 
 from lyncnb.authorities.returned import returned_files
-from lyncnb.authorities.returned.returned_files import read_returned
+from lyncnb.authorities.returned.returned_files import read_returned_files
 from lyncnb.errors import ReturnedFileError
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.passphrase import Secret
@@ -43,7 +43,7 @@ def test_hostile(tmp_path, name):
     data, code = HOSTILE[name]
     path = tmp_path / name.split(": ")[0]
     path.write_bytes(data)
-    (file,) = read_returned([tmp_path])
+    (file,) = read_returned_files([tmp_path])
     assert file.name == name
     if code in READABLE:
         assert file.certificates
@@ -57,7 +57,7 @@ def test_links_and_pipes(tmp_path):
     """In a folder, lyncnb follows no link and opens only ordinary files."""
     lay_out(tmp_path, {"a.cer": (pem(LEAF), "")})
     (tmp_path / "loop").symlink_to(tmp_path)
-    told = {file.name: file.remarks for file in read_returned([tmp_path])}
+    told = {file.name: file.remarks for file in read_returned_files([tmp_path])}
     assert told == {
         "a.cer": (),
         "link.cer": (("file-skipped", "the file is a symbolic link"),),
@@ -66,20 +66,24 @@ def test_links_and_pipes(tmp_path):
 
 
 def test_named_link_is_followed(tmp_path):
-    """A link that the planner passes as an argument is followed."""
+    """Lyncnb follows a symbolic link that the planner passes as an argument."""
     (tmp_path / "real.cer").write_bytes(pem(LEAF))
     (tmp_path / "link.cer").symlink_to(tmp_path / "real.cer")
-    (file,) = read_returned([tmp_path / "link.cer"])
+    (file,) = read_returned_files([tmp_path / "link.cer"])
     assert (file.name, len(file.certificates)) == ("link.cer", 1)
 
 
 def test_folder_in_order(tmp_path):
-    """A folder and its subfolders are read in order of names. Hidden files are skipped."""
+    """A folder and its subfolders are read in the order of the names, and hidden files are skipped."""
     for name in ("b/2.cer", "a.p7b", "b/1.cer", ".hidden/x.cer", "b/.y.cer", "Thumbs.db"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(p7b(LEAF) if name.endswith("p7b") else pem(LEAF))
-    assert [file.name for file in read_returned([tmp_path])] == ["a.p7b", "b/1.cer", "b/2.cer"]
+    assert [file.name for file in read_returned_files([tmp_path])] == [
+        "a.p7b",
+        "b/1.cer",
+        "b/2.cer",
+    ]
 
 
 def test_archive(tmp_path):
@@ -93,7 +97,7 @@ def test_archive(tmp_path):
             ("chain\\ca.p7b", p7b(*CA.chain)),  # Old .NET versions write paths with a backslash.
         )
     )
-    files = read_returned([path])
+    files = read_returned_files([path])
     assert [(file.name, len(file.certificates)) for file in files] == [
         ("answers.zip: certs/sip.cer", 1),
         ("answers.zip: chain\\ca.p7b", 2),
@@ -105,7 +109,7 @@ def test_archive_sum_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(returned_files, "MAX_UNPACKED_BYTES", 3000)
     path = tmp_path / "sum.zip"
     path.write_bytes(archive(*((f"{n}.bin", os.urandom(1000)) for n in range(9))))
-    files = read_returned([path])
+    files = read_returned_files([path])
     assert len(files) == 4
     message = (
         "the unpacked archive is larger than 3,000 bytes; lyncnb ignored the remaining entries"
@@ -114,12 +118,12 @@ def test_archive_sum_is_bounded(tmp_path, monkeypatch):
 
 
 def test_archive_that_lies(tmp_path):
-    """An entry of an archive that is larger than its stated size is not read further."""
+    """If an entry in an archive is larger than its stated size, lyncnb stops reading it."""
     data = archive(("a.cer", bytes(100_000)), method=zipfile.ZIP_DEFLATED)
     honest, lie = (100_000).to_bytes(4, "little"), (500).to_bytes(4, "little")
     path = tmp_path / "lie.zip"
     path.write_bytes(data.replace(honest, lie))
-    (file,) = read_returned([path])
+    (file,) = read_returned_files([path])
     assert file.certificates == ()
     assert [code for code, _ in file.remarks] == ["file-unreadable"]
 
@@ -129,7 +133,7 @@ def test_folder_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(returned_files, "MAX_FOLDER_FILES", 3)
     for number in range(9):
         (tmp_path / f"{number}.cer").write_bytes(pem(LEAF))
-    files = read_returned([tmp_path])
+    files = read_returned_files([tmp_path])
     assert len(files) == 4
     assert files[-1].remarks[0][1] == (
         "the folder has more than 3 files; lyncnb ignored the remaining files"
@@ -138,21 +142,21 @@ def test_folder_is_bounded(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("password", ["portal", Secret("portal"), lambda name: name[:-4]])
 def test_password(tmp_path, password):
-    """A password can be passed, or lyncnb asks for it with the file's name."""
+    """The password for a PFX file can be passed, or lyncnb asks for it with the name of the file."""
     path = tmp_path / "portal.pfx"
     path.write_bytes(
         pkcs12.serialize_key_and_certificates(
             b"x", KEY, LEAF, None, BestAvailableEncryption(b"portal")
         )
     )
-    (file,) = read_returned([path], password=password)
+    (file,) = read_returned_files([path], password=password)
     assert [one.der for one in file.certificates] == [der(LEAF)]
 
 
 def test_missing(tmp_path):
     """All paths that do not exist are reported together, before any file is read."""
     with pytest.raises(ReturnedFileError, match=r"no such file or folder: .*a\.cer, .*b\.cer"):
-        read_returned([tmp_path / "a.cer", tmp_path, tmp_path / "b.cer"])
+        read_returned_files([tmp_path / "a.cer", tmp_path, tmp_path / "b.cer"])
 
 
 def test_unreadable_by_rights(tmp_path):
@@ -160,22 +164,24 @@ def test_unreadable_by_rights(tmp_path):
     if os.geteuid() == 0:
         path = tmp_path / "gone"
         path.mkdir()
-        assert read_returned([path]) == ()
+        assert read_returned_files([path]) == ()
         return
     path = tmp_path / "locked.cer"
     path.write_bytes(pem(LEAF))
     path.chmod(0)
-    (file,) = read_returned([path])
+    (file,) = read_returned_files([path])
     assert file.remarks[0][0] == "file-unreadable"
 
 
 def test_zip64(tmp_path):
-    """A ZIP64 archive (over four gigabytes) is rejected, since no CA sends one."""
+    """A ZIP64 archive (for more than four gigabytes) is rejected, because no CA sends such an
+    archive.
+    """
     data = archive(("a.cer", pem(LEAF)))
     end = data.rindex(b"PK\x05\x06")
     path = tmp_path / "big.zip"
     path.write_bytes(data[:end] + b"PK\x06\x07" + bytes(16) + data[end:])
-    (file,) = read_returned([path])
+    (file,) = read_returned_files([path])
     assert file.remarks == (
         ("file-unreadable", "the archive uses ZIP64, the format for archives larger than 4 GB"),
     )
@@ -186,20 +192,22 @@ def test_archive_with_a_damaged_list(tmp_path):
     data = archive(("a.cer", pem(LEAF)))
     path = tmp_path / "list.zip"
     path.write_bytes(data.replace(b"PK\x01\x02", b"PK\x01\x09"))
-    (file,) = read_returned([path])
+    (file,) = read_returned_files([path])
     assert file.remarks[0][0] == "file-unreadable"
     assert file.remarks[0][1].startswith("the archive is damaged: ")
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "page.cer", "list.crl", "empty.zip"])
 def test_named_and_nothing_in_it(tmp_path, name):
-    """A named file without a certificate is reported as unreadable. In a folder, it is ignored."""
+    """A file without a certificate is reported as unreadable if the planner specified it, and
+    ignored in a folder.
+    """
     path = tmp_path / name
     path.write_bytes(HOSTILE[name][0])
-    assert [code for file in read_returned([path]) for code, _ in file.remarks] == [
+    assert [code for file in read_returned_files([path]) for code, _ in file.remarks] == [
         "file-unreadable"
     ]
-    assert [code for file in read_returned([tmp_path]) for code, _ in file.remarks] == [
+    assert [code for file in read_returned_files([tmp_path]) for code, _ in file.remarks] == [
         "file-without-certificate"
     ]
 
@@ -212,10 +220,10 @@ def test_what_submit_cmd_writes_beside_the_answers_is_no_trouble(tmp_path):
     for name in names:
         (tmp_path / name).write_text("RequestId: 12\r\n")
     (tmp_path / "readme.txt").write_text("hello")
-    assert [file.name for file in read_returned([tmp_path])] == ["readme.txt"]
+    assert [file.name for file in read_returned_files([tmp_path])] == ["readme.txt"]
     (tmp_path / names[1]).write_bytes(pem(*PythonCa().chain))
-    assert [file.name for file in read_returned([tmp_path])] == [names[1], "readme.txt"]
-    assert [file.remarks[0][0] for file in read_returned([tmp_path / "ca.txt"])] == [
+    assert [file.name for file in read_returned_files([tmp_path])] == [names[1], "readme.txt"]
+    assert [file.remarks[0][0] for file in read_returned_files([tmp_path / "ca.txt"])] == [
         "file-unreadable"
     ]
 
@@ -287,23 +295,25 @@ SENT = {
 
 @pytest.mark.parametrize("data", SENT.values(), ids=SENT)
 def test_what_mail_programs_and_cas_send_is_read(tmp_path, data):
-    """The server certificate, intermediate and root in e-mails and web pages are read without any
-    report.
+    """Server certificates, intermediates and roots in e-mails and web pages are read without any
+    remark.
     """
     path = tmp_path / "answer"
     path.write_bytes(data)
-    files = read_returned([path])
+    files = read_returned_files([path])
     found = {one.sha256 for file in files for one in file.certificates}
     assert found == {read_certificate(der(one)).sha256 for one in (LEAF, *CA.chain)}
     assert [file.remarks for file in files if file.remarks] == []
 
 
 def test_a_mail_without_its_attachment_says_what_to_save(tmp_path):
-    """For an e-mail without its attachment, or in Outlook's format, lyncnb reports what to save."""
+    """For an e-mail without its attachment, or in the format of Outlook, lyncnb explains what to
+    save.
+    """
     (tmp_path / "a.eml").write_bytes(mail(("photo.png", "image/png", b"\x89PNG" * 9)).as_bytes())
     (tmp_path / "b.msg").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600))
     for name in ("a.eml", "b.msg"):
-        (file,) = read_returned([tmp_path / name])
+        (file,) = read_returned_files([tmp_path / name])
         ((code, message),) = file.remarks
         assert code == "file-unreadable"
         assert "save the attachment" in message
@@ -321,9 +331,11 @@ BAD_ARCHIVES = {
 
 @pytest.mark.parametrize(("data", "code"), BAD_ARCHIVES.values(), ids=BAD_ARCHIVES)
 def test_bad_archives_are_reported_and_nothing_is_taken(tmp_path, data, code):
-    """Invalid archives are reported, nothing is unpacked to disk, and no file outside is read."""
+    """Invalid archives are reported, nothing is unpacked to the disk, and no file outside the
+    archive is read.
+    """
     (tmp_path / "answer.tar.gz").write_bytes(data)
-    (file,) = read_returned([tmp_path])
+    (file,) = read_returned_files([tmp_path])
     assert [told for told, _ in file.remarks] == [code]
     assert file.certificates == ()
     assert sorted(os.listdir(tmp_path)) == ["answer.tar.gz"]
@@ -337,7 +349,7 @@ def test_a_damaged_header_is_not_the_end_of_an_archive(tmp_path):
     second = data.index(b"b.cer")
     data[second + 257 : second + 262] = b"\xff" * 5
     (tmp_path / "answer.tar").write_bytes(data)
-    first, damaged = read_returned([tmp_path])
+    first, damaged = read_returned_files([tmp_path])
     assert len(first.certificates) == 3
     message = f"the archive is damaged at byte {second:,}"
     assert damaged.remarks == (("file-unreadable", message),)
@@ -356,5 +368,5 @@ def test_any_damage_to_what_is_sent_is_a_remark(tmp_path, name):
         for _ in range(chance.randint(1, 4)):
             data[chance.randrange(len(data))] = chance.randrange(256)
         path.write_bytes(data[: chance.choice([len(data), chance.randrange(1, len(data))])])
-        files = read_returned([path])
+        files = read_returned_files([path])
         assert any(file.certificates or file.remarks for file in files)

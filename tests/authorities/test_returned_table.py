@@ -1,4 +1,4 @@
-"""For every kind of returned file, a table shows what each command reports.
+"""A table of all kinds of returned files shows what each command reports about them.
 
 There is one row for every kind of file that was once evaluated wrongly. OpenSSL signs, ``receive``
 reads the files, then ``status``, ``pfx`` and ``steps`` run. Each command reports the row's code if
@@ -65,7 +65,7 @@ class Case:
         return self.back / name
 
     def answer(self, ca: Authority | None = None, *, chain: bool = True, **how) -> Path:
-        """Sign both requests, the server's with these arguments, and add the chain."""
+        """Sign both requests, the request of the server with these arguments, and add the chain."""
         ca = ca or self.issuing
         self.issuing.sign(self.csr("Deployment"), self.back / "oauth.pem")
         if chain:
@@ -79,7 +79,7 @@ Build = Callable[[Case], Iterable[list[Path]] | None]
 
 @dataclass(frozen=True)
 class Row:
-    """The returned files of each receive run, and the reports of the commands.
+    """The returned files for each run of receive, and what the commands report.
 
     ``build`` returns the files of each run, or nothing for one run with all files. ``ends`` are
     the exit statuses of the last receive, status, pfx and steps. ``says`` are codes that receive
@@ -96,7 +96,9 @@ class Row:
 
 
 def refused(build: Build, code: str) -> Row:
-    """Return the row of a rejected certificate: all commands name it and process the other one."""
+    """Return a row for a rejected certificate: all commands report it and process the other
+    certificate.
+    """
     return Row(build, (1, 1, 1, 1), (code,), code, packages=1)
 
 
@@ -106,7 +108,7 @@ def warned(build: Build, code: str) -> Row:
 
 
 def unread(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
-    """Return the row of an unreadable file. The certificates next to it can be read."""
+    """Return a row for an unreadable file: the certificates in the other files are still read."""
 
     def build(case: Case) -> None:
         case.answer()
@@ -133,7 +135,7 @@ def signed(**how) -> Build:
 
 
 def below(ca: Callable[[Case], Authority], **how) -> Build:
-    """Have the server's request signed by another CA, whose certificate is included."""
+    """Have another CA sign the request of the server, and include the certificate of that CA."""
     return lambda case: case.answer(ca(case), **how) and None
 
 
@@ -143,7 +145,7 @@ def spoilt(case: Case) -> None:
 
 
 def newer(change: Callable[[Path], None] = lambda path: None, **how) -> Build:
-    """Receive a valid certificate first, and then another one."""
+    """Receive a valid certificate first, and then another certificate."""
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer(begins=timedelta(days=-2))
@@ -156,7 +158,7 @@ def newer(change: Callable[[Path], None] = lambda path: None, **how) -> Build:
 
 
 def same_begin(first: dict, then: dict) -> Build:
-    """Receive a certificate, and then another one with the same start."""
+    """Receive a certificate, and then another certificate with the same start date."""
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer(begins=timedelta(days=-2), **first)
@@ -168,7 +170,7 @@ def same_begin(first: dict, then: dict) -> Build:
 
 
 def one_good_of_two(case: Case) -> None:
-    """Return two certificates with the same start in one batch. One of them has a fault."""
+    """Return two certificates with the same start date in one batch, of which one has a fault."""
     case.answer(begins=timedelta(days=-2))
     case.issuing.sign(
         case.server,
@@ -206,7 +208,7 @@ def two_for_one(case: Case) -> None:
 
 
 def two_cas(case: Case) -> None:
-    """Two CAs with different roots answer one request, and the requested CA is not recorded."""
+    """Return the answers of two CAs with different roots to one request, before any CA is recorded."""
     case.answer()
     other = make_root(case.back.parent / "other", subject="/CN=Fabrikam Root")
     other.sign(case.server, case.back / "second.pem")
@@ -248,7 +250,7 @@ def many_intermediates(case: Case) -> Authority:
 
 
 def many_of_one_name(case: Case) -> None:
-    """Return a certificate with eighteen CAs of the same name. The last one signed it."""
+    """Return a certificate with eighteen CAs of the same name, of which the last one signed it."""
     cas = [
         case.root.subordinate(f"twin{number}", ends=timedelta(days=900 + number))
         for number in range(18)
@@ -273,7 +275,7 @@ def other_key_id(case: Case) -> None:
 def constrained(
     limit: str, more: str = "", *, subject: str = "/CN=Contoso Issuing", **how
 ) -> Build:
-    """A CA with name constraints signs the certificate, possibly through another CA."""
+    """Return a certificate from a CA with name constraints, possibly through another CA."""
 
     def build(case: Case) -> None:
         more_lines = (f"nameConstraints=critical,{limit}", *([more] if more else []))
@@ -284,7 +286,9 @@ def constrained(
 
 
 def under_limited(case: Case) -> None:
-    """The intermediate's name violates the name constraints of the CA above it."""
+    """Return a certificate below an intermediate whose name violates the name constraints of the CA
+    above it.
+    """
     limited = case.root.subordinate(
         "limited", subject="/O=Contoso/CN=Limited",
         more=("nameConstraints=critical,permitted;dirName:allowed\n[allowed]\nO=Contoso",),
@@ -334,7 +338,7 @@ def accepted_in_vain(case: Case) -> Iterable[list[Path]]:
 
 
 def exchanged(one: str, other: str) -> Build:
-    """Overwrite a file of the folder with another file of the folder."""
+    """Overwrite a file in the folder with another file in the folder."""
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer()
@@ -357,7 +361,7 @@ def address_excluded(case: Case) -> None:
 
 
 def damaged_in_a_bundle(case: Case) -> None:
-    """Return a file of two certificates, one of which has an extension twice."""
+    """Return a file with two certificates, of which one has the same extension twice."""
     path = case.answer()
     der = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
     # The extended key usage becomes a second key usage.
@@ -404,7 +408,9 @@ def with_their_key(case: Case) -> bytes:
 
 
 def of_an_unknown_cipher(case: Case) -> bytes:
-    """Return a PFX file with a rare cipher: either the cipher or the password may be the cause."""
+    """Return a PFX file with a rare cipher, so that either the cipher or the password may be the
+    cause of the error.
+    """
     place = case.back.parent
     openssl(
         *("pkcs12", "-export", "-certpbe", "aria-256-cbc", "-nokeys", "-passout", "pass:x"),
@@ -427,14 +433,14 @@ PENDING = (
 CRITICAL = "1.2.3.4=critical,ASN1:NULL"
 
 TABLE = {
-    # --- valid certificates ---
+    # --- These cases have valid certificates.
     "as planned": Row(signed(), (0, 0, 0, 0)),
     "in a zip": Row(as_zip, (0, 0, 0, 0)),
     "as PKCS #7": Row(as_pkcs7, (0, 0, 0, 0)),
     "as cfssl's JSON": Row(as_json, (0, 0, 0, 0)),
     "nine intermediates": Row(below(many_intermediates), (0, 0, 0, 0)),
     "eighteen CAs of one name": Row(many_of_one_name, (0, 0, 0, 0), ("chain-certificate-unused",)),
-    # --- 1: errors that were forgotten ---
+    # --- Case group 1: errors that were once forgotten.
     "an octet of the signature flipped": refused(spoilt, "chain-signature-wrong"),
     "a serial number twice": Row(
         same_serial, (1, 1, 1, 1), ("duplicate-serial",), "duplicate-serial", 0
@@ -442,7 +448,7 @@ TABLE = {
     "a stranger's certificate of a pool's name": Row(
         stranger, (1, 0, 0, 0), ("unknown-key", "different-certificates-in-pool")
     ),
-    # --- 2 and 3: which certificate replaces which ---
+    # --- Case groups 2 and 3: which certificate replaces which other certificate.
     "newer, signature wrong": Row(
         newer(lambda path: path.write_bytes(flipped(path.read_bytes()))),
         (1, 0, 0, 0),
@@ -482,7 +488,7 @@ TABLE = {
         "crl-distribution-point-absent",
     ),
     "a second signature": Row(signed_twice, (0, 0, 0, 0)),
-    # --- 4 and 5: chains ---
+    # --- Case groups 4 and 5: chains of certificates.
     "the chain afterwards": Row(chain_after, (0, 0, 0, 0), ("chain-completed", "root-to-compare")),
     "the chain before": Row(chain_before, (0, 0, 0, 0)),
     "CA certificates alone": Row(
@@ -561,11 +567,11 @@ TABLE = {
     "a CA that has ended": refused(
         below(lambda case: case.root.subordinate("odd", ends=-_HOUR)), "chain-issuer-not-in-force"
     ),
-    # --- 6: dates and times ---
+    # --- Case group 6: dates and times.
     "ended an hour ago": refused(signed(ends=-_HOUR), "certificate-expired"),
     "begins in an hour": warned(signed(begins=_HOUR), "not-yet-valid"),
     "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),  # The certificate is due for renewal.
-    # --- 7: names, and files of the folder ---
+    # --- Case group 7: names, and files in the folder.
     "the common name in capitals": warned(
         signed(subject="/CN=SE01.contoso.com"), "common-name-case"
     ),
@@ -583,7 +589,7 @@ TABLE = {
         exchanged("pfx/Standard*.pfx", "pfx/Deployment*.pfx"),
         *((1, 3, 0, 0), ("package-exchanged",), "differs from the"),
     ),
-    # --- 8: policy of the CA ---
+    # --- Case group 8: the policy of the CA.
     "no list of revoked ones": refused(
         signed(extensions=without("crl")), "crl-distribution-point-absent"
     ),
@@ -620,7 +626,7 @@ TABLE = {
         ("ca-certificate",),
         packages=1,
     ),
-    # --- 9 and 10: files ---
+    # --- Case groups 9 and 10: files.
     "cut off": unread(cut, "file-malformed"),
     "empty": unread(lambda case: b""),
     "blanks and a mark": named(lambda case: b"A" * 100 + b" " * 4000 + b"!"),
@@ -678,7 +684,7 @@ def run(shell: Shell, row: Row, template: tuple[Path, Path]) -> dict[str, tuple[
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
-def test_what_comes_back(shell, template, row):
+def test_commands_report_each_row(shell, template, row):
     """Each command names the certificates of the row, and has the expected exit status."""
     said = run(shell, row, template)
     assert tuple(status for status, _ in said.values()) == row.ends, said

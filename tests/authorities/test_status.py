@@ -1,4 +1,6 @@
-"""Status shows the state of each request on a given date, and problems with the folder's files."""
+"""The status command shows the state of each request on a date, and problems with the files in the
+folder.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from folders import issued_record, numbered, package_record, plan_of, snapshot, 
 import lyncnb as ln
 from lyncnb.authorities.status import FolderStatus, RequestStatus, folder_status
 from lyncnb.base.disk import system_calls
-from lyncnb.base.disk.folder_lock import lock
+from lyncnb.base.disk.folder_lock import lock_folder
 from lyncnb.errors import BundleError
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.request_folder import files_on_disk
@@ -54,7 +56,7 @@ def folder(tmp_path):
 
 
 def test_each_request_has_its_state(folder):
-    """Status distinguishes waiting, issued, packaged, retired and superseded requests."""
+    """The status command distinguishes waiting, issued, packaged, retired and superseded requests."""
     plan = with_extra(plan_of(*numbered(6).certificates[:5]), 4, "sip.contoso.com")
     write(plan, folder)
     status = folder_status(folder, today=date(2026, 12, 5))
@@ -90,7 +92,7 @@ def test_each_request_has_its_state(folder):
 )
 def test_a_certificate_expires_by_the_share_of_its_life(folder, today, state):
     """A certificate is expiring in the last third of its lifetime, and expired on the day after its
-    end.
+    last day.
     """
     status = folder_status(folder, today=today)
     assert status.requests[0].state == state
@@ -108,8 +110,8 @@ def test_expiring_is_not_stored(folder):
 
 
 def test_what_is_wrong_is_listed(folder):
-    """Status lists missing and changed files, and files that other users can read, each with its
-    path.
+    """The status command lists missing and changed files, and files that other users can read, each
+    with its path.
     """
     names = [item.id for item in numbered(6).certificates]
     (folder / "csr" / f"{names[0]}.csr").unlink()
@@ -126,7 +128,9 @@ def test_what_is_wrong_is_listed(folder):
 
 
 def test_a_missing_archived_key_is_listed(folder):
-    """A superseded request may still get a certificate, so its missing key is reported."""
+    """A missing key of a superseded request is reported, because the CA may still issue its
+    certificate.
+    """
     name = numbered(6).certificates[3].id
     write(numbered(6), folder, renew=[name], reason="x")
     (folder / "archive" / f"{name}-g1.key").unlink()
@@ -134,7 +138,9 @@ def test_a_missing_archived_key_is_listed(folder):
 
 
 def test_what_else_is_there_is_noted(folder):
-    """Unknown files, a running process and an interrupted run are notices, not errors."""
+    """Unknown files, a running process and an interrupted run are reported as notices, and not as
+    errors.
+    """
     (folder / "keys" / "Thumbs.db").write_bytes(b"x")
     dry = write(numbered(7), folder, dry_run=True).manifest
     plan = read_manifest(folder).plan_json_sha256
@@ -142,7 +148,7 @@ def test_what_else_is_there_is_noted(folder):
     name = numbered(7).certificates[6].id
     (folder / "keys" / f"{name}.key").write_bytes(b"half a run")
     (folder / "keys" / f"{name}.key").chmod(0o600)
-    with lock(folder):
+    with lock_folder(folder):
         status = folder_status(folder)
     assert f"or a command was interrupted: {getpass.getuser()} on " in status.notes[0]
     assert status.notes[1:] == (
@@ -198,7 +204,9 @@ def test_what_is_no_request_folder_is_refused(tmp_path):
 
 
 def test_a_folder_is_drawn_as_a_timeline(tmp_path):
-    """The timeline shows each recorded certificate with its end. An expiring one is marked."""
+    """The timeline shows each recorded certificate with its end date, and marks an expiring
+    certificate.
+    """
     requests = [
         RequestStatus(
             id=f"Edge-{number}", generation=1, state=state, role="Edge", servers=(),
@@ -222,8 +230,8 @@ def test_a_folder_is_drawn_as_a_timeline(tmp_path):
 @pytest.mark.parametrize("place", ["csr/*.csr", "keys/*.key", "returned/a.cer", "pfx/a.pfx"])
 @pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EACCES])
 def test_an_unreadable_file_is_a_problem_of_that_file_alone(folder, monkeypatch, place, code):
-    """If a file is online-only or on an unavailable share, status reports it and shows the other
-    files.
+    """If a file is online-only or on an unavailable share, status reports this file and still shows
+    the other files.
     """
     path = next(folder.glob(place))
     real = system_calls.open
@@ -244,7 +252,9 @@ def test_an_unreadable_file_is_a_problem_of_that_file_alone(folder, monkeypatch,
 
 
 def test_a_file_that_cannot_be_looked_at_is_a_problem_of_that_file_alone(folder, monkeypatch):
-    """If the system lists a file but cannot open it, status reports that file and shows the others."""
+    """If the system lists a file but cannot open it, status reports this file and still shows the
+    others.
+    """
     path = next(folder.glob("csr/*.csr"))
     real = files_on_disk.os.scandir
 

@@ -1,14 +1,14 @@
-"""The batch file for AD CS is complete, and contains no dangerous characters."""
+"""The batch file for AD CS is complete, and does not contain dangerous characters."""
 
 from __future__ import annotations
 
 import pytest
 
 from lyncnb.authorities.submission import (
-    check_config,
-    check_template,
+    build_submit_script,
+    check_ca_config,
+    check_template_name,
     parse_wordings,
-    submit_script,
 )
 from lyncnb.errors import OptionsError, RulesError
 
@@ -19,7 +19,9 @@ def test_script():
     """The batch file has one call per request, the CA and the template once, CRLF, and no SAN
     attribute.
     """
-    script = submit_script([ID], template="WebServer", config=r"ca01.contoso.com\Contoso CA 1")
+    script = build_submit_script(
+        [ID], template="WebServer", config=r"ca01.contoso.com\Contoso CA 1"
+    )
     lines = script.decode("ascii").split("\r\n")
     assert lines[0] == "@echo off"
     assert "\n" not in "".join(lines)
@@ -30,10 +32,10 @@ def test_script():
 
 
 def test_script_asks_for_the_ca():
-    """Without a configuration string, the batch file asks for the CA and passes the input to every
-    certreq call.
+    """If no configuration string is specified, the batch file asks for the CA and passes the input
+    to every certreq call.
     """
-    script = submit_script([ID], template="WebServer").decode("ascii")
+    script = build_submit_script([ID], template="WebServer").decode("ascii")
     assert script.count('set /p "CA=CA: "') == 1
     calls = [line for line in script.splitlines() if line.startswith("certreq")]
     assert calls
@@ -43,7 +45,7 @@ def test_script_asks_for_the_ca():
 @pytest.mark.parametrize("template", ["WebServer", "Web Server 2", "contoso_web-1.0"])
 def test_template(template):
     """A template with a plain name is accepted."""
-    check_template(template)
+    check_template_name(template)
 
 
 @pytest.mark.parametrize(
@@ -65,16 +67,16 @@ def test_template(template):
 def test_bad_template(template):
     """A template name with special characters of the command line is rejected."""
     with pytest.raises(OptionsError, match="is not a valid certificate template name"):
-        check_template(template)
+        check_template_name(template)
     with pytest.raises(OptionsError):
-        submit_script([ID], template=template)
+        build_submit_script([ID], template=template)
 
 
 @pytest.mark.parametrize("template", ["Web Server", "WEB SERVER"])
 def test_display_name_of_the_built_in_template_is_refused(template):
     """The display name of a template is rejected, because certreq needs the template's name."""
     with pytest.raises(OptionsError, match="is the display name") as caught:
-        check_template(template)
+        check_template_name(template)
     assert caught.value.hint == "use the template's name instead: WebServer"
 
 
@@ -82,28 +84,28 @@ def test_display_name_of_the_built_in_template_is_refused(template):
     "config", ["", r"ca01\CA", r"ca01.contoso.com\Contoso Issuing CA 1 (2026)"]
 )
 def test_config(config):
-    """A configuration string with host and CA name is accepted, and so is an empty one."""
-    check_config(config)
+    """A configuration string with a host and a CA name is accepted, and so is an empty string."""
+    check_ca_config(config)
 
 
 @pytest.mark.parametrize(
     "config", ["CA", r"ca01\CA\x", r'ca01\CA" & calc', r"ca01\%PATH%", r"\CA", "ca01\\", r"a b\CA"]
 )
 def test_bad_config(config):
-    """Any other configuration string is rejected with the expected format."""
+    """Any other configuration string is rejected with a hint about the expected format."""
     with pytest.raises(OptionsError, match="is not a valid configuration string of an AD CS CA"):
-        check_config(config)
+        check_ca_config(config)
 
 
 @pytest.mark.parametrize("stem", ["", "a b", "..", "a&b", "a/b"])
 def test_bad_stem(stem):
     """Only a request id is accepted as a file name."""
     with pytest.raises(OptionsError, match="is not a valid name for a request file"):
-        submit_script([stem], template="WebServer")
+        build_submit_script([stem], template="WebServer")
 
 
 def test_a_mistake_in_the_wording_names_its_place():
-    """Every mistake in handover_wording.toml is reported with its place."""
+    """Every mistake in handover_wording.toml is reported with its position."""
     text = '[internal]\ntitle = "t"\nintro = []\nstep = []\nnotes = 3\nsources = []\n'
     text += 'back = []\nhow = []\nhow_wildcard = "w"\nhow_client = "c"\n'
     text += 'validity_asked = "a"\nvalidity_open = "o"\n'

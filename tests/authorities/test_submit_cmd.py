@@ -10,7 +10,7 @@ from folders import make_folder, make_plan
 from wine_cmd import WineCmd, needs_wine, wine_cmd
 
 from lyncnb.authorities.handover import hand_over
-from lyncnb.authorities.submission import submit_script
+from lyncnb.authorities.submission import build_submit_script
 
 __all__ = ["wine_cmd"]
 pytestmark = needs_wine
@@ -36,11 +36,11 @@ class Package:
         self.ca.mkdir()
         for request_id in ids:
             (place / "csr" / f"{request_id}.csr").write_text("a request")
-        script = submit_script(ids, template="WebServer", config=config)
+        script = build_submit_script(ids, template="WebServer", config=config)
         (place / "submit.cmd").write_bytes(script)
 
     def says(self, request_id: str, text: str, *, certificate: bool = False) -> None:
-        """Set the CA's message for a request, and optionally issue the certificate."""
+        """Set the message of the CA for a request, and optionally issue the certificate."""
         (self.ca / f"{request_id}.txt").write_bytes(text.replace("\n", "\r\n").encode())
         if certificate:
             (self.ca / f"{request_id}.cer").write_text("a certificate")
@@ -58,7 +58,7 @@ class Package:
 
 
 def test_one_question_for_the_ca_and_no_second_submission(wine_cmd, tmp_path):
-    """The script asks for the CA once.
+    """The script asks only once for the CA, and submits each request only once.
 
     A second run submits nothing and retrieves the issued certificates.
     """
@@ -99,7 +99,7 @@ def test_what_gave_no_number_is_asked_about_before_the_next_try(wine_cmd, tmp_pa
     package.answers.mkdir()
     (package.answers / f"{THIRD}.txt").write_text(
         ""
-    )  # The computer was switched off in the meantime, so certreq has no result.
+    )  # The computer was switched off during the submission, so certreq left no result.
     status, shown = package.run("n\n")
     assert status == 1
     assert "Which CA" not in shown
@@ -128,7 +128,9 @@ def test_without_a_ca_nothing_is_submitted(wine_cmd, tmp_path, typed):
 
 
 def test_two_internal_cas_are_kept_apart(wine_cmd, tmp_path):
-    """Each internal CA in a plan has a folder, a script and its requests, and gets no others."""
+    """If a plan has two internal CAs, each CA has its own folder with a script and only its
+    requests.
+    """
     cas = {"internal": r"ca01.contoso.com\Contoso CA 1", "Edge": r"ca02.contoso.com\Contoso CA 2"}
     plan = make_plan(ca=cas, issuer={"Edge": "internal"})
     packed = hand_over(make_folder(tmp_path / "requests", plan).folder, tmp_path / "out.zip")

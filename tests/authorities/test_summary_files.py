@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 @pytest.fixture(scope="module")
 def returned(tmp_path_factory):
-    """Return a folder with one certificate, and the other certificates as files."""
+    """Return a folder with one certificate on record, and files with the other certificates."""
     place = tmp_path_factory.mktemp("returned")
     bundle = make_folder(place / "requests")
     certificates = answer_all(bundle, PythonCa())
@@ -38,7 +38,9 @@ def returned(tmp_path_factory):
 
 
 def test_receive_tells_when_to_renew(returned):
-    """The renewal sheet of the summary shows the issued certificate and its renewal date."""
+    """After receive, the renewal sheet of the summary shows the issued certificate and its renewal
+    date.
+    """
     _, folder, med, _ = returned
     workbook = openpyxl.load_workbook(io.BytesIO((folder / "summary.xlsx").read_bytes()))
     (row,) = workbook["Renewals"].iter_rows(min_row=2, values_only=True)
@@ -49,7 +51,9 @@ def test_receive_tells_when_to_renew(returned):
 
 
 def test_page_and_wiki_text_follow(returned):
-    """The page requests only missing certificates from the CA, and its appendix has the thumbprint."""
+    """The page requests only missing certificates from the CA, and its appendix contains the
+    thumbprint.
+    """
     _, folder, med, before = returned
     page = (folder / "summary.html").read_text("utf-8").replace("<wbr>", "")
     assert "1 of 5 is issued" in page
@@ -59,7 +63,7 @@ def test_page_and_wiki_text_follow(returned):
 
 
 def test_the_same_again_changes_no_byte(returned):
-    """A second request or receive run changes no file of the summary."""
+    """Repeating the request or receive command changes no file of the summary."""
     place, folder, med, _ = returned
     before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
     make_folder(folder, make_plan())
@@ -103,7 +107,9 @@ def test_the_kept_plan_gives_the_same_files(tmp_path, sample, options):
 
 
 def test_a_name_that_reads_otherwise_stays_on_the_page(tmp_path):
-    """A saved plan has no invisible characters in its table, but the manifest keeps them."""
+    """A name with invisible characters stays marked on the page, because the manifest records these
+    characters.
+    """
     table = TWO_SITES.replace("med01.contoso.com", "med01\u200b.contoso.com")
     folder = make_folder(tmp_path / "requests", make_plan(table.encode())).folder
     before = (folder / "summary.md").read_bytes()

@@ -92,7 +92,7 @@ class Lab:
     count: int = 0
 
     def authority(self, ca: CaCertificate) -> Authority:
-        """Return the CA of a root. It is created when first needed."""
+        """Return the CA for a root. The CA is created when it is first needed."""
         if ca.title not in self.authorities:
             self.authorities[ca.title] = Authority(ca.title)
         return self.authorities[ca.title]
@@ -129,7 +129,9 @@ class Lab:
 
 
 def shake(server, client, host, *, client_store, server_store, purpose) -> str:
-    """Open one mutual or plain TLS connection; return "" if both sides accept, else the error."""
+    """Open one mutual or plain TLS connection. Return "" if both sides accept it, or else the
+    error.
+    """
     command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-tls1_2"]
     command += ["-cert", server, "-cert_chain", server, "-key", server]
     command += ["-CAfile", server_store] if server_store else ["-no-CAfile"]
@@ -250,7 +252,7 @@ class Tried:
         self.by_id = {one.id: one for one in pair.planned.certificates}
         server, client = pair.server, pair.client
         self.server, self.host = self.certificate(chance, server)
-        # Any of the verifying servers is used, with the trust store that the plan gives it.
+        # One of the verifying servers is used, with the trust store from the plan.
         self.client_cas = self.store_of(chance, server.verifier)
         self.server_cas = self.store_of(chance, server.presenter)
         self.shown = None if client is None else self.certificate(chance, client)[0]
@@ -278,7 +280,9 @@ class Tried:
         return path, host
 
     def has_chain(self, one, root):
-        """Return whether the plan installs the intermediates on the server of the certificate."""
+        """Return whether the plan installs the intermediate certificates on the server that has the
+        certificate.
+        """
         for pool in self.pair.planned.topology.pools:
             if (pool.fqdn, pool.role) != (one.pool, one.role):
                 continue
@@ -293,7 +297,7 @@ class Tried:
         return False
 
     def store_of(self, chance, who):
-        """Return the roots that one of the verifying servers trusts by the plan."""
+        """Return the roots that one of the verifying servers must trust according to the plan."""
         pools = [
             need.pool
             for need in self.pair.trust.required
@@ -310,7 +314,7 @@ class Tried:
         }
 
     def shake(self, *, server=None, client=None, lacks=None, at="", purpose=None) -> str:
-        """Connect. The root ``lacks`` is removed from the store of the side ``at``."""
+        """Connect two sides. The root ``lacks`` is removed from the trust store of the side ``at``."""
         cas = {"client": self.client_cas, "server": self.server_cas}
         stores = {
             end: self.lab.store(ca for ca in held if not (at == end and ca == lacks))
@@ -327,7 +331,7 @@ class Tried:
 
 
 def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
-    """Try one pair, and return the names of the cases."""
+    """Try the connection of one pair, and return the names of the cases."""
     tried, server, client = Tried(lab, chance, pair), pair.server, pair.client
     what = f"{server.connection}: {server.presenter} for {server.verifier}, {client}"
     done = {"plain" if client is None else "mutual"}
@@ -368,7 +372,9 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
 
 @pytest.mark.slow
 def test_handshakes_succeed_and_fail_as_planned(tmp_path):
-    """Random pairs connect with the planned roots and usages, but not if one of them is missing."""
+    """Random pairs of servers can connect with the planned roots and usages, but not if a root or
+    usage is missing.
+    """
     chance = random.Random(21)
     done, connections = Counter(), Counter()
     lab = Lab(tmp_path)

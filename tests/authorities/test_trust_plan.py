@@ -1,5 +1,5 @@
-"""The trust plan lists which certificate each party presents to which party, as Microsoft's pages
-require.
+"""The trust plan lists which certificate each party presents to which other party, as documented by
+Microsoft.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
 from lyncnb.authorities.trust.trust_plan import trust
-from lyncnb.authorities.trust.trust_report import trust_report
+from lyncnb.authorities.trust.trust_report import build_trust_report
 from lyncnb.authorities.trust.trust_tables import RequiredCa, TrustSide, is_inferred
 from lyncnb.base.shown.report import write_report
-from lyncnb.rules.rule_files import products
+from lyncnb.rules.rule_files import list_products
 
 INTERNAL, PUBLIC = "root of your internal CA", "root of the public CA"
 ROOT = "Trusted Root Certification Authorities (Root)"
@@ -34,7 +34,7 @@ def on_server(planned: ln.TrustPlan, server: str) -> list[RequiredCa]:
 
 
 def roots(planned: ln.TrustPlan, who: str) -> set[str]:
-    """Return the roots that a server or an external party must have."""
+    """Return the roots that a server or an external party must trust."""
     return {
         one.ca.title
         for one in planned.required
@@ -64,11 +64,11 @@ def verifiers(planned: ln.CertificatePlan, who: TrustSide) -> list[str]:
     ]
 
 
-# What each page says, and the entry of the trust plan that follows.
+# For each document, the following tests compare its statement with the entry in the trust plan.
 
 
 def test_reverse_proxy_needs_both_chains():
-    """The reverse proxy needs its chain, and the root of the internal servers' CA.
+    """The reverse proxy needs its own chain, and the root of the CA for the internal servers.
 
     Request and configure a certificate for your reverse HTTP proxy: "install the root
     certification authority (CA) certificate … for the CA infrastructure that issued the server
@@ -83,7 +83,7 @@ def test_reverse_proxy_needs_both_chains():
 
 
 def test_edge_has_both_chains_and_the_partners_root():
-    """An Edge Server has the internal chain, the public chain and a partner's root.
+    """An Edge Server needs the internal chain, the public chain and the root of a partner.
 
     Set up certificates for the internal and for the external edge interface; TLS and MTLS: "the
     Edge Servers having the partner's root CA certificate in their trusted root CAs".
@@ -103,7 +103,9 @@ def test_without_federation_no_partner_is_trusted():
 
 
 def test_servers_trust_one_another():
-    """Servers trust each other: all traffic between them is mutual TLS (page: Encryption)."""
+    """Servers trust each other, because all traffic between them uses mutual TLS (Microsoft,
+    Encryption).
+    """
     planned = trust(plan(front_end(), edge(), row("med.contoso.net", "Mediation")))
     assert shown(planned, "edge-to-inside") == [
         ("FrontEnd", "server", "Edge", INTERNAL),
@@ -115,7 +117,7 @@ def test_servers_trust_one_another():
     ]
     for one in planned.presentations:
         if one.statement == "between-servers":
-            # Microsoft: "The Client Authentication EKU is … no longer"
+            # Microsoft states: "The Client Authentication EKU is … no longer".
             assert one.asked == ("serverAuth",)
             assert one.is_served
             assert not one.is_inferred
@@ -138,7 +140,7 @@ def test_exchange_and_lync_trust_both_ways():
 
 def test_outlook_web_app_and_office_web_apps():
     """The servers trust the certificates of Outlook Web App and of the Office Web Apps farm,
-    whatever their CA is.
+    whatever CA issued them.
     """
     planned = trust(
         plan(
@@ -209,7 +211,7 @@ def test_reverse_proxy_shows_a_client_certificate_only_if_planned():
     assert PUBLIC in roots(planned, "ee01.contoso.com")
 
 
-@pytest.mark.parametrize("product", products())
+@pytest.mark.parametrize("product", list_products())
 def test_hybrid_trusts_microsoft_365_where_a_tenant_is_named(product):
     """With an online tenant, Microsoft 365 and the Edge pool verify each other."""
     rules = ln.load_rules(product)
@@ -222,9 +224,9 @@ def test_hybrid_trusts_microsoft_365_where_a_tenant_is_named(product):
         assert not shown(planned, "aol")
 
 
-@pytest.mark.parametrize("product", products())
+@pytest.mark.parametrize("product", list_products())
 def test_every_connection_of_a_product_has_its_statement(product):
-    """Every connection of a shipped product has a trust statement with a source."""
+    """Every connection in a shipped product has an entry about trust with a source."""
     rules = ln.load_rules(product)
     said = {connection for rule in rules.trusts for connection in rule.connections}
     assert said == {rule.id for rule in rules.connections}
@@ -257,7 +259,7 @@ def test_what_no_page_says_is_marked():
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global"])
 def test_every_certificate_shown_is_one_whose_root_is_installed(sample):
     """A party that receives a certificate trusts its root, and every server has the chain of its
-    certificate.
+    own certificate.
     """
     planned = ln.plan_certificates(ln.read_topology(DATA / f"{sample}.csv"), ln.load_rules())
     found = trust(planned)
@@ -278,8 +280,8 @@ def test_every_certificate_shown_is_one_whose_root_is_installed(sample):
 
 
 def test_its_time_grows_with_the_servers():
-    """Twice as many servers take about twice the time, although each pool connects to each other
-    pool.
+    """The time for the trust plan doubles with twice as many servers, although all pools connect to
+    each other.
     """
 
     def planned_of(servers: int):
@@ -297,8 +299,8 @@ def test_its_time_grows_with_the_servers():
 
 
 def test_it_is_a_table_a_document_and_five_files(tmp_path):
-    """The trust plan is a table with a row for each server and CA certificate, a JSON document, and
-    five files of lyncnb.
+    """The trust plan can be shown as a table with a row for each server and CA certificate, as
+    JSON, and as files.
     """
     found = trust(plan(front_end(1), front_end(2), edge()))
     frame = found.to_frame()
@@ -306,29 +308,29 @@ def test_it_is_a_table_a_document_and_five_files(tmp_path):
     assert set(frame["Basis"]) <= {"documented", "inferred"}
     assert (frame["Source"] != "").all()
     assert (found.shown().to_frame()["Source"] != "").all()
-    document = json.loads(write_report(trust_report(found), ".json"))
+    document = json.loads(write_report(build_trust_report(found), ".json"))
     assert document["format"] == "lyncnb-trust/2"
     groups = document["certificate_groups"]
     assert [groups[one["certificates"]] for one in document["presentations"]] == [
         list(one.certificates) for one in found.presentations
     ]
-    # Grouping the ids does not change the statements about each certificate.
+    # Grouping the ids does not change what is stated about each certificate.
     for one, told in zip(found.presentations, document["presentations"], strict=True):
         assert told["client_authentication"] == one.client_authentication
         assert told["is_served"] == one.is_served
     assert any(one["is_served"] is False for one in document["presentations"])
     assert "certificates, shown in " in found._repr_html_()
     for suffix in (".csv", ".md", ".html", ".xlsx"):
-        assert write_report(trust_report(found), suffix) == write_report(
-            trust_report(found), suffix
+        assert write_report(build_trust_report(found), suffix) == write_report(
+            build_trust_report(found), suffix
         )
 
 
 def test_names_of_others_stay_whole_on_the_page():
-    """The page shows every server, name and source completely and escaped."""
+    """The page shows every server, name and source completely and with escaped markup."""
     found = trust(plan(front_end(), edge()))
     evil = replace(found, source="<script>x</script>")
-    page = write_report(trust_report(evil), ".html").decode()
+    page = write_report(build_trust_report(evil), ".html").decode()
     assert "<script>" not in page
     for one in found.presentations:
         for name in one.names:

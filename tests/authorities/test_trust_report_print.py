@@ -1,4 +1,4 @@
-"""The page of a trust plan is readable in Chromium, in light and dark mode, and on paper."""
+"""The page of a trust plan is readable in Chromium in light and dark mode, and on paper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened, page_count,
 
 import lyncnb as ln
 from lyncnb.authorities.trust.trust_plan import trust
-from lyncnb.authorities.trust.trust_report import trust_report
+from lyncnb.authorities.trust.trust_report import build_trust_report
 from lyncnb.authorities.trust.trust_tables import CaCertificate
 from lyncnb.base.shown.report import write_report
 
@@ -48,9 +48,9 @@ def planned():
 
 @pytest.fixture(scope="module")
 def page_file(planned, tmp_path_factory):
-    """Return the file of the trust plan's page."""
+    """Return the path of the page with the trust plan."""
     path = tmp_path_factory.mktemp("page") / "t.html"
-    path.write_bytes(write_report(trust_report(planned), ".html"))
+    path.write_bytes(write_report(build_trust_report(planned), ".html"))
     return path
 
 
@@ -86,11 +86,11 @@ MOST_PAGES = {"contoso.csv": 3, "litwareinc-global.csv": 5}
 
 @pytest.mark.parametrize("sample", MOST_PAGES)
 def test_it_is_short_and_says_what_it_counts(sample, chromium, tmp_path):
-    """The page has a table for each role, and its headline counts certificates, CAs and servers."""
+    """The page has a table for each role, and its summary counts certificates, CAs and servers."""
     plan = ln.plan_certificates(ln.read_topology(DATA / sample), ln.load_rules())
     planned = trust(plan)
     path = tmp_path / "t.html"
-    page = write_report(trust_report(planned), ".html").decode()
+    page = write_report(build_trust_report(planned), ".html").decode()
     path.write_text(page, "utf-8")
     with opened(chromium, path, scripts=True) as opened_page:
         captions = opened_page.evaluate(

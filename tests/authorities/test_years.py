@@ -1,4 +1,4 @@
-"""Over years in the same folder, no view hides that a server is not covered."""
+"""Over several years, every view of a folder shows if a server has no valid certificate."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ import lyncnb as ln
 from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import FolderStatus, list_rows_on_record
-from lyncnb.authorities.summary_files import folder_summary
-from lyncnb.deploy.purge_keys import purge, why_removable
+from lyncnb.authorities.summary_files import build_folder_summary
+from lyncnb.deploy.purge_keys import explain_removal, purge
 from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.request_folder.bundle import RequestBundle, open_requests
-from lyncnb.request_folder.generations import generations_of
+from lyncnb.request_folder.generations import find_generations
 from lyncnb.request_folder.manifest import Manifest, read_manifest
 from lyncnb.request_folder.renewals import list_renewals
 from lyncnb.request_folder.request_record import build_deployments
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-#: A full test uses 10,000. A test run uses a part of them, chosen with a seed.
+#: A full test uses 10,000 histories. A normal run uses some of them, which a seed selects.
 HISTORIES = int(os.environ.get("LYNCNB_HISTORIES", "200"))
 BEGIN = date(2027, 1, 1)
 TERMS = PlanOptions().renewal_terms
@@ -63,7 +63,7 @@ class History:
         return f"{self.day}T09:00:00Z"
 
     def step(self) -> None:
-        """Let one event happen to the certificate, or let days pass."""
+        """Simulate one event for the certificate, or let some days pass."""
         moves = [self.wait, self.wait, self.wait, self.answer, self.answer, self.deploy]
         moves += [self.deploy, self.renew]
         self.random.choice(moves)()
@@ -73,7 +73,7 @@ class History:
         self.day += timedelta(days=self.random.choice([1, 5, 20, 60]))
 
     def answer(self) -> None:
-        """Issue a certificate, sometimes a second one for the same request."""
+        """Have the CA issue a certificate for the request, or sometimes a second one."""
         if self.record.issued is not None and self.random.random() < 0.7:
             return
         self.serial += 1
@@ -88,20 +88,20 @@ class History:
         self.record = self.record.with_issued(new, at=self.now)
 
     def deploy(self) -> None:
-        """Deploy the current certificate to some servers, and record it."""
+        """Deploy the current certificate to some servers, and record the deployment."""
         issued = self.record.issued
         if issued is None:
             return
         names = [name for name in self.record.plan.servers if self.random.random() < 0.7]
         known = {(one.server, one.certificate) for one in self.record.deployments}
         names = [name for name in names if (name, issued.sha256) not in known]
-        new = build_deployments(issued, names, on=self.day.isoformat(), at=self.now)
+        new = build_deployments(issued, names, date_text=self.day.isoformat(), recorded_at=self.now)
         self.record = replace(self.record, deployments=(*self.record.deployments, *new))
         for name in names:
             self.servers[name] = (issued.ends, self.record.generation, issued.sha256)
 
     def renew(self) -> None:
-        """Request the next generation, even if one is waiting."""
+        """Request the next generation, even if a request is waiting."""
         self.record = self.record.superseded(at=self.now, reasons=("renewed",))
         self.record = replace(
             self.record,
@@ -114,7 +114,7 @@ class History:
 
 
 def check(history: History) -> None:
-    """Compare every view with the certificates on the servers."""
+    """Compare every view with the certificates on the simulated servers."""
     at = datetime(history.day.year, history.day.month, history.day.day, 12, tzinfo=UTC)
     manifest = Manifest(requests=(history.record,))
     (row,) = list_rows_on_record(manifest, TERMS, today=at)
@@ -130,18 +130,18 @@ def check(history: History) -> None:
             assert row.state == "expired"
             assert row.needs_attention
         assert {generation for _, generation, _ in history.servers.values()} <= set(
-            generations_of(history.record).used
+            find_generations(history.record).used
         )
     # The renewals agree with the status of the request.
     assert [f"{one.not_after:%Y-%m-%dT%H:%M:%SZ}" for one in renewals] == (
         [row.not_after] if row.not_after else []
     )
     assert [one.under_way for one in renewals] == ([row.under_way] if row.not_after else [])
-    # A key that a server uses cannot be removed, nor the only issued certificate.
+    # A key that a server uses cannot be removed, and neither can the only issued certificate.
     issued = [part for part in history.record.generations if part.issued is not None]
     used = {generation for _, generation, _ in history.servers.values()}
     for part in history.record.generations:
-        why = why_removable(history.record, part, False, history.day)
+        why = explain_removal(history.record, part, False, history.day)
         if part.generation in used or issued == [part]:
             assert why == "", (part.generation, why)
         # A request may be with the CA until a later certificate is on every server.
@@ -180,7 +180,7 @@ class Estate:
         return read_manifest(self.folder)
 
     def answer(self) -> None:
-        """Have each CA issue the waiting requests, and package the certificates."""
+        """Have each CA issue certificates for the waiting requests, and package the certificates."""
         back = self.folder.parent / "back" / f"{self.day}"
         back.mkdir(parents=True, exist_ok=True)
         begins = datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC)
@@ -195,7 +195,7 @@ class Estate:
         write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=self.day)
 
     def deploy(self) -> None:
-        """Deploy the packaged certificates to the servers, and record it."""
+        """Deploy the packaged certificates to the servers, and record the deployments."""
         ln.deployed(self.folder, today=self.day)
         for one in self.manifest.requests:
             if one.package is not None and one.state != "retired":
@@ -203,7 +203,7 @@ class Estate:
                     self.servers[one.id, server] = one.issued.ends
 
     def renew(self, *names: str, reason: str = "due", **choices: bool) -> None:
-        """Request the next certificates for the given names, or all that are due."""
+        """Renew the certificates for specified names, or all certificates that are due."""
         ln.renew(
             self.folder, *names, passphrase=PASSPHRASE, reason=reason, due=not names,
             today=self.day, **choices,
@@ -215,7 +215,9 @@ class Estate:
         self.check()
 
     def check(self) -> FolderStatus:
-        """Compare status, calendar, summary and purge with the certificates on the servers."""
+        """Compare status, calendar, summary and purge with the certificates on the simulated
+        servers.
+        """
         status = ln.folder_status(self.folder, today=self.day)
         at = datetime(self.day.year, self.day.month, self.day.day, 12, tzinfo=UTC)
         rows = {one.id: one for one in status.shown}
@@ -226,7 +228,7 @@ class Estate:
             one.request_id: one.not_after
             for one in list_renewals(open_requests(self.folder), today=self.day)
         }
-        told = folder_summary(self.folder, self.manifest)
+        told = build_folder_summary(self.folder, self.manifest)
         page = {member.id: member.valid_until for _, member in told.members}
         for name, row in rows.items():
             end = ends[name]
@@ -243,13 +245,13 @@ class Estate:
         # The key of a certificate on a server stays.
         for item in purge(self.folder, today=self.day).items:
             one = self.manifest.by_id[item.id]
-            assert one.state == "retired" or item.generation not in generations_of(one).used
+            assert one.state == "retired" or item.generation not in find_generations(one).used
         return status
 
 
 def test_three_years_with_the_same_folder(tmp_path):
-    """Over three years with short public certificates, a new CA, a stolen key and a removed server,
-    all views agree.
+    """Over three years with short-lived public certificates, a new CA, a stolen key and a removed
+    server, all views agree.
     """
     estate = Estate(tmp_path / "requests")
     estate.answer()
@@ -265,7 +267,7 @@ def test_three_years_with_the_same_folder(tmp_path):
         estate.deploy()
         assert estate.check().exit_status == 0
     estate.days["public"] = 99
-    estate.wait(50)  # Nobody renewed, and the public certificates expired.
+    estate.wait(50)  # Nobody renewed the certificates, so the public certificates expired.
     assert estate.check().exit_status == 1
     estate.renew()
     estate.answer()
@@ -310,8 +312,8 @@ def test_three_years_with_the_same_folder(tmp_path):
 
 
 def test_a_backup_that_lies_behind_is_reported_before_anything_is_made(tmp_path):
-    """If an older copy of the folder has a newer history, the missing generations are named before
-    keys are generated.
+    """If a folder was restored from an older copy but its history is newer, the missing generations
+    are reported before keys are created.
     """
     estate = Estate(tmp_path / "requests")
     estate.answer()

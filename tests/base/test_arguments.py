@@ -102,7 +102,7 @@ def test_a_forecast_needs_a_plan():
 
 
 @pytest.mark.parametrize("moment", [datetime(2026, 11, 24, 23), datetime(2026, 11, 24, tzinfo=UTC)])
-def test_of_a_moment_the_day_counts(moment, plan):
+def test_date_argument_accepts_a_datetime(moment, plan):
     """If a date is required, a datetime with or without a time zone is accepted."""
     assert ln.check_plan(plan, on=moment) == ln.check_plan(plan, on=TODAY)
     until = moment.replace(year=2028)

@@ -45,7 +45,7 @@ names = st.builds(
         ("www.*.contoso.com", "is not a valid wildcard", "the complete first label"),
         ("*.com", "would cover the names of all organizations under com", "your own domain"),
         ("*.com.tw", "the names of all organizations under com.tw", "e.g. *.contoso.com"),
-        # The same names in Unicode and in ASCII.
+        # These pairs contain the same name in Unicode and in ASCII.
         ("*.公司.cn", "the names of all organizations under xn--55qx5d.cn", "your own domain"),
         ("*.local", "the names of all organizations under local", "your own domain"),
         ("*.1.2.3.4", "ends with a number", "the server's DNS name"),
@@ -213,7 +213,7 @@ def test_a_name_read_is_a_name(text):
 @pytest.mark.slow
 @given(st.lists(st.one_of(names, names.map(str.upper), st.text(max_size=20)), max_size=30))
 def test_the_fast_scan_finds_every_odd_text(texts):
-    """The fast search leaves out only valid names, and returns the others in order."""
+    """The fast search omits only valid names, and returns the other texts in order."""
     odd = find_unusual_names(texts)
     assert odd == [text for text in texts if text in odd]
     assert [parse_name(t) for t in texts if t not in odd] == [
@@ -222,7 +222,7 @@ def test_the_fast_scan_finds_every_odd_text(texts):
 
 
 def test_the_fast_scan_passes_ordinary_names():
-    """The fast search leaves out usual names, and returns long and unusual names."""
+    """The fast search omits usual names, and returns long and unusual names."""
     assert find_unusual_names(["fe01.contoso.net", "lync-web.contoso.com", "1.contoso.com"]) == []
     assert find_unusual_names(
         ["fe01.contoso.net", LONGEST_NAME, "FE.contoso.com", "a.contoso.com\n"]
@@ -257,7 +257,7 @@ def test_a_name_knows_what_it_is(name, idn, underscore, internal, registrable, s
     assert read.is_idn is idn
     assert read.has_underscore is underscore
     assert read.is_internal is internal
-    assert read.registrable == registrable
+    assert read.registered_domain == registrable
     assert read.is_public_suffix is suffix
 
 
@@ -305,7 +305,7 @@ def test_a_wildcard_covers_one_label(pattern, name, covered):
 
 
 def test_a_name_is_text():
-    """A name can be compared, sorted, pickled, and formatted as text."""
+    """A host name behaves like text: it can be compared, sorted, pickled, and formatted."""
     name = DnsName.parse("fe01.contoso.net")
     assert name == "fe01.contoso.net"
     assert name.parent == "contoso.net"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 import lyncnb
-from lyncnb.base.shown.documents import linked_parts, list_document_addresses, parse_documents
+from lyncnb.base.shown.documents import list_document_addresses, parse_documents, split_source
 from lyncnb.errors import RulesError
 
-# Addresses must have one of these publishers' hosts.
+# Each address must have a host of one of these publishers.
 HOSTS = {
     "blog.schertz.name",
     "blogs.perficient.com",
@@ -42,7 +42,7 @@ HOSTS = {
     "www.sectigo.com",
 }
 
-# Works for which no address was found on 2026-11-28.
+# On 2026-11-28, no address was found for these works.
 WITHOUT_ADDRESS = {
     "Microsoft Lifecycle, Lync Server 2013",
     "Microsoft Lifecycle, Skype for Business Server 2015",
@@ -63,7 +63,7 @@ MOBILITY = "Certificate requirements for mobility in Lync Server 2013"
 def test_a_title_leads_to_its_document_and_the_rest_is_kept():
     """Two documents in a source are two links, and the section and date stay text."""
     source = f"Microsoft, {MOBILITY}, section X, 2014-07-23; Microsoft, other; RFC 5280 section 4.1"
-    parts = list(linked_parts(source))
+    parts = list(split_source(source))
     assert "".join(text for text, _ in parts) == source
     assert [(text, address) for text, address in parts if address] == [
         (MOBILITY, f"{LYNC}certificate-requirements-for-mobility"),
@@ -74,7 +74,7 @@ def test_a_title_leads_to_its_document_and_the_rest_is_kept():
 def test_a_page_in_chinese_leads_to_documents_in_chinese():
     """Microsoft's page about mobility has a Chinese address. Other documents keep their address."""
     source = f"Microsoft, {MOBILITY}, 2014-07-23; Microsoft, Set-CsCertificate"
-    addresses = [[a for _, a in linked_parts(source, lang) if a] for lang in ("en", "zh-TW")]
+    addresses = [[a for _, a in split_source(source, lang) if a] for lang in ("en", "zh-TW")]
     (english, command), (chinese, same) = addresses
     assert english.replace("/en-us/", "/zh-tw/") == chinese != english
     assert command == same
@@ -85,8 +85,8 @@ def test_the_longest_title_counts():
     source = (
         "Staging A/V and OAuth certificates using -Roll in Set-CsCertificate in Lync Server 2013"
     )
-    assert len([address for _, address in linked_parts(f"Microsoft, {source}") if address]) == 1
-    assert not any(address for _, address in linked_parts("New-Get-CsCertificate2"))
+    assert len([address for _, address in split_source(f"Microsoft, {source}") if address]) == 1
+    assert not any(address for _, address in split_source("New-Get-CsCertificate2"))
 
 
 def test_every_address_is_of_a_known_host():
@@ -106,7 +106,7 @@ def test_every_part_of_a_source_is_a_link_or_says_why_not():
         part
         for source in _sources()
         for part in source.split("; ")
-        if not any(address for _, address in linked_parts(part))
+        if not any(address for _, address in split_source(part))
         and not part.startswith(("Inferred", "lyncnb"))
     }
     assert plain == WITHOUT_ADDRESS

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from lyncnb.base.disk.file_names import file_name
+from lyncnb.base.disk.file_names import build_file_name
 from lyncnb.rules.rule_files import load_rules
 
 DEVICES = load_rules("lync2013").checks["device-name-as-server"].labels
@@ -17,22 +17,22 @@ def test_a_device_is_no_file(label):
     """A file name that is a device name gets a character before the first dot that server names
     cannot contain.
     """
-    made = file_name(f"{label}.contoso.com", ".ps1")
+    made = build_file_name(f"{label}.contoso.com", ".ps1")
     assert made == f"{label}~.contoso.com.ps1"
-    assert file_name(label, ".ps1") == f"{label}~.ps1"
+    assert build_file_name(label, ".ps1") == f"{label}~.ps1"
     assert made.partition(".")[0].casefold() not in DEVICES
 
 
 @pytest.mark.parametrize("name", ["fe01.contoso.com", "cons.contoso.com", "fe.con", "com10.x.com"])
-def test_other_names_stay(name):
+def test_allowed_file_names_stay(name):
     """A file name that Windows allows is not changed."""
-    assert file_name(name, ".html") == f"{name}.html"
+    assert build_file_name(name, ".html") == f"{name}.html"
 
 
 def test_a_long_name_fits():
     """Two names with the same first 200 characters give different file names."""
     stem = ".".join(["a" * 60] * 4)
-    one, two = file_name(f"{stem}.com", ".html"), file_name(f"{stem}.net", ".html")
+    one, two = build_file_name(f"{stem}.com", ".html"), build_file_name(f"{stem}.net", ".html")
     assert one != two
     assert max(len(one), len(two)) <= 205
     assert re.fullmatch(r"[a-z.~0-9]+", one)

@@ -23,7 +23,7 @@ from lyncnb.base.disk.files import FileBatch
 from lyncnb.errors import BundleError
 
 posix = pytest.mark.posix
-# Windows has no hard links here, and cannot remove a file that is still open.
+# Windows has no hard links in this simulation, and cannot remove a file that is still open.
 LINK, CLOSE = (pytest.param(call, marks=posix) for call in ("link", "close"))
 
 
@@ -39,8 +39,8 @@ def temps(folder) -> list[str]:
 def test_what_is_written_is_what_is_read(tmp_path_factory, data):
     """Any bytes are read back unchanged, and no temporary file remains."""
     folder = tmp_path_factory.mktemp("any")
-    files.write_new(folder / "a", data)
-    assert files.read(folder / "a") == data
+    files.write_new_file(folder / "a", data)
+    assert files.read_file(folder / "a") == data
     assert os.listdir(folder) == ["a"]
 
 
@@ -49,8 +49,8 @@ def test_a_new_file_is_private_from_the_start(tmp_path):
     """With the default mode, other users cannot read a new file, whatever the umask is."""
     old = os.umask(0)
     try:
-        files.write_new(tmp_path / "key", b"k")
-        files.write_new(tmp_path / "csr", b"c", 0o644)
+        files.write_new_file(tmp_path / "key", b"k")
+        files.write_new_file(tmp_path / "csr", b"c", 0o644)
     finally:
         os.umask(old)
     assert [mode(tmp_path / name) for name in ("key", "csr")] == [0o600, 0o644]
@@ -58,9 +58,9 @@ def test_a_new_file_is_private_from_the_start(tmp_path):
 
 def test_a_name_that_is_taken_is_left_alone(tmp_path):
     """A second file with the same name is rejected, and both contents are kept."""
-    files.write_new(tmp_path / "a.key", b"first")
+    files.write_new_file(tmp_path / "a.key", b"first")
     with pytest.raises(BundleError, match=r"a\.key already exists, so lyncnb did not change it"):
-        files.write_new(tmp_path / "a.key", b"second")
+        files.write_new_file(tmp_path / "a.key", b"second")
     assert (tmp_path / "a.key").read_bytes() == b"first"
     assert temps(tmp_path) == []
 
@@ -72,15 +72,15 @@ def test_a_symbolic_link_is_not_followed(tmp_path):
     link = tmp_path / "a.key"
     link.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(BundleError, match="already exists"):
-        files.write_new(link, b"mine")
+        files.write_new_file(link, b"mine")
     with pytest.raises(BundleError, match="is a symbolic link"):
-        files.replace(link, b"mine")
+        files.replace_file(link, b"mine")
     with pytest.raises(BundleError, match="is a symbolic link"):
-        files.move_no_clobber(link, tmp_path / "b.key")
+        files.move_file(link, tmp_path / "b.key")
     with pytest.raises(
         BundleError, match=r"cannot read the file.*\n.*the path contains a symbolic link"
     ):
-        files.read(link)
+        files.read_file(link)
     assert (tmp_path / "elsewhere").read_bytes() == b"other"
     assert link.is_symlink()
 
@@ -90,7 +90,7 @@ def test_of_many_writers_of_one_name_one_wins(tmp_path):
 
     def write(number: int) -> bool:
         try:
-            files.write_new(tmp_path / "a", bytes([number]) * 100_000)
+            files.write_new_file(tmp_path / "a", bytes([number]) * 100_000)
         except BundleError:
             return False
         return True
@@ -103,8 +103,8 @@ def test_of_many_writers_of_one_name_one_wins(tmp_path):
 
 def test_replace_puts_new_content_in_place(tmp_path):
     """Replacing works for existing and new files."""
-    files.replace(tmp_path / "manifest.json", b"1")
-    files.replace(tmp_path / "manifest.json", b"2")
+    files.replace_file(tmp_path / "manifest.json", b"1")
+    files.replace_file(tmp_path / "manifest.json", b"2")
     assert (tmp_path / "manifest.json").read_bytes() == b"2"
     assert os.listdir(tmp_path) == ["manifest.json"]
 
@@ -113,24 +113,24 @@ def test_a_move_keeps_what_is_at_the_target(tmp_path):
     """A file can be moved between folders, but does not replace another file."""
     for folder in ("keys", "archive"):
         files.make_folder(tmp_path / folder)
-    files.write_new(tmp_path / "keys" / "a", b"a")
-    files.write_new(tmp_path / "keys" / "b", b"b")
-    files.move_no_clobber(tmp_path / "keys" / "a", tmp_path / "archive" / "a")
+    files.write_new_file(tmp_path / "keys" / "a", b"a")
+    files.write_new_file(tmp_path / "keys" / "b", b"b")
+    files.move_file(tmp_path / "keys" / "a", tmp_path / "archive" / "a")
     with pytest.raises(BundleError, match="a already exists, so lyncnb did not"):
-        files.move_no_clobber(tmp_path / "keys" / "b", tmp_path / "archive" / "a")
+        files.move_file(tmp_path / "keys" / "b", tmp_path / "archive" / "a")
     assert os.listdir(tmp_path / "keys") == ["b"]
-    assert files.read(tmp_path / "archive" / "a") == b"a"
+    assert files.read_file(tmp_path / "archive" / "a") == b"a"
 
 
 def test_reading_is_bounded(tmp_path):
     """A file that is too large, a folder, and a missing file are rejected with the name."""
     (tmp_path / "big").write_bytes(bytes(11))
     with pytest.raises(BundleError, match="big is larger than 10 bytes"):
-        files.read(tmp_path / "big", limit=10)
+        files.read_file(tmp_path / "big", limit=10)
     with pytest.raises(BundleError, match="cannot read the file"):
-        files.read(tmp_path / "missing")
+        files.read_file(tmp_path / "missing")
     with pytest.raises(BundleError):
-        files.read(tmp_path)
+        files.read_file(tmp_path)
 
 
 @posix
@@ -138,7 +138,7 @@ def test_a_pipe_is_no_file(tmp_path):
     """A named pipe in the folder is rejected without waiting."""
     os.mkfifo(tmp_path / "a.csr")
     with pytest.raises(BundleError, match="not a regular file"):
-        files.read(tmp_path / "a.csr")
+        files.read_file(tmp_path / "a.csr")
 
 
 @posix
@@ -188,20 +188,20 @@ def test_half_written_files_are_known_by_name(tmp_path):
     (tmp_path / f"{files.TEMP_PREFIX}0123").write_bytes(b"half")
     (tmp_path / ".ipynb_checkpoints").mkdir()
     (tmp_path / ".tmp-other").write_bytes(b"")
-    assert files.remove_stale(tmp_path) == 1
+    assert files.remove_stale_files(tmp_path) == 1
     assert sorted(os.listdir(tmp_path)) == [".ipynb_checkpoints", ".tmp-other"]
 
 
 def test_removing_what_is_gone_is_no_trouble(tmp_path):
     """Removing a missing file is not an error."""
-    files.write_new(tmp_path / "a", b"")
-    files.remove(tmp_path / "a")
-    files.remove(tmp_path / "a")
+    files.write_new_file(tmp_path / "a", b"")
+    files.remove_file(tmp_path / "a")
+    files.remove_file(tmp_path / "a")
     assert os.listdir(tmp_path) == []
 
 
 def failing(call: str, at: int, code: int):
-    """Return a system call that fails once, when it is called for the `at`-th time."""
+    """Return a system call that fails once, when it is called for the specified time."""
     real, count = getattr(system_calls, call), iter(range(1, 1_000_000))
 
     def fail(*arguments):
@@ -213,11 +213,11 @@ def failing(call: str, at: int, code: int):
 
 
 WRITERS = {
-    "write_new": lambda folder: files.write_new(folder / "new", b"new"),
-    "replace": lambda folder: files.replace(folder / "old", b"new"),
-    "move": lambda folder: files.move_no_clobber(folder / "old", folder / "sub" / "old"),
+    "write_new_file": lambda folder: files.write_new_file(folder / "new", b"new"),
+    "replace_file": lambda folder: files.replace_file(folder / "old", b"new"),
+    "move": lambda folder: files.move_file(folder / "old", folder / "sub" / "old"),
     "make_folder": lambda folder: files.make_folder(folder / "folder"),
-    "remove": lambda folder: files.remove(folder / "gone"),
+    "remove_file": lambda folder: files.remove_file(folder / "gone"),
 }
 
 
@@ -244,7 +244,7 @@ def test_each_system_call_fails_in_turn(tmp_path, monkeypatch, writer, code):
                 if path.is_file() and not path.name.startswith(files.TEMP_PREFIX):
                     assert path.read_bytes() in (b"old", b"new", b"gone")
             assert (folder / "old").exists() or (folder / "sub" / "old").exists()
-            files.remove_stale(folder)
+            files.remove_stale_files(folder)
             assert temps(folder) == []
     assert len(errors) >= 2
     assert all(error.hint and str(tmp_path) in error.message for error in errors)
@@ -259,13 +259,13 @@ def test_without_hard_links_nothing_is_overwritten_either(tmp_path, monkeypatch,
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(system_calls, "link", no_links)
-    files.write_new(tmp_path / "a", b"a")
-    files.write_new(tmp_path / "b", b"b")
+    files.write_new_file(tmp_path / "a", b"a")
+    files.write_new_file(tmp_path / "b", b"b")
     with pytest.raises(BundleError, match="already exists"):
-        files.write_new(tmp_path / "a", b"other")
+        files.write_new_file(tmp_path / "a", b"other")
     with pytest.raises(BundleError, match="already exists"):
-        files.move_no_clobber(tmp_path / "a", tmp_path / "b")
-    files.move_no_clobber(tmp_path / "a", tmp_path / "c")
+        files.move_file(tmp_path / "a", tmp_path / "b")
+    files.move_file(tmp_path / "a", tmp_path / "c")
     assert [(tmp_path / n).read_bytes() for n in ("b", "c")] == [b"b", b"a"]
     assert sorted(os.listdir(tmp_path)) == ["b", "c"]
 
@@ -280,15 +280,15 @@ def test_a_folder_that_cannot_be_synced_is_none_the_worse(tmp_path, monkeypatch)
         real(descriptor)
 
     monkeypatch.setattr(system_calls, "fsync", fsync)
-    files.write_new(tmp_path / "a", b"a")
-    assert files.read(tmp_path / "a") == b"a"
+    files.write_new_file(tmp_path / "a", b"a")
+    assert files.read_file(tmp_path / "a") == b"a"
 
 
 TRACED = """
     import sys
     from lyncnb.base.disk import files
     folder = sys.argv[1]
-    files.write_new(folder + "/one", b"one")
+    files.write_new_file(folder + "/one", b"one")
     with files.FileBatch() as several:
         several.add(folder + "/a.key", b"key")
         several.add(folder + "/a.csr", b"csr", stage=1)
@@ -297,7 +297,7 @@ TRACED = """
 
 
 def traced_calls(log: str, folder: str) -> list[str]:
-    """Return the calls in a trace that concern a folder, after they have returned.
+    """Return the calls in a trace that affect a folder, in the order in which they returned.
 
     A call that was interrupted by others has two lines, "… <unfinished ...>" and
     "<... … resumed>".
@@ -367,11 +367,11 @@ def test_the_ways_of_windows_are_as_careful(tmp_path, monkeypatch):
     tmp_path.chmod(0o777)
     files.make_folder(tmp_path / "keys")
     files.make_folder(tmp_path / "keys")
-    files.write_new(tmp_path / "keys" / "a", b"a")
+    files.write_new_file(tmp_path / "keys" / "a", b"a")
     with pytest.raises(BundleError, match="already exists"):
-        files.write_new(tmp_path / "keys" / "a", b"b")
-    files.move_no_clobber(tmp_path / "keys" / "a", tmp_path / "b")
-    assert files.read(tmp_path / "b") == b"a"
+        files.write_new_file(tmp_path / "keys" / "a", b"b")
+    files.move_file(tmp_path / "keys" / "a", tmp_path / "b")
+    assert files.read_file(tmp_path / "b") == b"a"
     assert os.listdir(tmp_path / "keys") == []
 
 
@@ -383,7 +383,7 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch, call):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(system_calls, call, interrupted)
-    writer = files.replace if call == "replace" else files.write_new
+    writer = files.replace_file if call == "replace" else files.write_new_file
     with pytest.raises(KeyboardInterrupt):
         writer(tmp_path / "a", b"a")
     assert os.listdir(tmp_path) == []
@@ -394,10 +394,10 @@ def test_a_half_written_file_that_stays_is_reported(tmp_path, monkeypatch):
     (tmp_path / f"{files.TEMP_PREFIX}0").write_bytes(b"x")
     monkeypatch.setattr(system_calls, "unlink", failing("unlink", 1, errno.EACCES))
     with pytest.raises(BundleError, match="cannot remove the incomplete file"):
-        files.remove_stale(tmp_path)
+        files.remove_stale_files(tmp_path)
 
 
-# --- A batch of files is as safe as single files.
+# --- These tests show that a batch of files is as safe as single files.
 
 
 def fill(folder, batch: FileBatch, count: int = 5) -> None:
@@ -428,7 +428,7 @@ def test_what_is_not_committed_is_dropped(tmp_path):
 
 
 def test_a_taken_name_stops_before_later_stages(tmp_path):
-    """If the name of a key exists, no request gets its name."""
+    """If the name of a key file is already used, no request file gets its name."""
     (tmp_path / "2.key").write_bytes(b"other")
     with FileBatch() as batch:
         fill(tmp_path, batch)
@@ -474,7 +474,7 @@ def test_a_file_is_flushed_past_the_cache_of_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(system_calls, "full_sync", 51)
     fcntl = pytest.importorskip("fcntl")
     monkeypatch.setattr(fcntl, "fcntl", lambda descriptor, command: given.append(command))
-    files.write_new(tmp_path / "a", b"a")
+    files.write_new_file(tmp_path / "a", b"a")
     assert given == [51, 51]  # The file is flushed first, and then its folder.
 
 
@@ -482,7 +482,7 @@ def test_a_file_is_flushed_past_the_cache_of_the_disk(tmp_path, monkeypatch):
 def test_a_disk_that_does_not_know_the_full_flush_gets_the_other(tmp_path, monkeypatch):
     """If the kernel rejects the command, the file is still written and synced."""
     monkeypatch.setattr(system_calls, "full_sync", 1 << 20)
-    files.write_new(tmp_path / "a", b"a")
+    files.write_new_file(tmp_path / "a", b"a")
     assert (tmp_path / "a").read_bytes() == b"a"
     descriptor = os.open(tmp_path / "a", os.O_RDONLY)
     os.close(descriptor)
@@ -491,12 +491,12 @@ def test_a_disk_that_does_not_know_the_full_flush_gets_the_other(tmp_path, monke
 
 
 def test_a_small_file_takes_little_memory(tmp_path):
-    """The largest allowed size is not reserved: Windows does not lend memory that it may not have."""
+    """Reading a small file does not reserve memory for the largest allowed size."""
     path = tmp_path / "small"
     path.write_bytes(b"x")
     tracemalloc.start()
     try:
-        assert files.read(path, limit=1 << 32) == b"x"
+        assert files.read_file(path, limit=1 << 32) == b"x"
         assert tracemalloc.get_traced_memory()[1] < 1 << 24
     finally:
         tracemalloc.stop()

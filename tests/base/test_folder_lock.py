@@ -13,13 +13,19 @@ import filelock
 import pytest
 
 from lyncnb.base.disk import system_calls
-from lyncnb.base.disk.folder_lock import LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME, confirm, lock
+from lyncnb.base.disk.folder_lock import (
+    LOCK_NAME,
+    OLD_LOCK_NAME,
+    OWNER_NAME,
+    confirm_lock,
+    lock_folder,
+)
 from lyncnb.errors import BundleError
 
 HOLDER = """
     import sys, time
-    from lyncnb.base.disk.folder_lock import lock
-    with lock(sys.argv[1]):
+    from lyncnb.base.disk.folder_lock import lock_folder
+    with lock_folder(sys.argv[1]):
         print("held", flush=True)
         time.sleep(60)
 """
@@ -33,20 +39,21 @@ def hold(folder) -> subprocess.Popen:
 
 
 def test_a_second_process_is_told_who_writes(tmp_path):
-    """The error for a second process shows the user, computer, and process of the first.
+    """If another process writes to the folder, the error shows the user, computer, and process that
+    hold the lock.
 
     A killed process holds no lock.
     """
     holder = hold(tmp_path)
     try:
         who = f"in use by .* on .*, process {holder.pid}, since"
-        with pytest.raises(BundleError, match=who), lock(tmp_path):
+        with pytest.raises(BundleError, match=who), lock_folder(tmp_path):
             pass
     finally:
         holder.kill()
         holder.wait()
         holder.stdout.close()
-    with lock(tmp_path, wait=5):
+    with lock_folder(tmp_path, wait_seconds=5):
         assert (tmp_path / OWNER_NAME).read_text().count(f"process {os.getpid()},") == 1
     assert not (tmp_path / OWNER_NAME).exists()
 
@@ -57,12 +64,12 @@ def test_a_second_writer_can_wait(tmp_path):
 
     def second() -> None:
         inside.wait()
-        with lock(tmp_path, wait=10):
+        with lock_folder(tmp_path, wait_seconds=10):
             order.append("second")
 
     thread = threading.Thread(target=second)
     thread.start()
-    with lock(tmp_path):
+    with lock_folder(tmp_path):
         inside.set()
         order.append("first")
     thread.join()
@@ -71,9 +78,9 @@ def test_a_second_writer_can_wait(tmp_path):
 
 def test_the_lock_goes_when_the_work_fails(tmp_path):
     """After an error, the folder is not locked, and the lock note is removed."""
-    with pytest.raises(KeyError), lock(tmp_path):
+    with pytest.raises(KeyError), lock_folder(tmp_path):
         raise KeyError
-    with lock(tmp_path):
+    with lock_folder(tmp_path):
         pass
     assert set(os.listdir(tmp_path)) <= {LOCK_NAME, OLD_LOCK_NAME}
 
@@ -84,7 +91,7 @@ def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
     """A symbolic link with the name of the lock file is rejected."""
     (tmp_path / "elsewhere").write_bytes(b"other")
     (tmp_path / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(BundleError, match="is a symbolic link"), lock(tmp_path):
+    with pytest.raises(BundleError, match="is a symbolic link"), lock_folder(tmp_path):
         pass
     assert (tmp_path / "elsewhere").read_bytes() == b"other"
 
@@ -92,14 +99,14 @@ def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
 @pytest.mark.posix
 def test_a_folder_that_is_missing_full_or_open_to_others_is_refused(tmp_path, monkeypatch):
     """A missing folder and a full disk are errors with hints."""
-    with pytest.raises(BundleError, match="cannot access the folder"), lock(tmp_path / "a"):
+    with pytest.raises(BundleError, match="cannot access the folder"), lock_folder(tmp_path / "a"):
         pass
     monkeypatch.setattr(system_calls, "link", _no_space)
-    with pytest.raises(BundleError, match="the disk is full"), lock(tmp_path):
+    with pytest.raises(BundleError, match="the disk is full"), lock_folder(tmp_path):
         pass
     monkeypatch.undo()
     tmp_path.chmod(0o777)
-    with pytest.raises(BundleError, match="other users can write to"), lock(tmp_path):
+    with pytest.raises(BundleError, match="other users can write to"), lock_folder(tmp_path):
         pass
 
 
@@ -110,22 +117,22 @@ def _no_space(*_):
 def test_a_lock_that_cannot_be_made_is_reported(tmp_path):
     """A folder with the name of the lock file is an error with a hint."""
     (tmp_path / LOCK_NAME).mkdir()
-    with pytest.raises(BundleError, match="cannot lock the folder"), lock(tmp_path):
+    with pytest.raises(BundleError, match="cannot lock the folder"), lock_folder(tmp_path):
         pass
 
 
 def test_who_writes_is_told_as_well_as_can_be(tmp_path, monkeypatch):
-    """Without a user name or a lock note, the message contains less information."""
+    """If the user name or the lock note is missing, the message contains less information."""
 
     def nobody() -> str:
         raise OSError("no name for this user")
 
     monkeypatch.setattr(getpass, "getuser", nobody)
-    with lock(tmp_path):
-        with pytest.raises(BundleError, match="is in use by somebody on"), lock(tmp_path):
+    with lock_folder(tmp_path):
+        with pytest.raises(BundleError, match="is in use by somebody on"), lock_folder(tmp_path):
             pass
         (tmp_path / OWNER_NAME).unlink()
-        with pytest.raises(BundleError, match="in use by another process"), lock(tmp_path):
+        with pytest.raises(BundleError, match="in use by another process"), lock_folder(tmp_path):
             pass
 
 
@@ -137,24 +144,26 @@ def test_the_note_of_another_computer_is_respected(tmp_path):
     (tmp_path / OWNER_NAME).write_text(THERE)
     with (
         pytest.raises(BundleError, match=r"is in use by planner on another.contoso.com") as caught,
-        lock(tmp_path, wait=0.3),
+        lock_folder(tmp_path, wait_seconds=0.3),
     ):
         pass
     assert f"remove {OWNER_NAME}" in caught.value.hint
     assert (tmp_path / OWNER_NAME).read_text() == THERE
     (tmp_path / OWNER_NAME).unlink()
-    with lock(tmp_path):
+    with lock_folder(tmp_path):
         pass
 
 
 def test_a_writer_who_is_taken_over_stops(tmp_path):
-    """A process checks its lock note before each important step, and keeps another process's note."""
-    confirm(tmp_path)  # Without a lock, confirm() has no effect.
-    with lock(tmp_path):
-        confirm(tmp_path)
+    """A process checks its lock note before each important step, and does not remove the note of
+    another process.
+    """
+    confirm_lock(tmp_path)  # Without a lock, confirm() has no effect.
+    with lock_folder(tmp_path):
+        confirm_lock(tmp_path)
         (tmp_path / OWNER_NAME).write_text(THERE)
         with pytest.raises(BundleError, match="is now in use by planner on another"):
-            confirm(tmp_path)
+            confirm_lock(tmp_path)
     assert (tmp_path / OWNER_NAME).read_text() == THERE
 
 
@@ -162,9 +171,9 @@ def test_a_writer_who_is_taken_over_stops(tmp_path):
 def test_an_earlier_version_is_kept_out(tmp_path):
     """An earlier version, which uses only one of the two locks, cannot write."""
     earlier = filelock.FileLock(tmp_path / OLD_LOCK_NAME, timeout=0, thread_local=False)
-    with earlier, pytest.raises(BundleError, match="is in use by"), lock(tmp_path):
+    with earlier, pytest.raises(BundleError, match="is in use by"), lock_folder(tmp_path):
         pass
-    with lock(tmp_path), pytest.raises(filelock.Timeout):
+    with lock_folder(tmp_path), pytest.raises(filelock.Timeout):
         earlier.acquire()
 
 
@@ -175,6 +184,6 @@ def test_half_written_files_are_removed_under_every_lock(tmp_path):
     for place in (tmp_path, below):
         (place / ".tmp-lyncnb-0011223344556677").write_bytes(b"x")
         (place / "tmp-lyncnb").write_bytes(b"x")
-    with lock(tmp_path):
+    with lock_folder(tmp_path):
         left = [path.name for path in tmp_path.rglob("*tmp-lyncnb*")]
     assert left == ["tmp-lyncnb"] * 2

@@ -11,7 +11,8 @@ import pytest
 from lyncnb.base.shown import frames
 from lyncnb.base.shown.frames import Kind, build_frame
 
-#: For each type: a value as a table contains it, the value in a frame, and the type in pandas.
+#: For each type, the table contains a value in a table, the value in a frame, and the type in
+#: pandas.
 CASES = [
     (Kind.TEXT, "a", "a", pd.api.types.is_string_dtype),
     (Kind.COUNT, 10, 10, pd.api.types.is_integer_dtype),
@@ -65,7 +66,7 @@ class Foreign:
 def test_a_frame_of_another_library_is_converted():
     """An object with to_pandas is a frame if it returns a DataFrame; a class is not."""
     frame = build_frame(["a"], [Kind.TEXT], [["1"]])
-    assert frames.as_frame(frame) is frame
-    assert frames.as_frame(Foreign(frame)) is frame
+    assert frames.convert_to_frame(frame) is frame
+    assert frames.convert_to_frame(Foreign(frame)) is frame
     for other in ("contoso.csv", b"a", None, Foreign, Foreign(frame["a"]), Foreign("contoso.csv")):
-        assert frames.as_frame(other) is None
+        assert frames.convert_to_frame(other) is None

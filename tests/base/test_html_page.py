@@ -10,7 +10,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from lyncnb.base.shown import tables
-from lyncnb.base.shown.html_page import breakable, make_page, render
+from lyncnb.base.shown.html_page import allow_line_breaks, make_page, render_template
 
 HOSTILE = "</title><script>alert('1')</script>\x00\"'&"
 
@@ -30,7 +30,7 @@ class _Page(HTMLParser):
 
 def test_page_stands_alone():
     """A page contains its styles, and loads and runs nothing."""
-    text = make_page(HOSTILE, [tables.paragraph(HOSTILE)])
+    text = make_page(HOSTILE, [tables.format_paragraph(HOSTILE)])
     assert text.startswith("<!DOCTYPE html>")
     assert "<script" not in text
     assert "http://" not in text
@@ -48,15 +48,15 @@ def test_page_stands_alone():
 def test_template_that_misses_a_value_is_a_mistake():
     """If a template lacks a value, an error is raised."""
     with pytest.raises(UndefinedError, match="'title' is undefined"):
-        render("base/shown/parts.html.j2", parts=[])
+        render_template("base/shown/parts.html.j2", parts=[])
 
 
 def test_long_names_may_wrap_and_stay_text():
     """Long names get only possible line breaks, and their text is escaped."""
-    assert breakable("a.b-c<d>") == "a.<wbr>b-<wbr>c&lt;d&gt;"
-    assert breakable("0" * 32) == "0" * 16 + "<wbr>" + "0" * 16
-    assert breakable("") == ""
-    assert breakable("end.") == "end."
+    assert allow_line_breaks("a.b-c<d>") == "a.<wbr>b-<wbr>c&lt;d&gt;"
+    assert allow_line_breaks("0" * 32) == "0" * 16 + "<wbr>" + "0" * 16
+    assert allow_line_breaks("") == ""
+    assert allow_line_breaks("end.") == "end."
 
 
 def test_planning_imports_no_jinja2():

@@ -13,7 +13,7 @@ from lyncnb.base.disk import outputs
 from lyncnb.base.disk.outputs import OutputKind, check_output, write_output
 from lyncnb.errors import OutputError
 
-NOTE = OutputKind(what="a note", is_ours={".txt": outputs.first_line(b"note of ", b"!")})
+NOTE = OutputKind(what="a note", is_ours={".txt": outputs.match_first_line(b"note of ", b"!")})
 
 
 def test_whole_or_not_at_all(tmp_path):
@@ -40,7 +40,7 @@ def test_what_comes_in_the_meantime_stays(tmp_path, monkeypatch):
     """A file that is created between the check and the writing is not replaced."""
     path = tmp_path / "a.txt"
     check_output(path, NOTE)
-    # Between the two checks of the name, and after the last check.
+    # The file is created between the two checks of the name, or after the last check.
     monkeypatch.setattr(outputs, "check_output", lambda *_, **__: path.write_bytes(b"mine"))
     monkeypatch.setattr(outputs, "_find_status", lambda _: None)
     with pytest.raises(OutputError, match="already exists"):
@@ -48,7 +48,7 @@ def test_what_comes_in_the_meantime_stays(tmp_path, monkeypatch):
     assert path.read_bytes() == b"mine"
 
 
-def test_what_the_output_is_made_of(tmp_path):
+def test_input_files_are_never_replaced(tmp_path):
     """A file that a command reads is never replaced by the output of the command."""
     path = tmp_path / "a.txt"
     path.write_bytes(b"note of old!")
@@ -70,7 +70,7 @@ def _zip(**members: bytes) -> io.BytesIO:
 @pytest.mark.parametrize(
     ("test", "yes", "no"),
     [
-        (outputs.first_line(b"a", b"z"), b"a.z\r\nb", b"a.y\nz"),
+        (outputs.match_first_line(b"a", b"z"), b"a.z\r\nb", b"a.y\nz"),
         (outputs.match_content(b"a", b"z"), b"..z.a", b"..a"),
         (outputs.match_content(b"a"), b" " * 4_000_000 + b"a", b" " * 5_000_000 + b"a"),
         (
@@ -85,7 +85,7 @@ def _zip(**members: bytes) -> io.BytesIO:
         ),
     ],
 )
-def test_marks(test, yes, no):
+def test_files_are_recognized_by_their_marks(test, yes, no):
     """Files of lyncnb are recognized by their marks. Unreadable files are not recognized."""
     assert test(io.BytesIO(yes))
     assert not test(io.BytesIO(no))
@@ -112,13 +112,13 @@ def test_a_request_folder_is_known_by_its_manifest_or_its_keys(tmp_path, manifes
     is_known = manifest is not None and b"lyncnb" in manifest
     if is_known:
         with pytest.raises(OutputError, match="is one of lyncnb's own files"):
-            outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
+            outputs.reject_reserved_path(tmp_path / "pfx" / "a.txt")
     else:
-        outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
+        outputs.reject_reserved_path(tmp_path / "pfx" / "a.txt")
         (tmp_path / "keys").mkdir()
         with pytest.raises(OutputError, match="is one of lyncnb's own files"):
-            outputs.refuse_own_place(tmp_path / "pfx" / "a.txt")
-    outputs.refuse_own_place(tmp_path / "a.txt")
+            outputs.reject_reserved_path(tmp_path / "pfx" / "a.txt")
+    outputs.reject_reserved_path(tmp_path / "a.txt")
 
 
 def test_a_file_of_the_folder_itself_does_not_lie_in_itself(tmp_path):
@@ -127,6 +127,6 @@ def test_a_file_of_the_folder_itself_does_not_lie_in_itself(tmp_path):
     """
     (tmp_path / "keys").mkdir()
     with pytest.raises(OutputError, match=r"summary\.csv is one of lyncnb's own files"):
-        outputs.refuse_own_place(tmp_path / "summary.csv")
+        outputs.reject_reserved_path(tmp_path / "summary.csv")
     with pytest.raises(OutputError, match=r"a\.txt is one of lyncnb's own files"):
-        outputs.refuse_own_place(tmp_path / "csr" / "a.txt")
+        outputs.reject_reserved_path(tmp_path / "csr" / "a.txt")

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from lyncnb.base.records import RecordReader, Told, named
+from lyncnb.base.records import RecordReader, Told, make_named_field
 from lyncnb.base.toml_text import NotToml, parse_toml
 
 
@@ -33,7 +33,7 @@ class File:
     marks: frozenset[str] = frozenset()
     more: Mapping[str, tuple[str, ...]] = ()
     one: Entry | None = None
-    entries: tuple[Entry, ...] = named("entry", default=())
+    entries: tuple[Entry, ...] = make_named_field("entry", default=())
 
 
 def read(text: str) -> tuple[File | None, list[str]]:
@@ -90,7 +90,7 @@ def test_what_does_not_fit_is_reported_with_its_place(text, problem):
     assert record is None
 
 
-def test_a_slip_is_told_what_was_perhaps_meant():
+def test_similar_key_is_suggested():
     """The hint contains a similar key, or else all keys."""
     reader = RecordReader("x")
     reader.record(Entry, {"id": "a", "dasy": 1, "colour": 2}, "entry[3]")
@@ -126,8 +126,8 @@ def test_a_number_without_end_is_refused(number):
 
 
 def test_a_noun_is_told_by_its_keys():
-    """The columns of a table can be attributes, attributes of each item, several attributes, and
-    methods.
+    """The columns of a table can be attributes of an object, attributes of each item, several
+    attributes, or methods.
     """
 
     @dataclass(frozen=True, slots=True, kw_only=True)

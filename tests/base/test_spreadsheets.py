@@ -18,7 +18,14 @@ from printing import check_workbook
 
 from lyncnb.base.shown import spreadsheets
 from lyncnb.base.shown.origin import Origin
-from lyncnb.base.shown.spreadsheets import Form, Sheet, escape_formula, fitting, to_csv, to_xlsx
+from lyncnb.base.shown.spreadsheets import (
+    Form,
+    Sheet,
+    escape_formula,
+    to_csv,
+    to_xlsx,
+    truncate_text,
+)
 
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 
@@ -35,7 +42,7 @@ def test_neutralise_formula_starts(start):
         ("ee01.contoso.com", "ee01.contoso.com"),
         ("a-b", "a-b"),
         ("Set-CsCertificate -Type Default", "Set-CsCertificate -Type Default"),
-        # If the list separator is a semicolon, this text is a separate cell.
+        # If the list separator is a semicolon, this text becomes a separate cell.
         ("x;=1+1", "x;'=1+1"),
         ("x,@SUM(1)", "x,'@SUM(1)"),
         ("\x00=1+1", "'=1+1"),
@@ -184,7 +191,8 @@ def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
         ("2027-03-15 08:30 UTC", datetime(2027, 3, 15, 8, 30), 'yyyy-mm-dd hh:mm "UTC"'),
         (datetime(2027, 3, 15, 8, 30), datetime(2027, 3, 15, 8, 30), 'yyyy-mm-dd hh:mm "UTC"'),
         ("9999-12-31", datetime(9999, 12, 31), "yyyy-mm-dd"),
-        ("1900-02-28", "1900-02-28", "General"),  # Excel counts a day that did not exist
+        # Excel counts the day 1900-02-29, which did not exist.
+        ("1900-02-28", "1900-02-28", "General"),
         ("2027-02-29", "2027-02-29", "General"),
         ("2027-03-15 or later", "2027-03-15 or later", "General"),
         ("2027-03", "2027-03", "General"),
@@ -219,8 +227,12 @@ def test_xlsx_without_rows():
 
 @given(st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=2), max_size=3))
 def test_csv_line_is_the_same_whichever_way_it_was_written(rows):
-    """A line without special characters is written at once, with the same bytes as cell by cell."""
-    cells = [[fitting(escape_formula(cell)).replace('"', '""') for cell in row] for row in rows]
+    """A line without special characters is written at once, and has the same bytes as a line that
+    is written cell by cell.
+    """
+    cells = [
+        [truncate_text(escape_formula(cell)).replace('"', '""') for cell in row] for row in rows
+    ]
     expected = "".join('"' + '","'.join(row) + '"\r\n' for row in [["a", "b"], *cells])
     assert expected.encode("utf-8-sig", "replace") == to_csv(("a", "b"), rows)
 

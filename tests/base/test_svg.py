@@ -6,14 +6,14 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from lyncnb.base.shown.svg import Drawing, fit, measure_text
+from lyncnb.base.shown.svg import Drawing, measure_text, shorten_text
 
 
 @pytest.mark.parametrize("text", ["", "a", "fe01.contoso.net", "邊緣伺服器", "W" * 80, "i" * 300])
 @pytest.mark.parametrize("width", [20, 60, 200])
 def test_what_fits_is_left_and_the_rest_is_cut_in_the_middle(text, width):
     """A text is never wider than its space, and is complete if it fits."""
-    short = fit(text, width, 12)
+    short = shorten_text(text, width, 12)
     assert measure_text(short, 12) <= width
     if measure_text(text, 12) <= width:
         assert short == text

@@ -111,13 +111,13 @@ def test_html_shows_any_text_as_it_stands(value):
 class Numbers(tables.Table):
     """A table of many rows with numbers."""
 
-    def _headings(self):
+    def _list_headings(self):
         return ("n",)
 
-    def _rows(self):
+    def _list_rows(self):
         return ((number,) for number in range(1234))
 
-    def _summary(self):
+    def _summarize(self):
         return "Numbers <all>"
 
 
@@ -218,7 +218,7 @@ def test_pandas_waits_until_a_frame_is_asked_for():
     """Importing tables and writing HTML does not import pandas."""
     code = (
         "import sys; from lyncnb.base.shown import frames, tables;"
-        "tables.rows_to_html(('a',), [('b',)]); assert frames.as_frame(1) is None;"
+        "tables.rows_to_html(('a',), [('b',)]); assert frames.convert_to_frame(1) is None;"
         "sys.exit('pandas' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -227,10 +227,10 @@ def test_pandas_waits_until_a_frame_is_asked_for():
 class Servers(Numbers):
     """A table of servers with three columns."""
 
-    def _headings(self):
+    def _list_headings(self):
         return ("Server", "Role", "State")
 
-    def _rows(self):
+    def _list_rows(self):
         return [("fe01", "FrontEnd", "issued"), ("edge01", "Edge", "waiting")]
 
 
@@ -239,10 +239,10 @@ def test_some_columns_of_a_table_are_shown_as_the_whole_would_be():
 
     An unknown heading is an error.
     """
-    some = Servers().only("State", "Server")
+    some = Servers().select_columns("State", "Server")
     assert some.to_frame().equals(Servers().to_frame()[["State", "Server"]])
     assert repr(some) == "Numbers <all>"
     assert "<caption>Numbers &lt;all&gt;</caption>" in some._repr_html_()
     assert "Edge" not in some._repr_html_()
     with pytest.raises(LyncnbError, match='no column "Colour"'):
-        some.only("Colour")
+        some.select_columns("Colour")

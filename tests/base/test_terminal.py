@@ -39,7 +39,7 @@ def read(*units: str) -> str:
     ],
 )
 def test_keys(units, text):
-    """An emoji is one letter, a function key none, and ``à`` is a letter."""
+    """An emoji counts as one character, a function key as none, and ``à`` as one."""
     assert read(*units) == text
 
 

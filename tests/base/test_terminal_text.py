@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from lyncnb.base.shown.terminal_text import format_table, wrap
+from lyncnb.base.shown.terminal_text import format_table, wrap_line
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from lyncnb.base.shown.terminal_text import format_table, wrap
 )
 def test_wrap(text, width, lines):
     """A line on the terminal breaks only at spaces, and continues with its indentation."""
-    assert wrap(text, width) == lines
+    assert wrap_line(text, width) == lines
 
 
 def test_table_shares_the_width():

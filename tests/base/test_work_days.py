@@ -93,7 +93,7 @@ def test_without_windows_there_are_none():
         ({"lead_days": {"public": True}}, r"lead_days\.public"),
     ],
 )
-def test_what_is_none(options, message):
+def test_invalid_dates_are_rejected(options, message):
     """A text that means no date is rejected with the valid forms."""
     with pytest.raises(OptionsError, match=message) as raised:
         PlanOptions(**options)

@@ -1,4 +1,6 @@
-"""Worker processes create pairs of key and CSR, know no passphrase, and leave no process behind."""
+"""Worker processes create pairs of a key and a CSR, do not get the passphrase, and end when they
+are no longer needed.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,16 @@ import pytest
 from folders import planned
 
 from lyncnb.errors import BundleError, PlanError
-from lyncnb.export.key_and_csr import FinishedPair, pair_workers
+from lyncnb.export.key_and_csr import FinishedPair, start_pair_workers
 from lyncnb.pki import keys, passphrase
 from lyncnb.pki.csr import parse_request
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.plan.model import content_of
+from lyncnb.plan.model import build_request_content
 
 pytestmark = pytest.mark.slow
 
 CIPHER = FolderCipher("correct horse battery", rounds=1000)
-ONE = content_of(planned("sip.contoso.com", algorithm="ECDSA"))
+ONE = build_request_content(planned("sip.contoso.com", algorithm="ECDSA"))
 
 
 def test_children_make_pairs_that_belong_together():
@@ -28,7 +30,7 @@ def test_children_make_pairs_that_belong_together():
     tasks = [
         [(f"Edge-{number}", ONE) for number in range(start, start + 5)] for start in (0, 5, 10)
     ]
-    with pair_workers(2, CIPHER.encryptor) as children:
+    with start_pair_workers(2, CIPHER.encryptor) as children:
         futures = [children.submit(task) for task in tasks]
         pairs = [FinishedPair(*values) for future in futures for values in future.result()]
     assert [pair.id for pair in pairs] == [f"Edge-{number}" for number in range(15)]
@@ -41,8 +43,8 @@ def test_children_make_pairs_that_belong_together():
 
 def test_what_cannot_be_made_is_reported(tmp_path):
     """A plan's error in a worker process is raised unchanged, and the worker continues."""
-    bad = content_of(planned("a.contoso.com", algorithm="ECDSA", hash="sha1"))
-    with pair_workers(1, CIPHER.encryptor) as children:
+    bad = build_request_content(planned("a.contoso.com", algorithm="ECDSA", hash="sha1"))
+    with start_pair_workers(1, CIPHER.encryptor) as children:
         failed = children.submit([("Edge-1", bad)])
         with pytest.raises(PlanError, match="cannot be signed with sha1") as caught:
             failed.result()
@@ -52,7 +54,7 @@ def test_what_cannot_be_made_is_reported(tmp_path):
 
 def test_a_child_that_dies_is_reported():
     """A killed worker process is reported as an error with a hint, without an endless wait."""
-    with pair_workers(1, CIPHER.encryptor) as children:
+    with start_pair_workers(1, CIPHER.encryptor) as children:
         children.submit([("Edge-1", ONE)]).result()
         children._all[0].process.kill()
         with pytest.raises(BundleError, match="a worker process ended unexpectedly") as caught:
@@ -66,7 +68,7 @@ def test_a_child_does_not_get_the_passphrase(monkeypatch):
     it was read.
     """
     monkeypatch.setenv(passphrase.VARIABLE, "correct horse battery")
-    with pair_workers(1, CIPHER.encryptor) as children:
+    with start_pair_workers(1, CIPHER.encryptor) as children:
         children.submit([("Edge-1", ONE)]).result()
         process = Path("/proc") / str(children._all[0].process.pid)
         seen = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
@@ -77,7 +79,7 @@ def test_a_child_does_not_get_the_passphrase(monkeypatch):
 @pytest.mark.posix
 def test_no_child_stays():
     """When the block ends, all worker processes have ended."""
-    with pair_workers(2, CIPHER.encryptor) as children:
+    with start_pair_workers(2, CIPHER.encryptor) as children:
         for future in [children.submit([("Edge-1", ONE)]) for _ in range(4)]:
             future.result()
     assert all(child.process.returncode == 0 for child in children._all)
@@ -91,11 +93,11 @@ UNGUARDED = """
     from lyncnb.export import executors
     print("script runs")
     items = [(str(n), planned("sip.contoso.com", algorithm="ECDSA")) for n in range(2001)]
-    done = executors.run(
+    done = executors.create_pairs(
         items,
         pkcs8.FolderCipher("correct horse battery", rounds=1000),
         store=lambda pair: None,
-        making=executors.Making(workers=2),
+        options=executors.Making(workers=2),
     )
     print(done)
 """

@@ -36,19 +36,19 @@ def test_parts_of_an_archive_are_found_as_workbooks_name_them():
     """
     archive = Archive(write_zip({"xl\\Workbook.xml": b"a" * 200_000}))
     assert archive.names == ("xl/workbook.xml",)
-    assert b"".join(archive.pieces("/xl/workbook.xml")) == b"a" * 200_000
+    assert b"".join(archive.read_pieces("/xl/workbook.xml")) == b"a" * 200_000
     with pytest.raises(BadArchive, match="does not contain xl/styles.xml"):
-        next(archive.pieces("xl/styles.xml"))
+        next(archive.read_pieces("xl/styles.xml"))
 
 
 def test_what_an_archive_unpacks_to_is_counted():
-    """The sizes of all parts of an archive that are read count together, whatever its directory
-    states.
+    """The sizes of all parts that are read from an archive are added up, whatever the directory of
+    the archive states.
     """
     archive = Archive(write_zip({"a": b"a" * 700_000, "b": b"b" * 700_000}), max_unpacked=1_000_000)
-    assert len(b"".join(archive.pieces("a"))) == 700_000
+    assert len(b"".join(archive.read_pieces("a"))) == 700_000
     with pytest.raises(BadArchive, match="extracted content of the archive is too large"):
-        list(archive.pieces("b"))
+        list(archive.read_pieces("b"))
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -60,7 +60,7 @@ def test_odd_ways_to_pack_are_refused(method):
     with zipfile.ZipFile(buffer, "w", method) as made:
         made.writestr("a", b"a")
     with pytest.raises(BadArchive, match="unsupported compression method"):
-        list(Archive(buffer.getvalue()).pieces("a"))
+        list(Archive(buffer.getvalue()).read_pieces("a"))
 
 
 def test_a_list_of_contents_that_is_too_long_is_not_read():

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from big_topology import big_table
 
 import lyncnb as ln
-from lyncnb.plan.planner import replan
+from lyncnb.plan.planner import plan_changed_topology
 from lyncnb.reports.find_causes import find_causes
 
 
@@ -39,8 +39,8 @@ def main() -> None:
     topology = ln.read_topology(big_table(given.servers))
     old = ln.plan_certificates(topology, ln.load_rules("lync2013"))
     domains = "contoso.com;fabrikam.com;litwareinc.com"
-    more = replan(old, topology.with_cells({0: {"sip_domains": domains}}))
-    edited = replan(old, topology.with_cells({5: {"extra_san": "old.contoso.com"}}))
+    more = plan_changed_topology(old, topology.with_cells({0: {"sip_domains": domains}}))
+    edited = plan_changed_topology(old, topology.with_cells({5: {"extra_san": "old.contoso.com"}}))
     timed("a SIP domain more", given.rounds, lambda: ln.compare_plans(old, more))
     timed("one cell edited", given.rounds, lambda: ln.compare_plans(old, edited))
     difference = ln.compare_plans(old, more)

@@ -59,12 +59,12 @@ def export(items: list, algorithm: str, count: int, folder: Path) -> None:
     """Create the requests with lyncnb: checked, encrypted with 600,000 iterations, synced, key
     before CSR.
     """
-    from lyncnb.export.executors import run
+    from lyncnb.export.executors import create_pairs
     from lyncnb.export.key_and_csr import PairStore
     from lyncnb.pki.pkcs8 import FolderCipher
 
     with PairStore(folder, known=()) as store:
-        run(items, FolderCipher(WORDS), store=store)
+        create_pairs(items, FolderCipher(WORDS), store=store)
 
 
 def loop(items: list, algorithm: str, count: int, folder: Path) -> None:

@@ -21,7 +21,7 @@ from certificates_on_record import bundle_of
 
 import lyncnb as ln
 from lyncnb.base.shown.report import write_report
-from lyncnb.forecasts.forecast_files import forecast_report
+from lyncnb.forecasts.forecast_files import build_forecast_report
 
 ISSUE = date(2026, 11, 25)
 CALENDAR = {"freezes": {"year end": "12-18 to 01-08"}, "windows": {"w": "saturday, sunday"}}
@@ -63,7 +63,7 @@ def main() -> None:
         print(f"{name}: {statistics.median(rounds):.2f} s, {made.summary()}")
     for ending in (".json", ".xlsx", ".ics", ".html"):
         start = time.process_time()
-        size = len(write_report(forecast_report(made), ending))
+        size = len(write_report(build_forecast_report(made), ending))
         print(f"{ending}: {time.process_time() - start:.2f} s, {size:,} bytes")
 
 

@@ -53,7 +53,7 @@ def show_overview(editor, change, rounds: int) -> None:
     for n in range(4 * rounds):
         changed = change(n)
         begin = time.perf_counter()
-        plan_views.overview(editor)
+        plan_views.build_overview(editor)
         shares.append((time.perf_counter() - begin) / changed)
     print(f"{'kernel overview':24} median {statistics.median(shares):7.0%} of a change   limit 10%")
 

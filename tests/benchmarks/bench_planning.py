@@ -185,7 +185,7 @@ def whole(rows: int, rounds: int, folder: Path) -> None:
 
 def edit(rows: int, folder: Path) -> None:
     """Measure one edited cell: the topology and the plan are created again."""
-    from lyncnb.plan.planner import plan_certificates, replan
+    from lyncnb.plan.planner import plan_certificates, plan_changed_topology
     from lyncnb.rules.rule_files import load_rules
     from lyncnb.topology.topology import read_topology
 
@@ -197,7 +197,7 @@ def edit(rows: int, folder: Path) -> None:
         cells = {place: {"extra_san": f"old{place}.contoso.com"}}
         seconds, topology = measured(partial(plan.topology.with_cells, cells))
         topologies.append(seconds)
-        seconds, plan = measured(partial(replan, plan, topology))
+        seconds, plan = measured(partial(plan_changed_topology, plan, topology))
         plans.append(seconds)
     assert plan.certificates == plan_certificates(plan.topology, load_rules()).certificates
     print(

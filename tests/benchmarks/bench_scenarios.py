@@ -75,7 +75,7 @@ def measure(kept: Scenarios, first: ln.Scenario, other: ln.Scenario, rounds: int
     timed("  plans at hand", rounds, lambda: compare_scenarios(first, other))
     timed("  from folders", rounds, lambda: compare_scenarios(*map(kept.open, names)))
     timed("  causes", rounds, lambda: found.comparisons)
-    timed("  as the panel tells it", rounds, lambda: explanations.effects(difference))
+    timed("  as the panel tells it", rounds, lambda: explanations.list_effects(difference))
     timed("  a page", rounds, found._repr_html_)
 
 

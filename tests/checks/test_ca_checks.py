@@ -12,7 +12,7 @@ from lyncnb.base.certificate_fields import KEYS, KeyParameters
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.plan.options import PlanOptions
 from lyncnb.rules.ca_rules import ca_rules
-from lyncnb.rules.findings import grouped
+from lyncnb.rules.findings import group_findings
 
 RULES = ca_rules()
 OF_PLANS = [check for check in RULES.checks if "plan" in check.judges]
@@ -22,7 +22,9 @@ DATED = [check for check in OF_PLANS if check.effective or check.until]
 
 
 def found(case, on=None):
-    """Return the finding codes for a case's plan on the date of the case, or on another date."""
+    """Return the codes of the findings about the plan in a case, on the date of the case or on
+    another date.
+    """
     return {finding.code for finding in check_plan(plan_of_case(case), on=on or case.on)}
 
 
@@ -62,7 +64,7 @@ def test_what_is_found_says_what_why_and_who(check):
 
 @pytest.mark.parametrize(
     "check",
-    [check for check in OF_PLANS if RULES.convert_to_check_rule(check).issuers == ("public",)],
+    [check for check in OF_PLANS if RULES.convert_check(check).issuers == ("public",)],
     ids=lambda check: check.code,
 )
 def test_rules_of_public_cas_are_never_asked_of_an_internal_one(check):
@@ -93,7 +95,7 @@ def test_a_limit_of_validity_holds_from_its_day(limit):
     assert not [f for f in check_plan(exact, on=limit.effective) if f.code.startswith("validity")]
 
 
-#: Limits that a check reports, with its code and the words around the number.
+#: A check reports these limits. The table contains the code and the words around the number.
 TOLD = [
     (code, words, limit)
     for code, words, quantity in (
@@ -167,7 +169,7 @@ def test_the_planned_issue_date_is_the_day():
     assert (before.judged_on, since.judged_on) == (date(2027, 3, 14), date(2027, 3, 15))
 
 
-def test_each_issuer_is_asked_for_its_own_days():
+def test_validity_of_each_issuer_is_checked_separately():
     """A validity of 365 days exceeds the limit for a public CA but not for an internal CA."""
     code, day = "validity-asked-over-limit", date(2026, 11, 25)
     for validity, is_over in (
@@ -183,7 +185,7 @@ def test_each_issuer_is_asked_for_its_own_days():
 
 
 @pytest.mark.slow
-def test_a_finding_holds_no_day_of_judgement():
+def test_finding_does_not_contain_the_evaluation_date():
     """Without a planned issue date, the findings are the same on the next day."""
     plans = [plan_of_case(check.fires) for check in OF_PLANS]
     for plan in (replace(p, options=replace(p.options, planned_issue_date=None)) for p in plans):
@@ -234,7 +236,9 @@ def test_the_price_of_many_names_is_a_point_before_the_order(ca, told):
     findings = check_plan(plan_of([(EDGE, "extra_san", names)], options), on=date(2026, 11, 25))
     prices = [f for f in findings if f.code == "price-depends-on-names"]
     assert [f.severity for f in prices] == ["notice"] * told
-    (order,) = (g for g in grouped(findings) if g.title == "Before you order from a public CA")
+    (order,) = (
+        g for g in group_findings(findings) if g.title == "Before you order from a public CA"
+    )
     assert ("price-depends-on-names" in order.codes) is told
 
 

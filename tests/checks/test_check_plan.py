@@ -35,7 +35,7 @@ from lyncnb.checks.certificate_checks import (
     CERTIFICATE_TESTS,
     FEATURE_TESTS,
     NAME_TESTS,
-    count_san_bytes,
+    compute_san_size,
 )
 from lyncnb.checks.check_plan import (
     check_certificates,
@@ -55,17 +55,17 @@ from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.findings import Finding, Findings, create_finding, sort_findings
-from lyncnb.rules.rule_files import load_rules, products
+from lyncnb.rules.rule_files import list_products, load_rules
 from lyncnb.topology.topology import read_topology
 
 
 def found(plan):
-    """Return the codes and subjects of the findings."""
+    """Return the codes and the subjects of all findings."""
     return {(finding.code, finding.about) for finding in check_plan(plan)}
 
 
 def without(prefix):
-    """Return a function that removes the names with a prefix."""
+    """Return a function that removes the names with a prefix from a certificate."""
     return lambda c: tuple(e for e in c.subject_alt_name if not e.name.startswith(prefix))
 
 
@@ -90,7 +90,7 @@ WILDCARD = PlanOptions(wildcard=True)
 EXTRA = "extra_san"
 
 TABLE_CASES = [
-    # Each case has code, severity, subject (None: any), edits and options.
+    # Each case contains a code, a severity, a subject (None for any), edits and options.
     ("common-name-too-long", "error", None, [(MED, "server_fqdn", LONG)], None),
     ("subject-name-missing", "error", None, [(EDGE, "access_edge_fqdn", "")], None),
     ("edge-name-missing", "error", "edge01.contoso.com", [(EDGE, "webconf_edge_fqdn", "")], None),
@@ -455,7 +455,7 @@ ALTERED_CASES = [
 
 @pytest.mark.parametrize(("code", "usage", "changes"), ALTERED_CASES)
 def test_mistake_in_a_plan_is_found(code, usage, changes):
-    """In a changed plan, the same checks find the mistakes."""
+    """If a plan was changed, the same checks find the mistakes in it."""
     plan = plan_of([(EDGE, "aol_pic", "true")])
     assert code not in {f.code for f in check_plan(plan)}
     findings = [f for f in check_plan(altered(plan, usage, **changes)) if f.code == code]
@@ -489,7 +489,9 @@ def test_certificate_that_should_be_shared_is_reported(code, usage):
 
 WITH_CASES = [check for check in RULES.checks.values() if check.fires and check.nearest]
 CASES = [(RULES.product, check) for check in WITH_CASES]
-for product in products():  # Only findings that the earlier cases do not cover are tested here.
+for (
+    product
+) in list_products():  # Only findings that the earlier cases do not cover are tested here.
     of_others = {(check.code, check.fires.says) for _, check in CASES}
     CASES += [
         (product, check)
@@ -524,7 +526,7 @@ ONLY_ALTERED = {
 
 def test_every_check_has_its_two_cases():
     """Every check has a case that causes the finding and a similar case that does not."""
-    for product in products():
+    for product in list_products():
         checks = load_rules(product).checks.values()
         without = {check.code for check in checks if not (check.fires and check.nearest)}
         assert without <= ONLY_ALTERED, product
@@ -533,7 +535,7 @@ def test_every_check_has_its_two_cases():
 def test_every_test_is_asked_for():
     """Every check function in the code is used by a rule."""
     of_cas = [check for check in ca_rules().checks if "plan" in check.judges]
-    of_products = [c for product in products() for c in load_rules(product).checks.values()]
+    of_products = [c for product in list_products() for c in load_rules(product).checks.values()]
     rules = (*of_products, *of_cas)
     asked = {rule.test or rule.code.replace("-", "_") for rule in rules}
     of_deployments = DEPLOYMENT_TESTS | SIMPLE_URL_TESTS | PUBLIC_CA_TESTS | OPTION_TESTS
@@ -551,7 +553,7 @@ def test_unknown_test_is_refused_with_the_known_ones():
     assert "common_name_too_long" in caught.value.hint
 
 
-def test_parts_add_up_to_the_whole():
+def test_separate_checks_give_the_same_findings():
     """Checking certificates and the deployment separately gives the same findings as checking the
     plan.
     """
@@ -628,9 +630,9 @@ def test_a_name_below_a_public_one_is_public(before, domain, first):
     """The cached result for a domain is the same as the result for each of its hosts."""
     view = PlanView(plan_of(), on=date(2026, 11, 25))
     if first:
-        view.is_internal(domain)
+        view.is_internal_name(domain)
     assert (
-        view.is_internal(before + domain)
+        view.is_internal_name(before + domain)
         == DnsName((before + domain).removeprefix("*.")).is_internal
     )
 
@@ -700,7 +702,7 @@ def test_hostile_text_is_escaped_in_the_table():
 def test_counted_size_is_the_encoded_size(names):
     """The calculated size of a SAN extension matches the encoded size."""
     san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-    assert count_san_bytes(tuple(names)) == len(san.public_bytes())
+    assert compute_san_size(tuple(names)) == len(san.public_bytes())
 
 
 @pytest.mark.parametrize(
@@ -715,7 +717,7 @@ def test_published_limit_of_ad_cs_is_met(count, name, fits):
     """The number of names that Microsoft's wiki states for AD CS fits exactly into 4096 bytes."""
     names = tuple(name.format(number) for number in range(count))
     assert {len(n) for n in names} == {25}
-    assert (count_san_bytes(names) <= 4096) is fits
+    assert (compute_san_size(names) <= 4096) is fits
 
 
 def test_repr_shows_the_first_sixty_findings():

@@ -1,4 +1,6 @@
-"""A comparison of scenarios shows all options and counts, with a mark that does not need color."""
+"""A comparison of scenarios shows all options and counts, and marks differences without the help of
+color.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ import lyncnb as ln
 from lyncnb.base.shown.report import write_report
 from lyncnb.checks.compare_scenarios import ScenarioComparison
 from lyncnb.errors import ScenarioError
-from lyncnb.reports.comparison_report import comparison_report
+from lyncnb.reports.comparison_report import build_comparison_report
 
 FIRST = ln.Scenario(name="as planned", topology=ln.read_topology(DATA / "contoso.csv"))
 WILD = replace(FIRST, name="wildcards", options=ln.PlanOptions(wildcard=True))
@@ -82,7 +84,7 @@ def test_differences_are_those_of_compare_plans():
     told = found.comparisons[1]
     assert told.title == "as planned -> a domain more"
     assert all("sip_domains" in c.cause for c in told.difference.changes)
-    page = write_report(comparison_report(told), ".html").decode()
+    page = write_report(build_comparison_report(told), ".html").decode()
     assert "as planned -&gt; a domain more" in page
     changed = len(found.differences[0].certificates)
     assert f"wildcards: {changed} certificates changed" in repr(found)
@@ -110,7 +112,7 @@ def test_what_is_not_known_is_blank():
     assert facts(ln.compare_scenarios(FIRST, yearly))["yearly renewals"] == (None, certificates)
 
 
-def test_two_are_needed():
+def test_comparison_needs_two_scenarios():
     """Comparing a single scenario is an error, and a scenario that cannot be planned reports the
     reason.
     """

@@ -32,7 +32,7 @@ from lyncnb.checks.plan_toml_edit import edit_plan_toml
 from lyncnb.errors import LyncnbError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
-from lyncnb.reports.summary.from_plan import summarise
+from lyncnb.reports.summary.from_plan import build_summary
 from lyncnb.rules.ca_rules import ca_rules
 from lyncnb.rules.findings import CellEdit, OptionEdit
 from lyncnb.rules.model import SEVERITIES
@@ -60,7 +60,7 @@ OTHER_CASES = {
 
 
 def codes(findings):
-    """Return the number of findings by code."""
+    """Return the number of findings with each code."""
     return Counter(finding.code for finding in findings)
 
 
@@ -120,7 +120,8 @@ def test_a_choice_changes_the_pool_of_the_finding():
 
 def test_a_plan_without_safe_answers_stays_as_it_is():
     """A plan whose findings have no safe fix does not change."""
-    plan = plan_of([(DIR, "web_external_fqdn", "webext.contoso.com")])  # This is the FE's name.
+    # This is the first server of the Front End pool.
+    plan = plan_of([(DIR, "web_external_fqdn", "webext.contoso.com")])
     assert "web-external-fqdn-shared" in codes(check_plan(plan, on=DAY))
     fixed_plan = fix_plan(plan, on=DAY)
     assert (fixed_plan.fixed, fixed_plan.cells, fixed_plan.options) == ((), {}, ())
@@ -139,7 +140,7 @@ def test_a_plan_without_safe_answers_stays_as_it_is():
         ([], PlanOptions(validity_days=365)),
     ],
 )
-def test_what_may_be_meant_is_no_fix(edits, options):
+def test_edit_that_may_be_unintended_is_not_a_fix(edits, options):
     """A finding has no fix if the edit could change something that the planner intended."""
     more = {
         "server_fqdn": "se02.contoso.com",
@@ -302,13 +303,13 @@ def test_a_summary_holds_no_edits():
     plan = plan_of([(MED, "web_external_fqdn", "w.contoso.com")], PlanOptions(xmpp_host_names=True))
     findings = check_plan(plan, on=DAY)
     assert {type(edit) for f in findings for edit in f.edits} == {CellEdit, OptionEdit}
-    summary = summarise(plan, findings)
+    summary = build_summary(plan, findings)
     assert {finding.edits for finding in summary.findings} == {()}
 
 
 def test_edits_say_what_they_are():
-    """An edit of a cell and an edit of an option describe themselves, and change the plan
-    accordingly.
+    """An edit of a cell or an option describes itself in one line, and changes the plan as
+    described.
     """
     plan = plan_of(options=PlanOptions(wildcard=True, validity_days=365))
     edits = [

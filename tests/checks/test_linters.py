@@ -1,4 +1,5 @@
-"""lyncnb's findings about plans agree with two certificate linters, pkilint and zlint.
+"""For planned certificates, lyncnb reports the same problems as the certificate linters pkilint and
+zlint.
 
 A test CA issues the requested certificates like a public CA: subject fields in the order of the
 Baseline Requirements, a policy, OCSP, and a CRL distribution point. The linters check the
@@ -26,7 +27,7 @@ from good_deployment import plan_of_case
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.checks.public_ca_checks import PUBLIC_CA_TESTS
 from lyncnb.pki.csr import build_request
-from lyncnb.plan.model import content_of
+from lyncnb.plan.model import build_request_content
 from lyncnb.rules.ca_rules import ca_rules
 
 pytestmark = pytest.mark.tools
@@ -35,7 +36,8 @@ CHECKS = {check.code: check for check in ca_rules().checks if "plan" in check.ju
 
 _P = "cabf.serverauth.subscriber"
 
-#: For each of lyncnb's codes: the codes of pkilint and zlint 3.6.2 with the same meaning, or "".
+#: For each code in lyncnb, the table contains the codes of pkilint and zlint 3.6.2 with the
+#: same meaning, or "".
 SAME = {
     "internal-name-on-public-certificate": ("cabf.internal_domain_name", "e_dnsname_not_valid_tld"),
     "reverse-zone-name-on-public-certificate": (
@@ -127,7 +129,7 @@ _ORDER = [
 
 
 def issued(request: bytes, *, days: int, begins: datetime) -> bytes:
-    """Issue the requested certificate, and return it in DER format."""
+    """Issue the requested certificate, and return it in DER encoding."""
     csr = x509.load_pem_x509_csr(request)
     _, ca_key = _keys()
     subject = sorted(csr.subject, key=lambda one: _ORDER.index(one.oid))
@@ -172,13 +174,13 @@ def zlint_codes(der: bytes, place: Path) -> set[str]:
 
 
 def judged(case, place: Path) -> tuple[set[str], set[str]]:
-    """Return lyncnb's codes for a plan, and the linters' codes for its certificates."""
+    """Return the codes from lyncnb for a plan, and the codes from the linters for its certificates."""
     plan = plan_of_case(case)
     begins = datetime.combine(case.on, time(), UTC)
     theirs = set()
     for planned in plan.certificates:
         if planned.issuer == "public":
-            request = build_request(content_of(planned), _keys()[0]).pem
+            request = build_request(build_request_content(planned), _keys()[0]).pem
             der = issued(request, days=plan.options.validity_days or 45, begins=begins)
             theirs |= zlint_codes(der, place)
             theirs |= pkilint_codes(der, has_organization=bool(planned.subject.organization))

@@ -16,7 +16,7 @@ LISTED = ("Windows Vista", "Windows Server 2008", "Windows 7", "Windows Server 2
 
 
 def told(**options):
-    """Return the message about the hash algorithm of each certificate."""
+    """Return the message about the hash algorithm of each certificate in a plan."""
     planned = plan(front_end(1), edge(1), options=PlanOptions(**options))
     return {f.message for f in check_plan(planned) if f.code == "hash-not-listed-for-clients"}
 

@@ -11,7 +11,7 @@ from lyncnb.plan.options import PlanOptions
 
 
 def told(options):
-    """Return the messages about options that change nothing."""
+    """Return the messages about options that do not change the plan."""
     findings = check_plan(plan_of(options=PlanOptions(**options)))
     return [f.message for f in findings if f.code == "option-changes-nothing"]
 
@@ -74,6 +74,6 @@ def test_an_option_without_effect_is_reported(options, message):
         {"validity_days": 100},
     ],
 )
-def test_an_option_with_effect_is_not(options):
+def test_option_with_an_effect_is_not_reported(options):
     """An option that changes a certificate or an evaluation is not reported."""
     assert told(options) == []

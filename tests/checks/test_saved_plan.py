@@ -25,7 +25,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
 from lyncnb.errors import PlanAltered, PlanError, PlanOutdated, RulesError, TopologyError
 from lyncnb.plan.saved_plan_json import FORMAT, SIGN_LINE, encode_saved_plan
-from lyncnb.rules.rule_files import parse_rules, product_texts
+from lyncnb.rules.rule_files import parse_rules, read_product_texts
 
 RULES = ln.load_rules("lync2013")
 DAY = date(2026, 11, 25)
@@ -38,7 +38,7 @@ def saved(planned, place, on=DAY):
 
 
 def redigested(document):
-    """Return the values as a file with a matching digest, as an attacker would write it."""
+    """Return the values as a file with a valid digest, as an attacker would write it."""
     return encode_saved_plan({key: value for key, value in document.items() if key != "sha256"})
 
 
@@ -109,7 +109,7 @@ def test_it_reads_like_a_document(tmp_path):
     assert hashlib.sha256(first.data).hexdigest() == first.sha256
 
 
-def test_its_own_day_judges_it(tmp_path):
+def test_saved_plan_is_evaluated_on_its_own_date(tmp_path):
     """A plan that was saved before a rule took effect has no finding of this rule later."""
     planned = plan(front_end(), edge(aol_pic="true"), options=ln.PlanOptions())
     before, after = saved(planned, tmp_path, date(2027, 3, 14)), None
@@ -174,7 +174,7 @@ def test_a_table_that_was_altered(tmp_path):
 
 def rules_with(old, new):
     """Return the rules for Lync Server 2013 with a changed text in their files."""
-    texts = product_texts("lync2013")
+    texts = read_product_texts("lync2013")
     assert any(old in text for text in texts.values())
     return parse_rules({name: text.replace(old, new) for name, text in texts.items()}, source="x")
 

@@ -68,7 +68,7 @@ def request(planner, *more, signers="signers", folder="requests"):
 
 
 def refused(planner, *words, signers="signers", more=(), status=1):
-    """Check that no request is written, and the reason in the message."""
+    """Check that no request was written, and that the message contains the reason."""
     for arguments in (more, (*more, "--dry-run")):
         ended = request(planner, *arguments, signers=signers)
         assert (ended.status, ended.out) == (status, ""), ended
@@ -78,7 +78,7 @@ def refused(planner, *words, signers="signers", more=(), status=1):
 
 
 def test_what_alice_approves_is_requested(planner):
-    """The approve command shows what is approved.
+    """The approve command shows the plan before it signs, and the signed plan can be requested.
 
     The manifest and status name the approver once.
     """
@@ -104,7 +104,7 @@ def test_what_alice_approves_is_requested(planner):
 
 
 def test_the_folder_keeps_the_signature(planner):
-    """Status verifies the recorded signature.
+    """The status command verifies the signature that the folder keeps.
 
     Only a list of allowed signers shows who the key belongs to.
     """
@@ -177,8 +177,8 @@ def test_the_digest_inside_the_file_confirms_it_too(planner):
 
 @pytest.mark.parametrize("ending", ["html", "docx"])
 def test_the_approval_sheet_is_signed_and_verified_end_to_end(planner, ending):
-    """The digest on the approval sheet confirms, approves and requests the plan, and then no
-    further approval is requested.
+    """The digest on the approval sheet confirms, approves and requests the plan, and no further
+    approval is requested.
     """
     sheet = planner.folder / f"sheet.{ending}"
     ended = planner("plan", "p.json", "-o", sheet)
@@ -276,8 +276,8 @@ def test_who_may_not_sign_now(planner, options, words):
 
 
 def test_who_nobody_knows(planner):
-    """An unknown key is reported with its fingerprint, and so is an unreadable list of allowed
-    signers.
+    """A signature with an unknown key is reported with the key's fingerprint, and so is an
+    unreadable list of allowed signers.
     """
     approve(planner, "--key", "alice")
     planner.write("others", f"bob@contoso.com {make_key(planner.folder / 'bob')}\n")
@@ -299,7 +299,8 @@ def test_a_signature_for_something_else(planner):
 
 
 def test_later_runs_rest_on_the_record(planner):
-    """If a list of allowed signers is passed, it is always checked.
+    """If a list of allowed signers is specified, later runs check it again. Otherwise, the recorded
+    approval counts.
 
     Without one, the same plan relies on the record.
     """
@@ -343,7 +344,7 @@ def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
 
 @pytest.mark.parametrize("name", ["*", "*@contoso.com", "*,!bob@contoso.com", "?lice@contoso.com"])
 def test_a_pattern_is_nobody(planner, name):
-    """A signer is recorded by one name, so a pattern or a list of names is rejected."""
+    """The signer must have one name, so a pattern or a list of names is rejected."""
     approve(planner, "--key", "alice")
     planner.write("signers", f"{name} {planner.public}\n")
     refused(planner, "not a single name")
@@ -361,8 +362,8 @@ def test_reasons_that_nobody_approved(planner):
 
 
 def test_another_approval_is_left_alone(planner):
-    """Bob's signature over the same plan is not replaced by Alice's, but a signature over an
-    earlier plan is.
+    """Alice's signature does not replace Bob's signature of the same plan, but it replaces a
+    signature of an earlier plan.
     """
     make_key(planner.folder / "bob")
     assert approve(planner, "--key", "bob").status == 0
@@ -389,7 +390,9 @@ def test_without_ssh_keygen(planner, monkeypatch):
 
 @pytest.mark.parametrize("key", ["nowhere", "", "p.json", "lone.pub", ".", "passphrase"])
 def test_what_is_no_key(planner, key, monkeypatch):
-    """A missing key, another file, and a public key without an agent cannot sign."""
+    """A missing key, another type of file, and a public key without an agent cannot be used to
+    sign.
+    """
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     planner.write("lone.pub", planner.public)
     ended = approve(planner, "--key", key)
@@ -536,7 +539,7 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
     assert f"was “in old words” and is now “{now[:40]}" in ended.err
 
 
-def test_nothing_is_signed_that_nobody_confirmed(planner):
+def test_nothing_is_signed_without_confirmation(planner):
     """Without a terminal, nothing is signed unless the digest of the file is passed."""
     ended = planner("approve", "p.json", "--key", "alice")
     assert (ended.status, "you did not confirm the plan" in ended.err) == (1, True), ended

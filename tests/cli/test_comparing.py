@@ -54,7 +54,9 @@ def test_anything_with_anything(planner, old, new, status):
 
 
 def test_a_folder_with_its_table(planner):
-    """With the same options, a folder and its table have the same requests."""
+    """With the same options, a folder and its table result in the same requests, so there is no
+    difference.
+    """
     planner.write("k.toml", '[key]\nalgorithm = "ECDSA"\n[subject]\norganization = "Contoso"\n')
     ended = planner("compare", "requests", "new.csv", "--new-options", "k.toml")
     assert ended.status == 0, ended.out

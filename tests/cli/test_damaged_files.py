@@ -40,7 +40,7 @@ from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.plan.plan_json import plan_json
 from lyncnb.request_folder.bundle import open_requests
-from lyncnb.request_folder.recovery_key import new_recovery_key
+from lyncnb.request_folder.recovery_key import create_recovery_key
 
 pytestmark = [
     pytest.mark.fault,
@@ -164,7 +164,7 @@ def sound(tmp_path_factory):
     cell = nbformat.v4.new_code_cell("1 + 1")
     cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "2"})]
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), place / "n.ipynb")
-    new_recovery_key(place / "pair", PASSPHRASE)
+    create_recovery_key(place / "pair", PASSPHRASE)
     folder, plan = place / "requests", make_plan()
     (place / "t.json").write_bytes(plan_json(plan, ln.check_plan(plan)))
     make_folder(folder, plan, recovery=[place / "pair.pub"])
@@ -192,7 +192,7 @@ def sound(tmp_path_factory):
     return place
 
 
-# --- Ways to damage a file.
+# --- These functions damage a file in different ways.
 
 
 def _cut(data: bytes, chance: random.Random) -> bytes:

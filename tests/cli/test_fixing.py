@@ -26,7 +26,7 @@ OPTIONS = b"# ours\nxmpp_host_names = true  # who said so?\nwildcard = false\n"
 
 @pytest.fixture
 def files(shell):
-    """Write a table with two mistakes and options with one mistake, each with one safe fix."""
+    """Write a table with two mistakes and an options file with one mistake, each with one safe fix."""
     return shell.write("t.csv", TABLE), shell.write("plan.toml", OPTIONS)
 
 

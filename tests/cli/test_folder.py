@@ -388,7 +388,7 @@ def test_a_folder_of_another_deployment_is_told_and_asked_about(shell, topology,
     assert ended.status == 0
 
 
-# -- handover, receive, pfx
+# -- These tests use the commands handover, receive and pfx.
 
 
 @pytest.fixture

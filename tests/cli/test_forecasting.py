@@ -17,7 +17,7 @@ ISSUE = "planned_issue_date = 2026-11-25\n"
 
 @pytest.fixture
 def planner(shell):
-    """Write a table, options that can work and options that cannot, a saved plan, and a folder."""
+    """Write a table, options that work and options that do not, a saved plan, and a folder."""
     shell.write("t.csv", TWO_SITES)
     shell.write("good.toml", ISSUE)
     shell.write("bad.toml", f'{ISSUE}[freezes]\nmerger = "2029-06-01 to 2029-07-30"\n')
@@ -28,8 +28,8 @@ def planner(shell):
 
 
 def test_it_works_or_not(planner):
-    """The exit status of forecast is 0 if the plan works, else 1, and each violated rule is named
-    with its dates.
+    """The exit status of forecast is 0 if every certificate can be renewed, else 1. Each broken
+    rule is shown with its dates.
     """
     good = planner("forecast", "t.csv", "--options", "good.toml")
     assert (good.status, good.err) == (0, "")
@@ -47,7 +47,7 @@ def test_it_works_or_not(planner):
 
 
 def test_until_and_on(planner):
-    """The dates --until and --on are arguments and not taken from the clock.
+    """The dates --until and --on are taken from the arguments, and not from the clock.
 
     An invalid date is rejected.
     """
@@ -78,8 +78,8 @@ def test_of_a_saved_plan_and_a_folder(planner):
 
 
 def test_two_beside_each_other(planner):
-    """Two tables, or one table with two sets of options, are forecast together, and their names
-    show the difference.
+    """Two tables, or one table with two sets of options, are forecast together, and each forecast
+    has its own name.
     """
     call = ("forecast", "t.csv", "--options", "good.toml", "--other-options")
     ended = planner(*call, "other.toml")

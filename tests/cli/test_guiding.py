@@ -24,8 +24,8 @@ def files(folder):
 
 
 def test_a_file_of_answers_is_laid_out(shell):
-    """With a file of answers, guide writes the table, and prints counts, Python, and two commands
-    that work as printed.
+    """If answers are read from a file, guide writes the table, and prints counts, Python code, and
+    the next two commands.
     """
     shell.write("given.toml", ANSWERS)
     done = shell("guide", "first plan", "--answers", "given.toml")
@@ -139,7 +139,7 @@ class Terminal:
                     break
 
     def leave(self, end):
-        """Press a control key until the command ends, and return the output since then.
+        """Press a control key until the command ends, and return all output after that.
 
         If Ctrl-C arrives just before Python reads the terminal, Python handles it only with the
         next Enter. A person would press it again.
@@ -197,7 +197,7 @@ def test_asked_in_a_terminal(shell):
 
 @pytest.mark.posix
 def test_two_answers_are_enough(shell):
-    """The guide uses defaults for the remaining questions, and asks only those without a valid
+    """The guide uses defaults for the remaining questions, and asks only those that have no valid
     answer.
     """
     terminal = Terminal(shell)
@@ -216,7 +216,9 @@ def test_two_answers_are_enough(shell):
 @pytest.mark.posix
 @pytest.mark.parametrize("end", ["c", "d"])
 def test_an_interview_that_ends_early(shell, end):
-    """Ctrl-C or the end of input writes nothing, and the exit status is that of an interruption."""
+    """If the user presses Ctrl-C or the input ends, nothing is written, and the exit status shows
+    the interruption.
+    """
     terminal = Terminal(shell, "new")
     terminal.answer("Which product", "")
     terminal.child.expect_exact("SIP domains")
@@ -228,7 +230,7 @@ def test_an_interview_that_ends_early(shell, end):
 
 
 @pytest.mark.posix
-def test_nobody_is_asked_in_vain(shell):
+def test_existing_table_is_reported_before_the_first_question(shell):
     """If a table exists, guide reports it before the first question."""
     shell.write("topology.csv", "mine")
     told = Terminal(shell).rest()

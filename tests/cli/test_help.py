@@ -8,7 +8,7 @@ import re
 from places import REPOSITORY
 
 from lyncnb.cli.app import COMMANDS
-from lyncnb.cli.help import SECTIONS, VERSION, overview
+from lyncnb.cli.help import SECTIONS, VERSION, build_overview
 
 NAMED = re.compile(
     r"(?:run|with|is): lyncnb ([a-z][a-z-]*)( --[a-z-]+)?|`lyncnb ([a-z][a-z-]*)( --[a-z-]+)?"
@@ -30,7 +30,7 @@ def test_help_lists_every_command():
     """The first page of help names each command exactly once."""
     listed = [name for _, commands in SECTIONS for name, _ in commands]
     assert sorted(listed) == sorted(command.name for command in COMMANDS)
-    assert all(f"  {name} " in overview() for name in listed)
+    assert all(f"  {name} " in build_overview() for name in listed)
 
 
 def test_version_is_that_of_the_package():

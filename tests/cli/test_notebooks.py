@@ -207,8 +207,8 @@ def test_share_refuses_what_is_secret(shell):
 
 
 def _ask(port: str, query: str) -> dict:
-    """Wait until the server answers, since it prints its address before it listens, and return its
-    files.
+    """Wait until the server answers, because it prints its address before it listens, and return
+    its files.
     """
     for _ in range(300):
         try:

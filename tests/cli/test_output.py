@@ -85,7 +85,7 @@ def test_notices_are_counted_and_listed_on_request(shell, topology):
 def test_a_command_in_a_sentence_is_not_wrapped(capsys, monkeypatch):
     """A command in a sentence is not wrapped, so that readers can copy it."""
     monkeypatch.setenv("COLUMNS", "40")
-    output.write_next(
+    output.write_next_steps(
         "Package a and b: lyncnb pfx requests --passphrase-file secret.txt. Then go on."
     )
     assert capsys.readouterr().out.splitlines() == [

@@ -15,7 +15,7 @@ from shell_kit import make_shell
 from standing_certificates import write_all
 from topologies import TWO_FRONT_ENDS
 
-from lyncnb.base.disk.folder_lock import lock
+from lyncnb.base.disk.folder_lock import lock_folder
 from lyncnb.base.disk.outputs import OWN_PLACES
 from lyncnb.cli import main
 from lyncnb.cli.app import COMMANDS
@@ -318,5 +318,5 @@ def test_no_workspace_or_folder_inside_a_request_folder(planner):
 
 def test_own_places_are_what_a_folder_holds(planner):
     """Every file and subfolder that lyncnb creates directly in a request folder is protected."""
-    with lock(planner.folder / "requests"):
+    with lock_folder(planner.folder / "requests"):
         assert {path.name for path in (planner.folder / "requests").iterdir()} <= OWN_PLACES

@@ -15,8 +15,8 @@ from shell_kit import make_shell, process_environment
 from topologies import TWO_FRONT_ENDS
 
 from lyncnb.cli import failures
-from lyncnb.cli.app import run
-from lyncnb.cli.help import SECTIONS, overview
+from lyncnb.cli.app import run_command
+from lyncnb.cli.help import SECTIONS, build_overview
 from lyncnb.errors import LyncnbError, Problem
 from lyncnb.rules.rule_files import load_rules
 
@@ -49,7 +49,7 @@ def test_first_page_of_help_imports_nothing():
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(overview() + "lyncnb")
+    assert done.stdout.startswith(build_overview() + "lyncnb")
 
 
 def test_help_of_every_command_imports_nothing_heavy():
@@ -75,13 +75,13 @@ def test_help_lists_exactly_the_commands_there_are():
 
     assert sorted(COMMANDS) == sorted(_group.commands)
     for name in COMMANDS:
-        assert f"\n  {name} " in overview()
+        assert f"\n  {name} " in build_overview()
 
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"], ["help"]])
 def test_ways_to_ask_for_help(shell, arguments):
-    """Without a command, lyncnb lists its commands."""
-    assert shell(*arguments) == (0, overview(), "")
+    """All ways to ask for help show the list of commands."""
+    assert shell(*arguments) == (0, build_overview(), "")
 
 
 def test_version_is_that_of_the_package(shell, repository):
@@ -100,11 +100,11 @@ def test_help_of_a_command_says_how_it_ends(shell, name):
 
 
 def test_module_runs_as_a_program(shell):
-    """``python -m lyncnb`` runs the same program."""
-    assert shell.process("--help") == (0, overview(), "")
+    """``python -m lyncnb`` runs the same program as ``lyncnb``."""
+    assert shell.process("--help") == (0, build_overview(), "")
 
 
-# -- plan, check, explain, finding
+# -- These tests use the commands plan, check, explain and finding.
 
 
 def test_plan_lists_every_certificate(shell, topology):
@@ -286,7 +286,7 @@ def test_clean_ups_are_reported(shell):
     assert notes[-1].endswith(" more values in a similar way")
 
 
-# -- how a command ends
+# -- These tests are about the exit of a command.
 
 
 def test_usage_errors_have_the_same_form(shell):
@@ -330,7 +330,7 @@ def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
     assert "RuntimeError: two lines" in ended.err
     assert json.loads(ended.out)["error"]["code"] == "fault"
     monkeypatch.setenv("LYNCNB_DEBUG", "1")
-    assert run(["plan", str(topology)]) == failures.FAULT
+    assert run_command(["plan", str(topology)]) == failures.FAULT
 
 
 @pytest.mark.parametrize(
@@ -353,14 +353,16 @@ def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
     ],
 )
 def test_report(capsys, error, status, line):
-    """Each type of error has its exit status and its message."""
-    assert failures.report(error, as_json=False) == status
+    """Each type of error has its own exit status, and its message is shown."""
+    assert failures.report_error(error, as_json=False) == status
     assert capsys.readouterr().err.startswith(line + "\n")
 
 
 def test_system_trouble_of_a_folder_command(capsys):
     """If the system denies access to a request folder, the exit status is 3."""
-    assert failures.report(OSError(28, "No space left"), as_json=True, about_folder=True) == 3
+    assert (
+        failures.report_error(OSError(28, "No space left"), as_json=True, is_about_folder=True) == 3
+    )
     assert json.loads(capsys.readouterr().out)["error"]["message"] == "No space left"
 
 
@@ -368,7 +370,7 @@ def test_many_problems_are_cut_in_text_and_whole_in_json(capsys):
     """The terminal shows the first hundred problems, and the JSON document all of them."""
     problems = tuple(Problem(message=f"p{n}", file="a.csv", row=n + 2) for n in range(150))
     error = LyncnbError("a.csv: 150 problems", problems=problems)
-    assert failures.report(error, as_json=True) == 2
+    assert failures.report_error(error, as_json=True) == 2
     out, err = capsys.readouterr()
     assert len(json.loads(out)["error"]["problems"]) == 150
     assert "a.csv row 101: p99\n" in err
@@ -469,7 +471,9 @@ def test_a_picture_of_somebody_else_is_left_alone(shell, topology):
 
 @pytest.mark.parametrize("command", ["plan", "check"])
 def test_the_day_of_judgement_can_be_asked_for(shell, topology, command):
-    """--on evaluates the plan by the rules of a date, and the document has that date."""
+    """The option --on evaluates the plan with the rules on a date, which the document also
+    contains.
+    """
     ended = shell(command, topology, "--json", "--on", "2026-03-14")
     assert json.loads(ended.out)["judged_on"] == "2026-03-14"
     wrong = shell(command, topology, "--on", "tomorrow")
@@ -502,8 +506,8 @@ def test_a_page_of_findings_needs_a_name_and_no_code(shell, tmp_path):
 
 
 def test_what_every_order_asks_is_one_notice_and_v_opens_it(shell, data):
-    """Check shows twelve notices about orders under one heading, check -v shows each, and --json
-    keeps the codes.
+    """The check command shows twelve notices about orders under one heading, check -v shows each of
+    them, and --json keeps the codes.
     """
     path = data / "contoso.csv"
     short = shell("check", path, "--on", "2026-11-25").out

@@ -71,7 +71,7 @@ def test_a_dry_run_asks_nothing(planner):
         (("--due", "--compromised"), "--compromised needs the NAME"),
     ],
 )
-def test_what_it_must_be_told(planner, arguments, words):
+def test_renew_needs_a_selection_and_a_reason(planner, arguments, words):
     """Without a selection or a reason, the renew command renews nothing."""
     ended = planner("renew", "requests", *arguments, *PASS)
     assert ended.status == 2
@@ -79,7 +79,7 @@ def test_what_it_must_be_told(planner, arguments, words):
 
 
 def test_the_second_person_is_asked(planner, monkeypatch):
-    """On a terminal, renew asks before it withdraws a waiting request.
+    """On a terminal, the renew command asks before it withdraws a waiting request.
 
     Otherwise, it names the option. The answer no changes nothing.
     """
@@ -112,7 +112,7 @@ def test_a_stolen_key_is_reported_with_its_serial(planner):
     assert "lyncnb handover requests OUT.zip" in ended.err
 
 
-# --- with an approved plan --------------------------------------------------------------------
+# --- In these tests, the plan is approved.
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_a_renewal_asks_for_the_list(approved):
 
 @pytest.mark.tools
 @needs_ssh_keygen
-def test_where_nothing_is_requested_nobody_is_asked(approved):
+def test_no_list_of_signers_is_needed_if_nothing_is_due(approved):
     """If no renewal is due, no list of allowed signers is needed."""
     ended = approved("renew", "requests", "--due", *WHY)
     assert (ended.status, "no certificate is due" in ended.err) == (0, True), ended
@@ -216,8 +216,8 @@ def test_the_approved_plan_is_renewed_from(approved):
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_the_same_plan_requested_again_is_verified_again(approved):
-    """If the signer is no longer in the list, or the signature is missing, requesting the same plan
-    is rejected.
+    """If the signer is no longer in the list, or if the signature is missing, the same plan cannot
+    be requested again.
     """
     before = snapshot(approved.folder / "requests")
     refused(request(approved, "others"), approved, before)
@@ -252,8 +252,8 @@ def test_a_new_signature_goes_on_record(approved, kind):
 
 
 def test_a_summary_that_cannot_be_written_is_no_reason_to_renew_again(planner):
-    """The error says that the renewal is recorded. After its cause is removed, the advice of the
-    error writes the summary, and no request changes.
+    """If the summary cannot be written, the error explains that the renewal is recorded, and its
+    advice writes the summary without a new request.
     """
     folder = planner.folder / "requests"
     (folder / "summary.html").unlink()

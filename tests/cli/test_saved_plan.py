@@ -50,7 +50,7 @@ def alter_with_digest(planner, old, new):
 
 
 def test_it_is_saved_beside_the_rest(planner):
-    """Saving a plan shows its digest and the command to sign it.
+    """Saving a plan shows the digest and the command that signs the plan.
 
     The same plan gives the same file on any date.
     """
@@ -98,8 +98,8 @@ def test_a_page_beside_it_says_how_it_is_approved(planner, ending):
 
 
 def test_it_is_requested_and_on_record(planner):
-    """The folder for a saved plan equals that for its table, and the manifest records the digest
-    once.
+    """The request folder for a saved plan equals the folder for its table, and the manifest records
+    the digest once.
     """
     ended = planner("request", "--plan", "p.json", "requests", *PASS)
     assert (ended.status, ended.err) == (0, "")
@@ -199,7 +199,7 @@ def test_what_does_not_go_with_it(planner, arguments, words):
     assert words in ended.err
 
 
-def test_status_says_whether_they_agree(planner):
+def test_status_shows_whether_the_folder_matches_the_plan(planner):
     """Status agrees as long as the folder matches the plan.
 
     If another table was requested, it needs attention.
@@ -223,8 +223,8 @@ def test_status_says_whether_they_agree(planner):
 
 
 def test_a_record_that_was_altered_disagrees(planner):
-    """If a name was added to a request's record in the manifest, status reports that it differs
-    from the plan.
+    """If a name was added to the record of a request in the manifest, status reports that the
+    record differs from the plan.
     """
     planner("request", "--plan", "p.json", "requests", *PASS)
     alter(planner, '"san": ["pool', '"san": ["x.contoso.com", "pool', "requests/manifest.json")
@@ -270,8 +270,8 @@ def test_a_new_digest_makes_no_other_rules(planner, old, new, words):
 
 
 def test_by_other_rules_it_is_compared_as_it_stands(planner):
-    """If a plan was created with other rules, compare says that the installed rules cannot create
-    it again.
+    """If a plan was created with other rules, compare explains that the installed rules cannot
+    create it again.
     """
     data = (planner.folder / "p.json").read_bytes()
     rules = json.loads(data)["rules"]["cas/*.toml"]
@@ -316,7 +316,9 @@ def test_an_entry_that_stands_twice_is_refused(planner):
 @pytest.mark.parametrize("product", ["../mine.toml", r"\\\\evil\\share\\mine.toml", "a b"])
 @pytest.mark.parametrize("command", [["compare", "p.json", "t.csv"], ["approve", "p.json"]])
 def test_no_file_names_another_to_be_opened(planner, product, command):
-    """A product in a saved plan must be a name, since a path could be on an attacker's computer."""
+    """The product in a saved plan must be a name, because a path could refer to a file from an
+    attacker.
+    """
     planner.write("mine.toml", "wildcard = true\n")
     alter_with_digest(planner, '"product": "lync2013"', f'"product": "{product}"')
     more = ["--key", "k"] if command[0] == "approve" else []
@@ -343,7 +345,7 @@ def test_the_last_days_there_are(planner, day):
 
 
 def another_day(planner, *arguments):
-    """Run a command in which a custom product is not yet loaded."""
+    """Run a command in a process that has not loaded the custom product yet."""
     rule_files._custom_products.clear()
     return planner(*arguments)
 

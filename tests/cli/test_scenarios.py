@@ -38,8 +38,8 @@ def test_it_is_planned_checked_and_explained(shell, wild):
 
 
 def test_other_options_are_refused(shell, wild):
-    """Other options are rejected for a scenario, and a folder that is not a scenario is not a
-    table.
+    """Other options are rejected for a scenario, and a folder that is not a scenario is rejected as
+    a table.
     """
     ended = shell("plan", "scenarios/wild", "--options", "scenarios/wild/plan.toml")
     assert (ended.status, "already contains options" in ended.err) == (2, True)

@@ -127,7 +127,8 @@ def _run(arguments: list[str], state: str, told: Path) -> int:
     if state == "full":
         os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
     elif state == "cut":
-        reading, writing = os.pipe()  # The lowest free descriptor is 1.
+        # The child process closed standard output, so its next file gets the descriptor 1.
+        reading, writing = os.pipe()
         os.dup2(writing, 9)
         os.close(reading)
         os.dup2(9, 1)
@@ -140,7 +141,7 @@ def _run(arguments: list[str], state: str, told: Path) -> int:
 
 
 def test_every_command_is_in_the_table():
-    """All commands are in the table, except those that run until they are stopped."""
+    """The table contains all commands, except commands that run until the user stops them."""
     assert set(CALLS) | SERVES_UNTIL_STOPPED == {command.name for command in COMMANDS}
 
 

@@ -15,9 +15,9 @@ from lyncnb.base.shown.origin import Origin
 from lyncnb.deploy.checklist import CHECKLIST, to_html, to_markdown
 from lyncnb.deploy.request_scripts import request_scripts
 from lyncnb.deploy.server_steps import MissingPackage
-from lyncnb.deploy.sheets import notes_of, once_for_all, parts_of
-from lyncnb.deploy.step_files import server_scripts
-from lyncnb.deploy.steps import procedure_of
+from lyncnb.deploy.sheets import list_common_items, list_notes, list_parts
+from lyncnb.deploy.step_files import build_server_scripts
+from lyncnb.deploy.steps import build_procedure
 from lyncnb.errors import OptionsError
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
@@ -46,7 +46,7 @@ def procedures():
             table = read_topology(DATA / sample).to_frame()
             plan = plan_certificates(read_topology(table[table["role"].isin(rules.roles)]), rules)
             for end in (None, OLD_END):
-                yield procedure_of(packages_of(plan, end), rules, now=NOON)
+                yield build_procedure(packages_of(plan, end), rules, now=NOON)
             if product == "lync2013":
                 yield request_scripts(plan)
 
@@ -56,15 +56,15 @@ def texts_of(steps, say):
     found = []
     for page in steps.pages:
         found += [page.title, page.shell.title] if page.shell else [page.title]
-        for part in parts_of(page, say):
+        for part in list_parts(page, say):
             found += [part.heading, part.about]
             for item in part.items:
                 found += [item.title, item.expected, *item.only_if]
                 for line in item.lines:
                     found += [line.title, line.caution, *line.conditions]
-    for once in once_for_all(steps, say):
+    for once in list_common_items(steps, say):
         found += [once.title, once.expected, once.step.caution]
-    found += [note.title for note in notes_of(steps, say)]
+    found += [note.title for note in list_notes(steps, say)]
     found += [gap.why for gap in steps.missing]
     found += [*steps.summary(say).split(say("; "))]
     said = [*found, *(say(text) for place in steps.order for text in (place.title, place.text))]
@@ -93,7 +93,7 @@ def steps():
     rules = load_rules("lync2013")
     plan = plan_certificates(read_topology(DATA / "contoso.csv"), rules)
     why = "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
-    return procedure_of(
+    return build_procedure(
         packages_of(plan, None),
         rules,
         now=NOON,
@@ -136,7 +136,7 @@ def test_a_checklist_in_markdown_is_chinese(steps):
 def test_commands_scripts_and_terminal_stay(steps):
     """Commands, scripts, their SHA-256, thumbprints, and the printed summary do not change."""
     chinese = steps.in_language("zh-TW")
-    assert server_scripts(chinese) == server_scripts(steps)
+    assert build_server_scripts(chinese) == build_server_scripts(steps)
     for write in (to_html, to_markdown):
         one, other = write(steps), write(chinese)
         if write is to_html:

@@ -13,10 +13,10 @@ from places import DATA
 from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened
 
 from lyncnb.base.shown.origin import Origin
-from lyncnb.deploy.checklist import of_server, to_html
+from lyncnb.deploy.checklist import select_server_steps, to_html
 from lyncnb.deploy.request_scripts import request_scripts
-from lyncnb.deploy.sheets import parts_of
-from lyncnb.deploy.steps import procedure_of
+from lyncnb.deploy.sheets import list_parts
+from lyncnb.deploy.steps import build_procedure
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
@@ -31,7 +31,7 @@ RULES = load_rules()
 PLAN = plan_certificates(read_topology(DATA / "contoso.csv"), RULES)
 # Pages with every possible content: certificates that roll over, later steps, and keys on other
 # computers.
-STEPS = procedure_of(packages_of(PLAN, OLD_END, "tools01.contoso.net"), RULES, now=NOON)
+STEPS = build_procedure(packages_of(PLAN, OLD_END, "tools01.contoso.net"), RULES, now=NOON)
 # One page of each type, because axe-core is slow.
 FEW = replace(
     STEPS,
@@ -43,7 +43,7 @@ FEW = replace(
 
 
 def sheets(page, path: Path) -> list[str]:
-    """Print a page and return the text of each sheet."""
+    """Print a page to PDF, and return the text of each sheet."""
     pdf = path.with_suffix(".pdf")
     page.pdf(path=str(pdf), format="A4")
     command = ["pdftotext", "-layout", str(pdf), "-"]
@@ -83,7 +83,7 @@ MOST_PAGES = {"Edge": 3, "ExchangeUM": 3, "ExchangeOWA": 3}
 def test_a_sheet_is_short_and_names_its_server_on_each_page(
     chromium, tmp_path, product, sample, old_end
 ):
-    """A server has two pages, an Edge Server three.
+    """The printed checklist has two pages for a server, and three for an Edge Server.
 
     Each page has deployment, server, thumbprints and expiry date.
     """
@@ -96,10 +96,10 @@ def test_a_sheet_is_short_and_names_its_server_on_each_page(
     if old_end:
         packages = [replace(package, superseded=superseded) for package in packages]
     origin = Origin(deployment="Contoso 2026", planner="Ana Li", table=sample, made_on="2026-11-24")
-    steps = procedure_of(packages, rules, now=NOON, origin=origin)
+    steps = build_procedure(packages, rules, now=NOON, origin=origin)
     chosen = {(server.role, len(server.packages)): server for server in steps.servers}
     for server in chosen.values():
-        with opened_page(chromium, tmp_path, to_html(of_server(steps, server))) as page:
+        with opened_page(chromium, tmp_path, to_html(select_server_steps(steps, server))) as page:
             printed = [one for one in sheets(page, tmp_path / "checklist.html") if one]
         assert len(printed) <= MOST_PAGES.get(server.role, 2), server.server
         for text in printed:
@@ -117,7 +117,7 @@ def test_a_sheet_is_short_and_names_its_server_on_each_page(
     "html", [to_html(FEW), to_html(request_scripts(PLAN))], ids=["steps", "requests"]
 )
 def test_nothing_is_cut_off(chromium, tmp_path, html, width):
-    """At 1280 pixels, and at twice the zoom on the same screen, no content extends beyond the page."""
+    """At a width of 1280 pixels, and at twice the zoom, no content extends beyond the page."""
     with opened_page(chromium, tmp_path, html, scripts=True, width=width) as page:
         assert cut_off(page) == []
 
@@ -131,12 +131,12 @@ def test_page_is_accessible(chromium, tmp_path):
 def test_a_block_is_copied_as_it_is_typed(chromium, tmp_path):
     """One click on a block selects exactly its commands, at any screen size."""
     server = STEPS.servers[0]
-    html = to_html(of_server(STEPS, server))
+    html = to_html(select_server_steps(STEPS, server))
     with opened_page(chromium, tmp_path, html, scripts=True, width=700) as page:
         blocks = page.evaluate(
             """() => [...document.querySelectorAll('.line > pre')].map(block => {
                 getSelection().removeAllRanges(); getSelection().selectAllChildren(block);
                 return getSelection().toString()})"""
         )
-    lines = [line for part in parts_of(server) for item in part.items for line in item.lines]
+    lines = [line for part in list_parts(server) for item in part.items for line in item.lines]
     assert blocks == ["\n".join(line.commands) for line in lines if line.commands]

@@ -1,4 +1,4 @@
-"""The sheet of each core role has the expected steps, for a first deployment and for a renewal."""
+"""The sheet for each core role has the expected steps, for a first deployment and for a renewal."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from deploy.walk import NOON, OLD_END, packages_of
 from topologies import edge, front_end, row, topology
 
-from lyncnb.deploy.checklist import of_server, to_html, to_markdown
-from lyncnb.deploy.powershell import quote
-from lyncnb.deploy.server_script import import_script
-from lyncnb.deploy.steps import procedure_of
+from lyncnb.deploy.checklist import select_server_steps, to_html, to_markdown
+from lyncnb.deploy.powershell import quote_literal
+from lyncnb.deploy.server_script import build_import_script
+from lyncnb.deploy.steps import build_procedure
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.procedure import load_procedure
 from lyncnb.rules.rule_files import load_rules
@@ -36,11 +36,11 @@ def steps(product="lync2013", *, renewal=False):
     """Return the steps of a deployment with every core role."""
     rules = load_rules(product)
     planned = plan_certificates(topology(*TABLE), rules)
-    return procedure_of(packages_of(planned, OLD_END if renewal else None), rules, now=NOON)
+    return build_procedure(packages_of(planned, OLD_END if renewal else None), rules, now=NOON)
 
 
 def on(server, product="lync2013", *, renewal=False):
-    """Return the steps of one server by id, including the later ones."""
+    """Return the steps on one server by id, including the later steps."""
     (found,) = [s for s in steps(product, renewal=renewal).servers if s.server.startswith(server)]
     return {step.step.id: step for step in found.every_step}
 
@@ -52,8 +52,8 @@ def place(server, step, product="lync2013", *, renewal=False):
 
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
 def test_each_sheet_says_whom_to_ask_for_the_password(server):
-    """The sheet of a server asks the planner for each package's password, which is never sent with
-    the package.
+    """The sheet for a server asks the planner for the password of each package, which is never sent
+    with the package.
     """
     step = on(server)["passwords"]
     assert "lyncnb pfx FOLDER --show-password ID" in step.text
@@ -68,9 +68,7 @@ def packages(server):
 
 
 def test_roots_of_others_are_asked_for():
-    """Root certificates of gateways and partners are requested where the trust plan has gateways
-    and partners.
-    """
+    """The steps request root certificates of gateways and partners if the trust plan includes them."""
     rules = load_rules("lync2013")
     by_id = {step.id: step for step in load_procedure(rules).steps}
     for step, speaker in (
@@ -109,7 +107,7 @@ def test_a_first_oauth_certificate_reaches_partners_on_the_day():
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
-def test_the_certificates_console_is_the_long_way_for_oauth(product):
+def test_oauth_certificate_is_assigned_without_the_console(product):
     """The OAuth certificate is replicated.
 
     Importing it in the Certificates console is described as the alternative.
@@ -132,7 +130,7 @@ def test_a_new_simple_url_host_is_published_on_front_ends_and_directors():
     assert "enable-computer" not in on("edge01")
 
 
-def test_services_are_tested_and_not_only_assignments():
+def test_sheets_test_services_and_assignments():
     """The sheets of Edge and Mediation Servers have tests of the users' services, not only of
     assignments.
     """
@@ -184,8 +182,8 @@ def test_a_new_pool_of_three_is_started_once(product):
 
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
 def test_a_provider_is_looked_at_before_its_key_is_repaired(server):
-    """The step that shows a key's provider comes before the step that deletes the key and imports
-    it again.
+    """The step that shows the provider of a key comes before the step that deletes the key and
+    imports it again.
     """
     order = list(on(server))
     assert order.index("provider") < order.index("provider-again")
@@ -194,7 +192,7 @@ def test_a_provider_is_looked_at_before_its_key_is_repaired(server):
 
 @pytest.mark.parametrize("server", ["edge01", "med01", "dir01"])
 def test_services_are_stopped_by_one_step(server):
-    """The command that drains a server appears once in the steps, and once in the steps back."""
+    """The command that drains a server appears once in the steps and once in the steps to go back."""
     (found,) = [s for s in steps().servers if s.server.startswith(server)]
     for own in (found.steps, found.back):
         assert sum("Stop-CsWindowsService" in "".join(step.commands) for step in own) == 1
@@ -202,17 +200,19 @@ def test_services_are_stopped_by_one_step(server):
 
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
 def test_script_and_sheet_number_the_same_steps(server):
-    """Numbers and titles in the script equal those on the sheet, and manual steps are marked."""
+    """Steps have the same numbers and titles in the script and on the sheet, and manual steps are
+    marked.
+    """
     (found,) = [s for s in steps().servers if s.server.startswith(server)]
-    text = import_script(found).decode("utf-8-sig")
+    text = build_import_script(found).decode("utf-8-sig")
     table = text[text.index("\n$Steps = ") : text.index("\n$BackSteps = ")]
     entries = table.split("'Number' = ")[1:]
     assert len(entries) == len(found.steps)
-    sheet = to_markdown(of_server(steps(), found))
-    page = re.sub("<wbr>", "", to_html(of_server(steps(), found)))
+    sheet = to_markdown(select_server_steps(steps(), found))
+    page = re.sub("<wbr>", "", to_html(select_server_steps(steps(), found)))
     for entry, step in zip(entries, found.steps):
-        assert entry.startswith(f"{quote(step.number)}\r\n")
-        assert f"'Name' = {quote(step.name)}" in entry
+        assert entry.startswith(f"{quote_literal(step.number)}\r\n")
+        assert f"'Name' = {quote_literal(step.name)}" in entry
         assert ("'ByHand' = $true" in entry) == step.step.by_hand
         item = step.number.rstrip(ascii_lowercase)
         lines = [x for x in sheet.splitlines() if x.startswith(f"- [ ] **{item}. ")]
@@ -256,7 +256,7 @@ def test_technicians_of_a_branch_appliance_are_local_administrators():
     """
     rules = load_rules("lync2013")
     planned = plan_certificates(topology(*TABLE, row("sba01.contoso.net", "SBA")), rules)
-    made = procedure_of(packages_of(planned), rules, now=NOON)
+    made = build_procedure(packages_of(planned), rules, now=NOON)
     (found,) = [s for s in made.servers if s.server.startswith("sba01")]
     (step,) = [s for s in found.steps if s.step.id == "group-branch-appliance"]
     assert "RTCUniversalSBATechnicians" in step.text
@@ -264,7 +264,9 @@ def test_technicians_of_a_branch_appliance_are_local_administrators():
 
 
 def test_chat_rooms_close_only_where_no_other_server_of_the_pool_runs():
-    """The order announces an outage of chat rooms only if no other server of the pool runs."""
+    """The order of servers announces an outage of chat rooms only if no other server of the pool
+    runs.
+    """
     (text,) = [place.text for place in steps().order if "PersistentChat" in place.roles]
     assert (
         "A chat room closes only if no other server of the Persistent Chat pool is running" in text
@@ -279,7 +281,7 @@ def test_a_mediation_server_that_carries_calls_is_never_restarted():
 
 
 def test_the_order_names_pairs_next_hop_and_central_management():
-    """The order of servers names paired pools, the next hop and Central Management, which must not
+    """The order of servers lists paired pools, the next hop and Central Management, which must not
     be down together.
     """
     text = " ".join(place.text for place in steps().order)
@@ -289,7 +291,7 @@ def test_the_order_names_pairs_next_hop_and_central_management():
 
 
 def test_later_steps_say_when():
-    """Each later step states its date, and no introduction says that all wait for the old
+    """Each later step contains its date, and no introduction states that all steps wait for the old
     certificate's end.
     """
     for page in (to_html(steps(renewal=True)), to_markdown(steps(renewal=True))):

@@ -1,4 +1,6 @@
-"""The scripts of the core roles run on simulated servers: trust first, failover, and the way back."""
+"""The scripts for the core roles run on simulated servers: they install trust, fail over, and go
+back.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from deploy.walk import (
 from powershell_kit import needs_pwsh
 from topologies import edge, front_end, plan, row, topology
 
-from lyncnb.deploy.steps import procedure_of
+from lyncnb.deploy.steps import build_procedure
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
@@ -37,7 +39,7 @@ def begun(walk, *rows, product="lync2013", in_use=True, **changes):
     """Start with the servers of a table, new or in use, and return their steps."""
     rules = load_rules(product)
     planned = plan_certificates(topology(*rows), rules)
-    steps = procedure_of(packages_of(planned, OLD_END if in_use else None), rules, now=NOON)
+    steps = build_procedure(packages_of(planned, OLD_END if in_use else None), rules, now=NOON)
     walk.begin(world_of(steps, in_use=in_use) | changes, steps)
     return steps
 
@@ -57,7 +59,7 @@ def down(walk, steps, *servers):
             walk.set(page.server, services=services)
 
 
-# ---- trust before assignment
+# ---- These tests are about trust before assignment.
 
 
 @pytest.mark.slow
@@ -91,16 +93,16 @@ def test_the_stage_of_trust_installs_roots_and_nothing_else(walk):
 
 
 def test_a_new_server_is_not_asked(walk):
-    """On a new server, no service runs, so the script needs no confirmation."""
+    """On a new server, no service runs, so the script does not ask for a confirmation."""
     steps = begun(walk, *POOL, in_use=False)
     assert walk.run(steps.servers[0], "StartServices")["code"] == 0
 
 
-# ---- readiness of the pool
+# ---- These tests are about the readiness of a pool.
 
 
 def test_an_upgrade_domain_that_is_not_shown_is_asked_about(walk):
-    """If an upgrade domain's state is unknown, the script asks.
+    """If the state of an upgrade domain is unknown, the script asks the administrator.
 
     Yes continues, and No ends before any service stops.
     """
@@ -113,7 +115,7 @@ def test_an_upgrade_domain_that_is_not_shown_is_asked_about(walk):
 
 
 def test_an_upgrade_domain_that_is_not_ready_stops_before_the_drain(walk):
-    """If the server's upgrade domain is not ready, the script stops no service and asks no
+    """If the upgrade domain of the server is not ready, the script stops no service and asks no
     question, even if the pool is ready.
     """
     steps = begun(walk, *POOL, notready=True)
@@ -150,7 +152,7 @@ def test_going_back_never_waits_for_a_broken_pool(walk, product):
     }
 
 
-# ---- from Skype for Business Server 2015 on
+# ---- These tests are about Skype for Business Server 2015 and later.
 
 
 @pytest.mark.parametrize("product", ["sfb2015", "sfb2019", "sfbse"])
@@ -176,7 +178,7 @@ def test_front_end_servers_fail_over_and_back(walk, product):
 
 
 def test_going_back_fails_over_where_the_pool_is_whole(walk):
-    """If the pool is complete, the way back also fails over its users."""
+    """If all servers of the pool run, the script also fails over users when it goes back."""
     steps = begun(walk, *POOL, product="sfb2015")
     page = steps.servers[1]
     before = assignments(walk.world())
@@ -190,7 +192,9 @@ def test_going_back_fails_over_where_the_pool_is_whole(walk):
 
 
 def test_missing_replicas_stop_before_the_fail_over(walk):
-    """If Get-CsPoolFabricState shows a missing replica, the script fails over and assigns nothing."""
+    """If Get-CsPoolFabricState shows a missing replica, the script does not fail over and does not
+    assign anything.
+    """
     steps = begun(walk, *POOL, product="sfb2015")
     down(walk, steps, "ee03")
     run = walk.run(steps.servers[0], *SWITCHES)
@@ -217,7 +221,7 @@ def test_a_fail_back_that_timed_out_is_repeated(walk):
 
 @pytest.mark.parametrize(("rows", "started"), [(POOL, True), (POOL[:2], False)], ids=["3", "2"])
 def test_a_new_pool_of_three_is_told_to_start_once(walk, rows, started):
-    """For a new pool of three, the script tells a person to run Start-CsPool.
+    """For a new pool of three servers, the script instructs the administrator to run Start-CsPool.
 
     A pool of two starts server by server.
     """
@@ -248,7 +252,7 @@ def test_av_authentication_rolls_over_on_a_certificate_of_its_own(walk):
     once.
     """
     planned = plan(edge(1), edge(2), options=PlanOptions(separate_av_certificate=True))
-    steps = procedure_of(packages_of(planned, OLD_END), load_rules("lync2013"), now=NOON)
+    steps = build_procedure(packages_of(planned, OLD_END), load_rules("lync2013"), now=NOON)
     walk.begin(world_of(steps, in_use=True), steps)
     page = steps.servers[0]
     of_usage = {usage: package for package in page.packages for usage in package.usages}

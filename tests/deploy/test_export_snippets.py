@@ -1,4 +1,4 @@
-"""The PowerShell snippets that export data from a deployment run in PowerShell."""
+"""The PowerShell scripts that export data from a deployment run in PowerShell."""
 
 from __future__ import annotations
 

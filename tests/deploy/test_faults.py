@@ -31,7 +31,7 @@ from powershell_kit import Json, needs_pwsh
 from topologies import DEPLOYMENT, OTHERS, csv_of, row
 
 from lyncnb.deploy.server_steps import DeploymentSteps, ServerSteps
-from lyncnb.deploy.steps import procedure_of
+from lyncnb.deploy.steps import build_procedure
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
@@ -48,7 +48,8 @@ COUNT = int(os.environ.get("LYNCNB_FAULTS", "4"))
 SWITCHES = ("DrainServices", "StartServices", "TrustInstalled")
 # No script calls more commands in one run. Most scripts call half as many.
 CALLS = 150
-# Roles that exist in more than one form, and the additional settings of their servers.
+# These roles exist in more than one form. The values are the additional settings of their
+# servers.
 FORMS_OF_ROLES: dict[str, tuple[Json, ...]] = {
     "ReverseProxy": (
         {},
@@ -64,7 +65,7 @@ FORMS_OF_ROLES: dict[str, tuple[Json, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A server whose script has steps that no earlier scene has."""
+    """A server whose script has steps that no earlier server in the list has."""
 
     product: str
     table: str
@@ -84,7 +85,7 @@ def deployment(product: str, table: str, *, in_use: bool) -> DeploymentSteps:
     known = csv_of([cells for cells in rows if cells["role"] in rules.roles])
     plan = plan_certificates(read_topology(known), rules)
     packages = packages_of(plan, OLD_END if in_use else None)
-    return procedure_of(packages, rules, now=NOON)
+    return build_procedure(packages, rules, now=NOON)
 
 
 def steps_of(page: ServerSteps) -> frozenset[object]:
@@ -163,7 +164,7 @@ class Stage:
         return last["code"], settled(self.walk.world()), config
 
     def problems(self, kind: str, at: int) -> list[str]:
-        """Return the problems after a fault at a command, and after the next run."""
+        """Return the problems after a fault at one command, and after the next run."""
         self.walk.restore()
         broken = self.run({"at": at, "kind": kind})
         middle = self.walk.world()
@@ -180,7 +181,7 @@ class Stage:
         return [f"{where}: {text}\n{output}" for text, is_so in wrong.items() if is_so]
 
     def _says_what_is_stopped(self, run: Json, world: Json) -> bool:
-        """Return whether a completed run names the services that it left stopped, if there are any."""
+        """Return whether a completed run lists the services that it left stopped."""
         is_stopped = stopped(world["servers"][self.page.server])
         text = all_lines([run])
         return (
@@ -191,7 +192,7 @@ class Stage:
 
 
 def faults(state: str) -> dict[tuple[Scene, str], list[tuple[str, int]]]:
-    """Draw faults at all positions of all scripts. A position is a number below CALLS."""
+    """Draw faults at random positions of all scripts. A position is a number below CALLS."""
     chance = random.Random(f"lyncnb {state}")
     kinds = [(scene, form, kind) for scene in scenes() for form in FORMS for kind in KINDS]
     found = defaultdict(list)

@@ -20,7 +20,7 @@ from deploy.walk import (
 from powershell_kit import needs_pwsh
 from topologies import front_end, row, topology
 
-from lyncnb.deploy.steps import procedure_of
+from lyncnb.deploy.steps import build_procedure
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 
@@ -36,13 +36,15 @@ def steps_of(rows, product="lync2013"):
     """Return the steps for some servers next to a pool."""
     rules = load_rules(product)
     planned = plan_certificates(topology(front_end(1), *rows), rules)
-    made = procedure_of(packages_of(planned), rules, now=NOON)
+    made = build_procedure(packages_of(planned), rules, now=NOON)
     roles = {r["role"] for r in rows}
     return made, [page for page in in_order(made) if page.role in roles]
 
 
 def begin(walk, made, **changes):
-    """Start with servers in use. ``changes`` apply to every server except the Front End Servers."""
+    """Start with servers that are in use. ``changes`` apply to every server except the Front End
+    Servers.
+    """
     world = world_of(made, in_use=True)
     for here in world["servers"].values():
         if not here["name"].startswith("ee"):
@@ -53,7 +55,7 @@ def begin(walk, made, **changes):
 
 def test_a_farm_is_named_once_when_every_server_has_the_certificate(walk):
     """The certificate of a farm is assigned once for all servers, after every server has it and the
-    person answers Yes.
+    administrator answers Yes.
     """
     made, pages = steps_of(FARM)
     begin(walk, made)
@@ -74,8 +76,8 @@ def test_a_farm_is_named_once_when_every_server_has_the_certificate(walk):
 
 
 def test_a_farm_behind_a_balancer_that_decrypts_gets_no_certificate(walk):
-    """If a load balancer decrypts for a farm, it gets the certificate, and the farm stays
-    unchanged.
+    """If a load balancer decrypts the traffic of a farm, the load balancer gets the certificate,
+    and the farm stays unchanged.
     """
     made, pages = steps_of(FARM)
     begin(walk, made, offloads=True)
@@ -87,7 +89,7 @@ def test_a_farm_behind_a_balancer_that_decrypts_gets_no_certificate(walk):
 
 @pytest.mark.parametrize("offloads", [False, True], ids=["decrypts", "offloaded"])
 def test_a_farm_of_one_server_asks_nobody(walk, offloads):
-    """In a farm of one server, the script asks no question.
+    """In a farm with one server, the script asks no question.
 
     If the load balancer decrypts, it assigns nothing.
     """
@@ -116,7 +118,7 @@ def test_a_new_server_of_a_farm_is_told_to_join_it(walk):
 @pytest.mark.parametrize("router", ["", "TCP", "TLS"], ids=["no router", "router", "router TLS"])
 @pytest.mark.parametrize("mode", ["TCP", "TLS", "Dual"])
 def test_voice_mail_gets_its_services_and_no_other(walk, mode, router):
-    """Only the UM and UMCallRouter services change.
+    """The script changes only the services UM and UMCallRouter of Exchange.
 
     A TLS mode stays, and the way back restores all values.
     """
@@ -186,7 +188,7 @@ def test_web_config_is_where_exchange_is_installed(walk):
 
 
 def test_a_mode_that_somebody_changed_meanwhile_stops_the_way_back(walk):
-    """If another person changed the mode of Unified Messaging in the meantime, the way back changes
+    """If another person changed the mode of Unified Messaging in the meantime, going back changes
     nothing.
     """
     made, (page,) = steps_of(MAIL)
@@ -199,8 +201,8 @@ def test_a_mode_that_somebody_changed_meanwhile_stops_the_way_back(walk):
 
 
 def test_voice_mail_that_had_no_certificate_keeps_the_new_one(walk):
-    """Exchange cannot remove a certificate from a service, so the way back keeps the new one and
-    reports it.
+    """Exchange cannot remove a certificate from a service, so going back keeps the new certificate
+    and reports it.
     """
     made, (page,) = steps_of(MAIL)
     begin(walk, made, exchange={})
@@ -211,7 +213,7 @@ def test_voice_mail_that_had_no_certificate_keeps_the_new_one(walk):
 
 
 def test_an_override_is_changed_once_when_every_server_has_the_certificate(walk):
-    """In Exchange 2016, the override keeps its other values, and the way back restores its
+    """In Exchange 2016, the override keeps its other values, and going back restores its
     thumbprint.
     """
     made, pages = steps_of(OWA, "sfb2015")
@@ -238,8 +240,8 @@ def test_an_override_is_changed_once_when_every_server_has_the_certificate(walk)
 
 @pytest.mark.parametrize(("version", "words"), [("15.0", "web.config"), ("15.2", "override")])
 def test_the_version_of_exchange_chooses_the_steps(walk, version, words):
-    """The Exchange version is read as text, as in a remote session, and selects exactly one of the
-    ways.
+    """The version of Exchange is read as text, as in a remote session, and selects exactly one set
+    of steps.
     """
     made, pages = steps_of(OWA, "sfb2019")
     begin(walk, made, exchangeversion=version)
@@ -263,7 +265,7 @@ def test_an_application_is_assigned_only_when_its_account_can_read_the_key(walk)
 
 
 def test_an_application_without_a_replica_is_asked_about(walk):
-    """If the application has no replica, the script asks.
+    """If the application has no replica, the script asks the administrator.
 
     After No it installs only trust, and with a replica it assigns.
     """
@@ -283,8 +285,8 @@ def test_an_application_without_a_replica_is_asked_about(walk):
 
 
 def test_a_manually_provisioned_application_is_led_to_its_end_and_back(walk):
-    """For a manually provisioned application, the script handles trust, import and key, and a
-    person its configuration, also on the way back.
+    """For a manually provisioned application, the script handles trust, import and key, and the
+    administrator changes the configuration.
     """
     made, pages = steps_of(APPLICATIONS)
     begin(walk, made, replica=False)
@@ -341,8 +343,8 @@ def test_a_listener_that_shows_another_certificate_is_left_for_later(walk):
 
 
 def test_each_binding_of_iis_gets_the_certificate_and_its_own_one_back(walk):
-    """Each IIS binding with a matching name or common name gets the certificate, and the way back
-    restores it.
+    """Each IIS binding with a matching name gets the new certificate, and going back restores its
+    earlier certificate.
     """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
@@ -400,8 +402,8 @@ def test_a_fault_among_the_bindings_loses_none(walk, kind):
 
 
 def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
-    """Each published application whose address is in the certificate gets it, and the way back
-    restores each ID.
+    """Each published application whose address is in the certificate gets it, and going back
+    restores its earlier certificate.
     """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
@@ -423,8 +425,8 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
 
 
 def test_a_binding_that_came_after_the_record_is_set_and_left(walk):
-    """A binding that was added after the record keeps the new certificate on the way back, and the
-    script reports it.
+    """A binding that was added after the record keeps the new certificate when the script goes
+    back, and the script reports it.
     """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
@@ -445,7 +447,7 @@ def test_a_binding_that_came_after_the_record_is_set_and_left(walk):
 
 
 def test_what_if_names_what_would_be_set_and_changes_nothing(walk):
-    """With -WhatIf, the script reads the bindings, names those it would set, and sets none."""
+    """With -WhatIf, the script reads the bindings and lists those that it would set, but sets none."""
     made, (page,) = steps_of(PROXY)
     begin(walk, made)
     run = walk.run(page, "WhatIf")
@@ -453,13 +455,13 @@ def test_what_if_names_what_would_be_set_and_changes_nothing(walk):
     assert "would be done" in unfolded(run)
 
 
-# ---- web.config of Exchange 2013
+# ---- These tests are about web.config of Exchange 2013.
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
 def test_web_config_gets_one_value_and_gets_it_back(walk, product):
-    """In web.config, the script changes one attribute, keeps comments and the pool name, and
-    restores it on the way back.
+    """In web.config, the script changes one attribute, and keeps comments and the pool name. Going
+    back restores the attribute.
     """
     made, pages = steps_of(OWA, product)
     begin(walk, made, exchangeversion="15.0")
@@ -482,7 +484,7 @@ def test_web_config_gets_one_value_and_gets_it_back(walk, product):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
 def test_a_web_config_without_the_keys_is_for_a_person(walk, product):
-    """If web.config lacks both keys, a person adds them, and the way back leaves them."""
+    """If web.config lacks both keys, the administrator adds them, and going back leaves them."""
     made, pages = steps_of(OWA, product)
     begin(walk, made, exchangeversion="15.0")
     page, package = pages[0], pages[0].packages[0]
@@ -502,8 +504,8 @@ def test_a_web_config_without_the_keys_is_for_a_person(walk, product):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
 def test_outlook_web_app_beside_unified_messaging_follows_its_certificate(walk, product):
-    """If web.config names the earlier certificate of Unified Messaging, it gets the new one, and
-    the way back restores it.
+    """If web.config contains the earlier certificate of Unified Messaging, it gets the new one, and
+    going back restores it.
     """
     made, (page,) = steps_of(MAIL, product)
     begin(walk, made, exchangeversion="15.0")
@@ -520,8 +522,8 @@ def test_outlook_web_app_beside_unified_messaging_follows_its_certificate(walk, 
 
 
 def test_an_override_of_another_certificate_stays_when_voice_mail_is_renewed(walk):
-    """In Exchange 2016, an override gets the new certificate only if it names the server's previous
-    one.
+    """In Exchange 2016, an override gets the new certificate only if it contains the previous
+    certificate of the server.
     """
     made, (page,) = steps_of(MAIL, "sfb2015")
     world = begin(walk, made, exchangeversion="15.1")

@@ -1,5 +1,5 @@
-"""The output of a script on six types of server is complete at every width, and each line has its
-evidence.
+"""The output of scripts on six types of server fits every width, and each failed check shows the
+value that was found.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from deploy.walk import NOON, OLD_END, Walk, packages_of, unfolded, world_of
 from places import DATA
 from powershell_kit import Json, needs_pwsh
 
-from lyncnb.deploy.steps import procedure_of
+from lyncnb.deploy.steps import build_procedure
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
@@ -29,16 +29,16 @@ KINDS: dict[str, tuple[str, bool, bool, list[tuple[tuple[str, ...], Json | None]
     "failed": ("fe02", True, True, [(BOTH, FAILS)]),
     "gone back": ("fe02", True, True, [(BOTH, None), (("Back", *BOTH), None)]),
 }
-# A result that needs no evidence: a certificate that is not in the store.
+# A result is not followed by a value if the certificate is not in the store.
 ITSELF = "is in Local Computer"
 
 
 def outputs(walk: Walk, kind: str, width: int) -> list[Json]:
-    """Return the output of the last run on a type of server, and of -Verify after it."""
+    """Return the output of the last run on a type of server, and the output of -Verify after it."""
     server, in_use, rolls, runs = KINDS[kind]
     rules = load_rules("lync2013")
     plan = plan_certificates(read_topology(DATA / "contoso.csv"), rules)
-    steps = procedure_of(packages_of(plan, OLD_END if rolls else None), rules, now=NOON)
+    steps = build_procedure(packages_of(plan, OLD_END if rolls else None), rules, now=NOON)
     page = next(page for page in steps.servers if page.server.startswith(server))
     walk.begin(world_of(steps, in_use=in_use), steps)
     for switches, fault in runs:
@@ -49,7 +49,7 @@ def outputs(walk: Walk, kind: str, width: int) -> list[Json]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_line_is_whole_and_has_its_evidence(walk, kind):
-    """At 80 and 120 columns no word is split, and below each failed check is the value that was
+    """At 80 and 120 columns, no word is split, and below each failed check is the value that was
     found.
     """
     whole = outputs(walk, kind, WIDE)

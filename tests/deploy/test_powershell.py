@@ -14,10 +14,10 @@ from topologies import edge, front_end, row, topology
 
 from lyncnb.authorities.returned.server_export import EXPORT_SCRIPT
 from lyncnb.deploy.checklist import to_markdown
-from lyncnb.deploy.powershell import ScriptBlock, literal, quote, script
+from lyncnb.deploy.powershell import ScriptBlock, fill_script, format_literal, quote_literal
 from lyncnb.deploy.request_scripts import request_scripts
-from lyncnb.deploy.server_script import import_script
-from lyncnb.deploy.steps import procedure_of
+from lyncnb.deploy.server_script import build_import_script
+from lyncnb.deploy.steps import build_procedure
 from lyncnb.errors import PackageError
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.procedure import load_procedure
@@ -25,20 +25,20 @@ from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology import xml_tree
 
 TOOLS = "tools01.contoso.com"
-SCRIPT = script("import", {}).decode("utf-8-sig")
+SCRIPT = fill_script("import", {}).decode("utf-8-sig")
 
 
 def values(name: str) -> dict[str, object]:
     """Return values with a name in every field that holds text."""
     question = {
         "Text": name,
-        "Ask": ScriptBlock((f"Test-Path -LiteralPath {quote(name)}",)),
+        "Ask": ScriptBlock((f"Test-Path -LiteralPath {quote_literal(name)}",)),
     }
     step = {
         "Name": name,
         "Needs": [question],
         "Holds": [question],
-        "Commands": ScriptBlock((f"Set-CsCertificate -Type {quote(name)}",)),
+        "Commands": ScriptBlock((f"Set-CsCertificate -Type {quote_literal(name)}",)),
     }
     return {"Server": name, "Modules": [name], "Steps": [step], "BackSteps": []}
 
@@ -46,13 +46,13 @@ def values(name: str) -> dict[str, object]:
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_name_adds_no_command(hostile):
     """A malicious name does not change the number of syntax elements in a script."""
-    harmless = parse(script("import", values("fe01.contoso.com")).decode("utf-8-sig"))
-    attacked = parse(script("import", values(hostile)).decode("utf-8-sig"))
+    harmless = parse(fill_script("import", values("fe01.contoso.com")).decode("utf-8-sig"))
+    attacked = parse(fill_script("import", values(hostile)).decode("utf-8-sig"))
     assert attacked.errors == ()
     assert attacked.kinds == harmless.kinds
 
 
-def test_the_trick_itself_can_fail():
+def test_simple_quoting_adds_commands():
     """With simple quoting, a malicious name adds commands, which shows that the test above can
     fail.
     """
@@ -71,14 +71,16 @@ def test_every_literal_is_the_text_again(walk):
     number = int(os.environ.get("LYNCNB_LITERALS", "1000"))
     texts = ["".join(chance.choices(pool, weights, k=chance.randint(0, 30))) for _ in range(number)]
     texts += HOSTILE
-    (found,) = walk.ask({"moves": [{"literals": [quote(text) for text in texts]}]})
+    (found,) = walk.ask({"moves": [{"literals": [quote_literal(text) for text in texts]}]})
     assert found == texts
     harmless = parse("$a = 'x'\n").kinds
-    for text, syntax in zip(texts, parse_all([f"$a = {quote(t)}\n" for t in texts]), strict=True):
+    for text, syntax in zip(
+        texts, parse_all([f"$a = {quote_literal(t)}\n" for t in texts]), strict=True
+    ):
         assert (syntax.errors, syntax.kinds) == ((), harmless), text
 
 
-COMMANDS = {  # These commands belong to Windows PowerShell 3 or Windows.
+COMMANDS = {  # These commands belong to Windows or to Windows PowerShell 3.
     *("Add-Content", "ConvertFrom-Csv", "ConvertTo-Csv", "ForEach-Object", "Format-List"),
     *("Get-ChildItem", "Get-CimInstance", "Get-Command", "Get-Content", "Get-Date", "Get-Item"),
     *("Get-ItemProperty", "Get-PfxCertificate", "Get-Process", "Import-Module", "Join-Path"),
@@ -99,9 +101,9 @@ def test_every_script_is_powershell_3(product):
     rows += [row(f"{role.lower()}.contoso.com", role) for role in ("ExchangeOWA", "OfficeWebApps")]
     rows += [row(f"{role.lower()}.contoso.com", role) for role in ("ReverseProxy", "Mediation")]
     planned = plan_certificates(topology(*rows), rules)
-    steps = procedure_of(packages_of(planned, OLD_END, key_holder=TOOLS), rules, now=NOON)
+    steps = build_procedure(packages_of(planned, OLD_END, key_holder=TOOLS), rules, now=NOON)
     pages = (*steps.pages, *request_scripts(planned).pages)
-    for found in parse_all([import_script(page).decode("utf-8-sig") for page in pages]):
+    for found in parse_all([build_import_script(page).decode("utf-8-sig") for page in pages]):
         assert (found.errors, found.newer) == ((), set())
         own = {c.name for c in found.commands if f"function {c.name} " in SCRIPT}
         named = {c.name for c in found.commands if not c.name.startswith("$")}
@@ -126,7 +128,7 @@ def test_every_snippet_is_powershell_3():
         assert (found.errors, found.newer) == ((), set()), text
 
 
-def test_what_is_newer_is_seen():
+def test_newer_syntax_is_detected():
     """Newer PowerShell syntax is detected, which shows that the test above can fail."""
     newer = [
         "$a ? 1 : 2",
@@ -142,7 +144,7 @@ def test_what_is_newer_is_seen():
 def test_control_characters_are_refused(text):
     """Line breaks and control characters are rejected, and the error shows the escaped text."""
     with pytest.raises(PackageError, match="which PowerShell scripts cannot contain"):
-        quote(text)
+        quote_literal(text)
 
 
 @pytest.mark.parametrize(
@@ -164,14 +166,14 @@ def test_control_characters_are_refused(text):
 )
 def test_values_are_written_as_literals(value, expected):
     """Each type of value has one literal form."""
-    assert literal(value) == expected
+    assert format_literal(value) == expected
 
 
 def test_script_is_what_windows_powershell_reads():
     """A script is UTF-8 with a byte order mark and CRLF, can be parsed, and requires PowerShell
     3.0.
     """
-    data = script("import", {"Server": "fe01.contoso.com"})
+    data = fill_script("import", {"Server": "fe01.contoso.com"})
     assert data.startswith(b"\xef\xbb\xbf#requires -Version 3.0\r\n")
     assert data.count(b"\n") == data.count(b"\r\n")
     assert parse(data.decode("utf-8-sig")).errors == ()
@@ -179,7 +181,7 @@ def test_script_is_what_windows_powershell_reads():
 
 def test_no_password_is_taken_as_an_argument():
     """The script has no password parameter, and the step that needs a password asks for it."""
-    text = script("import", {}).decode("utf-8-sig")
+    text = fill_script("import", {}).decode("utf-8-sig")
     block = text[text.index("param(") : text.index("Set-StrictMode")]
     assert "assword" not in block
 
@@ -189,6 +191,6 @@ def test_script_itself_knows_no_product():
 
     They are in the product's rules.
     """
-    text = script("import", {}).decode("utf-8-sig")
+    text = fill_script("import", {}).decode("utf-8-sig")
     for word in ("Lync", "Skype", "-Cs[A-Z]", "Exchange", "OfficeWebApps"):
         assert not re.search(word, text)

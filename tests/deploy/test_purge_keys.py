@@ -1,4 +1,6 @@
-"""A purge lists files first, and removes them only if exactly that list is confirmed."""
+"""The purge command first lists files, and removes them only if the user confirms exactly that
+list.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def package(folder):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Write five requests: 0 renewed and deployed, 1 renewed and waiting, 2 issued, 3 packaged."""
+    """Write five requests: 0 is renewed and deployed, 1 is renewed and waiting, 2 is issued, 3 is
+    packaged.
+    """
     place = tmp_path / "requests"
     write(numbered(5), place)
     write(numbered(5), place, renew=NAMES[:2], reason="x")
@@ -78,14 +82,14 @@ def problems(folder, today=BEFORE):
 
 
 def listed(purged):
-    """Return the text of a purge's list."""
+    """Return the text of the list that a purge shows."""
     return [(item.id, item.generation, item.what, item.why) for item in purged.items]
 
 
 REPLACED = "superseded: the servers already use generation 2"
 
 
-def test_only_what_nobody_needs_is_listed(folder):
+def test_superseded_key_is_listed_after_its_successor_is_deployed(folder):
     """A superseded key is listed only after its successor's certificate is on the servers."""
     before = snapshot(folder)
     assert listed(purge(folder, today=BEFORE)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
@@ -93,7 +97,7 @@ def test_only_what_nobody_needs_is_listed(folder):
 
 
 def test_what_stays_is_counted(folder):
-    """The list shows the number of kept keys, and until when they are kept."""
+    """The list shows the number of keys that stay, and until when they are kept."""
     first = purge(folder, today=BEFORE)
     stays = "1 superseded key kept until a later generation is recorded as deployed"
     assert (
@@ -161,12 +165,13 @@ def test_what_is_in_use_is_never_listed(folder):
 
 
 def retire(folder):
-    """Leave requests 3 and 4 out of the plan."""
+    """Omit the requests 3 and 4 from the plan."""
     write(plan_of(*numbered(5).certificates[:3]), folder)
 
 
 def test_what_left_the_plan_goes_when_it_expired_and_is_made_anew_if_it_is_planned(folder):
-    """The key of a removed server is listed when its certificate expires.
+    """The key of a removed server is listed when its certificate expires. If the server is planned
+    again, a new key is created.
 
     If it is planned again, a new key is generated.
     """
@@ -228,8 +233,8 @@ def test_key_and_package_go_once_they_are_deployed(folder):
 
 
 def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
-    """If the same plan is written again, the CSR of a deployed request is enough: no new key, no
-    error, no change.
+    """If the same plan is written again, a deployed request with only its CSR causes no new key, no
+    error and no change.
     """
     deploy(folder, NAMES[2], NAMES[3])
     status = folder_status(folder, today=BEFORE)
@@ -264,7 +269,7 @@ def test_what_is_deployed_can_be_renewed(folder):
 
 
 def test_what_an_interrupted_purge_left_is_listed_again(folder):
-    """A key that is recorded as deployed but still in the folder is listed by the next purge."""
+    """A key that is recorded as removed but is still in the folder is listed by the next purge."""
     manifest = read_manifest(folder)
     save_manifest(
         folder,
@@ -290,8 +295,8 @@ def test_a_key_that_is_put_back_counts_again(folder, tmp_path):
 
 
 def test_without_any_key_the_list_of_passwords_proves_the_passphrase(folder):
-    """If all keys are removed, the password list checks the passphrase, so that a mistyped one is
-    rejected.
+    """If all keys are removed, lyncnb verifies the passphrase with the list of passwords, so a
+    mistyped passphrase is rejected.
     """
     issue(folder, *NAMES)
     deploy(folder, *NAMES)
@@ -302,7 +307,7 @@ def test_without_any_key_the_list_of_passwords_proves_the_passphrase(folder):
 
 
 def test_the_package_of_what_is_superseded_goes_with_its_key(folder):
-    """The package of a superseded generation is removed with its key, and the current one stays
+    """The package of a superseded generation is removed with its key, and the current package stays
     under another name.
     """
     write(numbered(5), folder, renew=NAMES[3:4], reason="x")
@@ -332,8 +337,8 @@ def three_generations(folder):
 
 
 def in_use(folder):
-    """Return the file that the servers import while generation 3 waits: the package of generation
-    2.
+    """Return the file that the servers import while generation 3 waits, which is the package of
+    generation 2.
     """
     (second,) = [o for o in read_manifest(folder).by_id[NAMES[3]].archived if o.generation == 2]
     return second.package
@@ -354,8 +359,8 @@ def test_purge_leaves_the_package_in_use(folder):
 
 
 def test_purge_tells_packages_of_one_name_apart(folder):
-    """If packages of several generations had one name, as in earlier versions, the hash identifies
-    the file.
+    """If packages of several generations had the same name, as in earlier versions, the hash
+    identifies the file.
     """
     three_generations(folder)
     manifest = read_manifest(folder)
@@ -373,7 +378,7 @@ def test_purge_tells_packages_of_one_name_apart(folder):
 
 
 def test_what_changed_since_it_was_listed_is_not_removed(folder):
-    """If the folder changed after the list was shown, the confirmation removes nothing."""
+    """If the folder changed after the list was shown, the confirmation does not remove anything."""
     first = purge(folder, today=BEFORE)
     issue(folder, NAMES[1])
     record_deployed(folder, NAMES[1])
@@ -398,7 +403,7 @@ def test_a_package_path_that_leaves_the_folder_is_not_followed(folder, tmp_path)
 
 
 def test_an_unknown_id_is_refused(folder):
-    """An unknown id of a deployed request is reported."""
+    """An unknown id of a deployed request is reported as an error."""
     with pytest.raises(BundleError, match='there is no request "Edge-1"'):
         purge(folder, deployed=["Edge-1"])
 
@@ -424,7 +429,7 @@ def secrets_of(folder, name):
         if b"ENCRYPTED PRIVATE KEY" in data:
             spki = keys.spki_sha256(cipher.decrypt(data))
         elif digest in passwords:
-            spki = open_pfx(data, passwords.of(digest)).key_spki_sha256
+            spki = open_pfx(data, passwords.get_password(digest)).key_spki_sha256
         found += [path.relative_to(folder).as_posix()] if spki in wanted else []
     return sorted(found)
 

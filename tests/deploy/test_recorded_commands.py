@@ -15,9 +15,9 @@ from folders import PASSPHRASE, TODAY, answered_by_openssl
 from places import DATA
 from topologies import STANDARD_EDITION
 
-from lyncnb.deploy.recorded_commands import install_commands
+from lyncnb.deploy.recorded_commands import list_install_commands
 from lyncnb.deploy.step_files import write_steps
-from lyncnb.deploy.steps import deployment_steps, procedure_of
+from lyncnb.deploy.steps import build_procedure, deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates
@@ -32,7 +32,7 @@ IMPORT_STEPS = ("import", "import-edge", "import-other", "import-application")
 
 
 def _cells(folder):
-    """Return the columns Import and Assign of the folder's CSV file by id, and compare them with
+    """Return the columns Import and Assign in the CSV file of a folder by id, and compare them with
     the workbook.
     """
     text = (folder / "summary.csv").read_text("utf-8-sig")
@@ -54,8 +54,8 @@ def test_cells_have_the_commands_that_the_steps_print(product, sample, old_end):
     rules, table = load_rules(product), read_topology(DATA / sample).to_frame()
     known = read_topology(table[table["role"].isin(rules.roles)])
     packages = packages_of(plan_certificates(known, rules), old_end)
-    steps = procedure_of(packages, rules, now=NOON)
-    cells = install_commands(steps)
+    steps = build_procedure(packages, rules, now=NOON)
+    cells = list_install_commands(steps)
     assert cells.keys() == {package.id for package in packages}
     for server in steps.servers:
         for package in server.packages:
@@ -92,8 +92,8 @@ def renewed(tmp_path_factory):
 
 
 def test_before_packaging_the_cells_say_so(renewed):
-    """Before packaging, both cells say that there is no package, and contain no placeholder for a
-    thumbprint.
+    """Before packaging, both cells explain that there is no package, and contain no placeholder for
+    a thumbprint.
     """
     _, before = renewed
     assert set(before.values()) == {("after packaging", "after packaging")}
@@ -105,7 +105,7 @@ def test_packaging_fills_the_cells(renewed):
     steps = deployment_steps(issued.matched(), today=TODAY)
     expected = {
         request: tuple("\n".join(lines) for lines in columns)
-        for request, columns in install_commands(steps).items()
+        for request, columns in list_install_commands(steps).items()
     }
     cells = _cells(issued.folder)
     assert cells == expected
@@ -116,7 +116,7 @@ def test_packaging_fills_the_cells(renewed):
 
 
 def test_a_time_that_is_said_reaches_the_cell(renewed):
-    """If the steps are written with another time, the column Assign has that time."""
+    """If the steps are written with another effective time, the column Assign contains that time."""
     issued, _ = renewed
     time = datetime(2027, 3, 2, 8, tzinfo=UTC)
     steps = deployment_steps(issued.matched(), effective={"OAuthTokenIssuer": time}, today=TODAY)
@@ -127,7 +127,7 @@ def test_a_time_that_is_said_reaches_the_cell(renewed):
 
 
 def test_the_same_steps_again_change_no_byte(renewed):
-    """A second run of steps or request changes nothing in the summary."""
+    """Repeating the steps or request command does not change the summary."""
     issued, _ = renewed
     steps = deployment_steps(issued.matched(), today=TODAY)
     write_steps(steps, issued.folder)

@@ -16,7 +16,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.shown.documents import list_document_addresses
 from lyncnb.deploy.checklist import to_html, to_markdown
 from lyncnb.deploy.request_scripts import request_scripts, write_request_scripts
-from lyncnb.deploy.server_script import import_script
+from lyncnb.deploy.server_script import build_import_script
 from lyncnb.errors import OptionsError, OutputError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
@@ -50,7 +50,7 @@ def test_one_script_for_each_certificate(contoso, tmp_path):
     assert {one.request for one in steps.missing} == {c.id for c in contoso.certificates} - wanted
     for path in written:
         if path.suffix == ".ps1":
-            # Any computer with the administrative tools may run it.
+            # Any computer with the administrative tools may run the script.
             assert "$Server = ''" in path.read_text("utf-8-sig")
     frame = steps.to_frame()
     assert set(frame["Certificate"]) == {server.server for server in steps.servers}
@@ -94,8 +94,8 @@ def test_each_script_checks_that_its_key_can_be_exported(contoso):
 
 
 def test_only_an_edge_server_may_leave_its_name_out(contoso):
-    """The command has -ComputerFqdn for every server except Edge Servers, which cannot reach the
-    topology store.
+    """The command contains -ComputerFqdn for every server except Edge Servers, which cannot reach
+    the topology store.
     """
     for certificate, found in requests_of(contoso).items():
         named = ["-ComputerFqdn" in command.parameters for command in found]
@@ -109,7 +109,7 @@ def test_requests_of_one_computer_have_different_names(contoso):
 
 
 def test_pages_link_the_page_that_they_follow(contoso):
-    """On HTML and Markdown pages, a source is a link to its document."""
+    """On HTML and Markdown pages, each source is a link to its document."""
     steps = request_scripts(contoso)
     title = "Request certificates in advance (optional) for Lync Server 2013"
     address = list_document_addresses()[title]
@@ -117,7 +117,7 @@ def test_pages_link_the_page_that_they_follow(contoso):
     assert f"](<{address}>)" in to_markdown(steps)
 
 
-# ---- run by PowerShell on a simulated computer with the administrative tools
+# ---- PowerShell runs the scripts on a simulated computer with the administrative tools.
 
 TOOLS = "tools01.contoso.com"
 BEGIN, END = (f"-----{word} NEW CERTIFICATE REQUEST-----\n" for word in ("BEGIN", "END"))
@@ -125,7 +125,7 @@ WHOLE = f"{BEGIN}MII=\n{END}"
 
 
 def begun(walk, part="FrontEnd-", **changes):
-    """Start with a computer, and return the page and the file of a request."""
+    """Start the simulation of a computer, and return the page and the file of a request."""
     planned = plan(front_end(1), edge(1), edge(2))
     pages = request_scripts(planned, today=NOON.date()).pages
     page = next(page for page in pages if page.server.startswith(part))
@@ -136,7 +136,7 @@ def begun(walk, part="FrontEnd-", **changes):
 
 
 def test_a_request_gets_its_name_when_it_is_whole(walk):
-    """A request is written under a temporary name and then renamed.
+    """A request is written under a temporary name, and renamed when it is complete.
 
     A second run creates no request.
     """
@@ -258,12 +258,12 @@ def test_requests_of_like_pools_have_different_names(layout):
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_add_no_command(hostile):
-    """Whatever the organization's name is, each script has the same commands."""
+    """Whatever the name of the organization is, each script has the same commands."""
 
     def named(organization):
         planned = plan(edge(1), options=PlanOptions(organization=organization))
         return [
-            [command.name for command in commands(import_script(request).decode("utf-8-sig"))]
+            [command.name for command in commands(build_import_script(request).decode("utf-8-sig"))]
             for request in request_scripts(planned).servers
         ]
 
@@ -284,7 +284,7 @@ def test_nothing_blank_is_reported():
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
 @pytest.mark.parametrize(("algorithm", "bits"), [("RSA", 3072), ("ECDSA", 384)])
 def test_a_key_that_the_cmdlet_cannot_make_is_refused(product, algorithm, bits):
-    """For a key of 3072 bits or an elliptic curve, which -KeySize rejects, the error names each
+    """For a key of 3072 bits or an elliptic curve, which -KeySize rejects, the error lists each
     certificate and what to set.
     """
     options = PlanOptions(key=KeyParameters(algorithm=algorithm, bits=bits))

@@ -32,8 +32,8 @@ def answered(tmp_path_factory):
 
 
 def test_its_names_are_requested(answered):
-    """The Edge pool has the tenant's domain, and a Video Interop Server has the names of its pool
-    and server.
+    """For Skype for Business Server, the plan includes the Edge pool's domain of the tenant, and
+    the names of a Video Interop Server.
     """
     bundle = open_requests(answered.folder)
     by_role = {r.plan.role: r.plan.san for r in bundle.requests if r.plan.usages != ("Internal",)}
@@ -41,7 +41,7 @@ def test_its_names_are_requested(answered):
     assert list(by_role["VideoInterop"]) == ["vis.contoso.com", "vis01.contoso.com"]
 
 
-def test_its_steps_speak_of_it(answered, tmp_path, capsys, monkeypatch):
+def test_steps_use_its_module_and_shell(answered, tmp_path, capsys, monkeypatch):
     """The steps use the module, shell and settings of Skype for Business Server.
 
     Lync Server appears only in sources and in one intended place.

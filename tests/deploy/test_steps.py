@@ -1,4 +1,4 @@
-"""In real folders, each server gets the right packages, steps and scripts."""
+"""In real request folders, each server gets the right packages, steps and scripts."""
 
 from __future__ import annotations
 
@@ -33,16 +33,21 @@ from topologies import STANDARD_EDITION, TWO_FRONT_ENDS
 from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.returned.match_certificates import match_certificates
-from lyncnb.base.disk.folder_lock import lock
+from lyncnb.base.disk.folder_lock import lock_folder
 from lyncnb.base.shown.documents import list_document_addresses
-from lyncnb.deploy.checklist import of_server, to_html, to_markdown, used_cmdlets
+from lyncnb.deploy.checklist import (
+    list_documented_commands,
+    select_server_steps,
+    to_html,
+    to_markdown,
+)
 from lyncnb.deploy.package_passwords import PasswordList
 from lyncnb.deploy.purge_keys import purge
-from lyncnb.deploy.server_script import import_script
+from lyncnb.deploy.server_script import build_import_script
 from lyncnb.deploy.server_steps import MissingPackage
-from lyncnb.deploy.sheets import once_for_all, parts_of, sheet_document
-from lyncnb.deploy.step_files import server_scripts, write_steps
-from lyncnb.deploy.steps import deployment_steps, procedure_of
+from lyncnb.deploy.sheets import build_sheet_document, list_common_items, list_parts
+from lyncnb.deploy.step_files import build_server_scripts, write_steps
+from lyncnb.deploy.steps import build_procedure, deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, OutputError, PackageError
 from lyncnb.export.write import write_requests
@@ -83,17 +88,17 @@ def every_step(steps):
 
 def items(steps):
     """Return the number of items on all sheets, including those that are common to all servers."""
-    of_sheets = sum(len(part.items) for server in steps.servers for part in parts_of(server))
-    return of_sheets + len(once_for_all(steps))
+    of_sheets = sum(len(part.items) for server in steps.servers for part in list_parts(server))
+    return of_sheets + len(list_common_items(steps))
 
 
 def of(steps, server):
-    """Return the steps of one server."""
+    """Return the steps for one server."""
     return next(one for one in steps.servers if one.server == server)
 
 
 def test_every_server_has_its_own_procedure(steps):
-    """Every server in the table has steps, and every planned certificate is in them."""
+    """Every server in the table has steps, and the steps include every planned certificate."""
     computers = read_topology(DATA / "contoso.csv").computers
     assert {server.server for server in steps.servers} == {c.fqdn for _, c in computers}
     assert steps.missing == ()
@@ -115,19 +120,19 @@ def test_a_shared_certificate_is_imported_and_assigned_on_every_server(tmp_path)
             line.partition(";")[0] for step in of(steps, server).steps for line in step.assigns
         }
         assert {"Default", "WebServicesInternal", "WebServicesExternal"} <= assigned
-        assert package in server_scripts(steps)[f"{server}.ps1"].decode("utf-8-sig")
+        assert package in build_server_scripts(steps)[f"{server}.ps1"].decode("utf-8-sig")
 
 
 def test_oauth_is_imported_on_one_server_only(steps):
     """Exactly one Front End Server imports the deployment's OAuth certificate."""
     holders = [s.server for s in steps.servers if "assign-oauth" in {t.step.id for t in s.steps}]
     assert holders == ["fe01.contoso.net"]
-    script = server_scripts(steps)["fe01.contoso.net.ps1"].decode("utf-8-sig")
+    script = build_server_scripts(steps)["fe01.contoso.net.ps1"].decode("utf-8-sig")
     assert "Set-CsCertificate -Identity global -Type 'OAuthTokenIssuer'" in script
 
 
 def test_a_server_whose_own_certificate_is_deployed_stays_what_it_is(tmp_path):
-    """If only the OAuth certificate is left to deploy, its server keeps its role and pool in the
+    """If only the OAuth certificate is not deployed yet, its server keeps its role and pool in the
     steps.
     """
     issued = answered_by_openssl(TWO_FRONT_ENDS.encode(), tmp_path)
@@ -170,7 +175,7 @@ def test_commands_name_types_and_thumbprint(steps, contoso):
 
 def test_scripts_parse(steps):
     """There is a script for each server, and PowerShell can parse every script."""
-    scripts = server_scripts(steps)
+    scripts = build_server_scripts(steps)
     assert len(scripts) == len(steps.servers)
     for name, data in scripts.items():
         assert parse(data.decode("utf-8-sig")).errors == (), name
@@ -178,7 +183,9 @@ def test_scripts_parse(steps):
 
 
 def test_paths_are_whole(steps):
-    """Every package and CA certificate has its complete path, as Import-CsCertificate requires."""
+    """The commands contain the complete path of every package and CA certificate, as
+    Import-CsCertificate requires.
+    """
     for server in steps.servers:
         for step in server.steps:
             for command in step.commands:
@@ -196,9 +203,7 @@ def test_chain_goes_into_the_right_stores(steps):
 
 
 def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
-    """The reverse proxy gets the chain of its certificate, and the internal servers' chain if it
-    differs.
-    """
+    """The reverse proxy gets its own chain, and the chain of the internal servers if it differs."""
 
     def chains(steps):
         found = [
@@ -212,14 +217,14 @@ def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
     (package,) = of(steps, "rp01.contoso.net").packages
     other = next(p for s in steps.servers for p in s.packages if p.role == "FrontEnd")
     mediation = next(p for s in steps.servers for p in s.packages if p.role == "Mediation")
-    alone = procedure_of([replace(package, path=()), other], load_rules(), now=NOON)
+    alone = build_procedure([replace(package, path=()), other], load_rules(), now=NOON)
     ((found, text),) = chains(alone).items()
     assert found == root
     assert (
         "needed for: verify the certificate of FrontEnd eepool01.contoso.net (HTTPS 4443)." in text
     )
     # It does not connect to a Mediation Server, so it needs no root for it.
-    strange = procedure_of([replace(package, path=()), mediation], load_rules(), now=NOON)
+    strange = build_procedure([replace(package, path=()), mediation], load_rules(), now=NOON)
     assert chains(strange) == {}
 
 
@@ -235,13 +240,17 @@ def with_end(steps, end):
 
 
 def rolled(steps, server):
-    """Return the ids of a server's steps that assign or roll over A/V and OAuth."""
+    """Return the ids of the steps for a server that assign or roll over the A/V and OAuth
+    certificates.
+    """
     names = {"assign-av", "roll-over-av", "assign-oauth", "roll-over-oauth"}
     return {s.step.id for s in of(steps, server).steps} & names
 
 
 def test_nothing_in_use_is_assigned_at_once(steps):
-    """Without a time and a known previous certificate, A/V and OAuth are assigned at once."""
+    """If no time is set and no previous certificate is known, the A/V and OAuth certificates are
+    assigned at once.
+    """
     assert rolled(steps, EDGE) == {"assign-av"}
     assert rolled(steps, "fe01.contoso.net") == {"assign-oauth"}
     later = {step.step.id for server in steps.servers for step in server.later}
@@ -253,7 +262,7 @@ def test_a_certificate_in_use_rolls_before_its_end(steps):
     OAuth the day before.
     """
     end = datetime(2026, 12, 22, 14, tzinfo=UTC)
-    made = procedure_of(with_end(steps, end), load_rules(), now=NOON)
+    made = build_procedure(with_end(steps, end), load_rules(), now=NOON)
     assert rolled(made, EDGE) == {"roll-over-av"}
     (roll,) = [s for s in of(made, EDGE).steps if s.step.id == "roll-over-av"]
     assert "'2026-12-22T06:00:00Z'" in roll.commands[0]
@@ -269,7 +278,7 @@ def test_a_certificate_in_use_rolls_before_its_end(steps):
 
 
 def test_nothing_rolls_over_before_the_new_certificate_is_valid(steps):
-    """For any dates, the roll-over time is within both certificates' validity.
+    """Whatever the dates are, the roll-over time is within the validity of both certificates.
 
     Without such a time, the certificate is assigned at once.
     """
@@ -277,7 +286,7 @@ def test_nothing_rolls_over_before_the_new_certificate_is_valid(steps):
     for days in (-10, 0, 20, 27, 28, 29, 40):
         begins, end = NOON + timedelta(days=days), NOON + timedelta(days=28, hours=2)
         packages = [replace(package, not_before=begins) for package in with_end(steps, end)]
-        made = procedure_of(packages, load_rules(), now=NOON)
+        made = build_procedure(packages, load_rules(), now=NOON)
         calls = {call for s in made.servers for p in s.packages for call in p.calls if call.roll}
         for call in calls:
             kinds.add(call.kind)
@@ -294,7 +303,7 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
     """
     end, begins = (datetime(2026, 12, day, tzinfo=UTC) for day in (17, 27))
     packages = [replace(package, not_before=begins) for package in with_end(steps, end)]
-    made = procedure_of(packages, load_rules(), now=NOON)
+    made = build_procedure(packages, load_rules(), now=NOON)
     for server, step_id, usage in (
         (EDGE, "assign-av", AV),
         ("fe01.contoso.net", "assign-oauth", OAUTH),
@@ -307,13 +316,13 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
         assert f"Between these times, {usage} has no valid certificate." in step.text
     assert "OUTAGE" not in to_markdown(steps)
     with pytest.raises(PackageError) as caught:
-        procedure_of(packages, load_rules(), now=NOON, effective=datetime(2026, 12, 20))
+        build_procedure(packages, load_rules(), now=NOON, effective=datetime(2026, 12, 20))
     assert "omit the time" in caught.value.hint
 
 
 def test_a_near_date_is_good(contoso):
-    """A roll-over time near the current time is accepted, because only the old certificate's end
-    limits it.
+    """A roll-over time near the current time is accepted, because only the end of the old
+    certificate limits it.
     """
     soon = datetime(2026, 11, 24, 16)
     made = deployment_steps(contoso.matched(), effective={AV: soon}, today=TODAY)
@@ -322,7 +331,7 @@ def test_a_near_date_is_good(contoso):
 
 
 def test_a_plain_time_is_for_all_that_rolls(contoso):
-    """A single roll-over time applies to A/V and OAuth."""
+    """A single roll-over time applies to both A/V and OAuth."""
     made = deployment_steps(contoso.matched(), effective=datetime(2026, 12, 1, 8), today=TODAY)
     assert rolled(made, EDGE) == {"roll-over-av"}
     assert rolled(made, "fe01.contoso.net") == {"roll-over-oauth"}
@@ -337,17 +346,17 @@ def test_a_date_too_near_the_end_is_refused(steps):
     for usage, hours in ((AV, 8), (OAUTH, 24)):
         late = end - timedelta(hours=hours - 1)
         with pytest.raises(PackageError, match=f"{usage} cannot take effect at") as caught:
-            procedure_of(packages, rules, now=NOON, effective={usage: late})
+            build_procedure(packages, rules, now=NOON, effective={usage: late})
         latest = end - timedelta(hours=hours)
         assert f"{latest:%Y-%m-%dT%H:%M}" in caught.value.hint
-        procedure_of(packages, rules, now=NOON, effective={usage: latest})
+        build_procedure(packages, rules, now=NOON, effective={usage: latest})
 
 
 def test_a_date_outside_the_new_certificate_is_refused(steps):
     """A roll-over time at which the new certificate is not valid is rejected."""
     wrong = datetime(2029, 1, 1, tzinfo=UTC)
     with pytest.raises(PackageError, match="the new certificate is valid from"):
-        procedure_of(with_end(steps, None), load_rules(), now=NOON, effective={AV: wrong})
+        build_procedure(with_end(steps, None), load_rules(), now=NOON, effective={AV: wrong})
 
 
 def test_a_usage_that_cannot_roll_is_refused(contoso):
@@ -361,7 +370,7 @@ def test_a_usage_that_cannot_roll_is_refused(contoso):
 
 
 def test_the_way_back_is_apart(steps):
-    """Steps back are separate from the steps, and each usage has both ways back."""
+    """Steps to go back are separate from the other steps, and each usage has both ways to go back."""
     server = of(steps, EDGE)
     assert {s.step.phase for s in server.steps} == {"day", "both"}
     usages = [usage for package in server.packages for usage in package.usages]
@@ -388,8 +397,8 @@ def test_what_is_not_packaged_is_reported(contoso, tmp_path):
 
 
 def test_a_server_is_told_which_of_its_packages_is_missing(contoso, tmp_path):
-    """A missing package is reported only on the page of its server, and that page exists alone and
-    with the others.
+    """A missing package is reported only on the page for its server, whether the page is written
+    alone or with others.
     """
     copy = contoso.copy(tmp_path)
     path = next((copy.folder / "returned").glob("Edge-*34fcb257.cer"))
@@ -400,8 +409,8 @@ def test_a_server_is_told_which_of_its_packages_is_missing(contoso, tmp_path):
     assert missing.servers == ("edge01.contoso.net", "edge02.contoso.net")
     for server in steps.servers:
         told = int(server.server in missing.servers)
-        assert len(of_server(steps, server).missing) == told
-        page = unmarked(to_html(of_server(steps, server)))
+        assert len(select_server_steps(steps, server).missing) == told
+        page = unmarked(to_html(select_server_steps(steps, server)))
         assert page.count(f"Not packaged</span>: {missing.request}") == told
     page = unmarked(to_html(steps))
     assert page.count(f"Not packaged</span>: {missing.request}") == 3
@@ -409,7 +418,9 @@ def test_a_server_is_told_which_of_its_packages_is_missing(contoso, tmp_path):
 
 
 def test_one_reason_is_given_once(steps):
-    """Three hundred certificates that are not packaged are one notice with their number."""
+    """Three hundred certificates without a package for the same reason cause one notice with their
+    number.
+    """
     missing = tuple(MissingPackage(request=f"Edge-{n}", why=NOT_PACKAGED) for n in range(300))
     other = MissingPackage(request="Other-1", why="no certificate has been issued yet")
     lacking = replace(steps, missing=(*missing, other))
@@ -420,7 +431,9 @@ def test_one_reason_is_given_once(steps):
 
 
 def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
-    """The checklist and scripts are files in steps/, with identical bytes each time."""
+    """The checklist and the scripts are written to steps/, and writing them again results in the
+    same bytes.
+    """
     copy = contoso.copy(tmp_path)
     paths = write_steps(steps, copy.folder)
     before = {path.name: path.read_bytes() for path in paths}
@@ -432,9 +445,11 @@ def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
 
 
 def test_steps_wait_for_another_writer(steps, contoso, tmp_path):
-    """Steps wait for another process that writes the folder, because it removes unfinished files."""
+    """The steps command waits for another process that writes the folder, because it removes
+    unfinished files.
+    """
     copy = contoso.copy(tmp_path)
-    with lock(copy.folder), pytest.raises(BundleError, match="is in use by"):
+    with lock_folder(copy.folder), pytest.raises(BundleError, match="is in use by"):
         write_steps(steps, copy.folder, lock_seconds=0)
     assert not (copy.folder / "steps").exists()
 
@@ -472,7 +487,9 @@ def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(steps, contoso, t
 
 
 def test_output_is_one_checklist(steps, contoso, tmp_path):
-    """If a file name is passed, only the checklist is written, in the format of the suffix."""
+    """If the output is a file name, only the checklist is written, in the format of the file name
+    extension.
+    """
     (path,) = write_steps(steps, contoso.folder, output=str(tmp_path / "steps.md"))
     assert path.read_text("utf-8").count("- [ ]") == items(steps)
     with pytest.raises(OutputError, match=r'"\.docx"'):
@@ -502,11 +519,11 @@ def test_the_evening_has_ten_items_at_most(product, sample, end):
     """
     rules, table = load_rules(product), read_topology(DATA / sample).to_frame()
     known = read_topology(table[table["role"].isin(rules.roles)])
-    made = procedure_of(packages_of(plan_certificates(known, rules), end), rules, now=NOON)
-    once = once_for_all(made)
+    made = build_procedure(packages_of(plan_certificates(known, rules), end), rules, now=NOON)
+    once = list_common_items(made)
     assert [one.step.number for one in once] == list(ascii_uppercase[: len(once)])
     for server in made.servers:
-        parts = {part.name: part for part in parts_of(server)}
+        parts = {part.name: part for part in list_parts(server)}
         assert [*parts] == [name for name in PART_NAMES if name in parts]
         assert 0 < len(parts["evening"].items) <= 10
         for name, part in parts.items():
@@ -529,11 +546,11 @@ def test_page_script_and_documents_have_the_same_items(steps):
     numbers.
     """
     for server in steps.servers:
-        alone = of_server(steps, server)
+        alone = select_server_steps(steps, server)
         page = html.unescape(re.sub(r"<wbr>|</?span[^>]*>", "", to_html(alone)))
         text = re.sub(r"\\(.)", r"\1", html.unescape(to_markdown(alone)))
-        document = sheet_document(server)
-        script = server_scripts(steps)[f"{server.server}.ps1"].decode("utf-8-sig")
+        document = build_sheet_document(server)
+        script = build_server_scripts(steps)[f"{server.server}.ps1"].decode("utf-8-sig")
         for item in document:
             number, title, expected = (str(item[key]) for key in ("number", "title", "expected"))
             if item["part"] != "once":
@@ -553,11 +570,11 @@ def test_page_script_and_documents_have_the_same_items(steps):
 def test_no_password_is_in_steps_or_scripts(steps, contoso):
     """Neither the checklist nor a script contains a package's password."""
     text = to_markdown(steps) + to_html(steps)
-    text += "".join(data.decode("utf-8-sig") for data in server_scripts(steps).values())
+    text += "".join(data.decode("utf-8-sig") for data in build_server_scripts(steps).values())
     passwords = PasswordList(contoso.folder, FolderCipher(PASSPHRASE))
     for server in steps.servers:
         for package in server.packages:
-            assert passwords.of(package.sha256).reveal() not in text
+            assert passwords.get_password(package.sha256).reveal() not in text
     assert "PRIVATE KEY" not in text
 
 
@@ -586,18 +603,18 @@ def test_checklist_is_found_by_its_contents(steps):
 
 
 def test_a_page_has_what_is_needed_at_the_server(steps):
-    """The page of a server names its script, the end of each package's validity, and explains only
-    its commands.
+    """The page for a server contains its script and the end of each package's validity, and
+    explains only commands that it uses.
     """
     server = of(steps, EDGE)
-    alone = of_server(steps, server)
+    alone = select_server_steps(steps, server)
     for page in (to_html(alone), to_markdown(alone)):
         plain = re.sub(r"</?a\b[^>]*>|`|[\[\]]|\(<[^>]*>\)", "", unmarked(page))
         assert "edge01.contoso.net.ps1" in plain
         assert f"{server.packages[0].not_after:%Y-%m-%d %H:%M} UTC" in plain
         assert "Get-UMService" not in plain
         assert "Microsoft, Remove-CsCertificate" in plain
-    named = {cmdlet.name for cmdlet in used_cmdlets(alone)}
+    named = {cmdlet.name for cmdlet in list_documented_commands(alone)}
     printed = "\n".join(
         text for s in server.every_step for text in (*s.commands, *(c.command for c in s.checks))
     )
@@ -605,7 +622,7 @@ def test_a_page_has_what_is_needed_at_the_server(steps):
 
 
 def test_no_backtick_is_printed(steps):
-    """No page shows a backtick as text. In Markdown, backticks enclose only code."""
+    """No page shows a backtick as text. In Markdown, backticks only enclose code."""
     lacking = (
         MissingPackage(request="Edge-1", why="no certificate has been issued yet", servers=(EDGE,)),
         MissingPackage(request="Edge-2", why=NOT_PACKAGED),
@@ -620,7 +637,7 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
     are in the script.
     """
     for server in steps.servers:
-        text = server_scripts(steps)[f"{server.server}.ps1"].decode("utf-8-sig")
+        text = build_server_scripts(steps)[f"{server.server}.ps1"].decode("utf-8-sig")
         table = text[text.index("\n$Steps = ") : text.index(THE_REST)]
         blocks = re.findall(r"\n {8}'Commands' = (\{ .*? \}|\{.*?\n {8}\})\r?\n", table, re.S)
         in_script = [
@@ -641,7 +658,7 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_add_no_command(steps, hostile):
-    """Whatever the name of a pool, server, subject or friendly name is, a script has the same
+    """Whatever the name of a pool, server, subject or certificate is, each script has the same
     commands.
     """
 
@@ -649,8 +666,8 @@ def test_hostile_names_add_no_command(steps, hostile):
         server = of(steps, EDGE)
         changes = {"friendly_name": name, "pool": name, "name": name, "servers": (name,)}
         packages = [replace(package, **changes) for package in server.packages]
-        (made,) = procedure_of(packages, load_rules(), now=NOON).servers
-        text = import_script(made).decode("utf-8-sig")
+        (made,) = build_procedure(packages, load_rules(), now=NOON).servers
+        text = build_import_script(made).decode("utf-8-sig")
         return text[: text.index(THE_REST)]
 
     attacked, harmless = named(hostile), named("edge01.contoso.net")
@@ -676,7 +693,7 @@ def test_a_renewed_certificate_rolls_by_itself(tmp_path):
     made = deployment_steps(matched, today=later)
     (server,) = made.servers
     (roll,) = [s for s in server.steps if s.step.id == "roll-over-oauth"]
-    # The old certificate ends on 2027-05-22 at midnight, and 24 hours are left before it.
+    # The old certificate ends on 2027-05-22 at midnight, so 24 hours are left.
     assert "'2027-05-21T00:00:00Z'" in roll.commands[0]
     assert "2027-05-21 00:00 UTC" in roll.text
     (forget,) = [step for step in server.later if step.step.id == "remove-previous-oauth"]
@@ -686,15 +703,16 @@ def test_a_renewed_certificate_rolls_by_itself(tmp_path):
     revokes = [step for step in server.later if step.step.id == "revoke-superseded"]
     (revoke,) = [step for step in revokes if step.package.startswith(oauth)]
     assert f"serial {record.archived[-1].issued.serial} of CN=" in revoke.text
-    # One day before the end, no time is left to roll over, so the certificate is assigned at once.
+    # One day before the end, there is no time left to roll over, so the certificate is assigned
+    # at once.
     made = deployment_steps(matched, today=date(2027, 5, 21))
     assert "assign-oauth" in {s.step.id for s in made.servers[0].steps}
 
 
 @pytest.fixture
 def renewed(tmp_path):
-    """Return a deployed folder in which one Mediation Server's certificate was renewed on another
-    computer.
+    """Return the folder of a finished deployment in which one Mediation Server certificate was
+    later renewed on another computer.
     """
     folder = make_folder(tmp_path / "requests").folder
     every = [one.id for one in open_requests(folder).requests]
@@ -720,7 +738,9 @@ def answer_by_another_ca(folder, name, later=date(2027, 2, 1)):
 
 
 def test_only_what_is_new_to_its_servers_is_in_the_steps(renewed):
-    """After a renewal of one certificate, no page is written for servers that keep theirs."""
+    """After a renewal of one certificate, no page is written for servers that keep their
+    certificates.
+    """
     folder, name = renewed
     later = date(2027, 2, 1)
     certify(folder, name, today=later, begins=datetime(2027, 1, 31, tzinfo=UTC))
@@ -760,4 +780,4 @@ def test_a_new_root_is_trusted_everywhere_before_anything_is_assigned(renewed):
     first, _, then = page.partition("Front End pools and Standard Edition servers</h3>")
     assert 'href="#ee01.contoso.com"' in first
     assert 'href="#ee01.contoso.com"' not in then.partition('<section class="server">')[0]
-    assert parse(import_script(alone).decode("utf-8-sig")).errors == ()
+    assert parse(build_import_script(alone).decode("utf-8-sig")).errors == ()

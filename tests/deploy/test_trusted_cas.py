@@ -1,4 +1,4 @@
-"""In real folders, the trust plan names the CA certificates, and the steps install them."""
+"""In real request folders, the trust plan lists the CA certificates, and the steps install them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from standing_certificates import MIDNIGHT
 from topologies import STANDARD_EDITION, TWO_SITES
 
 import lyncnb as ln
-from lyncnb.authorities.trust.trust_report import trust_report
+from lyncnb.authorities.trust.trust_report import build_trust_report
 from lyncnb.base.shown.report import write_report
-from lyncnb.deploy.steps import deployment_steps, procedure_of
+from lyncnb.deploy.steps import build_procedure, deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.pki.certificates import format_name
 from lyncnb.rules.rule_files import load_rules
@@ -50,7 +50,9 @@ def installed(steps):
 
 
 def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
-    """If the folder has the chains, the trust plan shows each root with subject and thumbprint."""
+    """If the folder contains the chains, the trust plan shows each root with its subject and
+    thumbprint.
+    """
     root = issued.certificates[0].path[-1]
     assert root.is_self_issued
     found = ln.trust(planned, chains=issued.chains)
@@ -61,7 +63,7 @@ def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
         assert ca.is_root == known.is_self_issued
         assert str(ca) == f"{ca.title}, thumbprint {ca.thumbprint}"
     assert root.sha256 in {ca.sha256 for ca in own}
-    page = write_report(trust_report(found), ".html").decode()
+    page = write_report(build_trust_report(found), ".html").decode()
     assert all(f"<td>{ca.thumbprint}</td>" in page for ca in own)
 
 
@@ -92,7 +94,7 @@ def test_a_root_of_another_ca_goes_to_whoever_verifies(issued):
     edge = next(p for p in packages.values() if p.usages == ("Internal",))
     front = next(p for p in packages.values() if p.role == "FrontEnd")
     other = [edge, replace(front, path=())]
-    found = procedure_of(other, load_rules(), now=NOON)
+    found = build_procedure(other, load_rules(), now=NOON)
     by_server = {
         one.server: [s.text for s in one.steps if s.step.id in CHAIN] for one in found.servers
     }
@@ -105,7 +107,7 @@ def test_a_root_of_another_ca_goes_to_whoever_verifies(issued):
         assert "XMPP 23456 if XMPP federation is deployed, HTTPS 4443)" in text
     # The Mediation Server does not connect to an Edge Server here, so it does not get the root.
     mediation = next(p for p in packages.values() if p.role == "Mediation")
-    found = procedure_of([edge, replace(mediation, path=())], load_rules(), now=NOON)
+    found = build_procedure([edge, replace(mediation, path=())], load_rules(), now=NOON)
     assert installed(found)[mediation.servers[0]] == set()
 
 
@@ -125,7 +127,7 @@ def test_a_proxy_that_shows_a_client_certificate_is_verified_by_whom_it_publishe
     root = format_name(proxy.path[-1].subject)
     for eku, wanted in ((proxy.eku, set()), (("serverAuth", "clientAuth"), {root})):
         pair = [replace(proxy, eku=eku), replace(front, path=())]
-        found = installed(procedure_of(pair, load_rules(), now=NOON))
+        found = installed(build_procedure(pair, load_rules(), now=NOON))
         assert found[front.servers[0]] == wanted
 
 
@@ -156,7 +158,7 @@ def test_what_is_not_to_be_deployed_is_verified_all_the_same(issued, tmp_path):
     front = next(p for p in packages.values() if p.role == "FrontEnd")
     edge = next(p for p in packages.values() if p.usages == ("Internal",))
     alone = replace(front, path=())
-    found = procedure_of([alone], load_rules(), now=NOON, others=[edge])
+    found = build_procedure([alone], load_rules(), now=NOON, others=[edge])
     (server,) = found.servers
     root = edge.path[-1]
     assert installed(found) == {server.server: {format_name(root.subject)}}

@@ -37,7 +37,7 @@ from topologies import OTHERS, front_end, plan, row
 
 from lyncnb.authorities.survey.server_reports import read_server_reports
 from lyncnb.deploy.server_steps import DeploymentSteps
-from lyncnb.deploy.steps import procedure_of
+from lyncnb.deploy.steps import build_procedure
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
@@ -46,7 +46,8 @@ pytestmark = needs_pwsh
 
 RULES = load_rules()
 FORMS = ["", "urn:certref:"]
-# LYNCNB_SAMPLES=1 tests all samples and additional roles, in both formats of Use, and back again.
+# LYNCNB_SAMPLES=1 tests all samples and additional roles, in both formats of Use, and also goes
+# back.
 SAMPLES = [*sorted(path.name for path in DATA.glob("*.csv")), "others"]
 GO_BACK = SAMPLES
 CASES = [(name, in_use, form) for name in SAMPLES for in_use in (False, True) for form in FORMS]
@@ -72,15 +73,15 @@ def steps_of(name: str, *, rolls: bool, generation: int = 1) -> DeploymentSteps:
     With ``rolls``, the folder knows when the old certificates end.
     """
     packages = packages_of(plan_of(name), OLD_END if rolls else None, generation=generation)
-    return procedure_of(packages, RULES, now=NOON)
+    return build_procedure(packages, RULES, now=NOON)
 
 
 def page_of(steps: DeploymentSteps, server: str):
-    """Return the page of a server, given the beginning of its name."""
+    """Return the page for a server, given the first characters of its name."""
     return next(page for page in steps.servers if page.server.startswith(server))
 
 
-# ---- the final state
+# ---- These tests are about the final state.
 
 
 @pytest.mark.slow
@@ -114,12 +115,10 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, for
 
 
 def ends_where_it_began(walk, steps: DeploymentSteps, before, *, in_use: bool) -> None:
-    """After -Back on every server, each usage has its previous certificate, whatever the format of
-    ``Use`` is.
-    """
+    """Return whether each usage has its previous certificate after -Back on every server."""
     for page in in_order(steps):
         run = walk.run(page, "Back", "RemoveGlobal", *BOTH, answers="Y\n" * 9)
-        # A new farm has no previous certificate, so it keeps the new one.
+        # A new farm has no previous certificate, so it keeps the new certificate.
         left = page.role == "OfficeWebApps" and not in_use
         assert run["code"] == (2 if left else 0), all_lines([run])
     world = walk.world()
@@ -134,7 +133,7 @@ def test_going_back_after_a_second_renewal_gives_the_first_one_back(walk):
     the first one.
     """
     first, second = (steps_of("contoso.csv", rolls=False, generation=n) for n in (1, 2))
-    second = procedure_of(
+    second = build_procedure(
         with_packages(second, in_use_until=END, not_after=END + timedelta(days=300)),
         RULES,
         now=NOON,
@@ -180,8 +179,8 @@ def test_a_restart_that_is_due_is_seen_and_done(walk):
 
 @pytest.mark.parametrize("server", ["fe01", "edge01"])
 def test_what_has_to_wait_leaves_no_server_stopped(walk, server):
-    """If A/V or OAuth cannot be assigned yet, the script leaves it for later and starts the
-    services again.
+    """If the A/V or OAuth certificate cannot be assigned yet, the script reports this and starts
+    the services again.
     """
     steps = steps_of("contoso.csv", rolls=False)
     walk.begin(world_of(steps, in_use=True), steps)
@@ -268,7 +267,7 @@ def _thumbprint(package):
 
 
 def test_a_report_replaces_no_other_file(walk, tmp_path):
-    """An existing file is not overwritten by a report, and no report is written without -Verify."""
+    """A report does not overwrite an existing file, and is written only with -Verify."""
     steps = steps_of("contoso.csv", rolls=False)
     walk.begin(world_of(steps, in_use=True), steps)
     page, path = page_of(steps, "fe02"), tmp_path / "fe02.json"
@@ -420,8 +419,8 @@ def test_a_wrong_ca_file_is_not_installed(walk):
 
 
 def test_an_intermediate_among_the_roots_is_named_and_confirmed_before_the_drain(walk):
-    """An intermediate in the root store is reported, and a person must answer Yes before services
-    stop.
+    """An intermediate certificate in the root store is reported, and the administrator must answer
+    Yes before services stop.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe02")
@@ -485,8 +484,8 @@ def test_what_if_and_verify_change_nothing(walk):
 
 
 def test_what_if_counts_the_steps_before(walk):
-    """-WhatIf takes earlier steps into account: no warning about what the import provides, and no
-    step already done.
+    """With -WhatIf, the script takes earlier steps into account, so it does not warn about what the
+    import provides.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe01")
@@ -579,13 +578,13 @@ def test_a_host_without_a_console_is_refused_before_the_first_change(walk):
     assert walk.run(page, "StartServices")["code"] == 0
 
 
-# ---- keys on other computers
+# ---- In these tests, keys are on other computers.
 
 
 def finished(walk, pending):
-    """Run the first request's script on the computer with the key, or on another one."""
+    """Run the script of the first request on the computer with the key, or on another computer."""
     packages = packages_of(plan_of("single-server.csv"), key_holder="tools01.contoso.net")
-    steps = procedure_of(packages, RULES, now=NOON)
+    steps = build_procedure(packages, RULES, now=NOON)
     page = steps.key_holders[0]
     (package,) = page.packages
     world = world_of(steps, in_use=False)
@@ -615,8 +614,7 @@ def test_an_answer_taken_to_another_computer_is_found(walk):
     assert package.file not in walk.read("tools01.contoso.net")
 
 
-# ---- random deployments
-# There are two. LYNCNB_WALKS=200 runs two hundred.
+# ---- These tests use two random deployments. LYNCNB_WALKS=200 runs two hundred.
 
 ROLES = [
     *("FrontEnd", "Director", "Edge", "Mediation", "PersistentChat", "ReverseProxy"),
@@ -661,7 +659,7 @@ def renewals(planned, chance: random.Random, *, in_use: bool):
             made = chance.sample(made, max(1, len(made) // 2))
         made = [replace(package, in_use_until=ends.get(package.id)) for package in made]
         ends |= {package.id: package.not_after for package in made}
-        yield kind, day, procedure_of(made, RULES, now=day)
+        yield kind, day, build_procedure(made, RULES, now=day)
 
 
 def changed_checks(page, before: dict[str, str], run) -> list[str]:
@@ -698,7 +696,7 @@ def test_random_deployments(walk, number):
 
 
 def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
-    """Make a change, reverse it, and make it again.
+    """Make a change, go back, and make the change again.
 
     Compare with the plan and with the previous state.
     """
@@ -736,7 +734,7 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
 
 
 def test_servers_inside_come_before_the_edge():
-    """In working order, every Front End Server comes before the first Edge Server."""
+    """In the order of work, every Front End Server comes before the first Edge Server."""
     roles = [server.role for server in in_order(steps_of("contoso.csv", rolls=False))]
     assert max(n for n, role in enumerate(roles) if role == "FrontEnd") < roles.index("Edge")
     assert roles[-1] == "ReverseProxy"

@@ -1,4 +1,4 @@
-"""Packages of a request folder are written, kept or rejected, and show no secret."""
+"""Packages of a request folder are written, kept or rejected, and do not reveal secrets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.rules.procedure import package_rules
+from lyncnb.rules.procedure import load_package_rules
 from lyncnb.rules.rule_files import load_rules
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -65,7 +65,7 @@ def package(issued, **kwargs):
 def password_of(folder, file):
     """Return a package's password from the list."""
     digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
-    return PasswordList(folder, FolderCipher(PASSPHRASE)).of(digest)
+    return PasswordList(folder, FolderCipher(PASSPHRASE)).get_password(digest)
 
 
 def files_in(folder):
@@ -131,7 +131,7 @@ def test_packaging_again_changes_no_byte_and_no_time(issued):
 )
 def test_encryption_follows_the_target(target, expected):
     """The encryption of a package is one that the target Windows Server version can read."""
-    assert package_rules(load_rules()).encryption_for(target).id == expected
+    assert load_package_rules(load_rules()).encryption_for(target).id == expected
 
 
 def test_other_target_makes_the_package_anew_with_another_password(issued):
@@ -183,8 +183,8 @@ def test_request_without_certificate_is_refused_and_told(issued):
 
 
 def test_what_is_deployed_is_neither_packaged_nor_part_of_the_procedure(issued):
-    """After a purge, a deployed request is not packaged again and not in the steps, which name the
-    remaining ones.
+    """A deployed request is not packaged again after a purge, and the steps only include the other
+    requests.
     """
     done = next(p for p in package(issued).packages if "OAuthTokenIssuer" in p.usages)
     first = purge(issued.folder, deployed=[done.request_id], today=TODAY)
@@ -219,7 +219,7 @@ def test_status_tells_what_is_no_longer_there(issued):
     assert (problem.file, problem.message) == (f"returned/{one.request_id}.cer", "is missing")
 
 
-def test_exchanged_key_is_refused(issued):
+def test_key_file_of_another_request_is_refused(issued):
     """A key file of another request is never packaged."""
     first, second = sorted((issued.folder / "keys").glob("*.key"))
     second.write_bytes(first.read_bytes())
@@ -230,19 +230,21 @@ def test_exchanged_key_is_refused(issued):
 
 
 def test_rekey_takes_the_password_list_along(issued):
-    """After the passphrase is changed, the listed passwords still open the packages."""
+    """After a change of the passphrase, the listed passwords still open the packages."""
     one = package(issued).packages[0]
     before = password_of(issued.folder, one.file)
     rekey(issued.folder, PASSPHRASE, "another long phrase", today=TODAY)
     digest = hashlib.sha256((issued.folder / one.file).read_bytes()).hexdigest()
     again = PasswordList(issued.folder, FolderCipher("another long phrase"))
-    assert again.of(digest) == before
+    assert again.get_password(digest) == before
     with pytest.raises(PassphraseError):
         PasswordList(issued.folder, FolderCipher(PASSPHRASE))
 
 
 def test_a_damaged_password_list_says_what_to_do(issued):
-    """If the password list is damaged, the message says to remove it and to package again."""
+    """If the list of passwords is damaged, the message says to remove the list and to create the
+    packages again.
+    """
     package(issued)
     (issued.folder / LIST).write_bytes(b"damaged")
     with pytest.raises(BundleError, match=r"passwords.enc is not a PEM file") as caught:
@@ -253,7 +255,7 @@ def test_a_damaged_password_list_says_what_to_do(issued):
 
 
 def test_no_password_stands_anywhere_but_in_the_list(issued):
-    """Manifest, tables, texts, documents and reprs contain no password."""
+    """The manifest, tables, texts, documents and reprs do not contain any password."""
     packages = package(issued)
     shown = "\n".join(
         (
@@ -317,7 +319,9 @@ def test_openssl_sees_the_provider_of_a_written_package(issued):
 
 @pytest.mark.posix
 def test_a_path_of_no_folder_is_refused_in_words(issued):
-    """A path with a symbolic link loop or a zero byte is rejected with a plain message."""
+    """A path that is a loop of symbolic links, or that contains a zero byte, is rejected with a
+    clear message.
+    """
     (issued.folder.parent / "one").symlink_to("two")
     (issued.folder.parent / "two").symlink_to("one")
     for place in ("a\0b", issued.folder.parent / "one" / "x"):
@@ -326,7 +330,7 @@ def test_a_path_of_no_folder_is_refused_in_words(issued):
 
 
 def test_a_folder_below_pfx_is_a_place_and_purge_finds_it(issued):
-    """A package in a subfolder of pfx/ is removed by purge with its key."""
+    """The purge command finds and removes a package in a subfolder of pfx/ together with its key."""
     packages = write_pfx(issued.matched(), "pfx/wave1", passphrase=PASSPHRASE, today=TODAY)
     assert packages.exit_status == 0
     names = [package.request_id for package in packages.packages]
@@ -368,7 +372,7 @@ def test_an_elliptic_key_names_a_provider_that_can_hold_it(elliptic):
 
 @pytest.mark.skipif(not shutil.which("pwsh"), reason="no pwsh, so no .NET")
 def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
-    """.NET reads the elliptic curve key and two certificates: the server's and its issuer's."""
+    """.NET can read the elliptic curve key and both certificates in a package."""
     folder, packages = elliptic
     one = packages[0]
     script = (
@@ -422,7 +426,9 @@ def test_a_later_package_drops_no_earlier_password(tmp_path):
     """A later package keeps the passwords of earlier ones, which may be in use or in a backup."""
     (tmp_path / "pfx").mkdir()
     for number in ("a", "b"):
-        PasswordList(tmp_path, FolderCipher(PASSPHRASE)).save({number * 64: new_password()})
+        PasswordList(tmp_path, FolderCipher(PASSPHRASE)).save_passwords(
+            {number * 64: new_password()}
+        )
     kept = PasswordList(tmp_path, FolderCipher(PASSPHRASE))
     assert all(number * 64 in kept for number in ("a", "b"))
 

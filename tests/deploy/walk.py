@@ -1,4 +1,4 @@
-"""Run the planner's scripts in PowerShell on simulated servers.
+"""Run the scripts of a planner in PowerShell on simulated servers.
 
 ``world.ps1`` simulates the servers. This module sends it the state of the servers and the commands,
 one case at a time, in one process. It compares the result with the plan and does not depend on the
@@ -19,8 +19,8 @@ from cas.python_ca import PythonCa, der
 from powershell_kit import Json, powershell
 
 from lyncnb.authorities.returned.decoding import decode
-from lyncnb.deploy.fill_steps import store_of
-from lyncnb.deploy.server_script import import_script
+from lyncnb.deploy.fill_steps import get_ca_store
+from lyncnb.deploy.server_script import build_import_script
 from lyncnb.deploy.server_steps import DeploymentSteps, ServerPackage, ServerSteps
 from lyncnb.plan.model import CertificatePlan
 from lyncnb.plan.plan_json import plan_document
@@ -49,7 +49,7 @@ def packages_of(
     start: datetime = NOON - timedelta(days=1),
     end: datetime = END,
 ) -> list[ServerPackage]:
-    """Return the packages of a plan, with invented thumbprints for a generation.
+    """Return the packages for a plan, with invented thumbprints for a generation.
 
     With ``key_holder``, the keys of all certificates with a usage are on that computer.
     """
@@ -82,7 +82,7 @@ def packages_of(
 
 
 def after_trust(run: Json) -> list[str]:
-    """Return the changes of a run, except the CA certificates of part 1."""
+    """Return the changes of a run, except the CA certificates in part 1."""
     return [change for change in run["changes"] if not change.startswith("certutil -addstore")]
 
 
@@ -121,7 +121,8 @@ def _services(uses: Mapping[str, Json], *, running: bool) -> Json:
 def world_of(
     steps: DeploymentSteps, *, in_use: bool, use_form: str = "", staged: str = "row"
 ) -> Json:
-    """Return new servers, or servers in use whose certificates end on ``OLD_END``.
+    """Return a simulation with new servers, or with servers in use whose certificates end on
+    ``OLD_END``.
 
     ``use_form`` precedes each ``Use``. ``staged`` is how Get-CsCertificate shows a certificate
     that waits for its date: as a ``row``, as a ``property``, or not.
@@ -180,7 +181,7 @@ def world_of(
 
 
 def computers_of(*names: str) -> Json:
-    """Return computers on which requests are created, without servers."""
+    """Return a simulation of computers on which requests are created, without servers."""
     return {
         "servers": {name: _computer(name, "") for name in names},
         "everywhere": {},
@@ -201,7 +202,8 @@ def _computer(name: str, pool: str) -> Json:
         | {
             "toksp": False,
             "ummode": "TCP",
-            "routermode": "",  # The mode of the UM call router, if the server has one.
+            # The simulation stores the mode of the UM call router, if the server has one.
+            "routermode": "",
             "exchange": {},
             "bindings": {},  # The IIS bindings with their thumbprints.
             # The applications of Web Application Proxy by ID, with url and thumbprint.
@@ -210,11 +212,12 @@ def _computer(name: str, pool: str) -> Json:
             "exchangeversion": "",
             "exchangepath": "C:\\exchange",
             "imread": "",  # The certificate of the override that Exchange has read.
-            "offloads": False,  # If true, a load balancer decrypts for the farm.
+            # The value is true if a load balancer decrypts the traffic of the farm.
+            "offloads": False,
             "elliptic": [],
             "request": [],  # The requests that are pending on the computer.
             "exportable": True,
-            "writes": 3,  # The number of lines of a request that are written to disk.
+            "writes": 3,  # This number of lines of a request is written to the disk.
             "replica": True,  # An application that is configured manually has no replica.
         }
     )
@@ -240,7 +243,7 @@ class Walk:
     place: Path
 
     def ask(self, case: Json, answers: str = "") -> list[Any]:
-        """Send a case to PowerShell. ``answers`` are typed where a script asks a person."""
+        """Send a case to PowerShell. ``answers`` are entered when a script asks a question."""
         found: list[Any] = powershell().ask(case, answers)
         return found
 
@@ -251,7 +254,7 @@ class Walk:
             self.bring(made)
 
     def bring(self, steps: DeploymentSteps) -> None:
-        """Copy packages and CA certificates to the servers."""
+        """Copy packages and CA certificates to the simulated servers."""
         chain = chain_files()
         self.ask(
             {
@@ -291,14 +294,14 @@ class Walk:
 
     def script(self, page: ServerSteps) -> Path:
         """Return the script of a page as a file."""
-        data = import_script(page)
+        data = build_import_script(page)
         path = self.place / f"{hashlib.sha256(data).hexdigest()[:16]}.ps1"
         if not path.exists():
             path.write_bytes(data)
         return path
 
     def set(self, server: str, **values: Any) -> None:
-        """Change the state of a server."""
+        """Change the state of a simulated server."""
         self.ask({"moves": [{"set": server, "values": values}]})
 
     def write(self, server: str, name: str, text: str) -> None:
@@ -347,7 +350,7 @@ class Walk:
         self.ask({"moves": [{"restore": True}]})
 
     def by_hand(self, page: ServerSteps) -> None:
-        """Do the manual steps of a page after the import."""
+        """Perform the manual steps on a page that follow the import."""
         for package in page.packages:
             if package.role == "OfficeWebApps" and not self.world()["servers"][page.server]["farm"]:
                 self.set(page.server, farm=package.friendly_name)
@@ -367,7 +370,7 @@ class Walk:
         self.ask({"moves": [{"write": server, "files": {WEB_CONFIG: config}}]})
 
     def take(self, page: ServerSteps, *switches: str) -> Json:
-        """Do the steps of a server as an administrator does: script, manual steps, script."""
+        """Perform the steps for a server as an administrator does: script, manual steps, script."""
         found = self.run(page, *switches, answers="Y\n" * 4)
         waits = "manually as the sheet describes" in " ".join(found["output"])
         if (found["code"] == 1 and waits) or (found["code"] == 2 and page.role == "ReverseProxy"):
@@ -376,7 +379,9 @@ class Walk:
         return found
 
     def day(self, steps: DeploymentSteps, *switches: str) -> dict[str, Json]:
-        """Do the steps of all servers in working order, and return the result of each run."""
+        """Run the steps for all servers in the order in which an administrator performs them, and
+        return the result of each run.
+        """
         switches = switches or ("DrainServices", "StartServices", "TrustInstalled")
         for page in steps.servers:
             # All servers import the certificate before it is set for the farm.
@@ -395,7 +400,7 @@ def chain_files() -> dict[str, str]:
 
 
 def facts(run: Json) -> dict[str, str]:
-    """Return the output of a script with -Verify: each fact without white space, and its result."""
+    """Return the output of a script with -Verify: each fact without white space, and the result."""
     found: dict[str, str] = {}
     last = ""
     for line in run["output"]:
@@ -410,19 +415,19 @@ def facts(run: Json) -> dict[str, str]:
 
 
 def in_order(steps: DeploymentSteps) -> Iterator[ServerSteps]:
-    """Return the servers in working order."""
+    """Return the servers in the order in which an administrator changes them."""
     places = {role: number for number, place in enumerate(steps.order) for role in place.roles}
     return iter(sorted(steps.servers, key=lambda server: places.get(server.role, 99)))
 
 
 def use_of(world: Json, server: str, usage: str) -> Json:
-    """Return the certificate of a usage on a server or in the deployment."""
+    """Return the certificate for a usage on a server or in the deployment."""
     found = world["servers"][server]["uses"].get(usage) or world["everywhere"].get(usage)
     return found or {"current": "", "next": ""}
 
 
 def assignments(world: Json) -> dict[tuple[str, str], str]:
-    """Return the certificates of all usages, to compare before and after."""
+    """Return the certificates for all usages, for a comparison before and after a run."""
     owners = {name: here["uses"] for name, here in world["servers"].items()}
     owners["deployment"] = world["everywhere"]
     return {
@@ -447,7 +452,7 @@ def places_of(world: Json) -> dict[tuple[str, str], str]:
 
 
 def settled(world: Json) -> Json:
-    """Return the state of the servers without times, in which two equivalent runs agree."""
+    """Return the state of the servers without times. Two equivalent runs have the same state."""
     found: Json = {"places": places_of(world), "stale": stale(world)}
     for name, here in world["servers"].items():
         uses = here["uses"] | (world["everywhere"] if here["uses"] else {})
@@ -461,7 +466,9 @@ def settled(world: Json) -> Json:
 
 
 def wrongs(steps: DeploymentSteps, world: Json) -> list[str]:
-    """Return the differences from the plan: usages, stores, farms, Exchange and services."""
+    """Return the differences between the servers and the plan: usages, stores, farms, Exchange and
+    services.
+    """
     found = []
     for page in steps.servers:
         here = world["servers"][page.server]
@@ -473,7 +480,7 @@ def wrongs(steps: DeploymentSteps, world: Json) -> list[str]:
                 if use["current"] != package.thumbprint or use["next"]:
                     found.append(f"{page.server}: {usage} has {use}")
             for issuer in package.path:
-                store = here["root" if store_of(issuer) == "Root" else "ca"]
+                store = here["root" if get_ca_store(issuer) == "Root" else "ca"]
                 if issuer.thumbprint not in store:
                     found.append(f"{page.server}: does not know {issuer.thumbprint}")
             if package.role == "OfficeWebApps" and here["farm"] != package.friendly_name:
@@ -518,11 +525,11 @@ def all_lines(runs: Mapping[str, Json] | Sequence[Json]) -> str:
 
 
 def unfolded(run: Json) -> str:
-    """Return the output of a script as one line without line wraps."""
+    """Return the output of a script as one line, without line breaks."""
     return " ".join(" ".join(run["output"]).split())
 
 
 def with_packages(steps: DeploymentSteps, **changes: Any) -> list[ServerPackage]:
-    """Return the packages of some steps, each changed."""
+    """Return the steps with changed packages."""
     packages = {p.id: p for server in steps.servers for p in server.packages}
     return [replace(package, **changes) for package in packages.values()]

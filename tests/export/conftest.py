@@ -1,4 +1,4 @@
-"""Shared by the tests of lyncnb.export: a folder for the files that Dask needs during a run."""
+"""Provide a folder for the files that Dask needs during a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def scratch(tmp_path_factory):
-    """Put Dask's files into a folder of the tests, because Dask leaves lock files behind."""
+    """Put the files of Dask into a folder for tests, because Dask leaves lock files behind."""
     dask = pytest.importorskip("dask")
     with dask.config.set({"temporary-directory": str(tmp_path_factory.mktemp("dask"))}):
         yield

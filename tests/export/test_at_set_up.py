@@ -19,7 +19,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
 from lyncnb.deploy.request_scripts import request_scripts
-from lyncnb.deploy.step_files import server_scripts
+from lyncnb.deploy.step_files import build_server_scripts
 from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.errors import BundleError, OptionsError
@@ -37,7 +37,7 @@ SERVERS = (front_end(1), front_end(2), edge(1), edge(2), row("dir01.contoso.net"
 
 
 def planned(*ids, key=P256):
-    """Plan a table other than a sample, with some certificates left to server setup."""
+    """Return a plan in which some certificates are requested during server setup."""
     return plan(*SERVERS, options=PlanOptions(key=key, at_set_up=ids))
 
 
@@ -57,12 +57,13 @@ PROXY, OAUTH = of("ReverseProxy"), of("Deployment", "OAuthTokenIssuer")
 
 
 def request(folder: Path, *ids):
-    """Request the plan without those ids."""
+    """Write the requests of the plan, without the certificates for server setup."""
     return write_requests(planned(*ids), folder, passphrase=PASSPHRASE, findings=(), today=TODAY)
 
 
 def test_the_choice_is_part_of_the_plan(tmp_path):
-    """The choice is part of the plan's digest, document, saved form and comparison.
+    """Whether a certificate is requested during setup is part of the plan's digest, document, saved
+    form and comparison.
 
     Without it, nothing changes.
     """
@@ -79,8 +80,8 @@ def test_the_choice_is_part_of_the_plan(tmp_path):
 
 
 def test_requests_and_hand_over_leave_it_out(tmp_path):
-    """No key and no CSR is created, the record shows where the key will be, and nothing is handed
-    over.
+    """For a certificate that is requested during setup, no key and no CSR is created, and nothing
+    is handed over to a CA.
     """
     bundle = request(tmp_path / "f", EE02, EDGE, PROXY)
     made = {path.stem for path in (tmp_path / "f" / "csr").iterdir()}
@@ -109,7 +110,7 @@ def test_every_summary_names_it(tmp_path):
 
 
 def test_the_choice_may_be_taken_back(tmp_path):
-    """If the choice is withdrawn, the key is generated.
+    """If a certificate is no longer left to server setup, lyncnb creates its key.
 
     If it is made again, the unsent request stays.
     """
@@ -144,7 +145,7 @@ def test_its_server_has_the_step_of_the_wizard(tmp_path):
         ids = [step.step.id for step in by_server[name].steps]
         assert ids[0] == "request-at-set-up"
         assert "import" in " ".join(ids)  # The script imports the other certificate of the server.
-    assert all(name.endswith(".ps1") for name in server_scripts(steps))
+    assert all(name.endswith(".ps1") for name in build_server_scripts(steps))
 
 
 def test_no_script_requests_it():
@@ -166,7 +167,7 @@ def test_everything_may_be_left_to_set_up(tmp_path):
         hand_over(tmp_path / "f", tmp_path / "out.zip")
 
 
-def test_an_id_of_no_certificate_is_found():
+def test_unknown_id_causes_a_notice():
     """An unknown or outdated id causes a notice with the id.
 
     A value that is not a list is rejected.

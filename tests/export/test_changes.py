@@ -1,5 +1,5 @@
-"""A plan's changes in a folder are listed with their reasons: created, kept, renewed, adopted and
-retired.
+"""The changes of a plan in a request folder are listed with their reasons: created, kept, renewed,
+adopted and retired.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from folders import certificate, issued_record, plan_of
 
 from lyncnb.base.planned_entry import PlannedEntry
 from lyncnb.errors import BundleError
-from lyncnb.export.changes import plan_changes
-from lyncnb.export.entry_differences import entry_differences
+from lyncnb.export.changes import decide_changes
+from lyncnb.export.entry_differences import list_entry_differences
 from lyncnb.export.order import Wanted, make_order, resolve_renewals
 from lyncnb.request_folder.manifest import Manifest
 
@@ -27,7 +27,7 @@ def wanted(number: int, **changes: object) -> Wanted:
 
 
 def written(manifest: Manifest) -> Manifest:
-    """Return the changes as if every planned request had been written."""
+    """Return the changes that result if every planned request was written."""
     return manifest.with_records(
         replace(
             record,
@@ -44,12 +44,12 @@ def written(manifest: Manifest) -> Manifest:
 
 def first(*requests: Wanted) -> Manifest:
     """Return the manifest of a folder that was written once."""
-    return written(plan_changes(Manifest(), requests, now=NOW)[0])
+    return written(decide_changes(Manifest(), requests, now=NOW)[0])
 
 
 def test_a_new_request_is_created():
     """The first plan creates every request, in the plan's order."""
-    manifest, changes = plan_changes(Manifest(), [wanted(2), wanted(1)], now=NOW)
+    manifest, changes = decide_changes(Manifest(), [wanted(2), wanted(1)], now=NOW)
     assert [(c.action, c.reasons) for c in changes] == [("created", ("new in the plan",))] * 2
     assert [record.id for record in manifest.requests] == [wanted(2).id, wanted(1).id]
     assert {record.state for record in manifest.requests} == {"planned"}
@@ -59,7 +59,7 @@ def test_a_new_request_is_created():
 def test_an_unchanged_request_is_kept_as_it_is():
     """The same plan gives an equal manifest."""
     before = first(wanted(1))
-    manifest, changes = plan_changes(before, [wanted(1)], now=LATER)
+    manifest, changes = decide_changes(before, [wanted(1)], now=LATER)
     assert manifest == before
     assert [(c.action, c.reasons) for c in changes] == [("kept", ())]
 
@@ -78,7 +78,7 @@ def test_changed_content_makes_a_new_generation(changed, reasons):
     field.
     """
     before = first(wanted(1))
-    manifest, changes = plan_changes(before, [wanted(1, **changed)], now=LATER)
+    manifest, changes = decide_changes(before, [wanted(1, **changed)], now=LATER)
     record = manifest.requests[0]
     assert changes[0].action == "renewed"
     assert changes[0].reasons == reasons == record.reasons
@@ -93,7 +93,9 @@ def test_the_order_of_names_counts():
     """If the order of names changes, the request is renewed."""
     old = PlannedEntry(id="a", san=("a.contoso.com", "b.contoso.com"))
     new = PlannedEntry(id="a", san=("b.contoso.com", "a.contoso.com"))
-    assert entry_differences(old, new) == ("san: another order (b.contoso.com, a.contoso.com)",)
+    assert list_entry_differences(old, new) == (
+        "san: another order (b.contoso.com, a.contoso.com)",
+    )
 
 
 def test_what_no_certificate_is_made_of_is_kept_and_reported():
@@ -102,7 +104,7 @@ def test_what_no_certificate_is_made_of_is_kept_and_reported():
     """
     item = certificate(1)._replace(issuer="public", target_os="2019")
     request = Wanted(id=item.id, certificate=item, validity_days=200)
-    manifest, changes = plan_changes(first(wanted(1)), [request], now=LATER)
+    manifest, changes = decide_changes(first(wanted(1)), [request], now=LATER)
     assert (changes[0].action, changes[0].reasons) == ("kept", ("issuer: internal -> public",))
     record = manifest.requests[0]
     assert (record.target_os, record.validity_days, record.generation) == ("2019", 200, 1)
@@ -113,8 +115,8 @@ def test_the_csr_decides_where_the_record_was_edited():
     before = first(wanted(1))
     entry = replace(before.requests[0].plan, san=())
     edited = before.with_records([replace(before.requests[0], plan=entry)])
-    manifest, changes = plan_changes(
-        edited, [wanted(1)], now=LATER, compare=lambda record, planned: ()
+    manifest, changes = decide_changes(
+        edited, [wanted(1)], now=LATER, compare_request=lambda record, planned: ()
     )
     assert changes[0].action == "kept"
     assert manifest == before
@@ -123,9 +125,9 @@ def test_the_csr_decides_where_the_record_was_edited():
 def test_renewal_makes_a_new_generation_with_its_reason():
     """A request that is named for renewal is renewed, although its content is unchanged."""
     request = wanted(1)
-    manifest, changes = plan_changes(
+    manifest, changes = decide_changes(
         first(request, wanted(2)), [request, wanted(2)],
-        now=LATER, renew=frozenset([request.id]), reason="key leaked",
+        now=LATER, ids_to_renew=frozenset([request.id]), reason="key leaked",
     )  # fmt: skip
     assert [c.action for c in changes] == ["renewed", "kept"]
     assert manifest.requests[0].reasons == ("renewed: key leaked",)
@@ -138,50 +140,50 @@ def test_what_leaves_the_plan_is_retired_and_comes_back_unchanged():
     """
     before = first(wanted(1), wanted(2))
     issued = before.requests[1].with_issued(issued_record(), at=NOW)
-    retired, changes = plan_changes(before.with_records([issued]), [wanted(1)], now=LATER)
+    retired, changes = decide_changes(before.with_records([issued]), [wanted(1)], now=LATER)
     assert [(c.action, c.reasons) for c in changes] == [
         ("kept", ()),
         ("retired", ("no longer in the plan",)),
     ]
     assert retired.requests[1].state == "retired"
-    again, changes = plan_changes(retired, [wanted(1), wanted(2)], now=LATER)
+    again, changes = decide_changes(retired, [wanted(1), wanted(2)], now=LATER)
     assert [c.action for c in changes] == ["kept", "adopted"]
     assert again == before.with_records([issued])
 
 
-def test_what_is_retired_already_is_not_told_again():
+def test_retired_request_is_not_reported_again():
     """A request that was retired earlier is not reported again."""
-    retired = plan_changes(first(wanted(1), wanted(2)), [wanted(1)], now=LATER)[0]
-    again, changes = plan_changes(retired, [wanted(1)], now="2027-01-01T00:00:00Z")
+    retired = decide_changes(first(wanted(1), wanted(2)), [wanted(1)], now=LATER)[0]
+    again, changes = decide_changes(retired, [wanted(1)], now="2027-01-01T00:00:00Z")
     assert again == retired
     assert [c.action for c in changes] == ["kept"]
 
 
 def test_what_comes_back_changed_is_renewed():
     """A retired request that is planned again with another name gets a new generation."""
-    retired = plan_changes(first(wanted(1)), [], now=LATER)[0]
-    _, changes = plan_changes(retired, [wanted(1, extra=("sip.contoso.com",))], now=LATER)
+    retired = decide_changes(first(wanted(1)), [], now=LATER)[0]
+    _, changes = decide_changes(retired, [wanted(1, extra=("sip.contoso.com",))], now=LATER)
     assert (changes[0].action, changes[0].generation) == ("renewed", 2)
 
 
 def test_what_was_announced_and_never_written_is_created_once():
     """A request that an interrupted run announced is created once, as the current plan defines it."""
-    announced = plan_changes(Manifest(), [wanted(1)], now=NOW)[0]
-    manifest, changes = plan_changes(announced, [wanted(1, digest="sha384")], now=LATER)
+    announced = decide_changes(Manifest(), [wanted(1)], now=NOW)[0]
+    manifest, changes = decide_changes(announced, [wanted(1, digest="sha384")], now=LATER)
     assert (changes[0].action, changes[0].generation) == ("created", 1)
     assert manifest.requests[0].plan.hash == "sha384"
-    assert plan_changes(announced, [], now=LATER)[0].requests == ()
+    assert decide_changes(announced, [], now=LATER)[0].requests == ()
 
 
 def test_an_interrupted_renewal_is_not_done_twice():
     """Repeating an interrupted renewal completes it and does not renew the request twice."""
     request = wanted(1)
-    renewed = plan_changes(
-        first(request), [request], now=NOW, renew=frozenset([request.id]), reason="lost"
+    renewed = decide_changes(
+        first(request), [request], now=NOW, ids_to_renew=frozenset([request.id]), reason="lost"
     )[0]
-    manifest, changes = plan_changes(
-        written(renewed), [request], now=LATER, renew=frozenset([request.id]), reason="lost",
-        adopted=frozenset([request.id]), compare=lambda record, planned: (),
+    manifest, changes = decide_changes(
+        written(renewed), [request], now=LATER, ids_to_renew=frozenset([request.id]), reason="lost",
+        adopted_ids=frozenset([request.id]), compare_request=lambda record, planned: (),
     )  # fmt: skip
     assert (changes[0].action, changes[0].generation) == ("adopted", 2)
     assert len(manifest.requests[0].archived) == 1
@@ -192,8 +194,8 @@ def test_generations_pile_up():
     manifest, request = first(wanted(1)), wanted(1)
     for _ in range(3):
         manifest = written(
-            plan_changes(
-                manifest, [request], now=NOW, renew=frozenset([request.id]), reason="again"
+            decide_changes(
+                manifest, [request], now=NOW, ids_to_renew=frozenset([request.id]), reason="again"
             )[0]
         )
     record = manifest.requests[0]
@@ -232,13 +234,13 @@ def test_how_names_read_is_on_record_and_no_change_by_itself():
     order = make_order(
         plan_of(odd), findings=(), accept=None, renew=(), reason="", now="2026-11-24T00:00:00Z"
     )
-    manifest, _ = plan_changes(Manifest(), order.wanted, now=order.now)
+    manifest, _ = decide_changes(Manifest(), order.wanted, now=order.now)
     (record,) = manifest.requests
     assert [(note.name, note.written) for note in record.name_notes] == [
         ("xn--bcher-kva.example", "bücher.example")
     ]
     written = replace(record, csr_sha256="a" * 64, state="waiting", name_notes=())
-    kept, (change,) = plan_changes(
+    kept, (change,) = decide_changes(
         replace(manifest, requests=(written,)), order.wanted, now=order.now
     )
     assert (change.action, kept.requests) == ("kept", (written,))

@@ -19,7 +19,7 @@ from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS
 
 from lyncnb.errors import BundleError, ClusterError
-from lyncnb.export.cluster import WorkerError, cluster_executor
+from lyncnb.export.cluster import WorkerError, connect_to_cluster
 
 distributed = pytest.importorskip("distributed")
 
@@ -47,10 +47,10 @@ def test_the_command_has_a_cluster_make_the_keys(shell, cluster):
 
 
 def test_a_lost_worker_costs_its_work_alone(cluster, tmp_path):
-    """If a worker is killed, the other worker creates its requests."""
+    """If one worker is killed, the other worker creates its requests."""
     plan = numbered(60)
     victim = next(iter(cluster.workers.values())).pid
-    with cluster_executor(cluster.scheduler_address) as executor:
+    with connect_to_cluster(cluster.scheduler_address) as executor:
 
         def kill(step) -> None:
             if step.done == 5:
@@ -63,7 +63,7 @@ def test_a_lost_worker_costs_its_work_alone(cluster, tmp_path):
 
 def test_what_fails_and_what_is_cancelled_is_reported(cluster):
     """A task's error is returned as text, and a cancelled task stays cancelled."""
-    with cluster_executor(cluster.scheduler_address) as executor:
+    with connect_to_cluster(cluster.scheduler_address) as executor:
         with pytest.raises(WorkerError, match="ZeroDivisionError: .* by zero"):
             executor.submit(divmod, 1, 0).result(30)
         with pytest.raises(WorkerError, match="returned a int instead of a key"):
@@ -105,12 +105,12 @@ def test_an_answer_of_a_worker_runs_no_code_in_the_planners_process(cluster, tmp
                 code = f"import os; open({seen!r}, 'w').write(repr(dict(os.environ)))"
                 return eval, (f"(exec({bomb!r}), exec({code!r}))",)
 
-        key_and_csr.make_sealed = lambda *arguments: Answer()
+        key_and_csr.make_sealed_pair = lambda *arguments: Answer()
 
     with distributed.Client(cluster) as client:
         client.run(poison, Bomb(marker).__reduce__()[1][0], str(seen))
     with (
-        cluster_executor(cluster.scheduler_address) as executor,
+        connect_to_cluster(cluster.scheduler_address) as executor,
         pytest.raises(
             BundleError, match="a worker could not create .*instead of a key and a request"
         ),
@@ -127,7 +127,7 @@ def test_a_hostile_scheduler_runs_no_code_in_the_planners_process(tmp_path):
     marker = tmp_path / "marker"
     with hostile_scheduler(Bomb(marker)) as address:
         with pytest.raises(ClusterError, match="no scheduler answers"):  # noqa: SIM117
-            with cluster_executor(address, seconds=3):
+            with connect_to_cluster(address, seconds=3):
                 pass
         assert marker.exists()
     assert os.getpid() not in burst(marker)
@@ -213,7 +213,7 @@ def test_no_cluster_is_reported_before_anything_is_written(address):
     value.
     """
     with pytest.raises(ClusterError, match="no scheduler answers") as caught:  # noqa: SIM117
-        with cluster_executor(address, seconds=0.5, without_tls=True):
+        with connect_to_cluster(address, seconds=0.5, without_tls=True):
             pass
     assert "dask scheduler" in caught.value.hint
 
@@ -223,7 +223,7 @@ def test_a_cluster_without_workers_is_reported():
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
         pytest.raises(ClusterError, match="has no worker"),
-        cluster_executor(empty.scheduler_address),
+        connect_to_cluster(empty.scheduler_address),
     ):
         pass
 
@@ -233,7 +233,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
         pytest.raises(ClusterError, match="is not installed") as caught,
-        cluster_executor("tcp://127.0.0.1:9"),
+        connect_to_cluster("tcp://127.0.0.1:9"),
     ):
         pass
     assert "lyncnb[cluster]" in caught.value.hint

@@ -1,4 +1,6 @@
-"""Requests are left out if an installed certificate covers them and its key is available."""
+"""A request is omitted if an installed certificate covers it and the key of this certificate is
+available.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ LAST_DAY = date(2027, 6, 9)
 
 
 def kept(place, plan=PLAN, **changes):
-    """Save an as-is evaluation in which every certificate of a plan is installed, with changes."""
+    """Save an as-is comparison in which every planned certificate is installed, with some changes."""
     place.mkdir(exist_ok=True)
     for one in plan.certificates:
         (place / f"{one.id}.pem").write_bytes(pem(stand_for(one, **changes)))
@@ -52,13 +54,13 @@ def kept(place, plan=PLAN, **changes):
 
 @pytest.fixture
 def stands(tmp_path):
-    """Return the as-is evaluation in which every certificate is installed."""
+    """Return the as-is comparison in which every planned certificate is installed."""
     return kept(tmp_path / "estate")
 
 
 @pytest.fixture
 def folder(tmp_path, stands):
-    """Return a folder in which the first request is left out."""
+    """Return a folder in which the first request is omitted."""
     write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
     return tmp_path / "requests"
 
@@ -117,7 +119,9 @@ def test_a_compromised_key_of_what_covers_a_request_is_on_record(folder, stands,
 
 
 def test_the_same_again_changes_no_byte(folder, stands):
-    """With or without the same evaluation, the request stays left out, and nothing is written."""
+    """If the request command is repeated with or without the same comparison, the request stays
+    omitted, and nothing is written.
+    """
     before = snapshot(folder)
     for more in ({"only_missing": stands, "reuse": [FIRST]}, {}, {"only_missing": stands}):
         bundle = write(PLAN, folder, **more)
@@ -126,7 +130,7 @@ def test_the_same_again_changes_no_byte(folder, stands):
 
 
 def test_said_again_on_another_day_it_keeps_its_time(folder, stands):
-    """If a request is left out again on another day with the same evaluation, the recorded time
+    """If a request is omitted again on another day with the same comparison, the recorded time
     stays.
     """
     before = (folder / "manifest.json").read_bytes()
@@ -312,7 +316,9 @@ def test_what_is_requested_is_not_left_out(tmp_path, stands):
     ],
 )
 def test_an_id_must_fit_one(tmp_path, stands, asked, words):
-    """The id of a request may be shortened to a unique beginning, and an ambiguous one is rejected."""
+    """An id can be shortened to its first characters if they are unique, and an ambiguous id is
+    rejected.
+    """
     with pytest.raises(OptionsError, match=words):
         write(PLAN, tmp_path / "requests", only_missing=stands, reuse=asked)
     assert not (tmp_path / "requests").exists()

@@ -14,20 +14,20 @@ from folders import planned
 from lyncnb.base.workers import count_cores
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.export import executors
-from lyncnb.export.executors import Exported, Making, Progress, estimate, run
-from lyncnb.export.key_and_csr import make_pair, open_sealed
+from lyncnb.export.executors import Exported, Making, Progress, create_pairs, estimate_seconds
+from lyncnb.export.key_and_csr import make_pair, open_sealed_pair
 from lyncnb.pki import keys
 from lyncnb.pki.csr import build_request, parse_request
 from lyncnb.pki.hpke import RunKey, seal
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.plan.model import content_of
+from lyncnb.plan.model import build_request_content
 
 WORDS = "correct horse battery"
 CIPHER = FolderCipher(WORDS, rounds=1000)
 
 
 def items(count: int, algorithm: str = "ECDSA", **fields) -> list[tuple[str, object]]:
-    """Return that many planned certificates with ids."""
+    """Return the specified number of planned certificates with their ids."""
     return [
         (f"{algorithm}-{n}", planned(f"s{n}.contoso.com", algorithm=algorithm, **fields))
         for n in range(count)
@@ -48,14 +48,14 @@ class Stored(list):
 
 
 def assert_pairs(stored, work) -> None:
-    """Check that each item has one pair, whose key, request and plan belong together."""
+    """Check that each item has one pair, and that its key, request and plan belong together."""
     plans = dict(work)
     assert sorted(pair.id for pair in stored) == sorted(plans)
     assert len({pair.spki_sha256 for pair in stored}) == len(work)
     for pair in stored:
         request = parse_request(pair.csr_pem)
-        assert request.content == content_of(plans[pair.id])
-        assert request.signature_verifies() is True
+        assert request.content == build_request_content(plans[pair.id])
+        assert request.has_valid_signature() is True
         assert keys.is_key_pair(CIPHER.decrypt(pair.key_pem), request.public_key)
 
 
@@ -84,7 +84,7 @@ def test_rsa_is_made_by_threads(stored, monkeypatch):
         return pair
 
     monkeypatch.setattr(executors, "make_pair", watched)
-    assert run(work, CIPHER, store=stored, making=Making(workers=2)) == Exported(6, False)
+    assert create_pairs(work, CIPHER, store=stored, options=Making(workers=2)) == Exported(6, False)
     assert_pairs(stored, work)
     assert max(most) == 2
     assert stored.threads == {threading.current_thread().name}
@@ -93,7 +93,9 @@ def test_rsa_is_made_by_threads(stored, monkeypatch):
 def test_ecdsa_is_made_in_a_loop(stored):
     """A few ECDSA keys with CSRs are created and stored in the calling thread."""
     work = items(20) + items(2, "RSA")
-    assert run(work, CIPHER, store=stored, making=Making(workers=2)) == Exported(22, False)
+    assert create_pairs(work, CIPHER, store=stored, options=Making(workers=2)) == Exported(
+        22, False
+    )
     assert_pairs(stored, work)
     assert threading.current_thread().name in stored.threads
 
@@ -104,7 +106,9 @@ def test_many_ecdsa_are_made_by_processes(stored, processes):
     The last task may be smaller.
     """
     work = items(20)
-    assert run(work, CIPHER, store=stored, making=Making(workers=2)) == Exported(20, False)
+    assert create_pairs(work, CIPHER, store=stored, options=Making(workers=2)) == Exported(
+        20, False
+    )
     assert_pairs(stored, work)
     assert stored.threads == {threading.current_thread().name}
 
@@ -116,13 +120,13 @@ def test_every_curve_and_size_can_be_planned(stored):
         (f"P-{bits}", planned("a.contoso.com", algorithm="ECDSA", bits=bits))
         for bits in (256, 384, 521)
     ]
-    run(work, CIPHER, store=stored)
+    create_pairs(work, CIPHER, store=stored)
     assert_pairs(stored, work)
 
 
-def test_nothing_to_do_is_done():
-    """Without planned certificates, no function is called."""
-    assert run([], CIPHER, store=None) == Exported(0, False)
+def test_empty_plan_calls_nothing():
+    """If no certificates are planned, no function for creating keys is called."""
+    assert create_pairs([], CIPHER, store=None) == Exported(0, False)
 
 
 def test_progress_counts_to_the_end(stored):
@@ -130,7 +134,9 @@ def test_progress_counts_to_the_end(stored):
     remaining time, which ends at zero.
     """
     told: list[Progress] = []
-    run(items(5) + items(2, "RSA"), CIPHER, store=stored, making=Making(progress=told.append))
+    create_pairs(
+        items(5) + items(2, "RSA"), CIPHER, store=stored, options=Making(progress=told.append)
+    )
     assert [(step.done, step.total) for step in told] == [(n, 7) for n in range(1, 8)]
     assert all(step.rate > 0 for step in told)
     assert told[-1].seconds_left == pytest.approx(0, abs=1e-6)
@@ -153,7 +159,7 @@ def test_time_is_estimated_before_starting(count, fields, workers, seconds):
     generating a key.
     """
     plans = [planned("a.contoso.com", **fields)] * count
-    assert estimate(plans, workers=workers) == pytest.approx(seconds)
+    assert estimate_seconds(plans, workers=workers) == pytest.approx(seconds)
 
 
 def test_as_many_threads_as_cores_by_default(monkeypatch):
@@ -161,7 +167,7 @@ def test_as_many_threads_as_cores_by_default(monkeypatch):
     one.
     """
     assert count_cores() >= 1
-    assert estimate([planned("a.contoso.com")]) == pytest.approx(0.05 / count_cores())
+    assert estimate_seconds([planned("a.contoso.com")]) == pytest.approx(0.05 / count_cores())
     # Windows and macOS have no function sched_getaffinity.
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 7)
@@ -180,8 +186,8 @@ def ways():
 
 @pytest.mark.parametrize("way", ways())
 def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
-    """If a run is cancelled after the second pair, no more are started, and every counted pair is
-    stored completely.
+    """If a run is canceled after the second pair, no other pair is started, and every counted pair
+    is stored completely.
     """
     if way == "processes":
         monkeypatch.setattr(executors, "_LOOP_AT_MOST", 4)
@@ -193,8 +199,8 @@ def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
         if step.done == 2:
             cancel.set()
 
-    result = run(
-        work, CIPHER, store=stored, making=Making(progress=progress, cancel=cancel, **options)
+    result = create_pairs(
+        work, CIPHER, store=stored, options=Making(progress=progress, cancel=cancel, **options)
     )
     assert result == Exported(len(stored), True)
     assert 2 <= len(stored) < len(work)
@@ -213,7 +219,7 @@ def test_an_interrupt_ends_the_run_and_keeps_what_is_finished(way, stored):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(work, CIPHER, store=stored, making=Making(progress=progress, **options))
+        create_pairs(work, CIPHER, store=stored, options=Making(progress=progress, **options))
     assert 2 <= len(stored) < len(work)
     assert_pairs(stored, [item for item in work if item[0] in {pair.id for pair in stored}])
 
@@ -231,7 +237,7 @@ def test_a_store_that_fails_ends_the_run(way):
         raise BundleError("the disk is full", hint="free some space")
 
     with pytest.raises(BundleError, match="the disk is full"):
-        run(work, CIPHER, store=store, making=Making(**options))
+        create_pairs(work, CIPHER, store=store, options=Making(**options))
     assert len(calls) <= 4
 
 
@@ -242,7 +248,7 @@ def test_a_request_that_cannot_be_made_is_the_plans_error(way, stored):
     algorithm = work[0][1].key.algorithm
     bad = [("bad", planned("a.contoso.com", algorithm=algorithm, hash="sha1"))]
     with pytest.raises(PlanError, match="cannot be signed with sha1"):
-        run(bad + work[:5], CIPHER, store=stored, making=Making(**options))
+        create_pairs(bad + work[:5], CIPHER, store=stored, options=Making(**options))
 
 
 class Courier(Executor):
@@ -282,9 +288,9 @@ def test_no_secret_leaves_and_no_key_returns_in_the_clear(stored):
     private key.
     """
     work, courier = items(10) + items(2, "RSA"), Courier()
-    assert run(work, CIPHER, store=stored, making=Making(executor=courier, workers=5)) == Exported(
-        12, False
-    )
+    assert create_pairs(
+        work, CIPHER, store=stored, options=Making(executor=courier, workers=5)
+    ) == Exported(12, False)
     assert_pairs(stored, work)
     travelled = b"".join(courier.sent + courier.returned)
     assert len(courier.sent) == len(courier.returned) == 12
@@ -300,12 +306,12 @@ def test_no_secret_leaves_and_no_key_returns_in_the_clear(stored):
 def test_no_more_is_under_way_than_asked(stored):
     """The number of tasks that are with the workers never exceeds the limit."""
     courier = Courier()
-    run(items(40), CIPHER, store=stored, making=Making(executor=courier, workers=3))
+    create_pairs(items(40), CIPHER, store=stored, options=Making(executor=courier, workers=3))
     assert (courier.most, len(stored)) == (3, 40)
 
 
 def bent(der: bytes) -> bytes:
-    """Change the last bit of a CSR, which is part of the signature."""
+    """Return a CSR whose last bit, which is part of the signature, was changed."""
     return der[:-1] + bytes([der[-1] ^ 1])
 
 
@@ -323,7 +329,7 @@ def test_a_worker_that_sends_what_is_wrong_stops_the_run(stored, change, message
     names the request.
     """
     with pytest.raises(BundleError, match=message) as caught:
-        run(items(1), CIPHER, store=stored, making=Making(executor=Courier(change)))
+        create_pairs(items(1), CIPHER, store=stored, options=Making(executor=Courier(change)))
     assert "ECDSA-0" in caught.value.message
     assert stored == []
 
@@ -343,11 +349,13 @@ def test_a_workers_key_is_as_lyncnb_makes_them(algorithm, key, message):
     """A worker's key of the planned type and size is rejected if it is weaker than lyncnb's keys."""
     key, run_key = key(), RunKey()
     ((name, certificate),) = items(1, algorithm)
-    content = content_of(certificate)
-    answer = seal(keys.to_pkcs8(key), public=run_key.public, about=name)
+    content = build_request_content(certificate)
+    answer = seal(keys.to_pkcs8(key), public=run_key.public, subject=name)
     request = build_request(content, key).der
     with pytest.raises(BundleError, match=message):
-        open_sealed(name, content, (answer, request), run_key=run_key, encryptor=CIPHER.encryptor)
+        open_sealed_pair(
+            name, content, (answer, request), run_key=run_key, encryptor=CIPHER.encryptor
+        )
 
 
 def test_a_worker_that_breaks_is_reported_with_what_it_said(stored):
@@ -362,7 +370,7 @@ def test_a_worker_that_breaks_is_reported_with_what_it_said(stored):
 
     what = "ECDSA-0: ModuleNotFoundError: No module"
     with Broken(1) as executor, pytest.raises(BundleError, match=what) as caught:
-        run(items(3), CIPHER, store=stored, making=Making(executor=executor))
+        create_pairs(items(3), CIPHER, store=stored, options=Making(executor=executor))
     assert "install the same versions of lyncnb" in caught.value.hint
 
 
@@ -374,7 +382,7 @@ def test_memory_does_not_grow_with_the_number_of_pairs():
     for count in (200, 800):
         work = items(count)
         tracemalloc.start()
-        run(work, CIPHER, store=lambda pair: None)
+        create_pairs(work, CIPHER, store=lambda pair: None)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 100_000
@@ -398,8 +406,8 @@ def test_dask_workers_make_sealed_pairs(stored):
         distributed.Client(cluster) as client,
     ):
         assert cluster.scheduler_address.startswith("tls://")
-        result = run(
-            work, CIPHER, store=stored, making=Making(executor=client.get_executor(), workers=4)
+        result = create_pairs(
+            work, CIPHER, store=stored, options=Making(executor=client.get_executor(), workers=4)
         )
     assert result == Exported(12, False)
     assert_pairs(stored, work)

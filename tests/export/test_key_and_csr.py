@@ -1,4 +1,6 @@
-"""A pair of key and CSR belongs together. A worker's pair is accepted only if it does."""
+"""The key and the CSR of a pair belong together. A pair from a worker is accepted only if this is
+true.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,28 @@ from folders import planned
 
 from lyncnb.errors import BundleError
 from lyncnb.export import key_and_csr
-from lyncnb.export.key_and_csr import FinishedPair, PairStore, make_pair, make_sealed, open_sealed
+from lyncnb.export.key_and_csr import (
+    FinishedPair,
+    PairStore,
+    make_pair,
+    make_sealed_pair,
+    open_sealed_pair,
+)
 from lyncnb.pki import keys
 from lyncnb.pki.csr import build_request, parse_request
 from lyncnb.pki.hpke import RunKey, seal
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.plan.model import content_of
+from lyncnb.plan.model import build_request_content
 
 CIPHER = FolderCipher("correct horse battery", rounds=1000)
 RUN = RunKey()
-CONTENT = content_of(planned("sip.contoso.com", algorithm="ECDSA"))
-OTHER = content_of(planned("sip.fabrikam.com", algorithm="ECDSA"))
+CONTENT = build_request_content(planned("sip.contoso.com", algorithm="ECDSA"))
+OTHER = build_request_content(planned("sip.fabrikam.com", algorithm="ECDSA"))
 
 
 def opened(answer: object):
     """Open a worker's answer as if it were for the planned request."""
-    return open_sealed("Edge-1", CONTENT, answer, run_key=RUN, encryptor=CIPHER.encryptor)
+    return open_sealed_pair("Edge-1", CONTENT, answer, run_key=RUN, encryptor=CIPHER.encryptor)
 
 
 def test_a_pair_belongs_together():
@@ -40,15 +48,15 @@ def test_a_pair_belongs_together():
 
 def test_a_sealed_pair_becomes_the_same():
     """A pair that a worker created is stored as an encrypted key and its CSR."""
-    pair = opened(make_sealed("Edge-1", CONTENT, RUN.public))
+    pair = opened(make_sealed_pair("Edge-1", CONTENT, RUN.public))
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
     assert keys.is_key_pair(key, request.public_key)
-    assert (request.content, request.signature_verifies()) == (CONTENT, True)
+    assert (request.content, request.has_valid_signature()) == (CONTENT, True)
     assert pair.spki_sha256 == keys.spki_sha256(key)
 
 
 def sealed_key(key: keys.PrivateKey) -> bytes:
-    return seal(keys.to_pkcs8(key), public=RUN.public, about="Edge-1")
+    return seal(keys.to_pkcs8(key), public=RUN.public, subject="Edge-1")
 
 
 def wrong_answers():
@@ -71,9 +79,15 @@ def wrong_answers():
         "bad signature": ((sealed_key(key), tampered), "with an invalid signature"),
         "another key": ((sealed_key(another), der), "a key that does not belong to the request"),
         "key in the clear": ((keys.to_pkcs8(key), der), "cannot be decrypted"),
-        "no key": ((seal(b"0", public=RUN.public, about="Edge-1"), der), "that is not a key"),
-        "for another run": (make_sealed("Edge-1", CONTENT, RunKey().public), "cannot be decrypted"),
-        "for another request": (make_sealed("Edge-2", CONTENT, RUN.public), "cannot be decrypted"),
+        "no key": ((seal(b"0", public=RUN.public, subject="Edge-1"), der), "that is not a key"),
+        "for another run": (
+            make_sealed_pair("Edge-1", CONTENT, RunKey().public),
+            "cannot be decrypted",
+        ),
+        "for another request": (
+            make_sealed_pair("Edge-2", CONTENT, RUN.public),
+            "cannot be decrypted",
+        ),
     }
 
 
@@ -89,7 +103,8 @@ def test_what_does_not_belong_is_refused(what):
     assert "Edge-1" in caught.value.message
 
 
-# Pairs go into the key folder first. A batch is written completely or not at all.
+# Pairs are first stored in the key folder. A batch of pairs is written completely or not at
+# all.
 
 
 def pair(number: int) -> FinishedPair:
@@ -107,7 +122,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def patient(monkeypatch):
-    """Let the store wait for complete batches, however long they take."""
+    """Make the store wait for complete batches, however long this takes."""
     monkeypatch.setattr(key_and_csr, "_SECONDS", 3600)
 
 

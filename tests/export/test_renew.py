@@ -22,8 +22,8 @@ from folders import (
 )
 from topologies import TWO_FRONT_ENDS
 
-from lyncnb.authorities.summary_files import is_current
-from lyncnb.base.disk.folder_lock import lock
+from lyncnb.authorities.summary_files import is_summary_current
+from lyncnb.base.disk.folder_lock import lock_folder
 from lyncnb.base.renewal_days import ANY_DAY
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import (
@@ -37,7 +37,7 @@ from lyncnb.export.executors import Making
 from lyncnb.export.renew import renew
 from lyncnb.pki import csr
 from lyncnb.request_folder.bundle import open_requests
-from lyncnb.request_folder.generations import generations_of, is_due, list_certificates_to_revoke
+from lyncnb.request_folder.generations import find_generations, is_due, list_certificates_to_revoke
 from lyncnb.request_folder.manifest import read_manifest, save_manifest
 from lyncnb.request_folder.renewals import list_renewals
 from lyncnb.request_folder.request_record import build_deployments
@@ -50,7 +50,7 @@ SMALL = "oauth-key-too-small"  # The test kit makes fast keys, and OAuth needs R
 
 
 def again(folder, *names, today=LATER, **choices):
-    """Renew with the folder's passphrase and a reason."""
+    """Renew requests with the passphrase of the folder and a reason."""
     choices = {"passphrase": PASSPHRASE, "reason": "renewal", **choices}
     return renew(folder, *names, today=today, **choices)
 
@@ -61,13 +61,13 @@ def names_of(bundle, action="renewed"):
 
 
 def begin(day):
-    """Return the first moment of a date in UTC."""
+    """Return midnight of a date in UTC."""
     return datetime(*day.timetuple()[:3], tzinfo=UTC)
 
 
 def edit(folder, change):
     """Edit the manifest, as another command does."""
-    with lock(folder, wait=1):
+    with lock_folder(folder, wait_seconds=1):
         save_manifest(folder, change(read_manifest(folder)))
 
 
@@ -76,7 +76,9 @@ def record_deployed(folder, name, on="2027-01-10"):
 
     def change(manifest):
         record = manifest.by_id[name]
-        new = build_deployments(record.issued, record.plan.servers, on=on, at=f"{on}T00:00:00Z")
+        new = build_deployments(
+            record.issued, record.plan.servers, date_text=on, recorded_at=f"{on}T00:00:00Z"
+        )
         return manifest.with_records([replace(record, deployments=new)])
 
     edit(folder, change)
@@ -87,7 +89,10 @@ def folder(tmp_path):
     """Return a folder of three requests whose certificates were issued for 180 days."""
     plan = make_plan(TABLE)
     bundle = make_folder(
-        tmp_path / "requests", plan, findings=check_plan(plan, on=TODAY), accept={SMALL: "a test"}
+        tmp_path / "requests",
+        plan,
+        findings=check_plan(plan, on=TODAY),
+        accept={SMALL: "a test"},
     )
     certify(bundle.folder, *(one.id for one in bundle.requests), days=180)
     return bundle.folder
@@ -113,7 +118,7 @@ def test_only_keys_and_dates_change(folder):
     assert replace(after, requests=(), summary={}) == replace(manifest, requests=(), summary={})
     others = [one for one in after.requests if one.id != name]
     assert others == [one for one in manifest.requests if one.id != name]
-    assert is_current(after)
+    assert is_summary_current(after)
     assert_complete(folder, make_plan(TABLE))
 
 
@@ -172,7 +177,7 @@ def test_a_call_says_what_and_why(folder):
 
 
 def test_due_is_what_the_calendar_names(folder):
-    """A certificate is due once, from its renewal date in the calendar on."""
+    """A certificate becomes due only once, on the renewal date in the calendar."""
     ends = {one.request_id: one.renew_from for one in list_renewals(folder, today=LATER)}
     (day,) = set(ends.values())
     assert not names_of(again(folder, due=True, today=day - timedelta(days=1)))
@@ -203,7 +208,7 @@ def test_what_came_back_and_was_never_deployed_is_due_in_its_time(folder):
     again(folder, name, today=LATER)
     certify(folder, name, today=LATER, days=30, begins=begin(LATER))
     record = read_manifest(folder).by_id[name]
-    assert generations_of(record).in_use.generation == 1
+    assert find_generations(record).in_use.generation == 1
     assert not is_due(record, LATER + timedelta(days=10), ANY_DAY)
     assert is_due(record, LATER + timedelta(days=25), ANY_DAY)
 
@@ -243,8 +248,8 @@ def test_a_plan_that_was_altered_is_not_renewed_from(folder):
         again(folder, "*")
 
 
-def test_a_key_on_another_computer_cannot_be_renewed_here(folder):
-    """A key on another computer cannot be renewed here.
+def test_key_on_another_computer_cannot_be_renewed(folder):
+    """The renew command rejects a request whose key is on another computer.
 
     The message names it, and the other requests are renewed.
     """
@@ -264,7 +269,7 @@ def test_a_key_on_another_computer_cannot_be_renewed_here(folder):
     assert any("steps TOPOLOGY --request-on-server" in note for note in bundle.notes)
 
 
-# --- a request that waits for its certificate ---
+# --- In these tests, a request waits for its certificate.
 
 
 def test_what_waits_is_withdrawn_only_on_request(folder):
@@ -288,10 +293,10 @@ def test_what_waits_is_withdrawn_only_on_request(folder):
         f"withdrawn: the request of generation 2 with the CSR SHA-256 {first.csr_sha256[:12]}…",
     )
     assert (record.generation, record.reasons, record.archived[-1].reasons) == (3, told, told)
-    assert generations_of(record).in_use.generation == 1
+    assert find_generations(record).in_use.generation == 1
 
 
-# --- a compromised key ------------------------------------------------------------------------
+# --- In these tests, a key is compromised.
 
 
 def test_a_compromised_key_is_revoked_and_replaced(folder):

@@ -30,7 +30,7 @@ from folders import (
 
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.disk import files
-from lyncnb.base.disk.folder_lock import lock
+from lyncnb.base.disk.folder_lock import lock_folder
 from lyncnb.errors import BundleError, OptionsError, PassphraseError, PlanError, PlanRejected
 from lyncnb.export import run_preview
 from lyncnb.pki import passphrase
@@ -59,7 +59,7 @@ def folder(tmp_path):
     return tmp_path / "requests"
 
 
-# --- written, and written again ---------------------------------------------------------------
+# --- These tests write a folder, and write it again.
 
 
 def test_a_new_folder_holds_what_the_contract_says(folder):
@@ -122,7 +122,7 @@ def test_an_unchanged_folder_can_be_on_a_disk_that_is_only_read(folder, monkeypa
 
 
 def test_the_summary_follows_the_planned_issue_date(folder):
-    """If the planned issue date changes, the summary's cover is written again, and no request
+    """If the planned issue date changes, the cover of the summary is written again, and no request
     changes.
     """
     plan = numbered(2)
@@ -176,7 +176,7 @@ def test_each_request_asks_for_the_days_of_its_issuer(folder):
 
 
 def test_requests_are_evaluated_by_the_day_on_which_they_are_made(folder):
-    """Before the planned issue date, its rules apply.
+    """Before the planned issue date, requests are evaluated with the rules on that date.
 
     After it, the rules of the current date do.
     """
@@ -218,7 +218,7 @@ def test_a_missing_folder_is_made_with_what_leads_there(tmp_path):
     assert stat.S_IMODE((tmp_path / "a" / "b" / "requests").stat().st_mode) == 0o700
 
 
-# --- changed, renewed, retired ----------------------------------------------------------------
+# --- In these tests, requests are changed, renewed and retired.
 
 
 def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
@@ -259,7 +259,7 @@ def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
         ({"organization": "Fabrikam"}, "subject O: Contoso -> Fabrikam"),
     ],
 )
-def test_each_field_of_a_request_counts(folder, changes, reason):
+def test_each_field_of_a_request_can_cause_a_renewal(folder, changes, reason):
     """A change of the key, hash or subject renews a request, like a change of names."""
     write(plan_of(certificate(1)), folder)
     bundle = write(plan_of(certificate(1, **changes)), folder)
@@ -338,7 +338,7 @@ def test_a_certificate_stays_with_its_request_through_runs(folder):
     assert renewed.archived[0].issued == issued_record()
 
 
-# --- dry run ----------------------------------------------------------------------------------
+# --- These tests use a dry run.
 
 
 def test_a_dry_run_says_everything_and_makes_no_folder(folder):
@@ -375,7 +375,7 @@ def test_a_dry_run_proves_a_passphrase_that_it_is_given(folder):
         write(numbered(1), folder, passphrase="another passphrase", dry_run=True)
 
 
-# --- plans that are rejected ------------------------------------------------------------------
+# --- In these tests, plans are rejected.
 
 
 def test_a_plan_with_errors_is_refused(folder):
@@ -470,13 +470,13 @@ def test_a_folder_with_a_weak_passphrase_still_opens(folder, monkeypatch):
     too.
     """
     with monkeypatch.context() as earlier:
-        earlier.setattr(passphrase, "weakness", lambda text, known: None)
+        earlier.setattr(passphrase, "find_weakness", lambda text, known: None)
         write(numbered(1), folder, passphrase="a" * 12)
     assert write(numbered(2), folder, passphrase="a" * 12).counts() == {"kept": 1, "created": 1}
 
 
 def test_a_new_folder_asks_twice_and_an_old_one_once(folder):
-    """For a new folder, the passphrase is asked twice.
+    """For a new folder, the passphrase is asked for twice, and for an existing folder only once.
 
     Later it is asked once and checked on a key.
     """
@@ -508,7 +508,7 @@ def refused(folder, plan, message, **arguments):
 
 
 def test_a_missing_key_is_noticed_and_can_be_given_up(folder):
-    """A missing key stops the run.
+    """A missing key stops the run until its request is renewed.
 
     The message names the file, and renewing the request continues.
     """
@@ -719,7 +719,7 @@ def test_a_change_of_passphrase_that_was_interrupted_is_finished_first(folder):
 
 
 def test_a_copied_folder_works_on(folder, tmp_path):
-    """A run does not change a copy of the folder with other times and inodes."""
+    """Copying a folder, which changes times and inodes, does not cause a change in the next run."""
     plan = numbered(3)
     write(plan, folder)
     shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copy)
@@ -738,7 +738,7 @@ def test_a_repeated_public_key_is_refused(folder, monkeypatch):
         write(numbered(2), folder)
 
 
-# --- locks, progress, cancellation ------------------------------------------------------------
+# --- These tests are about locks, progress and cancellation.
 
 
 def test_a_second_writer_is_told_who_writes(folder):
@@ -747,7 +747,7 @@ def test_a_second_writer_is_told_who_writes(folder):
     """
     plan = numbered(1)
     write(plan, folder)
-    with lock(folder), pytest.raises(BundleError, match=f"process {os.getpid()}"):
+    with lock_folder(folder), pytest.raises(BundleError, match=f"process {os.getpid()}"):
         write(numbered(2), folder, lock_seconds=0.05)
     assert write(numbered(2), folder).counts() == {"kept": 1, "created": 1}
 
@@ -756,7 +756,7 @@ def test_readers_and_unchanged_runs_need_no_lock(folder):
     """open_requests, a dry run and a run without changes need no lock while another process writes."""
     plan = numbered(1)
     write(plan, folder)
-    with lock(folder):
+    with lock_folder(folder):
         assert len(open_requests(folder).requests) == 1
         assert write(plan, folder, lock_seconds=0).counts() == {"kept": 1}
         assert write(numbered(2), folder, dry_run=True).counts() == {"kept": 1, "created": 1}
@@ -873,7 +873,7 @@ def test_a_csr_that_cannot_be_read_is_given_up_with_a_changed_plan(folder):
 def test_a_folder_that_others_can_open_is_told(folder, monkeypatch):
     """If the permissions of a folder cannot be restricted, a run that writes keys says so."""
     monkeypatch.setattr(
-        "lyncnb.base.disk.windows_access.close_own_folder", lambda path: "not protected here"
+        "lyncnb.base.disk.windows_access.restrict_private_folder", lambda path: "not protected here"
     )
     assert write(numbered(1), folder).notes == ("not protected here",)
     assert write(numbered(1), folder).notes == ()

@@ -16,10 +16,10 @@ from topologies import TWO_SITES, front_end, topology
 import lyncnb as ln
 from lyncnb.base.disk.outputs import OutputKind
 from lyncnb.base.shown.report import write_report
-from lyncnb.base.shown.terminal_text import report_lines
+from lyncnb.base.shown.terminal_text import format_report
 from lyncnb.errors import PlanError
-from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, forecasts_report
-from lyncnb.forecasts.forecast_files import FORECAST_FILE, forecast_report
+from lyncnb.forecasts.compare_forecasts import FORECASTS_FILE, build_forecasts_report
+from lyncnb.forecasts.forecast_files import FORECAST_FILE, build_forecast_report
 
 RULES = ln.load_rules("lync2013")
 
@@ -43,7 +43,7 @@ def made() -> ln.Forecast:
 
 
 def events(made: ln.Forecast) -> list[icalendar.Event]:
-    calendar = icalendar.Calendar.from_ical(write_report(forecast_report(made), ".ics"))
+    calendar = icalendar.Calendar.from_ical(write_report(build_forecast_report(made), ".ics"))
     return calendar.walk("VEVENT")
 
 
@@ -87,8 +87,8 @@ def test_calendar_says_all_that_is_to_be_done(made):
 def test_the_same_bytes(made):
     """The same forecast gives identical files, workbooks too."""
     for ending in FORECAST_FILE.is_ours:
-        assert write_report(forecast_report(made), ending) == write_report(
-            forecast_report(made), ending
+        assert write_report(build_forecast_report(made), ending) == write_report(
+            build_forecast_report(made), ending
         ), ending
 
 
@@ -97,9 +97,9 @@ def test_files_are_known_again(made, kind: OutputKind):
     """Each file is recognized as a file of lyncnb, which may be replaced."""
     for ending, is_ours in kind.is_ours.items():
         if kind is FORECAST_FILE:
-            data = write_report(forecast_report(made), ending)
+            data = write_report(build_forecast_report(made), ending)
         else:
-            data = write_report(forecasts_report(ln.compare_forecasts(made, made)), ending)
+            data = write_report(build_forecasts_report(ln.compare_forecasts(made, made)), ending)
         assert is_ours(io.BytesIO(data)), ending
 
 
@@ -108,8 +108,10 @@ def test_each_assumption_names_the_number_that_results(made):
     orders, validations = (
         sum(getattr(month, name) for month in made.months) for name in ("orders", "validations")
     )
-    texts = [write_report(forecast_report(made), ending).decode() for ending in (".html", ".md")]
-    texts.append("\n".join(report_lines(forecast_report(made), width=10_000)))
+    texts = [
+        write_report(build_forecast_report(made), ending).decode() for ending in (".html", ".md")
+    ]
+    texts.append("\n".join(format_report(build_forecast_report(made), width=10_000)))
     assert orders > validations > 1
     for text in texts:
         assert f"for {orders:,} orders, the forecast assumes that each certificate" in text
@@ -121,16 +123,18 @@ def test_tables_agree(made):
     """The CSV file, workbook, DataFrame and JSON have the same certificates."""
     frame = made.to_frame()
     rows = list(
-        csv.reader(io.StringIO(write_report(forecast_report(made), ".csv").decode("utf-8-sig")))
+        csv.reader(
+            io.StringIO(write_report(build_forecast_report(made), ".csv").decode("utf-8-sig"))
+        )
     )
     assert rows[0] == list(frame.columns)
     assert len(rows) - 1 == len(frame) == len(made.entries)
-    book = openpyxl.load_workbook(io.BytesIO(write_report(forecast_report(made), ".xlsx")))
+    book = openpyxl.load_workbook(io.BytesIO(write_report(build_forecast_report(made), ".xlsx")))
     assert book.sheetnames == ["Certificates", "Work by month", "Problems"]
     assert [book[name].max_row - 1 for name in book.sheetnames] == [
         *(len(made.entries), len(made.months), sum(len(one.rules) for one in made.problems)),
     ]
-    document = json.loads(write_report(forecast_report(made), ".json"))
+    document = json.loads(write_report(build_forecast_report(made), ".json"))
     assert document["works"] is made.works is False
     assert [one["issued_on"] for one in document["certificates"]] == list(
         frame["Issued"].dt.strftime("%Y-%m-%d")
@@ -142,9 +146,9 @@ def test_page_and_text_escape(made):
     """A planner's name for a freeze is text on the page, and is not a formula in a table."""
     bad = forecast(freezes={"<b>|=1": "2029-06-01 to 2029-08-05"})
     for ending in (".html", ".svg"):
-        assert b"<b>|" not in write_report(forecast_report(bad), ending), ending
-    assert "\\|" in write_report(forecast_report(bad), ".md").decode()
-    page = write_report(forecast_report(made), ".html").decode()
+        assert b"<b>|" not in write_report(build_forecast_report(bad), ending), ending
+    assert "\\|" in write_report(build_forecast_report(bad), ".md").decode()
+    page = write_report(build_forecast_report(made), ".html").decode()
     assert all(
         f"<caption>{name}" in page for name in ("Problems with the schedule", "Work by", "Work in")
     )
@@ -171,7 +175,7 @@ def test_nothing_to_do():
     assert empty.months == ()
     assert "0 certificates" in repr(empty)
     for ending in FORECAST_FILE.is_ours:
-        assert write_report(forecast_report(empty), ending)
+        assert write_report(build_forecast_report(empty), ending)
 
 
 def test_many_in_short():
@@ -184,7 +188,7 @@ def test_many_in_short():
     assert "and 11 more" in str(
         events(made)[0]["description"]
     )  # There are 60 servers and the OAuth certificate, 50 of which are shown.
-    lines = list(report_lines(forecast_report(made, shown=5), width=100))
+    lines = list(format_report(build_forecast_report(made, max_shown=5), width=100))
     assert lines[-1] == "… and 56 more rows; to show all rows, use --json or -o FILE"
     assert "and 56 more" in made._repr_html_()
 

@@ -14,9 +14,9 @@ from certificates_on_record import bundle_of
 from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
 
 import lyncnb as ln
-from lyncnb.base.shown.report import report_document
+from lyncnb.base.shown.report import build_report_document
 from lyncnb.errors import PlanError
-from lyncnb.forecasts.compare_forecasts import forecasts_report
+from lyncnb.forecasts.compare_forecasts import build_forecasts_report
 from lyncnb.forecasts.model import ForecastEntry
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
@@ -277,7 +277,7 @@ def test_ca_of_its_own_limits():
     # separate proof.
     assert days(edge[:3], "validate_on") == ["2026-11-25", "2027-01-24", "2027-03-25"]
     assert all(one.validate_on == one.issued_on for one in edge)
-    rows = {(row[0], row[1]): row[2:] for row in pair._rows()}
+    rows = {(row[0], row[1]): row[2:] for row in pair._list_rows()}
     before, after, more = rows["all", "Orders"]
     assert more == after - before > 0
 
@@ -311,9 +311,9 @@ def test_without_directors():
         ln.forecast(with_options(planned(FIVE_SERVERS))),
         ln.forecast(with_options(planned("\n".join(lines) + "\n"))),
     )
-    yearly = {row[1]: row[4] for row in pair._rows() if row[0] == "2028"}
+    yearly = {row[1]: row[4] for row in pair._list_rows() if row[0] == "2028"}
     assert yearly == {"Orders": -2, "Validations": 0, "Server changes": -2, "Restarts": -2}
-    assert "first" in report_document(forecasts_report(pair))
+    assert "first" in build_report_document(build_forecasts_report(pair))
 
 
 def test_a_folder_counts_what_is_on_record(tmp_path):

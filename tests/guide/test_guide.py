@@ -16,11 +16,11 @@ from places import REPOSITORY
 import lyncnb as ln
 from lyncnb.errors import AnswersError
 from lyncnb.guide.answer_values import read_answer
-from lyncnb.guide.answers import make_short_names, walk
+from lyncnb.guide.answers import make_short_names, walk_questions
 from lyncnb.guide.lay_out import guided_topology, lay_out
 from lyncnb.guide.questions import read_interview
 from lyncnb.rules import rule_files
-from lyncnb.rules.rule_files import products
+from lyncnb.rules.rule_files import list_products
 from lyncnb.topology import columns
 
 INTERVIEWS = sorted((Path(__file__).parent / "interviews").glob("*.toml"))
@@ -73,7 +73,7 @@ def random_text(question, chance, site):
     names = {"sites": ["Taipei", "Tainan", "London", "台北", "New York"]}
     made = {
         "choice": lambda: chance.choice([*question.choices]),
-        "product": lambda: chance.choice(products()),
+        "product": lambda: chance.choice(list_products()),
         "target_os": lambda: chance.choice(["2012R2", "2016", "2019", "2022"]),
         "yes_no": lambda: chance.choice(["yes", "no"]),
         "number": lambda: str(question.least + chance.choice([0, 0, 1, 2, 3])),
@@ -97,7 +97,7 @@ def random_interview(chance):
     """Return random answers to every question that the guide asks."""
     texts = {}
     while True:
-        walked = walk(texts)
+        walked = walk_questions(texts)
         left = [one for one in walked if one.place not in texts]
         if not left:
             assert not [one for one in walked if one.problem]
@@ -132,11 +132,11 @@ def test_every_answer_is_used():
     for more in ({}, {"hybrid": "yes"}, {"simple_urls": "one-host"}, {"product": "lync2013"}):
         texts = {("", key): text for key, text in (base | more).items()} | {("", "sites"): "Main"}
         texts |= {("Main", "edition"): "both", ("Main", "directors"): "1"}
-        was = ln.GuideAnswers(asked=walk(texts))
+        was = ln.GuideAnswers(asked=walk_questions(texts))
         for one in was.asked:
             for _ in range(6 if one.question.key in unused else 0):
                 text = random_text(one.question, chance, one.site) or "other"
-                now = ln.GuideAnswers(asked=walk(texts | {one.place: text}))
+                now = ln.GuideAnswers(asked=walk_questions(texts | {one.place: text}))
                 if any(asked.problem for asked in now.asked) or lay_out(now).problems:
                     continue
                 changed = lay_out(now).rows != lay_out(was).rows or now.options != was.options
@@ -305,7 +305,7 @@ def test_what_a_product_does_not_have_is_not_asked():
     """
     of = {
         product: {one.question.key for one in answers(product=product, hybrid=True).asked}
-        for product in products()
+        for product in list_products()
     }
     assert of["sfb2015"] - of["lync2013"] == {"video_interop_servers"}
     assert of["lync2013"] <= of["sfb2015"]
@@ -331,10 +331,10 @@ def test_the_questions_are_whole():
     know.
     """
     table = read_interview()
-    from lyncnb.topology.columns import topology_columns, topology_roles
+    from lyncnb.topology.columns import list_topology_columns, list_topology_roles
 
-    roles = {role.id for role in topology_roles()}
-    known = {column.name for column in topology_columns()}
+    roles = {role.id for role in list_topology_roles()}
+    known = {column.name for column in list_topology_columns()}
     keys = [question.key for question in table.question]
     assert len({*keys}) == len(keys)
     assert {*table.outside} <= {*keys}
@@ -426,7 +426,7 @@ def _nobody_knows_it(monkeypatch):
     """Unload custom products before and after each test."""
     monkeypatch.setattr(rule_files, "_custom_products", {})
     yield
-    columns.put_back({})
+    columns.restore_custom_columns({})
 
 
 @pytest.mark.usefixtures("_nobody_knows_it")

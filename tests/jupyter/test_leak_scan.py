@@ -107,7 +107,7 @@ PLANTED = {
 def test_a_planted_secret_is_found(kind):
     """A secret is reported with its cell, and the message does not repeat it."""
     notebook = new_notebook(cells=[new_markdown_cell("x"), PLANTED[kind]])
-    found = scan_notebook(notebook, name="a.ipynb", known=[Secret(PASSPHRASE)], paths=True)
+    found = scan_notebook(notebook, name="a.ipynb", known_secrets=[Secret(PASSPHRASE)], paths=True)
     assert [problem.file for problem in found] == ["a.ipynb cell 2"]
     told = str(found[0])
     assert not any(secret in told for secret in ("hunter2", "horse", "alice", "tmpab12cd", "MII"))
@@ -120,7 +120,7 @@ def test_a_planted_secret_is_found(kind):
 def test_metadata_is_searched_too(metadata):
     """Widget state, a key or a passphrase in the notebook's metadata is found."""
     notebook = new_notebook(cells=[new_markdown_cell("x")], metadata=metadata)
-    (problem,) = scan_notebook(notebook, known=[Secret(PASSPHRASE)])
+    (problem,) = scan_notebook(notebook, known_secrets=[Secret(PASSPHRASE)])
     assert problem.file == "notebook"
 
 
@@ -190,7 +190,7 @@ def shipped(name):
 )
 def test_a_clean_notebook_passes(make):
     """Nothing is reported in notebooks without a secret."""
-    assert scan_notebook(make(), known=[Secret(PASSPHRASE)], paths=True) == ()
+    assert scan_notebook(make(), known_secrets=[Secret(PASSPHRASE)], paths=True) == ()
 
 
 def test_paths_are_taken_out_of_outputs_and_left_in_code():
@@ -220,6 +220,6 @@ def test_no_text_makes_the_search_slow(piece):
 
     def work(size: int):
         notebook = new_notebook(cells=[new_code_cell(piece * (size // len(piece)))])
-        return partial(scan_notebook, notebook, known=[Secret(PASSPHRASE)], paths=True)
+        return partial(scan_notebook, notebook, known_secrets=[Secret(PASSPHRASE)], paths=True)
 
     assert faster_than_linear(work, size=25_000, most=200_000) is None

@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from lyncnb.jupyter import server_extension
 from lyncnb.jupyter.notebook_files import WIDGET_VIEW
-from lyncnb.jupyter.server_extension import drop_panel_state
+from lyncnb.jupyter.server_extension import remove_panel_state
 
 MAP = {
     "map": {"state": {"_anywidget_id": "ipyleaflet.Map", "layout": "IPY_MODEL_wide"}},
@@ -30,7 +30,7 @@ def notebook(widgets):
 
 def saved_state(widgets):
     model = {"type": "notebook", "content": notebook(widgets)}
-    drop_panel_state(model=model, path="a", contents_manager=None)
+    remove_panel_state(model=model, path="a", contents_manager=None)
     state = model["content"]["metadata"].get("widgets", {})
     return state.get("application/vnd.jupyter.widget-state+json", {}).get("state")
 
@@ -52,7 +52,7 @@ def test_state_in_another_format_is_saved_unchanged():
     """Metadata that is not widget state in JupyterLab's format is kept unchanged."""
     for widgets in ({"other": 1}, {"application/vnd.jupyter.widget-state+json": None}, [1]):
         model = {"type": "notebook", "content": {"metadata": {"widgets": widgets}}}
-        drop_panel_state(model=model, path="a", contents_manager=None)
+        remove_panel_state(model=model, path="a", contents_manager=None)
         assert model["content"]["metadata"] == {"widgets": widgets}
 
 
@@ -85,5 +85,5 @@ def test_other_files_are_left_alone():
     """A text file, a folder and a notebook without content are saved unchanged."""
     for model in (None, {"type": "file", "content": "x"}, {"type": "notebook", "content": None}):
         before = str(model)
-        drop_panel_state(model=model, path="a", contents_manager=None)
+        remove_panel_state(model=model, path="a", contents_manager=None)
         assert before == str(model)

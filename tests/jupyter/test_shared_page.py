@@ -92,7 +92,7 @@ def example():
 )
 def test_a_link_to_a_page_in_itself_is_taken_out(address):
     """A javascript: link is removed, also with a control character before it or a line break in it."""
-    assert shared_page._sanitize(f'<a href="{address}">open</a>') == "<a>open</a>"
+    assert shared_page._sanitize_html(f'<a href="{address}">open</a>') == "<a>open</a>"
 
 
 def test_what_runs_or_loads_is_taken_out():
@@ -180,7 +180,7 @@ def test_a_second_sanitizer_finds_nothing():
 
     for _ in range(FRAGMENTS):
         fragment = "".join(chance.choices(PIECES, k=chance.randint(1, 12)))
-        page = shared_page._sanitize(fragment)
+        page = shared_page._sanitize_html(fragment)
         escaped = clean(page, tags=tags, attributes=is_seen, protocols={"http", "https", "data"})
         assert escaped.count("&lt;") == page.count("&lt;"), fragment
         assert "<!--" not in page
@@ -309,7 +309,7 @@ def test_the_plan_is_on_the_first_page_with_author_and_date(tmp_path, monkeypatc
     assert (min(places) >= 0, places) == (True, sorted(places))
     assert "2026-12-02" in text
     assert text.count("certificates for Lync Server 2013</caption>") == 1
-    assert "@bottom-left{content:" in page  # on each sheet, too
+    assert "@bottom-left{content:" in page  # The footer is also on each sheet.
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
     assert "2026-01-01" in share_notebook(path).page.read_text("utf-8")
 

@@ -13,10 +13,10 @@ from places import DATA
 @pytest.fixture(scope="session")
 def contoso(built_page, tmp_path_factory) -> Path:
     """Return a planner page of the sample, as the command writes it."""
-    from lyncnb.cli.app import run
+    from lyncnb.cli.app import run_command
 
     path = tmp_path_factory.mktemp("page") / "planner.html"
-    assert run(["page", str(DATA / "contoso.csv"), "-o", str(path)]) == 0
+    assert run_command(["page", str(DATA / "contoso.csv"), "-o", str(path)]) == 0
     return path
 
 

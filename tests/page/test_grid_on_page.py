@@ -15,7 +15,7 @@ from page_driver import PlannerPage
 from topologies import FIVE_SERVERS
 from widgets import test_grid_moves
 
-from lyncnb.cli.app import run
+from lyncnb.cli.app import run_command
 
 pytestmark = [
     pytest.mark.browser,
@@ -40,7 +40,7 @@ def opened(built_page, chromium, tmp_path_factory):
     folder = tmp_path_factory.mktemp("grid")
     (folder / "small.csv").write_text(FIVE_SERVERS)
     written = folder / "planner.html"
-    assert run(["page", str(folder / "small.csv"), "-o", str(written)]) == 0
+    assert run_command(["page", str(folder / "small.csv"), "-o", str(written)]) == 0
     context = chromium.new_context(accept_downloads=True)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     planner = PlannerPage(context, written)

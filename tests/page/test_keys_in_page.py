@@ -33,8 +33,8 @@ from lyncnb.page.request_folder_of import unkeyed_folder
 from lyncnb.pki.csr import build_request, parse_request
 from lyncnb.pki.passphrase import check_new_passphrase
 from lyncnb.pki.pkcs8 import FolderCipher, read_derivation
-from lyncnb.plan.known_words import known_words
-from lyncnb.plan.model import CertificatePlan, content_of
+from lyncnb.plan.known_words import list_known_words
+from lyncnb.plan.model import CertificatePlan, build_request_content
 from lyncnb.plan.options import PlanOptions
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import Manifest, read_manifest, save_manifest
@@ -89,8 +89,8 @@ def check_requests(folder: Path, plan: CertificatePlan) -> None:
         request, sealed = ((folder / path).read_bytes() for path in record.files)
         key = cipher.decrypt(sealed, name=record.files.key)
         made = parse_request(request)
-        expected = build_request(content_of(certificate), key)
-        assert made.signature_verifies()
+        expected = build_request(build_request_content(certificate), key)
+        assert made.has_valid_signature()
         if certificate.key.algorithm == "RSA":
             assert request == expected.pem
         else:
@@ -325,7 +325,7 @@ def test_passphrases_are_judged_alike():
     tried += ["".join(chance.choices(PIECES, k=chance.randint(2, 6))) for _ in range(300)]
     tried += ["".join(chance.choices("abcdefghijklmnop0123456789", k=12)) for _ in range(20)]
     told = find_problems(plan, tried)
-    expected = [_find_problem(text, known_words(plan)) for text in tried]
+    expected = [_find_problem(text, list_known_words(plan)) for text in tried]
     # The two versions of zxcvbn write the same sentences with other punctuation.
     plain = [[re.sub('[."]', "", text) for text in texts] for texts in (told, expected)]
     assert list(zip(tried, plain[0], strict=True)) == list(zip(tried, plain[1], strict=True))
@@ -334,7 +334,7 @@ def test_passphrases_are_judged_alike():
 
 def _find_problem(text: str, known: tuple[str, ...]) -> str:
     try:
-        check_new_passphrase(text, source="it", known=known)
+        check_new_passphrase(text, source="it", known_words=known)
     except PassphraseError as error:
         return error.message.removeprefix("it ")
     return ""

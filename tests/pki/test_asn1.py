@@ -182,7 +182,7 @@ def test_small_kinds(data, kind):
 
 
 def test_indefinite_length_without_end():
-    """A DER element with an indefinite length without an end is rejected."""
+    """An element with an indefinite length but without an end is rejected."""
     with pytest.raises(BadStructure, match="ends inside a tag or length"):
         read_objects(b"\x30\x80\x05\x00\x05\x00")
     with pytest.raises(BadStructure, match="without an end|ends inside"):

@@ -1,4 +1,4 @@
-"""The facts about a certificate are read."""
+"""The fields of a certificate are read correctly."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_thumbprint_is_what_windows_shows(ca):
     ],
 )
 def test_is_valid_at(ca, day, valid):
-    """A certificate is valid at the first and at the last second of its validity."""
+    """A certificate is valid in the first and in the last second of its validity period."""
     certificate = read_certificate(der(leaf(ca, days=10)))
     assert certificate.is_valid_at(convert_to_time(day)) is valid
 
@@ -87,7 +87,7 @@ def test_names_compare_without_case_and_blanks(ca):
 
 
 def test_absent_extensions(ca):
-    """In a certificate, an absent extension and an empty extension are distinguished."""
+    """An extension that is missing in a certificate is distinguished from an empty extension."""
     made = leaf(ca, eku=None, usage=None, crl=(), ca=None, san=())
     certificate = read_certificate(der(made))
     assert certificate.extended_key_usage is None

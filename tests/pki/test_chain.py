@@ -46,7 +46,7 @@ def test_complete(ca):
 
 
 def test_incomplete(ca):
-    """If the root or an issuing CA is missing, the error names it."""
+    """If the root or an issuing CA is missing, the error contains its name."""
     path = path_of(leaf(ca.issuing, ca.key), ca.issuing)
     assert list(path.issuers) == facts(ca.issuing)
     assert codes(path) == ["chain-incomplete"]

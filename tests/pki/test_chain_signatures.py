@@ -1,4 +1,4 @@
-"""The signer of a certificate is found."""
+"""The signature of a certificate is verified with the key of its issuer."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def test_web_pki(ca):
 
 
 def test_web_pki_is_not_asked(ca):
-    """The strict verifier is not used for SHA-1, which it would call invalid, or for a chain
-    without a root.
+    """The strict verifier is not used for SHA-1, which it calls invalid, or for a chain without a
+    root.
     """
     path = [read_certificate(der(one)) for one in ca.chain]
     old = read_certificate(der(resigned(leaf(ca), ca.key, "sha1")))
@@ -115,7 +115,7 @@ def test_web_pki_is_not_asked(ca):
     ],
 )
 def test_web_pki_overlooks(changes):
-    """The strict verifier overlooks some faults, so lyncnb runs other checks too."""
+    """The strict verifier overlooks some faults, so lyncnb also runs other checks."""
     ca = PythonCa()
     path = [read_certificate(der(one)) for one in ca.chain]
     assert (

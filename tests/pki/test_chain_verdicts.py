@@ -1,4 +1,4 @@
-"""OpenSSL, GnuTLS and lyncnb evaluate the same chains.
+"""OpenSSL, GnuTLS and lyncnb evaluate the same certificate chains with the same result.
 
 If one of the other tools rejects a chain, lyncnb reports a finding, and all three accept each valid
 chain. The chains are created for this test: valid, invalid, and unusual ones on which tools
@@ -56,7 +56,7 @@ class Made:
 
 
 def make(issuer: Made | None, number: int, values: dict) -> Made:
-    """Create one certificate with the given deviations."""
+    """Create one certificate with the specified deviations."""
     values = {"key": "p256", "begins": -_DAY, "ends": 300 * _DAY, "serial": None, **values}
     keys = _keys(values["key"])
     key = values.get("own_key") or keys[number % len(keys)]
@@ -118,7 +118,7 @@ _LEAF = {
 
 
 def chain(*, leaf=None, root=None, depth=1, every=None, **levels) -> list[x509.Certificate]:
-    """Create a chain that ends with the root.
+    """Create a chain of certificates that ends with the root.
 
     ``ca1`` changes the CA below the root, ``every`` changes each CA.
     """
@@ -279,8 +279,8 @@ def verdict_of_gnutls(place: Path, certificates: list[x509.Certificate]) -> bool
 
 
 def ours(certificates: list[x509.Certificate]) -> list[str]:
-    """Return the codes of lyncnb's findings about the first certificate, with the others as its
-    chain.
+    """Return the codes of the findings about the first certificate, with the other certificates as
+    its chain.
     """
     try:
         leaf, *above = (read_certificate(one.public_bytes(Encoding.DER)) for one in certificates)
@@ -298,10 +298,10 @@ def ours(certificates: list[x509.Certificate]) -> list[str]:
         shared_by="server",
     )
     evidence = Evidence(certificate=leaf, entry=entry, issuers=Issuers(above))
-    return [found.code for found in evaluate(evidence, at=_NOW).findings]
+    return [found.code for found in evaluate(evidence, evaluated_at=_NOW).findings]
 
 
-def test_there_are_enough():
+def test_at_least_hundred_chains_are_evaluated():
     """At least one hundred chains are evaluated."""
     assert len(GOOD) + len(BAD) + len(INCOMPLETE) >= 100
 

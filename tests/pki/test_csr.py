@@ -20,7 +20,7 @@ from lyncnb.base.request_content import list_content_differences
 from lyncnb.errors import BundleError, PlanError
 from lyncnb.pki import csr, keys
 from lyncnb.pki.csr import build_request, parse_request
-from lyncnb.plan.model import content_of
+from lyncnb.plan.model import build_request_content
 
 REQUESTS = Path(cryptography_vectors.__file__).parent / "x509" / "requests"
 NAMES = ("pool.contoso.com", "*.contoso.com", "xn--55q8nz3c.contoso.com")
@@ -64,7 +64,7 @@ def test_a_request_holds_subject_names_and_usages(rsa_key):
     Only the key usage is critical.
     """
     request = build_request(
-        content_of(planned(*NAMES, usages=("serverAuth", "clientAuth"))), rsa_key
+        build_request_content(planned(*NAMES, usages=("serverAuth", "clientAuth"))), rsa_key
     )
     # asn1crypto shows an A-label in Unicode.
     assert extensions(request.der) == {
@@ -77,7 +77,7 @@ def test_a_request_holds_subject_names_and_usages(rsa_key):
 def test_the_subject_begins_with_the_country(rsa_key):
     """The subject is encoded from C to CN (X.501), so its RFC 4514 text begins with the CN."""
     certificate = planned(*NAMES, **SUBJECT)
-    subject = structure(build_request(content_of(certificate), rsa_key).der)["subject"]
+    subject = structure(build_request(build_request_content(certificate), rsa_key).der)["subject"]
     assert list(subject.native.items()) == [
         ("country_name", "TW"),
         ("state_or_province_name", "Taiwan"),
@@ -92,20 +92,22 @@ def test_the_subject_begins_with_the_country(rsa_key):
 
 def test_without_names_there_is_no_san(rsa_key):
     """The CSR for the internal Edge certificate has no subjectAltName extension, not an empty one."""
-    request = build_request(content_of(planned()), rsa_key)
+    request = build_request(build_request_content(planned()), rsa_key)
     assert sorted(extensions(request.der)) == ["extended_key_usage", "key_usage"]
     assert request.content.names == ()
 
 
 def test_without_usages_there_is_no_eku(rsa_key):
     """A CSR without planned extended key usages has no such extension."""
-    request = build_request(content_of(planned("a.contoso.com", usages=())), rsa_key)
+    request = build_request(build_request_content(planned("a.contoso.com", usages=())), rsa_key)
     assert sorted(extensions(request.der)) == ["key_usage", "subject_alt_name"]
 
 
 def test_an_ecdsa_request_only_signs(ec_key):
     """The key usage in an ECDSA request is only digitalSignature (RFC 8813 section 3)."""
-    request = build_request(content_of(planned("a.contoso.com", algorithm="ECDSA")), ec_key)
+    request = build_request(
+        build_request_content(planned("a.contoso.com", algorithm="ECDSA")), ec_key
+    )
     assert extensions(request.der)["key_usage"] == (True, {"digital_signature"})
 
 
@@ -117,17 +119,17 @@ def test_the_signature_is_pkcs1_or_ecdsa_with_the_planned_hash(rsa_key, ec_key, 
         (ec_key, "ECDSA", f"{hash}_ecdsa"),
     ):
         request = build_request(
-            content_of(planned("a.contoso.com", algorithm=algorithm, hash=hash)), key
+            build_request_content(planned("a.contoso.com", algorithm=algorithm, hash=hash)), key
         )
         found = structures.CertificationRequest.load(request.der)["signature_algorithm"]
         assert found["algorithm"].native == kind
         assert request.content.hash == hash
-        assert request.signature_verifies() is True
+        assert request.has_valid_signature() is True
 
 
 def test_nothing_of_microsofts_tools_is_in_it(rsa_key):
     """A CSR has no OS version, CSP, client information or template, only the extension request."""
-    request = build_request(content_of(planned(*NAMES, **SUBJECT)), rsa_key)
+    request = build_request(build_request_content(planned(*NAMES, **SUBJECT)), rsa_key)
     # The OID 1.3.6.1.4.1.311 belongs to Microsoft.
     assert b"\x2b\x06\x01\x04\x01\x82\x37" not in request.der
 
@@ -136,7 +138,7 @@ def test_the_digests_are_over_der(rsa_key):
     """The digests of a CSR are calculated from its DER encoding, so line endings do not change
     them.
     """
-    request = build_request(content_of(planned(*NAMES)), rsa_key)
+    request = build_request(build_request_content(planned(*NAMES)), rsa_key)
     again = parse_request(request.pem.replace(b"\n", b"\r\n"))
     assert request.csr_sha256 == hashlib.sha256(request.der).hexdigest() == again.csr_sha256
     assert request.spki_sha256 == keys.spki_sha256(rsa_key) == again.spki_sha256
@@ -172,12 +174,12 @@ def test_a_request_parsed_back_equals_its_plan(rsa_key, ec_key, certificate):
     valid.
     """
     key = rsa_key if certificate.key.algorithm == "RSA" else ec_key
-    request = build_request(content_of(certificate), key)
+    request = build_request(build_request_content(certificate), key)
     for data in (request.pem, request.der):
         again = parse_request(data)
-        assert again.content == content_of(certificate)
-        assert list_content_differences(again.content, content_of(certificate)) == ()
-        assert again.signature_verifies() is True
+        assert again.content == build_request_content(certificate)
+        assert list_content_differences(again.content, build_request_content(certificate)) == ()
+        assert again.has_valid_signature() is True
 
 
 @pytest.mark.slow
@@ -186,8 +188,8 @@ def test_the_same_rsa_key_and_plan_give_the_same_bytes(rsa_key, certificate):
     """The same RSA key and plan give an identical CSR, since PKCS #1 v1.5 is deterministic."""
     if certificate.key.algorithm == "RSA":
         assert (
-            build_request(content_of(certificate), rsa_key).pem
-            == build_request(content_of(certificate), rsa_key).pem
+            build_request(build_request_content(certificate), rsa_key).pem
+            == build_request(build_request_content(certificate), rsa_key).pem
         )
 
 
@@ -195,9 +197,11 @@ def test_differences_are_from_the_request_to_the_plan(rsa_key):
     """A difference between a CSR and the plan lists the old value first, and marks added values
     with a plus sign.
     """
-    request = build_request(content_of(planned("sip.contoso.com", "sip.fabrikam.com")), rsa_key)
+    request = build_request(
+        build_request_content(planned("sip.contoso.com", "sip.fabrikam.com")), rsa_key
+    )
     plan = planned("sip.contoso.com", "lyncdiscover.contoso.com", hash="sha384")
-    assert list_content_differences(request.content, content_of(plan)) == (
+    assert list_content_differences(request.content, build_request_content(plan)) == (
         "san: + lyncdiscover.contoso.com, - sip.fabrikam.com",
         "hash: sha256 -> sha384",
     )
@@ -221,7 +225,7 @@ def test_what_cannot_be_made_is_refused(rsa_key, certificate, message):
     an error.
     """
     with pytest.raises(PlanError, match=message):
-        build_request(content_of(certificate), rsa_key)
+        build_request(build_request_content(certificate), rsa_key)
 
 
 def openssl_verifies(path: Path) -> bool:
@@ -247,7 +251,7 @@ def test_signatures_are_judged_as_openssl_does(name):
     signature.
     """
     path = REQUESTS / name
-    assert parse_request(path.read_bytes()).signature_verifies() is openssl_verifies(path)
+    assert parse_request(path.read_bytes()).has_valid_signature() is openssl_verifies(path)
 
 
 def test_a_good_sha1_request_is_not_called_tampered():
@@ -256,9 +260,9 @@ def test_a_good_sha1_request_is_not_called_tampered():
     Only its hash is old.
     """
     request = parse_request((REQUESTS / "san_rsa_sha1.pem").read_bytes())
-    assert request.signature_verifies() is True
+    assert request.has_valid_signature() is True
     found = list_content_differences(
-        request.content, content_of(planned("cryptography.io", "sub.cryptography.io"))
+        request.content, build_request_content(planned("cryptography.io", "sub.cryptography.io"))
     )
     assert "hash: sha1 -> sha256" in found
     assert not [line for line in found if line.startswith("san")]
@@ -267,7 +271,7 @@ def test_a_good_sha1_request_is_not_called_tampered():
 def test_a_hash_nobody_knows_is_not_called_bad():
     """For an MD4 signature, which this computer cannot verify, the result is None."""
     request = parse_request((REQUESTS / "rsa_md4.pem").read_bytes())
-    assert request.signature_verifies() is None
+    assert request.has_valid_signature() is None
     assert request.content.hash == "1.2.840.113549.1.1.3"
 
 
@@ -304,14 +308,14 @@ def test_other_kinds_of_names_keep_their_kind():
 @pytest.mark.parametrize("place", ["subject", "san", "signature"])
 def test_a_changed_byte_is_noticed(rsa_key, place):
     """If a letter of a name or a bit of the signature changes, the CSR's signature is invalid."""
-    der = bytearray(build_request(content_of(planned("sip.contoso.com")), rsa_key).der)
+    der = bytearray(build_request(build_request_content(planned("sip.contoso.com")), rsa_key).der)
     where = {
         "subject": der.index(b"sip.contoso.com"),
         "san": der.rindex(b"sip.contoso.com"),
         "signature": len(der) - 1,
     }
     der[where[place]] ^= 1
-    assert parse_request(bytes(der)).signature_verifies() is False
+    assert parse_request(bytes(der)).has_valid_signature() is False
 
 
 UNREADABLE = {
@@ -345,23 +349,23 @@ def test_a_request_has_at_most_a_mebibyte(rsa_key):
 
     Text before the PEM block counts.
     """
-    pem = build_request(content_of(planned("sip.contoso.com")), rsa_key).pem
+    pem = build_request(build_request_content(planned("sip.contoso.com")), rsa_key).pem
     room = (1 << 20) - len(pem) - 1
-    assert parse_request(b"#" * room + b"\n" + pem).signature_verifies() is True
+    assert parse_request(b"#" * room + b"\n" + pem).has_valid_signature() is True
     with pytest.raises(BundleError, match="longer than 1048576 bytes"):
         parse_request(b"#" * (room + 1) + b"\n" + pem)
 
 
 def test_bytes_after_the_request_are_refused(rsa_key):
     """Bytes after the CSR are rejected, because some readers could ignore them."""
-    der = build_request(content_of(planned("a.contoso.com")), rsa_key).der
+    der = build_request(build_request_content(planned("a.contoso.com")), rsa_key).der
     with pytest.raises(BundleError, match="not a readable certification request"):
         parse_request(der + b"\x05\x00")
 
 
 def test_a_request_that_came_out_wrong_is_not_handed_on(ec_key):
     """A new CSR whose content differs from the plan, even in order, is rejected before it is used."""
-    content = content_of(planned("a.contoso.com", algorithm="ECDSA"))
+    content = build_request_content(planned("a.contoso.com", algorithm="ECDSA"))
     usages = ("keyAgreement", "digitalSignature")  # A CSR cannot keep this order.
     with pytest.raises(PlanError, match="the new request differs from the plan: key usage"):
         build_request(dataclasses.replace(content, key_usage=usages), ec_key)
@@ -369,7 +373,7 @@ def test_a_request_that_came_out_wrong_is_not_handed_on(ec_key):
 
 def test_a_request_of_another_key_is_not_handed_on(ec_key):
     """A new CSR is rejected if its public key or signature does not match the key."""
-    content = content_of(planned("a.contoso.com", algorithm="ECDSA"))
+    content = build_request_content(planned("a.contoso.com", algorithm="ECDSA"))
     request = build_request(content, ec_key)
     with pytest.raises(PlanError, match="does not belong to the key"):
         csr._verify_request(request, content, keys.generate_key(content.key))

@@ -1,4 +1,4 @@
-"""The content of a CSR is compared, and differences are described in text."""
+"""The contents of two CSRs are compared, and differences are described as text."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lyncnb.base.request_content import RequestContent, list_content_differences
-from lyncnb.plan.model import content_of
+from lyncnb.plan.model import build_request_content
 
 NAMES = ("pool.contoso.com", "sip.contoso.com", "sip.fabrikam.com")
 SUBJECT = {"organization": "Contoso", "locality": "Taipei", "country": "TW"}
-OLD = content_of(planned(*NAMES, **SUBJECT))
+OLD = build_request_content(planned(*NAMES, **SUBJECT))
 
 
 def test_a_plan_becomes_plain_values():
@@ -33,7 +33,7 @@ def test_a_plan_becomes_plain_values():
 
 def test_an_ecdsa_key_only_signs():
     """An elliptic curve key has no keyEncipherment usage (RFC 8813 section 3)."""
-    content = content_of(planned("a.contoso.com", algorithm="ECDSA"))
+    content = build_request_content(planned("a.contoso.com", algorithm="ECDSA"))
     assert content.key_usage == ("digitalSignature",)
 
 

@@ -58,7 +58,7 @@ def test_the_fingerprint_is_that_of_openssl(made, which):
 
 
 def test_public_halves_are_told_apart(made):
-    """A private key matches its public key and no other."""
+    """A private key matches its own public key and no other public key."""
     for one in EVERY:
         found = [keys.is_key_pair(made[one], made[other].public_key()) for other in EVERY]
         assert found == [one == other for other in EVERY]

@@ -22,7 +22,9 @@ from lyncnb.pki.library_words import NotAsStandard, explain_error
     ],
 )  # fmt: skip
 def test_in_words(said, words):
-    """Each known error of a library has a plain message, and an unknown error has a general one."""
+    """Each known error of a library has a clear message, and an unknown error has a general
+    message.
+    """
     assert explain_error(ValueError(said)) == words
 
 

@@ -22,7 +22,7 @@ import lyncnb as ln
 from lyncnb.errors import PassphraseError
 from lyncnb.pki import passphrase
 from lyncnb.pki.passphrase import Secret, ask_passphrase, check_new_passphrase, check_passphrase
-from lyncnb.plan.known_words import known_words
+from lyncnb.plan.known_words import list_known_words
 
 WORDS = "correct horse battery"
 
@@ -50,7 +50,7 @@ def typed(monkeypatch):
             return next(answers)
 
         monkeypatch.setattr(passphrase.getpass, "getpass", getpass)
-        monkeypatch.setattr(passphrase, "_can_ask", lambda: True)
+        monkeypatch.setattr(passphrase, "_can_prompt", lambda: True)
         return shown
 
     return use
@@ -257,7 +257,7 @@ def test_names_of_the_plan_are_guessed_first():
     name = "lyncpool-taipei.contoso.com"
     assert check_new_passphrase(name).reveal() == name
     with pytest.raises(PassphraseError, match="too easy to guess"):
-        check_new_passphrase(name, known=("contoso.com", name))
+        check_new_passphrase(name, known_words=("contoso.com", name))
 
 
 @pytest.mark.parametrize(
@@ -268,15 +268,15 @@ def test_names_of_the_plan_in_a_row_are_guessed(text):
     """Several names from the plan are not accepted as a passphrase, but random words next to a name
     are.
     """
-    known = known_words(
+    known = list_known_words(
         ln.plan_certificates(ln.read_topology(TWO_SITES), ln.load_rules("lync2013"))
     )
     with pytest.raises(PassphraseError, match="does not count the names from the plan") as caught:
-        check_new_passphrase(text, known=known)
+        check_new_passphrase(text, known_words=known)
     assert text not in str(caught.value)
     words = f"Hamburg {WORDS} Munich"
-    assert check_new_passphrase(words, known=known) == Secret(words)
-    assert check_new_passphrase(WORDS, known=known) == Secret(WORDS)
+    assert check_new_passphrase(words, known_words=known) == Secret(words)
+    assert check_new_passphrase(WORDS, known_words=known) == Secret(WORDS)
 
 
 def test_random_words_are_taken_whatever_their_length():
@@ -375,7 +375,7 @@ def test_a_prompt_that_cannot_ask_is_an_error_with_a_hint(monkeypatch, error):
     def getpass(_prompt):
         raise error
 
-    monkeypatch.setattr(passphrase, "_can_ask", lambda: True)
+    monkeypatch.setattr(passphrase, "_can_prompt", lambda: True)
     monkeypatch.setattr(passphrase.getpass, "getpass", getpass)
     with pytest.raises(PassphraseError, match="this terminal would display the passphrase"):
         ask_passphrase()

@@ -289,7 +289,7 @@ def test_workers_cannot_choose_what_a_list_says(cipher):
     # A list of an earlier lyncnb has this form, and is accepted until it is written again.
     assert cipher.decrypt_data(forged, name="recovery/keys.enc") == data
     assert cipher.is_old_data(forged, name="recovery/keys.enc")
-    cipher.refuse_old_data(True)
+    cipher.reject_old_data(True)
     with pytest.raises(BundleError, match="has the format of an earlier lyncnb"):
         cipher.decrypt_data(forged, name="recovery/keys.enc")
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from lyncnb.errors import BundleError
 from lyncnb.pki.hpke import seal
 from lyncnb.pki.pkcs8 import FolderCipher
-from lyncnb.pki.recovery_pair import RecoveryPair, read_pair, read_public
+from lyncnb.pki.recovery_pair import RecoveryPair, read_private_key, read_public_key
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -21,22 +21,22 @@ PAIR = RecoveryPair()
 
 def test_what_was_sealed_is_opened_for_its_purpose_alone():
     """Encrypted data opens only with its key pair, salt and purpose, and if no bit was changed."""
-    sealed = PAIR.public.seal(b"derived key", about="salt 1")
-    assert PAIR.open(sealed, about="salt 1") == b"derived key"
+    sealed = PAIR.public.seal(b"derived key", purpose="salt 1")
+    assert PAIR.open(sealed, purpose="salt 1") == b"derived key"
     for pair, data, about in (
         (RecoveryPair(), sealed, "salt 1"),
         (PAIR, sealed, "salt 2"),
         (PAIR, sealed[:-1] + bytes([sealed[-1] ^ 1]), "salt 1"),
-        (PAIR, seal(b"x", public=PAIR.public.public, about="salt 1"), "salt 1"),
+        (PAIR, seal(b"x", public=PAIR.public.public, subject="salt 1"), "salt 1"),
     ):
         with pytest.raises(ValueError, match="encrypted for a different key"):
-            pair.open(data, about=about)
+            pair.open(data, purpose=about)
 
 
 def test_both_halves_are_read_back():
     """The public key is read back from PEM, and the private key from encrypted PEM."""
-    assert read_public(PAIR.public.to_pem(), name="a.pub") == PAIR.public
-    again = read_pair(PAIR.to_pem(FolderCipher(WORDS)), WORDS, name="a")
+    assert read_public_key(PAIR.public.to_pem(), name="a.pub") == PAIR.public
+    again = read_private_key(PAIR.to_pem(FolderCipher(WORDS)), WORDS, name="a")
     assert again.public == PAIR.public
     assert len(PAIR.public.fingerprint.split("-")) == 8
 
@@ -52,7 +52,7 @@ def test_the_private_half_does_not_show_itself():
 def test_what_is_no_public_half_is_told(data):
     """A file that is not a public recovery key is rejected with a hint about the right file."""
     with pytest.raises(BundleError, match="not the public half of a recovery key") as caught:
-        read_public(data, name="a.pub")
+        read_public_key(data, name="a.pub")
     assert "lyncnb recovery new" in caught.value.hint
 
 
@@ -63,6 +63,6 @@ def test_a_key_of_another_kind_is_no_recovery_key():
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     with pytest.raises(BundleError, match="different type of key"):
-        read_public(public, name="a.pub")
+        read_public_key(public, name="a.pub")
     with pytest.raises(BundleError, match="is not a recovery key"):
-        read_pair(FolderCipher(WORDS).encrypt(key), WORDS, name="a")
+        read_private_key(FolderCipher(WORDS).encrypt(key), WORDS, name="a")

@@ -19,7 +19,7 @@ LAST = date(2027, 1, 31)
 
 
 def order_of(plan, on, **accept):
-    """Return the requests in a folder, evaluated with the rules for a date."""
+    """Return the order for a request folder, evaluated with the rules on a date."""
     findings = check_plan(plan, on=on)
     return make_order(plan, findings=findings, accept=accept, renew=(), reason="", now="")
 
@@ -45,8 +45,10 @@ def test_a_reason_counts_until_its_last_day():
     assert f"the acceptance of {CODE} ended on 2027-01-31" in messages
 
 
-def test_a_reason_counts_for_the_certificates_that_it_names():
-    """An acceptance for one certificate does not accept the same finding for another one."""
+def test_accepted_finding_applies_only_to_named_certificates():
+    """Accepting a finding for one certificate does not accept the same finding for another
+    certificate.
+    """
     plan = lab(accepted={CODE: "a lab"})
     (about,) = {f.about for f in check_plan(plan) if f.code == CODE}
     narrowed = lab(accepted={CODE: "a lab"}, accepted_for={CODE: (about[:12],)})
@@ -63,7 +65,9 @@ def test_a_reason_counts_for_the_certificates_that_it_names():
 
 
 def test_what_is_no_longer_found_is_a_notice():
-    """A reason for a finding that the plan does not have is reported, unless it can occur later."""
+    """If a finding is accepted but the plan does not have it, a notice reports this, unless the
+    finding can occur later.
+    """
     options = PlanOptions(accepted={CODE: "a lab", "crl-distribution-point-absent": "no list"})
     notices = [
         (f.severity, f.message)
@@ -79,13 +83,13 @@ def test_codes_that_are_accepted_whole():
     reasons = {CODE: "a lab", "meet-url-missing": "follows"}
     plan = plan_of(edits, PlanOptions(accepted=reasons))
     findings = check_plan(plan, on=LAST)
-    assert list_accepted_codes(findings, plan.options, on=LAST) == reasons
+    assert list_accepted_codes(findings, plan.options, day=LAST) == reasons
     only = replace(plan.options, accepted_for={"meet-url-missing": ("no-such-server",)})
-    assert list_accepted_codes(findings, only, on=LAST) == {CODE: "a lab"}
+    assert list_accepted_codes(findings, only, day=LAST) == {CODE: "a lab"}
     ended = replace(plan.options, accepted_until={CODE: date(2027, 1, 30)})
-    assert CODE not in list_accepted_codes(findings, ended, on=LAST)
+    assert CODE not in list_accepted_codes(findings, ended, day=LAST)
     finding = next(f for f in findings if f.code == CODE)
-    assert find_acceptance(finding, PlanOptions(), on=LAST) == ""
+    assert find_acceptance(finding, PlanOptions(), day=LAST) == ""
 
 
 def test_limits_are_kept_in_plan_toml():

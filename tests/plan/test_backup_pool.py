@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lyncnb.checks.check_plan import check_plan
-from lyncnb.plan.planner import plan_certificates, replan
+from lyncnb.plan.planner import plan_certificates, plan_changed_topology
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -46,13 +46,13 @@ def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
 
 
 def test_the_names_follow_the_other_pool():
-    """After the other site's simple URL changes, the replanned certificates equal those of a new
+    """If the simple URL of the other site changes, the replanned certificates equal those of a new
     plan.
     """
     plan = paired("pool2.contoso.com")
     index = next(n for n, row in enumerate(plan.topology.cells) if row[0] == "fe02.contoso.com")
     edited = plan.topology.with_cells({index: {"dialin_url": "https://call-tokyo.contoso.com"}})
-    again = replan(plan, edited)
+    again = plan_changed_topology(plan, edited)
     assert again == plan_certificates(edited, plan.rules)
     assert "call-tokyo.contoso.com" in names(again, "fe01.contoso.com")
     assert "call-tokyo.contoso.com" in names(again, "rp01.contoso.com")

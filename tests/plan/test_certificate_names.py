@@ -1,5 +1,5 @@
-"""Certificates have the required names in the right order, and wildcards replace names only where
-they may.
+"""Certificates have the required names in the right order, and wildcards replace names only if this
+is allowed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def test_sites_with_the_same_urls_are_worked_out_once():
     proxies = [row(f"rp{n}.contoso.com", "ReverseProxy", site=f"Site {n}") for n in range(2)]
     read = topology(*pools, *proxies)
     context = plan_context(read, load_rules("lync2013"), PlanOptions())
-    resolved = [context.resolved_rules(pool) for pool in read.pools]
+    resolved = [context.list_resolved_rules(pool) for pool in read.pools]
     assert len({id(rules) for rules in resolved}) == 2 + 2
     planned = plan(*pools, *proxies)
     assert "join.contoso.com" in names(planned, server="fe8.contoso.com")
@@ -142,7 +142,9 @@ def test_sip_names_need_automatic_sign_in_and_strict_matching(autologon, strict_
 
 
 def test_missing_names_are_left_out():
-    """Names that the topology does not contain are omitted, and a check reports them."""
+    """A name that is missing in the topology is omitted from the certificate, and a check reports
+    it.
+    """
     planned = plan(front_end(web_external_fqdn=""), meet_urls="", dialin_url="", admin_url="")
     assert names(planned) == (
         "eepool.contoso.com",
@@ -271,7 +273,9 @@ def test_xmpp_host_names_are_a_choice():
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019"])
 def test_av_authentication_can_have_a_certificate_of_its_own(product):
-    """With the option, A/V Authentication has a separate certificate that the pool's servers share."""
+    """With the option, A/V Authentication has its own certificate, which the servers of the pool
+    share.
+    """
     rules, topology = load_rules(product), plan(edge(1), edge(2)).topology
     combined = plan_certificates(topology, rules)
     apart = plan_certificates(topology, rules, options=PlanOptions(separate_av_certificate=True))
@@ -302,7 +306,7 @@ def test_edge_internal_has_no_alternative_names():
 
 
 def test_extra_names_are_on_every_certificate_of_the_pool():
-    """Names in extra_san are added to all certificates for the pool, and to no others."""
+    """Names in extra_san are added to all certificates for the pool, and to no other certificates."""
     planned = plan(
         front_end(extra_san="old.contoso.com"),
         row("med01.contoso.com", "Mediation"),
@@ -448,7 +452,9 @@ def test_client_authentication_for_some_pools():
     ],
 )
 def test_the_internal_web_name_of_a_single_director(cell, names_inside):
-    """The internal web name is the server name, unless the table contains another name."""
+    """A single Director uses its server name as the internal web name, unless the table contains
+    another name.
+    """
     director = row("dir01.contoso.com", "Director", web_external_fqdn="dirext.contoso.com")
     planned = plan(
         director | {"web_internal_fqdn": cell},
@@ -564,7 +570,7 @@ def test_recipes_are_made_once():
     table = topology(front_end(1), row("ee09.contoso.com", "FrontEnd", "pool2.contoso.com"))
     context = plan_context(table, load_rules(), PlanOptions())
     first, second = table.pools
-    assert context.resolved_rules(first) is context.resolved_rules(second)
+    assert context.list_resolved_rules(first) is context.list_resolved_rules(second)
 
 
 def test_a_further_name_for_one_usage():

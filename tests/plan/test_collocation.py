@@ -1,4 +1,6 @@
-"""Roles that share a server are planned, and their findings are reported."""
+"""If roles share a server, their certificates are planned together, and findings about them are
+reported.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ from topology_documents import Cluster, published, topology_builder
 
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.plan.options import PlanOptions
-from lyncnb.plan.planner import plan_certificates, replan
-from lyncnb.rules.rule_files import load_rules, products
+from lyncnb.plan.planner import plan_certificates, plan_changed_topology
+from lyncnb.rules.rule_files import list_products, load_rules
 from lyncnb.topology.topology import read_topology
 
 HEAD = (
@@ -42,7 +44,7 @@ def twice(plan):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("product", products())
+@pytest.mark.parametrize("product", list_products())
 def test_no_server_gets_two_certificates_for_one_usage(product):
     """For all pairs and triples of roles on a server, with and without a pool name, no usage has
     two certificates.
@@ -144,7 +146,7 @@ def test_a_partner_on_a_lync_server_is_planned_again_when_its_neighbour_leaves()
     """If the Exchange UM row is removed, Outlook Web App on the same server gets a certificate."""
     both = together(("ExchangeUM", "ExchangeOWA"), "", load_rules("lync2013"))
     index = next(p.computers[0].row for p in both.topology.pools if p.role == "ExchangeUM")
-    left = replan(both, both.topology.with_rows(remove=[index]))
+    left = plan_changed_topology(both, both.topology.with_rows(remove=[index]))
     assert [c.role for c in left.certificates] == ["ExchangeOWA"]
     assert left == plan_certificates(left.topology, left.rules)
 

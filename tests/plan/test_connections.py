@@ -12,7 +12,7 @@ from lyncnb.plan.connections import list_connections
 
 
 def pairs(planned):
-    """Return a tuple of connection, source, listening pool, and names for each connection."""
+    """Return the connection, source, listening pool, and names of each connection as a tuple."""
     found = set()
     for item in list_connections(planned):
         if item.speaker in planned.rules.parties:
@@ -120,7 +120,7 @@ def test_without_federation_no_partner_connects():
 
 
 def test_a_name_that_is_missing_gives_no_connection():
-    """Without a Web Conferencing name, no connection uses one."""
+    """If the topology contains no Web Conferencing name, no connection uses such a name."""
     planned = plan(front_end(), edge(webconf_edge_fqdn=""))
     assert "conferencing-from-outside" not in {i.rule.id for i in list_connections(planned)}
 

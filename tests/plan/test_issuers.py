@@ -1,4 +1,4 @@
-"""An option takes precedence over a cell, and a cell over a rule, for the issuer of a certificate.
+"""For the issuer of a certificate, an option overrides a cell, and a cell overrides a rule.
 
 Target CAs are found too.
 """
@@ -50,7 +50,7 @@ def test_the_rules_decide_if_nobody_else_does():
     ],
 )
 def test_precedence(cell, option, expected):
-    """An issuer set for a usage or role takes precedence over the general issuer."""
+    """An issuer that is set for a usage or role overrides the general issuer."""
     planned = plan(front_end(issuer=cell), options=PlanOptions(issuer=option))
     assert issuers(planned)[COMBINED] == expected
 

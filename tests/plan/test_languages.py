@@ -40,10 +40,10 @@ from lyncnb.plan.plan_json import plan_json
 from lyncnb.plan.saved_plan_json import build_saved_plan_values
 from lyncnb.reports.summary import formats, workbook
 from lyncnb.reports.summary.content import SavedFile
-from lyncnb.reports.summary.from_plan import summarise
+from lyncnb.reports.summary.from_plan import build_summary
 from lyncnb.rules.ca_rules import ca_rules
-from lyncnb.rules.rule_files import load_rules, products
-from lyncnb.topology.columns import topology_columns, topology_roles
+from lyncnb.rules.rule_files import list_products, load_rules
+from lyncnb.topology.columns import list_topology_columns, list_topology_roles
 from lyncnb.widgets.editing.forms import describe_columns
 from lyncnb.widgets.editor import PlanEditor
 
@@ -82,11 +82,11 @@ def planned(lang):
 
 def titles():
     """Return all English titles in the grid and in the output formats."""
-    for product in products():
+    for product in list_products():
         yield from (role.title for role in load_rules(product).roles.values())
-    yield from (role.title for role in topology_roles())
-    yield from (column.title for column in topology_columns())
-    for sheet in workbook.sheets_of(summarise(planned("en"), ())):
+    yield from (role.title for role in list_topology_roles())
+    yield from (column.title for column in list_topology_columns())
+    for sheet in workbook.list_sheets(build_summary(planned("en"), ())):
         yield from (sheet.title, *sheet.columns)
     yield spellings.HEADING
     page = Path(formats.__file__).with_name("summary.html.j2").read_text("utf-8")
@@ -244,7 +244,7 @@ def error_checks():
     days = [date(year, 7, 1) for year in range(2014, 2032)]
     checks = [
         check
-        for rules in map(load_rules, products())
+        for rules in map(load_rules, list_products())
         for check in (
             *rules.checks.values(),
             *(rules.own(check) for day in days for check in ca_rules().plan_checks(day)),
@@ -466,8 +466,8 @@ def chinese_headings(title, aliases):
 @pytest.mark.parametrize(
     ("mark", "heading", "facts"),
     [
-        ("columns", "欄", [(c.name, c.title, c.aliases) for c in topology_columns()]),
-        ("roles", "角色", [(r.id, r.title, r.aliases) for r in topology_roles()]),
+        ("columns", "欄", [(c.name, c.title, c.aliases) for c in list_topology_columns()]),
+        ("roles", "角色", [(r.id, r.title, r.aliases) for r in list_topology_roles()]),
     ],
 )
 def test_the_readme_lists_the_chinese_headings_and_roles(request, mark, heading, facts):

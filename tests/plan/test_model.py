@@ -17,9 +17,9 @@ from lyncnb.base.records import convert_record
 from lyncnb.base.shown.tables import list_headings
 from lyncnb.errors import PlanError
 from lyncnb.plan.model import (
-    certificate_document,
-    planned_entry,
-    slug,
+    build_certificate_document,
+    build_slug,
+    convert_to_entry,
 )
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
@@ -46,7 +46,7 @@ def test_id_of_a_shared_certificate():
 
 
 def test_ids_are_the_same_tomorrow():
-    """Ids are stored in request folders, so they must not change in later versions."""
+    """The ids of certificates do not change in later versions, because request folders store them."""
     planned = plan(front_end(), edge(), row("rp01.contoso.com", "ReverseProxy"))
     assert [c.id for c in planned.certificates] == [
         "FrontEnd-ee01-contoso-com-d4c862f8",
@@ -69,19 +69,19 @@ def test_ids_are_the_same_tomorrow():
 )
 def test_slug(name, expected):
     """The slug in an id consists of at most 80 letters, digits, and hyphens."""
-    assert slug(name) == expected
+    assert build_slug(name) == expected
 
 
 @given(st.text())
 def test_slug_is_safe_everywhere(name):
     """A slug is a valid file name for any host name."""
-    assert set(slug(name)) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
-    assert not slug(name).startswith("-")
-    assert not slug(name).endswith("-")
+    assert set(build_slug(name)) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert not build_slug(name).startswith("-")
+    assert not build_slug(name).endswith("-")
 
 
 def test_names_are_those_of_the_entries():
-    """``names`` contains the alternative names without reasons."""
+    """The property ``names`` contains the subject alternative names without reasons."""
     certificate = plan(front_end()).certificates[0]
     assert certificate.names == tuple(entry.name for entry in certificate.subject_alt_name)
 
@@ -178,7 +178,7 @@ class TestExplain:
         assert caught.value.hint.startswith(hint)
 
     def test_nothing_to_explain(self):
-        """If a topology has no servers, the hint says so."""
+        """If a topology has no servers, the hint explains this."""
         nothing = replace(topology(front_end()), pools=())
         with pytest.raises(PlanError) as caught:
             plan_certificates(nothing, load_rules()).explain("ee01.contoso.com")
@@ -224,7 +224,7 @@ def test_a_plan_has_a_short_repr():
     assert repr(plan(front_end())) == "2 certificates for Lync Server 2013, based on table"
 
 
-# --- The explanation of a server's names as text and as a table.
+# --- These tests are about the explanation of a server's names, as text and as a table.
 
 
 def test_as_text():
@@ -300,7 +300,7 @@ def test_a_missing_subject_has_a_word_for_it():
     ],
 )
 def test_the_hint_is_by_what_was_typed(typed, meant):
-    """The hint suggests the server with the same host name, or with a similar name."""
+    """The hint suggests the server with the same host name, or a server with a similar name."""
     with pytest.raises(PlanError) as caught:
         plan(front_end(1), front_end(2), edge(1)).explain(typed)
     assert caught.value.hint.startswith(f"did you mean {meant}")
@@ -310,5 +310,5 @@ def test_the_entry_on_record_is_the_one_of_the_document():
     """The folder, the saved plan, and the plan document record the same values."""
     chance = random.Random(37)
     for certificate in (one for _ in range(20) for one in random_plan(chance).certificates):
-        entry = json.loads(json.dumps(planned_entry(certificate), default=convert_record))
-        assert entry == json.loads(json.dumps(certificate_document(certificate)))
+        entry = json.loads(json.dumps(convert_to_entry(certificate), default=convert_record))
+        assert entry == json.loads(json.dumps(build_certificate_document(certificate)))

@@ -15,7 +15,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import OptionsError
 from lyncnb.plan import options
 from lyncnb.plan.options import DEFAULT_OPTIONS, PlanOptions
-from lyncnb.rules.model import known_flags
+from lyncnb.rules.model import list_flags
 
 FULL = PlanOptions(
     product="lync2013",
@@ -105,7 +105,9 @@ def test_a_wrong_value(values, message, hint):
 
 
 def test_domains_are_cleaned():
-    """Extra domains are corrected as host names are: lowercase and without duplicates."""
+    """Extra domains are corrected in the same way as host names: to lowercase and without
+    duplicates.
+    """
     options = PlanOptions(autodiscover_internal_extra_domains=("Contoso.NET.", "contoso.net"))
     assert options.autodiscover_internal_extra_domains == ("contoso.net",)
 
@@ -258,7 +260,7 @@ def test_every_option_has_its_place():
     """Every option is written to the file, and every boolean option is a flag in the rules."""
     assert options.OPTIONS.keys() == {item.name for item in fields(PlanOptions)}
     switches = {item.name for item in fields(PlanOptions) if item.type == "bool"}
-    assert switches <= known_flags().keys()
+    assert switches <= list_flags().keys()
 
 
 def test_options_show_as_a_table():

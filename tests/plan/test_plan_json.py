@@ -69,7 +69,7 @@ def test_the_whole_document():
 
 
 def test_each_rule_is_reported_once_with_who_needs_it():
-    """Each rule appears once with its reasons, also those for subjects.
+    """Each rule appears once with its reasons, and so do the rules for subjects.
 
     Facts without documentation are null.
     """

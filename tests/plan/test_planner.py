@@ -1,4 +1,6 @@
-"""A topology determines its certificates, and unrelated changes do not affect them."""
+"""A topology determines the certificates that are planned for it, and unrelated changes do not
+affect them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from lyncnb.errors import OptionsError, PlanError
 from lyncnb.plan import planner
 from lyncnb.plan.model import PlannedCertificate
 from lyncnb.plan.options import PlanOptions
-from lyncnb.plan.planner import plan_certificates, replan
+from lyncnb.plan.planner import plan_certificates, plan_changed_topology
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -137,15 +139,15 @@ def test_a_guest_gets_its_own_certificate_when_its_host_leaves():
     guest = row("ee01.contoso.com", "Mediation", "eepool.contoso.com")
     both = plan(front_end(1), guest)
     index = next(p.computers[0].row for p in both.topology.pools if p.role == "FrontEnd")
-    left = replan(both, both.topology.with_rows(remove=[index]))
+    left = plan_changed_topology(both, both.topology.with_rows(remove=[index]))
     assert [c.role for c in left.certificates] == ["Mediation"]
-    again = replan(left, left.topology.with_rows(add=[front_end(1)]))
+    again = plan_changed_topology(left, left.topology.with_rows(add=[front_end(1)]))
     assert "Mediation" not in {c.role for c in again.certificates}
 
 
 @pytest.mark.parametrize("role", ["Archiving", "Monitoring", "SQL", "FileStore", "SBC"])
 def test_roles_that_need_none(role):
-    """The table can contain a role that needs no certificate."""
+    """The table can contain a role that does not need a certificate."""
     assert plan(row("x01.contoso.com", role)).certificates == ()
 
 
@@ -244,7 +246,8 @@ def test_planning_changes_nothing_outside():
     assert gc.isenabled()
 
 
-# --- Random tables for the following properties: the rows of complete pools.
+# --- The following properties are tested with random tables, which consist of the rows of
+# complete pools.
 POOLS = {
     "fe": [front_end(1, site="Taipei", autologon="true"), front_end(2, site="Taipei")],
     "se": [
@@ -318,7 +321,9 @@ def test_letter_case_changes_nothing(chosen, options, data):
 
 @given(chosen=CHOSEN, options=OPTIONS)
 def test_what_holds_for_every_plan(chosen, options):
-    """All ids differ. The subject is the first name, and each name appears once, with reasons."""
+    """For every plan, all ids differ, the subject is the first name, and each name appears once,
+    with reasons.
+    """
     certificates = plan(*rows_of(chosen), options=options).certificates
     assert len({c.id for c in certificates}) == len(certificates)
     for certificate in certificates:
@@ -364,7 +369,7 @@ class TestReplan:
             n for n, r in enumerate(rows_of(POOLS)) if r["server_fqdn"] == "med01.contoso.com"
         ]
         edited = before.topology.with_cells({line: {"extra_san": "old.contoso.com"}})
-        after = replan(before, edited)
+        after = plan_changed_topology(before, edited)
         assert after.certificates == plan_certificates(edited, RULES).certificates
         assert after.sha256 != before.sha256
         kept = {id(c) for c in before.certificates}
@@ -377,14 +382,14 @@ class TestReplan:
             n for n, r in enumerate(rows_of(POOLS)) if r["server_fqdn"] == "se01.contoso.com"
         ]
         edited = before.topology.with_cells({line: {"issuer": "OAuthTokenIssuer=public"}})
-        after = replan(before, edited)
+        after = plan_changed_topology(before, edited)
         assert after.certificates == plan_certificates(edited, RULES).certificates
         assert after.certificates[-1].issuer == "public"
 
     def test_a_plan_made_by_hand(self):
         """A plan without ``by_pool`` is planned again completely."""
         before = plan(*rows_of(POOLS))
-        assert replan(replace(before, by_pool=()), before.topology) == before
+        assert plan_changed_topology(replace(before, by_pool=()), before.topology) == before
 
     def test_a_published_name(self):
         """If an external web name changes, the reverse proxy is also planned again."""
@@ -393,7 +398,7 @@ class TestReplan:
             n for n, r in enumerate(rows_of(POOLS)) if r["server_fqdn"] == "se01.contoso.com"
         ]
         edited = before.topology.with_cells({line: {"web_external_fqdn": "new.contoso.com"}})
-        after = replan(before, edited)
+        after = plan_changed_topology(before, edited)
         assert after.certificates == plan_certificates(edited, RULES).certificates
         (proxy,) = [c for c in after.certificates if c.role == "ReverseProxy"]
         assert "new.contoso.com" in proxy.names
@@ -406,32 +411,34 @@ class TestReplan:
         before = plan(*rows)
         more = {"server_fqdn": "med09.contoso.com", "role": "Mediation", "site": "Tainan"}
         bigger = before.topology.with_rows(add=[more])
-        after = replan(before, bigger)
+        after = plan_changed_topology(before, bigger)
         assert after == plan_certificates(bigger, RULES)
         kept = {id(c) for c in before.certificates}
         again = {c.role for c in after.certificates if id(c) not in kept}
         assert again <= {"Mediation", "ReverseProxy", "Deployment"}
         url = {"meet_urls": "https://meet09.contoso.com"}
         edited = bigger.with_cells({len(bigger.cells) - 1: url})
-        assert replan(after, edited) == plan_certificates(edited, RULES)
+        assert plan_changed_topology(after, edited) == plan_certificates(edited, RULES)
 
     def test_another_sip_domain(self):
         """If a SIP domain is added, all pools are planned again."""
         before = plan(*rows_of(POOLS))
         rows = [r | {"sip_domains": "contoso.com;litwareinc.com"} for r in rows_of(POOLS)]
         edited = read_topology(table(*rows))
-        assert replan(before, edited) == plan_certificates(edited, RULES)
+        assert plan_changed_topology(before, edited) == plan_certificates(edited, RULES)
 
     def test_an_unknown_role(self):
         """A role that the product does not have is rejected after an edit."""
         before = plan(front_end())
         odd = replace(before.topology, pools=(replace(before.topology.pools[0], role="Fax"),))
         with pytest.raises(PlanError, match='ee01.contoso.com has the role "Fax"'):
-            replan(before, odd)
+            plan_changed_topology(before, odd)
 
 
 def test_options_and_rules_are_for_one_product():
-    """The default product in the options follows the rules. A different product is rejected."""
+    """The options get the product of the rules by default, and options for a different product are
+    rejected.
+    """
     rules = replace(load_rules(), product="other")
     asked = topology(front_end())
     assert plan_certificates(asked, rules).options.product == "other"
@@ -442,7 +449,7 @@ def test_options_and_rules_are_for_one_product():
 
 
 def test_a_field_more_shifts_no_other(monkeypatch):
-    """Certificates are created with field names, so the order of fields does not matter."""
+    """Certificates are created with named fields, so the order of the fields does not matter."""
     names = PlannedCertificate._fields
     defaults = [PlannedCertificate._field_defaults.get(name, "") for name in reversed(names)]
     other = namedtuple("Other", ["more", *reversed(names)], defaults=defaults)

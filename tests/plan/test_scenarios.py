@@ -1,4 +1,4 @@
-"""Scenarios are folders: a saved scenario can be opened, and no other file is lost."""
+"""A scenario is a folder: a saved scenario can be opened, and no other file is lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from random_plans import random_plan
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 import lyncnb as ln
-from lyncnb.base.disk.file_names import folder_name
+from lyncnb.base.disk.file_names import build_folder_name
 from lyncnb.errors import ScenarioError
 from lyncnb.plan.scenarios import Scenarios
 
@@ -52,7 +52,7 @@ def test_what_is_kept_is_opened(kept, table):
 
 
 def test_any_plan_is_kept_over_any_other(kept):
-    """Each saved scenario is complete, and contains nothing from the previous one."""
+    """Each saved scenario is complete, and contains nothing from a scenario that it replaces."""
     chance = random.Random(20)
     for number in range(40):
         plan = random_plan(chance)
@@ -149,8 +149,8 @@ def test_names_that_no_folder_can_have(kept, name, instead):
 )
 def test_what_is_offered_instead_is_taken(kept, name):
     """A suggested name is valid on all systems, and so is the name of a copy."""
-    fit = folder_name(name)
-    assert folder_name(fit) == fit
+    fit = build_folder_name(name)
+    assert build_folder_name(fit) == fit
     kept.keep(one(fit))
     copies = [kept.duplicate(fit) for _ in range(3)]
     assert copies[2].endswith(" copy 3")
@@ -251,8 +251,8 @@ def test_duplicate_rename_note_remove_and_back(kept):
 
 
 def test_a_scenario_changed_by_hand_is_as_it_lies_there(kept):
-    """Semicolons, Windows line endings, a changed option, and a removed note in a scenario's files
-    are accepted.
+    """A scenario is read as it is in the folder, even with semicolons, Windows line endings, a
+    changed option, and no note.
     """
     kept.keep(one())
     place = kept.folder / "as planned"
@@ -367,7 +367,7 @@ def test_it_shows_itself(kept):
 
 @pytest.mark.parametrize("name", ["a\0b", pytest.param("a\ud800", marks=pytest.mark.posix)])
 def test_a_path_that_no_system_can_name(kept, name):
-    """An invalid path is rejected with a message when it is read or written."""
+    """An invalid path for a scenario is rejected with a message when it is read or written."""
     with pytest.raises(ScenarioError, match="is not a valid folder name"):
         ln.open_scenario(name)
     assert kept.note(name) == ""

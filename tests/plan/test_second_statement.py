@@ -60,7 +60,7 @@ class Certificate(NamedTuple):
     issuer: str
 
 
-# --- the second statement of the rules
+# --- This section states the rules a second time.
 
 
 class Statement:
@@ -81,7 +81,7 @@ class Statement:
         self.domains = _parts(_first(rows, "sip_domains"))
 
     def certificates(self) -> Iterator[Certificate]:
-        """Yield each certificate of the deployment."""
+        """Yield each certificate for the deployment."""
         shared = set()
         for row in self.rows:
             role, server, pool = row["role"], row["server_fqdn"], _pool_of(row)
@@ -102,7 +102,7 @@ class Statement:
         yield from self._oauth()
 
     def _web(self, row: Row) -> Iterator[Certificate]:
-        """Yield the certificates of a Standard Edition server, Front End Server or Director."""
+        """Yield the certificates for a Standard Edition server, Front End Server or Director."""
         server, pool = row["server_fqdn"], _pool_of(row)
         server_or_pool = pool if row["role"] == "FrontEnd" else server
         hosts, admin = self._simple_urls(row["site"])
@@ -136,7 +136,7 @@ class Statement:
             yield self._made(row, usages, subject, self._spread(names, loose))
 
     def _shared(self, row: Row) -> Iterator[Certificate]:
-        """Yield the certificates that all servers of a pool or farm share."""
+        """Yield the certificates that all servers in a pool or farm share."""
         role, pool = row["role"], _pool_of(row)
         servers = [r["server_fqdn"] for r in self._members(row) if r["role"] == role]
         if role == "Edge":
@@ -218,7 +218,9 @@ class Statement:
         issuer: str = "internal",
         client: bool = False,
     ) -> Certificate:
-        """Return a certificate with the values for all certificates: further names, issuer and EKU."""
+        """Return a certificate with the values that all certificates have: further names, issuer
+        and EKU.
+        """
         role, usages = row["role"], frozenset(usages)
         servers = frozenset(servers) or frozenset({row["server_fqdn"]})
         for entry in self._listed(row, "extra_san"):
@@ -251,14 +253,14 @@ class Statement:
         return max(next(filter(None, choices)))
 
     def _spread(self, exact: set[str], loose: set[str]) -> set[str]:
-        """Return all names. With the option, names that allow it are replaced by wildcards."""
+        """Return all names. With the option, wildcards replace the names for which this is allowed."""
         loose = loose - exact - {""}
         if self.options.wildcard:
             loose = {f"*.{name.partition('.')[2]}" for name in loose}
         return exact | loose
 
     def _simple_urls(self, site: str) -> tuple[set[str], str]:
-        """Return the hosts of the Meet, dial-in and admin URLs at a site.
+        """Return the hosts in the Meet, dial-in and admin URLs for a site.
 
         A site with separate URLs has only those. Other sites have the URLs of the deployment:
         those
@@ -296,7 +298,7 @@ class Statement:
         return [other for other in self.rows if _pool_of(other) == _pool_of(row)]
 
     def _cell(self, row: Row, column: str) -> str:
-        """Return a value of the pool, whichever of its rows contains it."""
+        """Return a value of the pool, whichever row of the pool contains it."""
         return _first(self._members(row), column)
 
     def _listed(self, row: Row, column: str) -> list[str]:
@@ -384,7 +386,7 @@ class Maker:
         return self.rows, self.options()
 
     def maybe(self, share: float = 0.5) -> bool:
-        """Return true in a given share of all cases."""
+        """Return true in a specified share of all cases."""
         return self.chance.random() < share
 
     def name(self, stem: str, zone: str = "") -> str:
@@ -527,7 +529,7 @@ class Maker:
                 self.beside(rows, "ExchangeOWA")
 
     def branch(self, site: str) -> None:
-        """Add branch servers, whose names do not depend on the clients' sign-in."""
+        """Add branch servers, whose names do not depend on how clients sign in."""
         for role in BRANCH:
             if self.maybe(0.2):
                 cells = {"autologon": self.chance.choice(["true", "false", ""])}
@@ -690,7 +692,7 @@ def test_two_statements_of_the_rules_agree(first: int) -> None:
         assert (seed, differences(seed)) == (seed, [])
 
 
-def test_the_deployments_are_of_the_kinds_that_no_golden_example_has() -> None:
+def test_random_deployments_include_each_missing_type() -> None:
     """The deployments that CI plans include each type that no golden example has."""
     made = [Maker(seed).make() for seed in range(30)]
     rows = [row for table, _ in made for row in table]

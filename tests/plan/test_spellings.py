@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lyncnb.plan.planner import plan_certificates
-from lyncnb.plan.spellings import find_certificate_spellings, spellings
+from lyncnb.plan.spellings import find_certificate_spellings, find_spellings
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -28,14 +28,14 @@ def told(plan) -> dict[str, str]:
 def test_plain_names_need_no_word():
     """A name that looks as requested is not reported, and surrounding spaces do not matter."""
     plan = planned(" contoso.com", web="Web.contoso.com.")
-    assert spellings(plan) == ()
+    assert find_spellings(plan) == ()
     assert told(plan) == {}
 
 
 def test_names_with_unseen_characters():
     """The report shows the positions of invisible characters, also in derived names."""
     plan = planned("con\u00adtoso.com;fabrikam.com", web="web.fab\u200brikam.com")
-    assert [one.written for one in spellings(plan)] == [
+    assert [one.written for one in find_spellings(plan)] == [
         "con<U+00AD>toso.com;fabrikam.com",
         "web.fab<U+200B>rikam.com",
     ]
@@ -52,6 +52,6 @@ def test_international_names_in_both_forms(domain):
     found = told(plan)
     assert found["lyncdiscover.xn--bcher-kva.example"] == "lyncdiscover.bücher.example"
     assert found["meet.xn--bcher-kva.example"] == "meet.bücher.example"
-    in_summary = [one for one in spellings(plan) if one.requested == "xn--bcher-kva.example"]
+    in_summary = [one for one in find_spellings(plan) if one.requested == "xn--bcher-kva.example"]
     assert [one.written for one in in_summary] == ["bücher.example"]
-    assert not [one for one in spellings(plan) if one.requested.startswith("lyncdiscover")]
+    assert not [one for one in find_spellings(plan) if one.requested.startswith("lyncdiscover")]

@@ -32,7 +32,7 @@ from topologies import plan, row
 
 import lyncnb as ln
 from lyncnb.base.shown.report import write_report
-from lyncnb.base.shown.terminal_text import report_lines
+from lyncnb.base.shown.terminal_text import format_report
 from lyncnb.probes.fetch import (
     NO_ANSWER,
     REFUSED,
@@ -41,7 +41,7 @@ from lyncnb.probes.fetch import (
     read_unverified_chain,
     resolve_name,
 )
-from lyncnb.probes.result import PROBE_FILE, probe_report
+from lyncnb.probes.result import PROBE_FILE, build_probe_report
 
 pytestmark = pytest.mark.tools
 
@@ -249,7 +249,7 @@ def test_a_server_that_misbehaves_has_its_answer(answer, outcome, detail):
     """Hanging, closing, garbage and other protocols end in time with the reason."""
     begin = time.monotonic()
     with listening(answer) as server:
-        found = fetch_chain("127.0.0.1", server.port, name=NAME, seconds=0.5)
+        found = fetch_chain("127.0.0.1", server.port, name=NAME, timeout=0.5)
     assert (found.outcome, found.chain) == (outcome, ())
     assert detail in found.detail
     assert time.monotonic() - begin < 5
@@ -264,7 +264,7 @@ def test_a_port_that_never_accepts_has_no_answer():
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
             waiting.connect_ex(("127.0.0.1", port))
-        found = fetch_chain("127.0.0.1", port, seconds=0.3)
+        found = fetch_chain("127.0.0.1", port, timeout=0.3)
     assert (found.outcome, found.is_silent) == (NO_ANSWER, True)
     assert found.detail == "the server did not accept a connection within 0.3 seconds"
 
@@ -278,10 +278,10 @@ def test_an_ipv6_address_is_asked(pair, leaf):
 def test_only_tls_10_can_be_offered(pair):
     """The second handshake offers TLS 1.0 alone, so a newer server refuses it."""
     with s_server(pair, "-tls1_2") as port:
-        found = fetch_chain("127.0.0.1", port, name=NAME, only_tls10=True)
+        found = fetch_chain("127.0.0.1", port, name=NAME, is_only_tls10=True)
     assert (found.outcome, found.chain) == (REFUSED, ())
     with s_server(pair, "-cipher", "ALL:@SECLEVEL=0") as port:
-        assert fetch_chain("127.0.0.1", port, only_tls10=True).protocol == "TLSv1"
+        assert fetch_chain("127.0.0.1", port, is_only_tls10=True).protocol == "TLSv1"
 
 
 _FETCH = """
@@ -438,11 +438,11 @@ def test_what_a_server_sends_is_shown_as_text(tmp_path):
         hosts = tmp_path / "hosts.txt"
         hosts.write_text(f"{NAME} 5061 127.0.0.1:{server.port}\n")
         found = ln.probe(planned, hosts=hosts)
-    report = probe_report(found)
+    report = build_probe_report(found)
     for suffix in PROBE_FILE.is_ours:
         data = write_report(report, suffix)
         assert b"<script>alert" not in data or suffix in (".csv", ".json")
-    assert "\x1b" not in "\n".join(report_lines(report, width=100))
+    assert "\x1b" not in "\n".join(format_report(report, width=100))
     saved = tmp_path / "as-is.json"
     saved.write_bytes(found.as_is.to_json())
     assert ln.read_as_is(saved) == found.as_is
@@ -456,7 +456,7 @@ def test_a_second_handshake_has_a_line_of_its_own(pair, tmp_path):
     with s_server(path, "-cipher", "ALL:@SECLEVEL=0") as old, s_server(path, "-tls1_2") as new:
         hosts.write_text(f"{NAME} 5061 127.0.0.1:{old}\n{NAME} 444 [::ffff:127.0.0.1]:{new}\n")
         found = ln.probe(planned, hosts=hosts, also=["tls1.0"])
-    told = "\n".join(report_lines(probe_report(found), width=200))
+    told = "\n".join(format_report(build_probe_report(found), width=200))
     assert found.exit_status == 0
     assert "the server still accepts TLS 1.0" in told
     refused = "refused: fe01.contoso.com port 444 (if the server still accepts TLS 1.0): "

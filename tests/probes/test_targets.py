@@ -14,11 +14,11 @@ from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
 from lyncnb.errors import OptionsError, RulesError
-from lyncnb.probes.ask import Answer, ask
+from lyncnb.probes.ask import Answer, ask_ports
 from lyncnb.probes.evaluate import Evaluator, FolderFacts, read_sightings
 from lyncnb.probes.fetch import Handshake
 from lyncnb.probes.targets import ALSO, list_targets
-from lyncnb.rules.rule_files import parse_rules, product_texts, products
+from lyncnb.rules.rule_files import list_products, parse_rules, read_product_texts
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def asked(planned, **choices):
 @pytest.mark.parametrize("zone", ["inside", "outside"])
 def test_no_port_without_a_certificate_is_asked(contoso, zone):
     """TURN, XMPP, SIP and HTTP without TLS, file shares and databases are never asked."""
-    ports = {(one.role, one.port) for one in list_targets(contoso, zone=zone, also=ALSO).ports}
+    ports = {(one.role, one.port) for one in list_targets(contoso, zone=zone, extras=ALSO).ports}
     assert not {3478, 5060, 5068, 5269, 8080, 445, 1433, 80} & {port for _, port in ports}
-    hosts = set(list_targets(contoso, zone=zone, also=ALSO).hosts)
+    hosts = set(list_targets(contoso, zone=zone, extras=ALSO).hosts)
     pools = [pool for pool in contoso.topology.pools if pool.av_edge_fqdn]
     assert pools
     assert hosts.isdisjoint(str(pool.av_edge_fqdn) for pool in pools)
@@ -91,14 +91,14 @@ def test_an_edge_with_one_name_has_other_ports():
 def test_more_is_asked_only_on_request(contoso):
     """TLS 1.0, no name, and the ports of services are added only by their choice."""
     usual = list_targets(contoso)
-    services = list_targets(contoso, also="services")
+    services = list_targets(contoso, extras="services")
     more = {one.port for one in services.ports} - {one.port for one in usual.ports}
     assert more >= {5063, 5065, 5071, 5072, 5073, 5075, 5076, 8404}
     assert all(one.condition for one in services.ports if one.port in more)
-    twice = list_targets(contoso, also=["tls1.0"]).ports
+    twice = list_targets(contoso, extras=["tls1.0"]).ports
     assert len(twice) == 2 * len(usual.ports)
     assert all(one.condition for one in twice if one.is_tls10)
-    unnamed = list_targets(contoso, zone="outside", also=["no-sni"]).ports
+    unnamed = list_targets(contoso, zone="outside", extras=["no-sni"]).ports
     assert {one.role for one in unnamed if not one.name} == {"ReverseProxy"}
 
 
@@ -124,7 +124,7 @@ def test_impossible_numbers_are_refused(contoso, numbers):
         ln.probe(contoso, **numbers)
 
 
-@pytest.mark.parametrize("product", products())
+@pytest.mark.parametrize("product", list_products())
 def test_each_port_of_a_product_has_a_source(product):
     """Each rule for a port or an unseen certificate of a shipped product has a source."""
     rules = ln.load_rules(product)
@@ -147,7 +147,7 @@ def test_each_port_of_a_product_has_a_source(product):
 )  # fmt: skip
 def test_a_slip_in_a_port_is_reported(before, after, told):
     """An unknown role, name, zone, choice or flag is rejected with its place."""
-    texts = dict(product_texts("lync2013"))
+    texts = dict(read_product_texts("lync2013"))
     assert before in texts["lync2013/ports.toml"]
     texts["lync2013/ports.toml"] = texts["lync2013/ports.toml"].replace(before, after, 1)
     with pytest.raises(RulesError) as refused:
@@ -190,7 +190,7 @@ def test_ctrl_c_ends_the_run_and_keeps_the_answers(tmp_path):
         raise KeyboardInterrupt
 
     hosts.write_text("fe01.contoso.com 444 127.0.0.1:1\n")
-    answers = ask(list_targets(planned, hosts=hosts), progress=interrupt)
+    answers = ask_ports(list_targets(planned, hosts=hosts), progress=interrupt)
     assert answers.cancelled
     assert [one.handshake.outcome for one in answers.answers] == ["refused"]
 
@@ -203,7 +203,7 @@ def test_random_plans_ask_only_their_own_servers_and_names(seed):
     servers = {str(one.fqdn) for pool in planned.topology.pools for one in pool.computers}
     media = {str(pool.av_edge_fqdn) for pool in planned.topology.pools if pool.av_edge_fqdn}
     for zone in ("inside", "outside"):
-        found = list_targets(planned, zone=zone, also=ALSO)
+        found = list_targets(planned, zone=zone, extras=ALSO)
         for port in (*found.ports, *found.lookups):
             assert port.planned
             certificates = [by_id[one] for one in port.planned]

@@ -15,7 +15,7 @@ from random_plans import PAIRS, all_written, applied, random_plan, unordered
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
-from lyncnb.plan.planner import replan
+from lyncnb.plan.planner import plan_changed_topology
 from lyncnb.reports.compare import CHANGES, CountChange, compare_plans
 
 RULES = ln.load_rules("lync2013")
@@ -77,7 +77,7 @@ def test_what_a_plan_kept_of_the_other_changes_no_answer():
     """
     before = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     edited = before.topology.with_cells({0: {"extra_san": "old.contoso.com"}})
-    after = replan(before, edited)
+    after = plan_changed_topology(before, edited)
     again = ln.plan_certificates(edited, RULES)
     assert compare_plans(before, after) == compare_plans(before, again)
     assert not compare_plans(before, after).is_empty

@@ -16,11 +16,11 @@ from topologies import edge, front_end, plan
 import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.base.disk.outputs import check_output
-from lyncnb.base.shown.report import report_document, write_report
-from lyncnb.base.shown.terminal_text import report_lines
-from lyncnb.plan.model import certificate_document
+from lyncnb.base.shown.report import build_report_document, write_report
+from lyncnb.base.shown.terminal_text import format_report
+from lyncnb.plan.model import build_certificate_document
 from lyncnb.reports.compare import compare_plans
-from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, comparison_report
+from lyncnb.reports.comparison_report import COMPARISON_FILE, Comparison, build_comparison_report
 
 
 def comparison(old: ln.CertificatePlan, new: ln.CertificatePlan) -> Comparison:
@@ -49,16 +49,16 @@ def test_the_document_makes_the_new_plan_of_the_old_one():
     old = random_plan(chance)
     for _ in range(PAIRS // 10):
         new = random_plan(chance)
-        told = report_document(comparison_report(comparison(old, new)))
+        told = build_report_document(build_comparison_report(comparison(old, new)))
         assert told["format"] == COMPARISON_FILE.form
-        state = {c.id: certificate_document(c) for c in old.certificates}
+        state = {c.id: build_certificate_document(c) for c in old.certificates}
         for item in told["certificates"]:
             assert state.pop(item["id"], None) == item["old"]
             assert item["old"] != item["new"] or item["change"] == "kept"
             assert item["differences"]
             if item["new"] is not None:
                 state[item["id"]] = item["new"]
-        assert state == {c.id: certificate_document(c) for c in new.certificates}
+        assert state == {c.id: build_certificate_document(c) for c in new.certificates}
         assert told["new"]["plan_sha256"] == new.sha256
         old = new
 
@@ -123,8 +123,10 @@ def test_a_finding_of_many_servers_is_one_entry():
     code = "internal-ca-recommended"
     several = [f for f in told.findings_new if f.code == code]
     assert len(several) == 10
-    texts = ["\n".join(report_lines(comparison_report(told), width=100))]
-    texts += [write_report(comparison_report(told), suffix).decode() for suffix in (".html", ".md")]
+    texts = ["\n".join(format_report(build_comparison_report(told), width=100))]
+    texts += [
+        write_report(build_comparison_report(told), suffix).decode() for suffix in (".html", ".md")
+    ]
     assert [text.count(several[0].title) for text in texts] == [1, 1, 1]
 
 
@@ -133,8 +135,8 @@ def test_each_file_says_what_differs(compared, suffix, tmp_path):
     """Every format has the added name, is identical if written again, and is recognized as lyncnb's
     file.
     """
-    data = write_report(comparison_report(compared), suffix)
-    assert data == write_report(comparison_report(compared), suffix)
+    data = write_report(build_comparison_report(compared), suffix)
+    assert data == write_report(build_comparison_report(compared), suffix)
     path = tmp_path / f"c{suffix}"
     path.write_bytes(data)
     check_output(path, COMPARISON_FILE)
@@ -155,10 +157,10 @@ def test_lines_for_a_terminal(compared):
     """The terminal shows a summary line, counts, then each change with reason and source, and the
     number of the rest.
     """
-    lines = list(report_lines(comparison_report(compared), width=100))
+    lines = list(format_report(build_comparison_report(compared), width=100))
     assert lines[1] == repr(compared.difference)
     assert "name added: lyncdiscover.fabrikam.com" in lines
     assert "Key changed: RSA 2048 -> RSA 4096" in lines
     assert sum(line.startswith("  why: ") for line in lines) == len(compared.difference.groups())
-    lines = list(report_lines(comparison_report(compared, shown=1), width=100))
+    lines = list(format_report(build_comparison_report(compared, max_shown=1), width=100))
     assert any(line.startswith("… and ") for line in lines)

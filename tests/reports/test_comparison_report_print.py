@@ -15,7 +15,7 @@ from lyncnb.base.shown.html_page import make_page
 from lyncnb.base.shown.report import write_report
 from lyncnb.base.shown.tables import rows_to_html
 from lyncnb.reports.compare import compare_plans
-from lyncnb.reports.comparison_report import Comparison, comparison_report
+from lyncnb.reports.comparison_report import Comparison, build_comparison_report
 from lyncnb.reports.find_causes import find_causes
 
 pytestmark = [
@@ -40,7 +40,7 @@ def page_file(tmp_path_factory):
         new_findings=ln.check_plan(new, on=day),
     )
     path = tmp_path_factory.mktemp("page") / "c.html"
-    path.write_bytes(write_report(comparison_report(compared), ".html"))
+    path.write_bytes(write_report(build_comparison_report(compared), ".html"))
     return path
 
 

@@ -12,7 +12,7 @@ from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened, page_count,
 
 import lyncnb as ln
 from lyncnb.base.shown.html_page import make_page
-from lyncnb.base.shown.svg import sheets
+from lyncnb.base.shown.svg import split_into_sheets
 from lyncnb.reports.figures import KINDS
 
 pytestmark = [
@@ -91,7 +91,7 @@ def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path):
     path.write_text(make_page("Pictures", parts), encoding="utf-8")
     with opened(chromium, path, scripts=True) as page:
         page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth)")
-        images = sum(len(sheets(figure.svg)) for figure in figures)
+        images = sum(len(split_into_sheets(figure.svg)) for figure in figures)
         assert page.evaluate("document.images.length") == images
         assert axe_in_both_themes(page) == []
         images = [entry for entry in cut_off(page) if entry.startswith(("IMG", "FIG"))]
@@ -116,7 +116,7 @@ def test_on_paper_a_picture_is_text(of, plan, chromium, tmp_path):
     pdf = tmp_path / "page.pdf"
     with opened(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
-    assert page_count(pdf) == len(sheets(figure.svg))
+    assert page_count(pdf) == len(split_into_sheets(figure.svg))
     assert "OAuthTokenIssuer" in pdf_text(pdf)
 
 
@@ -128,7 +128,7 @@ def test_on_sheets_that_lie_on_their_side_a_high_picture_is_turned(plan, chromiu
     pdf = tmp_path / "page.pdf"
     with opened(chromium, path) as page:
         page.pdf(path=str(pdf), format="A4", landscape=True)
-    assert page_count(pdf) == 1 + len(sheets(figure.svg))
+    assert page_count(pdf) == 1 + len(split_into_sheets(figure.svg))
     (title,) = words_in(pdf, "Perimeter")
     assert title.height > title.width
     assert title.height > LEGIBLE

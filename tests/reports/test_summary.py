@@ -21,22 +21,22 @@ import pytest
 from printing import check_workbook
 
 from lyncnb.base.dns_name import DnsName
-from lyncnb.base.shown.tables import list_headings, rows_of
+from lyncnb.base.shown.tables import build_rows, list_headings
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.errors import PlanError
 from lyncnb.plan import spellings
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.plan_json import plan_document, plan_json
 from lyncnb.plan.planner import plan_certificates
-from lyncnb.plan.totals import totals
+from lyncnb.plan.totals import format_totals
 from lyncnb.reports.summary import formats
-from lyncnb.reports.summary.columns import CSV, columns_of
-from lyncnb.reports.summary.content import SavedFile, shortened
-from lyncnb.reports.summary.from_plan import numbering_order, summarise
-from lyncnb.reports.summary.page import request_lists
-from lyncnb.reports.summary.progress import with_requests
+from lyncnb.reports.summary.columns import CSV, list_columns
+from lyncnb.reports.summary.content import SavedFile, shorten_summary
+from lyncnb.reports.summary.from_plan import build_summary, list_ids_in_order
+from lyncnb.reports.summary.page import group_requests
+from lyncnb.reports.summary.progress import add_requests
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
-from lyncnb.rules.findings import Finding, Findings, grouped
+from lyncnb.rules.findings import Finding, Findings, group_findings
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -74,15 +74,15 @@ def hostile():
     return plan, Findings((finding,))
 
 
-def _rows(plan, findings, requests=None):
-    made = columns_of(CSV)
-    rows = rows_of(made, with_requests(summarise(plan, findings), requests).lines())
+def _list_rows(plan, findings, requests=None):
+    made = list_columns(CSV)
+    rows = build_rows(made, add_requests(build_summary(plan, findings), requests).lines())
     return [dict(zip(list_headings(made), row, strict=True)) for row in rows]
 
 
 def test_one_row_per_certificate_with_every_column(plan):
     """The row of a Front End Server shows what to request and how to use it."""
-    row = _rows(plan, ())[0]
+    row = _list_rows(plan, ())[0]
     request_id = row["Certificate"]
     assert request_id.startswith("FrontEnd-fe01-contoso-net-")
     assert row == {
@@ -136,7 +136,7 @@ def test_warnings_name_findings_about_certificate_pool_and_server(plan):
         finding("c", first.servers[0]),
         finding("d", "elsewhere.contoso.net"),
     )
-    rows = _rows(plan, found)
+    rows = _list_rows(plan, found)
     assert rows[0]["Warnings"] == ("error: a", "warning: b", "warning: c")
     # The first server of a pool represents the pool, so each of its certificates has the warning.
     assert {"warning: b" in r["Warnings"] for r in rows if r["Pool"] == first.pool} == {True}
@@ -147,7 +147,7 @@ def test_files_of_the_folder_win(plan):
     first = plan.certificates[0]
     (request,) = (one for one in _requests(plan) if one.id == first.id)
     request.files = SimpleNamespace(csr="csr/x.csr", key="keys/x.key")
-    row = _rows(plan, (), [request])[0]
+    row = _list_rows(plan, (), [request])[0]
     assert (row["CSR file"], row["Key file"]) == ("csr/x.csr", "keys/x.key")
 
 
@@ -268,7 +268,7 @@ def test_a_subject_name_may_break_between_its_parts(hostile):
     """A subject is shown with a space after each comma between its parts, and values are unchanged."""
     organization = PlanOptions(organization="Contoso, Ltd.", country="TW")
     plan = plan_certificates(hostile[0].topology, hostile[0].rules, options=organization)
-    block = summarise(plan, Findings()).blocks[0]
+    block = build_summary(plan, Findings()).blocks[0]
     assert block.subject_words.endswith(", O=Contoso\\, Ltd., C=TW")
     assert block.subject_words.replace(", ", ",") == block.subject.replace(", ", ",")
 
@@ -284,7 +284,7 @@ def test_xlsx_can_be_read_on_paper(plan, findings):
 
 def _requests(plan):
     """Return requests of a folder, the first of which has its certificate."""
-    numbers = {name: number for number, name in enumerate(numbering_order(plan), start=1)}
+    numbers = {name: number for number, name in enumerate(list_ids_in_order(plan), start=1)}
     for number, certificate in enumerate(plan.certificates):
         digest = f"{number:064x}"
         issued = SimpleNamespace(
@@ -376,7 +376,7 @@ def test_every_name_and_fingerprint_is_reported(plan, findings, suffix):
 
 def test_alike_certificates_are_one_block(plan, findings):
     """Two Front End Servers with the same names, except their host names, are shown as one block."""
-    blocks = summarise(plan, findings).blocks
+    blocks = build_summary(plan, findings).blocks
     assert [len(block.members) for block in blocks if block.role == "FrontEnd"] == [2]
     assert sum(len(block.members) for block in blocks) == len(plan.certificates)
 
@@ -386,7 +386,7 @@ def test_a_different_name_makes_a_block_of_its_own(plan, findings):
     first, *others = plan.certificates
     entry = replace_name(first.subject_alt_name[-1], "more.contoso.com")
     changed = first._replace(subject_alt_name=(*first.subject_alt_name, entry))
-    blocks = summarise(replace(plan, certificates=(changed, *others)), findings).blocks
+    blocks = build_summary(replace(plan, certificates=(changed, *others)), findings).blocks
     assert [len(block.members) for block in blocks if block.role == "FrontEnd"] == [1, 1]
 
 
@@ -396,7 +396,7 @@ def replace_name(entry, name):
 
 def test_a_short_page_says_of_no_server_that_it_needs_nothing(plan, findings):
     """If the page does not list a server, it does not claim that the server needs no certificate."""
-    lines = shortened(summarise(plan, findings), 1).servers
+    lines = shorten_summary(build_summary(plan, findings), 1).servers
     assert [line.server for line in lines if line.why_none] == []
     assert all(line.certificates for line in lines)
 
@@ -406,7 +406,7 @@ def test_each_is_told_what_is_asked_of_them(hostile):
     plan, _ = hostile
     error = Finding(code="x", severity="error", about="", message="", hint="", source="")
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
-    asks = with_requests(summarise(replace(plan, options=options), (error,))).asks
+    asks = add_requests(build_summary(replace(plan, options=options), (error,))).asks
     wanted = [
         "Planner",
         "Planner",
@@ -440,7 +440,9 @@ def test_a_list_of_requests_says_by_when_and_what_they_have_in_common(plan, find
     dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 1)))
     page = _text_of(formats.write_plan_table(dated, findings, ".html"), ".html")
     heads = re.findall(r"When:\s*by\s*2026-12-01\.\s*For each:\s*Issuer:", page)
-    assert len(heads) == sum(one.common != () for one in request_lists(summarise(dated, findings)))
+    assert len(heads) == sum(
+        one.common != () for one in group_requests(build_summary(dated, findings))
+    )
     assert heads
 
 
@@ -546,7 +548,7 @@ def test_each_name_leads_to_what_it_is_for(plan, findings):
     """A name's link leads to its rule, which shows the clients, the effect if it is missing, and a
     source.
     """
-    page = formats.write_summary(summarise(plan, findings), ".html").decode()
+    page = formats.write_summary(build_summary(plan, findings), ".html").decode()
     meet = plan.rules.names["meet"]
     assert '<a class="name" href="#why-meet">' in page
     row = page.partition('<tr id="why-meet">')[2].partition("</tr>")[0]
@@ -602,7 +604,7 @@ def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
 def test_totals_count_in_words(plan):
     """In the totals of a summary, one item is singular, and all other numbers are plural."""
     finding = Finding(code="a", severity="error", about="", message="", hint="", source="")
-    assert totals(plan, (finding,)) == (
+    assert format_totals(plan, (finding,)) == (
         "6 certificates for 4 servers; findings: 1 error, 0 warnings, 0 notices."
     )
 
@@ -611,7 +613,7 @@ def test_totals_say_which_servers_have_none():
     """Servers without a certificate are listed with their role and the reason."""
     text = TABLE + "sql01.contoso.net,Database,,Taipei,,,,,,,\n"
     plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
-    assert totals(plan, ()) == (
+    assert format_totals(plan, ()) == (
         "6 certificates for 4 servers; findings: 0 errors, 0 warnings, 0 notices. "
         "1 further server needs no certificate: sql01.contoso.net (Database). Reason: Lync Server "
         "2013 requires no certificate for its role."
@@ -622,7 +624,7 @@ def test_subject_fields_and_ca_are_shown():
     """Subject fields and the name of the CA are taken from the options."""
     options = PlanOptions(organization="Contoso, Ltd.", ca={"": "pki\\Contoso Issuing"})
     plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
-    row = _rows(plan, ())[0]
+    row = _list_rows(plan, ())[0]
     assert row["Subject name"] == "CN=pool.contoso.net,O=Contoso\\, Ltd."
     assert row["CA"] == "pki\\Contoso Issuing"
 
@@ -654,13 +656,13 @@ def test_a_table_keeps_the_order_of_the_plan():
     """In tables, certificates are grouped by usage for blocks, and by computer in the CSV file."""
     options = PlanOptions(layout="separate")
     plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
-    blocks = [member.id for _, member in summarise(plan, ()).members]
+    blocks = [member.id for _, member in build_summary(plan, ()).members]
     assert (
-        [row["Certificate"] for row in _rows(plan, ())]
+        [row["Certificate"] for row in _list_rows(plan, ())]
         == [c.id for c in plan.certificates]
         != blocks
     )
-    assert [row["Subject alternative names"] for row in _rows(plan, ())] == [
+    assert [row["Subject alternative names"] for row in _list_rows(plan, ())] == [
         c.names for c in plan.certificates
     ]
 
@@ -672,8 +674,8 @@ def test_what_was_accepted_is_reported(plan):
     finding = Finding(code="x-y", severity="error", about="a", message="m", hint="h", source="s")
     first = plan.certificates[0].id
     back = replace(finding, code="no-crl", about=first).accepted_because("no such CRL here")
-    told = summarise(plan, (finding.accepted_because("as agreed"),))
-    told = with_requests(told, _requests(plan), [back])
+    told = build_summary(plan, (finding.accepted_because("as agreed"),))
+    told = add_requests(told, _requests(plan), [back])
     for suffix in (".html", ".md", ".docx", ".xlsx"):
         text = _source(formats.write_summary(told, suffix)).replace("\\", "")
         for part in ("accepted: as agreed", "accepted: no-crl (no such CRL here)"):
@@ -688,15 +690,15 @@ def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
 
     If none is missing, the server team has the next task.
     """
-    whole = summarise(plan, findings)
-    some = with_requests(whole, _requests(plan)).asks
+    whole = build_summary(plan, findings)
+    some = add_requests(whole, _requests(plan)).asks
     assert [ask.what for ask in some if ask.who == "Internal CA"] == [
         "Issue certificates 2 to 4, 3 in all, as requested, with all names. 1 of 4 is issued."
     ]
     requests = list(_requests(plan))
     for one in requests:
         one.issued = requests[0].issued
-    every = with_requests(whole, requests).asks
+    every = add_requests(whole, requests).asks
     assert [(ask.who, ask.when) for ask in every] == [
         ("Planner", "now"),
         ("Server team", "when the planner sends the packages"),
@@ -727,7 +729,7 @@ def test_all_that_is_due_is_named_by_the_day_of_its_end(plan, findings):
             begins=datetime.fromisoformat(begins),
             ends=datetime.fromisoformat(ends),
         )
-    asks = with_requests(summarise(plan, findings), requests).asks
+    asks = add_requests(build_summary(plan, findings), requests).asks
     told = [(ask.what.split(":")[0], ask.when) for ask in asks if ask.what.startswith("Renew")]
     assert told == [
         ("Renew certificates 2 and 5, valid until 2026-07-29", "from 2026-06-20"),
@@ -744,7 +746,7 @@ def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):
     life = SimpleNamespace(
         held=held, under_way=requests[0], deployed_on="2026-03-21", revoke=(), stage="waiting"
     )
-    told = with_requests(summarise(plan, findings), requests, (), {requests[0].id: life})
+    told = add_requests(build_summary(plan, findings), requests, (), {requests[0].id: life})
     member = told.blocks[0].members[0]
     assert (member.valid_until, member.is_waiting, member.is_to_install) == (
         "2026-10-05", True, True,
@@ -765,8 +767,8 @@ def test_what_is_to_be_revoked_is_asked_first(plan, findings):
         revoke=("Revoke serial 01",),
         stage="issued",
     )
-    first, second = with_requests(
-        summarise(plan, findings), requests, (), {requests[0].id: life}
+    first, second = add_requests(
+        build_summary(plan, findings), requests, (), {requests[0].id: life}
     ).asks[:2]
     assert (first.what, first.when, second.who) == ("Revoke serial 01.", "now", "Planner")
     assert second.what.startswith("The key of certificate 1 is compromised")
@@ -781,7 +783,7 @@ def test_what_is_deployed_is_not_to_be_installed_again(plan, findings):
         lives[one.id] = SimpleNamespace(
             held=one.issued, under_way=None, deployed_on="2026-03-21", revoke=(), stage="deployed"
         )
-    asks = with_requests(summarise(plan, findings), requests, (), lives).asks
+    asks = add_requests(build_summary(plan, findings), requests, (), lives).asks
     assert {ask.who for ask in asks} == {"Planner"}
 
 
@@ -793,8 +795,8 @@ def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
     requests = list(_requests(plan))
     requests[1].planned_at = "2026-10-06T00:00:00+00:00"
     requests[1].refused = (object(),)
-    told = with_requests(
-        summarise(replace(plan, options=options), findings, pictures=True), requests
+    told = add_requests(
+        build_summary(replace(plan, options=options), findings, pictures=True), requests
     )
     asks = {ask.what: ask.when for ask in told.asks}
     (ca,) = (ask for ask in told.asks if ask.who == "Internal CA")
@@ -822,7 +824,7 @@ def test_a_block_says_of_which_certificate_something_holds(plan, findings):
     """
     requests = list(_requests(plan))
     requests[1].refused = (object(),)
-    block = with_requests(summarise(plan, findings), requests).blocks[0]
+    block = add_requests(build_summary(plan, findings), requests).blocks[0]
     assert block.validity == (
         "no. 1: 2026-03-20 to 2026-10-05, renew from 2026-07-31",
         "no. 2: the CA's response was rejected",
@@ -841,7 +843,7 @@ def test_a_finding_about_several_is_reported_once(plan):
     """The page shows each finding once, with everything that it applies to."""
     one = Finding(code="x", severity="warning", about="a", message="m", hint="h", source="s")
     other = replace(one, about="b")
-    (told,) = grouped((one, other))
+    (told,) = group_findings((one, other))
     assert (told.about, told.findings) == (("a", "b"), (one, other))
     page = formats.write_plan_table(plan, (one, other), ".html").decode()
     assert page.count('<span class="warning">2 × warning</span>') == 1
@@ -856,9 +858,9 @@ def test_a_day_is_not_divided(plan, findings):
 
 def test_blocks_of_one_pool_have_headings_of_their_own(plan, findings):
     """The two certificates of an Edge pool have headings with their usages."""
-    headings = [block.heading for block in summarise(plan, findings).blocks]
+    headings = [block.heading for block in build_summary(plan, findings).blocks]
     assert len(set(headings)) == len(headings)
     assert "edge01.contoso.net, Internal" in headings
-    told = with_requests(summarise(plan, findings), _requests(plan))
+    told = add_requests(build_summary(plan, findings), _requests(plan))
     headings = [block.heading for block in told.blocks]
     assert "3 · edge01.contoso.net, Internal" in headings

@@ -24,7 +24,7 @@ from printing import pdf_text as text_of
 import lyncnb as ln
 from lyncnb.reports.summary.content import SavedFile
 from lyncnb.reports.summary.formats import write_plan_table
-from lyncnb.reports.summary.from_plan import numbering_order
+from lyncnb.reports.summary.from_plan import list_ids_in_order
 
 pytestmark = [
     pytest.mark.browser,
@@ -63,7 +63,7 @@ def requests_of(plan, *, is_back=lambda number: False):
         begins=datetime.fromisoformat("2026-12-01T00:00:00+00:00"),
         ends=datetime.fromisoformat("2027-06-18T23:59:59+00:00"),
     )
-    numbers = {name: number for number, name in enumerate(numbering_order(plan), start=1)}
+    numbers = {name: number for number, name in enumerate(list_ids_in_order(plan), start=1)}
     return [
         SimpleNamespace(
             id=certificate.id,

@@ -6,11 +6,11 @@ from places import DATA
 from topologies import edge, front_end, topology
 
 import lyncnb as ln
-from lyncnb.reports.table_changes import table_changes
+from lyncnb.reports.table_changes import list_table_changes
 
 
 def words(old: ln.Topology, new: ln.Topology) -> list[str]:
-    return [change.words for change in table_changes(old, new)]
+    return [change.words for change in list_table_changes(old, new)]
 
 
 def test_a_table_differs_not_from_itself():

@@ -67,7 +67,7 @@ def error_of(number: int | None):
 
 
 class FolderMachine(RuleBasedStateMachine):
-    """A request folder with random operations, and the conditions that hold after each of them."""
+    """A request folder with random operations, and conditions that hold after each operation."""
 
     def __init__(self, base: Path):
         super().__init__()
@@ -78,8 +78,8 @@ class FolderMachine(RuleBasedStateMachine):
         self.seen: set[str] = set()
 
     def teardown(self):
-        """Write the requests once more: the folder can be completed after any sequence of
-        operations.
+        """Write the requests once more: after any sequence of operations, the folder can be
+        completed.
         """
         self.finish_rekey()
         if self.servers:
@@ -103,7 +103,7 @@ class FolderMachine(RuleBasedStateMachine):
         """Return whether a change of the passphrase was interrupted."""
         return bool(self.other)
 
-    # --- the plan ---
+    # --- These operations change the plan.
 
     @initialize(details=st.dictionaries(st.integers(0, 4), DETAILS, min_size=1, max_size=3))
     def begin(self, details):
@@ -118,7 +118,7 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.servers) > 1)
     @rule(data=st.data())
     def drop(self, data):
-        """Remove a server from the plan."""
+        """Remove a server from the plan, so that its request retires."""
         del self.servers[data.draw(st.sampled_from(sorted(self.servers)))]
 
     # --- runs ---
@@ -154,7 +154,7 @@ class FolderMachine(RuleBasedStateMachine):
         )
 
     def broken(self, where, action):
-        """Run a function during which a system call fails.
+        """Run a function while one of its system calls fails.
 
         A short function may end before that call.
         """
@@ -187,7 +187,7 @@ class FolderMachine(RuleBasedStateMachine):
             p: f[3] for p, f in before.items() if ".lock" not in p
         }
 
-    # --- issued certificates, and changes to the folder ---
+    # --- These operations add issued certificates, and change the folder.
 
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule(data=st.data())
@@ -244,7 +244,7 @@ class FolderMachine(RuleBasedStateMachine):
         if list(self.folder.rglob("*.key")):
             rebuild_manifest(self.folder, self.passphrase)
 
-    # --- conditions that always hold ---
+    # --- These conditions always hold.
 
     @invariant()
     def no_key_is_lost(self):

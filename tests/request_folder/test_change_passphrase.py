@@ -70,7 +70,9 @@ def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
     """
     if (
         data is None
-    ):  # The key has another passphrase, or is damaged where only its content shows it.
+        # In these cases, the key has another passphrase, or its damage is visible only after it is
+        # opened.
+    ):
         data = FolderCipher("of another folder").encrypt_data(b"a,secret", name=LIST)
     (folder / LIST).write_bytes(data)
     before = public_keys_of_keys(folder)
@@ -124,8 +126,8 @@ def test_a_key_that_does_not_open_stops_it(folder):
     assert read_manifest(folder).rekeying == ""
 
 
-def test_a_key_that_is_not_its_records_stops_it(folder):
-    """An intact key in the file of another request is not accepted."""
+def test_key_in_the_file_of_another_request_stops_the_change(folder):
+    """If a key file contains the intact key of another request, the change of the passphrase stops."""
     one, two = sorted((folder / "keys").iterdir())[:2]
     one.write_bytes(two.read_bytes())
     with pytest.raises(BundleError, match="needs attention") as caught:
@@ -134,7 +136,7 @@ def test_a_key_that_is_not_its_records_stops_it(folder):
 
 
 def test_strangers_files_are_left_alone_and_named(folder):
-    """A key file from another source is reported and stays unchanged."""
+    """A key file that lyncnb did not write is reported and stays unchanged."""
     other = FolderCipher("somebody else's own").encrypt_data(b"x", name=LIST)
     (folder / "keys" / "other.key").write_bytes(other)
     (folder / "keys" / "other.key").chmod(0o600)
@@ -194,7 +196,7 @@ def test_the_error_names_the_files_of_each_passphrase(folder, monkeypatch):
     assert len(said) == 6
     for name, message in said.items():
         opener = PASSPHRASE if "still uses the old" in message else NEW
-        FolderCipher(opener).open((folder / name).read_bytes(), name=name)
+        FolderCipher(opener).open_file((folder / name).read_bytes(), name=name)
     assert said[f"archive/{stopped[0]}"] == "still uses the old passphrase"
     status = folder_status(folder).problems[0].message
     for name, message in said.items():
@@ -219,8 +221,8 @@ def test_an_interrupted_change_needs_the_same_two_passphrases(folder):
 
 
 def test_a_change_to_a_weak_passphrase_that_was_begun_is_finished(folder):
-    """A change to a weak passphrase that an earlier version began is completed, so that the folder
-    does not keep two passphrases.
+    """If an earlier version started a change to a weak passphrase, the change is completed, so that
+    the folder has only one passphrase.
     """
     weak = "a" * 12
     save_manifest(folder, replace(read_manifest(folder), rekeying="2026-11-24T00:00:00Z"))
@@ -248,7 +250,7 @@ def test_a_run_that_was_interrupted_before_can_be_completed_after(folder):
 
 
 def test_the_result_tells_itself(folder):
-    """The text and JSON of the result show how many files were changed."""
+    """The text and the JSON of the result show how many files were changed."""
     done = rekey(folder, PASSPHRASE, NEW)
     assert repr(done) == f"6 files in {folder} now use the new passphrase"
     assert json.loads(json.dumps(done.to_document()))["changed"] == 6

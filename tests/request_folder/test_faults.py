@@ -51,8 +51,8 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
 
 NEW = "wrong mule capacitor"
-# How often runs are killed. A change of the passphrase is killed a fifth as often. A full test uses
-# 200.
+# This is the number of runs that are killed. A full test uses 200. A change of the passphrase
+# is killed a fifth as often.
 KILLS = int(os.environ.get("LYNCNB_KILLS", "20"))
 ERRORS = {
     "ENOSPC": errno.ENOSPC,
@@ -73,7 +73,7 @@ def error_of(name):
     return lambda call: OSError(number, os.strerror(number))
 
 
-# --- each single call fails -------------------------------------------------------------------
+# --- In these tests, each single system call fails.
 
 
 def first_run(folder):
@@ -193,7 +193,7 @@ def complete(folder, case, plan, seen):
 
 
 def passphrase_of(folder):
-    """Return the passphrase that opens all keys of a folder."""
+    """Return the passphrase that opens all keys in a folder."""
     try:
         public_keys_of_keys(folder, NEW)
     except BundleError:
@@ -259,7 +259,7 @@ def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
         assert_complete(folder, THREE)
 
 
-# --- killed at any moment ---------------------------------------------------------------------
+# --- In these tests, runs are killed at any moment.
 
 
 @pytest.fixture(scope="module")
@@ -367,7 +367,7 @@ def test_a_killed_change_of_passphrase_is_completed(tmp_path, writers):
     print(f"\nrekey: {dict(told)}", end="")
 
 
-# --- the order of system calls ----------------------------------------------------------------
+# --- These tests check the order of system calls.
 
 _CALL = re.compile(r"^\d+ +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+)")
 _PATH = re.compile(r'"([^"]+)"|\d+<([^>]+)>')
@@ -401,7 +401,7 @@ def traced(folder, plan_code, trace):
 
 
 def position(calls, names, *paths):
-    """Return the position of the first call of a kind on these paths."""
+    """Return the position of the first call of a type on these paths."""
     for index, (name, found) in enumerate(calls):
         if name in names and found[: len(paths)] == list(paths):
             return index

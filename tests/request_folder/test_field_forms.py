@@ -50,7 +50,9 @@ def problems_of(document: dict) -> list[Problem]:
     ],
 )
 def test_a_value_of_another_kind_is_reported(path, value, message):
-    """The only error names the request, the field and the expected type."""
+    """An invalid value causes exactly one error, which contains the request, the field and the
+    expected type.
+    """
     document = json.loads(encode_manifest(FULL))
     inside = document["requests"][0]
     for step in path[:-1]:
@@ -89,7 +91,9 @@ def test_a_generation_on_record_twice_is_reported():
     ],
 )
 def test_paths_are_kept_inside(path, inside):
-    """Only paths inside the request folder's own subfolders are accepted."""
+    """A path is accepted only if it is in one of the subfolders that lyncnb creates in a request
+    folder.
+    """
     assert is_inside(path) is inside
 
 

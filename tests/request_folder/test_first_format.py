@@ -31,7 +31,7 @@ from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
 from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.request_folder.recovery_key import new_recovery_key
+from lyncnb.request_folder.recovery_key import create_recovery_key
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -83,8 +83,8 @@ def test_it_opens_and_what_changes_nothing_changes_no_byte(folder):
 
 
 def test_what_is_new_brings_the_evidence_of_every_judgement(folder, tmp_path):
-    """One more issued certificate adds the evidence of all evaluations, which the first format
-    could not hold, once.
+    """If one more certificate is received, the evidence for all evaluations is added, which the
+    first format does not contain.
     """
     before = digest(folder)
     bundle, ca = open_requests(folder), PythonCa("Fabrikam")
@@ -121,8 +121,8 @@ def test_an_issuer_that_did_not_sign_is_evidence_that_is_kept(folder, tmp_path):
 
 
 def test_it_goes_on_with_what_is_written_next(folder):
-    """A deployment, purge and rekey work on the first format, and the manifest then has the next
-    format.
+    """A deployment, a purge and a rekey work in a folder with the first format, and the manifest
+    then has the next format.
     """
     deployed(folder, today=TODAY)
     listed = purge(folder, today=TODAY)
@@ -140,7 +140,7 @@ def test_the_writer_of_the_first_format_is_the_one_of_cedf946(folder):
     from lyncnb.request_folder.manifest import encode_manifest
 
     data = (folder / "manifest.json").read_bytes()
-    assert encode_manifest(read_manifest(folder), form="lyncnb-requests/1") == data
+    assert encode_manifest(read_manifest(folder), format_id="lyncnb-requests/1") == data
     assert first_manifest(json.loads(data)) == data
 
 
@@ -200,7 +200,7 @@ def commands(place: Path) -> list[tuple[str, ...]]:
 
 def to_present_format(place: Path) -> None:
     """Add to a manifest every field of the current format that the first format did not have."""
-    new_recovery_key(place / "pair", PASSPHRASE)
+    create_recovery_key(place / "pair", PASSPHRASE)
     make_folder(place / "requests", make_plan(), recovery=[place / "pair.pub"])
     receive(place / "requests", place / "returned", today=TODAY)
     elsewhere = next(one.id for one in make_plan().certificates if one.role == "Deployment")

@@ -166,7 +166,7 @@ def test_a_synchronised_folder_is_known_by_its_mark(tmp_path, mark):
 
 
 @pytest.mark.parametrize("name", ["drop box", "my onedrives", "git", "cloud"])
-def test_a_name_that_only_looks_alike_is_not_told(tmp_path, name):
+def test_similar_folder_name_causes_no_warning(tmp_path, name):
     """A folder whose name only resembles that of a synchronized folder causes no warning."""
     assert list_location_warnings(tmp_path / name / "requests") == ()
 

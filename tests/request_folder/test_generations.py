@@ -1,4 +1,6 @@
-"""The generation of a request in use is the recorded one, not the last issued one."""
+"""The generation of a request that is in use is the recorded generation, and not the generation
+that was issued last.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from dataclasses import replace
 from folders import issued_record
 from request_folder.test_manifest import AT, record
 
-from lyncnb.request_folder.generations import generations_of
+from lyncnb.request_folder.generations import find_generations
 from lyncnb.request_folder.request_record import CoveringCertificate, build_deployments
 
 LATER = "2027-02-01T00:00:00Z"
@@ -21,7 +23,7 @@ def waiting():
 
 def deployed(part, *servers, on="2026-12-02"):
     """Record that servers use the certificate of the current generation."""
-    new = build_deployments(part.issued, servers or part.plan.servers, on=on, at=AT)
+    new = build_deployments(part.issued, servers or part.plan.servers, date_text=on, recorded_at=AT)
     return replace(part, deployments=(*part.deployments, *new))
 
 
@@ -40,14 +42,14 @@ def test_before_a_certificate_nothing_is_in_use():
     """A request's generation that waits for its certificate is pending, and no generation is in
     use.
     """
-    found = generations_of(waiting())
+    found = find_generations(waiting())
     assert (found.in_use, found.held, found.deployed_on) == (None, None, "")
     assert found.under_way == waiting()
 
 
 def test_the_first_certificate_is_in_use_when_it_came_back():
     """The first certificate is in use as soon as it is received, if no deployment is recorded."""
-    found = generations_of(issued_once())
+    found = find_generations(issued_once())
     assert (found.in_use, found.under_way) == (issued_once(), None)
     assert found.held == issued_once().issued
     assert not found.is_recorded
@@ -58,34 +60,36 @@ def test_a_renewal_leaves_the_old_certificate_in_use():
 
     Receiving or packaging is not enough.
     """
-    found = generations_of(renewed(issued_once()))
+    found = find_generations(renewed(issued_once()))
     assert (found.in_use.generation, found.under_way.generation) == (1, 2)
     assert found.held.serial == "01"
 
 
 def test_a_recorded_deployment_replaces_the_old_certificate():
     """After a recorded deployment, the new certificate is in use instead of the old one."""
-    found = generations_of(deployed(renewed(deployed(issued_once())), on="2027-02-03"))
+    found = find_generations(deployed(renewed(deployed(issued_once())), on="2027-02-03"))
     assert (found.in_use.generation, found.under_way) == (2, None)
     assert (found.deployed_on, found.held.serial) == ("2027-02-03", "02")
     assert (found.used, found.is_recorded) == ({2}, True)
 
 
 def test_a_generation_that_only_some_servers_have_is_not_in_use():
-    """The old certificate stays in use until the last server has the new one."""
+    """The old certificate stays in use until the last server has the new certificate."""
     new = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
-    found = generations_of(new)
+    found = find_generations(new)
     assert (found.in_use.generation, found.under_way.generation) == (1, 2)
     assert (found.used, found.deployed_on) == ({1, 2}, "")
 
 
 def test_of_several_certificates_on_the_servers_the_first_to_end_counts():
-    """If one server has the second generation and another has the third, both are in use."""
+    """If one server has the second generation and another server has the third, both generations
+    are in use.
+    """
     second = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
     third = second.superseded(at=LATER, reasons=("renewed",))
     longer = issued_record(serial="03", sha256="c" * 64, not_after="2027-12-31T23:59:59Z")
     third = deployed(third.with_issued(longer, at=LATER), "fe02.contoso.com", on="2027-02-04")
-    found = generations_of(third)
+    found = find_generations(third)
     assert (found.used, found.in_use.generation, found.held.serial) == ({2, 3}, 2, "02")
 
 
@@ -105,18 +109,23 @@ def test_what_stood_before_the_first_request_is_in_use_until_another_is_recorded
         recorded_at=AT,
     )
     asked = replace(waiting(), stood_before=stood)
-    assert (generations_of(asked).held, generations_of(asked).under_way) == (stood, asked)
+    assert (find_generations(asked).held, find_generations(asked).under_way) == (stood, asked)
     answered = asked.with_issued(issued_record(), at=AT)
-    assert (generations_of(answered).held, generations_of(answered).under_way) == (stood, answered)
-    assert generations_of(deployed(answered)).held == answered.issued
+    assert (find_generations(answered).held, find_generations(answered).under_way) == (
+        stood,
+        answered,
+    )
+    assert find_generations(deployed(answered)).held == answered.issued
 
 
 def test_a_server_that_went_back_has_the_old_certificate_again():
-    """If a server returns to the old certificate, the last record counts."""
+    """If a server returns to the old certificate, the last record of its deployment counts."""
     new = deployed(renewed(deployed(issued_once())), on="2027-02-03")
-    back = build_deployments(issued_record(), new.plan.servers, on="2027-02-05", at=LATER)
+    back = build_deployments(
+        issued_record(), new.plan.servers, date_text="2027-02-05", recorded_at=LATER
+    )
     old = replace(new.archived[0], deployments=(*new.archived[0].deployments, *back))
-    assert generations_of(replace(new, archived=(old,))).in_use.generation == 1
+    assert find_generations(replace(new, archived=(old,))).in_use.generation == 1
 
 
 def test_a_server_that_joined_later_never_had_the_old_certificate():
@@ -124,24 +133,26 @@ def test_a_server_that_joined_later_never_had_the_old_certificate():
     pool = renewed(issued_once())
     joined = (*pool.plan.servers, "fe03.contoso.com")
     pool = replace(pool, plan=replace(pool.plan, servers=joined))
-    found = generations_of(deployed(pool, "fe03.contoso.com", on="2027-02-03"))
+    found = find_generations(deployed(pool, "fe03.contoso.com", on="2027-02-03"))
     assert (found.used, found.held.serial) == ({1, 2}, "01")
     others = deployed(pool, "fe01.contoso.com", "fe02.contoso.com", on="2027-02-03")
-    found = generations_of(others)
+    found = find_generations(others)
     assert (found.used, found.under_way, found.is_recorded) == ({2}, others, False)
     assert found.deployed_on == ""
 
 
 def test_a_second_certificate_for_the_same_request_is_under_way():
-    """A second certificate for the same key is pending: servers keep the recorded certificate."""
+    """A second certificate for the same key is pending, and the servers keep the recorded
+    certificate.
+    """
     first = deployed(issued_once())
     again = first.with_issued(issued_record(serial="03", sha256="c" * 64), at=LATER)
-    found = generations_of(again)
+    found = find_generations(again)
     assert (found.held.serial, found.under_way) == ("01", again)
 
 
 def test_a_removed_key_says_that_the_servers_have_the_certificate():
     """A removed key counts as a deployment, because earlier versions recorded only the removal."""
     old = replace(issued_once(), deployed_at=AT)
-    assert generations_of(old).deployed_on == AT[:10]
-    assert generations_of(renewed(old)).is_recorded
+    assert find_generations(old).deployed_on == AT[:10]
+    assert find_generations(renewed(old)).is_recorded

@@ -103,7 +103,9 @@ def test_the_same_again_adds_nothing(folder):
 
 
 def test_a_line_that_was_cut_off_is_completed_by_the_next_run(folder):
-    """The next run adds the entries that an interrupted run or an incomplete copy left out."""
+    """The next run adds the entries that are missing after an interrupted run or an incomplete
+    copy.
+    """
     names = names_of(folder)
     certify(folder, *names)
     path = folder / "history.jsonl"
@@ -119,7 +121,7 @@ def test_a_line_that_was_cut_off_is_completed_by_the_next_run(folder):
 
 
 def test_a_history_that_was_removed_is_missed_and_begins_again(folder):
-    """A missing history is reported.
+    """A missing history file is reported, and the next run starts a new one.
 
     The next run that changes something records the manifest's facts again, marked as recorded
     later.

@@ -22,7 +22,7 @@ from lyncnb.request_folder.files_on_disk import csr_sha256
 from lyncnb.request_folder.history import HISTORY_NAME, LOST, read_history
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
-from lyncnb.request_folder.recovery_key import LIST, name_recovery_key, new_recovery_key
+from lyncnb.request_folder.recovery_key import LIST, create_recovery_key, name_recovery_key
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
@@ -122,7 +122,9 @@ def test_the_request_concerned_is_renewed_and_the_other_stays(folder, has_histor
 
 
 def test_a_key_that_the_history_has_otherwise_is_refused_until_it_is_given_up(folder):
-    """The history also reveals a copied key. A rejected rebuild gives up no generation."""
+    """The history also reveals a copied key, and a rejected rebuild does not abandon any
+    generation.
+    """
     attack(folder)
     name = read_manifest(folder).requests[1].id
     told = f"{name}: generation 1 has a different public key in history.jsonl"
@@ -163,7 +165,8 @@ def test_an_older_pair_that_is_put_back_is_noticed(folder):
 
 
 def test_a_folder_without_bindings_gets_them_by_the_next_command(folder):
-    """Status reports keys without a binding as not verified.
+    """The status command reports keys without a binding as not verified, and the next command with
+    the passphrase binds them.
 
     The next command opens and binds them, and changes nothing else.
     """
@@ -183,7 +186,7 @@ def test_a_folder_without_bindings_gets_them_by_the_next_command(folder):
 
 def test_every_command_with_the_passphrase_keeps_keys_bound(folder, tmp_path):
     """Every command with the passphrase keeps the keys bound: pfx, rekey, recovery and rebuild."""
-    new_recovery_key(tmp_path / "recovery", "four random words here")
+    create_recovery_key(tmp_path / "recovery", "four random words here")
     ids = [record.id for record in read_manifest(folder).requests]
     certify(folder, *ids[:2])
     write_pfx(match_certificates(open_requests(folder), today=TODAY), passphrase=PASSPHRASE)
@@ -200,7 +203,7 @@ def test_lists_of_an_earlier_version_are_written_again_once(folder, tmp_path):
 
     Later, that form is rejected because it has no MAC.
     """
-    new_recovery_key(tmp_path / "recovery", "four random words here")
+    create_recovery_key(tmp_path / "recovery", "four random words here")
     name_recovery_key(folder, PASSPHRASE, tmp_path / "recovery.pub")
     cipher = FolderCipher(PASSPHRASE)
     data = cipher.decrypt_data((folder / LIST).read_bytes(), name=LIST)

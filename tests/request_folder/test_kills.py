@@ -42,7 +42,7 @@ from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.recovery_key import (
-    new_recovery_key,
+    create_recovery_key,
     open_recovery_key,
     read_recovery_key,
 )
@@ -60,7 +60,7 @@ def states(tmp_path_factory, quick_cipher):
     tmp_path, plan = tmp_path_factory.mktemp("states"), numbered(6)
     place = tmp_path / "states"
     place.mkdir()
-    new_recovery_key(tmp_path / "pair", PASSPHRASE)
+    create_recovery_key(tmp_path / "pair", PASSPHRASE)
     public, pair = f"{tmp_path}/pair.pub", f"{tmp_path}/pair"
     ca = PythonCa()
     written = place / "written"
@@ -223,7 +223,7 @@ def finished(name, folder, pair) -> None:
     passwords = PasswordList(folder, FolderCipher(passphrase))
     for record in manifest.requests:
         assert (folder / record.package.file).exists()
-        assert passwords.of(record.package.sha256)
+        assert passwords.get_password(record.package.sha256)
     if name in ("recovery", "with recovery", "pfx, sealed"):
         rekey(folder, pair, "yet another passphrase")
         assert public_keys_of_keys(folder, "yet another passphrase") == keys

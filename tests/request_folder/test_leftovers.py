@@ -51,7 +51,7 @@ def interrupted(folder, plan, *, announced=None) -> Manifest:
 
 
 def look(folder, manifest, cipher=True):
-    """Clean up a folder with the correct passphrase."""
+    """Process leftover files with the correct passphrase."""
     return process_leftovers(
         take_survey(folder),
         manifest,
@@ -92,7 +92,7 @@ def test_a_key_without_its_csr_goes_to_the_archive(tmp_path):
 
 
 def test_a_csr_without_its_key_goes_to_the_archive(tmp_path):
-    """A CSR without a key cannot be used, but is moved to the archive."""
+    """A CSR without a key cannot be used, so it is moved to the archive."""
     folder, plan = tmp_path / "r", numbered(1)
     interrupted(folder, plan)
     (folder / "keys" / f"{plan.certificates[0].id}.key").unlink()

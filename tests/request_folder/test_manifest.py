@@ -126,7 +126,7 @@ def test_an_encrypted_file_is_registered_once():
 
 
 def edited(change) -> bytes:
-    """Return the document of a manifest that was edited by hand."""
+    """Return the document of a manifest with edited values."""
     document = json.loads(encode_manifest(FULL))
     change(document)
     return json.dumps(document).encode()
@@ -151,7 +151,7 @@ def set_id(document):
     ("data", "message"),
     [
         (b"", "is not valid JSON"),
-        # The document is truncated.
+        # This document is truncated.
         (b'{"format": "lyncnb-requests/1", "reque', "is not valid JSON"),
         (b"\xff\xfe{", "is not valid JSON"),
         (b"[" * 100_000, "is not valid JSON"),
@@ -242,7 +242,7 @@ def test_the_first_format_stays_until_something_is_written(tmp_path):
     """
     path = tmp_path / "manifest.json"
     earlier = replace(FULL, plan_json_sha256="", table=None)
-    first = encode_manifest(earlier, form="lyncnb-requests/1")
+    first = encode_manifest(earlier, format_id="lyncnb-requests/1")
     path.write_bytes(first)
     manifest = read_manifest(tmp_path)
     assert manifest == earlier

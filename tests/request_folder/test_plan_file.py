@@ -30,7 +30,7 @@ from tampering import tampered
 
 from lyncnb.authorities.handover import hand_over
 from lyncnb.authorities.status import folder_status
-from lyncnb.authorities.summary_files import stale_note
+from lyncnb.authorities.summary_files import explain_stale_summary
 from lyncnb.base.disk.folder_lock import LOCK_NAME, OLD_LOCK_NAME
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.checks.saved_plan import read_saved_plan, save_plan
@@ -106,7 +106,9 @@ def test_the_same_plan_on_another_day_changes_no_byte(folder, tmp_path):
 
 
 def test_a_file_of_that_name_that_is_somebodys_goes_to_the_archive(tmp_path):
-    """A file of another person named plan.json may be a signed plan, so it is moved to the archive."""
+    """If ``plan.json`` is a file from another person, it may be a signed plan, so it is moved to
+    the archive.
+    """
     folder = tmp_path / "requests"
     folder.mkdir(0o700)
     (folder / "plan.json").write_bytes(b"somebody's")
@@ -142,7 +144,7 @@ def test_a_plan_that_is_not_the_one_on_record_is_reported(folder, tmp_path, data
     (problem,) = status.problems
     assert f"{problem.file} {problem.message}".startswith(message)
     assert problem.hint.endswith("lyncnb request TOPOLOGY FOLDER")
-    note = stale_note(folder, read_manifest(folder))
+    note = explain_stale_summary(folder, read_manifest(folder))
     assert note.startswith(f"lyncnb did not update the summary files: {message}")
     make_folder(folder, findings=None, accept=OAUTH)
     assert folder_status(folder, today=TODAY).problems == ()

@@ -114,7 +114,7 @@ def test_a_newer_manifest_is_not_replaced(folder):
 
 
 def test_a_file_in_the_way_is_adopted(folder):
-    """A pair that a restored, older manifest does not have is recorded."""
+    """A pair of a key and a CSR that is missing in an older, restored manifest is recorded."""
     old = read_manifest(folder)
     plan = numbered(4)
     write(plan, folder)
@@ -126,7 +126,9 @@ def test_a_file_in_the_way_is_adopted(folder):
 
 
 def test_an_older_manifest_is_put_right(folder):
-    """If an older manifest lacks a renewal, the rebuild uses the files, and nothing is lost."""
+    """If an older manifest lacks a renewal, the rebuild restores it from the files, and nothing is
+    lost.
+    """
     plan, old = numbered(3), read_manifest(folder)
     changed = with_extra(plan, 1, "sip.contoso.com")
     write(changed, folder)

@@ -43,8 +43,8 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 from lyncnb.request_folder.recovery_key import (
     LIST,
     Recipient,
+    create_recovery_key,
     name_recovery_key,
-    new_recovery_key,
     open_recovery_key,
     read_recovery_keys,
 )
@@ -60,14 +60,14 @@ def pair(tmp_path):
     """Create a recovery key, and return the path of its private key."""
     place = tmp_path / "keep" / "recovery"
     place.parent.mkdir()
-    new_recovery_key(place, OWN)
+    create_recovery_key(place, OWN)
     return place
 
 
 @pytest.fixture
 def other(tmp_path):
     """Create another recovery key, to which nothing was encrypted."""
-    new_recovery_key(tmp_path / "other", OWN)
+    create_recovery_key(tmp_path / "other", OWN)
     return tmp_path / "other"
 
 
@@ -96,7 +96,7 @@ def test_a_recovery_key_is_files_that_openssl_reads(pair):
     halves = pair, Path(public(pair)), pair.with_name("recovery.html")
     before = [half.read_bytes() for half in halves]
     with pytest.raises(OutputError, match="already exists"):
-        new_recovery_key(pair, OWN)
+        create_recovery_key(pair, OWN)
     assert [half.read_bytes() for half in halves] == before
     with pytest.raises(PassphraseError, match="the passphrase does not match"):
         open_recovery_key(pair, "another passphrase")
@@ -110,7 +110,9 @@ def words_of(sheet: str) -> str:
 
 
 def test_a_recovery_sheet_says_what_the_key_opens_and_how(pair):
-    """The sheet has fingerprint, lines to fill in and commands, the key's file its purpose."""
+    """The printed sheet contains the fingerprint, lines to fill in and commands. The file of the
+    key contains its purpose.
+    """
     fingerprint = opened(pair).public.fingerprint
     sheet = pair.with_name("recovery.html").read_text("utf-8")
     words = words_of(sheet)
@@ -134,7 +136,7 @@ def test_a_recovery_sheet_says_what_the_key_opens_and_how(pair):
 @pytest.mark.parametrize("name", ["a <b> & c.key", "$(id)", "\udcff"])
 def test_a_recovery_sheet_shows_any_file_name(tmp_path, name):
     """A file name is text on the sheet, and an argument in its commands."""
-    new_recovery_key(tmp_path / name, OWN)
+    create_recovery_key(tmp_path / name, OWN)
     sheet = (tmp_path / f"{name}.html").read_text("utf-8")
     words = words_of(sheet)
     assert f"--with-recovery {shlex.quote(visible(name))}\n" in words
@@ -146,7 +148,7 @@ def test_a_recovery_sheet_is_one_sheet(pair, tmp_path, monkeypatch):
     """On paper everything fits one page, even for a long name."""
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
     place = tmp_path / f"{'recovery-of-contoso-' * 3}.key"
-    new_recovery_key(place, OWN)
+    create_recovery_key(place, OWN)
     printed = tmp_path / "sheet.pdf"
     printed.write_bytes(print_page(place.with_name(f"{place.name}.html").read_text("utf-8")))
     assert page_count(printed) == 1
@@ -159,7 +161,7 @@ def test_a_recovery_key_does_not_stand_in_the_folder_it_opens(tmp_path):
     """
     write(numbered(1), tmp_path / "requests")
     with pytest.raises(OutputError):
-        new_recovery_key(tmp_path / "requests" / "keys" / "recovery", OWN)
+        create_recovery_key(tmp_path / "requests" / "keys" / "recovery", OWN)
 
 
 def test_a_folder_opens_without_its_passphrase(tmp_path, pair):
@@ -413,7 +415,7 @@ def test_a_dead_recovery_key_needs_attention(tmp_path, pair, damage, message):
     ids=lambda damage: damage[:16] or "empty",
 )
 def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
-    """If the recovery data of one key is damaged, the others open.
+    """If the recovery data for one key is damaged, the other keys can still be opened.
 
     The key is listed, and its request is renewed.
     """
@@ -520,7 +522,7 @@ def act_again(act, folder) -> None:
 
 
 def public_is_old(folder) -> bool:
-    """Return whether the folder still has its first passphrase."""
+    """Return whether the folder still has its original passphrase."""
     try:
         public_keys_of_keys(folder, PASSPHRASE)
     except BundleError:
@@ -563,7 +565,7 @@ def test_a_change_that_broke_off_after_the_list_is_finished_by_the_same_again(
         raise BundleError("the disk is full", hint="")
 
     with monkeypatch.context() as patch:
-        patch.setattr("lyncnb.request_folder.change_passphrase._swap_files", broken)
+        patch.setattr("lyncnb.request_folder.change_passphrase._replace_files", broken)
         with pytest.raises(BundleError, match="the disk is full"):
             rekey(folder, PASSPHRASE, NEW, **asked)
     with pytest.raises(BundleError, match="a passphrase change was interrupted"):
@@ -596,4 +598,4 @@ def test_a_list_that_cannot_be_read_says_what_to_do(tmp_path, pair):
 def test_a_key_without_a_name_is_refused_in_words():
     """An empty path of a recovery key is rejected with a plain message."""
     with pytest.raises(OutputError, match="is not a valid file name"):
-        new_recovery_key("", OWN)
+        create_recovery_key("", OWN)

@@ -58,7 +58,9 @@ def test_agrees_with_status(folder):
 
 @pytest.mark.parametrize(("share", "day"), [(0.5, "2027-01-07"), (0.1, "2027-02-12")])
 def test_share(folder, share, day):
-    """The renewal date is a share of the lifetime, so a short certificate is renewed later."""
+    """The renewal date depends on the lifetime, so a short-lived certificate is renewed closer to
+    its end.
+    """
     assert f"{list_renewals(folder, share=share, today=TODAY)[0].renew_from:%Y-%m-%d}" == day
 
 

@@ -1,5 +1,5 @@
-"""Several people can write one folder, and root can write a folder for another user, with real
-    users.
+"""Several people can write to one folder, and root can write to a folder of another user. Real
+users are used.
 
 Each step runs in a child process under the user ID of another user. Modules are imported before,
 since that user may not be able to read them.
@@ -22,7 +22,7 @@ from folders import PASSPHRASE, certify, numbered, write
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.disk.folder_access import find_team
-from lyncnb.base.disk.system_calls import find_user
+from lyncnb.base.disk.system_calls import find_user_id
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.step_files import write_steps
 from lyncnb.deploy.steps import deployment_steps
@@ -36,7 +36,7 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 pytestmark = [
     pytest.mark.usefixtures("quick_cipher"),
     pytest.mark.posix,
-    pytest.mark.skipif(find_user() != 0, reason="takes other users' numbers"),
+    pytest.mark.skipif(find_user_id() != 0, reason="takes other users' numbers"),
 ]
 
 TEAM = 61100

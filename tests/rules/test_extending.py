@@ -10,7 +10,7 @@ from lyncnb.errors import RulesError
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules import rule_files
 from lyncnb.rules.procedure import load_procedure
-from lyncnb.rules.rule_files import load_rules, parse_rules, product_titles, products
+from lyncnb.rules.rule_files import list_product_titles, list_products, load_rules, parse_rules
 from lyncnb.topology import columns
 from lyncnb.topology.topology import read_topology
 
@@ -23,7 +23,7 @@ def _no_product_of_ones_own(monkeypatch):
     """Remove the columns and roles that a test's product file added."""
     monkeypatch.setattr(rule_files, "_custom_products", {})
     yield
-    columns.put_back({})
+    columns.restore_custom_columns({})
 
 
 def extended(text):
@@ -266,7 +266,7 @@ def test_a_planners_own_product(tmp_path):
     ]  # fmt: skip
     assert "Contoso, Call recorders" in str(plan.explain("rec01.contoso.com"))
     assert load_rules("mine") is rules
-    assert product_titles()["mine"] == "Mine"
+    assert list_product_titles()["mine"] == "Mine"
     assert load_rules(tmp_path / "mine.toml").certificates == rules.certificates, "read again"
 
 
@@ -318,7 +318,7 @@ def test_files_that_are_no_product(tmp_path):
         load_rules(tmp_path / "lync.toml")
 
 
-@pytest.mark.parametrize("product", products())
+@pytest.mark.parametrize("product", list_products())
 def test_a_product_of_the_package_is_read_from_its_file(product):
     """The file name of a built-in product must be its product name."""
     assert load_rules(product).product == product

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from lyncnb.rules.finding_page import finding_page
+from lyncnb.rules.finding_page import build_finding_page
 from lyncnb.rules.returned_rules import list_all_checks
 from lyncnb.rules.rule_files import load_rules
 
@@ -16,7 +16,7 @@ RULES = load_rules("lync2013")
 
 @pytest.fixture(scope="module")
 def page():
-    return finding_page(RULES)
+    return build_finding_page(RULES)
 
 
 def text_of(html):
@@ -51,6 +51,6 @@ def test_days_and_limits_are_reported(page):
 def test_hostile_text_is_escaped():
     """The text of a rule file cannot become markup in the page."""
     check = replace(next(iter(RULES.checks.values())), title="<script>alert(1)</script>")
-    html = finding_page(replace(RULES, checks={check.code: check}))
+    html = build_finding_page(replace(RULES, checks={check.code: check}))
     assert "<script" not in html
     assert "&lt;script&gt;" in html

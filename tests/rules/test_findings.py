@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from lyncnb.rules.findings import Finding, Findings, grouped, sort_findings
+from lyncnb.rules.findings import Finding, Findings, group_findings, sort_findings
 
 ONE = Finding(
     code="name-too-long",
@@ -66,7 +66,7 @@ def test_a_finding_about_thirty_servers_is_one_with_a_count():
     """A finding about thirty servers shows three messages, five servers, and the total number."""
     servers = [f"fe{number:02}.contoso.com" for number in range(30)]
     many = [replace(ONE, title="Too long", about=s, message=f"{s} has 65") for s in servers]
-    (group,) = grouped(many)
+    (group,) = group_findings(many)
     assert group.words == (
         "Too long (30 times): fe00.contoso.com has 65; fe01.contoso.com has 65; "
         "fe02.contoso.com has 65 and 27 more"
@@ -81,13 +81,15 @@ def test_what_every_order_asks_is_one_entry_with_points():
     """Several notices about the same subject are items of one entry, but errors are separate."""
     codes = ("caa-of-zones", "dnssec-of-zones", "names-become-public")
     notices = [replace(ONE, severity="notice", code=code, title=code) for code in codes]
-    (group,) = grouped(notices)
+    (group,) = group_findings(notices)
     assert (group.title, group.codes) == ("Before you order from a public CA", codes)
     assert [point.codes for point in group.points] == [(code,) for code in codes]
     assert [line[:2] for line in group.paragraph.splitlines()] == ["Be", "- ", "- ", "- "]
-    assert [one.subject for one in grouped(notices[:1])] == [""]
-    assert len(grouped(notices, by_subject=False)) == 3
-    assert [one.subject for one in grouped([replace(notices[0], severity="error"), ONE])] == [
+    assert [one.subject for one in group_findings(notices[:1])] == [""]
+    assert len(group_findings(notices, by_subject=False)) == 3
+    assert [
+        one.subject for one in group_findings([replace(notices[0], severity="error"), ONE])
+    ] == [
         "",
         "",
     ]
@@ -98,16 +100,16 @@ def test_thirty_servers_are_one_entry_for_a_terminal():
     the first five servers.
     """
     servers = [replace(ONE, about=f"fe{number}.contoso.com") for number in range(10, 40)]
-    (same,) = grouped(servers)
+    (same,) = group_findings(servers)
     first_five = ", ".join(one.about for one in servers[:5])
     assert same.to_text().splitlines() == [
         f"error: {first_five} and 25 more: the name has 65 characters [name-too-long]",
         "  hint: Shorten it.",
     ]
     own = [replace(one, title="Too long", message=f"{one.about} is too long") for one in servers]
-    (group,) = grouped(own)
+    (group,) = group_findings(own)
     head, *lines, more, hint = group.to_text().splitlines()
     assert head == "error: Too long (30 times) [name-too-long]"
     assert lines == [f"  {one.about}: {one.message}" for one in own[:5]]
     assert (more, hint) == ("  … and 25 more; --json lists all findings", "  hint: Shorten it.")
-    assert grouped([ONE])[0].to_text() == ONE.to_text()
+    assert group_findings([ONE])[0].to_text() == ONE.to_text()

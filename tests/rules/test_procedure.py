@@ -10,17 +10,17 @@ from dataclasses import replace
 import pytest
 from powershell_kit import SCRIPT_FUNCTIONS, commands, parse
 
-from lyncnb.deploy.fill_steps import fill
+from lyncnb.deploy.fill_steps import fill_placeholders
 from lyncnb.errors import RulesError
 from lyncnb.rules.procedure import PLACEHOLDER, QUESTIONS, load_procedure
 from lyncnb.rules.returned_rules import list_all_checks
-from lyncnb.rules.rule_files import load_rules, products
+from lyncnb.rules.rule_files import list_products, load_rules
 
 RULES = load_rules("lync2013")
 PROCEDURE = load_procedure(RULES)
 
 
-@pytest.fixture(params=[name for name in products() if "deploy" in load_rules(name).settings])
+@pytest.fixture(params=[name for name in list_products() if "deploy" in load_rules(name).settings])
 def rules(request):
     """Return the rules of each built-in product that has a procedure."""
     return load_rules(request.param)
@@ -359,8 +359,10 @@ def test_every_role_with_a_certificate_has_a_place_and_a_shell(rules, procedure)
 def test_values_are_quoted_in_commands_only():
     """In a command, a value becomes a literal, a list of literals, or a number."""
     shown = {"types": ("Default", "WebServicesInternal"), "friendly_name": "it's", "count": 2}
-    assert fill("{types}: {friendly_name}", shown) == "Default, WebServicesInternal: it's"
-    filled = fill("x {types} {friendly_name} {count}", shown, as_command=True)
+    assert (
+        fill_placeholders("{types}: {friendly_name}", shown) == "Default, WebServicesInternal: it's"
+    )
+    filled = fill_placeholders("x {types} {friendly_name} {count}", shown, as_command=True)
     assert filled == "x 'Default','WebServicesInternal' 'it''s' 2"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lyncnb.errors import RulesError
-from lyncnb.rules.returned_rules import may_be_accepted, parse_returned_rules, returned_checks
+from lyncnb.rules.returned_rules import is_acceptable, list_returned_checks, parse_returned_rules
 
 CHECK = """
 [[check]]
@@ -40,6 +40,8 @@ def test_mistakes_in_the_data(text, message):
 
 def test_rules_of_cas_are_among_them():
     """Checks of issued certificates in the CA rules are known by code and can be accepted."""
-    assert {"validity-over-public-limit", "signature-hash-sha1-public"} <= set(returned_checks())
-    assert may_be_accepted("validity-over-public-limit")
-    assert not may_be_accepted("self-signed")
+    assert {"validity-over-public-limit", "signature-hash-sha1-public"} <= set(
+        list_returned_checks()
+    )
+    assert is_acceptable("validity-over-public-limit")
+    assert not is_acceptable("self-signed")

@@ -11,9 +11,9 @@ from places import REPOSITORY
 from lyncnb.base.shown.tables import list_headings
 from lyncnb.errors import RulesError
 from lyncnb.plan.certificate_names import list_resolved_placeholders
-from lyncnb.rules.model import Fact, known_flags, placeholders
-from lyncnb.rules.procedure import package_rules
-from lyncnb.rules.rule_files import load_rules, parse_rules, product_texts, products
+from lyncnb.rules.model import Fact, list_flags, list_placeholders
+from lyncnb.rules.procedure import load_package_rules
+from lyncnb.rules.rule_files import list_products, load_rules, parse_rules, read_product_texts
 
 UNDOCUMENTED = REPOSITORY / "tests" / "golden" / "undocumented_names.yaml"
 
@@ -136,8 +136,8 @@ def test_a_folder_is_read_as_one_file():
     """The same tables in several files give the same rules and the same digest."""
     folder = parse_rules(small_folder(), source="small")
     assert folder == parse_rules(SMALL, source="small.toml")
-    assert [*product_texts("sfb2019")] == ["sfb2019.toml"]
-    assert "lync2013/names.toml" in product_texts("lync2013")
+    assert [*read_product_texts("sfb2019")] == ["sfb2019.toml"]
+    assert "lync2013/names.toml" in read_product_texts("lync2013")
 
 
 _AGAIN = SMALL.partition("[[name]]")[2].partition("[[certificate]]")[0]
@@ -193,7 +193,7 @@ def test_a_file_becomes_rules():
     assert certificate.usages == ("Default",)
     assert certificate.profiles == ("default", "doc_example")
     assert rules.checks["some-code"].test == ""
-    assert package_rules(rules).encryption_for("2019").id == "e"
+    assert load_package_rules(rules).encryption_for("2019").id == "e"
     assert rules.usages == {"Default"}
 
 
@@ -286,10 +286,10 @@ def test_rules_are_read_once():
 
 def test_vocabulary_is_closed():
     """The planner resolves exactly the placeholders in the vocabulary."""
-    assert list_resolved_placeholders() == placeholders().keys()
+    assert list_resolved_placeholders() == list_placeholders().keys()
 
 
-@pytest.mark.parametrize("product", products())
+@pytest.mark.parametrize("product", list_products())
 class TestEveryProduct:
     """Every built-in product file meets these conditions."""
 
@@ -376,7 +376,7 @@ def test_lync2013_wildcards_only_for_web_roles():
 
 def test_every_flag_is_explained():
     """Each flag in a product file has an explanation."""
-    assert all(known_flags().values())
+    assert all(list_flags().values())
 
 
 def test_rules_show_as_a_table():

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from lyncnb.errors import RulesError
-from lyncnb.rules.rule_files import products
+from lyncnb.rules.rule_files import list_products
 from lyncnb.rules.support import find_support, parse_support
 
 
@@ -20,7 +20,7 @@ def test_end_of_support_has_a_source(product, ends):
     source.
     """
     support = find_support(product)
-    assert product in products()
+    assert product in list_products()
     assert support.words(date(2026, 12, 1)).startswith(f"ended on {ends} (Microsoft Lifecycle, ")
     assert support.words(support.ends).startswith(f"ends on {ends}")
 

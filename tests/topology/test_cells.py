@@ -12,7 +12,7 @@ from lyncnb.base.dns_name import DnsName
 from lyncnb.base.pasted_text import BadName
 from lyncnb.errors import TopologyError
 from lyncnb.topology.cells import Cells, Report, read_cell, read_cells
-from lyncnb.topology.columns import column, topology_columns
+from lyncnb.topology.columns import column, list_topology_columns
 from lyncnb.topology.model import SimpleUrl
 from lyncnb.topology.source_table import Note, Table, Texts
 
@@ -56,7 +56,9 @@ def test_names_are_names_and_others_have_values():
 
 
 def test_every_bad_cell_is_a_problem_of_its_row():
-    """The same invalid text in three rows is three problems, each with row, column, and value."""
+    """If the same invalid text is in three rows, it causes three problems, each with the row,
+    column, and value.
+    """
     cells, report = cells_of(
         {"server_fqdn": ["pool01", "fe.contoso.net", "pool01"], "site": ["a", "b\nc", "d"]}
     )
@@ -95,7 +97,7 @@ def test_line_breaks_are_refused_in_columns_that_are_only_kept(text):
     ]
 
 
-# --- Conversion of a cell to a value, by the type of its column.
+# --- These cases convert a cell to a value, by the type of the column.
 
 
 def url(text: str, host: str) -> SimpleUrl:
@@ -365,7 +367,7 @@ def test_bad_cells_are_refused(name, text, message, hint):
 
 
 @given(
-    st.sampled_from(topology_columns()),
+    st.sampled_from(list_topology_columns()),
     st.one_of(
         st.text(max_size=30),
         st.text(st.sampled_from("aA.;, |*/:=是　\u200b"), max_size=20).map("https://a.bC/".__add__),

@@ -14,15 +14,15 @@ from lyncnb.errors import RulesError
 from lyncnb.topology.columns import (
     column,
     find_choice,
+    find_nearest_column,
     find_role,
+    list_topology_columns,
+    list_topology_roles,
     map_role_spellings,
     name_headings,
-    nearest_column,
     normalize_heading,
     parse_column_rules,
     role_order,
-    topology_columns,
-    topology_roles,
 )
 from lyncnb.topology.topology import read_topology
 
@@ -62,7 +62,7 @@ COLUMNS = [
 
 def test_the_columns_are_those_of_the_contract():
     """Every column has the expected scope, type, and default, and a title and help text."""
-    columns = topology_columns()
+    columns = list_topology_columns()
     assert [(c.name, c.scope, c.kind, c.default) for c in columns] == COLUMNS
     assert all(c.title and c.help for c in columns)
     assert [c.name for c in columns if c.required] == ["server_fqdn", "role"]
@@ -85,7 +85,7 @@ def test_the_columns_are_those_of_the_contract():
     ]
 
 
-def test_a_column_knows_who_heeds_it():
+def test_column_is_used_by_specific_roles():
     """Automatic sign-in applies only to pools for sign-in, but sites apply to all roles."""
     assert column("autologon").is_used_by("Director")
     assert not column("autologon").is_used_by("Edge")
@@ -110,18 +110,18 @@ def test_a_column_knows_who_heeds_it():
 )
 def test_a_heading_that_is_nearly_known_is_recognised(heading, name):
     """A column heading with one or two wrong letters is recognized, but another word is not."""
-    assert nearest_column(heading) == name
+    assert find_nearest_column(heading) == name
 
 
 def test_roles_named_by_columns_exist():
     """All roles that the columns mention exist."""
-    known = {role.id for role in topology_roles()}
-    assert {role for c in topology_columns() for role in c.roles} - known == set()
+    known = {role.id for role in list_topology_roles()}
+    assert {role for c in list_topology_columns() for role in c.roles} - known == set()
 
 
 def test_no_alias_means_two_things():
     """Each heading and each spelling of a role means only one column or role."""
-    for nouns, own in ((topology_columns(), "name"), (topology_roles(), "id")):
+    for nouns, own in ((list_topology_columns(), "name"), (list_topology_roles(), "id")):
         seen = {}
         for noun in nouns:
             for text in (getattr(noun, own), noun.title, *noun.aliases):
@@ -133,7 +133,7 @@ def test_a_product_knows_every_role(repository):
     files = (repository / "lyncnb" / "products").rglob("*.toml")
     documents = [tomllib.loads(file.read_text("utf-8")) for file in files]
     known = {role["id"] for document in documents for role in document.get("role", ())}
-    assert {role.id for role in topology_roles()} == known
+    assert {role.id for role in list_topology_roles()} == known
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,9 @@ def test_headings_find_their_columns(headings, names):
 
 
 @pytest.mark.slow
-@given(st.sampled_from([c.name for c in topology_columns()]), st.randoms(use_true_random=False))
+@given(
+    st.sampled_from([c.name for c in list_topology_columns()]), st.randoms(use_true_random=False)
+)
 def test_a_heading_may_be_spelled_any_way(name, random):
     """Letter case and separators do not change the meaning of a heading."""
     spelled = "".join(
@@ -257,9 +259,9 @@ def test_headings_in_traditional_chinese(heading, name):
 
 def test_what_the_grid_shows_in_chinese_is_read_back():
     """Each Traditional Chinese title of a column or role is recognized."""
-    for facts in topology_columns():
+    for facts in list_topology_columns():
         assert name_headings([translate_title(facts.title, "zh-TW")]) == (facts.name,)
-    for role in topology_roles():
+    for role in list_topology_roles():
         assert find_role(translate_title(role.title, "zh-TW")) == role.id
 
 
@@ -281,7 +283,7 @@ def test_issuers_in_traditional_chinese(cell, clean):
 
 def test_roles_without_certificates_are_known():
     """Roles that need no certificate are accepted, so that a complete inventory can be read."""
-    assert [role.id for role in topology_roles() if not role.certificates] == [
+    assert [role.id for role in list_topology_roles() if not role.certificates] == [
         "Archiving",
         "Monitoring",
         "Database",

@@ -129,7 +129,9 @@ def test_sites_that_are_called_otherwise():
 
 
 def test_the_command(shell):
-    """The exit status is 0 if equal, 1 if different, and 2 if a file cannot be read."""
+    """The exit status of compare-topology is 0 if both are equal, 1 if they differ, and 2 if a file
+    cannot be read.
+    """
     shell.write("a.csv", TABLE)
     shell.write("b.csv", TABLE.replace("web01.", "web02."))
     ended = shell("compare-topology", "a.csv", "a.csv")

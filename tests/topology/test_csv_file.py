@@ -268,7 +268,7 @@ def test_a_large_table_with_a_ragged_row_names_it():
     ]
 
 
-# --- DataFrames and writing.
+# --- These tests read DataFrames and write files.
 
 
 def test_a_frame_becomes_text():
@@ -311,7 +311,7 @@ def _as_array(value):
 
 
 def test_a_table_of_another_library_is_read():
-    """Whatever has to_pandas is read like its DataFrame, and arrays in cells are lists."""
+    """An object with a method to_pandas is read like its DataFrame, and arrays in cells are lists."""
     columns = {
         "server_fqdn": ["fe01.contoso.com", "fe02.contoso.com"],
         "role": ["FrontEnd", "FrontEnd"],
@@ -455,7 +455,7 @@ def test_what_is_written_opens_in_excel():
     )
 
 
-# --- Decode a file: size, format, and encoding.
+# --- These tests decode a file, by size, format, and encoding.
 
 TEXT = "伺服器,角色\nfe01.contoso.net,FrontEnd\n"
 
@@ -584,7 +584,7 @@ def test_an_impossible_path_is_reported(path):
 
 @pytest.mark.parametrize(("source", "kind"), [(None, "NoneType"), ([1], "list"), (7, "int")])
 def test_something_else_is_no_source(source, kind):
-    """A source that is neither a path nor bytes is rejected with a message."""
+    """A source that is not a path, bytes or a table is rejected with a message."""
     with pytest.raises(
         TopologyError, match=f"cannot read a topology from an object of the type {kind}"
     ) as caught:

@@ -284,7 +284,8 @@ def test_a_blank_server_or_role_is_reported_and_the_rest_is_looked_at():
     ]
 
 
-# --- Values that apply to a site or the deployment: simple URLs and SIP domains.
+# --- These tests are about values that apply to a site or the deployment: simple URLs and SIP
+# domains.
 
 HEADING = "fqdn,role,site,sip_domains,meet_urls,dialin_url,admin_url"
 
@@ -401,7 +402,7 @@ def test_one_site_says_one_thing():
 
 
 def test_a_deployment_without_sites_says_one_thing():
-    """Without sites, two different URLs are contradictory."""
+    """In a deployment without sites, two different URLs contradict each other."""
     with pytest.raises(
         TopologyError, match="the deployment has two different values: .* in row 2, and .* row 3"
     ):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from lyncnb.errors import Problem, TopologyError
-from lyncnb.topology.source_table import Note, Texts, make_table, raise_problems
+from lyncnb.topology.source_table import Note, Texts, build_table, raise_problems
 
 
 def table(headings, rows=(("fe01.contoso.net", "FrontEnd"),), **more):
     columns = [Texts.of(cells) for cells in zip(*rows)] or [Texts([], [])] * len(headings)
-    return make_table("contoso.csv", headings, columns, range(2, 2 + len(rows)), **more)
+    return build_table("contoso.csv", headings, columns, range(2, 2 + len(rows)), **more)
 
 
 def test_columns_get_their_names():

@@ -17,9 +17,13 @@ from workbooks import FILLED, filled_in
 
 from lyncnb.base.records import RecordReader
 from lyncnb.errors import TopologyError
-from lyncnb.topology.columns import register_further, topology_columns, topology_roles
+from lyncnb.topology.columns import (
+    list_topology_columns,
+    list_topology_roles,
+    register_custom_columns,
+)
 from lyncnb.topology.csv_edit import edit_csv
-from lyncnb.topology.table_files import table_xlsx, template
+from lyncnb.topology.table_files import build_template, write_table_xlsx
 from lyncnb.topology.topology import read_topology
 
 shell = pytest.fixture(make_shell)
@@ -90,10 +94,10 @@ def test_edits_of_a_workbook_are_those_of_the_table(text):
 def test_a_table_that_does_not_fit_into_a_workbook():
     """A cell with more characters than a worksheet allows is rejected and not shortened."""
     with pytest.raises(TopologyError, match="does not fit in a workbook") as refused:
-        table_xlsx(["server_fqdn", "role"], [["a" * 40_000, "FrontEnd"]])
+        write_table_xlsx(["server_fqdn", "role"], [["a" * 40_000, "FrontEnd"]])
     assert refused.value.hint == "save the table as a .csv file"
     with pytest.raises(TopologyError, match="does not fit in a workbook"):
-        table_xlsx(["server_fqdn", "role"], [["a", "FrontEnd"]] * 1_048_576)
+        write_table_xlsx(["server_fqdn", "role"], [["a", "FrontEnd"]] * 1_048_576)
 
 
 # --- The template.
@@ -117,7 +121,7 @@ def test_the_template_filled_in_is_read(over_example):
     (pool,) = topology.pools
     assert "autologon" in pool.flags
     assert pool.computers[1].target_os == "2012"
-    assert topology.columns == tuple(column.name for column in topology_columns())
+    assert topology.columns == tuple(column.name for column in list_topology_columns())
 
 
 @pytest.mark.parametrize("suffix", [".xlsx", ".csv"])
@@ -126,13 +130,13 @@ def test_an_empty_template_has_no_server(suffix):
     identically.
     """
     with pytest.raises(TopologyError, match="the table has headings, but no servers"):
-        read_topology(template(suffix))
-    assert template(suffix) == template(suffix)
+        read_topology(build_template(suffix))
+    assert build_template(suffix) == build_template(suffix)
 
 
 def test_the_example_is_a_server_that_can_be_planned():
     """If its mark is removed, the example is a valid row."""
-    text = template(".csv").replace(b"Example: ", b"")
+    text = build_template(".csv").replace(b"Example: ", b"")
     (pool,) = read_topology(text).pools
     assert pool.fqdn == "pool01.contoso.com"
 
@@ -141,11 +145,11 @@ def test_help_and_choices_of_the_template():
     """The template has a note at each heading, drop-down lists for all rows, text cells, and every
     column and role.
     """
-    check_workbook(template(".xlsx"))
-    book = openpyxl.load_workbook(io.BytesIO(template(".xlsx")))
+    check_workbook(build_template(".xlsx"))
+    book = openpyxl.load_workbook(io.BytesIO(build_template(".xlsx")))
     sheet = book["Servers"]
-    assert [cell.value for cell in sheet[1]] == [column.title for column in topology_columns()]
-    for cell, column in zip(sheet[1], topology_columns()):
+    assert [cell.value for cell in sheet[1]] == [column.title for column in list_topology_columns()]
+    for cell, column in zip(sheet[1], list_topology_columns()):
         assert cell.comment.text.startswith(f"{column.help}.\n")
     # The format @ means text.
     assert {one.number_format for one in sheet.column_dimensions.values()} == {"@"}
@@ -157,17 +161,17 @@ def test_help_and_choices_of_the_template():
         for rule in sheet.data_validations.dataValidation
     }
     assert set(listed) == {
-        column.title for column in topology_columns()
+        column.title for column in list_topology_columns()
         if column.kind in ("bool", "role", "choice", "issuer")
     }  # fmt: skip
-    assert listed["Role"][0] == [f"Roles!$A$2:$A${len(topology_roles()) + 1}"]
+    assert listed["Role"][0] == [f"Roles!$A$2:$A${len(list_topology_roles()) + 1}"]
     assert [row[0] for row in book["Roles"].iter_rows(min_row=2, values_only=True)] == [
-        role.id for role in topology_roles()
+        role.id for role in list_topology_roles()
     ]
     assert listed["Target OS"][0] == ["2008R2", "2012", "2012R2", "2016", "2019", "2022", "2025"]
     # The list for the issuer allows other text, so that pairs may be typed.
     assert (listed["Role"][1], listed["Issuer"][1]) == (True, False)
-    assert book["Columns"].max_row == len(topology_columns()) + 1
+    assert book["Columns"].max_row == len(list_topology_columns()) + 1
 
 
 # --- Commands.
@@ -221,7 +225,7 @@ def test_a_product_of_ones_own_has_its_columns_and_roles(shell):
         assert shell("convert", "t.csv", "o.xlsx", "--product", "own.toml").status == 0
         assert read_topology(shell.folder / "o.xlsx") == read_topology(rows)
     finally:
-        register_further(RecordReader("own"), "own", (), ())
+        register_custom_columns(RecordReader("own"), "own", (), ())
 
 
 def test_a_filled_in_template_is_never_written_over(shell):
@@ -241,7 +245,9 @@ def test_a_filled_in_template_is_never_written_over(shell):
 
 def test_a_fix_in_a_csv_template_meets_its_row(shell):
     """If a cell is fixed in a CSV template, the example does not count as a row."""
-    text = template(".csv") + b"se01.contoso.com,StandardEdition,,Taipei" + b"," * 23 + b"\r\n"
+    text = (
+        build_template(".csv") + b"se01.contoso.com,StandardEdition,,Taipei" + b"," * 23 + b"\r\n"
+    )
     after, changes = edit_csv("t.csv", text, {0: {"site": "Tainan"}})
     assert b"se01.contoso.com,StandardEdition,,Tainan" in after
     assert [change.row for change in changes] == [3]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lyncnb.errors import TopologyError
 from lyncnb.rules.rule_files import load_rules
-from lyncnb.topology.columns import topology_columns, topology_roles
+from lyncnb.topology.columns import list_topology_columns, list_topology_roles
 from lyncnb.topology.topology import Topology, read_topology
 
 SAMPLES = ["contoso", "single-server", "litwareinc-global", "contoso-zh-TW"]
@@ -190,7 +190,7 @@ def test_unknown_columns_come_back_unchanged():
 
 
 def test_a_site_called_na_is_a_site():
-    """A site named NA is text, in a file and in a DataFrame."""
+    """A site with the name "NA" is read as text, in a file and in a DataFrame."""
     table = b"fqdn,role,site,sip_domains\na.contoso.net,SE,NA,contoso.com\n"
     assert [site.name for site in read_topology(table).sites] == ["NA"]
     assert list(read_topology(table).to_frame()["site"]) == ["NA"]
@@ -248,7 +248,7 @@ def test_a_name_that_is_legal_somewhere_is_kept(name, kept):
 # -- properties
 
 hosts = st.sampled_from([f"{label}.contoso.net" for label in ("a", "b", "fe01", "x-y", "_c")])
-roles = st.sampled_from([role.id for role in topology_roles()])
+roles = st.sampled_from([role.id for role in list_topology_roles()])
 by_kind = {
     "fqdn": st.one_of(st.just(""), hosts),
     "fqdn_list": st.one_of(st.just(""), st.lists(hosts, unique=True, max_size=3).map(";".join)),
@@ -265,7 +265,9 @@ by_kind = {
 @st.composite
 def clean_tables(draw):
     """Return a random clean table: pools without contradictions, unknown columns, in any order."""
-    known = [c for c in topology_columns() if c.name not in ("server_fqdn", "role", "pool_fqdn")]
+    known = [
+        c for c in list_topology_columns() if c.name not in ("server_fqdn", "role", "pool_fqdn")
+    ]
     columns = draw(st.lists(st.sampled_from(known), unique=True, max_size=8))
     names = ["server_fqdn", "role", "pool_fqdn", "sip_domains", "Owner", *(c.name for c in columns)]
     sites = {}
@@ -317,7 +319,7 @@ def test_a_removed_row_takes_no_shared_value_with_it(table, chance):
     seen = set()
     for row in rows:  # The values of a pool stay in its first row, and sometimes in others.
         pool = row[names.index("pool_fqdn")]
-        for facts in topology_columns():
+        for facts in list_topology_columns():
             is_shared = facts.name in names and facts.scope in ("pool", "site")
             if is_shared and pool in seen and chance.random() < 0.7:
                 row[names.index(facts.name)] = ""
@@ -359,7 +361,7 @@ def test_letter_case_of_names_changes_nothing(table, mix):
     """
     names, rows = table
     loose = [mix.choice((n, n.upper(), n.replace("_", " "), n.replace("_", "-"))) for n in names]
-    kinds = {c.name: c.kind for c in topology_columns()}
+    kinds = {c.name: c.kind for c in list_topology_columns()}
     loud = [
         [
             "".join(mix.choice((c.upper(), c)) for c in cell)

@@ -259,7 +259,7 @@ def test_the_snippet_reads_and_names_what_is_read(shell):
 NAMESPACE = re.compile(r"\$namespace = '(.+)'")
 
 
-# --- Invalid or malicious documents.
+# --- These documents are invalid or malicious.
 
 NS = 'xmlns="urn:schema:Microsoft.Rtc.Management.Deploy.Topology.2008"'
 SOUND = topology_builder(EVERYTHING)
@@ -336,7 +336,7 @@ def test_names_that_are_none_are_told_as_in_a_table():
     assert {problem.column for problem in refused.value.problems} >= {"server_fqdn", "pool_fqdn"}
 
 
-# --- Random documents, large documents, commands.
+# --- These tests use random documents, large documents, and commands.
 
 LABELS = st.from_regex(r"[A-Za-z][a-z0-9]{0,8}", fullmatch=True)
 COMPONENTS = {
@@ -464,7 +464,7 @@ def test_a_document_chooses_the_product(shell, version, product):
     assert plan["product"] == "lync2013"
 
 
-# --- Real documents, if they are available.
+# --- These tests use real documents, if they are available.
 
 #: For each document: the SHA-256 hash of the sorted names of servers and pools, and the number of
 #: rows and pools of each role.

@@ -564,7 +564,7 @@ def test_formulas_of_opendocument():
     assert any("cell A4, column server_fqdn: server_fqdn is blank" in p for p in problems_of(book))
 
 
-# --- Invalid or malicious files.
+# --- These files are invalid or malicious.
 
 CALCEXT = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 504
@@ -703,7 +703,7 @@ def test_a_bomb_of_cells_is_refused_in_time():
     nothing = lambda *_: None  # noqa: E731
     pieces = [sheet_xml(row).encode()] * 2
     with pytest.raises(TopologyError, match="t.xlsx has more cells"):
-        scan_xml("t.xlsx", pieces, start=nothing, end=nothing, text=nothing, most=5_000)
+        scan_xml("t.xlsx", pieces, start=nothing, end=nothing, text=nothing, max_elements=5_000)
     links = "<Relationship/>" * 120_000
     parts = workbook({PART: sheet_xml("")}) | {"xl/_rels/workbook.xml.rels": f"<a>{links}x</a>"}
     with pytest.raises(TopologyError, match="more cells"):
@@ -758,7 +758,7 @@ def test_any_text_is_read_as_openpyxl_reads_it(rows):
     assert [row[: len(found[0])] for row in expected] == found
 
 
-# --- LibreOffice, which is started once.
+# --- These tests use LibreOffice, which is started once.
 
 
 @pytest.fixture(scope="module")

@@ -69,8 +69,8 @@ from lyncnb.request_folder.bundle import Change
 from lyncnb.request_folder.change_passphrase import Rekeyed
 from lyncnb.request_folder.manifest import Manifest
 from lyncnb.request_folder.recovery_key import (
+    create_recovery_key,
     name_recovery_key,
-    new_recovery_key,
     open_recovery_key,
 )
 from lyncnb.request_folder.renewals import Renewal, Renewals
@@ -301,7 +301,7 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
     assert_type(bundle.manifest, Manifest)
     assert_type(ln.rebuild_manifest(folder, passphrase), ln.RequestBundle)
     assert_type(ln.rekey(folder, passphrase, ln.ask_passphrase(confirm=True)), Rekeyed)
-    assert_type(new_recovery_key("recovery", passphrase), RecoveryPublicKey)
+    assert_type(create_recovery_key("recovery", passphrase), RecoveryPublicKey)
     pair = open_recovery_key("recovery", passphrase)
     assert_type(pair, RecoveryPair)
     print(name_recovery_key(folder, passphrase, "recovery.pub")[0].fingerprint)

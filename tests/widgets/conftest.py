@@ -1,4 +1,4 @@
-"""Shared by the browser tests of the panels: one server and one page for each process."""
+"""Provide one server and one page for each test process that tests panels in a browser."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def answered(folder) -> str:
 
 @pytest.fixture(scope="session")
 def pages() -> list[LabBrowser]:
-    """Return the pool of pages.
+    """Return the pool of browser pages.
 
     Tests share them, since loading JupyterLab takes longer than most tests.
     """
@@ -50,8 +50,8 @@ def pages() -> list[LabBrowser]:
 
 @pytest.fixture
 def lab(request, server, chromium, pages):
-    """Return a page. At the end, its kernel is stopped, and the browser must have reported no
-    error.
+    """Return a page. After the test, its kernel is stopped, and the browser must not have reported
+    an error.
     """
     lab = pages.pop() if pages else LabBrowser(server, browser=chromium, seconds=60).start()
     failed = request.session.testsfailed

@@ -48,7 +48,7 @@ TABS = (
     *("Scenarios", "Save"),
 )
 
-# -- the plan editor
+# -- These tests use the plan editor.
 
 
 def test_one_role_is_changed_refused_undone(lab, folder):
@@ -100,7 +100,8 @@ def test_five_hundred_by_filter(lab, folder):
     lab.field("Filter servers").fill("")
     lab.page.get_by_text("10,000 of 10,000 servers shown").wait_for()
     grid = lab.page.get_by_role("grid")
-    expect(grid).to_have_attribute("aria-rowcount", "10002")  # with the headings and the blank row
+    # The count includes the headings and the blank row.
+    expect(grid).to_have_attribute("aria-rowcount", "10002")
     assert lab.page.get_by_role("row").count() < 60
     grid.focus()
     lab.page.keyboard.press("Control+End")
@@ -265,8 +266,8 @@ def test_edits_after_a_reload_are_not_shared_as_an_earlier_plan(lab, folder):
 
 
 def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
-    """The table saved in the notebook shows the edits without a kernel, and is hidden while the
-    panel is active.
+    """The saved output shows the edited table without a kernel, and is hidden while the panel is
+    active.
     """
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
@@ -289,7 +290,9 @@ def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
 
 
 def test_a_second_view_changes_nothing_in_the_first(lab, folder):
-    """A second view leaves text that is being typed in the first view, and both show later changes."""
+    """If an editor is shown in two views, text that is being typed in one view stays, and both
+    views show later changes.
+    """
     open_editor(lab, folder)
     first = lab.page.locator(".lyncnb").first.element_handle()
     lab.page.get_by_label("Filter servers").fill("dir01")
@@ -430,7 +433,7 @@ def test_answers_that_come_late(lab, folder):
 
 
 def test_a_kernel_that_is_restarted(lab, folder):
-    """After the kernel restarts, its panels say that they are no longer active."""
+    """After the kernel restarts, its panels show that they are no longer active."""
     open_editor(lab, folder)
     lab.js("await panel.sessionContext.restartKernel();")
     lab.wait_idle()
@@ -512,7 +515,8 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
     lab.tab("Servers").click()
     cell_of(lab, "fe01.contoso.com", "Role").click()
     lab.page.get_by_text("Certificates of fe01.contoso.com").wait_for()
-    page.locator(".lc-detail").get_by_text("public CA").first.wait_for()  # after the change above
+    # This text appears after the change above.
+    page.locator(".lc-detail").get_by_text("public CA").first.wait_for()
     opened(page.locator(".lc-detail").get_by_role("button", name="web.contoso.com"), "web-external")
 
 
@@ -650,7 +654,7 @@ def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
     expect(panel.get_by_role("button", name="Cancel")).to_be_focused()
     lab.page.wait_for_timeout(300)
     expect(panel.get_by_role("alert")).to_have_count(0)
-    # If the run is canceled before its first key, no request is kept.
+    # If the run is canceled before its first key, no request is stored.
     panel.get_by_text(re.compile(r"Working … \d+ of 100")).wait_for()
     lab.page.keyboard.press("Enter")
     panel.get_by_text("Stopping. lyncnb finishes the keys").wait_for()
@@ -716,7 +720,7 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
     assert after == before
 
 
-# -- after the requests
+# -- These tests are about the steps after the requests were written.
 
 
 def test_from_the_answer_to_the_servers(lab, folder, answered):
@@ -769,7 +773,7 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
 
 
 def test_axe_finds_nothing(lab, folder, answered):
-    """axe-core reports no violation in any part of the panels, in either theme."""
+    """The tool axe-core reports no violation in any part of the panels, in either theme."""
     cells = [
         EDITOR.format(table="small.csv"),
         REQUESTS.format(table="small.csv", folder="axe"),
@@ -800,8 +804,8 @@ def test_axe_finds_nothing(lab, folder, answered):
     assert found == []
 
 
-def test_at_twice_the_size_nothing_is_cut_off(server, chromium, folder, answered):
-    """At 200 % zoom, the panels wrap.
+def test_panels_fit_at_twice_the_size(server, chromium, folder, answered):
+    """At 200 % zoom, the panels wrap their content, and nothing is cut off.
 
     Only tables scroll sideways, and lists of changes are stacked.
     """

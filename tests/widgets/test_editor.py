@@ -59,7 +59,7 @@ def talk(editor):
     return talk
 
 
-# -- the editor without a browser
+# -- These tests use the editor without a browser.
 
 
 def test_an_editor_that_nobody_touched_holds_what_it_was_given(editor, topology):
@@ -842,7 +842,7 @@ def test_the_panel_shows_an_invalid_message_as_an_error(talk, editor, message):
 
 
 def test_messages_of_other_kinds_are_ignored(talk):
-    """The editor does not answer an unknown message."""
+    """The editor does not answer a message of an unknown type."""
     assert talk.say("nonsense") == {}
     talk.panel._receive(talk.panel, "text", [])
     talk.panel._receive(talk.panel, {"no": "type"}, [])

@@ -46,7 +46,7 @@ def lab(opened):
 
 
 def press(lab: LabBrowser, *keys: str) -> None:
-    """Press keys on the keyboard one after another."""
+    """Press keys on the keyboard, one after another."""
     for key in keys:
         lab.page.keyboard.press(key)
 
@@ -69,7 +69,7 @@ def paste(lab: LabBrowser, text: str) -> None:
 
 
 def said(lab: LabBrowser, text: str) -> None:
-    """Wait until the editor reports a text."""
+    """Wait until the editor shows a text."""
     lab.page.locator(".lc-said").get_by_text(text).wait_for()
 
 
@@ -80,7 +80,7 @@ def edge(heading) -> tuple[float, float]:
 
 
 def active(lab: LabBrowser):
-    """Return the active cell. Hidden rows keep earlier marks."""
+    """Return the active cell. Rows that are not visible keep earlier marks."""
     return lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-active")
 
 
@@ -157,7 +157,7 @@ def test_the_blank_row_takes_typing(lab):
     )
     expect(lab.page.locator(".lc-servers .lc-row:not([hidden])")).to_have_count(
         9
-    )  # headings and blank row
+    )  # The count includes the headings and the blank row.
 
 
 def test_the_blank_row_takes_pasting_and_keeps_what_is_rejected(lab):
@@ -188,7 +188,7 @@ def test_rows_pasted_into_a_field_of_the_form_are_rows(lab):
     expect(lab.page.get_by_role("form", name="Add a server")).to_be_hidden()
 
 
-# -- the list of roles
+# -- These tests use the list of roles.
 
 
 def test_the_list_of_roles_opens_and_letters_move_the_choice(lab):
@@ -332,7 +332,7 @@ def test_ctrl_plus_and_ctrl_minus(lab):
     click(lab, "med01.contoso.com", "Server")
     press(lab, "Shift+ArrowDown", "Control+Minus")
     wait_kernel(lab, NAMES, "fe01 fe02 dir01")
-    for number in (1, 2):  # two rows above the same server keep their order
+    for number in (1, 2):  # Two rows above the same server keep their order.
         click(lab, "fe02.contoso.com", "Server")
         press(lab, "Control+=")
         lab.page.keyboard.type(f"new0{number}.contoso.com")
@@ -353,7 +353,7 @@ def test_ctrl_plus_and_ctrl_minus(lab):
     )
 
 
-# -- ranges, columns, and other spreadsheets
+# -- These tests use ranges, columns, and text from other spreadsheets.
 
 
 @pytest.mark.parametrize("name", ["calc.html", "calc.txt", "excel.html", "excel.txt"])
@@ -448,7 +448,7 @@ def test_the_corner_of_a_range_fills_and_the_edge_of_a_column_fits(lab):
     assert not text.evaluate("e => e.scrollWidth > e.clientWidth")
 
 
-# -- the selection, and what is rejected
+# -- These tests are about the selection, and about rejected changes.
 
 
 def test_servers_that_the_filter_hides_are_changed_only_on_request(lab):

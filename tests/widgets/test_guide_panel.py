@@ -21,7 +21,7 @@ def fields(told):
 
 
 def test_it_begins_with_what_must_be_answered(talk):
-    """Before the first answer, there are no errors and no plan."""
+    """Before the first answer, the panel shows no errors and no plan."""
     told = talk.say("ready")
     assert told["start"]["folder"] == "plan"
     assert all(source.startswith("Microsoft") for *_, source in told["start"]["left_out"])
@@ -33,7 +33,7 @@ def test_it_begins_with_what_must_be_answered(talk):
 
 
 def test_answers_lay_out_a_plan(talk):
-    """Answers create a plan.
+    """If all required questions are answered, the panel shows a plan.
 
     Another site adds questions, and removing it restores the earlier plan.
     """

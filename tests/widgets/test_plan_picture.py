@@ -52,7 +52,7 @@ def test_what_was_edited_is_marked_until_it_is_taken_back():
 
 @pytest.mark.parametrize("sample", ["contoso", "litwareinc-global", "single-server"])
 def test_each_box_leads_to_the_rows_of_its_pools(sample):
-    """The rows of all boxes in the picture together are all rows, each once."""
+    """The boxes in the picture lead to rows of the table, and together they lead to each row once."""
     editor = editor_of(sample)
     talk = Talk(editor.view)
     svg = talk.say("picture", shows="topology", site="")["picture"]["svg"]

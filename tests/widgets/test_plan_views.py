@@ -7,7 +7,7 @@ from topologies import FIVE_SERVERS
 
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
-from lyncnb.widgets.editing.plan_views import by_name, certificates, combine_names
+from lyncnb.widgets.editing.plan_views import by_name, combine_names, list_certificates
 from lyncnb.widgets.editor import PlanEditor
 
 
@@ -53,7 +53,7 @@ def test_same_certificates_of_a_pool_are_folded(editor):
     """Two Front End Servers with the same certificate are one group, and every certificate is in
     exactly one group.
     """
-    answer = certificates(editor)
+    answer = list_certificates(editor)
     group = next(g for g in answer["groups"] if g["owner"] == "fe01.contoso.com")
     assert group["servers"] == ["fe02.contoso.com"]
     assert group["own"] == ["fe01.contoso.com"]

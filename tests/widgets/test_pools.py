@@ -54,7 +54,7 @@ def lab(opened):
 
 
 def column(lab: LabBrowser, name: str) -> str:
-    """Return the first labels of a column's texts, joined by blanks."""
+    """Return the first labels of the texts in a column, separated by spaces."""
     return kernel(lab, COLUMN.format(name=name))
 
 
@@ -79,7 +79,9 @@ def said(lab: LabBrowser, text: str) -> None:
 
 
 def test_each_pool_has_one_row_with_what_belongs_to_it(lab):
-    """The table shows the role, the site, the number of servers, and the names of each pool."""
+    """The table of pools shows the role, the site, the number of servers, and the names of each
+    pool.
+    """
     expect(cell(lab, "pool01", "Role")).to_have_text("FrontEnd")
     expect(cell(lab, "pool01", "Role", "Mediation")).to_have_text("Mediation")
     expect(cell(lab, "pool01", "Servers")).to_have_text("2")
@@ -136,7 +138,9 @@ def test_a_name_in_use_merges_two_pools_and_says_so(lab):
 
 
 def test_the_buttons_add_move_and_rename_in_one_press(lab):
-    """A press adds the next server of a pool, or opens its site or its name."""
+    """One click on a button adds the next server to a pool, or opens the site or the name of the
+    pool.
+    """
     cell(lab, "pool01", "Role").click()
     buttons = lab.page.get_by_role("group", name="Change pool01.litware.local, FrontEnd")
     buttons.get_by_role("button", name="Add a server").click()

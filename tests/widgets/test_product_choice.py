@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 import lyncnb as ln
 from lyncnb.errors import LyncnbError, OptionsError, RulesError
-from lyncnb.rules.rule_files import product_titles
+from lyncnb.rules.rule_files import list_product_titles
 from lyncnb.widgets.editor import PlanEditor
 
 CSV = """server_fqdn,role,pool_fqdn,sip_domains,meet_urls,dialin_url,web_external_fqdn,access_edge_fqdn,webconf_edge_fqdn,aol_pic
@@ -70,7 +70,7 @@ def test_what_the_other_product_does_not_know_is_said():
 
 
 def test_the_form_offers_every_product_and_shows_the_one_in_force():
-    """The choices are ids and titles.
+    """The form offers the ids and titles of all products, and shows the product in use.
 
     The field shows the product in use, also after a rejection.
     """
@@ -82,7 +82,7 @@ def test_the_form_offers_every_product_and_shows_the_one_in_force():
         for field in group.get("fields", ())
         if field["name"] == "product"
     ]
-    assert field["choices"] == [[name, title] for name, title in product_titles().items()]
+    assert field["choices"] == [[name, title] for name, title in list_product_titles().items()]
     assert answers["options"]["values"]["product"] == "sfb2015"
     answers = talk.say("option", name="product", value="sfb2019")
     assert "has the role" in str(answers["refused"])

@@ -17,7 +17,7 @@ from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError, LyncnbError, PassphraseError, PlanRejected
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import read_manifest
-from lyncnb.request_folder.recovery_key import new_recovery_key
+from lyncnb.request_folder.recovery_key import create_recovery_key
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 from lyncnb.widgets.editor import PlanEditor
@@ -41,7 +41,7 @@ def small(rules):
 
 
 def _until(talk: Talk, *states: str) -> dict:
-    """Wait until the panel's job is in one of these states and all messages are sent."""
+    """Wait until the job of the panel is in one of these states and all messages are sent."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         told = [message for message, _ in talk.heard if message["type"] == "job"]
@@ -132,7 +132,8 @@ def test_a_new_folder_gets_no_passphrase_that_is_easily_guessed(small, tmp_path,
 
 
 def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
-    """For a folder of another deployment, the check names both.
+    """If the folder belongs to another deployment, the preview names both deployments, and the user
+    must confirm.
 
     Requests are written only after consent.
     """
@@ -166,11 +167,11 @@ def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
 
 
 def test_a_request_panel_names_a_recovery_key(small, tmp_path):
-    """A recovery key must be approved by its file; another file is rejected.
+    """The panel accepts a recovery key that is specified by its file, and rejects other files.
 
     The run reports the recovery key.
     """
-    public = new_recovery_key(tmp_path / "pair", PASSPHRASE)
+    public = create_recovery_key(tmp_path / "pair", PASSPHRASE)
     panel = RequestPanel(small, tmp_path / "requests")
     talk = Talk(panel.view)
     assert talk.say("ready")["recovery"] == {"type": "recovery", "fingerprints": []}
@@ -201,7 +202,7 @@ def test_after_a_write_there_is_nothing_to_write_until_something_changes(tmp_pat
     again = RequestPanel(editor, tmp_path / "requests")  # A later session creates another panel.
     assert "2 requests in" in again._repr_html_()
     assert "The requests are not written to" not in again._repr_html_()
-    new_recovery_key(tmp_path / "pair", PASSPHRASE)
+    create_recovery_key(tmp_path / "pair", PASSPHRASE)
     assert talk.say("recovery", file=str(tmp_path / "pair.pub"))["look"]["ready"]
     other = Talk(again.view)
     assert not other.say("ready")["look"]["ready"]

@@ -67,7 +67,7 @@ def test_nothing_is_lost_by_a_switch(editor):
 
 
 def test_rows_of_a_server_stay_its_rows(editor):
-    """Changes are listed by server, for any order of rows and with added or removed servers."""
+    """Changes are listed by server, for any order of the rows, and with added or removed servers."""
     kept = editor.scenarios
     editor.apply(remove_servers, ids=[2])
     editor.apply(

@@ -68,7 +68,8 @@ def saved_by_libreoffice(folder: Path, name: str, table: str) -> str:
     """Have LibreOffice read a table and write it as tab-separated text."""
     source = folder / f"{name}.csv"
     source.write_text(table)
-    # 9: tab between cells. 34: quotation mark. 76: UTF-8.
+    # The codes in the filter are 9 for a tab between cells, 34 for a quotation mark, and 76 for
+    # UTF-8.
     what = "txt:Text - txt - csv (StarCalc):9,34,76"
     own = f"-env:UserInstallation=file://{folder}/office"
     subprocess.run(
@@ -335,7 +336,7 @@ def test_a_list_opens_as_a_line_each(lab, folder):
 
 
 def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
-    """A button resolves a rejected role, servers are copied a number of times, and a new pool is
+    """A button resolves a rejected role, servers are copied several times, and a new pool is
     created.
     """
     open_editor(lab, folder)

@@ -104,7 +104,7 @@ def test_packages_passwords_and_steps(talk, folder):
 
 def test_the_second_year(folder):
     """In the second year, deployments are recorded, due certificates are renewed, and each step
-    names the next one.
+    leads to the next one.
     """
     first = Talk(StatusPanel(folder, today=TODAY).view)
     first.say("ready")

@@ -13,12 +13,12 @@ from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import Topology, read_topology
 from lyncnb.widgets.editing.cell_blocks import (
     CellText,
+    apply_block,
     copy_rows,
-    next_name,
+    find_next_name,
     plan_pool_moves,
-    take_block,
 )
-from lyncnb.widgets.editing.edits import duplicate, leave_pool, new_pool, set_cells
+from lyncnb.widgets.editing.edits import duplicate_servers, leave_pool, new_pool, set_cells
 from lyncnb.widgets.editor import PlanEditor
 
 
@@ -42,7 +42,7 @@ def test_what_fits_is_taken_and_the_rest_says_why(topology):
     """If one of three edited cells is invalid, it keeps its value, and its text is returned with
     the reason.
     """
-    taken = take_block(
+    taken = apply_block(
         topology,
         [
             CellText(2, "site", "Tainan"),
@@ -62,7 +62,7 @@ def test_what_fits_is_taken_and_the_rest_says_why(topology):
 
 def test_a_contradiction_is_found_wherever_it_shows(topology):
     """A site for only one server of a pool is rejected, and the other cells are changed."""
-    taken = take_block(
+    taken = apply_block(
         topology, [CellText(0, "site", "Kaohsiung"), CellText(3, "site", "Kaohsiung")]
     )
     assert [one.place for one in taken.refused] == [0]
@@ -74,7 +74,7 @@ def test_a_pool_takes_one_value_of_a_block(topology):
     pool is rejected.
     """
     name = "web_external_fqdn"
-    taken = take_block(
+    taken = apply_block(
         topology,
         [CellText(1, name, "new.contoso.com"), CellText(0, name, "other.contoso.com")],
     )
@@ -84,7 +84,7 @@ def test_a_pool_takes_one_value_of_a_block(topology):
 
 def test_rows_come_to_the_end_without_what_they_cannot_have(topology):
     """An invalid cell of a new row stays blank, and a row without a server is not added."""
-    taken = take_block(
+    taken = apply_block(
         topology,
         [],
         [
@@ -103,7 +103,7 @@ def test_rows_come_to_the_end_without_what_they_cannot_have(topology):
 def test_a_block_in_which_all_is_wrong_changes_nothing(topology, count):
     """If all cells are rejected, the topology stays the same object."""
     cells = [CellText(n % 5, "target_os", f"bad{n}") for n in range(min(count, 5))]
-    taken = take_block(topology, cells)
+    taken = apply_block(topology, cells)
     assert taken.topology is topology
     assert len(taken.refused) == len(cells)
 
@@ -159,7 +159,7 @@ def test_copies_take_the_next_free_number(topology, editor):
     assert [row["server_fqdn"] for row in rows] == ["fe03.contoso.com", "fe04.contoso.com"]
     assert rows[0]["pool_fqdn"] == "pool.contoso.com"
     assert "web_external_fqdn" not in rows[0]
-    ids = editor.apply(duplicate, ids=[0, 3])
+    ids = editor.apply(duplicate_servers, ids=[0, 3])
     assert ids == (5, 6)
     assert column(editor.topology, "server_fqdn")[5:] == ["fe03.contoso.com", "med03.contoso.com"]
     editor.undo()
@@ -177,15 +177,15 @@ def test_copies_take_the_next_free_number(topology, editor):
 )
 def test_the_next_name(name, taken, wanted):
     """The next name keeps the number of digits and the text after them, and skips names in use."""
-    assert next_name(name, taken) == wanted
+    assert find_next_name(name, taken) == wanted
 
 
 def test_a_name_without_a_number_gives_an_error():
-    """A name without a number has no next name, which gives an error."""
+    """If a server name has no number, it has no next name, which is an error."""
     with pytest.raises(
         LyncnbError, match=r"edge\.contoso\.com, because the name contains no number"
     ):
-        next_name("edge.contoso.com", ())
+        find_next_name("edge.contoso.com", ())
 
 
 def block(talk: Talk, cells: list[tuple[int, str, str]], add: list[dict[str, str]]) -> dict:
@@ -225,7 +225,9 @@ def test_a_rejected_row_keeps_its_number_and_changes_nothing(editor):
 
 
 def test_undo_names_the_cell_and_both_values(editor):
-    """Undo of one cell names the old and new value and the cell; of many, it names the step."""
+    """If Undo reverts one cell, it names the cell and both values. If it reverts several, it names
+    the step.
+    """
     talk = Talk(editor.view)
     talk.say("ready")
     talk.say("edit", ids=[3], column="site", value="Tainan")
@@ -233,7 +235,8 @@ def test_undo_names_the_cell_and_both_values(editor):
     assert state["said"] == "Undone: Site of med01.contoso.com: Tainan -> Hsinchu"
     assert state["cell"] == (3, "site")
     assert talk.say("redo")["state"]["said"].endswith("Hsinchu -> Tainan")
-    talk.say("edit", ids=[2], column="issuer", value="public")  # a column that the table lacked
+    # The table did not have this column.
+    talk.say("edit", ids=[2], column="issuer", value="public")
     assert talk.say("undo")["state"]["cell"] == (2, "issuer")
     talk.say("edit", ids=[0, 1], column="site", value="Yilan")
     state = talk.say("undo")["state"]

@@ -23,7 +23,7 @@ from journey import write_files
 from places import DATA
 
 from lyncnb.base.disk import files, system_calls, windows_access
-from lyncnb.base.disk.file_names import relative_path
+from lyncnb.base.disk.file_names import make_relative_path
 from lyncnb.base.disk.folder_lock import OWNER_NAME
 from lyncnb.base.terminal import is_terminal_file
 from lyncnb.errors import BundleError, PassphraseError
@@ -111,7 +111,7 @@ def hold_alone(path: Path, seconds: float) -> Iterator[None]:
         thread.join()
 
 
-# -- files that other programs have open
+# -- These tests use files that other programs have open.
 
 
 def test_a_file_that_is_open_for_a_second_is_replaced(tmp_path):
@@ -119,11 +119,11 @@ def test_a_file_that_is_open_for_a_second_is_replaced(tmp_path):
     path = tmp_path / "summary.csv"
     path.write_bytes(b"old")
     thread = hold(path, 1)
-    files.replace(path, b"new")
+    files.replace_file(path, b"new")
     thread.join()
     assert path.read_bytes() == b"new"
     thread = hold(path, 1)
-    files.remove(path)
+    files.remove_file(path)
     thread.join()
     assert not path.exists()
 
@@ -134,7 +134,7 @@ def test_a_file_that_stays_open_is_named_with_the_usual_programs(tmp_path, monke
     path.write_bytes(b"old")
     begin = time.monotonic()
     with path.open("rb"), pytest.raises(BundleError, match="cannot replace the file") as caught:
-        files.replace(path, b"new")
+        files.replace_file(path, b"new")
     assert time.monotonic() - begin > 4
     assert "another program, such as Excel" in caught.value.hint
     assert path.read_bytes() == b"old"
@@ -204,10 +204,10 @@ def test_a_held_key_leaves_two_passphrases_that_are_explained(planner, tmp_path)
     cipher = FolderCipher(PASSPHRASE)
     for name, state in shown.items():
         if state == "still":
-            cipher.open((requests / name).read_bytes(), name=name)
+            cipher.open_file((requests / name).read_bytes(), name=name)
         else:
             with pytest.raises(PassphraseError):
-                cipher.open((requests / name).read_bytes(), name=name)
+                cipher.open_file((requests / name).read_bytes(), name=name)
     assert set(keys) <= set(shown)
     changed = ", ".join(name for name in keys if shown[name] == "already") or "none"
     said = lyncnb("status", "requests", cwd=planner)[1]
@@ -238,7 +238,7 @@ def test_two_requests_at_once_lose_nothing(planner):
         more = ("--renew", manifest.requests[0].id, "--reason", "together")
 
 
-# -- who can read the keys
+# -- These tests check who can read the keys.
 
 
 def test_a_new_folder_belongs_to_its_user(planner):
@@ -258,7 +258,7 @@ def test_an_open_folder_is_reported_and_closed(planner):
     assert windows_access.find_other_users(keys)
     status, said = lyncnb("status", "requests", cwd=planner)
     assert (status, "keys/: can be opened by other users" in said) == (3, True), said
-    assert windows_access.restrict(keys)
+    assert windows_access.restrict_access(keys)
     assert lyncnb("status", "requests", cwd=planner)[0] in (0, 1)
 
 
@@ -290,15 +290,15 @@ def wait_until_open(path: Path) -> None:
 
 def test_the_command_for_a_disk_without_access_lists(tmp_path):
     """The command names the folder by its full path and the user by SID, for every shell."""
-    command = windows_access.command(tmp_path)
+    command = windows_access.build_restrict_command(tmp_path)
     assert command.startswith(f'icacls "{os.path.realpath(tmp_path)}" /inheritance:r /grant:r ')
-    assert f'"*{windows_access.find_user()}:(OI)(CI)F"' in command
-    assert windows_access.find_user().startswith("S-1-5-21-")
+    assert f'"*{windows_access.find_user_sid()}:(OI)(CI)F"' in command
+    assert windows_access.find_user_sid().startswith("S-1-5-21-")
     assert "%" not in command
     assert "$" not in command
 
 
-# -- terminals and texts
+# -- These tests are about terminals and texts.
 
 
 def test_nul_is_no_terminal(planner):
@@ -338,18 +338,18 @@ def test_reserved_names_are_refused(planner, name):
 def test_a_path_on_another_drive_is_whole(tmp_path):
     """There is no relative path between two drives."""
     other = "C:" if tmp_path.drive != "C:" else "Z:"
-    assert relative_path(f"{other}\\plans\\a.toml", tmp_path) == f"{other}\\plans\\a.toml"
-    assert relative_path(tmp_path / "a" / "b", tmp_path) == os.path.join("a", "b")
+    assert make_relative_path(f"{other}\\plans\\a.toml", tmp_path) == f"{other}\\plans\\a.toml"
+    assert make_relative_path(tmp_path / "a" / "b", tmp_path) == os.path.join("a", "b")
 
 
 def test_a_path_that_is_too_long_is_explained():
     """A path over 260 characters has its own hint."""
     path = "C:\\" + "a" * 150 + "\\" + "b" * 150
-    error = system_calls.trouble(FileNotFoundError(2, "No such file"), path, "read the file")
+    error = system_calls.describe_error(FileNotFoundError(2, "No such file"), path, "read the file")
     assert "more than 260 characters" in error.hint
 
 
-# -- the same as on Linux
+# -- These tests check that results are the same as on Linux.
 
 
 def test_the_files_are_the_same_bytes_as_on_linux(tmp_path):

@@ -1,1 +1,1 @@
-"""Evaluate an issued certificate against its request, predecessor, CA and roots."""
+"""Evaluate an issued certificate against its request, its predecessor, its CA and the roots."""

@@ -17,11 +17,11 @@ from ...pki.certificates import Certificate
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
 from ...rules.ca_rules import ca_rules
 from ...rules.findings import Finding
-from ...rules.returned_rules import Difference, findings, returned_checks
+from ...rules.returned_rules import Difference, findings, list_returned_checks
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
-# The limit in RFC 1035 section 2.3.4, plus a trailing dot. lyncnb does not check longer names
-# further.
+# RFC 1035 section 2.3.4 limits a name to 253 characters. A trailing dot is one more. lyncnb does
+# not check longer names.
 _LONGEST = 254
 _SHOWN = 5  # The maximum number of certificate policies in a message.
 _SHA2 = ("sha224", "sha256", "sha384", "sha512")
@@ -140,9 +140,9 @@ def _compare_names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Di
     if missing - covered:
         yield "names-missing", _join_names_and_verb(missing - covered, "is missing", "are missing")
     if added:
-        yield "names-added", _describe_not_requested(added)
+        yield "names-added", _describe_unrequested_names(added)
     if certificate.other_names:
-        yield "other-names-added", _describe_not_requested(certificate.other_names)
+        yield "other-names-added", _describe_unrequested_names(certificate.other_names)
     if (planned or present) and common - present:
         yield (
             "common-name-not-in-san",
@@ -154,12 +154,12 @@ def _compare_names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Di
         )
 
 
-def _describe_not_requested(names: Collection[str]) -> str:
+def _describe_unrequested_names(names: Collection[str]) -> str:
     return _join_names_and_verb(names, "is not in the request", "are not in the request")
 
 
 def _join_names_and_verb(names: Collection[str], singular: str, plural: str) -> str:
-    """List names, followed by the singular or plural phrase."""
+    """List names, followed by the singular or plural form of a verb phrase."""
     return f"{_join_names(names)} {singular if len(names) == 1 else plural}"
 
 
@@ -286,7 +286,7 @@ def _check_revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator
 
 
 def _describe_alternative(certificate: Certificate) -> str:
-    """Describe what replaces the CRL distribution point of a public certificate; "" if none.
+    """Describe how to check revocation without a CRL distribution point. Return "" if impossible.
 
     Source: CA/Browser Forum Baseline Requirements sections 1.6.1 (short-lived) and 7.1.2.11.2.
     """
@@ -301,7 +301,7 @@ def _describe_alternative(certificate: Certificate) -> str:
 
 
 def _check_validity(
-    certificate: Certificate, at: datetime, validity_days: int
+    certificate: Certificate, evaluated_at: datetime, validity_days: int
 ) -> Iterator[Difference]:
     begins, ends = certificate.not_before, certificate.not_after
     if ends < begins:
@@ -311,13 +311,14 @@ def _check_validity(
         )
         yield "validity-reversed", message
         return
-    if at.replace(microsecond=0) > ends:
+    if evaluated_at.replace(microsecond=0) > ends:
         yield "certificate-expired", f"the certificate expired on {ends:%Y-%m-%d at %H:%M} UTC"
-    if at < begins:
+    if evaluated_at < begins:
         yield "not-yet-valid", f"the certificate is valid from {begins:%Y-%m-%d at %H:%M} UTC"
-    # RFC 5280 section 4.1.2.5: the validity period includes its last second.
+    # The validity period includes its last second (RFC 5280 section 4.1.2.5).
     lasts = ends - begins + timedelta(seconds=1)
-    # CAs set the start minutes or hours in the past, which shortens the validity by up to one day.
+    # Many CAs set the start of the validity to minutes or hours before the issue. This shortens the
+    # remaining validity by up to one day.
     if validity_days and lasts < timedelta(days=validity_days - 1):
         yield (
             "validity-shorter-than-asked",
@@ -346,7 +347,7 @@ def _check_public_trust(certificate: Certificate) -> Iterator[Difference]:
         certificate.issuer_name == DEMONSTRATION_NAME
     ):  # Only a folder with sample names may contain demonstration certificates.
         return
-    reserved = returned_checks()["policy-of-public-ca-absent"].policies
+    reserved = list_returned_checks()["policy-of-public-ca-absent"].policies
     if not set(reserved) & set(certificate.policies):
         present = ", ".join(certificate.policies[:_SHOWN]) or "no certificate policy"
         expected = ", ".join(reserved)

@@ -10,7 +10,7 @@ from ...pki.certificates import Certificate, format_name
 
 
 class Succession(NamedTuple):
-    """A field that differs between an earlier certificate and its successor."""
+    """A field with different values in an earlier certificate and in its successor."""
 
     what: str
     before: str
@@ -20,12 +20,12 @@ class Succession(NamedTuple):
         return f"{self.what}: {self.before or 'none'} -> {self.after or 'none'}"
 
 
-def succession(before: Certificate, after: Certificate) -> tuple[Succession, ...]:
+def list_changed_fields(predecessor: Certificate, successor: Certificate) -> tuple[Succession, ...]:
     """List the differences between a certificate and its successor.
 
     Parameters
     ----------
-    before, after : Certificate
+    predecessor, successor : Certificate
         The earlier certificate and its successor.
 
     Returns
@@ -35,23 +35,30 @@ def succession(before: Certificate, after: Certificate) -> tuple[Succession, ...
         not included.
     """
     return tuple(
-        change for change in _compare_fields(before, after) if change.before != change.after
+        change
+        for change in _compare_fields(predecessor, successor)
+        if change.before != change.after
     )
 
 
-def _compare_fields(before: Certificate, after: Certificate) -> Iterator[Succession]:
-    yield Succession("valid from", f"{before.not_before:%Y-%m-%d}", f"{after.not_before:%Y-%m-%d}")
-    yield Succession("valid until", f"{before.not_after:%Y-%m-%d}", f"{after.not_after:%Y-%m-%d}")
-    yield Succession("subject", format_name(before.subject), format_name(after.subject))
+def _compare_fields(predecessor: Certificate, successor: Certificate) -> Iterator[Succession]:
+    yield Succession(
+        "valid from", f"{predecessor.not_before:%Y-%m-%d}", f"{successor.not_before:%Y-%m-%d}"
+    )
+    yield Succession(
+        "valid until", f"{predecessor.not_after:%Y-%m-%d}", f"{successor.not_after:%Y-%m-%d}"
+    )
+    yield Succession("subject", format_name(predecessor.subject), format_name(successor.subject))
     old, new = (
-        {name.casefold() for name in certificate.dns_names} for certificate in (before, after)
+        {name.casefold() for name in certificate.dns_names}
+        for certificate in (predecessor, successor)
     )
     gone, come = (visible(", ".join(sorted(names))) for names in (old - new, new - old))
     yield Succession("names", gone, come)
-    yield Succession("issuer", format_name(before.issuer), format_name(after.issuer))
-    yield Succession("key", _format_key(before), _format_key(after))
-    yield Succession("signature", _format_signature(before), _format_signature(after))
-    yield Succession("usage", _format_usage(before), _format_usage(after))
+    yield Succession("issuer", format_name(predecessor.issuer), format_name(successor.issuer))
+    yield Succession("key", _format_key(predecessor), _format_key(successor))
+    yield Succession("signature", _format_signature(predecessor), _format_signature(successor))
+    yield Succession("usage", _format_usage(predecessor), _format_usage(successor))
 
 
 def _format_key(certificate: Certificate) -> str:

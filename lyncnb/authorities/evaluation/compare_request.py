@@ -17,7 +17,7 @@ from ...rules.returned_rules import Difference, findings
 
 
 def compare_request(content: RequestContent, entry: PlannedEntry) -> tuple[Finding, ...]:
-    """Compare the content of a request with the planned certificate.
+    """Compare the content of a certificate request with the planned certificate.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def _compare_names(content: RequestContent, entry: PlannedEntry) -> Iterator[Dif
             "request-names-missing",
             (f"the request does not contain the names {_join_names(missing)}"),
         )
-    # TLS also requires the common name as a subject alternative name, even if the plan does not
-    # list it.
+    # TLS requires the common name also as a subject alternative name, even if the plan does not
+    # list it there.
     if added := present - planned - {entry.common_name.casefold()}:
         yield "request-names-added", (f"the request also contains the names {_join_names(added)}")
 
@@ -101,7 +101,7 @@ def _compare_key(content: RequestContent, entry: PlannedEntry) -> Iterator[Diffe
 
 def _compare_usages(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
     usages = content.extended_key_usage
-    # Without the extension, the CA's template determines the usages.
+    # If the request has no such extension, the template of the CA determines the usages.
     if usages and set(usages) != set(entry.eku):
         planned, present = ", ".join(entry.eku), ", ".join(usages)
         yield (

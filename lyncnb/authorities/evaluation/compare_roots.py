@@ -1,4 +1,4 @@
-"""Compare the root of an issued certificate with announcements about that root by software vendors.
+"""Compare the root of an issued certificate with the announced restrictions of that root.
 
 The roots, the client software and the dates are data (``cas/roots.toml``).
 """
@@ -16,7 +16,7 @@ _NAMES = ("CN", "OU")
 
 
 def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
-    """Yield the restrictions that client software applies to certificates below this root.
+    """Yield the restrictions that client software applies to certificates that a root issued.
 
     Parameters
     ----------
@@ -44,7 +44,10 @@ def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
 
 
 def _describe_effect(certificate: Certificate, rule: RootRule) -> str:
-    """Describe the effect of a rule about a root on a certificate below the root; "" if none."""
+    """Describe the effect of a restriction of a root on a certificate.
+
+    Return "" if there is no effect.
+    """
     begins, ends = certificate.not_before.date(), certificate.not_after.date()
     if rule.effective is None:
         return f". On {rule.source.date}, this root was not in any trust store that lyncnb checks"

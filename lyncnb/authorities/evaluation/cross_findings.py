@@ -1,4 +1,4 @@
-"""Find problems that are visible only in a comparison of several certificates.
+"""Find problems that become visible only when several certificates are compared.
 
 Examples are duplicate serial numbers, one certificate for several requests, and different CAs for
 the servers in a pool.
@@ -13,7 +13,7 @@ from ...base.planned_entry import PlannedEntry
 from ...pki.certificates import Certificate, NameKey, format_name
 from ...pki.chain import Issuers
 from ...rules.findings import Finding
-from ...rules.returned_rules import Difference, finding, findings
+from ...rules.returned_rules import Difference, create_returned_finding, findings
 from ..cas_on_record import (
     CaOnRecord,
     CasOnRecord,
@@ -31,34 +31,38 @@ def _list_planned_names(entry: PlannedEntry) -> set[str]:
 
 
 def add_cross_findings(
-    answers: Sequence[Match],
+    matches: Sequence[Match],
     requests: Sequence[Outstanding],
-    by_key: Mapping[str, tuple[Outstanding, ...]],
+    requests_by_key: Mapping[str, tuple[Outstanding, ...]],
 ) -> list[Match]:
     """Add a finding to the matches if one certificate belongs to several requests."""
-    answered = {answer.asked.request_id for answer in answers}
+    answered = {answer.asked.request_id for answer in matches}
     waiting: dict[object, list[Outstanding]] = {}
     for request in requests:
         if request.is_current and not request.held_sha256 and request.request_id not in answered:
             waiting.setdefault(request.entry.pool, []).append(request)
     result = []
-    for answer in answers:
+    for answer in matches:
         same_pool = waiting.get(answer.asked.entry.pool, [])
-        more = findings(answer.asked.entry, _find_shared_certificate(answer, same_pool, by_key))
+        more = findings(
+            answer.asked.entry, _find_shared_certificate(answer, same_pool, requests_by_key)
+        )
         result.append(add_findings(answer, more))
     return result
 
 
 def _find_shared_certificate(
-    answer: Match, waiting: list[Outstanding], by_key: Mapping[str, tuple[Outstanding, ...]]
+    match: Match,
+    waiting_requests: list[Outstanding],
+    requests_by_key: Mapping[str, tuple[Outstanding, ...]],
 ) -> Iterator[Difference]:
-    own, code = answer.asked, "one-certificate-for-several-requests"
-    for one in by_key.get(own.spki_sha256, ()):
+    own, code = match.asked, "one-certificate-for-several-requests"
+    for one in requests_by_key.get(own.spki_sha256, ()):
         if one.is_current and one.request_id != own.request_id:
             yield code, f"the request {one.request_id} has the same public key"
     planned = _list_planned_names(own.entry)
-    beyond = {name.casefold() for name in answer.certificate.dns_names} - planned
-    for request in waiting if beyond else ():
+    beyond = {name.casefold() for name in match.certificate.dns_names} - planned
+    for request in waiting_requests if beyond else ():
         wanted = _list_planned_names(request.entry)
         if wanted & beyond and wanted <= beyond | planned:
             yield (
@@ -71,17 +75,17 @@ def _find_shared_certificate(
 
 
 def add_ca_differences(
-    answers: Sequence[Match], cas: CasOnRecord, held: Iterable[str], issuers: Issuers
+    matches: Sequence[Match], cas: CasOnRecord, recorded_hashes: Iterable[str], issuers: Issuers
 ) -> list[Match]:
     """Compare the CAs of newly received certificates with each other if no CA is on record.
 
     Parameters
     ----------
-    answers : sequence of Match
+    matches : sequence of Match
         n matched certificates.
     cas : mapping
         The CAs that were already on record.
-    held : iterable of str
+    recorded_hashes : iterable of str
         SHA-256 values of the certificates on record, which were compared when they were received.
     issuers : Issuers
         The available CA certificates.
@@ -92,9 +96,9 @@ def add_ca_differences(
         The matches. If several CAs issued the certificates, each match has a finding, because
         lyncnb cannot know which CA is correct.
     """
-    before = frozenset(held)
+    before = frozenset(recorded_hashes)
     here: dict[PlannedCa, CaOnRecord] = {}
-    for match in answers:
+    for match in matches:
         if not match.has_errors and match.asked.planned_ca not in cas:
             ca = here.setdefault(match.asked.planned_ca, CaOnRecord())
             chain = (match.certificate, *match.path.issuers)
@@ -104,12 +108,14 @@ def add_ca_differences(
         add_findings(match, findings(match.asked.entry, _compare_cas(match, several, issuers)))
         if several and match.certificate.sha256 not in before and not match.has_errors
         else match
-        for match in answers
+        for match in matches
     ]
 
 
-def _compare_cas(match: Match, several: CasOnRecord, issuers: Issuers) -> Iterator[Difference]:
-    whole = several.get(match.asked.planned_ca)
+def _compare_cas(
+    match: Match, different_cas: CasOnRecord, issuers: Issuers
+) -> Iterator[Difference]:
+    whole = different_cas.get(match.asked.planned_ca)
     if whole is None:
         return
     top = (match.certificate, *match.path.issuers)[-1]
@@ -137,10 +143,10 @@ def list_file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[
     """Yield the findings about the returned files."""
     for file in files:
         for code, message in file.remarks:
-            yield finding(code, file.name, message)
+            yield create_returned_finding(code, file.name, message)
         for key in file.key_spki_sha256:
             if key not in batch.by_key:
-                yield finding(
+                yield create_returned_finding(
                     "pfx-key-not-ours",
                     file.name,
                     "the file contains a private key that does "
@@ -149,10 +155,10 @@ def list_file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[
 
 
 def find_unmatched_certificates(
-    answers: Sequence[Match], requests: Sequence[Outstanding], batch: Batch
+    matches: Sequence[Match], requests: Sequence[Outstanding], batch: Batch
 ) -> Iterator[Finding]:
     """Yield findings about unmatched certificates and about duplicate serial numbers."""
-    used = {certificate for answer in answers for certificate in answer.path.issuers}
+    used = {certificate for answer in matches for certificate in answer.path.issuers}
     shared = {
         request.entry.common_name.casefold(): request.request_id
         for request in requests
@@ -163,7 +169,7 @@ def find_unmatched_certificates(
     roots = {c.spki_sha256 for c in here if c.is_self_issued and is_issuer(c)}
     first = {
         answer.path.issuers[-1]
-        for answer in answers
+        for answer in matches
         if answer.path.is_complete
         and not batch.cas.get(answer.asked.planned_ca, CaOnRecord()).roots
     }
@@ -175,23 +181,27 @@ def find_unmatched_certificates(
                 if certificate not in used:
                     who = shown(format_name(certificate.subject))
                     message = f"{who}, issued by {shown(certificate.issuer_name)}"
-                    yield finding("chain-certificate-unused", source, message)
+                    yield create_returned_finding("chain-certificate-unused", source, message)
                 is_asked = certificate in first or only_issuers or len(roots) > 1
                 if certificate.is_self_issued and is_asked:
-                    yield finding("root-to-compare", source, fingerprint(certificate))
+                    yield create_returned_finding(
+                        "root-to-compare", source, fingerprint(certificate)
+                    )
             continue
         names = certificate.common_names or certificate.dns_names or ("no name",)
         message = f"{shown(names[0])}, issued by {shown(certificate.issuer_name)}"
-        yield finding("unknown-key", source, message)
+        yield create_returned_finding("unknown-key", source, message)
         other = shared.get(names[0].casefold())
         if other is not None:
             message = f"{source}: another certificate for {shown(names[0])} has a different key"
-            yield finding("different-certificates-in-pool", other, message)
-    yield from _find_duplicate_serials(batch, {answer.certificate for answer in answers})
+            yield create_returned_finding("different-certificates-in-pool", other, message)
+    yield from _find_duplicate_serials(batch, {answer.certificate for answer in matches})
 
 
-def _find_duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iterator[Finding]:
-    """Find certificates with the same serial number that the same CA key signed.
+def _find_duplicate_serials(
+    batch: Batch, matched_certificates: Collection[Certificate]
+) -> Iterator[Finding]:
+    """Find certificates with the same serial number and the same CA key.
 
     A certificate whose CA certificate is missing is not reported. lyncnb checks it again when it
     receives the CA certificate.
@@ -201,24 +211,30 @@ def _find_duplicate_serials(batch: Batch, here: Collection[Certificate]) -> Iter
     for certificate in (*batch.sources, *known):
         numbered.setdefault((certificate.issuer_key, certificate.serial), []).append(certificate)
     for alike in numbered.values():
-        # The signatures are checked only for certificates with equal serial numbers.
+        # Verifying signatures takes time, so only certificates with equal serial numbers are
+        # verified.
         by_key: dict[str, list[Certificate]] = {}
         for one in alike if alike[1:] else ():
             if key := _find_signing_key(one, batch.issuers):
                 by_key.setdefault(key, []).append(one)
         for twins in by_key.values():
-            # Certificates with the same signed content count as one certificate.
+            # Two certificates with the same signed content are the same certificate.
             for certificate in (
                 twins if len({certificate.signed_sha256 for certificate in twins}) > 1 else ()
             ):
-                if certificate in batch.sources or certificate in here:
+                if certificate in batch.sources or certificate in matched_certificates:
                     who = shown(certificate.issuer_name)
                     message = f"serial number {certificate.serial_hex}, issued by {who}"
-                    yield finding("duplicate-serial", _find_owner(certificate, batch), message)
+                    yield create_returned_finding(
+                        "duplicate-serial", _find_owner(certificate, batch), message
+                    )
 
 
 def _find_signing_key(certificate: Certificate, issuers: Issuers) -> str:
-    """Return the SHA-256 of the public key that verifies the signature; "" if unknown."""
+    """Return the SHA-256 of the CA's public key that verifies the signature of a certificate.
+
+    Return "" if the key is unknown.
+    """
     check_candidates = issuers.check_candidates(certificate)
     return next((issuer.spki_sha256 for issuer, signed in check_candidates if signed), "")
 

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from ...base.planned_entry import PlannedEntry
 from ...pki.certificates import Certificate, format_name
-from ...pki.chain import Issuers, Path, build_path, find_web_pki_objection, follow
+from ...pki.chain import Issuers, Path, build_path, find_web_pki_objection, follow_path
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
 from ...request_folder.request_record import Acceptance, JudgedFinding, Judgement
 from ...rules.findings import Finding, format_acceptance
@@ -22,15 +22,15 @@ from ...rules.returned_rules import (
     Difference,
     compute_rules_identity,
     findings,
-    may_be_accepted,
-    returned_checks,
+    is_acceptable,
+    list_returned_checks,
     returned_rules,
 )
 from .compare_certificate import compare_certificate
 from .compare_roots import compare_root
 
-#: Findings that depend on other certificates, which the folder may not contain. lyncnb reads
-#: these findings from the record and evaluates all others again.
+#: These findings depend on other certificates, which the folder may not contain. lyncnb reads them
+#: from the record and determines all other findings again.
 NOTED = (
     *("duplicate-serial", "different-certificates-in-pool", "replacement-unproven"),
     *("answers-of-two-cas", "issued-under-another-root", "issued-by-another-ca"),
@@ -39,7 +39,7 @@ NOTED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """The data for the evaluation of an issued certificate.
+    """The data that is required to evaluate an issued certificate.
 
     ``accepted`` contains the reason for each accepted error, by code. ``noted`` contains the
     findings that depend on other certificates. ``settled`` is the recorded certification path. It
@@ -61,7 +61,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """The certification path of a certificate and all findings; accepted errors are notices."""
+    """The certification path of a certificate, and all findings about it.
+
+    Accepted errors are notices.
+    """
 
     path: Path
     findings: tuple[Finding, ...]
@@ -72,14 +75,14 @@ class Evaluation:
         return sum(finding.severity == "error" for finding in self.findings)
 
 
-def evaluate(evidence: Evidence, *, at: datetime) -> Evaluation:
-    """Evaluate one certificate.
+def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
+    """Evaluate one issued certificate.
 
     Parameters
     ----------
     evidence : Evidence
         The certificate and the data that it is compared with.
-    at : datetime
+    evaluated_at : datetime
         The evaluation time in UTC: a certificate that ended an hour ago has expired.
 
     Returns
@@ -88,7 +91,7 @@ def evaluate(evidence: Evidence, *, at: datetime) -> Evaluation:
         The result. It depends only on the evidence and the time.
     """
     certificate, entry = evidence.certificate, evidence.entry
-    path = _find_path(evidence, at)
+    path = _find_path(evidence, evaluated_at)
     differences = [*evidence.noted, *_list_path_objections(path, evidence)]
     differences += _find_other_roots(path)
     if certificate.issuer_name == DEMONSTRATION_NAME and not evidence.is_fictional:
@@ -97,22 +100,22 @@ def evaluate(evidence: Evidence, *, at: datetime) -> Evaluation:
     if entry.issuer == "public":
         differences += compare_root(certificate, path)
     if entry.issuer == "public" and path.is_complete and not path.objections:
-        objection = find_web_pki_objection(certificate, path.issuers, today=at)
+        objection = find_web_pki_objection(certificate, path.issuers, today=evaluated_at)
         differences += [("web-pki-objection", objection)] if objection else []
     compared = compare_certificate(
-        certificate, entry, today=at, validity_days=evidence.validity_days
+        certificate, entry, today=evaluated_at, validity_days=evidence.validity_days
     )
     found = (*compared, *findings(entry, differences))
-    return Evaluation(path=path, findings=apply_acceptances(found, evidence.accepted))
+    return Evaluation(path=path, findings=downgrade_accepted_errors(found, evidence.accepted))
 
 
-def _find_path(evidence: Evidence, at: datetime) -> Path:
+def _find_path(evidence: Evidence, evaluated_at: datetime) -> Path:
     certificate, settled = evidence.certificate, evidence.settled
-    found = build_path(certificate, evidence.issuers, today=at)
+    found = build_path(certificate, evidence.issuers, today=evaluated_at)
     if not settled or found.issuers == settled:
         return found
-    followed = follow(certificate, settled, evidence.issuers, today=at)
-    checks = returned_checks()
+    followed = follow_path(certificate, settled, evidence.issuers, today=evaluated_at)
+    checks = list_returned_checks()
     if followed is None or any(
         checks[wrong.code].severity == "error" for wrong in followed.objections
     ):
@@ -155,30 +158,30 @@ def _find_other_roots(path: Path) -> Iterator[Difference]:
         )
 
 
-def apply_acceptances(found: Iterable[Finding], accepted: Mapping[str, str]) -> tuple[Finding, ...]:
+def downgrade_accepted_errors(
+    all_findings: Iterable[Finding], accepted: Mapping[str, str]
+) -> tuple[Finding, ...]:
     """Change accepted errors to notices with the acceptance reason, if the rules allow this."""
     return tuple(
         finding.accepted_because(accepted[finding.code])
-        if finding.severity == "error"
-        and finding.code in accepted
-        and may_be_accepted(finding.code)
+        if finding.severity == "error" and finding.code in accepted and is_acceptable(finding.code)
         else finding
-        for finding in found
+        for finding in all_findings
     )
 
 
 def to_record(
     certificate: Certificate,
     path: Path,
-    found: Iterable[Finding],
+    all_findings: Iterable[Finding],
     entry: PlannedEntry,
     accepted: Mapping[str, str],
     *,
-    at: str,
+    evaluated_at: str,
 ) -> Judgement:
-    """Convert an evaluation and its evidence to the record for the manifest."""
-    found = tuple(found)
-    codes = {finding.code for finding in found}
+    """Convert an evaluation and the data that it is based on to a record for the manifest."""
+    all_findings = tuple(all_findings)
+    codes = {finding.code for finding in all_findings}
     return Judgement(
         certificate=certificate.sha256,
         chain=tuple(issuer.sha256 for issuer in path.issuers),
@@ -186,38 +189,38 @@ def to_record(
         rejected=tuple(issuer.sha256 for issuer in path.rejected),
         entry_sha256=entry_sha256(entry),
         rules=compute_rules_identity(),
-        judged_at=at,
+        judged_at=evaluated_at,
         findings=tuple(
             JudgedFinding(code=finding.code, severity=finding.severity, message=finding.message)
-            for finding in found
+            for finding in all_findings
         ),
         accepted=tuple(
             Acceptance(code=code, reason=reason)
             for code, reason in accepted.items()
-            if code in codes and may_be_accepted(code)
+            if code in codes and is_acceptable(code)
         ),
     )
 
 
 def entry_sha256(entry: PlannedEntry) -> str:
-    """Return the SHA-256 of the planned values with which lyncnb compares a certificate."""
+    """Return the SHA-256 of the planned values that lyncnb compares with a certificate."""
     key = (entry.key.algorithm, entry.key.bits) if entry.key else None
     values = [entry.id, entry.role, entry.issuer, dict(entry.subject), entry.san, entry.eku]
     text = json.dumps([*values, key, entry.hash, entry.servers, entry.usages], ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def noted(judgement: Judgement | None) -> tuple[Difference, ...]:
+def read_recorded_findings(evaluation: Judgement | None) -> tuple[Difference, ...]:
     """Return the recorded findings that depend on other certificates."""
-    if judgement is None:
+    if evaluation is None:
         return ()
-    reasons = {acceptance.code: acceptance.reason for acceptance in judgement.accepted}
+    reasons = {acceptance.code: acceptance.reason for acceptance in evaluation.accepted}
     return tuple(
-        # The acceptance reason is added again later.
+        # The reason for accepting the error is added again later.
         (
             finding.code,
             finding.message.removesuffix(format_acceptance(reasons.get(finding.code, ""))),
         )
-        for finding in judgement.findings
+        for finding in evaluation.findings
         if finding.code in NOTED
     )

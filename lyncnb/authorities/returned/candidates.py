@@ -1,4 +1,4 @@
-"""Sort requests and returned certificates by public key.
+"""Group requests and returned certificates by public key.
 
 These functions have no side effects. ``matching.py`` chooses the certificate for each request.
 """
@@ -15,13 +15,13 @@ from ...pki.chain import Issuers, Path
 from ...rules.findings import Finding
 from ...rules.returned_rules import Difference
 from ..cas_on_record import CaOnRecord, CasOnRecord, PlannedCa
-from ..evaluation.evaluation import apply_acceptances
+from ..evaluation.evaluation import downgrade_accepted_errors
 from .returned_files import ReturnedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outstanding:
-    """A generation of a request, with the data for matching certificates.
+    """A generation of a request, with the data that is required to match certificates to it.
 
     ``entry`` is the planned certificate in the plan document. ``validity_days`` is the requested
     validity (0: none). ``held_sha256`` is the certificate on record, in ``held_file``. ``accepted``
@@ -61,7 +61,7 @@ class Outstanding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A certificate that belongs to a request, with its path and all differences from the plan.
+    """A certificate for a request, its certification path, and all differences from the plan.
 
     ``earlier`` is the certificate that it replaces, from this generation or the previous one.
     """
@@ -86,9 +86,10 @@ class Batch:
     sources: Mapping[Certificate, str]
     by_key: Mapping[str, tuple[Outstanding, ...]]
     issuers: Issuers
-    known: Mapping[str, Certificate]  # The keys are SHA-256 values.
+    known: Mapping[str, Certificate]  # The key of each mapping is the SHA-256 of a public key.
     today: datetime
-    earlier: Mapping[str, Certificate]  # Certificates of superseded generations, by request id.
+    # This mapping contains the certificates for superseded generations, by request id.
+    earlier: Mapping[str, Certificate]
     cas: CasOnRecord
     loose: list[Finding] = field(default_factory=list)
     refused: list[Match] = field(default_factory=list)
@@ -121,7 +122,7 @@ def sort_by_public_key(
     known: tuple[Certificate, ...],
     today: datetime,
 ) -> Batch:
-    """Sort requests and certificates by public key. All other certificates can be issuers."""
+    """Group requests and certificates by public key. All other certificates may be issuers."""
     sources: dict[Certificate, str] = {}
     for file in files:
         for certificate in file.certificates:
@@ -144,7 +145,7 @@ def sort_by_public_key(
 def _find_recorded_cas(
     requests: Iterable[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[PlannedCa, CaOnRecord]:
-    """Collect what the certificates on record show about their CAs."""
+    """Collect what the certificates on record reveal about the CAs that issued them."""
     found: dict[PlannedCa, CaOnRecord] = {}
     for request in requests:
         chain = [known[sha256] for sha256 in request.evidence if sha256 in known]
@@ -155,7 +156,10 @@ def _find_recorded_cas(
 
 
 def group_by_public_key(requests: Iterable[Outstanding]) -> dict[str, tuple[Outstanding, ...]]:
-    """Return the requests by the SHA-256 of their public key, usually one for each key."""
+    """Group the requests by the SHA-256 of their public key.
+
+    Usually, each key has only one request.
+    """
     found: dict[str, tuple[Outstanding, ...]] = {}
     for request in requests:
         if request.spki_sha256:
@@ -166,7 +170,7 @@ def group_by_public_key(requests: Iterable[Outstanding]) -> dict[str, tuple[Outs
 def find_earlier_certificates(
     requests: Sequence[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[str, Certificate]:
-    """Find the certificate of the latest superseded generation that has one, by request id."""
+    """Find, by request id, the certificate for the latest superseded generation that has one."""
     old = [
         request for request in requests if not request.is_current and request.held_sha256 in known
     ]
@@ -179,9 +183,9 @@ def is_issuer(certificate: Certificate) -> bool:
     return certificate.is_ca or certificate.is_self_issued
 
 
-def add_findings(answer: Match, more: tuple[Finding, ...]) -> Match:
+def add_findings(match: Match, new_findings: tuple[Finding, ...]) -> Match:
     """Add findings to a match, and change accepted findings to notices."""
-    if not more:
-        return answer
-    more = apply_acceptances(more, answer.asked.accepted)
-    return replace(answer, findings=tuple(dict.fromkeys((*answer.findings, *more))))
+    if not new_findings:
+        return match
+    new_findings = downgrade_accepted_errors(new_findings, match.asked.accepted)
+    return replace(match, findings=tuple(dict.fromkeys((*match.findings, *new_findings))))

@@ -1,4 +1,4 @@
-"""Decode the bytes of one returned file to certificates; the file name does not matter.
+"""Extract certificates from the bytes of one returned file, whatever the file name is.
 
 Supported forms: PEM, DER, base64 without PEM lines, UTF-16 text, PKCS #7 with any label, PFX.
 PEM labels and file names can be wrong, so only the structure of the content counts. Private keys
@@ -21,9 +21,10 @@ from ...pki.pkcs12 import PfxNotOpened, open_pfx
 from .server_export import BadExport, ServerExport, is_export, parse_export
 
 AskPassword = Callable[[], Secret | str | None]
-Remark = tuple[str, str]  # A code in rules/returned_rules.toml, and a message.
+# Each tuple contains a code from rules/returned_rules.toml, and a message.
+Remark = tuple[str, str]
 
-# All quantifiers are possessive, so that a malicious file cannot cause repeated scans.
+# All quantifiers are possessive, so that a malicious file cannot cause backtracking.
 _MARK = re.compile(r"-----[ \t]*+(BEGIN|END)[ \t]++([^\r\n-]{1,64}+)-----", re.IGNORECASE)
 _HEADER = re.compile(r"[ \t]*+[A-Za-z0-9-]{1,64}+:")
 # In a mail reply, each line starts with "> ". A line of base64 text never starts like this.
@@ -90,7 +91,8 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
             else:
                 remarks.setdefault(result)
     if certificates:
-        # cfssl returns the request together with the certificate, so it needs no remark.
+        # The program cfssl returns the request together with the certificate, so the request needs
+        # no remark.
         remarks = {remark: None for remark in remarks if remark[0] != "request-returned"}
     elif export is not None:
         remarks["file-without-certificate", f"{export.computer} has no server certificate"] = None
@@ -106,7 +108,7 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
 
 
 def _read_export(data: bytes) -> ServerExport | Remark | None:
-    """Read the location of a server's certificates from an export. Ignore an incomplete export."""
+    """Read the locations of certificates from a server's export. Ignore an incomplete export."""
     if b"lyncnb" not in data[:64].replace(b"\0", b"") or not is_export(text := _decode_text(data)):
         return None
     try:
@@ -119,7 +121,7 @@ def _read_export(data: bytes) -> ServerExport | Remark | None:
 
 
 def _split_data(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
-    """Yield the label and the DER bytes of every block; the label is "" without PEM lines."""
+    """Yield the label and the DER bytes of every block. Without PEM lines, the label is ""."""
     binary = _find_binary(data)
     if binary is not None:
         yield "", binary
@@ -133,7 +135,8 @@ def _split_data(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
     joined = "".join(text.split())
     if len(joined) >= _SHORTEST_BASE64 and _BASE64.fullmatch(joined):
         content = _decode_base64(joined)
-        # Any long word can be base64, so only text that decodes to the start of ASN.1 counts.
+        # Any long word can be base64, so only text that decodes to the start of an ASN.1 element is
+        # used.
         if content[:1] == b"0":
             yield "", content
     elif data[:1] == b"0" and len(data) > 1 and 0x80 <= data[1] <= 0x84:
@@ -155,7 +158,7 @@ def _decode_text(data: bytes) -> str:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
-    # Notepad and PowerShell 5 write UTF-16, and some tools omit the byte order mark.
+    # Notepad and PowerShell 5 write UTF-16, and some other tools omit the byte order mark.
     head = data[:128]
     if len(head) >= 2 and not any(head[1::2]) and all(head[0::2]):
         return data.decode("utf-16-le", "replace")
@@ -165,7 +168,7 @@ def _decode_text(data: bytes) -> str:
 
 
 def _read_json_strings(text: str) -> str:
-    """Return the strings of a JSON text, one per line; "" if the text is not JSON.
+    """Return the strings in a JSON text, one on each line, or "" if the text is not JSON.
 
     cfssl and the APIs of many CAs respond with ``{"cert": "-----BEGIN CERTIFICATE-----…"}``.
     """
@@ -194,16 +197,16 @@ def _remove_markup(text: str) -> str:
     return html.unescape(_TAG.sub("\n", text)).replace("\xa0", " ")
 
 
-def _split_pem(text: str, marks: list[re.Match[str]]) -> Iterator[tuple[str, bytes | Remark]]:
-    if len(marks) > 2 * MAX_ELEMENTS:
+def _split_pem(text: str, boundaries: list[re.Match[str]]) -> Iterator[tuple[str, bytes | Remark]]:
+    if len(boundaries) > 2 * MAX_ELEMENTS:
         yield "", ("file-malformed", f"the file has more than {MAX_ELEMENTS:,} PEM blocks")
         return
     begin = None
-    for mark in marks:
+    for mark in boundaries:
         kind, label = mark[1].upper(), mark[2].strip().upper()
         if kind == "BEGIN":
             if begin is not None:
-                yield "", _report_incomplete(begin)
+                yield "", _report_incomplete_block(begin)
             begin = mark
         elif begin is not None and begin[2].strip().upper() == label:
             yield label, _decode_body(text[begin.end() : mark.start()], label)
@@ -215,15 +218,15 @@ def _split_pem(text: str, marks: list[re.Match[str]]) -> Iterator[tuple[str, byt
             )
             begin = None
     if begin is not None:
-        yield "", _report_incomplete(begin)
+        yield "", _report_incomplete_block(begin)
 
 
-def _report_incomplete(begin: re.Match[str]) -> Remark:
-    if "PRIVATE KEY" in begin[2].upper():
-        return "private-key-in-file", f'the file contains a "{_shorten_label(begin[2])}"'
+def _report_incomplete_block(begin_line: re.Match[str]) -> Remark:
+    if "PRIVATE KEY" in begin_line[2].upper():
+        return "private-key-in-file", f'the file contains a "{_shorten_label(begin_line[2])}"'
     return (
         "file-malformed",
-        f'the block "{_shorten_label(begin[2])}" has no END line, so it is incomplete',
+        f'the block "{_shorten_label(begin_line[2])}" has no END line, so it is incomplete',
     )
 
 
@@ -267,7 +270,8 @@ def _read_block(
         _reject_unknown_elements(objects)
         for kind, der in objects:
             if kind is Kind.OTHER and len(kinds) > 1:
-                continue  # OpenSSL writes trust settings after a certificate.
+                # In a trusted certificate, OpenSSL appends trust settings to the certificate.
+                continue
             yield from _read_object(kind, der, password)
     except BadStructure as error:
         named = f'the block "{_shorten_label(label)}"' if label else "it"
@@ -275,7 +279,7 @@ def _read_block(
 
 
 def _reject_unknown_elements(objects: list[tuple[Kind, bytes]]) -> None:
-    """Reject ASN.1 elements that are not a known object.
+    """Report ASN.1 elements of an unknown type as an error.
 
     OpenSSL writes its trust settings after a certificate (TRUSTED CERTIFICATE) as one SEQUENCE.
     """
@@ -286,24 +290,24 @@ def _reject_unknown_elements(objects: list[tuple[Kind, bytes]]) -> None:
 
 
 def _read_object(
-    kind: Kind, der: bytes, password: AskPassword | None
+    element_type: Kind, der: bytes, password: AskPassword | None
 ) -> Iterator[Certificate | Remark | str | bytes]:
-    if kind is Kind.CERTIFICATE:
+    if element_type is Kind.CERTIFICATE:
         yield _read_certificate(der)
-    elif kind is Kind.SIGNED_DATA:
+    elif element_type is Kind.SIGNED_DATA:
         found = list_certificates(der)
         yield from map(_read_certificate, found)
         if not found:
             yield "file-without-certificate", "the file is a PKCS #7 message without certificates"
-    elif kind is Kind.PFX:
+    elif element_type is Kind.PFX:
         yield from _read_pfx(der, password)
-    elif kind is Kind.REQUEST:
-        yield "request-returned", f"the file contains {kind.value}"
+    elif element_type is Kind.REQUEST:
+        yield "request-returned", f"the file contains {element_type.value}"
         yield der
-    elif kind in (Kind.PRIVATE_KEY, Kind.ENCRYPTED_KEY):
-        yield "private-key-in-file", f"the file contains {kind.value}"
+    elif element_type in (Kind.PRIVATE_KEY, Kind.ENCRYPTED_KEY):
+        yield "private-key-in-file", f"the file contains {element_type.value}"
     else:
-        yield "file-without-certificate", f"the file contains {kind.value}"
+        yield "file-without-certificate", f"the file contains {element_type.value}"
 
 
 def _read_certificate(der: bytes) -> Certificate | Remark:
@@ -334,7 +338,8 @@ def _read_pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate 
         yield "file-without-certificate", "the file is a PFX without certificates"
 
 
-# The text that AD CS shows for a pending or denied request on the web page and in certreq.
+# AD CS shows this text for a pending or denied request on its web page and in the output of
+# certreq.
 _PENDING = ("certificate pending", "taken under submission", "request is pending")
 _DENIED = ("request was denied", "denied by policy module", "certificate request denied")
 _OUTLOOK = bytes.fromhex("d0cf11e0a1b11ae1")

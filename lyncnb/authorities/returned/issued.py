@@ -1,4 +1,4 @@
-"""``IssuedCertificates``: certificates that a CA returned, matched and compared with the plan."""
+"""Define ``IssuedCertificates``: issued certificates, matched and compared with the plan."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ...base.certificate_fields import NAMES_HEADING
 from ...base.planned_entry import PlannedEntry
 from ...base.records import Told
 from ...base.shown.frames import Kind
-from ...base.shown.tables import Table, columns, count_of, count_same
+from ...base.shown.tables import Table, columns, count_of, count_statements
 from ...pki.certificates import Certificate, format_name
 from ...request_folder.bundle import RequestBundle
 from ...request_folder.generations import EXPIRED
-from ...rules.findings import Finding, Findings, grouped
+from ...rules.findings import Finding, Findings, group_findings
 from .returned_files import ReturnedFile
 
-# The maximum number of certificates that a line of text lists.
+# This is the maximum number of certificates that one line of text lists.
 _CERTIFICATES_SHOWN = 20
 
 
@@ -65,12 +65,12 @@ class IssuedCertificate(Told):
 
     @property
     def der(self) -> bytes:
-        """The certificate as DER."""
+        """The certificate in DER encoding."""
         return self.certificate.der
 
     @property
     def chain(self) -> tuple[bytes, ...]:
-        """The CA certificates above the certificate as DER, starting with the issuer."""
+        """The CA certificates above the certificate in DER encoding, starting with the issuer."""
         return tuple(issuer.der for issuer in self.path)
 
     @property
@@ -95,12 +95,12 @@ class IssuedCertificate(Told):
 
     @property
     def serial_hex(self) -> str:
-        """The serial number as Windows shows it."""
+        """The serial number in the format that Windows shows."""
         return self.certificate.serial_hex
 
     @property
     def thumbprint(self) -> str:
-        """The SHA-1 of the certificate in capitals, for ``Set-CsCertificate -Thumbprint``."""
+        """The SHA-1 thumbprint in capital letters, for ``Set-CsCertificate -Thumbprint``."""
         return self.certificate.thumbprint
 
     @property
@@ -110,12 +110,12 @@ class IssuedCertificate(Told):
 
     @property
     def not_before(self) -> datetime:
-        """The start of the validity, UTC."""
+        """The start of the validity in UTC."""
         return self.certificate.not_before
 
     @property
     def not_after(self) -> datetime:
-        """The end of the validity, UTC."""
+        """The end of the validity in UTC."""
         return self.certificate.not_after
 
     @property
@@ -141,12 +141,15 @@ class IssuedCertificate(Told):
 
     @property
     def is_taken(self) -> bool:
-        """Whether the certificate may be installed on a server."""
+        """Whether you may install the certificate on a server."""
         return not self.has_errors
 
 
 def distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
-    """Yield the findings of certificates, with the certificate if a request has several."""
+    """Yield the findings about certificates.
+
+    If a request has several certificates, each finding includes the certificate.
+    """
     given = tuple(certificates)
     several = Counter(certificate.request_id for certificate in given)
     for one in given:
@@ -158,7 +161,7 @@ def distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Fin
                 yield finding
 
 
-#: History events about replaced certificates contain the SHA-256 of each certificate in
+#: Events in the history about replaced certificates contain the SHA-256 of each certificate in
 #: parentheses.
 DISPLACED = ("certificate-replaced", "certificate-passed-over")
 
@@ -247,7 +250,7 @@ class IssuedCertificates(Table, Told):
 
     @property
     def chains(self) -> Mapping[str, tuple[Certificate, ...]]:
-        """The CA certificates above each certificate, issuer first, by request id."""
+        """The CA certificates above each certificate by request id, starting with the issuer."""
         return {
             certificate.request_id: certificate.path
             for certificate in self.certificates
@@ -256,7 +259,7 @@ class IssuedCertificates(Table, Told):
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """Ids of the requests that have no issued certificate yet."""
+        """The ids of the requests that have no issued certificate yet."""
         return tuple(
             record.id
             for record in self.bundle.requests
@@ -266,7 +269,9 @@ class IssuedCertificates(Table, Told):
         )
 
     def why_refused(self, request_id: str) -> str:
-        """Return which certificate of a request was refused, and why; "" if none was refused.
+        """Return which certificate for a request was refused, and why.
+
+        Return "" if no certificate was refused.
 
         Every command that leaves out a certificate uses this text.
         """
@@ -292,8 +297,8 @@ class IssuedCertificates(Table, Told):
                     words = f"{words}: {error.code}: {error.message}"
                     found.setdefault(certificate.request_id, []).append(words)
             if certificate.request_id not in self.by_id and not certificate.has_errors:
-                # When the certificate was recorded, the CA certificate was not yet valid, or the
-                # rules differed.
+                # At the time of the record, the CA certificate was not yet valid, or the rules were
+                # different.
                 words = (
                     f"{which}, but the certificate no longer has errors. To accept the "
                     "certificate, run: lyncnb receive FOLDER"
@@ -303,7 +308,7 @@ class IssuedCertificates(Table, Told):
 
     @property
     def open_refusals(self) -> tuple[IssuedCertificate, ...]:
-        """The refused certificates, except those that are older than a valid one."""
+        """The refused certificates, except those that are older than a valid certificate."""
         return tuple(
             certificate
             for certificate in self.refused
@@ -317,23 +322,26 @@ class IssuedCertificates(Table, Told):
 
     @property
     def has_errors(self) -> bool:
-        """Whether a finding is an error."""
+        """Whether any finding is an error."""
         return self.findings.has_errors
 
     @property
     def has_differences(self) -> bool:
-        """Whether anything differs from the plan; a notice is not a difference."""
+        """Whether anything differs from the plan. Notices do not count."""
         return any(finding.severity != "notice" for finding in self.findings)
 
     @property
     def exit_status(self) -> int:
-        """The exit status: 0 without differences, 1 for differences, 2 for an unreadable file."""
+        """The exit status: 0 without differences, 1 with differences, 2 if a file is unreadable."""
         if any(finding.code in _UNREADABLE for finding in self.findings):
             return 2
         return 1 if self.has_differences else 0
 
     def why_missing(self, request_id: str) -> str:
-        """Return why a request has no usable certificate; "" if the CA has not returned one."""
+        """Return why a request has no usable certificate.
+
+        Return "" if the CA has not returned a certificate.
+        """
         lost = [
             finding.message
             for finding in self.findings
@@ -342,11 +350,11 @@ class IssuedCertificates(Table, Told):
         refused = self.why_refused(request_id)
         return "; ".join([*lost, *([refused] if refused else [])])
 
-    def _items(self) -> Iterator[tuple[IssuedCertificate, PlannedEntry]]:
+    def _list_items(self) -> Iterator[tuple[IssuedCertificate, PlannedEntry]]:
         records = self.bundle.manifest.by_id
         return ((one, records[one.request_id].plan) for one in self.certificates)
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
@@ -374,7 +382,7 @@ class IssuedCertificates(Table, Told):
     def to_text(self) -> str:
         """Return all results as plain lines for a terminal."""
         statements = (_describe_result(certificate) for certificate in self.certificates)
-        lines = [*count_same("certificate", statements, shown=_CERTIFICATES_SHOWN)]
+        lines = [*count_statements("certificate", statements, max_shown=_CERTIFICATES_SHOWN)]
         for refused in self.refused:
             lines.append(
                 f"refused and saved in returned/refused/: {refused.request_id} "
@@ -382,13 +390,13 @@ class IssuedCertificates(Table, Told):
             )
         for code, reason in self.accepted.items():
             lines.append(f"accepted: {code}: {reason}")
-        lines += [group.to_text() for group in grouped(self.findings, by_subject=False)]
+        lines += [group.to_text() for group in group_findings(self.findings, by_subject=False)]
         lines.append(self.summary())
         return "\n".join(lines) + "\n"
 
 
 def _describe_result(certificate: IssuedCertificate) -> tuple[str, str]:
-    """Return the result for a certificate, and the names of its request and file."""
+    """Return the result for a certificate, and the names of the request and of the file."""
     days = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
     name = certificate.request_id
     if not certificate.source_file.startswith(f"{name}."):

@@ -1,4 +1,4 @@
-"""Read the parts of a mail that was saved as a file (``.eml``).
+"""Read the parts of a mail message that was saved as a file (``.eml``).
 
 This module decodes attachments and bodies, including those in forwarded messages. lyncnb then reads
 each part like any other file.
@@ -18,12 +18,13 @@ _MARKS = re.compile(
     rb"^(?:mime-version|message-id|received|content-type|return-path|subject|date):",
     re.IGNORECASE | re.MULTILINE,
 )
-# A mail that was forwarded twice has six levels. Each level requires a scan of all lines below it.
+# A mail that was forwarded twice has six levels. Each level requires a scan of all lines that it
+# contains.
 _MOST_BOUNDARIES = 20
 
 
 def is_mail(data: bytes) -> bool:
-    """Return whether a file is a mail, which has mail headers before the first blank line."""
+    """Return whether a file is a mail message, with mail headers before the first blank line."""
     head = data[:_HEADER_BYTES].lstrip(b"\xef\xbb\xbf\r\n")
     if not _FIRST_LINE.match(head):
         return False
@@ -31,8 +32,8 @@ def is_mail(data: bytes) -> bool:
     return len({mark.lower() for mark in _MARKS.findall(head)}) >= 2
 
 
-def mail_parts(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the decoded bytes of each attachment and body.
+def read_mail_parts(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the decoded bytes of each attachment and each body in a mail message.
 
     A mail with too many nested levels yields nothing.
     """
@@ -45,7 +46,7 @@ def mail_parts(data: bytes) -> Iterator[tuple[str, bytes]]:
     for number, part in enumerate(parts, 1):
         content = b"" if part.is_multipart() else _decode_content(part)
         if content:
-            yield _part_name(part) or f"part {number}", content
+            yield _find_part_name(part) or f"part {number}", content
 
 
 def _decode_content(part: Message) -> bytes:
@@ -56,7 +57,7 @@ def _decode_content(part: Message) -> bytes:
     return found if isinstance(found, bytes) else b""
 
 
-def _part_name(part: Message) -> str:
+def _find_part_name(part: Message) -> str:
     try:
         return part.get_filename() or ""
     except (ValueError, LookupError, TypeError):

@@ -1,4 +1,4 @@
-"""``match_certificates``: compare returned files with a folder's requests, without writing."""
+"""Compare returned files with the requests in a folder, without writing anything."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from ...base.arguments import require
+from ...base.arguments import check_type
 from ...base.times import convert_to_time
 from ...errors import BundleError
 from ...pki.certificates import Certificate
@@ -15,18 +15,18 @@ from ...request_folder.bundle import RequestBundle
 from ...request_folder.files_on_disk import take_survey
 from ...request_folder.unrecorded import find_unrecorded_requests
 from ...rules.findings import Finding, sort_findings
-from ...rules.returned_rules import may_be_accepted, returned_checks
+from ...rules.returned_rules import is_acceptable, list_returned_checks
 from ..certificates_on_record import (
     FOLDER,
     ISSUERS,
     build_issued_certificate,
-    find_exchanged_packages,
-    known_certificates,
+    find_altered_packages,
     list_outstanding_requests,
+    read_received_certificates,
 )
 from .issued import IssuedCertificates, distinct_findings
-from .matching import match_answers
-from .returned_files import Password, ReturnedFile, read_returned
+from .matching import match_returned_certificates
+from .returned_files import Password, ReturnedFile, read_returned_files
 
 
 def match_certificates(
@@ -36,7 +36,7 @@ def match_certificates(
     today: date | None = None,
     accept: Mapping[str, str] | None = None,
 ) -> IssuedCertificates:
-    """Match returned files to the requests of a folder, and compare the certificates with the plan.
+    """Match returned files to the requests in a folder, and compare the certificates with the plan.
 
     Parameters
     ----------
@@ -63,23 +63,23 @@ def match_certificates(
     BundleError
         If a code in `accept` is unknown or cannot be accepted.
     """
-    require("match_certificates: bundle", bundle, RequestBundle)
+    check_type("match_certificates: bundle", bundle, RequestBundle)
     at = convert_to_time(today) if today is not None else datetime.now(UTC)
-    accepted = check_acceptances(accept or {})
+    accepted = check_accepted_errors(accept or {})
     own = bundle.folder / FOLDER
-    files = read_returned(paths or ((own,) if own.is_dir() else ()), password=password)
-    known, missing, exchanged = known_certificates(bundle)
-    packages = find_exchanged_packages(bundle)
+    files = read_returned_files(paths or ((own,) if own.is_dir() else ()), password=password)
+    known, missing, exchanged = read_received_certificates(bundle)
+    packages = find_altered_packages(bundle)
     if paths:
         files += _find_refused(bundle, files, known, accepted)
     asked = list(list_outstanding_requests(bundle, accepted))
-    matched = match_answers(asked, files, known=known, today=at)
+    matched = match_returned_certificates(asked, files, known=known, today=at)
     answers = (*matched.answers, *matched.superseded, *matched.refused)
     everyone = tuple(map(build_issued_certificate, answers))
     here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
     everything = [
         *_add_unrecorded_requests(bundle, files, matched.findings),
-        # If a lost file is received again in any format, lyncnb writes the file again.
+        # lyncnb writes a lost file again if the same certificate is received in any format.
         *(
             found
             for part, found in missing
@@ -104,7 +104,7 @@ def match_certificates(
 
 
 def _restores_issuer(finding: Finding, files: Iterable[ReturnedFile]) -> bool:
-    """Return whether a CA certificate that is missing in the folder was received again."""
+    """Return whether the received files contain a CA certificate that is missing in the folder."""
     if finding.code != "file-unreadable" or not finding.about.startswith(f"{ISSUERS}/"):
         return False
     stem = finding.about.rpartition("/")[2].removesuffix(".cer")
@@ -116,12 +116,12 @@ def _restores_issuer(finding: Finding, files: Iterable[ReturnedFile]) -> bool:
 def _add_unrecorded_requests(
     bundle: RequestBundle, files: Iterable[ReturnedFile], findings: Iterable[Finding]
 ) -> Iterator[Finding]:
-    """Add the path of an unrecorded CSR to findings about certificates with an unknown key."""
+    """Add the path of an unrecorded CSR file to findings about certificates with an unknown key."""
     found = tuple(findings)
     here: dict[str, str] = {}
     if any(finding.code == "unknown-key" for finding in found):
         requests = find_unrecorded_requests(
-            take_survey(bundle.folder, reading=True), bundle.manifest
+            take_survey(bundle.folder, is_reading=True), bundle.manifest
         )
         for file in files:
             for certificate in file.certificates:
@@ -147,7 +147,7 @@ def _find_refused(
     known: Iterable[Certificate],
     accepted: Mapping[str, str],
 ) -> tuple[ReturnedFile, ...]:
-    """Return refused certificates that a new CA certificate or acceptance can make valid."""
+    """Return the refused certificates that a new CA certificate or acceptance makes valid."""
     by_sha256 = {certificate.sha256: certificate for certificate in known}
     came = (certificate for file in files for certificate in file.certificates)
     if not accepted and not any(new.is_ca and new.sha256 not in by_sha256 for new in came):
@@ -160,29 +160,29 @@ def _find_refused(
     )
 
 
-def check_acceptances(accept: Mapping[str, str]) -> dict[str, str]:
-    """Return the errors to accept, by code.
+def check_accepted_errors(accepted: Mapping[str, str]) -> dict[str, str]:
+    """Return the errors that the user accepts, by code.
 
     Raises
     ------
     BundleError
         If a code is unknown or cannot be accepted, or if its reason is missing.
     """
-    for code, reason in accept.items():
-        if code not in returned_checks():
+    for code, reason in accepted.items():
+        if code not in list_returned_checks():
             raise BundleError(
                 f"{code} is not the code of a finding about a received certificate",
                 hint="use a code that lyncnb receive shows in brackets at the end of a line",
             )
-        if returned_checks()[code].severity == "error" and not may_be_accepted(code):
+        if list_returned_checks()[code].severity == "error" and not is_acceptable(code):
             raise BundleError(
-                f"{code} cannot be accepted: {returned_checks()[code].title[0].lower()}"
-                f"{returned_checks()[code].title[1:]}",
-                hint=returned_checks()[code].hint,
+                f"{code} cannot be accepted: {list_returned_checks()[code].title[0].lower()}"
+                f"{list_returned_checks()[code].title[1:]}",
+                hint=list_returned_checks()[code].hint,
             )
         if not reason.strip():
             raise BundleError(
                 f"a reason for accepting {code} is missing",
                 hint="specify the code and the reason as CODE=REASON",
             )
-    return dict(accept)
+    return dict(accepted)

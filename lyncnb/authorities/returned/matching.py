@@ -16,16 +16,16 @@ from ...base.times import convert_to_time
 from ...pki.certificates import Certificate, format_name
 from ...pki.chain import Issuers, build_path, is_signed_by
 from ...rules.findings import Finding
-from ...rules.returned_rules import Difference, finding, findings
+from ...rules.returned_rules import Difference, create_returned_finding, findings
 from ..cas_on_record import OTHER_ISSUER, OTHER_ROOT, CaOnRecord, fingerprint, other_ca
-from ..evaluation.compare_predecessor import succession
+from ..evaluation.compare_predecessor import list_changed_fields
 from ..evaluation.cross_findings import (
     add_ca_differences,
     add_cross_findings,
     find_unmatched_certificates,
     list_file_findings,
 )
-from ..evaluation.evaluation import Evaluation, Evidence, apply_acceptances, evaluate
+from ..evaluation.evaluation import Evaluation, Evidence, downgrade_accepted_errors, evaluate
 from .candidates import (
     Batch,
     Match,
@@ -38,7 +38,7 @@ from .candidates import (
 from .returned_files import ReturnedFile
 
 
-def match_answers(
+def match_returned_certificates(
     requests: Sequence[Outstanding],
     files: Iterable[ReturnedFile],
     *,
@@ -84,7 +84,7 @@ def match_answers(
     answers = add_ca_differences(answers, batch.cas, batch.known, batch.issuers)
     batch.loose.extend(list_file_findings(files, batch))
     rest = tuple(find_unmatched_certificates(answers + superseded + batch.refused, requests, batch))
-    answers = [add_findings(match, _report_key_finding(rest, match)) for match in answers]
+    answers = [add_findings(match, _report_key_error(rest, match)) for match in answers]
     request_ids = {match.asked.request_id for match in answers}
     batch.loose.extend(found for found in rest if found.about not in request_ids)
     return Matched(
@@ -97,24 +97,24 @@ def match_answers(
     )
 
 
-def _report_key_finding(found: tuple[Finding, ...], answer: Match) -> tuple[Finding, ...]:
-    return tuple(finding for finding in found if finding.about == answer.asked.request_id)
+def _report_key_error(all_findings: tuple[Finding, ...], match: Match) -> tuple[Finding, ...]:
+    return tuple(finding for finding in all_findings if finding.about == match.asked.request_id)
 
 
 def _is_ca_to_store(certificate: Certificate, batch: Batch) -> bool:
-    """Return whether a certificate is a CA certificate, which the folder stores for later use."""
+    """Return whether a certificate is from a CA, so that the folder stores it for later use."""
     return certificate.spki_sha256 not in batch.by_key and is_issuer(certificate)
 
 
 def _find_completed_chains(
-    requests: Sequence[Outstanding], answers: Sequence[Match], batch: Batch
+    requests: Sequence[Outstanding], matches: Sequence[Match], batch: Batch
 ) -> Iterator[Match]:
-    """Yield the recorded certificates to whose chains newly received CA certificates belong."""
+    """Yield the recorded certificates whose chains newly received CA certificates complete."""
     news = [c for c in batch.sources if _is_ca_to_store(c, batch) and c.sha256 not in batch.known]
     if not news:
         return
     before = Issuers([c for c in batch.known.values() if c.spki_sha256 not in batch.by_key])
-    matched_ids = {match.asked.request_id for match in answers}
+    matched_ids = {match.asked.request_id for match in matches}
     for request in requests:
         held = batch.known.get(request.held_sha256)
         if held is None or not request.is_current or request.request_id in matched_ids:
@@ -124,7 +124,7 @@ def _find_completed_chains(
         told: tuple[Finding, ...] = ()
         if evaluation.path.issuers != earlier.issuers:
             names = ", ".join(format_name(issuer.subject) for issuer in evaluation.path.issuers)
-            told = (finding("chain-completed", request.request_id, shown(names)),)
+            told = (create_returned_finding("chain-completed", request.request_id, shown(names)),)
         elif evaluation.path.objections == earlier.objections:
             continue
         yield Match(
@@ -137,15 +137,19 @@ def _find_completed_chains(
 
 
 def _find_candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
-    """Return the certificates for the folder's keys, by key, and report all others."""
+    """Return the certificates for keys in the folder by key, and report all other certificates."""
     found: dict[str, list[Certificate]] = {}
     for certificate, source in batch.sources.items():
         for request in batch.by_key.get(certificate.spki_sha256, ())[:1]:
             subject = f"{source}, serial number {certificate.serial_hex}"
             if certificate.is_self_issued and is_signed_by(certificate, certificate):
-                batch.loose.append(finding("self-signed", request.request_id, subject))
+                batch.loose.append(
+                    create_returned_finding("self-signed", request.request_id, subject)
+                )
             elif certificate.is_ca:
-                batch.loose.append(finding("ca-certificate", request.request_id, subject))
+                batch.loose.append(
+                    create_returned_finding("ca-certificate", request.request_id, subject)
+                )
             else:
                 found.setdefault(certificate.spki_sha256, []).append(certificate)
     return {key: tuple(certificates) for key, certificates in found.items()}
@@ -155,80 +159,85 @@ def _get_start_of_validity(certificate: Certificate) -> tuple[datetime, datetime
     return certificate.not_before, certificate.not_after
 
 
-# This finding is evaluated in each match, because the chain may be complete now.
+# The chain may be complete now, so this finding is determined again for each match.
 _UNPROVEN, _TWO_CAS = "replacement-unproven", "answers-of-two-cas"
 _FOUND_AGAIN = (_UNPROVEN, _TWO_CAS, OTHER_ROOT, OTHER_ISSUER)
 
 
 def _build_evidence(
-    asked: Outstanding,
+    request: Outstanding,
     certificate: Certificate,
     issuers: Issuers,
     known: Mapping[str, Certificate],
 ) -> Evidence:
-    chain = asked.chains.get(certificate.sha256, ())
+    chain = request.chains.get(certificate.sha256, ())
     return Evidence(
         settled=tuple(known[certificate] for certificate in chain)
         if known.keys() >= set(chain)
         else (),
         certificate=certificate,
-        entry=asked.entry,
+        entry=request.entry,
         issuers=issuers,
-        validity_days=asked.validity_days,
-        accepted=asked.accepted,
-        noted=asked.noted.get(certificate.sha256, ()),
-        is_fictional=asked.is_fictional,
-        target_os=asked.target_os,
+        validity_days=request.validity_days,
+        accepted=request.accepted,
+        noted=request.noted.get(certificate.sha256, ()),
+        is_fictional=request.is_fictional,
+        target_os=request.target_os,
     )
 
 
-def _evaluate_match(asked: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
-    evidence = _build_evidence(asked, certificate, batch.issuers, batch.known)
-    is_held = certificate.sha256 == asked.held_sha256
+def _evaluate_match(request: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
+    evidence = _build_evidence(request, certificate, batch.issuers, batch.known)
+    is_held = certificate.sha256 == request.held_sha256
     told = tuple(
         noted_finding
         for noted_finding in evidence.noted
-        # An accepted certificate keeps the recorded findings about a different CA.
+        # The recorded findings about a different CA stay with a certificate that was accepted.
         if noted_finding[0] not in _FOUND_AGAIN
         or (is_held and noted_finding[0] in (OTHER_ROOT, OTHER_ISSUER))
     )
-    evaluation = evaluate(replace(evidence, noted=told), at=batch.today)
+    evaluation = evaluate(replace(evidence, noted=told), evaluated_at=batch.today)
     if (
         told
         and is_held
         and any(noted_finding[0] in (OTHER_ROOT, OTHER_ISSUER) for noted_finding in told)
     ):
         return evaluation
-    return _add_other_ca(asked, certificate, evaluation, batch)
+    return _add_ca_difference(request, certificate, evaluation, batch)
 
 
-def _add_other_ca(
-    asked: Outstanding, certificate: Certificate, evaluation: Evaluation, batch: Batch
+def _add_ca_difference(
+    request: Outstanding, certificate: Certificate, evaluation: Evaluation, batch: Batch
 ) -> Evaluation:
-    """Add a finding if a certificate was issued by a different CA than those on record."""
-    is_held = certificate.sha256 == asked.held_sha256
-    ca = batch.cas.get(asked.planned_ca, CaOnRecord()).without(asked.request_id if is_held else "")
+    """Add a finding if the CA of a certificate is different from the CAs on record."""
+    is_held = certificate.sha256 == request.held_sha256
+    ca = batch.cas.get(request.planned_ca, CaOnRecord()).without(
+        request.request_id if is_held else ""
+    )
     if is_held and evaluation.path.issuers:
-        # The signature of this certificate proves its CA. If a recorded certificate has another CA,
-        # that certificate is wrong and has an error.
+        # The signature on this certificate proves its CA. If a recorded certificate is from a
+        # different CA, the recorded certificate is wrong and gets an error.
         ca = replace(ca, tops={})
-    other = other_ca(asked.planned_ca, certificate, evaluation.path, ca, batch.issuers)
-    return _add_difference(asked, evaluation, other) if other else evaluation
+    other = other_ca(request.planned_ca, certificate, evaluation.path, ca, batch.issuers)
+    return _add_difference(request, evaluation, other) if other else evaluation
 
 
 def evaluate_on_record(
-    asked: Outstanding,
+    request: Outstanding,
     certificate: Certificate,
     file: str,
     issuers: Issuers,
-    known: Mapping[str, Certificate],
+    certificates_by_hash: Mapping[str, Certificate],
     *,
-    at: datetime,
+    evaluated_at: datetime,
 ) -> Match:
-    """Evaluate a recorded certificate; ``known`` contains all recorded certificates by SHA-256."""
-    evaluation = evaluate(_build_evidence(asked, certificate, issuers, known), at=at)
+    """Evaluate a recorded certificate with the help of all other recorded certificates."""
+    evaluation = evaluate(
+        _build_evidence(request, certificate, issuers, certificates_by_hash),
+        evaluated_at=evaluated_at,
+    )
     return Match(
-        asked=asked,
+        asked=request,
         certificate=certificate,
         path=evaluation.path,
         source_file=file,
@@ -237,21 +246,21 @@ def evaluate_on_record(
 
 
 def _choose_certificate(
-    asked: Outstanding, certificates: tuple[Certificate, ...], batch: Batch
+    request: Outstanding, certificates: tuple[Certificate, ...], batch: Batch
 ) -> Match | None:
-    """Choose the certificate for a request. Return None if the certificate on record is kept."""
-    if not asked.is_current:
+    """Choose the certificate for a request. Return None to keep the certificate on record."""
+    if not request.is_current:
         return _match_superseded_requests(
-            asked, max(certificates, key=_get_start_of_validity), batch
+            request, max(certificates, key=_get_start_of_validity), batch
         )
-    held = batch.known.get(asked.held_sha256)
-    evaluations = {one: _evaluate_match(asked, one, batch) for one in certificates}
-    own = evaluations.get(held) or _evaluate_match(asked, held, batch) if held is not None else None
+    held = batch.known.get(request.held_sha256)
+    evaluations = {one: _evaluate_match(request, one, batch) for one in certificates}
+    own = evaluations.get(held) or _evaluate_match(request, held, batch) if held else None
     if own is None:
-        evaluations = _reject_several_cas(asked, evaluations)
+        evaluations = _reject_several_cas(request, evaluations)
     elif own.path.is_complete and not own.errors:
         evaluations = {
-            one: evaluation if one == held else _reject_incomplete_chain(asked, evaluation)
+            one: evaluation if one == held else _reject_incomplete_chain(request, evaluation)
             for one, evaluation in evaluations.items()
         }
     kept = held if own and not own.errors else None
@@ -261,8 +270,8 @@ def _choose_certificate(
 
     def rank(one: Certificate) -> tuple[object, ...]:
         found = evaluations[one].findings
-        # A certificate that was replaced earlier does not count as new if it is received again.
-        is_new = 0 if one.sha256 in asked.displaced else 1 if one == held else 2
+        # A certificate that was already replaced does not count as new when it is received again.
+        is_new = 0 if one.sha256 in request.displaced else 1 if one == held else 2
         warnings = sum(finding.severity == "warning" for finding in found)
         # A complete chain is preferred to an incomplete one, whatever the dates.
         is_proven = evaluations[one].path.is_complete
@@ -272,44 +281,46 @@ def _choose_certificate(
 
     best = max(certificates, key=rank)
     if held is not None and own is not None and held != best:
-        # A certificate with an error replaces no other. Of two valid certificates, the older one
-        # and one that was replaced earlier do not replace the other. A complete chain has priority.
+        # A certificate with an error, an older one, and one that was already replaced do not
+        # replace a valid certificate. A complete chain has priority.
         is_older = held.not_before > best.not_before or (
-            held.not_before == best.not_before and best.sha256 in asked.displaced
+            held.not_before == best.not_before and best.sha256 in request.displaced
         )
         is_as_good = not own.errors and own.path.is_complete >= evaluations[best].path.is_complete
         if evaluations[best].errors or (is_older and is_as_good):
             best = held
     for one in certificates:
         if one not in (best, held):
-            _reject_certificate(asked, one, evaluations[one], best, batch)
+            _reject_certificate(request, one, evaluations[one], best, batch)
     if best not in evaluations:
         return None
     evaluation = evaluations[best]
     good = [certificate for certificate in certificates if not evaluations[certificate].errors]
-    differences = _report_choice(asked, best, good if best in good else [], held, batch)
-    more = apply_acceptances(findings(asked.entry, differences), asked.accepted)
+    differences = _report_choice(request, best, good if best in good else [], held, batch)
+    more = downgrade_accepted_errors(findings(request.entry, differences), request.accepted)
     return Match(
-        asked=asked,
+        asked=request,
         certificate=best,
         path=evaluation.path,
         source_file=batch.sources[best],
         findings=(*evaluation.findings, *more),
-        earlier=_find_earlier_certificate(asked, best, held, batch),
+        earlier=_find_earlier_certificate(request, best, held, batch),
     )
 
 
 def _remove_repeats(
     certificates: tuple[Certificate, ...],
     evaluations: Mapping[Certificate, Evaluation],
-    held: Certificate | None,
+    recorded_hashes: Certificate | None,
 ) -> tuple[Certificate, ...]:
-    """Remove a certificate that differs from another certificate only in its signature.
+    """Remove a certificate that differs from another certificate only in the signature.
 
     Anybody can derive a second ECDSA signature from the first (r, n - s). If no available CA
     certificate verifies a signature, both certificates stay, because one of them may be damaged.
     """
-    known: dict[str, Certificate] = {held.signed_sha256: held} if held else {}
+    known: dict[str, Certificate] = (
+        {recorded_hashes.signed_sha256: recorded_hashes} if recorded_hashes else {}
+    )
     found = []
     for certificate in certificates:
         is_proven = evaluations[certificate].path.issuers and not evaluations[certificate].errors
@@ -319,9 +330,9 @@ def _remove_repeats(
 
 
 def _reject_several_cas(
-    asked: Outstanding, evaluations: dict[Certificate, Evaluation]
+    request: Outstanding, evaluations: dict[Certificate, Evaluation]
 ) -> dict[Certificate, Evaluation]:
-    """Reject valid certificates with different roots, because the right CA is unknown.
+    """Reject valid certificates with different roots, because lyncnb cannot know the correct CA.
 
     If a root of that CA is on record, a certificate with a different root already has an error.
     """
@@ -340,19 +351,19 @@ def _reject_several_cas(
                 f"the certificate with serial number {certificate.serial_hex} has the root "
                 f"{root}, but another certificate for the request has a different root"
             )
-            found[certificate] = _add_difference(asked, evaluation, (_TWO_CAS, message))
+            found[certificate] = _add_difference(request, evaluation, (_TWO_CAS, message))
     return found
 
 
 def _add_difference(
-    asked: Outstanding, evaluation: Evaluation, difference: Difference
+    request: Outstanding, evaluation: Evaluation, difference: Difference
 ) -> Evaluation:
-    more = apply_acceptances(findings(asked.entry, [difference]), asked.accepted)
+    more = downgrade_accepted_errors(findings(request.entry, [difference]), request.accepted)
     return replace(evaluation, findings=(*evaluation.findings, *more))
 
 
-def _reject_incomplete_chain(asked: Outstanding, evaluation: Evaluation) -> Evaluation:
-    """Reject a successor with an incomplete chain if the recorded chain is complete.
+def _reject_incomplete_chain(request: Outstanding, evaluation: Evaluation) -> Evaluation:
+    """Reject a new certificate with an incomplete chain if the recorded chain is complete.
 
     A certificate from a different CA has a separate finding, which can be accepted separately.
     """
@@ -363,21 +374,21 @@ def _reject_incomplete_chain(asked: Outstanding, evaluation: Evaluation) -> Eval
         "the chain of the new certificate is incomplete, but the chain of the "
         "certificate on record is complete"
     )
-    return _add_difference(asked, evaluation, (_UNPROVEN, message))
+    return _add_difference(request, evaluation, (_UNPROVEN, message))
 
 
 def _reject_certificate(
-    asked: Outstanding,
+    request: Outstanding,
     certificate: Certificate,
     evaluation: Evaluation,
-    best: Certificate,
+    chosen: Certificate,
     batch: Batch,
 ) -> None:
-    """Report why a certificate is not accepted, and keep a certificate with errors as refused."""
+    """Report why a certificate is not accepted. Store a certificate with errors as refused."""
     if evaluation.errors:
         batch.refused.append(
             Match(
-                asked=asked,
+                asked=request,
                 certificate=certificate,
                 path=evaluation.path,
                 source_file=batch.sources[certificate],
@@ -385,50 +396,56 @@ def _reject_certificate(
             )
         )
         return
-    if certificate.not_before == best.not_before:
-        batch.passed_over.append((asked.request_id, certificate))
-    if certificate.not_before <= best.not_before and best not in batch.sources:
+    if certificate.not_before == chosen.not_before:
+        batch.passed_over.append((request.request_id, certificate))
+    if certificate.not_before <= chosen.not_before and chosen not in batch.sources:
         message = (
             f"{_describe_certificate(certificate, batch)}; the certificate on record is valid from "
-            f"{_format_dates(best)}"
+            f"{_format_dates(chosen)}"
         )
-        batch.loose.append(finding("older-answer", asked.request_id, message))
+        batch.loose.append(create_returned_finding("older-answer", request.request_id, message))
 
 
 def _match_superseded_requests(
-    asked: Outstanding, newest: Certificate, batch: Batch
+    request: Outstanding, newest_certificate: Certificate, batch: Batch
 ) -> Match | None:
     """Keep a valid certificate for a superseded request, because steps need its expiration date."""
-    held = batch.known.get(asked.held_sha256)
-    if held is not None and _get_start_of_validity(held) > _get_start_of_validity(newest):
+    held = batch.known.get(request.held_sha256)
+    if held is not None and _get_start_of_validity(held) > _get_start_of_validity(
+        newest_certificate
+    ):
         return None
-    evaluation = _evaluate_path(asked, newest, batch)
-    if held is not None and held != newest:
-        evaluation = _add_other_ca(asked, newest, evaluation, batch)
-        own = _evaluate_path(asked, held, batch)
+    evaluation = _evaluate_path(request, newest_certificate, batch)
+    if held is not None and held != newest_certificate:
+        evaluation = _add_ca_difference(request, newest_certificate, evaluation, batch)
+        own = _evaluate_path(request, held, batch)
         if own.path.is_complete and not own.errors:
-            evaluation = _reject_incomplete_chain(asked, evaluation)
-    message = f"{_describe_certificate(newest, batch)}, belongs to generation {asked.generation}"
-    # A certificate on record was already reported when it was received.
-    differences = [] if held == newest else [("answers-superseded-request", message)]
-    told = findings(asked.entry, differences)
-    if evaluation.errors and held != newest:
+            evaluation = _reject_incomplete_chain(request, evaluation)
+    described = _describe_certificate(newest_certificate, batch)
+    message = f"{described}, belongs to generation {request.generation}"
+    # A certificate on record was already reported when lyncnb received it.
+    differences = [] if held == newest_certificate else [("answers-superseded-request", message)]
+    told = findings(request.entry, differences)
+    if evaluation.errors and held != newest_certificate:
         batch.loose.extend((*told, *evaluation.findings))
         return None
     return Match(
-        asked=asked,
-        certificate=newest,
+        asked=request,
+        certificate=newest_certificate,
         path=evaluation.path,
-        source_file=batch.sources[newest],
+        source_file=batch.sources[newest_certificate],
         findings=told,
     )
 
 
-def _evaluate_path(asked: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
-    """Evaluate only the signatures in the chain. An expired CA certificate is allowed."""
+def _evaluate_path(request: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
+    """Find the path of a certificate, and check only its signatures.
+
+    An expired CA certificate is allowed.
+    """
     path = build_path(certificate, batch.issuers, today=batch.today)
     found = findings(
-        asked.entry,
+        request.entry,
         [
             (wrong.code, wrong.detail)
             for wrong in path.objections
@@ -450,47 +467,47 @@ def _format_dates(certificate: Certificate) -> str:
 
 
 def _report_choice(
-    asked: Outstanding,
+    request: Outstanding,
     newest: Certificate,
     certificates: Sequence[Certificate],
-    held: Certificate | None,
+    recorded: Certificate | None,
     batch: Batch,
 ) -> Iterator[Difference]:
-    if held is not None and held != newest:
-        yield "replaces-earlier-certificate", _describe_change(held, newest)
-    earlier = batch.earlier.get(asked.request_id)
-    if held is None and earlier is not None and asked.is_current:
+    if recorded is not None and recorded != newest:
+        yield "replaces-earlier-certificate", _describe_change(recorded, newest)
+    earlier = batch.earlier.get(request.request_id)
+    if recorded is None and earlier is not None and request.is_current:
         yield "renews-earlier-certificate", _describe_change(earlier, newest)
-    rest = [certificate for certificate in certificates if certificate not in (newest, held)]
+    rest = [certificate for certificate in certificates if certificate not in (newest, recorded)]
     for certificate in rest:
         yield "several-answers", f"not used: {_describe_certificate(certificate, batch)}"
-    if rest and asked.entry.shared_by != "server" and held is None:
-        servers = ", ".join(asked.entry.servers)
+    if rest and request.entry.shared_by != "server" and recorded is None:
+        servers = ", ".join(request.entry.servers)
         yield (
             "different-certificates-in-pool",
             f"{len(rest) + 1} different certificates for {servers}",
         )
-    if asked.is_retired:
+    if request.is_retired:
         yield "answers-retired-request", batch.sources[newest]
 
 
 def _find_earlier_certificate(
-    asked: Outstanding, newest: Certificate, certificate: Certificate | None, batch: Batch
+    request: Outstanding, newest: Certificate, certificate: Certificate | None, batch: Batch
 ) -> Certificate | None:
-    if not asked.is_current:
+    if not request.is_current:
         return None
     if certificate is not None and certificate != newest:
         return certificate
-    return batch.earlier.get(asked.request_id)
+    return batch.earlier.get(request.request_id)
 
 
-def _describe_change(before: Certificate, after: Certificate) -> str:
-    changes = "; ".join(map(str, succession(before, after)))
+def _describe_change(old_certificate: Certificate, new_certificate: Certificate) -> str:
+    changes = "; ".join(map(str, list_changed_fields(old_certificate, new_certificate)))
     change = (
-        f"the earlier certificate has serial number {before.serial_hex} and is valid from "
-        f"{_format_dates(before)}; {changes or 'no other changes'}"
+        f"the earlier certificate has serial number {old_certificate.serial_hex} and is valid from "
+        f"{_format_dates(old_certificate)}; {changes or 'no other changes'}"
     )
-    lost = (before.not_after - after.not_after).days
+    lost = (old_certificate.not_after - new_certificate.not_after).days
     return (
         (
             f"the new certificate expires {count_of(lost, 'day')} before the certificate that it "

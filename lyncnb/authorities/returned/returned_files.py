@@ -1,4 +1,4 @@
-"""Read the files that a CA returned: files, folders, archives and mails, within limits.
+"""Read the files, folders, archives and mail messages that a CA returned, within size limits.
 
 lyncnb does not unpack archives to disk and does not follow links, so no name in an archive can
 point to another path. ``decoding.py`` decodes the content of each file.
@@ -15,15 +15,22 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
-from ...base.disk.files import read
-from ...base.disk.tar_file import GZIP, BadTar, TarEntry, gunzip, is_tar, read_tar_entries
+from ...base.disk.files import read_file
+from ...base.disk.tar_file import (
+    GZIP,
+    BadTar,
+    TarEntry,
+    decompress_gzip,
+    is_tar_archive,
+    read_tar_entries,
+)
 from ...base.disk.zip_file import READ_ERRORS, describe_archive_problem, find_archive_problem
 from ...base.pasted_text import visible
 from ...errors import BundleError, ReturnedFileError
 from ...pki.certificates import Certificate
 from ...pki.passphrase import Secret
 from .decoding import AskPassword, Decoded, Remark, decode
-from .mail_messages import is_mail, mail_parts
+from .mail_messages import is_mail, read_mail_parts
 from .server_export import ServerExport
 
 Password = Secret | str | Callable[[str], Secret | str | None] | None
@@ -35,17 +42,19 @@ MAX_FILE_BYTES = 5_000_000
 MAX_ARCHIVE_BYTES = 100_000_000
 MAX_ARCHIVE_ENTRIES = 10_000
 
-#: Certificates are almost incompressible. Base64 text shrinks by a quarter and repeated chains by
-#: more, but a ratio of hundreds indicates a zip bomb. The total limit stops many small bombs.
+#: Base64 text shrinks by a quarter and repeated chains by more, but a ratio of hundreds indicates a
+#: zip bomb. The total limit stops an archive of many small bombs.
 MAX_RATIO = 200
 MAX_UNPACKED_BYTES = 200_000_000
 
 #: The largest supported deployment has 100,000 certificates, each with a chain.
 MAX_FOLDER_FILES = 250_000
 
-# Files that browsers, Windows and Jupyter write into folders. Other such files start with a dot.
+# Browsers, Windows and Jupyter write these files into folders. The names of other such files start
+# with a dot.
 _LEFT_ALONE = ("thumbs.db", "desktop.ini", "__macosx")
-# Files that submit.cmd writes: the CA's name, and the output of certreq for each request id.
+# The script submit.cmd writes these files: the name of the CA, and the output of certreq for each
+# request id.
 _NOTE = re.compile(r"(?:^|[/ ])(?:ca|[A-Za-z]+-[a-z0-9-]*[0-9a-f]{8}(?:\.failed)?)\.txt$")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -67,10 +76,10 @@ class ReturnedFile:
     export: ServerExport | None = None
 
 
-def read_returned(
+def read_returned_files(
     paths: Iterable[str | os.PathLike[str]], *, password: Password = None
 ) -> tuple[ReturnedFile, ...]:
-    """Read all given files, folders, archives (zip, tar, tar.gz) and mails.
+    """Read all specified files, folders, archives (zip, tar, tar.gz) and mail messages.
 
     Parameters
     ----------
@@ -101,7 +110,7 @@ def read_returned(
         if os.path.isdir(path):
             files.extend(_read_folder(path, password))
         else:
-            # A link that the planner specified is followed; links inside a folder are not.
+            # A link that the planner specified is followed, but links inside a folder are not.
             files.extend(
                 _report_unreadable(_read_path(path.resolve(), visible(path.name), password))
             )
@@ -109,7 +118,7 @@ def read_returned(
 
 
 def _is_submission_note(file: ReturnedFile) -> bool:
-    """Return whether ``submit.cmd`` wrote the file, which contains no certificate.
+    """Return whether ``submit.cmd`` wrote the file. Such a file contains no certificate.
 
     The CA's administrators send the whole folder, so these files are ignored.
     """
@@ -119,7 +128,7 @@ def _is_submission_note(file: ReturnedFile) -> bool:
 
 
 def _report_unreadable(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
-    """Report files without certificates as unreadable if the planner specified them by name.
+    """Report files that contain no certificates as unreadable if the planner specified their names.
 
     Folders, and archives with certificates, may contain other files.
     """
@@ -166,7 +175,7 @@ def _read_path(path: Path, name: str, password: Password) -> Iterator[ReturnedFi
         if not stat.S_ISREG(mode):
             yield _add_remark_to_file(name, "file-unreadable", "the path is not a regular file")
             return
-        data = read(path, limit=_find_limit(path))
+        data = read_file(path, limit=_find_limit(path))
     except (BundleError, OSError) as error:
         reason = error.message if isinstance(error, BundleError) else error.strerror
         yield _add_remark_to_file(name, "file-unreadable", str(reason))
@@ -177,7 +186,7 @@ def _read_path(path: Path, name: str, password: Password) -> Iterator[ReturnedFi
 def _read_by_type(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
     if data.startswith(_ZIP):
         yield from _read_archive(data, name, password)
-    elif data.startswith(GZIP) or is_tar(data):
+    elif data.startswith(GZIP) or is_tar_archive(data):
         yield from _read_tar(data, name, password)
     elif is_mail(data):
         yield from _read_mail(data, name, password)
@@ -186,20 +195,21 @@ def _read_by_type(data: bytes, name: str, password: Password) -> Iterator[Return
 
 
 def _find_limit(path: Path) -> int:
-    """Return the maximum size of a file in bytes; the limit for archives is higher."""
+    """Return the maximum size of a file in bytes. The limit for archives is higher."""
     with path.open("rb") as file:
         head = file.read(512)
-    is_archive = head.startswith((*_ZIP, GZIP)) or is_tar(head)
+    is_archive = head.startswith((*_ZIP, GZIP)) or is_tar_archive(head)
     return MAX_ARCHIVE_BYTES if is_archive else MAX_FILE_BYTES
 
 
 def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
-    """Read a saved mail, and report only the parts with content."""
-    parts = [(f"{name}: {visible(part)}", content) for part, content in mail_parts(data)]
+    """Read a mail message that was saved as a file, and report only the parts with content."""
+    parts = [(f"{name}: {visible(part)}", content) for part, content in read_mail_parts(data)]
     found = [
         file
         for part, content in parts
-        # A mail inside a mail is already split into parts.
+        # The function ``read_mail_parts`` already splits a mail message inside another one into its
+        # parts.
         for file in (
             [_read_data(content, part, password)]
             if is_mail(content)
@@ -222,7 +232,7 @@ def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedF
 
 
 def _is_empty(file: ReturnedFile) -> bool:
-    """Return whether a part of a mail is only text, a signature or a picture."""
+    """Return whether a part of a mail message is only text, a signature or a picture."""
     codes = {code for code, _ in file.remarks}
     return not file.certificates and not file.requests and codes <= {"file-without-certificate"}
 
@@ -230,8 +240,8 @@ def _is_empty(file: ReturnedFile) -> bool:
 def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
     try:
         if data.startswith(GZIP):
-            data = gunzip(data, limit=min(MAX_UNPACKED_BYTES, MAX_RATIO * len(data)))
-        if not is_tar(data):
+            data = decompress_gzip(data, limit=min(MAX_UNPACKED_BYTES, MAX_RATIO * len(data)))
+        if not is_tar_archive(data):
             yield _read_data(
                 data, name, password
             )  # The file is a single compressed file, not an archive.
@@ -256,7 +266,7 @@ def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFi
 
 
 def _read_tar_entry(entry: TarEntry, name: str, password: Password) -> ReturnedFile:
-    if reason := _explain_outside(entry.name):
+    if reason := _explain_outside_path(entry.name):
         return _add_remark_to_file(name, "file-skipped", reason)
     if not entry.is_file:
         return _add_remark_to_file(
@@ -266,7 +276,7 @@ def _read_tar_entry(entry: TarEntry, name: str, password: Password) -> ReturnedF
         return _add_remark_to_file(
             name, "file-unreadable", f"the file is larger than {MAX_FILE_BYTES:,} bytes"
         )
-    if entry.data.startswith((*_ZIP, GZIP)) or is_tar(entry.data):
+    if entry.data.startswith((*_ZIP, GZIP)) or is_tar_archive(entry.data):
         return _add_remark_to_file(name, "file-skipped", "the file is an archive inside an archive")
     return _read_data(entry.data, name, password)
 
@@ -278,7 +288,7 @@ def _add_remark_to_file(name: str, code: str, message: str) -> ReturnedFile:
 def _read_data(data: bytes, name: str, password: Password) -> ReturnedFile:
     if not data:
         return _add_remark_to_file(name, "file-unreadable", "the file is empty")
-    decoded: Decoded = decode(data, password=_password_prompt(name, password))
+    decoded: Decoded = decode(data, password=_build_password_prompt(name, password))
     return ReturnedFile(
         name=name,
         certificates=decoded.certificates,
@@ -289,7 +299,7 @@ def _read_data(data: bytes, name: str, password: Password) -> ReturnedFile:
     )
 
 
-def _password_prompt(name: str, password: Password) -> AskPassword | None:
+def _build_password_prompt(name: str, password: Password) -> AskPassword | None:
     if password is None:
         return None
     return (lambda: password(name)) if callable(password) else (lambda: password)
@@ -309,7 +319,7 @@ def _read_archive(data: bytes, name: str, password: Password) -> Iterator[Return
         return
     left, empty = MAX_UNPACKED_BYTES, True
     for entry in archive.infolist():
-        # Old .NET versions write archives with backslashes.
+        # Early versions of .NET write archives with backslashes in paths.
         if entry.is_dir() or _is_ignored(entry.filename.replace("\\", "/").split("/")[-1]):
             continue
         empty = False
@@ -330,7 +340,7 @@ def _read_archive(data: bytes, name: str, password: Password) -> Iterator[Return
 def _read_entry(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, password: Password
 ) -> ReturnedFile:
-    skipped = _explain_skip(entry)
+    skipped = _explain_skipped_entry(entry)
     if skipped:
         return _add_remark_to_file(name, "file-skipped", skipped)
     if entry.file_size > MAX_FILE_BYTES:
@@ -357,8 +367,8 @@ def _read_entry(
     return _read_data(data, name, password)
 
 
-def _explain_skip(entry: zipfile.ZipInfo) -> str:
-    if reason := _explain_outside(entry.filename):
+def _explain_skipped_entry(entry: zipfile.ZipInfo) -> str:
+    if reason := _explain_outside_path(entry.filename):
         return reason
     if stat.S_ISLNK(entry.external_attr >> 16):
         return "the archive entry is a symbolic link"
@@ -369,7 +379,7 @@ def _explain_skip(entry: zipfile.ZipInfo) -> str:
     return ""
 
 
-def _explain_outside(entry_name: str) -> str:
+def _explain_outside_path(entry_name: str) -> str:
     name = entry_name.replace("\\", "/")
     parts = name.split("/")
     is_outside = name.startswith("/") or ".." in parts or ":" in parts[0]

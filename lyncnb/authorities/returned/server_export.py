@@ -1,4 +1,4 @@
-"""Read the certificate export of a server: where each certificate is and which services use it.
+"""Read the certificate export of a server: locations of certificates, and services that use them.
 
 ``export_certificates.ps1`` writes the file: PEM with lines between the blocks, as RFC 7468
 section 2 allows, so that any tool can read the certificates. The format is strict: a file with
@@ -17,7 +17,7 @@ from pathlib import Path
 from ...base.dns_name import DnsName
 from ...base.pasted_text import BadName, shown
 
-#: The PowerShell script that writes the export.
+#: This PowerShell script writes the export.
 EXPORT_SCRIPT = Path(__file__).with_name("export_certificates.ps1")
 
 _MARK = "lyncnb certificate export "
@@ -32,7 +32,7 @@ _YES = {"yes": True, "no": False}
 
 
 class BadExport(ValueError):
-    """The file starts like an export but does not have the format of an export."""
+    """The error that the file starts like an export, but does not have the format of an export."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,9 @@ def is_export(text: str) -> bool:
 
 
 def parse_export(text: str) -> ServerExport:
-    """Read the locations of certificates from an export. ``decoding.py`` reads the certificates.
+    """Read the locations of certificates from an export.
+
+    The module ``decoding.py`` reads the certificates.
 
     Parameters
     ----------
@@ -166,7 +168,7 @@ def _read_placements(lines: _Lines) -> Iterator[Placement]:
         if store == "My":
             has_key = _read_yes_no(lines.read_value("Key"))
             while (kind := lines.read_optional("Type")) is not None:
-                # Lync shows the property Use with or without a prefix.
+                # Lync shows the value of the property Use with or without a prefix.
                 kind = kind.removeprefix("urn:certref:")
                 if not _TYPE.fullmatch(kind):
                     raise BadExport(f"{shown(kind)} is not a certificate type")

@@ -1,4 +1,4 @@
-"""``AsIs``: how installed certificates cover a plan, as a table and as a document.
+"""Show how installed certificates cover a plan, as a table and as a document.
 
 This module contains only the data classes. ``compare_as_is.py`` creates the objects.
 """
@@ -20,8 +20,8 @@ from ...base.shown.report import (
     ReportKind,
     ReportTable,
     Sentence,
+    build_report_kind,
     describe_hidden_rows,
-    report_kind,
     write_report,
 )
 from ...base.shown.tables import Table, columns, count_of
@@ -29,8 +29,8 @@ from ...rules.findings import Finding, list_lines
 
 FORMAT = "lyncnb-asis/1"
 
-#: All states of a planned certificate with their descriptions, ordered from covered to missing.
-#: Only a probe has certificates that were not seen.
+#: These are all states of a planned certificate with their descriptions, from covered to missing.
+#: Only a probe can have the state "not seen".
 STATES: Mapping[str, str] = {
     "covered": "covered",
     "elsewhere": "on the wrong server",
@@ -45,12 +45,13 @@ STATES: Mapping[str, str] = {
     "not-seen": "not seen",
 }
 
-#: The state of a certificate that no port showed to ``probe``. It may still be installed.
+#: In this state, no port showed the certificate to ``probe``. The certificate may still be
+#: installed.
 NOT_SEEN = "not-seen"
-#: States without an installed certificate.
+#: In these states, no certificate is installed.
 ABSENT = ("none", NOT_SEEN)
 
-#: States in which an installed certificate matches the plan, on any server.
+#: In these states, an installed certificate matches the plan, on at least one server.
 GOOD = ("covered", "elsewhere")
 
 _UNPLANNED = "unplanned"
@@ -78,7 +79,7 @@ class StandingCertificate(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedAsIs(Told):
-    """A planned certificate and the installed certificate for it.
+    """A planned certificate, and the installed certificate that covers it or comes closest.
 
     ``state`` is one of ``STATES``. ``certificate`` is the installed certificate that covers the
     planned one, or else the closest one; None if there is none. ``findings`` are the findings that
@@ -108,12 +109,12 @@ class PlannedAsIs(Told):
 
     @property
     def is_covered(self) -> bool:
-        """Whether the certificate is installed on all servers that need it."""
+        """Whether the certificate is installed on all servers that require it."""
         return self.state == "covered"
 
     @property
     def is_good(self) -> bool:
-        """Whether an installed certificate matches the plan, on any server."""
+        """Whether an installed certificate matches the plan, on at least one server."""
         return self.state in GOOD
 
     def __str__(self) -> str:
@@ -177,28 +178,28 @@ _COLUMNS = columns(
 )
 
 #: The type of file for a table of installed certificates.
-AS_IS_TABLE = report_kind(
+AS_IS_TABLE = build_report_kind(
     "a table of installed certificates",
     title="Installed certificates",
-    form=FORMAT,
+    format_id=FORMAT,
     columns=_COLUMNS,
     suffixes=(".csv", ".xlsx", ".md"),
 )
 #: The type of file that ``request --only-missing`` reads.
-AS_IS_FILE = report_kind(
+AS_IS_FILE = build_report_kind(
     "a file saved by lyncnb asis --save",
     title=AS_IS_TABLE.title,
-    form=FORMAT,
+    format_id=FORMAT,
     columns=_COLUMNS,
     suffixes=(".json",),
 )
 
-_SHOWN = 200  # The maximum number of certificates that the short form lists.
+_SHOWN = 200  # This is the maximum number of certificates that the short form lists.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class AsIs(Table):
-    """How the installed certificates cover a plan on one date.
+    """How the installed certificates cover a plan on a specified date.
 
     ``planned`` is in the order of the plan. ``files`` contains findings about the files that were
     read. ``notes`` contains server data about other certificates. ``made_at`` is a UTC time in ISO
@@ -219,7 +220,7 @@ class AsIs(Table):
 
     @property
     def exit_status(self) -> int:
-        """The exit status: 0 if all certificates are covered, 2 for an unreadable file, else 1."""
+        """The exit status: 0 if all certificates are covered, 2 if a file is unreadable, else 1."""
         if any(file.severity == "error" for file in self.files):
             return 2
         return (
@@ -227,67 +228,67 @@ class AsIs(Table):
         )
 
     def counts(self) -> dict[str, int]:
-        """Count the planned certificates of each state, e.g. ``{"covered": 12, "none": 1}``."""
+        """Count the planned certificates in each state, such as ``{"covered": 12, "none": 1}``."""
         found = [planned_certificate.state for planned_certificate in self.planned]
         return {state: found.count(state) for state in STATES if state in found}
 
-    def _items(self) -> tuple[PlannedAsIs | UnplannedCertificate, ...]:
+    def _list_items(self) -> tuple[PlannedAsIs | UnplannedCertificate, ...]:
         return (*self.planned, *self.unplanned)
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self.summary()
 
     def summary(self) -> str:
-        """Return a sentence that summarizes the result."""
+        """Return a sentence that summarizes how the installed certificates cover the plan."""
         counted = [f"{number:,} {STATES[state]}" for state, number in self.counts().items()]
         counted += [f"{len(self.unplanned):,} {_UNPLANNED}"] if self.unplanned else []
         planned = count_of(len(self.planned), "planned certificate")
         return f"{planned}, evaluated on {self.judged_on}: {', '.join(counted) or 'nothing'}"
 
     def to_json(self) -> bytes:
-        """Return the result as UTF-8 JSON, for ``request --only-missing``.
+        """Return the comparison as UTF-8 JSON, for ``request --only-missing``.
 
         The last key, ``sha256``, is the hash of all previous bytes, so that changes can be
         detected.
         """
-        return write_report(as_is_report(self, AS_IS_FILE), ".json")
+        return write_report(build_as_is_report(self, AS_IS_FILE), ".json")
 
 
-def as_is_report(found: AsIs, kind: ReportKind = AS_IS_TABLE) -> Report:
+def build_as_is_report(as_is: AsIs, kind: ReportKind = AS_IS_TABLE) -> Report:
     """Return the installed certificates as a table, or as the file for ``--only-missing``."""
     return Report(
         kind=kind,
-        about=found.product,
-        origin=found.origin,
-        summary=found.summary(),
+        about=as_is.product,
+        origin=as_is.origin,
+        summary=as_is.summary(),
         parts=[
-            Sentence(found.summary()),
+            Sentence(as_is.summary()),
             ReportTable(
                 columns=_COLUMNS,
-                items=found._items,
+                items=as_is._list_items,
                 formats={".csv": "", ".md": "", ".xlsx": AS_IS_TABLE.title},
             ),
         ],
-        document=lambda: _add_digest(found),
-        text=lambda: [[*_format_lines(found)]],
+        document=lambda: _add_digest(as_is),
+        text=lambda: [[*_format_lines(as_is)]],
     )
 
 
-def _add_digest(found: AsIs) -> dict[str, object]:
+def _add_digest(as_is: AsIs) -> dict[str, object]:
     told = list_json_values(
-        found, "product", "plan_sha256", "made_at", "judged_on", "planned", "unplanned"
+        as_is, "product", "plan_sha256", "made_at", "judged_on", "planned", "unplanned"
     )
     told["files"] = [
         {"file": file.about, "code": file.code, "severity": file.severity, "message": file.message}
-        for file in found.files
+        for file in as_is.files
     ]
-    told["notes"] = list(found.notes)
+    told["notes"] = list(as_is.notes)
     text = json.dumps({"format": FORMAT, **told}, sort_keys=True, separators=(",", ":"))
     return {**told, "sha256": hashlib.sha256(text.encode("ascii")).hexdigest()}
 
 
-def _format_lines(found: AsIs) -> Iterator[str]:
-    items = found._items()
+def _format_lines(as_is: AsIs) -> Iterator[str]:
+    items = as_is._list_items()
     for item in items[:_SHOWN]:
         yield str(item)
         yield from (f"  {line}" for line in item.lines())

@@ -20,19 +20,19 @@ from ...errors import LyncnbError, ReturnedFileError
 from ...pki.certificates import Certificate, format_name
 from ...pki.chain import Issuers, Path, is_signed_by
 from ...plan.acceptances import list_accepted_codes
-from ...plan.model import CertificatePlan, planned_entry
+from ...plan.model import CertificatePlan, convert_to_entry
 from ...plan.totals import build_origin
 from ...request_folder.generations import list_compromised_keys
 from ...request_folder.manifest import read_manifest
 from ...request_folder.request_record import RequestRecord
 from ...rules.findings import Finding
-from ...rules.returned_rules import finding, findings
+from ...rules.returned_rules import create_returned_finding, findings
 from ..cas_on_record import OTHER_ROOT, fingerprint
 from ..demonstration import is_fictional
 from ..evaluation.cross_findings import add_ca_differences
 from ..evaluation.evaluation import Evaluation, Evidence, entry_sha256, evaluate
 from ..returned.candidates import Match, Outstanding
-from ..returned.returned_files import Password, ReturnedFile, read_returned
+from ..returned.returned_files import Password, ReturnedFile, read_returned_files
 from ..returned.server_export import Placement, ServerExport
 from .as_is import (
     AS_IS_FILE,
@@ -44,7 +44,8 @@ from .as_is import (
 )
 from .read_as_is import read_as_is
 
-# The state for each error. The first match applies, so missing names have priority over the key.
+# This mapping has a state for each error. The first match applies, so missing names have priority
+# over the key.
 _STATES: Mapping[str, frozenset[str]] = {
     "names-missing": frozenset(("names-missing", "names-replaced-by-wildcard")),
     "other-key": frozenset(
@@ -100,14 +101,16 @@ def compare_as_is(
         raise ReturnedFileError(
             "no files or folders were specified", hint="specify at least one file or folder"
         )
-    saved = [read_as_is(path) for path in paths if _is_saved(path)]
-    others = [path for path in paths if not _is_saved(path)]
+    saved = [read_as_is(path) for path in paths if _is_saved_comparison(path)]
+    others = [path for path in paths if not _is_saved_comparison(path)]
     day = on or max(plan.options.planned_issue_date or date.min, datetime.now(UTC).date())
     if saved and not others:
-        return _merge(plan, saved)
-    files = read_returned(others, password=password)
+        return _merge_results(plan, saved)
+    files = read_returned_files(others, password=password)
     told = tuple(
-        finding(code, file.name, message) for file in files for code, message in file.remarks
+        create_returned_finding(code, file.name, message)
+        for file in files
+        for code, message in file.remarks
     )
     if not any(file.certificates for file in files) and not any(file.export for file in files):
         raise ReturnedFileError(
@@ -118,12 +121,12 @@ def compare_as_is(
         )
     records = read_manifest(FilePath(folder)).requests if folder is not None else ()
     compared = compare_files(
-        plan, files, on=day, is_given=on is not None, findings=told, records=records
+        plan, files, evaluated_on=day, is_given=on is not None, findings=told, records=records
     )
-    return _merge(plan, [*saved, compared]) if saved else compared
+    return _merge_results(plan, [*saved, compared]) if saved else compared
 
 
-def _is_saved(path: str | os.PathLike[str]) -> bool:
+def _is_saved_comparison(path: str | os.PathLike[str]) -> bool:
     """Return whether a path is a file that ``asis --save`` or ``probe --save`` wrote."""
     if not os.fspath(path).lower().endswith(".json"):
         return False
@@ -132,33 +135,36 @@ def _is_saved(path: str | os.PathLike[str]) -> bool:
     return False
 
 
-def _merge(plan: CertificatePlan, parts: Sequence[AsIs]) -> AsIs:
-    """Return for each planned certificate the best result of several comparisons.
+def _merge_results(plan: CertificatePlan, comparisons: Sequence[AsIs]) -> AsIs:
+    """Return the best result for each planned certificate from several comparisons.
 
     A probe from inside and one from outside see different ports, and no port shows some
     certificates, whose files the user adds.
     """
-    if any((part.product, part.plan_sha256) != (plan.rules.product, plan.sha256) for part in parts):
+    if any(
+        (part.product, part.plan_sha256) != (plan.rules.product, plan.sha256)
+        for part in comparisons
+    ):
         raise ReturnedFileError(
             "a saved list of installed certificates was created for another plan",
             hint="probe the servers again, or compare the certificates with this plan again",
         )
     ranks = {state: rank for rank, state in enumerate(STATES)}
     best: dict[str, PlannedAsIs] = {}
-    for one in (one for part in parts for one in part.planned):
+    for one in (one for part in comparisons for one in part.planned):
         if one.id not in best or ranks[one.state] < ranks[best[one.id].state]:
             best[one.id] = one
     planned = tuple(best.values())
     used = {one.certificate.sha256 for one in planned if one.certificate is not None}
-    unplanned = {one.certificate.sha256: one for part in parts for one in part.unplanned}
-    last = max(parts, key=lambda part: part.made_at)
+    unplanned = {one.certificate.sha256: one for part in comparisons for one in part.unplanned}
+    last = max(comparisons, key=lambda part: part.made_at)
     return replace(
         last,
-        judged_on=max(part.judged_on for part in parts),
+        judged_on=max(part.judged_on for part in comparisons),
         planned=planned,
         unplanned=tuple(one for digest, one in unplanned.items() if digest not in used),
-        files=tuple(dict.fromkeys(file for part in parts for file in part.files)),
-        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        files=tuple(dict.fromkeys(file for part in comparisons for file in part.files)),
+        notes=tuple(dict.fromkeys(note for part in comparisons for note in part.notes)),
     )
 
 
@@ -166,7 +172,7 @@ def compare_files(
     plan: CertificatePlan,
     files: Iterable[ReturnedFile],
     *,
-    on: date,
+    evaluated_on: date,
     is_given: bool = False,
     findings: tuple[Finding, ...] = (),
     records: Iterable[RequestRecord] = (),
@@ -179,7 +185,7 @@ def compare_files(
         n planned certificates.
     files : iterable of ReturnedFile
         The certificates and their locations.
-    on : date
+    evaluated_on : date
         The date on which the certificates must be valid.
     is_given : bool, optional
         Whether the user specified the date. If not, today means the current time.
@@ -188,15 +194,15 @@ def compare_files(
     records : iterable of RequestRecord, optional
         The records of a request folder, for compromised keys.
     """
-    now, day = datetime.now(UTC), on
-    estate = _read_estate(files)
-    entries = [planned_entry(certificate) for certificate in plan.certificates]
+    now, day = datetime.now(UTC), evaluated_on
+    estate = _collect_installed_certificates(files)
+    entries = [convert_to_entry(certificate) for certificate in plan.certificates]
     judged = _Evaluated(
         estate=estate,
         entries=entries,
-        # A certificate that was issued an hour ago must count as valid.
+        # A certificate that was issued within the last hour must count as valid.
         at=now if not is_given and day == now.date() else convert_to_time(day),
-        accepted=list_accepted_codes((), plan.options, on=day),
+        accepted=list_accepted_codes((), plan.options, day=day),
         compromised=list_compromised_keys(records),
     )
     planned = _list_planned(plan, judged)
@@ -217,7 +223,8 @@ def compare_files(
     )
 
 
-# --- Read the input: server certificates, CA certificates, and the location of each certificate.
+# --- This section reads the input: server certificates, CA certificates, and the location of each
+# certificate.
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +235,9 @@ class _InstalledCertificates:
     exports: Mapping[str, ServerExport]  # The key is the computer.
     places: Mapping[
         str, Mapping[str, Placement]
-    ]  # The keys are the SHA-256 of the certificate and the computer.
+    ]  # Each key contains the SHA-256 of a certificate and a computer.
 
-    def standing(self, certificate: Certificate) -> StandingCertificate:
+    def build_standing_certificate(self, certificate: Certificate) -> StandingCertificate:
         return describe_installed(
             certificate,
             files=self.files[certificate.sha256],
@@ -241,7 +248,7 @@ class _InstalledCertificates:
 def describe_installed(
     certificate: Certificate, *, files: tuple[str, ...], servers: tuple[str, ...]
 ) -> StandingCertificate:
-    """Return the values of an installed certificate that are saved and shown."""
+    """Return the values of an installed certificate that lyncnb saves and shows."""
     return StandingCertificate(
         thumbprint=certificate.thumbprint,
         sha256=certificate.sha256,
@@ -255,7 +262,7 @@ def describe_installed(
     )
 
 
-def _read_estate(files: Iterable[ReturnedFile]) -> _InstalledCertificates:
+def _collect_installed_certificates(files: Iterable[ReturnedFile]) -> _InstalledCertificates:
     found: dict[Certificate, dict[str, None]] = {}
     exports: dict[str, ServerExport] = {}
     for file in files:
@@ -271,26 +278,31 @@ def _read_estate(files: Iterable[ReturnedFile]) -> _InstalledCertificates:
     for computer, export in exports.items():
         for placement in export.placements:
             places.setdefault(placement.sha256, {})[computer] = placement
-    leaves = tuple(certificate for certificate in found if is_leaf(certificate))
+    leaves = tuple(certificate for certificate in found if is_server_certificate(certificate))
     return _InstalledCertificates(
         leaves=leaves,
-        issuers=Issuers([certificate for certificate in found if not is_leaf(certificate)]),
+        issuers=Issuers(
+            [certificate for certificate in found if not is_server_certificate(certificate)]
+        ),
         files={one.sha256: tuple(names) for one, names in found.items()},
         exports=exports,
         places=places,
     )
 
 
-def is_leaf(certificate: Certificate) -> bool:
-    """Return whether a certificate is a server's, and not a CA certificate."""
-    # Old roots, e.g. from 1999, have no extension that marks them as a CA.
+def is_server_certificate(certificate: Certificate) -> bool:
+    """Return whether a certificate belongs to a server and not to a CA."""
+    # Some old roots, for example from 1999, have no extension that marks them as a CA.
     may_sign = certificate.is_version_1 or "keyCertSign" in (certificate.key_usage or ())
     return not certificate.is_ca and not (certificate.is_self_issued and may_sign)
 
 
-def evaluate_installed(evidence: Evidence, *, at: datetime) -> Evaluation:
-    """Evaluate an installed certificate like an issued one, which is never self-signed."""
-    evaluation, certificate = evaluate(evidence, at=at), evidence.certificate
+def evaluate_installed(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
+    """Evaluate an installed certificate with the same rules as an issued certificate.
+
+    A self-signed certificate is an error.
+    """
+    evaluation, certificate = evaluate(evidence, evaluated_at=evaluated_at), evidence.certificate
     if certificate.is_self_issued and is_signed_by(certificate, certificate):
         serial = ("self-signed", f"serial number {certificate.serial_hex}")
         told = findings(evidence.entry, [serial])
@@ -298,12 +310,13 @@ def evaluate_installed(evidence: Evidence, *, at: datetime) -> Evaluation:
     return evaluation
 
 
-# --- Assign installed certificates to planned certificates, first by names, then by evaluation.
+# --- This section assigns installed certificates to planned certificates, first by names, then by
+# evaluation.
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """An installed certificate compared with a planned one."""
+    """An installed certificate and the planned certificate with which it was compared."""
 
     certificate: Certificate
     path: Path
@@ -323,7 +336,7 @@ class _Pair:
 
     @property
     def state(self) -> str:
-        """The state for the most important error."""
+        """The state that corresponds to the most important error."""
         if self.is_compromised:
             return "compromised"
         codes = self.errors | (frozenset() if self.is_in_force else {"not-yet-valid"})
@@ -331,16 +344,17 @@ class _Pair:
         return next(fitting, "differs" if self.errors else "unproven")
 
 
-#: An installed certificate, and the number of names that only one of the two certificates contains.
+#: Each pair contains an installed certificate and the number of names that only one of the two
+#: certificates contains.
 _Near = tuple[int, Certificate]
 
-# The maximum number of candidates for a planned certificate, so that the comparison stays fast.
+# The number of candidates for a planned certificate is limited, so that the comparison stays fast.
 _MOST_JUDGED, _MOST_NEAR = 500, 5
 
 
 @dataclass
 class _Evaluated:
-    """The installed certificates that match planned ones, and the closest planned one for others.
+    """The installed certificates, each with the planned certificates that match or are closest.
 
     ``uses`` lists, by SHA-256, all planned certificates that a certificate matches.
     """
@@ -351,7 +365,9 @@ class _Evaluated:
     accepted: Mapping[str, str]
     compromised: frozenset[
         str
-    ]  # The SHA-256 of compromised keys (SubjectPublicKeyInfo) and of their certificates.
+        # The sets contain the SHA-256 of compromised keys (as SPKI) and of certificates
+        # with such keys.
+    ]
     good: dict[str, list[_Pair]] = field(
         default_factory=dict
     )  # The key is the id of the planned certificate.
@@ -381,27 +397,27 @@ class _Evaluated:
                 for apart, entry in self._find_closest_plans(certificate, found):
                     self.near.setdefault(entry.id, []).append((apart, certificate))
 
-    def _find_matching_certificates(self, entry: PlannedEntry, whole: list[_Near]) -> None:
-        whole.sort(key=lambda item: (item[0], -item[1].not_after.timestamp()))
-        for _, certificate in whole[:_MOST_JUDGED]:
+    def _find_matching_certificates(self, entry: PlannedEntry, matching: list[_Near]) -> None:
+        matching.sort(key=lambda item: (item[0], -item[1].not_after.timestamp()))
+        for _, certificate in matching[:_MOST_JUDGED]:
             pair = self.pair(certificate, entry)
             if pair.is_good:
                 self.good.setdefault(entry.id, []).append(pair)
                 self.uses.setdefault(certificate.sha256, []).append(entry)
 
     def nearest(self, entry: PlannedEntry) -> _Pair | None:
-        """Choose the closest installed certificate for an uncovered planned one."""
+        """Choose the closest installed certificate for an uncovered planned certificate."""
 
-        def distance(one: _Near) -> tuple[object, ...]:
+        def compute_distance(one: _Near) -> tuple[object, ...]:
             apart, certificate = one
-            in_use = _count_uses(certificate, entry, self.estate)
+            in_use = _count_usages(certificate, entry, self.estate)
             return -in_use, not certificate.is_valid_at(self.at), apart
 
         near = sorted(
             self.near.get(entry.id, ()),
-            key=lambda item: (distance(item), -item[1].not_after.timestamp()),
+            key=lambda item: (compute_distance(item), -item[1].not_after.timestamp()),
         )
-        judged = [(distance(one), self.pair(one[1], entry)) for one in near[:_MOST_NEAR]]
+        judged = [(compute_distance(one), self.pair(one[1], entry)) for one in near[:_MOST_NEAR]]
         best = min(judged, key=lambda item: (item[0], len(item[1].errors)), default=None)
         return best[1] if best else None
 
@@ -414,10 +430,10 @@ class _Evaluated:
             accepted=self.accepted,
             is_fictional=self.fictional,
         )
-        evaluation = evaluate_installed(evidence, at=self.at)
+        evaluation = evaluate_installed(evidence, evaluated_at=self.at)
         # Without the CA certificates, nothing proves that a CA signed this certificate. However,
-        # the files rarely contain the root of a public CA, which is in the operating system's
-        # store.
+        # the files rarely contain the root of a public CA, because it is in the store of the
+        # operating system.
         is_proven = evaluation.path.is_complete or (
             entry.issuer == "public" and bool(evaluation.path.issuers)
         )
@@ -433,28 +449,28 @@ class _Evaluated:
         )
 
     def roots(self, sha256: Iterable[str]) -> Iterator[Finding]:
-        """Yield a finding for each root above the matching certificates, for verification."""
+        """Yield a finding about each root above the matching certificates, for verification."""
         paths = {
             pair.certificate.sha256: pair.path for pairs in self.good.values() for pair in pairs
         }
         found = {paths[digest].issuers[-1]: None for digest in sha256 if paths[digest].is_complete}
         for root in found:
             name = self.estate.files[root.sha256][0]
-            yield finding("root-to-compare", name, fingerprint(root))
+            yield create_returned_finding("root-to-compare", name, fingerprint(root))
 
     def _find_closest_plans(
-        self, certificate: Certificate, found: list[tuple[int, PlannedEntry]]
+        self, certificate: Certificate, evaluated: list[tuple[int, PlannedEntry]]
     ) -> list[tuple[int, PlannedEntry]]:
-        """Choose the planned certificate for each unmatched certificate, by its names."""
+        """Choose the planned certificate for each unmatched certificate by the names in both."""
         computers = self.estate.places.get(certificate.sha256, {})
         common = {name.casefold() for name in certificate.common_names}
 
-        def distance(apart: int, entry: PlannedEntry) -> tuple[object, ...]:
+        def compute_distance(differences: int, entry: PlannedEntry) -> tuple[object, ...]:
             is_there = not computers or any(server in computers for server in entry.servers)
-            return apart, not is_there, entry.common_name.casefold() not in common
+            return differences, not is_there, entry.common_name.casefold() not in common
 
-        least = min(distance(*entry) for entry in found)
-        return [entry for entry in found if distance(*entry) == least]
+        least = min(compute_distance(*entry) for entry in evaluated)
+        return [entry for entry in evaluated if compute_distance(*entry) == least]
 
 
 def _list_names(certificate: Certificate) -> frozenset[str]:
@@ -464,12 +480,12 @@ def _list_names(certificate: Certificate) -> frozenset[str]:
 
 def _find_candidates(
     entries: Iterable[PlannedEntry],
-    leaves: Iterable[Certificate],
+    certificates: Iterable[Certificate],
     names: Mapping[str, frozenset[str]],
 ) -> dict[str, list[Certificate]]:
-    """Return, by id, the certificates with the same common name or server name."""
+    """Return, by id, the installed certificates with the same common name or server name."""
     by_name: dict[str, list[Certificate]] = {}
-    for certificate in leaves:
+    for certificate in certificates:
         for name in names[certificate.sha256]:
             by_name.setdefault(name, []).append(certificate)
     found = {}
@@ -483,14 +499,14 @@ def _find_candidates(
     return found
 
 
-# --- Create the results.
+# --- This section creates the results.
 
 
-def _list_planned(plan: CertificatePlan, judged: _Evaluated) -> tuple[PlannedAsIs, ...]:
+def _list_planned(plan: CertificatePlan, evaluated: _Evaluated) -> tuple[PlannedAsIs, ...]:
     answers = []
-    chosen = [_choose_certificate(entry, judged) for entry in judged.entries]
-    told = _compare_cas(plan, chosen, judged)
-    for certificate, entry, one in zip(plan.certificates, judged.entries, told, strict=True):
+    chosen = [_choose_certificate(entry, evaluated) for entry in evaluated.entries]
+    told = _compare_cas(plan, chosen, evaluated)
+    for certificate, entry, one in zip(plan.certificates, evaluated.entries, told, strict=True):
         state, pair, remarks = one
         answers.append(
             PlannedAsIs(
@@ -500,7 +516,9 @@ def _list_planned(plan: CertificatePlan, judged: _Evaluated) -> tuple[PlannedAsI
                 subject=entry.common_name,
                 entry_sha256=entry_sha256(entry),
                 state=state,
-                certificate=judged.estate.standing(pair.certificate) if pair else None,
+                certificate=evaluated.estate.build_standing_certificate(pair.certificate)
+                if pair
+                else None,
                 findings=pair.findings if pair else (),
                 remarks=remarks,
             )
@@ -508,17 +526,18 @@ def _list_planned(plan: CertificatePlan, judged: _Evaluated) -> tuple[PlannedAsI
     return tuple(answers)
 
 
-#: The state of a planned certificate, the installed certificate for it, and remarks.
+#: Each tuple contains the state of a planned certificate, the installed certificate for it, and
+#: remarks.
 _Chosen = tuple[str, _Pair | None, tuple[str, ...]]
 
 
 def _compare_cas(
-    plan: CertificatePlan, chosen: list[_Chosen], judged: _Evaluated
+    plan: CertificatePlan, chosen: list[_Chosen], evaluated: _Evaluated
 ) -> Iterator[_Chosen]:
-    """Compare the CAs of all matching certificates with each other, as for new certificates."""
+    """Compare the CAs of all matching certificates with each other."""
     matches = {}
     for certificate, entry, (_, pair, _) in zip(
-        plan.certificates, judged.entries, chosen, strict=True
+        plan.certificates, evaluated.entries, chosen, strict=True
     ):
         if pair is not None and pair.is_good:
             asked = Outstanding(
@@ -526,7 +545,7 @@ def _compare_cas(
                 generation=1,
                 spki_sha256=pair.certificate.spki_sha256,
                 entry=entry,
-                accepted=judged.accepted,
+                accepted=evaluated.accepted,
                 ca=certificate.ca,
             )
             matches[entry.id] = Match(
@@ -536,44 +555,48 @@ def _compare_cas(
                 source_file="",
                 findings=pair.findings,
             )
-    compared = add_ca_differences([*matches.values()], {}, (), judged.estate.issuers)
+    compared = add_ca_differences([*matches.values()], {}, (), evaluated.estate.issuers)
     told = {match.asked.request_id: match.findings for match in compared}
-    for entry, (state, pair, remarks) in zip(judged.entries, chosen, strict=True):
+    for entry, (state, pair, remarks) in zip(evaluated.entries, chosen, strict=True):
         if pair is not None and entry.id in told:
             pair = replace(pair, findings=told[entry.id])
             state = state if pair.is_good else pair.state
         yield state, pair, remarks
 
 
-def _choose_certificate(entry: PlannedEntry, judged: _Evaluated) -> _Chosen:
-    good = judged.good.get(entry.id, [])
+def _choose_certificate(entry: PlannedEntry, evaluated: _Evaluated) -> _Chosen:
+    good = evaluated.good.get(entry.id, [])
     if good:
-        best = max(good, key=lambda item: _rank_certificate(item, entry, judged.estate))
-        is_placed = _is_placed(best.certificate, entry, judged.estate)
-        uses = judged.uses[best.certificate.sha256]
-        remarks = tuple(_list_remarks(best.certificate, entry, uses, judged.estate))
+        best = max(good, key=lambda item: _rank_certificate(item, entry, evaluated.estate))
+        is_placed = _is_placed(best.certificate, entry, evaluated.estate)
+        uses = evaluated.uses[best.certificate.sha256]
+        remarks = tuple(_list_remarks(best.certificate, entry, uses, evaluated.estate))
         return "covered" if is_placed else "elsewhere", best, remarks
-    near = judged.nearest(entry)
+    near = evaluated.nearest(entry)
     if near is None:
         return "none", None, ()
-    return near.state, near, tuple(_list_remarks(near.certificate, entry, [entry], judged.estate))
+    return (
+        near.state,
+        near,
+        tuple(_list_remarks(near.certificate, entry, [entry], evaluated.estate)),
+    )
 
 
 def _rank_certificate(
-    pair: _Pair, entry: PlannedEntry, estate: _InstalledCertificates
+    pair: _Pair, entry: PlannedEntry, installed: _InstalledCertificates
 ) -> tuple[object, ...]:
-    """Return the sort key of a matching certificate: location, use, warnings, expiration date."""
-    in_use = _count_uses(pair.certificate, entry, estate)
+    """Return the sort key of a matching certificate: location, use, warnings, expiration."""
+    in_use = _count_usages(pair.certificate, entry, installed)
     warnings = sum(finding.severity == "warning" for finding in pair.findings)
-    is_placed = _is_placed(pair.certificate, entry, estate)
+    is_placed = _is_placed(pair.certificate, entry, installed)
     return is_placed, in_use, -warnings, pair.certificate.not_after
 
 
-def _count_uses(
-    certificate: Certificate, entry: PlannedEntry, estate: _InstalledCertificates
+def _count_usages(
+    certificate: Certificate, entry: PlannedEntry, installed: _InstalledCertificates
 ) -> int:
-    """Count how often servers use the certificate for a planned usage."""
-    computers = estate.places.get(certificate.sha256, {})
+    """Count the planned usages for which servers use the certificate."""
+    computers = installed.places.get(certificate.sha256, {})
     return sum(
         len({*entry.usages} & {*computers[server].types})
         for server in entry.servers
@@ -582,11 +605,11 @@ def _count_uses(
 
 
 def _is_placed(
-    certificate: Certificate, entry: PlannedEntry, estate: _InstalledCertificates
+    certificate: Certificate, entry: PlannedEntry, installed: _InstalledCertificates
 ) -> bool:
-    """Return whether exports show that the certificate is on the planned servers."""
-    computers = estate.places.get(certificate.sha256, {})
-    lacking = [s for s in entry.servers if s in estate.exports and s not in computers]
+    """Return whether the exports show that the certificate is on the planned servers."""
+    computers = installed.places.get(certificate.sha256, {})
+    lacking = [s for s in entry.servers if s in installed.exports and s not in computers]
     return not lacking and (not computers or any(s in computers for s in entry.servers))
 
 
@@ -594,12 +617,12 @@ def _list_remarks(
     certificate: Certificate,
     entry: PlannedEntry,
     uses: list[PlannedEntry],
-    estate: _InstalledCertificates,
+    installed: _InstalledCertificates,
 ) -> Iterator[str]:
-    """Describe where a certificate is and how servers use it, according to the exports."""
-    computers = estate.places.get(certificate.sha256, {})
+    """Describe the location of a certificate and its use by servers, according to the exports."""
+    computers = installed.places.get(certificate.sha256, {})
     needed = {server for entry in uses for server in entry.servers}
-    lacking = [s for s in entry.servers if s in estate.exports and s not in computers]
+    lacking = [s for s in entry.servers if s in installed.exports and s not in computers]
     if lacking:
         yield f"the certificate is not installed on {', '.join(lacking)}"
     foreign = sorted(computers.keys() - needed)
@@ -616,7 +639,7 @@ def _list_remarks(
         if not placement.has_key:
             yield f"{server} has no private key for the certificate"
         left = [usage for usage in entry.usages if usage not in placement.types]
-        if left and estate.exports[server].has_lync:
+        if left and installed.exports[server].has_lync:
             yield f"on {server}, the certificate is not assigned to {', '.join(left)}"
         more = [kind for kind in placement.types if kind not in planned_apart]
         if more:
@@ -624,7 +647,7 @@ def _list_remarks(
 
 
 def _list_unplanned(
-    planned: Iterable[PlannedAsIs], judged: _Evaluated
+    planned: Iterable[PlannedAsIs], evaluated: _Evaluated
 ) -> Iterator[UnplannedCertificate]:
     taken = {
         planned_certificate.certificate.sha256: planned_certificate
@@ -633,13 +656,13 @@ def _list_unplanned(
     }
     by_id = {planned_certificate.id: planned_certificate for planned_certificate in planned}
     fitting: dict[str, str] = {}
-    for identity, pairs in judged.good.items():
+    for identity, pairs in evaluated.good.items():
         for pair in pairs:
             fitting.setdefault(pair.certificate.sha256, identity)
-    for identity, near in judged.near.items():
+    for identity, near in evaluated.near.items():
         for _, one in near:
             fitting.setdefault(one.sha256, identity)
-    for certificate in judged.estate.leaves:
+    for certificate in evaluated.estate.leaves:
         if certificate.sha256 in taken:
             continue
         why = "no planned certificate has the same names as this certificate"
@@ -651,7 +674,9 @@ def _list_unplanned(
                 f"the certificate {other.thumbprint} is a better match for the planned "
                 f"certificate {identity}"
             )
-        yield UnplannedCertificate(certificate=judged.estate.standing(certificate), why=why)
+        yield UnplannedCertificate(
+            certificate=evaluated.estate.build_standing_certificate(certificate), why=why
+        )
 
 
 def _list_notes(

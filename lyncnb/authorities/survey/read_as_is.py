@@ -1,4 +1,4 @@
-"""``read_as_is``: read a file that ``lyncnb asis --save`` wrote, and check every field."""
+"""Read a file that ``lyncnb asis --save`` wrote, and validate every field."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from ...base.disk import files
 from ...base.json_text import NotJson, parse_json
 from ...base.records import RecordReader
-from ...base.shown.report import report_document
+from ...base.shown.report import build_report_document
 from ...errors import ReturnedFileError
 from ...rules.findings import Finding
 from ...rules.model import SEVERITIES
-from ...rules.returned_rules import finding, returned_checks
+from ...rules.returned_rules import create_returned_finding, list_returned_checks
 from .as_is import (
     ABSENT,
     FORMAT,
@@ -26,7 +26,7 @@ from .as_is import (
     PlannedAsIs,
     StandingCertificate,
     UnplannedCertificate,
-    as_is_report,
+    build_as_is_report,
 )
 
 # A file with 10,000 planned certificates and their findings has about 20 MB.
@@ -109,7 +109,7 @@ def read_as_is(path: str | os.PathLike[str]) -> AsIs:
         fields.
     """
     name = Path(path).name
-    data = files.read_named(path, limit=_LARGEST, error=ReturnedFileError)
+    data = files.read_specified_file(path, limit=_LARGEST, error_class=ReturnedFileError)
     return _build_as_is(_parse_document(data, name), name)
 
 
@@ -160,8 +160,8 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
         files=tuple(_build_finding(file, file.file) for file in said.files),
         notes=said.notes,
     )
-    # The digest is required, because this file determines which requests lyncnb omits.
-    if report_document(as_is_report(found))["sha256"] != said.sha256:
+    # The digest is required, because lyncnb omits requests on the basis of this file.
+    if build_report_document(build_as_is_report(found))["sha256"] != said.sha256:
         raise ReturnedFileError(
             f"{name}: the file was changed after lyncnb saved it, so its digest does not match",
             hint=_AGAIN,
@@ -169,18 +169,18 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
     return found
 
 
-def _find_errors(said: _Document) -> Iterator[tuple[str, str]]:
+def _find_errors(content: _Document) -> Iterator[tuple[str, str]]:
     """Yield the location and the problem for each invalid value."""
-    if not _FORMS["sha256"].fullmatch(said.plan_sha256):
+    if not _FORMS["sha256"].fullmatch(content.plan_sha256):
         yield "plan_sha256", "is not a SHA-256 value"
-    if not _is_time(said.made_at):
+    if not _is_time(content.made_at):
         yield "made_at", "is not a time such as 2026-11-24T08:00:00Z"
     try:
-        date.fromisoformat(said.judged_on)
+        date.fromisoformat(content.judged_on)
     except ValueError:
         yield "judged_on", "is not a date"
     seen = set()
-    for number, one in enumerate(said.planned):
+    for number, one in enumerate(content.planned):
         where = f"planned[{number}]"
         if one.id in seen:
             yield f"{where}.id", "appears twice"
@@ -196,28 +196,30 @@ def _find_errors(said: _Document) -> Iterator[tuple[str, str]]:
         if one.certificate is not None:
             yield from _find_certificate_errors(one.certificate, f"{where}.certificate")
         yield from _find_finding_errors(one.findings, f"{where}.findings")
-    for number, other in enumerate(said.unplanned):
+    for number, other in enumerate(content.unplanned):
         yield from _find_certificate_errors(other, f"unplanned[{number}]")
-    yield from _find_finding_errors(said.files, "files")
+    yield from _find_finding_errors(content.files, "files")
 
 
-def _find_certificate_errors(certificate: _Standing, where: str) -> Iterator[tuple[str, str]]:
+def _find_certificate_errors(certificate: _Standing, location: str) -> Iterator[tuple[str, str]]:
     for name, form in _FORMS.items():
         if not form.fullmatch(getattr(certificate, name)):
-            yield f"{where}.{name}", "has an invalid format"
+            yield f"{location}.{name}", "has an invalid format"
     for name in ("not_before", "not_after"):
         if not _is_time(getattr(certificate, name)):
-            yield f"{where}.{name}", "is not a time such as 2026-11-24T08:00:00Z"
+            yield f"{location}.{name}", "is not a time such as 2026-11-24T08:00:00Z"
     for text in (certificate.subject, certificate.issuer, *certificate.servers):
         if not text.isprintable():
-            yield where, "contains characters that cannot be printed"
+            yield location, "contains characters that cannot be printed"
 
 
-def _find_finding_errors(findings: tuple[_Finding, ...], where: str) -> Iterator[tuple[str, str]]:
+def _find_finding_errors(
+    findings: tuple[_Finding, ...], location: str
+) -> Iterator[tuple[str, str]]:
     for number, found in enumerate(findings):
-        if found.severity not in SEVERITIES or found.code not in returned_checks():
+        if found.severity not in SEVERITIES or found.code not in list_returned_checks():
             yield (
-                f"{where}[{number}]",
+                f"{location}[{number}]",
                 f'is not a valid finding: "{found.severity}", "{found.code}"',
             )
 
@@ -229,33 +231,37 @@ def _is_time(text: str) -> bool:
         return False
 
 
-def _build_finding(said: _Finding, about: str) -> Finding:
-    return replace(finding(said.code, about, said.message), severity=said.severity)
-
-
-def _build_certificate(said: _Standing) -> StandingCertificate:
-    return StandingCertificate(
-        thumbprint=said.thumbprint,
-        sha256=said.sha256,
-        serial=said.serial,
-        subject=said.subject,
-        issuer=said.issuer,
-        not_before=said.not_before,
-        not_after=said.not_after,
-        files=said.files,
-        servers=said.servers,
+def _build_finding(content: _Finding, subject: str) -> Finding:
+    return replace(
+        create_returned_finding(content.code, subject, content.message), severity=content.severity
     )
 
 
-def _build_planned(said: _Planned) -> PlannedAsIs:
+def _build_certificate(content: _Standing) -> StandingCertificate:
+    return StandingCertificate(
+        thumbprint=content.thumbprint,
+        sha256=content.sha256,
+        serial=content.serial,
+        subject=content.subject,
+        issuer=content.issuer,
+        not_before=content.not_before,
+        not_after=content.not_after,
+        files=content.files,
+        servers=content.servers,
+    )
+
+
+def _build_planned(content: _Planned) -> PlannedAsIs:
     return PlannedAsIs(
-        id=said.id,
-        owner=said.owner,
-        usages=said.usages,
-        subject=said.subject,
-        entry_sha256=said.entry_sha256,
-        state=said.state,
-        certificate=_build_certificate(said.certificate) if said.certificate is not None else None,
-        findings=tuple(_build_finding(finding, said.id) for finding in said.findings),
-        remarks=said.remarks,
+        id=content.id,
+        owner=content.owner,
+        usages=content.usages,
+        subject=content.subject,
+        entry_sha256=content.entry_sha256,
+        state=content.state,
+        certificate=_build_certificate(content.certificate)
+        if content.certificate is not None
+        else None,
+        findings=tuple(_build_finding(finding, content.id) for finding in content.findings),
+        remarks=content.remarks,
     )

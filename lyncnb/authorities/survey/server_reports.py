@@ -1,4 +1,4 @@
-"""Read which certificates servers use, from script reports and from files of ``asis --save``."""
+"""Read which certificates servers use from script reports and files of ``asis --save``."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Annotated
 
 from ...base.disk import files
 from ...base.json_text import NotJson, parse_json
-from ...base.records import Check, Line, RecordReader, matching
+from ...base.records import Check, Line, RecordReader, match_pattern
 from ...errors import LyncnbError, Problem, ReturnedFileError
 from ...request_folder.field_forms import Time
 from .as_is import FORMAT as AS_IS
 from .read_as_is import read_as_is
 
-#: The format of the file that ``-Verify -Report FILE`` writes.
+#: This is the format of the file that ``-Verify -Report FILE`` writes.
 FORMAT = "lyncnb-installed/1"
 
-_LARGEST = 1 << 28  # An as-is file can have this size. A server report has only a few kilobytes.
+# An as-is file can have this size, but a server report has only a few kilobytes.
+_LARGEST = 1 << 28
 _AGAIN = "write the report again: run the server's script with -Verify -Report FILE"
 # Files from earlier versions contain "does not use it for" or "does not use the certificate for".
 _USED_APART = re.compile(
@@ -29,7 +30,8 @@ _USED_APART = re.compile(
 )
 
 _Thumbprint = Annotated[
-    str, Check("a thumbprint (40 hexadecimal digits) or blank", matching("(?:[0-9A-Fa-f]{40})?"))
+    str,
+    Check("a thumbprint (40 hexadecimal digits) or blank", match_pattern("(?:[0-9A-Fa-f]{40})?")),
 ]
 
 
@@ -49,7 +51,7 @@ class _Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerReport:
-    """The certificates of one server at one time, by SHA-1 thumbprint in lower case.
+    """The certificates that one server had at one time, by SHA-1 thumbprint in lower case.
 
     ``at`` is a UTC time in ISO 8601, and ``source`` is the name of the file. If ``of_store`` is
     true, the report lists all certificates in the server's store. lyncnb then knows only that those
@@ -65,7 +67,7 @@ class ServerReport:
 
 
 def read_server_reports(paths: Iterable[str | os.PathLike[str]]) -> tuple[ServerReport, ...]:
-    """Read reports of servers' scripts, and files that ``lyncnb asis --save`` wrote.
+    """Read reports of the scripts on servers, and files that ``lyncnb asis --save`` wrote.
 
     Raises
     ------
@@ -89,7 +91,7 @@ def read_server_reports(paths: Iterable[str | os.PathLike[str]]) -> tuple[Server
 
 def _read_reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
     name = Path(path).name
-    data = files.read_named(path, limit=_LARGEST, error=ReturnedFileError)
+    data = files.read_specified_file(path, limit=_LARGEST, error_class=ReturnedFileError)
     try:
         document = parse_json(data.removeprefix(b"\xef\xbb\xbf"))
     except NotJson as error:
@@ -123,7 +125,7 @@ def _read_reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
 
 
 def _build_reports_from_as_is(path: str | os.PathLike[str], name: str) -> Iterator[ServerReport]:
-    """Yield a report for each server whose export is included in an as-is file."""
+    """Yield a report for each server whose certificate export is included in an as-is file."""
     survey = read_as_is(path)
     stores: dict[str, dict[str, None]] = {}
     unused: dict[str, dict[str, None]] = {}

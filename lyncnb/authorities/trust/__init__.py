@@ -1,1 +1,1 @@
-"""Find the roots that each server must trust, and the reasons, from the plan and the chains."""
+"""Find out which roots each server must trust, and why, from the plan and the CA chains."""

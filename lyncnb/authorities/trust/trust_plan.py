@@ -1,4 +1,4 @@
-"""``trust``: determine which certificates servers present, and which roots they need.
+"""Determine which certificates servers present, and which root certificates they need.
 
 These functions have no side effects. The product's data defines the connections and the documented
 trust between their sides (``[[connection]]``, ``[[trust]]``). The plan specifies the CA of each
@@ -15,9 +15,9 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ...base.arguments import require
+from ...base.arguments import check_type
 from ...base.dns_name import DnsName
-from ...plan.connections import Connection, certificates_by_pool, list_connections
+from ...plan.connections import Connection, group_certificates_by_pool, list_connections
 from ...plan.model import CertificatePlan, PlannedCertificate
 from ...plan.totals import build_origin
 from ...rules.ca_rules import ca_rules, is_named
@@ -34,14 +34,16 @@ from .trust_tables import (
 if TYPE_CHECKING:
     from ...pki.certificates import Certificate
 else:
-    # A plan of trust needs no cryptography: only type hints name the class.
+    # Creating a trust plan requires no cryptography, so this class is imported only for type hints.
     Certificate = Any
 
-#: The chains above issued certificates, issuer first, by the id of the planned certificate.
+#: The mapping contains the chains above issued certificates, starting with the issuer, by the id of
+#: the planned certificate.
 Chains: TypeAlias = Mapping[str, Sequence[Certificate]]
 
 _SERVER_AUTH = "serverAuth"
-_POOLS_TOLD = 6  # The maximum number of pools of one role that are listed individually.
+# This is the maximum number of pools with the same role that are listed individually.
+_POOLS_TOLD = 6
 # These checks define the date on which CAs stop issuing certificates for client authentication.
 _TEST = "client_authentication"
 
@@ -67,22 +69,22 @@ def trust(plan: CertificatePlan, *, chains: Chains | None = None) -> TrustPlan:
     -----
     Each line has a source, or is marked as inferred.
     """
-    require("trust: plan", plan, CertificatePlan)
+    check_type("trust: plan", plan, CertificatePlan)
     plan = _add_pools(plan)
     return _Planner(plan, chains or {}).plan_trust()
 
 
 def _add_pools(plan: CertificatePlan) -> CertificatePlan:
-    """Add the pools of the certificates to a recorded plan."""
+    """Add the pools that belong to the certificates to a plan that was read from a record."""
     if plan.topology.pools:
         return plan
     asked = frozenset(flag for rule in plan.rules.connections for flag in rule.if_all)
     by_rule = {rule.id: rule for rule in plan.rules.certificates}
     pools = []
-    for (name, role), certificates in certificates_by_pool(plan).items():
+    for (name, role), certificates in group_certificates_by_pool(plan).items():
         if not name or role not in plan.rules.roles:
             continue
-        # The names that a flag adds to a certificate show whether the flag was set.
+        # The names in a certificate show whether the flag that adds them was set.
         unset = {
             flag
             for certificate in certificates
@@ -106,9 +108,9 @@ def _add_pools(plan: CertificatePlan) -> CertificatePlan:
     return replace(plan, topology=replace(plan.topology, pools=tuple(pools)))
 
 
-#: The role or party, and the site (None: all sites) or pool.
+#: Each key contains a role or party, and a site (None for all sites) or pool.
 _Who = tuple[str, str | None, str | None]
-# This value replaces the pool if the pools' certificates are issued by different CAs.
+# If the CAs of the pools are different, this value takes the place of the pool.
 _SOME = "some"
 _OWN: tuple[_Who, str] = (("", None, None), "chain of the server's own certificate")
 
@@ -118,19 +120,25 @@ class _Need:
     """The reasons why a server or party needs a CA certificate."""
 
     ca: CaCertificate
-    # The owner of the verified certificate, the description, and the connections.
+    # Each tuple contains the owner of the verified certificate, the description, and the
+    # connections.
     reasons: dict[tuple[_Who, str], dict[str, None]] = field(default_factory=dict)
     trust_rules: dict[str, TrustRule] = field(default_factory=dict)
     whens: set[str] = field(default_factory=set)
 
     def add(
-        self, reason: tuple[_Who, str], trust_rule: TrustRule, *, by: str = "", when: str = ""
+        self,
+        reason: tuple[_Who, str],
+        trust_rule: TrustRule,
+        *,
+        verifier: str = "",
+        condition: str = "",
     ) -> None:
-        self.reasons.setdefault(reason, {})[by] = None
+        self.reasons.setdefault(reason, {})[verifier] = None
         self.trust_rules[trust_rule.id] = trust_rule
-        self.whens.add(when)
+        self.whens.add(condition)
 
-    def combine_pools(self) -> None:
+    def merge_pools(self) -> None:
         """Combine the lines for many pools of one role into one line."""
         kinds = Counter(kind for (kind, _, pool), _ in self.reasons if pool and pool != _SOME)
         for kind, number in kinds.items():
@@ -145,7 +153,10 @@ class _Need:
                 self.reasons[(kind, None, words), words] = by
 
     def list_reasons(self) -> Iterator[str]:
-        """Yield the reasons. Omit the reasons for a single pool that also apply to all pools."""
+        """Yield the reasons.
+
+        A reason for a single pool is omitted if the same reason applies to all pools.
+        """
         of_all = {who[:2]: by.keys() for (who, _), by in self.reasons.items() if not who[2]}
         for reason, by in self.reasons.items():
             kind, site, pool = reason[0]
@@ -163,19 +174,20 @@ class _Need:
         self.whens |= other.whens
 
 
-#: Presented certificates, as one certificate and the ids of all certificates for each root.
+#: Each item contains one presented certificate and, for each root, the ids of all such
+#: certificates.
 _Shown = tuple[tuple[CaCertificate, PlannedCertificate, tuple[str, ...]], ...]
 _Needs = dict[_Who, dict[CaCertificate, _Need]]
 
 
 class _Planner:
-    """Determine the presented certificates and the CA certificates that the other sides need."""
+    """Determine which certificates servers present, and which CA certificates others need."""
 
     def __init__(self, plan: CertificatePlan, chains: Chains):
         self.plan = plan
         self.rules = plan.rules
         self.chains = chains
-        self.by_pool = certificates_by_pool(plan)
+        self.by_pool = group_certificates_by_pool(plan)
         self.pools: dict[tuple[str, str | None], list[Pool]] = {}
         for pool in plan.topology.pools:
             self.pools.setdefault((pool.role, pool.site), []).append(pool)
@@ -199,7 +211,7 @@ class _Planner:
         ]
         for needs in self.needs.values():
             for need in needs.values():
-                need.combine_pools()
+                need.merge_pools()
         required = (*self._list_pool_cas(), *self._list_party_cas())
         return TrustPlan(
             product=self.rules.product,
@@ -212,7 +224,7 @@ class _Planner:
             statements=tuple(self.trust_rules.values()),
         )
 
-    # --- Determine the presented certificates.
+    # --- These methods determine the presented certificates.
 
     def _find_presentations(
         self, connection: Connection, trust_rules: Sequence[TrustRule]
@@ -243,7 +255,7 @@ class _Planner:
         return self._group_by_root((pool,), usage, (pool.role, pool.site, str(pool.fqdn), usage))
 
     def _list_speaker_certificates(self, connection: Connection) -> _Shown | None:
-        """Return the certificates that the speakers can present; None for another party."""
+        """Return the certificates that the opening side can present, or None for another party."""
         role, site, usage = connection.speaker, connection.site, connection.rule.speaker_usage
         if role in self.rules.parties:
             return None
@@ -252,7 +264,10 @@ class _Planner:
         )
 
     def _find_pool_certificates(self, pool: Pool) -> tuple[PlannedCertificate, ...]:
-        """Return the certificates of a pool; a collocated role uses those of its host role."""
+        """Return the certificates for a pool.
+
+        A collocated role uses the certificates of its host role.
+        """
         hosts = self.rules.roles[pool.role].hosted_by
         places = ((pool.fqdn, role) for role in (pool.role, *hosts))
         return next((self.by_pool[place] for place in places if place in self.by_pool), ())
@@ -260,7 +275,7 @@ class _Planner:
     def _group_by_root(
         self, pools: Sequence[Pool], usage: str, key: tuple[str, str | None, str | None, str]
     ) -> _Shown:
-        """Group the certificates for a usage by root and extended key usages."""
+        """Group the certificates for a usage by their root and extended key usages."""
         if key not in self.shown:
             found: dict[tuple[CaCertificate, tuple[str, ...]], list[PlannedCertificate]] = {}
             for pool in pools:
@@ -327,12 +342,12 @@ class _Planner:
                 ending_disputed=ending.disagreement if ending and ending.cas else "",
             )
 
-    def _build_trust_side(self, who: _Who) -> TrustSide:
-        role, site, pool = who
-        return TrustSide(role=role, site=site, pool=pool or "", words=self._describe_side(who))
+    def _build_trust_side(self, party: _Who) -> TrustSide:
+        role, site, pool = party
+        return TrustSide(role=role, site=site, pool=pool or "", words=self._describe_side(party))
 
-    def _describe_side(self, who: _Who) -> str:
-        kind, site, pool = who
+    def _describe_side(self, party: _Who) -> str:
+        kind, site, pool = party
         if kind in self.rules.parties:
             return self.rules.parties[kind].title
         if pool:
@@ -360,11 +375,11 @@ class _Planner:
             self.endings[certificate.ca] = dated[0] if dated else None
         return self.endings[certificate.ca]
 
-    # --- Determine the CA certificates that the other side needs.
+    # --- These methods determine the CA certificates that the other side needs.
 
     def _add_need(
         self,
-        who: _Who,
+        party: _Who,
         ca: CaCertificate,
         shown_by: _Who,
         trust_rule: TrustRule,
@@ -372,9 +387,12 @@ class _Planner:
         *,
         is_all: bool = True,
     ) -> None:
-        """Add a reason to require a CA; ``is_all`` means that all presenters use this CA."""
+        """Add a reason why a party needs a CA.
+
+        If ``is_all`` is true, this CA issued all presented certificates.
+        """
         self.trust_rules[trust_rule.id] = trust_rule
-        need = self.needs.setdefault(who, {}).setdefault(ca, _Need(ca))
+        need = self.needs.setdefault(party, {}).setdefault(ca, _Need(ca))
         by = f"{rule.protocol} {rule.port}" + (f" {rule.when}" if rule.when else "")
         kind, site, pool = shown_by
         pools = [] if pool else self.pools.get((kind, site), [])
@@ -383,7 +401,7 @@ class _Planner:
             shown_by = (kind, pools[0].site, str(pools[0].fqdn))
         elif pools and not is_all:
             shown_by, words = (kind, site, _SOME), f"some of {words}"
-        need.add((shown_by, words), trust_rule, by=by, when=rule.when)
+        need.add((shown_by, words), trust_rule, verifier=by, condition=rule.when)
 
     def _find_root(self, certificate: PlannedCertificate) -> CaCertificate:
         path = self.chains.get(certificate.id, ()) if self.chains else ()
@@ -396,7 +414,7 @@ class _Planner:
         )
 
     def _list_own_chain(self, certificate: PlannedCertificate) -> Iterator[CaCertificate]:
-        """Yield the CA certificates above a certificate, the root first."""
+        """Yield the CA certificates above a certificate, starting with the root."""
         path = self.chains.get(certificate.id, ()) if self.chains else ()
         root = self._find_root(certificate)
         yield root
@@ -412,7 +430,7 @@ class _Planner:
 
     def _list_pool_cas(self) -> Iterator[RequiredCa]:
         own = {role: rule for rule in self.rules.trusts for role in rule.roles}
-        shared = self._find_shared_certificates()
+        shared = self._build_shared_lookup()
         for pool in self.plan.topology.pools:
             found: dict[CaCertificate, _Need] = {}
             certificates = (*self._find_pool_certificates(pool), *shared(pool.role))
@@ -424,7 +442,7 @@ class _Planner:
                 for ca in self._list_own_chain(certificate):
                     what = ", ".join(certificate.usages) or certificate.subject.common_name
                     need = found.setdefault(ca, _Need(ca))
-                    need.add(_OWN, trust_rule, by=what)
+                    need.add(_OWN, trust_rule, verifier=what)
             for who in (
                 (pool.role, pool.site, str(pool.fqdn)),
                 (pool.role, pool.site, None),
@@ -434,12 +452,13 @@ class _Planner:
                     found.setdefault(ca, _Need(ca)).join(other)
             role = self.rules.roles[pool.role]
             servers = tuple(str(computer.fqdn) for computer in pool.computers)
-            # Roots come first, because an intermediate certificate is useless without its root.
+            # Roots come first, because an intermediate certificate is useless without the root
+            # above it.
             for need in sorted(found.values(), key=lambda item: not item.ca.is_root):
                 yield _build_required(need, role.id, role.title, str(pool.fqdn), servers)
 
-    def _find_shared_certificates(self) -> Callable[[str], list[PlannedCertificate]]:
-        """Return a function that returns the shared certificates on the servers of a role."""
+    def _build_shared_lookup(self) -> Callable[[str], list[PlannedCertificate]]:
+        """Return a function that finds the shared certificates on the servers with a role."""
         by_rule = {rule.id: rule for rule in self.rules.certificates}
         shared = [c for c in self.plan.certificates if not c.pool and c.rule in by_rule]
 
@@ -491,7 +510,7 @@ def _build_required(
 
 
 def _find_general_rule(rule: ConnectionRule) -> TrustRule:
-    """Return the general rule for TLS clients, for a connection that no document describes."""
+    """Return the general rule for TLS clients, for connections that no document describes."""
     return TrustRule(
         id=rule.id,
         why="A TLS client needs the root of the certificate that the server presents.",

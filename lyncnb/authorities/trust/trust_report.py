@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ...base.records import list_json_values
-from ...base.shown.report import Part, Report, ReportTable, Sentence, report_kind
+from ...base.shown.report import Part, Report, ReportTable, Sentence, build_report_kind
 from ...base.shown.tables import Chip, Folded, columns, count_of, join_first
 from .trust_tables import (
     INSTALL,
@@ -20,10 +20,10 @@ from .trust_tables import (
 )
 
 #: The type of file for a trust plan.
-TRUST_FILE = report_kind(
+TRUST_FILE = build_report_kind(
     "a trust plan",
     title="Trust plan",
-    form="lyncnb-trust/2",
+    format_id="lyncnb-trust/2",
     columns=INSTALL,
     suffixes=(".csv", ".xlsx", ".html", ".md", ".json"),
 )
@@ -36,31 +36,31 @@ _STORES = (
 )
 
 
-def trust_report(trust: TrustPlan) -> Report:
+def build_trust_report(trust_plan: TrustPlan) -> Report:
     """Return a trust plan as a report. The CSV format contains only the certificates to install."""
     parts: list[Part] = [
-        Sentence(repr(trust)),
+        Sentence(repr(trust_plan)),
         Sentence(_STORES, (".html",)),
         ReportTable(
             columns=INSTALL,
-            items=trust._items,
+            items=trust_plan._list_items,
             formats={".csv": "", ".xlsx": "Install", ".md": "Certificates to install"},
         ),
         ReportTable(
             columns=SHOWN,
-            items=lambda: trust.presentations,
+            items=lambda: trust_plan.presentations,
             formats={".xlsx": "Shown", ".md": "Presented certificates"},
         ),
-        *_build_page_tables(trust),
+        *_build_page_tables(trust_plan),
     ]
     return Report(
         kind=TRUST_FILE,
-        about=trust.source,
-        origin=trust.origin,
-        summary=repr(trust),
+        about=trust_plan.source,
+        origin=trust_plan.origin,
+        summary=repr(trust_plan),
         parts=parts,
-        document=lambda: _build_document(trust),
-        text=lambda: _format_text(trust),
+        document=lambda: _build_document(trust_plan),
+        text=lambda: _format_text(trust_plan),
     )
 
 
@@ -69,10 +69,10 @@ def trust_report(trust: TrustPlan) -> Report:
 
 @dataclass(frozen=True, slots=True)
 class _RequiredByRole:
-    """A CA certificate that pools with the same role require, as a line on the page."""
+    """A CA certificate that pools with the same role require, shown as a line on the page."""
 
     required: tuple[RequiredCa, ...]
-    servers: str  # The text is "all", or contains server names.
+    servers: str  # The text is either "all" or a list of server names.
     chips: Mapping[str, Chip]
 
     @property
@@ -181,7 +181,7 @@ def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -
             tuple(group), "all" if len(own) == len(servers) else ", ".join(own), chips
         )
 
-    # Roots come first, because an intermediate certificate is useless without its root.
+    # Roots come first, because an intermediate certificate is useless without the root above it.
     lines = sorted(map(line, by_ca.values()), key=lambda one: not one.required[0].ca.is_root)
     title = f"{required[0].title}: {', '.join(servers)}"
     yield ReportTable(columns=_INSTALL_ON_PAGE, items=lambda: lines, formats={".html": title})
@@ -206,7 +206,7 @@ def _build_shown_table(
 
 
 def _format_ca(ca: CaCertificate) -> str:
-    """Return the title of a CA certificate and the start of its thumbprint."""
+    """Return the title of a CA certificate and the first characters of its thumbprint."""
     return f"{ca.title}\n{ca.thumbprint[:8]}…" if ca.thumbprint else ca.title
 
 
@@ -254,11 +254,11 @@ _STATEMENTS = columns(
 
 
 def _build_document(trust: TrustPlan) -> dict[str, object]:
-    """Return the values for JSON, in which each list of certificate ids appears only once.
+    """Return the values for the JSON format, in which each list of ids appears only once.
 
     All servers of a role present the same certificates to each of many pools.
     """
-    # The key is the identity of the tuple, because hashing the ids would be as slow as listing
+    # The identity of the tuple is the key, because hashing all ids would be as slow as writing
     # them.
     groups = {
         id(presentation.certificates): presentation.certificates
@@ -277,8 +277,8 @@ def _build_document(trust: TrustPlan) -> dict[str, object]:
 
 
 def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
-    """Yield a paragraph for each pool or party, then a paragraph about client authentication."""
-    for who, group in groupby(trust.required, key=_format_who):
+    """Yield a paragraph for each pool or party, and finally one about client authentication."""
+    for who, group in groupby(trust.required, key=_format_party):
         lines = [who]
         for member in group:
             mark = " [inferred]" if member.is_inferred else ""
@@ -301,7 +301,7 @@ def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
     yield [repr(trust)]
 
 
-def _format_who(requirement: RequiredCa) -> str:
+def _format_party(requirement: RequiredCa) -> str:
     who = f"{requirement.title} {requirement.pool}".rstrip()
     return (
         f"{who}: {join_first(requirement.servers, _SERVERS_SHOWN)}" if requirement.servers else who

@@ -1,4 +1,4 @@
-"""``TrustPlan``: the presented certificates and the required CA certificates.
+"""Define ``TrustPlan``: the presented certificates and the required CA certificates.
 
 This module contains only values and tables. ``trust_plan.py`` creates them, and ``trust_report.py``
 writes the files.
@@ -18,16 +18,16 @@ from ...base.shown.tables import (
     ROWS_SHOWN,
     PlanMark,
     Table,
+    build_rows,
     columns,
     count_of,
     list_headings,
-    marked,
-    rows_of,
+    mark_plan,
     rows_to_html,
 )
 from ...rules.model import TrustRule
 
-#: The stores for CA certificates, with their names in Windows and in certutil.
+#: These are the stores for CA certificates, with their names in Windows and in certutil.
 STORES = {
     True: "Trusted Root Certification Authorities (Root)",
     False: "Intermediate Certification Authorities (CA)",
@@ -55,21 +55,24 @@ class CaCertificate(Told):
 
     @property
     def store(self) -> str:
-        """The computer's store for the certificate: only self-signed roots go to Root."""
+        """The computer store for the certificate.
+
+        Only self-signed root certificates are stored in Root.
+        """
         return STORES[self.is_root]
 
     def __str__(self) -> str:
         return f"{self.title}, thumbprint {self.thumbprint}" if self.thumbprint else self.title
 
 
-@cache  # Thousands of rows have only a few sources.
+@cache  # A cache is sufficient, because thousands of rows have only a few different sources.
 def is_inferred(source: str) -> bool:
     """Return whether all parts of a source are inferred, so no document states the requirement."""
     return all(part.startswith("Inferred") for part in source.split("; "))
 
 
 def describe_basis(source: str) -> str:
-    """Return ``documented`` or ``inferred``."""
+    """Return ``documented`` if a document states the requirement, or ``inferred`` if not."""
     return "inferred" if is_inferred(source) else "documented"
 
 
@@ -154,17 +157,20 @@ class Presentation(Requirement):
 
     @property
     def transport(self) -> str:
-        """The protocol, the port and, if any, the condition."""
+        """The protocol, the port and, if there is one, the condition of a connection."""
         return f"{self.protocol} {self.port}" + (f", {self.when}" if self.when else "")
 
     @property
     def is_served(self) -> bool:
-        """Whether the planned certificate meets all requirements; True for another party."""
+        """Whether the planned certificate meets all requirements.
+
+        This is always true for another party.
+        """
         return not self.certificates or set(self.asked) <= set(self.planned)
 
     @property
     def client_authentication(self) -> str:
-        """Describe client authentication; "" for the server side."""
+        """Describe the client authentication on a connection, or return "" for the server side."""
         if self.shown_as == "server":
             return ""
         ends = self._describe_ending
@@ -216,18 +222,18 @@ class RequiredCa(Requirement):
 
     @property
     def store(self) -> str:
-        """The store for the certificate."""
+        """The computer store for the required CA certificate."""
         return self.ca.store if self.pool else _OWN_STORE
 
 
 class Installation(NamedTuple):
-    """A server that needs a CA certificate; ``server`` is blank for a party."""
+    """A server that needs a CA certificate. For another party, ``server`` is blank."""
 
     required: RequiredCa
     server: str
 
 
-#: The columns of the CA certificates to install, with one row for each server.
+#: These are the columns for the CA certificates to install, with one row for each server.
 INSTALL = columns(
     ("Server", "server"),
     ("Role", "required.title"),
@@ -238,7 +244,7 @@ INSTALL = columns(
     ("Basis", "required.basis"),
     ("Source", "required.source"),
 )
-#: The columns of the presented certificates.
+#: These are the columns for the presented certificates.
 SHOWN = columns(
     ("Who shows", "presenter"),
     ("Subject name", "subject"),
@@ -254,8 +260,8 @@ SHOWN = columns(
 )
 
 
-def _certificates(shown: Iterable[Presentation]) -> set[str]:
-    """Return the ids of the planned certificates that a side presents."""
+def _get_certificate_ids(shown: Iterable[Presentation]) -> set[str]:
+    """Return the ids of the planned certificates that one side presents."""
     groups = {id(one.certificates): one.certificates for one in shown}
     return {name for group in groups.values() for name in group}
 
@@ -272,22 +278,22 @@ class Presentations(Table):
 
     rows: tuple[Presentation, ...]
 
-    def _items(self) -> Iterator[Presentation]:
+    def _list_items(self) -> Iterator[Presentation]:
         for row in self.rows:
             yield from (replace(row, certificates=(name,)) for name in row.certificates or ("",))
 
-    def _summary(self) -> str:
-        shown = count_of(len(_certificates(self.rows)), "certificate")
+    def _summarize(self) -> str:
+        shown = count_of(len(_get_certificate_ids(self.rows)), "certificate")
         return f"{shown}, shown in {count_of(len(self.rows), 'case')}"
 
     def _repr_html_(self) -> str:
-        headings, rows = list_headings(SHOWN), [*rows_of(SHOWN, self.rows)]
-        return rows_to_html(headings, rows, caption=self._summary(), limit=ROWS_SHOWN)
+        headings, rows = list_headings(SHOWN), [*build_rows(SHOWN, self.rows)]
+        return rows_to_html(headings, rows, caption=self._summarize(), limit=ROWS_SHOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TrustPlan(Table):
-    """The CA certificates that each server needs, and the certificates that the sides present.
+    """The CA certificates that each server needs, and the certificates that each side presents.
 
     The table lists the CA certificates to install, one row for each server; ``shown()`` returns the
     presented certificates. ``source`` is the planned table, and ``statements`` are the applied
@@ -309,16 +315,16 @@ class TrustPlan(Table):
         """Return the presented certificates as a table."""
         return Presentations(rows=self.presentations)
 
-    def _items(self) -> Iterator[Installation]:
+    def _list_items(self) -> Iterator[Installation]:
         for requirement in self.required:
             for server in requirement.servers if requirement.pool else (*requirement.servers, ""):
                 yield Installation(requirement, server)
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         servers = {server for one in self.required for server in one.servers}
         cas = {(one.issuer, one.root.ca) for one in self.presentations if one.certificates}
         counts = (
-            count_of(len(_certificates(self.presentations)), "presented certificate"),
+            count_of(len(_get_certificate_ids(self.presentations)), "presented certificate"),
             count_of(len(cas), "CA"),
             count_of(len(servers), "server"),
         )
@@ -326,9 +332,9 @@ class TrustPlan(Table):
 
     def _repr_html_(self) -> str:
         roots = rows_to_html(
-            self._headings(), [*self._rows()], caption=self._summary(), limit=ROWS_SHOWN
+            self._list_headings(), [*self._list_rows()], caption=self._summarize(), limit=ROWS_SHOWN
         )
-        return marked(f"{roots}\n{self.shown()._repr_html_()}", self._shown_plan())
+        return mark_plan(f"{roots}\n{self.shown()._repr_html_()}", self._get_shown_plan())
 
-    def _shown_plan(self) -> PlanMark:
+    def _get_shown_plan(self) -> PlanMark:
         return PlanMark(self.plan_sha256)

@@ -1,4 +1,4 @@
-"""Names of files and folders that are valid on every system, including Windows.
+"""Create names of files and folders that are valid on every system, including Windows.
 
 Windows reserves some names for devices, in any folder, in any letter case and with any text after
 the first dot. Source: Microsoft, Naming Files, Paths, and Namespaces, section Naming Conventions,
@@ -19,7 +19,8 @@ from ..pasted_text import shown
 _DEVICES = frozenset(
     (
         *("con", "prn", "aux", "nul"),
-        # Windows also treats the superscript digits in ISO 8859-1 as digits in device names.
+        # Windows reserves device names, such as COM1. It also reads the superscript digits in
+        # ISO 8859-1 as digits in these names.
         *(f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"),
     )
 )
@@ -31,7 +32,7 @@ _LONGEST = 200
 _PLAIN = re.compile(r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_-]++)*+")
 
 
-def file_name(name: str, suffix: str) -> str:
+def build_file_name(name: str, suffix: str) -> str:
     """Return a file name for a server or request.
 
     Parameters
@@ -91,7 +92,7 @@ def find_reserved_name(path: str | os.PathLike[str]) -> str:
     return ""
 
 
-def relative_path(path: str | os.PathLike[str], start: str | os.PathLike[str]) -> str:
+def make_relative_path(path: str | os.PathLike[str], start: str | os.PathLike[str]) -> str:
     """Return a path relative to a folder, or the full path if it is on another drive."""
     try:
         return os.path.relpath(path, start)
@@ -105,14 +106,14 @@ _LONGEST_GIVEN = 100  # The maximum length of a name that the user specifies, in
 _LONGEST_STORED = 200
 
 
-def folder_name(text: str, *, end: str = "") -> str:
+def build_folder_name(text: str, *, suffix: str = "") -> str:
     """Convert text to a folder name that is valid on every system.
 
     Parameters
     ----------
     text : str
         Any text.
-    end : str, optional
+    suffix : str, optional
         The end of the name, such as `` copy 2``, which is not shortened if the text is too long.
 
     Returns
@@ -127,16 +128,16 @@ def folder_name(text: str, *, end: str = "") -> str:
     plain = unicodedata.normalize("NFC", " ".join(text.split()))
     plain = plain.replace("/", "-").replace("\\", "-")
     plain = "".join(c for c in plain if c.isprintable() and c not in _RESERVED)
-    plain = " ".join(plain.split())[: _LONGEST_GIVEN - len(end)]
-    plain = plain.encode()[: _LONGEST_STORED - len(end.encode())].decode("utf-8", "ignore")
+    plain = " ".join(plain.split())[: _LONGEST_GIVEN - len(suffix)]
+    plain = plain.encode()[: _LONGEST_STORED - len(suffix.encode())].decode("utf-8", "ignore")
     plain = plain.strip(". ")
     if plain.partition(".")[0].rstrip().casefold() in _DEVICES:
         plain = f"plan {plain}"
-    return plain + end
+    return plain + suffix
 
 
-def same_name(first: str, second: str) -> bool:
-    """Return whether two file names mean the same file on Windows or macOS."""
+def is_same_name(first: str, second: str) -> bool:
+    """Return whether two file names refer to the same file on Windows or macOS."""
     return _fold_case(first) == _fold_case(second)
 
 

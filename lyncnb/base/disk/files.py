@@ -28,7 +28,7 @@ from .file_names import find_reserved_name
 TEMP_PREFIX = ".tmp-lyncnb-"
 
 
-def check_folder(path: str | os.PathLike[str], *, reading: bool = False) -> None:
+def check_folder(path: str | os.PathLike[str], *, is_reading: bool = False) -> None:
     """Reject a symbolic link, a file, and a folder to which other users can write.
 
     The members of a team can write to a team folder. A folder that lyncnb only reads can belong to
@@ -42,7 +42,7 @@ def check_folder(path: str | os.PathLike[str], *, reading: bool = False) -> None
     try:
         status = system_calls.lstat(path)
     except (OSError, ValueError) as error:
-        raise system_calls.trouble(error, path, "access the folder") from None
+        raise system_calls.describe_error(error, path, "access the folder") from None
     if stat.S_ISLNK(status.st_mode):
         raise BundleError(
             f"{path} is a symbolic link",
@@ -50,11 +50,11 @@ def check_folder(path: str | os.PathLike[str], *, reading: bool = False) -> None
         )
     if not stat.S_ISDIR(status.st_mode):
         raise BundleError(f"{path} is a file, not a folder", hint="use the path of a folder")
-    folder_access.check_access(path, status, reading=reading)
+    folder_access.check_access(path, status, is_reading=is_reading)
 
 
 def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
-    """Create a folder durably, or check an existing folder and remove permissions not in `mode`.
+    """Create a folder durably, or check an existing folder and restrict its permissions to `mode`.
 
     Raises
     ------
@@ -71,49 +71,49 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
     try:
         system_calls.mkdir(path, mode)
         if system_calls.WINDOWS and not mode & 0o077:
-            windows_access.restrict(path)
+            windows_access.restrict_access(path)
         folder_access.hand_over_path(path, is_folder=True)
     except FileExistsError:
         check_folder(path)
     except (OSError, ValueError) as error:
-        raise system_calls.trouble(error, path, "create the folder") from None
+        raise system_calls.describe_error(error, path, "create the folder") from None
     else:
         sync_folder(path.parent)
     try:
         current = stat.S_IMODE(system_calls.lstat(path).st_mode)
         if not mode & 0o077:
-            windows_access.close_own_folder(path)
-        is_shut = system_calls.WINDOWS or folder_access.is_team(current)
+            windows_access.restrict_private_folder(path)
+        is_shut = system_calls.WINDOWS or folder_access.is_team_mode(current)
         if not is_shut and current & ~mode & 0o777:
             with suppress(PermissionError):
                 system_calls.chmod(path, current & mode)
-            # Some disks reject or ignore chmod(). The folder then has the permissions that the disk
-            # sets for all folders.
+            # Some disks reject or ignore chmod(). In this case, the disk sets the same
+            # permissions for all folders.
             left = system_calls.lstat(path).st_mode & ~mode & 0o077
-            if left and not folder_access.keeps_no_modes(path):
+            if left and not folder_access.ignores_file_modes(path):
                 raise BundleError(
                     f"other users can still access {path} (mode {stat.S_IMODE(current):04o})",
                     hint=f"as the owner of the folder, run chmod {mode:o} '{path}'",
                 )
     except OSError as error:
-        raise system_calls.trouble(error, path, "set the folder's permissions") from None
+        raise system_calls.describe_error(error, path, "set the folder's permissions") from None
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
-    """Save the entries of a folder to the disk; Windows has no such function."""
+    """Write the entries of a folder to the disk. Windows does not have such a function."""
     if system_calls.WINDOWS:
         return
     try:
-        sync(path, os.O_RDONLY)
+        sync_file(path, os.O_RDONLY)
     except OSError as error:
         if error.errno not in system_calls.NO_FOLDER_SYNC:
-            raise system_calls.trouble(
+            raise system_calls.describe_error(
                 error, path, "save the folder's entries to the disk"
             ) from None
 
 
-def sync(path: str | os.PathLike[str], flags: int) -> None:
-    """Write the content of an open file to the disk; raise OSError if this fails."""
+def sync_file(path: str | os.PathLike[str], flags: int) -> None:
+    """Write the content of an open file to the disk. Raise OSError if this fails."""
     descriptor = system_calls.open(path, flags)
     try:
         system_calls.fsync(descriptor)
@@ -121,9 +121,9 @@ def sync(path: str | os.PathLike[str], flags: int) -> None:
         system_calls.close(descriptor)
 
 
-def write_temp(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
-    """Write `data` to a temporary file next to `path`; if this fails, remove the file."""
-    temp = path.with_name(make_temp_name())
+def write_temporary_file(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
+    """Write `data` to a temporary file in the folder of `path`. If this fails, remove the file."""
+    temp = path.with_name(make_temporary_name())
     try:
         mode = folder_access.choose_file_mode(path.parent, mode)
         descriptor = system_calls.open(temp, system_calls.NEW, mode)
@@ -137,20 +137,20 @@ def write_temp(path: Path, data: bytes, mode: int, *, sync: bool) -> Path:
         finally:
             system_calls.close(descriptor)
     except BaseException as error:
-        discard(temp)
+        discard_temporary_file(temp)
         if isinstance(error, OSError):
-            raise system_calls.trouble(error, path, "write the file") from None
+            raise system_calls.describe_error(error, path, "write the file") from None
         raise
     return temp
 
 
-def make_temp_name() -> str:
-    """Return a unique name by which later runs recognize a temporary file."""
+def make_temporary_name() -> str:
+    """Return a unique file name that later runs recognize as the name of a temporary file."""
     return TEMP_PREFIX + secrets.token_hex(8)
 
 
-def discard(temp: Path) -> None:
-    """Remove a temporary file. If this fails, the next run of lyncnb finds and removes the file."""
+def discard_temporary_file(temp: Path) -> None:
+    """Remove a temporary file. If this fails, the next run of lyncnb removes it."""
     with suppress(OSError):
         system_calls.unlink(temp)
 
@@ -171,13 +171,13 @@ def set_final_name(temp: Path, path: Path) -> None:
     except FileExistsError:
         raise _name_exists(path) from None
     except OSError as error:
-        raise system_calls.trouble(error, path, "rename the temporary file") from None
-    discard(temp)
+        raise system_calls.describe_error(error, path, "rename the temporary file") from None
+    discard_temporary_file(temp)
 
 
 def _rename_to_free_name(temp: Path, path: Path) -> None:
-    # Another program could create the same name between lstat() and rename(). Another lyncnb
-    # process cannot, because it waits for the folder's lock.
+    # Another program could create a file with this name between lstat() and rename(). Another
+    # lyncnb process cannot, because it waits for the lock on the folder.
     with suppress(FileNotFoundError):
         system_calls.lstat(path)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
@@ -194,8 +194,8 @@ def _name_exists(path: Path) -> BundleError:
     )
 
 
-def write_new(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> None:
-    """Write a new file completely and durably, or not at all, without overwriting another file.
+def write_new_file(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> None:
+    """Write a new file completely, or not at all. An existing file is not overwritten.
 
     Parameters
     ----------
@@ -212,16 +212,16 @@ def write_new(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> N
         If the name exists, even as a symbolic link, or the system reports an error.
     """
     path = Path(path)
-    temp = write_temp(path, data, mode, sync=True)
+    temp = write_temporary_file(path, data, mode, sync=True)
     try:
         set_final_name(temp, path)
     except BaseException:
-        discard(temp)
+        discard_temporary_file(temp)
         raise
     sync_folder(path.parent)
 
 
-def replace(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> None:
+def replace_file(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> None:
     """Write a file completely and durably, and replace an existing file.
 
     Raises
@@ -235,18 +235,18 @@ def replace(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> Non
         raise BundleError(
             f"{path} is a symbolic link", hint="check the link's target, then remove the link"
         )
-    temp = write_temp(path, data, mode, sync=True)
+    temp = write_temporary_file(path, data, mode, sync=True)
     try:
         system_calls.replace(temp, path)
     except BaseException as error:
-        discard(temp)
+        discard_temporary_file(temp)
         if isinstance(error, OSError):
-            raise system_calls.trouble(error, path, "replace the file") from None
+            raise system_calls.describe_error(error, path, "replace the file") from None
         raise
     sync_folder(path.parent)
 
 
-def move_no_clobber(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+def move_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
     """Move a file on the same disk durably, without overwriting another file.
 
     The new name is on the disk before the old name is removed. After a crash, the file can have
@@ -264,7 +264,7 @@ def move_no_clobber(source: str | os.PathLike[str], target: str | os.PathLike[st
     except FileExistsError:
         raise _name_exists(target) from None
     except OSError as error:
-        raise system_calls.trouble(error, source, f"move the file to {target}") from None
+        raise system_calls.describe_error(error, source, f"move the file to {target}") from None
     if source.parent != target.parent:
         sync_folder(source.parent)
 
@@ -282,7 +282,7 @@ def _link_for_move(source: Path, target: Path) -> bool:
     return False
 
 
-def remove(path: str | os.PathLike[str]) -> None:
+def remove_file(path: str | os.PathLike[str]) -> None:
     """Remove a file durably, if it exists."""
     if _unlink(path, "remove the file"):
         sync_folder(Path(path).parent)
@@ -295,12 +295,12 @@ def _unlink(path: str | os.PathLike[str], purpose: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise system_calls.trouble(error, path, purpose) from None
+        raise system_calls.describe_error(error, path, purpose) from None
     return True
 
 
 def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float) -> bytes:
-    """Read the first line of a file, or of a pipe from another program.
+    """Read the first line of a file, or of a pipe that another program writes to.
 
     A pipe (``<(command)``, ``/dev/stdin``, or a named pipe) is read once, up to the end of the
     first
@@ -330,7 +330,7 @@ def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float)
     try:
         descriptor = system_calls.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError) as error:
-        raise system_calls.trouble(error, path, "read the file") from None
+        raise system_calls.describe_error(error, path, "read the file") from None
     try:
         if is_terminal_file(descriptor):
             raise BundleError(
@@ -339,7 +339,7 @@ def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float)
             )
         return _read_line(descriptor, path, limit, time.monotonic() + seconds)
     except OSError as error:
-        raise system_calls.trouble(error, path, "read the file") from None
+        raise system_calls.describe_error(error, path, "read the file") from None
     finally:
         system_calls.close(descriptor)
 
@@ -372,7 +372,7 @@ def _read_line(descriptor: int, path: str | os.PathLike[str], limit: int, deadli
     return line.removesuffix(b"\r")
 
 
-def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
+def read_file(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
     """Read a complete file of at most `limit` bytes, but do not follow a symbolic link.
 
     Raises
@@ -382,10 +382,10 @@ def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
         error.
     """
     try:
-        with open_plain(path, follow=False) as file:
+        with open_plain(path, follow_links=False) as file:
             data = _read_at_most(file, limit + 1)
     except (OSError, ValueError) as error:
-        raise system_calls.trouble(error, path, "read the file") from None
+        raise system_calls.describe_error(error, path, "read the file") from None
     if len(data) > limit:
         raise BundleError(
             f"{path} is larger than {limit} bytes", hint="check whether lyncnb created this file"
@@ -394,7 +394,7 @@ def read(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
 
 
 def is_missing(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file does not exist; False if a network share does not respond."""
+    """Return whether a file does not exist. If a network share does not respond, return False."""
     try:
         system_calls.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -404,14 +404,14 @@ def is_missing(path: str | os.PathLike[str]) -> bool:
     return False
 
 
-def open_plain(path: str | os.PathLike[str], *, follow: bool = True) -> BinaryIO:
+def open_plain(path: str | os.PathLike[str], *, follow_links: bool = True) -> BinaryIO:
     """Open a regular file for reading, and reject a named pipe or a device without waiting.
 
     Parameters
     ----------
     path : path
         The file.
-    follow : bool, optional
+    follow_links : bool, optional
         Whether the path can be a symbolic link.
 
     Raises
@@ -421,7 +421,7 @@ def open_plain(path: str | os.PathLike[str], *, follow: bool = True) -> BinaryIO
     OSError
         If the system reports an error.
     """
-    flags = system_calls.READ & ~(getattr(os, "O_NOFOLLOW", 0) if follow else 0)
+    flags = system_calls.READ & ~(getattr(os, "O_NOFOLLOW", 0) if follow_links else 0)
     descriptor = system_calls.open(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         system_calls.close(descriptor)
@@ -432,7 +432,9 @@ def open_plain(path: str | os.PathLike[str], *, follow: bool = True) -> BinaryIO
     return os.fdopen(descriptor, "rb")
 
 
-def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbError]) -> bytes:
+def read_specified_file(
+    path: str | os.PathLike[str], *, limit: int, error_class: type[LyncnbError]
+) -> bytes:
     """Read a regular file that the user specified.
 
     Parameters
@@ -441,7 +443,7 @@ def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbEr
         The file.
     limit : int
         The maximum size in bytes.
-    error : type
+    error_class : type
         The type of the error to raise.
 
     Raises
@@ -456,11 +458,11 @@ def read_named(path: str | os.PathLike[str], *, limit: int, error: type[LyncnbEr
         is_used = isinstance(failed, OSError) and system_calls.is_in_use(failed)
         reason = failed.strerror if isinstance(failed, OSError) else str(failed)
         hint = system_calls.IN_USE_HINT if is_used else "check the path"
-        raise error(f'cannot read "{path}": {reason}', hint=hint) from None
+        raise error_class(f'cannot read "{path}": {reason}', hint=hint) from None
     except BundleError as refused:
-        raise error(refused.message, hint=refused.hint) from None
+        raise error_class(refused.message, hint=refused.hint) from None
     if len(data) > limit:
-        raise error(
+        raise error_class(
             f"{path} is larger than {limit:,} bytes",
             hint=("check whether you specified the correct file"),
         )
@@ -487,7 +489,7 @@ def find_stale_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
     return tuple(sorted(Path(folder).glob(TEMP_PREFIX + "*")))
 
 
-def remove_stale(folder: str | os.PathLike[str]) -> int:
+def remove_stale_files(folder: str | os.PathLike[str]) -> int:
     """Remove the temporary files of interrupted runs in a folder and its subfolders.
 
     Returns
@@ -504,11 +506,12 @@ def remove_stale(folder: str | os.PathLike[str]) -> int:
     return sum(_unlink(temp, "remove the incomplete file") for temp in temps)
 
 
-# Write many new files, sync them together, and then give them their names in order.
+# This section writes many new files, syncs them together, and then gives them their names in
+# order.
 
-# With 16 threads, the file system writes several files in one commit of the journal. This takes a
-# third of the time of separate fsync calls (on ext4, 73 instead of 250 microseconds per file).
-# sync(), which writes the complete disk, would not report errors for each file.
+# With 16 threads, the file system writes several files in one commit of the journal. This takes
+# a third of the time of separate fsync calls: on ext4, 73 instead of 250 microseconds per file.
+# sync() would write the complete disk and report no errors for single files.
 _SYNC_THREADS = 16
 
 
@@ -538,7 +541,7 @@ class FileBatch:
     ) -> None:
         """Write `data` to a temporary file that is not synced yet."""
         path = Path(path)
-        temp = write_temp(path, data, mode, sync=False)
+        temp = write_temporary_file(path, data, mode, sync=False)
         self._files.setdefault(stage, []).append((temp, path))
 
     def commit(self) -> None:
@@ -567,16 +570,18 @@ class FileBatch:
         """Remove the temporary files that :meth:`commit` has not given their final names."""
         for stage in self._files.values():
             for temp, _ in stage:
-                discard(temp)
+                discard_temporary_file(temp)
         self._files.clear()
 
     def _sync_all(self) -> None:
         pairs = [pair for stage in self._files.values() for pair in stage]
         flags = os.O_RDWR if system_calls.WINDOWS else system_calls.READ
         with ThreadPoolExecutor(_SYNC_THREADS, "lyncnb-sync") as pool:
-            results = [(path, pool.submit(sync, temp, flags)) for temp, path in pairs]
+            results = [(path, pool.submit(sync_file, temp, flags)) for temp, path in pairs]
             for path, result in results:
                 error = result.exception()
                 if isinstance(error, OSError):
-                    raise system_calls.trouble(error, path, "save the file's content to the disk")
+                    raise system_calls.describe_error(
+                        error, path, "save the file's content to the disk"
+                    )
                 result.result()

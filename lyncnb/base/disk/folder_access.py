@@ -19,22 +19,25 @@ from pathlib import Path
 from ...errors import BundleError
 from . import system_calls
 
-with suppress(ImportError):  # The module grp does not exist on Windows.
+with suppress(ImportError):  # Windows does not have the module grp.
     import grp
 
 TEAM_MODE = 0o2770
 TEAM_FILE = 0o660
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-# Outside Linux, O_DIRECTORY replaces O_TMPFILE: the system then refuses to open the folder for
-# writing, and lyncnb tests the disk in another way.
+# Outside Linux, O_DIRECTORY is used instead of O_TMPFILE. Then the system refuses to open the
+# folder for writing, and lyncnb tests the disk with a named file.
 _NAMELESS = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """The owner and group for new files and subfolders in a folder; -1 means the current user."""
+    """The owner and the group for new files and subfolders in a folder.
+
+    The value -1 means the current user.
+    """
 
     is_team: bool
     owner: int
@@ -45,12 +48,12 @@ class _Rule:
 _rules: dict[str, _Rule] = {}
 
 
-def is_team(mode: int) -> bool:
+def is_team_mode(mode: int) -> bool:
     """Return whether a folder has the mode of a team folder, which lyncnb sets explicitly."""
     return stat.S_IMODE(mode) == TEAM_MODE
 
 
-def check_access(path: str | os.PathLike[str], status: os.stat_result, *, reading: bool) -> None:
+def check_access(path: str | os.PathLike[str], status: os.stat_result, *, is_reading: bool) -> None:
     """Reject a folder to which users other than its owner or team can write.
 
     Parameters
@@ -59,7 +62,7 @@ def check_access(path: str | os.PathLike[str], status: os.stat_result, *, readin
         The folder.
     status : stat_result
         The status of the folder, from ``lstat``.
-    reading : bool
+    is_reading : bool
         Whether lyncnb only reads the folder, which can then belong to any user.
 
     Raises
@@ -67,17 +70,17 @@ def check_access(path: str | os.PathLike[str], status: os.stat_result, *, readin
     BundleError
         With a hint.
     """
-    if system_calls.WINDOWS or is_team(status.st_mode):
+    if system_calls.WINDOWS or is_team_mode(status.st_mode):
         return
-    if status.st_mode & _OTHERS_WRITE and not keeps_no_modes(path):
+    if status.st_mode & _OTHERS_WRITE and not ignores_file_modes(path):
         raise BundleError(
             f"other users can write to {path} (mode {stat.S_IMODE(status.st_mode):04o})",
             hint=f"check that nobody changed the files, and then run: chmod go-w '{path}'",
         )
     if (
-        not reading
-        and status.st_uid not in (system_calls.find_user(), 0)
-        and system_calls.find_user() != 0
+        not is_reading
+        and status.st_uid not in (system_calls.find_user_id(), 0)
+        and system_calls.find_user_id() != 0
     ):
         raise BundleError(
             f"{path} belongs to another user (user ID {status.st_uid})",
@@ -88,7 +91,7 @@ def check_access(path: str | os.PathLike[str], status: os.stat_result, *, readin
         )
 
 
-def keeps_no_modes(folder: str | os.PathLike[str]) -> bool:
+def ignores_file_modes(folder: str | os.PathLike[str]) -> bool:
     """Return whether the disk with a folder gives every file the same mode.
 
     exFAT does this, and so do Windows shares and drives with the default mount options. lyncnb
@@ -107,7 +110,7 @@ def keeps_no_modes(folder: str | os.PathLike[str]) -> bool:
     try:
         return bool(os.fstat(descriptor).st_mode & 0o077)
     finally:
-        with suppress(OSError):  # The file is empty, so an error in close() cannot lose data.
+        with suppress(OSError):  # The file is empty, so an error in close() does not lose any data.
             system_calls.close(descriptor)
 
 
@@ -132,10 +135,12 @@ def share_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
     key, before = os.path.realpath(folder), dict(_rules)
     with suppress(OSError):
         status = system_calls.lstat(folder)
-        is_given = not system_calls.WINDOWS and system_calls.find_user() == 0 and status.st_uid != 0
-        if is_given or is_team(status.st_mode):
+        is_given = (
+            not system_calls.WINDOWS and system_calls.find_user_id() == 0 and status.st_uid != 0
+        )
+        if is_given or is_team_mode(status.st_mode):
             owner = status.st_uid if is_given else -1
-            _rules[key] = _Rule(is_team(status.st_mode), owner, status.st_gid)
+            _rules[key] = _Rule(is_team_mode(status.st_mode), owner, status.st_gid)
     try:
         yield
     finally:
@@ -170,9 +175,10 @@ def hand_over(descriptor: int, folder: str | os.PathLike[str], *, is_folder: boo
     if rule is None:
         return
     if rule.owner != -1:
-        with suppress(PermissionError):  # The disk does not store owners.
+        with suppress(PermissionError):  # Some disks do not store owners, so an error is ignored.
             system_calls.fchown(descriptor, rule.owner, rule.group)
-    if rule.is_team:  # fchmod() sets the permissions that the umask removed.
+    # The umask removed these permissions when the file was created, so fchmod() sets them again.
+    if rule.is_team:
         system_calls.fchmod(descriptor, TEAM_MODE if is_folder else TEAM_FILE)
 
 
@@ -189,13 +195,13 @@ def hand_over_path(path: Path, *, is_folder: bool = False) -> None:
     descriptor = system_calls.open(path, _FOLDER if is_folder else _FILE)
     try:
         status = os.fstat(descriptor)
-        if status.st_uid == system_calls.find_user() and (is_folder or status.st_nlink == 1):
+        if status.st_uid == system_calls.find_user_id() and (is_folder or status.st_nlink == 1):
             hand_over(descriptor, path.parent, is_folder=is_folder)
     finally:
         system_calls.close(descriptor)
 
 
-def give_to_team(folder: Path, group: str) -> None:
+def grant_access_to_team(folder: Path, group: str) -> None:
     """Allow the members of a group to use a new folder.
 
     Raises
@@ -203,7 +209,7 @@ def give_to_team(folder: Path, group: str) -> None:
     BundleError
         If the group does not exist, or the system reports an error.
     """
-    number = group_number(group)
+    number = find_group_number(group)
     try:
         descriptor = system_calls.open(folder, _FOLDER)
         try:
@@ -213,10 +219,10 @@ def give_to_team(folder: Path, group: str) -> None:
         finally:
             system_calls.close(descriptor)
     except OSError as error:
-        raise system_calls.trouble(
+        raise system_calls.describe_error(
             error, folder, f"change the group of the folder to {group}"
         ) from None
-    if not is_team(status.st_mode) or status.st_gid != number:
+    if not is_team_mode(status.st_mode) or status.st_gid != number:
         raise BundleError(
             (
                 f"{folder}: this disk cannot store the group {group} and the permissions "
@@ -226,7 +232,7 @@ def give_to_team(folder: Path, group: str) -> None:
         )
 
 
-def close_folder(path: Path) -> bool:
+def remove_folder_access(path: Path) -> bool:
     """Remove the permissions of other users from a folder with the mode 755.
 
     Returns
@@ -235,15 +241,15 @@ def close_folder(path: Path) -> bool:
         Whether the mode was changed. It is not changed if the path is a link, has another mode, or
         belongs to another user, or if the disk does not store modes.
     """
-    return _close_to_others(path, _FOLDER, stat.S_IFDIR | 0o755, 0o700)
+    return _remove_access(path, _FOLDER, stat.S_IFDIR | 0o755, 0o700)
 
 
-def close_file(path: Path) -> bool:
-    """Remove the permissions of other users from a file with the mode 644; as `close_folder`."""
-    return _close_to_others(path, _FILE, stat.S_IFREG | 0o644, 0o600)
+def remove_file_access(path: Path) -> bool:
+    """Remove the permissions of other users from a file with the mode 644."""
+    return _remove_access(path, _FILE, stat.S_IFREG | 0o644, 0o600)
 
 
-def _close_to_others(path: Path, flags: int, opened: int, closed: int) -> bool:
+def _remove_access(path: Path, flags: int, opened: int, closed: int) -> bool:
     try:
         if system_calls.lstat(path).st_mode != opened:
             return False
@@ -252,13 +258,13 @@ def _close_to_others(path: Path, flags: int, opened: int, closed: int) -> bool:
         return False
     try:
         status = os.fstat(descriptor)
-        # A file with a second name may also belong to another folder.
-        is_own = status.st_uid == system_calls.find_user() and (
+        # A file with a second hard link may also belong to another folder.
+        is_own = status.st_uid == system_calls.find_user_id() and (
             flags == _FOLDER or status.st_nlink == 1
         )
         if not is_own or status.st_mode != opened:
             return False
-        with suppress(OSError):  # Some disks reject the change, and others ignore it.
+        with suppress(OSError):  # Some disks reject the change of the mode, and others ignore it.
             system_calls.fchmod(descriptor, closed)
         return stat.S_IMODE(os.fstat(descriptor).st_mode) == closed
     finally:
@@ -266,8 +272,8 @@ def _close_to_others(path: Path, flags: int, opened: int, closed: int) -> bool:
             system_calls.close(descriptor)
 
 
-def group_number(group: str) -> int:
-    """Return the number of a group from its name, or from its number as text.
+def find_group_number(group: str) -> int:
+    """Return the number of a group. The group is specified by name, or by number as text.
 
     Raises
     ------
@@ -293,12 +299,12 @@ def group_number(group: str) -> int:
 
 
 def find_team(folder: str | os.PathLike[str]) -> str:
-    """Return the group whose members can write to a team folder; "" if the folder has no team."""
+    """Return the group whose members can write to a team folder, or "" if there is no team."""
     try:
         status = system_calls.lstat(folder)
     except (OSError, ValueError):
         return ""
-    if system_calls.WINDOWS or not is_team(status.st_mode):
+    if system_calls.WINDOWS or not is_team_mode(status.st_mode):
         return ""
     try:
         return grp.getgrgid(status.st_gid).gr_name
@@ -306,11 +312,11 @@ def find_team(folder: str | os.PathLike[str]) -> str:
         return str(status.st_gid)
 
 
-def is_group_of_team(folder: str | os.PathLike[str], group: str) -> bool:
-    """Return whether a team folder belongs to the group with a name or number."""
+def is_team_group(folder: str | os.PathLike[str], group: str) -> bool:
+    """Return whether the team of a folder is the group with the specified name or number."""
     status = system_calls.lstat(folder)
     try:
-        return bool(group) and group_number(group) == status.st_gid
+        return bool(group) and find_group_number(group) == status.st_gid
     except BundleError:
         return False
 

@@ -1,4 +1,4 @@
-"""Lock a folder, so that only one process at a time writes to it, and record which process that is.
+"""Lock a folder so that only one process at a time writes to it, and record this process.
 
 lyncnb uses a kernel lock, and a note that contains the name of the writing user. On some disks
 (sshfs, rclone, or WSL together with Windows) and in synchronized copies, kernel locks do not work
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import filelock
 
 LOCK_NAME = "lyncnb.lock"
-#: The earliest versions of lyncnb lock only this file, so newer versions also lock it in folders
+#: The earliest versions of lyncnb lock only this file. Newer versions also lock it in folders
 #: that those versions can write. OneDrive and SharePoint reject a file with this name.
 OLD_LOCK_NAME = ".lock"
 OWNER_NAME = ".lock.owner"
@@ -36,12 +36,13 @@ _PRESENT_FORMAT = re.compile(rb'\{\s*"format": "lyncnb-requests/(?:[3-9]|[1-9][0
 _MANIFEST = "manifest.json"
 _LOOK_EVERY = 0.2  # The time between two attempts to get the lock, in seconds.
 
-# The real path of each folder that this process has locked, and the token in the folder's note.
+# This mapping contains the real path of each folder that this process has locked, and the token
+# in the note in the folder.
 _held: dict[str, str] = {}
 
 
 @contextmanager
-def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]:
+def lock_folder(folder: str | os.PathLike[str], *, wait_seconds: float = 0.0) -> Iterator[None]:
     """Lock a folder, so that only this process can write to it.
 
     The kernel releases the lock when the process ends for any reason. lyncnb ignores a note that an
@@ -54,7 +55,7 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
     ----------
     folder : path
         The folder that contains the lock files and, while it is locked, the note.
-    wait : float, optional
+    wait_seconds : float, optional
         Seconds to wait for another process; a negative value means no limit.
 
     Raises
@@ -63,44 +64,48 @@ def lock(folder: str | os.PathLike[str], *, wait: float = 0.0) -> Iterator[None]
         If another process still has the lock (the message contains its name), the folder does not
         exist, or :func:`files.check_folder` rejects it.
     """
-    import filelock  # Planning without a folder does not have this library.
+    # Planning without a folder must work without this library, so the import is here.
+    import filelock
 
     folder = Path(folder)
     files.check_folder(folder)
-    note, paths = folder / OWNER_NAME, [folder / name for name in _lock_names(folder)]
+    note, paths = folder / OWNER_NAME, [folder / name for name in _list_lock_files(folder)]
     for path in (*paths, note):
         if path.is_symlink():
             raise BundleError(f"{path} is a symbolic link", hint="remove the link")
     mode = folder_access.TEAM_FILE if folder_access.find_team(folder) else 0o600
     guards = {path: filelock.FileLock(path, mode=mode, thread_local=False) for path in paths}
-    token, key = files.make_temp_name().removeprefix(files.TEMP_PREFIX), os.path.realpath(folder)
-    deadline = float("inf") if wait < 0 else time.monotonic() + wait
+    token, key = (
+        files.make_temporary_name().removeprefix(files.TEMP_PREFIX),
+        os.path.realpath(folder),
+    )
+    deadline = float("inf") if wait_seconds < 0 else time.monotonic() + wait_seconds
     try:
         with folder_access.share_folder(folder):
             while not _acquire_lock(folder, guards, token, deadline):
                 time.sleep(_LOOK_EVERY)
             _held[key] = token
-            files.remove_stale(folder)
+            files.remove_stale_files(folder)
             yield
     finally:
         _held.pop(key, None) if _held.get(key) == token else None
         if _read_token(note) == token:
-            files.discard(note)
+            files.discard_temporary_file(note)
         for guard in guards.values():
             guard.release()
 
 
-def _lock_names(folder: Path) -> tuple[str, ...]:
+def _list_lock_files(folder: Path) -> tuple[str, ...]:
     try:
-        with files.open_plain(folder / _MANIFEST, follow=False) as file:
+        with files.open_plain(folder / _MANIFEST, follow_links=False) as file:
             is_present = bool(_PRESENT_FORMAT.match(file.read(80)))
     except (OSError, BundleError):
         is_present = not os.path.lexists(folder / OLD_LOCK_NAME)
     return (LOCK_NAME,) if is_present else (LOCK_NAME, OLD_LOCK_NAME)
 
 
-def confirm(folder: Path) -> None:
-    """Check that the lock of this process on a folder, if it has one, is still valid.
+def confirm_lock(folder: Path) -> None:
+    """Check that the lock of this process on a folder, if there is one, is still valid.
 
     Raises
     ------
@@ -110,7 +115,7 @@ def confirm(folder: Path) -> None:
     token = _held.get(os.path.realpath(folder))
     if token is not None and _read_token(folder / OWNER_NAME) != token:
         raise BundleError(
-            f"{folder} is now in use by {owner(folder)}, so lyncnb stopped",
+            f"{folder} is now in use by {describe_owner(folder)}, so lyncnb stopped",
             hint=(
                 "this disk does not support locks, so use the folder on only one "
                 "computer at a time. Wait until the other process has finished, and "
@@ -119,34 +124,39 @@ def confirm(folder: Path) -> None:
         )
 
 
-def owner(folder: Path) -> str:
-    """Return which process is writing to a folder, according to the note in the folder."""
+def describe_owner(folder: Path) -> str:
+    """Return which process is writing to a folder, according to the note in that folder."""
     return (_read_note(folder / OWNER_NAME).partition("\n")[0]).strip() or "another process"
 
 
 def _acquire_lock(
-    folder: Path, guards: Mapping[Path, filelock.FileLock], token: str, deadline: float
+    folder: Path, lock_files: Mapping[Path, filelock.FileLock], token: str, deadline: float
 ) -> bool:
-    """Try to get the kernel locks and write the note; return False if the caller must try again."""
+    """Try to get the kernel locks and to write the note.
+
+    Return False if the caller must try again.
+    """
     from filelock import Timeout
 
     note = folder / OWNER_NAME
     try:
-        for guard in guards.values():
+        for guard in lock_files.values():
             left = deadline - time.monotonic()
             guard.acquire(timeout=-1 if left == float("inf") else max(left, 0.0))
-        for path in guards:
+        for path in lock_files:
             folder_access.hand_over_path(path)
     except Timeout:
-        _raise_in_use(folder, ("wait until the other process has finished, and then try again"))
+        _raise_folder_in_use(
+            folder, ("wait until the other process has finished, and then try again")
+        )
     except OSError as error:
-        raise system_calls.trouble(error, folder / LOCK_NAME, "lock the folder") from None
+        raise system_calls.describe_error(error, folder / LOCK_NAME, "lock the folder") from None
     text = _read_note(note)
     if not _is_alive(text):
-        if _write_note(note, token, over=bool(text) or os.path.lexists(note)):
+        if _write_note(note, token, replaced_note=bool(text) or os.path.lexists(note)):
             return True
     elif time.monotonic() >= deadline:
-        _raise_in_use(
+        _raise_folder_in_use(
             folder,
             (
                 "wait until the other process has finished, and then try again. lyncnb "
@@ -154,17 +164,17 @@ def _acquire_lock(
                 f"already ended, remove {OWNER_NAME} from the folder"
             ),
         )
-    for guard in guards.values():
+    for guard in lock_files.values():
         guard.release()
     return False
 
 
-def _raise_in_use(folder: Path, hint: str) -> None:
-    raise BundleError(f"{folder} is in use by {owner(folder)}", hint=hint) from None
+def _raise_folder_in_use(folder: Path, hint: str) -> None:
+    raise BundleError(f"{folder} is in use by {describe_owner(folder)}", hint=hint) from None
 
 
 def _is_alive(text: str) -> bool:
-    """Return whether the process in a note may still be running.
+    """Return whether the process that a note describes may still be running.
 
     The caller must hold the kernel lock.
     """
@@ -176,13 +186,13 @@ def _is_alive(text: str) -> bool:
         return True
     if int(process) == os.getpid():
         return token in _held.values()
-    # If the disk supports kernel locks, no other process on this computer has the lock. If it does
-    # not, the process in the note must still exist.
+    # If the disk supports kernel locks, no other process on this computer has the lock. If the
+    # disk does not support them, the process in the note must still be running.
     return started not in (None, "-") and started == _find_start_time(int(process))
 
 
 def _find_start_time(process: int) -> str:
-    """Return the start time of a local process in the kernel's units; "-" if it has ended."""
+    """Return the start time of a local process in units of the kernel, or "-" if it has ended."""
     try:
         status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
         return status.rpartition(")")[2].split()[19]
@@ -190,8 +200,8 @@ def _find_start_time(process: int) -> str:
         return "-"
 
 
-def writer() -> tuple[str, str]:
-    """Return the names of the user and the computer as printable text."""
+def describe_writer() -> tuple[str, str]:
+    """Return the name of the current user and the name of the computer as printable text."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -200,29 +210,29 @@ def writer() -> tuple[str, str]:
     return "".join(c if c.isprintable() else "?" for c in user), platform.node()
 
 
-def _write_note(note: Path, token: str, *, over: bool) -> bool:
-    user, host = writer()
+def _write_note(note: Path, token: str, *, replaced_note: bool) -> bool:
+    user, host = describe_writer()
     since = datetime.now(UTC).isoformat(timespec="seconds")
     process = os.getpid()
     text = (
         f"{user} on {host}, process {process}, since {since}\n"
         f"{platform.system()} {_find_start_time(process)} {token}\n"
     )
-    temp = files.write_temp(note, text.encode(), 0o600, sync=False)
+    temp = files.write_temporary_file(note, text.encode(), 0o600, sync=False)
     try:
-        if over:
+        if replaced_note:
             system_calls.replace(temp, note)
         else:
             files.set_final_name(temp, note)
     except FileNotFoundError:
         return False  # Another process locked the folder and removed the temporary file.
     except OSError as error:
-        files.discard(temp)
-        raise system_calls.trouble(
+        files.discard_temporary_file(temp)
+        raise system_calls.describe_error(
             error, note, "record the process that writes to the folder"
         ) from None
     except BundleError:
-        files.discard(temp)
+        files.discard_temporary_file(temp)
         if not os.path.lexists(note):
             raise
         return False  # Another process created the note first.
@@ -236,6 +246,6 @@ def _read_token(note: Path) -> str:
 
 def _read_note(note: Path) -> str:
     try:
-        return files.read(note, limit=4096).decode("utf-8", "replace")
+        return files.read_file(note, limit=4096).decode("utf-8", "replace")
     except BundleError:
         return ""

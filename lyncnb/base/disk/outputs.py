@@ -23,7 +23,7 @@ from . import files, system_calls
 from .file_names import find_reserved_name
 from .zip_file import READ_ERRORS
 
-#: The subfolders that lyncnb creates in a request folder, with their modes in a folder without a
+#: lyncnb creates these subfolders in a request folder. The modes are for a folder without a
 #: team.
 OWN_FOLDERS = {
     "csr": 0o755,
@@ -35,7 +35,7 @@ OWN_FOLDERS = {
     "recovery": 0o700,
 }
 
-#: The names of lyncnb's own files and subfolders in a request folder.
+#: In a request folder, these names belong to files and subfolders of lyncnb.
 OWN_PLACES = frozenset(
     (
         *OWN_FOLDERS,
@@ -50,13 +50,14 @@ OWN_PLACES = frozenset(
 _MANIFEST, _KEYS = "manifest.json", "keys"
 _MANIFEST_MARK = b'"lyncnb-requests/'
 
-# In a notebook's page, styles precede the mark by which lyncnb recognizes the page. They fit into
-# this size.
+# In the page of a notebook, styles precede the mark by which lyncnb recognizes the page. The
+# styles and the mark fit into this size.
 _HEAD_BYTES = 1 << 22
 
 _LINE_BYTES = 1 << 16
 
-# The compression methods in lyncnb's archives. Python raises other errors for other methods.
+# The archives of lyncnb use only these compression methods. Python raises other errors for
+# other methods.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 # Every page that lyncnb creates contains this text in its head, including the pages of notebooks.
@@ -83,17 +84,19 @@ class OutputKind:
     is_ours: Mapping[str, Test]
 
 
-def first_line(start: bytes | tuple[bytes, ...], end: bytes | tuple[bytes, ...] = b"") -> Test:
+def match_first_line(
+    start: bytes | tuple[bytes, ...], end: bytes | tuple[bytes, ...] = b""
+) -> Test:
     """Return a function that checks how the first line of a file begins and ends.
 
     With several values for ``start``, the line begins with one of them; ``end`` likewise.
     """
 
-    def is_ours(file: IO[bytes]) -> bool:
+    def is_match(file: IO[bytes]) -> bool:
         line = file.readline(_LINE_BYTES).rstrip(b"\r\n")
         return line.startswith(start) and line.endswith(end)
 
-    return is_ours
+    return is_match
 
 
 def match_content(*marks: bytes | tuple[bytes, ...]) -> Test:
@@ -102,23 +105,23 @@ def match_content(*marks: bytes | tuple[bytes, ...]) -> Test:
     If a mark is a tuple, the file contains one of its values.
     """
 
-    def is_ours(file: IO[bytes]) -> bool:
+    def is_match(file: IO[bytes]) -> bool:
         head = file.read(_HEAD_BYTES)
         choices = (mark if isinstance(mark, tuple) else (mark,) for mark in marks)
         return all(any(mark in head for mark in choice) for choice in choices)
 
-    return is_ours
+    return is_match
 
 
-def is_page(*marks: bytes | tuple[bytes, ...]) -> Test:
+def match_page(*marks: bytes | tuple[bytes, ...]) -> Test:
     """Return a function that checks whether a file is a page from lyncnb with all marks."""
     return match_content(*_PAGE_POLICY, *marks)
 
 
 def match_packed_file(member: str, content: Test) -> Test:
-    """Return a function that applies a check to a ZIP archive's first file with an extension."""
+    """Return a function that checks a file with a specific extension in a ZIP archive."""
 
-    def is_ours(file: IO[bytes]) -> bool:
+    def is_match(file: IO[bytes]) -> bool:
         with suppress(*READ_ERRORS):
             archive = zipfile.ZipFile(file)
             first = next((m for m in archive.infolist() if m.filename.endswith(member)), None)
@@ -127,7 +130,7 @@ def match_packed_file(member: str, content: Test) -> Test:
                     return content(inside)
         return False
 
-    return is_ours
+    return is_match
 
 
 def check_output(
@@ -137,7 +140,7 @@ def check_output(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Check the path of an output file before the work for it begins.
+    """Check the path of an output file before the work that creates the content.
 
     Parameters
     ----------
@@ -162,13 +165,13 @@ def check_output(
             f'"{shown(name)}" in {shown(os.fspath(path))} is reserved on Windows',
             hint="choose another name",
         )
-    refuse_own_place(path)
+    reject_reserved_path(path)
     _reject_inputs(Path(path), inputs)
     facts = _find_status(path)
     if facts is None:
         return
     _reject_non_file(path, facts)
-    if not force and not _is_ours(path, kind):
+    if not force and not _is_same_kind(path, kind):
         raise FileOccupied(
             (
                 f"{path} already exists, so lyncnb did not change it: the file is not "
@@ -178,8 +181,10 @@ def check_output(
         )
 
 
-def check_suffix(suffix: str, kind: OutputKind, place: str = "") -> None:
-    """Reject an extension that a type of file cannot have; the error message begins with ``place``.
+def check_suffix(suffix: str, kind: OutputKind, subject: str = "") -> None:
+    """Reject a file name extension that is not valid for a type of file.
+
+    The error message begins with ``place``.
 
     Raises
     ------
@@ -193,7 +198,7 @@ def check_suffix(suffix: str, kind: OutputKind, place: str = "") -> None:
             else "needs a file name extension"
         )
         raise OutputError(
-            f"{place}{kind.what} {fault}", hint=f"use the extension {' or '.join(kind.is_ours)}"
+            f"{subject}{kind.what} {fault}", hint=f"use the extension {' or '.join(kind.is_ours)}"
         )
 
 
@@ -228,16 +233,16 @@ def write_output(
     target, facts = Path(path), _find_status(path)
     try:
         if facts is None:
-            # write_new() fails if another program created the file in the meantime.
-            files.write_new(target, data, 0o644)
+            # If another program created the file in the meantime, write_new_file() fails.
+            files.write_new_file(target, data, 0o644)
         else:
-            files.replace(target, data, stat.S_IMODE(facts.st_mode))
+            files.replace_file(target, data, stat.S_IMODE(facts.st_mode))
     except BundleError as error:
         raise OutputError(error.message, hint=error.hint) from None
     return target
 
 
-def refuse_own_place(path: str | os.PathLike[str]) -> None:
+def reject_reserved_path(path: str | os.PathLike[str]) -> None:
     """Reject the paths of lyncnb's own files in a request folder.
 
     Raises
@@ -249,9 +254,11 @@ def refuse_own_place(path: str | os.PathLike[str]) -> None:
     try:
         if b"\0" in os.fsencode(path):
             raise ValueError(path)
-    except ValueError:  # The method also raises ValueError for an unpaired surrogate.
+    # The method also raises ValueError if the path contains an unpaired surrogate.
+    except ValueError:
         raise OutputError(
-            f"{shown(os.fsdecode(path))} is not a valid file name", hint="enter the file name again"
+            f"{shown(os.fsdecode(path))} is not a valid file name",
+            hint="enter the file name again",
         ) from None
     lexical = Path(os.path.abspath(path))
     resolved = Path(os.path.realpath(lexical.parent)) / lexical.name
@@ -305,21 +312,21 @@ def _find_status(path: str | os.PathLike[str]) -> os.stat_result | None:
         raise OutputError(f"{path}: {reason}", hint="choose another file") from None
 
 
-def _reject_non_file(path: str | os.PathLike[str], facts: os.stat_result) -> None:
-    if stat.S_ISDIR(facts.st_mode):
+def _reject_non_file(path: str | os.PathLike[str], status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
         raise OutputError(f"{path} is a folder", hint="specify the path of a file")
-    if stat.S_ISLNK(facts.st_mode):
+    if stat.S_ISLNK(status.st_mode):
         raise OutputError(
             f"{path} is a symbolic link",
             hint="check the target of the link, and then specify the target itself",
         )
-    if not stat.S_ISREG(facts.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise OutputError(f"{path} is not a regular file", hint="choose another file")
 
 
-def _is_ours(path: str | os.PathLike[str], kind: OutputKind) -> bool:
+def _is_same_kind(path: str | os.PathLike[str], kind: OutputKind) -> bool:
     try:
         with files.open_plain(path) as file:
             return kind.is_ours[Path(path).suffix.lower()](file)
     except (OSError, BundleError):
-        return False  # If lyncnb cannot read the file, the file may belong to another program.
+        return False  # If lyncnb cannot read the file, it may be the file of another program.

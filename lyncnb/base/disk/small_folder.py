@@ -17,13 +17,13 @@ from ...errors import BundleError
 from ..pasted_text import shown
 from . import files, system_calls
 
-#: All users can read the files, as is usual in version control.
+#: All users can read the files, as usual for files under version control.
 FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Create a folder with a few text files; if this fails, create nothing.
+    """Create a folder with a few text files. If this fails, create nothing.
 
     Parameters
     ----------
@@ -37,13 +37,14 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     BundleError
         If the name exists, or the system reports an error.
     """
-    staged = folder.with_name(files.make_temp_name())
+    staged = folder.with_name(files.make_temporary_name())
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         system_calls.mkdir(staged, _FOLDER_MODE)
         for name, data in contents.items():
-            files.write_new(staged / name, data, FILE_MODE)
-        if os.path.lexists(folder):  # rename() would replace an empty folder.
+            files.write_new_file(staged / name, data, FILE_MODE)
+        # An empty folder with the same name must not be replaced, but rename() would do this.
+        if os.path.lexists(folder):
             raise BundleError(
                 f"{folder} already exists, so lyncnb did not change it", hint="choose another name"
             )
@@ -51,7 +52,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     except BaseException as error:
         shutil.rmtree(staged, ignore_errors=True)
         if isinstance(error, OSError):
-            raise system_calls.trouble(error, folder, "create the folder") from None
+            raise system_calls.describe_error(error, folder, "create the folder") from None
         raise
     files.sync_folder(folder.parent)
 
@@ -76,10 +77,11 @@ def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str,
     try:
         mode = system_calls.lstat(folder).st_mode
     except OSError as error:
-        raise system_calls.trouble(error, folder, "access the folder") from None
+        raise system_calls.describe_error(error, folder, "access the folder") from None
     except ValueError:  # The path contains a character that is not valid in a path.
         raise BundleError(
-            f"{shown(str(folder))} is not a valid folder name", hint="enter the folder name again"
+            f"{shown(str(folder))} is not a valid folder name",
+            hint="enter the folder name again",
         ) from None
     if not stat.S_ISDIR(mode):
         raise BundleError(
@@ -87,10 +89,10 @@ def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str,
             hint="use the path of the folder itself, not the path of a link to the folder",
         )
     present = [name for name in names if os.path.lexists(folder / name)]
-    return {name: files.read(folder / name, limit=limit) for name in present}
+    return {name: files.read_file(folder / name, limit=limit) for name in present}
 
 
-def rename_folder(folder: Path, target: Path) -> None:
+def rename_folder(folder: Path, new_path: Path) -> None:
     """Rename a folder in its parent folder, but never to an existing name.
 
     Raises
@@ -99,12 +101,12 @@ def rename_folder(folder: Path, target: Path) -> None:
         If the name exists, or the system reports an error.
     """
     try:
-        # On Windows and macOS, the same name in another letter case can be the same folder.
-        if os.path.lexists(target) and not os.path.samefile(folder, target):
-            raise BundleError(f"{target} already exists", hint="choose another name")
-        system_calls.rename(folder, target)
+        # On Windows and macOS, a name that differs only in letter case can be the same folder.
+        if os.path.lexists(new_path) and not os.path.samefile(folder, new_path):
+            raise BundleError(f"{new_path} already exists", hint="choose another name")
+        system_calls.rename(folder, new_path)
     except OSError as error:
-        raise system_calls.trouble(error, folder, "rename the folder") from None
+        raise system_calls.describe_error(error, folder, "rename the folder") from None
     files.sync_folder(folder.parent)
 
 
@@ -116,7 +118,7 @@ def remove_folder(folder: Path, names: Collection[str]) -> None:
     BundleError
         If the folder contains other files, or the system reports an error. Nothing is then removed.
     """
-    gone = folder.with_name(files.make_temp_name())
+    gone = folder.with_name(files.make_temporary_name())
     try:
         others = sorted({*os.listdir(folder)} - {*names})
         others = [name for name in others if not name.startswith(files.TEMP_PREFIX)]
@@ -131,6 +133,6 @@ def remove_folder(folder: Path, names: Collection[str]) -> None:
         # scenario.
         system_calls.rename(folder, gone)
     except OSError as error:
-        raise system_calls.trouble(error, folder, "remove the folder") from None
+        raise system_calls.describe_error(error, folder, "remove the folder") from None
     shutil.rmtree(gone, ignore_errors=True)
     files.sync_folder(folder.parent)

@@ -1,4 +1,4 @@
-"""Call the functions of the operating system that write, and describe their errors clearly.
+"""Call functions of the operating system that write files, and describe their errors.
 
 Other modules call ``system_calls.fsync``, never ``os.fsync``. A test can therefore make each call
 in ``CALLS`` fail, and compare the calls with a trace from the operating system.
@@ -33,7 +33,7 @@ def _retry_while_in_use(call: Callable[_Arguments, _Result]) -> Callable[_Argume
     """Repeat a call on Windows while another program, such as a virus scanner, uses the file."""
 
     @wraps(call)
-    def repeated(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+    def call_with_retries(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         pause, end = 0.01, time.monotonic() + _PATIENCE
         while True:
             try:
@@ -44,7 +44,7 @@ def _retry_while_in_use(call: Callable[_Arguments, _Result]) -> Callable[_Argume
             time.sleep(pause)
             pause = min(2 * pause, 0.5)
 
-    return repeated if WINDOWS else call
+    return call_with_retries if WINDOWS else call
 
 
 def is_in_use(error: OSError) -> bool:
@@ -70,14 +70,14 @@ if os.name != "nt":
 # On macOS, fsync() leaves data in the disk's cache. The fcntl() command F_FULLFSYNC also writes the
 # cache.
 full_sync: int | None = None
-with suppress(ImportError):  # The module fcntl does not exist on Windows.
+with suppress(ImportError):  # Windows does not have the module fcntl.
     import fcntl
 
     full_sync = getattr(fcntl, "F_FULLFSYNC", None)
 
 
 def fsync(descriptor: int) -> None:
-    """Write a file to the disk, and also write the disk's cache if the system supports it."""
+    """Write a file to the disk. Also write the cache of the disk if the system supports this."""
     if full_sync is not None:
         # Network shares and some file systems do not support F_FULLFSYNC.
         with suppress(OSError):
@@ -90,19 +90,20 @@ _COMMON = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _COMMON
 # If the file is a named pipe, O_NONBLOCK prevents lyncnb from waiting for a writer.
 READ = os.O_RDONLY | _COMMON | getattr(os, "O_NONBLOCK", 0)
-# The error numbers of link() on file systems without hard links (FAT, some network shares).
+# These are the error numbers of link() on file systems without hard links, such as FAT and some
+# network shares.
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-# The error numbers of fsync() for folders that cannot be synced.
+# These are the error numbers of fsync() for folders that cannot be synced.
 NO_FOLDER_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
-def find_user() -> int:
+def find_user_id() -> int:
     """Return the ID of the user who runs this process. Python in a browser has one user, 0."""
     return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 def find_program(name: str) -> str | None:
-    """Find a program by its absolute path, or in the absolute folders in PATH.
+    """Find a program by an absolute path, or by name in the absolute folders in PATH.
 
     ``shutil.which`` can also find a program in the current folder, which Windows always searches.
     It
@@ -152,12 +153,16 @@ HINTS = {
 }
 
 
-def trouble(error: OSError | ValueError, path: str | os.PathLike[str], doing: str) -> BundleError:
-    """Return an error that describes what the operating system rejected, with a hint."""
-    if isinstance(error, ValueError):  # A zero byte or an unpaired surrogate raises ValueError.
+def describe_error(
+    error: OSError | ValueError, path: str | os.PathLike[str], action: str
+) -> BundleError:
+    """Return an error with a hint that describes what the operating system rejected."""
+    # A path with a zero byte or an unpaired surrogate raises ValueError.
+    if isinstance(error, ValueError):
         shown = ascii(os.fspath(path))[1:-1]
         return BundleError(
-            f"{shown}: cannot {doing}: the file name is not valid", hint="enter the file name again"
+            f"{shown}: cannot {action}: the file name is not valid",
+            hint="enter the file name again",
         )
     hint = HINTS.get(error.errno or 0, "check the folder, and then try again")
     if is_in_use(error):
@@ -167,4 +172,4 @@ def trouble(error: OSError | ValueError, path: str | os.PathLike[str], doing: st
             f"the path has more than {_LONGEST_PATH} characters, which Windows allows "
             "only if long paths are enabled. Use a folder with a shorter path"
         )
-    return BundleError(f"{path}: cannot {doing}: {error.strerror or error}", hint=hint)
+    return BundleError(f"{path}: cannot {action}: {error.strerror or error}", hint=hint)

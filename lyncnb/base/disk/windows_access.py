@@ -1,4 +1,4 @@
-"""Restrict the access lists of folders on Windows, where file modes protect nothing.
+"""Restrict the access lists of folders on Windows, where file modes have no effect.
 
 A private folder gives full access to its user, to SYSTEM and to Administrators, and to nobody else.
 Its files and subfolders inherit this list.
@@ -16,17 +16,19 @@ from functools import cache
 
 from . import system_calls
 
-# SE_FILE_OBJECT, DACL_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION, SDDL_REVISION_1
+# The names of these constants in Windows are SE_FILE_OBJECT, DACL_SECURITY_INFORMATION,
+# PROTECTED_DACL_SECURITY_INFORMATION and SDDL_REVISION_1.
 _FILE, _DACL, _PROTECTED, _REVISION = 1, 4, 0x80000000, 1
 _TOKEN_QUERY, _TOKEN_USER = 8, 1
-# SYSTEM, Administrators, the owner of the file, and the placeholder for the creator of new files.
+# These SIDs are SYSTEM, Administrators, the owner of the file, and the placeholder for the
+# creator of new files.
 _ALLOWED = ("SY", "BA", "OW", "CO", "S-1-5-18", "S-1-5-32-544", "S-1-3-0", "S-1-3-4")
-# An entry of an access list: its type, flags, rights, and the user or group.
+# Each entry of an access list contains a type, flags, rights, and the user or group.
 _ENTRY = re.compile(r"\((\w+);(\w*);([^;]*);[^;]*;[^;]*;([^;)]*)")
 
 
-def restrict(folder: str | os.PathLike[str]) -> bool:
-    """Give a folder and its content to the current user, SYSTEM and Administrators only.
+def restrict_access(folder: str | os.PathLike[str]) -> bool:
+    """Allow only the current user, SYSTEM and Administrators to access a folder and its content.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def restrict(folder: str | os.PathLike[str]) -> bool:
     """
     if sys.platform != "win32":
         return False
-    users = "".join(f"(A;OICI;FA;;;{sid})" for sid in (find_user(), "SY", "BA"))
+    users = "".join(f"(A;OICI;FA;;;{sid})" for sid in (find_user_sid(), "SY", "BA"))
     security, size, present = ctypes.c_void_p(), ctypes.c_ulong(), ctypes.c_int()
     entries, default = ctypes.c_void_p(), ctypes.c_int()
     library = ctypes.WinDLL("advapi32", use_last_error=True)
@@ -49,7 +51,8 @@ def restrict(folder: str | os.PathLike[str]) -> bool:
         )
         path, what = os.path.abspath(folder), ctypes.c_ulong(_DACL | _PROTECTED)
         library.SetNamedSecurityInfoW(path, _FILE, what, None, None, entries, None)
-        if find_other_users(folder):  # Wine ignores the first call.
+        # Wine ignores the first call, so the function is called twice.
+        if find_other_users(folder):
             library.SetFileSecurityW(path, what, security)
     finally:
         ctypes.WinDLL("kernel32").LocalFree(security)
@@ -84,15 +87,15 @@ def find_other_users(folder: str | os.PathLike[str]) -> tuple[str, ...]:
         free(security)
     if not entries:
         return ("S-1-1-0",)
-    own = (*_ALLOWED, find_user())
+    own = (*_ALLOWED, find_user_sid())
     return tuple(
         dict.fromkeys(who for kind, _, _, who in entries if kind == "A" and who not in own)
     )
 
 
 @cache
-def find_user() -> str:
-    """Return the SID of the user of this process; "" on other systems than Windows."""
+def find_user_sid() -> str:
+    """Return the SID of the current user, or "" if the system is not Windows."""
     if sys.platform != "win32":
         return ""
     library, kernel = ctypes.WinDLL("advapi32"), ctypes.WinDLL("kernel32")
@@ -104,7 +107,7 @@ def find_user() -> str:
         library.GetTokenInformation(token, _TOKEN_USER, None, 0, ctypes.byref(size))
         data = ctypes.create_string_buffer(size.value)
         library.GetTokenInformation(token, _TOKEN_USER, data, size, ctypes.byref(size))
-        # The data begin with a pointer to the SID.
+        # The data begins with a pointer to the SID.
         sid = ctypes.c_void_p.from_buffer(data)
         library.ConvertSidToStringSidW(sid, ctypes.byref(text))
     finally:
@@ -114,18 +117,19 @@ def find_user() -> str:
     return found
 
 
-def command(folder: str | os.PathLike[str]) -> str:
+def build_restrict_command(folder: str | os.PathLike[str]) -> str:
     """Return the command that restricts a folder, for both cmd and PowerShell."""
     path = os.path.realpath(folder)
-    return f'icacls "{path}" /inheritance:r /grant:r "*{find_user()}:(OI)(CI)F"'
+    return f'icacls "{path}" /inheritance:r /grant:r "*{find_user_sid()}:(OI)(CI)F"'
 
 
-def close_own_folder(path: str | os.PathLike[str]) -> str:
-    """Restrict a private folder if others have access, and return a warning if that fails."""
-    if not system_calls.WINDOWS or not find_other_users(path) or restrict(path):
+def restrict_private_folder(path: str | os.PathLike[str]) -> str:
+    """Restrict a private folder if others have access. If this fails, return a warning."""
+    if not system_calls.WINDOWS or not find_other_users(path) or restrict_access(path):
         return ""
     return (
         f"other users of this computer can open {path}, and lyncnb cannot change the "
         "permissions. Only the passphrase protects the keys. Choose a different disk, "
-        f"or run: {command(path)}"
+        f"or run: "
+        f"{build_restrict_command(path)}"
     )

@@ -47,10 +47,10 @@ def read_zip(data: bytes) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-# --- Read a ZIP archive from another source.
+# --- This section reads a ZIP archive from another source.
 
 _END_BYTES, _CENTRAL_ENTRY_BYTES = 22, 46
-#: The standard library's errors for a damaged, encrypted, or unsupported archive.
+#: The standard library raises these errors for a damaged, encrypted, or unsupported archive.
 READ_ERRORS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -71,8 +71,8 @@ class BadArchive(ValueError):
     """The error for an archive that lyncnb cannot read or must reject, with the reason."""
 
 
-def find_archive_problem(data: bytes, most: int) -> str:
-    """Return why lyncnb must reject a ZIP archive, based on its list of entries; "" if valid.
+def find_archive_problem(data: bytes, max_size: int) -> str:
+    """Return why lyncnb must reject a ZIP archive on the basis of its list of entries, or "".
 
     ``zipfile`` creates an object for every entry. Two million entries in 100 MB would need all the
     memory of a computer. lyncnb therefore checks the end record first (APPNOTE.TXT 4.3.16).
@@ -81,7 +81,7 @@ def find_archive_problem(data: bytes, most: int) -> str:
     ----------
     data : bytes
         The archive.
-    most : int
+    max_size : int
         The maximum number of entries.
     """
     offset = data.rfind(b"PK\x05\x06")
@@ -91,8 +91,8 @@ def find_archive_problem(data: bytes, most: int) -> str:
     size = int.from_bytes(data[offset + 12 : offset + 16], "little")
     if data[max(offset - 20, 0) : offset].startswith(b"PK\x06\x07") or size == 0xFFFFFFFF:
         return "the archive uses ZIP64, the format for archives larger than 4 GB"
-    if entries > most or size > most * 10 * _CENTRAL_ENTRY_BYTES:
-        return f"the archive has more than {most:,} entries"
+    if entries > max_size or size > max_size * 10 * _CENTRAL_ENTRY_BYTES:
+        return f"the archive has more than {max_size:,} entries"
     return ""
 
 
@@ -149,8 +149,8 @@ class Archive:
     def __contains__(self, name: str) -> bool:
         return _normalize_path(name) in self._parts
 
-    def pieces(self, name: str) -> Iterator[bytes]:
-        """Unpack a file in the archive.
+    def read_pieces(self, name: str) -> Iterator[bytes]:
+        """Unpack a file in the archive in pieces.
 
         Yields
         ------

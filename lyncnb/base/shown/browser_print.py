@@ -27,7 +27,7 @@ _PLACES = (
     "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
     "C:\\Program Files (x86)\\Microsoft\\Edge\\Application\\msedge.exe",
 )
-#: The user can set this environment variable to the path of a Chromium browser that lyncnb does not
+#: You can set this environment variable to the path of a Chromium browser that lyncnb does not
 #: find.
 VARIABLE = "LYNCNB_CHROMIUM"
 _SECONDS = 120
@@ -118,8 +118,8 @@ def _run_chromium(
             *(chromium, "--headless", "--disable-gpu", "--no-first-run", "--disable-extensions"),
             *("--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND"),
             f"--user-data-dir={folder}/profile",
-            # Chromium's sandbox cannot start for root. Chromium is safe without the sandbox,
-            # because the page runs no scripts.
+            # The sandbox of Chromium does not start for the user root. Without the sandbox,
+            # Chromium is still safe, because the page does not run scripts.
             *(("--no-sandbox",) if sys.platform != "win32" and os.geteuid() == 0 else ()),
             *options(target),
             source.as_uri(),

@@ -1,4 +1,4 @@
-"""Write iCalendar files (RFC 5545) with all-day events and reminders, which Outlook can open."""
+"""Write iCalendar files (RFC 5545) with all-day events and reminders, for calendar programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class DayEntry(NamedTuple):
-    """An all-day event on one or several days.
+    """An all-day event on one or more days.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class DayEntry(NamedTuple):
 
 
 def write_calendar(product: str, entries: Iterable[DayEntry]) -> bytes:
-    """Return the content of an iCalendar file; the same events result in the same bytes.
+    """Return the content of an iCalendar file. Equal events result in equal bytes.
 
     Parameters
     ----------

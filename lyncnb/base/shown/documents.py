@@ -1,4 +1,4 @@
-"""Find the web addresses of cited documents: RFCs by number, and others in ``documents.toml``.
+"""Find the web addresses of cited documents: RFCs by number, others in ``documents.toml``.
 
 A source is plain text, for example ``Microsoft, Planning for simple URLs in Lync Server 2013,
 2015``. lyncnb finds the links when it shows the source, so that rules contain no web addresses.
@@ -18,14 +18,14 @@ from ..toml_text import parse_toml
 
 _FILE = "documents.toml"
 _RFC = r"RFC (?P<rfc>\d{1,5})(?:,? section (?P<section>\d+(?:\.\d+)*))?"
-# The language code for Traditional Chinese in an option, and in an HTML page.
+# This is the language code for Traditional Chinese as an option, and in an HTML page.
 _CHINESE = ("zh-TW", "zh-Hant-TW")
 _ADDRESS = r"https://[^\s;,<>\"]+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A document with a web address, and the title that sources use.
+    """A document with a web address, and its title as it appears in sources.
 
     ``zh_tw`` means that Microsoft also publishes the page in Traditional Chinese, under ``/zh-
     tw/``.
@@ -60,7 +60,7 @@ def parse_documents(text: str) -> Documents:
 
 @cache
 def list_document_addresses(language: str = "en") -> Mapping[str, str]:
-    """Return each document's web address by title; English pages if there is no translation."""
+    """Return the web address of each document by title, in English if there is no translation."""
     text = (package_files(__package__) / _FILE).read_text(encoding="utf-8")
     is_chinese = language in _CHINESE
     return {
@@ -78,8 +78,8 @@ def _build_pattern() -> re.Pattern[str]:
     return re.compile(rf"{_RFC}|{_ADDRESS}|(?<![\w-])(?:{titles})(?![\w-])")
 
 
-def linked_parts(source: str, language: str = "en") -> Iterator[tuple[str, str]]:
-    """Split a source into text with a link and text without a link.
+def split_source(source: str, language: str = "en") -> Iterator[tuple[str, str]]:
+    """Split the text of a source into parts with a link and parts without a link.
 
     Parameters
     ----------
@@ -110,6 +110,6 @@ def linked_parts(source: str, language: str = "en") -> Iterator[tuple[str, str]]
 def list_cited_documents(
     sources: Iterable[str], language: str = "en"
 ) -> tuple[tuple[str, str], ...]:
-    """Return the title and address of each document that the sources cite, without duplicates."""
-    parts = (part for source in dict.fromkeys(sources) for part in linked_parts(source, language))
+    """Return the title and address of each document that sources cite, without duplicates."""
+    parts = (part for source in dict.fromkeys(sources) for part in split_source(source, language))
     return tuple(dict.fromkeys(part for part in parts if part[1]))

@@ -1,4 +1,4 @@
-"""The class ``Figure``: a picture with a description, and the same data as a table."""
+"""Define ``Figure``: a picture with a description, and the same data as a table."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .frames import Kind
-from .svg import sheets
-from .tables import Column, Marked, Table, list_headings, marked
+from .svg import split_into_sheets
+from .tables import Column, Marked, Table, list_headings, mark_plan
 
-#: This style is part of every picture's HTML, for pages that remove ``<style>`` from the content.
-#: The height leaves space on a Letter sheet (279 mm) for a heading of two lines and the
-#: description. On paper, the closed details are hidden, because a single line would need an
-#: additional sheet. On landscape sheets, a picture in portrait format is rotated, because its text
-#: would otherwise be too small.
+#: The style is part of the HTML of every picture, because some pages remove ``<style>`` from
+#: the content. The height leaves space on a Letter sheet (279 mm) for a heading of two lines
+#: and the description. On paper, the closed details are hidden, because a single line could
+#: require an additional sheet. On landscape sheets, a picture in portrait format is rotated,
+#: because its text would otherwise be too small.
 FIGURE_STYLE = (
     "<style>@media print{.lyncnb-figure img"
     "{max-height:220mm;width:auto;break-inside:avoid}"
@@ -49,7 +49,7 @@ class Figure(Table):
         The plan that the picture shows, if it shows only one plan.
     """
 
-    #: Every picture that lyncnb creates begins with this text, and no other picture does.
+    #: Every picture from lyncnb begins with this text, and no other picture does.
     MARKS: ClassVar[tuple[bytes, ...]] = (b"<svg xmlns", b'aria-labelledby="title description"')
 
     kind: str
@@ -65,16 +65,16 @@ class Figure(Table):
         """The m headings of the table."""
         return tuple(list_headings(self.described))
 
-    def _headings(self) -> tuple[str, ...]:
+    def _list_headings(self) -> tuple[str, ...]:
         return self.columns
 
-    def _kinds(self) -> list[Kind]:
+    def _list_kinds(self) -> list[Kind]:
         return [column.kind for column in self.described]
 
-    def _rows(self) -> tuple[tuple[object, ...], ...]:
+    def _list_rows(self) -> tuple[tuple[object, ...], ...]:
         return self.rows
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         return self.title
 
     def to_svg(self) -> bytes:
@@ -96,7 +96,7 @@ class Figure(Table):
     def _repr_html_(self) -> str:
         # A dataclass with slots replaces its class, so super() without arguments would fail.
         table = Table._repr_html_(self)
-        return marked(
+        return mark_plan(
             f"{self.to_html()}\n<details><summary>Show the same data as a table "
             f"({len(self.rows):,} rows)</summary>\n{table}\n</details>",
             self.plan,
@@ -121,8 +121,9 @@ def format_picture(title: str, description: str, svg: str) -> str:
     str
         The same HTML as :meth:`Figure.to_html`.
     """
-    # The HTML uses images, because JupyterLab removes inline <svg> from untrusted notebooks.
-    pieces = sheets(svg)
+    # The HTML contains <img> elements, because JupyterLab removes inline <svg> from untrusted
+    # notebooks.
+    pieces = split_into_sheets(svg)
     images = []
     for number, piece in enumerate(pieces, 1):
         data = base64.b64encode(piece.encode("utf-8")).decode("ascii")

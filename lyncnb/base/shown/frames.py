@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     DataFrame = pandas.DataFrame
 else:
-    # The name is only for annotations. typing.get_type_hints evaluates them without pandas.
+    # The name is used only in annotations. The function typing.get_type_hints can evaluate them
+    # without pandas.
     DataFrame = Any
 
 
@@ -29,7 +30,10 @@ class ConvertibleToPandas(Protocol):
 
 
 class Kind(Enum):
-    """What a column contains. The value is its type in a DataFrame, whatever the rows are."""
+    """The type of the values in a column.
+
+    It determines the type in a DataFrame, even without rows.
+    """
 
     TEXT = "str"
     COUNT = "Int64"
@@ -39,7 +43,7 @@ class Kind(Enum):
 
 
 def _to_datetime(value: str | date) -> datetime:
-    """Return a day or a time in ISO 8601 as a datetime."""
+    """Return a date or a time in ISO 8601 as a datetime."""
     if isinstance(value, datetime):
         return value
     return datetime.fromisoformat(str(value))
@@ -89,8 +93,8 @@ def build_frame(
     return pd.DataFrame(data, columns=list(headings))
 
 
-def as_frame(value: object) -> DataFrame | None:
-    """Return a pandas DataFrame from a DataFrame or a table of another library; None for others.
+def convert_to_frame(value: object) -> DataFrame | None:
+    """Return a DataFrame from a DataFrame or a table of another library, or None for other values.
 
     This does not import pandas. If it is not imported yet, the value cannot be a DataFrame.
     """

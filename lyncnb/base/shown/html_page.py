@@ -12,32 +12,33 @@ from functools import cache
 from importlib.resources import files as package_files
 from typing import TYPE_CHECKING, Any
 
-from .documents import linked_parts
+from .documents import split_source
 from .origin import Origin
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-# A long name, path, or address can break after these characters. Safari and Chromium do not break
-# lines before a dot, so a long name would make a table wider than the page.
+# The page allows a line break after these characters. Safari and Chromium do not break lines
+# before a dot, so a long name would make a table wider than the page.
 _BREAK_AFTER = "./_@\\-"
 _HASH_DIGITS = 16
 _LONG_HASH = re.compile(r"[0-9a-f]{16}(?=[0-9a-f])")
 
 
-# On paper a word of a name, date, flag or command goes to the next line as a whole. A tag, or an
-# element whose text is not shown as words, ends a word; a place where it may break does not.
+# On paper, a name, date, flag or command that does not fit on a line moves to the next line as
+# a whole. A tag ends such a word, but a place for a line break (<wbr>) does not.
 _NO_WORDS = re.compile(r"<(style|title|script|svg)\b.*?</\1>|<(?!wbr>)[^>]*>", re.DOTALL)
 _WORD = re.compile(r"(?:[!-%'-;=?-~]|&[#\w]+;|<wbr>)+")
 _DAY = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d")
 _MAY_BREAK = re.compile(
     rf"{_DAY.pattern}|(?<![\w-])--?[A-Za-z]|[A-Z][a-z]+-[A-Z]|\w-[\w.-]*\.\w|\.[\w.]*\w-\w"
 )
-# The id of a certificate, also as the name of a file, can break after its hyphens.
+# The id of a certificate, which is also used in file names, can break after its hyphens.
 _ID = re.compile(r"(?:\w+/)?[A-Z]\w+-[\w.-]+-[0-9a-f]{8}(?:\.\w+)?")
-_FITS = 44  # characters; a longer word may be wider than its column …
-_PART = re.compile(r"[^,/\\]*[,/\\]+(?:<wbr>)?|[^,/\\]+")  # … and may break after these
+_FITS = 44  # A word with more characters may be wider than its column.
+# A long word may break after these characters.
+_PART = re.compile(r"[^,/\\]*[,/\\]+(?:<wbr>)?|[^,/\\]+")
 
 
 @cache
@@ -53,13 +54,13 @@ def _create_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["breakable"] = breakable
-    made.filters["css_text"] = css_text
-    made.globals["linked_parts"] = linked_parts
+    made.filters["breakable"] = allow_line_breaks
+    made.filters["css_text"] = quote_css_text
+    made.globals["linked_parts"] = split_source
     return made
 
 
-def breakable(text: object) -> Markup:
+def allow_line_breaks(text: object) -> Markup:
     """Escape a name or path, and allow line breaks after its dots, slashes, and hyphens.
 
     Parameters
@@ -83,8 +84,8 @@ def breakable(text: object) -> Markup:
     return markupsafe.Markup(escaped.replace("\0", "<wbr>"))
 
 
-def css_text(text: object) -> Markup:
-    """Escape a text as a string of a style sheet: it cannot end the string or the style sheet."""
+def quote_css_text(text: object) -> Markup:
+    """Escape a text as a string in a style sheet, so that it cannot end the string."""
     from markupsafe import Markup
 
     plain = (c if c.isalnum() or c in " .-" else f"\\{ord(c):x} " for c in str(text))
@@ -99,7 +100,7 @@ def link_sources(sources: Iterable[str]) -> dict[str, Markup]:
     return {source: link.format(number) for number, source in enumerate(sources, start=1)}
 
 
-def render(template: str, **values: Any) -> str:
+def render_template(template: str, **values: Any) -> str:
     """Create a page from a template.
 
     Parameters
@@ -116,16 +117,17 @@ def render(template: str, **values: Any) -> str:
         no
         scripts and loads no external content.
     """
-    # HTML does not allow NUL, and a browser would show a replacement character.
-    return _with_whole_words(
+    # HTML does not allow the character NUL, which a browser would show as a replacement
+    # character.
+    return _keep_words_whole(
         _create_environment().get_template(template).render(values).replace("\0", "")
     )
 
 
-def _with_whole_words(page: str) -> str:
-    """Mark the words of a page that could break, so that paper keeps them in one line."""
+def _keep_words_whole(page: str) -> str:
+    """Mark the words on a page that could break, so that each word is printed on one line."""
 
-    def marked(word: re.Match[str]) -> str:
+    def mark_word(word: re.Match[str]) -> str:
         if _is_plain(word[0]):
             return word[0]
         plain = word[0].replace("<wbr>", "")
@@ -134,31 +136,31 @@ def _with_whole_words(page: str) -> str:
         if _ID.fullmatch(plain) or not (is_long or is_whole):
             return word[0]
         parts = _PART.findall(word[0]) if is_long or ",<wbr>" in word[0] else [word[0]]
-        return "<wbr>".join(f'<span class="{_size(part)}">{part}</span>' for part in parts)
+        return "<wbr>".join(f'<span class="{_measure_part(part)}">{part}</span>' for part in parts)
 
-    # A sanitized notebook has the same elements as XML writes them.
+    # A sanitized notebook contains the same elements in XML notation.
     page = page.replace("<wbr/>", "<wbr>")
     parts, place = [], 0
     for found in _NO_WORDS.finditer(page):
         text = page[place : found.start()]
-        parts += [text if _is_plain(text) else _WORD.sub(marked, text), found[0]]
+        parts += [text if _is_plain(text) else _WORD.sub(mark_word, text), found[0]]
         place = found.end()
     return "".join(parts) + page[place:]
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether no word of a text could break, as for most words of a page."""
+    """Return whether no word in a text can break, which is true for most texts on a page."""
     return len(text) <= _FITS and "-" not in text and "<wbr>" not in text
 
 
-def _size(part: str) -> str:
+def _measure_part(part: str) -> str:
     if len(part.replace("<wbr>", "")) > _FITS:
         return "long"
     return "whole day" if _DAY.search(part) else "whole"
 
 
 def make_page(title: str, parts: Iterable[str], *, origin: Origin | None = None) -> str:
-    """Create a page that needs no other file from escaped HTML.
+    """Create a page from escaped HTML. The page does not load any other file.
 
     Parameters
     ----------
@@ -178,7 +180,7 @@ def make_page(title: str, parts: Iterable[str], *, origin: Origin | None = None)
     """
     from markupsafe import Markup
 
-    return render(
+    return render_template(
         "base/shown/parts.html.j2",
         title=title,
         origin=origin.line if origin else "",

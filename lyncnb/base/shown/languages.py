@@ -16,7 +16,7 @@ from ..toml_text import parse_toml
 # Every command needs the titles, because a table can have Chinese headings. Only pages in Chinese
 # need the sentences.
 _TITLES, _SENTENCES = "languages.toml", "sentences.toml"
-_VALUES = "-values"  # follows the language in the name of the table of values
+_VALUES = "-values"  # In the name of the table of values, this text precedes the language.
 
 #: Users can choose one of these languages. Texts without a translation are in English.
 LANGUAGES = ("en", "zh-TW")
@@ -48,7 +48,8 @@ def _load_patterns(table: str) -> list[tuple[str, re.Pattern[str], str]]:
     """
     found = []
     for text, other in _load_tables(_SENTENCES)[table].items():
-        pieces = _VALUE.split(text)  # fixed text, name of a value, star, fixed text, …
+        # The text is split into fixed text, the name of a value, a star, fixed text, and so on.
+        pieces = _VALUE.split(text)
         if len(pieces) > 1:
             found.append((sum(map(len, pieces[::3])), pieces, other))
     found.sort(key=lambda entry: -entry[0])
@@ -106,6 +107,6 @@ def make_translator(language: str) -> Callable[[str], str]:
     return partial(translate_title, language=language)
 
 
-def page_language(language: str) -> str:
-    """Return the language code for HTML and Word, which includes the script for Chinese."""
+def get_html_language(language: str) -> str:
+    """Return the language code for HTML and Word. For Chinese, the code includes the script."""
     return _OF_PAGES[language]

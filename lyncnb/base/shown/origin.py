@@ -60,40 +60,40 @@ class Origin:
 
     @property
     def author(self) -> str:
-        """The author in a document's properties: the planner, or lyncnb if there is none."""
+        """The author in the properties of a document: the planner, or lyncnb if unknown."""
         return self.planner or "lyncnb"
 
     @property
     def created(self) -> datetime | None:
-        """The creation date in the properties of a document; None if it is not known."""
+        """The creation date in the properties of a document, or None if it is not known."""
         try:
             return datetime.fromisoformat(self.made_on.removesuffix(" UTC"))
         except ValueError:
             return None
 
 
-#: An output in a notebook names its origin in this HTML attribute.
+#: In a notebook, this HTML attribute of an output contains the origin of the output.
 _ATTRIBUTE = "data-lyncnb-origin"
 _MARKED = re.compile(rf'{_ATTRIBUTE}="([^"]*)"')
 _MARKED_NAMES = ("deployment", "planner", "table")
 
-#: The origin of a document for which no detail is known.
+#: This is the origin of a document about which no detail is known.
 UNKNOWN = Origin()
 
 
 def mark_origin(page: str, origin: Origin) -> str:
-    """Mark HTML with the deployment, planner and table of its origin, without showing them."""
+    """Add the deployment, the planner and the table to HTML as attributes that are not shown."""
     names = json.dumps({name: getattr(origin, name) for name in _MARKED_NAMES})
     return f'<div {_ATTRIBUTE}="{html.escape(names)}">{page}</div>'
 
 
 def read_origin(page: str) -> Origin | None:
-    """Return the origin with which :func:`mark_origin` marked HTML; None if there is no mark."""
+    """Return the origin that :func:`mark_origin` added to HTML, or None if there is no mark."""
     marked = _MARKED.search(page)
     try:
         names = json.loads(html.unescape(marked[1])) if marked else None
     except (ValueError, RecursionError):
-        return None  # Another program wrote this output.
+        return None  # An output without this attribute is from another program.
     if not isinstance(names, dict):
         return None
     deployment, planner, table = (str(names.get(name, "")) for name in _MARKED_NAMES)
@@ -101,7 +101,7 @@ def read_origin(page: str) -> Origin | None:
 
 
 def read_source_date() -> str:
-    """Return the date for documents from the environment variable; "" if it is not set."""
+    """Return the date for documents from the environment variable, or "" if it is not set."""
     try:
         return f"{datetime.fromtimestamp(int(os.environ.get(VARIABLE, '')), UTC).date()}"
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""Reports for people: sentences, tables, and a picture, which can be written in several formats.
+"""Define reports with sentences, tables, and a picture, which can be written in several formats.
 
 ``FORMATS`` defines, for each file name extension, how to write a report and how to recognize such a
 file. A later run replaces only files that it recognizes, not the files of other programs.
@@ -16,31 +16,39 @@ from ..disk.outputs import (
     OutputKind,
     Test,
     check_suffix,
-    first_line,
-    is_page,
     match_content,
+    match_first_line,
     match_packed_file,
+    match_page,
 )
 from ..records import convert_to_json
 from .figure import Figure
 from .html_page import make_page
 from .origin import UNKNOWN, Origin
 from .spreadsheets import Sheet, to_csv, to_xlsx
-from .tables import Column, escape_markdown, folded, list_headings, paragraph, rows_of, rows_to_html
+from .tables import (
+    Column,
+    build_rows,
+    collapse_html,
+    escape_markdown,
+    format_paragraph,
+    list_headings,
+    rows_to_html,
+)
 from .tables import to_markdown as table_to_markdown
 
 _PROSE = (".md", ".html")
 _WHOLE_DAYS = (
     "<style>.lyncnb-days .lyncnb-table.lyncnb-table td:not(:last-child){white-space:pre}</style>"
 )
-_HEAD_BYTES = 256  # lyncnb recognizes a JSON document by this number of bytes at its start.
-# A report's CSV file begins with these columns. Later versions can add columns after them.
+_HEAD_BYTES = 256  # To recognize a JSON document, lyncnb reads this number of bytes at its start.
+# The CSV file of a report begins with these columns. Later versions can add columns after them.
 _HEADINGS_IN_MARK = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportKind(OutputKind):
-    """A type of report, with the data by which lyncnb recognizes its files.
+    """A type of report, with the data by which lyncnb recognizes files of this type.
 
     Attributes
     ----------
@@ -64,14 +72,14 @@ class ReportKind(OutputKind):
 
 
 class Sentence(NamedTuple):
-    """A paragraph of a report that appears only in the formats with these file name extensions."""
+    """A paragraph of a report that appears only in formats with these file name extensions."""
 
     text: str
     formats: Collection[str] = _PROSE
 
 
 class Picture(NamedTuple):
-    """A picture that lyncnb draws only for the formats with these file name extensions."""
+    """A picture that lyncnb draws only for formats with these file name extensions."""
 
     draw: Callable[[], Figure]
     formats: Collection[str] = (".html", ".svg")
@@ -114,7 +122,7 @@ class ReportTable:
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """Yield a row for each item."""
-        return rows_of(self.columns, self.items())
+        return build_rows(self.columns, self.items())
 
 
 Part = Sentence | Picture | ReportTable
@@ -154,17 +162,17 @@ class Report:
     origin: Origin = UNKNOWN
 
 
-def report_kind(
-    what: str,
+def build_report_kind(
+    title_of_kind: str,
     *,
     title: str,
-    form: str,
+    format_id: str,
     columns: Sequence[Column],
     suffixes: Sequence[str],
     earlier_key: str = "",
     calendar: str = "",
 ) -> ReportKind:
-    """Return the file type for reports that are written in the formats with these extensions.
+    """Return the file type for reports that can be written with these file name extensions.
 
     Raises
     ------
@@ -173,10 +181,10 @@ def report_kind(
     """
     tests: dict[str, Test] = {}
     kind = ReportKind(
-        what=what,
+        what=title_of_kind,
         is_ours=tests,
         title=title,
-        form=form,
+        form=format_id,
         columns=columns,
         earlier_key=earlier_key,
         calendar=calendar,
@@ -185,13 +193,15 @@ def report_kind(
     return kind
 
 
-def report_document(report: Report) -> dict[str, object]:
-    """Return the JSON document of a report; records and dates become JSON values."""
+def build_report_document(report: Report) -> dict[str, object]:
+    """Return the JSON document of a report. Records and dates become JSON values."""
     return {"format": report.kind.form, **report.document()}
 
 
 def write_report(report: Report, suffix: str) -> bytes:
-    """Write a report in the format with a file name extension; equal reports result in equal bytes.
+    """Write a report in the format of a file name extension.
+
+    Equal reports result in equal bytes.
 
     Raises
     ------
@@ -203,7 +213,7 @@ def write_report(report: Report, suffix: str) -> bytes:
 
 
 def describe_hidden_rows(number: int) -> list[str]:
-    """Return a line with the number of rows that are not shown; no line if all rows are shown."""
+    """Return a line with the number of rows that are not shown, or no line if all are shown."""
     return (
         [f"… and {number:,} more rows; to show all rows, use --json or -o FILE"]
         if number > 0
@@ -217,23 +227,23 @@ def render_parts(parts: Iterable[Part]) -> Iterator[str]:
         if ".html" not in part.formats:
             continue
         if isinstance(part, Sentence):
-            yield paragraph(part.text)
+            yield format_paragraph(part.text)
         elif isinstance(part, Picture):
             yield part.draw().to_html()
         else:
             items = [*part.items()]
-            rows = [*rows_of(part.columns, items[: part.limit])]
+            rows = [*build_rows(part.columns, items[: part.limit])]
             caption = part.formats[".html"]
             table = rows_to_html(
                 part.headings(),
-                # These empty rows are counted, but not shown.
+                # These empty rows are counted, but they are not shown.
                 [*rows, *[()] * (len(items) - len(rows))],
                 caption="" if part.is_folded else caption,
                 limit=part.limit,
                 ids=[*map(part.anchor, items)] if part.anchor else (),
             )
             if part.is_folded:
-                table = folded(caption, table, on_paper=False)
+                table = collapse_html(caption, table, on_paper=False)
             yield (
                 f'{_WHOLE_DAYS}<div class="lyncnb-days">{table}</div>' if part.keeps_days else table
             )
@@ -298,7 +308,7 @@ def _has_headings(kind: ReportKind) -> Test:
     headings = list_headings(kind.columns)[:_HEADINGS_IN_MARK]
     earlier = [kind.earlier_key, *headings[1:]] if kind.earlier_key else headings
     lines = (to_csv(first, ()) for first in (headings, earlier))
-    return first_line(tuple(line.rstrip() + b"," for line in lines))
+    return match_first_line(tuple(line.rstrip() + b"," for line in lines))
 
 
 def _is_titled(kind: ReportKind) -> Test:
@@ -306,14 +316,14 @@ def _is_titled(kind: ReportKind) -> Test:
 
 
 def _has_format(kind: ReportKind) -> Test:
-    # The pattern matches any version of the format. It matches only at the start of the file,
-    # because a report of another type can contain this report.
+    # The pattern matches any version of the format at the start of the file. A report of
+    # another type can contain this report, but does not start with it.
     start = re.compile(rf'\{{\s*"format": "{kind.form.partition("/")[0]}/'.encode())
     return lambda file: start.match(file.read(_HEAD_BYTES)) is not None
 
 
 class Format(NamedTuple):
-    """The functions that write a report in a format, and recognize a file in this format."""
+    """The functions that write a report in a format, and that recognize a file in this format."""
 
     write: Callable[[Report], bytes]
     is_ours: Callable[[ReportKind], Test]
@@ -323,8 +333,8 @@ class Format(NamedTuple):
 FORMATS: Mapping[str, Format] = {
     ".csv": Format(_write_csv, _has_headings),
     ".xlsx": Format(_write_xlsx, _is_titled),
-    ".html": Format(_write_page, lambda kind: is_page(f"<title>{kind.title}".encode())),
-    ".md": Format(_write_markdown, lambda kind: first_line(f"# {kind.title}".encode())),
+    ".html": Format(_write_page, lambda kind: match_page(f"<title>{kind.title}".encode())),
+    ".md": Format(_write_markdown, lambda kind: match_first_line(f"# {kind.title}".encode())),
     ".json": Format(_write_json, _has_format),
     ".svg": Format(_write_svg, lambda kind: match_content(*Figure.MARKS)),
     ".docx": Format(lambda report: report.own[".docx"](), _is_titled),

@@ -24,17 +24,17 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from .origin import UNKNOWN, Origin
 from .tables import format_cell
 
-# Characters that can start a formula are = + - @ TAB CR LF (OWASP, "CSV Injection"), and the full-
-# width forms in Excel's East Asian versions. They also count after ; , and TAB, which end a cell if
-# they are the list separator.
+# A formula can start with = + - @ TAB CR LF (OWASP, "CSV Injection"), or with the full-width
+# forms of these characters in East Asian versions of Excel. The characters also count after ; ,
+# and TAB, because these end a cell if they are the list separator.
 _FORMULA_START = re.compile("(^|[;,\t])([=+\\-@\t\r\n＝＋－＠])")
 
 # Limits of the XLSX format. Source: Microsoft, Excel specifications and limits.
 CELL_LENGTH = 32_767
 SHEET_ROWS = 1_048_576
 
-# All workbooks contain this fixed date, so that the same table results in the same bytes. It is a
-# date that ZIP archives support.
+# All workbooks contain this fixed date, so that equal tables result in equal bytes. ZIP
+# archives support this date.
 _CREATED = datetime(2000, 1, 1)
 
 # The maximum width of a column in characters. Longer cells are truncated on the screen, not in the
@@ -67,7 +67,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """Properties of a sheet that users fill in. All cells contain text.
+    """The properties of a sheet that users fill in. All cells contain text.
 
     ``notes`` are comments for the m headings. ``choices`` are the values for each column, a range
     in
@@ -83,7 +83,7 @@ class Form:
 
 
 def escape_formula(value: Any) -> str:
-    """Return a value as text that no spreadsheet program treats as a formula.
+    """Return a value as text that no spreadsheet program reads as a formula.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def escape_formula(value: Any) -> str:
 def find_formula_cells(
     columns: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> list[tuple[int, str, str]]:
-    """Return the cells that a spreadsheet program would treat as formulas.
+    """Return the cells that a spreadsheet program would read as formulas.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
         UTF-8 with BOM (without it, Excel does not detect UTF-8), CRLF, with quotation marks around
         every cell, and at most 32,767 characters in each cell (see :func:`fitting`).
     """
-    # Each row is encoded separately, because the text of 100,000 rows would otherwise be in memory
+    # Each row is encoded separately. Otherwise, the text of 100,000 rows would be in memory
     # twice.
     buffer = io.BytesIO(codecs.BOM_UTF8)
     buffer.seek(0, io.SEEK_END)
@@ -154,14 +154,14 @@ _NEEDS_CARE = re.compile('[";,\t][=+\\-@\t\r\n＝＋－＠]|\0')
 def _format_csv_line(row: Sequence[Any]) -> str:
     texts = [format_cell(value) for value in row]
     line = '"' + '","'.join(texts) + '"\r\n'
-    # A single check of the complete line is faster than three checks of each cell.
+    # For speed, one check covers the complete line. Three checks of each cell would be slower.
     if (
         _NEEDS_CARE.search(line, 0, len(line) - 2) is None
         and line.count('"') == 2 * len(texts)
         and len(line) <= CELL_LENGTH
     ):
         return line
-    fields = (fitting(escape_formula(text)).replace('"', '""') for text in texts)
+    fields = (truncate_text(escape_formula(text)).replace('"', '""') for text in texts)
     return '"' + '","'.join(fields) + '"\r\n'
 
 
@@ -203,9 +203,10 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str, origin: Origin = UNKNOWN) ->
     frame = ZipFile(io.BytesIO(_build_frame(layouts, title, origin)))
     with frame, ZipFile(buffer, "w", ZIP_DEFLATED) as packed:
         for name in frame.namelist():
-            entry, part = _make_entry(name), frame.read(name)
+            entry, part = _build_zip_entry(name), frame.read(name)
             if name == _PROPERTIES and origin.created is None:
-                # The current date, which the library would write, is not the date of the document.
+                # The library would otherwise write the current date, which is not the date of
+                # the document.
                 part = _DATES.sub(b"", part)
             match = _SHEET_FILE.fullmatch(name)
             if match is None:
@@ -217,11 +218,11 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str, origin: Origin = UNKNOWN) ->
     return buffer.getvalue()
 
 
-def _make_entry(name: str) -> ZipInfo:
-    # The earliest date that ZIP archives support replaces the current date.
+def _build_zip_entry(name: str) -> ZipInfo:
+    # This is the earliest date that ZIP archives support. It replaces the current date.
     entry = ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     entry.compress_type = ZIP_DEFLATED
-    entry.create_system = 3  # the same bytes on every system
+    entry.create_system = 3  # The value makes the bytes equal on every system.
     return entry
 
 
@@ -241,7 +242,8 @@ _DATES = re.compile(rb"<dcterms:(created|modified)\b[^>]*>[^<]*</dcterms:\1>")
 _SHEET_FILE = re.compile(r"xl/worksheets/sheet(\d+)\.xml")
 
 
-# The result is cached, because lyncnb often writes a folder's workbook again with other rows.
+# The result is cached, because lyncnb often writes the workbook of a folder again with other
+# rows.
 @lru_cache(maxsize=8)
 def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> bytes:
     """Return a workbook with headings and layout, and a blank row in place of the rows."""
@@ -249,7 +251,7 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
 
     buffer = io.BytesIO()
     # Without this option, the library writes temporary files, which remain if the process is
-    # killed.
+    # ended.
     with xlsxwriter.Workbook(buffer, {"in_memory": True}) as workbook:
         created = origin.created or _CREATED
         workbook.set_properties({"title": title, "author": origin.author, "created": created})
@@ -276,7 +278,8 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
             for column, title_text in enumerate(layout.columns):
                 worksheet.write_string(0, column, title_text, heading)
             worksheet.write_blank(1, 0, None, body)
-            # The blank row also registers the formats of dates, in cells beyond the last column.
+            # The blank row also registers the formats of dates, in cells to the right of the
+            # last column.
             for column, day in enumerate(() if form else days, start=last + 1):
                 worksheet.write_blank(1, column, None, day)
             for number, address in enumerate(layout.links, start=1):
@@ -288,7 +291,7 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
     return buffer.getvalue()
 
 
-# A form offers choices up to this row. Rows below it accept any text.
+# The form offers choices in the cells up to this row. The rows below it accept any text.
 _FORM_ROWS = 5_000
 
 
@@ -310,66 +313,67 @@ def _make_form(worksheet: Any, form: Form, grey: Any) -> None:
                 {"validate": "list", "source": source, "show_error": not is_open},
             )  # fmt: skip
     worksheet.ignore_errors(
-        {"number_stored_as_text": f"A2:{format_column(columns - 1)}{SHEET_ROWS}"}
+        {"number_stored_as_text": f"A2:{convert_to_letters(columns - 1)}{SHEET_ROWS}"}
     )
     if form.muted:
         rule = {"type": "formula", "criteria": f'=$A2="{form.muted}"', "format": grey}
         worksheet.conditional_format(1, 0, _FORM_ROWS, columns - 1, rule)
 
 
-def format_column(column: int) -> str:
-    """Return the letters of a column that is counted from 0, as in a spreadsheet: A, Z, AA."""
+def convert_to_letters(column: int) -> str:
+    """Return the letters of a column in a spreadsheet (A, Z, AA). The first column has number 0."""
     before, letter = divmod(column, 26)
-    return (format_column(before - 1) if before else "") + string.ascii_uppercase[letter]
+    return (convert_to_letters(before - 1) if before else "") + string.ascii_uppercase[letter]
 
 
-_A4 = 9  # The number for A4 in the XLSX format.
+_A4 = 9  # In the XLSX format, this number means A4.
 
-# Cells have Calibri with 11 points, the default of the format. On paper, they have at least 8.
-_LEAST_SCALE = 73  # in percent: 8 / 11
+# The font in cells is Calibri with 11 points, the default of the format. On paper, the size is
+# at least 8 points.
+_LEAST_SCALE = 73  # This is the minimum scale in percent: 8 / 11.
 
-# The width of a landscape page of A4 between its margins, in pixels of 1/96 inch.
+# This is the width of a landscape A4 page between its margins, in pixels of 1/96 inch.
 _PAGE_PIXELS = int((297 / 25.4 - 2 * 0.35) * 96 * 0.99)
 
-# The width of a character in pixels: in the font that programs use if Calibri is not installed, and
-# in Calibri. A column also has a margin of 5 pixels.
+# These are the widths of a character in pixels: in the font that programs use if Calibri is not
+# installed, and in Calibri. Each column also has a margin of 5 pixels.
 _WIDE_CHARACTER, _CHARACTER = 9.5, 7
 _COLUMN_MARGIN = 5
 
 
-def _lay_out_for_paper(worksheet: Any, widths: Sequence[int], line: str) -> None:
+def _lay_out_for_paper(worksheet: Any, widths: Sequence[int], line_height: str) -> None:
     worksheet.set_paper(_A4)
     worksheet.set_landscape()
-    # A scale that programs calculate from the page could be smaller. Pages that continue the same
-    # rows follow each other and repeat the first column.
+    # A scale that spreadsheet programs calculate could be smaller. The pages with the other
+    # columns of the same rows follow each other and repeat the first column.
     scale = int(100 * _PAGE_PIXELS / _measure_pixels(widths, _WIDE_CHARACTER))
     worksheet.set_print_scale(max(_LEAST_SCALE, min(scale, 100)))
     worksheet.repeat_columns(0)
     worksheet.print_across()
     worksheet.repeat_rows(0)
     worksheet.set_margins(left=0.35, right=0.35, top=0.45, bottom=0.6)
-    # A footer has at most 255 characters; "&" begins a code, and "&&" is the character.
-    words = line.replace("&", "&&")[:180]
+    # A footer has at most 255 characters. The character "&" begins a code, so it is written as
+    # "&&".
+    words = line_height.replace("&", "&&")[:180]
     worksheet.set_footer(f"&L&A{' · ' * bool(words)}{words}&RPage &P of &N")
 
 
-def _measure_pixels(widths: Iterable[int], character: float) -> float:
-    return sum(character * width + _COLUMN_MARGIN for width in widths)
+def _measure_pixels(widths: Iterable[int], character_width: float) -> float:
+    return sum(character_width * width + _COLUMN_MARGIN for width in widths)
 
 
-def _fits_page(widths: Iterable[int], character: float) -> bool:
-    """Return whether columns fit on the width of a page if they are printed at the least scale."""
-    return _measure_pixels(widths, character) * _LEAST_SCALE <= 100 * _PAGE_PIXELS
+def _fits_page(widths: Iterable[int], character_width: float) -> bool:
+    """Return whether the columns fit on a page that is printed at the smallest allowed scale."""
+    return _measure_pixels(widths, character_width) * _LEAST_SCALE <= 100 * _PAGE_PIXELS
 
 
-# This thread makes many small writes and seldom releases the interpreter lock. Without pauses, a
-# notebook would not respond for a second after 10,000 rows.
+# This thread makes many small writes and rarely releases the interpreter lock. Without pauses,
+# a notebook with 10,000 rows would not respond for a second.
 _ROWS_IN_ONE_GO = 100
 
 
-# The patterns find the row that is replaced by the real rows (several rows if cells have links),
-# and the range of the filter. The dimension of the sheet is optional, and not known before the
-# rows.
+# These patterns find the blank row that lyncnb replaces with the real rows, and the range of
+# the filter. The dimension of the sheet is optional, and is not known before the rows.
 _DIMENSION = re.compile(r"<dimension [^>]*>")
 _BLANK_ROWS = re.compile(r'<row r="2".*(?=</sheetData>)', re.DOTALL)
 _STYLE = re.compile(r'<c r="([A-Z]+)2" s="(\d+)"')
@@ -398,23 +402,24 @@ def _fill_sheet(frame: str, sheet: Sheet) -> Iterator[str]:
     yield _FILTER.sub(rf"\g<1>{max(number, 2)}", tail)
 
 
-# These characters are not allowed in XML or have a special meaning. ECMA-376 part 1, section
+# XML does not allow these characters, or they have a special meaning. ECMA-376 part 1, section
 # 22.9.2.19 (ST_Xstring) encodes such a character as _x0001_.
 _XML_CARE = re.compile(r"[&<>\x00-\x08\x0b-\x1f\ufffe\uffff]|_x[0-9A-Fa-f]{4}_|^\s|\s$")
 _NO_XML = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 
 
-# Dates and times in UTC, as lyncnb shows them, and the formats of their cells.
+# These patterns match dates and times in UTC as lyncnb shows them. The formats of the cells
+# follow.
 _DAY = re.compile(r"[1-9]\d{3}-[01]\d-[0-3]\d(?: [0-2]\d:[0-5]\d UTC)?")
 _DAY_FORMATS = ("yyyy-mm-dd", 'yyyy-mm-dd hh:mm "UTC"')
 
-# The numbers of dates are days from this date. Earlier dates than the first have other numbers,
-# because Excel counts 1900-02-29, which did not exist.
+# In a spreadsheet, a date is the number of days since this date. Earlier dates than the first
+# have other numbers, because Excel counts the day 1900-02-29, which did not exist.
 _DAY_ZERO = datetime(1899, 12, 30)
 _FIRST_DAY = datetime(1900, 3, 1)
 
 
-def _day_number(value: Any) -> int | float | None:
+def _compute_day_number(value: Any) -> int | float | None:
     """Return the number of a date or time, or None if the value is not one."""
     if isinstance(value, date):
         text = f"{value:%Y-%m-%d}" if type(value) is date else f"{value:%Y-%m-%d %H:%M} UTC"
@@ -433,14 +438,14 @@ def _day_number(value: Any) -> int | float | None:
 
 
 class _CellWriter:
-    """Write rows as the XML of cells.
+    """Writes rows as the XML of spreadsheet cells.
 
     A column without a separate style uses the style of column A. The styles of dates are those of
     the cells after the last column. A form has no such styles, and its dates are text.
     """
 
     def __init__(self, columns: int, *, styles: Mapping[str, str]) -> None:
-        letters = [*map(format_column, range(columns + len(_DAY_FORMATS)))]
+        letters = [*map(convert_to_letters, range(columns + len(_DAY_FORMATS)))]
         self._columns = [(letter, styles.get(letter, styles["A"])) for letter in letters[:columns]]
         self._days = [styles[letter] for letter in letters[columns:] if letter in styles]
 
@@ -452,12 +457,14 @@ class _CellWriter:
                 parts.append(f"{cell}><v>{value}</v></c>")
             elif not value:
                 parts.append(f"{cell}/>")
-            elif self._days and (day := _day_number(value)) is not None:
+            elif self._days and (day := _compute_day_number(value)) is not None:
                 style = self._days[isinstance(day, float)]
                 parts.append(f'<c r="{letter}{number}" s="{style}"><v>{day!r}</v></c>')
             else:
                 text = "\n".join(value) if isinstance(value, tuple) else format_cell(value)
-                parts.append(f'{cell} t="inlineStr"><is>{_escape_xml(fitting(text))}</is></c>')
+                parts.append(
+                    f'{cell} t="inlineStr"><is>{_escape_xml(truncate_text(text))}</is></c>'
+                )
         parts.append("</row>")
         return "".join(parts)
 
@@ -469,8 +476,8 @@ def _escape_xml(text: str) -> str:
     return f'<t xml:space="preserve">{escaped}</t>'
 
 
-def fitting(text: str) -> str:
-    """Truncate a text that is too long for a spreadsheet cell, and add a note.
+def truncate_text(text: str) -> str:
+    """Truncate a text that is too long for a spreadsheet cell, and add a note about this.
 
     Excel rejects longer cells in an XLSX file. In a CSV file, it moves the excess text to the next
     rows.
@@ -486,7 +493,7 @@ def fitting(text: str) -> str:
 
 def _lay_out(sheet: Sheet) -> _Layout:
     """Measure the first rows of a sheet, and return its layout."""
-    # The filter's arrow needs the width of 3 characters.
+    # The arrow of the filter needs the width of 3 characters.
     longest = [len(text) + 3 for text in sheet.columns]
     words = [max(map(len, text.split()), default=0) + 3 for text in sheet.columns]
     rows = [*islice(sheet.rows(), _MEASURED_ROWS)]
@@ -494,19 +501,20 @@ def _lay_out(sheet: Sheet) -> _Layout:
         for index, value in enumerate(row):
             for line in map(str, value) if isinstance(value, tuple) else (format_cell(value),):
                 longest[index] = max(longest[index], len(line))
-                # A line that is not wider than the longest word contains no longer word.
+                # If a line is not wider than the longest word so far, it does not contain a
+                # longer word.
                 if len(line) > words[index]:
                     parts = [line] if _DAY.fullmatch(line) else [*line.split(), ""]
                     words[index] = max(words[index], *map(len, parts), 0)
     widths = sheet.widths or tuple(min(width + 1, _WIDEST) for width in longest)
     if not sheet.form:
-        widths = _narrow(widths, [width + 1 for width in words])
+        widths = _narrow_columns(widths, [width + 1 for width in words])
     is_filtered = sheet.has_filter and bool(rows)
     return _Layout(sheet.title, sheet.columns, widths, sheet.form, sheet.links, is_filtered)
 
 
-def _narrow(widths: tuple[int, ...], words: Sequence[int]) -> tuple[int, ...]:
-    """Narrow columns, not below their longest words, if the sheet then fits on a page."""
+def _narrow_columns(widths: tuple[int, ...], words: Sequence[int]) -> tuple[int, ...]:
+    """Make columns narrower, but not narrower than their longest words, if the sheet then fits."""
     least = [*map(min, widths, words)]
     for character in (_WIDE_CHARACTER, _CHARACTER):
         for share in range(100, -1, -1):

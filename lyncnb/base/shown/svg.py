@@ -1,4 +1,4 @@
-"""Draw shapes and text as an SVG picture; the same calls result in the same bytes.
+"""Draw shapes and text as an SVG picture. The same calls result in the same bytes.
 
 All text in a picture is escaped by this module. A picture contains no scripts and loads no external
 content. It uses the reader's light or dark theme, and the light theme on paper.
@@ -12,14 +12,14 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-# The widths of characters in DejaVu Sans, in thousandths of the font size. DejaVu Sans is the
-# widest font in the list, so a text that fits in this font fits in all of them.
+# These are the widths of characters in DejaVu Sans, in thousandths of the font size. DejaVu
+# Sans is the widest font in the list, so a text that fits in this font fits in all of them.
 _NARROW = dict.fromkeys("ijlI|", 290) | dict.fromkeys(" .,:;'!()[]/-ftr", 390)
 _WIDE = dict.fromkeys("mwMW@%", 980)
 _CAPITAL, _LETTER, _FULL = 730, 630, 1000
 
-# Lines also differ in their dashes, and marks in their shape, so that color is never the only
-# difference.
+# Lines also differ in their dashes, and markers differ in their shape, so that color is never
+# the only difference.
 _STYLE = """
 svg{color-scheme:light dark;--ink:#1b1b1b;--paper:#fff;--soft:#f1f4f8;--box:#fff;--line:#8b95a3;
 --quiet:#4d5560;--sip:#0b5394;--web:#17663a;--other:#7a3e8e;--mark:#0b5394;--warn:#8a4b00;
@@ -56,7 +56,7 @@ text{fill:var(--ink)}
 
 
 def measure_text(text: str, size: float) -> float:
-    """Estimate the width of a text in pixels; the result is rather too large than too small."""
+    """Estimate the width of a text in pixels. The estimate is rather too large than too small."""
     total = 0
     for character in text:
         if character in _NARROW:
@@ -70,7 +70,7 @@ def measure_text(text: str, size: float) -> float:
     return total * size / 1000
 
 
-def fit(text: str, width: float, size: float) -> str:
+def shorten_text(text: str, width: float, size: float) -> str:
     """Shorten a text in the middle, so that it fits into a width in pixels.
 
     Parameters
@@ -94,7 +94,7 @@ def fit(text: str, width: float, size: float) -> str:
 
 
 class Drawing:
-    """A picture to which shapes are added in drawing order.
+    """A picture to which you add shapes in the order in which they are drawn.
 
     Parameters
     ----------
@@ -106,12 +106,17 @@ class Drawing:
         self.width = width
         self._shapes: list[str] = []
 
-    def rect(self, x: float, y: float, width: float, height: float, kind: str) -> None:
-        """Draw a rectangle. In all methods, ``kind`` is a class in the picture's style sheet."""
-        corner = ' rx="4"' if kind in ("box", "band", "zone") else ""
+    def draw_rectangle(
+        self, x: float, y: float, width: float, height: float, css_class: str
+    ) -> None:
+        """Draw a rectangle.
+
+        In all methods, ``kind`` is a class in the style sheet of the picture.
+        """
+        corner = ' rx="4"' if css_class in ("box", "band", "zone") else ""
         self._shapes.append(
-            f'<rect x="{_number(x)}" y="{_number(y)}" width="{_number(width)}" '
-            f'height="{_number(height)}"{corner} class="{kind}"/>'
+            f'<rect x="{_round(x)}" y="{_round(y)}" width="{_round(width)}" '
+            f'height="{_round(height)}"{corner} class="{css_class}"/>'
         )
 
     def text(
@@ -119,58 +124,62 @@ class Drawing:
         x: float,
         y: float,
         text: str,
-        kind: str = "",
+        css_class: str = "",
         *,
         anchor: str = "start",
         name: str = "",
     ) -> None:
-        """Write a line of text with the baseline at ``y``; a click on the text reports ``name``."""
-        cls = f' class="{kind}"' if kind else ""
+        """Write a line of text with the baseline at ``y``. A click on the text reports ``name``."""
+        cls = f' class="{css_class}"' if css_class else ""
         at = "" if anchor == "start" else f' text-anchor="{anchor}"'
         about = f' data-name="{_escape(name)}"' if name else ""
         self._shapes.append(
-            f'<text x="{_number(x)}" y="{_number(y)}"{at}{cls}{about}>{_escape(text)}</text>'
+            f'<text x="{_round(x)}" y="{_round(y)}"{at}{cls}{about}>{_escape(text)}</text>'
         )
 
-    def slanted(self, x: float, y: float, text: str, kind: str = "") -> None:
-        """Write a diagonal heading that starts at (x, y), for narrow columns."""
-        at = f"{_number(x)} {_number(y)}"
-        cls = f' class="{kind}"' if kind else ""
+    def draw_slanted_text(self, x: float, y: float, text: str, css_class: str = "") -> None:
+        """Write a diagonal heading for a narrow column. The heading starts at (x, y)."""
+        at = f"{_round(x)} {_round(y)}"
+        cls = f' class="{css_class}"' if css_class else ""
         self._shapes.append(
             f'<text transform="translate({at})rotate(-52)"{cls}>{_escape(text)}</text>'
         )
 
-    def path(self, points: list[tuple[float, float]], kind: str) -> None:
+    def path(self, points: list[tuple[float, float]], css_class: str) -> None:
         """Draw straight lines between points."""
         (x, y), *rest = points
-        steps = "".join(f"L{_number(a)} {_number(b)}" for a, b in rest)
-        self._shapes.append(f'<path d="M{_number(x)} {_number(y)}{steps}" class="{kind}"/>')
+        steps = "".join(f"L{_round(a)} {_round(b)}" for a, b in rest)
+        self._shapes.append(f'<path d="M{_round(x)} {_round(y)}{steps}" class="{css_class}"/>')
 
-    def tip(self, x: float, y: float, direction: int, kind: str) -> None:
-        """Draw an arrowhead at (x, y); it points to the right if the direction is 1."""
+    def draw_arrowhead(self, x: float, y: float, direction: int, css_class: str) -> None:
+        """Draw an arrowhead at (x, y). If the direction is 1, the arrowhead points to the right."""
         back = x - 7 * direction
         self._shapes.append(
-            f'<path d="M{_number(x)} {_number(y)}L{_number(back)} {_number(y - 4)}'
-            f'L{_number(back)} {_number(y + 4)}Z" class="tip-{kind}"/>'
+            f'<path d="M{_round(x)} {_round(y)}L{_round(back)} {_round(y - 4)}'
+            f'L{_round(back)} {_round(y + 4)}Z" class="tip-{css_class}"/>'
         )
 
-    def disc(self, x: float, y: float, radius: float, kind: str) -> None:
+    def draw_disc(self, x: float, y: float, radius: float, css_class: str) -> None:
         """Draw a filled circle."""
         self._shapes.append(
-            f'<circle cx="{_number(x)}" cy="{_number(y)}" r="{_number(radius)}" class="{kind}"/>'
+            f'<circle cx="{_round(x)}" cy="{_round(y)}" r="{_round(radius)}" class="{css_class}"/>'
         )
 
-    def half_disc(self, x: float, y: float, radius: float) -> None:
+    def draw_half_disc(self, x: float, y: float, radius: float) -> None:
         """Draw a circle whose left half is filled."""
-        self.disc(x, y, radius, "open")
-        top, bottom, r = _number(y - radius), _number(y + radius), _number(radius)
+        self.draw_disc(x, y, radius, "open")
+        top, bottom, r = (
+            _round(y - radius),
+            _round(y + radius),
+            _round(radius),
+        )
         self._shapes.append(
-            f'<path d="M{_number(x)} {top}A{r} {r} 0 0 0 {_number(x)} {bottom}Z" class="mark"/>'
+            f'<path d="M{_round(x)} {top}A{r} {r} 0 0 0 {_round(x)} {bottom}Z" class="mark"/>'
         )
 
     @contextmanager
     def group(self, *, label: str, pools: Iterable[str]) -> Iterator[None]:
-        """Group all shapes that are drawn in the context, so that a viewer can find them.
+        """Group all shapes that are drawn in the ``with`` block, so that a viewer can find them.
 
         Parameters
         ----------
@@ -188,7 +197,7 @@ class Drawing:
         self._shapes.append("</g>")
 
     def to_svg(
-        self, height: float, *, title: str, description: str, breaks: Iterable[float] = ()
+        self, height: float, *, title: str, description: str, break_positions: Iterable[float] = ()
     ) -> str:
         """Return the picture as an SVG document.
 
@@ -198,7 +207,7 @@ class Drawing:
             The height in pixels.
         title, description : str
             Plain text for people who cannot see the picture.
-        breaks : iterable of float, optional
+        break_positions : iterable of float, optional
             The heights, in ascending order, at which :func:`sheets` can divide the picture.
 
         Returns
@@ -206,12 +215,12 @@ class Drawing:
         str
             An SVG document.
         """
-        size = f"{_number(self.width)} {_number(height)}"
+        size = f"{_round(self.width)} {_round(height)}"
         shapes = "\n".join(self._shapes)
-        cuts = " ".join(map(_number, breaks))
+        cuts = " ".join(map(_round, break_positions))
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" '
-            f'width="{_number(self.width)}" height="{_number(height)}" role="img" '
+            f'width="{_round(self.width)}" height="{_round(height)}" role="img" '
             f'aria-labelledby="title description" data-breaks="{cuts}">\n'
             f'<title id="title">{_escape(title)}</title>\n'
             f'<desc id="description">{_escape(description)}</desc>\n'
@@ -220,7 +229,7 @@ class Drawing:
         )
 
 
-def sheets(svg: str) -> list[str]:
+def split_into_sheets(svg: str) -> list[str]:
     """Divide a picture into parts that fit on a sheet of paper.
 
     Parameters
@@ -240,18 +249,18 @@ def sheets(svg: str) -> list[str]:
     width, ends = head[1], [*cuts[1].split(), head[2]]
     pieces, top = [], "0"
     for end in ends:
-        height = _number(float(end) - float(top))
+        height = _round(float(end) - float(top))
         window = f'viewBox="0 {top} {width} {height}" width="{width}" height="{height}"'
         pieces.append(svg.replace(head[0], window, 1))
         top = end
     return pieces
 
 
-def _number(value: float) -> str:
+def _round(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
 def _escape(text: str) -> str:
-    # A character that XML does not allow would make the complete picture unreadable.
+    # XML does not allow this character, and it would make the complete picture unreadable.
     kept = "".join(c if c >= " " and c not in "\ufffe\uffff" else " " for c in text)
     return html.escape(kept.encode("utf-8", "replace").decode("utf-8"), quote=True)

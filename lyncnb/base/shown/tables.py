@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
 from ...errors import LyncnbError
-from .documents import linked_parts
+from .documents import split_source
 from .frames import DataFrame, Kind, build_frame
 
 #: A table in a notebook shows at most this number of rows.
@@ -25,13 +25,13 @@ ROWS_SHOWN = 200
 # A cell shows at most this number of items, so that a row is not higher than the screen.
 _CHIPS_OPEN = 6
 
-#: A longer table shows this number of rows. The other rows are collapsed under a line with their
-#: number.
+#: A longer table shows only this number of rows. A line with the number of the other rows
+#: expands them.
 ROWS_OPEN = 10
 
-#: This style is part of every table's HTML, for pages that remove ``<style>`` from the content.
-#: Jupyter aligns cells to the right, with a selector of two classes, but names need left alignment.
-#: Words break only at <wbr>. On paper, all rows are visible.
+#: This style is part of the HTML of every table, because some pages remove ``<style>`` from the
+#: content. Jupyter aligns cells to the right with a selector of two classes, but names must be
+#: aligned to the left. Words break only at <wbr>. On paper, all rows are visible.
 TABLE_STYLE = (
     "<style>.lyncnb-table.lyncnb-table th,.lyncnb-table.lyncnb-table td"
     "{text-align:left;vertical-align:top;white-space:pre-line;overflow-wrap:break-word}"
@@ -44,19 +44,20 @@ TABLE_STYLE = (
     ".lyncnb-chip{border:0;padding:0;margin:0 .4em 0 0}}</style>"
 )
 
-# A name can break after these characters, and a word such as WebServicesInternal before a capital.
+# A name can break after these characters. A word such as WebServicesInternal can break before a
+# capital letter.
 _BREAK_AFTER = re.compile(r"(?<=[./_@;,-])(?=[^\s./_@;,-])|(?<=[a-z])(?=[A-Z])")
-_LONG = re.compile(r"\S{19,}")  # Words that are shorter than this never need a break.
-# In a table with at least this number of columns, shorter words also need a break.
+_LONG = re.compile(r"\S{19,}")  # A word that is shorter than this does not break.
+# If a table has at least this number of columns, shorter words can also break.
 _MANY_COLUMNS = 13
 _LONG_AMONG_MANY = re.compile(r"\S{9,}")
-# In such a table, a word has a break after at most this number of letters.
+# In such a table, a word can break after at most this number of letters.
 _LONGEST_PART = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One of several values in a cell; ``target`` is the HTML id to which the value links."""
+    """One of several values in a cell. ``target`` is the HTML id to which the value links."""
 
     text: str
     target: str = ""
@@ -68,7 +69,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A cell's collapsed lines under a line of plain text, and the items of the cell.
+    """Collapsed lines in a cell, the plain text of the line above them, and the items in the cell.
 
     The lines are also collapsed on paper.
     """
@@ -81,7 +82,7 @@ class Folded:
         return "\n".join(self.lines)
 
 
-# Characters with a special meaning in Markdown. The HTML characters become entities.
+# These characters have a special meaning in Markdown. The HTML characters become entities.
 _MARKDOWN = str.maketrans(
     {
         "&": "&amp;",
@@ -104,29 +105,29 @@ _MARKDOWN = str.maketrans(
 
 
 class PlanMark(NamedTuple):
-    """Identifies the plan in an output; ``name`` is a scenario, a demonstration, or ""."""
+    """Identifies the plan in an output. ``name`` is a scenario, a demonstration, or ""."""
 
     digest: str
     name: str = ""
 
 
 class Marked(Protocol):
-    """A plan that provides an identification for outputs."""
+    """A plan that can identify itself in outputs."""
 
     def mark(self) -> PlanMark:
         """Return the identification of this plan for outputs."""
 
 
-#: This CSS class marks a paragraph that explains how to show a panel instead of its static copy.
+#: A paragraph with this CSS class explains how to show a panel instead of its static copy.
 NEEDS_CLASS = "lyncnb-needs"
-#: The HTML attribute that identifies the plan in a notebook's output.
+#: In the output of a notebook, this HTML attribute identifies the plan.
 PLAN_ATTRIBUTE = "data-lyncnb-plan"
 _DIGITS = 16
 _PLAN = re.compile(rf'{PLAN_ATTRIBUTE}="([0-9a-f]+)"')
 
 
-def marked(page: str, plan: Marked | PlanMark | None) -> str:
-    """Mark HTML with the plan that it shows. If the plan has a name, add a line with the name."""
+def mark_plan(page: str, plan: Marked | PlanMark | None) -> str:
+    """Add the plan to HTML as an attribute. If the plan has a name, also add a line with it."""
     if plan is None:
         return page
     digest, name = plan if isinstance(plan, PlanMark) else plan.mark()
@@ -139,7 +140,7 @@ def marked(page: str, plan: Marked | PlanMark | None) -> str:
 
 
 def find_shown_plans(page: str) -> list[str]:
-    """Return the plans that HTML shows, as marked by :func:`marked`.
+    """Return the plans that are shown in HTML, as :func:`mark_plan` marked them.
 
     Demonstrations are left out.
     """
@@ -147,7 +148,7 @@ def find_shown_plans(page: str) -> list[str]:
 
 
 class Column(NamedTuple):
-    """A column in a table: its heading, a function for the value of an item, and its type."""
+    """A column of a table: the heading, a function that returns the value, and the type."""
 
     heading: str
     value: Callable[[Any], Any]
@@ -158,7 +159,7 @@ Value = str | int | Callable[[Any], Any]
 
 
 def columns(*described: tuple[str, Value] | tuple[str, Value, Kind]) -> tuple[Column, ...]:
-    """Return columns from headings, values, and types; without a type, a column contains text.
+    """Return columns from headings, values, and types. A column without a type contains text.
 
     A value is an attribute (``subject.common_name``), an index in a tuple, or a function.
     """
@@ -168,19 +169,21 @@ def columns(*described: tuple[str, Value] | tuple[str, Value, Kind]) -> tuple[Co
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def lists_columns(columns: Iterable[Column], of: str = "") -> Callable[[Function], Function]:
-    """Decorate the function that returns a DataFrame: ``help`` shows its columns with their types.
+def document_columns(
+    columns: Iterable[Column], subject: str = ""
+) -> Callable[[Function], Function]:
+    """Return a decorator that adds a list of the columns and their types to a docstring.
 
     Parameters
     ----------
     columns : iterable of Column
         The columns.
-    of : str, optional
+    subject : str, optional
         Which frame has the columns, if the function has several; it is part of the heading.
     """
 
     def decorate(function: Function) -> Function:
-        heading = f"Columns of {of}" if of else "Columns"
+        heading = f"Columns of {subject}" if subject else "Columns"
         lines = [
             heading,
             "-" * len(heading),
@@ -204,11 +207,11 @@ def list_headings(columns: Iterable[Column]) -> list[str]:
     return [column.heading for column in columns]
 
 
-def rows_of(columns: Iterable[Column], items: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+def build_rows(columns: Iterable[Column], items: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
     """Yield a row for each item, with the value in each column."""
     values = [column.value for column in columns]
     if len(values) > 1 and all(isinstance(value, attrgetter) for value in values):
-        # A large table has millions of cells, so a single call returns a complete row.
+        # A large table has millions of cells, so a single call must return a complete row.
         return map(attrgetter(*(value.__reduce__()[1][0] for value in values)), items)
     return (tuple([value(item) for value in values]) for item in items)
 
@@ -225,7 +228,7 @@ class Table(ABC):
     _columns: ClassVar[Sequence[Column]] = ()
 
     def __init_subclass__(cls) -> None:
-        """Give a class with columns its own ``to_frame``, whose documentation lists them."""
+        """Give each subclass with columns a method ``to_frame`` that documents the columns."""
         super().__init_subclass__()
         if cls.__dict__.get("_columns") and "to_frame" not in cls.__dict__:
 
@@ -234,24 +237,24 @@ class Table(ABC):
 
             to_frame.__doc__ = Table.to_frame.__doc__
             to_frame.__qualname__ = f"{cls.__qualname__}.to_frame"
-            cls.to_frame = lists_columns(cls._columns)(to_frame)  # type: ignore[method-assign]
+            cls.to_frame = document_columns(cls._columns)(to_frame)  # type: ignore[method-assign]
 
-    def _items(self) -> Iterable[Any]:
+    def _list_items(self) -> Iterable[Any]:
         return ()
 
-    def _headings(self) -> Sequence[str]:
+    def _list_headings(self) -> Sequence[str]:
         return list_headings(self._columns)
 
-    def _kinds(self) -> Sequence[Kind]:
-        return [column.kind for column in self._columns] or [Kind.TEXT] * len(self._headings())
+    def _list_kinds(self) -> Sequence[Kind]:
+        return [column.kind for column in self._columns] or [Kind.TEXT] * len(self._list_headings())
 
-    def _rows(self) -> Iterable[Sequence[Any]]:
-        return rows_of(self._columns, self._items())
+    def _list_rows(self) -> Iterable[Sequence[Any]]:
+        return build_rows(self._columns, self._list_items())
 
     @abstractmethod
-    def _summary(self) -> str: ...
+    def _summarize(self) -> str: ...
 
-    def _shown_plan(self) -> Marked | PlanMark | None:
+    def _get_shown_plan(self) -> Marked | PlanMark | None:
         """Return the plan that this table shows, or None if it shows no plan."""
         return None
 
@@ -261,10 +264,10 @@ class Table(ABC):
         The types of the columns do not depend on the rows. Blank text is ``""``. Blank days, times
         (UTC), counts, and yes/no values are missing values.
         """
-        return to_frame(self._headings(), self._rows(), kinds=self._kinds())
+        return to_frame(self._list_headings(), self._list_rows(), kinds=self._list_kinds())
 
-    def only(self, *headings: str) -> Table:
-        """Return a table with only some of the columns, to show it in a notebook.
+    def select_columns(self, *headings: str) -> Table:
+        """Return a table with only some of the columns, for display in a notebook.
 
         Parameters
         ----------
@@ -276,7 +279,7 @@ class Table(ABC):
         LyncnbError
             If the table does not have one of the columns.
         """
-        known = list(self._headings())
+        known = list(self._list_headings())
         for heading in headings:
             if heading not in known:
                 raise LyncnbError(
@@ -287,12 +290,12 @@ class Table(ABC):
 
     def _repr_html_(self) -> str:
         page = rows_to_html(
-            self._headings(), [*self._rows()], caption=self._summary(), limit=ROWS_SHOWN
+            self._list_headings(), [*self._list_rows()], caption=self._summarize(), limit=ROWS_SHOWN
         )
-        return marked(page, self._shown_plan())
+        return mark_plan(page, self._get_shown_plan())
 
     def __repr__(self) -> str:
-        return self._summary()
+        return self._summarize()
 
 
 class _Columns(Table):
@@ -301,29 +304,29 @@ class _Columns(Table):
     def __init__(self, whole: Table, headings: Sequence[str]):
         self._whole, self._names = whole, headings
 
-    def _headings(self) -> Sequence[str]:
+    def _list_headings(self) -> Sequence[str]:
         return self._names
 
     def _indices(self) -> list[int]:
-        return [list(self._whole._headings()).index(name) for name in self._names]
+        return [list(self._whole._list_headings()).index(name) for name in self._names]
 
-    def _kinds(self) -> Sequence[Kind]:
-        kinds = self._whole._kinds()
+    def _list_kinds(self) -> Sequence[Kind]:
+        kinds = self._whole._list_kinds()
         return [kinds[index] for index in self._indices()]
 
-    def _rows(self) -> Iterable[Sequence[Any]]:
+    def _list_rows(self) -> Iterable[Sequence[Any]]:
         indices = self._indices()
-        return ([row[index] for index in indices] for row in self._whole._rows())
+        return ([row[index] for index in indices] for row in self._whole._list_rows())
 
-    def _summary(self) -> str:
-        return self._whole._summary()
+    def _summarize(self) -> str:
+        return self._whole._summarize()
 
-    def _shown_plan(self) -> Marked | PlanMark | None:
-        return self._whole._shown_plan()
+    def _get_shown_plan(self) -> Marked | PlanMark | None:
+        return self._whole._get_shown_plan()
 
 
 def format_cell(value: Any) -> str:
-    """Return a value as text for a cell.
+    """Return a value as the text of a cell.
 
     Parameters
     ----------
@@ -340,7 +343,8 @@ def format_cell(value: Any) -> str:
     if type(value) is str:  # Most cells contain text.
         return value
     if isinstance(value, str):
-        return str(value)  # An object of a subclass, such as DnsName, is converted to a plain str.
+        # An object of a subclass of str, such as DnsName, is converted to a plain str.
+        return str(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (tuple, list)):
@@ -349,18 +353,18 @@ def format_cell(value: Any) -> str:
 
 
 def count_of(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural if necessary."""
+    """Return a number and its noun, which is in the plural if necessary."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def join_first(texts: Sequence[str], shown: int, *, separator: str = ", ") -> str:
-    """Join the first texts, and add the number of the other texts, as in "a, b and 3 more"."""
-    left = len(texts) - shown
-    return separator.join(texts[:shown]) + (f" and {left:,} more" if left > 0 else "")
+def join_first(texts: Sequence[str], max_shown: int, *, separator: str = ", ") -> str:
+    """Join the first texts, and add how many are not shown, as in "a, b and 3 more"."""
+    left = len(texts) - max_shown
+    return separator.join(texts[:max_shown]) + (f" and {left:,} more" if left > 0 else "")
 
 
-def count_same(
-    noun: str, statements: Iterable[tuple[str, str]], *, shown: int = 3
+def count_statements(
+    noun: str, statements: Iterable[tuple[str, str]], *, max_shown: int = 3
 ) -> Iterator[str]:
     """Yield a line for each different statement, with the names to which it applies.
 
@@ -370,7 +374,7 @@ def count_same(
         The type of the named objects, in the singular: ``package``.
     statements : iterable of (str, str)
         The statement (``written``), and the name to which it applies.
-    shown : int, optional
+    max_shown : int, optional
         The maximum number of names in a line.
 
     Yields
@@ -382,7 +386,7 @@ def count_same(
     for statement, name in statements:
         names_of.setdefault(statement, []).append(name)
     for statement, names in names_of.items():
-        yield f"{count_of(len(names), noun)} {statement}: {join_first(names, shown)}"
+        yield f"{count_of(len(names), noun)} {statement}: {join_first(names, max_shown)}"
 
 
 def to_frame(
@@ -421,7 +425,7 @@ def rows_to_html(
     limit: int | None = None,
     ids: Sequence[str] = (),
     remarks: Sequence[str] = (),
-    linked: Sequence[str] = ("Source",),
+    is_linked: Sequence[str] = ("Source",),
 ) -> str:
     """Return rows as an escaped HTML table, without pandas.
 
@@ -439,7 +443,7 @@ def rows_to_html(
         n HTML ids, one for each row, to which items in another table can link.
     remarks : sequence of str, optional
         Sentences below the table, as plain text.
-    linked : sequence of str, optional
+    is_linked : sequence of str, optional
         Headings of columns in which the titles of documents are links.
 
     Returns
@@ -451,12 +455,12 @@ def rows_to_html(
     shown = rows if limit is None else rows[:limit]
     lines = [
         TABLE_STYLE,
-        *_format_table(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption, linked),
+        *_format_table(columns, shown[:ROWS_OPEN], ids[:ROWS_OPEN], caption, is_linked),
     ]
     if len(shown) > ROWS_OPEN:
         more = f"Show all {len(shown):,} rows ({len(shown) - ROWS_OPEN:,} more)"
         lines.append(f'<details class="lyncnb-more"><summary>{more}</summary>')
-        lines += _format_table(columns, shown[ROWS_OPEN:], ids[ROWS_OPEN:], "", linked)
+        lines += _format_table(columns, shown[ROWS_OPEN:], ids[ROWS_OPEN:], "", is_linked)
         lines.append("</details>")
     if len(shown) < len(rows):
         lines.append(f"<p>{_escape(left_out(len(shown), len(rows)))}</p>")
@@ -469,7 +473,7 @@ def _format_table(
     rows: Sequence[Sequence[Any]],
     ids: Sequence[str],
     caption: str,
-    linked: Sequence[str],
+    is_linked: Sequence[str],
 ) -> Iterator[str]:
     yield '<table class="lyncnb-table">'
     if caption:
@@ -480,57 +484,61 @@ def _format_table(
     for index, row in enumerate(rows):
         mark = f' id="{_escape(ids[index])}"' if ids else ""
         cells = (
-            f"<td>{_add_links(value) if heading in linked else _format_cell(value, long)}</td>"
+            f"<td>{_add_links(value) if heading in is_linked else _format_cell(value, long)}</td>"
             for heading, value in zip(columns, row, strict=True)
         )
         yield f"<tr{mark}>{''.join(cells)}</tr>"
     yield "</tbody></table>"
 
 
-def _format_cell(value: Any, long: re.Pattern[str]) -> str:
+def _format_cell(value: Any, is_long: re.Pattern[str]) -> str:
     if isinstance(value, Folded):
-        text = "<br>".join(_allow_breaks(line, long) for line in value.lines)
-        marks = " ".join(_format_chip(chip, long) for chip in value.chips)
-        return folded(value.summary, f"{text}<br>{marks}" if marks else text, on_paper=False)
+        text = "<br>".join(_allow_breaks(line, is_long) for line in value.lines)
+        marks = " ".join(_format_chip(chip, is_long) for chip in value.chips)
+        return collapse_html(value.summary, f"{text}<br>{marks}" if marks else text, on_paper=False)
     if not isinstance(value, (tuple, list)):
-        return _allow_breaks(format_cell(value), long)
+        return _allow_breaks(format_cell(value), is_long)
     if len(value) == 1 and not isinstance(value[0], Chip):
-        return _allow_breaks(str(value[0]), long)
+        return _allow_breaks(str(value[0]), is_long)
     chips = [
-        _format_chip(item if isinstance(item, Chip) else Chip(str(item)), long) for item in value
+        _format_chip(item if isinstance(item, Chip) else Chip(str(item)), is_long) for item in value
     ]
     if len(chips) <= _CHIPS_OPEN + 2:
         return " ".join(chips)
     rest = len(chips) - _CHIPS_OPEN
-    return " ".join(chips[:_CHIPS_OPEN]) + folded(f"{rest} more", " ".join(chips[_CHIPS_OPEN:]))
+    return " ".join(chips[:_CHIPS_OPEN]) + collapse_html(
+        f"{rest} more", " ".join(chips[_CHIPS_OPEN:])
+    )
 
 
-def _format_chip(chip: Chip, long: re.Pattern[str]) -> str:
+def _format_chip(chip: Chip, is_long: re.Pattern[str]) -> str:
     title = f' title="{_escape(chip.title)}"' if chip.title else ""
-    text = _allow_breaks(chip.text, long)
+    text = _allow_breaks(chip.text, is_long)
     if not chip.target:
         return f'<span class="lyncnb-chip"{title}>{text}</span>'
     return f'<a class="lyncnb-chip" href="#{_escape(quote(chip.target))}"{title}>{text}</a>'
 
 
-def _allow_breaks(text: str, long: re.Pattern[str]) -> str:
+def _allow_breaks(text: str, is_long: re.Pattern[str]) -> str:
     parts, end = [], 0
-    for word in long.finditer(text):
-        most = _LONGEST_PART if long is _LONG_AMONG_MANY else len(word[0])
+    for word in is_long.finditer(text):
+        most = _LONGEST_PART if is_long is _LONG_AMONG_MANY else len(word[0])
         pieces = "<wbr>".join(_split_word(word[0], most))
         parts += [_escape(text[end : word.start()]), pieces]
         end = word.end()
     return "".join(parts) + _escape(text[end:])
 
 
-def _split_word(word: str, most: int) -> Iterator[str]:
+def _split_word(word: str, max_letters: int) -> Iterator[str]:
     for piece in _BREAK_AFTER.split(word):
-        yield from (_escape(piece[at : at + most]) for at in range(0, len(piece), most))
+        yield from (
+            _escape(piece[at : at + max_letters]) for at in range(0, len(piece), max_letters)
+        )
 
 
 def _add_links(value: Any) -> str:
     parts = []
-    for text, address in linked_parts(format_cell(value)):
+    for text, address in split_source(format_cell(value)):
         escaped = _escape(text)
         if address:
             escaped = f'<a href="{_escape(address)}" target="_blank" rel="noreferrer">{escaped}</a>'
@@ -538,23 +546,23 @@ def _add_links(value: Any) -> str:
     return "".join(parts)
 
 
-def folded(summary: str, fragment: str, *, on_paper: bool = True) -> str:
-    """Collapse escaped HTML under a line of plain text. By default, it is expanded on paper."""
+def collapse_html(summary: str, fragment: str, *, on_paper: bool = True) -> str:
+    """Collapse escaped HTML under a line of plain text. By default, paper shows it expanded."""
     mark = ' class="lyncnb-more"' if on_paper else ""
     return f"<details{mark}><summary>{_escape(summary)}</summary>{fragment}</details>"
 
 
 def left_out(shown: int, total: int) -> str:
-    """Return a sentence that shows how many of a table's rows are visible."""
+    """Return a sentence with the number of rows of a table that are visible."""
     return f"This table shows only the first {shown:,} of {total:,} rows."
 
 
-def paragraph(text: str) -> str:
+def format_paragraph(text: str) -> str:
     """Return plain text as an escaped ``<p>`` element."""
     return f"<p>{_escape(text)}</p>"
 
 
-def link(text: str, path: str) -> str:
+def format_link(text: str, path: str) -> str:
     """Return an escaped link to a file, with its path relative to the notebook."""
     address = quote(path.replace("\\", "/"))
     return f'<a href="{_escape(address)}" target="_blank">{_escape(text)}</a>'
@@ -593,10 +601,11 @@ def format_source(source: str) -> str:
     """Return a source as Markdown, with links for the documents that have a web address."""
     return "".join(
         f"[{escape_markdown(text)}](<{address}>)" if address else escape_markdown(text)
-        for text, address in linked_parts(source)
+        for text, address in split_source(source)
     )
 
 
 def _escape(value: Any) -> str:
-    # HTML does not allow NUL, and a browser would show a replacement character.
+    # HTML does not allow the character NUL, which a browser would show as a replacement
+    # character.
     return html.escape(format_cell(value).replace("\x00", ""), quote=True)

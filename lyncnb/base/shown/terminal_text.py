@@ -18,11 +18,12 @@ from .tables import format_cell
 
 _GAP = "  "
 _INDENT = "  "
-_NARROWEST = 20  # The minimum width of text, even in a narrow terminal or with a deep indentation.
+# Text has at least this width, even in a narrow terminal or with a deep indentation.
+_NARROWEST = 20
 
 
 def escape_controls(text: str) -> str:
-    r"""Replace characters that control a terminal: escape sequences, controls, and text direction.
+    r"""Replace characters that can control a terminal, such as escape sequences and text direction.
 
     Returns
     -------
@@ -39,7 +40,7 @@ def escape_controls(text: str) -> str:
     )
 
 
-def wrap(line: str, width: int) -> list[str]:
+def wrap_line(line: str, width: int) -> list[str]:
     """Wrap a line at spaces, and indent continuation lines by two more spaces.
 
     Returns
@@ -106,16 +107,20 @@ def _measure_longest_word(text: str) -> int:
     return max(map(wcwidth.width, text.split(" ")))
 
 
-def _divide_width(wanted: Sequence[int], least: Sequence[int], available: int) -> list[int] | None:
-    """Divide the width among a table's columns; return None if the longest words do not fit."""
-    widths = [*least]
-    spare = available - sum(widths)
+def _divide_width(
+    preferred_widths: Sequence[int], minimum_widths: Sequence[int], available_width: int
+) -> list[int] | None:
+    """Divide the width among the columns of a table, or return None if the words do not fit."""
+    widths = [*minimum_widths]
+    spare = available_width - sum(widths)
     if spare < 0:
         return None
     # Narrow columns get their full width, and wide columns share the rest equally.
-    needs = sorted(range(len(widths)), key=lambda column: wanted[column] - least[column])
+    needs = sorted(
+        range(len(widths)), key=lambda column: preferred_widths[column] - minimum_widths[column]
+    )
     for left, column in zip(range(len(needs), 0, -1), needs, strict=True):
-        more = min(wanted[column] - least[column], spare // left)
+        more = min(preferred_widths[column] - minimum_widths[column], spare // left)
         widths[column] += more
         spare -= more
     return widths
@@ -129,14 +134,17 @@ def _wrap_cell(cell: str, width: int) -> list[str]:
 
 
 def _format_paragraph(columns: Sequence[str], row: Sequence[str], width: int) -> Iterator[str]:
-    """Yield a table row as ``first value: Heading value; Heading value``, without blank values."""
+    """Yield a table row as ``first value: Heading value; Heading value``.
+
+    Blank values are omitted.
+    """
     pairs = zip(columns[1:], row[1:], strict=True)
     text = "; ".join(f"{heading} {value}" for heading, value in pairs if value)
-    yield from wrap(f"{row[0]}: {text}", width)
+    yield from wrap_line(f"{row[0]}: {text}", width)
 
 
-def report_lines(report: Report, *, width: int) -> Iterator[str]:
-    """Yield the text of a report for a terminal, with an empty line between paragraphs.
+def format_report(report: Report, *, width: int) -> Iterator[str]:
+    """Yield the lines of a report for a terminal, with an empty line between paragraphs.
 
     Parameters
     ----------

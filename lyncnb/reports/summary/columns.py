@@ -1,4 +1,4 @@
-"""Each column of the summary that describes a certificate, and the tables that contain it.
+"""Define the columns that describe a certificate in the summary, and the tables that have them.
 
 Tables have their columns in the order of this list. A column that has the same heading but
 another value in two tables is listed twice, one after the other.
@@ -14,12 +14,13 @@ from ...base.shown.frames import Kind
 from ...base.shown.tables import Column, columns
 from .content import Line
 
-# The tables: ``summary.csv``, its short form in a notebook, and three sheets of the workbook.
+# The tables are ``summary.csv``, its short form in a notebook, and three sheets of the
+# workbook.
 CSV, NOTEBOOK, CERTIFICATES, RENEWALS, FILES = range(5)
 
 
 class _Described(NamedTuple):
-    """A column: heading, value of a :class:`Line`, tables with widths in characters, and type."""
+    """A column with its heading, the value of a :class:`Line`, the widths, and the type."""
 
     heading: str
     value: str | Callable[[Any], Any]
@@ -27,8 +28,9 @@ class _Described(NamedTuple):
     kind: Kind = Kind.TEXT
 
 
-def _concerns(line: Line) -> tuple[str, ...]:
-    # Notices about the whole deployment would fill the row of the first certificate.
+def _format_findings(line: Line) -> tuple[str, ...]:
+    # Notices about the whole deployment are omitted, because they would fill the row of the
+    # first certificate.
     return tuple(code for code in line.member.warnings if not code.startswith("notice: "))
 
 
@@ -67,7 +69,7 @@ _COLUMNS = (
     _Described("SHA-256 of the public key", "member.spki_sha256", {FILES: 34}),
     _Described("Import", lambda line: line.member.install_cells[0], {CSV: 0, FILES: 40}),
     _Described("Assign", lambda line: line.member.install_cells[1], {CSV: 0, FILES: 30}),
-    _Described("Findings", _concerns, {CERTIFICATES: 12}),
+    _Described("Findings", _format_findings, {CERTIFICATES: 12}),
     _Described("Warnings", "member.warnings", _TABLE),
     _Described("Rule", "block.rule", {CSV: 0, FILES: 18}),
     _Described("Source", "block.source", _TABLE),
@@ -75,13 +77,13 @@ _COLUMNS = (
 )
 
 
-def described(table: int) -> tuple[tuple[str, str | Callable[[Any], Any], int], ...]:
-    """Return heading, value and width of each column of one table."""
+def describe_columns(table: int) -> tuple[tuple[str, str | Callable[[Any], Any], int], ...]:
+    """Return the heading, value and width of each column in a table."""
     return tuple(
         (one.heading, one.value, one.widths[table]) for one in _COLUMNS if table in one.widths
     )
 
 
-def columns_of(table: int) -> tuple[Column, ...]:
-    """Return the columns of one table; each of its rows is a :class:`Line`."""
+def list_columns(table: int) -> tuple[Column, ...]:
+    """Return the columns of a table. Each row of the table is a :class:`Line`."""
     return columns(*((one.heading, one.value, one.kind) for one in _COLUMNS if table in one.widths))

@@ -1,4 +1,4 @@
-"""Define the content of a summary without layout: cover, blocks of certificates, servers.
+"""Define the content of a summary without its layout: cover, certificates, and servers.
 
 The page, the workbook, the wiki text and the document to sign show the same ``Summary``.
 ``from_plan`` makes it, ``progress`` adds the state of a folder's requests. Nothing in it depends
@@ -21,16 +21,16 @@ from ...base.shown.origin import UNKNOWN, Origin
 from ...base.shown.tables import count_of, join_first
 from ...plan.model import NO_TYPE
 from ...plan.spellings import Spelling
-from ...rules.findings import Finding, FindingGroup, grouped
+from ...rules.findings import Finding, FindingGroup, group_findings
 from ...rules.model import NameRule
 from ..timeline_figure import DatedFact
 
 _NOT_VERIFIED = "not verified: the key"
 
-#: The requested validity if the options do not set one.
+#: This validity is requested if the options do not set one.
 AS_LONG_AS_GIVEN = "as long as the CA allows"
 
-#: How every summary begins; lyncnb recognizes its files by it.
+#: Every summary begins with this text, so that lyncnb recognizes its own files.
 TITLE = "Certificates for "
 
 
@@ -47,7 +47,7 @@ class RequestPlaces(Protocol):
 
 
 class HeldFacts(Protocol):
-    """The validity of a certificate on servers; times are UTC, ISO 8601."""
+    """The validity of a certificate on servers. Times are in UTC, in ISO 8601."""
 
     @property
     def not_before(self) -> str:
@@ -75,7 +75,7 @@ class IssuedFacts(HeldFacts, Protocol):
 
 
 class CoverFacts(IssuedFacts, Protocol):
-    """The record of a certificate that covers a request; times are UTC, ISO 8601."""
+    """The record of a certificate that covers a request. Times are in UTC, in ISO 8601."""
 
     @property
     def thumbprint_sha1(self) -> str:
@@ -83,7 +83,7 @@ class CoverFacts(IssuedFacts, Protocol):
 
 
 class Request(Protocol):
-    """What the summary shows of a request in the folder.
+    """The data of a request in a folder that the summary shows.
 
     Hashes are empty until the request is written; times are UTC, ISO 8601, or empty.
     """
@@ -94,7 +94,7 @@ class Request(Protocol):
 
     @property
     def number(self) -> int:
-        """The number of the request in the folder; 0 if it has none."""
+        """The number of the request in the folder, or 0 if it has no number."""
 
     @property
     def files(self) -> RequestPlaces:
@@ -126,11 +126,11 @@ class Request(Protocol):
 
     @property
     def issued(self) -> IssuedFacts | None:
-        """The record of the request's certificate; None until it is received."""
+        """The record of the certificate for the request, or None until it is received."""
 
     @property
     def covered(self) -> CoverFacts | None:
-        """The certificate that covers it, so that nothing is requested; usually None."""
+        """The certificate that covers the request, or None if the request is needed."""
 
     @property
     def refused(self) -> Collection[object]:
@@ -138,11 +138,11 @@ class Request(Protocol):
 
     @property
     def key_holder(self) -> str:
-        """The computer that has its key; "" if the key is in the folder."""
+        """The computer that has the private key, or "" if the key is in the folder."""
 
     @property
     def import_commands(self) -> tuple[str, ...]:
-        """The commands that import its package; empty until there is one."""
+        """The commands that import the package. There are none until the package exists."""
 
     @property
     def assign_commands(self) -> tuple[str, ...]:
@@ -150,27 +150,27 @@ class Request(Protocol):
 
 
 class InUse(Protocol):
-    """What the servers of a request use, and whether another certificate will replace it."""
+    """The certificate that the servers use for a request, and its replacement."""
 
     @property
     def held(self) -> HeldFacts | None:
-        """The certificate on the servers; None until a certificate is received."""
+        """The certificate on the servers, or None until a certificate is received."""
 
     @property
     def under_way(self) -> object | None:
-        """The generation that will replace the certificate in use; None if there is none."""
+        """The generation that will replace the certificate in use, or None if there is none."""
 
     @property
     def deployed_on(self) -> str:
-        """Since which day all servers are recorded to have it; blank if not all have it."""
+        """The date since which all servers have the certificate, or blank if not all have it."""
 
     @property
     def stage(self) -> str:
-        """How far the newest generation is, as ``request_folder.generations`` says."""
+        """The stage that the newest generation has reached, from ``request_folder.generations``."""
 
     @property
     def revoke(self) -> tuple[str, ...]:
-        """What the CA must still revoke, a sentence for each certificate."""
+        """The certificates that the CA must still revoke, with a sentence for each certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,13 +190,14 @@ class NeededNames:
     is_alternative: bool = True
 
 
-#: The columns Import and Assign until the package is made: before that, no thumbprint exists.
+#: The columns Import and Assign have this text until the package exists, because no thumbprint
+#: is known before.
 AFTER_PACKAGING = "after packaging"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One certificate of a block: its servers, its files, and the hashes of its request.
+    """A certificate in a block: its servers, its files, and the hashes of its request.
 
     The days are those of the certificate in use; files and hashes are those of the newest request.
     ``is_to_follow`` means that this request has not yet replaced the certificate in use.
@@ -204,36 +205,42 @@ class Member:
     ``csr_file`` contains a sentence about it.
     """
 
-    place: int  # in the plan, from 0
+    place: int  # This is the position in the plan, starting with 0.
     id: str
     servers: tuple[str, ...]
     csr_file: str
     key_file: str
-    warnings: tuple[str, ...] = ()  # severity and code of its findings
+    # These are the severities and codes of the findings about the certificate.
+    warnings: tuple[str, ...] = ()
     csr_sha256: str = ""
     spki_sha256: str = ""
-    certificate_sha256: str = ""  # empty until the certificate is received
+    certificate_sha256: str = ""  # The value is empty until the certificate is received.
     valid_from: str = ""  # YYYY-MM-DD, UTC
     valid_until: str = ""
     renew_from: str = ""
     is_to_follow: bool = False
-    revoke: tuple[str, ...] = ()  # what its CA must still revoke
-    deployed_on: str = ""  # YYYY-MM-DD, since when all servers have the certificate in use
+    revoke: tuple[str, ...] = ()  # These certificates must still be revoked by the CA.
+    # Since this date (YYYY-MM-DD), all servers have had the certificate in use.
+    deployed_on: str = ""
     covered_by: str = ""
-    is_refused: bool = False  # whether the last certificate received for it was refused
-    key_holder: str = ""  # the computer that has its key, if the key is not in the folder
-    import_commands: tuple[str, ...] = ()  # empty until there is a package
+    # The value is true if the last certificate for the request was refused.
+    is_refused: bool = False
+    key_holder: str = ""  # This computer has the key, if the key is not in the folder.
+    import_commands: tuple[str, ...] = ()  # The value is empty until there is a package.
     assign_commands: tuple[str, ...] = ()
-    is_at_set_up: bool = False  # whether it is requested when its server is set up, not in advance
-    stage: str = ""  # how far its newest request is; "" before there is a folder
-    thumbprint: str = ""  # SHA-1 of the certificate in use, as Windows shows it
+    # The value is true if the certificate is requested during the setup of its server.
+    is_at_set_up: bool = False
+    stage: str = ""  # This is the stage of the newest request, or "" without a folder.
+    # This is the SHA-1 thumbprint of the certificate in use, in the format of Windows.
+    thumbprint: str = ""
     serial: str = ""
-    issued_by: str = ""  # the name of its issuing CA
-    number: str = ""  # in the folder, and in all its documents; "" before there is a folder
+    issued_by: str = ""  # This is the name of the issuing CA.
+    # This number is used in the folder and in all its documents. The value is "" without a folder.
+    number: str = ""
 
     @property
     def exportable(self) -> str:
-        """Say whether its key can be exported, or which computer has a key unknown to lyncnb."""
+        """Describe whether the key can be exported, or which computer has the key."""
         if self.covered_by:
             return f"{_NOT_VERIFIED} is on {', '.join(self.servers)}"
         if self.key_holder:
@@ -252,7 +259,7 @@ class Member:
 
     @property
     def renewal_words(self) -> str:
-        """Say when to renew the certificate in use, or the state of its renewal."""
+        """Describe when to renew the certificate in use, or the state of its renewal."""
         if not self.is_to_follow:
             return f"renew from {self.renew_from}"
         return (
@@ -263,7 +270,7 @@ class Member:
 
     @property
     def install_cells(self) -> tuple[str, str]:
-        """The columns Import and Assign: the commands of the steps, one on each line."""
+        """The columns Import and Assign, with each command of the steps on its own line."""
         if self.covered_by:
             return "", ""
         commands = (self.import_commands, self.assign_commands)
@@ -274,7 +281,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Certificates that differ only in the name of their own server.
+    """Certificates that differ only in the name of the server.
 
     ``place`` counts the blocks from 1, for links.
     """
@@ -282,12 +289,13 @@ class Block:
     place: int
     role: str
     title: str  # of the role
-    pool: str  # "" for the deployment's
+    pool: str  # For the certificate of the deployment, the value is "".
     site: str
     usages: tuple[str, ...]
     subject: str
     names: tuple[NeededNames, ...]
-    alternative_names: tuple[str, ...]  # in order; "" is each server's own name
+    # The names are in order. The value "" stands for the name of each server.
+    alternative_names: tuple[str, ...]
     extended_key_usage: tuple[str, ...]
     key: str
     hash: str
@@ -297,7 +305,7 @@ class Block:
     rule: str
     source: str
     members: tuple[Member, ...]
-    has_sibling: bool = False  # whether another block is for the same pool
+    has_sibling: bool = False  # The value is true if another block is for the same pool.
 
     @property
     def owner(self) -> str:
@@ -307,12 +315,12 @@ class Block:
 
     @property
     def subject_words(self) -> str:
-        """The subject name with spaces, so that a line can break between its parts."""
+        """The subject name with spaces, so that a line can break between its fields."""
         return re.sub(r"(?<!\\),(?=[A-Z]+=)", ", ", self.subject)
 
     @property
     def heading(self) -> str:
-        """A heading that no other block has, e.g. ``6 · edgepool01.contoso.net, Internal``."""
+        """A heading that is unique in the summary, such as ``6 · edgepool01.contoso.net``."""
         heading = f"{self.numbers} · {self.owner}" if self.numbers else self.owner
         if not (self.has_sibling and self.usages):
             return heading
@@ -322,8 +330,8 @@ class Block:
 
     @property
     def numbers(self) -> str:
-        """Return the numbers of its certificates, e.g. ``2 to 4``; "" before there is a folder."""
-        return ", ".join(number_runs(self.members, {member.id for member in self.members}))
+        """Return the numbers of the certificates, such as ``2 to 4``, or "" without a folder."""
+        return ", ".join(list_number_ranges(self.members, {member.id for member in self.members}))
 
     @property
     def what(self) -> str:
@@ -332,12 +340,12 @@ class Block:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The codes of the findings about the certificates of this block."""
+        """The codes of the findings about the certificates in the block."""
         return tuple(dict.fromkeys(code for member in self.members for code in member.warnings))
 
     @property
     def sharing(self) -> str:
-        """A sentence about the number of certificates, and the servers that share them."""
+        """A sentence with the number of certificates, and the servers that share them."""
         servers = {server for member in self.members for server in member.servers}
         if self.shared_by == "server":
             if len(self.members) == 1:
@@ -348,17 +356,17 @@ class Block:
 
     @property
     def in_use_as(self) -> str:
-        """List the types that it is assigned to, or say that there are none."""
+        """List the types that the certificate is assigned to, or report that there are none."""
         return ", ".join(self.usages) or NO_TYPE
 
     @property
     def authority(self) -> str:
-        """Return the name of the CA, or its kind if no CA is chosen."""
-        return authority_name(self.issuer, self.ca)
+        """Return the name of the CA, or the type of CA if no CA is chosen."""
+        return format_authority(self.issuer, self.ca)
 
     @property
     def concerns(self) -> tuple[str, ...]:
-        """The errors and warnings about the certificates of this block."""
+        """The errors and warnings about the certificates in the block."""
         concerns = []
         for code in self.warnings:
             if code.startswith("notice: "):
@@ -369,7 +377,10 @@ class Block:
 
     @property
     def validity(self) -> tuple[str, ...]:
-        """Say when its certificates are valid and when to renew them; empty if none is issued."""
+        """Describe the validity of the certificates and when to renew them.
+
+        Return "" if none is issued.
+        """
         days: dict[str, set[str]] = {}
         for one in self.members:
             words = "not issued yet"
@@ -383,24 +394,24 @@ class Block:
 
     @property
     def exportable(self) -> str:
-        """A sentence about whether the keys of the certificates can be exported."""
+        """A sentence that describes whether the keys of the certificates can be exported."""
         answers: dict[str, set[str]] = {}
         for member in self.members:
             answers.setdefault(member.exportable, set()).add(member.id)
         return "; ".join(self._limited_to(ids, answer) for answer, ids in answers.items())
 
     def _limited_to(self, ids: Collection[str], words: str) -> str:
-        """Prefix the numbers of certificates to words that do not apply to all of the block."""
+        """Add the numbers of the certificates to words that apply only to some of the block."""
         if len(ids) == len(self.members):
             return words
         chosen = [member for member in self.members if member.id in ids]
         if any(not member.number for member in chosen):
             servers = join_first([server for one in chosen for server in one.servers], 3)
             return f"{servers}: {words}"
-        return f"no. {', '.join(number_runs(chosen, ids))}: {words}"
+        return f"no. {', '.join(list_number_ranges(chosen, ids))}: {words}"
 
     def names_of(self, member: Member) -> tuple[str, ...]:
-        """Return the alternative names of one of its certificates, in their order."""
+        """Return the subject alternative names of a certificate in the block, in order."""
         own = member.servers[0] if member.servers else ""
         return tuple(name or own for name in self.alternative_names)
 
@@ -411,35 +422,35 @@ class Block:
 
 
 class Line(NamedTuple):
-    """One certificate with its block: a row of a table."""
+    """A certificate and its block, which are a row of a table."""
 
     block: Block
     member: Member
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The alternative names of the certificate, in order."""
+        """The subject alternative names of the certificate, in order."""
         return self.block.names_of(self.member)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """Who does what by when, and the part of the page with the details."""
+    """A task: who does what until when, and the part of the page with the details."""
 
     who: str
     what: str
     when: str
-    where: str = ""  # heading of the part
+    where: str = ""  # This is the heading of the part.
     anchor: str = ""
 
-    def row(self, say: Callable[[str], str]) -> tuple[str, str, str, str]:
-        """Return who, what, by when and where, in the language of `say`."""
-        return say(self.who), self.what, self.when, say(self.where)
+    def row(self, translate: Callable[[str], str]) -> tuple[str, str, str, str]:
+        """Return the person, the task, the date and the part of the page in a language."""
+        return translate(self.who), self.what, self.when, translate(self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLine:
-    """One server in one role, and the certificates that it needs.
+    """A server in one role, and the certificates that it needs.
 
     ``certificates`` are ids of certificates, ``usages`` the types of each.
     """
@@ -454,12 +465,12 @@ class ServerLine:
     why_none: str = ""
 
     def named(self, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """Return id and label of each certificate; one that a page leaves out has its types."""
+        """Return the id and the label of each certificate. Without a label, its types are used."""
         pairs = zip(self.certificates, self.usages, strict=True)
         return tuple((name, labels.get(name, usage)) for name, usage in pairs)
 
     def words(self, labels: Mapping[str, str]) -> str:
-        """Return the labels of its certificates in one text."""
+        """Return the labels of the certificates in one text."""
         named = [label for _, label in self.named(labels)]
         return ("; " if any("," in label for label in named) else ", ").join(named)
 
@@ -484,7 +495,7 @@ class SavedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The complete content of a summary document about a plan or a request folder.
+    """The complete content of a summary about a plan or a request folder.
 
     ``asks``, ``folder_changed`` and the state of each member come from the requests of a folder;
     the rest comes from the plan. ``origin`` says who made it, of what and for which day, and
@@ -499,7 +510,7 @@ class Summary:
     deployment: str
     sip_domains: tuple[str, ...]
     sites: tuple[str, ...]
-    roles: tuple[str, ...]  # the number of servers of each role, in words
+    roles: tuple[str, ...]  # This is the number of servers with each role, as text.
     planned_issue_date: date | None
     totals: str
     findings: tuple[Finding, ...]
@@ -510,21 +521,22 @@ class Summary:
     picture: Picture | None = None
     facts: tuple[DatedFact, ...] = ()
     left_out: int = 0
-    valid_for: str = AS_LONG_AS_GIVEN  # the requested validity, in words
-    folder_changed: str = ""  # YYYY-MM-DD HH:MM UTC; "" without a folder
+    valid_for: str = AS_LONG_AS_GIVEN  # This is the requested validity, as text.
+    # The time has the format YYYY-MM-DD HH:MM UTC. Without a folder, it is "".
+    folder_changed: str = ""
     origin: Origin = UNKNOWN
-    support: str = ""  # when the product's support ends, with the source
+    support: str = ""  # The support for the product ends on this date, which has a source.
     asks: tuple[Ask, ...] = ()
     saved: SavedFile | None = None
     reasons: tuple[NameRule, ...] = ()
     lang: str = "en"  # of titles
-    terms: RenewalTerms = ANY_DAY  # they decide when to renew a certificate
+    terms: RenewalTerms = ANY_DAY  # These terms determine when to renew a certificate.
     approval: tuple[tuple[str, str], ...] = ()
-    is_approved: bool = False  # whether the folder's plan is approved, as its manifest records
+    is_approved: bool = False  # The approval of the plan, as recorded in the manifest.
 
-    def title_in(self, say: Callable[[str], str]) -> str:
-        """Return the title in the language of `say`; files are recognized by the English one."""
-        return say(f"{TITLE}{{}}").format(self.product)
+    def title_in(self, translate: Callable[[str], str]) -> str:
+        """Return the title in a language. lyncnb recognizes files by the English title."""
+        return translate(f"{TITLE}{{}}").format(self.product)
 
     @property
     def members(self) -> Iterator[Line]:
@@ -533,7 +545,8 @@ class Summary:
 
     def lines(self) -> list[Line]:
         """Return every certificate with its block, in the order of the plan."""
-        # A block combines certificates that are alike, so its members are not in plan order.
+        # A block combines similar certificates, so its certificates are not in the order of the
+        # plan.
         return sorted(self.members, key=lambda line: line.member.place)
 
     @property
@@ -543,23 +556,23 @@ class Summary:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Return how tables name each certificate, by id: its number, or else what it is for."""
+        """Return the name of each certificate in tables, by id: its number, or its purpose."""
         return {line.member.id: line.member.number or line.block.what for line in self.members}
 
     @property
     def sources_of_names(self) -> tuple[str, ...]:
-        """List the sources of the certificates' names, once each."""
+        """List the sources of the names on the certificates, without duplicates."""
         names = chain.from_iterable(block.names for block in self.blocks)
         return tuple(dict.fromkeys(chain.from_iterable(needed.sources for needed in names)))
 
     @property
     def documents(self) -> tuple[tuple[str, str], ...]:
-        """List title and address of each document that is a source of names or findings."""
+        """List the title and address of each document that is a source of names or findings."""
         of_findings = (finding.source for finding in self.findings)
         return list_cited_documents(chain(self.sources_of_names, of_findings), self.lang)
 
 
-#: What happens with a request, for readers who do not know certificates.
+#: This text explains requests to readers who do not know certificates.
 STORY = (
     "A request (CSR, a file ending in .csr) asks a CA for one certificate. The private key "
     "stays with the planner, encrypted. The CA’s staff receive the requests with a page that "
@@ -570,7 +583,7 @@ STORY = (
     "in the product's commands."
 )
 
-#: The text below the title of every summary.
+#: This text is below the title of every summary.
 LEAD = (
     "This document lists every certificate that this deployment needs, planned before "
     "the servers are set up. A certification authority (CA) issues these certificates, "
@@ -578,14 +591,14 @@ LEAD = (
 )
 
 
-#: What a saved plan shows without a signature.
+#: A saved plan without a signature shows this text.
 UNSIGNED = (
     "Without a signature, a saved plan can show accidental changes, but not who approved the plan."
 )
 
 
-def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
-    """Yield the facts on the cover: a heading and a text each."""
+def list_cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
+    """Yield the facts on the cover, each with a heading and a text."""
     origin = dict(summary.origin.facts())
     for name in ("Deployment", "Planner", "Table"):
         if name in origin:
@@ -599,7 +612,7 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "Certificates", summary.totals
     at_set_up = {member.id for _, member in summary.members if member.is_at_set_up}
     if at_set_up:
-        which = certificates_named([member for _, member in summary.members], at_set_up)
+        which = name_certificates([member for _, member in summary.members], at_set_up)
         yield (
             "Requested during server setup",
             (f"{which}; all other certificates are requested in advance"),
@@ -622,15 +635,15 @@ def cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalSheet:
-    """The page on which people approve a saved plan: what they approve, and where they sign."""
+    """The page on which people approve a saved plan: the facts, and the lines for signatures."""
 
     statement: str
     facts: tuple[tuple[str, str], ...]
     signatures: tuple[str, ...] = ("Planned by", "Checked by", "Approved by")
 
 
-def approval_sheet(summary: Summary) -> ApprovalSheet | None:
-    """Return the approval sheet of a saved plan; None if the plan is not saved."""
+def build_approval_sheet(summary: Summary) -> ApprovalSheet | None:
+    """Return the approval sheet of a saved plan, or None if the plan is not saved."""
     if summary.saved is None:
         return None
     return ApprovalSheet(
@@ -650,7 +663,7 @@ def _list_approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[s
     yield "Certificates", summary.totals
     counted = {
         name: sum(len(block.members) for block in blocks)
-        for name, blocks in by_authority(summary.blocks).items()
+        for name, blocks in group_by_authority(summary.blocks).items()
     }
     yield "Issuer", "; ".join(f"{name}: {number:,}" for name, number in counted.items())
     accepted = dict.fromkeys(
@@ -666,7 +679,7 @@ def _list_approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[s
 
 
 def _count_servers(summary: Summary) -> str:
-    """Say how many servers of each role there are; one with two roles counts once."""
+    """Describe how many servers have each role. A server with two roles counts only once."""
     roles = ", ".join(summary.roles)
     counted = Counter(line.server for line in summary.servers)
     if not counted or len(summary.roles) == 1:
@@ -677,9 +690,9 @@ def _count_servers(summary: Summary) -> str:
     return f"{len(counted):,}: {roles}"
 
 
-def shortened(summary: Summary, most: int) -> Summary:
-    """Keep the first `most` certificates, and count those left out."""
-    kept, left = [], most
+def shorten_summary(summary: Summary, max_certificates: int) -> Summary:
+    """Keep the first certificates of a summary, and count the others."""
+    kept, left = [], max_certificates
     for block in summary.blocks:
         members = block.members[:left]
         left -= len(members)
@@ -692,16 +705,16 @@ def shortened(summary: Summary, most: int) -> Summary:
     return replace(summary, blocks=tuple(kept), left_out=total - shown)
 
 
-#: The headings of what was found: by severity, notices apart.
+#: The findings have these headings, one for each severity. Notices are separate.
 FINDINGS, NOTICES = "Findings", "Notices"
 
 
-def findings_and_notices(
-    findings: Iterable[Finding], shown: int
+def group_with_headings(
+    findings: Iterable[Finding], max_shown: int
 ) -> tuple[tuple[tuple[str, list[FindingGroup]], ...], int]:
-    """Group findings under their headings, the first `shown`; and count all groups."""
-    groups = grouped(findings)
-    told = groups[:shown]
+    """Group the first findings under their headings, and count all groups."""
+    groups = group_findings(findings)
+    told = groups[:max_shown]
     parts = (
         (FINDINGS, [one for one in told if one.severity != "notice"]),
         (NOTICES, [one for one in told if one.severity == "notice"]),
@@ -709,20 +722,20 @@ def findings_and_notices(
     return tuple(part for part in parts if part[1]), len(groups)
 
 
-def code_of(finding: Finding) -> str:
-    """Return the severity and code of a finding; if it was accepted, with the reason."""
+def format_code(finding: Finding) -> str:
+    """Return the severity and code of a finding, and the reason if the finding was accepted."""
     if finding.accepted:
         return f"accepted: {finding.code} ({finding.accepted})"
     return f"{finding.severity}: {finding.code}"
 
 
-def authority_name(issuer: str, ca: str) -> str:
-    """Name a CA, or say of which kind it is to be."""
+def format_authority(issuer: str, ca: str) -> str:
+    """Return the name of a CA, or the type of CA if it is not named."""
     return f"{ca} ({issuer} CA)" if ca else f"{issuer.capitalize()} CA"
 
 
-def number_runs(members: Iterable[Member], ids: Collection[str]) -> list[str]:
-    """Return the numbers of some of the certificates, for example ``1 to 4`` and ``6``."""
+def list_number_ranges(members: Iterable[Member], ids: Collection[str]) -> list[str]:
+    """Return the numbers of some certificates, such as ``1 to 4`` and ``6``."""
     numbers = sorted(int(one.number) for one in members if one.number and one.id in ids)
     found: list[str] = []
     for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
@@ -732,15 +745,18 @@ def number_runs(members: Iterable[Member], ids: Collection[str]) -> list[str]:
     return found
 
 
-_NUMBERS = 60  # the most numbers, or runs of them, that a sentence has
+_NUMBERS = 60  # A sentence contains at most this number of numbers or ranges.
 
 
-def certificates_named(members: Iterable[Member], ids: Collection[str]) -> str:
-    """Name some certificates, e.g. ``certificates 1 to 4 and 6``; without numbers, count them."""
+def name_certificates(members: Iterable[Member], ids: Collection[str]) -> str:
+    """Name some certificates, such as ``certificates 1 to 4 and 6``.
+
+    Without numbers, count them.
+    """
     chosen = [member for member in members if member.id in ids]
     if any(not member.number for member in chosen):
         return count_of(len(chosen), "certificate")
-    runs = number_runs(chosen, ids)
+    runs = list_number_ranges(chosen, ids)
     if len(runs) > _NUMBERS:
         return f"certificates {', '.join(runs[:_NUMBERS])} …"
     if len(runs) == 1:
@@ -748,7 +764,7 @@ def certificates_named(members: Iterable[Member], ids: Collection[str]) -> str:
     return f"certificates {', '.join(runs[:-1])} and {runs[-1]}"
 
 
-def by_authority(blocks: Iterable[Block]) -> dict[str, list[Block]]:
+def group_by_authority(blocks: Iterable[Block]) -> dict[str, list[Block]]:
     """Group blocks by the CA that issues them, in the order of the plan."""
     groups: dict[str, list[Block]] = {}
     for block in blocks:

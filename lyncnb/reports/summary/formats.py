@@ -1,4 +1,4 @@
-"""Plan, findings and requests for people, in every format, and the plan as a JSON document.
+"""Write the plan, findings and requests in every format, and the plan as a JSON document.
 
 The CSV has one complete row for each certificate; page, workbook, Markdown and document are laid
 out for their readers. The same arguments always give the same bytes.
@@ -10,23 +10,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from ...base.shown.report import report_kind
+from ...base.shown.report import build_report_kind
 from ...base.shown.spreadsheets import to_csv
-from ...base.shown.tables import list_headings, rows_of
+from ...base.shown.tables import build_rows, list_headings
 from ...errors import PlanError
 from ...plan.model import CertificatePlan
 from ...plan.plan_json import FORMAT, plan_json
 from ...rules.findings import Finding, Findings
-from .columns import CSV, columns_of
-from .content import TITLE, Request, SavedFile, Summary, shortened
-from .from_plan import summarise
-from .markdown import summary_markdown
-from .page import summary_page
-from .progress import with_requests
-from .word import summary_word
-from .workbook import summary_workbook
+from .columns import CSV, list_columns
+from .content import TITLE, Request, SavedFile, Summary, shorten_summary
+from .from_plan import build_summary
+from .markdown import write_markdown_summary
+from .page import build_summary_page
+from .progress import add_requests
+from .word import write_word_summary
+from .workbook import write_workbook
 
-#: The most certificates on a page, in Markdown or in a document: browsers need minutes for more.
+#: A page, a Markdown file or a document contains at most this number of certificates, because
+#: browsers would need minutes for more.
 PAGE_ROWS = 5_000
 
 
@@ -67,9 +68,9 @@ def write_plan_table(
     check_format(suffix)
     if suffix == ".json":
         return plan_json(plan, findings)
-    told = summarise(plan, findings, pictures=suffix == ".html", table_only=suffix == ".csv")
+    told = build_summary(plan, findings, pictures=suffix == ".html", table_only=suffix == ".csv")
     told = replace(told, saved=saved)
-    return write_summary(with_requests(told, requests), suffix)
+    return write_summary(add_requests(told, requests), suffix)
 
 
 def write_summary(summary: Summary, suffix: str) -> bytes:
@@ -83,33 +84,33 @@ def write_summary(summary: Summary, suffix: str) -> bytes:
     return _WRITERS[suffix](summary)
 
 
-def _csv(summary: Summary) -> bytes:
-    made = columns_of(CSV)
-    return to_csv(list_headings(made), rows_of(made, summary.lines()))
+def _write_csv(summary: Summary) -> bytes:
+    made = list_columns(CSV)
+    return to_csv(list_headings(made), build_rows(made, summary.lines()))
 
 
-def _xlsx(summary: Summary) -> bytes:
+def _write_xlsx(summary: Summary) -> bytes:
     try:
-        return summary_workbook(summary)
+        return write_workbook(summary)
     except ValueError as error:
         raise PlanError(f"summary.xlsx: {error}", hint="write the table as .csv") from None
 
 
-def _in_short(lay_out: Callable[..., str | bytes], summary: Summary) -> bytes:
-    made = lay_out(shortened(summary, PAGE_ROWS), rows_shown=PAGE_ROWS)
+def _write_shortened(write: Callable[..., str | bytes], summary: Summary) -> bytes:
+    made = write(shorten_summary(summary, PAGE_ROWS), rows_shown=PAGE_ROWS)
     return made if isinstance(made, bytes) else made.encode("utf-8", "replace")
 
 
-# The formats of the summary; a plan's JSON is not a summary.
+# These are the formats of the summary. The JSON document of a plan is not a summary.
 _WRITERS: Mapping[str, Callable[[Summary], bytes]] = {
-    ".csv": _csv,
-    ".xlsx": _xlsx,
-    ".html": partial(_in_short, summary_page),
-    ".md": partial(_in_short, summary_markdown),
-    ".docx": partial(_in_short, summary_word),
+    ".csv": _write_csv,
+    ".xlsx": _write_xlsx,
+    ".html": partial(_write_shortened, build_summary_page),
+    ".md": partial(_write_shortened, write_markdown_summary),
+    ".docx": partial(_write_shortened, write_word_summary),
 }
 
-#: What ``write_plan_table`` can write.
+#: These are the formats that ``write_plan_table`` writes.
 PLAN_SUFFIXES = (*_WRITERS, ".json")
 
 
@@ -128,12 +129,12 @@ def check_format(suffix: str) -> None:
         )
 
 
-#: The kind of file that a plan is written to.
-PLAN_FILE = report_kind(
+#: This is the type of file for a plan.
+PLAN_FILE = build_report_kind(
     "a plan",
     title=TITLE,
-    form=FORMAT,
-    columns=columns_of(CSV),
+    format_id=FORMAT,
+    columns=list_columns(CSV),
     earlier_key="ID",
     suffixes=(*PLAN_SUFFIXES, ".svg"),
 )

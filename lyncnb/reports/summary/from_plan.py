@@ -1,4 +1,4 @@
-"""``CertificatePlan`` and findings to ``Summary``: blocks of certificates, servers, totals."""
+"""Convert a ``CertificatePlan`` and its findings to a ``Summary``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ...base.garbage_collection import pause_garbage_collection
 from ...base.shown.languages import make_translator
 from ...base.shown.tables import count_of
 from ...plan.model import CertificatePlan, PlannedCertificate
-from ...plan.spellings import spellings
-from ...plan.totals import build_origin, explain_missing_certificate, totals
+from ...plan.spellings import find_spellings
+from ...plan.totals import build_origin, explain_missing_certificate, format_totals
 from ...rules.findings import Finding
 from ...rules.model import NameRule, Rules
 from ...rules.support import find_support
 from ..figures import figure
-from ..timeline_figure import plan_facts
+from ..timeline_figure import list_plan_facts
 from .content import (
     AS_LONG_AS_GIVEN,
     TITLE,
@@ -27,15 +27,15 @@ from .content import (
     Picture,
     ServerLine,
     Summary,
-    code_of,
+    format_code,
 )
 
-# With more servers or certificates, the picture would be too dense to read.
+# With more servers or certificates, nobody could read the picture.
 _MOST_IN_A_PICTURE = 5_000
 
 
 @pause_garbage_collection()
-def summarise(
+def build_summary(
     plan: CertificatePlan,
     findings: Sequence[Finding],
     *,
@@ -61,7 +61,7 @@ def summarise(
         At most n blocks; the same arguments give the same summary. File names are those of the
         files that will be written.
     """
-    blocks = _blocks(plan, findings)
+    blocks = _build_blocks(plan, findings)
     domains = tuple(map(str, plan.topology.sip_domains))
     origin = build_origin(plan, judged_on=getattr(findings, "judged_on", None))
     support = find_support(plan.rules.product)
@@ -75,10 +75,10 @@ def summarise(
         lang=plan.options.lang,
         terms=plan.options.renewal_terms,
         sites=tuple(dict.fromkeys(pool.site for pool in plan.topology.pools if pool.site)),
-        roles=tuple(_roles(plan)),
+        roles=tuple(_list_roles(plan)),
         planned_issue_date=plan.options.planned_issue_date,
         valid_for=_describe_validity(plan),
-        totals="" if table_only else totals(plan, findings),
+        totals="" if table_only else format_totals(plan, findings),
         # Readers of a summary do not need the edit that fixes a finding.
         findings=tuple(
             replace(one, edits=()) if one.edits else one
@@ -87,19 +87,19 @@ def summarise(
         blocks=blocks,
         servers=() if table_only else tuple(_list_server_lines(plan, blocks)),
         plan_sha256="" if table_only else plan.sha256,
-        spellings=() if table_only else spellings(plan),
-        reasons=() if table_only else tuple(_reasons(plan.rules, blocks)),
+        spellings=() if table_only else find_spellings(plan),
+        reasons=() if table_only else tuple(_list_reasons(plan.rules, blocks)),
     )
-    return with_pictures(summary, plan) if pictures else summary
+    return add_pictures(summary, plan) if pictures else summary
 
 
-def numbering_order(plan: CertificatePlan) -> tuple[str, ...]:
-    """Return the ids of a plan in the order in which a folder numbers them: that of the summary."""
-    return tuple(member.id for block in _blocks(plan, ()) for member in block.members)
+def list_ids_in_order(plan: CertificatePlan) -> tuple[str, ...]:
+    """Return the ids in a plan in the order in which a folder numbers the certificates."""
+    return tuple(member.id for block in _build_blocks(plan, ()) for member in block.members)
 
 
 def _describe_validity(plan: CertificatePlan) -> str:
-    """Say which validity is requested, by issuer if it differs."""
+    """Describe the requested validity, for each issuer if it differs."""
     days = {one.issuer: plan.options.validity_for(one.issuer) for one in plan.certificates}
     if len(set(days.values())) < 2:
         return _describe_days(next(iter(days.values()), plan.options.validity_days))
@@ -110,21 +110,21 @@ def _describe_days(days: int | None) -> str:
     return f"{count_of(days, 'day')}, if the CA allows this" if days else AS_LONG_AS_GIVEN
 
 
-def with_pictures(summary: Summary, plan: CertificatePlan) -> Summary:
-    """Return the summary of a plan with the picture of the plan and its days, unless too large."""
+def add_pictures(summary: Summary, plan: CertificatePlan) -> Summary:
+    """Add a picture of the plan and a timeline to a summary, unless they are too large."""
     if len(plan.certificates) > _MOST_IN_A_PICTURE:
         return summary
-    picture = _picture(plan) if plan.certificates else None
-    return replace(summary, picture=picture, facts=plan_facts(plan))
+    picture = _build_picture(plan) if plan.certificates else None
+    return replace(summary, picture=picture, facts=list_plan_facts(plan))
 
 
-def _reasons(rules: Rules, blocks: Iterable[Block]) -> Iterator[NameRule]:
+def _list_reasons(rules: Rules, blocks: Iterable[Block]) -> Iterator[NameRule]:
     used = dict.fromkeys(rule for one in blocks for names in one.names for rule in names.rules)
     return (rules.names[rule] for rule in used if rule in rules.names)
 
 
-def _roles(plan: CertificatePlan) -> Iterator[str]:
-    titles = _titles(plan)
+def _list_roles(plan: CertificatePlan) -> Iterator[str]:
+    titles = _list_titles(plan)
     counted: Counter[str] = Counter()
     for pool in plan.topology.pools:
         counted[pool.role] += len(pool.computers)
@@ -132,7 +132,7 @@ def _roles(plan: CertificatePlan) -> Iterator[str]:
         yield f"{number:,} × {titles.get(role, role)}"
 
 
-def _picture(plan: CertificatePlan) -> Picture:
+def _build_picture(plan: CertificatePlan) -> Picture:
     drawn = figure(plan)
     return Picture(title=drawn.title, description=drawn.description, svg=drawn.svg)
 
@@ -140,11 +140,11 @@ def _picture(plan: CertificatePlan) -> Picture:
 # --- Blocks.
 
 
-def _blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[Block, ...]:
+def _build_blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[Block, ...]:
     groups: dict[tuple[object, ...], list[tuple[int, PlannedCertificate]]] = {}
     for place, certificate in enumerate(plan.certificates):
         groups.setdefault(_make_block_key(certificate), []).append((place, certificate))
-    # Certificates of the same CA are together, and numbered in this order.
+    # Certificates from the same CA are together, and their numbers follow this order.
     authorities: dict[tuple[str, str], list[list[tuple[int, PlannedCertificate]]]] = {}
     for group in groups.values():
         authorities.setdefault((group[0][1].issuer, group[0][1].ca), []).append(group)
@@ -157,12 +157,12 @@ def _blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[Block, 
 
 
 def _find_own_name(certificate: PlannedCertificate) -> str:
-    """Return the server's own name if each server has its own certificate."""
+    """Return the name of the server if each server has its own certificate."""
     return certificate.servers[0] if certificate.shared_by == "server" else ""
 
 
 def _make_block_key(certificate: PlannedCertificate) -> tuple[object, ...]:
-    """Return everything that the certificates of one block have in common."""
+    """Return the values that all certificates in a block have in common."""
     own = _find_own_name(certificate)
     return (
         certificate.role, certificate.site, certificate.pool, certificate.usages,
@@ -175,15 +175,15 @@ def _make_block_key(certificate: PlannedCertificate) -> tuple[object, ...]:
 
 
 class _BlockMaker:
-    """Makes blocks of certificates that are alike; what a whole plan shares is looked up once."""
+    """Builds blocks of similar certificates. Data about the whole plan is looked up only once."""
 
     def __init__(self, plan: CertificatePlan, findings: Iterable[Finding]) -> None:
         self._rules = plan.rules
-        self._titles = _titles(plan)
+        self._titles = _list_titles(plan)
         self._by_id = {rule.id: rule for rule in plan.rules.certificates}
         self._codes = _group_codes_by_subject(findings)
         self._reasons: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
-        # A finding about a pool names the pool's first server.
+        # A finding about a pool contains the first server of the pool.
         self._first = {str(pool.fqdn): str(pool.computers[0].fqdn) for pool in plan.topology.pools}
 
     def block(
@@ -269,9 +269,13 @@ class _BlockMaker:
             )
 
     def _explain_rules(self, rule_ids: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return why rules require a name, and their sources; made once for all certificates."""
+        """Return why rules require a name, with the sources.
+
+        The result is cached for all certificates.
+        """
         if rule_ids not in self._reasons:
-            # A plan saved with an older rule file may name a rule that no longer exists.
+            # A plan that was saved with an older rule file may contain a rule that no longer
+            # exists.
             names = self._rules.names
             because = [names[rule_id] for rule_id in rule_ids if rule_id in names]
             sources = tuple(dict.fromkeys(rule.source for rule in because))
@@ -279,7 +283,7 @@ class _BlockMaker:
         return self._reasons[rule_ids]
 
 
-def _titles(plan: CertificatePlan) -> Mapping[str, str]:
+def _list_titles(plan: CertificatePlan) -> Mapping[str, str]:
     say = make_translator(plan.options.lang)
     titles = {role.id: role.title for role in plan.rules.roles.values()}
     titles["Deployment"] = "Deployment"
@@ -290,15 +294,15 @@ def _group_codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]
     """List the codes of the findings about each certificate, server or pool."""
     codes: dict[str, list[str]] = {}
     for finding in findings:
-        codes.setdefault(finding.about, []).append(code_of(finding))
+        codes.setdefault(finding.about, []).append(format_code(finding))
     return codes
 
 
-# --- Servers, including those that need no certificate.
+# --- This section lists servers, including servers that do not need a certificate.
 
 
 def _list_server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[ServerLine]:
-    titles = _titles(plan)
+    titles = _list_titles(plan)
     needed: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for block in blocks:
         what = block.what

@@ -1,4 +1,4 @@
-"""Write the summary as Markdown for a wiki: headings, short lists, narrow tables."""
+"""Write the summary as Markdown for a wiki, with headings, short lists, and narrow tables."""
 
 from __future__ import annotations
 
@@ -13,85 +13,91 @@ from .content import (
     Block,
     ServerLine,
     Summary,
-    approval_sheet,
-    cover_facts,
-    findings_and_notices,
+    build_approval_sheet,
+    group_with_headings,
+    list_cover_facts,
 )
-from .page import request_lists, what_is_left_out
+from .page import describe_omissions, group_requests
 
 
-def summary_markdown(summary: Summary, *, rows_shown: int) -> str:
+def write_markdown_summary(summary: Summary, *, rows_shown: int) -> str:
     """Write the summary as Markdown.
 
     Parameters
     ----------
     summary, rows_shown
-        As for :func:`lyncnb.reports.summary.page.summary_page`.
+        As for :func:`lyncnb.reports.summary.page.build_summary_page`.
 
     Returns
     -------
     str
         CommonMark with pipe tables; names are escaped.
     """
-    return "\n".join(part for part in _parts(summary, rows_shown) if part)
+    return "\n".join(part for part in _list_parts(summary, rows_shown) if part)
 
 
-def _parts(summary: Summary, rows_shown: int) -> Iterator[str]:
+def _list_parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     say = make_translator(summary.lang)
     domain = f": {summary.deployment}" if summary.deployment else ""
     yield f"# {escape_markdown(summary.title + domain)}\n"
     yield f"{LEAD}\n"
-    facts = cover_facts(summary)
+    facts = list_cover_facts(summary)
     yield "".join(f"- {say(name)}: {escape_markdown(value)}\n" for name, value in facts if value)
     if summary.asks:
-        yield _heading("Who does what", say)
+        yield _format_heading("Who does what", say)
         rows = [ask.row(say) for ask in summary.asks]
-        yield to_markdown(_titles(say, "Who", "What", "By when", "See"), rows)
-    parts, number = findings_and_notices(summary.findings, rows_shown)
+        yield to_markdown(_list_titles(say, "Who", "What", "By when", "See"), rows)
+    parts, number = group_with_headings(summary.findings, rows_shown)
     for heading, groups in parts:
-        yield _heading(heading, say)
+        yield _format_heading(heading, say)
         lines = [(say(one.severity), one.places, one.paragraph, one.hint) for one in groups]
-        yield to_markdown(_titles(say, "Severity", "About", "What was found", "What to do"), lines)
+        yield to_markdown(
+            _list_titles(say, "Severity", "About", "What was found", "What to do"), lines
+        )
     if number > rows_shown:
         yield left_out(rows_shown, number) + "\n"
     if summary.spellings:
-        yield _heading(spellings.HEADING, say)
-        yield to_markdown(_titles(say, *spellings.COLUMNS), [one.row for one in summary.spellings])
+        yield _format_heading(spellings.HEADING, say)
+        yield to_markdown(
+            _list_titles(say, *spellings.COLUMNS), [one.row for one in summary.spellings]
+        )
     servers, labels = summary.servers[:rows_shown], summary.labels
     if servers:
-        yield _heading("Servers", say)
+        yield _format_heading("Servers", say)
         yield to_markdown(
-            _titles(say, "Server", "Role", f"Certificates{', no.' if summary.is_numbered else ''}"),
-            [_server(line, labels) for line in servers],
+            _list_titles(
+                say, "Server", "Role", f"Certificates{', no.' if summary.is_numbered else ''}"
+            ),
+            [_format_server(line, labels) for line in servers],
         )
     if len(summary.servers) > rows_shown:
         yield left_out(rows_shown, len(summary.servers)) + "\n"
-    for one in request_lists(summary):
+    for one in group_requests(summary):
         yield f"## {escape_markdown(one.heading(say))}\n"
         for block in one.blocks:
-            yield from _block(block, say)
-    yield what_is_left_out(summary) + "\n" if summary.left_out else ""
-    yield _heading("What happens with a request", say)
+            yield from _format_block(block, say)
+    yield describe_omissions(summary) + "\n" if summary.left_out else ""
+    yield _format_heading("What happens with a request", say)
     yield f"{STORY}\n"
-    if sheet := approval_sheet(summary):
-        yield _heading("Approval", say)
+    if sheet := build_approval_sheet(summary):
+        yield _format_heading("Approval", say)
         yield "".join(f"- {say(name)}: {escape_markdown(text)}\n" for name, text in sheet.facts)
     yield f"{say('Planned certificates (plan_sha256)')}: `{summary.plan_sha256}`\n"
 
 
-def _heading(text: str, say: Callable[[str], str]) -> str:
-    return f"## {say(text)}\n"
+def _format_heading(text: str, translate: Callable[[str], str]) -> str:
+    return f"## {translate(text)}\n"
 
 
-def _titles(say: Callable[[str], str], *titles: str) -> tuple[str, ...]:
-    return tuple(map(say, titles))
+def _list_titles(translate: Callable[[str], str], *titles: str) -> tuple[str, ...]:
+    return tuple(map(translate, titles))
 
 
-def _server(line: ServerLine, labels: Mapping[str, str]) -> tuple[str, str, str]:
+def _format_server(line: ServerLine, labels: Mapping[str, str]) -> tuple[str, str, str]:
     return line.server, line.title, line.words(labels) or line.why_none
 
 
-def _block(block: Block, say: Callable[[str], str]) -> Iterator[str]:
+def _format_block(block: Block, translate: Callable[[str], str]) -> Iterator[str]:
     yield f"### {escape_markdown(block.heading)}\n"
     site = f", site {block.site}" if block.site else ""
     facts = [
@@ -105,14 +111,16 @@ def _block(block: Block, say: Callable[[str], str]) -> Iterator[str]:
         ("Valid", "; ".join(block.validity)),
         ("Findings", ", ".join(block.concerns)),
     ]
-    yield "".join(f"- {say(name)}: {escape_markdown(value)}\n" for name, value in facts if value)
-    own = say("each server’s own name")
+    yield "".join(
+        f"- {translate(name)}: {escape_markdown(value)}\n" for name, value in facts if value
+    )
+    own = translate("each server’s own name")
     rows = [
         (own if group.is_own else ", ".join(group.names), " ".join(group.why))
         for group in block.names
     ]
     if rows:
-        yield to_markdown(_titles(say, "Name", "Who needs it"), rows)
+        yield to_markdown(_list_titles(translate, "Name", "Who needs it"), rows)
     with_hash = block.has_fingerprints
     columns = ("No.", "Servers", "Request", *(("SHA-256 of the request",) if with_hash else ()))
     members = [
@@ -120,4 +128,4 @@ def _block(block: Block, say: Callable[[str], str]) -> Iterator[str]:
         for m in block.members
     ]
     first = 0 if block.numbers else 1
-    yield to_markdown(_titles(say, *columns[first:]), [row[first:] for row in members])
+    yield to_markdown(_list_titles(translate, *columns[first:]), [row[first:] for row in members])

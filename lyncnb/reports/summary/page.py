@@ -1,4 +1,4 @@
-"""Write the summary as one HTML page for the screen, for mail, and for print."""
+"""Write the summary as one HTML page for the screen, for mail, and for printing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ...base.shown.figure import format_picture
-from ...base.shown.html_page import link_sources, render
-from ...base.shown.languages import make_translator, page_language
+from ...base.shown.html_page import link_sources, render_template
+from ...base.shown.languages import get_html_language, make_translator
 from ...base.shown.tables import left_out
 from ...plan import spellings
-from ...rules.findings import grouped
+from ...rules.findings import group_findings
 from ...rules.model import NOT_DOCUMENTED
 from ..timeline_figure import draw_timeline
 from .content import (
@@ -21,9 +21,9 @@ from .content import (
     Picture,
     ServerLine,
     Summary,
-    approval_sheet,
-    by_authority,
-    cover_facts,
+    build_approval_sheet,
+    group_by_authority,
+    list_cover_facts,
 )
 
 _DAYS = "Important dates"
@@ -31,7 +31,7 @@ _DAYS = "Important dates"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestList:
-    """The requests to one CA: a part of the page."""
+    """The requests to one CA, which are a part of the page."""
 
     anchor: str
     title: str
@@ -39,33 +39,36 @@ class RequestList:
 
     @property
     def size(self) -> int:
-        """The number of requests, without those that are made at set-up."""
+        """The number of requests, without those that are made during server setup."""
         return sum(not m.is_at_set_up for block in self.blocks for m in block.members)
 
-    def heading(self, say: Callable[[str], str]) -> str:
-        """Return the name of the CA with the number of its requests, in the language of `say`."""
+    def heading(self, translate: Callable[[str], str]) -> str:
+        """Return the name of the CA and the number of its requests in a language."""
         at_set_up = sum(len(block.members) for block in self.blocks) - self.size
-        later = say(", {} at set-up").format(f"{at_set_up:,}") if at_set_up else ""
-        counted = say("{}: {} request" if self.size == 1 else "{}: {} requests")
-        return counted.format(say(self.title), f"{self.size:,}") + later
+        later = translate(", {} at set-up").format(f"{at_set_up:,}") if at_set_up else ""
+        counted = translate("{}: {} request" if self.size == 1 else "{}: {} requests")
+        return counted.format(translate(self.title), f"{self.size:,}") + later
 
     @property
     def common(self) -> tuple[tuple[str, str], ...]:
-        """What applies to all of several blocks: in print, the blocks do not repeat it."""
-        first, *others = map(facts_of_all, self.blocks)
+        """The facts that apply to all of several blocks.
+
+        In print, the blocks do not repeat them.
+        """
+        first, *others = map(list_common_facts, self.blocks)
         return tuple(fact for fact in first if others and all(fact in other for other in others))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerGroup:
-    """Servers of one role, or those that need no certificate for the same reason."""
+    """Servers with the same role, or servers that need no certificate for the same reason."""
 
     title: str
     lines: tuple[ServerLine, ...]
 
 
-def facts_of_all(block: Block) -> tuple[tuple[str, str], ...]:
-    """Return what is usually the same for all requests to a CA: a heading and a text each."""
+def list_common_facts(block: Block) -> tuple[tuple[str, str], ...]:
+    """Return the facts that are usually the same for all requests to a CA."""
     told = (
         ("Issuer", block.authority),
         ("Key", f"{block.key}, {block.hash}"),
@@ -76,27 +79,27 @@ def facts_of_all(block: Block) -> tuple[tuple[str, str], ...]:
     return tuple((name, text) for name, text in told if text)
 
 
-def request_lists(summary: Summary) -> tuple[RequestList, ...]:
-    """Group the requests by CA, in the order of the asks."""
+def group_requests(summary: Summary) -> tuple[RequestList, ...]:
+    """Group the requests by CA, in the order of the tasks."""
     return tuple(
         RequestList(anchor=f"ca{number}", title=name, blocks=tuple(blocks))
-        for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1)
+        for number, (name, blocks) in enumerate(group_by_authority(summary.blocks).items(), start=1)
     )
 
 
-def server_groups(lines: Iterable[ServerLine]) -> tuple[ServerGroup, ...]:
-    """Group servers by role, those without a certificate last."""
+def group_servers(lines: Iterable[ServerLine]) -> tuple[ServerGroup, ...]:
+    """Group servers by role. Servers without a certificate are last."""
     ordered = sorted(lines, key=lambda line: (line.why_none, line.title))
-    groups = groupby(ordered, key=_heading)
+    groups = groupby(ordered, key=_format_heading)
     return tuple(ServerGroup(title=title, lines=tuple(group)) for title, group in groups)
 
 
-def _heading(line: ServerLine) -> str:
+def _format_heading(line: ServerLine) -> str:
     return f"No certificate{line.why_none.removeprefix('none')}" if line.why_none else line.title
 
 
-def days_picture(summary: Summary) -> Picture | None:
-    """Draw when certificates are issued and end; None if no dates are known."""
+def draw_days(summary: Summary) -> Picture | None:
+    """Draw when certificates are issued and when they end. Return None if no dates are known."""
     if summary.planned_issue_date is None and not any(m.valid_until for _, m in summary.members):
         return None
     description = (
@@ -106,7 +109,7 @@ def days_picture(summary: Summary) -> Picture | None:
     return Picture(title=_DAYS, description=description, svg=svg)
 
 
-def summary_page(summary: Summary, *, rows_shown: int) -> str:
+def build_summary_page(summary: Summary, *, rows_shown: int) -> str:
     """Return the summary as a page.
 
     Parameters
@@ -122,26 +125,27 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         A self-contained HTML document.
     """
     sources = summary.sources_of_names
-    # Sources of what only a screen shows come last, so that the numbers in print have no gap.
+    # The sources of content that only a screen shows come last, so that the numbers in print
+    # have no gap.
     told_of = (one for rule in summary.reasons for one in (rule, rule.clients, rule.without) if one)
     numbered = dict.fromkeys([*sources, *(one.source for one in told_of)])
     members = [member for _, member in summary.members]
-    groups = grouped(summary.findings)
+    groups = group_findings(summary.findings)
     told = groups[:rows_shown]
     say = make_translator(summary.lang)
-    days = days_picture(summary) if summary.picture else None
-    return render(
+    days = draw_days(summary) if summary.picture else None
+    return render_template(
         "reports/summary/summary.html.j2",
         say=say,
-        page_language=page_language(summary.lang),
+        page_language=get_html_language(summary.lang),
         title=summary.title,
         running=summary.origin.line,
         s=summary,
         lead=LEAD,
-        facts=list(cover_facts(summary)),
-        sheet=approval_sheet(summary),
+        facts=list(list_cover_facts(summary)),
+        sheet=build_approval_sheet(summary),
         story=STORY,
-        facts_of_all=facts_of_all,
+        facts_of_all=list_common_facts,
         spellings=spellings,
         labels=summary.labels,
         places={member.id: block.place for block, member in summary.members},
@@ -150,29 +154,29 @@ def summary_page(summary: Summary, *, rows_shown: int) -> str:
         has_more_findings=len(groups) > len(told),
         notices=[one for one in told if one.severity == "notice"],
         findings_note=left_out(rows_shown, len(groups)),
-        note=what_is_left_out(summary),
+        note=describe_omissions(summary),
         number={source: place for place, source in enumerate(numbered, start=1)},
         refs=link_sources(numbered),
         on_paper=len(sources),
         undocumented=NOT_DOCUMENTED,
         anchors={rule.id for rule in summary.reasons},
-        lists=request_lists(summary),
-        groups=server_groups(summary.servers[:rows_shown]),
+        lists=group_requests(summary),
+        groups=group_servers(summary.servers[:rows_shown]),
         servers_note=left_out(rows_shown, len(summary.servers)),
         has_more_servers=len(summary.servers) > rows_shown,
         has_records=any(member.spki_sha256 for member in members),
         has_issued=any(member.certificate_sha256 for member in members),
-        picture=_html(summary.picture),
-        days=_html(days),
+        picture=_render_picture(summary.picture),
+        days=_render_picture(days),
     )
 
 
-def _html(picture: Picture | None) -> str:
+def _render_picture(picture: Picture | None) -> str:
     return format_picture(picture.title, picture.description, picture.svg) if picture else ""
 
 
-def what_is_left_out(summary: Summary) -> str:
-    """Return a note that the page leaves out certificates; blank if it contains all."""
+def describe_omissions(summary: Summary) -> str:
+    """Return a note that the page omits certificates, or blank if it contains all of them."""
     if not summary.left_out:
         return ""
     shown = sum(len(block.members) for block in summary.blocks)

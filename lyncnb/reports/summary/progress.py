@@ -1,4 +1,4 @@
-"""The state of a folder's requests, added to a summary: files, issued certificates, next steps.
+"""Add the state of the requests to a summary: files, issued certificates, and next steps.
 
 Needs no plan, so that any command that changes a request's record can update the summary.
 """
@@ -22,27 +22,27 @@ from .content import (
     Member,
     Request,
     Summary,
-    code_of,
-    number_runs,
+    format_code,
+    list_number_ranges,
 )
-from .tasks import tasks
+from .tasks import list_tasks
 
-_SHORT = 18  # characters of numbers that fit into a line of the picture
+_SHORT = 18  # A line in the picture has space for this number of characters.
 _NOTHING_KNOWN: Mapping[str, InUse] = {}
 
 
-def with_requests(
+def add_requests(
     summary: Summary,
     requests: Iterable[Request] | None = None,
     accepted: Iterable[Finding] = (),
     in_use: Mapping[str, InUse] = _NOTHING_KNOWN,
 ) -> Summary:
-    """Add the records of the requests, and who does what.
+    """Add the records of the requests and the tasks to a summary.
 
     Parameters
     ----------
     summary : Summary
-        From :func:`lyncnb.reports.summary.from_plan.summarise`.
+        From :func:`lyncnb.reports.summary.from_plan.build_summary`.
     requests : iterable of Request, optional
         Requests of the folder; without them, nothing is written yet.
     accepted : iterable of Finding, optional
@@ -59,7 +59,7 @@ def with_requests(
     findings = (*summary.findings, *accepted)
     codes: dict[str, list[str]] = defaultdict(list)
     for one in findings[len(summary.findings) :]:
-        codes[one.about].append(code_of(one))
+        codes[one.about].append(format_code(one))
     blocks = summary.blocks
     if records:
         blocks = tuple(
@@ -71,27 +71,27 @@ def with_requests(
                         records.get(one.id),
                         codes.get(one.id, ()),
                         in_use.get(one.id),
-                        partial(_renew_from, block.issuer, summary.terms),
+                        partial(_find_order_date, block.issuer, summary.terms),
                     )
                     for one in block.members
                 ),
             )
             for block in blocks
         )
-    changed = last_change(records.values())
+    changed = format_last_change(records.values())
     told = replace(summary, blocks=blocks, findings=findings, folder_changed=changed)
     if changed:
         told = replace(told, origin=replace(summary.origin, made_on=changed))
-    facts = tuple(_facts(told)) if summary.picture else summary.facts
-    return replace(told, asks=tuple(tasks(told)), facts=facts)
+    facts = tuple(_list_timeline_facts(told)) if summary.picture else summary.facts
+    return replace(told, asks=tuple(list_tasks(told)), facts=facts)
 
 
-def progress_digest(
+def compute_progress_digest(
     requests: Iterable[Request],
     accepted: Iterable[Finding] = (),
     in_use: Mapping[str, InUse] = _NOTHING_KNOWN,
 ) -> str:
-    """Return a digest of everything that :func:`with_requests` adds."""
+    """Return a digest of the data that :func:`add_requests` adds."""
     digest = hashlib.sha256()
     for one in accepted:
         digest.update(repr((one.about, one.code, one.message)).encode("utf-8", "replace"))
@@ -113,39 +113,44 @@ def progress_digest(
     return digest.hexdigest()
 
 
-def _list_server_state(life: InUse | None) -> tuple[str, ...]:
-    """Return what the summary shows of the certificate in use, for the digest."""
-    if life is None:
+def _list_server_state(lifecycle: InUse | None) -> tuple[str, ...]:
+    """Return the data about the certificate in use that the summary shows, for the digest."""
+    if lifecycle is None:
         return ()
-    if life.held is None or not (life.deployed_on or life.under_way is not None):
-        return (life.stage, *life.revoke)
-    told = ("in use", life.held.not_after, life.deployed_on, str(life.under_way is not None))
-    return (*told, life.stage, *life.revoke)
+    if lifecycle.held is None or not (lifecycle.deployed_on or lifecycle.under_way is not None):
+        return (lifecycle.stage, *lifecycle.revoke)
+    told = (
+        "in use",
+        lifecycle.held.not_after,
+        lifecycle.deployed_on,
+        str(lifecycle.under_way is not None),
+    )
+    return (*told, lifecycle.stage, *lifecycle.revoke)
 
 
 def _list_times(record: Request) -> tuple[str, ...]:
     return record.planned_at, record.written_at, record.issued_at, record.retired_at
 
 
-def _renew_from(issuer: str, terms: RenewalTerms, held: HeldFacts) -> str:
-    """Return the day on which to order the certificate that replaces this one."""
-    return f"{terms.plan_renewal(held.begins, held.ends, issuer).order_on}"
+def _find_order_date(issuer: str, terms: RenewalTerms, certificate: HeldFacts) -> str:
+    """Return the date on which to order the replacement of a certificate."""
+    return f"{terms.plan_renewal(certificate.begins, certificate.ends, issuer).order_on}"
 
 
 def _add_stage(
     member: Member,
     record: Request | None,
     codes: Sequence[str],
-    life: InUse | None,
+    lifecycle: InUse | None,
     renew_from: Callable[[HeldFacts], str],
 ) -> Member:
-    """Add the recorded data of a certificate, and the stage that it has reached."""
-    told = _add_record(member, record, codes, life, renew_from)
+    """Add the recorded data about a certificate, and the stage that it has reached."""
+    told = _add_record(member, record, codes, lifecycle, renew_from)
     if record is None:
         return told
     told = replace(told, number=str(record.number or ""))
-    if life is not None:
-        return replace(told, stage=life.stage)
+    if lifecycle is not None:
+        return replace(told, stage=lifecycle.stage)
     if told.covered_by:
         return replace(told, stage="covered")
     if record.issued is not None:
@@ -157,18 +162,18 @@ def _add_record(
     member: Member,
     record: Request | None,
     codes: Sequence[str],
-    life: InUse | None,
+    lifecycle: InUse | None,
     renew_from: Callable[[HeldFacts], str],
 ) -> Member:
     if record is None:
         return member
-    if life is not None and life.revoke:
-        member = replace(member, revoke=life.revoke)
+    if lifecycle is not None and lifecycle.revoke:
+        member = replace(member, revoke=lifecycle.revoke)
     issued = record.issued
-    held = life.held if life is not None else issued
+    held = lifecycle.held if lifecycle is not None else issued
     if member.is_at_set_up and not record.csr_sha256:
         return replace(member, warnings=(*member.warnings, *codes))
-    if record.covered is not None and (life is None or life.held is record.covered):
+    if record.covered is not None and (lifecycle is None or lifecycle.held is record.covered):
         member = replace(member, warnings=(*member.warnings, *codes))
         return _add_cover(member, record.covered, renew_from(record.covered))
     told = replace(
@@ -189,8 +194,8 @@ def _add_record(
             valid_from=held.not_before[:10],
             valid_until=held.not_after[:10],
             renew_from=renew_from(held),
-            is_to_follow=life is not None and life.under_way is not None,
-            deployed_on=life.deployed_on if life is not None else "",
+            is_to_follow=lifecycle is not None and lifecycle.under_way is not None,
+            deployed_on=lifecycle.deployed_on if lifecycle is not None else "",
         )
     if issued is None:
         return replace(told, is_refused=bool(record.refused))
@@ -211,34 +216,34 @@ def _add_cover(member: Member, cover: CoverFacts, renew_from: str) -> Member:
     )
 
 
-def _add_identity(member: Member, held: HeldFacts) -> Member:
-    """Add what an inventory shows of a certificate; a record may lack thumbprint and issuer."""
+def _add_identity(member: Member, certificate: HeldFacts) -> Member:
+    """Add the data for an inventory. The record may not contain the thumbprint and the issuer."""
     return replace(
         member,
-        thumbprint=getattr(held, "thumbprint_sha1", ""),
-        serial=getattr(held, "serial", ""),
-        issued_by=getattr(held, "issuer", ""),
+        thumbprint=getattr(certificate, "thumbprint_sha1", ""),
+        serial=getattr(certificate, "serial", ""),
+        issued_by=getattr(certificate, "issuer", ""),
     )
 
 
-def last_change(records: Iterable[Request]) -> str:
-    """Return when the requests last changed, e.g. ``2026-12-01 08:00 UTC``; "" for none."""
+def format_last_change(records: Iterable[Request]) -> str:
+    """Return when the requests last changed, such as ``2026-12-01 08:00 UTC``, or ""."""
     times = (time for one in records for time in _list_times(one))
     last = max(times, default="")
     return f"{last[:10]} {last[11:16]} UTC" if last else ""
 
 
-def _facts(summary: Summary) -> Iterator[DatedFact]:
-    """Yield the timeline's events: what is still planned, and when certificates end."""
+def _list_timeline_facts(summary: Summary) -> Iterator[DatedFact]:
+    """Yield the events of the timeline: planned dates, and the end dates of certificates."""
     every = [member for _, member in summary.members]
     there = [member for member in every if member.valid_until]
     known = {member.id for member in there}
     yield from (fact for fact in summary.facts if fact.about not in known)
-    changed = _changed_on(summary)
+    changed = _find_change_date(summary)
     if there and changed:
         day = date.fromisoformat(changed)
         yield DatedFact(
-            kind=_kind(there[0]),
+            kind=_get_kind(there[0]),
             about="",
             what="last change of the requests",
             begins=day,
@@ -246,8 +251,8 @@ def _facts(summary: Summary) -> Iterator[DatedFact]:
             is_present=True,
             source="the request folder",
         )
-    for (begins, ends, renew), members in _group_alike(there).items():
-        numbers = ", ".join(number_runs(every, {member.id for member in members}))
+    for (begins, ends, renew), members in _group_by_days(there).items():
+        numbers = ", ".join(list_number_ranges(every, {member.id for member in members}))
         ended = ends < changed
         words = "ended" if ended else f"renew from {renew}"
         if numbers and len(numbers) <= _SHORT:
@@ -255,7 +260,7 @@ def _facts(summary: Summary) -> Iterator[DatedFact]:
         for member in members:
             how = "as installed" if member.covered_by else "as received"
             yield DatedFact(
-                kind=_kind(member),
+                kind=_get_kind(member),
                 about=member.id,
                 what=words,
                 begins=date.fromisoformat(begins),
@@ -265,11 +270,11 @@ def _facts(summary: Summary) -> Iterator[DatedFact]:
             )
 
 
-def _kind(member: Member) -> str:
+def _get_kind(member: Member) -> str:
     return f"{'Installed' if member.covered_by else 'Issued'} certificates"
 
 
-def _group_alike(members: Iterable[Member]) -> dict[tuple[str, str, str], list[Member]]:
+def _group_by_days(members: Iterable[Member]) -> dict[tuple[str, str, str], list[Member]]:
     """Group certificates with the same days, in the order of their renewal."""
     found: dict[tuple[str, str, str], list[Member]] = {}
     for member in sorted(members, key=lambda one: (one.renew_from, one.place)):
@@ -278,5 +283,5 @@ def _group_alike(members: Iterable[Member]) -> dict[tuple[str, str, str], list[M
     return found
 
 
-def _changed_on(summary: Summary) -> str:
+def _find_change_date(summary: Summary) -> str:
     return summary.folder_changed[:10]

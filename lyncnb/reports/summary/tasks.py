@@ -11,17 +11,18 @@ from collections.abc import Collection, Iterator, Sequence
 
 from ...base.dns_name import DnsName
 from ...base.shown.tables import count_of, join_first
-from .content import Ask, Block, Member, Summary, by_authority, certificates_named
+from .content import Ask, Block, Member, Summary, group_by_authority, name_certificates
 
-_DOMAINS = 10  # the most domains that a task names
+_DOMAINS = 10  # A task contains at most this number of domains.
 
-#: The stages before the CA's response, including that of a plan without a folder.
+#: These are the stages before the response of the CA, including the stage of a plan without a
+#: folder.
 _NOT_ISSUED = ("", "planned", "elsewhere", "waiting", "refused")
 _NOT_PACKAGED = (*_NOT_ISSUED, "issued")
 
 
-def tasks(summary: Summary) -> Iterator[Ask]:
-    """Yield the tasks with the responsible people, in the order of the work."""
+def list_tasks(summary: Summary) -> Iterator[Ask]:
+    """Yield each task and the people responsible for it, in chronological order."""
     found = _Stages(summary)
     is_first = not found.ids("issued", "packaged", "deployed")
     yield from _list_revocation_tasks(found)
@@ -31,7 +32,7 @@ def tasks(summary: Summary) -> Iterator[Ask]:
             yield from _list_approval_tasks(found)
     yield from _list_planner_tasks(found)
     yield from _list_domain_owner_tasks(found)
-    for number, (name, blocks) in enumerate(by_authority(summary.blocks).items(), start=1):
+    for number, (name, blocks) in enumerate(group_by_authority(summary.blocks).items(), start=1):
         yield from _list_authority_tasks(found, name, blocks, f"ca{number}")
     yield from _list_response_tasks(found)
     yield from _list_server_team_tasks(found)
@@ -39,7 +40,7 @@ def tasks(summary: Summary) -> Iterator[Ask]:
 
 
 class _Stages:
-    """The certificates of a summary, by the stage that they have reached."""
+    """The certificates in a summary by the stage that they have reached."""
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary
@@ -47,31 +48,33 @@ class _Stages:
         self.has_folder = any(member.stage for member in self.every)
 
     def ids(self, *stages: str) -> frozenset[str]:
-        return frozenset(one.id for one in self.every if _stage(one) in stages)
+        return frozenset(one.id for one in self.every if _find_stage(one) in stages)
 
     def words(self, ids: Collection[str]) -> str:
-        return certificates_named(self.every, ids)
+        return name_certificates(self.every, ids)
 
 
-def _stage(member: Member) -> str:
+def _find_stage(member: Member) -> str:
     return "at-set-up" if member.is_at_set_up else member.stage
 
 
-def _planner(what: str, when: str = "now", anchor: str = "", where: str = "this page") -> Ask:
-    return Ask(who="Planner", what=what, when=when, where=where, anchor=anchor)
+def _build_planner_task(
+    task: str, date_text: str = "now", anchor: str = "", place: str = "this page"
+) -> Ask:
+    return Ask(who="Planner", what=task, when=date_text, where=place, anchor=anchor)
 
 
-def _list_revocation_tasks(found: _Stages) -> Iterator[Ask]:
+def _list_revocation_tasks(stages: _Stages) -> Iterator[Ask]:
     """Ask each CA to revoke certificates with a compromised key, and the planner to record it."""
-    authorities = by_authority(found.summary.blocks)
+    authorities = group_by_authority(stages.summary.blocks)
     for number, (name, blocks) in enumerate(authorities.items(), start=1):
         words = [text for block in blocks for one in block.members for text in one.revoke]
         if words:
             what = f"{'; '.join(words)}."
             yield Ask(who=name, what=what, when="now", where=name, anchor=f"ca{number}")
-    if ids := {member.id for member in found.every if member.revoke}:
-        yield _planner(
-            f"The key of {found.words(ids)} is compromised. Ask the CA to revoke the issued "
+    if ids := {member.id for member in stages.every if member.revoke}:
+        yield _build_planner_task(
+            f"The key of {stages.words(ids)} is compromised. Ask the CA to revoke the issued "
             "certificates. Then record the revocation: lyncnb deployed FOLDER ID --revoked."
         )
 
@@ -80,36 +83,36 @@ def _list_finding_tasks(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
     counts = Counter(finding.severity for finding in summary.findings)
     sent = "before the requests are sent" if is_first else "before further requests are sent"
     if counts["error"]:
-        yield _planner(
+        yield _build_planner_task(
             (
                 f"Resolve {count_of(counts['error'], 'error')}, or accept each error with a "
                 "reason. Until then, lyncnb does not write requests."
             ),
             "before the requests are written",
             anchor="findings",
-            where="Findings",
+            place="Findings",
         )
     if counts["warning"]:
         what = f"Review {count_of(counts['warning'], 'warning')}."
-        yield _planner(what, sent, anchor="findings", where="Findings")
+        yield _build_planner_task(what, sent, anchor="findings", place="Findings")
     if summary.planned_issue_date is None:
-        yield _planner(
+        yield _build_planner_task(
             ("Set planned_issue_date. Until then, the following tasks have no date."), sent
         )
 
 
-def _list_approval_tasks(found: _Stages) -> Iterator[Ask]:
-    summary = found.summary
+def _list_approval_tasks(stages: _Stages) -> Iterator[Ask]:
+    summary = stages.summary
     day = summary.planned_issue_date
     when = f"before the requests are sent{f', in time for {day}' if day else ''}"
     if summary.saved is None:
         save = (
             ""
-            if found.has_folder
+            if stages.has_folder
             else ("save the plan (lyncnb plan TOPOLOGY --save plan.json), then ")
         )
-        file = "FOLDER/plan.json" if found.has_folder else "plan.json"
-        yield _planner(
+        file = "FOLDER/plan.json" if stages.has_folder else "plan.json"
+        yield _build_planner_task(
             (
                 f"Send the plan to the approver: {save}write the approval sheet (lyncnb plan "
                 f"{file} -o approval.html)."
@@ -126,46 +129,48 @@ def _list_approval_tasks(found: _Stages) -> Iterator[Ask]:
     )
 
 
-def _list_planner_tasks(found: _Stages) -> Iterator[Ask]:
-    """Ask the planner for what comes before the CA's response."""
-    if not found.has_folder:
-        saved = found.summary.saved
+def _list_planner_tasks(stages: _Stages) -> Iterator[Ask]:
+    """Ask the planner for the steps before the response of the CA."""
+    if not stages.has_folder:
+        saved = stages.summary.saved
         source = f"--plan {saved.name} --approved-by SIGNERS" if saved else "TOPOLOGY"
-        if found.ids(*_NOT_ISSUED):
-            yield _planner(f"Write the requests: lyncnb request {source} FOLDER.", "when approved")
+        if stages.ids(*_NOT_ISSUED):
+            yield _build_planner_task(
+                f"Write the requests: lyncnb request {source} FOLDER.", "when approved"
+            )
         return
-    if ids := found.ids("planned"):
-        what = f"Write the requests for {found.words(ids)}: lyncnb request TOPOLOGY FOLDER."
-        yield _planner(what)
-    holders = {one.id: one.key_holder for one in found.every if one.stage == "elsewhere"}
+    if ids := stages.ids("planned"):
+        what = f"Write the requests for {stages.words(ids)}: lyncnb request TOPOLOGY FOLDER."
+        yield _build_planner_task(what)
+    holders = {one.id: one.key_holder for one in stages.every if one.stage == "elsewhere"}
     for holder in dict.fromkeys(holders.values()):
         ids = frozenset(name for name, where in holders.items() if where == holder)
-        yield _planner(
-            f"Request {found.words(ids)} on {holder} with the scripts in steps/. "
+        yield _build_planner_task(
+            f"Request {stages.words(ids)} on {holder} with the scripts in steps/. "
             "Then import the requests: lyncnb receive FOLDER --request FILE."
         )
-    if ids := found.ids("waiting"):
-        yield _planner(
-            (f"Send the requests for {found.words(ids)} to the CA: lyncnb handover FOLDER "
+    if ids := stages.ids("waiting"):
+        yield _build_planner_task(
+            (f"Send the requests for {stages.words(ids)} to the CA: lyncnb handover FOLDER "
             "OUT.zip."),
-            "when approved" if not found.summary.is_approved and _is_all(found, "waiting")
+            "when approved" if not stages.summary.is_approved and _is_complete(stages, "waiting")
             else "now, unless the CA already has the requests",
         )  # fmt: skip
 
 
-def _is_all(found: _Stages, stage: str) -> bool:
-    return found.ids(stage) == found.ids(*_NOT_PACKAGED, "packaged", "deployed")
+def _is_complete(stages: _Stages, stage: str) -> bool:
+    return stages.ids(stage) == stages.ids(*_NOT_PACKAGED, "packaged", "deployed")
 
 
-def _list_domain_owner_tasks(found: _Stages) -> Iterator[Ask]:
-    """Ask the owners of domains that no issued certificate has to prepare for a public CA."""
-    summary = found.summary
-    waiting, issued = found.ids(*_NOT_ISSUED), found.ids("issued", "packaged", "deployed")
+def _list_domain_owner_tasks(stages: _Stages) -> Iterator[Ask]:
+    """Ask the owners of domains without an issued certificate to prepare the validation."""
+    summary = stages.summary
+    waiting, issued = stages.ids(*_NOT_ISSUED), stages.ids("issued", "packaged", "deployed")
     ordered, wanted, validated = set(), set(), set()
     for line in summary.members:
         if line.block.issuer != "public":
             continue
-        domains = {str(DnsName(name).registrable or name) for name in line.names}
+        domains = {str(DnsName(name).registered_domain or name) for name in line.names}
         if line.member.id in waiting:
             ordered.add(line.member.id)
             wanted |= domains
@@ -190,13 +195,13 @@ def _list_domain_owner_tasks(found: _Stages) -> Iterator[Ask]:
 
 
 def _list_authority_tasks(
-    found: _Stages, name: str, blocks: Sequence[Block], anchor: str
+    stages: _Stages, name: str, blocks: Sequence[Block], anchor: str
 ) -> Iterator[Ask]:
     members = [one for block in blocks for one in block.members if not one.is_at_set_up]
     missing = {one.id for one in members if one.stage in _NOT_ISSUED}
     if not missing:
         return
-    words, day = found.words(missing), found.summary.planned_issue_date
+    words, day = stages.words(missing), stages.summary.planned_issue_date
     in_all = f", {len(missing):,} in all," if " to " in words else ""
     what = f"Issue {words}{in_all} as requested, with all names."
     covered = sum(one.stage == "covered" for one in members)
@@ -205,30 +210,30 @@ def _list_authority_tasks(
     if covered:
         what += f" Installed certificates cover {count_of(covered, 'more request')}."
     if refused := {one.id for one in members if one.stage == "refused"}:
-        which = found.words(refused)
+        which = stages.words(refused)
         what += (
             f" lyncnb rejected the certificate that the CA returned for {which}. Issue "
             "the certificate again. Ask the planner for the reason."
         )
     when = f"by {day}" if day else "the planner sets the date"
-    if day and str(day) < found.summary.folder_changed[:10]:
+    if day and str(day) < stages.summary.folder_changed[:10]:
         when = f"now: due by {day}"
     yield Ask(who=name, what=what, when=when, where=name, anchor=anchor)
 
 
-def _list_response_tasks(found: _Stages) -> Iterator[Ask]:
-    """Ask the planner for what follows the CA's response."""
-    if found.has_folder and (ids := found.ids("waiting", "refused")):
-        words = found.words(ids)
+def _list_response_tasks(stages: _Stages) -> Iterator[Ask]:
+    """Ask the planner for the steps after the response of the CA."""
+    if stages.has_folder and (ids := stages.ids("waiting", "refused")):
+        words = stages.words(ids)
         what = (
             f"Import the certificates that the CA returns for {words}: lyncnb receive FOLDER FILE."
         )
-        yield _planner(what, "when the CA returns certificates")
-    if ids := found.ids("issued"):
-        yield _planner(f"Package {found.words(ids)}: lyncnb pfx FOLDER.")
-    if ids := found.ids("packaged"):
-        yield _planner(
-            f"Write the instructions for {found.words(ids)}: lyncnb steps FOLDER. After the "
+        yield _build_planner_task(what, "when the CA returns certificates")
+    if ids := stages.ids("issued"):
+        yield _build_planner_task(f"Package {stages.words(ids)}: lyncnb pfx FOLDER.")
+    if ids := stages.ids("packaged"):
+        yield _build_planner_task(
+            f"Write the instructions for {stages.words(ids)}: lyncnb steps FOLDER. After the "
             "servers have the certificates, record the deployment: lyncnb deployed FOLDER."
         )
 
@@ -258,20 +263,20 @@ def _list_server_team_tasks(found: _Stages) -> Iterator[Ask]:
         )
 
 
-def _list_renewal_tasks(found: _Stages) -> Iterator[Ask]:
-    """Ask for the renewals that are due before the next certificate in use ends, by end date."""
-    changed = found.summary.folder_changed[:10]
-    in_use = [one for one in found.every if one.valid_until and not one.is_to_follow]
+def _list_renewal_tasks(stages: _Stages) -> Iterator[Ask]:
+    """Ask for renewals that are due before the next certificate in use expires, by end date."""
+    changed = stages.summary.folder_changed[:10]
+    in_use = [one for one in stages.every if one.valid_until and not one.is_to_follow]
     until = min((one.valid_until for one in in_use if one.valid_until >= changed), default=changed)
     groups: dict[tuple[str, str], list[Member]] = defaultdict(list)
     for one in in_use:
         if one.renew_from <= until:
             groups[one.valid_until, max(one.renew_from, changed)].append(one)
     for (ends, renew), members in sorted(groups.items()):
-        which = found.words({member.id for member in members})
-        yield _planner(
+        which = stages.words({member.id for member in members})
+        yield _build_planner_task(
             f"Renew {which}, {'expired on' if ends < changed else 'valid until'} {ends}: create "
             "new requests, and send them to the CA.",
             "now" if renew == changed else f"from {renew}",
-            anchor="days" if found.summary.picture else "",
+            anchor="days" if stages.summary.picture else "",
         )

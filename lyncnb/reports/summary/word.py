@@ -1,4 +1,4 @@
-"""The summary as a Word document, with the approval sheet last. Needs the extra ``docx``."""
+"""Write the summary as a Word document, with the approval sheet last. Requires ``docx``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ...base.disk.zip_file import read_zip, write_zip
-from ...base.shown.languages import make_translator, page_language, translate_title
+from ...base.shown.languages import get_html_language, make_translator, translate_title
 from ...base.shown.tables import format_cell, left_out
 from ...errors import PlanError
 from ...plan import spellings
@@ -18,28 +18,28 @@ from .content import (
     Block,
     ServerLine,
     Summary,
-    approval_sheet,
-    cover_facts,
-    findings_and_notices,
+    build_approval_sheet,
+    group_with_headings,
+    list_cover_facts,
 )
-from .page import facts_of_all, request_lists, server_groups, what_is_left_out
+from .page import describe_omissions, group_requests, group_servers, list_common_facts
 
 if TYPE_CHECKING:
     from docx.document import Document
     from docx.section import Section
     from docx.text.paragraph import Paragraph
 
-# The document contains this fixed date, so that the same plan gives the same bytes.
+# The document contains this fixed date, so that the same plan results in the same bytes.
 _CREATED = datetime(2000, 1, 1)
 
 
-def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
+def write_word_summary(summary: Summary, *, rows_shown: int) -> bytes:
     """Write the summary as DOCX.
 
     Parameters
     ----------
     summary, rows_shown
-        As for :func:`lyncnb.reports.summary.page.summary_page`.
+        As for :func:`lyncnb.reports.summary.page.build_summary_page`.
 
     Returns
     -------
@@ -59,48 +59,49 @@ def summary_word(summary: Summary, *, rows_shown: int) -> bytes:
             hint=('run: pip install "lyncnb[docx]". You can also write an .html file and print it'),
         ) from None
     document = docx.Document()
-    _set_page(document, summary)
+    _set_page_format(document, summary)
     say = make_translator(summary.lang)
     domain = f": {summary.deployment}" if summary.deployment else ""
     document.add_heading(summary.title_in(say) + domain, level=0)
     document.add_paragraph(LEAD)
-    facts = [(say(name), text) for name, text in cover_facts(summary) if text]
-    _table(document, (), facts, widths=(32, 148))
+    facts = [(say(name), text) for name, text in list_cover_facts(summary) if text]
+    _add_table(document, (), facts, widths=(32, 148))
     if summary.asks:
         document.add_heading(say("Who does what"), level=1)
         asks = [ask.row(say) for ask in summary.asks]
         columns = ("Who", "What", "By when", "See")
-        _table(document, tuple(map(say, columns)), asks, widths=(24, 88, 44, 24))
-    _findings(document, summary, rows_shown)
+        _add_table(document, tuple(map(say, columns)), asks, widths=(24, 88, 44, 24))
+    _add_findings(document, summary, rows_shown)
     if summary.spellings:
         document.add_heading(say(spellings.HEADING), level=1)
         told = [one.row for one in summary.spellings]
-        _table(document, tuple(map(say, spellings.COLUMNS)), told, widths=(28, 50, 50, 52))
-    _servers(document, summary, rows_shown)
-    for one in request_lists(summary):
+        _add_table(document, tuple(map(say, spellings.COLUMNS)), told, widths=(28, 50, 50, 52))
+    _add_servers(document, summary, rows_shown)
+    for one in group_requests(summary):
         document.add_heading(one.heading(say), level=1)
         common = one.common
         if common:
-            document.add_paragraph(f"{say('For each')}: {_facts(common, say)}")
+            document.add_paragraph(f"{say('For each')}: {_translate_facts(common, say)}")
         for block in one.blocks:
-            _block(document, block, common, say)
+            _add_block(document, block, common, say)
     document.add_heading(say("What happens with a request"), level=1)
     document.add_paragraph(STORY)
     if summary.left_out:
-        document.add_paragraph(what_is_left_out(summary))
-    _documents(document, summary)
-    _signatures(document, summary)
+        document.add_paragraph(describe_omissions(summary))
+    _add_documents(document, summary)
+    _add_signatures(document, summary)
     buffer = io.BytesIO()
     document.save(buffer)
-    return write_zip(read_zip(buffer.getvalue()))  # python-docx gives every part today's date
+    # The library python-docx writes the current date into every part.
+    return write_zip(read_zip(buffer.getvalue()))
 
 
-def _set_page(document: Document, summary: Summary) -> None:
+def _set_page_format(document: Document, summary: Summary) -> None:
     from docx.oxml.ns import qn
     from docx.shared import Mm, Pt
 
     language = summary.lang
-    if language == "zh-TW":  # otherwise a program may use another region's glyphs
+    if language == "zh-TW":  # Without this setting, a program may use the glyphs of another region.
         defaults = document.styles.element.find(f".//{qn('w:rPrDefault')}//{qn('w:lang')}")
         defaults.set(qn("w:eastAsia"), language)
     section = document.sections[0]
@@ -113,10 +114,10 @@ def _set_page(document: Document, summary: Summary) -> None:
         style.font.name = "Arial"
         fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
         for kind in ("asciiTheme", "hAnsiTheme", "eastAsiaTheme", "cstheme"):
-            fonts.attrib.pop(qn(f"w:{kind}"), None)  # a theme's font would take precedence
+            fonts.attrib.pop(qn(f"w:{kind}"), None)  # A font of the theme would have priority.
         if language == "zh-TW":
             fonts.set(qn("w:eastAsia"), "Microsoft JhengHei")
-            document.core_properties.language = page_language(language)
+            document.core_properties.language = get_html_language(language)
     document.styles["Title"].font.size = Pt(18)
     normal = document.styles["Normal"]
     normal.font.size = Pt(9)
@@ -126,7 +127,7 @@ def _set_page(document: Document, summary: Summary) -> None:
     properties.title, properties.comments = summary.title, ""
     properties.author = properties.last_modified_by = summary.origin.author
     properties.created = properties.modified = created or _CREATED
-    if created is None:  # no date is better than a wrong one
+    if created is None:  # A missing date is better than a wrong date.
         for name in ("created", "modified"):
             one = properties._element.find(qn(f"dcterms:{name}"))
             properties._element.remove(one)
@@ -139,7 +140,7 @@ def _number_pages(section: Section, line: str) -> None:
     paragraph = section.footer.paragraphs[0]
     paragraph.alignment = 2  # right
     if line:
-        paragraph.add_run(f"{_text(line)} · ")
+        paragraph.add_run(f"{_clean_text(line)} · ")
     for text, field in (("Page ", "PAGE"), (" of ", "NUMPAGES")):
         paragraph.add_run(text)
         number = OxmlElement("w:fldSimple")
@@ -147,76 +148,81 @@ def _number_pages(section: Section, line: str) -> None:
         paragraph._p.append(number)
 
 
-def _findings(document: Document, summary: Summary, shown: int) -> None:
+def _add_findings(document: Document, summary: Summary, max_shown: int) -> None:
     if not summary.findings:
         return
     say = make_translator(summary.lang)
     columns = tuple(map(say, ("Severity", "What was found", "What to do")))
-    parts, number = findings_and_notices(summary.findings, shown)
+    parts, number = group_with_headings(summary.findings, max_shown)
     for heading, groups in parts:
         document.add_heading(say(heading), level=1)
         rows = [(say(one.severity), one.paragraph, one.hint) for one in groups]
-        _table(document, columns, rows, widths=(16, 114, 50))
-    if number > shown:
-        document.add_paragraph(left_out(shown, number))
+        _add_table(document, columns, rows, widths=(16, 114, 50))
+    if number > max_shown:
+        document.add_paragraph(left_out(max_shown, number))
 
 
-def _servers(document: Document, summary: Summary, shown: int) -> None:
-    groups, say = server_groups(summary.servers[:shown]), make_translator(summary.lang)
+def _add_servers(document: Document, summary: Summary, max_shown: int) -> None:
+    groups, say = group_servers(summary.servers[:max_shown]), make_translator(summary.lang)
     labels = summary.labels
     if groups:
         document.add_heading(say("Servers"), level=1)
         rows = [
-            (group.title, ", ".join(_server(line, labels) for line in group.lines))
+            (group.title, ", ".join(_format_server(line, labels) for line in group.lines))
             for group in groups
         ]
         servers = "Servers, and their certificates"
         if summary.is_numbered:
             servers = "Servers, and the numbers of their certificates"
         columns = ("Role", servers)
-        _table(document, tuple(map(say, columns)), rows, widths=(50, 130))
-    if len(summary.servers) > shown:
-        document.add_paragraph(left_out(shown, len(summary.servers)))
+        _add_table(document, tuple(map(say, columns)), rows, widths=(50, 130))
+    if len(summary.servers) > max_shown:
+        document.add_paragraph(left_out(max_shown, len(summary.servers)))
 
 
-def _server(line: ServerLine, labels: Mapping[str, str]) -> str:
+def _format_server(line: ServerLine, labels: Mapping[str, str]) -> str:
     return f"{line.server} ({line.words(labels) or line.title})"
 
 
-def _facts(facts: Iterable[tuple[str, str]], say: Callable[[str], str]) -> str:
-    return " ".join(f"{say(name)}: {text}." for name, text in facts)
+def _translate_facts(facts: Iterable[tuple[str, str]], translate: Callable[[str], str]) -> str:
+    return " ".join(f"{translate(name)}: {text}." for name, text in facts)
 
 
-def _block(
-    document: Document, block: Block, common: Sequence[tuple[str, str]], say: Callable[[str], str]
+def _add_block(
+    document: Document,
+    block: Block,
+    common: Sequence[tuple[str, str]],
+    translate: Callable[[str], str],
 ) -> None:
     document.add_heading(block.heading, level=2)
     site = f", site {block.site}" if block.site else ""
-    own = (fact for fact in facts_of_all(block) if fact not in common)
+    own = (fact for fact in list_common_facts(block) if fact not in common)
     text = (
-        f"{block.title}{site}: {block.sharing}. {say('In use as')}: {block.in_use_as}. "
-        f"{say('Subject name')}: {block.subject_words}. {_facts(own, say)}"
+        f"{block.title}{site}: {block.sharing}. {translate('In use as')}: {block.in_use_as}. "
+        f"{translate('Subject name')}: {block.subject_words}. {_translate_facts(own, translate)}"
     ).rstrip()
     if block.concerns:
-        text += f" {say('Findings')}: {', '.join(block.concerns)}."
+        text += f" {translate('Findings')}: {', '.join(block.concerns)}."
     document.add_paragraph(text).paragraph_format.keep_with_next = True
     names = [
-        (say("each server’s own name") if group.is_own else group.names, " ".join(group.why))
+        (translate("each server’s own name") if group.is_own else group.names, " ".join(group.why))
         for group in block.names
     ]
     if names:
-        _table(document, (say("Name"), say("Who needs it")), names, widths=(70, 110))
+        _add_table(
+            document, (translate("Name"), translate("Who needs it")), names, widths=(70, 110)
+        )
     members = [
         (m.number, m.servers, m.csr_file + (f"\nSHA-256 {m.csr_sha256}" if m.csr_sha256 else ""))
         for m in block.members
     ]
-    columns, widths = tuple(map(say, ("No.", "Servers", "Request"))), (12, 46, 122)
+    columns, widths = tuple(map(translate, ("No.", "Servers", "Request"))), (12, 46, 122)
     first = 0 if block.numbers else 1
     rows = [row[first:] for row in members]
-    _table(document, columns[first:], rows, widths=(*widths[first:-1], widths[-1] + 12 * first))
+    _add_table(document, columns[first:], rows, widths=(*widths[first:-1], widths[-1] + 12 * first))
 
 
-def _documents(document: Document, summary: Summary) -> None:
+def _add_documents(document: Document, summary: Summary) -> None:
     """Add links to the documents that are sources of names and findings."""
     if not summary.documents:
         return
@@ -237,39 +243,39 @@ def _add_link(paragraph: Paragraph, text: str, address: str) -> None:
     link = OxmlElement("w:hyperlink")
     to = paragraph.part.relate_to(address, RELATIONSHIP_TYPE.HYPERLINK, is_external=True)
     link.set(qn("r:id"), to)
-    run = paragraph.add_run(_text(text))
+    run = paragraph.add_run(_clean_text(text))
     run.font.color.rgb = RGBColor(0x0B, 0x57, 0xD0)
     link.append(run._r)
     paragraph._p.append(link)
 
 
-def _signatures(document: Document, summary: Summary) -> None:
-    sheet, say = approval_sheet(summary), make_translator(summary.lang)
+def _add_signatures(document: Document, summary: Summary) -> None:
+    sheet, say = build_approval_sheet(summary), make_translator(summary.lang)
     if sheet is None:
         return
     heading = document.add_heading(say("Approval"), level=1)
     heading.paragraph_format.page_break_before = True
     document.add_paragraph(sheet.statement)
     facts = [(say(name), text) for name, text in sheet.facts]
-    _table(document, (), facts, widths=(32, 148))
+    _add_table(document, (), facts, widths=(32, 148))
     rows = [(say(who), "\n\n", "", "") for who in sheet.signatures]
     columns = tuple(map(say, ("", "Name", "Date", "Signature")))
-    _table(document, columns, rows, widths=(30, 55, 30, 65))
+    _add_table(document, columns, rows, widths=(30, 55, 30, 65))
 
 
-def _table(
+def _add_table(
     document: Document,
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
     *,
     widths: Sequence[int],
 ) -> None:
-    """Add a table that repeats its heading on every page; widths are in millimetres."""
+    """Add a table that repeats its heading on every page. The widths are in millimeters."""
     from docx.oxml.ns import qn
     from docx.oxml.parser import OxmlElement
     from docx.shared import Mm, Pt
 
-    lines = [tuple(map(_text, row)) for row in ([columns] if columns else []) + list(rows)]
+    lines = [tuple(map(_clean_text, row)) for row in ([columns] if columns else []) + list(rows)]
     table = document.add_table(rows=0, cols=len(widths), style="Table Grid")
     table.autofit = False
     for column, width in zip(table.columns, widths, strict=True):
@@ -292,7 +298,7 @@ def _table(
     between.space_after, between.line_spacing = Pt(0), Pt(6)
 
 
-def _text(value: object) -> str:
+def _clean_text(value: object) -> str:
     text = "\n".join(value) if isinstance(value, tuple) else format_cell(value)
-    # XML 1.0 allows no other control characters; a table of servers contains none of them.
+    # XML 1.0 allows no other control characters, and a table of servers contains none of them.
     return "".join(c for c in text if c >= " " or c in "\t\n")

@@ -11,16 +11,16 @@ from typing import Any
 from ...base.shown import spreadsheets
 from ...base.shown.languages import make_translator, translate_title
 from ...base.shown.spreadsheets import Sheet, to_xlsx
-from ...base.shown.tables import columns, list_headings, rows_of
+from ...base.shown.tables import build_rows, columns, list_headings
 from ...plan import spellings
-from ...rules.findings import grouped
-from .columns import CERTIFICATES, FILES, RENEWALS, columns_of, described
-from .content import Line, ServerLine, Summary, cover_facts
+from ...rules.findings import group_findings
+from .columns import CERTIFICATES, FILES, RENEWALS, describe_columns, list_columns
+from .content import Line, ServerLine, Summary, list_cover_facts
 
 Row = tuple[object, ...]
 
 
-def summary_workbook(summary: Summary) -> bytes:
+def write_workbook(summary: Summary) -> bytes:
     """Write the summary as XLSX.
 
     Parameters
@@ -43,44 +43,44 @@ def summary_workbook(summary: Summary) -> bytes:
     say = make_translator(summary.lang)
     told = [
         replace(sheet, title=say(sheet.title), columns=tuple(map(say, sheet.columns)))
-        for sheet in map(partial(_convert_numbers, summary), sheets_of(summary))
+        for sheet in map(partial(_convert_numbers, summary), list_sheets(summary))
         if next(iter(sheet.rows()), None) is not None
     ]
     return to_xlsx(told, title=summary.title, origin=summary.origin)
 
 
 def _convert_numbers(summary: Summary, sheet: Sheet) -> Sheet:
-    """Return a sheet whose column "No." has numbers, or none if no certificate has a number."""
+    """Return a sheet with numbers in the column "No.", or without the column if there are none."""
     if "No." not in sheet.columns:
         return sheet
     place = sheet.columns.index("No.")
 
-    def left(row: Sequence[Any]) -> tuple[Any, ...]:
+    def keep_columns(row: Sequence[Any]) -> tuple[Any, ...]:
         return (*row[:place], *row[place + 1 :])
 
-    def numbered(row: Sequence[Any]) -> tuple[Any, ...]:
-        # Several certificates have text, such as "1 to 7".
+    def convert_row(row: Sequence[Any]) -> tuple[Any, ...]:
+        # If a row is for several certificates, the cell contains text such as "1 to 7".
         number = int(row[place]) if str(row[place]).isdigit() else row[place]
         return (*row[:place], number, *row[place + 1 :])
 
     if summary.is_numbered:
-        return replace(sheet, rows=lambda: map(numbered, sheet.rows()))
+        return replace(sheet, rows=lambda: map(convert_row, sheet.rows()))
     return replace(
         sheet,
-        columns=left(sheet.columns),
-        widths=left(sheet.widths),
-        rows=lambda: map(left, sheet.rows()),
+        columns=keep_columns(sheet.columns),
+        widths=keep_columns(sheet.widths),
+        rows=lambda: map(keep_columns, sheet.rows()),
     )
 
 
-def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
-    """Return every sheet, including empty ones, with titles in English."""
+def list_sheets(summary: Summary) -> tuple[Sheet, ...]:
+    """Return every sheet with an English title, including empty sheets."""
     return (
-        _cover_sheet(summary),
-        _sheet("Certificates", lambda: summary.members, *described(CERTIFICATES)),
-        _sheet(
+        _build_cover_sheet(summary),
+        _build_sheet("Certificates", lambda: summary.members, *describe_columns(CERTIFICATES)),
+        _build_sheet(
             "Names",
-            lambda: _names(summary),
+            lambda: _list_names(summary),
             ("No.", 0, 6),
             ("For", 1, 24),
             ("Name", 2, 34),
@@ -89,7 +89,7 @@ def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
             ("Rule", 5, 22),
             ("Source", 6, 44),
         ),
-        _sheet(
+        _build_sheet(
             "Servers",
             lambda: summary.servers,
             ("Server", "server", 32),
@@ -97,13 +97,13 @@ def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
             ("Pool", "pool", 28),
             ("Site", "site", 16),
             ("Windows", "target_os", 10),
-            ("Certificates", partial(_needs, summary.labels), 52),
+            ("Certificates", partial(_format_needs, summary.labels), 52),
         ),
-        _inventory_sheet(summary),
-        _sheet(
+        _build_inventory_sheet(summary),
+        _build_sheet(
             "Findings",
             # A row for each code, to filter by.
-            lambda: grouped(summary.findings, by_subject=False),
+            lambda: group_findings(summary.findings, by_subject=False),
             ("Severity", lambda one: translate_title(one.severity, summary.lang), 10),
             ("Finding", lambda one: one.codes[0], 26),
             ("About", "about", 32),
@@ -111,54 +111,54 @@ def sheets_of(summary: Summary) -> tuple[Sheet, ...]:
             ("What to do", "hint", 46),
             ("Source", "source", 36),
         ),
-        _sheet(
+        _build_sheet(
             "Spellings",
             lambda: [one.row for one in summary.spellings],
             *zip(spellings.COLUMNS, range(4), (24, 44, 44, 56), strict=True),
         ),
-        _sheet("Renewals", lambda: _renewals(summary), *described(RENEWALS)),
-        _sheet(
+        _build_sheet("Renewals", lambda: _list_renewals(summary), *describe_columns(RENEWALS)),
+        _build_sheet(
             "Approval",
             lambda: summary.approval,
             ("What", 0, 20),
             ("On record", 1, 120),
             has_filter=False,
         ),
-        _sheet(
+        _build_sheet(
             "Documents",
             lambda: summary.documents,
             ("Document", 0, 90),
             ("Address", 1, 110),
-            # A source may name several documents, but a cell can have only one link.
+            # A source may contain several documents, but a cell can have only one link.
             links=tuple(address for _, address in summary.documents),
         ),
-        _sheet("Files", lambda: summary.members, *described(FILES)),
+        _build_sheet("Files", lambda: summary.members, *describe_columns(FILES)),
     )
 
 
-def _sheet(
+def _build_sheet(
     title: str,
     items: Callable[[], Iterable[Any]],
     *described: tuple[str, str | int | Callable[[Any], Any], int],
     links: tuple[str, ...] = (),
     has_filter: bool = True,
 ) -> Sheet:
-    """Return a sheet with a row for each item; a column has a heading, a value and a width."""
+    """Return a sheet with a row for each item. A column has a heading, a value and a width."""
     made = columns(*((heading, value) for heading, value, _ in described))
     return Sheet(
         title=title,
         columns=tuple(list_headings(made)),
-        rows=lambda: rows_of(made, items()),
+        rows=lambda: build_rows(made, items()),
         widths=tuple(width for *_, width in described),
         links=links,
         has_filter=has_filter,
     )
 
 
-def _cover_sheet(summary: Summary) -> Sheet:
-    return _sheet(
+def _build_cover_sheet(summary: Summary) -> Sheet:
+    return _build_sheet(
         "Cover",
-        lambda: _cover(summary),
+        lambda: _list_cover_rows(summary),
         ("About", 0, 26),
         ("What", 1, 110),
         ("By when", 2, 34),
@@ -166,16 +166,16 @@ def _cover_sheet(summary: Summary) -> Sheet:
     )
 
 
-def _cover(summary: Summary) -> Iterator[Row]:
-    """Yield the facts of the plan, then who does what."""
+def _list_cover_rows(summary: Summary) -> Iterator[Row]:
+    """Yield the facts of the plan, and then the tasks."""
     yield ("Plan", f"{summary.title}{': ' * bool(summary.deployment)}{summary.deployment}", "")
-    for name, text in cover_facts(summary):
+    for name, text in list_cover_facts(summary):
         yield (translate_title(name, summary.lang), text, "")
     for ask in summary.asks:
         yield (f"Task: {ask.who}", ask.what, ask.when)
 
 
-def _names(summary: Summary) -> Iterator[Row]:
+def _list_names(summary: Summary) -> Iterator[Row]:
     most = spreadsheets.SHEET_ROWS - 2
     rows = _list_all_names(summary)
     yield from islice(rows, most - 1)
@@ -203,11 +203,11 @@ def _list_all_names(summary: Summary) -> Iterator[Row]:
                 yield (block.numbers, block.owner, name, where or "names", *because)
 
 
-def _inventory_sheet(summary: Summary) -> Sheet:
-    """Return the sheet of the certificates in use, a row for each server and type."""
-    return _sheet(
+def _build_inventory_sheet(summary: Summary) -> Sheet:
+    """Return the sheet of the certificates in use, with a row for each server and type."""
+    return _build_sheet(
         "Inventory",
-        lambda: _inventory(summary),
+        lambda: _list_inventory_rows(summary),
         ("Server", 0, 30),
         ("Type", 1, 26),
         ("No.", 2, 6),
@@ -220,7 +220,7 @@ def _inventory_sheet(summary: Summary) -> Sheet:
     )
 
 
-def _inventory(summary: Summary) -> list[Row]:
+def _list_inventory_rows(summary: Summary) -> list[Row]:
     """Return a row for each server and type of the certificates in use, by server."""
     return sorted(
         (
@@ -236,14 +236,14 @@ def _inventory(summary: Summary) -> list[Row]:
     )
 
 
-def _needs(labels: Mapping[str, str], line: ServerLine) -> tuple[str, ...]:
+def _format_needs(labels: Mapping[str, str], line: ServerLine) -> tuple[str, ...]:
     pairs = zip(line.named(labels), line.usages, strict=True)
     told = (usage if label == usage else f"{label} {usage}" for (_, label), usage in pairs)
     return tuple(told) or (line.why_none,)
 
 
-def _renewals(summary: Summary) -> list[Line]:
-    """Return the certificates with a known end, in the order of the sheet's columns."""
-    values = [column.value for column in columns_of(RENEWALS)]
+def _list_renewals(summary: Summary) -> list[Line]:
+    """Return the certificates with a known end date, in the order of the columns."""
+    values = [column.value for column in list_columns(RENEWALS)]
     back = (line for line in summary.members if line.member.valid_until)
     return sorted(back, key=lambda line: [value(line) for value in values])

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 
 from ...base.shown.tables import count_of, join_first
 from ...errors import LyncnbError, Problem, TopologyError
-from ...topology.columns import topology_columns
+from ...topology.columns import list_topology_columns
 from ...topology.topology import Topology
-from .sheet import find_edited_cells, group_names, list_differences, pool_names
+from .sheet import find_edited_cells, list_differences, list_group_names, pool_names
 
-_NAMED_BY = ("server_fqdn", "role")  # Every row must have these columns.
+_NAMED_BY = ("server_fqdn", "role")  # A new row must have a value in each of these columns.
 _NUMBER = re.compile(r"(\d+)(\D*)$")
 _SERVERS_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class CellText:
-    """The new text of a table cell. ``place`` is the index of the table row."""
+    """The new text of a table cell. ``place`` is the index of the row in the table."""
 
     place: int
     column: str
@@ -43,7 +43,7 @@ class RefusedCell:
 
 @dataclass(slots=True, kw_only=True)
 class TakenBlock:
-    """The result of applying a block to a topology.
+    """The result of setting a block of cells in a topology.
 
     ``added`` is the number of new rows. ``refused_rows`` contains the rejected rows by their
     number in the block, starting at 1.
@@ -55,7 +55,7 @@ class TakenBlock:
     added: int = 0
 
 
-def take_block(
+def apply_block(
     topology: Topology, cells: Iterable[CellText], add: Sequence[Mapping[str, str]] = ()
 ) -> TakenBlock:
     """Set the valid texts of a block, and add its new rows at the end of the table.
@@ -78,88 +78,88 @@ def take_block(
         The new topology, and the rejected cells and rows with the reasons.
     """
     taken = TakenBlock(topology=topology)
-    _take_cells(taken, list(cells))
+    _apply_cells(taken, list(cells))
     if add:
-        _take_rows(taken, [(number, dict(row)) for number, row in enumerate(add, start=1)])
+        _apply_rows(taken, [(number, dict(row)) for number, row in enumerate(add, start=1)])
     return taken
 
 
-def describe_block(before: Topology, taken: TakenBlock, said: str) -> str:
+def describe_block(old_topology: Topology, applied_block: TakenBlock, description: str) -> str:
     """Return what a block did, with the servers that it added and replaced.
 
     Parameters
     ----------
-    before : Topology
+    old_topology : Topology
         The table of n rows before the block.
-    taken : TakenBlock
+    applied_block : TakenBlock
         The result of the block.
-    said : str
+    description : str
         What the user did, such as "pasted", or "".
     """
-    after, old = taken.topology, len(before.cells)
+    after, old = applied_block.topology, len(old_topology.cells)
     server = after.columns.index("server_fqdn")
     replaced, servers, count = [], set(), 0
-    for place in find_edited_cells(before, after)[0]:
-        changes = list_differences(before, after, place) if place < old else []
+    for place in find_edited_cells(old_topology, after)[0]:
+        changes = list_differences(old_topology, after, place) if place < old else []
         if name := next((was for column, was, _ in changes if column == "server_fqdn"), ""):
             replaced.append(f"{name} by {after.cells[place][server]}")
         elif changes:
             servers.add(after.cells[place][server])
             count += len(changes)
     cells = f"{count_of(count, 'cell')} of {count_of(len(servers), 'server')}" if count else ""
-    if not taken.added and not replaced:
-        return f"{said} {cells}".strip()
+    if not applied_block.added and not replaced:
+        return f"{description} {cells}".strip()
     parts = (
-        _name_servers("added", [str(row[server]) for row in after.cells[old:]]),
-        _name_servers("replaced", replaced),
+        _list_server_names("added", [str(row[server]) for row in after.cells[old:]]),
+        _list_server_names("replaced", replaced),
         f"changed {cells}" if cells else "",
     )
     described = "; ".join(part for part in parts if part)
-    return f"{said}: {described}" if said else described
+    return f"{description}: {described}" if description else described
 
 
-def _name_servers(verb: str, names: Sequence[str]) -> str:
+def _list_server_names(verb: str, names: Sequence[str]) -> str:
     if len(names) <= 1:
         return f"{verb} {names[0]}" if names else ""
     return f"{verb} {count_of(len(names), 'server')} ({join_first(names, _SERVERS_NAMED)})"
 
 
-def _take_cells(taken: TakenBlock, cells: list[CellText]) -> None:
+def _apply_cells(applied_block: TakenBlock, cells: list[CellText]) -> None:
     while cells:
-        changes, doubled = _list_changes(taken.topology, cells)
+        changes, doubled = _list_changes(applied_block.topology, cells)
         if doubled:
-            taken.refused += doubled
+            applied_block.refused += doubled
             gone = {(cell.place, cell.column) for cell in doubled}
             cells = [cell for cell in cells if (cell.place, cell.column) not in gone]
             continue
         try:
-            taken.topology = taken.topology.with_cells(changes)
+            applied_block.topology = applied_block.topology.with_cells(changes)
         except TopologyError as error:
             blamed = {(problem.row - 2, problem.column): problem for problem in error.problems}
             wrong = [cell for cell in cells if (cell.place, cell.column) in blamed]
             if not wrong and len(cells) == 1:
-                taken.refused.append(_make_refused_cell(cells[0], _describe_error(error)))
+                applied_block.refused.append(_build_refused_cell(cells[0], _describe_error(error)))
                 return
             if not wrong:
                 # The error names another cell than the cell that causes it, so each half of the
                 # cells is tried separately.
-                _take_cells(taken, cells[: len(cells) // 2])
-                _take_cells(taken, cells[len(cells) // 2 :])
+                _apply_cells(applied_block, cells[: len(cells) // 2])
+                _apply_cells(applied_block, cells[len(cells) // 2 :])
                 return
-            taken.refused += [
-                _make_refused_cell(cell, blamed[cell.place, cell.column]) for cell in wrong
+            applied_block.refused += [
+                _build_refused_cell(cell, blamed[cell.place, cell.column]) for cell in wrong
             ]
             cells = [cell for cell in cells if cell not in set(wrong)]
         else:
             return
 
 
-def _take_rows(taken: TakenBlock, rows: list[tuple[int, dict[str, str]]]) -> None:
-    start = len(taken.topology.cells)
+def _apply_rows(applied_block: TakenBlock, rows: list[tuple[int, dict[str, str]]]) -> None:
+    start = len(applied_block.topology.cells)
     refused: list[RefusedCell] = []
     while rows:
         try:
-            taken.topology = taken.topology.with_rows(
+            applied_block.topology = applied_block.topology.with_rows(
                 add=[{name: text for name, text in row.items() if text} for _, row in rows]
             )
         except TopologyError as error:
@@ -168,8 +168,8 @@ def _take_rows(taken: TakenBlock, rows: list[tuple[int, dict[str, str]]]) -> Non
             if not blamed and len(rows) == 1:
                 blamed = [(0, _describe_error(error))]
             if not blamed:
-                _take_rows(taken, rows[: len(rows) // 2])
-                _take_rows(taken, rows[len(rows) // 2 :])
+                _apply_rows(applied_block, rows[: len(rows) // 2])
+                _apply_rows(applied_block, rows[len(rows) // 2 :])
                 return
             gone: dict[int, Problem] = {}
             for n, problem in blamed:
@@ -179,12 +179,12 @@ def _take_rows(taken: TakenBlock, rows: list[tuple[int, dict[str, str]]]) -> Non
                     refused.append(RefusedCell(rows[n][0], problem.column, text, problem))
                 else:
                     gone.setdefault(n, problem)
-            taken.refused_rows += [(rows[n][0], problem) for n, problem in gone.items()]
+            applied_block.refused_rows += [(rows[n][0], problem) for n, problem in gone.items()]
             rows = [row for n, row in enumerate(rows) if n not in gone]
         else:
-            taken.added += len(rows)
+            applied_block.added += len(rows)
             place_of = {number: start + n for n, (number, _) in enumerate(rows)}
-            taken.refused += [
+            applied_block.refused += [
                 RefusedCell(place_of[cell.place], cell.column, cell.text, cell.problem)
                 for cell in refused
                 if cell.place in place_of
@@ -192,7 +192,7 @@ def _take_rows(taken: TakenBlock, rows: list[tuple[int, dict[str, str]]]) -> Non
             return
 
 
-def _make_refused_cell(cell: CellText, problem: Problem) -> RefusedCell:
+def _build_refused_cell(cell: CellText, problem: Problem) -> RefusedCell:
     return RefusedCell(cell.place, cell.column, cell.text, problem)
 
 
@@ -203,8 +203,8 @@ def _describe_error(error: TopologyError) -> Problem:
 def _list_changes(
     topology: Topology, cells: Sequence[CellText]
 ) -> tuple[dict[int, dict[str, str]], list[RefusedCell]]:
-    """Return the row for each text, and the texts that contradict an earlier text in the block."""
-    scopes = {column.name: column.scope for column in topology_columns()}
+    """Return the texts to set in each row, and the texts that contradict an earlier text."""
+    scopes = {column.name: column.scope for column in list_topology_columns()}
     moves = {cell.place: cell.text for cell in cells if cell.column == "pool_fqdn"}
     changes = plan_pool_moves(topology, moves)
     by_column: dict[str, list[CellText]] = {}
@@ -226,7 +226,7 @@ def _list_changes(
                     value=cell.text,
                     hint=f"enter the same value for the whole {scope}",
                 )
-                doubled.append(_make_refused_cell(cell, problem))
+                doubled.append(_build_refused_cell(cell, problem))
                 continue
             for place in holders.places(cell.place) if group else (cell.place,):
                 changes.setdefault(place, {})[name] = cell.text
@@ -234,10 +234,10 @@ def _list_changes(
 
 
 class _Holders:
-    """The rows that contain the value of a column that several rows share."""
+    """Finds the rows that share the value of a column."""
 
     def __init__(self, topology: Topology, name: str, scope: str):
-        self._groups = group_names(topology, scope) if scope != "server" else []
+        self._groups = list_group_names(topology, scope) if scope != "server" else []
         self._scope = scope
         self._holders: dict[str, list[int]] = {}
         if self._groups and name in topology.columns:
@@ -246,13 +246,13 @@ class _Holders:
                 if row[at]:
                     self._holders.setdefault(self._groups[place], []).append(place)
 
-    def group(self, place: int) -> str:
+    def group(self, row_index: int) -> str:
         """Return the pool, site or deployment with which the row shares the column, or ""."""
-        return f"{self._scope} {self._groups[place]}" if self._groups else ""
+        return f"{self._scope} {self._groups[row_index]}" if self._groups else ""
 
-    def places(self, place: int) -> Sequence[int]:
+    def places(self, row_index: int) -> Sequence[int]:
         """Return the rows to change, so that a row has the new value of a shared column."""
-        return self._holders.get(self._groups[place], (place,))
+        return self._holders.get(self._groups[row_index], (row_index,))
 
 
 def plan_pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, dict[str, str]]:
@@ -287,7 +287,7 @@ def plan_pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, d
     members: dict[str, list[int]] = {}
     for place, pool in enumerate(before):
         members.setdefault(pool, []).append(place)
-    for column in topology_columns():
+    for column in list_topology_columns():
         if column.scope != "pool" or column.name not in topology.columns:
             continue
         at = topology.columns.index(column.name)
@@ -314,14 +314,14 @@ def plan_pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, d
     return changes
 
 
-def copy_rows(topology: Topology, places: Sequence[int]) -> list[dict[str, str]]:
+def copy_rows(topology: Topology, row_indices: Sequence[int]) -> list[dict[str, str]]:
     """Return copies of server rows, each with the next free number in the server name.
 
     Parameters
     ----------
     topology : Topology
         The current table of n rows.
-    places : sequence of int
+    row_indices : sequence of int
         Indices of the rows to copy.
 
     Returns
@@ -336,19 +336,19 @@ def copy_rows(topology: Topology, places: Sequence[int]) -> list[dict[str, str]]
         If a server name contains no number.
     """
     columns = topology.columns
-    scopes = {column.name: column.scope for column in topology_columns()}
+    scopes = {column.name: column.scope for column in list_topology_columns()}
     at = columns.index("server_fqdn")
     taken = {row[at] for row in topology.cells}
     rows: list[dict[str, str]] = []
     new_names: dict[str, str] = {}
-    for place in places:
+    for place in row_indices:
         row = dict(zip(columns, topology.cells[place]))
         in_pool = row.get("pool_fqdn", "") not in ("", row["server_fqdn"])
         blank = ("site", "deployment", "pool") if in_pool else ("site", "deployment")
         row = {name: text for name, text in row.items() if scopes.get(name) not in blank}
         # The rows of a server with several roles get the same new name.
         server = row["server_fqdn"]
-        row["server_fqdn"] = new_names.setdefault(server, next_name(server, taken))
+        row["server_fqdn"] = new_names.setdefault(server, find_next_name(server, taken))
         if not in_pool:
             row.pop("pool_fqdn", None)
         taken.add(row["server_fqdn"])
@@ -356,7 +356,7 @@ def copy_rows(topology: Topology, places: Sequence[int]) -> list[dict[str, str]]
     return rows
 
 
-def next_name(name: str, taken: Iterable[str]) -> str:
+def find_next_name(name: str, used_names: Iterable[str]) -> str:
     """Return a server's name with the next free number, such as fe03 after fe02.
 
     Raises
@@ -371,7 +371,7 @@ def next_name(name: str, taken: Iterable[str]) -> str:
             f"lyncnb cannot create a numbered copy of {name}, because the name contains no number",
             hint="choose Add a server, and enter a name",
         )
-    used = set(taken)
+    used = set(used_names)
     number, width = int(match[1]), len(match[1])
     while True:
         number += 1

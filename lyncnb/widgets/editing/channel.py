@@ -25,7 +25,7 @@ from ...pki.passphrase import Secret
 from .host import NOTEBOOK, Host
 from .messages import CellName, Number, Refused
 
-#: A page that shows a table needs these JavaScript files.
+#: A page with a table needs these JavaScript files.
 GRID_SCRIPTS = (
     "row_store.js",
     "new_rows.js",
@@ -40,7 +40,7 @@ GRID_SCRIPTS = (
 )
 #: A message with this type opens a file. If this fails, the page shows all errors.
 OPENING = "open"
-#: The first message of a page has this type. It contains the ID of the page.
+#: The first message of a page has this type. It contains the id of the page.
 STARTING = "ready"
 TOO_LATE = "The message from the page arrived too late or twice, so lyncnb did nothing."
 #: A message to a panel's page has this type.
@@ -58,7 +58,7 @@ class Send(Protocol[Told_contra]):
 
 
 class Channel(Generic[Told]):
-    """Answer the messages from a page, and report every error to the page.
+    """Answers the messages from a page, and reports every error to the page.
 
     Parameters
     ----------
@@ -74,11 +74,11 @@ class Channel(Generic[Told]):
 
     #: The page loads these JavaScript files in order. The files that every page needs come first.
     scripts: ClassVar[tuple[str, ...]] = ()
-    #: A number is valid for this time in seconds. The page returns the number in a message with a
-    #: passphrase.
+    #: A number is valid for this number of seconds. The page returns the number in a message
+    #: with a passphrase.
     number_valid = 30.0
-    #: Deferred work starts after this time in seconds. Work in Python delays the thread that sends
-    #: messages. In a test, a page waited 40 ms for 1 kB.
+    #: Deferred work starts after this number of seconds, because work in Python delays the
+    #: thread that sends messages. In a test, a page waited 40 ms for 1 kB.
     until_sent = 0.02
 
     def __init__(self, answers: Answers, text: str, *, asked: Answers | None = None):
@@ -95,18 +95,18 @@ class Channel(Generic[Told]):
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._cell: CellName | None = None
         self._page_id = ""
-        #: While a view starts, only this view gets the messages; "" means all views.
+        #: While a view starts, only this view gets the messages. The value "" means all views.
         self.view_id = ""
-        # The number is valid once, until this time of the clock.
+        # The number is valid only once, until this time on the clock.
         self._number, self._number_end = 0, 0.0
-        #: If this is true, the page was reloaded after the panel was shown, so its static output is
-        #: outdated.
+        #: The value is true if the page was reloaded after the panel was shown. In this case,
+        #: its static output is outdated.
         self.is_reloaded = False
         #: JupyterLab answers messages in another thread. The event loop of the main thread runs
         #: delayed work.
         self.turn = threading.RLock()
 
-    # -- Provide the output of the panel.
+    # -- These methods provide the output of the panel.
     def prepare_content(self) -> None:
         """Prepare the content that the page requests first, while the browser loads the panel."""
 
@@ -119,9 +119,9 @@ class Channel(Generic[Told]):
 
         By default, this is the panel's text. Each panel returns its content instead.
         """
-        return tables.paragraph(self.text), self.text, True
+        return tables.format_paragraph(self.text), self.text, True
 
-    # -- Answer messages from the page.
+    # -- These methods answer messages from the page.
     def receive(self, message: object) -> None:
         """Answer a message of the page. A message of an unknown type is ignored."""
         with self.turn:
@@ -131,7 +131,7 @@ class Channel(Generic[Told]):
             # Only the first message of a view contains the ID of the page.
             self.view_id = str(parts.pop("view", ""))
             has_secret = any(isinstance(value, Secret) for value in parts.values())
-            if has_secret and not self._take_number(number):
+            if has_secret and not self._check_number(number):
                 self.refuse(kind, [TOO_LATE, "What to do: enter the passphrase and try again."])
             elif kind in self.asked:
                 self.run_in_turn(
@@ -151,7 +151,7 @@ class Channel(Generic[Told]):
         self._number_end = time.monotonic() + self.number_valid
         self.send({"type": "number", "number": self._number})
 
-    def _take_number(self, number: object) -> bool:
+    def _check_number(self, number: object) -> bool:
         """Return whether the number of a message is valid. A number is valid only once."""
         is_valid = number == self._number and time.monotonic() < self._number_end
         self._number_end = 0.0
@@ -186,7 +186,7 @@ class Channel(Generic[Told]):
 
     def _read(self, kind: str, parts: Mapping[str, object]) -> Mapping[str, Any]:
         reader = RecordReader("a message from the notebook page in the browser", is_json=True)
-        record = reader.record(parts_of(self.asked[kind]), parts, kind)
+        record = reader.record(build_parts_type(self.asked[kind]), parts, kind)
         if record is None:
             raise LyncnbError(
                 "the page sent a message that this version of lyncnb cannot read",
@@ -223,7 +223,7 @@ class Channel(Generic[Told]):
             self.view_id = ""
 
     def run_in_turn(
-        self, about: str, work: Callable[[], object], *, cell: CellName | None = None
+        self, message_type: str, work: Callable[[], object], *, cell: CellName | None = None
     ) -> None:
         """Run work while no other message is being answered, and report an error to the page.
 
@@ -234,30 +234,32 @@ class Channel(Generic[Told]):
             try:
                 work()
             except LyncnbError as error:
-                lines = format_all_problems(error) if about == OPENING else format_error(error)
-                self.refuse(about, lines, occupied=getattr(error, "occupied", False))
+                lines = (
+                    format_all_problems(error) if message_type == OPENING else format_error(error)
+                )
+                self.refuse(message_type, lines, occupied=getattr(error, "occupied", False))
             except Exception as error:
                 # If the error were hidden, the panel would seem not to respond.
-                self.refuse(about, describe_unexpected_error(error))
+                self.refuse(message_type, describe_unexpected_error(error))
             self._cell = None
 
     def refuse(
         self,
-        about: str,
+        message_type: str,
         lines: Sequence[str],
         *,
         occupied: bool = False,
         offers: Sequence[str] = (),
         instead: str = "",
     ) -> None:
-        """Report to the page why lyncnb did not do something.
+        """Report to the page why lyncnb did not perform an action.
 
         With `offers`, the page also shows buttons for alternatives.
         """
         self.send(
             {
                 "type": "refused",
-                "about": about,
+                "about": message_type,
                 "lines": lines,
                 "cell": self._cell,
                 "occupied": occupied,
@@ -268,7 +270,7 @@ class Channel(Generic[Told]):
 
 
 @cache
-def parts_of(function: Callable[..., object]) -> type:
+def build_parts_type(function: Callable[..., object]) -> type:
     """Return a record type for the keyword arguments of a function, which validates messages."""
     hints = get_type_hints(function, include_extras=True)
     return make_dataclass(

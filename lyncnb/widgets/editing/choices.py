@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import IO
 
 from ...base.certificate_fields import KeyParameters
-from ...base.disk.outputs import OutputKind, check_output, refuse_own_place, write_output
-from ...base.disk.system_calls import trouble
+from ...base.disk.outputs import OutputKind, check_output, reject_reserved_path, write_output
+from ...base.disk.system_calls import describe_error
 from ...errors import FileOccupied, LyncnbError
 from ...plan.options import DEFAULT_OPTIONS, PlanOptions
-from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE, options_file
+from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE, build_options_path
 from ...topology.topology import Topology, read_topology
-from .draft import State, title
+from .draft import State, find_heading
 from .forms import LABELS
 
 CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 _WIDTH = 96
-# lyncnb compares files up to this size in bytes. A table of 100,000 servers has about 30 MB.
+# Files up to this size in bytes are compared. A table of 100,000 servers has about 30 MB.
 _LARGEST = 1 << 28
-# The key of a row is a server name, with the role if the server has several rows.
+# The key of a row is a server name. If the server has several rows, the key also contains the
+# role.
 Server = str | tuple[str, str]
 
 
@@ -47,7 +48,7 @@ class ServerEdits:
 
 
 def list_server_keys(topology: Topology) -> list[Server]:
-    """Return the key of each row: the server name, with the role if the server has several rows."""
+    """Return the key of each row: the server name, and the role if the server has several rows."""
     server, role = (topology.columns.index(name) for name in ("server_fqdn", "role"))
     seen: dict[str, int] = {}
     for row in topology.cells:
@@ -61,7 +62,7 @@ def list_server_keys(topology: Topology) -> list[Server]:
 def match_row_ids(
     topology: Topology, states: Iterable[State], new_ids: Callable[[int], Sequence[int]]
 ) -> tuple[int, ...]:
-    """Return an ID for each row: the ID of the same server in the first state, or a new ID."""
+    """Return an id for each row: the id of the same server in the first state, or a new id."""
     keys = list_server_keys(topology)
     ids: dict[Server, int] = {}
     for state in states:
@@ -72,15 +73,15 @@ def match_row_ids(
     return tuple(ids[key] if key in ids else next(fresh) for key in keys)
 
 
-def find_edits(loaded: State, now: State) -> ServerEdits:
+def find_edits(loaded_state: State, current_state: State) -> ServerEdits:
     """Return the edits from the loaded table to the current table."""
-    columns = now.topology.columns
-    at = {name: place for place, name in enumerate(loaded.topology.columns)}
-    before = dict(zip(loaded.ids, loaded.topology.cells))
-    keys = dict(zip(loaded.ids, list_server_keys(loaded.topology)))
+    columns = current_state.topology.columns
+    at = {name: place for place, name in enumerate(loaded_state.topology.columns)}
+    before = dict(zip(loaded_state.ids, loaded_state.topology.cells))
+    keys = dict(zip(loaded_state.ids, list_server_keys(loaded_state.topology)))
     groups: dict[tuple[tuple[str, str], ...], list[Server]] = {}
     added = []
-    for row_id, row in zip(now.ids, now.topology.cells):
+    for row_id, row in zip(current_state.ids, current_state.topology.cells):
         old = before.get(row_id)
         if old is None:
             added.append({name: str(text) for name, text in zip(columns, row) if text})
@@ -92,25 +93,25 @@ def find_edits(loaded: State, now: State) -> ServerEdits:
             )
             if values:
                 groups.setdefault(values, []).append(keys[row_id])
-    left = set(now.ids)
+    left = set(current_state.ids)
     return ServerEdits(
         change=tuple((tuple(servers), dict(values)) for values, servers in groups.items()),
         add=tuple(added),
-        remove=tuple(keys[row_id] for row_id in loaded.ids if row_id not in left),
+        remove=tuple(keys[row_id] for row_id in loaded_state.ids if row_id not in left),
     )
 
 
-def find_option_changes(loaded: PlanOptions, now: PlanOptions) -> dict[str, object]:
+def find_option_changes(loaded_state: PlanOptions, current_state: PlanOptions) -> dict[str, object]:
     """Return the options that differ between two states, as plain Python values."""
     changed = {}
     for item in fields(PlanOptions):
-        value = getattr(now, item.name)
-        if value != getattr(loaded, item.name):
-            changed[item.name] = plain(value)
+        value = getattr(current_state, item.name)
+        if value != getattr(loaded_state, item.name):
+            changed[item.name] = convert_to_plain(value)
     return changed
 
 
-def plain(value: object) -> object:
+def convert_to_plain(value: object) -> object:
     """Convert the value of an option to plain texts, numbers, tuples and dicts."""
     if isinstance(value, KeyParameters):
         return f"{value.algorithm} {value.bits}"
@@ -123,21 +124,23 @@ def plain(value: object) -> object:
     return str(value)  # Only a date has the method isoformat.
 
 
-def list_change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str]]:
+def list_change_rows(loaded_state: State, current_state: State) -> list[tuple[str, str, str, str]]:
     """Return the differences between two states as rows.
 
     Each row contains a server or "options", a column, the old value, and the new value.
     """
-    if now is loaded:
+    if current_state is loaded_state:
         return []
     rows = []
-    columns = now.topology.columns
-    at = {name: place for place, name in enumerate(loaded.topology.columns)}
-    before = dict(zip(loaded.ids, loaded.topology.cells))
-    was_named = dict(zip(loaded.ids, map(_named, list_server_keys(loaded.topology))))
+    columns = current_state.topology.columns
+    at = {name: place for place, name in enumerate(loaded_state.topology.columns)}
+    before = dict(zip(loaded_state.ids, loaded_state.topology.cells))
+    was_named = dict(
+        zip(loaded_state.ids, map(_format_key, list_server_keys(loaded_state.topology)))
+    )
     here = columns.index("server_fqdn")
-    titles = [title(name) for name in columns]
-    for row_id, row in zip(now.ids, now.topology.cells):
+    titles = [find_heading(name) for name in columns]
+    for row_id, row in zip(current_state.ids, current_state.topology.cells):
         old = before.get(row_id)
         if old is None:
             texts = "; ".join(str(text) for text in row[here + 1 :] if text)
@@ -149,23 +152,25 @@ def list_change_rows(loaded: State, now: State) -> list[tuple[str, str, str, str
             was = old[at[name]] if name in at else ""
             if text != was:
                 rows.append((was_named[row_id], heading, str(was), str(text)))
-    left = set(now.ids)
+    left = set(current_state.ids)
     rows += [
         (was_named[row_id], "(whole row)", "in the table", "removed")
         for row_id in before
         if row_id not in left
     ]
-    for name, chosen in find_option_changes(loaded.options, now.options).items():
-        before_it = plain(getattr(loaded.options, name))
-        rows.append(("(options)", LABELS.get(name, name), _text(before_it), _text(chosen)))
+    for name, chosen in find_option_changes(loaded_state.options, current_state.options).items():
+        before_it = convert_to_plain(getattr(loaded_state.options, name))
+        rows.append(
+            ("(options)", LABELS.get(name, name), _format_text(before_it), _format_text(chosen))
+        )
     return rows
 
 
-def _named(key: Server) -> str:
+def _format_key(key: Server) -> str:
     return key if isinstance(key, str) else ", ".join(key)
 
 
-def _text(value: object) -> str:
+def _format_text(value: object) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{key or 'all'} = {text}" for key, text in value.items())
     if isinstance(value, tuple):
@@ -175,26 +180,26 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def to_code(loaded: State, now: State) -> str:
+def build_code(loaded_state: State, current_state: State) -> str:
     """Return Python code that creates an editor with all current choices.
 
     You can replace the code in the editor's cell with this code.
     """
-    path = loaded.topology.path
+    path = loaded_state.topology.path
     reading = [f"topology = ln.read_topology({_quote_text(path)})"] if path else []
     lines = ["import lyncnb as ln", "", *reading, "editor = ln.PlanEditor(topology)"]
-    options = find_option_changes(DEFAULT_OPTIONS, now.options)
+    options = find_option_changes(DEFAULT_OPTIONS, current_state.options)
     if options:
         arguments = [f"{name}={_format_value(value, 4)}" for name, value in options.items()]
-        lines += _call("editor.change_options", arguments)
-    edits = find_edits(loaded, now)
+        lines += _format_call("editor.change_options", arguments)
+    edits = find_edits(loaded_state, current_state)
     arguments = [
         f"{item.name}={_format_value(value, 4)}"
         for item in fields(ServerEdits)
         if (value := getattr(edits, item.name))
     ]
     if arguments:
-        lines += _call("editor.edit", arguments)
+        lines += _format_call("editor.edit", arguments)
     return "\n".join([*lines, "editor"]) + "\n"
 
 
@@ -206,18 +211,18 @@ def format_loading_line(table: Path) -> str:
     return f"topology_file = {_quote_text(table.as_posix())}"
 
 
-def choose_saved_paths(where: Path) -> tuple[Path, Path]:
+def choose_saved_paths(folder: Path) -> tuple[Path, Path]:
     """Return the paths that :func:`save_plan` writes: the table and the options file.
 
     If the name ends in ``.csv``, it is the path of the table. Any other name is a folder for
     ``topology.csv`` and ``plan.toml``.
     """
-    if where.suffix.lower() == ".csv":
-        return where, options_file(where)
-    return where / TOPOLOGY_FILE, where / OPTIONS_FILE
+    if folder.suffix.lower() == ".csv":
+        return folder, build_options_path(folder)
+    return folder / TOPOLOGY_FILE, folder / OPTIONS_FILE
 
 
-def _call(name: str, arguments: Sequence[str]) -> list[str]:
+def _format_call(name: str, arguments: Sequence[str]) -> list[str]:
     return [f"{name}(", *(f"    {argument}," for argument in arguments), ")"]
 
 
@@ -301,11 +306,11 @@ def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: boo
     paths = choose_saved_paths(where)
     folder = paths[0].parent
     for path in paths:
-        refuse_own_place(path)
+        reject_reserved_path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise trouble(error, folder, "create the folder") from None
+        raise describe_error(error, folder, "create the folder") from None
     try:
         for path, kind in zip(paths, kinds, strict=True):
             check_output(path, kind, force=overwrite)
@@ -327,11 +332,11 @@ def _read_table(data: bytes) -> object:
 
 
 def _contains_known(
-    file: IO[bytes], read: Callable[[bytes], object], known: Sequence[object]
+    file: IO[bytes], read_function: Callable[[bytes], object], known_contents: Sequence[object]
 ) -> bool:
     """Return whether a file contains one of the known tables or options."""
     try:
-        content = read(file.read(_LARGEST))
+        content = read_function(file.read(_LARGEST))
     except LyncnbError:
         return False
-    return content in known
+    return content in known_contents

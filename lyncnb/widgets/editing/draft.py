@@ -15,7 +15,7 @@ from ...errors import LyncnbError
 from ...plan.options import PlanOptions
 from ...plan.planner import validate_options
 from ...rules.model import Rules
-from ...topology.columns import topology_columns
+from ...topology.columns import list_topology_columns
 from ...topology.topology import Topology
 from .live_plan import LivePlan
 
@@ -79,7 +79,7 @@ class Draft:
         """The current options."""
         return self.state.options
 
-    # -- Look up rows.
+    # -- These methods find rows.
     def texts(self, name: str) -> list[str]:
         """Return the text of each row in a column; blanks if the table has no such column."""
         if name not in self.topology.columns:
@@ -144,12 +144,12 @@ class Draft:
         self._tell(self.told)
         return answer
 
-    def follow(self, tell: Callable[[str], object]) -> Callable[[], None]:
+    def follow(self, callback: Callable[[str], object]) -> Callable[[], None]:
         """Call a function after each change of the draft.
 
         Parameters
         ----------
-        tell : callable
+        callback : callable
             Called with the name of an undone or redone step, or with "" for other changes.
 
         Returns
@@ -157,14 +157,14 @@ class Draft:
         callable
             A function that ends the notifications.
         """
-        self._followers.append(tell)
-        return lambda: self._followers.remove(tell)
+        self._followers.append(callback)
+        return lambda: self._followers.remove(callback)
 
-    def _tell(self, said: str) -> None:
+    def _tell(self, description: str) -> None:
         for tell in tuple(self._followers):
-            tell(said)
+            tell(description)
 
-    def enter(self, state: State) -> None:
+    def enter_state(self, state: State) -> None:
         """Set a new state as one step. If the new state is the same, there is no new step."""
         if state.is_same(self.state) and state.scenario == self.state.scenario:
             return
@@ -180,19 +180,22 @@ class Draft:
     def rename_scenario(self, name: str, new: str) -> None:
         """Rename a scenario in the current state and in all states of undo and redo."""
 
-        def renamed(state: State) -> State:
+        def rename_in_state(state: State) -> State:
             return replace(state, scenario=new) if state.scenario == name else state
 
-        self.state = renamed(self.state)
-        self.past, self.future = [*map(renamed, self.past)], [*map(renamed, self.future)]
+        self.state = rename_in_state(self.state)
+        self.past, self.future = (
+            [*map(rename_in_state, self.past)],
+            [*map(rename_in_state, self.future)],
+        )
 
-    def adopt(self, other: Draft) -> None:
+    def adopt_draft(self, other: Draft) -> None:
         """Copy the state of another draft of the same table, with undo and redo."""
         self.state, self.past, self.future = other.state, list(other.past), list(other.future)
         self._next_id = other._next_id
 
 
-def title(name: str) -> str:
+def find_heading(name: str) -> str:
     """Return the heading of a table column."""
-    known = {facts.name: facts.title for facts in topology_columns()}
+    known = {facts.name: facts.title for facts in list_topology_columns()}
     return known.get(name, name)

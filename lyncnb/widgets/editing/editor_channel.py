@@ -13,14 +13,14 @@ from ...base.records import Text
 from ...base.shown.tables import ROWS_SHOWN, count_of, left_out
 from ...errors import LyncnbError, Problem, TopologyError
 from ...guide.what_you_can_do import list_help_rows
-from ...plan.plan_toml import options_file
-from ...reports.compare import CountChange, plan_sizes
+from ...plan.plan_toml import build_options_path
+from ...reports.compare import CountChange, count_sizes
 from ...reports.figures import figure
 from . import explanations, plan_views
 from .cell_blocks import TakenBlock
 from .channel import GRID_SCRIPTS, Answers, Channel, format_error
-from .choices import CHANGE_COLUMNS, find_option_changes, plain
-from .draft import State, title
+from .choices import CHANGE_COLUMNS, convert_to_plain, find_option_changes
+from .draft import State, find_heading
 from .edits import (
     EDITS,
     BlockRow,
@@ -44,28 +44,29 @@ from .plan_editing import PlanEditing
 from .scenarios import EditorScenarios
 from .scenarios_tab import ScenariosTab
 from .sheet import FINDINGS, INHERITED, Sheet, describe_origin, encode_rows
-from .tables_here import tables_here
+from .tables_here import list_tables
 from .unsaved import UnsavedEdits
 
-#: This mapping contains the function that returns a view of the plan, by message type.
+#: The mapping contains the function that returns a view of the plan, by message type.
 VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
     {
         "explain": explanations.explain,
         "findings": explanations.findings,
         "names": plan_views.by_name,
-        "certificates": plan_views.certificates,
-        "picture": plan_views.picture,
-        "changes": explanations.changes,
+        "certificates": plan_views.list_certificates,
+        "picture": plan_views.draw_picture,
+        "changes": explanations.list_changes,
     }
 )
-#: The page does one of these if a change of some servers contradicts the rest of their pool.
+#: If a change of some servers contradicts the rest of their pool, the page offers these
+#: actions.
 POOL_OFFERS = ("Change all servers in the pool", "Remove from the pool and change")
-# For a block, the page shows the reasons of at most this number of rejected cells.
+# For a block of cells, the page shows the reasons for at most this number of rejected cells.
 _REFUSED_LISTED = 500
 
 
 class EditorChannel(Channel[EditorTold]):
-    """Answer the page of an editor. Rows, options and results are sent as messages.
+    """Answers the page of an editor. Rows, options and results are sent as messages.
 
     ``at_once`` is the number of rows to send, or certificates to check, before any other
     message. This takes about 20 ms. The check of a whole plan counts a third of its
@@ -95,7 +96,7 @@ class EditorChannel(Channel[EditorTold]):
         "help_dialog.js",
         "plan_editor.js",
     )
-    #: The channel writes the draft this number of seconds after an edit.
+    #: After an edit, the channel writes the draft with this delay in seconds.
     until_kept = 0.5
     at_once = 1000
     first = 200
@@ -109,12 +110,12 @@ class EditorChannel(Channel[EditorTold]):
         self.older_cells: Callable[[], list[int]] = list
         self._older: list[int] = []  # These execution counts were last sent to the page.
         self.restored: list[str] = []
-        #: This object keeps unsaved edits for the user's next kernel. If it is None, no drafts are
-        #: kept.
+        #: This object keeps unsaved edits for the next kernel of the user. If it is None, no
+        #: drafts are kept.
         self.unsaved: UnsavedEdits | None = None
         answers: Answers = {
             **{kind: partial(self._show, view) for kind, view in VIEWS.items()},
-            **{kind: partial(self._apply, edit) for kind, edit in EDITS.items()},
+            **{kind: partial(self._apply_edit, edit) for kind, edit in EDITS.items()},
             "ready": self._start,
             "edit": self._set_cells,
             "block": self._set_block,
@@ -149,12 +150,15 @@ class EditorChannel(Channel[EditorTold]):
         self._is_all_new = False  # All rows are new, so their findings are not known yet.
         # These are the last state that was sent, and the counts of its plan.
         self._before = editor.state
-        # Without changes, the effect of a step is not needed, so lyncnb does not compute the plan.
+        # Without changes, nobody needs the effect of a step, so lyncnb does not compute the
+        # plan.
         is_loaded = editor.state is editor.loaded
         self._sizes = None if is_loaded else editor.live.sizes()
         self.__dict__.pop("_sizes_of_loaded", None)
         self._step = ""
-        self._columns, self._groups = self._facts()  # This draft was last sent to the page.
+        self._columns, self._groups = (
+            self._build_descriptions()
+        )  # This draft was last sent to the page.
 
     def make_static_form(self) -> tuple[str, str, bool]:
         """Return HTML and text for readers without a kernel. The live panel hides both."""
@@ -181,18 +185,18 @@ class EditorChannel(Channel[EditorTold]):
 
     def prepare_content(self) -> None:
         """Compute the rows that the user sees first."""
-        self._ahead = self._encode_first()
+        self._ahead = self._encode_first_rows()
 
-    def refuse(self, about: str, lines: Sequence[str], **more: Any) -> None:
+    def refuse(self, message_type: str, lines: Sequence[str], **more: Any) -> None:
         """Report why lyncnb did not do something, with the headings that the user sees."""
-        if about in EDITS:
+        if message_type in EDITS:
             lines = list(map(explanations.replace_column_names, lines))
-        super().refuse(about, lines, **more)
+        super().refuse(message_type, lines, **more)
 
-    # -- Send messages to the page.
+    # -- These methods send messages to the page.
     def _start(self) -> None:
         editor = self.editor
-        self._columns, self._groups = self._facts()
+        self._columns, self._groups = self._build_descriptions()
         self.send(
             {
                 "type": "start",
@@ -208,27 +212,27 @@ class EditorChannel(Channel[EditorTold]):
         if self.unsaved:
             self._send_draft(self.unsaved)
         self._older = []
-        self._send_older()
+        self._send_outdated_cells()
         if len(editor.state.ids) <= self.at_once:
             self._send_all()
             self._send_rest("")
             return
         self._is_told = False
-        self.send(*(self._ahead or self._encode_first()))
+        self.send(*(self._ahead or self._encode_first_rows()))
         self._ahead = None
         self.update_static()  # Other messages wait until the rows are visible on the page.
         self.run_after_sending(self._send_all_in_turn)
 
-    def _facts(self) -> tuple[list[ColumnFacts], list[FieldGroup]]:
+    def _build_descriptions(self) -> tuple[list[ColumnFacts], list[FieldGroup]]:
         """Return the description of the table's columns and of the options form."""
         editor = self.editor
         columns = describe_columns(editor.topology, editor.rules, editor.options.lang)
         return columns, describe_option_groups(editor.rules)
 
-    def _encode_first(self) -> tuple[TableRows, list[bytes]]:
+    def _encode_first_rows(self) -> tuple[TableRows, list[bytes]]:
         state = self.editor.state
         columns = self._sheet.first(state.topology, state.ids, self.first)
-        message, buffers = encode_rows(state.ids[: self.first], columns, whole=True)
+        message, buffers = encode_rows(state.ids[: self.first], columns, is_complete=True)
         return {**message, "total": len(state.ids)}, buffers
 
     def _send_all_in_turn(self) -> None:
@@ -239,13 +243,13 @@ class EditorChannel(Channel[EditorTold]):
         state, sheet = self.editor.state, self._sheet
         sheet.rebuild(state.topology, state.ids)
         self._is_told = self._is_all_new = True
-        self.send(*encode_rows(sheet.ids, sheet.columns, whole=True))
+        self.send(*encode_rows(sheet.ids, sheet.columns, is_complete=True))
 
-    def changed(self, said: str) -> None:
+    def changed(self, description: str) -> None:
         """Send a change to the browser: first the rows, then the findings."""
         with self.turn:
             if self._loaded is self.editor.loaded:
-                self._send_changes(said)
+                self._send_changes(description)
             else:
                 # If another table was opened, the page needs the descriptions of all columns again.
                 self._begin()
@@ -284,7 +288,7 @@ class EditorChannel(Channel[EditorTold]):
         if not self._is_told:
             self._ahead = None
             return
-        columns, groups = self._facts()
+        columns, groups = self._build_descriptions()
         if groups != self._groups:
             # The options form of another product has other certificate types.
             self.send({"type": "form", "groups": groups})
@@ -296,42 +300,42 @@ class EditorChannel(Channel[EditorTold]):
         elif state.topology is not sheet.topology:
             self._send_rows(*sheet.update(state.topology))
         self._send_rest(said)
-        self._send_older()
+        self._send_outdated_cells()
 
-    def _send_older(self) -> None:
+    def _send_outdated_cells(self) -> None:
         """Send the list of cells whose output shows an earlier plan."""
         older = self.older_cells()
         if older != self._older:
             self._older = older
             self.send({"type": "older", "cells": older})
 
-    def _send_rows(self, places: Sequence[int], columns: Mapping[str, list[str]]) -> None:
-        if places and columns:
-            ids = [self._sheet.ids[place] for place in places]
-            self.send(*encode_rows(ids, columns, whole=False))
+    def _send_rows(self, row_indices: Sequence[int], columns: Mapping[str, list[str]]) -> None:
+        if row_indices and columns:
+            ids = [self._sheet.ids[place] for place in row_indices]
+            self.send(*encode_rows(ids, columns, is_complete=False))
 
-    def _send_rest(self, said: str) -> None:
+    def _send_rest(self, description: str) -> None:
         """Send the content that depends on the rows.
 
         If the checks are slow, send the findings later.
         """
         live, plan = self.editor.live, self.editor.plan
         if max(live.count_unchecked(), len(plan.certificates) // 3) > self.at_once:
-            self._send_state(said, live.sizes())
-            self.run_after_sending(self._send_checked)
+            self._send_state(description, live.sizes())
+            self.run_after_sending(self._send_checked_findings)
             return
         self._send_options()
         self._send_findings()
-        self._send_state(said, live.counts())
+        self._send_state(description, live.counts())
 
-    def _send_checked(self) -> None:
+    def _send_checked_findings(self) -> None:
         self._send_options()
         self._send_findings()
         self.send({"type": "checked", "counts": self.editor.live.counts()})
 
     def _send_findings(self) -> None:
         sheet = self._sheet
-        touched = self.editor.live.take_touched()
+        touched = self.editor.live.take_changed_servers()
         if self._is_all_new:
             self._is_all_new, touched = False, None
         places = sheet.set_findings(self.editor.live.describe_findings_by_server(), touched)
@@ -343,7 +347,7 @@ class EditorChannel(Channel[EditorTold]):
         values: dict[str, Any] = {}
         odd: dict[str, str] = {}
         for name in LABELS:
-            value = plain(getattr(editor.options, name))
+            value = convert_to_plain(getattr(editor.options, name))
             if isinstance(value, tuple):
                 value = "\n".join(value)
             values[name] = "" if value is None else value
@@ -356,7 +360,7 @@ class EditorChannel(Channel[EditorTold]):
             odd[f"column:{name}"] = label
         self.send({"type": "options", "values": values, "odd": odd})
 
-    def _send_state(self, said: str, counts: Mapping[str, int]) -> None:
+    def _send_state(self, description: str, counts: Mapping[str, int]) -> None:
         editor = self.editor
         changes = self._sheet.changes + len(
             find_option_changes(editor.loaded.options, editor.options)
@@ -369,9 +373,9 @@ class EditorChannel(Channel[EditorTold]):
                 "type": "state",
                 "counts": counts,
                 "before": self._sizes_of_loaded,
-                "said": said,
+                "said": description,
                 "done": self._step,
-                "cell": editor.went_to if said else None,
+                "cell": editor.went_to if description else None,
                 "undo": editor.state.said if editor.past else "",
                 "redo": editor.future[-1].said if editor.future else "",
                 "changes": changes,
@@ -381,29 +385,29 @@ class EditorChannel(Channel[EditorTold]):
 
     @cached_property
     def _sizes_of_loaded(self) -> dict[str, int]:
-        return plan_sizes(self.editor.loaded_plan.certificates)
+        return count_sizes(self.editor.loaded_plan.certificates)
 
-    def _describe_step(self, state: State, said: str) -> str:
+    def _describe_step(self, state: State, description: str) -> str:
         """Describe the last step and its effect on the plan; return "" if there was no step."""
-        if state is self._before:  # If the state is the same, it was saved or sent again.
+        if state is self._before:  # If the state has not changed, it was saved or sent again.
             return ""
         old, new = self._sizes or self._sizes_of_loaded, self.editor.live.sizes()
         self._before, self._sizes = state, new
         counts = [CountChange(what=what, before=old[what], after=new[what]) for what in new]
         effect = ", ".join(str(count) for count in counts if count.before != count.after)
-        return f"{said or state.said}: {effect}" if effect else said or state.said
+        return f"{description or state.said}: {effect}" if effect else description or state.said
 
-    # -- Answer messages from the page.
+    # -- These methods answer messages from the page.
     def _show(self, view: Callable[..., EditorTold], **parts: object) -> None:
         self.send(view(self.editor, **parts))
 
-    def _apply(self, edit: Callable[..., object], **parts: Any) -> None:
+    def _apply_edit(self, edit: Callable[..., object], **parts: Any) -> None:
         answer = self.editor.apply(edit, **parts)
         self.send({"type": "done", "added": list(answer) if isinstance(answer, tuple) else []})
 
     def _set_cells(self, ids: Sequence[int], column: str, value: str) -> None:
         try:
-            self._apply(set_cells, ids=ids, column=column, value=value)
+            self._apply_edit(set_cells, ids=ids, column=column, value=value)
         except TopologyError as error:
             places = self.editor.places(ids)
             rows = {place + 2 for place in places}
@@ -453,7 +457,7 @@ class EditorChannel(Channel[EditorTold]):
             self.send({"type": "chosen", "ids": ids})
 
     def _send_reasons(self, *, name: str) -> None:
-        self.send(explanations.of_name(self.editor.plan, name))
+        self.send(explanations.explain_name(self.editor.plan, name))
 
     def _explain_cell(self, *, row: RowId, column: str) -> None:
         """Send where the value of a cell comes from, and why certificates contain it if they do."""
@@ -464,8 +468,8 @@ class EditorChannel(Channel[EditorTold]):
             origin = describe_origin(editor.topology, place, column)
             self.send(
                 {
-                    **explanations.of_name(editor.plan, text.lower()),
-                    "title": f"{title(column)} of {server}: {text or 'blank'}",
+                    **explanations.explain_name(editor.plan, text.lower()),
+                    "title": f"{find_heading(column)} of {server}: {text or 'blank'}",
                     "note": origin,
                 }
             )
@@ -477,9 +481,9 @@ class EditorChannel(Channel[EditorTold]):
                 "type": "code",
                 "code": self.editor.code(),
                 "path": path,
-                "options": options_file(Path(path)).name if path else "",
+                "options": build_options_path(Path(path)).name if path else "",
                 "is_written": path.lower().endswith(".csv"),
-                "files": tables_here(path),
+                "files": list_tables(path),
             }
         )
 
@@ -512,7 +516,7 @@ class EditorChannel(Channel[EditorTold]):
 
     def _add(self, **parts: Any) -> None:
         try:
-            self._apply(add_server, **parts)
+            self._apply_edit(add_server, **parts)
         except TopologyError as error:
             new = {len(self.editor.topology.cells) + 2}
             problems = tuple(_remove_location(problem, "", new) for problem in error.problems)
@@ -524,7 +528,7 @@ class EditorChannel(Channel[EditorTold]):
 
     def _change_option(self, **parts: Any) -> None:
         try:
-            self._apply(change_option, **parts)
+            self._apply_edit(change_option, **parts)
         except LyncnbError:
             # After lyncnb has refused an option, the form shows the current values again.
             self._send_options()
@@ -532,7 +536,7 @@ class EditorChannel(Channel[EditorTold]):
 
     def _set_up(self, *, id: str, is_chosen: bool) -> None:
         ids = plan_views.at_set_up(self.editor, id, is_chosen=is_chosen)
-        self._apply(change_options, values={"at_set_up": ids})
+        self._apply_edit(change_options, values={"at_set_up": ids})
 
     def _apply_fixes(self, *, codes: tuple[str, ...]) -> None:
         if not self.editor.mend(*codes):
@@ -582,22 +586,22 @@ class EditorChannel(Channel[EditorTold]):
 def _remove_location(problem: Problem, column: str, rows: set[int]) -> Problem:
     """Remove the column and row from a problem, because the page shows it next to the cell."""
     if problem.row in rows:
-        seen = "" if problem.column == column else title(problem.column)
+        seen = "" if problem.column == column else find_heading(problem.column)
         return replace(problem, file="", row=0, column=seen)
-    return replace(problem, column=title(problem.column))
+    return replace(problem, column=find_heading(problem.column))
 
 
-def _describe_rejected(taken: TakenBlock) -> list[str]:
+def _describe_rejected(applied_block: TakenBlock) -> list[str]:
     """Describe the rejected cells and rows of a block; return nothing if all are accepted."""
     lines = []
-    if taken.refused:
+    if applied_block.refused:
         lines.append(
-            f"{count_of(len(taken.refused), 'cell')} not changed. The rejected text is "
+            f"{count_of(len(applied_block.refused), 'cell')} not changed. The rejected text is "
             "shown in red, with the reason. All other cells are changed."
         )
-    if taken.refused_rows:
+    if applied_block.refused_rows:
         lines.append(
-            f"{count_of(len(taken.refused_rows), 'row')} not added. The rejected rows "
+            f"{count_of(len(applied_block.refused_rows), 'row')} not added. The rejected rows "
             "stay at the end of the table, with the reason. Correct these rows, or undo "
             "to remove them."
         )

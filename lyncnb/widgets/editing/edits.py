@@ -1,4 +1,4 @@
-"""Edit a draft. Each edit is a function with a draft and keyword arguments.
+"""Edit a draft. Each edit is a function that takes a draft and keyword arguments.
 
 The keyword arguments are also the parts of the page's message. Their annotations validate
 the message.
@@ -12,46 +12,49 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from ...base.records import Text, number_in
+from ...base.records import Text, check_range
 from ...base.shown import tables
 from ...base.shown.tables import count_of, join_first
 from ...checks.check_plan import choose_evaluation_date
 from ...errors import LyncnbError, TopologyError
-from ...plan.acceptances import has_expired
+from ...plan.acceptances import is_acceptance_expired
 from ...topology.columns import column as column_named
-from ...topology.columns import topology_columns
+from ...topology.columns import list_topology_columns
 from ...topology.topology import Topology, read_topology
 from .cell_blocks import (
     CellText,
     TakenBlock,
+    apply_block,
     copy_rows,
     describe_block,
     plan_pool_moves,
-    take_block,
 )
 from .choices import Server, ServerEdits, list_server_keys
-from .draft import Draft, State, title
-from .forms import DEPLOYMENT, describe_option, entries, parse_option_value
-from .sheet import find_edited_cells, group_names, list_differences
+from .draft import Draft, State, find_heading
+from .forms import DEPLOYMENT, describe_option, parse_option_value, split_entries
+from .sheet import find_edited_cells, list_differences, list_group_names
 
-RowId = Annotated[int, number_in(0, 2**31)]
+RowId = Annotated[int, check_range(0, 2**31)]
 RowIds = tuple[RowId, ...]
 
 
-# -- Edit cells and rows.
+# -- These functions edit cells and rows.
 
 
 def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
     """Set a column in some rows, or in their pools if the column belongs to the pool."""
     places = _find_selected_rows(draft, ids)
-    said = f"{title(column)} of {_describe_servers(places, draft)}: {_format_for_display(value)}"
+    said = (
+        f"{find_heading(column)} of {_describe_servers(places, draft)}: "
+        f"{_format_for_display(value)}"
+    )
     if column == "pool_fqdn":
-        _move(draft, places, value, _describe_move(draft, places, value, said))
+        _move_servers(draft, places, value, _describe_move(draft, places, value, said))
     else:
         _set_column(draft, column, _find_rows_to_set(draft, column, places), value, said)
 
 
-def set_everywhere(draft: Draft, *, name: str, value: str) -> None:
+def set_for_deployment(draft: Draft, *, name: str, value: str) -> None:
     """Set a column for the whole deployment: in each row with a value, or else in the first row.
 
     A yes/no column of pools is set for every pool that uses the column.
@@ -72,8 +75,8 @@ def leave_pool(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
     The values of the old pool stay in the old pool.
     """
     places = _find_selected_rows(draft, ids)
-    change = f"{title(column)}: {_format_for_display(value)}"
-    _move(
+    change = f"{find_heading(column)}: {_format_for_display(value)}"
+    _move_servers(
         draft,
         places,
         "",
@@ -90,25 +93,25 @@ def new_pool(draft: Draft, *, ids: RowIds, pool: Text) -> None:
             "the new pool has no name",
             hint=("enter the FQDN of the pool, such as pool02.contoso.com"),
         )
-    if name in set(group_names(draft.topology, "pool")):
+    if name in set(list_group_names(draft.topology, "pool")):
         raise LyncnbError(
             f"the pool {name} already exists",
             hint="to add servers to this pool, change the Pool column of the servers",
         )
-    _move(draft, places, name, f"new pool {name} with {_describe_servers(places, draft)}")
+    _move_servers(draft, places, name, f"new pool {name} with {_describe_servers(places, draft)}")
 
 
 def add_server(draft: Draft, *, values: Mapping[str, str]) -> tuple[int, ...]:
     """Add a server at the end of the table, and return the ID of the new row."""
     row = {name: text for name, text in values.items() if text}
-    return _add(draft, [row], f"added {row.get('server_fqdn', '')}")
+    return _add_rows(draft, [row], f"added {row.get('server_fqdn', '')}")
 
 
-def duplicate(draft: Draft, *, ids: RowIds) -> tuple[int, ...]:
+def duplicate_servers(draft: Draft, *, ids: RowIds) -> tuple[int, ...]:
     """Copy servers, each with the next free number in its name, and return the new row IDs."""
     rows = copy_rows(draft.topology, _find_selected_rows(draft, ids))
     names = rows[0]["server_fqdn"] if len(rows) == 1 else f"{len(rows):,} servers"
-    return _add(draft, rows, f"added {names}")
+    return _add_rows(draft, rows, f"added {names}")
 
 
 def remove_servers(draft: Draft, *, ids: RowIds) -> None:
@@ -120,7 +123,7 @@ def remove_servers(draft: Draft, *, ids: RowIds) -> None:
         draft.topology.with_rows(remove=places),
         f"removed {_describe_servers(places, draft)}",
     )
-    draft.enter(replace(draft.state, topology=topology, ids=kept, said=said))
+    draft.enter_state(replace(draft.state, topology=topology, ids=kept, said=said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +161,20 @@ def set_block(
     place, known = draft.place_of(), {*draft.topology.columns, *_list_scopes()}
     texts = [CellText(place[c.row], c.column, c.text) for c in cells if c.row in place]
     rows = [{k: v for k, v in row.values.items() if k in known} for row in add]
-    taken = take_block(draft.topology, texts, rows)
+    taken = apply_block(draft.topology, texts, rows)
     ids = (*draft.state.ids, *draft.new_ids(taken.added))
     said = describe_block(draft.topology, taken, said)
     topology = taken.topology
     if any(row.before is not None for row in add):
         order = _order_rows(draft, add, taken)
         topology, ids = topology.with_order(order), tuple(ids[old] for old in order)
-    draft.enter(replace(draft.state, topology=topology, ids=ids, said=said))
+    draft.enter_state(replace(draft.state, topology=topology, ids=ids, said=said))
     return taken
 
 
-def _order_rows(draft: Draft, add: Sequence[BlockRow], taken: TakenBlock) -> list[int]:
+def _order_rows(draft: Draft, add: Sequence[BlockRow], applied_block: TakenBlock) -> list[int]:
     """Return the order of all rows after a block, whose added rows are at the end."""
-    refused = {number for number, _ in taken.refused_rows}
+    refused = {number for number, _ in applied_block.refused_rows}
     accepted = [row for number, row in enumerate(add, start=1) if number not in refused]
     count = len(draft.state.ids)
     place = draft.place_of()
@@ -183,42 +186,48 @@ def _order_rows(draft: Draft, add: Sequence[BlockRow], taken: TakenBlock) -> lis
     return sorted(range(len(keys)), key=keys.__getitem__)
 
 
-def edit_table(draft: Draft, *, edits: ServerEdits, said: str) -> None:
+def edit_table(draft: Draft, *, edits: ServerEdits, description: str) -> None:
     """Change, add and remove servers by name, in one step."""
     state = draft.state
     rows = [dict(zip(state.topology.columns, row)) for row in state.topology.cells]
     place_of = {key: place for place, key in enumerate(list_server_keys(state.topology))}
     for servers, values in edits.change:
         for server in servers:
-            rows[_place(place_of, server)].update(values)
-    gone = {_place(place_of, server) for server in edits.remove}
+            rows[_find_row(place_of, server)].update(values)
+    gone = {_find_row(place_of, server) for server in edits.remove}
     new = [dict(values) for values in edits.add]
     ids = [row_id for place, row_id in enumerate(state.ids) if place not in gone]
     rows = [row for place, row in enumerate(rows) if place not in gone] + new
-    topology, ids = _make_topology(rows, state.topology), [*ids, *draft.new_ids(len(new))]
-    draft.enter(replace(state, topology=topology, ids=tuple(ids), said=said))
+    topology, ids = _build_topology(rows, state.topology), [*ids, *draft.new_ids(len(new))]
+    draft.enter_state(replace(state, topology=topology, ids=tuple(ids), said=description))
 
 
 # -- Edit options.
 
 
-def change_options(draft: Draft, *, values: Mapping[str, object], said: str = "") -> None:
+def change_options(draft: Draft, *, values: Mapping[str, object], description: str = "") -> None:
     """Change fields in ``PlanOptions``. The new values can be values or texts."""
     wanted: dict[str, Any] = {
         name: parse_option_value(name, value) for name, value in values.items()
     }
-    said = said or "; ".join(describe_option(name, value) for name, value in wanted.items())
-    draft.enter(replace(draft.state, options=replace(draft.options, **wanted), said=said))
+    description = description or "; ".join(
+        describe_option(name, value) for name, value in wanted.items()
+    )
+    draft.enter_state(
+        replace(draft.state, options=replace(draft.options, **wanted), said=description)
+    )
 
 
-def accept(draft: Draft, *, code: str, reason: str) -> None:
+def accept_findings(draft: Draft, *, code: str, reason: str) -> None:
     """Accept the findings with a code, or withdraw the acceptance if the reason is blank.
 
     If an earlier acceptance has expired, the new acceptance has no end date.
     """
     options, reason = draft.options, reason.strip()
     until, only = dict(options.accepted_until), dict(options.accepted_for)
-    if not reason or has_expired(code, options, on=choose_evaluation_date(draft.live.plan)):
+    if not reason or is_acceptance_expired(
+        code, options, day=choose_evaluation_date(draft.live.plan)
+    ):
         until.pop(code, None)
     if not reason:
         only.pop(code, None)
@@ -240,30 +249,32 @@ def change_option(draft: Draft, *, name: str, value: Text, key: str | None = Non
     kind, _, of_deployment = name.partition(":")
     if kind == "column" and of_deployment in DEPLOYMENT:
         is_list = DEPLOYMENT[of_deployment] == "list"
-        text = ";".join(entries(value)) if is_list else value.strip()
-        set_everywhere(draft, name=of_deployment, value=text)
+        text = ";".join(split_entries(value)) if is_list else value.strip()
+        set_for_deployment(draft, name=of_deployment, value=text)
     elif key is None:
         change_options(draft, values={name: value})
     elif name == "accepted":
-        accept(draft, code=key, reason=value)
+        accept_findings(draft, code=key, reason=value)
     else:
         change_options(draft, values={name: {**getattr(draft.options, name), key: value}})
 
 
-# -- Undo, redo, and set complete states.
+# -- These functions undo and redo steps, and set complete states.
 
 
-def make_again(draft: Draft, *, edits: ServerEdits, options: Mapping[str, object]) -> None:
+def repeat_edits(draft: Draft, *, edits: ServerEdits, options: Mapping[str, object]) -> None:
     """Repeat the edits of another draft in two steps: first the table, then the options."""
     if edits:
-        edit_table(draft, edits=edits, said="reapplied your earlier changes to the table")
-    change_options(draft, values=options, said=("reapplied your earlier changes to the options"))
+        edit_table(draft, edits=edits, description="reapplied your earlier changes to the table")
+    change_options(
+        draft, values=options, description=("reapplied your earlier changes to the options")
+    )
 
 
-def reset(draft: Draft) -> None:
+def reset_draft(draft: Draft) -> None:
     """Restore the loaded file. You can undo this step."""
     if not draft.state.is_same(draft.loaded):
-        draft.enter(replace(draft.loaded, said="restored the loaded file"))
+        draft.enter_state(replace(draft.loaded, said="restored the loaded file"))
 
 
 def undo(draft: Draft) -> str:
@@ -272,7 +283,7 @@ def undo(draft: Draft) -> str:
         return ""
     said = draft.state.said
     draft.future.append(draft.state)
-    _return_to(draft, draft.past.pop(), f"Undone: {said}")
+    _return_to_state(draft, draft.past.pop(), f"Undone: {said}")
     return said
 
 
@@ -282,13 +293,13 @@ def redo(draft: Draft) -> str:
         return ""
     draft.past.append(draft.state)
     state = draft.future.pop()
-    _return_to(draft, state, f"Redone: {state.said}")
+    _return_to_state(draft, state, f"Redone: {state.said}")
     return draft.state.said
 
 
-def _return_to(draft: Draft, state: State, said: str) -> None:
+def _return_to_state(draft: Draft, state: State, description: str) -> None:
     """Set an earlier or later state, and report which cells this changes."""
-    before, draft.state, draft.told = draft.state, state, said
+    before, draft.state, draft.told = draft.state, state, description
     if before.ids != state.ids:
         known = set(before.ids)
         added = (row_id for row_id in state.ids if row_id not in known)
@@ -307,7 +318,9 @@ def _return_to(draft: Draft, state: State, said: str) -> None:
     if len(first) == 1:
         server = _describe_servers([place], draft)
         values = f"{_format_for_display(old)} -> {_format_for_display(new)}"
-        draft.told = f"{said.partition(': ')[0]}: {title(column)} of {server}: {values}"
+        draft.told = (
+            f"{description.partition(': ')[0]}: {find_heading(column)} of {server}: {values}"
+        )
 
 
 #: This mapping contains the edits by message type. The parts of the message are the keyword
@@ -318,22 +331,22 @@ EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
         "block": set_block,
         "leave_pool": leave_pool,
         "new_pool": new_pool,
-        "duplicate": duplicate,
+        "duplicate": duplicate_servers,
         "add": add_server,
         "remove": remove_servers,
         "option": change_option,
         "undo": undo,
         "redo": redo,
-        "reset": reset,
+        "reset": reset_draft,
     }
 )
 
 
-# -- Help the functions above.
+# -- These functions help the functions above.
 
 
 def _list_scopes() -> dict[str, str]:
-    return {facts.name: facts.scope for facts in topology_columns()}
+    return {facts.name: facts.scope for facts in list_topology_columns()}
 
 
 def _format_for_display(value: str) -> str:
@@ -349,14 +362,14 @@ def _find_selected_rows(draft: Draft, ids: Iterable[int]) -> list[int]:
     return places
 
 
-def find_other_members(draft: Draft, places: Sequence[int], column: str) -> list[int]:
+def find_other_members(draft: Draft, row_indices: Sequence[int], column: str) -> list[int]:
     """Return the other rows of pools in which all rows have the same text in a column.
 
     Parameters
     ----------
     draft : Draft
         The draft with n rows.
-    places : sequence of int
+    row_indices : sequence of int
         The indices of some rows.
     column : str
         The column. The rows of a pool share its site, and the servers of a pool share its role.
@@ -364,80 +377,94 @@ def find_other_members(draft: Draft, places: Sequence[int], column: str) -> list
     """
     if column not in ("role", "site"):
         return []
-    pools, roles = group_names(draft.topology, "pool"), draft.texts("role")
+    pools, roles = list_group_names(draft.topology, "pool"), draft.texts("role")
     keys = list(zip(pools, roles if column == "role" else pools))
-    wanted, chosen = {keys[place] for place in places}, set(places)
+    wanted, chosen = {keys[place] for place in row_indices}, set(row_indices)
     return [place for place, key in enumerate(keys) if key in wanted and place not in chosen]
 
 
-def _find_whole_pool(places: Sequence[int], draft: Draft) -> str:
+def _find_whole_pool(row_indices: Sequence[int], draft: Draft) -> str:
     """Return the pool to which exactly these rows belong, or ""."""
-    names = group_names(draft.topology, "pool")
-    pools = {names[place] for place in places}
+    names = list_group_names(draft.topology, "pool")
+    pools = {names[place] for place in row_indices}
     pool = pools.pop()
-    return pool if not pools and names.count(pool) == len(places) else ""
+    return pool if not pools and names.count(pool) == len(row_indices) else ""
 
 
-def _describe_servers(places: Sequence[int], draft: Draft) -> str:
+def _describe_servers(row_indices: Sequence[int], draft: Draft) -> str:
     """Return a server with its role if it has several rows, a whole pool, or the server count."""
-    if len(places) > 1:
-        pool = _find_whole_pool(places, draft)
-        return f"pool {pool}" if pool else f"{len(places):,} servers"
-    names, place = draft.texts("server_fqdn"), places[0]
+    if len(row_indices) > 1:
+        pool = _find_whole_pool(row_indices, draft)
+        return f"pool {pool}" if pool else f"{len(row_indices):,} servers"
+    names, place = draft.texts("server_fqdn"), row_indices[0]
     if names.count(names[place]) == 1:
         return names[place]
     return f"{names[place]}, {draft.texts('role')[place]}"
 
 
-def _describe_move(draft: Draft, places: Sequence[int], pool: str, said: str) -> str:
+def _describe_move(draft: Draft, row_indices: Sequence[int], pool: str, description: str) -> str:
     """Describe a move to another pool: whether it renames, merges or splits pools."""
-    names, moved, new = group_names(draft.topology, "pool"), set(places), pool.strip().lower()
-    old = _find_whole_pool(places, draft)
+    names, moved, new = (
+        list_group_names(draft.topology, "pool"),
+        set(row_indices),
+        pool.strip().lower(),
+    )
+    old = _find_whole_pool(row_indices, draft)
     if old and new and old not in draft.texts("server_fqdn"):
         return f"merged pool {old} into {new}" if new in names else f"renamed pool {old} to {new}"
-    left = {names[place] for place in places} - {new}
+    left = {names[place] for place in row_indices} - {new}
     kept = [name for place, name in enumerate(names) if name in left and place not in moved]
     split = [f"{name} keeps {count_of(kept.count(name), 'row')}" for name in dict.fromkeys(kept)]
-    return f"{said}; the pool is split, because {join_first(split, 3)}" if split else said
+    return (
+        f"{description}; the pool is split, because {join_first(split, 3)}"
+        if split
+        else description
+    )
 
 
-def _find_rows_to_set(draft: Draft, name: str, places: Sequence[int]) -> list[int]:
+def _find_rows_to_set(draft: Draft, name: str, row_indices: Sequence[int]) -> list[int]:
     """Return the rows to change so that each group of these rows has one value."""
     scope = _list_scopes().get(name, "server")
     if scope == "server":
-        return list(places)
-    groups = group_names(draft.topology, scope)
+        return list(row_indices)
+    groups = list_group_names(draft.topology, scope)
     first: dict[str, int] = {}
-    for place in places:
+    for place in row_indices:
         first.setdefault(groups[place], place)
     filled = [n for n, text in enumerate(draft.texts(name)) if text and groups[n] in first]
     missing = set(first) - {groups[place] for place in filled}
     return sorted({*filled, *(first[group] for group in missing)})
 
 
-def _set_column(draft: Draft, name: str, places: Sequence[int], value: str, said: str) -> None:
+def _set_column(
+    draft: Draft, name: str, row_indices: Sequence[int], value: str, description: str
+) -> None:
     texts = draft.texts(name)
-    if any(texts[place] != value for place in places):
-        topology = draft.topology.with_cells({place: {name: value} for place in places})
-        draft.enter(replace(draft.state, topology=topology, said=said))
+    if any(texts[place] != value for place in row_indices):
+        topology = draft.topology.with_cells({place: {name: value} for place in row_indices})
+        draft.enter_state(replace(draft.state, topology=topology, said=description))
 
 
-def _move(draft: Draft, places: Sequence[int], pool: str, said: str, **values: str) -> None:
+def _move_servers(
+    draft: Draft, row_indices: Sequence[int], pool: str, description: str, **values: str
+) -> None:
     """Move servers to another pool. The values of the old pool stay in the old pool."""
-    changes = plan_pool_moves(draft.topology, dict.fromkeys(places, pool))
-    for place in places:
+    changes = plan_pool_moves(draft.topology, dict.fromkeys(row_indices, pool))
+    for place in row_indices:
         changes[place] |= values
-    draft.enter(replace(draft.state, topology=draft.topology.with_cells(changes), said=said))
+    draft.enter_state(
+        replace(draft.state, topology=draft.topology.with_cells(changes), said=description)
+    )
 
 
-def _add(draft: Draft, rows: Sequence[Mapping[str, str]], said: str) -> tuple[int, ...]:
+def _add_rows(draft: Draft, rows: Sequence[Mapping[str, str]], description: str) -> tuple[int, ...]:
     topology, new = draft.topology.with_rows(add=rows), draft.new_ids(len(rows))
     ids = (*draft.state.ids, *new)
-    draft.enter(replace(draft.state, topology=topology, ids=ids, said=said))
+    draft.enter_state(replace(draft.state, topology=topology, ids=ids, said=description))
     return new
 
 
-def _place(place_of: Mapping[Server, int], server: Server) -> int:
+def _find_row(place_of: Mapping[Server, int], server: Server) -> int:
     key = server.strip().lower() if isinstance(server, str) else (server[0], server[1])
     if key in place_of:
         return place_of[key]
@@ -450,7 +477,7 @@ def _place(place_of: Mapping[Server, int], server: Server) -> int:
     raise TopologyError(f"the table has no row for the server {server!r}", hint=hint)
 
 
-def _make_topology(rows: list[dict[str, str]], loaded: Topology) -> Topology:
+def _build_topology(rows: list[dict[str, str]], loaded: Topology) -> Topology:
     names = dict.fromkeys((*loaded.columns, *(name for row in rows for name in row)))
     cells = [tuple(row.get(name, "") for name in names) for row in rows]
     made = read_topology(tables.to_frame(tuple(names), cells))

@@ -12,7 +12,7 @@ from ...base.shown import tables
 from ...base.shown.languages import make_translator
 from ...checks.check_plan import choose_evaluation_date
 from ...checks.fix_plan import describe_edit
-from ...plan.acceptances import describe_acceptance_limits, has_expired
+from ...plan.acceptances import describe_acceptance_limits, is_acceptance_expired
 from ...plan.model import REASON_COLUMNS, CertificatePlan, PlannedCertificate
 from ...reports.compare import CHANGES, PlanDifference
 from ...reports.find_causes import find_causes
@@ -21,9 +21,9 @@ from ...rules.ca_rules import ca_rules
 from ...rules.findings import Edit, Finding
 from ...rules.model import NOT_DOCUMENTED, Fact, NameRule
 from ...rules.returned_rules import list_all_checks
-from ...topology.columns import topology_columns
+from ...topology.columns import list_topology_columns
 from .choices import CHANGE_COLUMNS, list_change_rows
-from .draft import title
+from .draft import find_heading
 from .edits import RowId
 from .messages import (
     Changes,
@@ -49,13 +49,13 @@ _NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The ID and role of the table row that a finding is about."""
+    """The id and role of the table row that a finding is about."""
 
     row: int
     role: str
 
 
-def group_findings(
+def build_finding_items(
     findings: Iterable[Finding],
     plan: CertificatePlan,
     *,
@@ -118,7 +118,7 @@ def group_findings(
             item = _make_item(finding, (places or {}).get(finding.about), lang)
             item["choices"] = ["; ".join(_describe_edits(edits, plan)) for edits in finding.choices]
             group["items"].append(item)
-    _set_names([item for group in groups.values() for item in group["items"]], plan)
+    _add_names([item for group in groups.values() for item in group["items"]], plan)
     return list(groups.values())
 
 
@@ -131,7 +131,7 @@ def _make_item(finding: Finding, place: Place | None, lang: str) -> FindingItem:
         "names": [],
         "row": place.row if place else None,
         "column": column,
-        "heading": say(title(column)) if column else "",
+        "heading": say(find_heading(column)) if column else "",
         "choices": [],
     }
 
@@ -141,8 +141,8 @@ def _describe_edits(edits: Iterable[Edit], plan: CertificatePlan) -> list[str]:
     return [replace_column_names(describe_edit(edit, plan.topology), lang) for edit in edits]
 
 
-def _set_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
-    """Add to each message the certificate names that it contains. The page links them."""
+def _add_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
+    """Add to each message the certificate names that it contains, which the page links."""
     spoken = [set(_NAME.findall(item["message"])) for item in items]
     asked = set().union(*spoken)
     planned = {
@@ -158,13 +158,13 @@ def _set_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
 def replace_column_names(text: str, lang: str = "en") -> str:
     """Replace the names of columns in a text with the headings of the table in a language."""
     say = make_translator(lang)
-    return _list_column_names().sub(lambda found: f"“{say(title(found[0]))}”", text)
+    return _list_column_names().sub(lambda found: f"“{say(find_heading(found[0]))}”", text)
 
 
 def find_column(finding: Finding, role: str) -> str:
     """Return the column to change for a finding: the first one in its text that the role uses."""
-    known = {column.name: column for column in topology_columns()}
-    named = {column.title.lower(): column.name for column in topology_columns()}
+    known = {column.name: column for column in list_topology_columns()}
+    named = {column.title.lower(): column.name for column in list_topology_columns()}
     spoken = _list_column_words().findall(f"{finding.message} {finding.hint}")
     columns = (named.get(words.lower(), words) for words in spoken)
     return next((name for name in columns if known[name].is_used_by(role)), "")
@@ -175,17 +175,21 @@ def find_column(finding: Finding, role: str) -> str:
 
 @cache
 def _list_column_names() -> re.Pattern[str]:
-    return _match_any(column.name for column in topology_columns() if "_" in column.name)
+    return _build_words_pattern(
+        column.name for column in list_topology_columns() if "_" in column.name
+    )
 
 
 @cache
 def _list_column_words() -> re.Pattern[str]:
-    columns = topology_columns()
+    columns = list_topology_columns()
     headings = (column.title for column in columns if " " in column.title)
-    return _match_any(itertools.chain((c.name for c in columns if "_" in c.name), headings))
+    return _build_words_pattern(
+        itertools.chain((c.name for c in columns if "_" in c.name), headings)
+    )
 
 
-def _match_any(words: Iterable[str]) -> re.Pattern[str]:
+def _build_words_pattern(words: Iterable[str]) -> re.Pattern[str]:
     longest_first = sorted(words, key=len, reverse=True)
     return re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b", re.IGNORECASE)
 
@@ -220,17 +224,19 @@ def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Expl
             if is_single
             else "These servers need no certificate."
         )
-    reasons = _reasons(editing, servers)
+    reasons = _list_reasons(editing, servers)
     return {
         "type": "explain",
         "title": title,
         "note": note,
-        "certificates": [_certificate(item, reasons.get(item.id, [])) for item in certificates],
-        "findings": _find_findings(editing, servers, certificates),
+        "certificates": [
+            _build_certificate(item, reasons.get(item.id, [])) for item in certificates
+        ],
+        "findings": _list_findings(editing, servers, certificates),
     }
 
 
-def _reasons(editing: PlanEditing, servers: Iterable[str]) -> dict[str, list[ServerName]]:
+def _list_reasons(editing: PlanEditing, servers: Iterable[str]) -> dict[str, list[ServerName]]:
     """Return the names on the servers' certificates with the reasons, grouped by certificate."""
     reasons: dict[str, list[ServerName]] = {}
     for server in servers:
@@ -243,7 +249,9 @@ def _reasons(editing: PlanEditing, servers: Iterable[str]) -> dict[str, list[Ser
     return reasons
 
 
-def _certificate(certificate: PlannedCertificate, names: Sequence[ServerName]) -> ServerCertificate:
+def _build_certificate(
+    certificate: PlannedCertificate, names: Sequence[ServerName]
+) -> ServerCertificate:
     shared = {
         "pool": "one certificate for the pool",
         "deployment": "one certificate for the deployment",
@@ -261,7 +269,7 @@ def _certificate(certificate: PlannedCertificate, names: Sequence[ServerName]) -
     }
 
 
-def _find_findings(
+def _list_findings(
     editing: PlanEditing, servers: Iterable[str], certificates: Iterable[PlannedCertificate]
 ) -> list[ServerFinding]:
     about = {c.id for c in certificates if c.shared_by != "deployment"} | {*servers}
@@ -282,19 +290,19 @@ def _find_findings(
 def findings(editing: PlanEditing) -> EditorFindings:
     """Return all findings by code, each with the server row to open, if there is one."""
     options, day = editing.options, choose_evaluation_date(editing.plan)
-    groups = group_findings(
+    groups = build_finding_items(
         editing.findings,
         editing.plan,
         accepted=options.accepted,
         limits={code: describe_acceptance_limits(code, options) for code in options.accepted},
-        over={code for code in options.accepted if has_expired(code, options, on=day)},
+        over={code for code in options.accepted if is_acceptance_expired(code, options, day=day)},
         is_open=editing.live.is_open,
-        places=_find_places(editing),
+        places=_find_rows(editing),
     )
     return {"type": "findings", "groups": groups}
 
 
-def _find_places(editing: PlanEditing) -> dict[str, Place]:
+def _find_rows(editing: PlanEditing) -> dict[str, Place]:
     """Return the row of each server, and for each certificate the row of its server and role."""
     state = editing.state
     at = state.topology.columns.index("role")
@@ -318,7 +326,7 @@ _MOST_WITH_CAUSES = 20_000
 _EFFECTS = ("Change", "Of", "Type", "Before", "After", "Why")
 
 
-def changes(editing: PlanEditing) -> Changes:
+def list_changes(editing: PlanEditing) -> Changes:
     """Return the changes since the file was loaded: certificates and names, then each cell.
 
     At most 200 groups of effects and 500 cells are listed. If the plan has at most 20,000
@@ -336,11 +344,11 @@ def changes(editing: PlanEditing) -> Changes:
         "headings": list(CHANGE_COLUMNS),
         "rows": shown,
         "note": "" if len(rows) <= _ROWS_LISTED else tables.left_out(len(shown), len(rows)),
-        "effects": effects(difference),
+        "effects": list_effects(difference),
     }
 
 
-def effects(difference: PlanDifference) -> Effects:
+def list_effects(difference: PlanDifference) -> Effects:
     """Return the certificates and names that are added, removed or requested again, with reasons.
 
     If the causes are known, each entry includes the cell, row or option that causes it.
@@ -372,7 +380,7 @@ def effects(difference: PlanDifference) -> Effects:
     }
 
 
-# -- Explain a name or a request that the user selects in a panel.
+# -- These functions explain a name or a request that the user selects in a panel.
 
 _SERVERS_NAMED = 12
 _PLACES_LISTED = 12
@@ -380,7 +388,7 @@ _PLACES_LISTED = 12
 
 @dataclass(slots=True)
 class _RuleUses:
-    """The certificates with names from one rule, counted once for each pool and usage."""
+    """The certificates with names from one rule. Each pool and usage is counted once."""
 
     names: dict[str, None] = field(default_factory=dict)
     places: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
@@ -394,7 +402,7 @@ class _RuleUses:
         self.servers.update(dict.fromkeys(map(str, certificate.servers)))
 
 
-def of_name(plan: CertificatePlan, name: str) -> Reasons:
+def explain_name(plan: CertificatePlan, name: str) -> Reasons:
     """Return the rules that add a name, the reasons, the certificates and the purpose.
 
     Parameters
@@ -409,9 +417,9 @@ def of_name(plan: CertificatePlan, name: str) -> Reasons:
     dict
         One reason for each rule that adds the name, or a note if no certificate contains it.
     """
-    rules = _find(plan, ((certificate, name) for certificate in plan.certificates))
+    rules = _find_certificates(plan, ((certificate, name) for certificate in plan.certificates))
     note = "" if rules else "No certificate in the plan contains this name."
-    return _make_message(name, note, rules, plan.rules.names)
+    return _build_message(name, note, rules, plan.rules.names)
 
 
 def explain_request(plan: CertificatePlan, request_id: str) -> Reasons:
@@ -422,9 +430,9 @@ def explain_request(plan: CertificatePlan, request_id: str) -> Reasons:
         if certificate.id == request_id
         for name in dict.fromkeys((certificate.subject.common_name, *certificate.names))
     )
-    rules = _find(plan, named)
+    rules = _find_certificates(plan, named)
     note = "" if rules else "This certificate is no longer in the plan."
-    return _make_message(f"Names on {request_id}", note, rules, plan.rules.names)
+    return _build_message(f"Names on {request_id}", note, rules, plan.rules.names)
 
 
 def explain_recorded_request(
@@ -453,13 +461,13 @@ def explain_recorded_request(
                 uses = rules.setdefault(rule, _RuleUses())
                 uses.names.update(dict.fromkeys(group.names or member.servers))
                 uses.servers.update(dict.fromkeys(member.servers))
-        return _make_message(title, "", rules, names)
+        return _build_message(title, "", rules, names)
     listed = join_few([*others], _SERVERS_NAMED) or "none"
     note = f"The folder records no reasons for these names in the request: {listed}."
-    return _make_message(title, note, {}, names)
+    return _build_message(title, note, {}, names)
 
 
-def _find(
+def _find_certificates(
     plan: CertificatePlan, named: Iterable[tuple[PlannedCertificate, str]]
 ) -> dict[str, _RuleUses]:
     rules: dict[str, _RuleUses] = {}
@@ -481,17 +489,17 @@ def _find_rules(plan: CertificatePlan, certificate: PlannedCertificate, name: st
         )
 
 
-def _make_message(
+def _build_message(
     title: str, note: str, rules: Mapping[str, _RuleUses], names: Mapping[str, NameRule]
 ) -> Reasons:
-    reasons = [_make_reason(names[rule], uses) for rule, uses in rules.items() if rule in names]
+    reasons = [_build_reason(names[rule], uses) for rule, uses in rules.items() if rule in names]
     gone = [rule for rule in rules if rule not in names]
     if gone:  # The folder was written with earlier rules, some of which no longer exist.
         note = f"These rules were removed after the request was created: {', '.join(gone)}."
     return {"type": "reasons", "title": title, "note": note, "reasons": reasons}
 
 
-def _make_reason(rule: NameRule, uses: _RuleUses) -> RuleReason:
+def _build_reason(rule: NameRule, uses: _RuleUses) -> RuleReason:
     facts = (Fact(says=rule.why, source=rule.source), rule.clients, rule.without)
     places = [
         f"{join_few(combine_names(dict.fromkeys(owners)))} ({use}, {issuer} CA)"

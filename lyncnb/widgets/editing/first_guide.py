@@ -1,4 +1,4 @@
-"""Ask questions that lead to a first plan, and answer the page of the guide, without a notebook."""
+"""Ask questions that lead to a first plan, and answer the page of the guide."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...base.records import Text
 from ...base.shown import frames, tables
 from ...errors import AnswersError, LyncnbError
 from ...guide.answer_values import list_choices
-from ...guide.answers import Asked, GuideAnswers, Texts, walk
+from ...guide.answers import Asked, GuideAnswers, Texts, walk_questions
 from ...guide.first_plan import FirstPlan, guided_plan, write_first_plan
 from ...guide.lay_out import lay_out
 from ...guide.questions import read_interview
@@ -26,7 +26,7 @@ _SERVERS_DRAWN = 60
 
 
 class GuideChannel(Channel[GuideTold]):
-    """Answer the page of a guide. Answers and the resulting plan are sent as messages."""
+    """Answers the page of a guide. Answers and the resulting plan are sent as messages."""
 
     scripts = ("help_dialog.js", "picture_tab.js", "guide.js")
 
@@ -74,16 +74,16 @@ class GuideChannel(Channel[GuideTold]):
             {
                 "type": "written",
                 "words": f"{words} The plan is shown below." if is_shown else words,
-                "python": "" if is_shown else _make_next_code(folder),
+                "python": "" if is_shown else _build_next_code(folder),
             }
         )
 
     def _tell(self) -> None:
         guide = self.guide
         asked = guide.asked
-        fields = [_make_field(question) for question in asked]
+        fields = [_build_field(question) for question in asked]
         problems = [
-            _make_problem(asked.question.words, asked.site, asked.question.key, asked.problem)
+            _build_problem(asked.question.words, asked.site, asked.question.key, asked.problem)
             for asked in guide.wrong
         ]
         lines: list[str] = []
@@ -96,7 +96,7 @@ class GuideChannel(Channel[GuideTold]):
                 place = problem.site, problem.key
                 facts = next(f for f in fields if (f["site"], f["key"]) == place)
                 facts.update({"problem": problem.message, "hint": problem.hint})
-                problems.append(_make_problem(facts["label"], *place, problem.message))
+                problems.append(_build_problem(facts["label"], *place, problem.message))
             first = None if problems else guide.first
         if first is not None:
             headings, rows = first.overview()
@@ -112,7 +112,7 @@ class GuideChannel(Channel[GuideTold]):
                 "fields": fields,
                 "problems": problems,
                 "words": words,
-                "svg": _picture(first),
+                "svg": _draw_picture(first),
                 "lines": lines,
                 "headings": headings,
                 "rows": rows,
@@ -122,7 +122,7 @@ class GuideChannel(Channel[GuideTold]):
         )
 
 
-def _make_next_code(folder: str) -> str:
+def _build_next_code(folder: str) -> str:
     table, options = (
         json.dumps(Path(folder, name).as_posix(), ensure_ascii=False)
         for name in (TOPOLOGY_FILE, OPTIONS_FILE)
@@ -137,30 +137,30 @@ def _make_next_code(folder: str) -> str:
     )
 
 
-def _picture(first: FirstPlan | None) -> str:
+def _draw_picture(first_plan: FirstPlan | None) -> str:
     """Draw the current plan, unless the picture would be too small because of many servers."""
-    if first is None or len(first.topology.cells) > _SERVERS_DRAWN:
+    if first_plan is None or len(first_plan.topology.cells) > _SERVERS_DRAWN:
         return ""
-    return figure(first.plan).svg
+    return figure(first_plan.plan).svg
 
 
 def _describe_state(
-    first: FirstPlan | None, waiting: list[Asked], problems: Sequence[GuideProblem]
+    first_plan: FirstPlan | None, unanswered: list[Asked], problems: Sequence[GuideProblem]
 ) -> str:
-    if first is not None:
-        return f"{first.totals} The certificates contain {first.names:,} different names."
-    if waiting and len(waiting) == len(problems):
-        questions = "; ".join(asked.question.words for asked in waiting)
+    if first_plan is not None:
+        return f"{first_plan.totals} The certificates contain {first_plan.names:,} different names."
+    if unanswered and len(unanswered) == len(problems):
+        questions = "; ".join(asked.question.words for asked in unanswered)
         return f"Please answer these questions: {questions}."
     return "lyncnb cannot create a plan from these answers yet. Correct the following errors."
 
 
-def _make_problem(words: str, site: str, key: str, problem: str) -> GuideProblem:
+def _build_problem(text: str, site: str, key: str, problem: str) -> GuideProblem:
     where = f" (site {site})" if site else ""
-    return {"words": f"{words}{where}: {problem}.", "site": site, "key": key}
+    return {"words": f"{text}{where}: {problem}.", "site": site, "key": key}
 
 
-def _make_field(asked: Asked) -> GuideField:
+def _build_field(asked: Asked) -> GuideField:
     question = asked.question
     choices = [[key, words] for key, words in list_choices(question).items()]
     if choices and asked.text and asked.text not in dict(choices):
@@ -184,7 +184,7 @@ def _make_field(asked: Asked) -> GuideField:
 
 
 class FirstPlanGuide:
-    """Ask questions about a deployment, and make a first plan that follows the answers.
+    """Asks questions about a deployment, and creates a first plan that follows the answers.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ class FirstPlanGuide:
         for asked in answers.asked if answers is not None else ():
             text = answers.text(asked.question.key, asked.site) if answers is not None else ""
             self._texts[asked.place] = "" if text == asked.default else text
-        self._sites = self._list_sites()  # The last valid topology and plan.
+        self._sites = self._list_sites()  # This is the last valid topology and plan.
 
     def answer(self, key: str, text: str, *, site: str = "") -> None:
         """Answer a question with a text. A blank text selects the default.
@@ -247,7 +247,7 @@ class FirstPlanGuide:
     def asked(self) -> tuple[Asked, ...]:
         """All questions that the current answers lead to, in order."""
         if self._asked is None or self._asked[0] != self._texts:
-            self._asked = (dict(self._texts), walk(self._texts))
+            self._asked = (dict(self._texts), walk_questions(self._texts))
         return self._asked[1]
 
     @property
@@ -298,13 +298,13 @@ class FirstPlanGuide:
             self.on_written(path)
         return written
 
-    @tables.lists_columns(GuideAnswers._columns)
+    @tables.document_columns(GuideAnswers._columns)
     def to_frame(self) -> frames.DataFrame:
         """Return the questions with their answers, one row for each question."""
         return GuideAnswers(asked=self.asked).to_frame()
 
     def _repr_html_(self) -> str:
-        return self.first._repr_html_() if not self.wrong else tables.paragraph(repr(self))
+        return self.first._repr_html_() if not self.wrong else tables.format_paragraph(repr(self))
 
     def __repr__(self) -> str:
         left = len(self.wrong)

@@ -1,4 +1,4 @@
-"""Describe columns and options for the browser: labels, choices and help, but no values."""
+"""Describe columns and options for the browser, with labels, choices and help, but no values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ...base.shown.languages import make_translator
 from ...errors import OptionsError
 from ...plan.options import OPTIONS, PlanOptions
 from ...rules.model import ISSUERS, Rules
-from ...rules.rule_files import product_titles
-from ...topology.columns import Column, topology_columns, topology_roles
+from ...rules.rule_files import list_product_titles
+from ...topology.columns import Column, list_topology_columns, list_topology_roles
 from ...topology.topology import Topology
 from .messages import ColumnFacts, FieldFacts, FieldGroup, UsageRow
 from .sheet import FINDINGS, list_column_names
@@ -43,7 +43,7 @@ _CHARACTER, _AROUND = (
     22,
 )
 
-#: The Deployment tab shows these table columns, with the kind of each field.
+#: The Deployment tab shows these table columns. Each value is the type of the field.
 DEPLOYMENT = {
     "sip_domains": "list",
     "meet_urls": "list",
@@ -52,8 +52,8 @@ DEPLOYMENT = {
     "autodiscover": "choice",
     "strict_dns": "choice",
 }
-# This mapping defines the order of groups, and of fields whose order in the form differs from the
-# file.
+# This mapping defines the order of groups, and of fields whose order in the form differs from
+# the order in the file.
 _GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows", "Documents")
 _FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_names",
           "xmpp_host_names", "separate_av_certificate", "reverse_proxy_client_eku",
@@ -91,7 +91,7 @@ def describe_columns(topology: Topology, rules: Rules, language: str = "en") -> 
     The column Findings is the last one.
     """
     say = make_translator(language)
-    known = {column.name: column for column in topology_columns()}
+    known = {column.name: column for column in list_topology_columns()}
     facts: list[ColumnFacts] = []
     for name in list_column_names(topology):
         if name in known:
@@ -115,7 +115,7 @@ def _describe_known_column(column: Column, rules: Rules, say: Callable[[str], st
     if column.kind == "role":
         choices = [
             [role.id, f"{role.id} – {say(role.title)}"]
-            for role in topology_roles()
+            for role in list_topology_roles()
             if role.id in rules.roles
         ]
     whose = f" (of the {column.scope})" if column.scope != "server" else ""
@@ -146,7 +146,7 @@ def _describe_known_column(column: Column, rules: Rules, say: Callable[[str], st
 
 def describe_option_groups(rules: Rules) -> list[FieldGroup]:
     """Describe the fields on the Deployment tab, grouped as on the tab."""
-    known = {column.name: column for column in topology_columns()}
+    known = {column.name: column for column in list_topology_columns()}
     fields: list[FieldFacts] = [
         {
             "name": f"column:{name}",
@@ -183,7 +183,7 @@ def _describe_field(name: str, rules: Rules) -> FieldFacts:
     option = OPTIONS[name]
     choices = [[choice, choice or "as specified in each row"] for choice in option.choices]
     if name == "product":
-        choices = [[product, title] for product, title in product_titles().items()]
+        choices = [[product, title] for product, title in list_product_titles().items()]
     kind = option.form
     if name == "oldest_client":
         listed = [client.id for client in rules.clients]
@@ -236,7 +236,7 @@ def find_usage_issuers(rules: Rules) -> dict[str, str]:
 def list_deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
     """Yield each deployment column with its text, and a note if its values differ."""
     roles_at = topology.columns.index("role")
-    for facts in topology_columns():
+    for facts in list_topology_columns():
         if facts.name not in DEPLOYMENT:
             continue
         kind = DEPLOYMENT[facts.name]
@@ -260,13 +260,13 @@ def list_deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]
             yield facts.name, separator.join(texts), "differs between sites"
         else:
             text = next(iter(texts), "")
-            yield facts.name, "\n".join(entries(text)) if kind == "list" else text, ""
+            yield facts.name, "\n".join(split_entries(text)) if kind == "list" else text, ""
 
 
 # These functions convert text from a form or a call to the value of an option.
 
 
-def entries(text: str) -> tuple[str, ...]:
+def split_entries(text: str) -> tuple[str, ...]:
     """Split a text into list entries at blanks, line breaks, ``;``, ``,`` and ``|``."""
     return tuple(entry for entry in re.split(r"[\s;,|]+", text) if entry)
 
@@ -368,5 +368,5 @@ def _parse_number(name: str, value: object) -> object:
 
 def _convert_texts(value: object) -> object:
     if isinstance(value, str):
-        return entries(value)
+        return split_entries(value)
     return tuple(value) if isinstance(value, Iterable) else value

@@ -1,4 +1,4 @@
-"""Define a host: the place where a panel runs, with its files and the words that depend on it."""
+"""Define a host: the environment of a panel, with its files and the words that depend on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .choices import format_loading_line
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """The place where a panel runs: a notebook, or one file without a kernel.
+    """The environment of a panel: a notebook, or one file without a kernel.
 
     Attributes
     ----------

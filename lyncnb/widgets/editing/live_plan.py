@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ...base.shown.tables import count_of
 from ...checks.check_plan import (
-    check_acceptances,
+    check_accepted_findings,
     check_certificates,
     check_deployment,
     choose_evaluation_date,
@@ -21,8 +21,8 @@ from ...plan.model import (
     encode_digest_part,
 )
 from ...plan.options import PlanOptions
-from ...plan.planner import plan_certificates, replan, validate_options
-from ...reports.compare import plan_sizes
+from ...plan.planner import plan_certificates, plan_changed_topology, validate_options
+from ...reports.compare import count_sizes
 from ...rules.findings import Finding, Findings, sort_findings
 from ...rules.model import SEVERITIES, Rules
 from ...rules.rule_files import load_rules
@@ -106,7 +106,7 @@ class LivePlan:
             self._later = plan_certificates(topology, rules, options=options)
             self.rules, self._options = rules, options
         else:
-            self._later = replan(self.plan, topology)
+            self._later = plan_changed_topology(self.plan, topology)
 
     def count_unchecked(self) -> int:
         """Return the number of certificates to check before the findings are known."""
@@ -115,13 +115,13 @@ class LivePlan:
             return 0
         return sum(len(part) for part in plan.by_pool if id(part) not in self._examined)
 
-    def take_touched(self) -> set[str] | None:
+    def take_changed_servers(self) -> set[str] | None:
         """Return the servers whose findings may have changed since the last call; None for all."""
-        self._check()
+        self._check_changes()
         touched, self._touched = self._touched, set()
         return touched
 
-    def _check(self) -> None:
+    def _check_changes(self) -> None:
         """Check the parts of the plan that changed since the last check."""
         plan, before = self.plan, self._checked
         if plan is before:
@@ -129,7 +129,7 @@ class LivePlan:
         same = before is not None and before.options == plan.options
         if not same:
             self._examined = {}
-        examined, fresh = self._examine(plan)
+        examined, fresh = self._check_certificates(plan)
         whole = self._check_deployment(plan, examined)
         gone = [found for key, found in self._examined.items() if key not in examined]
         touched = {
@@ -151,9 +151,13 @@ class LivePlan:
         found = check_deployment(plan, on=day)
         if not plan.options.accepted:
             return found
-        return found + check_acceptances(plan, (*_list_part_findings(examined), *found), on=day)
+        return found + check_accepted_findings(
+            plan, (*_list_part_findings(examined), *found), on=day
+        )
 
-    def _examine(self, plan: CertificatePlan) -> tuple[dict[int, _Examined], list[_Examined]]:
+    def _check_certificates(
+        self, plan: CertificatePlan
+    ) -> tuple[dict[int, _Examined], list[_Examined]]:
         kept: dict[int, _Examined] = {}
         new: dict[int, Part] = {}
         for part in plan.by_pool:
@@ -177,7 +181,7 @@ class LivePlan:
     @property
     def findings(self) -> Findings:
         """All findings with errors first, the same as from ``check_plan``."""
-        self._check()
+        self._check_changes()
         found = (*_list_part_findings(self._examined), *self._whole)
         return replace(
             sort_findings(found, judged_on=choose_evaluation_date(self.plan)), plan=self.plan
@@ -188,17 +192,17 @@ class LivePlan:
         plan = self.plan
         return not (
             plan.options.accepted
-            and find_acceptance(finding, plan.options, on=choose_evaluation_date(plan))
+            and find_acceptance(finding, plan.options, day=choose_evaluation_date(plan))
         )
 
     def sizes(self) -> dict[str, int]:
         """Return the numbers of certificates, public certificates and names, without checks."""
         plan, (before, known) = self.plan, self._sized
         if before is None:
-            self._sized = plan, plan_sizes(plan.certificates)
+            self._sized = plan, count_sizes(plan.certificates)
         elif plan is not before:
             gone, new = (
-                plan_sizes(_list_different_certificates(*pair))
+                count_sizes(_list_different_certificates(*pair))
                 for pair in ((before, plan), (plan, before))
             )
             self._sized = plan, {what: known[what] - gone[what] + new[what] for what in known}
@@ -209,14 +213,15 @@ class LivePlan:
 
         Accepted findings are counted separately.
         """
-        self._check()
+        self._check_changes()
         totals = Counter(dict.fromkeys((*SEVERITIES, _ACCEPTED), 0))
         totals.update(
-            self._classify(found) for found in {*_list_part_findings(self._examined), *self._whole}
+            self._get_severity(found)
+            for found in {*_list_part_findings(self._examined), *self._whole}
         )
         return {**self.sizes(), **totals}
 
-    def _classify(self, finding: Finding) -> str:
+    def _get_severity(self, finding: Finding) -> str:
         return finding.severity if self.is_open(finding) else _ACCEPTED
 
     def describe_findings_by_server(self) -> Mapping[str, str]:
@@ -225,7 +230,7 @@ class LivePlan:
         A finding about a certificate counts for each of its servers. A finding about a certificate
         of the whole deployment counts for no server.
         """
-        self._check()
+        self._check_changes()
         counts: dict[str, Counter[str]] = {}
         for part in self._examined.values():
             if not part.findings:
@@ -233,9 +238,9 @@ class LivePlan:
             servers = {c.id: c.servers for c in part.part if c.shared_by != "deployment"}
             for finding in part.findings:
                 for server in servers.get(finding.about, ()):
-                    counts.setdefault(server, Counter())[self._classify(finding)] += 1
+                    counts.setdefault(server, Counter())[self._get_severity(finding)] += 1
         for finding in self._whole:
-            counts.setdefault(finding.about, Counter())[self._classify(finding)] += 1
+            counts.setdefault(finding.about, Counter())[self._get_severity(finding)] += 1
         return {server: _describe_counts(found) for server, found in counts.items()}
 
     def list_certificates_of(self, servers: Iterable[str]) -> list[PlannedCertificate]:

@@ -13,21 +13,22 @@ from typing import Literal, NotRequired, TypedDict
 
 Counts = Mapping[str, int]
 Rows = list[list[str]]
-Choices = Sequence[Sequence[str]]  # A choice is a value with its label.
-CellName = tuple[int, str]  # A cell is a row ID and a column.
+Choices = Sequence[Sequence[str]]  # A choice consists of a value and its label.
+CellName = tuple[int, str]  # A cell consists of a row id and a column.
 
-# -- Messages to every panel
+# -- These messages are for every panel.
 
 Refused = TypedDict(
     "Refused",
     {
         "type": Literal["refused"],
-        "about": str,  # The type of the message from the page.
+        "about": str,  # The value is the type of the message from the page.
         "lines": Sequence[str],
-        "cell": CellName | None,  # The cell that the user edited.
-        "occupied": bool,  # True if other files already exist at the specified path.
-        "offers": Sequence[str],  # The labels of buttons for alternatives.
-        "instead": str,  # A valid name that the user can use instead, or "".
+        "cell": CellName | None,  # The user edited this cell.
+        "occupied": bool,  # The value is true if other files already exist at the specified path.
+        "offers": Sequence[str],  # Buttons for alternatives have these labels.
+        # The user can use this valid name instead. Without such a name, the value is "".
+        "instead": str,
     },
 )
 Number = TypedDict("Number", {"type": Literal["number"], "number": int})
@@ -38,7 +39,7 @@ RuleReason = TypedDict(
         "rule": str,
         "names": list[str],
         "facts": list[ReasonFact],
-        "places": list[str],  # The certificates that contain the names.
+        "places": list[str],  # These certificates contain the names.
         "servers": str,
     },
 )
@@ -51,8 +52,8 @@ TableRows = TypedDict(
     "TableRows",
     {
         "type": Literal["rows"],
-        "all": bool,  # If false, these rows replace the rows with the same IDs.
-        # The number of all rows, if the message contains only the first rows.
+        "all": bool,  # If the value is false, these rows replace the rows with the same ids.
+        # If the message contains only the first rows, this is the number of all rows.
         "total": NotRequired[int],
         "columns": list[RowsColumn],
     },
@@ -62,9 +63,9 @@ ColumnFacts = TypedDict(
     {
         "name": str,
         "title": str,
-        "least": int,  # The width of the column in pixels.
+        "least": int,  # The column has this width in pixels.
         "share": int,
-        "aliases": NotRequired[list[str]],  # The other headings that a pasted table can have.
+        "aliases": NotRequired[list[str]],  # A pasted table can also have these headings.
         "scope": NotRequired[str],
         "help": NotRequired[str],
         "choices": NotRequired[Choices],
@@ -81,18 +82,19 @@ ColumnFacts = TypedDict(
     },
 )
 
-# -- Findings in an editor or a request panel
+# -- These types are for findings in an editor or a request panel.
 
 FindingItem = TypedDict(
     "FindingItem",
     {
         "about": str,
         "message": str,
-        "names": list[str],  # The certificate names in the message text.
+        "names": list[str],  # The message text contains these certificate names.
         "row": int | None,
         "column": str,
         "heading": str,
-        "choices": list[str],  # The changes of each answer, if the finding has several answers.
+        # If the finding has several answers, these are the changes of each answer.
+        "choices": list[str],
     },
 )
 FindingGroup = TypedDict(
@@ -101,21 +103,24 @@ FindingGroup = TypedDict(
         "code": str,
         "severity": str,
         "title": str,
-        "subject": str,  # The entry in the list that combines several codes, or "".
+        # If the list combines several codes in one entry, this is the entry, or "".
+        "subject": str,
         "meaning": str,
         "hint": str,
         "source": str,
         "accepted": str,
         "limits": str,
-        "over": bool,  # True if the acceptance has expired.
+        "over": bool,  # The value is true if the acceptance has expired.
         "count": int,
-        "open": int,  # The findings that are not accepted.
-        "fixes": list[str],  # The changes that the fixes make: place, old and new value.
+        "open": int,  # These findings are not accepted.
+        # Each item contains the place, the old value, and the new value of a change that the fixes
+        # make.
+        "fixes": list[str],
         "items": list[FindingItem],
     },
 )
 
-# -- The table and form of an editor
+# -- These messages are for the table and form of an editor.
 
 FieldFacts = TypedDict(
     "FieldFacts", {"name": str, "label": str, "kind": str, "help": str, "choices": Choices}
@@ -154,18 +159,18 @@ Options = TypedDict(
     {
         "type": Literal["options"],
         "values": Mapping[str, object],
-        "odd": Mapping[str, str],  # The fields that have several values, and the reason.
+        "odd": Mapping[str, str],  # These fields have several values, for this reason.
     },
 )
 EditorState = TypedDict(
     "EditorState",
     {
         "type": Literal["state"],
-        "counts": Counts,  # The counts do not contain findings until the checks are finished.
+        "counts": Counts,  # Until the checks are finished, the counts do not contain findings.
         "before": Counts,
-        "said": str,  # The description of the step that was undone or redone.
-        "done": str,  # The description of the step and its effect on the plan.
-        "cell": CellName | None,  # A cell that Undo or Redo changed.
+        "said": str,  # The text describes the step that was undone or redone.
+        "done": str,  # The text describes the step and its effect on the plan.
+        "cell": CellName | None,  # Undo or Redo changed this cell.
         "undo": str,
         "redo": str,
         "changes": int,
@@ -173,12 +178,13 @@ EditorState = TypedDict(
     },
 )
 Checked = TypedDict("Checked", {"type": Literal["checked"], "counts": Counts})
-Done = TypedDict("Done", {"type": Literal["done"], "added": list[int]})  # The IDs of the new rows.
+# The new rows have these ids.
+Done = TypedDict("Done", {"type": Literal["done"], "added": list[int]})
 Chosen = TypedDict("Chosen", {"type": Literal["chosen"], "ids": list[int]})
 RefusedCell = TypedDict("RefusedCell", {"cell": CellName, "text": str, "lines": list[str]})
 RefusedRow = TypedDict(
     "RefusedRow",
-    {"row": int, "column": str, "lines": list[str]},  # The number of the row is the page's own.
+    {"row": int, "column": str, "lines": list[str]},  # The page assigned this number to the row.
 )
 RefusedCells = TypedDict(
     "RefusedCells",
@@ -187,8 +193,8 @@ RefusedCells = TypedDict(
         "cells": list[RefusedCell],
         "rows": list[RefusedRow],
         "lines": list[str],
-        "added": list[int],  # The IDs of the new rows.
-        "changed": bool,  # False if nothing in the block was accepted.
+        "added": list[int],  # The new rows have these ids.
+        "changed": bool,  # The value is false if nothing in the block was accepted.
     },
 )
 Code = TypedDict(
@@ -196,10 +202,10 @@ Code = TypedDict(
     {
         "type": Literal["code"],
         "code": str,
-        "path": str,  # The file of the open table, or "".
-        "options": str,  # The file with the table's options.
-        "is_written": bool,  # True if Save can write the file.
-        "files": Sequence[str],  # The tables that the user can open.
+        "path": str,  # This is the file of the open table, or "".
+        "options": str,  # This file contains the options of the table.
+        "is_written": bool,  # The value is true if Save can write the file.
+        "files": Sequence[str],  # The user can open these tables.
     },
 )
 Saved = TypedDict(
@@ -208,13 +214,15 @@ Saved = TypedDict(
         "type": Literal["saved"],
         "text": str,
         "hint": str,
-        "line": str,  # The line to add to the notebook, or "" if the notebook contains it.
+        # The user must add this line to the notebook. If the notebook already contains the line,
+        # the value is "".
+        "line": str,
     },
 )
 Restored = TypedDict("Restored", {"type": Literal["restored"], "lines": list[str]})
 UnsavedDraft = TypedDict(
     "UnsavedDraft",
-    # A description of the draft, or "" if there is no draft.
+    # The text describes the draft. Without a draft, it is "".
     {"type": Literal["draft"], "words": str},
 )
 DraftChanges = TypedDict(
@@ -227,10 +235,10 @@ DraftChanges = TypedDict(
         "note": str,
     },
 )
-# The execution counts of cells.
+# These are the execution counts of cells.
 Older = TypedDict("Older", {"type": Literal["older"], "cells": list[int]})
 
-# -- Views of the plan
+# -- These messages contain views of the plan.
 
 ServerName = TypedDict("ServerName", {"name": str, "place": str, "why": str, "source": str})
 ServerCertificate = TypedDict(
@@ -300,14 +308,14 @@ Names = TypedDict(
 PlannedGroup = TypedDict(
     "PlannedGroup",
     {
-        "id": str,  # The names on the first certificate in the group.
+        "id": str,  # The first certificate in the group has these names.
         "title": str,
         "owner": str,
         "issuer": str,
         "key": str,
         "subject": str,
         "names": list[str],
-        "own": list[str],  # The names that differ between the servers in the group.
+        "own": list[str],  # These names differ between the servers in the group.
         "servers": list[str],
         "count": int,
         "at_set_up": bool,
@@ -354,7 +362,7 @@ ScenarioList = TypedDict(
         "rows": list[KeptScenario],
         "removed": str,
         "most": int,
-        "old": bool,  # True if the comparison is out of date.
+        "old": bool,  # The value is true if the comparison is out of date.
     },
 )
 ScenarioDone = TypedDict(

@@ -1,4 +1,4 @@
-"""Change a topology and its options in code, save the changes and repeat them."""
+"""Change a topology and its options in code, save the changes, and repeat them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ...checks.fix_plan import apply_edits, fix_plan
 from ...errors import LyncnbError, OptionsError
 from ...plan.model import CertificatePlan
 from ...plan.options import DEFAULT_OPTIONS, PlanOptions
-from ...plan.planner import rules_for
-from ...plan.totals import totals
+from ...plan.planner import load_rules_for
+from ...plan.totals import format_totals
 from ...reports.compare import PlanDifference, compare_plans
 from ...rules.findings import Findings
 from ...rules.model import Rules
@@ -23,22 +23,22 @@ from .choices import (
     CHANGE_COLUMNS,
     Server,
     ServerEdits,
+    build_code,
     choose_saved_paths,
     find_edits,
     find_option_changes,
     list_change_rows,
     save_plan,
-    to_code,
 )
 from .draft import Draft, State
 from .forms import SHOWN
 
-# lyncnb can read tables in these formats, but cannot write them.
+# lyncnb can read tables in these formats, but it cannot write them.
 _NOT_WRITTEN = (".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
 
 
 class PlanEditing(Draft):
-    """A topology and options that you edit, with the resulting plan.
+    """A topology and its options that you can edit, with the resulting plan.
 
     When a cell runs again, ``earlier`` is the editor whose edits could not be repeated.
     """
@@ -50,16 +50,16 @@ class PlanEditing(Draft):
         *,
         options: PlanOptions = DEFAULT_OPTIONS,
     ):
-        super().__init__(topology, rules or rules_for(topology, options), options)
+        super().__init__(topology, rules or load_rules_for(topology, options), options)
         self._saved = self.state
         #: The path of the table, or "" if the table is not in a file yet.
         self.path = topology.path
         self.earlier: PlanEditing | None = None
 
-    # -- Provide the current values.
+    # -- These properties provide the current values.
     @property
     def saved(self) -> State:
-        """The state that was last saved, or the loaded state."""
+        """The state that was last saved. Without a save, it is the loaded state."""
         return self._saved
 
     @property
@@ -82,7 +82,7 @@ class PlanEditing(Draft):
         """The findings for the current plan."""
         return self.live.findings
 
-    @tables.lists_columns(tables.columns(*zip(CHANGE_COLUMNS, range(4))))
+    @tables.document_columns(tables.columns(*zip(CHANGE_COLUMNS, range(4))))
     def changes(self) -> frames.DataFrame:
         """Return the changes since the file was loaded, with one row for each cell or option."""
         return tables.to_frame(CHANGE_COLUMNS, list_change_rows(self.loaded, self.state))
@@ -93,9 +93,9 @@ class PlanEditing(Draft):
 
     def code(self) -> str:
         """Return Python code for the editor's cell that repeats all choices."""
-        return to_code(self.loaded, self.state)
+        return build_code(self.loaded, self.state)
 
-    # -- Change the table and options.
+    # -- These methods change the table and options.
     def edit(
         self,
         *,
@@ -122,7 +122,7 @@ class PlanEditing(Draft):
         """
         changed = tuple(((s,) if isinstance(s, str) else tuple(s), dict(v)) for s, v in change)
         wanted = ServerEdits(change=changed, add=tuple(map(dict, add)), remove=tuple(remove))
-        self.apply(edits.edit_table, edits=wanted, said="changed the servers in code")
+        self.apply(edits.edit_table, edits=wanted, description="changed the servers in code")
 
     def change_options(self, **values: object) -> None:
         """Change options in one step.
@@ -150,7 +150,7 @@ class PlanEditing(Draft):
         OptionsError
             If the code does not exist, or its findings cannot be accepted.
         """
-        self.apply(edits.accept, code=code, reason=reason)
+        self.apply(edits.accept_findings, code=code, reason=reason)
 
     def mend(self, *codes: str) -> Findings:
         """Apply the fixes of findings that have one safe fix, in one step.
@@ -186,7 +186,7 @@ class PlanEditing(Draft):
     def _enter_fixed(self, plan: CertificatePlan, codes: Iterable[str]) -> None:
         said = f"Fixed: {', '.join(dict.fromkeys(codes))}"
         fixed = replace(self.state, topology=plan.topology, options=plan.options, said=said)
-        self.apply(Draft.enter, fixed)
+        self.apply(Draft.enter_state, fixed)
 
     def undo(self) -> str:
         """Undo the last change and return its description, or "" if there is none."""
@@ -198,7 +198,7 @@ class PlanEditing(Draft):
 
     def reset(self) -> None:
         """Restore the loaded file. You can undo this step."""
-        self.apply(edits.reset)
+        self.apply(edits.reset_draft)
 
     def name_scenario(self, name: str) -> None:
         """Set the name of the current scenario."""
@@ -224,7 +224,7 @@ class PlanEditing(Draft):
             If the table cannot be read or planned. Then the editor does not change.
         """
         topology, options = read_topology(table), PlanOptions.beside(table)
-        self.begin(topology, rules_for(topology, options), options)
+        self.begin(topology, load_rules_for(topology, options), options)
         self._saved, self.path = self.state, topology.path
         self._tell("")
 
@@ -300,17 +300,17 @@ class PlanEditing(Draft):
         """
         before, after = earlier.loaded, earlier.state
         if before.is_same(self.loaded):
-            self.apply(Draft.adopt, earlier)
+            self.apply(Draft.adopt_draft, earlier)
             self._saved = earlier._saved
             return True
         options = {
             name: getattr(after.options, name)
             for name in find_option_changes(before.options, after.options)
         }
-        self.apply(edits.make_again, edits=find_edits(before, after), options=options)
+        self.apply(edits.repeat_edits, edits=find_edits(before, after), options=options)
         return False
 
-    # -- Provide the output for a notebook.
+    # -- These methods provide the output for a notebook.
     def to_frame(self) -> frames.DataFrame:
         """Return the current table of servers as a DataFrame, as :meth:`Topology.to_frame` does."""
         return self.topology.to_frame()
@@ -319,9 +319,9 @@ class PlanEditing(Draft):
         findings = self.findings
         counted = [finding for finding in findings if self.live.is_open(finding)]
         accepted = len(findings) - len(counted)
-        summary = totals(self.plan, counted)
+        summary = format_totals(self.plan, counted)
         page = self.page(f"{summary} {accepted:,} accepted." if accepted else summary)
-        return tables.marked(page, tables.PlanMark(self.live.sha256()))
+        return tables.mark_plan(page, tables.PlanMark(self.live.sha256()))
 
     def page(self, summary: str) -> str:
         """Return HTML with a summary, the servers and the changes, at most 200 rows of each."""
@@ -331,11 +331,11 @@ class PlanEditing(Draft):
         first = table.cells[: tables.ROWS_SHOWN]
         rows = [tuple(row[place] for place in places) for row in first]
         parts = [
-            tables.paragraph(summary),
+            tables.format_paragraph(summary),
             tables.rows_to_html(columns, rows, caption=f"Servers of {source}"),
         ]
         if len(first) < len(table.cells):
-            parts.append(tables.paragraph(tables.left_out(len(first), len(table.cells))))
+            parts.append(tables.format_paragraph(tables.left_out(len(first), len(table.cells))))
         changed = list_change_rows(self.loaded, self.state)
         if changed:
             caption = f"{count_of(len(changed), 'change')} since {source} was loaded"

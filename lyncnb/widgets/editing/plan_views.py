@@ -16,14 +16,14 @@ from .plan_editing import PlanEditing
 
 _NAMES_LISTED = 100
 _USES_LISTED = 12
-# The page lists at most this number of certificates for a name. Listing all certificates of a
-# common name takes seconds.
+# The page lists at most this number of certificates for a name, because listing all
+# certificates with a common name takes seconds.
 _USES_LOOKED_AT = 200
 _OWNERS_NAMED = 4
 _GROUPS_LISTED = 150
 
 
-def overview(editing: PlanEditing) -> dict[str, int | str]:
+def build_overview(editing: PlanEditing) -> dict[str, int | str]:
     """Return the counts of the plan, the findings by severity, and the plan's digest.
 
     Returns
@@ -68,7 +68,7 @@ def by_name(editing: PlanEditing, *, search: Text) -> Names:
         for name in dict.fromkeys((*certificate.names, certificate.subject.common_name)):
             if name:
                 uses.setdefault(str(name), []).append(certificate)
-    matches = sorted((name for name in uses if wanted in name), key=_make_domain_key)
+    matches = sorted((name for name in uses if wanted in name), key=_build_domain_key)
     rows = _find_rows_of_servers(editing)
     listed: list[NameEntry] = [
         {
@@ -88,18 +88,18 @@ def by_name(editing: PlanEditing, *, search: Text) -> Names:
     }
 
 
-def _make_domain_key(name: str) -> list[str]:
+def _build_domain_key(name: str) -> list[str]:
     return name.split(".")[::-1]
 
 
 def _list_uses(
-    name: str, certificates: list[PlannedCertificate], rules: Rules, rows: Mapping[str, int]
+    name: str, certificates: list[PlannedCertificate], rules: Rules, row_ids: Mapping[str, int]
 ) -> tuple[list[NameUse], int]:
     """Return the entries for a name, grouped by pool and reason, and the number of certificates."""
     first: dict[tuple[object, ...], NameUse] = {}
     owners: dict[tuple[object, ...], list[str]] = {}
     for certificate in certificates[:_USES_LOOKED_AT]:
-        use = _describe_use(name, certificate, rules, rows)
+        use = _describe_use(name, certificate, rules, row_ids)
         alike = (use["certificate"], use["issuer"], use["place"], use["why"])
         key = (certificate.pool or certificate.id, *alike)
         first.setdefault(key, use)
@@ -111,9 +111,9 @@ def _list_uses(
     return uses, sum(len(owners[key]) for key in listed)
 
 
-def join_few(words: list[str], most: int = _OWNERS_NAMED) -> str:
+def join_few(texts: list[str], max_count: int = _OWNERS_NAMED) -> str:
     """Join the first texts, and add the number of the remaining texts."""
-    return join_first(words, most)
+    return join_first(texts, max_count)
 
 
 def _describe_use(
@@ -128,7 +128,8 @@ def _describe_use(
     ]
     is_subject = certificate.subject.common_name == name
     place = " and ".join(["subject"] * is_subject + ["SAN"] * (name in certificate.names))
-    if not reasons:  # If a name is only the subject name, it has the rule of its certificate.
+    # If a name is only the subject name, the rule of its certificate applies to it.
+    if not reasons:
         of_rule = next(rule for rule in rules.certificates if rule.id == certificate.rule)
         reasons = [rules.names[of_rule.subject_name]] if of_rule.subject_name in rules.names else []
     return {
@@ -138,11 +139,11 @@ def _describe_use(
         "place": place,
         "why": " ".join(dict.fromkeys(reason.why for reason in reasons)),
         "source": "; ".join(dict.fromkeys(reason.source for reason in reasons)),
-        "rows": _rows([certificate], rows),
+        "rows": _find_rows([certificate], rows),
     }
 
 
-def certificates(editing: PlanEditing) -> Certificates:
+def list_certificates(editing: PlanEditing) -> Certificates:
     """List the plan's certificates with their names, in at most 150 groups.
 
     Certificates of one pool that differ only in the server's name share one group. The group
@@ -152,8 +153,8 @@ def certificates(editing: PlanEditing) -> Certificates:
     rows = _find_rows_of_servers(editing)
     groups: dict[tuple[object, ...], list[PlannedCertificate]] = {}
     for certificate in plan:
-        groups.setdefault(_group_key(certificate), []).append(certificate)
-    listed = [_group(members, rows) for members in list(groups.values())[:_GROUPS_LISTED]]
+        groups.setdefault(_build_group_key(certificate), []).append(certificate)
+    listed = [_build_group(members, rows) for members in list(groups.values())[:_GROUPS_LISTED]]
     return {
         "type": "certificates",
         "groups": listed,
@@ -166,13 +167,13 @@ def at_set_up(editing: PlanEditing, certificate_id: str, *, is_chosen: bool) -> 
     """Return the IDs of the certificates to request during setup, for some or all groups."""
     groups: dict[tuple[object, ...], set[str]] = {}
     for certificate in editing.plan.certificates:
-        groups.setdefault(_group_key(certificate), set()).add(certificate.id)
+        groups.setdefault(_build_group_key(certificate), set()).add(certificate.id)
     group: set[str] = next((ids for ids in groups.values() if certificate_id in ids), set())
     chosen = set(editing.options.at_set_up)
     return tuple(sorted(chosen | group if is_chosen else chosen - group))
 
 
-def _group_key(certificate: PlannedCertificate) -> tuple[object, ...]:
+def _build_group_key(certificate: PlannedCertificate) -> tuple[object, ...]:
     """Return a key that is equal for all certificates in one group."""
     names = tuple("" if name in certificate.servers else name for name in certificate.names)
     subject = certificate.subject
@@ -191,7 +192,7 @@ def _group_key(certificate: PlannedCertificate) -> tuple[object, ...]:
     )
 
 
-def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> PlannedGroup:
+def _build_group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> PlannedGroup:
     first = members[0]
     ca = f" ({first.ca})" if first.ca else ""
     is_folded = len(members) > 1
@@ -207,7 +208,7 @@ def _group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> Planne
         "count": len(members),
         "id": first.id,
         "at_set_up": first.at_set_up,
-        "rows": _rows(members, rows),
+        "rows": _find_rows(members, rows),
     }
 
 
@@ -224,7 +225,7 @@ def _find_rows_of_servers(editing: PlanEditing) -> dict[str, int]:
     return rows
 
 
-def _rows(members: Iterable[PlannedCertificate], rows: Mapping[str, int]) -> list[int]:
+def _find_rows(members: Iterable[PlannedCertificate], rows: Mapping[str, int]) -> list[int]:
     own = (member for member in members if member.shared_by != "deployment")
     servers = (server for member in own for server in member.servers)
     return [rows[server] for server in servers if server in rows][:1]
@@ -262,7 +263,7 @@ _TITLES = {
 _ROWS_LISTED = 200
 
 
-def picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
+def draw_picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
     """Draw the plan. In the picture of connections, mark the changes since the file was loaded.
 
     Parameters

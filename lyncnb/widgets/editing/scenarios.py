@@ -27,9 +27,9 @@ _PLAN_FILES = (TOPOLOGY_FILE, OPTIONS_FILE)
 
 @dataclass(slots=True)
 class _Read:
-    """A scenario as lyncnb last read or wrote it. Its plan and findings are computed once."""
+    """A scenario as lyncnb last read or wrote it. The plan and findings are computed only once."""
 
-    # The contents of the files, with which lyncnb detects changes by other people.
+    # With the contents of the files, lyncnb detects changes by other people.
     held: dict[str, bytes]
     scenario: Scenario
     findings: Findings | None = None
@@ -172,7 +172,7 @@ class EditorScenarios(Table):
             said=said,
             scenario=name,
         )
-        editing.apply(Draft.enter, state)
+        editing.apply(Draft.enter_state, state)
         return scenario
 
     def read(self, name: str) -> Scenario:
@@ -268,12 +268,12 @@ class EditorScenarios(Table):
         chosen: list[str | Scenario] = [*names]
         if len(chosen) < 2:
             chosen = [*(chosen or [Scenario.of_plan("as loaded", self._editing.loaded_plan)]), ""]
-        pairs = [*map(self._scenario, chosen)]
+        pairs = [*map(self._get_scenario, chosen)]
         return compare_scenarios(
             *(scenario for scenario, _ in pairs), findings=[findings for _, findings in pairs]
         )
 
-    def _scenario(self, name: str | Scenario) -> tuple[Scenario, Findings | None]:
+    def _get_scenario(self, name: str | Scenario) -> tuple[Scenario, Findings | None]:
         if isinstance(name, Scenario):
             return name, None
         if not name:
@@ -283,14 +283,14 @@ class EditorScenarios(Table):
             known.findings = check_plan(scenario.plan)
         return scenario, known.findings
 
-    def _items(self) -> Iterator[tuple[str, str, str]]:
+    def _list_items(self) -> Iterator[tuple[str, str, str]]:
         for name in self.names():
             here = (
                 "" if name != self.current else "yes, with changes" if self.has_changes else "yes"
             )
             yield name, self.kept.note(name), here
 
-    def _summary(self) -> str:
+    def _summarize(self) -> str:
         words = count_of(len(self.names()), "scenario")
         if self.current:
             return f"{words} in {self.folder}; the scenario {self.current} is open in the editor"

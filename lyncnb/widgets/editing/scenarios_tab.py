@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any
 
-from ...base.disk.file_names import folder_name
+from ...base.disk.file_names import build_folder_name
 from ...base.records import Text
 from ...base.shown import tables
 from ...checks.compare_scenarios import MARK, ScenarioComparison, ScenarioFact
@@ -17,12 +17,13 @@ from .channel import Answers, Channel, format_all_problems
 from .messages import EditorTold
 from .scenarios import NOW, EditorScenarios
 
-# The page shows at most this number of scenarios side by side, because it has no space for more.
+# The page shows at most this number of scenarios next to each other, because it has no space
+# for more.
 _MOST = 3
 
 
 class ScenariosTab:
-    """Answer the messages from the Scenarios tab. ``editor.scenarios`` does the work.
+    """Answers the messages from the Scenarios tab. ``editor.scenarios`` does the work.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class ScenariosTab:
             "compare_scenarios": self._report_all_errors("compare_scenarios", self._compare),
             "picture_scenario": self._picture,
             **{
-                name: self._report_all_errors(name, self._make_action(name, work))
+                name: self._report_all_errors(name, self._build_action(name, work))
                 for name, work in actions.items()
             },
         }
@@ -75,7 +76,7 @@ class ScenariosTab:
         shown = self._compared.scenarios if self._compared else ()
         return any(not self._scenarios.is_up_to_date(scenario) for scenario in shown)
 
-    # -- Send messages to the page.
+    # -- These methods send messages to the page.
     def _list(self) -> None:
         kept = self._scenarios
         self._channel.send(
@@ -92,7 +93,7 @@ class ScenariosTab:
             }
         )
 
-    def _make_action(self, about: str, work: Callable[..., str]) -> Callable[..., None]:
+    def _build_action(self, message_type: str, work: Callable[..., str]) -> Callable[..., None]:
         """Return a function that does the work, lists the scenarios, and reports the result."""
 
         @wraps(work)
@@ -100,11 +101,13 @@ class ScenariosTab:
             said = work(**parts)
             self._channel.send({"type": "done", "added": []})
             self._list()
-            self._channel.send({"type": "scenario_done", "about": about, "said": said})
+            self._channel.send({"type": "scenario_done", "about": message_type, "said": said})
 
         return do
 
-    def _report_all_errors(self, about: str, work: Callable[..., object]) -> Callable[..., None]:
+    def _report_all_errors(
+        self, message_type: str, work: Callable[..., object]
+    ) -> Callable[..., None]:
         """Return a function that does the work, and reports every problem of a refused scenario."""
 
         @wraps(work)
@@ -113,13 +116,15 @@ class ScenariosTab:
                 work(**parts)
             except LyncnbError as error:
                 lines = format_all_problems(error)
-                offer = _offer_name(parts["name"].strip()) if about == "keep_scenario" else {}
+                offer = (
+                    _offer_name(parts["name"].strip()) if message_type == "keep_scenario" else {}
+                )
                 occupied = getattr(error, "occupied", False)
-                self._channel.refuse(about, lines, occupied=occupied, **offer)
+                self._channel.refuse(message_type, lines, occupied=occupied, **offer)
 
         return do
 
-    # -- Change the scenarios.
+    # -- These methods change the scenarios.
     def _keep(self, *, name: Text, note: Text | None = None, replace: bool = False) -> str:
         why = None if note is None else note.strip()
         kept = self._scenarios.keep(name.strip(), why, replace=replace)
@@ -165,7 +170,7 @@ class ScenariosTab:
                 "alike": [*_list_cells(comparison.alike())],
                 "differences": [
                     {
-                        **explanations.effects(pair.difference),
+                        **explanations.list_effects(pair.difference),
                         "heading": f"“{name}” compared with “{first}”",
                     }
                     for name, pair in zip(comparison.names[1:], comparison.comparisons, strict=True)
@@ -192,7 +197,7 @@ class ScenariosTab:
 
 def _offer_name(name: str) -> dict[str, Any]:
     """If a scenario's name is not valid, offer a valid folder name instead."""
-    valid = folder_name(name)
+    valid = build_folder_name(name)
     return {"instead": valid, "offers": [f"Keep as “{valid}”"]} if valid and valid != name else {}
 
 

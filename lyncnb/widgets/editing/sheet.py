@@ -1,4 +1,4 @@
-"""Show the table to users: the text of each cell, or the inherited value of a blank cell."""
+"""Show the table to users, with the text of each cell or the inherited value of a blank cell."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import compress, count
 from operator import is_not
 
-from ...topology.columns import Column, topology_columns
+from ...topology.columns import Column, list_topology_columns
 from ...topology.topology import Topology
 from .messages import RowsColumn, TableRows
 
-# Rows are sent to the browser as bytes: each column is a list of distinct texts and their codes.
-# For 10,000 rows of 20 columns, this takes about 200 kB instead of 3 MB of JSON, and is faster to
-# write and read. The rows are not a trait of a widget, so a notebook does not save them.
+# Rows are sent to the browser as bytes. Each column is a list of distinct texts and their
+# codes. For 10,000 rows with 20 columns, this takes about 200 kB instead of 3 MB of JSON, and
+# it is faster to write and read. The rows are not a trait of a widget, so a notebook does not
+# save them.
 
 INHERITED = (
-    # This prefix marks a text that a blank cell inherits from its pool or site, or from a default.
+    # A text with this prefix is inherited from the pool, the site, or a default by a blank
+    # cell.
     "\x01"
 )
 
 
 def encode_rows(
-    ids: Sequence[int], columns: Mapping[str, Sequence[str]], *, whole: bool
+    ids: Sequence[int], columns: Mapping[str, Sequence[str]], *, is_complete: bool
 ) -> tuple[TableRows, list[bytes]]:
     """Encode rows as a message and its buffers.
 
@@ -32,7 +34,7 @@ def encode_rows(
         The n permanent IDs of the rows.
     columns : mapping of str to sequence of str
         The m columns, each with n texts without NUL.
-    whole : bool
+    is_complete : bool
         Whether these are all rows. If not, they replace the rows with the same IDs.
 
     Returns
@@ -51,7 +53,7 @@ def encode_rows(
         buffers.append("\0".join(distinct).encode("utf-8", "replace"))
         buffers.append(_encode_numbers(map(distinct.__getitem__, texts), width))
         facts.append({"name": name, "width": width})
-    return {"type": "rows", "all": whole, "columns": facts}, buffers
+    return {"type": "rows", "all": is_complete, "columns": facts}, buffers
 
 
 def _encode_numbers(values: Iterable[int], width: int) -> bytes:
@@ -67,7 +69,7 @@ _PLACING = {"server_fqdn", "role", "pool_fqdn", "site"}
 
 
 class Sheet:
-    """The texts that a page shows in every row, updated row by row.
+    """The texts that a page shows in every row. They are updated row by row.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ class Sheet:
 
     def __init__(self, loaded: Topology):
         self._loaded = loaded
-        self._known = {column.name: column for column in topology_columns()}
+        self._known = {column.name: column for column in list_topology_columns()}
         self._rearranged: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
         self.topology = loaded
         self._grouped: Topology | None = (
@@ -86,7 +88,7 @@ class Sheet:
         self._names: dict[str, list[str]] = {}
         self.ids: tuple[int, ...] = ()
         self.columns: dict[str, list[str]] = {}
-        self.changes = 0  # The numbers of changed cells, added rows and removed rows.
+        self.changes = 0  # These are the numbers of changed cells, added rows and removed rows.
 
     def first(self, topology: Topology, ids: tuple[int, ...], count: int) -> dict[str, list[str]]:
         """Return the texts of the first rows by column, until :meth:`rebuild` computes them all."""
@@ -180,16 +182,16 @@ class Sheet:
         return self._rearranged[columns]
 
     def _find_touched_rows(
-        self, before: Topology, edited: Sequence[int], names: Set[str]
+        self, old_cells: Topology, edited: Sequence[int], names: Set[str]
     ) -> list[int]:
         """Return the rows whose texts may differ: edited rows, and all rows in the same pools."""
         after = self.topology
-        widely = before.columns != after.columns or any(
+        widely = old_cells.columns != after.columns or any(
             name == "site" or self._scope(name) in ("site", "deployment") for name in names
         )
         if widely:
             return list(range(len(after.cells)))
-        known = {id(pool) for pool in before.pools}
+        known = {id(pool) for pool in old_cells.pools}
         pools = {str(pool.fqdn) for pool in after.pools if id(pool) not in known}
         of_row = self._group_names("pool")
         pools.update(of_row[place] for place in edited)
@@ -199,10 +201,10 @@ class Sheet:
         return self._known[name].scope if name in self._known else "server"
 
     def _read_texts(
-        self, places: Sequence[int], names: Sequence[str] | None = None
+        self, row_indices: Sequence[int], names: Sequence[str] | None = None
     ) -> dict[str, list[str]]:
         topology = self.topology
-        rows = [topology.cells[place] for place in places]
+        rows = [topology.cells[place] for place in row_indices]
         roles_at = topology.columns.index("role")
         roles = [row[roles_at] for row in rows]
         shown = {}
@@ -214,19 +216,19 @@ class Sheet:
                 continue
             texts = [row[at] for row in rows]
             shown[name] = (
-                texts if column is None else self._fill_inherited(column, texts, roles, places)
+                texts if column is None else self._fill_inherited(column, texts, roles, row_indices)
             )
         loaded, ids = self._arrange_loaded_rows(), self.ids
         changed = [
             ""
             if ids[place] < len(loaded) and row is loaded[ids[place]]
             else " ".join(self.find_changed_columns(place))
-            for place, row in zip(places, rows)
+            for place, row in zip(row_indices, rows)
         ]
         return {**shown, CHANGED: changed}
 
     def _fill_inherited(
-        self, column: Column, texts: list[str], roles: list[str], places: Sequence[int]
+        self, column: Column, texts: list[str], roles: list[str], row_indices: Sequence[int]
     ) -> list[str]:
         """Fill blank cells with the value of the pool, site or deployment, or with the default."""
         if "" not in texts:
@@ -235,7 +237,7 @@ class Sheet:
         if column.scope == "server":
             return [text or default for text, default in zip(texts, defaults)]
         is_used = {role: column.is_used_by(role) for role in set(roles)}
-        groups, values = self._group_rows(column, places)
+        groups, values = self._group_rows(column, row_indices)
         inherited = {group: INHERITED + text for group, text in values.items()}
         return [
             text or ((inherited.get(group) or default) if is_used[role] else "")
@@ -246,14 +248,14 @@ class Sheet:
         if self._grouped is not self.topology:
             self._grouped, self._names = self.topology, {}
         if scope not in self._names:
-            self._names[scope] = group_names(self.topology, scope)
+            self._names[scope] = list_group_names(self.topology, scope)
         return self._names[scope]
 
     def _group_rows(
-        self, column: Column, places: Sequence[int]
+        self, column: Column, row_indices: Sequence[int]
     ) -> tuple[list[str], dict[str, str]]:
         """Return the group in which each row shares a column, and the text of each group."""
-        whole = range(len(self.topology.cells)) if column.scope != "pool" else places
+        whole = range(len(self.topology.cells)) if column.scope != "pool" else row_indices
         names = self._group_names(column.scope)
         at, cells = _place(self.topology, column.name), self.topology.cells
         values: dict[str, str] = {}
@@ -263,7 +265,7 @@ class Sheet:
                     values.setdefault(names[place], text)
         if column.scope == "site" and len(set(values.values())) == 1:
             values = dict.fromkeys(names, next(iter(values.values())))
-        return [names[place] for place in places], values
+        return [names[place] for place in row_indices], values
 
 
 def _list_defaults(column: Column, roles: Sequence[str]) -> list[str]:
@@ -273,55 +275,57 @@ def _list_defaults(column: Column, roles: Sequence[str]) -> list[str]:
     return [by_role[role] for role in roles]
 
 
-def find_edited_cells(before: Topology, after: Topology) -> tuple[list[int], set[str]]:
+def find_edited_cells(old_cells: Topology, new_cells: Topology) -> tuple[list[int], set[str]]:
     """Return the rows with changed cells, and the columns with a change.
 
     If the tables have different columns, the result is all rows and columns.
     """
-    if before.columns != after.columns:
-        return list(range(len(after.cells))), set(after.columns)
+    if old_cells.columns != new_cells.columns:
+        return list(range(len(new_cells.cells))), set(new_cells.columns)
     places: list[int] = []
     at: set[int] = set()
-    old, new = before.cells, after.cells
+    old, new = old_cells.cells, new_cells.cells
     for place in compress(count(), map(is_not, old, new)):
         a, b = old[place], new[place]
         if a != b:
             places.append(place)
             at.update(k for k, (x, y) in enumerate(zip(a, b)) if x is not y and x != y)
-    return places, {after.columns[k] for k in at}
+    return places, {new_cells.columns[k] for k in at}
 
 
-def list_differences(before: Topology, after: Topology, place: int) -> list[tuple[str, str, str]]:
+def list_differences(
+    old_topology: Topology, new_topology: Topology, row_index: int
+) -> list[tuple[str, str, str]]:
     """Return the changed columns of a row, each with its old and its new text."""
-    old = dict(zip(before.columns, before.cells[place]))
-    new = dict(zip(after.columns, after.cells[place]))
+    old = dict(zip(old_topology.columns, old_topology.cells[row_index]))
+    new = dict(zip(new_topology.columns, new_topology.cells[row_index]))
     return [
         (name, str(old.get(name, "")), str(new.get(name, "")))
-        for name in dict.fromkeys((*after.columns, *before.columns))
+        for name in dict.fromkeys((*new_topology.columns, *old_topology.columns))
         if old.get(name, "") != new.get(name, "")
     ]
 
 
-def describe_origin(topology: Topology, place: int, name: str) -> str:
+def describe_origin(topology: Topology, row_index: int, name: str) -> str:
     """Return where the value of a cell comes from: the row, another row of its group, or a default.
 
     Parameters
     ----------
     topology : Topology
         The current table of n rows.
-    place : int
+    row_index : int
         The index of the row.
     name : str
         The column.
     """
     columns, cells = topology.columns, topology.cells
-    row, at = cells[place], _place(topology, name)
-    column = next((one for one in topology_columns() if one.name == name), None)
+    row, at = cells[row_index], _place(topology, name)
+    column = next((one for one in list_topology_columns() if one.name == name), None)
     if column is None or column.scope == "server":
         whose, group = "", ""
     else:
-        names = group_names(topology, column.scope)
-        group = names[place]
+        names = list_group_names(topology, column.scope)
+        group = names[row_index]
         whose = f"This column belongs to the {' '.join(filter(None, (column.scope, group)))}. "
     if at is not None and row[at]:
         return f"{whose}The value is in the row of this server."
@@ -348,7 +352,7 @@ def pool_names(topology: Topology) -> list[str]:
     return [row[pool] or row[server] for row in topology.cells]
 
 
-def group_names(topology: Topology, scope: str) -> list[str]:
+def list_group_names(topology: Topology, scope: str) -> list[str]:
     """Return for each row the pool or site that shares a column with this scope, or ""."""
     if scope == "pool":
         return pool_names(topology)
@@ -362,7 +366,7 @@ def group_names(topology: Topology, scope: str) -> list[str]:
 
 def list_column_names(topology: Topology) -> tuple[str, ...]:
     """Return the columns in the table, then the other possible columns."""
-    known = [column.name for column in topology_columns()]
+    known = [column.name for column in list_topology_columns()]
     return (*topology.columns, *(name for name in known if name not in topology.columns))
 
 

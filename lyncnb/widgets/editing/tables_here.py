@@ -9,17 +9,17 @@ from pathlib import Path
 from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE
 
 _TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
-# The names of Excel's lock files and of hidden files begin with these characters.
+# The names of hidden files and of lock files from Excel begin with these characters.
 _NOT_SHOWN = ("~$", ".")
 _LISTED = 200
 
 
-def tables_here(beside: str = "", *, scenarios: bool = False) -> list[str]:
+def list_tables(other_table: str = "", *, scenarios: bool = False) -> list[str]:
     """List the tables in and below the working folder, and in the folder of another table.
 
     Parameters
     ----------
-    beside : str, optional
+    other_table : str, optional
         The path of the other table.
     scenarios : bool, optional
         Whether to list the scenario folder instead of its table, if a table is in one.
@@ -29,13 +29,13 @@ def tables_here(beside: str = "", *, scenarios: bool = False) -> list[str]:
     list of str
         At most 200 paths, in alphabetical order.
     """
-    paths = [*Path().rglob("*"), *_list_siblings(beside)]
+    paths = [*Path().rglob("*"), *_list_siblings(other_table)]
     tables = (
         path
         for path in paths
         if path.suffix.lower() in _TABLES
         and not any(part.startswith(_NOT_SHOWN) and part != os.pardir for part in path.parts)
-        and not _is_of_a_folder(path)
+        and not _is_in_request_folder(path)
     )
     return sorted({(_find_scenario_folder(p) if scenarios else p).as_posix() for p in tables})[
         :_LISTED
@@ -48,12 +48,12 @@ def _list_siblings(table: str) -> Iterator[Path]:
 
 
 def _find_scenario_folder(path: Path) -> Path:
-    """Return the folder of a table if it contains the options, as in a scenario; or the table."""
+    """Return the folder of a table if it is a scenario folder with options, or else the table."""
     folder = path.parent
     is_kept = path.name == TOPOLOGY_FILE and (folder / OPTIONS_FILE).is_file()
     return folder if is_kept and folder != Path() else path
 
 
-def _is_of_a_folder(path: Path) -> bool:
-    """Return whether a file is in a request folder, whose summary is not a topology."""
+def _is_in_request_folder(path: Path) -> bool:
+    """Return whether a file is in a request folder, whose summary is not a table of servers."""
     return any((folder / "manifest.json").exists() for folder in path.parents)

@@ -26,17 +26,17 @@ from ...jupyter.outdated_outputs import DRAFT_FOLDER
 from ...plan.options import PlanOptions
 from .choices import Server, ServerEdits, find_edits, find_option_changes, list_change_rows
 from .draft import State
-from .edits import make_again
+from .edits import repeat_edits
 from .plan_editing import PlanEditing
 
 _FORMAT = "lyncnb-draft/1"
 _LARGEST = 1 << 28  # A draft has at most this size in bytes, the same as a table.
-_MOST = 100  # lyncnb reads at most this number of drafts.
+_MOST = 100  # At most this number of drafts is read.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftServer:
-    """The server name of a table row, with the role if the server has several rows."""
+    """The name of a server in the table, and its role if the server has several rows."""
 
     server: str
     role: str = ""
@@ -54,7 +54,7 @@ class DraftServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedServers:
-    """Servers in a table, and the new texts in their cells."""
+    """The servers in a table, and the new texts in their cells."""
 
     servers: tuple[DraftServer, ...]
     values: Mapping[str, str]
@@ -62,14 +62,14 @@ class ChangedServers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedServer:
-    """The texts of a new table row."""
+    """The texts of a new row in the table."""
 
     values: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftFile:
-    """The content of a draft file.
+    """The content of a file with a draft.
 
     ``table`` and ``table_sha256`` identify the table before the edits.
     """
@@ -82,7 +82,7 @@ class DraftFile:
     change: tuple[ChangedServers, ...]
     add: tuple[AddedServer, ...]
     remove: tuple[DraftServer, ...]
-    options: str  # All options of the plan, in the form of plan.toml.
+    options: str  # The draft contains all options of the plan, in the form of plan.toml.
 
     @property
     def edits(self) -> ServerEdits:
@@ -130,7 +130,7 @@ class DraftFile:
 
 
 class UnsavedEdits:
-    """Keep the unsaved edits of one editor, and find the edits of an earlier kernel.
+    """Keeps the unsaved edits of one editor, and finds the edits of an earlier kernel.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class UnsavedEdits:
         self._editor, self._folder = editor, folder
         place = hashlib.sha256(place.encode()).hexdigest()[:6]
         self._end = f"-{_name_kernel()}-{place}.json"
-        self._digest: tuple[State, str] | None = None  # the digest of the saved table
+        self._digest: tuple[State, str] | None = None  # This is the digest of the saved table.
 
     @property
     def _table(self) -> str:
@@ -192,7 +192,7 @@ class UnsavedEdits:
             path = self._folder / f"{draft.table_sha256[:16]}{self._end}"
             files.make_folder(self._folder)
             text = json.dumps(convert_to_json(draft), ensure_ascii=False)
-            files.replace(path, text.encode("utf-8", "replace"))
+            files.replace_file(path, text.encode("utf-8", "replace"))
         for old in self._folder.glob(f"*{self._end}"):
             if old != path:
                 self._remove(old)
@@ -215,7 +215,7 @@ class UnsavedEdits:
         """
         if found := self.find():
             path, draft = found
-            self._editor.apply(make_again, edits=draft.edits, options=self._options(draft))
+            self._editor.apply(repeat_edits, edits=draft.edits, options=self._options(draft))
             self.keep()
             self._remove(path)
 
@@ -237,7 +237,7 @@ class UnsavedEdits:
             return []
         state, rules = self._editor.saved, self._editor.rules
         trial = PlanEditing(state.topology, rules, options=state.options)
-        trial.apply(make_again, edits=found[1].edits, options=self._options(found[1]))
+        trial.apply(repeat_edits, edits=found[1].edits, options=self._options(found[1]))
         return list_change_rows(trial.loaded, trial.state)
 
     def _options(self, draft: DraftFile) -> dict[str, object]:
@@ -264,10 +264,12 @@ def _name_kernel() -> str:
 
 
 def _read_draft(path: Path) -> DraftFile | None:
-    """Read a draft; return None if the file is damaged, of a later version, or not a draft."""
+    """Read a draft. Return None if the file is damaged, of a later version, or not a draft."""
     reader = RecordReader("draft", is_json=True)
     try:
-        values = json.loads(files.read_named(path, limit=_LARGEST, error=BundleError))
+        values = json.loads(
+            files.read_specified_file(path, limit=_LARGEST, error_class=BundleError)
+        )
     except (LyncnbError, ValueError, RecursionError):
         return None
     if not isinstance(values, dict) or values.get("format") != _FORMAT:
