@@ -406,6 +406,7 @@ NO_WRITERS = {
     # guide/test_guide.py times the guide. A plan.toml has at most one edit for each option.
     *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),
     *("guide.first_plan.write_first_plan", "checks.plan_toml_edit.edit_plan_toml"),
+    "deploy.checklist.title_ends",  # It has one title for each language.
 }
 
 

@@ -64,7 +64,7 @@ def test_run_leaves_the_executed_copy_and_a_page(shell):
     ended = shell("run", "small.ipynb", "--passphrase-file", "passphrase")
     assert ended.status == 0
     assert ended.out.startswith("2 cells ran\n")
-    assert "  request folder: requests (open summary.html" in ended.out
+    assert "  request folder: requests (to see the next steps, open summary.html" in ended.out
     assert "others" not in ended.out
     assert (shell.folder / "small.ipynb").read_text() == before
     executed = (shell.folder / "small.executed.ipynb").read_text("utf-8")
