@@ -14,6 +14,7 @@
 # 2. To plan your own deployment, change one line: `topology_file`.
 # 3. If you have no table, run `ln.GuidePanel()` in a new cell. It asks questions and writes a table.
 #
+# <!-- author -->
 # The options that are not in the table, such as your organization, are in `TABLE.plan.toml` in the same folder.
 # The editor writes this file. lyncnb keeps unsaved edits as a draft in `.lyncnb-draft`, which only you can read.
 # Apart from the draft, lyncnb writes a file only when you press a button.
@@ -101,9 +102,9 @@ servers.groupby("role", sort=False)["server_fqdn"].agg(servers="size", names="; 
 # | Decision | Default | When to change it |
 # | --- | --- | --- |
 # | **Combined or separate** (*Default and web certificates*) | one certificate for the Default usage and both web usages of a server | The external web names need another CA, or two teams renew the certificates. `separate` plans three certificates. |
-# | **Wildcards for simple URLs** | off: each Meet and dial-in host has its own name | You have many SIP domains, and the CA issues wildcards. The wildcard is a subject alternative name, never the subject. |
+# | **Wildcards for simple URLs** | off: each Meet and dial-in host has its own name | The deployment has many SIP domains, and the CA issues wildcards. The wildcard is a subject alternative name, never the subject. |
 # | **Key** | RSA 2048, which all clients of Lync Server 2013 support | The CA requires 3072 bits or more. A longer key makes signing slower on the servers. |
-# | **Internal or public** (*Issuer*) | internal, but public where external users connect: Edge external and the reverse proxy | All external devices trust your internal CA, or no internal device does. |
+# | **Internal or public** (*Issuer*) | internal, but public where external users connect: Edge external and the reverse proxy | All external devices trust the internal CA, or no internal device does. |
 # | **Directors** (*Role* in the table) | planned like a separate Front End pool | Directors are optional. Without them, the Front End pools authenticate users. |
 #
 # *Sources: Microsoft, Certificate requirements for internal servers in Lync Server 2013;
@@ -173,7 +174,7 @@ ln.trust(plan).only("Server", "Role", "Install", "Needed for", "Source")
 # %% [markdown]
 # ## 5. Findings
 #
-# An **error** prevents the requests until you fix it, or accept it with a reason. A **warning** describes a
+# An **error** prevents the requests until it is fixed, or accepted with a reason. A **warning** describes a
 # likely problem. A **notice** is information only. The rules for CAs change over time, so lyncnb applies the
 # rules of the planned issue date. The sample has no error and no warning. Its notices list
 # what the owners of the domains must prepare for public certificates.
@@ -216,7 +217,7 @@ ln.figure(ahead)
 # ## 6. Keys, requests and the summary
 #
 # Requesting in advance is optional. It is allowed under two conditions: the certificates are
-# exportable, and they contain all the required subject alternative names. During the deployment, you then
+# exportable, and they contain all the required subject alternative names. During the deployment, administrators then
 # import and assign certificates where Microsoft's guide says to request and assign them.
 # *Source: Microsoft, [Request certificates in advance (optional) for Lync Server
 # 2013](https://learn.microsoft.com/en-us/previous-versions/office/lync-server-2013/lync-server-2013-request-certificates-in-advance-optional).*
@@ -224,7 +225,7 @@ ln.figure(ahead)
 # Microsoft's page allows two methods. Use one of them:
 #
 # 1. **A certificate request procedure of the organization.** lyncnb creates the keys and the requests, and
-#    you send the requests to the CA.
+#    the planner sends the requests to the CA.
 # 2. **A computer with the Lync Server 2013 administrative tools.** This computer creates the
 #    key. `ln.request_scripts` returns the steps for each certificate and creates no key and no folder.
 #    `ln.write_request_scripts(scripts, "request-scripts")` writes a script for each certificate. The next cell

@@ -18,6 +18,7 @@
 # 2. For your own deployment, change one line: `request_folder`.
 # 3. Copy the files that the CA returns to the folder `answers`.
 #
+# <!-- author -->
 # In your own folder, lyncnb writes a file only when you press a button of the panel, or if you set
 # `write_in_code`.
 
@@ -143,7 +144,7 @@ print("\n".join(issued.waiting))
 
 # %% [markdown]
 # Matching writes nothing. `ln.receive` also saves the certificates and their chains in the
-# request folder. If you receive the same files again, nothing changes.
+# request folder. If the same files are received again, nothing changes.
 
 # %%
 if writes:
@@ -154,7 +155,7 @@ status.only("State", "Role", "Servers", "Type", "Valid until", "Days left")
 # %% [markdown]
 # ## 6. When to renew
 #
-# A certificate is expiring in the last third of its validity period. You can open the calendar file in
+# A certificate is expiring in the last third of its validity period. The calendar file opens in
 # Outlook.
 
 # %%

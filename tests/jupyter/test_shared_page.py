@@ -532,7 +532,7 @@ def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
     path = tmp_path / "plan.ipynb"
     write_notebook(example(), path, kind=CLEAN_COPY)
-    with pytest.raises(NotebookError, match="no Chromium"):
+    with pytest.raises(NotebookError, match="needs a Chromium browser"):
         share_notebook(path, pdf=True)
     assert list(tmp_path.iterdir()) == [path]
 
