@@ -163,7 +163,7 @@ def test_clean_refuses_what_it_cannot_take_out(tmp_path):
     path = save(tmp_path / "a.ipynb", printed(PEM), widgets=STATE)
     before = path.read_bytes()
     with pytest.raises(
-        NotebookError, match=r"(?s)must not be shared.*a.ipynb cell 1: the cell contains a private"
+        NotebookError, match=r"(?s)you must not share.*a.ipynb cell 1: the cell contains a private"
     ):
         clean_notebook(path)
     assert before == path.read_bytes()
