@@ -52,7 +52,7 @@ class SummaryTable(tables.Table):
 
     def bundle(self) -> dict[str, str]:
         """Return the table as a MIME bundle for a notebook."""
-        page = self._links + self.select_columns(*SHOWN)._repr_html_()
+        page = self._links + self.only(*SHOWN)._repr_html_()
         note = f"The summary has {len(self._columns)} columns. to_frame() returns all columns."
         return {"text/html": page + tables.format_paragraph(note), "text/plain": repr(self)}
 

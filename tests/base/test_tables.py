@@ -239,10 +239,10 @@ def test_some_columns_of_a_table_are_shown_as_the_whole_would_be():
 
     An unknown heading is an error.
     """
-    some = Servers().select_columns("State", "Server")
+    some = Servers().only("State", "Server")
     assert some.to_frame().equals(Servers().to_frame()[["State", "Server"]])
     assert repr(some) == "Numbers <all>"
     assert "<caption>Numbers &lt;all&gt;</caption>" in some._repr_html_()
     assert "Edge" not in some._repr_html_()
     with pytest.raises(LyncnbError, match='no column "Colour"'):
-        some.select_columns("Colour")
+        some.only("Colour")

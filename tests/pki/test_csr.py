@@ -375,5 +375,5 @@ def test_a_request_of_another_key_is_not_handed_on(ec_key):
     """A new CSR is rejected if its public key or signature does not match the key."""
     content = build_request_content(planned("a.contoso.com", algorithm="ECDSA"))
     request = build_request(content, ec_key)
-    with pytest.raises(PlanError, match="does not belong to the key"):
+    with pytest.raises(PlanError, match="does not belong to the new key"):
         csr._verify_request(request, content, keys.generate_key(content.key))

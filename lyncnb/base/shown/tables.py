@@ -266,7 +266,7 @@ class Table(ABC):
         """
         return to_frame(self._list_headings(), self._list_rows(), kinds=self._list_kinds())
 
-    def select_columns(self, *headings: str) -> Table:
+    def only(self, *headings: str) -> Table:
         """Return a table with only some of the columns, for display in a notebook.
 
         Parameters
