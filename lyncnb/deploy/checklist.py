@@ -242,7 +242,7 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
     return render_template(
         "deploy/checklist.html.j2",
         say=say,
-        get_html_language=get_html_language(steps.lang),
+        page_language=get_html_language(steps.lang),
         title=f"{steps.title}{say(title)}",
         steps=steps,
         pages=[*steps.key_holders, *ordered],

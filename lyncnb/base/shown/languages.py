@@ -16,7 +16,7 @@ from ..toml_text import parse_toml
 # Every command needs the titles, because a table can have Chinese headings. Only pages in Chinese
 # need the sentences.
 _TITLES, _SENTENCES = "languages.toml", "sentences.toml"
-_VALUES = "-values"  # In the name of the table of values, this text precedes the language.
+_VALUES = "-values"  # In the name of the table of values, this text follows the language.
 
 #: Users can choose one of these languages. Texts without a translation are in English.
 LANGUAGES = ("en", "zh-TW")
