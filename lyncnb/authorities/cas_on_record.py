@@ -85,8 +85,9 @@ def other_ca(
         if top.spki_sha256 in ca.roots:
             return None
         return OTHER_ROOT, (
-            f"the certificate with serial number {certificate.serial_hex} has the root "
-            f"{fingerprint(top)}, but {_describe_others(planned)} have the root {_list_roots(ca)}"
+            f"the certificate with serial number {certificate.serial_hex} chains to the "
+            f"root {fingerprint(top)}, but {_describe_others(planned)} chain to the root "
+            f"{_list_roots(ca)}"
         )
     for recorded, _ in ca.tops.values():
         if is_same_issuer(recorded, top, path, issuers):
@@ -94,8 +95,8 @@ def other_ca(
     if path.is_complete:
         names = _list_issuers(one for one, _ in ca.tops.values())
         return OTHER_ROOT, (
-            f"the certificate with serial number {certificate.serial_hex} has the root "
-            f"{fingerprint(top)}, but {_describe_others(planned)} are issued by {names}"
+            f"the certificate with serial number {certificate.serial_hex} chains to the "
+            f"root {fingerprint(top)}, but {_describe_others(planned)} chain to {names}"
         )
     names = _list_roots(ca) if ca.roots else _list_issuers(one for one, _ in ca.tops.values())
     message = (

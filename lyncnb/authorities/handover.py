@@ -238,7 +238,8 @@ def hand_over(
             part.ca or part.config for part in parts if part.issuer == "internal"
         ),
     }
-    missing = " and ".join(text for text, value in asked.items() if not value)
+    names = [text for text, value in asked.items() if not value]
+    missing = " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
     return Handover(path=Path(out), parts=parts, missing=missing, note=note)
 
 

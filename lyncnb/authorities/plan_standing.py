@@ -25,7 +25,7 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanStanding(Told):
-    """The result of comparing a request folder with the saved plan that was last used to create it.
+    """The result of comparing a request folder with the saved plan of its last run.
 
     ``follows`` is true if the folder's requests match the plan. ``certificates`` is the number of
     issued certificates for these requests. ``refused`` is the number of requests whose certificate

@@ -431,7 +431,7 @@ def _is_convertible(take: _Take, value: object) -> bool:
 
 @cache
 def _make_reader(hint: Any) -> _Read:
-    """Return the function that reads values of a type whose values can contain records."""
+    """Return a function that reads values of a type, and the records in these values."""
     take = _make_taker(hint)
     if take is not None:
 

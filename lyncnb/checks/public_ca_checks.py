@@ -146,7 +146,7 @@ def _join_names(names: Iterable[str]) -> str:
     return join_first(list(dict.fromkeys(names)), _SHOWN)
 
 
-# The checks with these messages report only the domains or the number of certificates.
+# The checks that produce these messages report domains or a number of certificates.
 _MESSAGES = {
     "caa_parameters_of_zones": (
         "CAs read the parameters accounturi and validationmethods in the CAA records for {domains}"

@@ -103,8 +103,8 @@ def contains_key(text: str, *, depth: int = _DEPTH) -> bool:
 
 
 def _is_printable(data: bytes) -> bool:
-    # Bytes that are not text are skipped, such as pictures and base64 that is decoded from a wrong
-    # position.
+    # lyncnb skips bytes that are not text: pictures, and base64 that was decoded from a position
+    # inside a group of characters.
     return len(data.translate(None, _PRINTABLE)) < len(data) // 4
 
 

@@ -15,7 +15,7 @@ _KINDS = {
     "ShortData": "octets are missing",
     "ExtraData": "too many octets",
     "IntegerOverflow": "a number that is too large",
-    "InvalidSetOrdering": "a set in the wrong order",
+    "InvalidSetOrdering": "a DER set whose elements are in the wrong order",
     "EncodedDefault": "a default value that must be omitted",
     "OidTooLong": "an object identifier that is too long",
     "UnknownDefinedBy": "a value of an unknown type",

@@ -396,7 +396,7 @@ def _find_site_values(
                 f"{where} has two different values: {shown(known)} in "
                 f"{report.describe_row(cells.rows[known_index])}, and {shown(text)} in "
                 f"{report.describe_row(cells.rows[index])}",
-                "enter the value in one row. Blank cells inherit the value",
+                "enter the value in only one row. Blank cells in the other rows inherit it",
                 row=cells.rows[index],
                 column=name,
                 value=text,

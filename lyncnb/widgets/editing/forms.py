@@ -330,14 +330,14 @@ def _parse_key(value: object) -> object:
     if not match:
         raise OptionsError(
             f'option key: "{value}" is not a valid key',
-            hint="enter the key as RSA 3072 or ECDSA 256",
+            hint="enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256",
         )
     try:
         return KeyParameters(algorithm=match[1].upper(), bits=int(match[2]))
     except ValueError as error:
         raise OptionsError(
             f'option key: "{value}" is not a valid key: {error}',
-            hint="enter the key as RSA 3072 or ECDSA 256",
+            hint="enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256",
         ) from None
 
 
