@@ -238,9 +238,12 @@ def hand_over(
             part.ca or part.config for part in parts if part.issuer == "internal"
         ),
     }
-    names = [text for text, value in asked.items() if not value]
-    missing = " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+    missing = _join_names([text for text, value in asked.items() if not value])
     return Handover(path=Path(out), parts=parts, missing=missing, note=note)
+
+
+def _join_names(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:

@@ -298,7 +298,7 @@ def test_the_root_on_record_tells_two_cas_apart(folder):
         *(theirs, folder.file("their-chain.pem", folder.theirs.chain)),
     )
     assert said.count("[issued-under-another-root]") == 1
-    assert "other certificates from the internal CA have the root" in said
+    assert "other certificates from the internal CA chain to the root" in said
     assert folder.holds(folder.place / "good.pem")
 
 

@@ -348,8 +348,8 @@ def _reject_several_cas(
         if evaluation in good:
             root = fingerprint(evaluation.path.issuers[-1])
             message = (
-                f"the certificate with serial number {certificate.serial_hex} has the root "
-                f"{root}, but another certificate for the request has a different root"
+                f"the certificate with serial number {certificate.serial_hex} chains to the "
+                f"root {root}, but another certificate for the request chains to a different root"
             )
             found[certificate] = _add_difference(request, evaluation, (_TWO_CAS, message))
     return found
