@@ -106,7 +106,7 @@ def test_more_is_asked_only_on_request(contoso):
     ("choices", "told"),
     [
         ({"zone": "perimeter"}, 'cannot probe from the zone "perimeter"'),
-        ({"also": ["ssl3"]}, '"ssl3" is not a valid value for the option also'),
+        ({"extras": ["ssl3"]}, '"ssl3" is not a valid value for the option also'),
     ],
 )
 def test_an_unknown_choice_is_refused(contoso, choices, told):
