@@ -43,7 +43,9 @@ def two_sites():
 def failing(found):
     """Return the result and details of each line that needs attention, by place."""
     return {
-        line.place: (line.result, " ".join(line.lines())) for line in found.seen if line.is_failure
+        line.place: (line.result, " ".join(line.format_lines()))
+        for line in found.seen
+        if line.is_failure
     }
 
 
