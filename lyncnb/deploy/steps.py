@@ -1,12 +1,13 @@
 """Build the deployment steps for each server: import, assignment, checks and trust.
 
-Pure: packages and certificates in, filled steps out. ``step_files.py`` writes the files.
+It reads the folder, and writes nothing. ``step_files.py`` writes the files.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from ..authorities.read_plan import build_folder_origin
@@ -15,6 +16,7 @@ from ..base.arguments import check_type
 from ..base.planned_entry import PlannedEntry
 from ..base.shown.origin import UNKNOWN, Origin
 from ..pki.certificates import format_name
+from ..request_folder.bundle import open_requests
 from ..request_folder.generations import find_generations
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import (
@@ -47,7 +49,8 @@ def deployment_steps(
     Parameters
     ----------
     issued : IssuedCertificates
-        n certificates; those that were packaged are in the steps.
+        n certificates; those that were packaged are in the steps, also if they were packaged after
+        ``issued`` was read.
     effective : datetime or Mapping, optional
         When rolled-over certificates take effect, in the servers' time: one time for all usages
         that can roll over, or one for each by name. The default, if the folder knows the
@@ -74,6 +77,8 @@ def deployment_steps(
     Source: each step carries its own; they are data of the product.
     """
     check_type("deployment_steps: issued", issued, IssuedCertificates)
+    # `issued` was often read before the packages were written.
+    issued = replace(issued, bundle=open_requests(issued.bundle.folder))
     manifest = issued.bundle.manifest
     now = datetime.now(UTC) if today is None else datetime(*today.timetuple()[:3], 12, tzinfo=UTC)
     renewed_at = _find_first_renewal(manifest)

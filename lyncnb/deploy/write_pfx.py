@@ -150,8 +150,7 @@ def write_pfx(
         )
         packages += made
     if "deploy" in load_recorded_rules(manifest.product, sha256=manifest.product_sha256).settings:
-        of_these = replace(issued, bundle=replace(issued.bundle, manifest=manifest))
-        steps = deployment_steps(of_these, today=today)
+        steps = deployment_steps(issued, today=today)
         manifest = record_commands(base, steps, lock_seconds=lock_seconds)
     order = {record.id: number for number, record in enumerate(manifest.requests)}
     packages.sort(key=lambda package: order[package.request_id])

@@ -110,9 +110,9 @@ def test_a_shared_certificate_is_imported_and_assigned_on_every_server(tmp_path)
     script.
     """
     options = PlanOptions(shared_certificate=("pool.contoso.net",))
-    issued = answered_by_openssl(TWO_FRONT_ENDS.encode(), tmp_path, options)
-    write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
-    steps = deployment_steps(issued.matched(), today=TODAY)
+    issued = answered_by_openssl(TWO_FRONT_ENDS.encode(), tmp_path, options).matched()
+    write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
+    steps = deployment_steps(issued, today=TODAY)  # It reads the folder with the packages.
     assert steps.missing == ()
     (package,) = {p.file for one in steps.servers for p in one.packages if "Default" in p.usages}
     for server in ("fe01.contoso.net", "fe02.contoso.net"):
@@ -773,7 +773,7 @@ def test_a_new_root_is_trusted_everywhere_before_anything_is_assigned(renewed):
         }, one.server
     alone = of(made, "ee01.contoso.com")
     assert {step.step.scope for step in alone.steps} == {"issuer"}
-    assert "The procedure has two parts. First, make all 3 servers trust the new CA" in to_markdown(
+    assert "The procedure has two parts, in this order. First make all 3 servers trust" in to_markdown(
         made
     )
     page = to_html(made)
