@@ -278,6 +278,23 @@ def test_the_menu_says_why_a_value_is_there_and_shows_the_finding(lab):
 # -- undo
 
 
+def test_new_rows_that_wait_for_two_answers(lab):
+    """The answer about one new row does not remove the next row, which the kernel then rejects."""
+    lab.js(
+        "panel.sessionContext.session.kernel.requestExecute({code: arg});",
+        "import time\nwith editor.view.channel.turn: time.sleep(2)",
+    )
+    click(lab, "fe01.contoso.com", "Site")
+    press(lab, "Control+End", "ArrowDown", "Home")
+    for name in ("new01.contoso.com", "new 02"):
+        lab.page.keyboard.type(name)
+        press(lab, "Tab")
+        lab.page.keyboard.type("Med")
+        press(lab, "Enter")
+    wait_kernel(lab, NAMES, "fe01 fe02 dir01 med01 med02 new01")
+    expect(lab.page.locator(".lc-refused")).to_contain_text("new 02", use_inner_text=True)
+
+
 def test_undo_after_a_rejected_paste_removes_only_the_rejected_texts(lab):
     """Undo removes rejected texts first. Then it goes to the changed cell and names both values."""
     undo, refused = lab.button("Undo"), lab.page.locator(".lc-refused")

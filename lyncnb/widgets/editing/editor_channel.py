@@ -444,6 +444,7 @@ class EditorChannel(Channel[EditorTold]):
         self.send(
             {
                 "type": "refused_cells",
+                "answered": [row.row for row in add],
                 "cells": wrong,
                 "rows": rows,
                 "lines": _describe_rejected(taken),

@@ -190,6 +190,7 @@ RefusedCells = TypedDict(
     "RefusedCells",
     {
         "type": Literal["refused_cells"],
+        "answered": list[int],  # The numbers of all new rows in the block.
         "cells": list[RefusedCell],
         "rows": list[RefusedRow],
         "lines": list[str],

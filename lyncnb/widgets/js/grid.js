@@ -1136,10 +1136,10 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
     hideSent: fresh.hideSent,
     /**
      * The kernel has answered a block, and has rejected some of its new rows.
-     * @param {RefusedRow[]} rows
+     * @param {number[]} numbers of all new rows in the block @param {RefusedRow[]} rows
      */
-    answered(rows) {
-      fresh.answered(rows.map(({ row }) => -row));
+    answered(numbers, rows) {
+      fresh.answered(numbers.map((row) => -row), rows.map(({ row }) => -row));
       refreshNew();
       for (const { row, column, lines } of rows) {
         refused.keep(-row, column, { text: store.text(-row, column), lines, offers: [] });

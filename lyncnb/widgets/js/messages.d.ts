@@ -281,6 +281,7 @@ interface Refused {
 
 interface RefusedCells {
   type: "refused_cells";
+  answered: number[];
   cells: RefusedCell[];
   rows: RefusedRow[];
   lines: string[];

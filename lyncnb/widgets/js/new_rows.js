@@ -86,11 +86,12 @@ function makeNewRows(store) {
     // The rows of the table have arrived, and include the rows that were sent.
     hideSent() { for (const row of rows.values()) row.hidden = row.sent; },
     /**
-     * The kernel has answered. Rejected rows stay, and the others are in the table.
-     * @param {number[]} refused the IDs of rejected rows
+     * The kernel has answered about rows. Rejected rows stay, and the others are in the table. Rows of a
+     * later block still wait for their answer.
+     * @param {number[]} ids @param {number[]} refused the IDs of rejected rows
      */
-    answered(refused) {
-      for (const row of [...rows.values()].filter((one) => one.sent)) {
+    answered(ids, refused) {
+      for (const row of [...rows.values()].filter((one) => ids.includes(one.id))) {
         row.sent = row.hidden = false;
         row.rejected = refused.includes(row.id);
         if (!row.rejected) drop(row.id);

@@ -442,7 +442,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
     refusedCells(message) {
       grid.settled();
       isOwn = !message.changed && message.cells.length + message.rows.length > 0;
-      grid.answered(message.rows);
+      grid.answered(message.answered, message.rows);
       const [id] = message.added;
       if (id !== undefined && !grid.shown.some((at) => store.id(at) === id)) showAll();
       for (const { cell, text, lines } of [...message.cells].reverse()) {
