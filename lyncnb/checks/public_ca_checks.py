@@ -155,9 +155,7 @@ _MESSAGES = {
     "certificates_concerned": "this applies to {certificates}",
     "dnssec_of_zones": "CAs check DNSSEC signatures in {domains}",
     "zones_seen_from_many_places": (
-        "CAs query the DNS records for {domains} from "
-        "{limit} remote locations and from the CA's own "
-        "location"
+        "CAs query DNS for {domains} from {limit} remote locations and their own location"
     ),
     "replacement_within_24_hours": "you must be able to replace {certificates} within 24 hours",
 }

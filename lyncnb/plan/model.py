@@ -36,7 +36,7 @@ from ..topology.topology import Topology
 from .options import PlanOptions, build_table_origin
 
 #: A certificate that no cmdlet of the product assigns has this usage text.
-NO_TYPE = "assigned in the software that uses the certificate"
+NO_TYPE = "assigned in another product"
 
 # --- This section explains the names on the certificates of a server in a table.
 

@@ -102,7 +102,7 @@ class RequestBundle(Table, Told):
         counted = ", ".join(f"{number:,} {action}" for action, number in self.counts().items())
         words = f"{count_of(len(self.requests), 'request')} in {self.folder}"
         words += f": {counted}" if counted else ""
-        words += " (dry run: lyncnb changed nothing)" if self.dry_run else ""
+        words += " (dry run: nothing was changed)" if self.dry_run else ""
         return words + (
             " (canceled; run the command again to complete it)" if self.cancelled else ""
         )

@@ -128,7 +128,7 @@ def test_a_long_table_says_what_is_left_out():
     """
     text = Numbers()._repr_html_()
     assert text.count("<td>") == 200
-    assert text.endswith("<p>Only the first 200 of 1,234 rows are shown.</p>")
+    assert text.endswith("<p>This table shows only the first 200 of 1,234 rows.</p>")
     assert "<caption>Numbers &lt;all&gt;</caption>" in text
     assert Numbers().to_frame().shape == (1234, 1)
     assert repr(Numbers()) == "Numbers <all>"

@@ -222,7 +222,7 @@ def test_the_same_plan_requested_again_is_verified_again(approved):
     before = snapshot(approved.folder / "requests")
     refused(request(approved, "others"), approved, before)
     (approved.folder / "p.json.sig").unlink()
-    refused(request(approved), approved, before, "p.json has no approval")
+    refused(request(approved), approved, before, "p.json is not approved")
 
 
 @pytest.mark.tools

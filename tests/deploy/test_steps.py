@@ -773,8 +773,9 @@ def test_a_new_root_is_trusted_everywhere_before_anything_is_assigned(renewed):
         }, one.server
     alone = of(made, "ee01.contoso.com")
     assert {step.step.scope for step in alone.steps} == {"issuer"}
-    assert "The procedure has two parts, in this order. First make all 3 servers trust" in to_markdown(
-        made
+    assert (
+        "The procedure has two parts, in this order. First make all 3 servers trust"
+        in to_markdown(made)
     )
     page = to_html(made)
     first, _, then = page.partition("Front End pools and Standard Edition servers</h3>")

@@ -151,7 +151,7 @@ def test_rows():
     other = plan(front_end(1), front_end(3), edge(1))
     found = told(causes(one, other))
     new, gone = (
-        f"the row of ee0{number}.contoso.com, FrontEnd, was {what}"
+        f"the row for ee0{number}.contoso.com, FrontEnd, was {what}"
         for number, what in ((3, "added"), (2, "removed"))
     )
     assert found["certificate added", "ee03.contoso.com"] == {new}

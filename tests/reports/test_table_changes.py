@@ -51,6 +51,6 @@ def test_rows_that_come_and_go():
     old = topology(front_end(1, extra_san="a.contoso.com"), front_end(2))
     new = topology(front_end(2, extra_san="a.contoso.com"), edge(1))
     found = words(old, new)
-    assert found[0] == "the row of ee01.contoso.com, FrontEnd, was removed"
-    assert found[1].startswith("the row of edge01.")
+    assert found[0] == "the row for ee01.contoso.com, FrontEnd, was removed"
+    assert found[1].startswith("the row for edge01.")
     assert len(found) == 2

@@ -173,7 +173,7 @@ def test_a_folder_without_bindings_gets_them_by_the_next_command(folder):
     bound = read_manifest(folder)
     assert all(record.binding for record in bound.requests)
     edit(folder, without_bindings)
-    assert "not verified: 3 keys" in repr(folder_status(folder))
+    assert "has not verified 3 keys" in repr(folder_status(folder))
     assert write(numbered(3), folder).counts() == {"kept": 3}
     again = read_manifest(folder)
     assert all(record.binding for record in again.requests)

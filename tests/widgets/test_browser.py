@@ -439,7 +439,7 @@ def test_a_kernel_that_is_restarted(lab, folder):
     lab.wait_idle()
     lab.tab("Deployment").click()
     lab.field("Wildcards for simple URLs").check()
-    lab.page.get_by_text("The kernel was restarted or has ended").wait_for()
+    lab.page.get_by_text("The kernel was restarted or has stopped").wait_for()
 
 
 def test_a_button_fixes_what_has_one_safe_fix(lab, folder):
