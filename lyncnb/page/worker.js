@@ -56,12 +56,12 @@ const ACTIONS = {
     // Every page starts from the same memory, but not with the same random numbers.
     python.runPython("import random; random.seed()");
     session = python.runPython("from lyncnb.page.in_worker import make_session; make_session")(post);
-    session.start(python.toPy(write(files)), product);
+    session.start_session(python.toPy(write(files)), product);
     self.postMessage({ kind: "ready", parts: {}, buffers: [] });
   },
-  files: ({ files }) => session.open(python.toPy(write(files))),
+  files: ({ files }) => session.open_files(python.toPy(write(files))),
   panel: ({ content }) => session.receive(JSON.stringify(content)),
-  ask: () => session.ask(),
+  ask: () => session.ask_questions(),
   document: ({ document }) => session.write_document(document),
   draft: () => session.download_draft(),
   requests: ({ now }) => session.prepare_requests(now),

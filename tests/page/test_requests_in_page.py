@@ -63,7 +63,7 @@ def press(planner, first: str, again: str) -> None:
     """Enter both passphrases, and press the button."""
     planner.page.get_by_label("Passphrase", exact=True).fill(first)
     planner.page.get_by_label("Repeat the passphrase").fill(again)
-    planner.page.get_by_role("button", name="Make requests").click()
+    planner.page.get_by_role("button", name="Create requests").click()
 
 
 @pytest.mark.parametrize("planner", ["", ECDSA + ACCEPTED], ids=["RSA", "ECDSA"], indirect=True)
@@ -164,7 +164,7 @@ def test_an_archive_stays_while_another_plan_begins(planner):
     button = page.get_by_role("button", name="Download requests.zip")
     expect(button).to_be_focused(timeout=60_000)
     page.get_by_role("button", name="Start with questions").click()
-    expect(page.get_by_role("button", name="Make requests")).to_be_disabled()
+    expect(page.get_by_role("button", name="Create requests")).to_be_disabled()
     assert planner.download(button.click).suggested_filename == "requests.zip"
 
 

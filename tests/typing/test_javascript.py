@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 
 import pytest
 from places import REPOSITORY
 
+from lyncnb.page.session import PageSession
 from lyncnb.widgets.editing.editor_channel import EditorChannel
 from lyncnb.widgets.editing.first_guide import GuideChannel
 from lyncnb.widgets.panel_scripts import read_scripts
@@ -50,3 +52,11 @@ def test_tsc_is_content(tmp_path):
 def test_a_script_is_checked_by_editors_too(script):
     """The first line of each script makes editors check its types."""
     assert script.read_text("utf-8").startswith("// @ts-check\n")
+
+
+def test_the_worker_calls_methods_that_the_session_has():
+    """No test of the page is quick, and mypy does not read the worker's JavaScript."""
+    worker = (REPOSITORY / "lyncnb" / "page" / "worker.js").read_text("utf-8")
+    called = set(re.findall(r"\bsession\.(\w+)\(", worker))
+    assert len(called) > 5
+    assert [name for name in called if not hasattr(PageSession, name)] == []
