@@ -146,9 +146,7 @@ def test_inside_the_servers_are_asked_at_their_own_addresses(planned, tmp_path):
     assert status == 1
     different = {line["place"] for line in told["seen"] if line["result"] == "different"}
     assert different == {f"fe02.contoso.com:{port}" for port in (443, 444, 4443, 5061)}
-    assert {line["result"] for line in told["seen"]} == {
-        *("different", "as planned", "cannot be seen"),
-    }
+    assert [line for line in told["seen"] if line["result"] in ("refused", "no answer")] == []
     assert "webint.contoso.com:443: 3 of 3 members answered at this name" in told["notes"]
     notes = "\n".join(told["notes"])
     assert "lyncdiscoverinternal.contoso.com at 127.9.0.2" in notes
