@@ -126,10 +126,10 @@ IMPORTS = {
         "lyncnb.pki.pkcs8",
         "lyncnb.export.executors",
         "lyncnb.export.key_and_csr",
-        "planned",
+        "planned_entry",
     ),
     "loop": (),
-    "planned-loop": ("planned",),
+    "planned-loop": ("planned_entry",),
     "raw": ("cryptography.hazmat.primitives.asymmetric.rsa",),
     "files": (),
 }
@@ -217,7 +217,7 @@ def child(variant: str, algorithm: str, count: int, folder: str) -> None:
     sys.path.insert(0, str(TESTS))
     for module in IMPORTS[variant]:
         importlib.import_module(module)
-    items = plan(algorithm, count) if "planned" in IMPORTS[variant] else []
+    items = plan(algorithm, count) if "planned_entry" in IMPORTS[variant] else []
     start = time.perf_counter()
     CHILDREN[variant](items, algorithm, count, Path(folder))
     seconds = time.perf_counter() - start
@@ -270,7 +270,7 @@ def memory(count: int, top: Path) -> bool:
 IN_KERNEL = """import sys, threading, lyncnb
 sys.path.insert(0, {tests!r})
 from folders import numbered
-from lyncnb.fields import KeyParameters
+from lyncnb.base.certificate_fields import KeyParameters
 plan = numbered({count}, key=KeyParameters(algorithm={algorithm!r}, bits={bits}))
 run = threading.Thread(
     target=lyncnb.write_requests, args=(plan, {folder!r}), kwargs={{"passphrase": {words!r}}})
