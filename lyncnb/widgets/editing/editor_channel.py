@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -113,6 +114,7 @@ class EditorChannel(Channel[EditorTold]):
         #: This object keeps unsaved edits for the next kernel of the user. If it is None, no
         #: drafts are kept.
         self.unsaved: UnsavedEdits | None = None
+        self._draft_seconds = 0.0  # The last draft took this time.
         answers: Answers = {
             **{kind: partial(self._show, view) for kind, view in VIEWS.items()},
             **{kind: partial(self._apply_edit, edit) for kind, edit in EDITS.items()},
@@ -256,7 +258,8 @@ class EditorChannel(Channel[EditorTold]):
                 self.restored = []
                 self._start()
         if self.unsaved:
-            self.later("draft", self.until_kept, self.keep_draft)
+            # The draft of a large table takes long, so it waits until the user pauses.
+            self.later("draft", max(self.until_kept, 5 * self._draft_seconds), self.keep_draft)
 
     def keep_draft(self) -> None:
         """Write the unsaved edits to a draft.
@@ -264,6 +267,7 @@ class EditorChannel(Channel[EditorTold]):
         If writing fails, report it once and keep no more drafts.
         """
         if self.unsaved:
+            begin = time.monotonic()
             try:
                 self.unsaved.keep()
             except LyncnbError as error:
@@ -274,6 +278,7 @@ class EditorChannel(Channel[EditorTold]):
                 )
                 problem = Problem(message=f"{message}: {error.message}", hint=error.hint)
                 self.refuse("draft", format_error(LyncnbError(message, problems=(problem,))))
+            self._draft_seconds = time.monotonic() - begin
 
     def _send_draft(self, unsaved: UnsavedEdits) -> None:
         draft = unsaved.find()
