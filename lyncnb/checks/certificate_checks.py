@@ -232,14 +232,7 @@ def key_refused(certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 def issuer_not_allowed(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a certificate whose issuer is not allowed for its role or usage."""
-    yield f"the issuer of {view.format_label(certificate)} is {certificate.issuer}"
-
-
-def issuer_not_recommended(
-    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
-) -> Iterator[str]:
-    """Find a certificate whose issuer is possible but not recommended for its role or usage."""
+    """Find a certificate whose issuer is not allowed, or not recommended, for its role or usage."""
     yield f"the issuer of {view.format_label(certificate)} is {certificate.issuer}"
 
 
@@ -445,7 +438,6 @@ CERTIFICATE_TESTS = _list_functions_by_name(
     av_edge_name_on_certificate,
     aol_without_client_authentication,
     issuer_not_allowed,
-    issuer_not_recommended,
     issuers_differ,
     too_many_names,
     servers_share_certificate,
