@@ -158,17 +158,21 @@ def test_every_command_line_of_the_readme_has_a_test():
     ]
 
 
+def check_table(request, page: Path, mark: str, table: str) -> None:
+    """Compare a generated table between two marks of a page with the data; --refresh writes it."""
+    before, start, rest = page.read_text("utf-8").partition(f"<!-- {mark} -->\n")
+    written, end, after = rest.partition(f"<!-- end of {mark} -->")
+    if request.config.getoption("--refresh"):
+        page.write_text(f"{before}{start}{table}{end}{after}", "utf-8")
+    else:
+        assert written == table
+
+
 def test_what_the_planning_tool_asked_is_in_the_page_of_the_guide(request):
     """docs/first-plan.md lists, with sources, the questions that the guide leaves out."""
     rows = [(one.what, one.instead, one.source) for one in read_interview().left_out]
     table = to_markdown(("Planning Tool", "Here", "Source"), rows)
-    page = REPOSITORY / "docs" / "first-plan.md"
-    before, mark, rest = page.read_text("utf-8").partition("<!-- planning tool -->\n")
-    written, end, after = rest.partition("<!-- end of planning tool -->")
-    if request.config.getoption("--refresh"):
-        page.write_text(f"{before}{mark}{table}{end}{after}", "utf-8")
-    else:
-        assert written == table
+    check_table(request, REPOSITORY / "docs" / "first-plan.md", "planning tool", table)
 
 
 def test_every_column_stands_in_the_page_of_the_table(request):
@@ -178,13 +182,7 @@ def test_every_column_stands_in_the_page_of_the_table(request):
         for c in list_topology_columns()
     ]
     table = to_markdown(("Column", "One value for each", "Values", "Roles"), rows)
-    page = REPOSITORY / "docs" / "table-of-servers.md"
-    before, mark, rest = page.read_text("utf-8").partition("<!-- columns -->\n")
-    written, end, after = rest.partition("<!-- end of columns -->")
-    if request.config.getoption("--refresh"):
-        page.write_text(f"{before}{mark}{table}{end}{after}", "utf-8")
-    else:
-        assert written == table
+    check_table(request, REPOSITORY / "docs" / "table-of-servers.md", "columns", table)
 
 
 def _read_tests_on_windows() -> list[Path]:
@@ -238,10 +236,4 @@ def test_the_page_of_windows_lists_what_ran_there(request):
         (name, ", ".join(file.stem.removeprefix("test_") for file in of)) for name, of in packages
     ]
     table += "\n" + to_markdown(("Tests of", "Files"), rows)
-    page = REPOSITORY / "docs" / "windows.md"
-    before, mark, rest = page.read_text("utf-8").partition("<!-- run on Windows -->\n")
-    written, end, after = rest.partition("<!-- end of run on Windows -->")
-    if request.config.getoption("--refresh"):
-        page.write_text(f"{before}{mark}{table}{end}{after}", "utf-8")
-    else:
-        assert written == table
+    check_table(request, REPOSITORY / "docs" / "windows.md", "run on Windows", table)
