@@ -1,1 +1,1 @@
-"""Show notebook panels that plan, write and follow requests. The panels contain no rules."""
+"""Provide the notebook panels in which the user plans, writes and follows requests."""

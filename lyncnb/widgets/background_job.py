@@ -34,7 +34,8 @@ _WORDS = {
     "failed": "The work did not finish.",
     "finished": "Finished.",
 }
-# The time between two updates in seconds. More updates would only load the browser.
+# The panel reports progress at most once in this number of seconds, so that it does not slow down
+# the browser.
 _UPDATE_EVERY = 0.1
 
 
@@ -64,7 +65,8 @@ class Job(Generic[Result]):
 
     def __init__(self, tell: Callable[[JobState], object]):
         self._tell = tell
-        # This lock protects the state and its notification. A callback may read the state.
+        # This lock protects the state of the job and the notification about it. A callback may read
+        # the state.
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -98,10 +100,9 @@ class Job(Generic[Result]):
             self._thread.start()
 
     def cancel(self) -> None:
-        """Request the work to stop. Keys and requests that are already finished are kept."""
+        """Ask the work to stop early. Finished keys and requests are kept."""
         with self._lock:
-            # Without the lock, the work could end in the meantime, and the page would not receive
-            # its last state.
+            # The lock prevents the work from ending before the page has received the last state.
             if self.state.is_busy:
                 self._stop.set()
                 self._change(name=STOPPING)
@@ -152,7 +153,7 @@ def build_progress_message(state: JobState) -> JobProgress:
 
 
 def describe_progress(state: JobState) -> str:
-    """Describe the progress of a job, with the rate and the remaining time."""
+    """Describe the progress of a job in words, with the rate and the remaining time."""
     name, (done, total, rate, left) = state.name, state.progress
     words = _WORDS[name]
     if total and name != READY:

@@ -27,19 +27,19 @@ from .panel import Panel, ShownAsPanel, list_panel_cells
 
 
 class EditorView(Panel):
-    """The widget of a plan editor. Other controls can read the counts of its plan."""
+    """The widget of a plan editor. Other controls can read the counts of the plan from it."""
 
-    #: This trait contains counts of the plan and its digest, for controls that follow the plan
-    #: with ``observe`` or ``dlink``. The value does not contain any names. It is not
-    #: synchronized with the browser, so no notebook stores it.
+    #: This trait contains the counts and the digest of the plan, for controls that follow the plan
+    #: with ``observe`` or ``dlink``. It contains no names and is not sent to the browser, so no
+    #: notebook stores it.
     overview = traitlets.Dict(read_only=True)
 
     channel: EditorChannel
 
     def __init__(self, editor: PlanEditing, scenarios: EditorScenarios):
         self.editor = editor
-        # Computing the digest of a large plan takes time, so the widget waits until the user
-        # pauses.
+        # Computing the digest of a large plan takes time, so the widget computes it only after the
+        # user pauses.
         self._is_followed = False
         shown = PlansShown(editor.state)
         stop = editor.follow(lambda _: shown.changed(editor.state))
@@ -56,7 +56,10 @@ class EditorView(Panel):
         return build_overview(self.editor)
 
     def observe(self, handler: Any, names: Any = traitlets.All, type: Any = "change") -> None:
-        """Call `handler` when a trait changes. From then on, ``overview`` follows the plan."""
+        """Call `handler` when a trait changes.
+
+        From then on, the trait ``overview`` is kept current.
+        """
         if "overview" in ([names] if isinstance(names, str) else names or ()):
             _ = self.overview
         super().observe(handler, names, type)
@@ -102,16 +105,16 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         folder: str | Path = DEFAULT_FOLDER,
     ):
         super().__init__(topology, rules, options=options)
-        #: Users keep scenarios with ``editor.scenarios.keep("Wildcards")``.
+        #: For example, ``editor.scenarios.keep("Wildcards")`` keeps the current plan as a scenario.
         self.scenarios = EditorScenarios(self, Path(folder))
 
     @cached_property
     def view(self) -> EditorView:
-        """The panel of this editor. Every use shows the same panel."""
+        """The panel that shows this editor. Each access returns the same panel."""
         return EditorView(self, self.scenarios)
 
     def keep_drafts(self, place: str) -> None:
-        """Keep unsaved edits as drafts from now on, if a person uses the notebook.
+        """From now on, keep unsaved edits as drafts if a person uses the notebook.
 
         Parameters
         ----------
@@ -122,7 +125,8 @@ class PlanEditor(ShownAsPanel, PlanEditing):
             self.view.channel.unsaved = UnsavedEdits(self, place)
 
     def _ipython_display_(self) -> None:
-        # The notebook shows the editor for the first time, so drafts are kept from now on.
+        # When the notebook shows the editor for the first time, lyncnb starts to keep drafts of
+        # unsaved edits.
         if "view" not in vars(self):
             restored = restore_edits(self)
             self.view.channel.restored = restored

@@ -1,5 +1,5 @@
-"""Define the messages to the pages of the other panels: the parts of each message, by ``type``."""
-# ruff: noqa: UP013  a table, as in widgets/editing/messages.py
+"""Define the messages from Python to the pages of the panels, except the plan editor."""
+# ruff: noqa: UP013  Functional syntax keeps each message type short.
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ JobProgress = TypedDict(
     },
 )
 
-# -- These messages are for the request panel.
+# -- Messages from the request panel to its page follow.
 
 RequestStart = TypedDict("RequestStart", {"type": Literal["start"], "folder": str, "help": Rows})
 RequestFindings = TypedDict(
@@ -38,7 +38,7 @@ RequestFindings = TypedDict(
     {
         "type": Literal["findings"],
         "groups": list[FindingGroup],
-        "open": list[str],  # The errors with these codes are not accepted.
+        "open": list[str],  # The codes of errors that the user has not accepted.
     },
 )
 Look = TypedDict(
@@ -46,12 +46,13 @@ Look = TypedDict(
     {
         "type": Literal["look"],
         "is_new": bool,
-        # The folder belongs to this other deployment. If there is none, the value is "".
+        # The name of another deployment if the folder belongs to it, or else "".
         "other": str,
-        "consent": str,  # In this case, the user must confirm this text.
-        "ready": bool,  # The value is true if the panel can write requests.
+        # A text that the user must confirm if the folder belongs to another deployment.
+        "consent": str,
+        "ready": bool,  # Whether the panel can write requests.
         "plan": str,
-        "label": str,  # The button has this label.
+        "label": str,  # The label of the button that writes the requests.
         "words": str,
         "rows": Rows,
         "notes": list[str],
@@ -77,7 +78,7 @@ RequestTold = (
     | Done
 )
 
-# -- These messages are for the status panel.
+# -- Messages from the status panel to its page follow.
 
 StatusStart = TypedDict(
     "StatusStart",
@@ -86,21 +87,23 @@ StatusStart = TypedDict(
         "folder": str,
         "columns": list[ColumnFacts],
         "systems": list[str],
-        "help": Rows,  # The first row contains the headings.
+        "help": Rows,  # The first row contains the headings of the table.
         "returned": str,
         "out": str,
-        "zones": list[str],  # Users can ask servers from these zones. The first is the default.
-        "seen": str,  # The certificates that the servers show are saved in this file.
+        # The zones from which the user can probe servers. The default zone is the first.
+        "zones": list[str],
+        "seen": str,  # The path of the file in which the results of a probe are saved.
     },
 )
 NextStep = TypedDict(
     "NextStep",
     {
         "words": str,
-        # This is the next step in the panel: look, handover, receive, package or steps, or "".
+        # The panel's step that comes next (look, handover, receive, package or steps), or "".
         "step": str,
-        "label": str,  # The button for the step has this label.
-        "requests": list[str],  # The step is for these requests. An empty list means all requests.
+        "label": str,  # The label of the button that starts the step.
+        # The IDs of the requests to process in this step. An empty list means all requests.
+        "requests": list[str],
     },
 )
 RefusedReason = TypedDict(
@@ -111,10 +114,10 @@ Refusal = TypedDict(
     "Refusal",
     {
         "id": str,
-        "words": str,  # The text describes the state of the request in one line.
+        "words": str,  # One line that describes the state of the request.
         "file": str,
         "serial": str,
-        "earlier": int,  # This number of certificates was refused before this one.
+        "earlier": int,  # The number of certificates for this request that were refused earlier.
         "reasons": list[RefusedReason],
     },
 )
@@ -130,7 +133,7 @@ Status = TypedDict(
         "packaged": list[str],
         "next": NextStep,
         "refusals": list[Refusal],
-        "more_refusals": int,  # This number of refused certificates is not listed.
+        "more_refusals": int,  # The number of refused certificates that the list leaves out.
     },
 )
 StepResult = TypedDict(
@@ -167,7 +170,7 @@ GuideField = TypedDict(
         "default": str,
         "text": str,
         "least": int,
-        "missing": bool,  # The value is true if an answer is required but missing.
+        "missing": bool,  # Whether an answer is required but missing.
         "problem": str,
         "hint": str,
     },
@@ -183,7 +186,7 @@ Asked = TypedDict(
         "fields": list[GuideField],
         "problems": list[GuideProblem],
         "words": str,
-        "svg": str,  # This is the picture of the current plan, or "".
+        "svg": str,  # The picture of the current plan in SVG format, or "".
         "lines": list[str],
         "headings": list[str],
         "rows": Rows,
@@ -194,7 +197,7 @@ Asked = TypedDict(
 Written = TypedDict("Written", {"type": Literal["written"], "words": str, "python": str})
 GuideTold = GuideStart | Asked | Written | Refused
 
-# -- These messages are for the top of the planning page.
+# -- Messages to the top of the planning page follow.
 
 TableStart = TypedDict("TableStart", {"type": Literal["start"], "files": list[str], "folder": str})
 Opened = TypedDict("Opened", {"type": Literal["opened"], "words": str})

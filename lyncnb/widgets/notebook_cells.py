@@ -1,4 +1,6 @@
-"""Find the notebook cells that show an editor or its plan, and the state of the editor then.
+"""Find notebook cells that show a plan editor, and the state of the editor when a cell ran.
+
+The same holds for cells that show the plan of an editor.
 
 A cell depends on an editor if it uses the editor's name, or a name that such a cell
 assigned. lyncnb reads this from the source text of the cells. It runs no code.
@@ -51,7 +53,7 @@ def execution_count() -> int:
 
 
 def find_running_cell() -> int:
-    """Return the number in the prompt of the running cell, or 0 outside a kernel."""
+    """Return the execution count of the running cell, or 0 outside a notebook kernel."""
     shell = get_ipython()
     return 0 if shell is None else len(shell.user_ns.get("In", ())) - 1
 
@@ -72,7 +74,10 @@ _after_changes: list[WeakMethod[Callable[[], object]]] = []
 
 
 def call_after_changes(method: Callable[[], object]) -> None:
-    """Call a method after each cell and each write by a panel, while its object exists."""
+    """Call a method after each notebook cell and after each write by a panel.
+
+    This ends when the method's object no longer exists.
+    """
     if (shell := get_ipython()) is not None:
         _follow_cells(shell)
     _after_changes.append(WeakMethod(method, _after_changes.remove))
@@ -84,7 +89,7 @@ def _follow_cells(shell: Any) -> None:
 
 
 def notify_change() -> None:
-    """Notify the panels of a folder that another panel has written to the folder.
+    """Notify all panels of a request folder that one of the panels has written to the folder.
 
     The call uses a separate thread, because the caller may hold a lock that a panel waits for.
     """
@@ -98,7 +103,7 @@ def _call_after_changes() -> None:
 
 
 def find_cells_showing(displayed: object) -> list[int]:
-    """Return the execution counts of the cells that depend on an object, in order."""
+    """Return the execution counts of the notebook cells that depend on an object, in order."""
     shell = get_ipython()
     if shell is None:
         return []
@@ -111,7 +116,7 @@ def find_cells_showing(displayed: object) -> list[int]:
 
 
 def find_dependent_cells(sources: Sequence[str], names: set[str]) -> list[int]:
-    """Return the cells that depend on names, directly or through other cells.
+    """Return the notebook cells that depend on certain variables, directly or through other cells.
 
     Parameters
     ----------
@@ -143,7 +148,8 @@ def _parse_statements(source: str) -> tuple[StatementNames, ...]:
     try:
         statements = ast.parse(source).body
     except (SyntaxError, ValueError):
-        # Statements that Python cannot parse are skipped, such as a magic command.
+        # A cell can contain lines that are not Python, such as a magic command. These lines are
+        # skipped.
         return ()
     return tuple(map(_find_names, statements))
 
@@ -157,13 +163,13 @@ def _find_names(statement: ast.stmt) -> StatementNames:
 
 
 class PlansShown:
-    """The state of an editor when each cell ran. It shows which outputs are from an older plan."""
+    """Remembers an editor's state at each run of a cell, to find outputs with an older plan."""
 
     def __init__(self, state: State):
         self._since: list[tuple[int, State]] = [(0, state)]
 
     def changed(self, state: State) -> None:
-        """Record a new state of the editor."""
+        """Record that the editor has a new state."""
         count = execution_count()
         if self._since[-1][0] == count:
             self._since.pop()
@@ -183,14 +189,14 @@ class PlansShown:
 
 
 def _is_same_plan(state: State, other: State) -> bool:
-    # Undo restores the same topology object, so identities are compared. Comparing 100,000 rows
-    # would be slow.
+    # States are compared by identity, because comparing 100,000 rows would be slow. This works
+    # because Undo restores the same topology object.
     return state.topology is other.topology and state.options == other.options
 
 
-# "Run All" creates a new editor from the file. Without the following code, unsaved edits would
-# be lost. lyncnb finds the earlier editor by the cell that shows it and by the name of its
-# source. When the kernel ends, the editors are lost.
+# "Run All" creates a new editor from the file, and unsaved edits would be lost. Therefore, lyncnb
+# looks for the earlier editor by its cell and by the name of its source, and repeats its edits.
+# Editors do not survive the end of the kernel.
 
 _shown: dict[tuple[str, str], PlanEditing] = {}
 

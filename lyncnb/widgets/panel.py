@@ -1,4 +1,4 @@
-"""Show a panel in a notebook: an anywidget with plain JavaScript, and static output below it."""
+"""Show a panel in a notebook: an anywidget with plain JavaScript, above a static output."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .editing.channel import Channel
 from .notebook_cells import find_cell_id, find_running_cell, forget_result
 from .panel_scripts import read_scripts, read_styles
 
-_REST = 0.6  # The panel updates the static output after this number of seconds.
-# On a JupyterHub, the page and the kernel often have different environments. The page accepts
-# only the same minor version of anywidget. The style sheet of a loaded panel hides this
-# paragraph.
+_REST = 0.6  # The time in seconds between a change and the update of the static output.
+# On a JupyterHub, the browser page and the kernel often have different versions of anywidget, but
+# both need the same minor version. The panel's style sheet hides this paragraph as soon as the
+# panel has loaded.
 _NEEDS = (
     "JupyterLab shows this copy instead of the panel if its environment does not have anywidget "
     f"{'.'.join(anywidget.__version__.split('.')[:2])}. Install anywidget in the environment of "
@@ -32,13 +32,13 @@ _SECRETS = ("passphrase", "again")
 
 
 class Panel(anywidget.AnyWidget):
-    """The widget of a channel, which connects the channel to the page.
+    """The notebook widget that connects a panel's Python code to the panel's page in the browser.
 
     The widget exchanges messages with the page, and updates the static output.
     """
 
-    # If the script were a path instead of text, anywidget would follow the file with a signal
-    # that keeps every closed widget in memory.
+    # The script is passed as text, because anywidget would watch a file for changes, and this would
+    # keep every closed widget in memory.
     _css = read_styles()
 
     def __init__(self, channel: Channel[Any]):
@@ -46,7 +46,8 @@ class Panel(anywidget.AnyWidget):
         super().__init__()
         self.channel: Channel[Any] = channel
         channel.send, channel.update_static = self._send_to_views, self.update_static
-        self._handle: DisplayHandle | None = None  # The static output consists of HTML and text.
+        # The static output has two formats: HTML and plain text.
+        self._handle: DisplayHandle | None = None
         self._shown = ""
         self.on_msg(self._receive)
 
@@ -56,14 +57,14 @@ class Panel(anywidget.AnyWidget):
 
     def _receive(self, _: object, message: Any, __: object) -> None:
         if isinstance(message, dict):
-            # Only these objects contain the text of the message, so they are released after the
-            # work.
+            # The text of the message is stored only in these objects, so they are released after
+            # the work.
             secrets = {key: Secret(str(message.pop(key))) for key in _SECRETS if key in message}
             message = {**message, **secrets}
         self.channel.receive(message)
 
     def show(self) -> None:
-        """Display the panel, and the static output below it.
+        """Display the panel, and below it the static output for readers without a kernel.
 
         There are two outputs, because without a kernel JupyterLab shows only an error for a widget.
         The page hides the second output while the panel works (``panel.css``). lyncnb keeps the
@@ -86,14 +87,15 @@ class Panel(anywidget.AnyWidget):
         return {**bundle, "text/plain": text, "text/html": page}, metadata
 
     def update_static(self) -> None:
-        """Update the static output when the user pauses."""
+        """Update the static output after the user pauses."""
         self.channel.later("static", _REST, self._update_static)
 
     def _update_static(self) -> None:
         if self._handle is None:
             return
         form = _build_bundle(*self.channel.make_static_form())
-        if self.channel.is_reloaded:  # JupyterLab would ignore an update of the output.
+        # After the page is reloaded, JupyterLab ignores updates of this output.
+        if self.channel.is_reloaded:
             self._record(self._shown, form["text/html"])
         elif form["text/html"] != self._shown:
             self._set_shown(form)
@@ -104,23 +106,25 @@ class Panel(anywidget.AnyWidget):
         self._record(self._shown, self._shown)
 
     def _record(self, shown_digest: str, current_digest: str) -> None:
-        """Record whether the static output shows an earlier plan than the panel."""
+        """Record whether a panel's static output shows an earlier plan than the panel itself."""
         plans = find_shown_plans(shown_digest)[:1] + find_shown_plans(current_digest)[:1]
         if len(plans) == 2:
             with suppress(LyncnbError):
-                # If the record cannot be written, the message in the panel is sufficient.
+                # If the record cannot be written, the message in the panel is enough to warn the
+                # user.
                 record_outdated(*plans)
 
 
 class ShownAsPanel:
     """An object that a notebook shows as a panel if it is the last line of a cell."""
 
-    #: A channel of this class answers the page of the panel. Each object creates one channel.
+    #: The class of the channel that answers messages from the panel's page. Each object creates one
+    #: channel.
     channel_of: ClassVar[Any]
 
     @cached_property
     def view(self) -> Panel:
-        """The widget of this object. Every use shows the same widget."""
+        """The widget that shows this object in a notebook. Each access returns the same widget."""
         return Panel(self.channel_of(self))
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -131,7 +135,7 @@ class ShownAsPanel:
         self.view.show()
 
     def close_view(self) -> None:
-        """Release the widget. The object creates another one when it is shown again."""
+        """Release the widget. If the object is shown again, it creates a new widget."""
         view: Panel | None = self.__dict__.pop("view", None)
         if view is not None:
             view.channel.end()
@@ -139,13 +143,13 @@ class ShownAsPanel:
             view.close()
 
 
-# The mapping contains the panels that each cell shows, by the id of the cell, with the number
-# of its last run.
+# The panels that each cell shows, by the ID of the cell, together with the number of the cell's
+# last run.
 _in_cells: dict[str, tuple[int, list[ShownAsPanel]]] = {}
 
 
 def close_earlier(panel: ShownAsPanel) -> None:
-    """Close the panels that an earlier run of this cell has shown, because their output is gone.
+    """Close the panels that an earlier run of this cell has shown. Their output is gone.
 
     ipywidgets keeps every widget that is not closed. IPython keeps every result of a cell: those
     of the closed panels are removed from its history, so a panel's table does not stay in memory.
@@ -164,7 +168,10 @@ def close_earlier(panel: ShownAsPanel) -> None:
 
 
 def list_panel_cells() -> set[int]:
-    """Return the numbers of the cells that show panels, which always show the current plan."""
+    """Return the execution counts of the cells that show panels.
+
+    A panel always shows the current plan.
+    """
     return {count for count, _ in _in_cells.values()}
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 
-# Every panel needs these scripts first.
+# Every panel needs these JavaScript files, which are loaded before the panel's own files.
 _SHARED_SCRIPTS = ("elements.js", "keyboard_guard.js", "kernel_messages.js", "name_reasons.js")
 
 
 @cache
 def read_scripts(*names: str) -> str:
-    """Join the JavaScript files of a panel to one module, without a bundler or a network."""
+    """Join the JavaScript files of a panel into one module, without a bundler or network access."""
     scripts = (_HERE / "js" / name for name in (*_SHARED_SCRIPTS, *names))
     return "\n".join(script.read_text(encoding="utf-8") for script in scripts)
 

@@ -27,7 +27,7 @@ from .request_panel import RequestPanel
 
 
 class TableChannel(Channel[TableTold]):
-    """Lets the user choose the table to plan: a workspace file, or pasted spreadsheet rows."""
+    """Lets the user of the planning page choose a workspace file, or paste rows as a table."""
 
     scripts = ("table_source.js",)
 
@@ -75,7 +75,7 @@ class PlanningPage:
         self.request: RequestPanel | None = None
 
     def open(self, source: str | bytes, folder: str) -> None:
-        """Plan a table, and show its panels instead of the panels of the earlier table.
+        """Plan a table and show its panels on the planning page, in place of the previous panels.
 
         Parameters
         ----------
@@ -101,7 +101,7 @@ class PlanningPage:
         self._show(editor, folder)
 
     def ask(self, folder: str) -> None:
-        """Show the questions for a first plan. When the plan is written, show its panels.
+        """Show the questions that lead to a first plan. After the plan is written, show its panels.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class PlanningPage:
 
     def _show(self, editor: PlanEditor, folder: str, *above: Panel) -> None:
         if self.editor is not None:
-            # The page offers to restore the unsaved edits of an earlier session.
+            # If an earlier session left unsaved edits, the page offers to restore them.
             self.editor.view.channel.keep_draft()
         editor.keep_drafts("page")
         request = RequestPanel(editor, folder)
@@ -128,5 +128,5 @@ class PlanningPage:
         self.box.children = (self._table, *above, editor.view, request.view)
 
     def _ipython_display_(self) -> None:
-        show: Any = display  # IPython does not declare the type of this function.
+        show: Any = display  # IPython does not declare types for the function ``display``.
         show(self.box)

@@ -1,4 +1,4 @@
-"""Describe the next steps for a request folder and for each request in it.
+"""Describe the next steps for a request folder as a whole and for each request in it.
 
 ``folder_status`` returns the state of each request. Its ``next_steps`` are the next steps
 on the command line. The recorded certificates contain the reasons for a refusal.
@@ -19,8 +19,7 @@ from ..deploy.server_steps import DeploymentSteps
 from ..rules.returned_rules import is_acceptable, list_returned_checks
 from .messages import NextStep, Refusal
 
-#: Requests in these states have no usable certificate, so the CA must issue another
-#: certificate.
+#: Requests in these states have no usable certificate. The CA must issue another one.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
@@ -88,7 +87,7 @@ _SENTENCES: Mapping[str, str] = {
 
 
 def describe_request(request: RequestStatus, refusal: Refusal | None) -> str:
-    """Describe the state of a request and its next step, in one or two short sentences."""
+    """Describe the state of a request and the next step for it, in one or two short sentences."""
     if request.refused and request.state in _WITHOUT_GOOD_ONE:
         reasons = refusal["reasons"] if refusal is not None else []
         if refusal is not None and not reasons:
@@ -112,7 +111,7 @@ def describe_request(request: RequestStatus, refusal: Refusal | None) -> str:
 
 
 def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
-    """Return the next step for a request folder, with the step in the panel.
+    """Return the next step for a request folder, and the step of the status panel that performs it.
 
     Parameters
     ----------

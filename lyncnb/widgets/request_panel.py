@@ -30,7 +30,7 @@ _ROWS_LISTED = 200
 
 
 class RequestChannel(Channel[RequestTold]):
-    """Answers the page of a request panel. A passphrase is only passed on, and not stored."""
+    """Answers messages from the page of a request panel. The panel does not store a passphrase."""
 
     scripts = ("findings_list.js", "help_dialog.js", "passphrase_field.js", "request_panel.js")
 
@@ -47,8 +47,8 @@ class RequestChannel(Channel[RequestTold]):
             "cancel": panel.cancel,
         }
         self._looked_at: CertificatePlan | None = None
-        # This value was last sent to the page. It determines how the page asks for the
-        # passphrase.
+        # The value that was last sent to the page: whether the folder is new. Depending on it, the
+        # page asks for the passphrase once or twice.
         self._seen_new = False
         super().__init__(answers, f"Requests in {panel.folder}, current state:")
         panel.on_change = self.job_changed
@@ -56,11 +56,14 @@ class RequestChannel(Channel[RequestTold]):
             self.at_end.append(panel.editor.follow(lambda _: self.plan_changed()))
 
     def make_static_form(self) -> tuple[str, str, bool]:
-        """Return HTML and text for readers without a kernel, and whether the panel shows them."""
+        """Return the panel's content as HTML and text, and whether a result is shown.
+
+        Readers without a kernel see this content.
+        """
         panel = self.panel
         return panel._repr_html_(), repr(panel), panel.job.result is not None
 
-    # -- These methods send messages to the page.
+    # -- The following methods send messages to the page of the request panel.
     def _start(self) -> None:
         self.send({"type": "start", "folder": str(self.panel.folder), "help": list_help_rows()})
         self._look()
@@ -68,7 +71,7 @@ class RequestChannel(Channel[RequestTold]):
         self.job_changed(self.panel.job.state)
 
     def plan_changed(self) -> None:
-        """Report that the editor's plan changed. The page then requests a new preview."""
+        """Report to the page that the plan has changed. The page then requests a new preview."""
         if self._looked_at is not None:
             self.update_static()
             self.send({"type": "changed", "words": "The plan has changed in the editor."})
@@ -89,7 +92,7 @@ class RequestChannel(Channel[RequestTold]):
         self.send({"type": "findings", "groups": groups, "open": list(panel.unaccepted)})
 
     def _look(self) -> None:
-        """Send a preview of the run, or the reason why the run is not possible."""
+        """Send the page a preview of the requests to write, or the reason why there is none."""
         panel = self.panel
         self._looked_at, self._seen_new = panel.plan, panel.is_new
         self._send_findings()
@@ -121,7 +124,7 @@ class RequestChannel(Channel[RequestTold]):
         self.send(message)
 
     def job_changed(self, state: JobState) -> None:
-        """Send the progress of the run, and the result when it ends."""
+        """Send the progress of writing the requests to the page, and finally the result."""
         self.send(build_progress_message(state))
         if state.name == FAILED:
             self.refuse("write", list(state.lines))
@@ -135,9 +138,9 @@ class RequestChannel(Channel[RequestTold]):
     def _send_recovery(self) -> None:
         self.send({"type": "recovery", "fingerprints": list(self.panel.recovery)})
 
-    # -- These methods answer messages from the page.
+    # -- The following methods answer messages from the page of the request panel.
     def _send_reasons(self, *, name: str) -> None:
-        """Send the reasons for a name, or for all names of the request with this ID."""
+        """Send the reasons for one name in a request, or for all names in the request."""
         of_it = explain_name if "." in name else explain_request
         self.send(of_it(self.panel.plan, name))
 
@@ -202,7 +205,7 @@ class RequestChannel(Channel[RequestTold]):
 
 
 def _add_preview(message: Look, bundle: RequestBundle, recovery: Sequence[str]) -> None:
-    """Add the result of a dry run to the message, without unchanged requests."""
+    """Add the changes that writing would make to the message. Unchanged requests are left out."""
     changes = [change for change in bundle.changes if change.action != "kept"]
     counts = ", ".join(f"{number:,} {action}" for action, number in bundle.counts().items())
     planned = count_of(len(bundle.requests), "request")

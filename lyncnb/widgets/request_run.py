@@ -40,7 +40,7 @@ from .summary_table import SummaryTable
 
 
 class NothingWritten:
-    """A placeholder for a request folder that does not exist yet.
+    """A placeholder for the table of a request folder that does not exist yet.
 
     When the requests are written, the folder's table replaces the placeholder.
     """
@@ -58,8 +58,8 @@ class NothingWritten:
         return self._words
 
     def _repr_html_(self) -> str:
-        # With this CSS class, the page knows that the output does not show a plan and cannot be
-        # out of date.
+        # This CSS class tells the page that the output does not show a plan, so the output cannot
+        # be out of date.
         return f'<div class="lyncnb-unwritten">{tables.format_paragraph(self._words)}</div>'
 
     def _ipython_display_(self) -> None:
@@ -69,7 +69,7 @@ class NothingWritten:
             self._handles.append(handle)
 
     def replace_placeholders(self, bundle: RequestBundle) -> None:
-        """Replace every displayed placeholder with the table of the written requests."""
+        """Replace each placeholder in the notebook with the table of the written requests."""
         for handle in self._handles:
             data = {"text/html": bundle._repr_html_(), "text/plain": repr(bundle)}
             handle.update(data, raw=True)  # type: ignore[no-untyped-call]
@@ -112,14 +112,14 @@ class RequestRun:
         self._nothing = NothingWritten(self.folder)
         self._summaries: list[
             DisplayHandle
-        ] = []  # These placeholders were shown before the requests were written.
+        ] = []  # The placeholders that the notebook shows until the requests are written.
 
     @property
     def plan(self) -> CertificatePlan:
-        """The plan to write: the editor's current plan, or the given plan."""
+        """The plan to write: the current plan of the editor, or the plan from the constructor."""
         if self.editor is not None:
             return self.editor.plan
-        assert self._plan is not None  # The constructor requires either a plan or an editor.
+        assert self._plan is not None  # The caller must pass either a plan or an editor.
         return self._plan
 
     @property
@@ -133,7 +133,10 @@ class RequestRun:
 
     @property
     def accepted(self) -> dict[str, str]:
-        """The reasons for accepted errors by code, from the plan's options and this panel."""
+        """The reasons for accepted errors, by finding code.
+
+        They come from the plan's options or were entered in the request panel.
+        """
         findings, options = self.findings, self.plan.options
         day = choose_evaluation_date(self.plan, findings.judged_on)
         together = {
@@ -144,18 +147,18 @@ class RequestRun:
 
     @property
     def acceptance_limits(self) -> dict[str, str]:
-        """The limits of the acceptances in the plan's options, as texts by code."""
+        """The limits of the acceptances in the plan's options, as texts by finding code."""
         options = self.plan.options
         codes = options.accepted.keys() - {code for code, why in self._accepted_here.items() if why}
         return {code: describe_acceptance_limits(code, options) for code in codes}
 
     @property
     def recovery(self) -> tuple[str, ...]:
-        """The fingerprints of the recovery keys that the next run adds to the folder."""
+        """The fingerprints of the recovery keys that will be added to the request folder."""
         return tuple(self._recovery)
 
     def name_recovery_key(self, file: str | os.PathLike[str]) -> str:
-        """Add a recovery key that can open the folder after the next run.
+        """Add a recovery key, which can open the folder after requests are written again.
 
         Parameters
         ----------
@@ -179,7 +182,7 @@ class RequestRun:
 
     @property
     def bundle(self) -> RequestBundle | NothingWritten:
-        """The request folder after the last run, or as it is on disk.
+        """The request folder after the requests are written, or as it is on disk.
 
         Before the requests are written, this is a placeholder that is false and shows a sentence.
         """
@@ -215,13 +218,16 @@ class RequestRun:
 
     @property
     def unaccepted(self) -> tuple[str, ...]:
-        """Codes of error findings that are not accepted."""
+        """The codes of the error findings that are not accepted yet."""
         errors = {finding.code for finding in self.findings if finding.severity == "error"}
         return tuple(sorted(errors - self.accepted.keys()))
 
     @property
     def is_new(self) -> bool:
-        """Whether the folder has no key yet. The user must then enter the passphrase twice."""
+        """Whether the folder has no key yet.
+
+        In this case, the user must enter the passphrase twice.
+        """
         try:
             records = open_requests(self.folder).requests
         except BundleError:
@@ -242,14 +248,14 @@ class RequestRun:
                 hint="use a code from the list of findings",
             )
         if self.editor is not None:
-            # The options in the editor already contain the acceptance, so the panel does not
-            # store it again.
+            # The editor's options already contain the acceptance, so the panel does not store it a
+            # second time.
             self.editor.accept(code, reason)
         else:
             self._accepted_here[code] = reason.strip()
 
     def look(self) -> RequestBundle:
-        """Return the changes that a run would make to the folder, without making them.
+        """Return the changes that writing the requests would make, without writing anything.
 
         Raises
         ------
@@ -269,7 +275,7 @@ class RequestRun:
 
     @property
     def other_deployment(self) -> OtherDeployment | None:
-        """The two deployments, if the folder has requests for other servers than the plan."""
+        """The folder's and the plan's deployment, if the folder has requests for other servers."""
         return compare_deployments(self.plan, self.folder)
 
     def _refuse_other_deployment(self) -> None:
@@ -312,7 +318,8 @@ class RequestRun:
             raise PassphraseError("the two passphrases are different", hint="enter both again")
         if not replaces:
             self._refuse_other_deployment()
-        # The editor may change while the requests are written, so these values are copied.
+        # The user can edit the plan while the requests are written, so the plan and its acceptances
+        # are copied first.
         plan, findings, accepted = self.plan, self.findings, self.accepted
         recovery = tuple(self._recovery.values())
 
@@ -334,7 +341,9 @@ class RequestRun:
         self.job.start(work)
 
     def write_scripts(self, *, computer: str = "", template: str = "") -> DeploymentSteps:
-        """Write scripts that make the requests on another computer. No key is created here.
+        """Write scripts that create the requests on another computer.
+
+        No key is created on this one.
 
         Parameters
         ----------
@@ -354,7 +363,7 @@ class RequestRun:
         PlanRejected, OptionsError, BundleError
             In the same cases as in ``request_elsewhere`` and ``request_scripts``.
         """
-        # A script that is not valid is reported before the folder is created.
+        # Script errors are reported before the folder is created.
         request_scripts(self.plan, template=template)
         bundle = request_elsewhere(
             self.plan,
@@ -368,14 +377,14 @@ class RequestRun:
         return steps
 
     def write_unattended(self) -> None:
-        """Write the requests at once, in a kernel without a user who can press the button.
+        """Write the requests immediately, in a kernel without a user who can press the button.
 
         Raises
         ------
         PlanRejected, PassphraseError, BundleError
             In the same cases as in ``write_requests``. The cell then fails.
         """
-        self.look()  # This call reports problems before lyncnb asks for the passphrase.
+        self.look()  # The preview reports problems before lyncnb asks for the passphrase.
         self._refuse_other_deployment()
         secret = ask_passphrase(confirm=self.is_new, known=list_known_words(self.plan))
         self.job.result = write_requests(
@@ -389,22 +398,22 @@ class RequestRun:
         )
 
     def cancel(self) -> None:
-        """Stop the run.
+        """Stop writing requests.
 
         Finished requests are kept, and the next run writes the missing requests.
         """
         self.job.cancel()
 
     def wait(self, seconds: float | None = None) -> RequestBundle | None:
-        """Wait until the run ends, and return the request folder."""
+        """Wait until all requests are written, and return the request folder."""
         self.job.wait(seconds)
         return self.job.result
 
-    # -- These methods provide the output for a notebook.
+    # -- The following methods provide the output for a notebook.
     @tables.document_columns(CertificatePlan._columns, "the plan")
     @tables.document_columns(RequestBundle._columns, "the requests")
     def to_frame(self) -> frames.DataFrame:
-        """Return the requests of the last run, or the plan before the first run."""
+        """Return a table of the written requests, or of the plan if no requests are written yet."""
         bundle = self.bundle
         return (self.plan if isinstance(bundle, NothingWritten) else bundle).to_frame()
 
@@ -434,7 +443,7 @@ class RequestRun:
 
 
 def parse_folder_path(folder: object, panel: str) -> Path:
-    """Return the folder of a panel as a path.
+    """Return the request folder of a panel as a path.
 
     Raises
     ------

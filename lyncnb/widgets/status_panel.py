@@ -1,4 +1,4 @@
-"""Define ``StatusPanel``, which processes issued certificates in a folder, up to the servers."""
+"""Define ``StatusPanel``, which leads from issued certificates to installed certificates."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ from .panel import ShownAsPanel
 from .request_needs import describe_refusals, describe_request, find_next_step, find_unwritten_step
 from .request_run import RequestRun, parse_folder_path
 
-# The following class runs the steps on a request folder in the background, without a browser.
-# Each step calls a function of the package. Only one step runs at a time, and its result is
-# kept.
+# The class ``FolderWork`` runs the steps on a request folder in the background, and needs no
+# browser. Each step calls a public function of lyncnb. Only one step runs at a time, and the result
+# of the last step is kept.
 
 Report = Callable[[Progress], None]
 
 
 class FolderWork:
-    """Runs the steps on a request folder that follow after its requests are written.
+    """Runs the steps on a request folder that come after its requests are written.
 
     ``on_change`` is called with the state of the job, also from the job's thread.
     """
@@ -94,7 +94,7 @@ class FolderWork:
 
     @property
     def status(self) -> FolderStatus:
-        """All requests and their current states; None before the editor's plan is written."""
+        """The state of every request in the folder, or None before the editor's plan is written."""
         if self.editor is not None and self.is_missing:
             day = self.today or choose_evaluation_date(self.editor.plan)
             return FolderStatus(folder=self.folder, today=day, requests=())
@@ -102,11 +102,14 @@ class FolderWork:
 
     @property
     def is_missing(self) -> bool:
-        """Whether the editor's plan is not written to the folder yet."""
+        """Whether the plan in the editor has not been written to the folder yet."""
         return self.editor is not None and not os.path.lexists(self.folder)
 
     def behind(self) -> str:
-        """Describe how the request folder differs from the editor's plan; "" if it does not."""
+        """Describe how the request folder differs from the editor's plan.
+
+        Return "" if it does not.
+        """
         if self.editor is None or self.is_missing:
             return ""
         try:
@@ -127,7 +130,7 @@ class FolderWork:
 
     @property
     def result(self) -> Any:
-        """The result of the last step, or None before the first step."""
+        """The result of the last step on the request folder, or None before the first step."""
         return self.job.result
 
     def hand_over(
@@ -137,14 +140,16 @@ class FolderWork:
         issuer: str = "",
         requests: Iterable[str] | None = None,
     ) -> None:
-        """Start to package requests for a CA: all waiting requests, or the given requests."""
+        """Start to package requests for a CA: all waiting requests, or only the given requests."""
         chosen = None if requests is None else tuple(requests)
         self._begin(lambda _: hand_over(self.folder, out, issuer=issuer, requests=chosen))
 
     def receive(
         self, *paths: str | os.PathLike[str], accept: Mapping[str, str] | None = None
     ) -> None:
-        """Start to match issued certificates, compare them with the plan, and keep them.
+        """Start to match issued certificates with requests, and compare them with the plan.
+
+        Accepted certificates are kept.
 
         `accept` contains the codes of errors to accept in these files, each with the reason.
         """
@@ -157,7 +162,7 @@ class FolderWork:
         return describe_refusals(self._issued(), status.requests)
 
     def package(self, passphrase: Secret | str, *, target_os: str = "") -> None:
-        """Start to package each issued certificate with its key and chain.
+        """Start to create a PFX package for each issued certificate, with its key and chain.
 
         Raises
         ------
@@ -178,7 +183,7 @@ class FolderWork:
         self._begin(work)
 
     def write_steps(self, *, effective: datetime | None = None) -> None:
-        """Start to write the changed deployment procedure."""
+        """Start to update the deployment procedure in the request folder."""
 
         def work(_: Report) -> Any:
             steps = deployment_steps(self._issued(), effective=effective, today=self.today)
@@ -188,7 +193,7 @@ class FolderWork:
         self._begin(work)
 
     def record_deployed(self, *names: str, on: date | None = None) -> None:
-        """Start to record that certificates are installed: all certificates, or the given names.
+        """Start to record that certificates are installed: all, or those with the given names.
 
         `on` is the date of the installation. The default is today. With `names`, it replaces a
         recorded date.
@@ -196,7 +201,10 @@ class FolderWork:
         self._begin(lambda _: deployed(self.folder, *names, on=on, today=self.today))
 
     def list_hosts(self, *, zone: str = "inside", hosts: str = "") -> tuple[str, ...]:
-        """List the hosts that ``probe`` asks, for a confirmation. Nothing is asked yet."""
+        """List the hosts that ``probe`` would connect to.
+
+        No connection is made. The user confirms the hosts before the probe.
+        """
         return list_targets(self._plan(), zone=zone, hosts=hosts or None).hosts
 
     def probe(
@@ -206,7 +214,7 @@ class FolderWork:
         zone: str = "inside",
         hosts: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Start to ask the servers which certificates they show, and save these to a file.
+        """Start to probe which certificates the servers present, and save the result to a file.
 
         `seen` is the file, as from ``lyncnb probe --save``. `zone` and `hosts` are as for
         :func:`lyncnb.probe`.
@@ -224,17 +232,17 @@ class FolderWork:
         self.job.start(run_probe)
 
     def record_seen(self, seen: str | os.PathLike[str]) -> None:
-        """Start to record the deployments that a saved probe shows."""
+        """Start to record the deployments that the result of an earlier probe shows."""
         self._begin(lambda _: deployed(self.folder, reports=[seen], today=self.today))
 
     def _plan(self) -> CertificatePlan:
-        """Return the editor's plan, or plan again from the table and options in the folder."""
+        """Return the plan of the editor, or create it from the table and options in the folder."""
         if self.editor is not None:
             return self.editor.plan
         return recreate_plan(self.folder)
 
     def renew(self, passphrase: Secret | str, *names: str, reason: str) -> None:
-        """Start to renew the certificates that are due, or the given requests, for a reason.
+        """Start to renew the certificates that are due, or the given requests for a reason.
 
         Raises
         ------
@@ -255,7 +263,7 @@ class FolderWork:
     def password(
         self, request_id: str, passphrase: Secret | str, *, show: Callable[[str], object]
     ) -> str:
-        """Show the password of one package to the user, and return the path of the package.
+        """Show the user the password of one package, and return the path of the package.
 
         Raises
         ------
@@ -265,7 +273,7 @@ class FolderWork:
         return show_password(self.folder, request_id, check_passphrase(passphrase), show=show)
 
     def wait(self, seconds: float | None = None) -> Any:
-        """Wait until a step ends, and return its result."""
+        """Wait until the running step ends, and return its result."""
         self.job.wait(seconds)
         return self.result
 
@@ -278,10 +286,10 @@ class FolderWork:
 
         self.job.start(run_step)
 
-    # -- These methods provide the output for a notebook.
+    # -- The following methods provide the output for a notebook.
     @tables.document_columns(FolderStatus._columns)
     def to_frame(self) -> frames.DataFrame:
-        """Return the requests and their states, one row for each generation."""
+        """Return the requests and their states as a table, with one row for each generation."""
         return self.status.to_frame()
 
     def _repr_html_(self) -> str:
@@ -303,7 +311,10 @@ class FolderWork:
 
 
 def _add_rate_to_progress(callback: Report) -> Callable[[int, int], None]:
-    """Return a callback that adds the rate and the remaining time to a progress of two numbers."""
+    """Return a progress callback that also reports the rate and the remaining time.
+
+    The callback is called with two numbers: the finished and the total steps.
+    """
     begin = time.monotonic()
 
     def report_progress(done: int, total: int) -> None:
@@ -314,7 +325,8 @@ def _add_rate_to_progress(callback: Report) -> Callable[[int, int], None]:
     return report_progress
 
 
-# -- This section shows the panel. The widget does not keep the passphrase or a password.
+# -- The following classes show the status panel. The widget stores neither the passphrase nor a
+# password.
 
 _ROWS_LISTED = 200
 _REFUSALS_LISTED = 20
@@ -339,7 +351,7 @@ def _format_generation(request: RequestStatus) -> str:
 
 
 class StatusChannel(Channel[StatusTold]):
-    """Answers the page of a status panel. Messages start each step and report its result."""
+    """Answers messages from the page of a status panel, which starts steps and shows results."""
 
     scripts = (*GRID_SCRIPTS, "help_dialog.js", "passphrase_field.js", "status_panel.js")
 
@@ -363,19 +375,22 @@ class StatusChannel(Channel[StatusTold]):
         }
         super().__init__(answers, f"Request folder {work.folder}, current state:")
         work.on_change = self.job_changed
-        self._shown_time = 0  # The page shows the manifest that was written at this time.
+        self._shown_time = 0  # The time at which the manifest was written that the page shows.
         call_after_changes(self._files_may_differ)
         if work.editor is not None:
             stop = work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
             self.at_end.append(stop)
 
     def make_static_form(self) -> tuple[str, str, bool]:
-        """Return HTML and text for readers without a kernel. The live panel hides both."""
+        """Return the panel's content as HTML and text for readers without a kernel.
+
+        The live panel hides this output.
+        """
         return self.work._repr_html_(), repr(self.work), False
 
-    # -- These methods send messages to the page.
+    # -- The following methods send messages to the page of the status panel.
     def _files_may_differ(self) -> None:
-        """Update the page if a cell or another panel changed the folder."""
+        """Update the page, because a notebook cell or another panel may have changed the folder."""
         if (
             self._shown_time
             and self._shown_time != self._read_time()
@@ -438,7 +453,7 @@ class StatusChannel(Channel[StatusTold]):
         )
 
     def job_changed(self, state: JobState) -> None:
-        """Send the progress of the step, and the result when it ends."""
+        """Send the progress of the running step to the page, and finally its result."""
         self.send(build_progress_message(state))
         if state.name == FAILED:
             self.refuse("step", list(state.lines))
@@ -449,10 +464,10 @@ class StatusChannel(Channel[StatusTold]):
             self.update_static()
             notify_change()
 
-    # -- These methods answer messages from the page.
+    # -- The following methods answer messages from the page of the status panel.
     def _send_reasons(self, *, name: str) -> None:
         manifest = read_manifest(self.work.folder)
-        # The number of a generation may follow the id of a request.
+        # The ID of a request can be followed by the number of a generation.
         request_id = name.partition(" ")[0]
         record = manifest.by_id.get(request_id)
         others = record.plan.san if record and record.plan else ()
@@ -469,7 +484,7 @@ class StatusChannel(Channel[StatusTold]):
     def _receive_files(self, *, paths: Text) -> None:
         lines = [line.strip() for line in paths.splitlines() if line.strip()]
         own = self.work.folder / "returned"
-        # This is the default folder of receive, which does not have to exist yet.
+        # The default folder for issued certificates. It does not have to exist yet.
         lines = [] if lines == [str(own)] else lines
         if not lines and not any(path.is_file() for path in own.rglob("*")):
             raise LyncnbError(
@@ -479,7 +494,7 @@ class StatusChannel(Channel[StatusTold]):
         self.work.receive(*map(Path, lines))
 
     def _accept(self, *, id: Text, code: Text, reason: Text) -> None:
-        """Evaluate the refused certificate of a request again, and accept one of its errors."""
+        """Evaluate the refused certificate of a request again, with one of its errors accepted."""
         if not reason.strip():
             raise LyncnbError(
                 "the reason is missing", hint="enter why the certificate is still acceptable"
@@ -496,11 +511,12 @@ class StatusChannel(Channel[StatusTold]):
     def _password(self, *, id: Text, passphrase: Secret) -> None:
         shown: list[str] = []
         file = self.work.password(id, passphrase, show=shown.append)
-        # The passphrase is in a buffer, because a server that logs messages does not log buffers.
+        # The page sends the passphrase as a buffer, because a server that logs messages does not
+        # log buffers.
         self.send({"type": "password", "file": file}, [shown.pop().encode()])
 
     def _send_hosts(self, *, zone: Text, hosts: Text) -> None:
-        """Send the hosts to ask, which the user confirms before anything is asked."""
+        """Send the hosts to probe to the page. The user confirms them before lyncnb connects."""
         found = self.work.list_hosts(zone=zone, hosts=hosts.strip())
         if not found:
             raise LyncnbError(f"the plan has no ports to ask from {zone}", hint="change the zone")
@@ -545,7 +561,7 @@ class StatusChannel(Channel[StatusTold]):
 
 
 def _describe_step_result(result: Any) -> StepResult:
-    """Describe the result of a step: a sentence, and a table of findings or other notes."""
+    """Describe the result of a step in a sentence, with a table of findings or other notes."""
     rows: Iterable[tuple[str, ...]] = ()
     headings: tuple[str, ...] = ()
     if isinstance(result, IssuedCertificates):

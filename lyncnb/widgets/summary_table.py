@@ -14,12 +14,12 @@ from ..base.shown import tables
 from ..reports.summary.columns import CSV, NOTEBOOK, list_columns
 from ..reports.summary.content import Line, Summary
 
-#: A notebook shows these columns: the servers, the certificate, its names and its issuer.
+#: A notebook shows only these columns: the servers, the certificate, its names and its issuer.
 SHOWN = tables.list_headings(list_columns(NOTEBOOK))
 
 
 class SummaryTable(tables.Table):
-    """A summary as a table with one row for each certificate.
+    """The summary of a plan or request folder as a table with one row for each certificate.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class SummaryTable(tables.Table):
         return self._words
 
     def bundle(self) -> dict[str, str]:
-        """Return the table as a MIME bundle for a notebook."""
+        """Return the table as a MIME bundle, which a notebook displays."""
         page = self._links + self.only(*SHOWN)._repr_html_()
         note = f"The summary has {len(self._columns)} columns. to_frame() returns all columns."
         return {"text/html": page + tables.format_paragraph(note), "text/plain": repr(self)}

@@ -1,1 +1,1 @@
-"""Edit a plan without a notebook, through a draft, edits, the resulting plan, and messages."""
+"""Edit a plan without a notebook: a draft, edits, the resulting plan, and messages to a page."""

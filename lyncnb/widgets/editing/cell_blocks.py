@@ -17,14 +17,14 @@ from ...topology.columns import list_topology_columns
 from ...topology.topology import Topology
 from .sheet import find_edited_cells, list_differences, list_group_names, pool_names
 
-_NAMED_BY = ("server_fqdn", "role")  # A new row must have a value in each of these columns.
+_NAMED_BY = ("server_fqdn", "role")  # The columns in which a new row must have a value.
 _NUMBER = re.compile(r"(\d+)(\D*)$")
 _SERVERS_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class CellText:
-    """The new text of a table cell. ``place`` is the index of the row in the table."""
+    """The new text of a table cell. ``place`` is the index of the cell's row in the table."""
 
     place: int
     column: str
@@ -33,7 +33,7 @@ class CellText:
 
 @dataclass(frozen=True, slots=True)
 class RefusedCell:
-    """A table cell that does not change, with the rejected text and the reason."""
+    """A table cell that keeps its value, with the rejected text and the reason."""
 
     place: int
     column: str
@@ -58,7 +58,7 @@ class TakenBlock:
 def apply_block(
     topology: Topology, cells: Iterable[CellText], add: Sequence[Mapping[str, str]] = ()
 ) -> TakenBlock:
-    """Set the valid texts of a block, and add its new rows at the end of the table.
+    """Set the valid texts of a block of cells, and add its new rows at the end of the table.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def apply_block(
 
 
 def describe_block(old_topology: Topology, applied_block: TakenBlock, description: str) -> str:
-    """Return what a block did, with the servers that it added and replaced.
+    """Describe what setting a block of cells did: the servers that were added and replaced.
 
     Parameters
     ----------
@@ -141,8 +141,8 @@ def _apply_cells(applied_block: TakenBlock, cells: list[CellText]) -> None:
                 applied_block.refused.append(_build_refused_cell(cells[0], _describe_error(error)))
                 return
             if not wrong:
-                # The error names another cell than the cell that causes it, so each half of the
-                # cells is tried separately.
+                # The error can name another cell than the cell that causes it. To find the cause,
+                # the cells are divided into halves, and each half is tried alone.
                 _apply_cells(applied_block, cells[: len(cells) // 2])
                 _apply_cells(applied_block, cells[len(cells) // 2 :])
                 return
@@ -203,7 +203,7 @@ def _describe_error(error: TopologyError) -> Problem:
 def _list_changes(
     topology: Topology, cells: Sequence[CellText]
 ) -> tuple[dict[int, dict[str, str]], list[RefusedCell]]:
-    """Return the texts to set in each row, and the texts that contradict an earlier text."""
+    """Return the texts to set in each row, and the texts that contradict a text set earlier."""
     scopes = {column.name: column.scope for column in list_topology_columns()}
     moves = {cell.place: cell.text for cell in cells if cell.column == "pool_fqdn"}
     changes = plan_pool_moves(topology, moves)
@@ -234,7 +234,7 @@ def _list_changes(
 
 
 class _Holders:
-    """Finds the rows that share the value of a column."""
+    """Finds the table rows that must have the same value in a column, such as one pool's rows."""
 
     def __init__(self, topology: Topology, name: str, scope: str):
         self._groups = list_group_names(topology, scope) if scope != "server" else []
@@ -247,16 +247,16 @@ class _Holders:
                     self._holders.setdefault(self._groups[place], []).append(place)
 
     def group(self, row_index: int) -> str:
-        """Return the pool, site or deployment with which the row shares the column, or ""."""
+        """Return the pool, site or deployment whose rows all have the same value in a column."""
         return f"{self._scope} {self._groups[row_index]}" if self._groups else ""
 
     def places(self, row_index: int) -> Sequence[int]:
-        """Return the rows to change, so that a row has the new value of a shared column."""
+        """Return the indices of all rows to change when a shared column of one row changes."""
         return self._holders.get(self._groups[row_index], (row_index,))
 
 
 def plan_pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, dict[str, str]]:
-    """Move servers to other pools, and keep the old pools' values in the old pools.
+    """Plan how to move servers to other pools, so that the old pools keep their values.
 
     Parameters
     ----------
@@ -357,7 +357,7 @@ def copy_rows(topology: Topology, row_indices: Sequence[int]) -> list[dict[str, 
 
 
 def find_next_name(name: str, used_names: Iterable[str]) -> str:
-    """Return a server's name with the next free number, such as fe03 after fe02.
+    """Return a server name with the next free number, such as fe03 after fe02.
 
     Raises
     ------

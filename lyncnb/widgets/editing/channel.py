@@ -1,4 +1,4 @@
-"""Answer the messages from a panel's page, and report errors to the page.
+"""Answer the messages from a panel's page in the browser, and report errors to the page.
 
 A channel needs no notebook and no kernel. The code that shows the panel sets ``send``.
 Values are sent as messages, never as traits of a widget. A saved notebook therefore
@@ -25,7 +25,7 @@ from ...pki.passphrase import Secret
 from .host import NOTEBOOK, Host
 from .messages import CellName, Number, Refused
 
-#: A page with a table needs these JavaScript files.
+#: The JavaScript files that a page with a table needs.
 GRID_SCRIPTS = (
     "row_store.js",
     "new_rows.js",
@@ -38,27 +38,27 @@ GRID_SCRIPTS = (
     "grid_menu.js",
     "grid.js",
 )
-#: A message with this type opens a file. If this fails, the page shows all errors.
+#: The types of messages that open a file. If opening fails, the page shows all errors.
 OPENING = "open"
-#: The first message of a page has this type. It contains the id of the page.
+#: The type of the first message from a page. The message contains the ID of the page.
 STARTING = "ready"
 TOO_LATE = "The message from the page arrived too late or twice, so lyncnb did nothing."
-#: A message to a panel's page has this type.
+#: The type of a message to a panel's page.
 Told = TypeVar("Told")
 Told_contra = TypeVar("Told_contra", contravariant=True)
-#: This mapping contains the functions that answer messages, by message type.
+#: The functions that answer messages from the page, by message type.
 Answers = Mapping[str, Callable[..., object]]
 
 
 class Send(Protocol[Told_contra]):
-    """A function that sends a message and its buffers to a panel's page."""
+    """A function that sends a message and its binary buffers to a panel's page."""
 
     def __call__(self, message: Told_contra, buffers: Sequence[bytes] = (), /) -> object:
-        """Send a message and its buffers to the page."""
+        """Send a message and its binary buffers to the panel's page."""
 
 
 class Channel(Generic[Told]):
-    """Answers the messages from a page, and reports every error to the page.
+    """Answers the messages from a panel's page, and reports every error to the page.
 
     Parameters
     ----------
@@ -72,13 +72,14 @@ class Channel(Generic[Told]):
         differ from the arguments of the answering function.
     """
 
-    #: The page loads these JavaScript files in order. The files that every page needs come first.
+    #: The JavaScript files that the page loads, in this order. The files that every page needs come
+    #: first.
     scripts: ClassVar[tuple[str, ...]] = ()
-    #: A number is valid for this number of seconds. The page returns the number in a message
-    #: with a passphrase.
+    #: The time in seconds for which a random number is valid. The page returns the number in a
+    #: message with a passphrase.
     number_valid = 30.0
-    #: Deferred work starts after this number of seconds, because work in Python delays the
-    #: thread that sends messages. In a test, a page waited 40 ms for 1 kB.
+    #: The delay in seconds before deferred work starts. Python work delays the thread that sends
+    #: messages: in a test, a page waited 40 ms for 1 kB.
     until_sent = 0.02
 
     def __init__(self, answers: Answers, text: str, *, asked: Answers | None = None):
@@ -86,49 +87,50 @@ class Channel(Generic[Told]):
         self.asked = {**self.answers, **(asked or {})}
         self.text = text
         self.host: Host = NOTEBOOK
-        #: This function sends a message and a list of its buffers.
+        #: A function that sends a message and a list of its binary buffers to the page.
         self.send: Send[Told | Refused | Number] = lambda message, buffers=(): None
-        #: The channel calls this function when the static output is out of date.
+        #: A function that the channel calls when the static output is out of date.
         self.update_static: Callable[[], object] = lambda: None
-        #: The channel calls this function when the panel closes.
+        #: A function that the channel calls when the panel closes.
         self.at_end: list[Callable[[], object]] = []
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._cell: CellName | None = None
         self._page_id = ""
-        #: While a view starts, only this view gets the messages. The value "" means all views.
+        #: While a view of the panel starts, only this view gets messages. The value "" means all
+        #: views.
         self.view_id = ""
-        # The number is valid only once, until this time on the clock.
+        # The random number, which is valid only once, and the time at which it expires.
         self._number, self._number_end = 0, 0.0
-        #: The value is true if the page was reloaded after the panel was shown. In this case,
-        #: its static output is outdated.
+        #: Whether the page was reloaded after the panel was shown. In this case, the static output
+        #: on the page is outdated.
         self.is_reloaded = False
-        #: JupyterLab answers messages in another thread. The event loop of the main thread runs
-        #: delayed work.
+        #: JupyterLab answers messages in another thread, so the event loop of the main thread runs
+        #: deferred work.
         self.turn = threading.RLock()
 
-    # -- These methods provide the output of the panel.
+    # -- The following methods provide the output of the panel.
     def prepare_content(self) -> None:
         """Prepare the content that the page requests first, while the browser loads the panel."""
 
     def make_first_form(self) -> tuple[str, str, bool]:
-        """Return the static output that the notebook shows until the first update."""
+        """Return the static output that the notebook shows until the panel updates it."""
         return self.make_static_form()
 
     def make_static_form(self) -> tuple[str, str, bool]:
-        """Return HTML and text for readers without a kernel, and whether the panel shows them.
+        """Return the panel's content as HTML and text, and whether a result is shown.
 
         By default, this is the panel's text. Each panel returns its content instead.
         """
         return tables.format_paragraph(self.text), self.text, True
 
-    # -- These methods answer messages from the page.
+    # -- The following methods answer messages from the page.
     def receive(self, message: object) -> None:
-        """Answer a message of the page. A message of an unknown type is ignored."""
+        """Answer a message from the panel's page. Messages of an unknown type are ignored."""
         with self.turn:
             parts = dict(message) if isinstance(message, dict) else {}
             kind, cell = str(parts.pop("type", "")), parts.pop("cell", None)
             page, number = str(parts.pop("page", "")), parts.pop("number", None)
-            # Only the first message of a view contains the ID of the page.
+            # The ID of the page is contained only in the first message of a view.
             self.view_id = str(parts.pop("view", ""))
             has_secret = any(isinstance(value, Secret) for value in parts.values())
             if has_secret and not self._check_number(number):
@@ -142,7 +144,7 @@ class Channel(Generic[Told]):
             self.view_id = ""
 
     def _send_number(self) -> None:
-        """Send a number, which the page returns in its next message with a passphrase.
+        """Send a random number, which the page returns in its next message with a passphrase.
 
         After JupyterLab has lost the connection, it sends messages late. A late passphrase must not
         start work.
@@ -152,13 +154,16 @@ class Channel(Generic[Told]):
         self.send({"type": "number", "number": self._number})
 
     def _check_number(self, number: object) -> bool:
-        """Return whether the number of a message is valid. A number is valid only once."""
+        """Return whether the random number in a message is valid.
+
+        Each number is valid only once.
+        """
         is_valid = number == self._number and time.monotonic() < self._number_end
         self._number_end = 0.0
         return is_valid
 
     def end(self) -> None:
-        """Stop following other objects, and drop waiting work, because the panel closes."""
+        """Stop following other objects, and discard deferred work, because the panel closes."""
         for handle in self._waiting.values():
             handle.cancel()
         self._waiting.clear()
@@ -167,11 +172,11 @@ class Channel(Generic[Told]):
         self.at_end.clear()
 
     def forget_page_id(self) -> None:
-        """Accept the next page as the page that shows the static output."""
+        """Treat the next page that connects as the page that shows the static output."""
         self._page_id, self.is_reloaded = "", False
 
     def _report_reload(self, page: str) -> None:
-        """Warn if the page is newer than the page in which the panel was first shown."""
+        """Warn the user if the page was loaded after the panel was first shown."""
         self._page_id = self._page_id or page
         if page != self._page_id:
             self.is_reloaded = True
@@ -196,11 +201,11 @@ class Channel(Generic[Told]):
         return {item.name: getattr(record, item.name) for item in fields(record)}
 
     def run_after_sending(self, work: Callable[[], object]) -> None:
-        """Run work after the kernel has sent all earlier messages."""
+        """Run work after the kernel has sent all messages that it already created."""
         self.later("sent", self.until_sent, work)
 
     def later(self, name: str, seconds: float, work: Callable[[], object]) -> None:
-        """Run work after a delay, instead of waiting work with the same name.
+        """Run work after a delay. It replaces waiting work with the same name.
 
         Without an event loop, the work runs at once.
         """
@@ -210,7 +215,8 @@ class Channel(Generic[Told]):
             work = partial(self._run_for_view, self.view_id, work)
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:  # In a thread or without a kernel, there is no event loop.
+        # In a thread or without a kernel, there is no event loop that could run the work later.
+        except RuntimeError:
             work()
         else:
             self._waiting[name] = loop.call_later(seconds, self.run_in_turn, "later", work)
@@ -225,7 +231,7 @@ class Channel(Generic[Told]):
     def run_in_turn(
         self, message_type: str, work: Callable[[], object], *, cell: CellName | None = None
     ) -> None:
-        """Run work while no other message is being answered, and report an error to the page.
+        """Run work when no other message is being answered, and report an error to the page.
 
         `cell` is the edited cell. The page shows the error next to it.
         """
@@ -239,7 +245,7 @@ class Channel(Generic[Told]):
                 )
                 self.refuse(message_type, lines, occupied=getattr(error, "occupied", False))
             except Exception as error:
-                # If the error were hidden, the panel would seem not to respond.
+                # If the error were not shown, the panel would seem not to respond.
                 self.refuse(message_type, describe_unexpected_error(error))
             self._cell = None
 
@@ -252,7 +258,7 @@ class Channel(Generic[Told]):
         offers: Sequence[str] = (),
         instead: str = "",
     ) -> None:
-        """Report to the page why lyncnb did not perform an action.
+        """Report to the page why lyncnb rejected an action of the user.
 
         With `offers`, the page also shows buttons for alternatives.
         """
@@ -271,7 +277,7 @@ class Channel(Generic[Told]):
 
 @cache
 def build_parts_type(function: Callable[..., object]) -> type:
-    """Return a record type for the keyword arguments of a function, which validates messages."""
+    """Build a record type from a function's keyword arguments. Messages are validated with it."""
     hints = get_type_hints(function, include_extras=True)
     return make_dataclass(
         function.__name__,
@@ -286,7 +292,7 @@ def build_parts_type(function: Callable[..., object]) -> type:
 
 
 def format_error(error: LyncnbError) -> list[str]:
-    """Return an error as at most four lines: what happened, where, and what to do."""
+    """Format an error in at most four lines: what happened, where, and what the user can do."""
     problems = error.problems
     if len(problems) == 1:
         lines = [f"Not done: {_describe_problem(problems[0])}"]
@@ -305,7 +311,7 @@ def _describe_problem(problem: Problem) -> str:
 
 
 def format_all_problems(error: LyncnbError) -> list[str]:
-    """Return an error as lines of text, with all problems, their places and their hints."""
+    """Format an error as lines of text with all of its problems, their locations and hints."""
     problems = error.problems
     if len(problems) < 2:
         return format_error(error)
@@ -320,7 +326,7 @@ def format_all_problems(error: LyncnbError) -> list[str]:
 
 
 def describe_unexpected_error(error: Exception) -> list[str]:
-    """Report an error in lyncnb with its code line, but without values, which could be secret."""
+    """Describe an unexpected error by its line of code, without values, which could be secret."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]
     line = f" in {Path(inside[-1].filename).name} line {inside[-1].lineno}" if inside else ""

@@ -1,4 +1,4 @@
-"""Write the choices in a plan editor as Python code, and as a table and an options file."""
+"""Save the choices in a plan editor as Python code, or as a table and an options file."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from .forms import LABELS
 
 CHANGE_COLUMNS = ("Server", "Column", "Before", "After")
 _WIDTH = 96
-# Files up to this size in bytes are compared. A table of 100,000 servers has about 30 MB.
+# The largest size in bytes of a file that is compared. A table of 100,000 servers has about 30 MB.
 _LARGEST = 1 << 28
-# The key of a row is a server name. If the server has several rows, the key also contains the
-# role.
+# The key of a table row: the server name, and also the role if the server has several rows.
 Server = str | tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerEdits:
-    """The edits that lead from one table to another.
+    """The edits that turn one table into another.
 
     Rows are identified by server name, regardless of their order.
     """
@@ -62,7 +61,7 @@ def list_server_keys(topology: Topology) -> list[Server]:
 def match_row_ids(
     topology: Topology, states: Iterable[State], new_ids: Callable[[int], Sequence[int]]
 ) -> tuple[int, ...]:
-    """Return an id for each row: the id of the same server in the first state, or a new id."""
+    """Return an ID for each table row: the ID that the same server had before, or a new ID."""
     keys = list_server_keys(topology)
     ids: dict[Server, int] = {}
     for state in states:
@@ -74,7 +73,7 @@ def match_row_ids(
 
 
 def find_edits(loaded_state: State, current_state: State) -> ServerEdits:
-    """Return the edits from the loaded table to the current table."""
+    """Return the edits that turn the loaded table into the current table."""
     columns = current_state.topology.columns
     at = {name: place for place, name in enumerate(loaded_state.topology.columns)}
     before = dict(zip(loaded_state.ids, loaded_state.topology.cells))
@@ -102,7 +101,7 @@ def find_edits(loaded_state: State, current_state: State) -> ServerEdits:
 
 
 def find_option_changes(loaded_state: PlanOptions, current_state: PlanOptions) -> dict[str, object]:
-    """Return the options that differ between two states, as plain Python values."""
+    """Return the options that differ between two states of a plan, as plain Python values."""
     changed = {}
     for item in fields(PlanOptions):
         value = getattr(current_state, item.name)
@@ -112,7 +111,7 @@ def find_option_changes(loaded_state: PlanOptions, current_state: PlanOptions) -
 
 
 def convert_to_plain(value: object) -> object:
-    """Convert the value of an option to plain texts, numbers, tuples and dicts."""
+    """Convert the value of an option to plain Python texts, numbers, tuples and dicts."""
     if isinstance(value, KeyParameters):
         return f"{value.algorithm} {value.bits}"
     if isinstance(value, Mapping):
@@ -121,11 +120,11 @@ def convert_to_plain(value: object) -> object:
         return tuple(str(item) for item in value)
     if value is None or isinstance(value, (bool, int, str)):
         return value
-    return str(value)  # Only a date has the method isoformat.
+    return str(value)  # Of all option values, only dates have the method ``isoformat``.
 
 
 def list_change_rows(loaded_state: State, current_state: State) -> list[tuple[str, str, str, str]]:
-    """Return the differences between two states as rows.
+    """Return the differences between two states of a plan as rows of text.
 
     Each row contains a server or "options", a column, the old value, and the new value.
     """
@@ -181,7 +180,7 @@ def _format_text(value: object) -> str:
 
 
 def build_code(loaded_state: State, current_state: State) -> str:
-    """Return Python code that creates an editor with all current choices.
+    """Return Python code that creates a plan editor with all current choices.
 
     You can replace the code in the editor's cell with this code.
     """
@@ -204,7 +203,7 @@ def build_code(loaded_state: State, current_state: State) -> str:
 
 
 def format_loading_line(table: Path) -> str:
-    """Return the notebook line that sets the table to open.
+    """Return the line of notebook code that selects the table to open.
 
     The options file is next to the table.
     """
@@ -212,7 +211,7 @@ def format_loading_line(table: Path) -> str:
 
 
 def choose_saved_paths(folder: Path) -> tuple[Path, Path]:
-    """Return the paths that :func:`save_plan` writes: the table and the options file.
+    """Return the paths where :func:`save_plan` writes the table and the options file.
 
     If the name ends in ``.csv``, it is the path of the table. Any other name is a folder for
     ``topology.csv`` and ``plan.toml``.
@@ -227,7 +226,7 @@ def _format_call(name: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _format_value(value: object, depth: int) -> str:
-    """Return a value as Python code. Long values have several lines."""
+    """Return a value as Python code. A long value takes several lines."""
     flat = _format_flat(value)
     if (
         len(flat) + depth <= _WIDTH
@@ -268,7 +267,7 @@ def _quote_text(text: str) -> str:
 
 
 def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: bool) -> None:
-    """Write a table and its options to :func:`choose_saved_paths`: both files or neither.
+    """Write a table and its options to files. If one cannot be written, neither is.
 
     Parameters
     ----------
@@ -334,7 +333,7 @@ def _read_table(data: bytes) -> object:
 def _contains_known(
     file: IO[bytes], read_function: Callable[[bytes], object], known_contents: Sequence[object]
 ) -> bool:
-    """Return whether a file contains one of the known tables or options."""
+    """Return whether a file contains one of the given tables or options."""
     try:
         content = read_function(file.read(_LARGEST))
     except LyncnbError:

@@ -1,4 +1,4 @@
-"""Define a draft: a topology and options that the user edits, the resulting plan, and undo.
+"""Define a draft: the topology and options that the user edits, the resulting plan, and undo.
 
 Every change goes through this module. If ``Topology``, ``PlanOptions`` or the planner
 rejects a change, nothing changes. Each state is a pair of immutable values, so undo
@@ -26,26 +26,27 @@ Parts = ParamSpec("Parts")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """The table and the options at one point in time. ``said`` describes the last step.
+    """The table and options of a draft at one point in time. ``said`` describes the last step.
 
     ``scenario`` is the name of the scenario that was last opened or kept.
     """
 
     topology: Topology
-    ids: tuple[int, ...]  # The rows have these permanent IDs. The loaded rows have the IDs 0 … n-1.
+    # The permanent IDs of the table rows. The loaded rows have the IDs 0 … n-1.
+    ids: tuple[int, ...]
     options: PlanOptions
     said: str = ""
     scenario: str = ""
 
     def is_same(self, other: State) -> bool:
-        """Return whether two states have the same table and the same options."""
+        """Return whether two states of a draft have the same table and the same options."""
         mine, others = self.topology, other.topology
         is_table = mine is others or (mine.columns, mine.cells) == (others.columns, others.cells)
         return is_table and self.options == other.options
 
 
 class Draft:
-    """The current state with its plan, the states to undo, and the states to redo.
+    """The current state of an edited plan, with the states for undo and redo.
 
     ``told`` is a text that an edit reports instead of the description of a step. ``went_to`` is
     the row ID and the column of a cell that Undo or Redo changed.
@@ -79,9 +80,12 @@ class Draft:
         """The current options."""
         return self.state.options
 
-    # -- These methods find rows.
+    # -- The following methods find rows of the table.
     def texts(self, name: str) -> list[str]:
-        """Return the text of each row in a column; blanks if the table has no such column."""
+        """Return each row's text in a column of the table.
+
+        Without this column, the texts are blank.
+        """
         if name not in self.topology.columns:
             return [""] * len(self.topology.cells)
         at = self.topology.columns.index(name)
@@ -98,12 +102,15 @@ class Draft:
         return self._places[1]
 
     def places(self, ids: Iterable[int]) -> list[int]:
-        """Return the indices of the rows with these IDs, in order, and leave out removed rows."""
+        """Return the row indices for these IDs, in table order.
+
+        IDs of removed rows are left out.
+        """
         place = self.place_of()
         return sorted(place[row_id] for row_id in set(ids) if row_id in place)
 
     def new_ids(self, count: int) -> tuple[int, ...]:
-        """Return row IDs that are not used yet."""
+        """Return IDs for new table rows that no row uses yet."""
         self._next_id += count
         return tuple(range(self._next_id - count, self._next_id))
 
@@ -114,7 +121,7 @@ class Draft:
         *args: Parts.args,
         **parts: Parts.kwargs,
     ) -> Answer:
-        """Apply an edit, plan again, and notify the functions that follow the draft.
+        """Apply an edit to the draft, plan again, and notify the functions that follow the draft.
 
         Parameters
         ----------
@@ -165,7 +172,7 @@ class Draft:
             tell(description)
 
     def enter_state(self, state: State) -> None:
-        """Set a new state as one step. If the new state is the same, there is no new step."""
+        """Add a new state to the draft as one step. A state without changes adds no step."""
         if state.is_same(self.state) and state.scenario == self.state.scenario:
             return
         self.past.append(self.state)
@@ -178,7 +185,7 @@ class Draft:
         self.state = replace(self.state, scenario=name)
 
     def rename_scenario(self, name: str, new: str) -> None:
-        """Rename a scenario in the current state and in all states of undo and redo."""
+        """Rename a scenario in the draft's current state and in all states for undo and redo."""
 
         def rename_in_state(state: State) -> State:
             return replace(state, scenario=new) if state.scenario == name else state
@@ -190,7 +197,7 @@ class Draft:
         )
 
     def adopt_draft(self, other: Draft) -> None:
-        """Copy the state of another draft of the same table, with undo and redo."""
+        """Copy the current state, undo and redo from another draft of the same table."""
         self.state, self.past, self.future = other.state, list(other.past), list(other.future)
         self._next_id = other._next_id
 

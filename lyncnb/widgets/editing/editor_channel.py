@@ -48,7 +48,7 @@ from .sheet import FINDINGS, INHERITED, Sheet, describe_origin, encode_rows
 from .tables_here import list_tables
 from .unsaved import UnsavedEdits
 
-#: The mapping contains the function that returns a view of the plan, by message type.
+#: The functions that return a view of the plan, by message type.
 VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
     {
         "explain": explanations.explain,
@@ -59,15 +59,15 @@ VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
         "changes": explanations.list_changes,
     }
 )
-#: If a change of some servers contradicts the rest of their pool, the page offers these
-#: actions.
+#: The page offers these actions if a change to some servers contradicts the other servers of their
+#: pool.
 POOL_OFFERS = ("Change all servers in the pool", "Remove from the pool and change")
-# For a block of cells, the page shows the reasons for at most this number of rejected cells.
+# The largest number of rejected cells in a block for which the page shows the reasons.
 _REFUSED_LISTED = 500
 
 
 class EditorChannel(Channel[EditorTold]):
-    """Answers the page of an editor. Rows, options and results are sent as messages.
+    """Answers the page of a plan editor. It sends the rows, options and results as messages.
 
     ``at_once`` is the number of rows to send, or certificates to check, before any other
     message. This takes about 20 ms. The check of a whole plan counts a third of its
@@ -97,7 +97,7 @@ class EditorChannel(Channel[EditorTold]):
         "help_dialog.js",
         "plan_editor.js",
     )
-    #: After an edit, the channel writes the draft with this delay in seconds.
+    #: The delay in seconds after an edit before the channel writes the draft.
     until_kept = 0.5
     at_once = 1000
     first = 200
@@ -107,14 +107,15 @@ class EditorChannel(Channel[EditorTold]):
         self._scenarios = ScenariosTab(self, scenarios)
         self._first_path = editor.path
         self._begin()
-        #: This function returns the notebook cells whose output shows an earlier plan.
+        #: A function that returns the notebook cells whose output shows an earlier plan.
         self.older_cells: Callable[[], list[int]] = list
-        self._older: list[int] = []  # These execution counts were last sent to the page.
+        # The execution counts of outdated cells that were last sent to the page.
+        self._older: list[int] = []
         self.restored: list[str] = []
-        #: This object keeps unsaved edits for the next kernel of the user. If it is None, no
-        #: drafts are kept.
+        #: The object that keeps unsaved edits for the user's next kernel. If it is None, no drafts
+        #: are kept.
         self.unsaved: UnsavedEdits | None = None
-        self._draft_seconds = 0.0  # The last draft took this time.
+        self._draft_seconds = 0.0  # The time in seconds that writing the last draft took.
         answers: Answers = {
             **{kind: partial(self._show, view) for kind, view in VIEWS.items()},
             **{kind: partial(self._apply_edit, edit) for kind, edit in EDITS.items()},
@@ -142,36 +143,40 @@ class EditorChannel(Channel[EditorTold]):
         self.at_end.append(editor.follow(self.changed))
 
     def _begin(self) -> None:
-        """Forget what the page has received, because another table is open or the page is new."""
+        """Forget what was sent to the page, because the page is new or another table is open."""
         editor = self.editor
         self._loaded = editor.loaded
         self._sheet = Sheet(editor.loaded.topology)
-        self._is_told = False  # This value shows whether the page has requested the rows.
-        # These encoded first rows are ready to send.
+        self._is_told = False  # Whether the page has requested the table rows.
+        # The first table rows, encoded and ready to send.
         self._ahead: tuple[TableRows, list[bytes]] | None = None
-        self._is_all_new = False  # All rows are new, so their findings are not known yet.
-        # These are the last state that was sent, and the counts of its plan.
+        # After another table is opened, all rows are new, and their findings are not known yet.
+        self._is_all_new = False
+        # The last state of the draft that was sent to the page, and the counts of its plan.
         self._before = editor.state
-        # Without changes, nobody needs the effect of a step, so lyncnb does not compute the
-        # plan.
+        # If nothing changed, the page does not show the effect of a step, so lyncnb does not
+        # compute the plan yet.
         is_loaded = editor.state is editor.loaded
         self._sizes = None if is_loaded else editor.live.sizes()
         self.__dict__.pop("_sizes_of_loaded", None)
         self._step = ""
         self._columns, self._groups = (
             self._build_descriptions()
-        )  # This draft was last sent to the page.
+        )  # The description of the draft that was last sent to the page.
 
     def make_static_form(self) -> tuple[str, str, bool]:
-        """Return HTML and text for readers without a kernel. The live panel hides both."""
+        """Return the editor's content as HTML and text for readers without a kernel.
+
+        The live panel hides this output.
+        """
         editor, page = self.editor, self.editor._repr_html_()
         if len(editor.topology.cells) <= ROWS_SHOWN:
-            # The static output of a longer table would not show all servers.
+            # The static output shows only the first rows of a long table.
             page += figure(editor.plan).to_html()
         return page, repr(editor), False
 
     def make_first_form(self) -> tuple[str, str, bool]:
-        """Return the static output.
+        """Return the static output that is shown until the first update.
 
         If there are many rows, it does not contain the plan and findings.
         """
@@ -186,16 +191,16 @@ class EditorChannel(Channel[EditorTold]):
         return editor.page(words), words, False
 
     def prepare_content(self) -> None:
-        """Compute the rows that the user sees first."""
+        """Compute the table rows that the user sees first."""
         self._ahead = self._encode_first_rows()
 
     def refuse(self, message_type: str, lines: Sequence[str], **more: Any) -> None:
-        """Report why lyncnb did not do something, with the headings that the user sees."""
+        """Report to the page why an action was rejected, with the column headings of the page."""
         if message_type in EDITS:
             lines = list(map(explanations.replace_column_names, lines))
         super().refuse(message_type, lines, **more)
 
-    # -- These methods send messages to the page.
+    # -- The following methods send messages to the page of the editor.
     def _start(self) -> None:
         editor = self.editor
         self._columns, self._groups = self._build_descriptions()
@@ -222,11 +227,12 @@ class EditorChannel(Channel[EditorTold]):
         self._is_told = False
         self.send(*(self._ahead or self._encode_first_rows()))
         self._ahead = None
-        self.update_static()  # Other messages wait until the rows are visible on the page.
+        # All other messages wait until the table rows are visible on the page.
+        self.update_static()
         self.run_after_sending(self._send_all_in_turn)
 
     def _build_descriptions(self) -> tuple[list[ColumnFacts], list[FieldGroup]]:
-        """Return the description of the table's columns and of the options form."""
+        """Return the descriptions of the table's columns and of the options form."""
         editor = self.editor
         columns = describe_columns(editor.topology, editor.rules, editor.options.lang)
         return columns, describe_option_groups(editor.rules)
@@ -248,21 +254,22 @@ class EditorChannel(Channel[EditorTold]):
         self.send(*encode_rows(sheet.ids, sheet.columns, is_complete=True))
 
     def changed(self, description: str) -> None:
-        """Send a change to the browser: first the rows, then the findings."""
+        """Send a change of the plan to the browser: first the table rows, then the findings."""
         with self.turn:
             if self._loaded is self.editor.loaded:
                 self._send_changes(description)
             else:
-                # If another table was opened, the page needs the descriptions of all columns again.
+                # After another table is opened, the page needs the descriptions of all columns
+                # again.
                 self._begin()
                 self.restored = []
                 self._start()
         if self.unsaved:
-            # The draft of a large table takes long, so it waits until the user pauses.
+            # Writing the draft of a large table takes long, so it waits until the user pauses.
             self.later("draft", max(self.until_kept, 5 * self._draft_seconds), self.keep_draft)
 
     def keep_draft(self) -> None:
-        """Write the unsaved edits to a draft.
+        """Write the unsaved edits to a draft file.
 
         If writing fails, report it once and keep no more drafts.
         """
@@ -295,7 +302,7 @@ class EditorChannel(Channel[EditorTold]):
             return
         columns, groups = self._build_descriptions()
         if groups != self._groups:
-            # The options form of another product has other certificate types.
+            # If the options name another product, the form has other certificate types.
             self.send({"type": "form", "groups": groups})
         is_other = columns != self._columns or state.topology.columns != sheet.topology.columns
         self._columns, self._groups = columns, groups
@@ -308,7 +315,7 @@ class EditorChannel(Channel[EditorTold]):
         self._send_outdated_cells()
 
     def _send_outdated_cells(self) -> None:
-        """Send the list of cells whose output shows an earlier plan."""
+        """Send the list of notebook cells whose output shows an earlier plan."""
         older = self.older_cells()
         if older != self._older:
             self._older = older
@@ -320,7 +327,7 @@ class EditorChannel(Channel[EditorTold]):
             self.send(*encode_rows(ids, columns, is_complete=False))
 
     def _send_rest(self, description: str) -> None:
-        """Send the content that depends on the rows.
+        """Send the parts of the page that depend on the table rows.
 
         If the checks are slow, send the findings later.
         """
@@ -393,8 +400,8 @@ class EditorChannel(Channel[EditorTold]):
         return count_sizes(self.editor.loaded_plan.certificates)
 
     def _describe_step(self, state: State, description: str) -> str:
-        """Describe the last step and its effect on the plan; return "" if there was no step."""
-        if state is self._before:  # If the state has not changed, it was saved or sent again.
+        """Describe the last step and its effect on the plan. Without a step, return ""."""
+        if state is self._before:  # An unchanged state was only saved or sent again.
             return ""
         old, new = self._sizes or self._sizes_of_loaded, self.editor.live.sizes()
         self._before, self._sizes = state, new
@@ -402,7 +409,7 @@ class EditorChannel(Channel[EditorTold]):
         effect = ", ".join(str(count) for count in counts if count.before != count.after)
         return f"{description or state.said}: {effect}" if effect else description or state.said
 
-    # -- These methods answer messages from the page.
+    # -- The following methods answer messages from the page of the editor.
     def _show(self, view: Callable[..., EditorTold], **parts: object) -> None:
         self.send(view(self.editor, **parts))
 
@@ -466,7 +473,7 @@ class EditorChannel(Channel[EditorTold]):
         self.send(explanations.explain_name(self.editor.plan, name))
 
     def _explain_cell(self, *, row: RowId, column: str) -> None:
-        """Send where the value of a cell comes from, and why certificates contain it if they do."""
+        """Send the page the origin of a cell's value, and why certificates contain the value."""
         editor, sheet = self.editor, self._sheet
         for place in editor.places([row]):
             server = editor.texts("server_fqdn")[place]
@@ -514,7 +521,7 @@ class EditorChannel(Channel[EditorTold]):
         self._send_code()
 
     def _send_saved(self, text: str) -> None:
-        """Report the saved files, and the line that opens the same table in a later session."""
+        """Report which files were saved, and the line of code that opens the same table again."""
         path = Path(self.editor.path)
         is_first = bool(self._first_path) and path == Path(self._first_path)
         hint, line = self.host.next_session(path, is_first)
@@ -536,7 +543,8 @@ class EditorChannel(Channel[EditorTold]):
         try:
             self._apply_edit(change_option, **parts)
         except LyncnbError:
-            # After lyncnb has refused an option, the form shows the current values again.
+            # After lyncnb has rejected the value of an option, the form must show the current
+            # values again.
             self._send_options()
             raise
 
@@ -590,7 +598,7 @@ class EditorChannel(Channel[EditorTold]):
 
 
 def _remove_location(problem: Problem, column: str, rows: set[int]) -> Problem:
-    """Remove the column and row from a problem, because the page shows it next to the cell."""
+    """Remove the column and row from an error message that the page shows next to the cell."""
     if problem.row in rows:
         seen = "" if problem.column == column else find_heading(problem.column)
         return replace(problem, file="", row=0, column=seen)
@@ -598,7 +606,10 @@ def _remove_location(problem: Problem, column: str, rows: set[int]) -> Problem:
 
 
 def _describe_rejected(applied_block: TakenBlock) -> list[str]:
-    """Describe the rejected cells and rows of a block; return nothing if all are accepted."""
+    """Describe the rejected cells and rows of a pasted block.
+
+    If there are none, return no lines.
+    """
     lines = []
     if applied_block.refused:
         lines.append(

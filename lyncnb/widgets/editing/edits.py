@@ -1,4 +1,4 @@
-"""Edit a draft. Each edit is a function that takes a draft and keyword arguments.
+"""Define the edits of a draft. Each edit is a function with a draft and keyword arguments.
 
 The keyword arguments are also the parts of the page's message. Their annotations validate
 the message.
@@ -38,11 +38,11 @@ RowId = Annotated[int, check_range(0, 2**31)]
 RowIds = tuple[RowId, ...]
 
 
-# -- These functions edit cells and rows.
+# -- The following functions edit cells and rows.
 
 
 def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
-    """Set a column in some rows, or in their pools if the column belongs to the pool."""
+    """Set a column in some rows. If the column belongs to the pool, all rows of the pool change."""
     places = _find_selected_rows(draft, ids)
     said = (
         f"{find_heading(column)} of {_describe_servers(places, draft)}: "
@@ -55,7 +55,7 @@ def set_cells(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
 
 
 def set_for_deployment(draft: Draft, *, name: str, value: str) -> None:
-    """Set a column for the whole deployment: in each row with a value, or else in the first row.
+    """Set a column for the whole deployment.
 
     A yes/no column of pools is set for every pool that uses the column.
     """
@@ -70,7 +70,7 @@ def set_for_deployment(draft: Draft, *, name: str, value: str) -> None:
 
 
 def leave_pool(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
-    """Remove servers from their pool and set one of their columns, such as the role, in one step.
+    """Move servers out of their pool and set one of their columns, such as the role, in one step.
 
     The values of the old pool stay in the old pool.
     """
@@ -86,7 +86,7 @@ def leave_pool(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
 
 
 def new_pool(draft: Draft, *, ids: RowIds, pool: Text) -> None:
-    """Create a pool from some servers. The name must not be in use."""
+    """Create a pool from some servers. No other pool may have the new name."""
     places, name = _find_selected_rows(draft, ids), pool.strip().lower()
     if not name:
         raise LyncnbError(
@@ -108,14 +108,14 @@ def add_server(draft: Draft, *, values: Mapping[str, str]) -> tuple[int, ...]:
 
 
 def duplicate_servers(draft: Draft, *, ids: RowIds) -> tuple[int, ...]:
-    """Copy servers, each with the next free number in its name, and return the new row IDs."""
+    """Copy servers, each with the next free number in its name. Return the IDs of the new rows."""
     rows = copy_rows(draft.topology, _find_selected_rows(draft, ids))
     names = rows[0]["server_fqdn"] if len(rows) == 1 else f"{len(rows):,} servers"
     return _add_rows(draft, rows, f"added {names}")
 
 
 def remove_servers(draft: Draft, *, ids: RowIds) -> None:
-    """Remove rows. The table must keep at least one row."""
+    """Remove rows from the table. At least one row must remain."""
     places = _find_selected_rows(draft, ids)
     gone = set(places)
     kept = tuple(row_id for n, row_id in enumerate(draft.state.ids) if n not in gone)
@@ -128,7 +128,7 @@ def remove_servers(draft: Draft, *, ids: RowIds) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BlockText:
-    """The new text for a table cell in an existing row."""
+    """The new text for a cell in an existing table row."""
 
     row: RowId
     column: str
@@ -154,7 +154,7 @@ def set_block(
     add: tuple[BlockRow, ...] = (),
     said: str = "",
 ) -> TakenBlock:
-    """Set cells and add rows, in one step.
+    """Set a block of cells and add new rows, in one step.
 
     Valid texts are used. The result contains each rejected cell with the reason.
     """
@@ -173,12 +173,15 @@ def set_block(
 
 
 def _order_rows(draft: Draft, add: Sequence[BlockRow], applied_block: TakenBlock) -> list[int]:
-    """Return the order of all rows after a block, whose added rows are at the end."""
+    """Return the order of all table rows after a block was set.
+
+    Its new rows are still at the end.
+    """
     refused = {number for number, _ in applied_block.refused_rows}
     accepted = [row for number, row in enumerate(add, start=1) if number not in refused]
     count = len(draft.state.ids)
     place = draft.place_of()
-    # Rows that are inserted above the same row keep their order.
+    # Rows that are inserted above the same existing row keep their order.
     keys = [(n, 1) for n in range(count)]
     keys += [
         (count, 0) if row.before is None else (place.get(row.before, count), 0) for row in accepted
@@ -187,7 +190,7 @@ def _order_rows(draft: Draft, add: Sequence[BlockRow], applied_block: TakenBlock
 
 
 def edit_table(draft: Draft, *, edits: ServerEdits, description: str) -> None:
-    """Change, add and remove servers by name, in one step."""
+    """Change, add and remove table rows by server name, in one step."""
     state = draft.state
     rows = [dict(zip(state.topology.columns, row)) for row in state.topology.cells]
     place_of = {key: place for place, key in enumerate(list_server_keys(state.topology))}
@@ -206,7 +209,7 @@ def edit_table(draft: Draft, *, edits: ServerEdits, description: str) -> None:
 
 
 def change_options(draft: Draft, *, values: Mapping[str, object], description: str = "") -> None:
-    """Change fields in ``PlanOptions``. The new values can be values or texts."""
+    """Change options of the plan. A new value can be an object or text."""
     wanted: dict[str, Any] = {
         name: parse_option_value(name, value) for name, value in values.items()
     }
@@ -241,7 +244,7 @@ def accept_findings(draft: Draft, *, code: str, reason: str) -> None:
 
 
 def change_option(draft: Draft, *, name: str, value: Text, key: str | None = None) -> None:
-    """Change the option or column that belongs to a field of the page.
+    """Change the option or table column that a field on the page edits.
 
     ``name`` is an option, or ``column:`` followed by a column of the whole deployment. If the
     option has several texts, ``key`` is the usage or finding code of the text to change.
@@ -259,11 +262,11 @@ def change_option(draft: Draft, *, name: str, value: Text, key: str | None = Non
         change_options(draft, values={name: {**getattr(draft.options, name), key: value}})
 
 
-# -- These functions undo and redo steps, and set complete states.
+# -- The following functions undo and redo steps, and restore complete states.
 
 
 def repeat_edits(draft: Draft, *, edits: ServerEdits, options: Mapping[str, object]) -> None:
-    """Repeat the edits of another draft in two steps: first the table, then the options."""
+    """Repeat another draft's edits in two steps: first those of the table, then the options."""
     if edits:
         edit_table(draft, edits=edits, description="reapplied your earlier changes to the table")
     change_options(
@@ -298,7 +301,7 @@ def redo(draft: Draft) -> str:
 
 
 def _return_to_state(draft: Draft, state: State, description: str) -> None:
-    """Set an earlier or later state, and report which cells this changes."""
+    """Restore an earlier or later state of the draft, and record which cells change by this."""
     before, draft.state, draft.told = draft.state, state, description
     if before.ids != state.ids:
         known = set(before.ids)
@@ -323,8 +326,7 @@ def _return_to_state(draft: Draft, state: State, description: str) -> None:
         )
 
 
-#: This mapping contains the edits by message type. The parts of the message are the keyword
-#: arguments of the edit.
+#: The edits by message type. The parts of a message are the keyword arguments of its edit.
 EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
     {
         "edit": set_cells,
@@ -342,7 +344,7 @@ EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
 )
 
 
-# -- These functions help the functions above.
+# -- The following functions are used by the edits above.
 
 
 def _list_scopes() -> dict[str, str]:
@@ -363,7 +365,7 @@ def _find_selected_rows(draft: Draft, ids: Iterable[int]) -> list[int]:
 
 
 def find_other_members(draft: Draft, row_indices: Sequence[int], column: str) -> list[int]:
-    """Return the other rows of pools in which all rows have the same text in a column.
+    """Return the other rows of the pools in which all rows have the same text in a column.
 
     Parameters
     ----------
@@ -384,7 +386,7 @@ def find_other_members(draft: Draft, row_indices: Sequence[int], column: str) ->
 
 
 def _find_whole_pool(row_indices: Sequence[int], draft: Draft) -> str:
-    """Return the pool to which exactly these rows belong, or ""."""
+    """Return the name of the pool that consists of exactly these rows, or ""."""
     names = list_group_names(draft.topology, "pool")
     pools = {names[place] for place in row_indices}
     pool = pools.pop()
@@ -392,7 +394,7 @@ def _find_whole_pool(row_indices: Sequence[int], draft: Draft) -> str:
 
 
 def _describe_servers(row_indices: Sequence[int], draft: Draft) -> str:
-    """Return a server with its role if it has several rows, a whole pool, or the server count."""
+    """Describe some servers: one server with its role, a whole pool, or the number of servers."""
     if len(row_indices) > 1:
         pool = _find_whole_pool(row_indices, draft)
         return f"pool {pool}" if pool else f"{len(row_indices):,} servers"
@@ -403,7 +405,7 @@ def _describe_servers(row_indices: Sequence[int], draft: Draft) -> str:
 
 
 def _describe_move(draft: Draft, row_indices: Sequence[int], pool: str, description: str) -> str:
-    """Describe a move to another pool: whether it renames, merges or splits pools."""
+    """Describe a move of servers to another pool: whether it renames, merges or splits pools."""
     names, moved, new = (
         list_group_names(draft.topology, "pool"),
         set(row_indices),
@@ -423,7 +425,7 @@ def _describe_move(draft: Draft, row_indices: Sequence[int], pool: str, descript
 
 
 def _find_rows_to_set(draft: Draft, name: str, row_indices: Sequence[int]) -> list[int]:
-    """Return the rows to change so that each group of these rows has one value."""
+    """Return the rows to change so that each pool or site of these rows keeps one value."""
     scope = _list_scopes().get(name, "server")
     if scope == "server":
         return list(row_indices)
@@ -448,7 +450,7 @@ def _set_column(
 def _move_servers(
     draft: Draft, row_indices: Sequence[int], pool: str, description: str, **values: str
 ) -> None:
-    """Move servers to another pool. The values of the old pool stay in the old pool."""
+    """Move servers to another pool. The old pool keeps its values."""
     changes = plan_pool_moves(draft.topology, dict.fromkeys(row_indices, pool))
     for place in row_indices:
         changes[place] |= values

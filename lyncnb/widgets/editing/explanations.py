@@ -1,4 +1,4 @@
-"""Explain an edited plan: the reasons for names, the findings and the changes."""
+"""Explain an edited plan: the reasons for its names, its findings, and the changes to it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ from .messages import (
 from .plan_editing import PlanEditing
 from .plan_views import combine_names, find_title, join_few
 
-# The browser shows findings by code, each with its meaning and first places.
+# The page groups findings by code. Each group shows the meaning of the code and the first
+# locations.
 
 ITEMS_LISTED = 25
 _NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+", re.ASCII)
@@ -49,7 +50,7 @@ _NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The id and role of the table row that a finding is about."""
+    """The ID and role of the table row that a finding concerns."""
 
     row: int
     role: str
@@ -65,7 +66,7 @@ def build_finding_items(
     is_open: Callable[[Finding], bool],
     places: Mapping[str, Place] | None = None,
 ) -> list[FindingGroup]:
-    """Group findings by code.
+    """Group findings by code for the page.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ def _describe_edits(edits: Iterable[Edit], plan: CertificatePlan) -> list[str]:
 
 
 def _add_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
-    """Add to each message the certificate names that it contains, which the page links."""
+    """Add to each finding the certificate names in its message, which the page shows as links."""
     spoken = [set(_NAME.findall(item["message"])) for item in items]
     asked = set().union(*spoken)
     planned = {
@@ -156,7 +157,7 @@ def _add_names(items: Sequence[FindingItem], plan: CertificatePlan) -> None:
 
 
 def replace_column_names(text: str, lang: str = "en") -> str:
-    """Replace the names of columns in a text with the headings of the table in a language."""
+    """Replace the names of columns in a text with the table's headings in a language."""
     say = make_translator(lang)
     return _list_column_names().sub(lambda found: f"“{say(find_heading(found[0]))}”", text)
 
@@ -170,7 +171,8 @@ def find_column(finding: Finding, role: str) -> str:
     return next((name for name in columns if known[name].is_used_by(role)), "")
 
 
-# "role" and "site" are also ordinary words, so only their headings count.
+# "role" and "site" are also ordinary English words. In a text, they mean columns only if they are
+# written as headings.
 
 
 @cache
@@ -198,7 +200,7 @@ _ROWS_LISTED = 500
 
 
 def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Explanation:
-    """Return the certificates of the servers in some rows, with each name and its reasons.
+    """Return the certificates of the servers in some rows, with their names and the reasons.
 
     Parameters
     ----------
@@ -237,7 +239,7 @@ def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Expl
 
 
 def _list_reasons(editing: PlanEditing, servers: Iterable[str]) -> dict[str, list[ServerName]]:
-    """Return the names on the servers' certificates with the reasons, grouped by certificate."""
+    """Return the names on the servers' certificates with their reasons, grouped by certificate."""
     reasons: dict[str, list[ServerName]] = {}
     for server in servers:
         explained: dict[str, list[ServerName]] = {}
@@ -288,7 +290,7 @@ def _list_findings(
 
 
 def findings(editing: PlanEditing) -> EditorFindings:
-    """Return all findings by code, each with the server row to open, if there is one."""
+    """Return all findings grouped by code, each with the row of its server if it has one."""
     options, day = editing.options, choose_evaluation_date(editing.plan)
     groups = build_finding_items(
         editing.findings,
@@ -303,7 +305,7 @@ def findings(editing: PlanEditing) -> EditorFindings:
 
 
 def _find_rows(editing: PlanEditing) -> dict[str, Place]:
-    """Return the row of each server, and for each certificate the row of its server and role."""
+    """Return the table row of each server, and the row of each certificate's server and role."""
     state = editing.state
     at = state.topology.columns.index("role")
     rows: dict[tuple[str, str], Place] = {}
@@ -334,7 +336,7 @@ def list_changes(editing: PlanEditing) -> Changes:
     """
     difference = editing.effects()
     if len(editing.plan.certificates) <= _MOST_WITH_CAUSES:
-        # For 1,000 certificates and a changed option, finding the causes takes 0.05 seconds.
+        # For 1,000 certificates and one changed option, finding the causes takes 0.05 seconds.
         difference = find_causes(difference)
     rows = list_change_rows(editing.loaded, editing.state)
     shown = [list(map(tables.format_cell, row)) for row in rows[:_ROWS_LISTED]]
@@ -349,7 +351,7 @@ def list_changes(editing: PlanEditing) -> Changes:
 
 
 def list_effects(difference: PlanDifference) -> Effects:
-    """Return the certificates and names that are added, removed or requested again, with reasons.
+    """Return the certificates and names that are added, removed or requested again, and why.
 
     If the causes are known, each entry includes the cell, row or option that causes it.
     """
@@ -380,7 +382,7 @@ def list_effects(difference: PlanDifference) -> Effects:
     }
 
 
-# -- These functions explain a name or a request that the user selects in a panel.
+# -- The following functions explain a name or a request that the user selects in a panel.
 
 _SERVERS_NAMED = 12
 _PLACES_LISTED = 12
@@ -388,7 +390,7 @@ _PLACES_LISTED = 12
 
 @dataclass(slots=True)
 class _RuleUses:
-    """The certificates with names from one rule. Each pool and usage is counted once."""
+    """The certificates with names that one rule adds. Each pool and usage is counted once."""
 
     names: dict[str, None] = field(default_factory=dict)
     places: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
@@ -403,7 +405,7 @@ class _RuleUses:
 
 
 def explain_name(plan: CertificatePlan, name: str) -> Reasons:
-    """Return the rules that add a name, the reasons, the certificates and the purpose.
+    """Return why a name is needed: the rules that add it, the certificates and their purpose.
 
     Parameters
     ----------
@@ -494,7 +496,8 @@ def _build_message(
 ) -> Reasons:
     reasons = [_build_reason(names[rule], uses) for rule, uses in rules.items() if rule in names]
     gone = [rule for rule in rules if rule not in names]
-    if gone:  # The folder was written with earlier rules, some of which no longer exist.
+    # The folder may have been written with earlier rules, and some of them no longer exist.
+    if gone:
         note = f"These rules were removed after the request was created: {', '.join(gone)}."
     return {"type": "reasons", "title": title, "note": note, "reasons": reasons}
 

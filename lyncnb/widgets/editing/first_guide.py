@@ -1,4 +1,4 @@
-"""Ask questions that lead to a first plan, and answer the page of the guide."""
+"""Ask the user questions that lead to a first plan, and answer the page of the guide."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _SERVERS_DRAWN = 60
 
 
 class GuideChannel(Channel[GuideTold]):
-    """Answers the page of a guide. Answers and the resulting plan are sent as messages."""
+    """Answers the page of the guide.
+
+    It receives the user's answers and sends the resulting plan.
+    """
 
     scripts = ("help_dialog.js", "picture_tab.js", "guide.js")
 
@@ -40,7 +43,10 @@ class GuideChannel(Channel[GuideTold]):
         super().__init__(answers, "Questions for a first plan:")
 
     def make_static_form(self) -> tuple[str, str, bool]:
-        """Return HTML and text for readers without a kernel. The live panel hides both."""
+        """Return the guide's content as HTML and text for readers without a kernel.
+
+        The live panel hides this output.
+        """
         return self.guide._repr_html_(), repr(self.guide), False
 
     def _start(self) -> None:
@@ -68,7 +74,7 @@ class GuideChannel(Channel[GuideTold]):
             )
         written = self.guide.write(folder, force=force)
         words = f"Written: {', '.join(map(str, written))}."
-        # The planning page has no cells. It shows the plan itself.
+        # The planning page has no notebook cells. Instead of code, it shows the plan.
         is_shown = self.guide.on_written is not None
         self.send(
             {
@@ -101,7 +107,7 @@ class GuideChannel(Channel[GuideTold]):
         if first is not None:
             headings, rows = first.overview()
             lines = [*first.remarks, *first.told_findings]
-        # A question that has no answer yet is not an error.
+        # A question that the user has not answered yet is not an error.
         waiting = [asked for asked in guide.wrong if not asked.text]
         words = _describe_state(first, waiting, problems)
         if len(waiting) == len(problems):
@@ -138,7 +144,7 @@ def _build_next_code(folder: str) -> str:
 
 
 def _draw_picture(first_plan: FirstPlan | None) -> str:
-    """Draw the current plan, unless the picture would be too small because of many servers."""
+    """Draw the current plan. With many servers, the picture would be too small and is left out."""
     if first_plan is None or len(first_plan.topology.cells) > _SERVERS_DRAWN:
         return ""
     return figure(first_plan.plan).svg
@@ -206,16 +212,16 @@ class FirstPlanGuide:
         self._texts: dict[tuple[str, str], str] = {}
         self._first: tuple[Texts, FirstPlan] | None = None
         self._asked: tuple[Texts, tuple[Asked, ...]] | None = None
-        #: After the files are written, the panel calls this function with the folder, to show the
-        #: plan.
+        #: The function that the guide calls with the folder after the files are written. It shows
+        #: the plan.
         self.on_written: Callable[[Path], object] | None = None
         for asked in answers.asked if answers is not None else ():
             text = answers.text(asked.question.key, asked.site) if answers is not None else ""
             self._texts[asked.place] = "" if text == asked.default else text
-        self._sites = self._list_sites()  # This is the last valid topology and plan.
+        self._sites = self._list_sites()  # The last valid topology and its plan.
 
     def answer(self, key: str, text: str, *, site: str = "") -> None:
-        """Answer a question with a text. A blank text selects the default.
+        """Answer a question of the guide with a text. A blank text selects the default.
 
         Raises
         ------
@@ -231,7 +237,7 @@ class FirstPlanGuide:
             self._rename_sites()
 
     def _rename_sites(self) -> None:
-        """Keep the answers for a site whose name changed."""
+        """Keep the answers for a site after its name was changed."""
         before, after = self._sites, self._list_sites()
         for old, new in zip(before, after, strict=False):
             if old not in after and new not in before:
@@ -245,14 +251,14 @@ class FirstPlanGuide:
 
     @property
     def asked(self) -> tuple[Asked, ...]:
-        """All questions that the current answers lead to, in order."""
+        """All questions that the current answers lead to, in the order of the form."""
         if self._asked is None or self._asked[0] != self._texts:
             self._asked = (dict(self._texts), walk_questions(self._texts))
         return self._asked[1]
 
     @property
     def wrong(self) -> tuple[Asked, ...]:
-        """The questions whose answer is wrong or missing."""
+        """The questions with a wrong or missing answer."""
         return tuple(asked for asked in self.asked if asked.problem)
 
     @property
@@ -271,7 +277,10 @@ class FirstPlanGuide:
 
     @property
     def first(self) -> FirstPlan:
-        """The first plan from the answers. If there is no plan, this raises AnswersError."""
+        """The first plan, created from the answers.
+
+        If there is no plan, this raises AnswersError.
+        """
         answers = self.answers
         if self._first is None or self._first[0] != self._texts:
             self._first = (dict(self._texts), guided_plan(answers))
@@ -279,7 +288,10 @@ class FirstPlanGuide:
 
     @property
     def topology(self) -> Topology:
-        """The table from the answers. If there is no table, this raises AnswersError."""
+        """The table of servers, created from the answers.
+
+        If there is none, this raises AnswersError.
+        """
         return self.first.topology
 
     def write(

@@ -1,4 +1,4 @@
-"""Describe columns and options for the browser, with labels, choices and help, but no values."""
+"""Describe table columns and options for the browser: labels, choices and help, not values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from .messages import ColumnFacts, FieldFacts, FieldGroup, UsageRow
 from .sheet import FINDINGS, list_column_names
 
 SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "issuer", "target_os")
-#: The table of pools shows these columns, and further columns of pools and sites that have a value.
+#: The table of pools shows these columns, and also all other columns of pools and sites that have a
+#: value.
 SHOWN_OF_POOLS = (
     "pool_fqdn",
     "role",
@@ -36,14 +37,14 @@ SHOWN_OF_POOLS = (
 )
 ADDED = ("server_fqdn", "role", "pool_fqdn", "site")
 _WIDE = ("fqdn", "fqdn_list", "fqdn_list_by_usage", "url", "url_list")
-_LEAST = {"server_fqdn": 210, "role": 136}  # A column has at most this width in pixels.
-# A character in a heading has this width in pixels. Headings are never truncated.
+_LEAST = {"server_fqdn": 210, "role": 136}  # The largest width of a column in pixels.
+# The width in pixels of one character in a heading. Headings are never truncated.
 _CHARACTER, _AROUND = (
     8.4,
     22,
 )
 
-#: The Deployment tab shows these table columns. Each value is the type of the field.
+#: The table columns that the Deployment tab shows, with the type of each field.
 DEPLOYMENT = {
     "sip_domains": "list",
     "meet_urls": "list",
@@ -52,8 +53,8 @@ DEPLOYMENT = {
     "autodiscover": "choice",
     "strict_dns": "choice",
 }
-# This mapping defines the order of groups, and of fields whose order in the form differs from
-# the order in the file.
+# The order of the groups in the form. Within a group, only fields are listed whose order differs
+# from the options file.
 _GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows", "Documents")
 _FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_names",
           "xmpp_host_names", "separate_av_certificate", "reverse_proxy_client_eku",
@@ -86,7 +87,7 @@ _FINDINGS_COLUMN: ColumnFacts = {
 
 
 def describe_columns(topology: Topology, rules: Rules, language: str = "en") -> list[ColumnFacts]:
-    """Describe every table column, with titles in a language.
+    """Describe every table column, with headings in the given language.
 
     The column Findings is the last one.
     """
@@ -169,17 +170,17 @@ def describe_option_groups(rules: Rules) -> list[FieldGroup]:
 
 
 def _format_help(meaning: str) -> str:
-    """Convert the comment about an option in plan.toml to the help text of a form field.
+    """Turn the comment about an option in plan.toml into the help text of its form field.
 
     The field of a yes/no option is a check box, so the text says On and Off, not true and false.
     """
     if len(meaning) < 4:
-        return ""  # A help text such as "O" or "OU" adds nothing to the label of the field.
+        return ""  # A help text as short as "O" or "OU" adds nothing to the label of the field.
     return meaning.replace("true: ", "On: ").replace("false: ", "Off: ")
 
 
 def _describe_field(name: str, rules: Rules) -> FieldFacts:
-    """Describe the form field of one option."""
+    """Describe the form field of one plan option."""
     option = OPTIONS[name]
     choices = [[choice, choice or "as specified in each row"] for choice in option.choices]
     if name == "product":
@@ -225,7 +226,7 @@ def _describe_issuers(rules: Rules) -> FieldGroup:
 
 
 def find_usage_issuers(rules: Rules) -> dict[str, str]:
-    """Return the issuer in the rules for each usage, and for each role without usages."""
+    """Return the CA that the rules assign to each usage, and to each role without usages."""
     by_usage: dict[str, dict[str, None]] = {}
     for rule in rules.certificates:
         for key in rule.usages or (rule.role,):
@@ -234,7 +235,7 @@ def find_usage_issuers(rules: Rules) -> dict[str, str]:
 
 
 def list_deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]:
-    """Yield each deployment column with its text, and a note if its values differ."""
+    """Yield each deployment-wide column with its text, and with a note if its values differ."""
     roles_at = topology.columns.index("role")
     for facts in list_topology_columns():
         if facts.name not in DEPLOYMENT:
@@ -251,8 +252,8 @@ def list_deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]
             at = topology.columns.index(facts.name)
             cells = dict.fromkeys(
                 map(itemgetter(at, roles_at), topology.cells)
-                # Only the few rows with a value are checked first, because a table can have 10,000
-                # rows.
+                # Most rows are blank in these columns. Only the rows with a value are checked,
+                # because a table can have 10,000 rows.
             )
             texts = dict.fromkeys(text for text, role in cells if text and role)
         separator = "\n" if kind == "list" else " "
@@ -263,7 +264,7 @@ def list_deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]
             yield facts.name, "\n".join(split_entries(text)) if kind == "list" else text, ""
 
 
-# These functions convert text from a form or a call to the value of an option.
+# The following functions convert text from a form or a call to the value of an option.
 
 
 def split_entries(text: str) -> tuple[str, ...]:
@@ -272,7 +273,7 @@ def split_entries(text: str) -> tuple[str, ...]:
 
 
 def describe_option(name: str, value: object) -> str:
-    """Describe the new value of an option, with the option's label in the form."""
+    """Describe the new value of a plan option, with the option's label in the form."""
     label = LABELS.get(name, name)
     if isinstance(value, Mapping):
         return label
@@ -283,7 +284,7 @@ def describe_option(name: str, value: object) -> str:
 
 
 def parse_option_value(name: str, value: object) -> object:
-    """Convert a user's text to the value of an option.
+    """Convert text from the user to the value of a plan option.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Define a host: the environment of a panel, with its files and the words that depend on it."""
+"""Define a host: the environment in which a panel runs, such as a notebook."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .choices import format_loading_line
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """The environment of a panel: a notebook, or one file without a kernel.
+    """The environment in which a panel runs: a notebook, or a single HTML file without a kernel.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ def _describe_next_cell(path: Path, is_first: bool) -> tuple[str, str]:
     return hint, format_loading_line(path)
 
 
-#: A notebook runs the panel in a kernel, which writes files to the disk.
+#: In a notebook, the panel runs in a kernel, which can write files to the disk.
 NOTEBOOK = Host(
     start_again="reload the page, then run the cell again",
     leave="close the notebook",

@@ -1,4 +1,4 @@
-"""Keep the plan and findings of a draft current. An edit computes only changed parts again."""
+"""Keep the plan and findings of a draft current. An edit computes only the changed parts."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ Part = tuple[PlannedCertificate, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """The certificates of a pool, and the findings about them."""
+    """The certificates of one pool, and the findings about them."""
 
     part: Part
     findings: tuple[Finding, ...]
 
 
 class LivePlan:
-    """A plan that follows a topology and its options from one edit to the next.
+    """A plan that is updated with each edit of its topology and options.
 
     Raises
     ------
@@ -53,11 +53,12 @@ class LivePlan:
     def __init__(self, rules: Rules, topology: Topology, options: PlanOptions):
         self.rules = rules  # The certificates and findings in the current plan, by pool.
         self._begin = topology, rules, validate_options(topology, rules, options)
-        self._options = options  # The options for which the findings were last checked.
-        self._first: CertificatePlan | None = None  # The findings, which are computed on request.
+        self._options = options  # The options with which the findings were last computed.
+        # The findings. They are computed only when they are requested.
+        self._first: CertificatePlan | None = None
         self._later: CertificatePlan | None = None
         self._checked: CertificatePlan | None = (
-            None  # The following attributes are valid for this plan.
+            None  # The following attributes belong to the plan that was last checked.
         )
         self._examined: dict[int, _Examined] = {}
         self._whole: tuple[Finding, ...] = ()
@@ -67,7 +68,7 @@ class LivePlan:
 
     @property
     def first(self) -> CertificatePlan:
-        """The plan of the first topology and options."""
+        """The plan of the topology and options with which the updates began."""
         if self._first is None:
             topology, rules, options = self._begin
             self._first = plan_certificates(topology, rules, options=options)
@@ -79,10 +80,13 @@ class LivePlan:
         return self._later or self.first
 
     def sha256(self) -> str:
-        """Return the same digest as `CertificatePlan.sha256`, but encode only the changed pools."""
+        """Return the same digest as `CertificatePlan.sha256`.
+
+        Only changed pools are encoded again.
+        """
         plan, before = self.plan, self._digested
         self._digested = {
-            # The id() of the object is unique, because the cache keeps the object.
+            # The cache keeps the object alive, so no other object can get the same id().
             id(part): before[id(part)] if id(part) in before else (part, encode_digest_part(part))
             for part in plan.by_pool
         }
@@ -91,7 +95,7 @@ class LivePlan:
         )
 
     def update(self, topology: Topology, options: PlanOptions) -> None:
-        """Plan again. The checks run on request, so that the page shows the rows first.
+        """Update the plan. The checks run only on request, so that the page shows the rows first.
 
         If the options name another product, the rules of that product are used.
 
@@ -109,20 +113,23 @@ class LivePlan:
             self._later = plan_changed_topology(self.plan, topology)
 
     def count_unchecked(self) -> int:
-        """Return the number of certificates to check before the findings are known."""
+        """Return how many certificates must be checked before the findings are known."""
         plan = self.plan
         if plan is self._checked:
             return 0
         return sum(len(part) for part in plan.by_pool if id(part) not in self._examined)
 
     def take_changed_servers(self) -> set[str] | None:
-        """Return the servers whose findings may have changed since the last call; None for all."""
+        """Return the servers whose findings may have changed since the last call.
+
+        The value None means all servers.
+        """
         self._check_changes()
         touched, self._touched = self._touched, set()
         return touched
 
     def _check_changes(self) -> None:
-        """Check the parts of the plan that changed since the last check."""
+        """Check the parts of the plan that have changed since the last check."""
         plan, before = self.plan, self._checked
         if plan is before:
             return
@@ -180,7 +187,7 @@ class LivePlan:
 
     @property
     def findings(self) -> Findings:
-        """All findings with errors first, the same as from ``check_plan``."""
+        """All findings with errors first. They are the same findings as from ``check_plan``."""
         self._check_changes()
         found = (*_list_part_findings(self._examined), *self._whole)
         return replace(
@@ -188,7 +195,7 @@ class LivePlan:
         )
 
     def is_open(self, finding: Finding) -> bool:
-        """Return whether a finding is open, which means that the options do not accept it."""
+        """Return whether a finding is open, that is, not accepted in the options."""
         plan = self.plan
         return not (
             plan.options.accepted
@@ -196,7 +203,7 @@ class LivePlan:
         )
 
     def sizes(self) -> dict[str, int]:
-        """Return the numbers of certificates, public certificates and names, without checks."""
+        """Return the numbers of certificates, public certificates and names. No checks are run."""
         plan, (before, known) = self.plan, self._sized
         if before is None:
             self._sized = plan, count_sizes(plan.certificates)
@@ -209,7 +216,7 @@ class LivePlan:
         return self._sized[1]
 
     def counts(self) -> dict[str, int]:
-        """Return :meth:`sizes` and the number of findings by severity.
+        """Return the sizes of the plan, and the number of findings by severity.
 
         Accepted findings are counted separately.
         """
@@ -225,7 +232,7 @@ class LivePlan:
         return finding.severity if self.is_open(finding) else _ACCEPTED
 
     def describe_findings_by_server(self) -> Mapping[str, str]:
-        """Describe the findings of each server, such as ``1 error, 2 warnings, 1 accepted``.
+        """Return the findings of each server in words, such as ``1 error, 2 warnings, 1 accepted``.
 
         A finding about a certificate counts for each of its servers. A finding about a certificate
         of the whole deployment counts for no server.
@@ -244,7 +251,7 @@ class LivePlan:
         return {server: _describe_counts(found) for server, found in counts.items()}
 
     def list_certificates_of(self, servers: Iterable[str]) -> list[PlannedCertificate]:
-        """Return the certificates of some servers, in the order of the plan."""
+        """Return the certificates of the given servers, in the order of the plan."""
         wanted = set(servers)
         return [c for c in self.plan.certificates if not wanted.isdisjoint(c.servers)]
 
@@ -256,7 +263,7 @@ def _list_part_findings(examined: Mapping[int, _Examined]) -> Iterator[Finding]:
 def _list_different_certificates(
     plan: CertificatePlan, other: CertificatePlan
 ) -> Iterator[PlannedCertificate]:
-    """Return the certificates in pools that differ between two plans."""
+    """Return the certificates of all pools that differ between two plans."""
     shared = set(map(id, other.by_pool))
     return (c for part in plan.by_pool if id(part) not in shared for c in part)
 

@@ -1,10 +1,10 @@
-"""Define the messages to the page of a plan editor: the parts of each message, by ``type``.
+"""Define the messages from Python to the page of a plan editor.
 
 Each entry of the table describes one message. ``js/messages.d.ts`` is generated from this
 module and from the arguments of the answering functions. mypy checks the kernel's messages,
 and tsc checks the page's messages.
 """
-# ruff: noqa: UP013  a class for each message would hide the table
+# ruff: noqa: UP013  Functional syntax shows the message types as one table.
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Literal, NotRequired, TypedDict
 
 Counts = Mapping[str, int]
 Rows = list[list[str]]
-Choices = Sequence[Sequence[str]]  # A choice consists of a value and its label.
-CellName = tuple[int, str]  # A cell consists of a row id and a column.
+Choices = Sequence[Sequence[str]]  # Each choice consists of a value and its label.
+CellName = tuple[int, str]  # A table cell, identified by its row ID and its column.
 
-# -- These messages are for every panel.
+# -- The following types are for messages to every panel.
 
 Refused = TypedDict(
     "Refused",
     {
         "type": Literal["refused"],
-        "about": str,  # The value is the type of the message from the page.
+        "about": str,  # The type of the message from the page that lyncnb rejected.
         "lines": Sequence[str],
-        "cell": CellName | None,  # The user edited this cell.
-        "occupied": bool,  # The value is true if other files already exist at the specified path.
-        "offers": Sequence[str],  # Buttons for alternatives have these labels.
-        # The user can use this valid name instead. Without such a name, the value is "".
+        "cell": CellName | None,  # The table cell that the user edited.
+        "occupied": bool,  # Whether other files already exist at the specified path.
+        "offers": Sequence[str],  # The labels of buttons for alternatives.
+        # A valid name that the user can enter instead, or "".
         "instead": str,
     },
 )
@@ -39,7 +39,7 @@ RuleReason = TypedDict(
         "rule": str,
         "names": list[str],
         "facts": list[ReasonFact],
-        "places": list[str],  # These certificates contain the names.
+        "places": list[str],  # The certificates that contain the names.
         "servers": str,
     },
 )
@@ -52,8 +52,9 @@ TableRows = TypedDict(
     "TableRows",
     {
         "type": Literal["rows"],
-        "all": bool,  # If the value is false, these rows replace the rows with the same ids.
-        # If the message contains only the first rows, this is the number of all rows.
+        # If this is false, the message replaces only the table rows with the same IDs.
+        "all": bool,
+        # The number of all table rows, if the message contains only the first ones.
         "total": NotRequired[int],
         "columns": list[RowsColumn],
     },
@@ -63,9 +64,10 @@ ColumnFacts = TypedDict(
     {
         "name": str,
         "title": str,
-        "least": int,  # The column has this width in pixels.
+        "least": int,  # The minimum width of the column in pixels.
         "share": int,
-        "aliases": NotRequired[list[str]],  # A pasted table can also have these headings.
+        # Other headings that a pasted table can have for this column.
+        "aliases": NotRequired[list[str]],
         "scope": NotRequired[str],
         "help": NotRequired[str],
         "choices": NotRequired[Choices],
@@ -82,18 +84,19 @@ ColumnFacts = TypedDict(
     },
 )
 
-# -- These types are for findings in an editor or a request panel.
+# -- The following types are for findings in a plan editor or a request panel.
 
 FindingItem = TypedDict(
     "FindingItem",
     {
         "about": str,
         "message": str,
-        "names": list[str],  # The message text contains these certificate names.
+        "names": list[str],  # The certificate names that the message contains.
         "row": int | None,
         "column": str,
         "heading": str,
-        # If the finding has several answers, these are the changes of each answer.
+        # If a finding has several possible answers, this list describes the changes that each
+        # answer makes.
         "choices": list[str],
     },
 )
@@ -103,24 +106,24 @@ FindingGroup = TypedDict(
         "code": str,
         "severity": str,
         "title": str,
-        # If the list combines several codes in one entry, this is the entry, or "".
+        # The heading of the entry if the page combines several finding codes in one entry, or "".
         "subject": str,
         "meaning": str,
         "hint": str,
         "source": str,
         "accepted": str,
         "limits": str,
-        "over": bool,  # The value is true if the acceptance has expired.
+        "over": bool,  # Whether the acceptance of the finding has expired.
         "count": int,
-        "open": int,  # These findings are not accepted.
-        # Each item contains the place, the old value, and the new value of a change that the fixes
-        # make.
+        "open": int,  # The number of findings that are not accepted.
+        # Each text describes one change that the fixes make: the location, the old value and the
+        # new value.
         "fixes": list[str],
         "items": list[FindingItem],
     },
 )
 
-# -- These messages are for the table and form of an editor.
+# -- The following types are for the table and the options form of a plan editor.
 
 FieldFacts = TypedDict(
     "FieldFacts", {"name": str, "label": str, "kind": str, "help": str, "choices": Choices}
@@ -149,7 +152,7 @@ EditorStart = TypedDict(
         "source": str,
         "columns": list[ColumnFacts],
         "groups": list[FieldGroup],
-        "help": Rows,  # The first row contains the headings.
+        "help": Rows,  # The first row contains the headings of the help table.
     },
 )
 Columns = TypedDict("Columns", {"type": Literal["columns"], "columns": list[ColumnFacts]})
@@ -159,18 +162,19 @@ Options = TypedDict(
     {
         "type": Literal["options"],
         "values": Mapping[str, object],
-        "odd": Mapping[str, str],  # These fields have several values, for this reason.
+        # The fields whose value differs between servers, each with an explanation.
+        "odd": Mapping[str, str],
     },
 )
 EditorState = TypedDict(
     "EditorState",
     {
         "type": Literal["state"],
-        "counts": Counts,  # Until the checks are finished, the counts do not contain findings.
+        "counts": Counts,  # The counts include findings only after the checks are finished.
         "before": Counts,
-        "said": str,  # The text describes the step that was undone or redone.
-        "done": str,  # The text describes the step and its effect on the plan.
-        "cell": CellName | None,  # Undo or Redo changed this cell.
+        "said": str,  # A text that describes the step that was undone or redone.
+        "done": str,  # A text that describes the last step and its effect on the plan.
+        "cell": CellName | None,  # The table cell that Undo or Redo changed.
         "undo": str,
         "redo": str,
         "changes": int,
@@ -178,24 +182,25 @@ EditorState = TypedDict(
     },
 )
 Checked = TypedDict("Checked", {"type": Literal["checked"], "counts": Counts})
-# The new rows have these ids.
+# The IDs of new table rows.
 Done = TypedDict("Done", {"type": Literal["done"], "added": list[int]})
 Chosen = TypedDict("Chosen", {"type": Literal["chosen"], "ids": list[int]})
 RefusedCell = TypedDict("RefusedCell", {"cell": CellName, "text": str, "lines": list[str]})
 RefusedRow = TypedDict(
     "RefusedRow",
-    {"row": int, "column": str, "lines": list[str]},  # The page assigned this number to the row.
+    # The number that the page assigned to the row.
+    {"row": int, "column": str, "lines": list[str]},
 )
 RefusedCells = TypedDict(
     "RefusedCells",
     {
         "type": Literal["refused_cells"],
-        "answered": list[int],  # The numbers of all new rows in the block.
+        "answered": list[int],  # The page's numbers of all new rows in the block.
         "cells": list[RefusedCell],
         "rows": list[RefusedRow],
         "lines": list[str],
-        "added": list[int],  # The new rows have these ids.
-        "changed": bool,  # The value is false if nothing in the block was accepted.
+        "added": list[int],  # The IDs of the added table rows.
+        "changed": bool,  # Whether at least one cell or row of the block was accepted.
     },
 )
 Code = TypedDict(
@@ -203,10 +208,10 @@ Code = TypedDict(
     {
         "type": Literal["code"],
         "code": str,
-        "path": str,  # This is the file of the open table, or "".
-        "options": str,  # This file contains the options of the table.
-        "is_written": bool,  # The value is true if Save can write the file.
-        "files": Sequence[str],  # The user can open these tables.
+        "path": str,  # The file of the open table, or "".
+        "options": str,  # The file that contains the options of the table.
+        "is_written": bool,  # Whether Save can write the file.
+        "files": Sequence[str],  # The tables that the user can open.
     },
 )
 Saved = TypedDict(
@@ -215,15 +220,14 @@ Saved = TypedDict(
         "type": Literal["saved"],
         "text": str,
         "hint": str,
-        # The user must add this line to the notebook. If the notebook already contains the line,
-        # the value is "".
+        # The line of code to add to the notebook. If the notebook already contains it, this is "".
         "line": str,
     },
 )
 Restored = TypedDict("Restored", {"type": Literal["restored"], "lines": list[str]})
 UnsavedDraft = TypedDict(
     "UnsavedDraft",
-    # The text describes the draft. Without a draft, it is "".
+    # A text that describes the draft, or "" without a draft.
     {"type": Literal["draft"], "words": str},
 )
 DraftChanges = TypedDict(
@@ -236,10 +240,10 @@ DraftChanges = TypedDict(
         "note": str,
     },
 )
-# These are the execution counts of cells.
+# The execution counts of the notebook cells whose output shows an earlier plan.
 Older = TypedDict("Older", {"type": Literal["older"], "cells": list[int]})
 
-# -- These messages contain views of the plan.
+# -- The following types are for messages with a view of the plan.
 
 ServerName = TypedDict("ServerName", {"name": str, "place": str, "why": str, "source": str})
 ServerCertificate = TypedDict(
@@ -309,14 +313,15 @@ Names = TypedDict(
 PlannedGroup = TypedDict(
     "PlannedGroup",
     {
-        "id": str,  # The first certificate in the group has these names.
+        # The fields from ``id`` to ``names`` describe the first certificate in the group.
+        "id": str,
         "title": str,
         "owner": str,
         "issuer": str,
         "key": str,
         "subject": str,
         "names": list[str],
-        "own": list[str],  # These names differ between the servers in the group.
+        "own": list[str],  # The names that differ between the servers in the group.
         "servers": list[str],
         "count": int,
         "at_set_up": bool,
@@ -363,7 +368,7 @@ ScenarioList = TypedDict(
         "rows": list[KeptScenario],
         "removed": str,
         "most": int,
-        "old": bool,  # The value is true if the comparison is out of date.
+        "old": bool,  # Whether the comparison is out of date.
     },
 )
 ScenarioDone = TypedDict(

@@ -1,4 +1,4 @@
-"""Change a topology and its options in code, save the changes, and repeat them."""
+"""Change a topology and its options in Python, save the changes, and repeat them later."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from .choices import (
 from .draft import Draft, State
 from .forms import SHOWN
 
-# lyncnb can read tables in these formats, but it cannot write them.
+# lyncnb can read tables in these file formats, but it cannot write them.
 _NOT_WRITTEN = (".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
 
 
 class PlanEditing(Draft):
-    """A topology and its options that you can edit, with the resulting plan.
+    """A topology and its options that you can edit in Python, with the resulting plan.
 
     When a cell runs again, ``earlier`` is the editor whose edits could not be repeated.
     """
@@ -52,19 +52,19 @@ class PlanEditing(Draft):
     ):
         super().__init__(topology, rules or load_rules_for(topology, options), options)
         self._saved = self.state
-        #: The path of the table, or "" if the table is not in a file yet.
+        #: The path of the table, or "" if the table is not saved in a file yet.
         self.path = topology.path
         self.earlier: PlanEditing | None = None
 
-    # -- These properties provide the current values.
+    # -- The following properties return current values.
     @property
     def saved(self) -> State:
-        """The state that was last saved. Without a save, it is the loaded state."""
+        """The state of table and options that was last saved. Without a save, the loaded state."""
         return self._saved
 
     @property
     def rules(self) -> Rules:
-        """The rules of the product in the options."""
+        """The rules for the product that the options specify."""
         return self.live.rules
 
     @property
@@ -88,14 +88,14 @@ class PlanEditing(Draft):
         return tables.to_frame(CHANGE_COLUMNS, list_change_rows(self.loaded, self.state))
 
     def effects(self) -> PlanDifference:
-        """Compare the plan of the loaded file with the current plan."""
+        """Return the differences between the plan of the loaded file and the current plan."""
         return compare_plans(self.loaded_plan, self.plan)
 
     def code(self) -> str:
-        """Return Python code for the editor's cell that repeats all choices."""
+        """Return Python code that recreates the editor with all current choices."""
         return build_code(self.loaded, self.state)
 
-    # -- These methods change the table and options.
+    # -- The following methods change the table and the options.
     def edit(
         self,
         *,
@@ -103,7 +103,7 @@ class PlanEditing(Draft):
         add: Iterable[Mapping[str, str]] = (),
         remove: Iterable[Server] = (),
     ) -> None:
-        """Change, add and remove servers in one step.
+        """Change, add and remove servers in the table, in one step.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class PlanEditing(Draft):
         self.apply(edits.edit_table, edits=wanted, description="changed the servers in code")
 
     def change_options(self, **values: object) -> None:
-        """Change options in one step.
+        """Change options of the plan, in one step.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class PlanEditing(Draft):
         self.apply(edits.accept_findings, code=code, reason=reason)
 
     def mend(self, *codes: str) -> Findings:
-        """Apply the fixes of findings that have one safe fix, in one step.
+        """Apply the fixes of all findings that have exactly one safe fix, in one step.
 
         A fix causes only findings that are less severe than the one that it resolves.
 
@@ -173,7 +173,7 @@ class PlanEditing(Draft):
         return Findings(fixed_plan.fixed, fixed_plan.findings.judged_on)
 
     def choose(self, code: str, about: str, answer: int) -> None:
-        """Apply the chosen answer (an index into ``choices``) of a finding, in one step."""
+        """Apply one of a finding's answers, chosen by its index in ``choices``, in one step."""
         findings = (f for f in self.findings if (f.code, f.about) == (code, about))
         answers = [edits for finding in findings for edits in finding.choices]
         if answer not in range(len(answers)):
@@ -197,21 +197,24 @@ class PlanEditing(Draft):
         return self.apply(edits.redo)
 
     def reset(self) -> None:
-        """Restore the loaded file. You can undo this step."""
+        """Restore the table and options as they were loaded. You can undo this step."""
         self.apply(edits.reset_draft)
 
     def name_scenario(self, name: str) -> None:
-        """Set the name of the current scenario."""
+        """Set the name of the scenario in the editor."""
         super().name_scenario(name)
         self._tell(f"Kept the scenario {name}")
 
     def rename_scenario(self, name: str, new: str) -> None:
-        """Rename a scenario in all states. If the new name is "", remove the scenario's name."""
+        """Rename a scenario in all states of the editor.
+
+        With a blank new name, the states have none.
+        """
         super().rename_scenario(name, new)
         self._tell(f"Scenario {name} renamed to {new}" if new else f"Scenario {name} removed")
 
     def open(self, table: str | Path) -> None:
-        """Load another table and the options next to it, instead of this table and its edits.
+        """Load another table and its options file. The current table and its edits are closed.
 
         Parameters
         ----------
@@ -229,7 +232,7 @@ class PlanEditing(Draft):
         self._tell("")
 
     def save(self, where: str | Path = "", *, overwrite: bool = False) -> tuple[Path, Path]:
-        """Write the table and its options.
+        """Write the table and its options to files.
 
         Parameters
         ----------
@@ -271,16 +274,16 @@ class PlanEditing(Draft):
 
     @property
     def has_changes(self) -> bool:
-        """Whether the current state differs from the loaded state."""
+        """Whether the table or options differ from the loaded file."""
         return not self.loaded.is_same(self.state)
 
     @property
     def is_saved(self) -> bool:
-        """Whether there are no unsaved changes."""
+        """Whether all edits are saved."""
         return self._saved.is_same(self.state)
 
     def take_over(self, earlier: PlanEditing) -> bool:
-        """Repeat the changes of an earlier editor for the same source.
+        """Repeat the changes of an earlier editor that had the same source.
 
         Parameters
         ----------
@@ -310,9 +313,12 @@ class PlanEditing(Draft):
         self.apply(edits.repeat_edits, edits=find_edits(before, after), options=options)
         return False
 
-    # -- These methods provide the output for a notebook.
+    # -- The following methods provide the output for a notebook.
     def to_frame(self) -> frames.DataFrame:
-        """Return the current table of servers as a DataFrame, as :meth:`Topology.to_frame` does."""
+        """Return the current table of servers as a DataFrame.
+
+        It has the same form as from :meth:`Topology.to_frame`.
+        """
         return self.topology.to_frame()
 
     def _repr_html_(self) -> str:
@@ -324,7 +330,7 @@ class PlanEditing(Draft):
         return tables.mark_plan(page, tables.PlanMark(self.live.sha256()))
 
     def page(self, summary: str) -> str:
-        """Return HTML with a summary, the servers and the changes, at most 200 rows of each."""
+        """Return an HTML page with a summary, the servers and the changes, each up to 200 rows."""
         table, source = self.topology, self.topology.source
         columns = [name for name in SHOWN if name in table.columns]
         places = [table.columns.index(name) for name in columns]

@@ -1,4 +1,4 @@
-"""Return views of the plan for the page: certificates, names and pictures."""
+"""Return views of a plan for the editor's page: certificates, names and pictures."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .plan_editing import PlanEditing
 
 _NAMES_LISTED = 100
 _USES_LISTED = 12
-# The page lists at most this number of certificates for a name, because listing all
-# certificates with a common name takes seconds.
+# The largest number of certificates that the page lists for a name. Listing all certificates with a
+# common name would take seconds.
 _USES_LOOKED_AT = 200
 _OWNERS_NAMED = 4
 _GROUPS_LISTED = 150
 
 
 def build_overview(editing: PlanEditing) -> dict[str, int | str]:
-    """Return the counts of the plan, the findings by severity, and the plan's digest.
+    """Return the plan's counts, its number of findings by severity, and its digest.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def _build_domain_key(name: str) -> list[str]:
 def _list_uses(
     name: str, certificates: list[PlannedCertificate], rules: Rules, row_ids: Mapping[str, int]
 ) -> tuple[list[NameUse], int]:
-    """Return the entries for a name, grouped by pool and reason, and the number of certificates."""
+    """Return the uses of a name, grouped by pool and reason, and the number of certificates."""
     first: dict[tuple[object, ...], NameUse] = {}
     owners: dict[tuple[object, ...], list[str]] = {}
     for certificate in certificates[:_USES_LOOKED_AT]:
@@ -112,7 +112,7 @@ def _list_uses(
 
 
 def join_few(texts: list[str], max_count: int = _OWNERS_NAMED) -> str:
-    """Join the first texts, and add the number of the remaining texts."""
+    """Join the first few texts, and add how many more there are."""
     return join_first(texts, max_count)
 
 
@@ -128,7 +128,7 @@ def _describe_use(
     ]
     is_subject = certificate.subject.common_name == name
     place = " and ".join(["subject"] * is_subject + ["SAN"] * (name in certificate.names))
-    # If a name is only the subject name, the rule of its certificate applies to it.
+    # A name can be only the subject name. Then the rule of its certificate gives the reason for it.
     if not reasons:
         of_rule = next(rule for rule in rules.certificates if rule.id == certificate.rule)
         reasons = [rules.names[of_rule.subject_name]] if of_rule.subject_name in rules.names else []
@@ -144,7 +144,7 @@ def _describe_use(
 
 
 def list_certificates(editing: PlanEditing) -> Certificates:
-    """List the plan's certificates with their names, in at most 150 groups.
+    """Return the plan's certificates with their names, in at most 150 groups.
 
     Certificates of one pool that differ only in the server's name share one group. The group
     shows the first certificate in full, and the others by name.
@@ -164,7 +164,7 @@ def list_certificates(editing: PlanEditing) -> Certificates:
 
 
 def at_set_up(editing: PlanEditing, certificate_id: str, *, is_chosen: bool) -> tuple[str, ...]:
-    """Return the IDs of the certificates to request during setup, for some or all groups."""
+    """Return the IDs of the certificates to request during setup, in all or some groups."""
     groups: dict[tuple[object, ...], set[str]] = {}
     for certificate in editing.plan.certificates:
         groups.setdefault(_build_group_key(certificate), set()).add(certificate.id)
@@ -174,7 +174,7 @@ def at_set_up(editing: PlanEditing, certificate_id: str, *, is_chosen: bool) -> 
 
 
 def _build_group_key(certificate: PlannedCertificate) -> tuple[object, ...]:
-    """Return a key that is equal for all certificates in one group."""
+    """Return a key that is equal for all certificates in one displayed group."""
     names = tuple("" if name in certificate.servers else name for name in certificate.names)
     subject = certificate.subject
     own = subject.common_name in certificate.servers
@@ -232,7 +232,7 @@ def _find_rows(members: Iterable[PlannedCertificate], rows: Mapping[str, int]) -
 
 
 def combine_names(names: Iterable[DnsName | str]) -> list[str]:
-    """Combine consecutive names: fe02, fe03 and fe04 become ``fe02–fe04.contoso.com``."""
+    """Combine consecutive server names: fe02, fe03, fe04 become ``fe02–fe04.contoso.com``."""
     runs: list[list[str]] = []
     for name in map(str, names):
         if runs and _is_next_name(runs[-1][-1], name):
@@ -252,8 +252,8 @@ def _is_next_name(name: str, next_name: str) -> bool:
     return next_number.isdigit() and int(next_number) == int(number) + 1
 
 
-# The plan can be shown as a picture, which lyncnb draws when the page requests it. A click on a
-# pool selects its rows.
+# lyncnb draws a picture of the plan when the page requests it. When the user selects a pool in the
+# picture, the page selects the rows of the pool.
 
 _TITLES = {
     "topology": "Connections between servers",
@@ -264,7 +264,7 @@ _ROWS_LISTED = 200
 
 
 def draw_picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
-    """Draw the plan. In the picture of connections, mark the changes since the file was loaded.
+    """Draw the plan. The picture of connections marks the changes since the file was loaded.
 
     Parameters
     ----------
@@ -302,7 +302,10 @@ def draw_picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
 
 
 def find_pool_rows(editing: PlanEditing, pools: Iterable[str]) -> list[int]:
-    """Return the row IDs of some pools, given by role and name as in the picture."""
+    """Return the row IDs of some pools.
+
+    A pool is identified by role and name, as in the picture.
+    """
     wanted, ids = set(pools), editing.state.ids
     return [
         ids[computer.row]

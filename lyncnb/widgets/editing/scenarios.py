@@ -19,7 +19,7 @@ from .choices import match_row_ids
 from .draft import Draft, State
 from .plan_editing import PlanEditing
 
-#: A list of scenarios shows the content of the editor under this name.
+#: The name under which a list of scenarios shows the content of the editor.
 NOW = "in the editor now"
 
 _PLAN_FILES = (TOPOLOGY_FILE, OPTIONS_FILE)
@@ -27,9 +27,9 @@ _PLAN_FILES = (TOPOLOGY_FILE, OPTIONS_FILE)
 
 @dataclass(slots=True)
 class _Read:
-    """A scenario as lyncnb last read or wrote it. The plan and findings are computed only once."""
+    """A scenario as lyncnb last read or wrote it. Its plan and findings are computed only once."""
 
-    # With the contents of the files, lyncnb detects changes by other people.
+    # lyncnb compares the contents of the files to detect changes by other people.
     held: dict[str, bytes]
     scenario: Scenario
     findings: Findings | None = None
@@ -56,16 +56,16 @@ class EditorScenarios(Table):
 
     @property
     def folder(self) -> Path:
-        """The folder of the scenarios."""
+        """The folder that contains the scenarios."""
         return self.kept.folder
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of the kept scenarios in the folder."""
+        """Return the names of the scenarios in the folder."""
         return self.kept.names()
 
     @property
     def current(self) -> str:
-        """The scenario that was last opened or kept.
+        """The name of the scenario that was last opened or kept.
 
         "" means that there is none or it was removed.
         """
@@ -74,10 +74,10 @@ class EditorScenarios(Table):
 
     @property
     def has_changes(self) -> bool:
-        """Whether the editor's content differs from the current scenario as last read."""
+        """Whether the editor's content differs from the current scenario as it was last read."""
         name = self.current
         if name and name not in self._read:
-            # If the cell ran again, lyncnb has not read the scenario yet.
+            # If the cell ran again, the editor has not read the scenario yet.
             with suppress(ScenarioError):
                 self.read(name)
         return bool(name) and (
@@ -87,21 +87,24 @@ class EditorScenarios(Table):
 
     @property
     def now(self) -> Scenario:
-        """The content of the editor, as a scenario."""
+        """The content of the plan editor as a scenario."""
         return Scenario.of_plan(NOW, self._editing.plan)
 
     def _read_editor_content(self) -> Scenario:
         return Scenario(name=NOW, topology=self._editing.topology, options=self._editing.options)
 
     def is_up_to_date(self, scenario: Scenario) -> bool:
-        """Return whether a compared scenario still equals the kept one or the editor's content."""
+        """Return whether a compared scenario is unchanged.
+
+        It is compared with the kept scenario or the editor's content.
+        """
         if scenario.name == NOW:
             return scenario.is_same(self._read_editor_content())
         known = self._read.get(scenario.name)
         return known is None or known.scenario.is_same(scenario)
 
     def keep(self, name: str = "", note: str | None = None, *, replace: bool = False) -> Scenario:
-        """Keep the content of the editor as a scenario.
+        """Keep the content of the editor as a scenario with a name.
 
         Parameters
         ----------
@@ -176,7 +179,7 @@ class EditorScenarios(Table):
         return scenario
 
     def read(self, name: str) -> Scenario:
-        """Return a scenario. If its files are unchanged, its plan is not computed again.
+        """Read a scenario. If its files are unchanged, its plan is not computed again.
 
         Raises
         ------
@@ -194,7 +197,7 @@ class EditorScenarios(Table):
         return known.scenario
 
     def duplicate(self, name: str, new: str = "") -> str:
-        """Copy a kept scenario and return the name of the copy.
+        """Copy a kept scenario, and return the name of the copy.
 
         Raises
         ------
@@ -229,7 +232,9 @@ class EditorScenarios(Table):
         self.kept.set_note(name, note)
 
     def remove(self, name: str) -> dict[str, bytes]:
-        """Remove a scenario and return its files for :meth:`put_back`. The editor does not change.
+        """Remove a scenario.
+
+        Return its files, with which :meth:`put_back` restores it. The editor does not change.
 
         Raises
         ------
@@ -251,7 +256,7 @@ class EditorScenarios(Table):
         self.kept.put_back(name, held)
 
     def compare(self, *names: str | Scenario) -> ScenarioComparison:
-        """Compare scenarios with the first of them.
+        """Compare scenarios. The first one is the base of the comparison.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Exchange messages between the Scenarios tab and the kernel."""
+"""Exchange messages between the Scenarios tab of the editor and the kernel."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from .channel import Answers, Channel, format_all_problems
 from .messages import EditorTold
 from .scenarios import NOW, EditorScenarios
 
-# The page shows at most this number of scenarios next to each other, because it has no space
-# for more.
+# The largest number of scenarios that the page shows next to each other.
 _MOST = 3
 
 
 class ScenariosTab:
-    """Answers the messages from the Scenarios tab. ``editor.scenarios`` does the work.
+    """Answers the messages from the Scenarios tab of a plan editor.
 
     Parameters
     ----------
@@ -60,11 +59,11 @@ class ScenariosTab:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the editor's content is kept as a scenario."""
+        """Whether the editor's content is already kept as a scenario."""
         return bool(self._scenarios.current) and not self._scenarios.has_changes
 
     def words(self) -> str:
-        """Describe the scenario in the editor, for the top of the panel."""
+        """Describe which scenario the editor contains, for the top of the panel."""
         name = self._scenarios.current
         if not name:
             return ""
@@ -76,7 +75,7 @@ class ScenariosTab:
         shown = self._compared.scenarios if self._compared else ()
         return any(not self._scenarios.is_up_to_date(scenario) for scenario in shown)
 
-    # -- These methods send messages to the page.
+    # -- The following methods send messages to the page of the Scenarios tab.
     def _list(self) -> None:
         kept = self._scenarios
         self._channel.send(
@@ -94,7 +93,7 @@ class ScenariosTab:
         )
 
     def _build_action(self, message_type: str, work: Callable[..., str]) -> Callable[..., None]:
-        """Return a function that does the work, lists the scenarios, and reports the result."""
+        """Return a function that does an action, lists all scenarios, and reports the result."""
 
         @wraps(work)
         def do(**parts: Any) -> None:
@@ -108,7 +107,7 @@ class ScenariosTab:
     def _report_all_errors(
         self, message_type: str, work: Callable[..., object]
     ) -> Callable[..., None]:
-        """Return a function that does the work, and reports every problem of a refused scenario."""
+        """Return a function that does an action, and reports every error in a rejected scenario."""
 
         @wraps(work)
         def do(**parts: Any) -> None:
@@ -124,7 +123,7 @@ class ScenariosTab:
 
         return do
 
-    # -- These methods change the scenarios.
+    # -- The following methods change the scenarios in the folder.
     def _keep(self, *, name: Text, note: Text | None = None, replace: bool = False) -> str:
         why = None if note is None else note.strip()
         kept = self._scenarios.keep(name.strip(), why, replace=replace)
@@ -179,7 +178,7 @@ class ScenariosTab:
         )
 
     def _picture(self, *, place: int) -> None:
-        """Draw the differences between a compared scenario and the first scenario."""
+        """Draw the differences between the first of the compared scenarios and another one."""
         comparison = self._compared
         if comparison is None or not 0 <= place < len(comparison.differences):
             raise PlanError("there is no comparison to show", hint="compare two scenarios first")
@@ -196,7 +195,7 @@ class ScenariosTab:
 
 
 def _offer_name(name: str) -> dict[str, Any]:
-    """If a scenario's name is not valid, offer a valid folder name instead."""
+    """If the name of a scenario is not valid, offer a similar name that is valid for a folder."""
     valid = build_folder_name(name)
     return {"instead": valid, "offers": [f"Keep as “{valid}”"]} if valid and valid != name else {}
 

@@ -1,4 +1,4 @@
-"""Show the table to users, with the text of each cell or the inherited value of a blank cell."""
+"""Prepare the table for the page: the text of each cell, or the value that it inherits."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ...topology.columns import Column, list_topology_columns
 from ...topology.topology import Topology
 from .messages import RowsColumn, TableRows
 
-# Rows are sent to the browser as bytes. Each column is a list of distinct texts and their
-# codes. For 10,000 rows with 20 columns, this takes about 200 kB instead of 3 MB of JSON, and
-# it is faster to write and read. The rows are not a trait of a widget, so a notebook does not
-# save them.
+# Rows are sent to the browser as bytes. Each column is encoded as a list of distinct texts and one
+# code for each row. For 10,000 rows with 20 columns, this takes about 200 kB instead of 3 MB of
+# JSON, and it is faster to write and read. The rows are not a trait of a widget, so a notebook does
+# not save them.
 
 INHERITED = (
-    # A text with this prefix is inherited from the pool, the site, or a default by a blank
-    # cell.
+    # A text with this prefix is not in the cell. The blank cell inherits it from the pool, the
+    # site, or a default.
     "\x01"
 )
 
@@ -26,7 +26,7 @@ INHERITED = (
 def encode_rows(
     ids: Sequence[int], columns: Mapping[str, Sequence[str]], *, is_complete: bool
 ) -> tuple[TableRows, list[bytes]]:
-    """Encode rows as a message and its buffers.
+    """Encode the rows of a table as a message and its binary buffers.
 
     Parameters
     ----------
@@ -63,13 +63,13 @@ def _encode_numbers(values: Iterable[int], width: int) -> bytes:
 
 CHANGED = "_changed"
 FINDINGS = "_findings"
-# These columns determine the pool and role of a row, and therefore the columns that the row uses
-# and inherits.
+# The columns that determine the pool and role of a row. The pool and role determine which columns
+# the row uses and which values it inherits.
 _PLACING = {"server_fqdn", "role", "pool_fqdn", "site"}
 
 
 class Sheet:
-    """The texts that a page shows in every row. They are updated row by row.
+    """The texts of all table rows as the page shows them. An edit updates only the changed rows.
 
     Parameters
     ----------
@@ -83,21 +83,24 @@ class Sheet:
         self._rearranged: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
         self.topology = loaded
         self._grouped: Topology | None = (
-            None  # The following attributes are valid for this topology.
+            None  # The following attributes belong to the topology that was last processed.
         )
         self._names: dict[str, list[str]] = {}
         self.ids: tuple[int, ...] = ()
         self.columns: dict[str, list[str]] = {}
-        self.changes = 0  # These are the numbers of changed cells, added rows and removed rows.
+        self.changes = 0  # The numbers of changed cells, added rows and removed rows.
 
     def first(self, topology: Topology, ids: tuple[int, ...], count: int) -> dict[str, list[str]]:
-        """Return the texts of the first rows by column, until :meth:`rebuild` computes them all."""
+        """Return the texts of the first rows, by column.
+
+        They are used until :meth:`rebuild` has computed all rows.
+        """
         self.topology, self.ids = topology, ids
         places = range(min(count, len(ids)))
         return {**self._read_texts(places), FINDINGS: [""] * len(places)}
 
     def rebuild(self, topology: Topology, ids: tuple[int, ...]) -> None:
-        """Compute the texts of every row again."""
+        """Compute the texts of all table rows again."""
         self.topology, self.ids = topology, ids
         self.columns = self._read_texts(range(len(ids)))
         self.columns[FINDINGS] = [""] * len(ids)
@@ -106,7 +109,7 @@ class Sheet:
         self.changes += sum(map(self._count_changes, ids, self.columns[CHANGED]))
 
     def update(self, topology: Topology) -> tuple[list[int], dict[str, list[str]]]:
-        """Update the texts to a topology with the same rows.
+        """Update the texts after an edit that added and removed no rows.
 
         Returns
         -------
@@ -136,7 +139,7 @@ class Sheet:
     def set_findings(
         self, by_server: Mapping[str, str], servers: Iterable[str] | None
     ) -> list[int]:
-        """Set the findings in the rows of some servers; None means all servers.
+        """Set the findings in the rows of some servers. The value None means all servers.
 
         Returns
         -------
@@ -156,20 +159,23 @@ class Sheet:
         return places
 
     def _count_changes(self, row_id: int, changed: str) -> int:
-        """Return the number of changed columns in a row. A new row counts as one change."""
+        """Return the number of changed cells in a row. A new row counts as one change."""
         if row_id >= len(self._loaded.cells):
             return 1
         return changed.count(" ") + 1 if changed else 0
 
     def find_changed_columns(self, place: int) -> list[str]:
-        """Return the columns in which a row differs from the loaded file or a blank new row."""
+        """Return the columns in which a row differs from its loaded row.
+
+        A new row is compared with a blank row.
+        """
         columns, row_id = self.topology.columns, self.ids[place]
         loaded = self._arrange_loaded_rows()
         before = loaded[row_id] if row_id < len(loaded) else ("",) * len(columns)
         return [name for name, a, b in zip(columns, self.topology.cells[place], before) if a != b]
 
     def _arrange_loaded_rows(self) -> Sequence[tuple[str, ...]]:
-        """Return the loaded rows, arranged in the current columns."""
+        """Return the rows of the loaded file, arranged in the columns of the current table."""
         columns = self.topology.columns
         if columns == self._loaded.columns:
             return self._loaded.cells
@@ -184,7 +190,7 @@ class Sheet:
     def _find_touched_rows(
         self, old_cells: Topology, edited: Sequence[int], names: Set[str]
     ) -> list[int]:
-        """Return the rows whose texts may differ: edited rows, and all rows in the same pools."""
+        """Return the rows whose texts an edit may change: edited rows, and rows of their pools."""
         after = self.topology
         widely = old_cells.columns != after.columns or any(
             name == "site" or self._scope(name) in ("site", "deployment") for name in names
@@ -230,7 +236,7 @@ class Sheet:
     def _fill_inherited(
         self, column: Column, texts: list[str], roles: list[str], row_indices: Sequence[int]
     ) -> list[str]:
-        """Fill blank cells with the value of the pool, site or deployment, or with the default."""
+        """Show in blank cells the value of the pool, site or deployment, or else the default."""
         if "" not in texts:
             return texts
         defaults = _list_defaults(column, roles)
@@ -254,7 +260,7 @@ class Sheet:
     def _group_rows(
         self, column: Column, row_indices: Sequence[int]
     ) -> tuple[list[str], dict[str, str]]:
-        """Return the group in which each row shares a column, and the text of each group."""
+        """Return for each row the pool or site that shares a column, and the texts they share."""
         whole = range(len(self.topology.cells)) if column.scope != "pool" else row_indices
         names = self._group_names(column.scope)
         at, cells = _place(self.topology, column.name), self.topology.cells
@@ -269,14 +275,14 @@ class Sheet:
 
 
 def _list_defaults(column: Column, roles: Sequence[str]) -> list[str]:
-    """Return the default value of a blank cell in a column, for each of these roles."""
+    """Return the default values of the blank cells in a column, for each of these roles."""
     text = INHERITED + column.default if column.default else ""
     by_role = {role: text if column.is_used_by(role) else "" for role in set(roles)}
     return [by_role[role] for role in roles]
 
 
 def find_edited_cells(old_cells: Topology, new_cells: Topology) -> tuple[list[int], set[str]]:
-    """Return the rows with changed cells, and the columns with a change.
+    """Return the rows and the columns in which two tables differ.
 
     If the tables have different columns, the result is all rows and columns.
     """
@@ -296,7 +302,7 @@ def find_edited_cells(old_cells: Topology, new_cells: Topology) -> tuple[list[in
 def list_differences(
     old_topology: Topology, new_topology: Topology, row_index: int
 ) -> list[tuple[str, str, str]]:
-    """Return the changed columns of a row, each with its old and its new text."""
+    """Return the columns in which a row was changed, each with its old and new text."""
     old = dict(zip(old_topology.columns, old_topology.cells[row_index]))
     new = dict(zip(new_topology.columns, new_topology.cells[row_index]))
     return [
@@ -307,7 +313,7 @@ def list_differences(
 
 
 def describe_origin(topology: Topology, row_index: int, name: str) -> str:
-    """Return where the value of a cell comes from: the row, another row of its group, or a default.
+    """Return where a cell's value comes from: its row, another row of the pool, or a default.
 
     Parameters
     ----------
@@ -345,7 +351,7 @@ def describe_origin(topology: Topology, row_index: int, name: str) -> str:
 
 
 def pool_names(topology: Topology) -> list[str]:
-    """Return the pool of each row. The default is the server itself."""
+    """Return the pool of each row. Without a pool, this is the server's name."""
     server, pool = topology.columns.index("server_fqdn"), _place(topology, "pool_fqdn")
     if pool is None:
         return [row[server] for row in topology.cells]
@@ -353,7 +359,7 @@ def pool_names(topology: Topology) -> list[str]:
 
 
 def list_group_names(topology: Topology, scope: str) -> list[str]:
-    """Return for each row the pool or site that shares a column with this scope, or ""."""
+    """Return the name of each row's pool or site, which shares a column of this scope, or ""."""
     if scope == "pool":
         return pool_names(topology)
     if scope == "site":
@@ -365,7 +371,7 @@ def list_group_names(topology: Topology, scope: str) -> list[str]:
 
 
 def list_column_names(topology: Topology) -> tuple[str, ...]:
-    """Return the columns in the table, then the other possible columns."""
+    """Return the columns of the table, followed by the other columns that it could have."""
     known = [column.name for column in list_topology_columns()]
     return (*topology.columns, *(name for name in known if name not in topology.columns))
 

@@ -1,4 +1,4 @@
-"""Find the tables in the workspace that a page can open."""
+"""Find the tables in the workspace that the planning page can open."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE
 
 _TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
-# The names of hidden files and of lock files from Excel begin with these characters.
+# The first characters in the names of hidden files and of lock files from Excel.
 _NOT_SHOWN = ("~$", ".")
 _LISTED = 200
 
 
 def list_tables(other_table: str = "", *, scenarios: bool = False) -> list[str]:
-    """List the tables in and below the working folder, and in the folder of another table.
+    """List the tables in the working folder and its subfolders, and next to another table.
 
     Parameters
     ----------
@@ -48,12 +48,15 @@ def _list_siblings(table: str) -> Iterator[Path]:
 
 
 def _find_scenario_folder(path: Path) -> Path:
-    """Return the folder of a table if it is a scenario folder with options, or else the table."""
+    """Return the scenario folder that contains a table. If there is none, return the table."""
     folder = path.parent
     is_kept = path.name == TOPOLOGY_FILE and (folder / OPTIONS_FILE).is_file()
     return folder if is_kept and folder != Path() else path
 
 
 def _is_in_request_folder(path: Path) -> bool:
-    """Return whether a file is in a request folder, whose summary is not a table of servers."""
+    """Return whether a file is part of a request folder.
+
+    The summary in a request folder is not a table of servers.
+    """
     return any((folder / "manifest.json").exists() for folder in path.parents)

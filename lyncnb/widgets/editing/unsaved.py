@@ -1,4 +1,4 @@
-"""Keep unsaved edits in a file next to the notebook, so that the next kernel can restore them.
+"""Keep unsaved edits in a file next to the notebook. The next kernel can restore them.
 
 A draft contains the edits from the saved table and options to the current ones. It contains
 no secret, because an editor has none. Only the owner can read the file. The file is always
@@ -30,8 +30,8 @@ from .edits import repeat_edits
 from .plan_editing import PlanEditing
 
 _FORMAT = "lyncnb-draft/1"
-_LARGEST = 1 << 28  # A draft has at most this size in bytes, the same as a table.
-_MOST = 100  # At most this number of drafts is read.
+_LARGEST = 1 << 28  # The largest size of a draft in bytes. It is the same as for a table.
+_MOST = 100  # The largest number of drafts to read.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class DraftServer:
 
     @classmethod
     def of(cls, key: Server) -> DraftServer:
-        """Create the key of a row from its text, or from its server and role."""
+        """Create the key of a table row from its text, or from its server and role."""
         return cls(server=key) if isinstance(key, str) else cls(server=key[0], role=key[1])
 
     @property
@@ -54,7 +54,7 @@ class DraftServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedServers:
-    """The servers in a table, and the new texts in their cells."""
+    """The servers in a table with changed cells, and the new texts in these cells."""
 
     servers: tuple[DraftServer, ...]
     values: Mapping[str, str]
@@ -62,7 +62,7 @@ class ChangedServers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddedServer:
-    """The texts of a new row in the table."""
+    """The texts of a row that was added to the table."""
 
     values: Mapping[str, str]
 
@@ -82,7 +82,7 @@ class DraftFile:
     change: tuple[ChangedServers, ...]
     add: tuple[AddedServer, ...]
     remove: tuple[DraftServer, ...]
-    options: str  # The draft contains all options of the plan, in the form of plan.toml.
+    options: str  # The draft contains all options of the plan, in the same form as plan.toml.
 
     @property
     def edits(self) -> ServerEdits:
@@ -116,7 +116,7 @@ class DraftFile:
         )
 
     def words(self, state: State) -> str:
-        """Describe the draft by the number of changes and the time."""
+        """Describe the draft by the number of its changes and the time."""
         day, _, time = self.written.partition("T")
         today = format_time(datetime.now(UTC)).partition("T")[0]
         since = f"{time[:5]} UTC" if day == today else f"{day} {time[:5]} UTC"
@@ -130,7 +130,7 @@ class DraftFile:
 
 
 class UnsavedEdits:
-    """Keeps the unsaved edits of one editor, and finds the edits of an earlier kernel.
+    """Keeps the unsaved edits of one editor, and finds those that an earlier kernel kept.
 
     Parameters
     ----------
@@ -146,7 +146,8 @@ class UnsavedEdits:
         self._editor, self._folder = editor, folder
         place = hashlib.sha256(place.encode()).hexdigest()[:6]
         self._end = f"-{_name_kernel()}-{place}.json"
-        self._digest: tuple[State, str] | None = None  # This is the digest of the saved table.
+        # The digest of the table that was last saved.
+        self._digest: tuple[State, str] | None = None
 
     @property
     def _table(self) -> str:
@@ -172,7 +173,7 @@ class UnsavedEdits:
                     yield path, draft
 
     def keep(self) -> Path | None:
-        """Write the unsaved edits to the draft, or remove the draft if there are none.
+        """Write the unsaved edits to the draft file. Without unsaved edits, remove the file.
 
         Returns
         -------
@@ -199,14 +200,14 @@ class UnsavedEdits:
         return path
 
     def _compute_saved_digest(self) -> str:
-        """Return the digest of the saved table. It stays the same until the next save."""
+        """Return the digest of the saved table. It changes only when the table is saved."""
         saved = self._editor.saved
         if self._digest is None or self._digest[0] is not saved:
             self._digest = saved, compute_table_digest(saved)
         return self._digest[1]
 
     def restore(self) -> None:
-        """Repeat the edits in the draft, and keep them as this editor's draft.
+        """Repeat the edits in a draft, and keep them as this editor's own draft.
 
         Raises
         ------
@@ -220,12 +221,12 @@ class UnsavedEdits:
             self._remove(path)
 
     def discard(self) -> None:
-        """Delete the file of the draft."""
+        """Delete the file of a draft."""
         if found := self.find():
             self._remove(found[0])
 
     def compare(self) -> list[tuple[str, str, str, str]]:
-        """List the changes in the draft: server or options, column, old value, new value.
+        """List the changes in a draft: server or options, column, old value, new value.
 
         Raises
         ------
@@ -246,12 +247,13 @@ class UnsavedEdits:
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        with suppress(OSError):  # The folder is kept if it contains other drafts.
+        # The folder can contain other drafts. In this case, it is not removed.
+        with suppress(OSError):
             self._folder.rmdir()
 
 
 def compute_table_digest(state: State) -> str:
-    """Return the SHA-256 digest of a table and its options in their saved form."""
+    """Return the SHA-256 digest of a table and its options, in the form in which they are saved."""
     digest = hashlib.sha256(state.topology.to_csv())
     digest.update(state.options.to_toml().encode())
     return digest.hexdigest()
@@ -259,12 +261,12 @@ def compute_table_digest(state: State) -> str:
 
 @cache
 def _name_kernel() -> str:
-    """Return a name for this kernel: the time of its first draft."""
+    """Return a name for this kernel: the time at which it wrote its first draft."""
     return f"{datetime.now(UTC):%Y%m%d%H%M%S%f}"
 
 
 def _read_draft(path: Path) -> DraftFile | None:
-    """Read a draft. Return None if the file is damaged, of a later version, or not a draft."""
+    """Read a draft file. Return None if it is damaged, from a later version, or not a draft."""
     reader = RecordReader("draft", is_json=True)
     try:
         values = json.loads(
