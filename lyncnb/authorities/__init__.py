@@ -1,1 +1,1 @@
-"""Submit requests to CAs, receive the certificates, and show the status of each certificate."""
+"""Submit requests to CAs, receive the issued certificates, and show the state of each request."""

@@ -1,4 +1,4 @@
-"""Check that the entries of the manifest match the requests that were made from them.
+"""Check that the manifest's entries match the requests that were created from them.
 
 An entry determines the CA for a request and the expected values in the certificate. This module
 compares the public key and the names in an entry with the CSR. A CSR does not specify its CA, so
@@ -31,7 +31,7 @@ _NAMES = frozenset(
 
 
 def find_altered_entries(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    """List the manifest entries that differ from their requests.
+    """Return the manifest entries that differ from their requests.
 
     ``find_record_problems`` reports a CSR that is missing or that differs from the record.
     """
@@ -61,7 +61,8 @@ def _compare_entry(record: RequestRecord, request: CertificationRequest) -> Iter
         )
         yield Problem(message=message, file=NAME, hint=_HINT)
     if record.key_holder:
-        # Another tool wrote the request. Its differences were accepted when it was received.
+        # Another tool created the request. The user accepted its differences when lyncnb received
+        # it.
         return
     for wrong in compare_request(request.content, record.plan):
         if wrong.code in _NAMES:
@@ -76,7 +77,7 @@ def _compare_issuers(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     kept: dict[str, str] = {}
     with suppress(
         BundleError
-    ):  # The function ``find_plan_problems`` reports a plan that differs from the record.
+    ):  # A plan that differs from the manifest is reported by the function ``find_plan_problems``.
         entries = read_entries(read_plan_bytes(folder, manifest)).certificates
         kept = {entry.id: entry.issuer for entry in entries}
     is_named = False

@@ -1,4 +1,4 @@
-"""Find the CAs that issued a folder's certificates, and detect a certificate from a different CA.
+"""Find the CAs that issued a folder's certificates, and detect certificates from another CA.
 
 lyncnb has no trust store, so it uses the recorded certificates of each planned CA. It compares the
 public key of the root, because a root that was renewed with the same key is the same root. If the
@@ -16,7 +16,8 @@ from ..pki.certificates import Certificate, NameKey, format_name
 from ..pki.chain import Issuers, Path
 from ..rules.returned_rules import Difference
 
-#: The planned CA: ``internal`` or ``public``, and the name of the CA, if specified.
+#: The planned CA of a request: ``internal`` or ``public``, and the name of the CA if one is
+#: specified.
 PlannedCa = tuple[str, str]
 
 OTHER_ROOT, OTHER_ISSUER = "issued-under-another-root", "issued-by-another-ca"
@@ -24,7 +25,7 @@ OTHER_ROOT, OTHER_ISSUER = "issued-under-another-root", "issued-by-another-ca"
 
 @dataclass(slots=True)
 class CaOnRecord:
-    """The recorded certificates from one planned CA, and the requests that they belong to.
+    """The recorded certificates that one planned CA issued, and the requests they belong to.
 
     The keys of ``roots`` are the SHA-256 of the root's public key. ``tops`` are certificates whose
     root is missing; the keys are the issuer's name and key identifier.
@@ -41,13 +42,13 @@ class CaOnRecord:
         else:
             pair = (top.issuer_key, top.authority_key_id)
             shows = self.tops.setdefault(pair, (top, set()))[1]
-        # Two request ids are enough. If one request is excluded, the other request still proves the
-        # CA.
+        # Two request IDs are enough: if one request is left out, the other still proves which CA
+        # issued the certificates.
         if len(shows) < 2:
             shows.add(request_id)
 
     def without(self, request_id: str) -> CaOnRecord:
-        """Return the recorded certificates from the CA without the certificates for one request."""
+        """Return the CA's recorded certificates, leaving out those for one request."""
         return CaOnRecord(
             roots={key: one for key, one in self.roots.items() if one[1] - {request_id}},
             tops={key: one for key, one in self.tops.items() if one[1] - {request_id}},
@@ -60,7 +61,7 @@ CasOnRecord = Mapping[PlannedCa, CaOnRecord]
 def other_ca(
     planned: PlannedCa, certificate: Certificate, path: Path, ca: CaOnRecord, issuers: Issuers
 ) -> Difference | None:
-    """Return a finding if a certificate has a different CA than the folder's other certificates.
+    """Return a finding if a certificate is from another CA than the folder's other certificates.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def other_ca(
 def is_same_issuer(
     recorded_certificate: Certificate, top: Certificate, path: Path, issuers: Issuers
 ) -> bool:
-    """Return whether a path has the same issuer as a recorded certificate whose root is missing."""
+    """Return whether a path has the same issuer as a recorded certificate with an unknown root."""
     named = [
         issuer for issuer in path.issuers if issuer.subject_key == recorded_certificate.issuer_key
     ]
@@ -130,7 +131,10 @@ def _describe_others(planned: PlannedCa) -> str:
 
 
 def fingerprint(root: Certificate) -> str:
-    """Return the subject and the SHA-256 of a root certificate, because a subject is not unique."""
+    """Return the subject and the SHA-256 of a root certificate.
+
+    Two roots can have the same subject.
+    """
     return f"{shown(format_name(root.subject))}, SHA-256 {root.sha256}"
 
 

@@ -1,4 +1,4 @@
-"""Show every generation of a certificate and its events, for audits.
+"""Show all generations of a certificate with their events, for audits.
 
 The data comes from ``history.jsonl`` and the manifest. The recorded deployments show which
 certificate a server had on a date. If no deployment is recorded, a note lists the certificates that
@@ -38,13 +38,13 @@ from ..request_folder.manifest import FORMAT, Manifest, read_manifest
 from ..request_folder.request_record import Deployment, RequestRecord
 from .named_requests import NamedRequest, find_named_requests
 
-# Deployments are sorted by date, time of the record, event, and generation.
+# Deployments are sorted by date, then by the time of the record, the event, and the generation.
 _Move = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateEvent(Told):
-    """An event in the history of one generation: its time, the user, the command and the reason.
+    """An event in the history of one generation: its time, user, command and reason.
 
     ``at`` is a UTC time or a date in ISO 8601. ``user``, ``host`` and ``command`` are blank if only
     the manifest records the event.
@@ -69,7 +69,7 @@ class CertificateEvent(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stay(Told):
-    """The period in which the certificate of one generation was installed on a server.
+    """The period in which one generation of a certificate was installed on a server.
 
     ``until`` is the date on which another certificate was installed; blank if there is none.
     """
@@ -84,13 +84,13 @@ class Stay(Told):
         )
 
     def covers(self, iso_date: str) -> bool:
-        """Return whether the server had the certificate on a date."""
+        """Return whether the certificate was installed on the server on a date."""
         return self.since <= iso_date and (not self.until or iso_date < self.until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationHistory(Told):
-    """One generation of a certificate, from the request to the end of its use.
+    """One generation of a certificate, from its request until it is no longer used.
 
     ``approved_by`` lists the people who approved the plan for this request. ``stays`` lists the
     servers on which a deployment was recorded.
@@ -109,7 +109,7 @@ class GenerationHistory(Told):
     events: tuple[CertificateEvent, ...] = ()
 
     def lines(self) -> Iterator[str]:
-        """Yield the history of the generation as lines of text."""
+        """Yield the history of one generation of a certificate as lines of text."""
         yield f"{self.id}, generation {self.generation} ({', '.join(self.usages) or 'no type'})"
         if self.serial:
             valid = f"valid {self.not_before[:10]} to {self.not_after[:10]}"
@@ -126,7 +126,7 @@ class GenerationHistory(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class CertificateHistory(Table, Told):
-    """The history of the certificates in a folder.
+    """The history of the certificates in a request folder.
 
     If ``on`` is set, only the certificates that were installed on that date.
     """
@@ -164,7 +164,7 @@ class CertificateHistory(Table, Told):
         return f"{self.folder}: {number}"
 
     def to_text(self) -> str:
-        """Return the history as plain lines for a terminal."""
+        """Return the history of the certificates as plain lines for a terminal."""
         lines = [line for generation in self.generations for line in generation.lines()]
         return (
             "\n".join([*lines, self._summarize(), *(f"note: {note}" for note in self.notes)]) + "\n"
@@ -177,7 +177,7 @@ class CertificateHistory(Table, Told):
 def certificate_history(
     folder: str | os.PathLike[str], *names: str, on: date | None = None
 ) -> CertificateHistory:
-    """Show the history of certificates: generations, servers, approvals, and users.
+    """Return the history of certificates: generations, servers, approvals, and users.
 
     Parameters
     ----------
@@ -204,8 +204,8 @@ def certificate_history(
     path, day = Path(folder), on.isoformat() if on else ""
     history = read_history(
         path
-        # The history must be read first, because each command writes the manifest before
-        # the history.
+        # Each command writes the manifest before the history, so the history must be read before
+        # the manifest.
     )
     manifest = read_manifest(path)
     found, problems = find_named_requests(manifest.requests, names)
@@ -240,7 +240,7 @@ def certificate_history(
 
 
 def _merge_matches(matches: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
-    """Combine the matches for each request, with all specified servers.
+    """Combine the matches for each request, with all servers that the user specified.
 
     If no server is specified, all servers count.
     """
@@ -257,7 +257,7 @@ def _merge_matches(matches: Sequence[NamedRequest]) -> Iterator[NamedRequest]:
 def _filter_by_date(
     match: NamedRequest, all_generations: Sequence[GenerationHistory], day: str
 ) -> tuple[list[GenerationHistory], list[str]]:
-    """Return the generations that were installed on a date.
+    """Return the generations of certificates that were installed on a date.
 
     If no installation is recorded, return all generations that were possibly installed.
     """
@@ -328,8 +328,8 @@ class _RecordedData:
         events.sort(key=lambda pair: _find_event_time(*pair))
         issued = part.issued if part is not None else None
         last = next((event for event, _ in reversed(events) if event.what == ISSUED), None)
-        # If the CA issued another certificate for the same request, servers may have the earlier
-        # one.
+        # The CA can issue a second certificate for the same request. Servers may still have the
+        # first one.
         held = _find_earlier_certificate(part, servers) if part is not None else None
         certificate = held or issued or last
         return GenerationHistory(
@@ -351,7 +351,7 @@ class _RecordedData:
     def _find_approvals(
         self, approved: str, events: Sequence[tuple[Event, HistoryLine | None]]
     ) -> tuple[str, ...]:
-        """Return the people who approved the plan that contains a generation."""
+        """Return the people who approved the plan from which a generation was created."""
         plan = self._plans.get(approved)
         if plan is None:
             when = [_find_event_time(*pair) for pair in events if pair[0].what == REQUESTED]
@@ -370,7 +370,7 @@ class _RecordedData:
     def _group_stays_by_generation(
         self, record: RequestRecord, numbers: Sequence[int]
     ) -> dict[int, list[Stay]]:
-        """Return the periods in which each server had the certificate, by generation."""
+        """Return the periods in which each server had a certificate, by generation."""
         moves: dict[str, list[_Move]] = {}
         for number in numbers:
             for event, line in self._events.get((record.id, number), ()):
@@ -388,7 +388,7 @@ class _RecordedData:
 
 
 def _find_earlier_certificate(part: Generation, servers: Sequence[str]) -> Deployment | None:
-    """Return the certificate that all servers still use instead of the current one, or None."""
+    """Return the earlier certificate if all servers still use it, or else None."""
     present = part.issued.sha256 if part.issued is not None else ""
     known = [
         deployment
@@ -406,8 +406,8 @@ def _find_stays(server: str, moves: Sequence[_Move]) -> Iterator[tuple[int, Stay
     """
     there: list[
         tuple[int, str]
-        # The generations that were installed on the server, each with its installation date. The
-        # current generation is last.
+        # The generations that were installed on the server, with their installation dates. The
+        # current generation is the last.
     ] = []
     for day, _, what, number in moves:
         present, since = there[-1] if there else (0, "")

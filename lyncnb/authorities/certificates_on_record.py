@@ -1,4 +1,4 @@
-"""Evaluate the certificates in a request folder from the recorded data."""
+"""Evaluate the certificates in a request folder from the data in its manifest."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from .returned.matching import evaluate_on_record
 from .returned.returned_files import MAX_FILE_BYTES
 
 FOLDER = "returned"
-#: The CA certificates, which the folder stores only once for all requests.
+#: The CA certificates. The folder stores each of them only once for all requests.
 ISSUERS = f"{FOLDER}/issuers"
 
 
-# Each tuple contains a request id, a generation, and a finding.
+# Each tuple contains the ID of a request, the number of a generation, and a finding.
 _Missing = tuple[tuple[str, int], Finding]
 
 
 def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCertificates:
-    """Evaluate the certificates in a request folder from the recorded data.
+    """Evaluate the certificates in a request folder from the data in its manifest.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
 
 
 def build_issued_certificate(match: Match) -> IssuedCertificate:
-    """Convert a match to the issued certificate for the request."""
+    """Convert a match between a request and a certificate to an issued certificate."""
     return IssuedCertificate(
         request_id=match.asked.request_id,
         generation=match.asked.generation,
@@ -116,7 +116,7 @@ def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
 
 
 def _find_ca_acceptance_reasons(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str]]:
-    """Return, for each planned CA, the reasons that apply to all certificates from that CA."""
+    """Return for each planned CA the acceptance reasons that apply to all its certificates."""
     codes = returned_rules().accepted_for_a_ca
     found: dict[PlannedCa, dict[str, str]] = {}
     for record in bundle.requests:
@@ -240,7 +240,7 @@ def read_received_certificates(
                 (who, create_returned_finding("file-unreadable", who[0] or name, message))
             )
             continue
-        # A thousand certificates can share a chain, so it is decoded only once.
+        # Thousands of certificates can have the same chain, so each chain is decoded only once.
         if data not in read_before:
             read_before[data] = decode(data).certificates
         certificates = read_before[data]
@@ -258,7 +258,7 @@ def read_received_certificates(
 
 
 def find_altered_packages(bundle: RequestBundle) -> dict[str, Finding]:
-    """Report packages whose SHA-256 differs from the record.
+    """Return the PFX packages whose SHA-256 differs from the recorded one.
 
     A missing package is not reported, because it may be on a server, and ``pfx`` can write it
     again.
@@ -279,7 +279,7 @@ def find_altered_packages(bundle: RequestBundle) -> dict[str, Finding]:
 
 
 def _list_recorded_files(bundle: RequestBundle) -> Iterator[tuple[tuple[str, int], str, str, str]]:
-    """Yield the owner, name, file hash and certificate hash of each recorded file."""
+    """Yield for each recorded file its owner, its name, its hash, and the certificate's hash."""
     for record in bundle.requests:
         for part in record.generations:
             for certificate in (part.issued, *part.refused):

@@ -1,4 +1,4 @@
-"""Provide a demonstration CA that issues certificates for the sample deployments only.
+"""Provide a demonstration CA, which issues certificates only for the sample deployments.
 
 Like a real CA, it issues most certificates as requested. Its first response contains common
 mistakes, such as a missing name. lyncnb recognizes its certificates by the issuer name. If a folder
@@ -30,7 +30,7 @@ _INTERNAL_DAYS = 730
 
 
 def is_fictional(entries: Iterable[PlannedEntry]) -> bool:
-    """Return whether all planned certificates have only names of the sample organizations."""
+    """Return whether all planned certificates contain only names of the sample organizations."""
     names = [name for entry in entries for name in _list_names(entry)]
     return bool(names) and all(_FICTIONAL.fullmatch(name) for name in names)
 
@@ -41,7 +41,7 @@ def _list_names(entry: PlannedEntry) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemonstrationAnswers:
-    """The folder with the demonstration certificates, and descriptions of the mistakes in them."""
+    """The folder with the demonstration certificates, and a description of their mistakes."""
 
     folder: Path
     files: int
@@ -58,7 +58,7 @@ class DemonstrationAnswers:
 
 
 class Demonstration:
-    """A demonstration CA for the sample deployments: ``ln.demo.answer(bundle)``.
+    """A demonstration CA for the sample deployments, used as ``ln.demo.answer(bundle)``.
 
     The CA's key exists as long as this object, so the same CA signs renewals in a session.
     """
@@ -69,7 +69,7 @@ class Demonstration:
     def answer(
         self, bundle: RequestBundle, into: str | Path = "answers", *, today: date | None = None
     ) -> DemonstrationAnswers:
-        """Sign the open requests in a folder, and write the certificates to another folder.
+        """Issue certificates for the open requests in a folder, and write them to another folder.
 
         The first response contains three common mistakes. After the folder has received a
         certificate, the responses contain no mistakes.
@@ -131,19 +131,19 @@ class Demonstration:
 
 
 def _find_validity_days(record: RequestRecord, day: date) -> int:
-    """Return the number of days for which a certificate is valid.
+    """Return the number of days for which the demonstration CA issues a certificate.
 
     A public certificate has the current maximum.
     """
     if record.plan.issuer != "public":
         return _INTERNAL_DAYS
-    # The validity includes the last second, so a validity from midnight to midnight counts as one
-    # more day.
+    # The last second belongs to the validity period, so a validity from midnight to midnight counts
+    # as one more day.
     return min(limit.value for limit in ca_rules().limits("validity-days", on=day)) - 1
 
 
 def _choose_mistakes(records: list[RequestRecord]) -> tuple[RequestRecord | None, ...]:
-    """Choose the requests for which the demonstration CA makes a mistake."""
+    """Choose the requests whose demonstration certificates will contain a mistake."""
     several = [record for record in records if len(record.plan.san) > 1]
     if len(records) < 4 or not several:
         return None, None, None
@@ -151,5 +151,5 @@ def _choose_mistakes(records: list[RequestRecord]) -> tuple[RequestRecord | None
     return several[0], others[0], others[-1]
 
 
-#: This is the demonstration CA for the sample deployments.
+#: The demonstration CA for the sample deployments.
 demo = Demonstration()

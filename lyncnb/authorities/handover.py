@@ -53,16 +53,16 @@ from .submission import (
     write_part_page,
 )
 
-#: The type of file that :func:`hand_over` writes.
+#: The type of file that the function :func:`hand_over` writes.
 PACKAGE = OutputKind(
     what="a package for a CA", is_ours={".zip": match_packed_file("/README.html", match_page())}
 )
 
-# Every AD CS CA has this template. Its certificates are only for server authentication.
+# The default template on every AD CS CA. Its certificates are valid only for server authentication.
 _BUILT_IN = "WebServer"
 
-# This text identifies private keys in PEM files. In DER files, the structure identifies private
-# keys.
+# The text that identifies a private key in a PEM file. In a DER file, the structure identifies a
+# private key.
 _KEY_WORDS = re.compile(
     rb"-----\s*BEGIN[^-\r\n]*PRIVATE KEY|PuTTY-User-Key-File|openssh-key-v1", re.IGNORECASE
 )
@@ -70,7 +70,7 @@ _KEY_WORDS = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Handover(Table, Told):
-    """A package for one or more CAs: the path of the file, and the content for each CA."""
+    """A package of requests for one or more CAs: the path of the file, and each CA's part."""
 
     told: ClassVar = (
         "file=path",
@@ -81,9 +81,9 @@ class Handover(Table, Told):
 
     path: Path
     parts: tuple[Part, ...]
-    # These values are missing on the pages. The options that set them are included.
+    # The values that are missing on the pages, with the options that set them.
     missing: str = ""
-    # This text explains why the handover could not be recorded in the history of the folder.
+    # The reason why the handover could not be recorded in the history of the folder.
     note: str = ""
 
     @property
@@ -111,7 +111,7 @@ class Handover(Table, Told):
         return words
 
     def to_text(self) -> str:
-        """Return the contents of the package as plain lines for a terminal."""
+        """Return the contents of the package for the CAs as plain lines for a terminal."""
         lines = unverified_keys(record.key_holder for record in self.requests)
         files = (
             (f"in {part.folder}/", record.files.csr) for part, record in _list_requests(self.parts)
@@ -148,7 +148,7 @@ def hand_over(
     today: date | None = None,
     force: bool = False,
 ) -> Handover:
-    r"""Package the requests that wait for a CA, and list the certificates to revoke.
+    r"""Package the requests that wait for a CA, with a list of the certificates to revoke.
 
     Parameters
     ----------
@@ -224,7 +224,8 @@ def hand_over(
     day = convert_to_date(today) if today else datetime.now(UTC).date()
     options = read_folder_options(bundle.folder, bundle.manifest)
     planned = options.planned_issue_date if options else None
-    if planned and planned >= day:  # A planned issue date in the past is not useful as a deadline.
+    # A deadline in the past is useless, so an earlier planned issue date is ignored.
+    if planned and planned >= day:
         needed_by = needed_by or planned
     cover = replace(_build_cover(bundle, sender, needed_by), today=day)
     is_new = _write_package(Path(out), _build_package(bundle.folder, parts, cover), force)
@@ -247,7 +248,7 @@ def _join_names(names: list[str]) -> str:
 
 
 def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -> str:
-    """Record the handover in the history of the folder. Return the reason if this fails."""
+    """Record in the history of the folder that requests were handed over to a CA."""
     try:
         with record_changes(folder, "handover", now=now, wait_seconds=10.0) as run:
             read_manifest(folder)
@@ -272,7 +273,7 @@ def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -
 
 
 def _build_cover(bundle: RequestBundle, sender: str, needed_by: date | None) -> Cover:
-    """Return the data on the page for the CA.
+    """Return the data that the page for a CA shows about the sender and the plan.
 
     If the rules of the product are missing, use the recorded product name.
     """
@@ -333,14 +334,14 @@ def _describe_choices(records: Iterable[RequestRecord]) -> str:
 
 
 def _needs_client_authentication(record: RequestRecord) -> bool:
-    """Return whether a request requires an AD CS template with client authentication."""
+    """Return whether any request needs an AD CS template with client authentication."""
     return record.plan.issuer == "internal" and "clientAuth" in record.plan.eku
 
 
 def _check_templates(
     records: Sequence[RequestRecord], template: str, client_template: str, config: str
 ) -> None:
-    """Reject a template or CA that is not suitable for all requests."""
+    """Raise an error if the template or the CA is not suitable for all requests."""
     internal = [record for record in records if record.plan.issuer == "internal"]
     cas = sorted({record.ca or "(no name)" for record in internal})
     if config and len(cas) > 1:
@@ -387,13 +388,13 @@ def _split_by_ca(
 
 
 def _add_revocations(parts: Iterable[Part], records: Iterable[RequestRecord]) -> tuple[Part, ...]:
-    """Add the certificates to revoke to the part for each CA, and create missing parts."""
+    """Add the certificates to revoke to each CA's part of the package. Create missing parts."""
     found = list(parts)
     asked: dict[tuple[str, str], list[ToRevoke]] = {}
     for record in records:
         for certificate in list_certificates_to_revoke(record):
-            # If the planned issuer has changed, the CA that issued the earlier certificate is not
-            # on record.
+            # If the planned CA has changed, the manifest does not contain the CA that issued the
+            # earlier certificate.
             ca = record.ca if certificate.issuer == record.plan.issuer else ""
             asked.setdefault((certificate.issuer, ca), []).append(certificate)
     for (issuer, ca), revoke in asked.items():
@@ -435,7 +436,7 @@ def _build_package(folder: Path, parts: tuple[Part, ...], cover: Cover) -> bytes
 
 
 def _find_config(ca: str) -> str:
-    """Return the CA's name if it has the form of an AD CS configuration string."""
+    """Return the name of the CA if it has the form of an AD CS configuration string."""
     try:
         check_ca_config(ca)
     except OptionsError:
@@ -454,7 +455,7 @@ def _read_csr(folder: Path, record: RequestRecord) -> bytes:
 
 
 def refuse_private_keys(name: str, data: bytes) -> None:
-    """Reject data that contains a private key."""
+    """Raise an error if the data contains a private key."""
     found = bool(_KEY_WORDS.search(data))
     try:
         kinds = {kind for kind, _ in read_objects(data)} if data[:1] == b"0" else set()

@@ -45,27 +45,27 @@ from .returned.match_certificates import match_certificates
 from .returned.returned_files import MAX_FILE_BYTES, Password
 from .summary_files import refresh_summary_files
 
-#: This folder contains refused certificates.
+#: The folder for refused certificates.
 REFUSED = f"{FOLDER}/refused"
 
-# These findings are about the received files, and not about a certificate.
+# The codes of findings about received files. All other findings are about certificates.
 _TOLD_ONCE = (
     *("replaces-earlier-certificate", "renews-earlier-certificate", "several-answers"),
     *("chain-completed", "answers-retired-request"),
 )
 
-# Files are flushed to the disk in groups of a thousand, so that each flush is short.
+# Files are flushed to the disk in groups of a thousand, so that one flush does not take long.
 _FILES_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Placement:
-    """The target paths of one certificate, and the data to record in the manifest."""
+    """The target paths of one returned certificate, and the data to record in the manifest."""
 
     issued: IssuedCertificate
     is_current: bool
     is_refused: bool
-    leaf_name: str  # The paths are relative to the request folder.
+    leaf_name: str  # The paths of the files, relative to the request folder.
     chain_name: str
     leaf: bytes
     chain: bytes
@@ -161,8 +161,8 @@ def store_returned(
             wanted = _find_new_placements(folder, manifest, placements, FIRST_FORMAT)
             if not (wanted or issued.passed_over or _has_new_issuers(bundle, issued)):
                 return replace(bundle, manifest=manifest)
-        # A record in the first format contains no evidence. Writing such a record again adds the
-        # evidence.
+        # A record in the first format does not contain the evidence for its evaluation. Writing the
+        # record again adds the evidence.
         wanted = _find_new_placements(folder, manifest, placements, FORMAT)
         manifest = _write_issuers(folder, manifest, _list_issuers(everyone, issued.issuers), now)
         if wanted:
@@ -173,14 +173,14 @@ def store_returned(
         manifest = _record_unused_certificates(manifest, issued, now)
         save_manifest(folder, manifest)
         _remove_accepted_from_refused(folder, before, manifest)
-        # The summary is written last, so that an error in it cannot lose certificates.
+        # The summary is written last, so that no certificate is lost if writing the summary fails.
         manifest = refresh_summary_files(folder, manifest)
         save_manifest(folder, manifest)
     return replace(bundle, manifest=manifest)
 
 
 def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
-    """Return whether the import received a CA certificate that is in no chain in the folder."""
+    """Return whether a received CA certificate is new, that is, in no chain in the folder."""
     known = {certificate.sha256 for certificate in read_received_certificates(bundle)[0]}
     return any(issuer.sha256 not in known for issuer in issued.issuers)
 
@@ -188,7 +188,10 @@ def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
 def _list_issuers(
     certificates: Iterable[IssuedCertificate], other_certificates: Iterable[Certificate]
 ) -> dict[str, Certificate]:
-    """Return all CA certificates that an evaluation needs, by SHA-256, including rejected ones."""
+    """Return all CA certificates that an evaluation needs, by SHA-256.
+
+    Rejected ones are included.
+    """
     found = {certificate.sha256: certificate for certificate in other_certificates}
     for issued in certificates:
         found |= {issuer.sha256: issuer for issuer in (*issued.path, *issued.rejected)}
@@ -226,7 +229,7 @@ def _write_issuers(
 def _record_unused_certificates(
     manifest: Manifest, issued: IssuedCertificates, now: str
 ) -> Manifest:
-    """Record the certificates that lyncnb did not choose among several with the same dates."""
+    """Record the certificates that were not chosen among several with the same dates."""
     noted = {entry.about for entry in manifest.log}
     for request_id, certificate in issued.passed_over:
         about = _describe_certificate(request_id, certificate.serial_hex, certificate.sha256)
@@ -238,7 +241,7 @@ def _record_unused_certificates(
 def _remove_accepted_from_refused(
     folder: Path, old_manifest: Manifest, new_manifest: Manifest
 ) -> None:
-    """Remove the certificates from ``refused/`` that were accepted and are now in ``returned/``."""
+    """Remove from ``refused/`` the certificates that are now accepted and in ``returned/``."""
     names = [
         {certificate.file for record in manifest.requests for part in record.generations
          for certificate in part.refused}
@@ -259,7 +262,7 @@ def _choose_placement(
     record = manifest.by_id.get(issued.request_id)
     held = record.issued if record is not None else None
     is_held = held is not None and held.sha256 == issued.sha256
-    # A certificate on record stays in the same folder, even if it now has an error.
+    # A certificate that is already recorded stays in its folder, even if it now has an error.
     is_refused = is_current and issued.has_errors and not is_held
     stem = f"{FOLDER}/{issued.request_id}"
     if is_refused:
@@ -281,7 +284,7 @@ def _choose_placement(
 def _find_generation(
     manifest: Manifest, placement: _Placement
 ) -> RequestRecord | ArchivedGeneration:
-    """Return the generation in the current manifest to which a certificate belongs."""
+    """Return the generation in the current manifest to which a returned certificate belongs."""
     record = manifest.by_id.get(placement.issued.request_id)
     for part in record.generations if record is not None else ():
         same_place = (
@@ -343,8 +346,8 @@ def _has_changed(recorded: IssuedRecord, evaluation: Judgement, manifest_format:
     before = recorded.judgement
     if before is not None:
         return replace(before, judged_at="", others=evaluation.others) != evaluation
-    # The first format contains only the codes of the findings. The files in the folder contain the
-    # other data, except the rejected issuers.
+    # The first record format contains only the codes of the findings. The files in the folder
+    # contain all other data except the rejected issuers.
     codes = set(recorded.findings) - set(_TOLD_ONCE)
     found = {finding.code for finding in evaluation.findings}
     return (
@@ -364,7 +367,7 @@ def _build_judgement_on_record(
         objections=(),
         rejected=issued.rejected,
     )
-    # A finding about the received files does not belong to the certificate.
+    # A finding about the received files does not belong to a certificate.
     told = tuple(finding for finding in issued.findings if finding.code not in _TOLD_ONCE)
     entry = generation.plan or PlannedEntry(id=issued.request_id)
     accepted = issued.accepted
@@ -407,7 +410,7 @@ def _store_certificates(
 
 
 def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
-    """Write the files, and return the new paths of the files that were moved to ``archive/``."""
+    """Write the files of the certificates. Return the new paths of files moved to ``archive/``."""
     moved: dict[str, str] = {}
     with FileBatch() as batch:
         for placement in placements:
@@ -436,11 +439,13 @@ def _write_files(folder: Path, placements: list[_Placement]) -> dict[str, str]:
 
 
 def _archive_existing_file(folder: Path, name: str, content: bytes, request_id: str) -> str:
-    """Move a file to ``archive/``, and return its path, which includes a hash of the content."""
+    """Move a file to ``archive/``. Return its new path, which contains a hash of the content."""
     suffix = ".chain.pem" if name.endswith(".chain.pem") else ".cer"
     target = f"archive/{request_id}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}"
     if _read_existing_file(folder, target) == content:
-        remove_file(folder / name)  # A previous run was interrupted after it had copied the file.
+        # An earlier run copied the file to the archive, but was interrupted before it removed the
+        # original.
+        remove_file(folder / name)
     else:
         move_file(folder / name, folder / target)
     return target
@@ -449,7 +454,7 @@ def _archive_existing_file(folder: Path, name: str, content: bytes, request_id: 
 def _update_record(
     record: RequestRecord, placement: _Placement, moved_files: Mapping[str, str], received_at: str
 ) -> RequestRecord:
-    """Return the record of a request with the new certificate, and with new paths of older ones."""
+    """Return a request's record with the new certificate, and with new paths of older ones."""
     issued = placement.issued
     part: RequestRecord | ArchivedGeneration = record
     if not placement.is_current:
@@ -481,7 +486,8 @@ def _update_record(
         judgement=_build_judgement_on_record(placement, part, received_at)
         if placement.is_current
         else None,
-        issuer=held.issuer if held else issued.issuer_name,  # Earlier records have no issuer.
+        # Records of earlier versions do not contain the issuer.
+        issuer=held.issuer if held else issued.issuer_name,
     )
     archived = tuple(
         generation
@@ -501,8 +507,8 @@ def _update_record(
         )
         record = replace(record, refused=kept)
         if record.issued is not None and record.issued.sha256 == issued.sha256:
-            # If only the evaluation or the chain of the certificate has changed, its PFX package is
-            # still valid.
+            # If only the evaluation or the chain of the certificate has changed, its PFX package
+            # remains valid.
             same_chain = record.issued.chain_sha256 in ("", received.chain_sha256)
             if same_chain:
                 return replace(record, issued=received)
@@ -510,7 +516,7 @@ def _update_record(
 
 
 def _update_paths(issued: IssuedRecord, moved_files: Mapping[str, str]) -> IssuedRecord:
-    """Replace the paths in a record after its files were moved."""
+    """Return a record with updated paths after its files were moved."""
     return replace(
         issued,
         file=moved_files.get(issued.file, issued.file),

@@ -37,13 +37,14 @@ from .returned.match_certificates import check_accepted_errors
 from .returned.returned_files import ReturnedFile, read_returned_files
 from .summary_files import refresh_summary_files
 
-# If you specify a folder, only these findings are reported for files without a request.
+# The codes of findings that are reported for files without a request if the user specifies a
+# folder.
 _WORTH_TELLING = ("private-key-in-file", "file-unreadable", "file-skipped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest(Told):
-    """A received request. The ``action`` is ``taken``, ``kept`` (already stored) or ``refused``.
+    """A request that was received from another computer, and what lyncnb did with it.
 
     ``request_id`` is blank if the request matches no planned certificate. ``key_holder`` is the
     computer that has the private key.
@@ -66,7 +67,7 @@ class ReceivedRequest(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ReceivedRequests(Table, Told):
-    """The results of importing requests from files, and the updated request folder.
+    """The results of receiving requests from files, and the updated request folder.
 
     ``of_files`` lists the findings about files that do not belong to a request.
     """
@@ -95,7 +96,7 @@ class ReceivedRequests(Table, Told):
 
     @property
     def findings(self) -> Findings:
-        """All findings, the most severe first."""
+        """All findings about the received requests, the most severe first."""
         of_requests = (finding for request in self.requests for finding in request.findings)
         return sort_findings((*of_requests, *self.of_files))
 
@@ -140,7 +141,7 @@ class ReceivedRequests(Table, Told):
 
 
 def unverified_keys(key_holders: Iterable[str]) -> list[str]:
-    """Return a line for each computer on which you must check whether keys are exportable."""
+    """Yield a line for each computer where you must check whether its keys are exportable."""
     return [
         (
             f"lyncnb cannot verify that {count_of(number, 'key')} on {holder} can be exported; the "
@@ -153,7 +154,7 @@ def unverified_keys(key_holders: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _FoundRequest:
-    """A received request with the name of its file."""
+    """A received request, with the name of the file that contains it."""
 
     file: str
     request: CertificationRequest
@@ -206,7 +207,7 @@ def receive_requests(
     check_computer_name(computer)
     accepted = check_accepted_errors(accept or {})
     came, findings_of_files = _read_requests(paths)
-    # This check runs first, so that no lock file is created in a folder that is not a request
+    # This check runs first, so that lyncnb creates no lock file in a folder that is not a request
     # folder.
     read_manifest(path)
     with record_changes(
@@ -222,8 +223,8 @@ def receive_requests(
                 _store_request(survey, manifest.by_id[evaluated.request_id], request.request)
             if evaluated.action == "taken":
                 manifest = _record_request(manifest, evaluated, request.request, now)
-        # The manifest is saved before the summary, so that an error in the summary cannot lose
-        # requests.
+        # The manifest is saved before the summary, so that no request is lost if writing the
+        # summary fails.
         save_manifest(path, manifest)
         manifest = refresh_summary_files(path, manifest)
         save_manifest(path, manifest)
@@ -253,7 +254,7 @@ def check_computer_name(name: str) -> None:
 def _read_requests(
     paths: Sequence[str | os.PathLike[str]],
 ) -> tuple[list[_FoundRequest], tuple[Finding, ...]]:
-    """Read all requests, and report each specified file without a request.
+    """Read all requests in the files, and report each specified file without a request.
 
     A folder may contain other files, but a private key among them is reported.
     """
@@ -300,7 +301,7 @@ def _explain_missing_request(file: ReturnedFile) -> str:
 def _evaluate_request(
     request: _FoundRequest, manifest: Manifest, computer: str, accepted: Mapping[str, str]
 ) -> ReceivedRequest:
-    """Find the planned certificate of a request, and decide whether the request can be kept."""
+    """Find the planned certificate for a request, and decide whether to keep the request."""
     record = _find_record(request, manifest)
     if record is None:
         waiting = [r.id for r in manifest.requests if r.key_holder and not r.is_written]
@@ -371,12 +372,12 @@ def _find_obstacles(
 
 
 def _find_record(request: _FoundRequest, manifest: Manifest) -> RequestRecord | None:
-    """Find the record in the manifest for a received request by bytes, file name, or content."""
+    """Return the manifest record of a received request, found by bytes, file name, or content."""
     for record in manifest.requests:
         if record.csr_sha256 == request.request.csr_sha256:
             return record
-    # The file name can have the form ``archive.zip: folder/ID-g2.req``, or contain the path
-    # separator of Windows.
+    # The name can have the form ``archive.zip: folder/ID-g2.req``, or contain backslashes as on
+    # Windows.
     stem = PureWindowsPath(request.file.rpartition(": ")[2]).stem
     for name in (stem, stem.rpartition("-g")[0]):
         if name in manifest.by_id:
@@ -395,7 +396,7 @@ def _matches_plan(request: CertificationRequest, record: RequestRecord) -> bool:
 
 
 def _store_request(survey: Survey, record: RequestRecord, request: CertificationRequest) -> None:
-    """Write the request to a CSR file.
+    """Write a received request to a CSR file in the folder.
 
     If a file with the same name exists, move that file to ``archive/``.
     """

@@ -20,10 +20,11 @@ from ..plan.saved_plan_json import NAMESPACE
 from ..request_folder.manifest import Manifest
 from ..request_folder.request_record import PlanOnRecord
 
-#: The paths are relative to the request folder.
+#: The paths of the stored plan and signature, relative to the request folder.
 PLAN, SIGNATURE = "approved-plan.json", "approved-plan.json.sig"
 
-# A plan with 100,000 certificates has about 100 MB, and a signature has less than 1 kB.
+# The largest sizes to read. A plan with 100,000 certificates has about 100 MB, and a signature has
+# less than 1 kB.
 _LARGEST = 1 << 30
 _HINT = (
     "restore both files from a backup, or request the plan again: lyncnb request --plan PLAN "
@@ -33,7 +34,7 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptApproval:
-    """The result of verifying an approval: notes, and the problems that you must resolve."""
+    """The result of verifying an approval: notes, and problems that the user must resolve."""
 
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -103,7 +104,7 @@ def verify_approval(
 def read_approved_plan(
     folder: Path, manifest: Manifest, signers: str | os.PathLike[str]
 ) -> tuple[bytes, PlanOnRecord]:
-    """Return the plan from which the latest requests were created, if its approval is still valid.
+    """Return the plan of the latest requests if its approval is still valid.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Find requests in a folder by id, first characters of an id, server, pattern, or certificate."""
+"""Find requests in a folder by ID, start of an ID, server, name pattern, or certificate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PATTERN = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedRequest:
-    """A request that matches a name.
+    """A request that matches a name which the user specified.
 
     ``servers`` contains the named servers, or is empty for all servers.
 
@@ -31,7 +31,7 @@ class NamedRequest:
 def find_named_requests(
     records: Sequence[RequestRecord], names: Iterable[str]
 ) -> tuple[tuple[NamedRequest, ...], tuple[Problem, ...]]:
-    """Find the requests that match the specified names.
+    """Return the requests in a folder that match the specified names.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def _is_server(server: str, text: str) -> bool:
 
 
 def _find_generation(record: RequestRecord, text: str) -> int:
-    """Return the generation whose certificate has a serial number or thumbprint, or 0."""
+    """Return the generation whose certificate has a serial number or thumbprint, or else 0."""
     digits = text.replace(":", "").replace(" ", "")
     found = (
         part.generation

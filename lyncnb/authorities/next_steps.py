@@ -1,4 +1,4 @@
-"""List the next steps for a request folder, each with a command.
+"""List the next steps for a request folder, each with the command to run.
 
 The most urgent step is first. The steps depend only on the rows of the folder's status, so all
 commands show the same steps.
@@ -17,7 +17,7 @@ _NAMED = 3
 
 
 class StatusRow(Protocol):
-    """The data in a row of the status that determines the next steps."""
+    """The data about one request that determines the next steps for it."""
 
     @property
     def id(self) -> str:
@@ -37,11 +37,11 @@ class StatusRow(Protocol):
 
     @property
     def under_way(self) -> str:
-        """The progress of the next generation, or blank if there is no next generation."""
+        """The progress of the certificate's next generation, or blank without a next generation."""
 
     @property
     def deployed_on(self) -> str:
-        """The date since which all servers have used the certificate, or blank if unknown."""
+        """The date since which all servers have had the certificate, or blank if it is unknown."""
 
     @property
     def key_holder(self) -> str:
@@ -57,7 +57,7 @@ class StatusRow(Protocol):
 
 
 def next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tuple[str, ...]:
-    """List the next steps, the most urgent first.
+    """Return the next steps for a request folder, the most urgent first.
 
     Parameters
     ----------
@@ -133,8 +133,8 @@ def find_stage(row: StatusRow) -> str:
         return row.under_way
     if row.state in ("issued", "packaged") and row.deployed_on:
         return ""
-    # lyncnb cannot package a certificate whose key is on another computer, so the steps on the
-    # servers follow.
+    # If the key is on another computer, lyncnb cannot package the certificate. The next steps are
+    # then on the servers.
     return "packaged" if row.state == "issued" and row.key_holder else row.state
 
 

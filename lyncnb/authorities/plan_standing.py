@@ -1,4 +1,4 @@
-"""Find out whether a request folder still matches its saved plan.
+"""Check whether a request folder still matches its saved plan.
 
 The folder, the plan, and the issued certificates agree if two conditions are met: the recorded
 requests have the digest of the plan, and no issued certificate for them was refused.
@@ -25,7 +25,7 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanStanding(Told):
-    """The result of comparing a request folder with the saved plan of its last run.
+    """The result of comparing a request folder with the saved plan from which it was created.
 
     ``follows`` is true if the folder's requests match the plan. ``certificates`` is the number of
     issued certificates for these requests. ``refused`` is the number of requests whose certificate
@@ -60,7 +60,7 @@ class PlanStanding(Told):
 
     @property
     def words(self) -> str:
-        """Return the result of the comparison as one line."""
+        """Describe in one line how the request folder compares with its saved plan."""
         digest = f"{self.plan.shown_as} {self.plan.shown_sha256[:12]}…"
         plan = f"the saved plan ({digest}), evaluation date {self.plan.judged_on}"
         names = ", ".join(
@@ -89,12 +89,12 @@ class PlanStanding(Told):
 
     @property
     def problem(self) -> Problem | None:
-        """The problem to report if the folder does not match the plan; None otherwise."""
+        """The problem to report if the request folder does not match its saved plan, or None."""
         return None if self.follows else Problem(message=self.words, file=NAME, hint=_HINT)
 
 
 def compare_with_saved_plan(manifest: Manifest, issued: IssuedCertificates) -> PlanStanding | None:
-    """Compare a request folder with the saved plan that was last used to create it.
+    """Compare a request folder with the saved plan from which it was last created.
 
     Returns
     -------
@@ -105,8 +105,8 @@ def compare_with_saved_plan(manifest: Manifest, issued: IssuedCertificates) -> P
         return None
     plan = manifest.plans[-1]
     follows = manifest.plan_sha256 == plan.plan_sha256
-    # A plan can agree with the manifest although its requests do not, so each request on record is
-    # compared.
+    # The manifest can agree with a plan although the requests do not. Therefore, each recorded
+    # request is compared.
     if follows:
         follows = compute_recorded_digest(manifest) == plan.plan_sha256
     present = [record for record in manifest.requests if record.state != "retired"]

@@ -1,4 +1,4 @@
-"""Read a plan from a request folder, a saved plan, or the JSON document of a plan.
+"""Read a plan from a request folder, from a saved plan, or from a plan in JSON.
 
 You can then compare the requests in a folder with the requests in the current plan.
 """
@@ -32,7 +32,9 @@ from ..rules.rule_files import load_recorded_rules
 
 
 def is_plan_path(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path contains a plan that :func:`read_plan` can read, and not a table.
+    """Return whether a path contains a plan for :func:`read_plan`.
+
+    A table of servers is not a plan.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def read_plan(path: str | os.PathLike[str]) -> RecordedPlan:
 
 
 def recreate_plan(folder: str | os.PathLike[str]) -> CertificatePlan:
-    """Create the plan again from the table and the options in a request folder.
+    """Create a plan again from the table and the options that are stored in a request folder.
 
     Raises
     ------
@@ -95,7 +97,7 @@ def recreate_plan(folder: str | os.PathLike[str]) -> CertificatePlan:
 
 
 def read_folder_options(folder: Path, manifest: Manifest) -> PlanOptions | None:
-    """Return the options of the plan in a folder; None if the plan cannot be read."""
+    """Return the options of the plan in a request folder, or None if the plan cannot be read."""
     try:
         data = read_plan_bytes(folder, manifest)
         return read_saved_json(data, source=PLAN_NAME, whole=False).options
@@ -104,7 +106,10 @@ def read_folder_options(folder: Path, manifest: Manifest) -> PlanOptions | None:
 
 
 def build_folder_origin(folder: Path, manifest: Manifest) -> Origin:
-    """Return the origin of a document about a folder: the plan's, with the last change."""
+    """Return the origin of a document about a request folder.
+
+    It is the origin of the plan, with the folder's last change.
+    """
     options, judged_on = PlanOptions(), None
     domains: tuple[str, ...] = ()
     try:
@@ -114,7 +119,8 @@ def build_folder_origin(folder: Path, manifest: Manifest) -> Origin:
     except LyncnbError:  # Earlier versions of lyncnb did not store the plan in the folder.
         pass
     table = manifest.table.name if manifest.table else ""
-    lang = manifest.table.lang if manifest.table else options.lang  # plan.json has no language
+    # The file plan.json does not contain the language of the plan.
+    lang = manifest.table.lang if manifest.table else options.lang
     return build_table_origin(
         table or folder.name,
         replace(options, lang=lang),
@@ -125,7 +131,7 @@ def build_folder_origin(folder: Path, manifest: Manifest) -> Origin:
 
 
 def load_recorded_plan(folder: Path, manifest: Manifest) -> RecordedPlan:
-    """Return the plan that the manifest of a folder records.
+    """Return the plan that the manifest of a request folder records.
 
     Raises
     ------
@@ -133,7 +139,7 @@ def load_recorded_plan(folder: Path, manifest: Manifest) -> RecordedPlan:
         If the manifest has no plan data for a request.
     """
     problems: list[Problem] = []
-    # The first version of lyncnb supported only one product, so the manifest does not name the
+    # The first version of lyncnb supported only one product, so its manifests do not contain the
     # product.
     rules = load_recorded_rules(manifest.product or "lync2013")
     certificates = build_recorded_certificates(_list_entries(manifest), rules, problems)
@@ -161,7 +167,7 @@ def compute_recorded_digest(manifest: Manifest) -> str:
 
 
 def _list_entries(manifest: Manifest) -> Iterator[PlannedEntry]:
-    """Return the entries of the last plan of the folder, without retired requests."""
+    """Return the certificates of the folder's last plan, without retired requests."""
     for record in manifest.requests:
         if record.state != "retired":
             yield record.plan

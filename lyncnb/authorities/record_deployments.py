@@ -1,4 +1,4 @@
-"""Record which certificates are installed on servers, and which certificates a CA revoked.
+"""Record which certificates are installed on servers, and which ones a CA has revoked.
 
 Only the administrator knows when a certificate is installed. Until the deployment is recorded, the
 earlier generation counts as in use (``request_folder/generations.py``). This module does not use
@@ -42,7 +42,7 @@ _WITHDRAWN, _REVOKED = "no longer on it", "revoked"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDeployment(Told):
-    """A recorded change of the deployment of one generation of a certificate.
+    """A recorded change: one generation of a certificate was installed or revoked.
 
     ``what`` is ``recorded``, ``already recorded``, ``no longer on it`` or ``revoked``; ``on`` is a
     date in ISO 8601. ``seen_in`` is the report that shows the deployment.
@@ -81,7 +81,7 @@ class RecordedDeployments(Table, Told):
 
     @property
     def changes(self) -> int:
-        """The number of generations whose record was changed."""
+        """The number of certificate generations whose record was changed."""
         return sum(deployment.what != _ALREADY for deployment in self.recorded)
 
     def _list_items(self) -> Iterable[Any]:
@@ -96,7 +96,7 @@ class RecordedDeployments(Table, Told):
         return f"{self.folder}: {number} recorded"
 
     def to_text(self) -> str:
-        """Return the recorded changes as plain lines for a terminal."""
+        """Return the recorded deployments as plain lines for a terminal."""
         lines = [_format_line(deployment) for deployment in self.recorded]
         return "\n".join([*lines, self.summary(), *(f"note: {note}" for note in self.notes)]) + "\n"
 
@@ -190,7 +190,7 @@ def deployed(
         )
     seen = read_server_reports(reports)
     path = Path(folder)
-    # This check runs first, so that no lock file is created in a folder that is not a request
+    # This check runs first, so that lyncnb creates no lock file in a folder that is not a request
     # folder.
     read_manifest(path)
     command = "deployed --revoked" if revoked else "deployed"
@@ -230,7 +230,7 @@ def deployed(
 def _find_errors(
     bundle: RequestBundle, deployment_date: date, today: date | None
 ) -> Mapping[str, str]:
-    """Return the first error of the current certificate of each request, or "" if there is none.
+    """Return for each request the first error of its current certificate, or "" without an error.
 
     The certificates are evaluated at the end of the deployment date.
     """
@@ -251,13 +251,13 @@ def _find_errors(
 
 @dataclass(slots=True, kw_only=True)
 class _DeploymentRun:
-    """A call of ``deployed``: the current records, the recorded changes, and all problems."""
+    """The state of a call of ``deployed``: current records, recorded changes, and problems."""
 
     manifest: Manifest
     day: date
     now: str
     present: date
-    corrects: bool = False  # The field is true if the specified date replaces the recorded date.
+    corrects: bool = False  # Whether the date that the user specified replaces a recorded date.
     good: Mapping[str, str] = field(default_factory=dict)
     records: dict[str, RequestRecord] = field(default_factory=dict)
     recorded: list[RecordedDeployment] = field(default_factory=list)
@@ -266,7 +266,7 @@ class _DeploymentRun:
     notes: list[str] = field(default_factory=list)
 
     def record_selected_requests(self, matches: Sequence[NamedRequest]) -> None:
-        """Record the deployment of the newest valid certificate for each specified request."""
+        """Record that the newest valid certificate for each specified request is installed."""
         by_name: dict[str, list[tuple[NamedRequest, Generation | None]]] = {}
         for match in matches:
             if match.record.state != "retired" or not match.servers:
@@ -299,7 +299,7 @@ class _DeploymentRun:
                     )
 
     def record_all_requests(self) -> None:
-        """Record the deployment of every request whose newest certificate has no errors."""
+        """Record that the newest certificate without errors for every request is installed."""
         for record in self.manifest.requests:
             if record.issued is None or record.state == "retired":
                 continue
@@ -309,7 +309,7 @@ class _DeploymentRun:
                 self._record_generation(record, record, ())
 
     def record_seen(self, reports: Sequence[ServerReport]) -> None:
-        """Record the deployments that reports of servers show, starting with the oldest report."""
+        """Record the deployments that reports from servers show, the oldest report first."""
         known = {
             server.casefold()
             for request in self.manifest.requests
@@ -332,7 +332,7 @@ class _DeploymentRun:
                 self._record_server_report(report)
 
     def record_revocations(self, matches: Sequence[NamedRequest]) -> None:
-        """Record that the CA revoked certificates for which lyncnb lists a revocation."""
+        """Record that the CA has revoked the certificates that lyncnb listed for revocation."""
         for match in matches:
             record = self.records.get(match.record.id, match.record)
             asked = [part for part in record.generations if part.revocation is not None]
@@ -379,7 +379,7 @@ class _DeploymentRun:
         return replace(revocation, revoked_at=when)
 
     def _find_newest_generation(self, record: RequestRecord) -> Generation | None:
-        """Return the newest generation whose certificate has no error."""
+        """Return the newest generation of a request whose certificate has no error."""
         newest_first = sorted(record.generations, key=lambda item: -item.generation)
         return next(
             (
@@ -428,7 +428,7 @@ class _DeploymentRun:
         day: str = "",
         seen_in: str = "",
     ) -> None:
-        """Record that a generation is installed on the specified servers.
+        """Record that a generation is installed on the specified servers, or on all servers.
 
         If no server is specified, record all servers.
         """
@@ -449,7 +449,8 @@ class _DeploymentRun:
         servers = servers or list_servers_for(record, part)
         present = {deployment.server: deployment for deployment in part.every_deployment}
         left = _find_superseded_servers(record, part)
-        # A recorded date can be corrected only if all named servers already have the certificate.
+        # A recorded date can be corrected only if the certificate is installed on all servers that
+        # the user specified.
         corrects = self.corrects and not seen_in and present.keys() >= set(servers)
         new = [
             server
@@ -496,8 +497,8 @@ class _DeploymentRun:
             )  # fmt: skip
             left -= {part.issued.thumbprint_sha1.casefold() for part in seen if part.issued}
             if seen:
-                # If a server uses both generations, the earlier one counts. A certificate in the
-                # store is not necessarily used.
+                # If a server uses two generations, the earlier one counts. A certificate in the
+                # store is not necessarily in use.
                 self._record_reported_generation(record, seen[-1 if report.of_store else 0], report)
         if left and not report.of_store:
             thumbprints = ", ".join(thumbprint.upper() for thumbprint in sorted(left))
@@ -530,8 +531,8 @@ class _DeploymentRun:
             if deployment.server == server
         ]
         for later, one in newer:
-            # A report shows the state at the time of the report, so it does not change records of
-            # later installations.
+            # A report shows the installed certificates only at its own time. Later installations on
+            # record are not changed by it.
             if (one.on, one.recorded_at) > (report.at[:10], report.at) or record.deployed_at:
                 self.notes.append(
                     f"{report.source}: on {report.at[:10]}, {server} had generation "
@@ -581,7 +582,7 @@ class _DeploymentRun:
 
 
 def _find_superseded_servers(record: RequestRecord, generation: Generation) -> set[str]:
-    """Return the servers on which a different generation was recorded later.
+    """Return the servers on which another generation was installed later.
 
     If a server returns to an earlier certificate, the earlier generation is recorded again.
     """

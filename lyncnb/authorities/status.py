@@ -1,4 +1,4 @@
-"""Determine the state of each request in a folder, and find problems with the files in the folder.
+"""Return the state of each request in a folder, and problems with the folder's files.
 
 This module only reads files, so it needs no lock and no passphrase. It compares the hashes of CSR
 and key files with the records. ``rebuild`` also decrypts each key and compares it with the CSR.
@@ -62,7 +62,7 @@ from .plan_standing import PlanStanding, compare_with_saved_plan
 from .returned.issued import IssuedCertificates
 from .summary_files import explain_stale_summary
 
-#: All states of a request, in chronological order.
+#: All states that a request can have, in chronological order.
 STATES = (
     *("planned", "waiting", "issued", "packaged", "refused", "covered", "expiring", "expired"),
     *("superseded", "retired"),
@@ -71,16 +71,16 @@ STATES = (
 _COVERS_TOLD = 20
 _NAMES_SHOWN = 20
 
-# A request in one of these states requires no action.
+# The states in which a request requires no action.
 _ALL_IS_WELL = ("issued", "packaged", "covered", "planned", "waiting", "superseded", "retired")
-# A request in one of these states has no valid certificate. In other states, a newer refused
+# The states in which a request has no valid certificate. In all other states, a newer refused
 # certificate requires no action.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStatus(Told):
-    """The status of a planned certificate: the certificate in use and the progress of the next.
+    """The state of a planned certificate: the one in use, and the progress of the next one.
 
     ``not_after`` and ``days_left`` belong to the certificate in use, whose generation is
     ``in_use``. Without a certificate in use, they are empty, None, and 0. ``generation`` is the
@@ -148,7 +148,7 @@ class RequestStatus(Told):
 
     @property
     def under_way_words(self) -> str:
-        """Describe the stage of the next certificate, and how many servers have it."""
+        """Describe the stage of the next certificate, and on how many servers it is installed."""
         if not self.has_next:
             return self.under_way
         return (
@@ -158,7 +158,10 @@ class RequestStatus(Told):
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody must act on the certificate, even while a command is running."""
+        """Whether somebody must act on the certificate.
+
+        This is also true while a command is running.
+        """
         if self.revoke or self.is_revoked or self.state not in _ALL_IS_WELL:
             return True
         return bool(self.refused) and self.state in _WITHOUT_GOOD_ONE
@@ -214,7 +217,7 @@ class FolderStatus(Table, Told):
 
     @property
     def needs_attention(self) -> bool:
-        """Whether the folder has a problem.
+        """Whether the request folder has a problem.
 
         In this case, the exit status of ``lyncnb status`` is 3.
         """
@@ -229,23 +232,23 @@ class FolderStatus(Table, Told):
 
     @property
     def shown(self) -> tuple[RequestStatus, ...]:
-        """The current rows, without superseded generations and retired requests."""
+        """The rows of current requests, without superseded generations and retired requests."""
         return tuple(
             request for request in self.requests if request.state not in ("superseded", "retired")
         )
 
     def counts(self) -> dict[str, int]:
-        """Count the requests in each state, for example ``{"waiting": 12, "issued": 3}``."""
+        """Return the number of requests in each state, for example ``{"waiting": 12}``."""
         found = [request.state for request in self.requests]
         return {state: found.count(state) for state in STATES if state in found}
 
     @property
     def figure_title(self) -> str:
-        """The title of the figure that shows the expiration dates."""
+        """The title of the figure that shows the expiration dates of the certificates."""
         return "Certificates by expiration date"
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
-        """List the expiration dates of the certificates on record for ``ln.figure(status)``.
+        """Return the expiration dates of the recorded certificates for ``ln.figure(status)``.
 
         Returns
         -------
@@ -324,19 +327,20 @@ def folder_status(
     check_type("folder", folder, str, os.PathLike)
     path = Path(folder)
     survey = take_survey(path, is_reading=True)
-    # If the history is read first, changes by a running command are in both files or only in the
-    # manifest.
+    # The history is read before the manifest. A change by a running command is then in both files
+    # or only in the manifest.
     history = read_history(path)
     manifest = read_manifest(path)
     at = convert_to_time(today) if today is not None else datetime.now(UTC)
     issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
     problems = _find_problems(survey, manifest, issued)
-    # A file that changes between two checks is not a problem. A real problem is still there at the
-    # second check.
+    # A file can change between two checks, because a command is running. Only a problem that the
+    # second check also finds is real.
     if problems:
         before, survey = manifest, take_survey(path, is_reading=True)
         manifest = read_manifest(path)
-        # A running command records a received or written file in the manifest only afterwards.
+        # A running command records a file in the manifest only after it has received or written the
+        # file.
         if manifest != before:
             issued = load_issued(RequestBundle(folder=path, manifest=manifest), today=at)
         problems = _find_problems(survey, manifest, issued)
@@ -366,7 +370,7 @@ def folder_status(
 def list_steps_on_record(
     folder: str | os.PathLike[str], manifest: Manifest, *, today: date | None = None
 ) -> tuple[str, ...]:
-    """List the next steps for a folder from the manifest.
+    """Return the next steps for a request folder, read from its manifest.
 
     The plan is the only other file that is read.
 
@@ -386,7 +390,7 @@ def list_steps_on_record(
 def list_rows_on_record(
     manifest: Manifest, terms: RenewalTerms, *, today: date | None = None
 ) -> Iterator[RequestStatus]:
-    """Return the state of each planned certificate from the records in the manifest only.
+    """Return the state of each planned certificate from the manifest's records alone.
 
     Parameters
     ----------
@@ -424,7 +428,8 @@ def _find_problems(
                 found += find_archive_problems(survey, generation)
     if not manifest.rekeying:
         return tuple(found)
-    # During a passphrase change, changed key files are expected: they use the new passphrase.
+    # While a passphrase is being changed, some key files differ from the record because they use
+    # the new passphrase.
     changed = [item for item in found if item.message == CHANGED and item.file.endswith(".key")]
     names = join_first([item.file for item in changed], _NAMES_SHOWN) or "none"
     rekeying = Problem(
@@ -437,7 +442,7 @@ def _find_problems(
 
 
 def _find_altered_files(manifest: Manifest, issued: IssuedCertificates) -> Iterator[Problem]:
-    """Find certificate files and packages that are unreadable or differ from the record."""
+    """Return the certificate files and packages that are unreadable or differ from the record."""
     packages = {record.package.file for record in manifest.requests if record.package is not None}
     for name, message in sorted(issued.exchanged.items()):
         code = "package-exchanged" if name in packages else "file-exchanged"
@@ -511,7 +516,7 @@ def _list_notes(
 
 
 def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
-    """Report files that may still contain private keys for deployed certificates."""
+    """Return files that may still contain private keys of installed certificates."""
     deployed = {record.id for record in manifest.requests if record.deployed_at}
     if not deployed:
         return
@@ -531,7 +536,7 @@ def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
 
 
 def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
-    """List the private keys on other computers, and the certificates to request there."""
+    """Describe which private keys are on other computers, and which certificates they need."""
     holders: dict[str, list[RequestRecord]] = {}
     at_set_up = []
     for record in manifest.requests:
@@ -558,7 +563,7 @@ def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
 
 
 def _report_covered_certificates(manifest: Manifest, now: datetime) -> Iterator[str]:
-    """List planned certificates that installed certificates cover or no longer cover."""
+    """Describe which planned certificates are covered, or no longer covered, by installed ones."""
     stands = []
     for record in manifest.requests:
         cover = record.covered
@@ -597,7 +602,7 @@ def _list_statuses(
     for life in lives:
         name = life.record.id
         status = _build_planned_status(life, today, terms, is_faulty=name in faulty)
-        # An expired certificate must be renewed, and is not listed as refused.
+        # An expired certificate must be renewed. It is not listed as refused.
         why = "" if name in ended else refused.get(name, "")
         yield replace(status, refused=why)
     for life in lives:
@@ -617,10 +622,10 @@ def _list_statuses(
 def _build_planned_status(
     lifecycle: Generations, today: datetime, terms: RenewalTerms, *, is_faulty: bool
 ) -> RequestStatus:
-    """Return a row with the certificate in use and the next certificate."""
+    """Return the row of a planned certificate: the one in use and the next one."""
     record, held = lifecycle.record, lifecycle.held
-    # A certificate with an error must not be packaged or installed, even if the record shows that
-    # it was.
+    # A certificate with an error must not be packaged or installed, even if the manifest records
+    # that this has happened.
     present = "refused" if is_faulty and record.state != "retired" else record.active_state
     under_way = "" if lifecycle.under_way is None else present
     by_date = find_state_by_date(held, today, lifecycle.renew_from(terms))

@@ -1,4 +1,4 @@
-"""Write the documents for the administrators of a CA: the page, the summary, and the list of names.
+"""Write documents for the administrators of a CA: a page, a summary, and a list of names.
 
 The texts are data (``authorities/handover_wording.toml``). All values from a topology are escaped
 for the page and neutralized for the spreadsheet.
@@ -29,7 +29,7 @@ from ..request_folder.generations import ToRevoke
 from ..request_folder.request_record import RequestRecord
 from ..rules.ca_rules import ca_rules
 
-#: These are the columns for the requests to a CA, in the package and in its table.
+#: The columns of the table of requests for a CA, in the package and in memory.
 COLUMNS = columns(
     ("Certificate", "id"),
     ("Role", "plan.role"),
@@ -51,7 +51,7 @@ COLUMNS = columns(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part(Told):
-    r"""The requests that you submit to one CA with one template.
+    r"""The requests to submit to one CA with one template.
 
     ``issuer`` is internal or public, ``ca`` is the CA's name if known, and ``folder`` is the folder
     for these requests in the package. ``template`` and ``config`` (``host\CA name``) apply to an AD
@@ -77,7 +77,7 @@ class Part(Told):
 
 
 def choose_part_folder(issuer: str, ca: str, used_names: Container[str]) -> str:
-    """Return a folder name for a part of the package.
+    """Return the name of a folder for one CA's requests in the package.
 
     The name is valid on Windows and not in ``taken``.
     """
@@ -134,7 +134,7 @@ class Wordings:
     public: Wording
 
     def of(self, issuer: str) -> Wording:
-        """Return the texts on the page for a type of CA."""
+        """Return the texts on the page for one type of CA."""
         return self.public if issuer == "public" else self.internal
 
 
@@ -165,7 +165,7 @@ def _read_wordings() -> Wordings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cover:
-    """The sender of the requests, the date on which the certificates are needed, and the product.
+    """The sender of the requests, the date when certificates are needed, and the product.
 
     ``origin`` contains the deployment, the planner, and the table. ``rolled`` lists the usages for
     which the old and the new certificate are used together. ``today`` is the date for the limits on
@@ -179,16 +179,16 @@ class Cover:
     rolled: frozenset[str] = frozenset()
     origin: Origin = UNKNOWN
     said: Callable[[str], str] = (
-        # This mapping replaces the product names in a text with the names of the current product.
+        # The product names in the texts, each with the corresponding name of the current product.
         str
     )
-    # This mapping replaces a source with the corresponding document about the current product.
+    # The sources in the texts, each with the corresponding document about the current product.
     source: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLine:
-    """The values of a request that the page for the administrators of the CA shows."""
+    """The values of one request that the page for the CA's administrators shows."""
 
     number: int
     file: str
@@ -202,7 +202,7 @@ class RequestLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithdrawnLine:
-    """A request that was superseded before the CA issued a certificate."""
+    """A request that was superseded before the CA issued its certificate."""
 
     request: str
     sha256: str
@@ -211,7 +211,7 @@ class WithdrawnLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplacedLine:
-    """A certificate for an earlier generation of a request, and the action that it requires."""
+    """A certificate for an earlier generation of a request, with the action that it requires."""
 
     request: str
     serial: str
@@ -220,7 +220,7 @@ class ReplacedLine:
 
 
 def write_part_page(part: Part, *, cover: Cover) -> str:
-    """Write the page for the administrators of the CA.
+    """Return the page for the administrators of the CA.
 
     Parameters
     ----------
@@ -291,7 +291,7 @@ def _build_revoke_line(
 
 
 def _list_withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
-    """Yield the superseded requests that the CA may already have received."""
+    """Yield the superseded requests that were possibly sent to the CA."""
     for record in records:
         for generation in reversed(record.archived):
             if generation.issued is None and generation.csr_sha256 and not generation.purged_at:
@@ -303,7 +303,7 @@ def _list_withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]
 
 
 def _describe_lifetimes(ca: str, today: date) -> str:
-    """Describe the maximum validity of a public certificate today and after announced changes."""
+    """Describe the maximum validity of a public certificate, today and after announced changes."""
     rules = ca_rules()
     steps = [(day, limit.value) for day, limit in rules.smallest("validity-days", ca=ca) if limit]
     days = max((day, value) for day, value in steps if day <= today)[1]
@@ -316,7 +316,7 @@ def _describe_lifetimes(ca: str, today: date) -> str:
 
 
 def _list_validation_types(today: date, *, only_the_name_itself: bool) -> list[str]:
-    """List the types of domain control validation that public CAs may use, with their end dates."""
+    """Describe the types of domain control validation for public CAs, with their end dates."""
     last: dict[str, date] = {}
     for method in ca_rules().methods:
         end = method.until or date.max
@@ -329,7 +329,7 @@ def _list_validation_types(today: date, *, only_the_name_itself: bool) -> list[s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainLine:
-    """A domain that a public CA validates, the names in the domain, and the types of validation."""
+    """A domain that a public CA validates, the names in it, and the types of validation."""
 
     domain: str
     names: tuple[str, ...]
@@ -368,7 +368,7 @@ def _list_replaced(
     texts: Mapping[str, str],
     rolled_over: frozenset[str],
 ) -> Iterator[ReplacedLine]:
-    """Yield the certificates for earlier generations, the latest of each request first."""
+    """Yield the certificates for earlier generations. The latest of each request comes first."""
     for record in records:
         for generation in reversed(record.archived):
             if generation.issued is not None and generation.revocation is None:
@@ -421,7 +421,7 @@ def _fill_placeholders(text: str, values: Mapping[str, str]) -> str:
 
 
 def list_name_lines(records: Iterable[RequestRecord]) -> bytes:
-    """List the names in each request on one line, for pasting into the portal of a CA."""
+    """Return the names in each request on one line, which you can paste into a CA's portal."""
     lines = [
         f"{f'No. {record.number}: ' if record.number else ''}{record.files.csr}\r\n"
         f"{', '.join(record.plan.san)}\r\n"
@@ -430,21 +430,21 @@ def list_name_lines(records: Iterable[RequestRecord]) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-# The submission script for AD CS is a batch file, so administrators can read it before they run it.
-# Its texts are restricted: certreq splits ``-attrib`` at a literal ``\n``, so a template name could
-# add attributes, and cmd expands ``%`` even in quotes. Only letters, digits and a few other
-# characters are allowed.
+# The script that submits requests to AD CS is a batch file, so administrators can read it before
+# they run it. Only letters, digits and a few other characters are allowed in its values. The
+# reasons: certreq splits ``-attrib`` at a literal ``\n``, so a template name could add attributes,
+# and cmd expands ``%`` even in quotes.
 
 _TEMPLATE = re.compile(r"[A-Za-z0-9 ._-]{1,64}")
 # AD CS shows the first name for its default template, and certreq uses the second one. Display
-# names are unique in a forest, so no custom template has this display name.
+# names are unique in a forest, so no custom template can have the same display name.
 _DISPLAY_NAMES = {"web server": "WebServer"}
 _CONFIG = re.compile(r"[A-Za-z0-9.-]{1,255}\\[A-Za-z0-9 ._()-]{1,64}")
 _STEM = re.compile(r"[A-Za-z0-9-]{1,200}")
 
 
 def check_template_name(template: str) -> None:
-    """Reject a template name that the Windows command line could misinterpret.
+    """Raise an error if the Windows command line could misinterpret a template name.
 
     Raises
     ------
@@ -469,7 +469,7 @@ _LONGEST_SENDER = 200
 
 
 def check_sender_text(sender: str) -> None:
-    """Reject a sender that is not a single line of text.
+    """Raise an error if a sender is not a single line of text.
 
     Raises
     ------
@@ -485,7 +485,7 @@ def check_sender_text(sender: str) -> None:
 
 
 def check_ca_config(config: str) -> None:
-    r"""Reject a configuration string that is not ``host\CA name``. An empty string is allowed.
+    r"""Raise an error if a configuration string is not ``host\CA name``. It may be empty.
 
     Raises
     ------
@@ -500,7 +500,7 @@ def check_ca_config(config: str) -> None:
 
 
 def build_submit_script(stems: Iterable[str], *, template: str, config: str = "") -> bytes:
-    """Write ``submit.cmd``, which submits each request once and retrieves certificates.
+    """Return ``submit.cmd``, a script that submits each request once and retrieves certificates.
 
     Parameters
     ----------
@@ -531,7 +531,7 @@ def build_submit_script(stems: Iterable[str], *, template: str, config: str = ""
                 hint="use only the request files that lyncnb wrote",
             )
         calls.append(f'call :request "{stem}"')
-    # With delayed expansion, cmd parses the line before it inserts the input of the user.
+    # With delayed expansion, cmd parses the line first, and inserts the user's input afterwards.
     script = (package_files(__package__) / "submit.cmd").read_text(encoding="ascii")
     values = {"template": template, "config": config, "calls": "\n".join(calls)}
     return _fill_placeholders(script, values).replace("\n", "\r\n").encode("ascii")

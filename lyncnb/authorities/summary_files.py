@@ -1,4 +1,4 @@
-"""Write the summary files in a request folder after requests and issued certificates have changed.
+"""Update the summary files in a request folder after its requests or certificates have changed.
 
 A command can write the files without the table, because ``plan.json`` contains the plan, and the
 manifest contains the current state. ``manifest.summary`` contains the SHA-256 of each file.
@@ -33,13 +33,13 @@ from ..rules.rule_files import load_recorded_rules
 
 _MADE_OF = "made_of"
 
-#: If a folder contains more requests, a change does not update the summary, because this would take
-#: longer than the change.
+#: The largest number of requests for which a change updates the summary. In larger folders,
+#: updating the summary would take longer than the change.
 _MOST = 10_000
 
 
 def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> Manifest:
-    """Write the summary of a folder in four file formats.
+    """Write the summary of a request folder in four file formats.
 
     The caller must hold the lock of the folder.
 
@@ -80,19 +80,19 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
 
 
 def list_summary_files(manifest: Manifest, summary: Summary) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the content of each summary file, so that only one file is in memory."""
+    """Yield the name and the content of each summary file. Only one file is in memory at a time."""
     whole = _add_record(summary, manifest)
     for name in SUMMARY_NAMES:
         yield name, write_summary(whole, "." + name.rpartition(".")[2])
 
 
 def record_summary_files(manifest: Manifest, digests: Mapping[str, str]) -> Manifest:
-    """Return the manifest with the SHA-256 of each summary file and the digest of their data."""
+    """Return the manifest with the SHA-256 of each summary file and a digest of their data."""
     return replace(manifest, summary={_MADE_OF: _compute_content_digest(manifest), **digests})
 
 
 def is_summary_current(manifest: Manifest) -> bool:
-    """Return whether the summary files match the records of the manifest."""
+    """Return whether the summary files agree with the records in the manifest."""
     return manifest.summary.get(_MADE_OF) == _compute_content_digest(manifest)
 
 
@@ -128,7 +128,7 @@ def _compute_content_digest(manifest: Manifest) -> str:
 
 
 def build_planned_summary(folder: Path, manifest: Manifest) -> Summary:
-    """Return the summary of the plan in a folder, without the data of the requests.
+    """Return the summary of the plan in a folder, without any data about the requests.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def build_planned_summary(folder: Path, manifest: Manifest) -> Summary:
 
 
 def build_plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePlan, Findings]:
-    """Return the plan in a folder, with the findings and additional data from the manifest.
+    """Return the plan of a folder, with the findings and additional data from the manifest.
 
     Parameters
     ----------
@@ -183,14 +183,17 @@ def build_plan_on_record(manifest: Manifest, data: bytes) -> tuple[CertificatePl
 
 
 def _add_rules(plan: CertificatePlan, manifest: Manifest) -> Iterator[PlannedCertificate]:
-    """Add the recorded rule to each certificate. A usage can have rules in two profiles."""
+    """Add to each certificate the rule that the manifest records.
+
+    A usage can have rules in two profiles.
+    """
     for certificate in plan.certificates:
         record = manifest.by_id.get(certificate.id)
         yield certificate._replace(rule=record.rule) if record and record.rule else certificate
 
 
 def _mark_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iterator[Finding]:
-    """Add the title to each finding, and the reason for accepting it to each accepted error."""
+    """Add a title to each finding, and the acceptance reason to each accepted error."""
     titles = {code: rule.title for code, rule in list_all_checks(rules).items()}
     of_run = {acceptance.code: acceptance.reason for acceptance in manifest.accepted}
     of_plan = {(finding.code, finding.accepted) for finding in findings}
@@ -203,7 +206,7 @@ def _mark_accepted(findings: Findings, manifest: Manifest, rules: Rules) -> Iter
 
 
 def build_folder_summary(folder: Path, manifest: Manifest) -> Summary | None:
-    """Return the summary that the summary files of a folder contain.
+    """Return the summary of a request folder, as its summary files contain it.
 
     Returns
     -------
@@ -222,7 +225,7 @@ _IDS_NAMED = 10
 
 
 def _describe_approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Yield lines about the last saved plan for the folder, and about the approval of that plan."""
+    """Yield lines about the last saved plan for the folder, and about its approval."""
     if not manifest.plans:
         return
     last = manifest.plans[-1]
@@ -265,7 +268,10 @@ def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def explain_stale_summary(folder: Path, manifest: Manifest) -> str:
-    """Return why the summary files are out of date, and what to do; "" if they are current."""
+    """Explain why the summary files are out of date and what to do.
+
+    Return "" if they are current.
+    """
     if is_summary_current(manifest):
         return ""
     why = f"the folder has more than {_MOST:,} requests" if len(manifest.requests) > _MOST else ""
@@ -284,7 +290,7 @@ def explain_stale_summary(folder: Path, manifest: Manifest) -> str:
 
 
 def list_recorded_acceptances(records: Iterable[RequestRecord]) -> Iterator[Finding]:
-    """Yield the accepted findings about recorded certificates, each with the reason."""
+    """Yield the accepted findings about recorded certificates, each with its reason."""
     for record in records:
         judgement = record.issued.judgement if record.issued is not None else None
         reasons = (
@@ -297,7 +303,7 @@ def list_recorded_acceptances(records: Iterable[RequestRecord]) -> Iterator[Find
                 accepted = create_returned_finding(
                     recorded_finding.code, record.id, recorded_finding.message
                 )
-                # The recorded message already contains the reason for accepting the error.
+                # The message on record already contains the reason for accepting the error.
                 yield replace(
                     accepted.accepted_because(reasons[recorded_finding.code]),
                     message=recorded_finding.message,

@@ -20,10 +20,10 @@ from ...rules.findings import Finding
 from ...rules.returned_rules import Difference, findings, list_returned_checks
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
-# RFC 1035 section 2.3.4 limits a name to 253 characters. A trailing dot is one more. lyncnb does
-# not check longer names.
+# RFC 1035 section 2.3.4 limits a name to 253 characters, without a trailing dot. Longer names are
+# not checked.
 _LONGEST = 254
-_SHOWN = 5  # The maximum number of certificate policies in a message.
+_SHOWN = 5  # The largest number of certificate policies that a message lists.
 _SHA2 = ("sha224", "sha256", "sha384", "sha512")
 
 
@@ -71,7 +71,8 @@ def _join_names(names: Iterable[str]) -> str:
 
 
 def _normalize_text(text: str) -> str:
-    # caseIgnoreMatch, RFC 5280 section 7.1: the comparison ignores case and repeated spaces.
+    # The comparison ignores case and repeated spaces, as the rule caseIgnoreMatch in RFC 5280
+    # section 7.1 requires.
     return " ".join(text.casefold().split())
 
 
@@ -82,7 +83,7 @@ def _compare_common_name(certificate: Certificate, entry: PlannedEntry) -> Itera
     if not present:
         yield "common-name-missing", different
     elif wanted.casefold() not in [name.casefold() for name in present]:
-        # The usage determines which of the two codes applies.
+        # One of two finding codes applies. The usage of the certificate determines which one.
         for code in ("common-name-changed", "common-name-changed-on-edge"):
             yield code, different
     elif wanted not in present:
@@ -159,7 +160,7 @@ def _describe_unrequested_names(names: Collection[str]) -> str:
 
 
 def _join_names_and_verb(names: Collection[str], singular: str, plural: str) -> str:
-    """List names, followed by the singular or plural form of a verb phrase."""
+    """Join names to a list, followed by a verb phrase in the singular or plural."""
     return f"{_join_names(names)} {singular if len(names) == 1 else plural}"
 
 
@@ -238,7 +239,7 @@ def _check_key_usage(certificate: Certificate) -> Iterator[Difference]:
 
 
 def _compare_key(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
-    if entry.key is None:  # A request that was adopted without a plan has no planned key.
+    if entry.key is None:  # A request that was received without a plan has no planned key.
         return
     planned = (entry.key.algorithm, entry.key.bits)
     present = (certificate.key_algorithm, certificate.key_bits)
@@ -286,7 +287,7 @@ def _check_revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator
 
 
 def _describe_alternative(certificate: Certificate) -> str:
-    """Describe how to check revocation without a CRL distribution point. Return "" if impossible.
+    """Describe how to check revocation without a CRL distribution point.
 
     Source: CA/Browser Forum Baseline Requirements sections 1.6.1 (short-lived) and 7.1.2.11.2.
     """
@@ -317,8 +318,8 @@ def _check_validity(
         yield "not-yet-valid", f"the certificate is valid from {begins:%Y-%m-%d at %H:%M} UTC"
     # The validity period includes its last second (RFC 5280 section 4.1.2.5).
     lasts = ends - begins + timedelta(seconds=1)
-    # Many CAs set the start of the validity to minutes or hours before the issue. This shortens the
-    # remaining validity by up to one day.
+    # Many CAs set the start of the validity a few minutes or hours before the certificate is
+    # issued. The remaining validity can therefore be up to one day shorter.
     if validity_days and lasts < timedelta(days=validity_days - 1):
         yield (
             "validity-shorter-than-asked",
@@ -342,10 +343,10 @@ def _check_validity(
 
 
 def _check_public_trust(certificate: Certificate) -> Iterator[Difference]:
-    """Yield findings about properties that a publicly trusted certificate must have."""
+    """Yield findings about properties that every publicly trusted certificate must have."""
     if (
         certificate.issuer_name == DEMONSTRATION_NAME
-    ):  # Only a folder with sample names may contain demonstration certificates.
+    ):  # Certificates from the demonstration CA are accepted only in a folder with sample names.
         return
     reserved = list_returned_checks()["policy-of-public-ca-absent"].policies
     if not set(reserved) & set(certificate.policies):

@@ -10,7 +10,7 @@ from ...pki.certificates import Certificate, format_name
 
 
 class Succession(NamedTuple):
-    """A field with different values in an earlier certificate and in its successor."""
+    """A field that has different values in an earlier certificate and in its successor."""
 
     what: str
     before: str
@@ -21,7 +21,7 @@ class Succession(NamedTuple):
 
 
 def list_changed_fields(predecessor: Certificate, successor: Certificate) -> tuple[Succession, ...]:
-    """List the differences between a certificate and its successor.
+    """Return the fields in which a certificate differs from its successor.
 
     Parameters
     ----------

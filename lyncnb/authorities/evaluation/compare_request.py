@@ -1,4 +1,4 @@
-"""Compare a request from another computer with the plan: one finding for each difference.
+"""Compare a request from another computer with the plan, and report each difference.
 
 These functions have no side effects. Another tool wrote the request, so lyncnb ignores the order of
 the names and additional extensions.
@@ -75,7 +75,7 @@ def _compare_names(content: RequestContent, entry: PlannedEntry) -> Iterator[Dif
             "request-names-missing",
             (f"the request does not contain the names {_join_names(missing)}"),
         )
-    # TLS requires the common name also as a subject alternative name, even if the plan does not
+    # TLS clients need the common name also as a subject alternative name, even if the plan does not
     # list it there.
     if added := present - planned - {entry.common_name.casefold()}:
         yield "request-names-added", (f"the request also contains the names {_join_names(added)}")
@@ -101,7 +101,7 @@ def _compare_key(content: RequestContent, entry: PlannedEntry) -> Iterator[Diffe
 
 def _compare_usages(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
     usages = content.extended_key_usage
-    # If the request has no such extension, the template of the CA determines the usages.
+    # If the request does not specify extended key usages, the CA's template determines them.
     if usages and set(usages) != set(entry.eku):
         planned, present = ", ".join(entry.eku), ", ".join(usages)
         yield (

@@ -1,4 +1,4 @@
-"""Compare the root of an issued certificate with the announced restrictions of that root.
+"""Check whether client software restricts certificates from the root of an issued certificate.
 
 The roots, the client software and the dates are data (``cas/roots.toml``).
 """
@@ -16,7 +16,7 @@ _NAMES = ("CN", "OU")
 
 
 def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
-    """Yield the restrictions that client software applies to certificates that a root issued.
+    """Yield the restrictions that client software applies to certificates from a root.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
 
 
 def _describe_effect(certificate: Certificate, rule: RootRule) -> str:
-    """Describe the effect of a restriction of a root on a certificate.
+    """Describe the effect that a restriction of a root has on a certificate.
 
     Return "" if there is no effect.
     """

@@ -35,7 +35,7 @@ def add_cross_findings(
     requests: Sequence[Outstanding],
     requests_by_key: Mapping[str, tuple[Outstanding, ...]],
 ) -> list[Match]:
-    """Add a finding to the matches if one certificate belongs to several requests."""
+    """Add a finding to each match whose certificate belongs to several requests."""
     answered = {answer.asked.request_id for answer in matches}
     waiting: dict[object, list[Outstanding]] = {}
     for request in requests:
@@ -77,7 +77,7 @@ def _find_shared_certificate(
 def add_ca_differences(
     matches: Sequence[Match], cas: CasOnRecord, recorded_hashes: Iterable[str], issuers: Issuers
 ) -> list[Match]:
-    """Compare the CAs of newly received certificates with each other if no CA is on record.
+    """If no CA is on record, compare the CAs of newly received certificates with each other.
 
     Parameters
     ----------
@@ -119,7 +119,8 @@ def _compare_cas(
     if whole is None:
         return
     top = (match.certificate, *match.path.issuers)[-1]
-    # If there is only one root, only certificates with an incomplete chain need a finding.
+    # If all certificates have the same root, only certificates with an incomplete chain need a
+    # finding.
     if match.path.is_complete and set(whole.roots) == {top.spki_sha256}:
         return
     others = CaOnRecord(
@@ -140,7 +141,7 @@ def _compare_cas(
 
 
 def list_file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[Finding]:
-    """Yield the findings about the returned files."""
+    """Yield the findings about the files that the CA returned."""
     for file in files:
         for code, message in file.remarks:
             yield create_returned_finding(code, file.name, message)
@@ -157,7 +158,7 @@ def list_file_findings(files: Iterable[ReturnedFile], batch: Batch) -> Iterator[
 def find_unmatched_certificates(
     matches: Sequence[Match], requests: Sequence[Outstanding], batch: Batch
 ) -> Iterator[Finding]:
-    """Yield findings about unmatched certificates and about duplicate serial numbers."""
+    """Yield findings about certificates without a request, and about duplicate serial numbers."""
     used = {certificate for answer in matches for certificate in answer.path.issuers}
     shared = {
         request.entry.common_name.casefold(): request.request_id
@@ -201,7 +202,7 @@ def find_unmatched_certificates(
 def _find_duplicate_serials(
     batch: Batch, matched_certificates: Collection[Certificate]
 ) -> Iterator[Finding]:
-    """Find certificates with the same serial number and the same CA key.
+    """Return certificates that have the same serial number and are signed with the same CA key.
 
     A certificate whose CA certificate is missing is not reported. lyncnb checks it again when it
     receives the CA certificate.
@@ -212,13 +213,13 @@ def _find_duplicate_serials(
         numbered.setdefault((certificate.issuer_key, certificate.serial), []).append(certificate)
     for alike in numbered.values():
         # Verifying signatures takes time, so only certificates with equal serial numbers are
-        # verified.
+        # compared.
         by_key: dict[str, list[Certificate]] = {}
         for one in alike if alike[1:] else ():
             if key := _find_signing_key(one, batch.issuers):
                 by_key.setdefault(key, []).append(one)
         for twins in by_key.values():
-            # Two certificates with the same signed content are the same certificate.
+            # Two certificates are the same certificate if their signed content is equal.
             for certificate in (
                 twins if len({certificate.signed_sha256 for certificate in twins}) > 1 else ()
             ):

@@ -29,8 +29,8 @@ from ...rules.returned_rules import (
 from .compare_certificate import compare_certificate
 from .compare_roots import compare_root
 
-#: These findings depend on other certificates, which the folder may not contain. lyncnb reads them
-#: from the record and determines all other findings again.
+#: These findings depend on other certificates, which may be missing in the folder. lyncnb reads
+#: the findings in this list from the manifest, and computes all other findings again.
 NOTED = (
     *("duplicate-serial", "different-certificates-in-pool", "replacement-unproven"),
     *("answers-of-two-cas", "issued-under-another-root", "issued-by-another-ca"),
@@ -76,7 +76,7 @@ class Evaluation:
 
 
 def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
-    """Evaluate one issued certificate.
+    """Evaluate an issued certificate against its plan.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def _find_path(evidence: Evidence, evaluated_at: datetime) -> Path:
 
 
 def _list_path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
-    """Yield the problems in a certification path, for the Windows version and the type of CA."""
+    """Yield the problems in a certification path, for a Windows version and the type of CA."""
     can_be_enabled = evidence.target_os in returned_rules().curves_to_enable
     for wrong in path.objections:
         if wrong.code == "chain-curve-unsupported" and can_be_enabled:
@@ -142,7 +142,10 @@ def _list_path_objections(path: Path, evidence: Evidence) -> Iterator[Difference
 
 
 def _find_other_roots(path: Path) -> Iterator[Difference]:
-    """Report other possible roots of a certificate, because anybody can create such a root."""
+    """Yield a finding for each other possible root of a certificate.
+
+    Anyone can create a certificate that looks like its root.
+    """
     root = path.issuers[-1] if path.is_complete else None
     others = {
         one.sha256: f'"{format_name(one.subject)}", SHA-256 {one.sha256}'
@@ -179,7 +182,7 @@ def to_record(
     *,
     evaluated_at: str,
 ) -> Judgement:
-    """Convert an evaluation and the data that it is based on to a record for the manifest."""
+    """Convert an evaluation and the data on which it is based to a record for the manifest."""
     all_findings = tuple(all_findings)
     codes = {finding.code for finding in all_findings}
     return Judgement(
@@ -203,7 +206,7 @@ def to_record(
 
 
 def entry_sha256(entry: PlannedEntry) -> str:
-    """Return the SHA-256 of the planned values that lyncnb compares with a certificate."""
+    """Return the SHA-256 of the planned values with which lyncnb compares a certificate."""
     key = (entry.key.algorithm, entry.key.bits) if entry.key else None
     values = [entry.id, entry.role, entry.issuer, dict(entry.subject), entry.san, entry.eku]
     text = json.dumps([*values, key, entry.hash, entry.servers, entry.usages], ensure_ascii=False)
@@ -216,7 +219,7 @@ def read_recorded_findings(evaluation: Judgement | None) -> tuple[Difference, ..
         return ()
     reasons = {acceptance.code: acceptance.reason for acceptance in evaluation.accepted}
     return tuple(
-        # The reason for accepting the error is added again later.
+        # The reason for accepting the error is removed because it will be added again later.
         (
             finding.code,
             finding.message.removesuffix(format_acceptance(reasons.get(finding.code, ""))),

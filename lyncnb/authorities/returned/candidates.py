@@ -21,7 +21,7 @@ from .returned_files import ReturnedFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outstanding:
-    """A generation of a request, with the data that is required to match certificates to it.
+    """A generation of a request, with the data for matching certificates to it.
 
     ``entry`` is the planned certificate in the plan document. ``validity_days`` is the requested
     validity (0: none). ``held_sha256`` is the certificate on record, in ``held_file``. ``accepted``
@@ -55,13 +55,13 @@ class Outstanding:
 
     @property
     def planned_ca(self) -> PlannedCa:
-        """The planned CA of the request."""
+        """The planned CA for the request."""
         return self.entry.issuer, self.ca
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A certificate for a request, its certification path, and all differences from the plan.
+    """A certificate for a request, its path, and all its differences from the plan.
 
     ``earlier`` is the certificate that it replaces, from this generation or the previous one.
     """
@@ -81,14 +81,14 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The received certificates and the requests, by public key."""
+    """The received certificates and the requests, grouped by public key."""
 
     sources: Mapping[Certificate, str]
     by_key: Mapping[str, tuple[Outstanding, ...]]
     issuers: Issuers
     known: Mapping[str, Certificate]  # The key of each mapping is the SHA-256 of a public key.
     today: datetime
-    # This mapping contains the certificates for superseded generations, by request id.
+    # The certificates for superseded generations, by the ID of the request.
     earlier: Mapping[str, Certificate]
     cas: CasOnRecord
     loose: list[Finding] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
-    """The result of matching the certificates in returned files to requests.
+    """The result of matching returned certificates to requests.
 
     ``answers`` match current requests, in the order of the requests; ``superseded`` match archived
     generations. A match that has errors is shown but not accepted. ``refused`` are additional
@@ -128,7 +128,8 @@ def sort_by_public_key(
         for certificate in file.certificates:
             sources.setdefault(certificate, file.name)
     by_key = group_by_public_key(requests)
-    # A certificate for a key in this folder is never an issuer, so it cannot extend a path.
+    # A certificate for one of the folder's keys is never a CA certificate, so it cannot extend a
+    # path.
     others = [c for c in (*sources, *known) if c.spki_sha256 not in by_key]
     by_sha256 = {certificate.sha256: certificate for certificate in known}
     return Batch(
@@ -145,7 +146,7 @@ def sort_by_public_key(
 def _find_recorded_cas(
     requests: Iterable[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[PlannedCa, CaOnRecord]:
-    """Collect what the certificates on record reveal about the CAs that issued them."""
+    """Return the data about CAs in the recorded certificates."""
     found: dict[PlannedCa, CaOnRecord] = {}
     for request in requests:
         chain = [known[sha256] for sha256 in request.evidence if sha256 in known]
@@ -170,7 +171,10 @@ def group_by_public_key(requests: Iterable[Outstanding]) -> dict[str, tuple[Outs
 def find_earlier_certificates(
     requests: Sequence[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[str, Certificate]:
-    """Find, by request id, the certificate for the latest superseded generation that has one."""
+    """Return the certificate of each request's latest superseded generation that has one.
+
+    The key is the request's ID.
+    """
     old = [
         request for request in requests if not request.is_current and request.held_sha256 in known
     ]
@@ -184,7 +188,7 @@ def is_issuer(certificate: Certificate) -> bool:
 
 
 def add_findings(match: Match, new_findings: tuple[Finding, ...]) -> Match:
-    """Add findings to a match, and change accepted findings to notices."""
+    """Add findings to a match. Accepted findings become notices."""
     if not new_findings:
         return match
     new_findings = downgrade_accepted_errors(new_findings, match.asked.accepted)

@@ -1,4 +1,4 @@
-"""Extract certificates from the bytes of one returned file, whatever the file name is.
+"""Extract certificates from the bytes of one returned file, whatever its name is.
 
 Supported forms: PEM, DER, base64 without PEM lines, UTF-16 text, PKCS #7 with any label, PFX.
 PEM labels and file names can be wrong, so only the structure of the content counts. Private keys
@@ -21,19 +21,21 @@ from ...pki.pkcs12 import PfxNotOpened, open_pfx
 from .server_export import BadExport, ServerExport, is_export, parse_export
 
 AskPassword = Callable[[], Secret | str | None]
-# Each tuple contains a code from rules/returned_rules.toml, and a message.
+# Each tuple contains the code of a finding from rules/returned_rules.toml, and a message.
 Remark = tuple[str, str]
 
-# All quantifiers are possessive, so that a malicious file cannot cause backtracking.
+# All quantifiers are possessive, so that a malicious file cannot make the search slow by
+# backtracking.
 _MARK = re.compile(r"-----[ \t]*+(BEGIN|END)[ \t]++([^\r\n-]{1,64}+)-----", re.IGNORECASE)
 _HEADER = re.compile(r"[ \t]*+[A-Za-z0-9-]{1,64}+:")
-# In a mail reply, each line starts with "> ". A line of base64 text never starts like this.
+# In a mail reply, each quoted line starts with "> ". A line of base64 text never starts with these
+# characters.
 _QUOTED = re.compile(r"^(?:[ \t]{0,8}+>)++", re.MULTILINE)
 _MARKUP = re.compile(r"<(?:br|p|div|pre|html|body|span|td|tt|code)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*+>")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]++={0,2}+")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-# A certificate has at least about 200 bytes, so shorter text is not treated as base64.
+# The smallest certificate has about 200 bytes, so shorter text is not treated as base64.
 _SHORTEST_BASE64 = 64
 
 
@@ -55,7 +57,7 @@ class Decoded:
 
 
 def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
-    """Find every certificate in the bytes of a file.
+    """Return every certificate that the bytes of a file contain.
 
     Parameters
     ----------
@@ -91,8 +93,8 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
             else:
                 remarks.setdefault(result)
     if certificates:
-        # The program cfssl returns the request together with the certificate, so the request needs
-        # no remark.
+        # The tool cfssl returns the request together with the certificate, so no finding is needed
+        # for the request.
         remarks = {remark: None for remark in remarks if remark[0] != "request-returned"}
     elif export is not None:
         remarks["file-without-certificate", f"{export.computer} has no server certificate"] = None
@@ -108,7 +110,7 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
 
 
 def _read_export(data: bytes) -> ServerExport | Remark | None:
-    """Read the locations of certificates from a server's export. Ignore an incomplete export."""
+    """Read where certificates are installed from a server's export. Ignore an incomplete export."""
     if b"lyncnb" not in data[:64].replace(b"\0", b"") or not is_export(text := _decode_text(data)):
         return None
     try:
@@ -121,7 +123,10 @@ def _read_export(data: bytes) -> ServerExport | Remark | None:
 
 
 def _split_data(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
-    """Yield the label and the DER bytes of every block. Without PEM lines, the label is ""."""
+    """Yield the label and the DER bytes of every PEM block.
+
+    Base64 without PEM lines has no label.
+    """
     binary = _find_binary(data)
     if binary is not None:
         yield "", binary
@@ -135,8 +140,8 @@ def _split_data(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
     joined = "".join(text.split())
     if len(joined) >= _SHORTEST_BASE64 and _BASE64.fullmatch(joined):
         content = _decode_base64(joined)
-        # Any long word can be base64, so only text that decodes to the start of an ASN.1 element is
-        # used.
+        # Any long word can look like base64. Therefore, text is used only if it decodes to the
+        # start of an ASN.1 element.
         if content[:1] == b"0":
             yield "", content
     elif data[:1] == b"0" and len(data) > 1 and 0x80 <= data[1] <= 0x84:
@@ -158,7 +163,7 @@ def _decode_text(data: bytes) -> str:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace")
-    # Notepad and PowerShell 5 write UTF-16, and some other tools omit the byte order mark.
+    # Notepad and PowerShell 5 write UTF-16. Some other tools write it without the byte order mark.
     head = data[:128]
     if len(head) >= 2 and not any(head[1::2]) and all(head[0::2]):
         return data.decode("utf-16-le", "replace")
@@ -191,7 +196,7 @@ def _read_json_strings(text: str) -> str:
 
 
 def _remove_markup(text: str) -> str:
-    """Remove HTML tags, because web mail and portals show certificates as HTML."""
+    """Return text without HTML tags, because web mail and portals show certificates as HTML."""
     if not _MARKUP.search(text):
         return text
     return html.unescape(_TAG.sub("\n", text)).replace("\xa0", " ")
@@ -232,14 +237,14 @@ def _report_incomplete_block(begin_line: re.Match[str]) -> Remark:
 
 def _decode_body(body: str, label: str) -> bytes | Remark:
     if "PRIVATE KEY" in label:
-        # Only the label identifies a private key, because it may be encrypted or not be ASN.1.
+        # A private key may be encrypted or not be ASN.1, so only its PEM label identifies it.
         return "private-key-in-file", f'the file contains a "{_shorten_label(label)}"'
     content = _decode_base64(_remove_headers(_QUOTED.sub("", body)))
     return content or ("file-malformed", f'the block "{_shorten_label(label)}" is not valid base64')
 
 
 def _remove_headers(body: str) -> str:
-    """Remove the header lines of a block (``Name: value``) and their continuation lines."""
+    """Remove the header lines (``Name: value``) of a PEM block and their continuation lines."""
     kept, in_header = [], False
     for line in body.splitlines():
         in_header = bool(_HEADER.match(line)) or (
@@ -251,7 +256,7 @@ def _remove_headers(body: str) -> str:
 
 
 def _decode_base64(text: str) -> bytes:
-    """Decode base64 with any white space; return empty bytes if the text is not base64."""
+    """Decode base64 text with any white space. Return empty bytes if it is not base64."""
     try:
         return binascii.a2b_base64("".join(text.split()), strict_mode=True)
     except (binascii.Error, ValueError):
@@ -270,7 +275,8 @@ def _read_block(
         _reject_unknown_elements(objects)
         for kind, der in objects:
             if kind is Kind.OTHER and len(kinds) > 1:
-                # In a trusted certificate, OpenSSL appends trust settings to the certificate.
+                # OpenSSL appends trust settings to a certificate in a block with the label TRUSTED
+                # CERTIFICATE.
                 continue
             yield from _read_object(kind, der, password)
     except BadStructure as error:
@@ -338,7 +344,7 @@ def _read_pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate 
         yield "file-without-certificate", "the file is a PFX without certificates"
 
 
-# AD CS shows this text for a pending or denied request on its web page and in the output of
+# AD CS shows this text for a pending or denied request, on its web page and in the output of
 # certreq.
 _PENDING = ("certificate pending", "taken under submission", "request is pending")
 _DENIED = ("request was denied", "denied by policy module", "certificate request denied")
@@ -347,7 +353,7 @@ _NUMBER = re.compile(r"request ?id(?: is|:)?[\s:]{0,9}+(\d{1,9}+)")
 
 
 def _describe_file(data: bytes) -> Remark:
-    """Return a remark that describes a file without certificates."""
+    """Return a finding that describes a file without certificates."""
     head = _decode_text(data[:32768]).lower()
     number = _NUMBER.search(head)
     which = f"request {number[1]}" if number else "the request"

@@ -20,13 +20,13 @@ from ...request_folder.generations import EXPIRED
 from ...rules.findings import Finding, Findings, group_findings
 from .returned_files import ReturnedFile
 
-# This is the maximum number of certificates that one line of text lists.
+# The largest number of certificates that one line of text lists.
 _CERTIFICATES_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedCertificate(Told):
-    """An issued certificate, its request, and its certification path.
+    """An issued certificate with its request and its certification path.
 
     ``path`` starts with the issuer and ends with the root, if they are known. ``chain_complete`` is
     true if the path ends with a self-signed certificate. ``earlier`` is the certificate that it
@@ -70,17 +70,17 @@ class IssuedCertificate(Told):
 
     @property
     def chain(self) -> tuple[bytes, ...]:
-        """The CA certificates above the certificate in DER encoding, starting with the issuer."""
+        """The DER-encoded CA certificates above the issued certificate. The issuer comes first."""
         return tuple(issuer.der for issuer in self.path)
 
     @property
     def subject(self) -> str:
-        """The subject as one line, for display only."""
+        """The subject of the certificate as one line, for display only."""
         return format_name(self.certificate.subject)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The DNS names in subjectAltName, in the order of the certificate."""
+        """The DNS names in the certificate's subjectAltName extension, in their order."""
         return self.certificate.dns_names
 
     @property
@@ -90,37 +90,37 @@ class IssuedCertificate(Told):
 
     @property
     def serial(self) -> int:
-        """The serial number."""
+        """The serial number of the certificate."""
         return self.certificate.serial
 
     @property
     def serial_hex(self) -> str:
-        """The serial number in the format that Windows shows."""
+        """The serial number of the certificate, in the format that Windows shows."""
         return self.certificate.serial_hex
 
     @property
     def thumbprint(self) -> str:
-        """The SHA-1 thumbprint in capital letters, for ``Set-CsCertificate -Thumbprint``."""
+        """The SHA-1 thumbprint in capital letters, as for ``Set-CsCertificate -Thumbprint``."""
         return self.certificate.thumbprint
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the certificate, hexadecimal."""
+        """The SHA-256 of the certificate, as hexadecimal digits."""
         return self.certificate.sha256
 
     @property
     def not_before(self) -> datetime:
-        """The start of the validity in UTC."""
+        """The start of the certificate's validity, in UTC."""
         return self.certificate.not_before
 
     @property
     def not_after(self) -> datetime:
-        """The end of the validity in UTC."""
+        """The end of the certificate's validity, in UTC."""
         return self.certificate.not_after
 
     @property
     def chain_names(self) -> list[str]:
-        """The subjects of the CAs above the certificate, the issuing CA first."""
+        """The subjects of the CA certificates above the certificate. The issuing CA comes first."""
         return [format_name(issuer.subject) for issuer in self.path]
 
     @property
@@ -135,18 +135,18 @@ class IssuedCertificate(Told):
 
     @property
     def has_faults(self) -> bool:
-        """Whether the certificate has an error other than expiration."""
+        """Whether the certificate has any error except that it has expired."""
         errors = (finding for finding in self.findings if finding.severity == "error")
         return any(finding.code != EXPIRED for finding in errors)
 
     @property
     def is_taken(self) -> bool:
-        """Whether you may install the certificate on a server."""
+        """Whether the certificate may be installed on a server."""
         return not self.has_errors
 
 
 def distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
-    """Yield the findings about certificates.
+    """Yield the findings about issued certificates.
 
     If a request has several certificates, each finding includes the certificate.
     """
@@ -161,18 +161,17 @@ def distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Fin
                 yield finding
 
 
-#: Events in the history about replaced certificates contain the SHA-256 of each certificate in
-#: parentheses.
+#: The history records each replaced certificate with its SHA-256 in parentheses.
 DISPLACED = ("certificate-replaced", "certificate-passed-over")
 
 
-# The exit status for an unreadable file differs from the exit status for a mismatch.
+# An unreadable file has another exit status than a mismatch.
 _UNREADABLE = ("file-unreadable", "file-malformed", "pfx-not-opened")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class IssuedCertificates(Table, Told):
-    """The issued certificates of a request folder, compared with the plan.
+    """The issued certificates in a request folder, compared with the plan.
 
     Parameters
     ----------
@@ -245,12 +244,12 @@ class IssuedCertificates(Table, Told):
 
     @cached_property
     def by_id(self) -> dict[str, IssuedCertificate]:
-        """The certificates by request id."""
+        """The issued certificates, by request ID."""
         return {issued.request_id: issued for issued in self.certificates}
 
     @property
     def chains(self) -> Mapping[str, tuple[Certificate, ...]]:
-        """The CA certificates above each certificate by request id, starting with the issuer."""
+        """The CA certificates above each certificate, starting with the issuer, by request ID."""
         return {
             certificate.request_id: certificate.path
             for certificate in self.certificates
@@ -259,7 +258,7 @@ class IssuedCertificates(Table, Told):
 
     @property
     def waiting(self) -> tuple[str, ...]:
-        """The ids of the requests that have no issued certificate yet."""
+        """The IDs of the requests for which no certificate is issued yet."""
         return tuple(
             record.id
             for record in self.bundle.requests
@@ -269,7 +268,7 @@ class IssuedCertificates(Table, Told):
         )
 
     def why_refused(self, request_id: str) -> str:
-        """Return which certificate for a request was refused, and why.
+        """Describe which certificate for a request was refused, and why.
 
         Return "" if no certificate was refused.
 
@@ -279,7 +278,7 @@ class IssuedCertificates(Table, Told):
 
     @cached_property
     def refusals(self) -> Mapping[str, str]:
-        """Return the refused certificates and the reasons, by request id.
+        """Describe the refused certificates and the reasons, by request ID.
 
         A certificate on record that has expired does not count as refused.
         """
@@ -297,8 +296,8 @@ class IssuedCertificates(Table, Told):
                     words = f"{words}: {error.code}: {error.message}"
                     found.setdefault(certificate.request_id, []).append(words)
             if certificate.request_id not in self.by_id and not certificate.has_errors:
-                # At the time of the record, the CA certificate was not yet valid, or the rules were
-                # different.
+                # When the certificate was recorded, the CA certificate was not valid yet, or the
+                # rules were different.
                 words = (
                     f"{which}, but the certificate no longer has errors. To accept the "
                     "certificate, run: lyncnb receive FOLDER"
@@ -308,7 +307,7 @@ class IssuedCertificates(Table, Told):
 
     @property
     def open_refusals(self) -> tuple[IssuedCertificate, ...]:
-        """The refused certificates, except those that are older than a valid certificate."""
+        """The refused certificates, without those that are older than a valid certificate."""
         return tuple(
             certificate
             for certificate in self.refused
@@ -322,12 +321,12 @@ class IssuedCertificates(Table, Told):
 
     @property
     def has_errors(self) -> bool:
-        """Whether any finding is an error."""
+        """Whether any finding about the certificates is an error."""
         return self.findings.has_errors
 
     @property
     def has_differences(self) -> bool:
-        """Whether anything differs from the plan. Notices do not count."""
+        """Whether any certificate differs from the plan. Notices are not counted."""
         return any(finding.severity != "notice" for finding in self.findings)
 
     @property
@@ -338,7 +337,7 @@ class IssuedCertificates(Table, Told):
         return 1 if self.has_differences else 0
 
     def why_missing(self, request_id: str) -> str:
-        """Return why a request has no usable certificate.
+        """Describe why a request has no usable certificate.
 
         Return "" if the CA has not returned a certificate.
         """
@@ -380,7 +379,7 @@ class IssuedCertificates(Table, Told):
         )
 
     def to_text(self) -> str:
-        """Return all results as plain lines for a terminal."""
+        """Return all results for the issued certificates as plain lines for a terminal."""
         statements = (_describe_result(certificate) for certificate in self.certificates)
         lines = [*count_statements("certificate", statements, max_shown=_CERTIFICATES_SHOWN)]
         for refused in self.refused:
@@ -396,7 +395,7 @@ class IssuedCertificates(Table, Told):
 
 
 def _describe_result(certificate: IssuedCertificate) -> tuple[str, str]:
-    """Return the result for a certificate, and the names of the request and of the file."""
+    """Describe the result for a certificate, with the names of its request and its file."""
     days = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
     name = certificate.request_id
     if not certificate.source_file.startswith(f"{name}."):

@@ -18,13 +18,12 @@ _MARKS = re.compile(
     rb"^(?:mime-version|message-id|received|content-type|return-path|subject|date):",
     re.IGNORECASE | re.MULTILINE,
 )
-# A mail that was forwarded twice has six levels. Each level requires a scan of all lines that it
-# contains.
+# A mail that was forwarded twice has six levels. For each level, all lines below it are scanned.
 _MOST_BOUNDARIES = 20
 
 
 def is_mail(data: bytes) -> bool:
-    """Return whether a file is a mail message, with mail headers before the first blank line."""
+    """Return whether a file is a mail message: it has mail headers before the first blank line."""
     head = data[:_HEADER_BYTES].lstrip(b"\xef\xbb\xbf\r\n")
     if not _FIRST_LINE.match(head):
         return False
@@ -33,7 +32,7 @@ def is_mail(data: bytes) -> bool:
 
 
 def read_mail_parts(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and the decoded bytes of each attachment and each body in a mail message.
+    """Yield the name and the decoded bytes of each attachment and each body of a mail message.
 
     A mail with too many nested levels yields nothing.
     """

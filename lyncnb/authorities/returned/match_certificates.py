@@ -1,4 +1,4 @@
-"""Compare returned files with the requests in a folder, without writing anything."""
+"""Compare returned files with the requests in a folder, without writing any file."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def match_certificates(
     here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
     everything = [
         *_add_unrecorded_requests(bundle, files, matched.findings),
-        # lyncnb writes a lost file again if the same certificate is received in any format.
+        # If a certificate is received again in any format, lyncnb writes its lost file again.
         *(
             found
             for part, found in missing
@@ -104,7 +104,7 @@ def match_certificates(
 
 
 def _restores_issuer(finding: Finding, files: Iterable[ReturnedFile]) -> bool:
-    """Return whether the received files contain a CA certificate that is missing in the folder."""
+    """Return whether the received files contain a CA certificate that the folder has lost."""
     if finding.code != "file-unreadable" or not finding.about.startswith(f"{ISSUERS}/"):
         return False
     stem = finding.about.rpartition("/")[2].removesuffix(".cer")

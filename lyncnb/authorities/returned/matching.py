@@ -102,14 +102,14 @@ def _report_key_error(all_findings: tuple[Finding, ...], match: Match) -> tuple[
 
 
 def _is_ca_to_store(certificate: Certificate, batch: Batch) -> bool:
-    """Return whether a certificate is from a CA, so that the folder stores it for later use."""
+    """Return whether a certificate belongs to a CA, so that the folder stores it for later use."""
     return certificate.spki_sha256 not in batch.by_key and is_issuer(certificate)
 
 
 def _find_completed_chains(
     requests: Sequence[Outstanding], matches: Sequence[Match], batch: Batch
 ) -> Iterator[Match]:
-    """Yield the recorded certificates whose chains newly received CA certificates complete."""
+    """Yield the recorded certificates whose chains a newly received CA certificate completes."""
     news = [c for c in batch.sources if _is_ca_to_store(c, batch) and c.sha256 not in batch.known]
     if not news:
         return
@@ -137,7 +137,7 @@ def _find_completed_chains(
 
 
 def _find_candidates(batch: Batch) -> dict[str, tuple[Certificate, ...]]:
-    """Return the certificates for keys in the folder by key, and report all other certificates."""
+    """Return the certificates for each key in the folder, and report all other certificates."""
     found: dict[str, list[Certificate]] = {}
     for certificate, source in batch.sources.items():
         for request in batch.by_key.get(certificate.spki_sha256, ())[:1]:
@@ -159,7 +159,8 @@ def _get_start_of_validity(certificate: Certificate) -> tuple[datetime, datetime
     return certificate.not_before, certificate.not_after
 
 
-# The chain may be complete now, so this finding is determined again for each match.
+# The finding about an incomplete chain is determined again for each match, because the chain may
+# now be complete.
 _UNPROVEN, _TWO_CAS = "replacement-unproven", "answers-of-two-cas"
 _FOUND_AGAIN = (_UNPROVEN, _TWO_CAS, OTHER_ROOT, OTHER_ISSUER)
 
@@ -192,7 +193,8 @@ def _evaluate_match(request: Outstanding, certificate: Certificate, batch: Batch
     told = tuple(
         noted_finding
         for noted_finding in evidence.noted
-        # The recorded findings about a different CA stay with a certificate that was accepted.
+        # If a certificate from another CA was accepted, the recorded finding about this difference
+        # is kept.
         if noted_finding[0] not in _FOUND_AGAIN
         or (is_held and noted_finding[0] in (OTHER_ROOT, OTHER_ISSUER))
     )
@@ -209,14 +211,14 @@ def _evaluate_match(request: Outstanding, certificate: Certificate, batch: Batch
 def _add_ca_difference(
     request: Outstanding, certificate: Certificate, evaluation: Evaluation, batch: Batch
 ) -> Evaluation:
-    """Add a finding if the CA of a certificate is different from the CAs on record."""
+    """Add a finding if the CA of a certificate differs from the CAs on record."""
     is_held = certificate.sha256 == request.held_sha256
     ca = batch.cas.get(request.planned_ca, CaOnRecord()).without(
         request.request_id if is_held else ""
     )
     if is_held and evaluation.path.issuers:
-        # The signature on this certificate proves its CA. If a recorded certificate is from a
-        # different CA, the recorded certificate is wrong and gets an error.
+        # The CA's signature on this certificate was verified. Therefore, a recorded certificate
+        # from another CA is wrong and gets an error.
         ca = replace(ca, tops={})
     other = other_ca(request.planned_ca, certificate, evaluation.path, ca, batch.issuers)
     return _add_difference(request, evaluation, other) if other else evaluation
@@ -270,10 +272,11 @@ def _choose_certificate(
 
     def rank(one: Certificate) -> tuple[object, ...]:
         found = evaluations[one].findings
-        # A certificate that was already replaced does not count as new when it is received again.
+        # A certificate that was replaced earlier is not new when it is received again.
         is_new = 0 if one.sha256 in request.displaced else 1 if one == held else 2
         warnings = sum(finding.severity == "warning" for finding in found)
-        # A complete chain is preferred to an incomplete one, whatever the dates.
+        # A complete chain is preferred to an incomplete one, regardless of the dates of the
+        # certificates.
         is_proven = evaluations[one].path.is_complete
         begins, ends = _get_start_of_validity(one)
         errors = evaluations[one].errors
@@ -281,8 +284,9 @@ def _choose_certificate(
 
     best = max(certificates, key=rank)
     if held is not None and own is not None and held != best:
-        # A certificate with an error, an older one, and one that was already replaced do not
-        # replace a valid certificate. A complete chain has priority.
+        # A valid certificate is not replaced by a certificate with an error, an older certificate,
+        # or a certificate that was replaced earlier. However, a certificate with a complete chain
+        # is preferred.
         is_older = held.not_before > best.not_before or (
             held.not_before == best.not_before and best.sha256 in request.displaced
         )
@@ -313,7 +317,7 @@ def _remove_repeats(
     evaluations: Mapping[Certificate, Evaluation],
     recorded_hashes: Certificate | None,
 ) -> tuple[Certificate, ...]:
-    """Remove a certificate that differs from another certificate only in the signature.
+    """Remove a certificate that differs from another certificate only in its signature.
 
     Anybody can derive a second ECDSA signature from the first (r, n - s). If no available CA
     certificate verifies a signature, both certificates stay, because one of them may be damaged.
@@ -332,7 +336,7 @@ def _remove_repeats(
 def _reject_several_cas(
     request: Outstanding, evaluations: dict[Certificate, Evaluation]
 ) -> dict[Certificate, Evaluation]:
-    """Reject valid certificates with different roots, because lyncnb cannot know the correct CA.
+    """Reject valid certificates with different roots. lyncnb cannot know which CA is correct.
 
     If a root of that CA is on record, a certificate with a different root already has an error.
     """
@@ -409,7 +413,10 @@ def _reject_certificate(
 def _match_superseded_requests(
     request: Outstanding, newest_certificate: Certificate, batch: Batch
 ) -> Match | None:
-    """Keep a valid certificate for a superseded request, because steps need its expiration date."""
+    """Keep a valid certificate for a superseded request.
+
+    The deployment steps need its expiration date.
+    """
     held = batch.known.get(request.held_sha256)
     if held is not None and _get_start_of_validity(held) > _get_start_of_validity(
         newest_certificate
@@ -423,7 +430,7 @@ def _match_superseded_requests(
             evaluation = _reject_incomplete_chain(request, evaluation)
     described = _describe_certificate(newest_certificate, batch)
     message = f"{described}, belongs to generation {request.generation}"
-    # A certificate on record was already reported when lyncnb received it.
+    # A certificate on record was reported at the time when lyncnb received it.
     differences = [] if held == newest_certificate else [("answers-superseded-request", message)]
     told = findings(request.entry, differences)
     if evaluation.errors and held != newest_certificate:
@@ -439,7 +446,7 @@ def _match_superseded_requests(
 
 
 def _evaluate_path(request: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
-    """Find the path of a certificate, and check only its signatures.
+    """Return the path of a certificate. Only its signatures are checked.
 
     An expired CA certificate is allowed.
     """

@@ -1,4 +1,4 @@
-"""Read the files, folders, archives and mail messages that a CA returned, within size limits.
+"""Read files, folders, archives and mail messages from a CA, within size limits.
 
 lyncnb does not unpack archives to disk and does not follow links, so no name in an archive can
 point to another path. ``decoding.py`` decodes the content of each file.
@@ -35,33 +35,37 @@ from .server_export import ServerExport
 
 Password = Secret | str | Callable[[str], Secret | str | None] | None
 
-#: A PKCS #7 message with a thousand certificates and their chain has about 2 MB.
+#: The largest size of a file in bytes. A PKCS #7 message with a thousand certificates and their
+#: chain has about 2 MB.
 MAX_FILE_BYTES = 5_000_000
 
-#: This limit allows an archive with 10,000 certificates of 5 KB, which are almost incompressible.
+#: The largest size of an archive in bytes. An archive with 10,000 certificates of 5 KB, which are
+#: almost incompressible, is allowed.
 MAX_ARCHIVE_BYTES = 100_000_000
 MAX_ARCHIVE_ENTRIES = 10_000
 
-#: Base64 text shrinks by a quarter and repeated chains by more, but a ratio of hundreds indicates a
-#: zip bomb. The total limit stops an archive of many small bombs.
+#: The largest compression ratio. Base64 text shrinks by a quarter and repeated chains by more, but
+#: a ratio of hundreds indicates a zip bomb. The limit for the total size stops an archive of many
+#: small bombs.
 MAX_RATIO = 200
 MAX_UNPACKED_BYTES = 200_000_000
 
-#: The largest supported deployment has 100,000 certificates, each with a chain.
+#: The largest number of files. The largest supported deployment has 100,000 certificates, each with
+#: a chain.
 MAX_FOLDER_FILES = 250_000
 
-# Browsers, Windows and Jupyter write these files into folders. The names of other such files start
-# with a dot.
+# The names of files that browsers, Windows and Jupyter write into folders. The names of other such
+# files start with a dot.
 _LEFT_ALONE = ("thumbs.db", "desktop.ini", "__macosx")
-# The script submit.cmd writes these files: the name of the CA, and the output of certreq for each
-# request id.
+# The files that the script submit.cmd writes: the name of the CA, and the output of certreq for
+# each request ID.
 _NOTE = re.compile(r"(?:^|[/ ])(?:ca|[A-Za-z]+-[a-z0-9-]*[0-9a-f]{8}(?:\.failed)?)\.txt$")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnedFile:
-    """A returned file and its content.
+    """A file that the CA returned, with its name and content.
 
     ``name`` is a relative path, or ``archive.zip: entry``. ``remarks`` are pairs of a code and a
     message. If the file is a server's export (``lyncnb snippet certificates``), ``export`` contains
@@ -79,7 +83,9 @@ class ReturnedFile:
 def read_returned_files(
     paths: Iterable[str | os.PathLike[str]], *, password: Password = None
 ) -> tuple[ReturnedFile, ...]:
-    """Read all specified files, folders, archives (zip, tar, tar.gz) and mail messages.
+    """Read the content of all specified files, folders, archives and mail messages.
+
+    Archives can have the formats zip, tar, and tar.gz.
 
     Parameters
     ----------
@@ -110,7 +116,7 @@ def read_returned_files(
         if os.path.isdir(path):
             files.extend(_read_folder(path, password))
         else:
-            # A link that the planner specified is followed, but links inside a folder are not.
+            # Only links that the user specified are followed. Links inside a folder are ignored.
             files.extend(
                 _report_unreadable(_read_path(path.resolve(), visible(path.name), password))
             )
@@ -118,7 +124,7 @@ def read_returned_files(
 
 
 def _is_submission_note(file: ReturnedFile) -> bool:
-    """Return whether ``submit.cmd`` wrote the file. Such a file contains no certificate.
+    """Return whether a file was written by ``submit.cmd``. Such a file contains no certificate.
 
     The CA's administrators send the whole folder, so these files are ignored.
     """
@@ -128,7 +134,7 @@ def _is_submission_note(file: ReturnedFile) -> bool:
 
 
 def _report_unreadable(files: Iterator[ReturnedFile]) -> list[ReturnedFile]:
-    """Report files that contain no certificates as unreadable if the planner specified their names.
+    """Report each specified file that contains no certificates as unreadable.
 
     Folders, and archives with certificates, may contain other files.
     """
@@ -195,7 +201,7 @@ def _read_by_type(data: bytes, name: str, password: Password) -> Iterator[Return
 
 
 def _find_limit(path: Path) -> int:
-    """Return the maximum size of a file in bytes. The limit for archives is higher."""
+    """Return the largest allowed size of a file in bytes. The limit for archives is higher."""
     with path.open("rb") as file:
         head = file.read(512)
     is_archive = head.startswith((*_ZIP, GZIP)) or is_tar_archive(head)
@@ -203,13 +209,13 @@ def _find_limit(path: Path) -> int:
 
 
 def _read_mail(data: bytes, name: str, password: Password) -> Iterator[ReturnedFile]:
-    """Read a mail message that was saved as a file, and report only the parts with content."""
+    """Read a mail message that was saved as a file. Only parts with content are reported."""
     parts = [(f"{name}: {visible(part)}", content) for part, content in read_mail_parts(data)]
     found = [
         file
         for part, content in parts
-        # The function ``read_mail_parts`` already splits a mail message inside another one into its
-        # parts.
+        # The function ``read_mail_parts`` already returns the parts of a mail message inside
+        # another one.
         for file in (
             [_read_data(content, part, password)]
             if is_mail(content)
@@ -244,7 +250,7 @@ def _read_tar(data: bytes, name: str, password: Password) -> Iterator[ReturnedFi
         if not is_tar_archive(data):
             yield _read_data(
                 data, name, password
-            )  # The file is a single compressed file, not an archive.
+            )  # The file is a single compressed file and not an archive.
             return
         is_empty = True
         for number, entry in enumerate(read_tar_entries(data), 1):
@@ -319,7 +325,7 @@ def _read_archive(data: bytes, name: str, password: Password) -> Iterator[Return
         return
     left, empty = MAX_UNPACKED_BYTES, True
     for entry in archive.infolist():
-        # Early versions of .NET write archives with backslashes in paths.
+        # Early versions of .NET write archives with backslashes in the paths.
         if entry.is_dir() or _is_ignored(entry.filename.replace("\\", "/").split("/")[-1]):
             continue
         empty = False

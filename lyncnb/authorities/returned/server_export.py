@@ -1,4 +1,4 @@
-"""Read the certificate export of a server: locations of certificates, and services that use them.
+"""Read a server's certificate export: where certificates are, and which services use them.
 
 ``export_certificates.ps1`` writes the file: PEM with lines between the blocks, as RFC 7468
 section 2 allows, so that any tool can read the certificates. The format is strict: a file with
@@ -17,12 +17,13 @@ from pathlib import Path
 from ...base.dns_name import DnsName
 from ...base.pasted_text import BadName, shown
 
-#: This PowerShell script writes the export.
+#: The name of the PowerShell script that writes the export.
 EXPORT_SCRIPT = Path(__file__).with_name("export_certificates.ps1")
 
 _MARK = "lyncnb certificate export "
 _VERSION = "1"
-# A server usually has about 12 certificates, and rarely a few hundred.
+# The largest number of certificates. A server usually has about 12 certificates, and rarely a few
+# hundred.
 _MOST_LINES = 1_000_000
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _TYPE = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -32,12 +33,12 @@ _YES = {"yes": True, "no": False}
 
 
 class BadExport(ValueError):
-    """The error that the file starts like an export, but does not have the format of an export."""
+    """The error for a file that starts like an export but does not have its format."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """A certificate in the Personal store of a computer.
+    """A certificate in the Personal store of a computer, as a server's export lists it.
 
     ``sha256`` is the hash of the DER bytes, and ``types`` are the usages that ``Get-CsCertificate``
     shows. ``has_key`` is true if Windows has the private key.
@@ -50,7 +51,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerExport:
-    """The output of ``export_certificates.ps1`` on one computer.
+    """The content of a file from ``export_certificates.ps1``, which ran on one computer.
 
     ``exported_at`` is a UTC time in ISO 8601. ``has_lync`` is true if Lync Server reported usages.
     ``absent`` contains the usages whose certificate is not in the store, with the thumbprint.
@@ -64,12 +65,12 @@ class ServerExport:
 
 
 def is_export(text: str) -> bool:
-    """Return whether a text starts like an export of any version."""
+    """Return whether a text starts like a certificate export of any version."""
     return text.startswith(_MARK)
 
 
 def parse_export(text: str) -> ServerExport:
-    """Read the locations of certificates from an export.
+    """Read where certificates are installed from a server's export.
 
     The module ``decoding.py`` reads the certificates.
 
@@ -114,7 +115,7 @@ def parse_export(text: str) -> ServerExport:
 
 
 class _Lines:
-    """The lines of an export, without blank lines."""
+    """The lines of a server's certificate export, without blank lines."""
 
     def __init__(self, text: str) -> None:
         lines = text.splitlines()
@@ -168,7 +169,7 @@ def _read_placements(lines: _Lines) -> Iterator[Placement]:
         if store == "My":
             has_key = _read_yes_no(lines.read_value("Key"))
             while (kind := lines.read_optional("Type")) is not None:
-                # Lync shows the value of the property Use with or without a prefix.
+                # Lync Server shows the value of the property Use with or without a prefix.
                 kind = kind.removeprefix("urn:certref:")
                 if not _TYPE.fullmatch(kind):
                     raise BadExport(f"{shown(kind)} is not a certificate type")

@@ -1,1 +1,1 @@
-"""Compare installed certificates with the plan."""
+"""Compare the certificates that are installed on servers with the plan."""

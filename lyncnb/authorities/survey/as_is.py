@@ -1,4 +1,4 @@
-"""Show how installed certificates cover a plan, as a table and as a document.
+"""Show which planned certificates are installed, as a table and as a document.
 
 This module contains only the data classes. ``compare_as_is.py`` creates the objects.
 """
@@ -29,8 +29,8 @@ from ...rules.findings import Finding, list_lines
 
 FORMAT = "lyncnb-asis/1"
 
-#: These are all states of a planned certificate with their descriptions, from covered to missing.
-#: Only a probe can have the state "not seen".
+#: All states that a planned certificate can have, from covered to missing, with their
+#: descriptions. Only a probe reports the state "not seen".
 STATES: Mapping[str, str] = {
     "covered": "covered",
     "elsewhere": "on the wrong server",
@@ -45,13 +45,12 @@ STATES: Mapping[str, str] = {
     "not-seen": "not seen",
 }
 
-#: In this state, no port showed the certificate to ``probe``. The certificate may still be
-#: installed.
+#: The state of a certificate that no port presented to ``probe``. It may still be installed.
 NOT_SEEN = "not-seen"
-#: In these states, no certificate is installed.
+#: The states in which no certificate is installed.
 ABSENT = ("none", NOT_SEEN)
 
-#: In these states, an installed certificate matches the plan, on at least one server.
+#: The states in which an installed certificate matches the plan on at least one server.
 GOOD = ("covered", "elsewhere")
 
 _UNPLANNED = "unplanned"
@@ -79,7 +78,7 @@ class StandingCertificate(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedAsIs(Told):
-    """A planned certificate, and the installed certificate that covers it or comes closest.
+    """A planned certificate, and the installed certificate that covers it or is closest to it.
 
     ``state`` is one of ``STATES``. ``certificate`` is the installed certificate that covers the
     planned one, or else the closest one; None if there is none. ``findings`` are the findings that
@@ -104,7 +103,7 @@ class PlannedAsIs(Told):
 
     @property
     def state_words(self) -> str:
-        """The description of the state."""
+        """The description of the planned certificate's state."""
         return STATES[self.state]
 
     @property
@@ -114,7 +113,7 @@ class PlannedAsIs(Told):
 
     @property
     def is_good(self) -> bool:
-        """Whether an installed certificate matches the plan, on at least one server."""
+        """Whether an installed certificate matches the plan on at least one server."""
         return self.state in GOOD
 
     def __str__(self) -> str:
@@ -131,7 +130,7 @@ class PlannedAsIs(Told):
         )
 
     def lines(self) -> Iterator[str]:
-        """Yield the findings about the certificate as lines, errors first."""
+        """Yield the findings about the installed certificate as lines of text, errors first."""
         return list_lines(self.findings, self.remarks)
 
 
@@ -156,7 +155,7 @@ class UnplannedCertificate(Told):
         return self.certificate.subject
 
     def lines(self) -> Iterator[str]:
-        """Yield the reason why no planned certificate requires the installed certificate."""
+        """Yield lines that explain why no planned certificate needs the installed certificate."""
         yield self.why
 
     def __str__(self) -> str:
@@ -194,12 +193,12 @@ AS_IS_FILE = build_report_kind(
     suffixes=(".json",),
 )
 
-_SHOWN = 200  # This is the maximum number of certificates that the short form lists.
+_SHOWN = 200  # The largest number of certificates that the short form lists.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class AsIs(Table):
-    """How the installed certificates cover a plan on a specified date.
+    """Which planned certificates are covered by installed certificates on a date.
 
     ``planned`` is in the order of the plan. ``files`` contains findings about the files that were
     read. ``notes`` contains server data about other certificates. ``made_at`` is a UTC time in ISO
@@ -228,7 +227,7 @@ class AsIs(Table):
         )
 
     def counts(self) -> dict[str, int]:
-        """Count the planned certificates in each state, such as ``{"covered": 12, "none": 1}``."""
+        """Return the number of planned certificates in each state, such as ``{"covered": 12}``."""
         found = [planned_certificate.state for planned_certificate in self.planned]
         return {state: found.count(state) for state in STATES if state in found}
 
@@ -239,14 +238,14 @@ class AsIs(Table):
         return self.summary()
 
     def summary(self) -> str:
-        """Return a sentence that summarizes how the installed certificates cover the plan."""
+        """Return a sentence about how many planned certificates are installed."""
         counted = [f"{number:,} {STATES[state]}" for state, number in self.counts().items()]
         counted += [f"{len(self.unplanned):,} {_UNPLANNED}"] if self.unplanned else []
         planned = count_of(len(self.planned), "planned certificate")
         return f"{planned}, evaluated on {self.judged_on}: {', '.join(counted) or 'nothing'}"
 
     def to_json(self) -> bytes:
-        """Return the comparison as UTF-8 JSON, for ``request --only-missing``.
+        """Return the comparison with installed certificates as JSON for ``request --only-missing``.
 
         The last key, ``sha256``, is the hash of all previous bytes, so that changes can be
         detected.

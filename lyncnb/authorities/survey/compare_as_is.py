@@ -1,4 +1,4 @@
-"""``compare_as_is``: compare installed certificates with the plan.
+"""Compare installed certificates with the plan.
 
 lyncnb evaluates an installed certificate like an issued one (``evaluation.py``), except for the
 private key, which is not in the files. Only the planner knows whether the key is available.
@@ -44,8 +44,8 @@ from .as_is import (
 )
 from .read_as_is import read_as_is
 
-# This mapping has a state for each error. The first match applies, so missing names have priority
-# over the key.
+# The state of a certificate for each error code. The first code applies, so missing names take
+# precedence over the key.
 _STATES: Mapping[str, frozenset[str]] = {
     "names-missing": frozenset(("names-missing", "names-replaced-by-wildcard")),
     "other-key": frozenset(
@@ -127,7 +127,7 @@ def compare_as_is(
 
 
 def _is_saved_comparison(path: str | os.PathLike[str]) -> bool:
-    """Return whether a path is a file that ``asis --save`` or ``probe --save`` wrote."""
+    """Return whether a file was written by ``asis --save`` or ``probe --save``."""
     if not os.fspath(path).lower().endswith(".json"):
         return False
     with suppress(OSError, ValueError, LyncnbError), open_plain(path) as file:
@@ -177,7 +177,7 @@ def compare_files(
     findings: tuple[Finding, ...] = (),
     records: Iterable[RequestRecord] = (),
 ) -> AsIs:
-    """Compare certificates that were already read with the plan.
+    """Compare certificates that were read from files with the plan.
 
     Parameters
     ----------
@@ -200,7 +200,8 @@ def compare_files(
     judged = _Evaluated(
         estate=estate,
         entries=entries,
-        # A certificate that was issued within the last hour must count as valid.
+        # The evaluation uses a later time, so that a certificate that was issued within the last
+        # hour counts as valid.
         at=now if not is_given and day == now.date() else convert_to_time(day),
         accepted=list_accepted_codes((), plan.options, day=day),
         compromised=list_compromised_keys(records),
@@ -223,19 +224,19 @@ def compare_files(
     )
 
 
-# --- This section reads the input: server certificates, CA certificates, and the location of each
-# certificate.
+# --- The following functions read server certificates, CA certificates, and where each certificate
+# is installed.
 
 
 @dataclass(frozen=True, slots=True)
 class _InstalledCertificates:
     leaves: tuple[Certificate, ...]
     issuers: Issuers
-    files: Mapping[str, tuple[str, ...]]  # The key is the SHA-256 of the certificate.
-    exports: Mapping[str, ServerExport]  # The key is the computer.
+    files: Mapping[str, tuple[str, ...]]  # The certificates by their SHA-256.
+    exports: Mapping[str, ServerExport]  # The exports by the name of their computer.
     places: Mapping[
         str, Mapping[str, Placement]
-    ]  # Each key contains the SHA-256 of a certificate and a computer.
+    ]  # The locations by the SHA-256 of the certificate and the name of the computer.
 
     def build_standing_certificate(self, certificate: Certificate) -> StandingCertificate:
         return describe_installed(
@@ -248,7 +249,7 @@ class _InstalledCertificates:
 def describe_installed(
     certificate: Certificate, *, files: tuple[str, ...], servers: tuple[str, ...]
 ) -> StandingCertificate:
-    """Return the values of an installed certificate that lyncnb saves and shows."""
+    """Return the values of an installed certificate that lyncnb saves and displays."""
     return StandingCertificate(
         thumbprint=certificate.thumbprint,
         sha256=certificate.sha256,
@@ -271,7 +272,7 @@ def _collect_installed_certificates(files: Iterable[ReturnedFile]) -> _Installed
         export = file.export
         if export is not None:
             before = exports.get(export.computer)
-            # If there are two exports of one computer, the later one applies.
+            # If a computer has two exports, the later one is used.
             if before is None or before.exported_at < export.exported_at:
                 exports[export.computer] = export
     places: dict[str, dict[str, Placement]] = {}
@@ -291,8 +292,8 @@ def _collect_installed_certificates(files: Iterable[ReturnedFile]) -> _Installed
 
 
 def is_server_certificate(certificate: Certificate) -> bool:
-    """Return whether a certificate belongs to a server and not to a CA."""
-    # Some old roots, for example from 1999, have no extension that marks them as a CA.
+    """Return whether a certificate belongs to a server rather than to a CA."""
+    # Some old root certificates, for example from 1999, do not have the extension that marks a CA.
     may_sign = certificate.is_version_1 or "keyCertSign" in (certificate.key_usage or ())
     return not certificate.is_ca and not (certificate.is_self_issued and may_sign)
 
@@ -310,13 +311,13 @@ def evaluate_installed(evidence: Evidence, *, evaluated_at: datetime) -> Evaluat
     return evaluation
 
 
-# --- This section assigns installed certificates to planned certificates, first by names, then by
-# evaluation.
+# --- The following functions assign installed certificates to planned certificates, first by names,
+# then by evaluation.
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """An installed certificate and the planned certificate with which it was compared."""
+    """An installed certificate, and the planned certificate with which it was compared."""
 
     certificate: Certificate
     path: Path
@@ -336,7 +337,7 @@ class _Pair:
 
     @property
     def state(self) -> str:
-        """The state that corresponds to the most important error."""
+        """The state of the planned certificate that follows from the most important error."""
         if self.is_compromised:
             return "compromised"
         codes = self.errors | (frozenset() if self.is_in_force else {"not-yet-valid"})
@@ -344,17 +345,17 @@ class _Pair:
         return next(fitting, "differs" if self.errors else "unproven")
 
 
-#: Each pair contains an installed certificate and the number of names that only one of the two
-#: certificates contains.
+#: Each pair contains an installed certificate, and the number of names that are in only one of the
+#: two certificates.
 _Near = tuple[int, Certificate]
 
-# The number of candidates for a planned certificate is limited, so that the comparison stays fast.
+# The largest number of candidates for a planned certificate, which keeps the comparison fast.
 _MOST_JUDGED, _MOST_NEAR = 500, 5
 
 
 @dataclass
 class _Evaluated:
-    """The installed certificates, each with the planned certificates that match or are closest.
+    """The installed certificates, with the planned certificates that match or are closest.
 
     ``uses`` lists, by SHA-256, all planned certificates that a certificate matches.
     """
@@ -365,12 +366,12 @@ class _Evaluated:
     accepted: Mapping[str, str]
     compromised: frozenset[
         str
-        # The sets contain the SHA-256 of compromised keys (as SPKI) and of certificates
-        # with such keys.
+        # The SHA-256 values of compromised public keys (as SPKI), and of the certificates with such
+        # keys.
     ]
     good: dict[str, list[_Pair]] = field(
         default_factory=dict
-    )  # The key is the id of the planned certificate.
+    )  # The candidates by the ID of the planned certificate.
     near: dict[str, list[_Near]] = field(default_factory=dict)
     uses: dict[str, list[PlannedEntry]] = field(default_factory=dict)
     fictional: bool = field(init=False)
@@ -392,7 +393,8 @@ class _Evaluated:
                 rest.setdefault(certificate, []).append((apart, entry))
             self._find_matching_certificates(entry, whole)
         for certificate, found in rest.items():
-            # A certificate that covers one planned certificate is not a candidate for another.
+            # An installed certificate that covers one planned certificate is not a candidate for
+            # another one.
             if certificate.sha256 not in self.uses:
                 for apart, entry in self._find_closest_plans(certificate, found):
                     self.near.setdefault(entry.id, []).append((apart, certificate))
@@ -406,7 +408,7 @@ class _Evaluated:
                 self.uses.setdefault(certificate.sha256, []).append(entry)
 
     def nearest(self, entry: PlannedEntry) -> _Pair | None:
-        """Choose the closest installed certificate for an uncovered planned certificate."""
+        """Return the closest installed certificate for a planned certificate that none covers."""
 
         def compute_distance(one: _Near) -> tuple[object, ...]:
             apart, certificate = one
@@ -422,7 +424,7 @@ class _Evaluated:
         return best[1] if best else None
 
     def pair(self, certificate: Certificate, entry: PlannedEntry) -> _Pair:
-        """Evaluate a certificate as if the CA had issued it for a planned certificate."""
+        """Evaluate an installed certificate as if it was issued for a planned certificate."""
         evidence = Evidence(
             certificate=certificate,
             entry=entry,
@@ -431,9 +433,9 @@ class _Evaluated:
             is_fictional=self.fictional,
         )
         evaluation = evaluate_installed(evidence, evaluated_at=self.at)
-        # Without the CA certificates, nothing proves that a CA signed this certificate. However,
-        # the files rarely contain the root of a public CA, because it is in the store of the
-        # operating system.
+        # Without the CA certificates, lyncnb cannot verify that a CA signed this certificate.
+        # However, the files rarely contain the root of a public CA, because the operating system
+        # provides it.
         is_proven = evaluation.path.is_complete or (
             entry.issuer == "public" and bool(evaluation.path.issuers)
         )
@@ -449,7 +451,10 @@ class _Evaluated:
         )
 
     def roots(self, sha256: Iterable[str]) -> Iterator[Finding]:
-        """Yield a finding about each root above the matching certificates, for verification."""
+        """Yield a notice about each root above the matching certificates.
+
+        The user can then verify the root.
+        """
         paths = {
             pair.certificate.sha256: pair.path for pairs in self.good.values() for pair in pairs
         }
@@ -461,7 +466,7 @@ class _Evaluated:
     def _find_closest_plans(
         self, certificate: Certificate, evaluated: list[tuple[int, PlannedEntry]]
     ) -> list[tuple[int, PlannedEntry]]:
-        """Choose the planned certificate for each unmatched certificate by the names in both."""
+        """Return the most similar planned certificate for each unmatched one, by their names."""
         computers = self.estate.places.get(certificate.sha256, {})
         common = {name.casefold() for name in certificate.common_names}
 
@@ -483,7 +488,7 @@ def _find_candidates(
     certificates: Iterable[Certificate],
     names: Mapping[str, frozenset[str]],
 ) -> dict[str, list[Certificate]]:
-    """Return, by id, the installed certificates with the same common name or server name."""
+    """Return, by request ID, the installed certificates with the same common or server name."""
     by_name: dict[str, list[Certificate]] = {}
     for certificate in certificates:
         for name in names[certificate.sha256]:
@@ -499,7 +504,7 @@ def _find_candidates(
     return found
 
 
-# --- This section creates the results.
+# --- The following functions create the results of the comparison.
 
 
 def _list_planned(plan: CertificatePlan, evaluated: _Evaluated) -> tuple[PlannedAsIs, ...]:
@@ -534,7 +539,7 @@ _Chosen = tuple[str, _Pair | None, tuple[str, ...]]
 def _compare_cas(
     plan: CertificatePlan, chosen: list[_Chosen], evaluated: _Evaluated
 ) -> Iterator[_Chosen]:
-    """Compare the CAs of all matching certificates with each other."""
+    """Yield findings if the matching certificates were issued by different CAs."""
     matches = {}
     for certificate, entry, (_, pair, _) in zip(
         plan.certificates, evaluated.entries, chosen, strict=True
@@ -595,7 +600,7 @@ def _rank_certificate(
 def _count_usages(
     certificate: Certificate, entry: PlannedEntry, installed: _InstalledCertificates
 ) -> int:
-    """Count the planned usages for which servers use the certificate."""
+    """Return the number of planned usages for which servers use the certificate."""
     computers = installed.places.get(certificate.sha256, {})
     return sum(
         len({*entry.usages} & {*computers[server].types})
@@ -607,7 +612,7 @@ def _count_usages(
 def _is_placed(
     certificate: Certificate, entry: PlannedEntry, installed: _InstalledCertificates
 ) -> bool:
-    """Return whether the exports show that the certificate is on the planned servers."""
+    """Return whether the servers' exports list the certificate on the planned servers."""
     computers = installed.places.get(certificate.sha256, {})
     lacking = [s for s in entry.servers if s in installed.exports and s not in computers]
     return not lacking and (not computers or any(s in computers for s in entry.servers))
@@ -619,7 +624,7 @@ def _list_remarks(
     uses: list[PlannedEntry],
     installed: _InstalledCertificates,
 ) -> Iterator[str]:
-    """Describe the location of a certificate and its use by servers, according to the exports."""
+    """Describe where a certificate is installed and used, according to the servers' exports."""
     computers = installed.places.get(certificate.sha256, {})
     needed = {server for entry in uses for server in entry.servers}
     lacking = [s for s in entry.servers if s in installed.exports and s not in computers]

@@ -1,4 +1,4 @@
-"""Read a file that ``lyncnb asis --save`` wrote, and validate every field."""
+"""Read a file that ``lyncnb asis --save`` wrote, and validate all of its fields."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ from .as_is import (
     build_as_is_report,
 )
 
-# A file with 10,000 planned certificates and their findings has about 20 MB.
+# The largest size of the file in bytes. A file with 10,000 planned certificates and their findings
+# has about 20 MB.
 _LARGEST = 1 << 28
 _AGAIN = "save the file again: lyncnb asis PATH… TOPOLOGY --save FILE.json"
 _FORMS = {
@@ -160,7 +161,7 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
         files=tuple(_build_finding(file, file.file) for file in said.files),
         notes=said.notes,
     )
-    # The digest is required, because lyncnb omits requests on the basis of this file.
+    # The digest is required, because lyncnb decides from this file which requests to leave out.
     if build_report_document(build_as_is_report(found))["sha256"] != said.sha256:
         raise ReturnedFileError(
             f"{name}: the file was changed after lyncnb saved it, so its digest does not match",
@@ -170,7 +171,7 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
 
 
 def _find_errors(content: _Document) -> Iterator[tuple[str, str]]:
-    """Yield the location and the problem for each invalid value."""
+    """Yield the location and the problem of each value in the file that is not valid."""
     if not _FORMS["sha256"].fullmatch(content.plan_sha256):
         yield "plan_sha256", "is not a SHA-256 value"
     if not _is_time(content.made_at):

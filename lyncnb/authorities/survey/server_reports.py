@@ -1,4 +1,4 @@
-"""Read which certificates servers use from script reports and files of ``asis --save``."""
+"""Read from script reports and files of ``asis --save`` which certificates servers use."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from ...request_folder.field_forms import Time
 from .as_is import FORMAT as AS_IS
 from .read_as_is import read_as_is
 
-#: This is the format of the file that ``-Verify -Report FILE`` writes.
+#: The format of the file that a script with ``-Verify -Report FILE`` writes.
 FORMAT = "lyncnb-installed/1"
 
-# An as-is file can have this size, but a server report has only a few kilobytes.
+# The largest size in bytes of an as-is file. A server report has only a few kilobytes.
 _LARGEST = 1 << 28
 _AGAIN = "write the report again: run the server's script with -Verify -Report FILE"
-# Files from earlier versions contain "does not use it for" or "does not use the certificate for".
+# The wording in files of earlier versions: "does not use it for" or "does not use the certificate
+# for".
 _USED_APART = re.compile(
     r"(?:on )?(\S+?),? (?:does not use (?:it|the certificate) for"
     r"|the certificate is not assigned to|has no private key for)"
@@ -51,7 +52,7 @@ class _Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerReport:
-    """The certificates that one server had at one time, by SHA-1 thumbprint in lower case.
+    """The certificates on one server at one time, by SHA-1 thumbprint in lower case.
 
     ``at`` is a UTC time in ISO 8601, and ``source`` is the name of the file. If ``of_store`` is
     true, the report lists all certificates in the server's store. lyncnb then knows only that those
@@ -125,7 +126,7 @@ def _read_reports(path: str | os.PathLike[str]) -> Iterator[ServerReport]:
 
 
 def _build_reports_from_as_is(path: str | os.PathLike[str], name: str) -> Iterator[ServerReport]:
-    """Yield a report for each server whose certificate export is included in an as-is file."""
+    """Yield a report for each server whose certificate export is part of an as-is file."""
     survey = read_as_is(path)
     stores: dict[str, dict[str, None]] = {}
     unused: dict[str, dict[str, None]] = {}

@@ -1,1 +1,1 @@
-"""Find out which roots each server must trust, and why, from the plan and the CA chains."""
+"""Determine which root certificates each server must trust, and why."""

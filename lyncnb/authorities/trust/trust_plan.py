@@ -34,22 +34,22 @@ from .trust_tables import (
 if TYPE_CHECKING:
     from ...pki.certificates import Certificate
 else:
-    # Creating a trust plan requires no cryptography, so this class is imported only for type hints.
+    # The class is imported only for type hints, because a trust plan needs no cryptography.
     Certificate = Any
 
-#: The mapping contains the chains above issued certificates, starting with the issuer, by the id of
-#: the planned certificate.
+#: The chains above issued certificates, by the ID of the planned certificate. Each chain starts
+#: with the issuer.
 Chains: TypeAlias = Mapping[str, Sequence[Certificate]]
 
 _SERVER_AUTH = "serverAuth"
-# This is the maximum number of pools with the same role that are listed individually.
+# The largest number of pools with the same role that are listed one by one.
 _POOLS_TOLD = 6
-# These checks define the date on which CAs stop issuing certificates for client authentication.
+# The checks with the date from which CAs no longer issue certificates for client authentication.
 _TEST = "client_authentication"
 
 
 def trust(plan: CertificatePlan, *, chains: Chains | None = None) -> TrustPlan:
-    """Plan the trust of a deployment: presented certificates, and roots to install on each server.
+    """Return a trust plan: the certificates that servers present, and the roots to install.
 
     Parameters
     ----------
@@ -75,7 +75,10 @@ def trust(plan: CertificatePlan, *, chains: Chains | None = None) -> TrustPlan:
 
 
 def _add_pools(plan: CertificatePlan) -> CertificatePlan:
-    """Add the pools that belong to the certificates to a plan that was read from a record."""
+    """Return a plan with the pools of its certificates.
+
+    A plan that was read from a record has no pools.
+    """
     if plan.topology.pools:
         return plan
     asked = frozenset(flag for rule in plan.rules.connections for flag in rule.if_all)
@@ -84,7 +87,7 @@ def _add_pools(plan: CertificatePlan) -> CertificatePlan:
     for (name, role), certificates in group_certificates_by_pool(plan).items():
         if not name or role not in plan.rules.roles:
             continue
-        # The names in a certificate show whether the flag that adds them was set.
+        # The names in a certificate show whether the option that adds these names was set.
         unset = {
             flag
             for certificate in certificates
@@ -108,19 +111,19 @@ def _add_pools(plan: CertificatePlan) -> CertificatePlan:
     return replace(plan, topology=replace(plan.topology, pools=tuple(pools)))
 
 
-#: Each key contains a role or party, and a site (None for all sites) or pool.
+#: Each key contains a role or another party, and a pool or a site. The site is None for all sites.
 _Who = tuple[str, str | None, str | None]
-# If the CAs of the pools are different, this value takes the place of the pool.
+# The value that replaces the pool in a key if the CAs of the pools differ.
 _SOME = "some"
 _OWN: tuple[_Who, str] = (("", None, None), "chain of the server's own certificate")
 
 
 @dataclass(slots=True)
 class _Need:
-    """The reasons why a server or party needs a CA certificate."""
+    """The reasons why a server or another party needs a CA certificate."""
 
     ca: CaCertificate
-    # Each tuple contains the owner of the verified certificate, the description, and the
+    # Each tuple contains the owner of the certificate to verify, its description, and the
     # connections.
     reasons: dict[tuple[_Who, str], dict[str, None]] = field(default_factory=dict)
     trust_rules: dict[str, TrustRule] = field(default_factory=dict)
@@ -153,7 +156,7 @@ class _Need:
                 self.reasons[(kind, None, words), words] = by
 
     def list_reasons(self) -> Iterator[str]:
-        """Yield the reasons.
+        """Yield the reasons why a CA certificate is needed.
 
         A reason for a single pool is omitted if the same reason applies to all pools.
         """
@@ -174,14 +177,14 @@ class _Need:
         self.whens |= other.whens
 
 
-#: Each item contains one presented certificate and, for each root, the ids of all such
-#: certificates.
+#: Each item contains one presented certificate, and for each root the IDs of all certificates like
+#: it.
 _Shown = tuple[tuple[CaCertificate, PlannedCertificate, tuple[str, ...]], ...]
 _Needs = dict[_Who, dict[CaCertificate, _Need]]
 
 
 class _Planner:
-    """Determine which certificates servers present, and which CA certificates others need."""
+    """Determines which certificates servers present, and which CA certificates others need."""
 
     def __init__(self, plan: CertificatePlan, chains: Chains):
         self.plan = plan
@@ -224,7 +227,7 @@ class _Planner:
             statements=tuple(self.trust_rules.values()),
         )
 
-    # --- These methods determine the presented certificates.
+    # --- The following methods determine which certificates are presented.
 
     def _find_presentations(
         self, connection: Connection, trust_rules: Sequence[TrustRule]
@@ -255,7 +258,10 @@ class _Planner:
         return self._group_by_root((pool,), usage, (pool.role, pool.site, str(pool.fqdn), usage))
 
     def _list_speaker_certificates(self, connection: Connection) -> _Shown | None:
-        """Return the certificates that the opening side can present, or None for another party."""
+        """Return the certificates that the opening side of a connection can present.
+
+        For another party, return None.
+        """
         role, site, usage = connection.speaker, connection.site, connection.rule.speaker_usage
         if role in self.rules.parties:
             return None
@@ -264,7 +270,7 @@ class _Planner:
         )
 
     def _find_pool_certificates(self, pool: Pool) -> tuple[PlannedCertificate, ...]:
-        """Return the certificates for a pool.
+        """Return the certificates that belong to a pool.
 
         A collocated role uses the certificates of its host role.
         """
@@ -302,7 +308,7 @@ class _Planner:
         asked: tuple[str, ...],
         shown_as: str = "client",
     ) -> Iterator[Presentation]:
-        """Yield the certificates that one side of a connection presents, once for each root."""
+        """Yield the certificates that one side of a connection presents, one for each root."""
         rule = connection.rule
         presentation = partial(
             Presentation,
@@ -358,7 +364,7 @@ class _Planner:
         return f"{kind}, {len(pools):,} pools" + (f" at site {site}" if site else "")
 
     def _find_ending(self, certificate: PlannedCertificate) -> CheckRule | None:
-        """Find the first rule about the date on which a CA stops issuing client authentication."""
+        """Return the first rule with a date from which CAs stop issuing client authentication."""
         if certificate.issuer != "public":
             return None
         if certificate.ca not in self.endings:
@@ -375,7 +381,8 @@ class _Planner:
             self.endings[certificate.ca] = dated[0] if dated else None
         return self.endings[certificate.ca]
 
-    # --- These methods determine the CA certificates that the other side needs.
+    # --- The following methods determine which CA certificates the other side of a connection
+    # needs.
 
     def _add_need(
         self,
@@ -387,7 +394,7 @@ class _Planner:
         *,
         is_all: bool = True,
     ) -> None:
-        """Add a reason why a party needs a CA.
+        """Add a reason why a server or another party needs a CA certificate.
 
         If ``is_all`` is true, this CA issued all presented certificates.
         """
@@ -435,7 +442,7 @@ class _Planner:
             found: dict[CaCertificate, _Need] = {}
             certificates = (*self._find_pool_certificates(pool), *shared(pool.role))
             if not certificates:
-                continue  # The servers of this pool do not use TLS.
+                continue  # The servers of a pool without TLS need no CA certificate.
             trust_rule = own.get(pool.role) or _find_general_chain_rule(pool.role)
             self.trust_rules[trust_rule.id] = trust_rule
             for certificate in certificates:
@@ -452,13 +459,13 @@ class _Planner:
                     found.setdefault(ca, _Need(ca)).join(other)
             role = self.rules.roles[pool.role]
             servers = tuple(str(computer.fqdn) for computer in pool.computers)
-            # Roots come first, because an intermediate certificate is useless without the root
-            # above it.
+            # Root certificates come first, because an intermediate certificate is useless without
+            # its root.
             for need in sorted(found.values(), key=lambda item: not item.ca.is_root):
                 yield _build_required(need, role.id, role.title, str(pool.fqdn), servers)
 
     def _build_shared_lookup(self) -> Callable[[str], list[PlannedCertificate]]:
-        """Return a function that finds the shared certificates on the servers with a role."""
+        """Return a function that finds the certificates shared by all servers with a role."""
         by_rule = {rule.id: rule for rule in self.rules.certificates}
         shared = [c for c in self.plan.certificates if not c.pool and c.rule in by_rule]
 
@@ -474,7 +481,7 @@ class _Planner:
 
 
 def describe_known_ca(certificate: Certificate, issuer: str, ca: str) -> CaCertificate:
-    """Return a CA certificate that is identified by subject and thumbprints."""
+    """Describe a known CA certificate by its subject and thumbprints."""
     return CaCertificate(
         issuer=issuer,
         ca=ca,
@@ -510,7 +517,10 @@ def _build_required(
 
 
 def _find_general_rule(rule: ConnectionRule) -> TrustRule:
-    """Return the general rule for TLS clients, for connections that no document describes."""
+    """Return the general rule for TLS clients.
+
+    It applies to connections that no document describes.
+    """
     return TrustRule(
         id=rule.id,
         why="A TLS client needs the root of the certificate that the server presents.",

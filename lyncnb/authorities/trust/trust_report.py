@@ -37,7 +37,7 @@ _STORES = (
 
 
 def build_trust_report(trust_plan: TrustPlan) -> Report:
-    """Return a trust plan as a report. The CSV format contains only the certificates to install."""
+    """Return a trust plan as a report. In CSV format, it lists only the certificates to install."""
     parts: list[Part] = [
         Sentence(repr(trust_plan)),
         Sentence(_STORES, (".html",)),
@@ -64,15 +64,16 @@ def build_trust_report(trust_plan: TrustPlan) -> Report:
     )
 
 
-# --- The page has tables for each role. CA certificates are first, and the reasons are collapsed.
+# --- The page has a section for each role. Its CA certificates come first, and its reasons are
+# collapsed.
 
 
 @dataclass(frozen=True, slots=True)
 class _RequiredByRole:
-    """A CA certificate that pools with the same role require, shown as a line on the page."""
+    """A CA certificate that all pools with the same role require, as one line on the page."""
 
     required: tuple[RequiredCa, ...]
-    servers: str  # The text is either "all" or a list of server names.
+    servers: str  # The value is either "all" or a list of server names.
     chips: Mapping[str, Chip]
 
     @property
@@ -94,7 +95,7 @@ class _RequiredByRole:
 
 @dataclass(frozen=True, slots=True)
 class _PresentedByRole:
-    """A certificate that the servers of a role present, as a server or as a client."""
+    """A certificate that the servers with a role present, as a server or as a client."""
 
     shown: tuple[Presentation, ...]
     chips: Mapping[str, Chip]
@@ -181,7 +182,7 @@ def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -
             tuple(group), "all" if len(own) == len(servers) else ", ".join(own), chips
         )
 
-    # Roots come first, because an intermediate certificate is useless without the root above it.
+    # Root certificates come first, because an intermediate certificate is useless without its root.
     lines = sorted(map(line, by_ca.values()), key=lambda one: not one.required[0].ca.is_root)
     title = f"{required[0].title}: {', '.join(servers)}"
     yield ReportTable(columns=_INSTALL_ON_PAGE, items=lambda: lines, formats={".html": title})
@@ -206,7 +207,7 @@ def _build_shown_table(
 
 
 def _format_ca(ca: CaCertificate) -> str:
-    """Return the title of a CA certificate and the first characters of its thumbprint."""
+    """Return the title of a CA certificate and the start of its thumbprint."""
     return f"{ca.title}\n{ca.thumbprint[:8]}…" if ca.thumbprint else ca.title
 
 
@@ -254,12 +255,12 @@ _STATEMENTS = columns(
 
 
 def _build_document(trust: TrustPlan) -> dict[str, object]:
-    """Return the values for the JSON format, in which each list of ids appears only once.
+    """Return the data of a trust plan for JSON. Each list of certificate IDs is written only once.
 
     All servers of a role present the same certificates to each of many pools.
     """
-    # The identity of the tuple is the key, because hashing all ids would be as slow as writing
-    # them.
+    # The identity of the tuple is used as the key, because computing a hash of all its IDs would be
+    # as slow as writing them.
     groups = {
         id(presentation.certificates): presentation.certificates
         for presentation in trust.presentations
@@ -277,7 +278,7 @@ def _build_document(trust: TrustPlan) -> dict[str, object]:
 
 
 def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
-    """Yield a paragraph for each pool or party, and finally one about client authentication."""
+    """Yield a paragraph for each pool or other party, then one about client authentication."""
     for who, group in groupby(trust.required, key=_format_party):
         lines = [who]
         for member in group:

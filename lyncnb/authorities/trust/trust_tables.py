@@ -1,4 +1,4 @@
-"""Define ``TrustPlan``: the presented certificates and the required CA certificates.
+"""Define ``TrustPlan``: presented certificates, and the CA certificates that servers need.
 
 This module contains only values and tables. ``trust_plan.py`` creates them, and ``trust_report.py``
 writes the files.
@@ -27,7 +27,7 @@ from ...base.shown.tables import (
 )
 from ...rules.model import TrustRule
 
-#: These are the stores for CA certificates, with their names in Windows and in certutil.
+#: The stores for CA certificates, with their names in Windows and in certutil.
 STORES = {
     True: "Trusted Root Certification Authorities (Root)",
     False: "Intermediate Certification Authorities (CA)",
@@ -37,7 +37,7 @@ _OWN_STORE = "its own trusted root store"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaCertificate(Told):
-    """A required CA certificate: a known certificate, or a description.
+    """A CA certificate that servers need: a known certificate, or only a description.
 
     ``issuer`` is ``internal``, ``public`` or ``party``, and ``ca`` is the planned name of the CA.
     ``title`` is the subject of a known certificate, or a description. ``thumbprint`` (SHA-1) and
@@ -55,7 +55,7 @@ class CaCertificate(Told):
 
     @property
     def store(self) -> str:
-        """The computer store for the certificate.
+        """The Windows certificate store for the CA certificate.
 
         Only self-signed root certificates are stored in Root.
         """
@@ -65,20 +65,20 @@ class CaCertificate(Told):
         return f"{self.title}, thumbprint {self.thumbprint}" if self.thumbprint else self.title
 
 
-@cache  # A cache is sufficient, because thousands of rows have only a few different sources.
+@cache  # Thousands of rows share a few sources, so each source is evaluated only once.
 def is_inferred(source: str) -> bool:
-    """Return whether all parts of a source are inferred, so no document states the requirement."""
+    """Return whether no document states a requirement, so that lyncnb inferred it."""
     return all(part.startswith("Inferred") for part in source.split("; "))
 
 
 def describe_basis(source: str) -> str:
-    """Return ``documented`` if a document states the requirement, or ``inferred`` if not."""
+    """Return ``documented`` if a document states the requirement, or else ``inferred``."""
     return "inferred" if is_inferred(source) else "documented"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSide(Told):
-    """One side of a connection: servers of a role, or another party.
+    """One side of a connection: the servers of a role, or another party.
 
     ``role`` is the id of the role or party. ``pool`` is the only pool; if it is blank, the side
     includes all servers of the role at ``site``, or at every site (None). ``words`` is the
@@ -98,7 +98,7 @@ class TrustSide(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement(Told):
-    """A requirement of a document, or an inferred one; ``source`` says which."""
+    """A requirement for a certificate, with its source: a document, or an inference."""
 
     source: str
 
@@ -109,7 +109,7 @@ class Requirement(Told):
 
     @property
     def basis(self) -> str:
-        """The basis: ``documented`` or ``inferred``."""
+        """The basis of the requirement: ``documented`` or ``inferred``."""
         return describe_basis(self.source)
 
 
@@ -157,12 +157,12 @@ class Presentation(Requirement):
 
     @property
     def transport(self) -> str:
-        """The protocol, the port and, if there is one, the condition of a connection."""
+        """The protocol, the port and the condition of a connection. The condition can be blank."""
         return f"{self.protocol} {self.port}" + (f", {self.when}" if self.when else "")
 
     @property
     def is_served(self) -> bool:
-        """Whether the planned certificate meets all requirements.
+        """Whether the planned certificate meets all requirements of the connection.
 
         This is always true for another party.
         """
@@ -170,7 +170,7 @@ class Presentation(Requirement):
 
     @property
     def client_authentication(self) -> str:
-        """Describe the client authentication on a connection, or return "" for the server side."""
+        """Describe the client authentication on a connection. For the server side, return ""."""
         if self.shown_as == "server":
             return ""
         ends = self._describe_ending
@@ -222,7 +222,7 @@ class RequiredCa(Requirement):
 
     @property
     def store(self) -> str:
-        """The computer store for the required CA certificate."""
+        """The Windows certificate store for the CA certificate."""
         return self.ca.store if self.pool else _OWN_STORE
 
 
@@ -233,7 +233,7 @@ class Installation(NamedTuple):
     server: str
 
 
-#: These are the columns for the CA certificates to install, with one row for each server.
+#: The columns of the table of CA certificates to install. The table has one row for each server.
 INSTALL = columns(
     ("Server", "server"),
     ("Role", "required.title"),
@@ -244,7 +244,7 @@ INSTALL = columns(
     ("Basis", "required.basis"),
     ("Source", "required.source"),
 )
-#: These are the columns for the presented certificates.
+#: The columns of the table of presented certificates.
 SHOWN = columns(
     ("Who shows", "presenter"),
     ("Subject name", "subject"),
@@ -261,7 +261,7 @@ SHOWN = columns(
 
 
 def _get_certificate_ids(shown: Iterable[Presentation]) -> set[str]:
-    """Return the ids of the planned certificates that one side presents."""
+    """Return the IDs of the planned certificates that one side of a connection presents."""
     groups = {id(one.certificates): one.certificates for one in shown}
     return {name for group in groups.values() for name in group}
 
@@ -293,7 +293,7 @@ class Presentations(Table):
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class TrustPlan(Table):
-    """The CA certificates that each server needs, and the certificates that each side presents.
+    """The CA certificates that each server needs, and the certificates that servers present.
 
     The table lists the CA certificates to install, one row for each server; ``shown()`` returns the
     presented certificates. ``source`` is the planned table, and ``statements`` are the applied

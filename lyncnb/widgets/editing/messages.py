@@ -52,7 +52,7 @@ TableRows = TypedDict(
     "TableRows",
     {
         "type": Literal["rows"],
-        # If this is false, the message replaces only the table rows with the same IDs.
+        # Whether the message replaces all table rows, not only those with the same IDs.
         "all": bool,
         # The number of all table rows, if the message contains only the first ones.
         "total": NotRequired[int],
@@ -220,7 +220,7 @@ Saved = TypedDict(
         "type": Literal["saved"],
         "text": str,
         "hint": str,
-        # The line of code to add to the notebook. If the notebook already contains it, this is "".
+        # The line of code that the user must add, or "" if the notebook contains it.
         "line": str,
     },
 )
