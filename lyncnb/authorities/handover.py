@@ -224,8 +224,7 @@ def hand_over(
     day = convert_to_date(today) if today else datetime.now(UTC).date()
     options = read_folder_options(bundle.folder, bundle.manifest)
     planned = options.planned_issue_date if options else None
-    # A deadline in the past is useless, so an earlier planned issue date is ignored.
-    if planned and planned >= day:
+    if planned and planned >= day:  # A planned issue date in the past is ignored.
         needed_by = needed_by or planned
     cover = replace(_build_cover(bundle, sender, needed_by), today=day)
     is_new = _write_package(Path(out), _build_package(bundle.folder, parts, cover), force)

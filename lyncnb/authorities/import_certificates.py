@@ -486,8 +486,7 @@ def _update_record(
         judgement=_build_judgement_on_record(placement, part, received_at)
         if placement.is_current
         else None,
-        # Records of earlier versions do not contain the issuer.
-        issuer=held.issuer if held else issued.issuer_name,
+        issuer=held.issuer if held else issued.issuer_name,  # Old records contain no issuer.
     )
     archived = tuple(
         generation

@@ -275,8 +275,7 @@ def _choose_certificate(
         # A certificate that was replaced earlier is not new when it is received again.
         is_new = 0 if one.sha256 in request.displaced else 1 if one == held else 2
         warnings = sum(finding.severity == "warning" for finding in found)
-        # A complete chain is preferred to an incomplete one, regardless of the dates of the
-        # certificates.
+        # A complete chain is preferred to an incomplete one, regardless of any dates.
         is_proven = evaluations[one].path.is_complete
         begins, ends = _get_start_of_validity(one)
         errors = evaluations[one].errors
@@ -284,9 +283,8 @@ def _choose_certificate(
 
     best = max(certificates, key=rank)
     if held is not None and own is not None and held != best:
-        # A valid certificate is not replaced by a certificate with an error, an older certificate,
-        # or a certificate that was replaced earlier. However, a certificate with a complete chain
-        # is preferred.
+        # The certificate on record is kept if the new one has errors. It is also kept if the new
+        # one is older or was replaced earlier, and its chain is not more complete.
         is_older = held.not_before > best.not_before or (
             held.not_before == best.not_before and best.sha256 in request.displaced
         )
