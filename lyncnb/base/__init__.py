@@ -1,1 +1,1 @@
-"""Modules that do not depend on certificates: names, values, tables, files, and processes."""
+"""Provide modules that know nothing about certificates: names, values, tables and files."""

@@ -1,4 +1,4 @@
-"""Check the types of arguments, and raise a clear error for a wrong type.
+"""Check the types of arguments, and raise a clear error if a type is wrong.
 
 Only the public functions that users call in notebooks check their arguments.
 """

@@ -14,17 +14,16 @@ from typing import NamedTuple
 from .dns_name import DnsName
 from .pasted_text import shown
 
-# These are the usage names in RFC 5280 section 4.2.1.12, with their object identifiers.
+# The names of key usages in RFC 5280 section 4.2.1.12, with their object identifiers.
 EXTENDED_KEY_USAGES = {
     "serverAuth": "1.3.6.1.5.5.7.3.1",
     "clientAuth": "1.3.6.1.5.5.7.3.2",
 }
 
-#: In every table, this is the heading of the column with the names in a certificate.
+#: The heading of the column with the names in a certificate. It is the same in every table.
 NAMES_HEADING = "Subject alternative names"
 
-#: These are the object identifiers of subject fields (X.520), by short name (RFC 4514 section
-#: 3).
+#: The object identifiers of subject fields (X.520), by short name (RFC 4514 section 3).
 SUBJECT_OIDS = {
     "CN": "2.5.4.3",
     "OU": "2.5.4.11",
@@ -34,15 +33,15 @@ SUBJECT_OIDS = {
     "C": "2.5.4.6",
 }
 
-#: This pattern matches a valid computer name, with or without a domain.
+#: The pattern for a valid computer name, with or without a domain.
 COMPUTER_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?")
 
 _KEY_BITS = {"RSA": (2048, 3072, 4096), "ECDSA": (256, 384, 521)}
-#: This tuple contains all key types that a plan can contain, as text.
+#: All key types that a plan can contain, as text.
 KEYS = tuple(f"{algorithm} {bits}" for algorithm, sizes in _KEY_BITS.items() for bits in sizes)
 
-# These are the short name (RFC 4514 section 3) and the maximum length (RFC 5280 appendix A.1)
-# of each subject field.
+# The short name (RFC 4514 section 3) and the maximum length (RFC 5280 appendix A.1) of each subject
+# field.
 COMMON_NAME_CHARACTERS = 64
 
 _SUBJECT = {
@@ -56,7 +55,7 @@ _SUBJECT = {
 
 
 class SanEntry(NamedTuple):
-    """A DNS name in the subject alternative name extension, and the reasons for the name.
+    """A DNS name in the subject alternative name extension, with the reasons for the name.
 
     ``reasons`` contains the ids of name rules (``Rules.names``), in the order of the rules.
     """
@@ -81,7 +80,7 @@ class KeyParameters:
         if sizes is None:
             raise ValueError(f"{self.algorithm!r} is not a valid key algorithm; use RSA or ECDSA")
         if type(self.bits) is not int or self.bits not in sizes:
-            # The float 2048.0 is equal to the integer 2048, but is not a valid key size.
+            # In Python, the float 2048.0 equals the integer 2048, but it is not a valid key size.
             listed = ", ".join(map(str, sizes))
             raise ValueError(
                 f"{self.bits!r} is not a valid {self.algorithm} key size; use {listed}"
@@ -135,7 +134,7 @@ class DistinguishedName:
         return len(self.common_name) > _SUBJECT["common_name"][1]
 
     def fields(self) -> tuple[tuple[str, str], ...]:
-        """Return the short name and value of every field that is not blank: CN, OU, O, L, ST, C."""
+        """Return the short name and value of every field of the subject that is not blank."""
         pairs = (
             ("CN", self.common_name),
             ("OU", self.organizational_unit),
@@ -147,17 +146,18 @@ class DistinguishedName:
         return tuple([pair for pair in pairs if pair[1]])
 
     def to_rfc4514(self) -> str:
-        """Return the subject as text (RFC 4514), e.g. ``CN=pool.contoso.com,O=Contoso,C=US``."""
+        """Return the subject as RFC 4514 text, such as ``CN=pool.contoso.com,O=Contoso,C=US``."""
         return ",".join(f"{short}={_escape(value)}" for short, value in self.fields())
 
     def __str__(self) -> str:
         return self.to_rfc4514()
 
 
-# The result is cached, because thousands of certificates differ only in the common name.
+# Thousands of certificates differ only in the common name, so the other subject fields are
+# validated once and cached.
 @lru_cache(maxsize=64)
 def _check_other_fields(*values: str) -> None:
-    """Validate all fields except the common name."""
+    """Validate all subject fields except the common name."""
     for value, (short, limit) in zip(values, list(_SUBJECT.values())[1:], strict=True):
         if not value:
             continue

@@ -1,4 +1,4 @@
-"""Convert text to validated host names. No other module creates a ``DnsName`` from text.
+"""Convert text to validated host names. Only this module creates a ``DnsName`` from text.
 
 ``cryptography.x509.DNSName`` rejects only non-ASCII text, so this module checks every name before a
 request contains the name. It corrects harmless differences and reports each correction: letter
@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING
 from . import idn
 from .pasted_text import BadName, clean_text, shown
 
-#: The note that shows the ASCII form of a name begins with this text.
+#: The beginning of the note that shows the ASCII form of a name.
 INTERNATIONAL = "internationalized name encoded as"
 
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
-# This pattern matches most valid names. The function parse_name checks the other names.
+# The pattern for most valid names. All other names are checked by the function parse_name.
 # Possessive quantifiers keep the matching time linear.
 _CLEAN = r"(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z][a-z0-9]*+(?:-[a-z0-9]++)*+"
-# If a name is not longer than this, no label is too long. Source: RFC 1035 section 2.3.4.
+# The maximum length of a label (RFC 1035 section 2.3.4). In a name that is not longer, no label is
+# too long.
 _SHORT = 63
 _LONGEST = 253
 _is_clean = re.compile(rf"{_CLEAN}\Z").match
@@ -39,7 +40,7 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?\Z")
 
 
 class DnsName(str):
-    """A host name in the form of a dNSName: in lowercase, with A-labels, without a trailing dot.
+    """A host name as in a dNSName: in lowercase, with A-labels, and without a trailing dot.
 
     :meth:`parse` creates a name. A name is a ``str``, so that it compares, sorts, and serializes as
     text.
@@ -62,37 +63,37 @@ class DnsName(str):
 
     @property
     def is_wildcard(self) -> bool:
-        """Whether the leftmost label is an asterisk."""
+        """Whether the leftmost label of the host name is an asterisk."""
         return self.startswith("*.")
 
     @property
     def is_idn(self) -> bool:
-        """Whether a label is an A-label (``xn--…``, RFC 5890 section 2.3.2.1)."""
+        """Whether the host name contains an A-label (``xn--…``, RFC 5890 section 2.3.2.1)."""
         return self.startswith("xn--") or ".xn--" in self
 
     @property
     def as_written(self) -> str:
-        """The name with its A-labels decoded to Unicode (RFC 5891), for display."""
+        """The host name in Unicode for display. Its A-labels are decoded (RFC 5891)."""
         return idn.convert_to_unicode(self) if self.is_idn else str(self)
 
     @property
     def has_underscore(self) -> bool:
-        """Whether the name contains an underscore, which public CAs and Lync reject."""
+        """Whether the host name contains an underscore. Public CAs and Lync Server reject it."""
         return "_" in self
 
     @property
     def parent(self) -> DnsName:
-        """The name without its leftmost label; blank if the name has only one label."""
+        """The host name without its leftmost label, or blank if it has only one label."""
         return DnsName(self.partition(".")[2])
 
     @property
     def is_public_suffix(self) -> bool:
-        """Whether different owners can register names below this name (Public Suffix List)."""
+        """Whether different owners can register names below the name (Public Suffix List)."""
         return str(_load_public_suffixes().publicsuffix(self)) == self
 
     @property
     def is_registry(self) -> bool:
-        """Whether the name belongs to a registry (``com.tw``) and not to the owner of a domain.
+        """Whether the name belongs to a registry (``com.tw``), not to the owner of a domain.
 
         Notes
         -----
@@ -103,17 +104,17 @@ class DnsName(str):
 
     @property
     def registered_domain(self) -> DnsName | None:
-        """The registered domain that contains the name, such as ``contoso.com``, or None."""
+        """The registered domain that contains the host name, such as ``contoso.com``, or None."""
         domain = _load_public_suffixes().privatesuffix(self.removeprefix("*."))
         return None if domain is None else DnsName(domain)
 
     @property
     def is_internal(self) -> bool:
-        """Whether the name has no public suffix, so that no public CA certifies it."""
+        """Whether the host name has no public suffix. Public CAs issue no certificate for it."""
         return self.registered_domain is None and not self.is_public_suffix
 
     def covers(self, name: str) -> bool:
-        """Return whether a certificate with this name is valid for the server ``name``.
+        """Return whether a certificate that contains this host name is valid for a server.
 
         Notes
         -----
@@ -125,7 +126,7 @@ class DnsName(str):
 
 
 def find_unusual_names(texts: Iterable[str]) -> list[str]:
-    """Return the texts that :func:`parse_name` must check. The order and duplicates are kept.
+    """Return the texts that :func:`parse_name` must check, in their order and with duplicates.
 
     A single regular expression finds them. Every other text is a valid name, from which ``DnsName``
     can be created directly.
@@ -140,7 +141,7 @@ def find_unusual_names(texts: Iterable[str]) -> list[str]:
 
 
 def is_host_name(text: str) -> bool:
-    """Return whether a text is a single host name in the form that plans contain.
+    """Return whether a text is one host name in the form that plans contain.
 
     Parameters
     ----------
@@ -156,7 +157,7 @@ def is_host_name(text: str) -> bool:
 def parse_name(
     text: str, *, allow_wildcard: bool = False, allow_single_label: bool = False
 ) -> tuple[DnsName, tuple[str, ...]]:
-    """Validate and correct a host name.
+    """Validate a host name, and correct harmless differences in its spelling.
 
     Parameters
     ----------
@@ -194,7 +195,7 @@ def parse_name(
     _reject_address(name, bare)
     rest = _strip_wildcard(name, bare, allow_wildcard=allow_wildcard)
     labels = [_to_ascii_label(label, bare) for label in rest.split(".")]
-    # The check for registries below also checks the name after the asterisk.
+    # A single label after an asterisk is rejected later, because it belongs to a registry.
     single = allow_single_label or rest != name
     _reject_number_or_label(labels, bare, allow_single_label=single)
     final = ".".join(labels)
@@ -216,7 +217,7 @@ def get_library_versions() -> dict[str, str]:
 
     The version of ``publicsuffixlist`` ends with the date of its copy of the Public Suffix List.
     """
-    # The import takes some milliseconds, and only a few commands need it.
+    # The library is imported only when it is needed, because the import takes some milliseconds.
     from importlib.metadata import version
 
     return {library: version(library) for library in ("publicsuffixlist", "idna")}
@@ -224,7 +225,7 @@ def get_library_versions() -> dict[str, str]:
 
 @functools.cache
 def _load_public_suffixes() -> PublicSuffixList:
-    # The import takes 30 ms, and most commands do not need the list.
+    # The list is imported only when it is needed, because the import takes 30 ms.
     from publicsuffixlist import PublicSuffixList
 
     return PublicSuffixList(accept_unknown=False)
@@ -238,7 +239,7 @@ def _load_registries() -> PublicSuffixList:
 
 
 def _reject_non_host_name(text: str) -> None:
-    """Reject text that is clearly not a host name, such as a URL, with a specific hint."""
+    """Raise an error with a hint for text that is clearly not a host name, such as a URL."""
     if not text:
         raise BadName("the name is empty", "enter a name, e.g. pool01.contoso.com")
     folded = unicodedata.normalize("NFKC", text)
@@ -273,7 +274,7 @@ def _reject_non_host_name(text: str) -> None:
 
 
 def _reject_address(text: str, written: str) -> None:
-    # This pattern also matches an IP address with brackets, a port, a prefix length, or a zone.
+    # The pattern also matches an IP address with brackets, a port, a prefix length, or a zone.
     bare = text.partition("/")[0].partition("%")[0]
     with_port = re.fullmatch(r"(\[.*\]|[\d.]+):\d+", bare)
     bare = (with_port[1] if with_port else bare).strip("[]")
@@ -288,7 +289,7 @@ def _reject_address(text: str, written: str) -> None:
 
 
 def _strip_wildcard(name: str, written: str, *, allow_wildcard: bool) -> str:
-    """Return a host name without a leading ``*.``, and reject an asterisk in other positions."""
+    """Return a host name without a leading ``*.``. An asterisk in another position is an error."""
     if "*" not in name:
         return name
     rest = name[2:]
@@ -317,7 +318,7 @@ def _reject_registry(parent: DnsName, written: str) -> None:
 
 
 def _to_ascii_label(label: str, written: str) -> str:
-    """Validate one label of a host name, and return the label in ASCII form."""
+    """Validate one label of a host name, and return the label in ASCII."""
     if not label:
         raise BadName(
             f"{shown(written)} starts with a dot, or has two dots in a row",

@@ -23,8 +23,8 @@ def pause_garbage_collection() -> Iterator[None]:
     finally:
         if was_on:
             if not gc.get_freeze_count():
-                # If some objects are already frozen, the application calls freeze() itself, so
-                # this function must not call unfreeze().
+                # If some objects are already frozen, the application has called freeze() itself. In
+                # this case, unfreeze() must not be called.
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()

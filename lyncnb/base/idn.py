@@ -1,4 +1,4 @@
-"""Convert international domain names from Unicode to ASCII, and detect misleading names.
+"""Convert international domain names to ASCII, and detect misleading names.
 
 Only this module handles IDNA. Do not use ``str.encode("idna")``, because Python's codec follows
 IDNA 2003. It accepts symbols, and converts some names to another domain: the German sharp s becomes
@@ -14,8 +14,7 @@ import idna
 
 from .pasted_text import BadName, shown
 
-# In these languages, several scripts are used together (Unicode Technical Standard 39, section
-# 5.2).
+# The languages that use several scripts together (Unicode Technical Standard 39, section 5.2).
 _WRITTEN_TOGETHER = (
     {"CJK", "LATIN", "HIRAGANA", "KATAKANA"},
     {"CJK", "LATIN", "BOPOMOFO"},
@@ -59,7 +58,7 @@ def convert_to_lowercase(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def convert_to_a_label(label: str, written: str) -> str:
-    """Return the ASCII form of a label (RFC 5891). A valid A-label is returned unchanged.
+    """Return a label of a host name in ASCII (RFC 5891). A valid A-label stays unchanged.
 
     Raises
     ------
@@ -80,15 +79,15 @@ def convert_to_a_label(label: str, written: str) -> str:
 
 
 def convert_to_unicode(name: str) -> str:
-    """Return a host name with all valid A-labels decoded to Unicode."""
+    """Return a host name in Unicode, with all valid A-labels decoded."""
     labels = name.split(".")
     for index, label in enumerate(labels):
         if label.startswith("xn--"):
             try:
                 labels[index] = idna.ulabel(label)
             except (idna.IDNAError, UnicodeError):
-                # A wildcard label is not valid, and a certificate from another CA may contain an
-                # invalid label.
+                # A wildcard is not a valid label, and a certificate from another CA can contain
+                # invalid labels.
                 pass
     return ".".join(labels)
 
@@ -102,7 +101,7 @@ def _describe_error(error: Exception) -> str:
 
 
 def find_mixed_scripts(labels: Iterable[str]) -> Iterator[str]:
-    """Yield a warning for each A-label that combines scripts in a way that no language does."""
+    """Yield a warning for each A-label that combines scripts as no language does."""
     for label in labels:
         if not label.startswith("xn--"):
             continue

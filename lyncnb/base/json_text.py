@@ -7,21 +7,21 @@ import json
 import re
 from typing import Any
 
-# A surrogate can appear as an escape sequence, which may be half of a valid pair, or as bytes.
-# The decoder in Python accepts these bytes, although they are not valid UTF-8.
+# A surrogate can appear as an escape sequence or as bytes. An escape sequence can be one half of a
+# valid pair. Bytes are never valid in UTF-8, but Python's decoder accepts them.
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 
-# In a saved plan, the last line contains the digest of all previous lines.
+# The last line of a saved plan. It contains the digest of all previous lines.
 _DIGEST = re.compile(rb'\n"sha256": "([0-9a-f]{64})"\n\}\n')
 
 
 class NotJson(ValueError):
-    """The error for bytes that are not JSON, or that JSON readers would read differently."""
+    """The error for data that is not JSON, or that JSON readers would interpret differently."""
 
 
 def may_contain_surrogates(data: bytes) -> bool:
-    """Return whether a JSON document may contain an unpaired surrogate and needs a full check."""
+    """Return whether a JSON document may contain an unpaired surrogate."""
     return bool(_HALF.search(data))
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import unicodedata
 
-# In some scripts, a joiner can be part of a word, so the function that validates the word
-# decides whether to keep it.
+# In some scripts, a zero-width joiner can be part of a word. The function that validates the word
+# decides whether to keep the joiner.
 _JOINERS = "\u200c\u200d"
-# The Bidi_Control characters in Unicode change the order in which text is displayed.
+# The Bidi_Control characters of Unicode, which change the order in which text is displayed.
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# Direction marks at the start or end of a text do not change its order. Dialog boxes in Windows
-# insert such marks.
+# Direction marks at the start or end of a text have no effect. Dialog boxes in Windows insert such
+# marks.
 _MARKS = "\u061c\u200e\u200f"
 _MORE_INVISIBLE = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0"
 
 
-#: The note about removed invisible characters begins with this text.
+#: The beginning of the note about removed invisible characters.
 INVISIBLE = "invisible character"
 
 
 class BadName(ValueError):
-    """The error for invalid text; ``message`` contains the reason, and ``hint`` the solution."""
+    """The error for invalid text, with the reason (``message``) and the solution (``hint``)."""
 
     def __init__(self, message: str, hint: str = ""):
         super().__init__(message)
@@ -29,20 +29,20 @@ class BadName(ValueError):
 
 
 def shown(text: str) -> str:
-    """Quote a text for a message, shorten it, and make its invisible characters visible."""
+    """Quote a text for a message. Long text is shortened, and invisible characters are shown."""
     short = text if len(text) <= 80 else f"{text[:60]}… ({len(text)} characters)"
     return f'"{visible(short)}"'
 
 
 def visible(text: str) -> str:
-    """Replace invisible characters with code points, so that the text cannot control a terminal."""
+    """Replace invisible characters with code points, so that text cannot control a terminal."""
     if text.isprintable() and not _has_more_invisible(text):
         return text
     return "".join(f"<U+{ord(c):04X}>" if _is_unseen(c) else c for c in text)
 
 
 def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
-    """Remove invisible characters, and remove white space at the start and end of a text.
+    """Return text without invisible characters and without white space at both ends.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
         If the text contains a control character, or a character that changes the reading direction.
         The request would then differ from the text that the user sees.
     """
-    # isprintable() is False for every character that clean_text changes or rejects.
+    # isprintable() returns False for every character that clean_text changes or rejects.
     if text.isprintable() and text == text.strip() and not _has_more_invisible(text):
         return text, ()
     notes = []
@@ -93,7 +93,7 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _strip_direction_marks(text: str) -> str:
-    """Remove direction marks at both ends of a text, where they have no effect."""
+    """Remove direction marks at the start and end of a text, where they have no effect."""
     begin, end = 0, len(text)
     while begin < end and _is_harmless(text[begin]):
         begin += 1
@@ -119,7 +119,7 @@ def is_invisible(character: str) -> bool:
 
 
 def _has_more_invisible(text: str) -> bool:
-    # In Unicode, these invisible characters are classified as letters or marks.
+    # Invisible characters that Unicode classifies as letters or marks.
     return not text.isascii() and any(
         c in _MORE_INVISIBLE or "\ufe00" <= c <= "\ufe0f" for c in text
     )

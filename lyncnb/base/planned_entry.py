@@ -23,12 +23,13 @@ from .records import (
 )
 
 ID_PATTERN = "[A-Za-z0-9][A-Za-z0-9-]{0,200}"
-# lyncnb uses the ids as file names. In a changed manifest, an id must not refer to a file
-# outside the folder.
+# The pattern for request IDs. An ID is used as a file name, so even in a manifest that was changed,
+# it must not refer to a file outside the folder.
 Id = Annotated[str, Check("a request id", match_pattern(ID_PATTERN))]
-# lyncnb uses the name of a server in the file names of its page and its script.
+# The pattern for server names. The name of a server is used in the file names of its page and its
+# script.
 Host = Annotated[str, Check("a host name such as fe01.contoso.com", is_host_name)]
-# lyncnb uses the issuer as a folder name in the package for a CA.
+# The pattern for issuers. An issuer is used as the name of a folder in the package for a CA.
 Issuer = Annotated[str, Check("internal or public", ("internal", "public", "").__contains__)]
 Bits = Annotated[int, check_range(0, 1 << 20)]
 
@@ -54,7 +55,7 @@ class PlannedEntry:
     certificate is requested during server setup, so that lyncnb creates no request.
     """
 
-    # The JSON file contains all of these keys. If there is no plan, the values are blank.
+    # A JSON file contains all of these keys. Without a plan, their values are blank.
     whole: ClassVar = True
 
     id: Id
@@ -76,13 +77,13 @@ class PlannedEntry:
 
     @property
     def common_name(self) -> str:
-        """The common name in the subject of the certificate, or blank if there is none."""
+        """The common name in the subject of the certificate, or blank without a common name."""
         return self.subject.get("CN", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedEntry(PlannedEntry):
-    """The entry for a certificate in a saved plan. ``reasons`` contains the rules for each name."""
+    """A certificate in a saved plan. ``reasons`` contains the rules for each of its names."""
 
     keeps_others: ClassVar = False
 
@@ -92,6 +93,6 @@ class SavedEntry(PlannedEntry):
 
     @property
     def planned(self) -> PlannedEntry:
-        """The fields of this entry that a request folder also records."""
+        """The part of the entry that a request folder also records."""
         names = (item.name for item in fields(PlannedEntry))
         return PlannedEntry(**{name: getattr(self, name) for name in names})

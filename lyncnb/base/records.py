@@ -38,23 +38,23 @@ _KINDS: Mapping[object, str] = MappingProxyType(
     {str: "text", bool: "true or false", int: "a whole number", date: "a date, e.g. 2026-01-31"}
 )
 
-#: This metadata marks a field that an earlier format does not have. The field is written only
-#: if it has a value.
+#: The metadata of a field that the earlier format does not have. The field is written only if it
+#: has a value.
 SINCE_2 = MappingProxyType({"since": 2})
 
-# All records share this empty mapping, because a folder has 100,000 records and few of them
-# have additional keys.
+# All records share one empty mapping, because a folder has 100,000 records and few of them have
+# additional keys.
 _NO_OTHERS: Mapping[str, object] = {}
 
 
 def make_others_field() -> Any:
-    """Return the dataclass field ``others``, which keeps the keys from later versions of lyncnb."""
+    """Create the dataclass field ``others``, which keeps the keys from later lyncnb versions."""
     return field(default_factory=lambda: _NO_OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A condition for a value. In an error message, ``what`` completes the phrase "must be"."""
+    """A condition for a value. In an error message, ``what`` completes "must be"."""
 
     what: str
     holds: Callable[[Any], object]
@@ -66,14 +66,14 @@ def match_pattern(pattern: str) -> Callable[[str], object]:
 
 
 def check_range(lowest: int, highest: int) -> Check:
-    """Return a check that a whole number is in a range, which includes both ends."""
+    """Return a check that a whole number is in a range. Both ends belong to the range."""
     return Check(
         f"a whole number from {lowest} to {highest:,}", lambda number: lowest <= number <= highest
     )
 
 
-# The method isprintable() would also reject an ideographic space, which is allowed in the name
-# of a site.
+# The method isprintable() would also reject an ideographic space, which is allowed in the name of a
+# site.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -85,13 +85,13 @@ def is_single_line(text: str) -> bool:
 Text = Annotated[str, Check("text", lambda text: True)]
 Line = Annotated[str, Check("one line of text", is_single_line)]
 
-#: An ``Annotated[X | None, BLANK_IS_NONE]`` value of None is read from an empty object and
-#: written as an empty object.
+#: Marks a field with the type ``Annotated[X | None, BLANK_IS_NONE]``: in the file, an empty object
+#: stands for None.
 BLANK_IS_NONE = object()
 
 
 def describe_value(value: object) -> str:
-    """Describe a value in a TOML document for use in an error message."""
+    """Describe a value in a TOML document, for an error message."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, bool):
@@ -104,7 +104,7 @@ def describe_value(value: object) -> str:
 
 
 class Placed(dict[str, object]):
-    """A TOML table that stores its position, because it is merged with tables from other files."""
+    """A TOML table that remembers its position, for merging with tables from other files."""
 
     __slots__ = ("place",)
 
@@ -114,7 +114,7 @@ class Placed(dict[str, object]):
 
 
 def get_position(table: object, default: str) -> str:
-    """Return the position that a TOML table stores, or the default if it stores none."""
+    """Return the position that a TOML table remembers, or else a default position."""
     return table.place if isinstance(table, Placed) else default
 
 
@@ -128,7 +128,7 @@ def build_key_path(table_path: str, key: str) -> str:
 
 
 def make_named_field(file_key: str, **more: Any) -> Any:
-    """Return a dataclass field that has a different name in the file, such as ``import``."""
+    """Create a dataclass field that has a different name in the file, such as ``import``."""
     return field(metadata={"key": file_key}, **more)
 
 
@@ -153,7 +153,7 @@ class RecordReader:
         self.problems.append(Problem(message=message, file=self.source, hint=hint))
 
     def record(self, kind: Callable[..., _Record], table: object, path: str = "") -> _Record | None:
-        """Return a record from a table or object.
+        """Return a typed record from a TOML table or JSON object.
 
         Parameters
         ----------
@@ -202,7 +202,7 @@ class RecordReader:
     def records(
         self, kind: Callable[..., _Record], entries: object, path: str
     ) -> dict[str, _Record]:
-        """Return the valid records in a list, by their paths.
+        """Return the valid records in a list, by their paths in the file.
 
         If the field ``id`` has a check, a valid id is the place of the record.
         """
@@ -230,14 +230,14 @@ class RecordReader:
         return records
 
     def value(self, hint: Any, value: object, path: str, *, is_required: bool = False) -> Any:
-        """Return a value converted to the type of a field, or None if the value is not valid."""
+        """Return a value converted to a field's type, or None if it cannot be converted."""
         if is_required and value == "" and hint is str:
             self.problem(f"Missing required value: '{path}'")
             return None
         return _make_reader(hint)(self, value, path)
 
     def known(self, path: str, table: Mapping[str, object], keys: Iterable[str]) -> None:
-        """Report every key in a table that is not in the list of known keys."""
+        """Report every key in a table that is not known."""
         keys = list(keys)
         for key in sorted(table.keys() - keys):
             close = get_close_matches(key, keys, n=1, cutoff=0.6)
@@ -259,7 +259,7 @@ class RecordReader:
                 )
 
     def report_duplicates(self, records: Mapping[str, object], key: str) -> None:
-        """Report every record with the same id, code, or name as an earlier record."""
+        """Report every record that has the same ID, code, or name as an earlier record."""
         seen: dict[object, str] = {}
         for where, record in records.items():
             identity = getattr(record, key)
@@ -288,7 +288,7 @@ def convert_record(record: Any) -> dict[str, object]:
 
 
 class Told:
-    """An object that can be written as JSON: either all fields, or only the values in ``told``.
+    """An object that can be written as JSON, with all fields or only those in ``told``.
 
     ``told`` contains the keys of the JSON document in their order, as ``key`` or ``key=attribute``.
     ``items.id`` is the attribute ``id`` of ``items``, or of each item if there are several.
@@ -299,20 +299,19 @@ class Told:
     told: ClassVar[tuple[str, ...]] = ()
 
     def to_document(self) -> dict[str, Any]:
-        """Return the object as plain JSON values. Dates and times have the format of ISO 8601."""
+        """Return the object as plain JSON values. Dates and times are in ISO 8601."""
         return list_json_values(self, *self.told)
 
 
 def list_json_values(source: Any, *told: str) -> dict[str, Any]:
-    """Return values of an object as plain JSON values, with keys in the format of ``Told.told``."""
+    """Return an object's values as plain JSON values. The keys have the format of ``Told.told``."""
     kind: Any = type(source)
     return {key: convert_to_json(read(source)) for key, read in _make_document_readers(kind, told)}
 
 
 def convert_to_json(value: object) -> Any:
     """Convert a value to plain JSON values."""
-    # Most values are text, and the check for a mapping is the slowest, so text is checked
-    # first.
+    # Most values are text, so text is checked first. The slow check for a mapping comes last.
     if value is None or type(value) is str or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, Told):
@@ -348,29 +347,31 @@ def _make_document_readers(
 
 def _make_value_reader(kind: Any, path: str) -> Callable[[Any], Any]:
     if path.isidentifier() and not callable(getattr(kind, path, None)):
-        # Reading a plain attribute is the fastest method, and a large document has a million
-        # such values.
+        # A large document has a million plain attributes, so they are read in the fastest way.
         return attrgetter(path)
     names = path.split(".")
     return lambda noun: reduce(_read_attribute, names, noun)
 
 
-# A _Read function reads a value that can contain records, and reports problems. A _Take
-# function reads a value without records.
+# A function of the type _Read reads a value that can contain records, and reports problems. A
+# function of the type _Take reads a value without records.
 _Read = Callable[[RecordReader, object, str], Any]
 _Take = Callable[[object], Any]
 
 
 class _InvalidValue(Exception):
-    """The error for an invalid value. The message follows the path of the value."""
+    """The error for a value that is not valid.
+
+    The message continues after the path of the value.
+    """
 
 
 class _ReadItem(NamedTuple):
     name: str
     key: str
     read: _Read
-    # This function reads a value without records. The path of the value is only built for a
-    # message.
+    # The function that reads a value without records. The path of the value is built only for an
+    # error message.
     take: _Take | None
     is_needed: bool
     may_not_be_blank: bool
@@ -386,7 +387,7 @@ class _WrittenItem(NamedTuple):
 class _Shape(NamedTuple):
     read: tuple[_ReadItem, ...]
     written: tuple[_WrittenItem, ...]
-    keys: KeysView[str]  # The keys are in the same order as the fields.
+    keys: KeysView[str]  # The keys of the record in the file, in the order of its fields.
     keeps_others: bool
     named_by: _Take | None
 
@@ -431,7 +432,7 @@ def _is_convertible(take: _Take, value: object) -> bool:
 
 @cache
 def _make_reader(hint: Any) -> _Read:
-    """Return a function that reads values of a type, and the records in these values."""
+    """Return a function that reads values of the given type, including the records in them."""
     take = _make_taker(hint)
     if take is not None:
 
@@ -448,7 +449,7 @@ def _make_reader(hint: Any) -> _Read:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return lambda reader, value, where: tuple(reader.records(inner[0], value, where).values())
-    # The optional value is a record.
+    # The type is an optional record.
     if origin is Annotated or origin in (types.UnionType, typing.Union):
         none: object = {} if origin is Annotated else None
         read = _make_reader(inner[0])
@@ -463,8 +464,8 @@ def _make_reader(hint: Any) -> _Read:
             keys(reader, key, path): values(reader, item, build_key_path(path, key))
             for key, item in value.items()
         }
-        # All plans share the rules, so a mapping in the rules is read-only. A mapping in a
-        # manifest is copied and sent to worker processes, so it is a normal dict.
+        # All plans share the rules, so a mapping in the rules is read-only. A mapping in a manifest
+        # is a normal dict, because it is copied and sent to worker processes.
         return result if reader.is_json else MappingProxyType(result)
 
     return read_mapping
@@ -472,7 +473,7 @@ def _make_reader(hint: Any) -> _Read:
 
 @cache
 def _make_taker(hint: Any) -> _Take | None:
-    """Return the function that reads values of a type without records, or None for other types."""
+    """Return a function that reads values of the given type, or None if they contain records."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         take = _make_taker(inner[0])

@@ -1,4 +1,4 @@
-"""Calculate when to renew a certificate from its validity, the lead time, and the work days.
+"""Calculate when to renew a certificate, from its validity, lead time, and work days.
 
 The forecast, status, calendar, and summary use this module, so that they show the same dates. All
 dates are whole days in UTC. In a :class:`Days` table, each day has a number.
@@ -14,26 +14,25 @@ from typing import NamedTuple
 from .times import add_time_span
 from .work_days import WorkDays
 
-#: A certificate is renewed in the last third of its validity period. For a year, these are the
-#: last 122 days, and for 47 days, the last 15.
+#: The last share of the validity period in which a certificate is renewed. For a year, the last
+#: third has 122 days, and for 47 days, it has 15.
 EXPIRING_SHARE = 1 / 3
 
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 _LAST_SECOND = time(23, 59, 59)
-# The table contains this number of days after the period, for renewals that are due at the end
+# The number of days that the table contains after its period, for renewals that are due at the end
 # of the period.
 _AFTER = 400
-# lyncnb searches for a possible date in this number of years before and after a renewal.
+# The number of years before and after a renewal in which lyncnb searches for a possible date.
 _YEARS = 3
 
 
 class Days:
-    """The days in a period, and the work that is allowed on each day."""
+    """The days in a period, and which work is allowed on each day."""
 
     def __init__(self, begin: date, until: date, work: WorkDays) -> None:
         self.begin, self.until = begin, until
-        #: This is the number of the last planned day. The table also contains the following
-        #: year.
+        #: The number of the last planned day. The table also contains the year after this day.
         self.goal = (until - begin).days
         end = date.fromordinal(min(until.toordinal() + _AFTER, date.max.toordinal() - 7))
         self.count = (end - begin).days + 1
@@ -51,18 +50,18 @@ class Days:
             is_in and not is_frozen
             for is_in, is_frozen in zip(self.windowed, self.frozen, strict=True)
         )
-        #: For each day, these lists contain the next and the previous day on which changes are
-        #: allowed, which can be the day itself.
+        #: For each day, the next and the previous day on which changes are allowed. This can be
+        #: the day itself.
         self.next_change = find_next_flags(may_change)
         self.last_change = find_last_flags(may_change)
         self.next_unfrozen = find_next_flags(bytearray(not day for day in self.frozen))
 
     def number(self, day: date) -> int:
-        """Return the number of a day in the table. The first day has the number 0."""
+        """Return the number of a date in the table. The first date has the number 0."""
         return (day - self.begin).days
 
     def date(self, number: int) -> date:
-        """Return the date of a day number.
+        """Return the date that has a number in the table.
 
         The latest result is the last date that Python supports.
         """
@@ -70,12 +69,12 @@ class Days:
         return date.fromordinal(max(1, min(ordinal, date.max.toordinal())))
 
     def find_last_change(self, deadline: int) -> int:
-        """Return the last day up to `deadline` on which changes are allowed; -1 if none."""
+        """Return the last day up to `deadline` on which changes are allowed, or else -1."""
         return self.last_change[min(deadline, self.count - 1)] if deadline >= 0 else -1
 
 
 def find_next_flags(flags: Sequence[int]) -> list[int]:
-    """Return, for each day, the day itself or the next day that has a flag.
+    """Return for each day the next day that has a flag, which can be the day itself.
 
     If there is no such day, the value is the number of days.
     """
@@ -86,7 +85,10 @@ def find_next_flags(flags: Sequence[int]) -> list[int]:
 
 
 def find_last_flags(flags: Sequence[int]) -> list[int]:
-    """Return, for each day, the day itself or the previous day that has a flag, or -1."""
+    """Return for each day the previous day that has a flag, which can be the day itself.
+
+    If there is no such day, the value is -1.
+    """
     days, last = [], -1
     for day, flag in enumerate(flags):
         last = day if flag else last
@@ -95,7 +97,7 @@ def find_last_flags(flags: Sequence[int]) -> list[int]:
 
 
 class IssueDays(NamedTuple):
-    """The days on which a CA can issue a certificate: for each day, the next and the previous."""
+    """For each day, the next and the previous day on which a CA can issue a certificate."""
 
     next: list[int]
     last: list[int]
@@ -130,19 +132,20 @@ def choose_issue_day(
     if last < first_day:
         return None
     renewal_day = min(renewal_day, days.count)
-    # If the CA issues the certificate after the last work day before `renewal_day`, you install
-    # it on a later day.
+    # If the CA issues the certificate after the last work day before `renewal_day`, it is installed
+    # on a later day.
     earliest = max(first_day, days.last_change[renewal_day - 1] + 1 if renewal_day > 0 else 0)
     issue = issue_days.next[earliest] if earliest < days.count else days.count
     if issue <= last:
         return issue_days.last[min(days.next_change[issue], last)]
     if deadline >= days.count:
-        return None  # In this case, the issue date is after the end of the table.
+        # The day on which the CA would issue the certificate is after the end of the table.
+        return None
     return issue_days.last[last] if issue_days.last[last] >= first_day else None
 
 
 class RenewalDates(NamedTuple):
-    """The date to order a renewed certificate, and the date to install it on the servers."""
+    """The date on which to order a renewed certificate, and the date on which to install it."""
 
     order_on: date
     change_on: date
@@ -232,12 +235,12 @@ class RenewalTerms:
         return self._ways[year, lead_days]
 
 
-#: These terms have no lead times, no freezes, and no maintenance windows.
+#: The terms for renewals on any day: no lead times, change freezes or maintenance windows.
 ANY_DAY = RenewalTerms({}, WorkDays())
 
 
 def find_renewal_day(start: datetime, ends: datetime, last_share: float = EXPIRING_SHARE) -> date:
-    """Return the day on which a renewal is due: the first day in the last share of the validity."""
+    """Return the day on which a renewal is due: the first day in the last part of the validity."""
     end = add_time_span(ends, _SECOND)
     return (end - (end - start) * last_share).date()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..errors import PlanError
 from .certificate_fields import COMMON_NAME_CHARACTERS, KeyParameters
 
-#: A request can be signed with these hash algorithms.
+#: The hash algorithms with which a request can be signed.
 HASHES = ("sha256", "sha384", "sha512")
 
 
@@ -49,12 +49,12 @@ class RequestContent:
 
     @property
     def key(self) -> KeyParameters:
-        """The key algorithm and the key size, as arguments for :func:`keys.generate_key`."""
+        """The algorithm and size of the key, as arguments for :func:`keys.generate_key`."""
         return KeyParameters(algorithm=self.key_algorithm, bits=self.key_bits)
 
 
 def check_content(content: RequestContent) -> None:
-    """Check that lyncnb can create a request with this content.
+    """Check that lyncnb can create a request with certain content.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def check_content(content: RequestContent) -> None:
 
 
 def list_content_differences(old: RequestContent, new: RequestContent) -> tuple[str, ...]:
-    """List the differences between two requests, field by field.
+    """Return the differences between two requests, field by field.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def _compare_subjects(
             found.append(f"subject {short}: + {after[short]}")
         else:
             found += _compare_values(f"subject {short}", before[short], after[short])
-    # The fields are equal, but their order is different, or a field appears twice.
+    # All values of the field are equal, but their order is different, or a value appears twice.
     return found or [f"subject order: {_join_short_names(old)} -> {_join_short_names(new)}"]
 
 
@@ -131,7 +131,7 @@ def _join_short_names(subject: tuple[tuple[str, str], ...]) -> str:
 
 
 def _compare_lists(label: str, old: tuple[str, ...], new: tuple[str, ...]) -> list[str]:
-    """List the values that were added or removed, and the positions of other values that moved."""
+    """Describe which values of a list were added, removed, or moved to another position."""
     if old == new:
         return []
     more, less = Counter(new) - Counter(old), Counter(old) - Counter(new)

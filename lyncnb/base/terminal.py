@@ -1,4 +1,4 @@
-"""Find out whether a stream is a terminal, read from it, and quote commands that users copy."""
+"""Detect terminals, read input from them, and quote commands that users copy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PLAIN_ON_WINDOWS = re.compile(r"[\w.:/\\~+=*-]+")
 
 
 def quote_argument(text: str) -> str:
-    """Quote an argument of a command that users copy.
+    """Quote one argument of a command that users copy.
 
     On Windows, only double quotes work in cmd and in PowerShell. A path with a backslash needs no
     quotes there.
@@ -22,17 +22,18 @@ def quote_argument(text: str) -> str:
         return shlex.quote(text)
     if _PLAIN_ON_WINDOWS.fullmatch(text):
         return text
-    backslashes = len(text) - len(text.rstrip("\\"))  # One before a quote would escape it.
+    # A backslash before the closing quotation mark would escape it, so it is doubled.
+    backslashes = len(text) - len(text.rstrip("\\"))
     return '"' + text.replace('"', '\\"') + "\\" * backslashes + '"'
 
 
 def join_arguments(arguments: Iterable[str]) -> str:
-    """Join quoted arguments of a command that users copy."""
+    """Quote and join the arguments of a command that users copy."""
     return " ".join(map(quote_argument, arguments))
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a person reads or writes a stream in a terminal."""
+    """Return whether a stream is a terminal in which a person reads or types."""
     if stream is None or not stream.isatty():
         return False
     try:
@@ -58,7 +59,7 @@ def is_terminal_file(file_descriptor: int) -> bool:
 
 
 def ask_for_passphrase(text: str) -> str:
-    """Ask for a passphrase in the Windows console.
+    """Ask the user for a passphrase in the Windows console.
 
     ``getpass`` takes the keys of Windows one by one: it refuses an emoji, and an arrow key adds
     ``àK``.
@@ -77,7 +78,7 @@ def ask_for_passphrase(text: str) -> str:
 
 
 def read_keys(get_key: Callable[[], str], is_waiting: Callable[[], bool]) -> str:
-    """Read a line from the Windows console without displaying it.
+    """Read a line from the Windows console, without displaying it.
 
     Parameters
     ----------

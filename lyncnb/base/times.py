@@ -8,12 +8,12 @@ _FIRST, _LAST = datetime.min, datetime.max.replace(microsecond=0)
 
 
 def convert_to_date(day: date) -> date:
-    """Return the date of a date or a datetime, because notebook users often pass a datetime."""
+    """Convert a date or a datetime to a date. Users of notebooks often pass a datetime."""
     return day.date() if isinstance(day, datetime) else day
 
 
 def add_time_span(moment: datetime, span: timedelta) -> datetime:
-    """Add a time span to a point in time. A negative span results in an earlier time.
+    """Add a time span, which can be negative, to a point in time.
 
     Notes
     -----
@@ -28,7 +28,7 @@ def add_time_span(moment: datetime, span: timedelta) -> datetime:
 
 
 def convert_to_zone(moment: datetime, zone: tzinfo | None) -> datetime:
-    """Convert a time to a time zone. At the limits of the range of Python, return it in UTC."""
+    """Convert a time to a time zone. If the result is out of range, return the time in UTC."""
     try:
         return moment.astimezone(zone)
     except (OverflowError, ValueError):
@@ -43,7 +43,7 @@ def format_time(time: datetime) -> str:
 
 
 def convert_to_time(day: date) -> datetime:
-    """Return the UTC time for a ``today`` argument.
+    """Return the point in time that a ``today`` argument means, in UTC.
 
     Parameters
     ----------

@@ -7,20 +7,20 @@ import tomllib
 
 
 class NotToml(ValueError):
-    """The error for bytes that are not valid TOML. ``hint`` explains how to correct the file."""
+    """The error for data that is not valid TOML. ``hint`` explains how to correct the file."""
 
     def __init__(self, message: str, hint: str):
         super().__init__(message)
         self.hint = hint
 
 
-# In tomllib, the time for parsing a key grows quadratically with the number of its parts. A
-# host name has at most 127 labels.
+# The largest number of parts in a key. tomllib parses a key in a time that grows with the square of
+# this number. A host name has at most 127 labels.
 _MAX_KEY_PARTS = 200
 _KEY_PARTS = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)++""")
-# The parser tomllib accepts hexadecimal, octal, and binary numbers of any length, but Python
-# cannot convert such long numbers back to text. A number in TOML has 64 bits, so no valid file
-# contains so many digits.
+# The largest number of digits. tomllib accepts hexadecimal, octal, and binary numbers of any
+# length, but Python cannot convert such long numbers back to text. A number in TOML has 64 bits, so
+# no valid file contains so many digits.
 _ENDLESS = re.compile(r"0(?:x[0-9A-Fa-f_]{1000}|[ob][0-7_]{1000})")
 
 
@@ -52,7 +52,8 @@ def parse_toml(data: bytes | str) -> dict[str, object]:
             "brackets",
         ) from None
     except (RecursionError, ValueError):
-        # tomllib fails if the document has thousands of brackets, or a number that is too long.
+        # tomllib fails with other errors if the document has thousands of brackets, or a number
+        # that is too long.
         raise NotToml(
             (
                 "lyncnb cannot read this TOML file, because brackets are nested too deeply, "

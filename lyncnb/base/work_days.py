@@ -22,7 +22,7 @@ _WEEKLY = "saturday, second saturday, or last sunday"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """A change freeze: the name, the first day, and the last day, which is included."""
+    """A change freeze: its name, its first day, and its last day. The last day is included."""
 
     name: str
     begins: date
@@ -35,13 +35,13 @@ class Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A range of dates in a specific year. If the year is 0, the range applies to every year."""
+    """A range of dates in one year, or in every year if the year is 0."""
 
     first: tuple[int, int, int]
     last: tuple[int, int, int]
 
     def list_periods(self, name: str, begin: date, end: date) -> Iterator[Period]:
-        """Yield the periods between two days, in chronological order."""
+        """Yield the periods between two days in chronological order."""
         years = (self.first[0],) if self.first[0] else range(begin.year - 1, end.year + 1)
         for year in years:
             first = date(year, *self.first[1:])
@@ -59,7 +59,7 @@ class Weekday:
     which: int = 0
 
     def holds_on(self, date_: date) -> bool:
-        """Return whether a date is one of these weekdays."""
+        """Return whether a date is the weekday."""
         if date_.weekday() != self.weekday:
             return False
         if self.which < 0:
@@ -69,7 +69,7 @@ class Weekday:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkDays:
-    """All change freezes and maintenance windows.
+    """All change freezes and maintenance windows of a deployment.
 
     Without windows, changes are allowed on any day.
     """
@@ -88,7 +88,7 @@ class WorkDays:
         return tuple(sorted(periods, key=lambda freeze: (freeze.begins, freeze.ends, freeze.name)))
 
     def list_window_days(self, begin: date, end: date) -> frozenset[date] | None:
-        """Return the days of a period in maintenance windows, or None if there are no windows."""
+        """Return the days of a period that are in maintenance windows, or None without windows."""
         if not self.windows:
             return None
         in_windows: set[date] = set()
@@ -105,7 +105,7 @@ class WorkDays:
 
 
 def read_work_days(freezes: Mapping[str, str], windows: Mapping[str, str]) -> WorkDays:
-    """Parse the values under ``[freezes]`` and ``[windows]`` in ``plan.toml``.
+    """Read change freezes and maintenance windows from the values in ``plan.toml``.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _parse_spans(option: str, name: str, text: str) -> Iterator[Span]:
 
 
 def _split_list(text: str) -> list[str]:
-    # Duplicates are removed, because a forecast compares each item with every day.
+    # Duplicates are removed, because a forecast compares each freeze and window with every day.
     return [*dict.fromkeys(" ".join(part.casefold().split()) for part in text.split(","))]
 
 
@@ -157,9 +157,9 @@ def _parse_span(option: str, name: str, text: str, formats: str) -> Span:
 
 
 def _parse_date(text: str) -> tuple[int, int, int] | None:
-    """Return the year, month, and day in ``2026-12-18``. For ``12-18``, the year is 0."""
-    # The year 2001 is not a leap year, so 29 February is rejected because it does not exist in
-    # every year.
+    """Return the year, month, and day of a date. For a date without a year, the year is 0."""
+    # A date without a year must exist in every year. The year 2001 is not a leap year, so 29
+    # February is rejected.
     whole = text if text.count("-") == 2 else f"2001-{text}"
     try:
         day = date.fromisoformat(whole)

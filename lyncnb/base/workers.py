@@ -1,4 +1,4 @@
-"""Start worker processes for work that threads cannot accelerate: ECDSA keys and packages.
+"""Start worker processes for work that threads cannot speed up: ECDSA keys and packages.
 
 lyncnb does not use ``ProcessPoolExecutor``, because its workers import the user's script or
 notebook again, which would ask for the passphrase a second time. A child process runs only the
@@ -22,13 +22,13 @@ from ..errors import BundleError, LyncnbError
 
 #: A task for a child process contains only plain values, because it is sent through a pipe.
 Task = Sequence[tuple[object, ...]]
-#: A function of this type receives the first message to a child process and returns the
-#: function that creates the items.
+#: A function that gets the first message to a child process, and returns the function that creates
+#: the items.
 Start = Callable[[tuple[Any, ...]], Callable[[tuple[Any, ...]], tuple[Any, ...]]]
 
 
 class Child(NamedTuple):
-    """A child process, with its input and output pipes."""
+    """A child process with its input and output pipes."""
 
     process: subprocess.Popen[bytes]
     tasks: IO[bytes]
@@ -66,7 +66,7 @@ class WorkerProcesses:
     def __exit__(self, *exception: object) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for child in self._all:
-            # The buffer still contains the data that the child process had not read when it
+            # The buffer still contains the data that the child process did not read before it
             # ended.
             with suppress(OSError):  # Windows reports a broken pipe as an invalid argument.
                 child.tasks.close()
@@ -75,7 +75,7 @@ class WorkerProcesses:
             child.answers.close()
 
     def submit(self, task: Task) -> Future[list[tuple[Any, ...]]]:
-        """Create all items of a task in the same child process, in the order of the task."""
+        """Create all items of a task in the same child process, in their order."""
         return self._threads.submit(self._ask, task)
 
     def _ask(self, task: Task) -> list[tuple[Any, ...]]:
@@ -106,10 +106,10 @@ class WorkerProcesses:
 
 
 def start_child(command: str, *, hidden: str) -> Child:
-    """Start a Python process with a command, without the environment variable `hidden`."""
+    """Start a Python process with a command. The environment variable `hidden` is left out."""
     environment = {name: text for name, text in os.environ.items() if name != hidden}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    # The child process has a separate session, so Ctrl+C stops only the main process. The main
+    # The child process has a session of its own, so Ctrl+C stops only the main process. The main
     # process then ends its child processes.
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", command],
@@ -137,7 +137,7 @@ def end_child(child: Child, *, seconds: float) -> None:
 
 
 def serve_tasks(start: Start) -> None:
-    """Process tasks from standard input until it closes. Child processes call this function.
+    """In a child process, process the tasks from standard input until it closes.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def serve_tasks(start: Start) -> None:
 
 
 def count_cores() -> int:
-    """Return the number of processor cores that this process can use."""
+    """Return the number of processor cores that the process can use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -19,16 +19,17 @@ from ..pasted_text import shown
 _DEVICES = frozenset(
     (
         *("con", "prn", "aux", "nul"),
-        # Windows reserves device names, such as COM1. It also reads the superscript digits in
-        # ISO 8859-1 as digits in these names.
+        # Windows reserves device names such as COM1. In these names, it also treats the superscript
+        # digits of ISO 8859-1 as digits.
         *(f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"),
     )
 )
-# File systems limit a name to 255 characters, and a server's name can have 253.
+# The longest file name. File systems limit a name to 255 characters, and a server's name can have
+# 253.
 _LONGEST = 200
 
 
-# The names of hosts and the ids of requests contain only these characters.
+# The characters that the names of hosts and the IDs of requests can contain.
 _PLAIN = re.compile(r"[A-Za-z0-9_](?:\.?[A-Za-z0-9_-]++)*+")
 
 
@@ -78,7 +79,7 @@ _RESERVED = '<>:"/\\|?*'
 
 
 def find_reserved_name(path: str | os.PathLike[str]) -> str:
-    """Return the first part of a path that Windows reserves or changes, or "".
+    """Return the first part of a path that Windows reserves or changes, or "" if there is none.
 
     Windows opens a device instead of a file with such a name, or drops the blanks and dots at its
     end.
@@ -93,16 +94,16 @@ def find_reserved_name(path: str | os.PathLike[str]) -> str:
 
 
 def make_relative_path(path: str | os.PathLike[str], start: str | os.PathLike[str]) -> str:
-    """Return a path relative to a folder, or the full path if it is on another drive."""
+    """Return a path relative to a folder, or the full path if both are on different drives."""
     try:
         return os.path.relpath(path, start)
     except ValueError:
         return os.path.abspath(path)
 
 
-_LONGEST_GIVEN = 100  # The maximum length of a name that the user specifies, in characters.
-# The maximum length of a stored name, in bytes of UTF-8. Linux allows 255 bytes, and a character
-# needs up to four.
+_LONGEST_GIVEN = 100  # The maximum length in characters of a name that the user specifies.
+# The maximum length of a stored name in bytes of UTF-8. Linux allows 255 bytes, and one character
+# needs up to four bytes.
 _LONGEST_STORED = 200
 
 

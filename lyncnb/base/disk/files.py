@@ -1,4 +1,4 @@
-"""Write files atomically and without overwriting others, and set file modes.
+"""Write files completely or not at all, without overwriting others, and set file modes.
 
 A file gets its final name only after its content is on the disk. lyncnb writes a temporary file in
 the same folder, syncs it, creates a link with the final name (which cannot overwrite a file), and
@@ -29,7 +29,7 @@ TEMP_PREFIX = ".tmp-lyncnb-"
 
 
 def check_folder(path: str | os.PathLike[str], *, is_reading: bool = False) -> None:
-    """Reject a symbolic link, a file, and a folder to which other users can write.
+    """Raise an error for a symbolic link, a file, or a folder to which other users can write.
 
     The members of a team can write to a team folder. A folder that lyncnb only reads can belong to
     any user.
@@ -54,7 +54,7 @@ def check_folder(path: str | os.PathLike[str], *, is_reading: bool = False) -> N
 
 
 def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
-    """Create a folder durably, or check an existing folder and restrict its permissions to `mode`.
+    """Create a folder durably, or restrict the permissions of an existing folder to `mode`.
 
     Raises
     ------
@@ -87,8 +87,8 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
         if not is_shut and current & ~mode & 0o777:
             with suppress(PermissionError):
                 system_calls.chmod(path, current & mode)
-            # Some disks reject or ignore chmod(). In this case, the disk sets the same
-            # permissions for all folders.
+            # Some disks reject or ignore chmod(). Such a disk has the same permissions for all
+            # folders.
             left = system_calls.lstat(path).st_mode & ~mode & 0o077
             if left and not folder_access.ignores_file_modes(path):
                 raise BundleError(
@@ -100,7 +100,7 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
-    """Write the entries of a folder to the disk. Windows does not have such a function."""
+    """Write the entries of a folder to the disk. Windows has no function for this."""
     if system_calls.WINDOWS:
         return
     try:
@@ -113,7 +113,7 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
 
 
 def sync_file(path: str | os.PathLike[str], flags: int) -> None:
-    """Write the content of an open file to the disk. Raise OSError if this fails."""
+    """Write the content of an open file to the disk. If this fails, raise OSError."""
     descriptor = system_calls.open(path, flags)
     try:
         system_calls.fsync(descriptor)
@@ -145,12 +145,12 @@ def write_temporary_file(path: Path, data: bytes, mode: int, *, sync: bool) -> P
 
 
 def make_temporary_name() -> str:
-    """Return a unique file name that later runs recognize as the name of a temporary file."""
+    """Return a unique name for a temporary file. Later runs recognize the name."""
     return TEMP_PREFIX + secrets.token_hex(8)
 
 
 def discard_temporary_file(temp: Path) -> None:
-    """Remove a temporary file. If this fails, the next run of lyncnb removes it."""
+    """Remove a temporary file. If this fails, the next run of lyncnb removes the file."""
     with suppress(OSError):
         system_calls.unlink(temp)
 
@@ -159,7 +159,8 @@ def set_final_name(temp: Path, path: Path) -> None:
     """Give a complete temporary file its final name, without overwriting another file."""
     try:
         if system_calls.link is None or system_calls.WINDOWS:
-            system_calls.rename(temp, path)  # On Windows, rename() fails if the name exists.
+            # On Windows, rename() fails if the new name already exists.
+            system_calls.rename(temp, path)
             return
         try:
             system_calls.link(temp, path)
@@ -176,7 +177,7 @@ def set_final_name(temp: Path, path: Path) -> None:
 
 
 def _rename_to_free_name(temp: Path, path: Path) -> None:
-    # Another program could create a file with this name between lstat() and rename(). Another
+    # Between lstat() and rename(), another program could create a file with the same name. Another
     # lyncnb process cannot, because it waits for the lock on the folder.
     with suppress(FileNotFoundError):
         system_calls.lstat(path)
@@ -289,7 +290,7 @@ def remove_file(path: str | os.PathLike[str]) -> None:
 
 
 def _unlink(path: str | os.PathLike[str], purpose: str) -> bool:
-    """Remove a file, and return whether it existed."""
+    """Remove a file, and return whether it existed before."""
     try:
         system_calls.unlink(path)
     except FileNotFoundError:
@@ -300,7 +301,7 @@ def _unlink(path: str | os.PathLike[str], purpose: str) -> bool:
 
 
 def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float) -> bytes:
-    """Read the first line of a file, or of a pipe that another program writes to.
+    """Read the first line of a file, or of a pipe to which another program writes.
 
     A pipe (``<(command)``, ``/dev/stdin``, or a named pipe) is read once, up to the end of the
     first
@@ -344,7 +345,7 @@ def read_first_line(path: str | os.PathLike[str], *, limit: int, seconds: float)
         system_calls.close(descriptor)
 
 
-# PowerShell 5.1 writes the output of ``>`` in UTF-16.
+# PowerShell 5.1 writes redirected output (``>``) in UTF-16.
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -373,7 +374,7 @@ def _read_line(descriptor: int, path: str | os.PathLike[str], limit: int, deadli
 
 
 def read_file(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
-    """Read a complete file of at most `limit` bytes, but do not follow a symbolic link.
+    """Read a complete file of at most `limit` bytes. A symbolic link is not followed.
 
     Raises
     ------
@@ -394,7 +395,7 @@ def read_file(path: str | os.PathLike[str], *, limit: int = 1 << 20) -> bytes:
 
 
 def is_missing(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file does not exist. If a network share does not respond, return False."""
+    """Return whether a file is missing. If a network share does not respond, return False."""
     try:
         system_calls.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -405,7 +406,7 @@ def is_missing(path: str | os.PathLike[str]) -> bool:
 
 
 def open_plain(path: str | os.PathLike[str], *, follow_links: bool = True) -> BinaryIO:
-    """Open a regular file for reading, and reject a named pipe or a device without waiting.
+    """Open a regular file for reading. A named pipe or a device is rejected without waiting.
 
     Parameters
     ----------
@@ -435,7 +436,7 @@ def open_plain(path: str | os.PathLike[str], *, follow_links: bool = True) -> Bi
 def read_specified_file(
     path: str | os.PathLike[str], *, limit: int, error_class: type[LyncnbError]
 ) -> bytes:
-    """Read a regular file that the user specified.
+    """Read a regular file that the user has specified.
 
     Parameters
     ----------
@@ -473,7 +474,7 @@ _PIECE = 1 << 20
 
 
 def _read_at_most(file: BinaryIO, size: int) -> bytes:
-    # One large read would reserve memory for the largest file that is allowed.
+    # The file is read in pieces. One large read would reserve memory for the largest allowed file.
     pieces: list[bytes] = []
     while size > 0 and (piece := file.read(min(size, _PIECE))):
         pieces.append(piece)
@@ -482,7 +483,7 @@ def _read_at_most(file: BinaryIO, size: int) -> bytes:
 
 
 def find_stale_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Return the temporary files that interrupted runs left in a folder.
+    """Return the temporary files that interrupted runs have left in a folder.
 
     The caller must lock the folder.
     """
@@ -490,7 +491,7 @@ def find_stale_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
 
 
 def remove_stale_files(folder: str | os.PathLike[str]) -> int:
-    """Remove the temporary files of interrupted runs in a folder and its subfolders.
+    """Remove the temporary files of interrupted runs from a folder and its subfolders.
 
     Returns
     -------
@@ -506,17 +507,18 @@ def remove_stale_files(folder: str | os.PathLike[str]) -> int:
     return sum(_unlink(temp, "remove the incomplete file") for temp in temps)
 
 
-# This section writes many new files, syncs them together, and then gives them their names in
-# order.
+# The class FileBatch writes many new files, writes them to the disk together, and then gives them
+# their final names in order.
 
-# With 16 threads, the file system writes several files in one commit of the journal. This takes
-# a third of the time of separate fsync calls: on ext4, 73 instead of 250 microseconds per file.
-# sync() would write the complete disk and report no errors for single files.
+# The number of threads that sync files. With 16 threads, the file system writes several files in
+# one commit of the journal. This takes a third of the time of separate fsync calls: on ext4, 73
+# instead of 250 microseconds per file. sync() would write the complete disk, and it reports no
+# errors for single files.
 _SYNC_THREADS = 16
 
 
 class FileBatch:
-    """Write many new files, sync them together, and then give them their final names.
+    """Writes many new files, syncs them together, and then gives them their final names.
 
     All files in an earlier `stage` have their names on the disk before a file in a later stage gets
     its name. With keys in stage 0 and requests in stage 1, a request never exists without its key.
@@ -545,7 +547,7 @@ class FileBatch:
         self._files.setdefault(stage, []).append((temp, path))
 
     def commit(self) -> None:
-        """Sync all files, and then give them their final names, stage by stage.
+        """Write all files to the disk, then give them their final names, stage by stage.
 
         Raises
         ------
@@ -567,7 +569,7 @@ class FileBatch:
             self.discard()
 
     def discard(self) -> None:
-        """Remove the temporary files that :meth:`commit` has not given their final names."""
+        """Remove the temporary files to which :meth:`commit` has not given a final name."""
         for stage in self._files.values():
             for temp, _ in stage:
                 discard_temporary_file(temp)

@@ -19,14 +19,14 @@ from pathlib import Path
 from ...errors import BundleError
 from . import system_calls
 
-with suppress(ImportError):  # Windows does not have the module grp.
+with suppress(ImportError):  # The Python module grp does not exist on Windows.
     import grp
 
 TEAM_MODE = 0o2770
 TEAM_FILE = 0o660
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-# Outside Linux, O_DIRECTORY is used instead of O_TMPFILE. Then the system refuses to open the
+# O_TMPFILE exists only on Linux. With O_DIRECTORY in its place, the system refuses to open the
 # folder for writing, and lyncnb tests the disk with a named file.
 _NAMELESS = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -34,7 +34,7 @@ _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """The owner and the group for new files and subfolders in a folder.
+    """The owner and the group that new files and subfolders of a folder get.
 
     The value -1 means the current user.
     """
@@ -44,17 +44,18 @@ class _Rule:
     group: int
 
 
-# The rules for the folders to which this process writes, by the real path of the folder.
+# The owners and groups for the folders to which this process writes, by the real path of the
+# folder.
 _rules: dict[str, _Rule] = {}
 
 
 def is_team_mode(mode: int) -> bool:
-    """Return whether a folder has the mode of a team folder, which lyncnb sets explicitly."""
+    """Return whether a folder's mode is that of a team folder. Only lyncnb sets this mode."""
     return stat.S_IMODE(mode) == TEAM_MODE
 
 
 def check_access(path: str | os.PathLike[str], status: os.stat_result, *, is_reading: bool) -> None:
-    """Reject a folder to which users other than its owner or team can write.
+    """Raise an error for a folder to which users other than its owner or team can write.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def check_access(path: str | os.PathLike[str], status: os.stat_result, *, is_rea
 
 
 def ignores_file_modes(folder: str | os.PathLike[str]) -> bool:
-    """Return whether the disk with a folder gives every file the same mode.
+    """Return whether the disk gives every file the same mode, whatever mode is set.
 
     exFAT does this, and so do Windows shares and drives with the default mount options. lyncnb
     tests
@@ -110,7 +111,8 @@ def ignores_file_modes(folder: str | os.PathLike[str]) -> bool:
     try:
         return bool(os.fstat(descriptor).st_mode & 0o077)
     finally:
-        with suppress(OSError):  # The file is empty, so an error in close() does not lose any data.
+        # The test file is empty, so an error in close() does not lose any data.
+        with suppress(OSError):
             system_calls.close(descriptor)
 
 
@@ -131,7 +133,7 @@ def _is_open_to_all(folder: Path) -> bool:
 
 @contextmanager
 def share_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """In a ``with`` block, give new files in a folder the owner and group of the folder."""
+    """In a ``with`` block, give new files the owner and group of their folder."""
     key, before = os.path.realpath(folder), dict(_rules)
     with suppress(OSError):
         status = system_calls.lstat(folder)
@@ -149,13 +151,13 @@ def share_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def choose_file_mode(folder: str | os.PathLike[str], mode: int) -> int:
-    """Return the mode for a new file in a folder."""
+    """Return the mode for a new file in a folder: readable by its owner only, or by the team."""
     rule = _find_rule(folder)
     return TEAM_FILE if rule is not None and rule.is_team else mode
 
 
 def choose_folder_mode(folder: str | os.PathLike[str], mode: int) -> int:
-    """Return the mode for a new subfolder in a folder."""
+    """Return the mode for a new subfolder in a folder: open to its owner only, or to the team."""
     rule = _find_rule(folder)
     return TEAM_MODE if rule is not None and rule.is_team else mode
 
@@ -175,9 +177,10 @@ def hand_over(descriptor: int, folder: str | os.PathLike[str], *, is_folder: boo
     if rule is None:
         return
     if rule.owner != -1:
-        with suppress(PermissionError):  # Some disks do not store owners, so an error is ignored.
+        # Some disks do not store owners, so an error while setting the owner is ignored.
+        with suppress(PermissionError):
             system_calls.fchown(descriptor, rule.owner, rule.group)
-    # The umask removed these permissions when the file was created, so fchmod() sets them again.
+    # The umask removed some permissions when the file was created, so fchmod() sets them again.
     if rule.is_team:
         system_calls.fchmod(descriptor, TEAM_MODE if is_folder else TEAM_FILE)
 
@@ -233,7 +236,7 @@ def grant_access_to_team(folder: Path, group: str) -> None:
 
 
 def remove_folder_access(path: Path) -> bool:
-    """Remove the permissions of other users from a folder with the mode 755.
+    """Take all permissions from other users on a folder with the mode 755.
 
     Returns
     -------
@@ -245,7 +248,7 @@ def remove_folder_access(path: Path) -> bool:
 
 
 def remove_file_access(path: Path) -> bool:
-    """Remove the permissions of other users from a file with the mode 644."""
+    """Take all permissions from other users on a file with the mode 644."""
     return _remove_access(path, _FILE, stat.S_IFREG | 0o644, 0o600)
 
 
@@ -258,13 +261,13 @@ def _remove_access(path: Path, flags: int, opened: int, closed: int) -> bool:
         return False
     try:
         status = os.fstat(descriptor)
-        # A file with a second hard link may also belong to another folder.
+        # A file with a second hard link can also belong to another folder, so its permissions stay.
         is_own = status.st_uid == system_calls.find_user_id() and (
             flags == _FOLDER or status.st_nlink == 1
         )
         if not is_own or status.st_mode != opened:
             return False
-        with suppress(OSError):  # Some disks reject the change of the mode, and others ignore it.
+        with suppress(OSError):  # Some disks reject a change of the mode, and others ignore it.
             system_calls.fchmod(descriptor, closed)
         return stat.S_IMODE(os.fstat(descriptor).st_mode) == closed
     finally:
@@ -273,7 +276,7 @@ def _remove_access(path: Path, flags: int, opened: int, closed: int) -> bool:
 
 
 def find_group_number(group: str) -> int:
-    """Return the number of a group. The group is specified by name, or by number as text.
+    """Return the number of a group that the user specifies by name or by number.
 
     Raises
     ------
@@ -299,7 +302,7 @@ def find_group_number(group: str) -> int:
 
 
 def find_team(folder: str | os.PathLike[str]) -> str:
-    """Return the group whose members can write to a team folder, or "" if there is no team."""
+    """Return the group whose members can write to a team folder, or "" for any other folder."""
     try:
         status = system_calls.lstat(folder)
     except (OSError, ValueError):
@@ -313,7 +316,7 @@ def find_team(folder: str | os.PathLike[str]) -> str:
 
 
 def is_team_group(folder: str | os.PathLike[str], group: str) -> bool:
-    """Return whether the team of a folder is the group with the specified name or number."""
+    """Return whether a group, given by name or number, is the team of a folder."""
     status = system_calls.lstat(folder)
     try:
         return bool(group) and find_group_number(group) == status.st_gid

@@ -1,4 +1,4 @@
-"""Lock a folder so that only one process at a time writes to it, and record this process.
+"""Lock a folder so that only one process at a time writes to it, and record which process.
 
 lyncnb uses a kernel lock, and a note that contains the name of the writing user. On some disks
 (sshfs, rclone, or WSL together with Windows) and in synchronized copies, kernel locks do not work
@@ -26,24 +26,25 @@ if TYPE_CHECKING:
     import filelock
 
 LOCK_NAME = "lyncnb.lock"
-#: The earliest versions of lyncnb lock only this file. Newer versions also lock it in folders
-#: that those versions can write. OneDrive and SharePoint reject a file with this name.
+#: The old lock file. The earliest versions of lyncnb lock only this file, so newer versions also
+#: lock it in folders to which the earliest versions can write. OneDrive and SharePoint reject a
+#: file with this name.
 OLD_LOCK_NAME = ".lock"
 OWNER_NAME = ".lock.owner"
 _NOTE = re.compile(r".* on (.+), process ([0-9]+), since .+\n(?:(\S+) (\S+) ([0-9a-f]+)\n)?")
-# Versions of lyncnb that use only the old lock cannot write to a folder with such a manifest.
+# The formats of manifests that versions of lyncnb with only the old lock cannot write.
 _PRESENT_FORMAT = re.compile(rb'\{\s*"format": "lyncnb-requests/(?:[3-9]|[1-9][0-9]+)"')
 _MANIFEST = "manifest.json"
-_LOOK_EVERY = 0.2  # The time between two attempts to get the lock, in seconds.
+_LOOK_EVERY = 0.2  # The time in seconds between two attempts to get the lock.
 
-# This mapping contains the real path of each folder that this process has locked, and the token
-# in the note in the folder.
+# The folders that this process has locked, by their real path, with the token that is in the
+# folder's note.
 _held: dict[str, str] = {}
 
 
 @contextmanager
 def lock_folder(folder: str | os.PathLike[str], *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Lock a folder, so that only this process can write to it.
+    """Lock a folder so that only this process can write to it.
 
     The kernel releases the lock when the process ends for any reason. lyncnb ignores a note that an
     ended process left, unless another computer wrote it. Processes that only read need no lock.
@@ -64,7 +65,8 @@ def lock_folder(folder: str | os.PathLike[str], *, wait_seconds: float = 0.0) ->
         If another process still has the lock (the message contains its name), the folder does not
         exist, or :func:`files.check_folder` rejects it.
     """
-    # Planning without a folder must work without this library, so the import is here.
+    # Planning without a folder must work without the library for locks, so it is imported inside
+    # the function.
     import filelock
 
     folder = Path(folder)
@@ -105,7 +107,7 @@ def _list_lock_files(folder: Path) -> tuple[str, ...]:
 
 
 def confirm_lock(folder: Path) -> None:
-    """Check that the lock of this process on a folder, if there is one, is still valid.
+    """Check that this process still has its lock on a folder. Without a lock, nothing is checked.
 
     Raises
     ------
@@ -125,14 +127,14 @@ def confirm_lock(folder: Path) -> None:
 
 
 def describe_owner(folder: Path) -> str:
-    """Return which process is writing to a folder, according to the note in that folder."""
+    """Return which process is writing to a folder, according to the note in the folder."""
     return (_read_note(folder / OWNER_NAME).partition("\n")[0]).strip() or "another process"
 
 
 def _acquire_lock(
     folder: Path, lock_files: Mapping[Path, filelock.FileLock], token: str, deadline: float
 ) -> bool:
-    """Try to get the kernel locks and to write the note.
+    """Try to get the kernel locks on a folder and to write the note. Return whether both succeeded.
 
     Return False if the caller must try again.
     """
@@ -174,7 +176,7 @@ def _raise_folder_in_use(folder: Path, hint: str) -> None:
 
 
 def _is_alive(text: str) -> bool:
-    """Return whether the process that a note describes may still be running.
+    """Return whether the process that is named in a lock's note may still be running.
 
     The caller must hold the kernel lock.
     """
@@ -186,13 +188,13 @@ def _is_alive(text: str) -> bool:
         return True
     if int(process) == os.getpid():
         return token in _held.values()
-    # If the disk supports kernel locks, no other process on this computer has the lock. If the
-    # disk does not support them, the process in the note must still be running.
+    # If the disk supports kernel locks, no other process on this computer has the lock. Otherwise,
+    # the process in the note must be assumed to run.
     return started not in (None, "-") and started == _find_start_time(int(process))
 
 
 def _find_start_time(process: int) -> str:
-    """Return the start time of a local process in units of the kernel, or "-" if it has ended."""
+    """Return when a local process started, in units of the kernel, or "-" if it has ended."""
     try:
         status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
         return status.rpartition(")")[2].split()[19]
@@ -201,12 +203,12 @@ def _find_start_time(process: int) -> str:
 
 
 def describe_writer() -> tuple[str, str]:
-    """Return the name of the current user and the name of the computer as printable text."""
+    """Return the names of the current user and of the computer as printable text."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError, ImportError):
         user = "somebody"
-    # The user name can come from an environment variable, which can contain any text.
+    # The user name can come from an environment variable, which can contain any characters.
     return "".join(c if c.isprintable() else "?" for c in user), platform.node()
 
 
@@ -225,7 +227,8 @@ def _write_note(note: Path, token: str, *, replaced_note: bool) -> bool:
         else:
             files.set_final_name(temp, note)
     except FileNotFoundError:
-        return False  # Another process locked the folder and removed the temporary file.
+        # Another process has locked the folder in the meantime and removed the temporary file.
+        return False
     except OSError as error:
         files.discard_temporary_file(temp)
         raise system_calls.describe_error(
@@ -235,7 +238,7 @@ def _write_note(note: Path, token: str, *, replaced_note: bool) -> bool:
         files.discard_temporary_file(temp)
         if not os.path.lexists(note):
             raise
-        return False  # Another process created the note first.
+        return False  # Another process has created the lock's note first.
     return True
 
 

@@ -23,7 +23,7 @@ from . import files, system_calls
 from .file_names import find_reserved_name
 from .zip_file import READ_ERRORS
 
-#: lyncnb creates these subfolders in a request folder. The modes are for a folder without a
+#: The subfolders that lyncnb creates in a request folder, with their modes in a folder without a
 #: team.
 OWN_FOLDERS = {
     "csr": 0o755,
@@ -35,7 +35,7 @@ OWN_FOLDERS = {
     "recovery": 0o700,
 }
 
-#: In a request folder, these names belong to files and subfolders of lyncnb.
+#: The names in a request folder that are reserved for files and subfolders of lyncnb.
 OWN_PLACES = frozenset(
     (
         *OWN_FOLDERS,
@@ -50,17 +50,16 @@ OWN_PLACES = frozenset(
 _MANIFEST, _KEYS = "manifest.json", "keys"
 _MANIFEST_MARK = b'"lyncnb-requests/'
 
-# In the page of a notebook, styles precede the mark by which lyncnb recognizes the page. The
-# styles and the mark fit into this size.
+# The number of bytes to read. In the page of a notebook, styles precede the mark by which lyncnb
+# recognizes the page, and both fit into this size.
 _HEAD_BYTES = 1 << 22
 
 _LINE_BYTES = 1 << 16
 
-# The archives of lyncnb use only these compression methods. Python raises other errors for
-# other methods.
+# The compression methods that lyncnb's archives use. For other methods, Python raises other errors.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
-# Every page that lyncnb creates contains this text in its head, including the pages of notebooks.
+# The text in the head of every page that lyncnb creates, including the pages of notebooks.
 _PAGE_POLICY = (b'http-equiv="Content-Security-Policy"', b"content=\"default-src 'none'; ")
 
 Test = Callable[[IO[bytes]], bool]
@@ -68,7 +67,7 @@ Test = Callable[[IO[bytes]], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputKind:
-    """A type of output file.
+    """A type of output file, with the functions that recognize such files.
 
     Attributes
     ----------
@@ -87,7 +86,7 @@ class OutputKind:
 def match_first_line(
     start: bytes | tuple[bytes, ...], end: bytes | tuple[bytes, ...] = b""
 ) -> Test:
-    """Return a function that checks how the first line of a file begins and ends.
+    """Return a function that checks the beginning and the end of a file's first line.
 
     With several values for ``start``, the line begins with one of them; ``end`` likewise.
     """
@@ -100,7 +99,7 @@ def match_first_line(
 
 
 def match_content(*marks: bytes | tuple[bytes, ...]) -> Test:
-    """Return a function that checks whether a file's first 4 MiB contain all of these marks.
+    """Return a function that checks whether a file's first 4 MiB contain all given marks.
 
     If a mark is a tuple, the file contains one of its values.
     """
@@ -114,12 +113,12 @@ def match_content(*marks: bytes | tuple[bytes, ...]) -> Test:
 
 
 def match_page(*marks: bytes | tuple[bytes, ...]) -> Test:
-    """Return a function that checks whether a file is a page from lyncnb with all marks."""
+    """Return a function that checks whether a file is a page from lyncnb with the given marks."""
     return match_content(*_PAGE_POLICY, *marks)
 
 
 def match_packed_file(member: str, content: Test) -> Test:
-    """Return a function that checks a file with a specific extension in a ZIP archive."""
+    """Return a function that checks a file with a certain extension inside a ZIP archive."""
 
     def is_match(file: IO[bytes]) -> bool:
         with suppress(*READ_ERRORS):
@@ -140,7 +139,7 @@ def check_output(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Check the path of an output file before the work that creates the content.
+    """Check the path of an output file before its content is created.
 
     Parameters
     ----------
@@ -182,7 +181,7 @@ def check_output(
 
 
 def check_suffix(suffix: str, kind: OutputKind, subject: str = "") -> None:
-    """Reject a file name extension that is not valid for a type of file.
+    """Raise an error if a file name extension does not fit the type of file.
 
     The error message begins with ``place``.
 
@@ -233,7 +232,7 @@ def write_output(
     target, facts = Path(path), _find_status(path)
     try:
         if facts is None:
-            # If another program created the file in the meantime, write_new_file() fails.
+            # If another program has created the file in the meantime, write_new_file() fails.
             files.write_new_file(target, data, 0o644)
         else:
             files.replace_file(target, data, stat.S_IMODE(facts.st_mode))
@@ -243,7 +242,7 @@ def write_output(
 
 
 def reject_reserved_path(path: str | os.PathLike[str]) -> None:
-    """Reject the paths of lyncnb's own files in a request folder.
+    """Raise an error if a path belongs to lyncnb's own files in a request folder.
 
     Raises
     ------
@@ -254,7 +253,7 @@ def reject_reserved_path(path: str | os.PathLike[str]) -> None:
     try:
         if b"\0" in os.fsencode(path):
             raise ValueError(path)
-    # The method also raises ValueError if the path contains an unpaired surrogate.
+    # The method resolve() also raises ValueError, for a path with an unpaired surrogate.
     except ValueError:
         raise OutputError(
             f"{shown(os.fsdecode(path))} is not a valid file name",
@@ -278,12 +277,13 @@ def _list_ancestors(path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _normalize_name(name: str) -> str:
-    # Windows removes trailing spaces and dots, and treats text after a colon as a stream name.
+    # Windows removes trailing spaces and dots from a path, and treats text after a colon as the
+    # name of a stream.
     return name.partition(":")[0].rstrip(". ").casefold()
 
 
 def is_request_folder(folder: Path) -> bool:
-    """Return whether a folder is a request folder, even if it is damaged."""
+    """Return whether a folder is a request folder. The folder may be damaged."""
     with suppress(OSError):
         if stat.S_ISDIR((folder / _KEYS).lstat().st_mode):
             return True
@@ -329,4 +329,4 @@ def _is_same_kind(path: str | os.PathLike[str], kind: OutputKind) -> bool:
         with files.open_plain(path) as file:
             return kind.is_ours[Path(path).suffix.lower()](file)
     except (OSError, BundleError):
-        return False  # If lyncnb cannot read the file, it may be the file of another program.
+        return False  # A file that lyncnb cannot read may belong to another program.

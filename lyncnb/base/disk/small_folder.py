@@ -1,4 +1,4 @@
-"""Read and write a folder with a few text files.
+"""Read and write a folder that contains a few text files.
 
 A new folder gets its final name when all its files are on the disk. Later, ``files.replace``
 replaces each file separately. lyncnb never reads hidden files, such as those of an interrupted
@@ -17,13 +17,13 @@ from ...errors import BundleError
 from ..pasted_text import shown
 from . import files, system_calls
 
-#: All users can read the files, as usual for files under version control.
+#: All users can read the files, as is usual for files under version control.
 FILE_MODE = 0o644
 _FOLDER_MODE = 0o755
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Create a folder with a few text files. If this fails, create nothing.
+    """Create a folder with a few text files. If this fails, no folder is created.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
         system_calls.mkdir(staged, _FOLDER_MODE)
         for name, data in contents.items():
             files.write_new_file(staged / name, data, FILE_MODE)
-        # An empty folder with the same name must not be replaced, but rename() would do this.
+        # An existing empty folder must not be replaced, but rename() would replace it.
         if os.path.lexists(folder):
             raise BundleError(
                 f"{folder} already exists, so lyncnb did not change it", hint="choose another name"
@@ -78,7 +78,7 @@ def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str,
         mode = system_calls.lstat(folder).st_mode
     except OSError as error:
         raise system_calls.describe_error(error, folder, "access the folder") from None
-    except ValueError:  # The path contains a character that is not valid in a path.
+    except ValueError:  # The path contains a character that is not allowed in paths.
         raise BundleError(
             f"{shown(str(folder))} is not a valid folder name",
             hint="enter the folder name again",
@@ -93,7 +93,7 @@ def read_files(folder: Path, names: Collection[str], *, limit: int) -> dict[str,
 
 
 def rename_folder(folder: Path, new_path: Path) -> None:
-    """Rename a folder in its parent folder, but never to an existing name.
+    """Rename a folder within its parent folder. An existing folder is never replaced.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def rename_folder(folder: Path, new_path: Path) -> None:
         If the name exists, or the system reports an error.
     """
     try:
-        # On Windows and macOS, a name that differs only in letter case can be the same folder.
+        # On Windows and macOS, two names that differ only in letter case belong to the same folder.
         if os.path.lexists(new_path) and not os.path.samefile(folder, new_path):
             raise BundleError(f"{new_path} already exists", hint="choose another name")
         system_calls.rename(folder, new_path)
@@ -111,7 +111,7 @@ def rename_folder(folder: Path, new_path: Path) -> None:
 
 
 def remove_folder(folder: Path, names: Collection[str]) -> None:
-    """Remove a folder that contains only the specified files and lyncnb's hidden files.
+    """Remove a folder that contains only the given files and lyncnb's hidden files.
 
     Raises
     ------
@@ -129,8 +129,8 @@ def remove_folder(folder: Path, names: Collection[str]) -> None:
                     "lyncnb removed nothing. Move these files to another folder, and then try again"
                 ),
             )
-        # The folder is renamed first, so that a list of scenarios never contains an incomplete
-        # scenario.
+        # The folder is renamed before its files are removed, so that a list of scenarios never
+        # contains an incomplete scenario.
         system_calls.rename(folder, gone)
     except OSError as error:
         raise system_calls.describe_error(error, folder, "remove the folder") from None

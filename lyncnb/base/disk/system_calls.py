@@ -21,8 +21,8 @@ CALLS = (
     *("unlink", "mkdir", "rmdir", "chmod", "fchmod", "fchown", "lstat"),
 )
 WINDOWS = os.name == "nt"
-# On Windows, a file that another program has open cannot be replaced or removed:
-# ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION.
+# The Windows errors for a file that cannot be replaced or removed because another program has
+# opened it: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION and ERROR_LOCK_VIOLATION.
 IN_USE = (5, 32, 33)
 _PATIENCE = 5.0  # seconds
 _Arguments = ParamSpec("_Arguments")
@@ -48,7 +48,7 @@ def _retry_while_in_use(call: Callable[_Arguments, _Result]) -> Callable[_Argume
 
 
 def is_in_use(error: OSError) -> bool:
-    """Return whether another program may have the file open. Only Windows reports this.
+    """Return whether an error means that another program has opened the file.
 
     ``os.open`` reports EACCES for such a file, and also for a folder.
     """
@@ -67,17 +67,17 @@ link = getattr(os, "link", None)
 if os.name != "nt":
     fchmod, fchown = os.fchmod, os.fchown
 
-# On macOS, fsync() leaves data in the disk's cache. The fcntl() command F_FULLFSYNC also writes the
-# cache.
+# On macOS, fsync() leaves data in the cache of the disk. The fcntl() command F_FULLFSYNC also
+# writes this cache.
 full_sync: int | None = None
-with suppress(ImportError):  # Windows does not have the module fcntl.
+with suppress(ImportError):  # The Python module fcntl does not exist on Windows.
     import fcntl
 
     full_sync = getattr(fcntl, "F_FULLFSYNC", None)
 
 
 def fsync(descriptor: int) -> None:
-    """Write a file to the disk. Also write the cache of the disk if the system supports this."""
+    """Write a file to the disk, and also write the cache of the disk if the system supports it."""
     if full_sync is not None:
         # Network shares and some file systems do not support F_FULLFSYNC.
         with suppress(OSError):
@@ -88,22 +88,25 @@ def fsync(descriptor: int) -> None:
 
 _COMMON = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _COMMON
-# If the file is a named pipe, O_NONBLOCK prevents lyncnb from waiting for a writer.
+# With O_NONBLOCK, opening a named pipe does not wait for a program that writes to it.
 READ = os.O_RDONLY | _COMMON | getattr(os, "O_NONBLOCK", 0)
-# These are the error numbers of link() on file systems without hard links, such as FAT and some
-# network shares.
+# The error numbers of link() on file systems without hard links, such as FAT and some network
+# shares.
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-# These are the error numbers of fsync() for folders that cannot be synced.
+# The error numbers of fsync() for folders that cannot be written to the disk separately.
 NO_FOLDER_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 
 def find_user_id() -> int:
-    """Return the ID of the user who runs this process. Python in a browser has one user, 0."""
+    """Return the ID of the user who runs this process. In a browser, the ID is always 0."""
     return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 def find_program(name: str) -> str | None:
-    """Find a program by an absolute path, or by name in the absolute folders in PATH.
+    """Return a program's path.
+
+    Only absolute folders in PATH are searched. The program is specified by its name or by an
+    absolute path.
 
     ``shutil.which`` can also find a program in the current folder, which Windows always searches.
     It
@@ -156,7 +159,7 @@ HINTS = {
 def describe_error(
     error: OSError | ValueError, path: str | os.PathLike[str], action: str
 ) -> BundleError:
-    """Return an error with a hint that describes what the operating system rejected."""
+    """Convert an operating system error to an error with a hint about what was rejected."""
     # A path with a zero byte or an unpaired surrogate raises ValueError.
     if isinstance(error, ValueError):
         shown = ascii(os.fspath(path))[1:-1]

@@ -1,4 +1,4 @@
-"""Read the files in a tar archive in memory and within limits, with or without gzip.
+"""Read the files of a tar archive in memory and within limits, with or without gzip.
 
 The standard library's ``tarfile`` keeps a copy of the global pax header with every entry, so that a
 malicious archive of 0.8 MB with 400 entries needs 750 MB of memory (Python 3.11). It also treats a
@@ -18,13 +18,13 @@ _BLOCK = 512
 _MAGIC = b"ustar"
 _REGULAR = (b"0", b"\0", b"7")
 _LONG_NAME = b"L"
-# These entries contain metadata about the next entry (pax) or the complete archive. lyncnb
-# skips them, because the names in the other headers are sufficient.
+# The types of entries that contain metadata about the next entry (pax) or the complete archive.
+# lyncnb skips them, because the names in the other headers are sufficient.
 _DESCRIPTIONS = (b"x", b"g", b"X", b"K")
 
 
 class BadTar(ValueError):
-    """The error for bytes that are not a complete tar archive."""
+    """The error for data that is not a complete tar archive."""
 
 
 class TarEntry(NamedTuple):
@@ -94,7 +94,8 @@ def read_tar_entries(data: bytes) -> Iterator[TarEntry]:
 
 
 def _read_prefix(header: bytes) -> str:
-    # In old GNU archives, which have "ustar  " in the header, this field contains times.
+    # In old GNU archives, whose header contains "ustar  ", the prefix field contains times instead
+    # of a path.
     return _decode_text(header[345:500]) if header[257:263] == b"ustar\0" else ""
 
 
@@ -103,7 +104,7 @@ def _decode_text(field: bytes) -> str:
 
 
 def _parse_number(field: bytes, offset: int) -> int:
-    # In an archive, the size of a file with more than 8 GB is a number in base 256.
+    # If a file in a tar archive has more than 8 GB, its size is written as a number in base 256.
     if field[0] & 0x80:
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0") or b"0"

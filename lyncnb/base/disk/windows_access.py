@@ -16,14 +16,14 @@ from functools import cache
 
 from . import system_calls
 
-# The names of these constants in Windows are SE_FILE_OBJECT, DACL_SECURITY_INFORMATION,
-# PROTECTED_DACL_SECURITY_INFORMATION and SDDL_REVISION_1.
+# The values of SE_FILE_OBJECT, DACL_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION and
+# SDDL_REVISION_1 in the Windows API.
 _FILE, _DACL, _PROTECTED, _REVISION = 1, 4, 0x80000000, 1
 _TOKEN_QUERY, _TOKEN_USER = 8, 1
-# These SIDs are SYSTEM, Administrators, the owner of the file, and the placeholder for the
-# creator of new files.
+# The SIDs of SYSTEM, of Administrators, of the file's owner, and of the placeholder for the creator
+# of new files.
 _ALLOWED = ("SY", "BA", "OW", "CO", "S-1-5-18", "S-1-5-32-544", "S-1-3-0", "S-1-3-4")
-# Each entry of an access list contains a type, flags, rights, and the user or group.
+# Each entry of a Windows access list contains a type, flags, rights, and the user or group.
 _ENTRY = re.compile(r"\((\w+);(\w*);([^;]*);[^;]*;[^;]*;([^;)]*)")
 
 
@@ -51,7 +51,7 @@ def restrict_access(folder: str | os.PathLike[str]) -> bool:
         )
         path, what = os.path.abspath(folder), ctypes.c_ulong(_DACL | _PROTECTED)
         library.SetNamedSecurityInfoW(path, _FILE, what, None, None, entries, None)
-        # Wine ignores the first call, so the function is called twice.
+        # The emulator Wine ignores the first call, so the function is called twice.
         if find_other_users(folder):
             library.SetFileSecurityW(path, what, security)
     finally:
@@ -60,7 +60,7 @@ def restrict_access(folder: str | os.PathLike[str]) -> bool:
 
 
 def find_other_users(folder: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Return the SIDs of other users and groups that have access to a folder.
+    """Return the SIDs of all other users and groups that have access to a folder.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def find_other_users(folder: str | os.PathLike[str]) -> tuple[str, ...]:
 
 @cache
 def find_user_sid() -> str:
-    """Return the SID of the current user, or "" if the system is not Windows."""
+    """Return the SID of the current Windows user, or "" on other systems."""
     if sys.platform != "win32":
         return ""
     library, kernel = ctypes.WinDLL("advapi32"), ctypes.WinDLL("kernel32")
@@ -107,7 +107,7 @@ def find_user_sid() -> str:
         library.GetTokenInformation(token, _TOKEN_USER, None, 0, ctypes.byref(size))
         data = ctypes.create_string_buffer(size.value)
         library.GetTokenInformation(token, _TOKEN_USER, data, size, ctypes.byref(size))
-        # The data begins with a pointer to the SID.
+        # The data that Windows returns begins with a pointer to the SID.
         sid = ctypes.c_void_p.from_buffer(data)
         library.ConvertSidToStringSidW(sid, ctypes.byref(text))
     finally:
@@ -118,7 +118,7 @@ def find_user_sid() -> str:
 
 
 def build_restrict_command(folder: str | os.PathLike[str]) -> str:
-    """Return the command that restricts a folder, for both cmd and PowerShell."""
+    """Return the command that restricts a folder. It works in cmd and in PowerShell."""
     path = os.path.realpath(folder)
     return f'icacls "{path}" /inheritance:r /grant:r "*{find_user_sid()}:(OI)(CI)F"'
 

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 
-# All files in an archive have this fixed date, so that the same files result in the same bytes.
+# The date of all files in an archive. Because it is fixed, the same files result in the same bytes.
 _CREATED = (2000, 1, 1, 0, 0, 0)
 
 
@@ -36,7 +36,7 @@ def write_zip(entries: Mapping[str, bytes]) -> bytes:
 
 
 def read_zip(data: bytes) -> dict[str, bytes]:
-    """Unpack a ZIP archive from lyncnb or a library that lyncnb uses.
+    """Unpack a ZIP archive that lyncnb or one of its libraries created.
 
     Returns
     -------
@@ -47,10 +47,10 @@ def read_zip(data: bytes) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-# --- This section reads a ZIP archive from another source.
+# --- The following functions read a ZIP archive from another source.
 
 _END_BYTES, _CENTRAL_ENTRY_BYTES = 22, 46
-#: The standard library raises these errors for a damaged, encrypted, or unsupported archive.
+#: The errors that the standard library raises for a damaged, encrypted, or unsupported archive.
 READ_ERRORS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -62,17 +62,17 @@ READ_ERRORS = (
     ValueError,
 )
 
-#: A file that is not small and unpacks to more than this multiple of its size is rejected.
+#: The largest compression ratio. A larger file in the archive is rejected unless it is small.
 _MAX_RATIO, _SMALL = 200, 1_000_000
 _PIECE = 1 << 16
 
 
 class BadArchive(ValueError):
-    """The error for an archive that lyncnb cannot read or must reject, with the reason."""
+    """The error for an archive that lyncnb cannot read or must reject. It contains the reason."""
 
 
 def find_archive_problem(data: bytes, max_size: int) -> str:
-    """Return why lyncnb must reject a ZIP archive on the basis of its list of entries, or "".
+    """Return why a ZIP archive must be rejected because of its list of entries, or "".
 
     ``zipfile`` creates an object for every entry. Two million entries in 100 MB would need all the
     memory of a computer. lyncnb therefore checks the end record first (APPNOTE.TXT 4.3.16).
@@ -111,7 +111,7 @@ def describe_archive_problem(error: Exception) -> str:
 
 
 class Archive:
-    """A ZIP archive from another source, which is unpacked in pieces within a size limit.
+    """A ZIP archive from another source. It is unpacked in pieces, within a size limit.
 
     Parameters
     ----------
@@ -137,8 +137,8 @@ class Archive:
             self._zip = zipfile.ZipFile(io.BytesIO(data))
         except READ_ERRORS as error:
             raise BadArchive(f"the archive is damaged: {describe_archive_problem(error)}") from None
-        # Some programs write backslashes, and letter case does not matter in the names (ECMA-376
-        # part 2, section 6.2.2.3).
+        # Some programs write paths with backslashes. Letter case does not matter in the names
+        # (ECMA-376 part 2, section 6.2.2.3).
         self._parts = {_normalize_path(entry.filename): entry for entry in self._zip.infolist()}
 
     @property

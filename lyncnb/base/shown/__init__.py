@@ -1,1 +1,1 @@
-"""Write tables, pages, and pictures that do not depend on certificates."""
+"""Write tables, pages, and pictures of any content."""

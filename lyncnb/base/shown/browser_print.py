@@ -27,8 +27,8 @@ _PLACES = (
     "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
     "C:\\Program Files (x86)\\Microsoft\\Edge\\Application\\msedge.exe",
 )
-#: You can set this environment variable to the path of a Chromium browser that lyncnb does not
-#: find.
+#: An environment variable that you can set to the path of a Chromium browser if lyncnb does not
+#: find it.
 VARIABLE = "LYNCNB_CHROMIUM"
 _SECONDS = 120
 

@@ -39,7 +39,7 @@ class DayEntry(NamedTuple):
 
 
 def write_calendar(product: str, entries: Iterable[DayEntry]) -> bytes:
-    """Return the content of an iCalendar file. Equal events result in equal bytes.
+    """Return the content of an iCalendar file. The same events result in the same bytes.
 
     Parameters
     ----------
@@ -59,11 +59,12 @@ def write_calendar(product: str, entries: Iterable[DayEntry]) -> bytes:
         event.add("uid", entry.uid)
         event.add("dtstamp", entry.stamp)
         event.add("dtstart", entry.first)
-        # An all-day event ends on the day after its last day (RFC 5545 section 3.6.1).
+        # In iCalendar, an all-day event ends on the day after its last day (RFC 5545 section
+        # 3.6.1).
         event.add("dtend", entry.last + timedelta(days=1) if entry.last < date.max else entry.last)
         event.add("summary", entry.summary)
         event.add("description", "\n".join(entry.lines))
-        event.add("transp", "TRANSPARENT")  # The event is shown as free time.
+        event.add("transp", "TRANSPARENT")  # Calendar programs show the event as free time.
         for moment in entry.moments:
             alarm = Alarm()
             alarm.add("action", "DISPLAY")

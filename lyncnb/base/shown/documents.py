@@ -1,4 +1,6 @@
-"""Find the web addresses of cited documents: RFCs by number, others in ``documents.toml``.
+"""Find the web addresses of cited documents, by the number of an RFC or by the title.
+
+The file ``documents.toml`` contains the addresses of all documents except RFCs.
 
 A source is plain text, for example ``Microsoft, Planning for simple URLs in Lync Server 2013,
 2015``. lyncnb finds the links when it shows the source, so that rules contain no web addresses.
@@ -18,14 +20,14 @@ from ..toml_text import parse_toml
 
 _FILE = "documents.toml"
 _RFC = r"RFC (?P<rfc>\d{1,5})(?:,? section (?P<section>\d+(?:\.\d+)*))?"
-# This is the language code for Traditional Chinese as an option, and in an HTML page.
+# The code of the language Traditional Chinese, as an option and in an HTML page.
 _CHINESE = ("zh-TW", "zh-Hant-TW")
 _ADDRESS = r"https://[^\s;,<>\"]+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A document with a web address, and its title as it appears in sources.
+    """A document with a web address, and with its title as sources write it.
 
     ``zh_tw`` means that Microsoft also publishes the page in Traditional Chinese, under ``/zh-
     tw/``.
@@ -60,7 +62,7 @@ def parse_documents(text: str) -> Documents:
 
 @cache
 def list_document_addresses(language: str = "en") -> Mapping[str, str]:
-    """Return the web address of each document by title, in English if there is no translation."""
+    """Return the web address of each document by title, in a language or else in English."""
     text = (package_files(__package__) / _FILE).read_text(encoding="utf-8")
     is_chinese = language in _CHINESE
     return {
@@ -73,13 +75,13 @@ def list_document_addresses(language: str = "en") -> Mapping[str, str]:
 
 @cache
 def _build_pattern() -> re.Pattern[str]:
-    # Longer titles are tried first, because a title can be the beginning of another title.
+    # Longer titles are tried first, because a short title can be the beginning of a longer title.
     titles = "|".join(map(re.escape, sorted(list_document_addresses(), key=len, reverse=True)))
     return re.compile(rf"{_RFC}|{_ADDRESS}|(?<![\w-])(?:{titles})(?![\w-])")
 
 
 def split_source(source: str, language: str = "en") -> Iterator[tuple[str, str]]:
-    """Split the text of a source into parts with a link and parts without a link.
+    """Split the text of a source into parts with and without a link.
 
     Parameters
     ----------
@@ -110,6 +112,6 @@ def split_source(source: str, language: str = "en") -> Iterator[tuple[str, str]]
 def list_cited_documents(
     sources: Iterable[str], language: str = "en"
 ) -> tuple[tuple[str, str], ...]:
-    """Return the title and address of each document that sources cite, without duplicates."""
+    """Return the title and address of each cited document, without duplicates."""
     parts = (part for source in dict.fromkeys(sources) for part in split_source(source, language))
     return tuple(dict.fromkeys(part for part in parts if part[1]))

@@ -12,11 +12,11 @@ from .frames import Kind
 from .svg import split_into_sheets
 from .tables import Column, Marked, Table, list_headings, mark_plan
 
-#: The style is part of the HTML of every picture, because some pages remove ``<style>`` from
-#: the content. The height leaves space on a Letter sheet (279 mm) for a heading of two lines
-#: and the description. On paper, the closed details are hidden, because a single line could
-#: require an additional sheet. On landscape sheets, a picture in portrait format is rotated,
-#: because its text would otherwise be too small.
+#: The style is part of the HTML of every picture, because some pages remove ``<style>`` from the
+#: content. The height leaves space on a Letter sheet (279 mm) for a heading of two lines and the
+#: description. On paper, the closed details are hidden, because a single line could require an
+#: additional sheet. On landscape sheets, a picture in portrait format is rotated, because its text
+#: would otherwise be too small.
 FIGURE_STYLE = (
     "<style>@media print{.lyncnb-figure img"
     "{max-height:220mm;width:auto;break-inside:avoid}"
@@ -49,7 +49,7 @@ class Figure(Table):
         The plan that the picture shows, if it shows only one plan.
     """
 
-    #: Every picture from lyncnb begins with this text, and no other picture does.
+    #: The text with which every picture from lyncnb begins, and no other picture.
     MARKS: ClassVar[tuple[bytes, ...]] = (b"<svg xmlns", b'aria-labelledby="title description"')
 
     kind: str
@@ -62,7 +62,7 @@ class Figure(Table):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The m headings of the table."""
+        """The headings of the table that contains the same data as the picture."""
         return tuple(list_headings(self.described))
 
     def _list_headings(self) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ class Figure(Table):
         return format_picture(self.title, self.description, self.svg)
 
     def _repr_html_(self) -> str:
-        # A dataclass with slots replaces its class, so super() without arguments would fail.
+        # A dataclass with slots creates a new class, so super() without arguments would fail.
         table = Table._repr_html_(self)
         return mark_plan(
             f"{self.to_html()}\n<details><summary>Show the same data as a table "
@@ -121,7 +121,7 @@ def format_picture(title: str, description: str, svg: str) -> str:
     str
         The same HTML as :meth:`Figure.to_html`.
     """
-    # The HTML contains <img> elements, because JupyterLab removes inline <svg> from untrusted
+    # The picture is an <img> element, because JupyterLab removes inline <svg> from untrusted
     # notebooks.
     pieces = split_into_sheets(svg)
     images = []

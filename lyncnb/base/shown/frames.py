@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     DataFrame = pandas.DataFrame
 else:
-    # The name is used only in annotations. The function typing.get_type_hints can evaluate them
+    # The name pandas is used only in annotations. typing.get_type_hints can evaluate them even
     # without pandas.
     DataFrame = Any
 
@@ -30,7 +30,7 @@ class ConvertibleToPandas(Protocol):
 
 
 class Kind(Enum):
-    """The type of the values in a column.
+    """The type of the values in a table column.
 
     It determines the type in a DataFrame, even without rows.
     """
@@ -43,7 +43,7 @@ class Kind(Enum):
 
 
 def _to_datetime(value: str | date) -> datetime:
-    """Return a date or a time in ISO 8601 as a datetime."""
+    """Return a date or time in ISO 8601 format as a datetime."""
     if isinstance(value, datetime):
         return value
     return datetime.fromisoformat(str(value))
@@ -94,7 +94,9 @@ def build_frame(
 
 
 def convert_to_frame(value: object) -> DataFrame | None:
-    """Return a DataFrame from a DataFrame or a table of another library, or None for other values.
+    """Return a DataFrame from another library's table, or None for other values.
+
+    A DataFrame is returned unchanged.
 
     This does not import pandas. If it is not imported yet, the value cannot be a DataFrame.
     """

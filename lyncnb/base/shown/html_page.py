@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-# The page allows a line break after these characters. Safari and Chromium do not break lines
+# The characters after which a line can break on a page. Safari and Chromium do not break lines
 # before a dot, so a long name would make a table wider than the page.
 _BREAK_AFTER = "./_@\\-"
 _HASH_DIGITS = 16
 _LONG_HASH = re.compile(r"[0-9a-f]{16}(?=[0-9a-f])")
 
 
-# On paper, a name, date, flag or command that does not fit on a line moves to the next line as
-# a whole. A tag ends such a word, but a place for a line break (<wbr>) does not.
+# A name, date, flag or command that does not fit on a printed line moves to the next line as a
+# whole. A tag ends such a word, but an allowed line break (<wbr>) does not.
 _NO_WORDS = re.compile(r"<(style|title|script|svg)\b.*?</\1>|<(?!wbr>)[^>]*>", re.DOTALL)
 _WORD = re.compile(r"(?:[!-%'-;=?-~]|&[#\w]+;|<wbr>)+")
 _DAY = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d")
 _MAY_BREAK = re.compile(
     rf"{_DAY.pattern}|(?<![\w-])--?[A-Za-z]|[A-Z][a-z]+-[A-Z]|\w-[\w.-]*\.\w|\.[\w.]*\w-\w"
 )
-# The id of a certificate, which is also used in file names, can break after its hyphens.
+# The ID of a certificate, which is also used in file names. It can break after its hyphens.
 _ID = re.compile(r"(?:\w+/)?[A-Z]\w+-[\w.-]+-[0-9a-f]{8}(?:\.\w+)?")
-_FITS = 44  # A word with more characters may be wider than its column.
-# A long word may break after these characters.
+_FITS = 44  # The longest word, in characters, that must not be wider than its column.
+# The characters after which a long word can break.
 _PART = re.compile(r"[^,/\\]*[,/\\]+(?:<wbr>)?|[^,/\\]+")
 
 
@@ -49,7 +49,7 @@ def _create_environment() -> Environment:
     made = Environment(
         loader=FunctionLoader(lambda name: root.joinpath(name).read_text("utf-8")),
         autoescape=True,
-        # A missing value in a template is an error, instead of blank text.
+        # A missing value in a template is an error. By default, it would be blank text.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -75,7 +75,7 @@ def allow_line_breaks(text: object) -> Markup:
     """
     import markupsafe
 
-    # The complete text is escaped at once, because a page can have a hundred thousand names.
+    # The complete text is escaped at once, because a page can contain a hundred thousand names.
     marked = str(text).replace("\0", "")
     for end in _BREAK_AFTER:
         marked = marked.replace(end, f"{end}\0")
@@ -85,7 +85,7 @@ def allow_line_breaks(text: object) -> Markup:
 
 
 def quote_css_text(text: object) -> Markup:
-    """Escape a text as a string in a style sheet, so that it cannot end the string."""
+    """Quote text for a style sheet, so that the text cannot end the string."""
     from markupsafe import Markup
 
     plain = (c if c.isalnum() or c in " .-" else f"\\{ord(c):x} " for c in str(text))
@@ -93,7 +93,7 @@ def quote_css_text(text: object) -> Markup:
 
 
 def link_sources(sources: Iterable[str]) -> dict[str, Markup]:
-    """Return a link for each source to the source's number in the list of sources."""
+    """Return links from sources to their numbers in the list of sources on the page."""
     from markupsafe import Markup
 
     link = Markup('&nbsp;<a href="#s{0}" aria-label="source {0}">[{0}]</a>')
@@ -101,7 +101,7 @@ def link_sources(sources: Iterable[str]) -> dict[str, Markup]:
 
 
 def render_template(template: str, **values: Any) -> str:
-    """Create a page from a template.
+    """Create an HTML page from a template.
 
     Parameters
     ----------
@@ -117,15 +117,14 @@ def render_template(template: str, **values: Any) -> str:
         no
         scripts and loads no external content.
     """
-    # HTML does not allow the character NUL, which a browser would show as a replacement
-    # character.
+    # HTML does not allow the character NUL. A browser would show it as a replacement character.
     return _keep_words_whole(
         _create_environment().get_template(template).render(values).replace("\0", "")
     )
 
 
 def _keep_words_whole(page: str) -> str:
-    """Mark the words on a page that could break, so that each word is printed on one line."""
+    """Mark the words on a page that must not break, so that each is printed on one line."""
 
     def mark_word(word: re.Match[str]) -> str:
         if _is_plain(word[0]):
@@ -138,7 +137,7 @@ def _keep_words_whole(page: str) -> str:
         parts = _PART.findall(word[0]) if is_long or ",<wbr>" in word[0] else [word[0]]
         return "<wbr>".join(f'<span class="{_measure_part(part)}">{part}</span>' for part in parts)
 
-    # A sanitized notebook contains the same elements in XML notation.
+    # In a sanitized notebook, the same elements are written in XML notation.
     page = page.replace("<wbr/>", "<wbr>")
     parts, place = [], 0
     for found in _NO_WORDS.finditer(page):
@@ -149,7 +148,7 @@ def _keep_words_whole(page: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether no word in a text can break, which is true for most texts on a page."""
+    """Return whether no word in a text can break. This is true for most texts on a page."""
     return len(text) <= _FITS and "-" not in text and "<wbr>" not in text
 
 
@@ -160,7 +159,7 @@ def _measure_part(part: str) -> str:
 
 
 def make_page(title: str, parts: Iterable[str], *, origin: Origin | None = None) -> str:
-    """Create a page from escaped HTML. The page does not load any other file.
+    """Create a page from escaped HTML. The page loads no other file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Translate texts from English, with the data in ``languages.toml`` and ``sentences.toml``.
+"""Translate English texts with the data in ``languages.toml`` and ``sentences.toml``.
 
 The language changes only what people read. It does not change digests, JSON, CSV headings, scripts,
 or records.
@@ -13,25 +13,26 @@ from pathlib import Path
 
 from ..toml_text import parse_toml
 
-# Every command needs the titles, because a table can have Chinese headings. Only pages in Chinese
-# need the sentences.
+# Every command needs the translated headings, because a table can be in Chinese. Only pages in
+# Chinese need the sentences.
 _TITLES, _SENTENCES = "languages.toml", "sentences.toml"
-_VALUES = "-values"  # In the name of the table of values, this text follows the language.
+# The suffix of a table's name: the table contains the translations of values in texts.
+_VALUES = "-values"
 
-#: Users can choose one of these languages. Texts without a translation are in English.
+#: The languages that users can choose. Texts without a translation are shown in English.
 LANGUAGES = ("en", "zh-TW")
 _OF_PAGES = {"en": "en", "zh-TW": "zh-Hant-TW"}
 
-# A value in a text, such as {server}. In a translation, {place*} means that the value is itself a
-# text to translate.
+# A value in a text, such as {server}. In a translation, {server*} means that the value must also be
+# translated.
 _VALUE = re.compile(r"\{(\w+)(\*?)\}")
-# Spaces separate Chinese text from a value, unless the value is also Chinese.
+# A space separates Chinese text from a value, unless the value is also Chinese.
 _FILLED = re.compile(rf"((?<=[\u3000-\u9fff]) )?{_VALUE.pattern}( (?=[\u3000-\u9fff]))?")
 
 
 @cache
 def _load_tables(file: str) -> Mapping[str, Mapping[str, str]]:
-    """Return the tables of a file: of each language, and of the values in its texts."""
+    """Return the tables in a translation file: for each language, and for values in texts."""
     document = parse_toml(Path(__file__).with_name(file).read_text(encoding="utf-8"))
     return {
         name: {str(text): str(other) for text, other in texts.items()}
@@ -42,13 +43,15 @@ def _load_tables(file: str) -> Mapping[str, Mapping[str, str]]:
 
 @cache
 def _load_patterns(table: str) -> list[tuple[str, re.Pattern[str], str]]:
-    """Return the English texts with values: longest fixed part, pattern, and translation.
+    """Return the English texts that contain values, as patterns with their translations.
+
+    Each item begins with the longest fixed part of its text.
 
     The text with the most fixed characters comes first, because it is the most specific.
     """
     found = []
     for text, other in _load_tables(_SENTENCES)[table].items():
-        # The text is split into fixed text, the name of a value, a star, fixed text, and so on.
+        # The split text consists of fixed text, the name of a value, a star, fixed text, and so on.
         pieces = _VALUE.split(text)
         if len(pieces) > 1:
             found.append((sum(map(len, pieces[::3])), pieces, other))
@@ -57,20 +60,20 @@ def _load_patterns(table: str) -> list[tuple[str, re.Pattern[str], str]]:
 
 
 def _compile(pieces: list[str]) -> re.Pattern[str]:
-    """Return a pattern in which each value ends where the next fixed text begins."""
+    """Compile a text to a pattern in which each value ends where the next fixed text begins."""
     pattern, seen = re.escape(pieces[0]), set()
     rest = list(zip(pieces[1::3], pieces[3::3]))
     for number, (name, fixed) in enumerate(rest, 1):
         value = f"(?P={name})" if name in seen else f"(?P<{name}>.+{'?' if fixed else ''})"
         seen.add(name)
         group = f"{value}{re.escape(fixed)}"
-        # An atomic group never matches again, so a long text takes linear time.
+        # An atomic group is matched only once, so matching a long text takes linear time.
         pattern += group if number == len(rest) else f"(?>{group})"
     return re.compile(pattern, re.DOTALL)
 
 
 def translate_title(text: str, language: str) -> str:
-    """Return a text in a language, or the English text if there is no translation.
+    """Translate a text to a language. Without a translation, return the English text.
 
     An English text in ``sentences.toml`` can have values in braces, which the translation repeats.
     """
@@ -79,7 +82,7 @@ def translate_title(text: str, language: str) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def _translate(text: str, language: str, table: str) -> str:
-    """Return a text in a language; ``table`` has the texts with values that it may match."""
+    """Translate a text that may match one of the texts with values in ``table``."""
     values = f"{language}{_VALUES}"
     for file, name in ((_TITLES, language), (_SENTENCES, language), (_SENTENCES, values)):
         if text in (texts := _load_tables(file)[name]):
@@ -103,10 +106,10 @@ def _is_chinese(character: str) -> bool:
 
 
 def make_translator(language: str) -> Callable[[str], str]:
-    """Return a function that translates texts to a language."""
+    """Return a function that translates English texts to a language."""
     return partial(translate_title, language=language)
 
 
 def get_html_language(language: str) -> str:
-    """Return the language code for HTML and Word. For Chinese, the code includes the script."""
+    """Return the language code for HTML and Word. For Chinese, it includes the script."""
     return _OF_PAGES[language]

@@ -17,14 +17,14 @@ from datetime import UTC, date, datetime
 
 from .languages import make_translator
 
-#: This environment variable sets the date of documents that are not about a request folder, in
-#: seconds since 1970.
+#: The environment variable that sets the date of documents without a request folder, in seconds
+#: since 1970.
 VARIABLE = "SOURCE_DATE_EPOCH"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """The origin of a document: the deployment, planner, table, creation date, and evaluation date.
+    """The origin of a document: deployment, planner, table, creation and evaluation date.
 
     ``made_on`` is a date, or a time in UTC such as ``2026-12-01 08:00 UTC``; blank if it is not
     known. ``judged_on`` is the evaluation date. ``lang`` is the language of the document.
@@ -38,7 +38,7 @@ class Origin:
     lang: str = "en"
 
     def facts(self) -> Iterator[tuple[str, str]]:
-        """Yield a heading and a text for each known detail of the origin."""
+        """Yield a heading and a text for each known detail of a document's origin."""
         judged_on = f"{self.judged_on}" if self.judged_on else ""
         told = (
             ("Deployment", self.deployment),
@@ -51,7 +51,7 @@ class Origin:
 
     @property
     def line(self) -> str:
-        """The origin in one line, for the margin of a printed sheet; "" if no detail is known."""
+        """The origin of a document in one line, for the margin of a printed sheet."""
         facts = dict(self.facts())
         first = facts.pop("Deployment", "")
         say = make_translator(self.lang)
@@ -60,40 +60,40 @@ class Origin:
 
     @property
     def author(self) -> str:
-        """The author in the properties of a document: the planner, or lyncnb if unknown."""
+        """The author in the properties of a document: the planner, or else lyncnb."""
         return self.planner or "lyncnb"
 
     @property
     def created(self) -> datetime | None:
-        """The creation date in the properties of a document, or None if it is not known."""
+        """The creation date in the properties of a document, or None if it is unknown."""
         try:
             return datetime.fromisoformat(self.made_on.removesuffix(" UTC"))
         except ValueError:
             return None
 
 
-#: In a notebook, this HTML attribute of an output contains the origin of the output.
+#: The HTML attribute with the origin of an output in a notebook.
 _ATTRIBUTE = "data-lyncnb-origin"
 _MARKED = re.compile(rf'{_ATTRIBUTE}="([^"]*)"')
 _MARKED_NAMES = ("deployment", "planner", "table")
 
-#: This is the origin of a document about which no detail is known.
+#: The origin of a document without any known details.
 UNKNOWN = Origin()
 
 
 def mark_origin(page: str, origin: Origin) -> str:
-    """Add the deployment, the planner and the table to HTML as attributes that are not shown."""
+    """Add the deployment, planner and table of a document to HTML as invisible attributes."""
     names = json.dumps({name: getattr(origin, name) for name in _MARKED_NAMES})
     return f'<div {_ATTRIBUTE}="{html.escape(names)}">{page}</div>'
 
 
 def read_origin(page: str) -> Origin | None:
-    """Return the origin that :func:`mark_origin` added to HTML, or None if there is no mark."""
+    """Return the origin that :func:`mark_origin` added to HTML, or None without such attributes."""
     marked = _MARKED.search(page)
     try:
         names = json.loads(html.unescape(marked[1])) if marked else None
     except (ValueError, RecursionError):
-        return None  # An output without this attribute is from another program.
+        return None  # An output without the attribute was not created by lyncnb.
     if not isinstance(names, dict):
         return None
     deployment, planner, table = (str(names.get(name, "")) for name in _MARKED_NAMES)

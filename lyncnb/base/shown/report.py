@@ -1,4 +1,4 @@
-"""Define reports with sentences, tables, and a picture, which can be written in several formats.
+"""Define reports of sentences, tables, and a picture, which several file formats support.
 
 ``FORMATS`` defines, for each file name extension, how to write a report and how to recognize such a
 file. A later run replaces only files that it recognizes, not the files of other programs.
@@ -41,14 +41,15 @@ _PROSE = (".md", ".html")
 _WHOLE_DAYS = (
     "<style>.lyncnb-days .lyncnb-table.lyncnb-table td:not(:last-child){white-space:pre}</style>"
 )
-_HEAD_BYTES = 256  # To recognize a JSON document, lyncnb reads this number of bytes at its start.
-# The CSV file of a report begins with these columns. Later versions can add columns after them.
+# The number of bytes at the start of a JSON document that lyncnb reads to recognize its type.
+_HEAD_BYTES = 256
+# The number of columns that every version of a CSV report has. Later versions can add columns.
 _HEADINGS_IN_MARK = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportKind(OutputKind):
-    """A type of report, with the data by which lyncnb recognizes files of this type.
+    """A type of report, with the data by which lyncnb recognizes its files.
 
     Attributes
     ----------
@@ -72,14 +73,14 @@ class ReportKind(OutputKind):
 
 
 class Sentence(NamedTuple):
-    """A paragraph of a report that appears only in formats with these file name extensions."""
+    """A paragraph that a report contains only in the formats with these file name extensions."""
 
     text: str
     formats: Collection[str] = _PROSE
 
 
 class Picture(NamedTuple):
-    """A picture that lyncnb draws only for formats with these file name extensions."""
+    """A picture that is drawn only for the formats with these file name extensions."""
 
     draw: Callable[[], Figure]
     formats: Collection[str] = (".html", ".svg")
@@ -87,7 +88,7 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportTable:
-    """A table with a row for each item.
+    """A table in a report, with one row for each item.
 
     Attributes
     ----------
@@ -117,11 +118,11 @@ class ReportTable:
     anchor: Callable[[Any], str] | None = None
 
     def headings(self) -> list[str]:
-        """Return the headings of the columns."""
+        """Return the headings of the table's columns."""
         return list_headings(self.columns)
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Yield a row for each item."""
+        """Yield a table row for each item."""
         return build_rows(self.columns, self.items())
 
 
@@ -130,7 +131,7 @@ Part = Sentence | Picture | ReportTable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The content of a report, independent of its format.
+    """The content of a report, independent of the file format.
 
     Attributes
     ----------
@@ -172,7 +173,7 @@ def build_report_kind(
     earlier_key: str = "",
     calendar: str = "",
 ) -> ReportKind:
-    """Return the file type for reports that can be written with these file name extensions.
+    """Return the type of a report that can be written with these file name extensions.
 
     Raises
     ------
@@ -194,12 +195,12 @@ def build_report_kind(
 
 
 def build_report_document(report: Report) -> dict[str, object]:
-    """Return the JSON document of a report. Records and dates become JSON values."""
+    """Return a report as a JSON document. Records and dates become JSON values."""
     return {"format": report.kind.form, **report.document()}
 
 
 def write_report(report: Report, suffix: str) -> bytes:
-    """Write a report in the format of a file name extension.
+    """Write a report in the format that belongs to a file name extension.
 
     Equal reports result in equal bytes.
 
@@ -213,7 +214,7 @@ def write_report(report: Report, suffix: str) -> bytes:
 
 
 def describe_hidden_rows(number: int) -> list[str]:
-    """Return a line with the number of rows that are not shown, or no line if all are shown."""
+    """Return a line with the number of hidden table rows, or no line if all rows are shown."""
     return (
         [f"… and {number:,} more rows; to show all rows, use --json or -o FILE"]
         if number > 0
@@ -222,7 +223,7 @@ def describe_hidden_rows(number: int) -> list[str]:
 
 
 def render_parts(parts: Iterable[Part]) -> Iterator[str]:
-    """Yield the sections of a report that appear on a page, as escaped HTML."""
+    """Yield the sections of a report as escaped HTML for a page."""
     for part in parts:
         if ".html" not in part.formats:
             continue
@@ -236,7 +237,7 @@ def render_parts(parts: Iterable[Part]) -> Iterator[str]:
             caption = part.formats[".html"]
             table = rows_to_html(
                 part.headings(),
-                # These empty rows are counted, but they are not shown.
+                # The hidden rows are passed as empty rows, so that they are counted but not shown.
                 [*rows, *[()] * (len(items) - len(rows))],
                 caption="" if part.is_folded else caption,
                 limit=part.limit,
@@ -316,20 +317,20 @@ def _is_titled(kind: ReportKind) -> Test:
 
 
 def _has_format(kind: ReportKind) -> Test:
-    # The pattern matches any version of the format at the start of the file. A report of
-    # another type can contain this report, but does not start with it.
+    # The pattern matches any version of the format at the start of the file. A report can be nested
+    # in another report, but it is then not at the start of the file.
     start = re.compile(rf'\{{\s*"format": "{kind.form.partition("/")[0]}/'.encode())
     return lambda file: start.match(file.read(_HEAD_BYTES)) is not None
 
 
 class Format(NamedTuple):
-    """The functions that write a report in a format, and that recognize a file in this format."""
+    """A file format for reports: the functions that write it and recognize its files."""
 
     write: Callable[[Report], bytes]
     is_ours: Callable[[ReportKind], Test]
 
 
-#: This mapping contains all formats for reports, by file name extension.
+#: All file formats for reports, by file name extension.
 FORMATS: Mapping[str, Format] = {
     ".csv": Format(_write_csv, _has_headings),
     ".xlsx": Format(_write_xlsx, _is_titled),

@@ -1,4 +1,4 @@
-"""Write rows to a CSV or XLSX file in which no cell is a formula.
+"""Write rows to a CSV or XLSX file, so that no cell is a formula.
 
 Excel and LibreOffice run a cell that starts like a formula, and the names in a topology can come
 from other people. All tables for people are written by this module. (``csv_source`` writes the
@@ -24,28 +24,28 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from .origin import UNKNOWN, Origin
 from .tables import format_cell
 
-# A formula can start with = + - @ TAB CR LF (OWASP, "CSV Injection"), or with the full-width
-# forms of these characters in East Asian versions of Excel. The characters also count after ; ,
-# and TAB, because these end a cell if they are the list separator.
+# The first characters of a formula: = + - @ TAB CR LF (OWASP, "CSV Injection"), or the full-width
+# forms of these characters in East Asian versions of Excel. The characters also count after ; , and
+# TAB, because a list separator ends a cell.
 _FORMULA_START = re.compile("(^|[;,\t])([=+\\-@\t\r\n＝＋－＠])")
 
-# Limits of the XLSX format. Source: Microsoft, Excel specifications and limits.
+# The limits of the XLSX format. Source: Microsoft, Excel specifications and limits.
 CELL_LENGTH = 32_767
 SHEET_ROWS = 1_048_576
 
-# All workbooks contain this fixed date, so that equal tables result in equal bytes. ZIP
-# archives support this date.
+# The date in all workbooks. Because it is fixed, equal tables result in equal bytes. ZIP archives
+# support this date.
 _CREATED = datetime(2000, 1, 1)
 
-# The maximum width of a column in characters. Longer cells are truncated on the screen, not in the
-# file.
+# The maximum width of a column in characters. Longer cells are truncated on the screen but not in
+# the file.
 _WIDEST = 60
 _MEASURED_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """A sheet in a workbook.
+    """A sheet of a workbook.
 
     ``rows`` is called twice when the sheet is written, for the widths and for the cells, so that a
     long table is never completely in memory. ``widths`` are the column widths in characters;
@@ -67,7 +67,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """The properties of a sheet that users fill in. All cells contain text.
+    """The properties of a sheet in which users enter values. All cells contain text.
 
     ``notes`` are comments for the m headings. ``choices`` are the values for each column, a range
     in
@@ -83,7 +83,7 @@ class Form:
 
 
 def escape_formula(value: Any) -> str:
-    """Return a value as text that no spreadsheet program reads as a formula.
+    """Return a value as text that no spreadsheet program interprets as a formula.
 
     Parameters
     ----------
@@ -99,14 +99,14 @@ def escape_formula(value: Any) -> str:
     -----
     Source: OWASP, CSV Injection.
     """
-    # NUL is removed first, because programs ignore it and then see the next character.
+    # NUL is removed first, because programs ignore it and interpret the character after it.
     return _FORMULA_START.sub(r"\1'\2", format_cell(value).replace("\x00", ""))
 
 
 def find_formula_cells(
     columns: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> list[tuple[int, str, str]]:
-    """Return the cells that a spreadsheet program would read as formulas.
+    """Return the cells that a spreadsheet program would interpret as formulas.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def find_formula_cells(
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """Return rows as a CSV file for people, without formulas.
+    """Return rows as a CSV file in which no cell is a formula.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
         UTF-8 with BOM (without it, Excel does not detect UTF-8), CRLF, with quotation marks around
         every cell, and at most 32,767 characters in each cell (see :func:`fitting`).
     """
-    # Each row is encoded separately. Otherwise, the text of 100,000 rows would be in memory
+    # Each row is encoded separately. Otherwise, the text of all 100,000 rows would be in memory
     # twice.
     buffer = io.BytesIO(codecs.BOM_UTF8)
     buffer.seek(0, io.SEEK_END)
@@ -147,14 +147,14 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-# This pattern matches a row, joined by `","`, in which at least one cell needs escaping.
+# The pattern for a row, joined by `","`, in which at least one cell must be escaped.
 _NEEDS_CARE = re.compile('[";,\t][=+\\-@\t\r\n＝＋－＠]|\0')
 
 
 def _format_csv_line(row: Sequence[Any]) -> str:
     texts = [format_cell(value) for value in row]
     line = '"' + '","'.join(texts) + '"\r\n'
-    # For speed, one check covers the complete line. Three checks of each cell would be slower.
+    # One check of the complete line is faster than three checks of each cell.
     if (
         _NEEDS_CARE.search(line, 0, len(line) - 2) is None
         and line.count('"') == 2 * len(texts)
@@ -205,8 +205,8 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str, origin: Origin = UNKNOWN) ->
         for name in frame.namelist():
             entry, part = _build_zip_entry(name), frame.read(name)
             if name == _PROPERTIES and origin.created is None:
-                # The library would otherwise write the current date, which is not the date of
-                # the document.
+                # By default, the library would write the current date, which is not the date of the
+                # document.
                 part = _DATES.sub(b"", part)
             match = _SHEET_FILE.fullmatch(name)
             if match is None:
@@ -219,10 +219,10 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str, origin: Origin = UNKNOWN) ->
 
 
 def _build_zip_entry(name: str) -> ZipInfo:
-    # This is the earliest date that ZIP archives support. It replaces the current date.
+    # The earliest date that ZIP archives support. It replaces the current date.
     entry = ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     entry.compress_type = ZIP_DEFLATED
-    entry.create_system = 3  # The value makes the bytes equal on every system.
+    entry.create_system = 3  # With a fixed value, the bytes are equal on every operating system.
     return entry
 
 
@@ -242,24 +242,22 @@ _DATES = re.compile(rb"<dcterms:(created|modified)\b[^>]*>[^<]*</dcterms:\1>")
 _SHEET_FILE = re.compile(r"xl/worksheets/sheet(\d+)\.xml")
 
 
-# The result is cached, because lyncnb often writes the workbook of a folder again with other
-# rows.
+# The layout is cached, because lyncnb often writes the workbook of a folder again with other rows.
 @lru_cache(maxsize=8)
 def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> bytes:
-    """Return a workbook with headings and layout, and a blank row in place of the rows."""
+    """Return a workbook with headings, layout, and one blank row, which the real rows replace."""
     import xlsxwriter
 
     buffer = io.BytesIO()
-    # Without this option, the library writes temporary files, which remain if the process is
-    # ended.
+    # In memory, the library writes no temporary files. They would remain if the process is ended.
     with xlsxwriter.Workbook(buffer, {"in_memory": True}) as workbook:
         created = origin.created or _CREATED
         workbook.set_properties({"title": title, "author": origin.author, "created": created})
         heading = workbook.add_format(
             {"bold": True, "valign": "top", "text_wrap": True, "bottom": 1, "bg_color": "#EEF1F5"}
         )
-        # Vertical lines separate the columns, because the text in a full cell would touch the next
-        # text.
+        # Vertical lines separate the columns. Without them, the text in a full cell would touch the
+        # next text.
         lines = {"valign": "top", "bottom": 1, "bottom_color": "#B9C0CA"}
         lines |= {"right": 1, "right_color": "#B9C0CA"}
         wrapped = workbook.add_format({**lines, "text_wrap": True})
@@ -278,8 +276,8 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
             for column, title_text in enumerate(layout.columns):
                 worksheet.write_string(0, column, title_text, heading)
             worksheet.write_blank(1, 0, None, body)
-            # The blank row also registers the formats of dates, in cells to the right of the
-            # last column.
+            # The blank row also registers the formats of dates, in cells to the right of the last
+            # column.
             for column, day in enumerate(() if form else days, start=last + 1):
                 worksheet.write_blank(1, column, None, day)
             for number, address in enumerate(layout.links, start=1):
@@ -291,7 +289,7 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
     return buffer.getvalue()
 
 
-# The form offers choices in the cells up to this row. The rows below it accept any text.
+# The last row in which the form offers choices. The rows below it accept any text.
 _FORM_ROWS = 5_000
 
 
@@ -304,8 +302,7 @@ def _make_form(worksheet: Any, form: Form, grey: Any) -> None:
         worksheet.write_comment(0, column, note, {"x_scale": 2, "y_scale": lines / 4.5})
     for column, choices in enumerate(form.choices):
         source = choices if isinstance(choices, str) else list(choices)
-        # Excel does not allow longer lists in a cell. Source: Microsoft, Excel specifications and
-        # limits.
+        # The longest list of choices in a cell. Source: Microsoft, Excel specifications and limits.
         if choices and (isinstance(choices, str) or len(",".join(choices)) <= 255):
             is_open = column in form.open_choices
             worksheet.data_validation(
@@ -321,22 +318,25 @@ def _make_form(worksheet: Any, form: Form, grey: Any) -> None:
 
 
 def convert_to_letters(column: int) -> str:
-    """Return the letters of a column in a spreadsheet (A, Z, AA). The first column has number 0."""
+    """Return the letters of a spreadsheet column, such as A or AA.
+
+    The first column has the number 0.
+    """
     before, letter = divmod(column, 26)
     return (convert_to_letters(before - 1) if before else "") + string.ascii_uppercase[letter]
 
 
-_A4 = 9  # In the XLSX format, this number means A4.
+_A4 = 9  # The number for the paper size A4 in the XLSX format.
 
-# The font in cells is Calibri with 11 points, the default of the format. On paper, the size is
-# at least 8 points.
-_LEAST_SCALE = 73  # This is the minimum scale in percent: 8 / 11.
+# The font in cells is Calibri with 11 points, the default of the XLSX format. On paper, it is at
+# least 8 points high.
+_LEAST_SCALE = 73  # The smallest scale in percent for printing: 8 / 11.
 
-# This is the width of a landscape A4 page between its margins, in pixels of 1/96 inch.
+# The width of a landscape A4 page without its margins, in pixels of 1/96 inch.
 _PAGE_PIXELS = int((297 / 25.4 - 2 * 0.35) * 96 * 0.99)
 
-# These are the widths of a character in pixels: in the font that programs use if Calibri is not
-# installed, and in Calibri. Each column also has a margin of 5 pixels.
+# The widths of a character in pixels: in the font that programs use if Calibri is not installed,
+# and in Calibri. Each column also has a margin of 5 pixels.
 _WIDE_CHARACTER, _CHARACTER = 9.5, 7
 _COLUMN_MARGIN = 5
 
@@ -344,8 +344,8 @@ _COLUMN_MARGIN = 5
 def _lay_out_for_paper(worksheet: Any, widths: Sequence[int], line_height: str) -> None:
     worksheet.set_paper(_A4)
     worksheet.set_landscape()
-    # A scale that spreadsheet programs calculate could be smaller. The pages with the other
-    # columns of the same rows follow each other and repeat the first column.
+    # A scale that a spreadsheet program calculates could be too small. If a table needs several
+    # pages for its columns, they follow each other and repeat the first column.
     scale = int(100 * _PAGE_PIXELS / _measure_pixels(widths, _WIDE_CHARACTER))
     worksheet.set_print_scale(max(_LEAST_SCALE, min(scale, 100)))
     worksheet.repeat_columns(0)
@@ -367,13 +367,13 @@ def _fits_page(widths: Iterable[int], character_width: float) -> bool:
     return _measure_pixels(widths, character_width) * _LEAST_SCALE <= 100 * _PAGE_PIXELS
 
 
-# This thread makes many small writes and rarely releases the interpreter lock. Without pauses,
-# a notebook with 10,000 rows would not respond for a second.
+# The thread makes many small writes and rarely releases the interpreter lock. Without pauses, a
+# notebook with 10,000 rows would not respond for a second.
 _ROWS_IN_ONE_GO = 100
 
 
-# These patterns find the blank row that lyncnb replaces with the real rows, and the range of
-# the filter. The dimension of the sheet is optional, and is not known before the rows.
+# The patterns for the blank row, which the real rows replace, and for the range of the filter. The
+# dimension of the sheet is optional, and is not known before the rows are written.
 _DIMENSION = re.compile(r"<dimension [^>]*>")
 _BLANK_ROWS = re.compile(r'<row r="2".*(?=</sheetData>)', re.DOTALL)
 _STYLE = re.compile(r'<c r="([A-Z]+)2" s="(\d+)"')
@@ -381,7 +381,7 @@ _FILTER = re.compile(r'(?<=<autoFilter ref="A1:)([A-Z]+)2(?=")')
 
 
 def _fill_sheet(frame: str, sheet: Sheet) -> Iterator[str]:
-    """Yield the XML of a sheet with its rows, in parts.
+    """Yield the XML of a sheet in parts, with its rows.
 
     The library needs 7 microseconds for a cell, and a large plan has millions of cells. This
     function needs 1 microsecond.
@@ -402,25 +402,24 @@ def _fill_sheet(frame: str, sheet: Sheet) -> Iterator[str]:
     yield _FILTER.sub(rf"\g<1>{max(number, 2)}", tail)
 
 
-# XML does not allow these characters, or they have a special meaning. ECMA-376 part 1, section
+# The characters that XML does not allow, or that have a special meaning. ECMA-376 part 1, section
 # 22.9.2.19 (ST_Xstring) encodes such a character as _x0001_.
 _XML_CARE = re.compile(r"[&<>\x00-\x08\x0b-\x1f\ufffe\uffff]|_x[0-9A-Fa-f]{4}_|^\s|\s$")
 _NO_XML = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 
 
-# These patterns match dates and times in UTC as lyncnb shows them. The formats of the cells
-# follow.
+# The patterns for dates and UTC times as lyncnb shows them, and the formats of their cells.
 _DAY = re.compile(r"[1-9]\d{3}-[01]\d-[0-3]\d(?: [0-2]\d:[0-5]\d UTC)?")
 _DAY_FORMATS = ("yyyy-mm-dd", 'yyyy-mm-dd hh:mm "UTC"')
 
-# In a spreadsheet, a date is the number of days since this date. Earlier dates than the first
-# have other numbers, because Excel counts the day 1900-02-29, which did not exist.
+# Day zero: a spreadsheet stores a date as the number of days since this date. Dates before the
+# earliest one have other numbers, because Excel counts the day 1900-02-29, which did not exist.
 _DAY_ZERO = datetime(1899, 12, 30)
 _FIRST_DAY = datetime(1900, 3, 1)
 
 
 def _compute_day_number(value: Any) -> int | float | None:
-    """Return the number of a date or time, or None if the value is not one."""
+    """Return the spreadsheet number of a date or time in a text, or None for other text."""
     if isinstance(value, date):
         text = f"{value:%Y-%m-%d}" if type(value) is date else f"{value:%Y-%m-%d %H:%M} UTC"
     elif isinstance(value, str) and _DAY.fullmatch(value):
@@ -477,7 +476,7 @@ def _escape_xml(text: str) -> str:
 
 
 def truncate_text(text: str) -> str:
-    """Truncate a text that is too long for a spreadsheet cell, and add a note about this.
+    """Truncate text that is too long for a spreadsheet cell, and add a note.
 
     Excel rejects longer cells in an XLSX file. In a CSV file, it moves the excess text to the next
     rows.
@@ -492,8 +491,8 @@ def truncate_text(text: str) -> str:
 
 
 def _lay_out(sheet: Sheet) -> _Layout:
-    """Measure the first rows of a sheet, and return its layout."""
-    # The arrow of the filter needs the width of 3 characters.
+    """Measure the first rows of a sheet, and return the sheet's layout."""
+    # The filter's arrow in a heading is as wide as 3 characters.
     longest = [len(text) + 3 for text in sheet.columns]
     words = [max(map(len, text.split()), default=0) + 3 for text in sheet.columns]
     rows = [*islice(sheet.rows(), _MEASURED_ROWS)]
@@ -501,8 +500,8 @@ def _lay_out(sheet: Sheet) -> _Layout:
         for index, value in enumerate(row):
             for line in map(str, value) if isinstance(value, tuple) else (format_cell(value),):
                 longest[index] = max(longest[index], len(line))
-                # If a line is not wider than the longest word so far, it does not contain a
-                # longer word.
+                # A line that is not wider than the longest word so far cannot contain a longer
+                # word.
                 if len(line) > words[index]:
                     parts = [line] if _DAY.fullmatch(line) else [*line.split(), ""]
                     words[index] = max(words[index], *map(len, parts), 0)
@@ -514,7 +513,7 @@ def _lay_out(sheet: Sheet) -> _Layout:
 
 
 def _narrow_columns(widths: tuple[int, ...], words: Sequence[int]) -> tuple[int, ...]:
-    """Make columns narrower, but not narrower than their longest words, if the sheet then fits."""
+    """Make columns narrower if the sheet then fits on a page. Their longest words still fit."""
     least = [*map(min, widths, words)]
     for character in (_WIDE_CHARACTER, _CHARACTER):
         for share in range(100, -1, -1):

@@ -12,14 +12,14 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-# These are the widths of characters in DejaVu Sans, in thousandths of the font size. DejaVu
-# Sans is the widest font in the list, so a text that fits in this font fits in all of them.
+# The widths of characters in DejaVu Sans, in thousandths of the font size. DejaVu Sans is the
+# widest font in the list, so a text that fits in this font also fits in all other fonts.
 _NARROW = dict.fromkeys("ijlI|", 290) | dict.fromkeys(" .,:;'!()[]/-ftr", 390)
 _WIDE = dict.fromkeys("mwMW@%", 980)
 _CAPITAL, _LETTER, _FULL = 730, 630, 1000
 
-# Lines also differ in their dashes, and markers differ in their shape, so that color is never
-# the only difference.
+# Color is never the only difference: lines also have different dashes, and markers have different
+# shapes.
 _STYLE = """
 svg{color-scheme:light dark;--ink:#1b1b1b;--paper:#fff;--soft:#f1f4f8;--box:#fff;--line:#8b95a3;
 --quiet:#4d5560;--sip:#0b5394;--web:#17663a;--other:#7a3e8e;--mark:#0b5394;--warn:#8a4b00;
@@ -94,7 +94,7 @@ def shorten_text(text: str, width: float, size: float) -> str:
 
 
 class Drawing:
-    """A picture to which you add shapes in the order in which they are drawn.
+    """A picture to which shapes are added in the order in which they are drawn.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class Drawing:
     def draw_rectangle(
         self, x: float, y: float, width: float, height: float, css_class: str
     ) -> None:
-        """Draw a rectangle.
+        """Draw a rectangle in the picture.
 
         In all methods, ``kind`` is a class in the style sheet of the picture.
         """
@@ -138,7 +138,7 @@ class Drawing:
         )
 
     def draw_slanted_text(self, x: float, y: float, text: str, css_class: str = "") -> None:
-        """Write a diagonal heading for a narrow column. The heading starts at (x, y)."""
+        """Write a diagonal heading for a narrow column. The heading begins at (x, y)."""
         at = f"{_round(x)} {_round(y)}"
         cls = f' class="{css_class}"' if css_class else ""
         self._shapes.append(
@@ -146,13 +146,13 @@ class Drawing:
         )
 
     def path(self, points: list[tuple[float, float]], css_class: str) -> None:
-        """Draw straight lines between points."""
+        """Draw straight lines that connect points."""
         (x, y), *rest = points
         steps = "".join(f"L{_round(a)} {_round(b)}" for a, b in rest)
         self._shapes.append(f'<path d="M{_round(x)} {_round(y)}{steps}" class="{css_class}"/>')
 
     def draw_arrowhead(self, x: float, y: float, direction: int, css_class: str) -> None:
-        """Draw an arrowhead at (x, y). If the direction is 1, the arrowhead points to the right."""
+        """Draw an arrowhead at (x, y). With the direction 1, it points to the right."""
         back = x - 7 * direction
         self._shapes.append(
             f'<path d="M{_round(x)} {_round(y)}L{_round(back)} {_round(y - 4)}'
@@ -160,7 +160,7 @@ class Drawing:
         )
 
     def draw_disc(self, x: float, y: float, radius: float, css_class: str) -> None:
-        """Draw a filled circle."""
+        """Draw a filled circle in the picture."""
         self._shapes.append(
             f'<circle cx="{_round(x)}" cy="{_round(y)}" r="{_round(radius)}" class="{css_class}"/>'
         )
@@ -230,7 +230,7 @@ class Drawing:
 
 
 def split_into_sheets(svg: str) -> list[str]:
-    """Divide a picture into parts that fit on a sheet of paper.
+    """Divide a picture into parts that each fit on a sheet of paper.
 
     Parameters
     ----------
@@ -261,6 +261,6 @@ def _round(value: float) -> str:
 
 
 def _escape(text: str) -> str:
-    # XML does not allow this character, and it would make the complete picture unreadable.
+    # XML does not allow the character, and it would make the complete picture unreadable.
     kept = "".join(c if c >= " " and c not in "\ufffe\uffff" else " " for c in text)
     return html.escape(kept.encode("utf-8", "replace").decode("utf-8"), quote=True)

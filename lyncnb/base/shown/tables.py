@@ -19,17 +19,17 @@ from ...errors import LyncnbError
 from .documents import split_source
 from .frames import DataFrame, Kind, build_frame
 
-#: A table in a notebook shows at most this number of rows.
+#: The largest number of rows that a table in a notebook shows.
 ROWS_SHOWN = 200
 
-# A cell shows at most this number of items, so that a row is not higher than the screen.
+# The largest number of items that a cell shows, so that a row fits on the screen.
 _CHIPS_OPEN = 6
 
-#: A longer table shows only this number of rows. A line with the number of the other rows
-#: expands them.
+#: The number of rows that a longer table shows. A line with the number of hidden rows expands
+#: them.
 ROWS_OPEN = 10
 
-#: This style is part of the HTML of every table, because some pages remove ``<style>`` from the
+#: The style is part of the HTML of every table, because some pages remove ``<style>`` from the
 #: content. Jupyter aligns cells to the right with a selector of two classes, but names must be
 #: aligned to the left. Words break only at <wbr>. On paper, all rows are visible.
 TABLE_STYLE = (
@@ -44,20 +44,20 @@ TABLE_STYLE = (
     ".lyncnb-chip{border:0;padding:0;margin:0 .4em 0 0}}</style>"
 )
 
-# A name can break after these characters. A word such as WebServicesInternal can break before a
-# capital letter.
+# The places where a name can break: after a character such as a dot, and before a capital letter in
+# a word such as WebServicesInternal.
 _BREAK_AFTER = re.compile(r"(?<=[./_@;,-])(?=[^\s./_@;,-])|(?<=[a-z])(?=[A-Z])")
-_LONG = re.compile(r"\S{19,}")  # A word that is shorter than this does not break.
-# If a table has at least this number of columns, shorter words can also break.
+_LONG = re.compile(r"\S{19,}")  # The shortest word that can break.
+# The number of columns from which shorter words can also break.
 _MANY_COLUMNS = 13
 _LONG_AMONG_MANY = re.compile(r"\S{9,}")
-# In such a table, a word can break after at most this number of letters.
+# The largest number of letters before a break, in a word of a table with many columns.
 _LONGEST_PART = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One of several values in a cell. ``target`` is the HTML id to which the value links."""
+    """One of several values in a cell. ``target`` is the HTML ID to which the value links."""
 
     text: str
     target: str = ""
@@ -69,7 +69,7 @@ class Chip:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Collapsed lines in a cell, the plain text of the line above them, and the items in the cell.
+    """Collapsed lines in a cell, with the text of the visible line above them.
 
     The lines are also collapsed on paper.
     """
@@ -82,7 +82,7 @@ class Folded:
         return "\n".join(self.lines)
 
 
-# These characters have a special meaning in Markdown. The HTML characters become entities.
+# The characters with a special meaning in Markdown. Those of HTML become entities.
 _MARKDOWN = str.maketrans(
     {
         "&": "&amp;",
@@ -112,22 +112,25 @@ class PlanMark(NamedTuple):
 
 
 class Marked(Protocol):
-    """A plan that can identify itself in outputs."""
+    """A plan that can identify itself in the outputs of a notebook."""
 
     def mark(self) -> PlanMark:
-        """Return the identification of this plan for outputs."""
+        """Return the mark that identifies the plan in outputs."""
 
 
-#: A paragraph with this CSS class explains how to show a panel instead of its static copy.
+#: The CSS class of a paragraph that explains how to show a panel in place of its static copy.
 NEEDS_CLASS = "lyncnb-needs"
-#: In the output of a notebook, this HTML attribute identifies the plan.
+#: The HTML attribute that identifies the plan of an output in a notebook.
 PLAN_ATTRIBUTE = "data-lyncnb-plan"
 _DIGITS = 16
 _PLAN = re.compile(rf'{PLAN_ATTRIBUTE}="([0-9a-f]+)"')
 
 
 def mark_plan(page: str, plan: Marked | PlanMark | None) -> str:
-    """Add the plan to HTML as an attribute. If the plan has a name, also add a line with it."""
+    """Add to HTML an attribute that identifies the plan.
+
+    A plan with a name is also shown in a line of text.
+    """
     if plan is None:
         return page
     digest, name = plan if isinstance(plan, PlanMark) else plan.mark()
@@ -140,7 +143,7 @@ def mark_plan(page: str, plan: Marked | PlanMark | None) -> str:
 
 
 def find_shown_plans(page: str) -> list[str]:
-    """Return the plans that are shown in HTML, as :func:`mark_plan` marked them.
+    """Return the plans that an HTML text shows, as :func:`mark_plan` marked them.
 
     Demonstrations are left out.
     """
@@ -148,7 +151,7 @@ def find_shown_plans(page: str) -> list[str]:
 
 
 class Column(NamedTuple):
-    """A column of a table: the heading, a function that returns the value, and the type."""
+    """A column of a table: its heading, a function that returns the value, and the type."""
 
     heading: str
     value: Callable[[Any], Any]
@@ -159,7 +162,7 @@ Value = str | int | Callable[[Any], Any]
 
 
 def columns(*described: tuple[str, Value] | tuple[str, Value, Kind]) -> tuple[Column, ...]:
-    """Return columns from headings, values, and types. A column without a type contains text.
+    """Return table columns from headings, values, and types. Without a type, a column is text.
 
     A value is an attribute (``subject.common_name``), an index in a tuple, or a function.
     """
@@ -172,7 +175,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def document_columns(
     columns: Iterable[Column], subject: str = ""
 ) -> Callable[[Function], Function]:
-    """Return a decorator that adds a list of the columns and their types to a docstring.
+    """Return a decorator that adds a list of the table's columns to a docstring.
 
     Parameters
     ----------
@@ -211,13 +214,13 @@ def build_rows(columns: Iterable[Column], items: Iterable[Any]) -> Iterator[tupl
     """Yield a row for each item, with the value in each column."""
     values = [column.value for column in columns]
     if len(values) > 1 and all(isinstance(value, attrgetter) for value in values):
-        # A large table has millions of cells, so a single call must return a complete row.
+        # A large table has millions of cells, so one call must return a complete row.
         return map(attrgetter(*(value.__reduce__()[1][0] for value in values)), items)
     return (tuple([value(item) for value in values]) for item in items)
 
 
 class Table(ABC):
-    """An object that can be shown as a DataFrame, a table in a notebook, or a line in a terminal.
+    """An object that can be shown as a DataFrame, a notebook table, or a line in a terminal.
 
     A subclass defines columns and items, or its headings, types and rows, and a summary line. A
     dataclass needs ``repr=False``, because its own ``__repr__`` would replace the summary line.
@@ -228,7 +231,7 @@ class Table(ABC):
     _columns: ClassVar[Sequence[Column]] = ()
 
     def __init_subclass__(cls) -> None:
-        """Give each subclass with columns a method ``to_frame`` that documents the columns."""
+        """Give each subclass that has columns a documented method ``to_frame``."""
         super().__init_subclass__()
         if cls.__dict__.get("_columns") and "to_frame" not in cls.__dict__:
 
@@ -255,7 +258,7 @@ class Table(ABC):
     def _summarize(self) -> str: ...
 
     def _get_shown_plan(self) -> Marked | PlanMark | None:
-        """Return the plan that this table shows, or None if it shows no plan."""
+        """Return the plan that the table shows, or None if it shows no plan."""
         return None
 
     def to_frame(self) -> DataFrame:
@@ -343,7 +346,7 @@ def format_cell(value: Any) -> str:
     if type(value) is str:  # Most cells contain text.
         return value
     if isinstance(value, str):
-        # An object of a subclass of str, such as DnsName, is converted to a plain str.
+        # An object whose class is derived from str, such as DnsName, is converted to a plain str.
         return str(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -353,7 +356,7 @@ def format_cell(value: Any) -> str:
 
 
 def count_of(number: int, noun: str) -> str:
-    """Return a number and its noun, which is in the plural if necessary."""
+    """Return a number and its noun, in the singular or plural."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -366,7 +369,7 @@ def join_first(texts: Sequence[str], max_shown: int, *, separator: str = ", ") -
 def count_statements(
     noun: str, statements: Iterable[tuple[str, str]], *, max_shown: int = 3
 ) -> Iterator[str]:
-    """Yield a line for each different statement, with the names to which it applies.
+    """Yield each different statement once, with the names to which it applies.
 
     Parameters
     ----------
@@ -427,7 +430,7 @@ def rows_to_html(
     remarks: Sequence[str] = (),
     is_linked: Sequence[str] = ("Source",),
 ) -> str:
-    """Return rows as an escaped HTML table, without pandas.
+    """Return rows as an escaped HTML table. pandas is not needed.
 
     Parameters
     ----------
@@ -547,13 +550,13 @@ def _add_links(value: Any) -> str:
 
 
 def collapse_html(summary: str, fragment: str, *, on_paper: bool = True) -> str:
-    """Collapse escaped HTML under a line of plain text. By default, paper shows it expanded."""
+    """Collapse escaped HTML under a line of plain text. By default, it is expanded on paper."""
     mark = ' class="lyncnb-more"' if on_paper else ""
     return f"<details{mark}><summary>{_escape(summary)}</summary>{fragment}</details>"
 
 
 def left_out(shown: int, total: int) -> str:
-    """Return a sentence with the number of rows of a table that are visible."""
+    """Return a sentence that says how many rows of a table are visible."""
     return f"This table shows only the first {shown:,} of {total:,} rows."
 
 
@@ -563,7 +566,7 @@ def format_paragraph(text: str) -> str:
 
 
 def format_link(text: str, path: str) -> str:
-    """Return an escaped link to a file, with its path relative to the notebook."""
+    """Return an escaped HTML link to a file, with a path relative to the notebook."""
     address = quote(path.replace("\\", "/"))
     return f'<a href="{_escape(address)}" target="_blank">{_escape(text)}</a>'
 
@@ -593,12 +596,12 @@ def to_markdown(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def escape_markdown(value: Any) -> str:
-    """Escape a text, so that Markdown shows it unchanged."""
+    """Escape text so that Markdown shows it unchanged."""
     return format_cell(value).translate(_MARKDOWN)
 
 
 def format_source(source: str) -> str:
-    """Return a source as Markdown, with links for the documents that have a web address."""
+    """Return a source as Markdown text. Documents with a web address become links."""
     return "".join(
         f"[{escape_markdown(text)}](<{address}>)" if address else escape_markdown(text)
         for text, address in split_source(source)
@@ -606,6 +609,5 @@ def format_source(source: str) -> str:
 
 
 def _escape(value: Any) -> str:
-    # HTML does not allow the character NUL, which a browser would show as a replacement
-    # character.
+    # HTML does not allow the character NUL. A browser would show it as a replacement character.
     return html.escape(format_cell(value).replace("\x00", ""), quote=True)

@@ -18,12 +18,12 @@ from .tables import format_cell
 
 _GAP = "  "
 _INDENT = "  "
-# Text has at least this width, even in a narrow terminal or with a deep indentation.
+# The minimum width of text, even in a narrow terminal or with a deep indentation.
 _NARROWEST = 20
 
 
 def escape_controls(text: str) -> str:
-    r"""Replace characters that can control a terminal, such as escape sequences and text direction.
+    r"""Replace characters that can control a terminal, such as escape sequences.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def escape_controls(text: str) -> str:
 
 
 def wrap_line(line: str, width: int) -> list[str]:
-    """Wrap a line at spaces, and indent continuation lines by two more spaces.
+    """Wrap a line of text at spaces. Continuation lines are indented by two more spaces.
 
     Returns
     -------
@@ -127,14 +127,14 @@ def _divide_width(
 
 
 def _wrap_cell(cell: str, width: int) -> list[str]:
-    # Most cells fit, and measuring a cell is much faster than wrapping it.
+    # Most cells fit, and measuring a cell is much faster than wrapping its text.
     if wcwidth.width(cell) <= width:
         return [cell]
     return wcwidth.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _format_paragraph(columns: Sequence[str], row: Sequence[str], width: int) -> Iterator[str]:
-    """Yield a table row as ``first value: Heading value; Heading value``.
+    """Format a table row as a paragraph: ``first value: Heading value; Heading value``.
 
     Blank values are omitted.
     """
@@ -144,7 +144,7 @@ def _format_paragraph(columns: Sequence[str], row: Sequence[str], width: int) ->
 
 
 def format_report(report: Report, *, width: int) -> Iterator[str]:
-    """Yield the lines of a report for a terminal, with an empty line between paragraphs.
+    """Yield the lines of a report for a terminal. An empty line separates paragraphs.
 
     Parameters
     ----------
