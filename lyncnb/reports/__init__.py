@@ -1,1 +1,1 @@
-"""Create the documents about a plan: summary, comparison, and pictures. No files are written."""
+"""Create the documents about a plan (summary, comparison, pictures) without writing files."""

@@ -19,7 +19,7 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.recorded_plan import NOT_RECORDED, RecordedPlan
 from ..rules.model import Rules
 
-#: A certificate can differ in these ways, each with its description.
+#: The ways in which a certificate can differ between two plans, each with its description.
 CHANGES: Mapping[str, str] = {
     "added": "added",
     "removed": "removed",
@@ -29,7 +29,7 @@ CHANGES: Mapping[str, str] = {
 
 
 class PlanChange(NamedTuple):
-    """A difference between two plans, which is a row of the table.
+    """A difference between two plans, shown as one row of the comparison table.
 
     Create it with keyword arguments.
 
@@ -44,19 +44,19 @@ class PlanChange(NamedTuple):
 
     change: str
     certificate: str  # id
-    owner: str  # The owner is a server, a pool, or "the deployment".
+    owner: str  # The owner of the certificate: a server, a pool, or "the deployment".
     usages: tuple[str, ...]
     what: str
     before: str
     after: str
     why: str
     source: str
-    cause: str = ""  # The cell, row, option or rules that differ are the cause of the change.
+    cause: str = ""  # The cause of the change: the cell, row, option or rules that differ.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedCertificate:
-    """A certificate that differs between two plans; ``old`` or ``new`` may be missing.
+    """A certificate that differs between two plans. If only one plan has it, the other is None.
 
     ``change`` is one of ``CHANGES``; ``differences`` lists every difference.
     """
@@ -77,7 +77,7 @@ class ChangedCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountChange:
-    """A count in the old and in the new plan, which is shown as ``74 -> 64 names (−10)``."""
+    """A count in the old and the new plan, shown as ``74 -> 64 names (−10)``."""
 
     what: str  # in the singular
     before: int
@@ -93,7 +93,7 @@ class CountChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeGroup:
-    """The same change of one or more certificates.
+    """The same change to one or more certificates.
 
     Parameters
     ----------
@@ -121,11 +121,11 @@ class ChangeGroup:
 
     @property
     def title(self) -> str:
-        """A short description of the change: ``name added``, ``Key changed``."""
+        """A short description of the change, such as ``name added`` or ``Key changed``."""
         return f"{self.what} {_CHANGED}" if self.change == _CHANGED else self.change
 
 
-#: The table has a row for each change.
+#: The comparison table has one row for each change.
 CHANGE_COLUMNS = columns(
     ("Change", "change"),
     ("Certificate", "certificate"),
@@ -142,7 +142,7 @@ CHANGE_COLUMNS = columns(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class PlanDifference(Table):
-    """The differences between two plans.
+    """All differences between two plans.
 
     ``certificates`` are those that differ: in the order of the new plan, then the removed ones.
     """
@@ -161,15 +161,15 @@ class PlanDifference(Table):
 
     @property
     def changes(self) -> Iterator[PlanChange]:
-        """Yield every difference between the two plans, ordered by certificate."""
+        """Yield every difference between the two plans, in the order of the certificates."""
         return (change for item in self.certificates for change in item.differences)
 
     def of(self, change: str) -> tuple[ChangedCertificate, ...]:
-        """Return the certificates with one of the ``CHANGES``."""
+        """Return the certificates whose type of change is one of the ``CHANGES``."""
         return tuple(item for item in self.certificates if item.change == change)
 
     def groups(self) -> tuple[ChangeGroup, ...]:
-        """Group certificates that have the same change.
+        """Group the certificates that have the same change.
 
         Returns
         -------
@@ -180,7 +180,7 @@ class PlanDifference(Table):
         found: dict[tuple[PlanChange, str], _Gathering] = {}
         for item in self.certificates:
             is_whole = item.old is None or item.new is None
-            # New servers of the same pool form one group. Servers of two pools form two groups.
+            # New servers of one pool form one group. New servers of two pools form two groups.
             place = item.planned.pool if is_whole else ""
             for change in item.differences[:1] if is_whole else item.differences:
                 key = change._replace(certificate="", owner="", usages=()), place
@@ -231,7 +231,7 @@ _GROUPS = columns(
 
 @dataclass(slots=True)
 class _Gathering:
-    """The values of a group of changes.
+    """Collects the values of a group of changes while the group is built.
 
     Dictionaries store each value only once and keep the order.
     """
@@ -305,13 +305,13 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
 
 
 def count_changes(old: CertificatePlan, new: CertificatePlan) -> tuple[CountChange, ...]:
-    """Count the certificates, public certificates and names of two plans."""
+    """Return the numbers of certificates, public certificates and names in each of two plans."""
     before, after = count_sizes(old.certificates), count_sizes(new.certificates)
     return tuple(CountChange(what=what, before=before[what], after=after[what]) for what in before)
 
 
 def count_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
-    """Count certificates, public certificates, and the names on all of them."""
+    """Return the numbers of certificates, public certificates, and names on all certificates."""
     counted = tuple(certificates)
     return {
         "certificate": len(counted),
@@ -321,7 +321,7 @@ def count_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
 
 
 def _list_by_id(plan: CertificatePlan, other: CertificatePlan) -> dict[str, PlannedCertificate]:
-    """Return a plan's certificates by id, without the pools that are the same in both plans."""
+    """Return a plan's certificates by ID. Pools that are the same in both plans are left out."""
     shared = {id(part) for part in other.by_pool}
     parts = [part for part in plan.by_pool if id(part) not in shared]
     certificates = (c for part in parts for c in part) if plan.by_pool else plan.certificates
@@ -330,14 +330,14 @@ def _list_by_id(plan: CertificatePlan, other: CertificatePlan) -> dict[str, Plan
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field of a certificate: its title, why its value matters, and to whom it matters."""
+    """A field of a certificate, with its title, why its value matters, and to whom."""
 
     title: str
     why: str
-    is_requested: bool = False  # The value is true if the request contains this field.
+    is_requested: bool = False  # Whether the certificate request contains the field.
 
 
-# Two certificates with the same id can differ in these fields, apart from names.
+# The fields, apart from names, in which two certificates with the same ID can differ.
 _FIELDS: Mapping[str, _Field] = {
     "subject": _Field("Subject name", "the request includes the subject", is_requested=True),
     "extended_key_usage": _Field("EKU", "the request contains these usages", is_requested=True),
@@ -356,12 +356,12 @@ _NAME_ORDER = _Field("Order of names", "the request lists its names in this orde
 
 
 class _Comparison:
-    """Two plans, with the indexes that are needed to explain their differences."""
+    """Two plans, with the lookup tables that are needed to explain their differences."""
 
     def __init__(self, old: CertificatePlan, new: CertificatePlan):
         self.old, self.new = old, new
-        # The key consists of the rules for a name and whether the name was added. For an added
-        # name, the rules of the new plan apply.
+        # The explanations of names. The key consists of the rules for a name and whether the name
+        # was added. For an added name, the rules of the new plan apply.
         self._told: dict[tuple[tuple[str, ...], bool], tuple[str, str]] = {}
         is_known = not any(isinstance(plan, RecordedPlan) for plan in (old, new))
         self._fields_known = {
@@ -369,19 +369,19 @@ class _Comparison:
         }
 
     def added(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
-        """Return the change for a new certificate, with every name on it."""
+        """Return the change for a new certificate, with every name on the certificate."""
         why = _explain_certificate(certificate, self._places_before, "new in the table")
         return self._make_whole_change(key, certificate, self.new.rules, why, is_added=True)
 
     def removed(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
-        """Return the change for a removed certificate, with every name on it."""
+        """Return the change for a removed certificate, with every name on the certificate."""
         why = _explain_certificate(certificate, self._places_after, "no longer in the table")
         return self._make_whole_change(key, certificate, self.old.rules, why, is_added=False)
 
     def changed(
         self, key: str, old: PlannedCertificate, new: PlannedCertificate
     ) -> ChangedCertificate:
-        """Return the change of a certificate that is in both plans, or None if nothing differs."""
+        """Return the change to a certificate that both plans have, or None if nothing differs."""
         differences = [*self._names(key, old, new), *self._fields(key, old, new)]
         requested = {item.title for item in (*_FIELDS.values(), _NAME_ORDER) if item.is_requested}
         is_renewed = any(
@@ -506,12 +506,13 @@ class _Comparison:
 
 
 def _places(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
-    """Return the role and pool of every server, by server name."""
+    """Return the role and pool of every server in a plan, by the server's name."""
     found: dict[str, set[tuple[str, str]]] = {}
     for pool in plan.topology.pools:
         for computer in pool.computers:
             found.setdefault(computer.fqdn, set()).add((pool.role, pool.fqdn))
-    if isinstance(plan, RecordedPlan):  # For a recorded plan, only the certificates are known.
+    # A recorded plan contains only its certificates, not its servers.
+    if isinstance(plan, RecordedPlan):
         for certificate in plan.certificates:
             for server in certificate.servers:
                 found.setdefault(server, set()).add((certificate.role, certificate.pool))
@@ -523,7 +524,7 @@ def _explain_certificate(
     other_places: Mapping[str, set[tuple[str, str]]],
     missing_servers: str,
 ) -> str:
-    """Return why only one plan has a certificate. The other plan may have the servers elsewhere."""
+    """Return why only one plan has a certificate. In the other plan, its servers may have moved."""
     places = [other_places.get(server, set()) for server in certificate.servers]
     if not any(places):
         return f"{'the server is' if len(places) == 1 else 'the servers are'} {missing_servers}"

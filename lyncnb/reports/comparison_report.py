@@ -1,4 +1,4 @@
-"""Define ``Comparison``: two plans with counts, as text, JSON, page and table.
+"""Define ``Comparison``: two plans and their counts, as text, JSON, page and table.
 
 Pure. ``compare.py`` finds the differences; this file counts them and writes the report.
 """
@@ -30,7 +30,7 @@ from ..rules.model import SEVERITIES
 from .compare import CHANGE_COLUMNS, ChangedCertificate, ChangeGroup, CountChange, PlanDifference
 from .figures import figure
 
-#: This is the type of file for a comparison.
+#: The type of file for a comparison of two plans.
 COMPARISON_FILE = build_report_kind(
     "a comparison",
     title="Two plans compared",
@@ -39,14 +39,14 @@ COMPARISON_FILE = build_report_kind(
     suffixes=(".csv", ".html", ".md", ".json", ".svg"),
 )
 
-_SHOWN = 60  # The short form contains at most this number of changes and findings.
+_SHOWN = 60  # The largest number of changes and findings that the short form of a comparison shows.
 _DAYS_OF_A_YEAR = 365
 _OWNERS_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The differences between two plans, and the findings of each plan.
+    """The differences between two plans, and the findings about each plan.
 
     ``old_findings`` and ``new_findings`` are None if they are not known.
     """
@@ -57,7 +57,7 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """The names of both plans: ``old.csv -> new.csv``."""
+        """The names of both plans in one line, such as ``old.csv -> new.csv``."""
         old, new = self.difference.old, self.difference.new
         return f"{old.topology.source} -> {new.topology.source}"
 
@@ -68,7 +68,7 @@ class Comparison:
 
     @cached_property
     def counts(self) -> tuple[CountChange, ...]:
-        """The counts of both plans. A count that is unknown for both plans is omitted."""
+        """The counts of both plans. A count that neither plan has is left out."""
         before, after = (
             count_plan(plan, findings)
             for plan, findings in (
@@ -88,7 +88,7 @@ class Comparison:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """The data that cannot be compared between the two plans, and the reasons."""
+        """The data that cannot be compared between the two plans, with the reasons."""
         return tuple(dict.fromkeys(self._notes()))
 
     def _notes(self) -> Iterator[str]:
@@ -110,12 +110,12 @@ class Comparison:
 
     @cached_property
     def findings_gone(self) -> tuple[Finding, ...]:
-        """The findings that only the old plan has."""
+        """The findings about the old plan that the new plan does not have."""
         return _list_missing(self.old_findings, self.new_findings)
 
     @cached_property
     def findings_new(self) -> tuple[Finding, ...]:
-        """The findings that only the new plan has."""
+        """The findings about the new plan that the old plan does not have."""
         return _list_missing(self.new_findings, self.old_findings)
 
 
@@ -139,7 +139,7 @@ _MAY_BE_UNKNOWN = (_RENEWAL, *SEVERITIES)
 
 
 def count_plan(plan: CertificatePlan, findings: Findings | None) -> dict[str, int]:
-    """Return the counts of a plan by singular noun. Unknown counts are omitted."""
+    """Return the counts of a plan, by a noun in the singular. Unknown counts are left out."""
     certificates = plan.certificates
     names = Counter(dict.fromkeys(("internal", "public"), 0))
     for certificate in certificates:
@@ -149,7 +149,7 @@ def count_plan(plan: CertificatePlan, findings: Findings | None) -> dict[str, in
         "public certificate": sum(c.issuer == "public" for c in certificates),
         "name": names.total(),
         **{f"{issuer} name": number for issuer, number in names.items()},
-        # A certificate has one key pair, even if many servers share the certificate.
+        # A certificate has one key pair, no matter how many servers share the certificate.
         **Counter(f"{certificate.key} key" for certificate in certificates),
     }
     if renewals := _count_renewals(plan):
@@ -161,7 +161,7 @@ def count_plan(plan: CertificatePlan, findings: Findings | None) -> dict[str, in
 
 
 def _count_renewals(plan: CertificatePlan) -> int:
-    """Count the renewals in a year from the requested validity, or from the longest allowed one."""
+    """Return how many renewals a year requires, from the requested or longest allowed validity."""
     issued, asked = plan.options.planned_issue_date, _find_requested_days(plan)
     if isinstance(plan, RecordedPlan) or not all(asked.values()):
         return 0
@@ -173,13 +173,13 @@ def _count_renewals(plan: CertificatePlan) -> int:
 
 
 def _find_requested_days(plan: CertificatePlan) -> dict[str, int]:
-    """Return the requested validity in days by issuer, or 0 if no validity is requested."""
+    """Return the requested validity in days for each issuer. It is 0 if none is requested."""
     issuers = dict.fromkeys(one.issuer for one in plan.certificates)
     return {issuer: plan.options.validity_for(issuer) or 0 for issuer in issuers}
 
 
 def build_comparison_report(comparison: Comparison, *, max_shown: int = _SHOWN) -> Report:
-    """Return a comparison as a report.
+    """Return a comparison of two plans as a report.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ def build_comparison_report(comparison: Comparison, *, max_shown: int = _SHOWN) 
 
 
 def _build_values(comparison: Comparison) -> dict[str, object]:
-    """Return the values for JSON: each certificate that differs, in its old and new form.
+    """Return the data of a comparison for JSON: each differing certificate, old and new.
 
     Replacing each ``old`` with its ``new`` turns the old plan into the new one.
     """
@@ -261,7 +261,8 @@ def _build_values(comparison: Comparison) -> dict[str, object]:
     }
 
 
-_OF_ALL = ("certificate", "owner", "usages")  # Each certificate is listed only once.
+# A certificate with several changes is listed only once.
+_OF_ALL = ("certificate", "owner", "usages")
 
 
 def _build_changed_values(item: ChangedCertificate) -> dict[str, object]:
@@ -282,8 +283,8 @@ def _build_certificate_values(certificate: PlannedCertificate | None) -> dict[st
 
 
 def _format_text(comparison: Comparison, max_shown: int) -> Iterator[list[str]]:
-    """Yield a summary with counts, then each change, and then the findings."""
-    # The summary already contains the first three.
+    """Yield the comparison as text: the summary with counts, each change, and the findings."""
+    # The summary already contains the first three counts.
     counts = [f"  {count}" for count in comparison.counts[3:]]
     notes = [f"  note: {note}" for note in comparison.notes]
     yield [comparison.title, comparison.summary, *counts, *notes]
@@ -329,7 +330,7 @@ _COUNTS = columns(
     ("Before", "before"),
     ("After", "after"),
 )
-# The table has few columns, because reasons are sentences and need space.
+# The table has few columns, because its sentences need a lot of space.
 _GROUPS = columns(
     ("Change", "title"),
     ("What", _format_before_and_after),

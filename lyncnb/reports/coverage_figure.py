@@ -28,21 +28,21 @@ COLUMNS = columns(
     ("Certificates of the type", "of", Kind.COUNT),
 )
 
-#: A picture shows at most this number of names and pools individually.
+#: The largest number of names and pools that a picture shows one by one.
 NAMES_SHOWN, POOLS_SHOWN = 70, 20
 
 _WIDTH, _MARGIN, _ROW, _NAMES_WIDTH = 1000, 12, 19, 290
-# The slanted headings have this height in pixels, and two thirds of it as space to the right.
+# The height of the slanted headings in pixels. Two thirds of it are needed as space on the right.
 _HEAD = 150
 
 
-# The key contains the site, the role, the pool, and the usages.
+# The key of a column: the site, the role, the pool, and the usages.
 _Place = tuple[str, str, str, tuple[str, ...]]
 
 
 @dataclass(slots=True, kw_only=True)
 class _Mark:
-    """The number of certificates with a name, and the number of all certificates."""
+    """The number of certificates that contain a name, and the number of all certificates."""
 
     carrying: int = 0
     subject_only: int = 0
@@ -50,21 +50,21 @@ class _Mark:
 
 
 class CoverageRow(NamedTuple):
-    """A name on the certificates of a pool for the same types. See ``COLUMNS``."""
+    """A name on the certificates of one pool and usage. ``COLUMNS`` describes its values."""
 
     name: str
-    rules: tuple[str, ...]  # The rules with these ids require the name.
+    rules: tuple[str, ...]  # The IDs of the rules that require the name.
     site: str
     role: str
-    pool: str  # For the certificate of the whole deployment, the value is "".
+    pool: str  # The name of the pool, or "" for the certificate of the whole deployment.
     usages: tuple[str, ...]
-    carrying: int  # These certificates contain the name.
+    carrying: int  # The number of certificates that contain the name.
     subject_only: int
     of: int
 
 
 def list_coverage_rows(plan: CertificatePlan, *, site: str = "") -> Iterator[CoverageRow]:
-    """Yield the rows of the coverage picture.
+    """Yield the rows of the table that belongs to the coverage picture.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def list_coverage_rows(plan: CertificatePlan, *, site: str = "") -> Iterator[Cov
 def draw_coverage(
     plan: CertificatePlan, rows: Sequence[CoverageRow], *, title: str, description: str
 ) -> str:
-    """Draw the rows of a coverage picture as an SVG document that is 1,000 pixels wide."""
+    """Draw the rows of the coverage picture as an SVG document that is 1,000 pixels wide."""
     order = {role: place for place, role in enumerate(plan.rules.roles)}
     places = sorted(
         {row[2:6] for row in rows},
@@ -113,7 +113,7 @@ def draw_coverage(
     )
     by_role = len(places) > POOLS_SHOWN
     by_rule = len({row.name for row in rows}) > NAMES_SHOWN
-    if by_role:  # The count includes the certificates in all sites.
+    if by_role:  # The number of certificates in all sites.
         places = sorted(places, key=lambda p: (not p[2], order.get(p[1], len(order)), p[3]))
     heads = _build_headings(places, by_role=by_role)
     marks = _count_marks(plan, heads, by_rule=by_rule)
@@ -128,11 +128,12 @@ def draw_coverage(
     return drawing.to_svg(height, title=title, description=description)
 
 
-_Heading = tuple[str, str]  # The heading is a pool or role, and the types.
+# The heading of a column: a pool or role, and the usages of its certificates.
+_Heading = tuple[str, str]
 
 
 def _build_headings(columns: Sequence[_Place], *, by_role: bool) -> dict[_Place, _Heading]:
-    """Return the headings of the columns: pool or role, and the first type if there are several."""
+    """Return the headings of the columns: a pool or role, and one usage if there are several."""
     kinds: dict[str, set[tuple[str, ...]]] = {}
     for _, role, pool, usages in columns:
         kinds.setdefault(role if by_role else pool or role, set()).add(usages)
@@ -149,7 +150,7 @@ def _build_headings(columns: Sequence[_Place], *, by_role: bool) -> dict[_Place,
 def _count_marks(
     plan: CertificatePlan, columns: Mapping[_Place, _Heading], *, by_rule: bool
 ) -> Mapping[tuple[str, _Heading], _Mark]:
-    """Count the certificates in each column that contain a name, or a name from a rule."""
+    """Count the certificates in each column that contain a name, or any name from a rule."""
     subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
     totals: dict[_Heading, int] = {}
     cells: dict[tuple[str, _Heading], _Mark] = {}
@@ -178,7 +179,7 @@ def _count_marks(
 
 
 def _describe_rules(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[str]:
-    """Return each rule with its first name and the number of names, if the text fits."""
+    """Return each rule with its first name and its number of names, if the text is not too long."""
     names: dict[str, dict[str, None]] = {rule: {} for rule in rules}
     for row in rows:
         for rule in row.rules:
@@ -240,7 +241,7 @@ def _draw_legend(drawing: Drawing) -> None:
 def _draw_mark(
     drawing: Drawing, x: float, y: float, mark: _Mark, *, available_width: float
 ) -> None:
-    """Draw a mark, and its fraction or percentage if there is space for it."""
+    """Draw a mark with its fraction or percentage. The text is left out if there is no space."""
     number = mark.carrying or mark.subject_only
     if mark.carrying >= mark.of:
         drawing.draw_disc(x, y, 5.5, "mark")

@@ -24,20 +24,20 @@ from .topology_boxes import Changes, format_site
 
 DEFAULT = "topology"
 
-#: This is the type of file that ``lyncnb plan -o FILE.svg`` writes.
+#: The type of file that ``lyncnb plan -o FILE.svg`` writes.
 FIGURE_FILE = OutputKind(what="a picture", is_ours={".svg": match_content(*Figure.MARKS)})
 
 
 @runtime_checkable
 class Dated(Protocol):
-    """A value with events for a timeline: the status of a request folder, or a forecast.
+    """An object with dated events for a timeline: the status of a request folder, or a forecast.
 
     ``figure_title`` is the heading above them.
     """
 
     @property
     def figure_title(self) -> str:
-        """The heading of the picture."""
+        """The heading of the timeline picture."""
         ...
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
@@ -57,7 +57,7 @@ def figure(
     site: str = "",
     facts: Iterable[DatedFact] = (),
 ) -> Figure:
-    """Draw a picture.
+    """Draw a picture of a plan, a request folder or a forecast.
 
     Parameters
     ----------
@@ -118,12 +118,12 @@ def _check_site(plan: CertificatePlan, site: str) -> None:
 
 
 def check_kind(kind: str) -> None:
-    """Check that a picture of this kind exists.
+    """Raise an error if there is no picture of this kind.
 
     Raises
     ------
     PlanError
-        If it does not; the hint lists the pictures.
+        If there is none. The hint lists the pictures.
     """
     if kind not in KINDS:
         raise PlanError(
@@ -227,7 +227,7 @@ def _draw_timeline_figure(
     )  # fmt: skip
 
 
-#: These are all pictures of a plan. The first is the default.
+#: All kinds of pictures of a plan. The first kind is the default.
 KINDS: Mapping[str, Callable[[CertificatePlan, str], Figure]] = {
     "topology": _draw_topology_figure,
     "coverage": _draw_coverage_figure,

@@ -25,7 +25,7 @@ from ..topology.topology import Topology
 from .compare import ChangedCertificate, PlanChange, PlanDifference, compare_plans
 from .table_changes import TableChange, list_table_changes
 
-# These options do not change any certificate: the evaluation date, and accepted findings.
+# The options that do not change any certificate: the evaluation date, and accepted findings.
 _NO_CAUSE = frozenset(
     (
         "product",
@@ -43,7 +43,7 @@ _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Inputs:
-    """The inputs of a plan: topology, rules, and options."""
+    """The inputs from which a plan is created: topology, rules, and options."""
 
     topology: Topology
     rules: Rules
@@ -55,14 +55,14 @@ class _Inputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Factor:
-    """A changed input. ``apply`` copies the input from one plan's inputs to the other's."""
+    """One input that differs. ``apply`` copies it from one plan's inputs to the other's."""
 
-    words: str  # For the table, whose cells are named individually, the value is "".
+    words: str  # The name of the input, or "" for the table, whose cells are described one by one.
     apply: Callable[[_Inputs, _Inputs], _Inputs]
 
 
 def find_causes(difference: PlanDifference) -> PlanDifference:
-    """Return the differences, each with the cell, row, option or rules that cause it.
+    """Return the differences between two plans, each with the input that causes it.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def find_causes(difference: PlanDifference) -> PlanDifference:
 
 
 class _Search:
-    """Two plans, the inputs that differ, and the changes that each input alone causes."""
+    """Two plans, the inputs that differ, and the changes that each input causes alone."""
 
     def __init__(self, difference: PlanDifference):
         self._old_plan = difference.old
@@ -103,19 +103,19 @@ class _Search:
         self._factors = tuple(_factors(self._old, self._new))
 
     def cause(self, item: ChangedCertificate, change: PlanChange) -> str:
-        """Return a description of the input that causes a change."""
+        """Describe the input that causes a change."""
         factors, link = self._find_responsible_inputs(change)
         return link.join(factor.words or self._cells.words(item, change) for factor in factors)
 
     def _find_responsible_inputs(self, change: PlanChange) -> tuple[tuple[_Factor, ...], str]:
-        """Return the inputs that cause a change, and whether one suffices or all are required."""
+        """Return the inputs that cause a change, and whether one of them suffices."""
         if len(self._factors) < 2:
             return self._factors, ""
         key = _key(change)
         alone = self._those(key in keys for keys in self._alone)
         if alone:
             return alone, " or "
-        if len(self._factors) == 2:  # Each input alone was already tried.
+        if len(self._factors) == 2:  # At this point, each input was already tried alone.
             return self._factors, " and "
         return self._those(key not in keys for keys in self._without) or self._factors, " and "
 
@@ -124,18 +124,19 @@ class _Search:
 
     @cached_property
     def _alone(self) -> tuple[frozenset[object], ...]:
-        """The changes that each input alone causes in the old plan."""
+        """The changes to the old plan that each input causes alone."""
         return tuple(self._changes(factor.apply(self._old, self._new)) for factor in self._factors)
 
     @cached_property
     def _without(self) -> tuple[frozenset[object], ...]:
-        """For each input, the changes that all other inputs cause in the old plan."""
+        """For each input, the changes to the old plan that all other inputs cause together."""
         return tuple(self._changes(factor.apply(self._new, self._old)) for factor in self._factors)
 
     def _changes(self, inputs: _Inputs) -> frozenset[object]:
         try:
             plan = inputs.plan()
-        # This happens, for example, if an option concerns a role that the other rules do not have.
+        # An input can fail, for example, if an option concerns a role that the other rules do not
+        # have.
         except LyncnbError:
             return frozenset()
         return frozenset(map(_key, compare_plans(self._old_plan, plan).changes))
@@ -150,7 +151,7 @@ def _inputs(plan: CertificatePlan) -> _Inputs:
 
 
 def _key(change: PlanChange) -> tuple[object, ...]:
-    """Return the values that identify a change, whatever its wording is."""
+    """Return the values that identify a change. The wording is ignored."""
     return change.change, change.certificate, change.what, change.before, change.after
 
 
@@ -158,7 +159,7 @@ def _factors(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
     if old.topology != new.topology:
         yield _Factor(words="", apply=lambda to, of: replace(to, topology=of.topology))
     if old.rules is not new.rules and old.rules != new.rules:
-        # An option can depend on the product, so options and rules are applied together.
+        # Options can depend on the product, so the options and the rules are applied together.
         yield _Factor(
             words=f"rules: {old.rules.title} -> {new.rules.title}",
             apply=lambda to, of: replace(
@@ -189,7 +190,7 @@ def _format_option(value: object) -> str:
 
 
 class _TableCauses:
-    """The differences between two tables, grouped by the values and by the owners of cells."""
+    """The differences between two tables, grouped by value and by the owner of the cell."""
 
     def __init__(self, changes: Iterable[TableChange]):
         self._all = tuple(changes)
@@ -204,7 +205,7 @@ class _TableCauses:
                 self._gone.setdefault(_parse_host(value), []).append(one)
 
     def words(self, item: ChangedCertificate, change: PlanChange) -> str:
-        """Return the cells or rows that cause a change: at most three, and the number of others."""
+        """Describe at most three cells or rows that cause a change, and count the others."""
         found = [*dict.fromkeys(one.words for one in self._of(item, change))]
         if not found:
             return "the table"
@@ -220,8 +221,7 @@ class _TableCauses:
             moved = sorted({*item.old.servers} ^ {*item.new.servers})
             return [one for name in moved for one in self._by_owner.get(("server", name), ())]
         else:
-            # A subject contains a host name from the table, but an algorithm or an issuer does
-            # not.
+            # The subject contains a host name from the table. An algorithm or an issuer does not.
             found = [
                 one
                 for text, values in ((change.before, self._gone), (change.after, self._came))
@@ -229,12 +229,14 @@ class _TableCauses:
                 for one in _find_with_value(host, values)
             ]
         near = self._list_nearby_changes(planned)
-        # Cells of several pools may have the same value. The pool of the certificate comes
-        # first.
+        # Cells of several pools can have the same value. The pool of the certificate comes first.
         return [one for one in found if one in near] or found or near or [*self._all]
 
     def _list_nearby_changes(self, planned: PlannedCertificate) -> list[TableChange]:
-        """List the differences of a certificate's servers, or of the pool, site, or deployment."""
+        """Return the table differences that concern a certificate's servers, pool or site.
+
+        Differences that concern the whole deployment are also returned.
+        """
         places: tuple[list[tuple[str, str]], ...] = (
             [("server", server) for server in planned.servers],
             [("pool", planned.pool)],
@@ -248,7 +250,7 @@ class _TableCauses:
 
 
 def _find_with_value(name: str, changes: Mapping[str, list[TableChange]]) -> list[TableChange]:
-    """Find the changes of values that are a name, or a domain that contains the name."""
+    """Return the table changes whose value is a name, or a domain that contains the name."""
     labels = name.split(".")
     for start in range(len(labels)):
         if found := changes.get(".".join(labels[start:])):

@@ -1,4 +1,4 @@
-"""Find the differences between two tables of servers: cells, and complete rows.
+"""Find the differences between two tables of servers: changed cells, and complete rows.
 
 Pure. A value of a pool, a site or the deployment may be in any of its rows: it is compared for
 its owner, not for its row.
@@ -13,16 +13,16 @@ from ..topology.columns import Column, list_topology_columns
 from ..topology.model import Computer, Pool
 from ..topology.topology import Topology
 
-# A message contains this text for the owner of a cell, by scope.
+# The text for the owner of a cell in a message, by the scope of its column.
 _OF = {"server": "of", "pool": "of pool", "site": "of site", "deployment": ""}
-# These columns identify a row. A change in such a column counts as a row that was added,
-# removed or moved.
+# The columns that identify a row. If such a column changes, the row counts as added, removed or
+# moved.
 _PLACE = ("server_fqdn", "role")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableChange:
-    """A cell with a different value, or a row that only one table has.
+    """A cell with a different value, or a row that only one of two tables contains.
 
     Attributes
     ----------
@@ -43,15 +43,15 @@ class TableChange:
     after: frozenset[str] = field(default=frozenset())
 
 
-# The key contains the column, scope and owner.
+# The values by column, scope and owner.
 _Cells = dict[tuple[str, str, str], dict[str, None]]
-# The key contains the server and role. The value contains the pool and the texts.
+# The pool and the texts of each row, by server and role.
 _Rows = dict[tuple[str, str], tuple[str, list[str]]]
 _Owner = tuple[str, str]  # scope and name
 
 
 def list_table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
-    """List the differences between two tables.
+    """Return the differences between two tables of servers.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def list_table_changes(old: Topology, new: Topology) -> tuple[TableChange, ...]:
 
 
 def _index_rows(topology: Topology) -> _Rows:
-    # Only known columns are compared, because the order of the columns may differ.
+    # Only known columns are compared. Their order can differ between the tables.
     places = [place for place, _ in _list_known_columns(topology)]
     table = topology.cells
     return {
@@ -95,7 +95,7 @@ def _index_rows(topology: Topology) -> _Rows:
 
 
 def _collect_cells(topology: Topology, changed_rows: Set[_Owner]) -> _Cells:
-    """Collect the cell values of servers, pools, sites and the deployment."""
+    """Return the cell values in a table by server, pool, site and deployment."""
     found: _Cells = {}
     columns = _list_known_columns(topology)
     for pool, computer in topology.computers:
@@ -110,7 +110,7 @@ def _collect_cells(topology: Topology, changed_rows: Set[_Owner]) -> _Cells:
 
 
 def _list_known_columns(topology: Topology) -> list[tuple[int, Column]]:
-    """List the columns that lyncnb knows in a fixed order, with their indexes in the table."""
+    """Return the known columns in a fixed order, with their indices in the table."""
     return [
         (topology.columns.index(column.name), column)
         for column in list_topology_columns()
@@ -119,7 +119,7 @@ def _list_known_columns(topology: Topology) -> list[tuple[int, Column]]:
 
 
 def _find_owners(pool: Pool, computer: Computer) -> dict[str, str]:
-    """Return the possible owners of the cells in a row, by scope."""
+    """Return the possible owners of a row's cells, by scope: server, pool, site, deployment."""
     return {"server": computer.fqdn, "pool": pool.fqdn, "site": pool.site, "deployment": ""}
 
 
@@ -128,7 +128,7 @@ def _split_values(text: str) -> list[str]:
 
 
 def _list_owners(topology: Topology, keys: Set[tuple[str, str]] | None = None) -> set[_Owner]:
-    """List the owners in a table, or only the owners of the rows for some servers and roles."""
+    """Return the owners of cells in a table, or only those of some servers' rows."""
     found: set[_Owner] = set()
     for pool, computer in topology.computers:
         if keys is None or (computer.fqdn, pool.role) in keys:

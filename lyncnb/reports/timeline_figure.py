@@ -1,4 +1,4 @@
-"""Draw the timeline: when certificates are issued and end, and which limits apply.
+"""Draw the timeline: when certificates are issued and expire, and which limits apply.
 
 It draws rows of dated events of any type. A new type of event needs no change here.
 """
@@ -26,21 +26,22 @@ COLUMNS = columns(
 )
 
 _WIDTH, _MARGIN, _ROW, _WORDS = 1000, 12, 20, 310
-# These are the heights in pixels of the heading for an event type, and of the space below its last
-# row.
+# The heights in pixels of the heading for an event type, and of the space below its last row.
 _KIND, _GAP = 20, 6
-_GATHERED = 48  # A row of marks with counts below them has this height in pixels.
-# The axis begins at this position, below its dates and above the first type of event.
+_GATHERED = 48  # The height in pixels of a row of marks with counts below them.
+# The position where the axis begins: below its dates and above the first type of event.
 _AXIS, _TOP = 50, 56
 _LEFT, _RIGHT = _MARGIN + _WORDS, _WIDTH - 40
-_BOLD = 1.12  # The width of bold letters is multiplied by this factor.
-_BIN = 38  # Events that end within this number of pixels share a mark.
-_ROWS_OF_A_KIND = 14  # If there are more events, they are drawn as one row of marks with counts.
+_BOLD = 1.12  # The factor by which bold letters are wider.
+_BIN = 38  # The distance in pixels within which events share one mark.
+# The largest number of events that are drawn separately. More events are drawn as one row of marks
+# with counts.
+_ROWS_OF_A_KIND = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatedFact:
-    """An event that applies from one day to another, or that happens on one day.
+    """An event that happens on one day, or that applies from one day to another.
 
     Attributes
     ----------
@@ -77,7 +78,7 @@ class _Line:
 
 
 def list_plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
-    """List the events of a plan for the timeline.
+    """Return the events of a plan for the timeline.
 
     Returns
     -------
@@ -110,8 +111,8 @@ def list_plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
                 about=certificate.id,
                 what=words,
                 begins=issued,
-                # The last second of the validity counts (RFC 5280 section 4.1.2.5), so n days
-                # end just before day n.
+                # The last second belongs to the validity (RFC 5280 section 4.1.2.5), so a validity
+                # of n days ends just before day n.
                 ends=_add_days(issued, days - 1) if days else issued,
                 needs_a_look=over,
                 source="plan options: planned_issue_date, "
@@ -122,7 +123,7 @@ def list_plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
 
 
 def list_limit_facts(start_date: date | None, ca: str = "") -> tuple[DatedFact, ...]:
-    """List the limits on the validity of public certificates from a day on.
+    """Return the limits on the validity of public certificates that apply from a day on.
 
     Those of all public CAs, and those of the named one.
     """
@@ -131,7 +132,7 @@ def list_limit_facts(start_date: date | None, ca: str = "") -> tuple[DatedFact, 
             kind="Limits of public CAs" if limit.applies == "public" else f"Limits of {ca}",
             about="" if limit.applies == "public" else ca,
             what=(f"at most {limit.value:,} days for certificates that are valid from this date"),
-            # The first day of a current limit is not recorded for every CA.
+            # For some CAs, the first day of the current limit is not recorded.
             begins=limit.effective or start_date,
             ends=limit.until and limit.until - timedelta(days=1),
             source=str(limit.source),
@@ -142,17 +143,17 @@ def list_limit_facts(start_date: date | None, ca: str = "") -> tuple[DatedFact, 
 
 
 def _add_days(day: date, days: int) -> date:
-    """Return the date after a number of days, or the last possible date."""
+    """Return the date after a number of days, or the last date that Python supports."""
     return day + timedelta(days=min(days, (date.max - day).days))
 
 
 def build_fact_rows(facts: Iterable[DatedFact]) -> Iterator[tuple[object, ...]]:
-    """Return the events as rows of a table with ``COLUMNS``."""
+    """Return the events of a timeline as table rows with ``COLUMNS``."""
     return build_rows(COLUMNS, facts)
 
 
 def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -> str:
-    """Draw events by type as an SVG document that is 1,000 pixels wide."""
+    """Draw events, grouped by type, as an SVG document that is 1,000 pixels wide."""
     drawing = Drawing(_WIDTH)
     legend = _draw_legend(drawing, has_warning=any(fact.needs_a_look for fact in facts))
     drawing.text(_MARGIN, 22, shorten_text(title, (legend - 2 * _MARGIN) / _BOLD, 17), "title")
@@ -162,8 +163,8 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
         return drawing.to_svg(80, title=title, description=description)
     first, last = min(days), max(days)
     room = max(30, (last - first).days // 20)
-    # A certificate with no well-defined expiration date has notAfter 99991231235959Z (RFC 5280,
-    # section 4.1.2.5).
+    # A certificate without a defined expiration date has the notAfter value 99991231235959Z (RFC
+    # 5280, section 4.1.2.5).
     begin = max(first.toordinal() - room, date.min.toordinal())
     end = min(last.toordinal() + room, date.max.toordinal())
     scale = _Scale(date.fromordinal(begin), date.fromordinal(end))
@@ -225,7 +226,7 @@ def _draw_axis(drawing: Drawing, scale: _Scale, bottom: float) -> None:
 
 
 def _list_ticks(first: date, last: date) -> list[date]:
-    """Return the first days of years, or of months in a short period. There are at most 14 days."""
+    """Return the first days of years, or of months in a short period: at most 14 days."""
     months = [
         date(year, month, 1)
         for year in range(first.year, last.year + 1)
@@ -285,7 +286,7 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
 
 
 def _draw_grouped(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
-    """Draw many events as one row of marks with counts, by end date or day."""
+    """Draw many events as one row of marks with counts, grouped by day or end date."""
     total = sum(line.count for line in lines)
     days = max(1, round(_BIN * (scale.last - scale.first).days / (_RIGHT - _LEFT)))
     each = f"each mark: {days:,} days" if days > 1 else "each mark: 1 day"
@@ -301,7 +302,7 @@ def _draw_grouped(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Li
         begin = places[0][0]
         gathered = [one for one in places if one[0] < begin + _BIN]
         places = places[len(gathered) :]
-        # The position is the middle of the range, so that a mark for one day is on that day.
+        # The mark is in the middle of the range, so that a mark for one day is exactly on that day.
         x = (begin + gathered[-1][0]) / 2
         number, looks = (sum(one[field] for one in gathered) for field in (1, 2))
         drawing.draw_disc(x, y + 11, 5, "late" if looks else "mark")

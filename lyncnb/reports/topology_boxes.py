@@ -1,4 +1,4 @@
-"""Arrange the topology picture: boxes for pools, in bands for sites.
+"""Arrange the boxes of the topology picture: boxes for pools, in bands for sites.
 
 The detail depends on what fits on one sheet: pools, or the roles of each site, or roles only.
 ``topology_figure`` draws the boxes.
@@ -19,29 +19,30 @@ from ..rules.model import ZONES, PartyRule, Rules
 from ..topology.model import Pool
 from .compare import CHANGES, PlanDifference
 
-SHEET = 1235  # This is the height in pixels of a picture below the heading on an A4 sheet.
-PAD, LINE = 8, 15  # This is the padding of a box in pixels.
+SHEET = 1235  # The height in pixels of a picture below the heading, on an A4 sheet.
+PAD, LINE = 8, 15  # The padding of a box and the height of a line, in pixels.
 WIDTHS = {"outside": 138.0, "perimeter": 284.0, "inside": 388.0}
-BOLD = 1.12  # The width of bold letters is multiplied by this factor.
+BOLD = 1.12  # The factor by which bold letters are wider.
 MARGIN = 12
 _WHOLE = "Whole deployment"
-BAND_TITLE = 350  # The title of a band has this estimated width. Lines run to the right of it.
-# If a picture exceeds a sheet by at most this share, it is printed a little smaller.
+BAND_TITLE = 350  # The estimated width of a band's title. Lines run to the right of it.
+# The factor by which a picture may exceed a sheet. Up to this factor, it is printed a little
+# smaller.
 _ALMOST = 1.12
-_TOP = 96.0  # The picture begins here, below the heading, the legend and the titles of the zones.
-_CONTINUED = 30.0  # On a further sheet, the picture begins here.
+_TOP = 96.0  # The top of the picture: below the heading, the legend and the titles of the zones.
+_CONTINUED = 30.0  # The top of the picture on each further sheet.
 _GAP = 10  # below a box
-_LOWEST = 53  # This is the minimum height of a box with the gap below it, in pixels.
-_POOLS_OF_A_SITE = 40  # This value is for a site whose pools are shown individually.
-_NAMES_TRIED = 8  # A line never has space for more.
+_LOWEST = 53  # The minimum height of a box with the gap below it, in pixels.
+_POOLS_OF_A_SITE = 40  # The largest number of pools in a site that are drawn one by one.
+_NAMES_TRIED = 8  # The largest number of names to try for a line. There is never space for more.
 
 _Cell = tuple[str, ...]
-# The key is a pool and a role. For the whole deployment, it is "" and a role.
+# Each key contains a pool and a role. The pool is "" for the whole deployment.
 _Place = tuple[str, str]
 
 
 class Changes:
-    """The changes since another plan by pool, as text for the marks on boxes.
+    """The changes to each pool since another plan, as text for the marks on boxes.
 
     Parameters
     ----------
@@ -65,14 +66,14 @@ class Changes:
                 self._zones[place] = roles[place[1]].zone if place[1] in roles else "inside"
 
     def words(self, places: Iterable[_Place]) -> list[str]:
-        """Describe the changed certificates of some pools, with a line for each type of change."""
+        """Describe the changed certificates of some pools, one line for each type of change."""
         total: Counter[str] = Counter()
         for place in places:
             total.update(self._counts.get(place, ()))
         return [f"{total[kind]:,} {words}" for kind, words in CHANGES.items() if total[kind]]
 
     def gone(self, zone: str) -> Iterator[tuple[_Place, str]]:
-        """Yield the removed pools in a zone, with a description of the removed certificates."""
+        """Yield the removed pools in a zone, each with the number of its removed certificates."""
         for place, where in self._zones.items():
             if where == zone:
                 yield place, count_of(self._counts[place].total(), "certificate")
@@ -80,19 +81,19 @@ class Changes:
 
 @dataclass(slots=True, kw_only=True)
 class Arrival:
-    """A line in a box: the connecting party, with the protocol and names."""
+    """A line in a box of the topology picture: who connects, with the protocol and names."""
 
     protocol: str
     port: int
     names: dict[str, None] = field(default_factory=dict)
     speakers: dict[tuple[str, str | None], None] = field(default_factory=dict)
-    said: tuple[str, ...] = ()  # These are the connecting parties as text.
+    said: tuple[str, ...] = ()  # The parties that open the connection, as text.
     y: float = 0
 
 
 @dataclass(slots=True, kw_only=True)
 class CertificateKind:
-    """The certificates of a pool or box with the same types and the same type of CA."""
+    """The certificates of a pool or box that have the same usages and the same type of CA."""
 
     usages: tuple[str, ...]
     issuer: str
@@ -103,20 +104,20 @@ class CertificateKind:
 
     @property
     def counted_names(self) -> str:
-        """Count the names. A certificate may contain only its subject name."""
+        """The number of names as text. A certificate can contain only its subject name."""
         if not self.has_alternative:
             return "subject name only"
         return count_of(len(self.names), "name")
 
     @property
     def arrivals(self) -> Iterable[Arrival]:
-        """The lines in the box, in the order of the rules."""
+        """The lines of text in the box, in the order of the rules."""
         return self.lines.values()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Box:
-    """A pool, the pools with a role, or a party. ``speaks`` is the role or party, and the site.
+    """A box in the topology picture: a pool, the pools with a role, or another party.
 
     ``pools`` are role and name of each pool, as ``Edge/edgepool.contoso.com``; ``marks`` describe
     the changes of their certificates.
@@ -133,7 +134,7 @@ class Box:
 
     @property
     def height(self) -> float:
-        """The height of the box in pixels, without the gap below it."""
+        """The height of the box in pixels, without the gap below the box."""
         inner = len(self.lines) + len(self.marks) + 1
         for shown in self.shown:
             inner += len(wrap_usages(shown.usages, WIDTHS[self.zone] - 34)) + 1
@@ -143,7 +144,7 @@ class Box:
 
 @dataclass(slots=True, kw_only=True)
 class Band:
-    """The boxes of one or more sites, drawn side by side."""
+    """The boxes of one or more sites, drawn side by side in the topology picture."""
 
     title: str
     boxes: list[Box]
@@ -154,7 +155,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Bands and boxes with their positions. A further sheet may begin at ``breaks``."""
+    """The bands and boxes of the topology picture, with their positions."""
 
     bands: list[Band]
     height: float
@@ -162,7 +163,7 @@ class Layout:
 
 
 def group_by_kind(certificates: Iterable[PlannedCertificate]) -> list[CertificateKind]:
-    """Group certificates with the same types and the same type of CA."""
+    """Group certificates that have the same usages and the same type of CA."""
     found: dict[tuple[tuple[str, ...], str], CertificateKind] = {}
     for certificate in certificates:
         key = (certificate.usages, certificate.issuer)
@@ -180,7 +181,7 @@ def group_by_kind(certificates: Iterable[PlannedCertificate]) -> list[Certificat
 def is_used_by(
     item: Connection, certificates: CertificateKind, kinds: Sequence[CertificateKind]
 ) -> bool:
-    """Return whether a connection uses certificates. For one type from two CAs, use the first."""
+    """Return whether a connection uses certificates. If two CAs issue one usage, use the first."""
     usage = item.rule.usage
     fitting = [k for k in kinds if usage in k.usages or not (usage or k.usages)]
     return bool(fitting) and fitting[0] is certificates
@@ -193,7 +194,7 @@ def lay_out(
     site: str = "",
     changes: Changes | None = None,
 ) -> Layout:
-    """Arrange the plan's pools in boxes, with their positions.
+    """Arrange the pools of a plan in boxes, and set the positions of the boxes.
 
     Parameters
     ----------
@@ -281,7 +282,7 @@ def _make_bands(
 
 
 def _select_connected(bands: Sequence[Band], site: str) -> list[Band]:
-    """Omit boxes in other sites that have no connection with this site.
+    """Leave out boxes in other sites that have no connection with the current site.
 
     Lines whose connecting parties are all left out are left out too: they would have no arrow.
     """
@@ -308,7 +309,7 @@ def _select_connected(bands: Sequence[Band], site: str) -> list[Band]:
 
 
 def format_site(name: str) -> str:
-    """Return ``Site`` and a name, but do not repeat the word in a name such as ``Site 01``."""
+    """Return ``Site`` and a name. The word is not repeated for a name such as ``Site 01``."""
     return name if name.lower().startswith("site") else f"Site {name}"
 
 
@@ -358,7 +359,7 @@ def _make_pool_box(
 
 
 def _make_party_box(party: PartyRule) -> Box:
-    # In the outside zone, there is space for only one word.
+    # The zone outside the company has space for only one word.
     title, _, rest = party.title.partition(" ")
     narrow = measure_text(party.title, 13) * BOLD > WIDTHS[party.zone] - 2 * PAD
     return Box(
@@ -385,7 +386,7 @@ def _make_deployment_box(
 
 
 def _make_removed_band(changes: Changes) -> list[Band]:
-    """Return a band with boxes for the pools that were removed."""
+    """Return a band with boxes for the pools that were removed from the plan."""
     boxes = []
     for zone in ZONES:
         lines = [
@@ -401,7 +402,7 @@ def _make_removed_band(changes: Changes) -> list[Band]:
 
 
 def _combine_bare_pools(band: Band) -> None:
-    """Combine pools without certificates and connections into one box for each zone."""
+    """In each zone, combine pools without certificates and connections into one box."""
     for zone in ZONES:
         bare = [b for b in band.boxes if b.zone == zone and not b.shown and not b.marks]
         if bare:
@@ -415,7 +416,7 @@ def _combine_bare_pools(band: Band) -> None:
 
 
 def _add_arrival(box: Box, item: Connection) -> None:
-    """Add a connecting party to its line of a box.
+    """Add a party that opens a connection to its line in a box.
 
     A single pool has a line for each set of names; several pools combine their names. Servers and
     people never share a line.
@@ -438,7 +439,7 @@ def _describe_arrivals(box: Box, rules: Rules) -> None:
 
 
 def _set_positions(bands: Sequence[Band], *, sheet: float = 0) -> float:
-    """Set the positions of all boxes and lines on the sheets. Return the height of the picture.
+    """Set the positions of all boxes and lines. Return the height of the picture.
 
     The outside parties are next to the bands of the sites, not above them.
     """
@@ -463,7 +464,7 @@ def _set_positions(bands: Sequence[Band], *, sheet: float = 0) -> float:
 
 
 def _place_title(y: float, title: float, band: Band, sheet: float) -> float:
-    """Return the position of a band, whose title and first box must be on the same sheet."""
+    """Return a band's position. Its title and first box must be on the same sheet."""
     first: dict[str, Box] = {}
     for box in band.boxes:
         first.setdefault(box.zone, box)
@@ -487,7 +488,7 @@ def _set_arrival_positions(box: Box) -> None:
 
 
 def fit_names(names: Sequence[str], width: float, size: float) -> str:
-    """List as many complete names as fit into a line, and count the others."""
+    """Join as many complete names as fit into a line, and add how many are left out."""
     for shown in range(min(len(names), _NAMES_TRIED), 0, -1):
         more = f" and {len(names) - shown:,} more" if shown < len(names) else ""
         text = ", ".join(names[:shown]) + more
@@ -497,7 +498,7 @@ def fit_names(names: Sequence[str], width: float, size: float) -> str:
 
 
 def wrap_usages(usages: Sequence[str], width: float) -> list[str]:
-    """Break a list of certificate types into lines."""
+    """Divide a list of certificate usages into lines."""
     lines = [""]
     for usage in usages or (NO_TYPE,):
         longer = f"{lines[-1]}, {usage}" if lines[-1] else usage

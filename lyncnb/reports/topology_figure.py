@@ -53,23 +53,24 @@ COLUMNS = columns(
     ("Source", 16),
 )
 
-#: A comparison has these columns.
+#: The columns of the table below a picture that compares two plans.
 CHANGED_COLUMNS = (*COLUMNS, *columns(("Changed", 17)))
 
 WIDTH = 1000
 _LEFT = {"outside": 12.0, "perimeter": 198.0, "inside": 538.0}
-# Lines run to the right of the zone with this name, between these two positions.
+# The gutters, in which lines run: each is to the right of a zone, between two positions.
 _GUTTERS = {"outside": (150.0, 198.0), "perimeter": (482.0, 538.0), "inside": (926.0, 998.0)}
 _ZONE_TITLES = {"outside": "Outside", "perimeter": "Perimeter", "inside": "Inside"}
 
-# Each item contains the position of the connecting box, the gutter, the target zone, and the style.
+# Each item contains the position of the box that opens the connection, the gutter, the target zone,
+# and the style.
 _Trunk = tuple[int, str, str, str]
 
 
 def list_topology_rows(
     plan: CertificatePlan, connections: Iterable[Connection]
 ) -> Iterator[tuple[object, ...]]:
-    """Yield the rows that the topology picture shows, with ``COLUMNS``.
+    """Yield the table rows that belong to the topology picture, with ``COLUMNS``.
 
     Yields
     ------
@@ -106,7 +107,7 @@ def list_topology_rows(
 def list_changed_rows(
     plan: CertificatePlan, connections: Iterable[Connection], changes: Changes
 ) -> Iterator[tuple[object, ...]]:
-    """Yield the rows with the changes of each pool, and a row for each removed pool."""
+    """Yield a table row for each pool with changes, and a row for each removed pool."""
     for row in list_topology_rows(plan, connections):
         yield (*row, changes.words([(str(row[3]), str(row[2]))]))
     for zone in ZONES:
@@ -141,7 +142,7 @@ def draw_topology(
     site: str = "",
     changes: Changes | None = None,
 ) -> str:
-    """Draw the picture.
+    """Draw the topology picture as an SVG document.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ def _draw_zones(
 
 
 def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
-    """Draw the connections, each as a trunk in a gutter with a branch to each line."""
+    """Draw each connection as a line in a gutter, with a branch to each box that it reaches."""
     speaking: dict[tuple[str, str | None], list[Box]] = {}
     for box in boxes:
         for key in box.speaks:
@@ -238,7 +239,7 @@ def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
 
 
 def _find_gutter(source: str, target: str) -> str:
-    """Return the gutter for lines between two zones, named after the zone to its left."""
+    """Return the gutter for lines between two zones. Its name is that of the zone on the left."""
     if source == target:
         return source
     left, right = sorted((source, target), key=ZONES.index)
@@ -248,7 +249,7 @@ def _find_gutter(source: str, target: str) -> str:
 def _assign_tracks(
     spans: Mapping[_Trunk, Sequence[float]],
 ) -> dict[_Trunk, int]:
-    """Return different tracks for lines that overlap, and the same track for other lines."""
+    """Return different tracks for lines that overlap. Other lines can share a track."""
     ends: list[float] = []
     found = {}
     for key in sorted(spans, key=lambda k: (min(spans[k]), k)):
@@ -263,8 +264,8 @@ def _draw_trunk(
     drawing: Drawing, source: Box, style: str, ends: Sequence[tuple[Box, float]], x: float
 ) -> None:
     left, right = _LEFT[source.zone], _LEFT[source.zone] + WIDTHS[source.zone]
-    # Lines to the left begin lower than lines to the right, and each type has its own height,
-    # so that two lines cannot be confused.
+    # Lines to the left begin lower than lines to the right, and each type has its own height, so
+    # that two lines cannot be confused.
     below = 4 * ("solid", "dashed", "dotted").index(style) + (7 if x > right else 21)
     start = source.y + below
     drawing.path([(right if x > right else left, start), (x, start)], style)

@@ -1,1 +1,1 @@
-"""Write the table of the certificates in a plan in every format."""
+"""Write the table of a plan's certificates in every file format."""

@@ -1,4 +1,4 @@
-"""Define the columns that describe a certificate in the summary, and the tables that have them.
+"""Define the columns that describe a certificate in the summary tables.
 
 Tables have their columns in the order of this list. A column that has the same heading but
 another value in two tables is listed twice, one after the other.
@@ -14,13 +14,12 @@ from ...base.shown.frames import Kind
 from ...base.shown.tables import Column, columns
 from .content import Line
 
-# The tables are ``summary.csv``, its short form in a notebook, and three sheets of the
-# workbook.
+# The tables: ``summary.csv``, its short form in a notebook, and three sheets of the workbook.
 CSV, NOTEBOOK, CERTIFICATES, RENEWALS, FILES = range(5)
 
 
 class _Described(NamedTuple):
-    """A column with its heading, the value of a :class:`Line`, the widths, and the type."""
+    """A column with its heading, the value of a :class:`Line`, the width, and the type."""
 
     heading: str
     value: str | Callable[[Any], Any]
@@ -29,8 +28,8 @@ class _Described(NamedTuple):
 
 
 def _format_findings(line: Line) -> tuple[str, ...]:
-    # Notices about the whole deployment are omitted, because they would fill the row of the
-    # first certificate.
+    # Notices about the whole deployment are left out, because they would fill the first
+    # certificate's row.
     return tuple(code for code in line.member.warnings if not code.startswith("notice: "))
 
 
@@ -85,5 +84,5 @@ def describe_columns(table: int) -> tuple[tuple[str, str | Callable[[Any], Any],
 
 
 def list_columns(table: int) -> tuple[Column, ...]:
-    """Return the columns of a table. Each row of the table is a :class:`Line`."""
+    """Return the columns of a summary table. Each row of the table is a :class:`Line`."""
     return columns(*((one.heading, one.value, one.kind) for one in _COLUMNS if table in one.widths))

@@ -27,27 +27,27 @@ from ..timeline_figure import DatedFact
 
 _NOT_VERIFIED = "not verified: the key"
 
-#: This validity is requested if the options do not set one.
+#: The validity that is requested if the options do not set one.
 AS_LONG_AS_GIVEN = "as long as the CA allows"
 
-#: Every summary begins with this text, so that lyncnb recognizes its own files.
+#: The text at the start of every summary, by which lyncnb recognizes its own files.
 TITLE = "Certificates for "
 
 
 class RequestPlaces(Protocol):
-    """The paths of a request's CSR and key, relative to the folder."""
+    """The paths of a request's CSR and key, relative to the request folder."""
 
     @property
     def csr(self) -> str:
-        """The file of the CSR."""
+        """The path of the CSR file."""
 
     @property
     def key(self) -> str:
-        """The file of the key."""
+        """The path of the key file."""
 
 
 class HeldFacts(Protocol):
-    """The validity of a certificate on servers. Times are in UTC, in ISO 8601."""
+    """The validity of the certificate on the servers. Times are in UTC, in ISO 8601."""
 
     @property
     def not_before(self) -> str:
@@ -59,15 +59,15 @@ class HeldFacts(Protocol):
 
     @property
     def begins(self) -> datetime:
-        """The start of the certificate's validity, as a time."""
+        """The start of the certificate's validity, as a datetime."""
 
     @property
     def ends(self) -> datetime:
-        """The end of the certificate's validity, as a time."""
+        """The end of the certificate's validity, as a datetime."""
 
 
 class IssuedFacts(HeldFacts, Protocol):
-    """The record of an issued certificate."""
+    """The record of an issued certificate, as the summary needs it."""
 
     @property
     def sha256(self) -> str:
@@ -75,30 +75,30 @@ class IssuedFacts(HeldFacts, Protocol):
 
 
 class CoverFacts(IssuedFacts, Protocol):
-    """The record of a certificate that covers a request. Times are in UTC, in ISO 8601."""
+    """The record of an installed certificate that covers a request."""
 
     @property
     def thumbprint_sha1(self) -> str:
-        """The SHA-1 thumbprint of the certificate, as Windows shows it."""
+        """The SHA-1 thumbprint of the certificate, in the format that Windows shows."""
 
 
 class Request(Protocol):
-    """The data of a request in a folder that the summary shows.
+    """The data about a request in a folder that the summary shows.
 
     Hashes are empty until the request is written; times are UTC, ISO 8601, or empty.
     """
 
     @property
     def id(self) -> str:
-        """The id of the request, which is also the stem of its file names."""
+        """The ID of the request, which is also the beginning of its file names."""
 
     @property
     def number(self) -> int:
-        """The number of the request in the folder, or 0 if it has no number."""
+        """The number of the request in the folder, or 0 without a number."""
 
     @property
     def files(self) -> RequestPlaces:
-        """The paths of the request's files."""
+        """The paths of the request's CSR and key."""
 
     @property
     def csr_sha256(self) -> str:
@@ -114,7 +114,7 @@ class Request(Protocol):
 
     @property
     def written_at(self) -> str:
-        """The time at which the key and the request were written."""
+        """The time at which the key and the CSR were written."""
 
     @property
     def issued_at(self) -> str:
@@ -122,19 +122,19 @@ class Request(Protocol):
 
     @property
     def retired_at(self) -> str:
-        """The time at which the request was removed from the plan."""
+        """The time at which the certificate was removed from the plan."""
 
     @property
     def issued(self) -> IssuedFacts | None:
-        """The record of the certificate for the request, or None until it is received."""
+        """The record of the issued certificate for the request, or None until it is received."""
 
     @property
     def covered(self) -> CoverFacts | None:
-        """The certificate that covers the request, or None if the request is needed."""
+        """The installed certificate that makes the request unnecessary, or None."""
 
     @property
     def refused(self) -> Collection[object]:
-        """The certificates for this request that lyncnb refused."""
+        """The certificates for the request that lyncnb refused."""
 
     @property
     def key_holder(self) -> str:
@@ -142,15 +142,15 @@ class Request(Protocol):
 
     @property
     def import_commands(self) -> tuple[str, ...]:
-        """The commands that import the package. There are none until the package exists."""
+        """The commands that import the package. Without a package, there are none."""
 
     @property
     def assign_commands(self) -> tuple[str, ...]:
-        """The commands that assign the certificate."""
+        """The commands that assign the certificate on its servers."""
 
 
 class InUse(Protocol):
-    """The certificate that the servers use for a request, and its replacement."""
+    """The certificate that the servers use for a request, and the certificate after it."""
 
     @property
     def held(self) -> HeldFacts | None:
@@ -162,20 +162,23 @@ class InUse(Protocol):
 
     @property
     def deployed_on(self) -> str:
-        """The date since which all servers have the certificate, or blank if not all have it."""
+        """The date since which all servers have had the certificate.
+
+        It is blank if some servers do not have it.
+        """
 
     @property
     def stage(self) -> str:
-        """The stage that the newest generation has reached, from ``request_folder.generations``."""
+        """The stage of the newest generation, as ``request_folder.generations`` defines it."""
 
     @property
     def revoke(self) -> tuple[str, ...]:
-        """The certificates that the CA must still revoke, with a sentence for each certificate."""
+        """A sentence for each certificate that the CA must still revoke."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeededNames:
-    """Names that are on a certificate for the same reasons.
+    """Names that a certificate contains for the same reasons.
 
     ``is_own`` marks the name that differs between the certificates of a block: the server's.
     ``is_alternative`` is false for a subject name that is not an alternative name as well.
@@ -190,8 +193,8 @@ class NeededNames:
     is_alternative: bool = True
 
 
-#: The columns Import and Assign have this text until the package exists, because no thumbprint
-#: is known before.
+#: The text in the columns Import and Assign until the package exists. Before packaging, the
+#: thumbprint is not known.
 AFTER_PACKAGING = "after packaging"
 
 
@@ -205,42 +208,44 @@ class Member:
     ``csr_file`` contains a sentence about it.
     """
 
-    place: int  # This is the position in the plan, starting with 0.
+    place: int  # The position of the certificate in the plan, starting with 0.
     id: str
     servers: tuple[str, ...]
     csr_file: str
     key_file: str
-    # These are the severities and codes of the findings about the certificate.
+    # The severities and codes of the findings about the certificate.
     warnings: tuple[str, ...] = ()
     csr_sha256: str = ""
     spki_sha256: str = ""
-    certificate_sha256: str = ""  # The value is empty until the certificate is received.
+    # The SHA-256 of the certificate, or "" until the certificate is received.
+    certificate_sha256: str = ""
     valid_from: str = ""  # YYYY-MM-DD, UTC
     valid_until: str = ""
     renew_from: str = ""
     is_to_follow: bool = False
-    revoke: tuple[str, ...] = ()  # These certificates must still be revoked by the CA.
-    # Since this date (YYYY-MM-DD), all servers have had the certificate in use.
+    revoke: tuple[str, ...] = ()  # A sentence for each certificate that the CA must still revoke.
+    # The date (YYYY-MM-DD) since which all servers have had the certificate in use.
     deployed_on: str = ""
     covered_by: str = ""
-    # The value is true if the last certificate for the request was refused.
+    # Whether the last certificate for the request was refused.
     is_refused: bool = False
-    key_holder: str = ""  # This computer has the key, if the key is not in the folder.
-    import_commands: tuple[str, ...] = ()  # The value is empty until there is a package.
+    key_holder: str = ""  # The computer that has the key, or "" if the key is in the folder.
+    # The commands that import the package. Without a package, there are none.
+    import_commands: tuple[str, ...] = ()
     assign_commands: tuple[str, ...] = ()
-    # The value is true if the certificate is requested during the setup of its server.
+    # Whether the certificate is requested during the setup of its server.
     is_at_set_up: bool = False
-    stage: str = ""  # This is the stage of the newest request, or "" without a folder.
-    # This is the SHA-1 thumbprint of the certificate in use, in the format of Windows.
+    stage: str = ""  # The stage of the newest request, or "" without a folder.
+    # The SHA-1 thumbprint of the certificate in use, in the format of Windows.
     thumbprint: str = ""
     serial: str = ""
-    issued_by: str = ""  # This is the name of the issuing CA.
-    # This number is used in the folder and in all its documents. The value is "" without a folder.
+    issued_by: str = ""  # The name of the issuing CA.
+    # The number of the certificate in the folder and in all documents, or "" without a folder.
     number: str = ""
 
     @property
     def exportable(self) -> str:
-        """Describe whether the key can be exported, or which computer has the key."""
+        """Describe whether the private key can be exported, or which computer has it."""
         if self.covered_by:
             return f"{_NOT_VERIFIED} is on {', '.join(self.servers)}"
         if self.key_holder:
@@ -254,7 +259,7 @@ class Member:
 
     @property
     def is_to_install(self) -> bool:
-        """Whether the certificate is not yet recorded as installed on its servers."""
+        """Whether the certificate still has to be installed on some of its servers."""
         return self.is_to_follow or not self.deployed_on
 
     @property
@@ -270,7 +275,7 @@ class Member:
 
     @property
     def install_cells(self) -> tuple[str, str]:
-        """The columns Import and Assign, with each command of the steps on its own line."""
+        """The text in the columns Import and Assign, with one command on each line."""
         if self.covered_by:
             return "", ""
         commands = (self.import_commands, self.assign_commands)
@@ -281,7 +286,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Certificates that differ only in the name of the server.
+    """Certificates in a plan that differ only in the name of the server.
 
     ``place`` counts the blocks from 1, for links.
     """
@@ -289,12 +294,12 @@ class Block:
     place: int
     role: str
     title: str  # of the role
-    pool: str  # For the certificate of the deployment, the value is "".
+    pool: str  # The name of the pool, or "" for the certificate of the deployment.
     site: str
     usages: tuple[str, ...]
     subject: str
     names: tuple[NeededNames, ...]
-    # The names are in order. The value "" stands for the name of each server.
+    # The names in their order. The value "" is replaced by the name of each server.
     alternative_names: tuple[str, ...]
     extended_key_usage: tuple[str, ...]
     key: str
@@ -305,11 +310,11 @@ class Block:
     rule: str
     source: str
     members: tuple[Member, ...]
-    has_sibling: bool = False  # The value is true if another block is for the same pool.
+    has_sibling: bool = False  # Whether another block belongs to the same pool.
 
     @property
     def owner(self) -> str:
-        """The pool of the block, for example ``eepool01.contoso.net``, or the deployment."""
+        """The pool of the block, such as ``eepool01.contoso.net``, or the deployment."""
         is_oauth = "OAuthTokenIssuer" in self.usages
         return self.pool or f"the whole deployment{' (OAuth)' if is_oauth else ''}"
 
@@ -330,7 +335,7 @@ class Block:
 
     @property
     def numbers(self) -> str:
-        """Return the numbers of the certificates, such as ``2 to 4``, or "" without a folder."""
+        """Return the certificates' numbers, such as ``2 to 4``, or "" without a folder."""
         return ", ".join(list_number_ranges(self.members, {member.id for member in self.members}))
 
     @property
@@ -345,7 +350,7 @@ class Block:
 
     @property
     def sharing(self) -> str:
-        """A sentence with the number of certificates, and the servers that share them."""
+        """A sentence about how many certificates the block has, and which servers share them."""
         servers = {server for member in self.members for server in member.servers}
         if self.shared_by == "server":
             if len(self.members) == 1:
@@ -356,7 +361,7 @@ class Block:
 
     @property
     def in_use_as(self) -> str:
-        """List the types that the certificate is assigned to, or report that there are none."""
+        """Describe the usages to which the certificate is assigned, or that there are none."""
         return ", ".join(self.usages) or NO_TYPE
 
     @property
@@ -377,7 +382,7 @@ class Block:
 
     @property
     def validity(self) -> tuple[str, ...]:
-        """Describe the validity of the certificates and when to renew them.
+        """Describe the validity of the block's certificates and when to renew them.
 
         Return "" if none is issued.
         """
@@ -394,14 +399,14 @@ class Block:
 
     @property
     def exportable(self) -> str:
-        """A sentence that describes whether the keys of the certificates can be exported."""
+        """A sentence about whether the private keys of the certificates can be exported."""
         answers: dict[str, set[str]] = {}
         for member in self.members:
             answers.setdefault(member.exportable, set()).add(member.id)
         return "; ".join(self._limited_to(ids, answer) for answer, ids in answers.items())
 
     def _limited_to(self, ids: Collection[str], words: str) -> str:
-        """Add the numbers of the certificates to words that apply only to some of the block."""
+        """Add the certificates' numbers to a text that applies to only some of the block."""
         if len(ids) == len(self.members):
             return words
         chosen = [member for member in self.members if member.id in ids]
@@ -411,18 +416,18 @@ class Block:
         return f"no. {', '.join(list_number_ranges(chosen, ids))}: {words}"
 
     def names_of(self, member: Member) -> tuple[str, ...]:
-        """Return the subject alternative names of a certificate in the block, in order."""
+        """Return a certificate's subject alternative names in order."""
         own = member.servers[0] if member.servers else ""
         return tuple(name or own for name in self.alternative_names)
 
     @property
     def has_fingerprints(self) -> bool:
-        """Whether the requests are written, so that their hashes are known."""
+        """Whether the requests in the block are written, so that their hashes are known."""
         return any(member.csr_sha256 for member in self.members)
 
 
 class Line(NamedTuple):
-    """A certificate and its block, which are a row of a table."""
+    """A certificate and its block, shown as one row of a table."""
 
     block: Block
     member: Member
@@ -435,22 +440,22 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A task: who does what until when, and the part of the page with the details."""
+    """A task in the summary: who does what until when, and where the details are."""
 
     who: str
     what: str
     when: str
-    where: str = ""  # This is the heading of the part.
+    where: str = ""  # The heading of the section with the details.
     anchor: str = ""
 
     def row(self, translate: Callable[[str], str]) -> tuple[str, str, str, str]:
-        """Return the person, the task, the date and the part of the page in a language."""
+        """Return the person, the task, the date and the section, in a language."""
         return translate(self.who), self.what, self.when, translate(self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLine:
-    """A server in one role, and the certificates that it needs.
+    """A server with one role, and the certificates that it needs.
 
     ``certificates`` are ids of certificates, ``usages`` the types of each.
     """
@@ -465,19 +470,19 @@ class ServerLine:
     why_none: str = ""
 
     def named(self, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """Return the id and the label of each certificate. Without a label, its types are used."""
+        """Return the ID and the label of each certificate. Without a label, its usages are used."""
         pairs = zip(self.certificates, self.usages, strict=True)
         return tuple((name, labels.get(name, usage)) for name, usage in pairs)
 
     def words(self, labels: Mapping[str, str]) -> str:
-        """Return the labels of the certificates in one text."""
+        """Return the labels of the server's certificates as one text."""
         named = [label for _, label in self.named(labels)]
         return ("; " if any("," in label for label in named) else ", ").join(named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A picture of the plan: an SVG document and its description."""
+    """A picture of the plan in the summary: an SVG document and its description."""
 
     title: str
     description: str
@@ -510,7 +515,7 @@ class Summary:
     deployment: str
     sip_domains: tuple[str, ...]
     sites: tuple[str, ...]
-    roles: tuple[str, ...]  # This is the number of servers with each role, as text.
+    roles: tuple[str, ...]  # The number of servers with each role, as text.
     planned_issue_date: date | None
     totals: str
     findings: tuple[Finding, ...]
@@ -521,21 +526,21 @@ class Summary:
     picture: Picture | None = None
     facts: tuple[DatedFact, ...] = ()
     left_out: int = 0
-    valid_for: str = AS_LONG_AS_GIVEN  # This is the requested validity, as text.
-    # The time has the format YYYY-MM-DD HH:MM UTC. Without a folder, it is "".
+    valid_for: str = AS_LONG_AS_GIVEN  # The requested validity, as text.
+    # The time of the last change to the folder (YYYY-MM-DD HH:MM UTC), or "" without a folder.
     folder_changed: str = ""
     origin: Origin = UNKNOWN
-    support: str = ""  # The support for the product ends on this date, which has a source.
+    support: str = ""  # The date on which the support for the product ends, with its source.
     asks: tuple[Ask, ...] = ()
     saved: SavedFile | None = None
     reasons: tuple[NameRule, ...] = ()
     lang: str = "en"  # of titles
-    terms: RenewalTerms = ANY_DAY  # These terms determine when to renew a certificate.
+    terms: RenewalTerms = ANY_DAY  # The terms that determine when to renew a certificate.
     approval: tuple[tuple[str, str], ...] = ()
-    is_approved: bool = False  # The approval of the plan, as recorded in the manifest.
+    is_approved: bool = False  # The approval of the plan that the manifest records.
 
     def title_in(self, translate: Callable[[str], str]) -> str:
-        """Return the title in a language. lyncnb recognizes files by the English title."""
+        """Return the title in a language. lyncnb recognizes its files by the English title."""
         return translate(f"{TITLE}{{}}").format(self.product)
 
     @property
@@ -545,34 +550,34 @@ class Summary:
 
     def lines(self) -> list[Line]:
         """Return every certificate with its block, in the order of the plan."""
-        # A block combines similar certificates, so its certificates are not in the order of the
+        # A block combines similar certificates. Therefore, the blocks do not have the order of the
         # plan.
         return sorted(self.members, key=lambda line: line.member.place)
 
     @property
     def is_numbered(self) -> bool:
-        """Whether the folder has given numbers to its certificates."""
+        """Whether the folder has assigned numbers to its certificates."""
         return any(member.number for _, member in self.members)
 
     @property
     def labels(self) -> dict[str, str]:
-        """Return the name of each certificate in tables, by id: its number, or its purpose."""
+        """Return the label of each certificate in tables, by ID: its number, or its purpose."""
         return {line.member.id: line.member.number or line.block.what for line in self.members}
 
     @property
     def sources_of_names(self) -> tuple[str, ...]:
-        """List the sources of the names on the certificates, without duplicates."""
+        """Return the sources for the names on the certificates, without duplicates."""
         names = chain.from_iterable(block.names for block in self.blocks)
         return tuple(dict.fromkeys(chain.from_iterable(needed.sources for needed in names)))
 
     @property
     def documents(self) -> tuple[tuple[str, str], ...]:
-        """List the title and address of each document that is a source of names or findings."""
+        """Return the title and address of each document that is a source of names or findings."""
         of_findings = (finding.source for finding in self.findings)
         return list_cited_documents(chain(self.sources_of_names, of_findings), self.lang)
 
 
-#: This text explains requests to readers who do not know certificates.
+#: The text that explains requests to readers who do not know certificates.
 STORY = (
     "A request (CSR, a file ending in .csr) asks a CA for one certificate. The private key "
     "stays with the planner, encrypted. The CA’s staff receive the requests with a page that "
@@ -583,7 +588,7 @@ STORY = (
     "in the product's commands."
 )
 
-#: This text is below the title of every summary.
+#: The text below the title of every summary.
 LEAD = (
     "This document lists every certificate that this deployment needs, planned before "
     "the servers are set up. A certification authority (CA) issues these certificates, "
@@ -591,14 +596,14 @@ LEAD = (
 )
 
 
-#: A saved plan without a signature shows this text.
+#: The text about a saved plan without a signature.
 UNSIGNED = (
     "Without a signature, a saved plan can show accidental changes, but not who approved the plan."
 )
 
 
 def list_cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
-    """Yield the facts on the cover, each with a heading and a text."""
+    """Yield the facts on the cover of a summary, each with a heading and a text."""
     origin = dict(summary.origin.facts())
     for name in ("Deployment", "Planner", "Table"):
         if name in origin:
@@ -635,7 +640,7 @@ def list_cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalSheet:
-    """The page on which people approve a saved plan: the facts, and the lines for signatures."""
+    """The page on which people approve a saved plan: the facts, and lines for signatures."""
 
     statement: str
     facts: tuple[tuple[str, str], ...]
@@ -679,7 +684,7 @@ def _list_approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[s
 
 
 def _count_servers(summary: Summary) -> str:
-    """Describe how many servers have each role. A server with two roles counts only once."""
+    """Describe how many servers have each role. A server with two roles is counted once."""
     roles = ", ".join(summary.roles)
     counted = Counter(line.server for line in summary.servers)
     if not counted or len(summary.roles) == 1:
@@ -691,7 +696,7 @@ def _count_servers(summary: Summary) -> str:
 
 
 def shorten_summary(summary: Summary, max_certificates: int) -> Summary:
-    """Keep the first certificates of a summary, and count the others."""
+    """Return a summary with only the first certificates, and with the number of the others."""
     kept, left = [], max_certificates
     for block in summary.blocks:
         members = block.members[:left]
@@ -705,14 +710,14 @@ def shorten_summary(summary: Summary, max_certificates: int) -> Summary:
     return replace(summary, blocks=tuple(kept), left_out=total - shown)
 
 
-#: The findings have these headings, one for each severity. Notices are separate.
+#: The headings above the findings, one for each severity. Notices are in a separate list.
 FINDINGS, NOTICES = "Findings", "Notices"
 
 
 def group_with_headings(
     findings: Iterable[Finding], max_shown: int
 ) -> tuple[tuple[tuple[str, list[FindingGroup]], ...], int]:
-    """Group the first findings under their headings, and count all groups."""
+    """Group the first findings under headings, with the number of findings in each group."""
     groups = group_findings(findings)
     told = groups[:max_shown]
     parts = (
@@ -730,12 +735,12 @@ def format_code(finding: Finding) -> str:
 
 
 def format_authority(issuer: str, ca: str) -> str:
-    """Return the name of a CA, or the type of CA if it is not named."""
+    """Return the name of a CA, or the type of CA if it has no name."""
     return f"{ca} ({issuer} CA)" if ca else f"{issuer.capitalize()} CA"
 
 
 def list_number_ranges(members: Iterable[Member], ids: Collection[str]) -> list[str]:
-    """Return the numbers of some certificates, such as ``1 to 4`` and ``6``."""
+    """Return the numbers of some certificates as ranges, such as ``1 to 4`` and ``6``."""
     numbers = sorted(int(one.number) for one in members if one.number and one.id in ids)
     found: list[str] = []
     for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
@@ -745,11 +750,11 @@ def list_number_ranges(members: Iterable[Member], ids: Collection[str]) -> list[
     return found
 
 
-_NUMBERS = 60  # A sentence contains at most this number of numbers or ranges.
+_NUMBERS = 60  # The largest number of numbers or ranges in a sentence.
 
 
 def name_certificates(members: Iterable[Member], ids: Collection[str]) -> str:
-    """Name some certificates, such as ``certificates 1 to 4 and 6``.
+    """Describe some certificates by number, such as ``certificates 1 to 4 and 6``.
 
     Without numbers, count them.
     """
@@ -765,7 +770,7 @@ def name_certificates(members: Iterable[Member], ids: Collection[str]) -> str:
 
 
 def group_by_authority(blocks: Iterable[Block]) -> dict[str, list[Block]]:
-    """Group blocks by the CA that issues them, in the order of the plan."""
+    """Group blocks by the CA that issues their certificates, in the order of the plan."""
     groups: dict[str, list[Block]] = {}
     for block in blocks:
         groups.setdefault(block.authority, []).append(block)

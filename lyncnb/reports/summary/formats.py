@@ -1,4 +1,4 @@
-"""Write the plan, findings and requests in every format, and the plan as a JSON document.
+"""Write the plan, findings and requests in every format, and the plan as JSON.
 
 The CSV has one complete row for each certificate; page, workbook, Markdown and document are laid
 out for their readers. The same arguments always give the same bytes.
@@ -26,8 +26,8 @@ from .progress import add_requests
 from .word import write_word_summary
 from .workbook import write_workbook
 
-#: A page, a Markdown file or a document contains at most this number of certificates, because
-#: browsers would need minutes for more.
+#: The largest number of certificates in a page, a Markdown file or a document. For more, browsers
+#: would need minutes.
 PAGE_ROWS = 5_000
 
 
@@ -39,7 +39,7 @@ def write_plan_table(
     requests: Sequence[Request] | None = None,
     saved: SavedFile | None = None,
 ) -> bytes:
-    """Write the summary of a plan in one format.
+    """Write the summary of a plan in one file format.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def write_plan_table(
 
 
 def write_summary(summary: Summary, suffix: str) -> bytes:
-    """Write a summary in one format: any of ``PLAN_SUFFIXES`` except ``.json``.
+    """Write a summary in any format of ``PLAN_SUFFIXES`` except ``.json``.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def _write_shortened(write: Callable[..., str | bytes], summary: Summary) -> byt
     return made if isinstance(made, bytes) else made.encode("utf-8", "replace")
 
 
-# These are the formats of the summary. The JSON document of a plan is not a summary.
+# The formats of the summary. The JSON document of a plan is not a summary.
 _WRITERS: Mapping[str, Callable[[Summary], bytes]] = {
     ".csv": _write_csv,
     ".xlsx": _write_xlsx,
@@ -110,12 +110,12 @@ _WRITERS: Mapping[str, Callable[[Summary], bytes]] = {
     ".docx": partial(_write_shortened, write_word_summary),
 }
 
-#: These are the formats that ``write_plan_table`` writes.
+#: The formats in which the function ``write_plan_table`` writes a plan.
 PLAN_SUFFIXES = (*_WRITERS, ".json")
 
 
 def check_format(suffix: str) -> None:
-    """Check that :func:`write_plan_table` supports the format.
+    """Check that :func:`write_plan_table` supports a file format.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def check_format(suffix: str) -> None:
         )
 
 
-#: This is the type of file for a plan.
+#: The type of file for a plan.
 PLAN_FILE = build_report_kind(
     "a plan",
     title=TITLE,

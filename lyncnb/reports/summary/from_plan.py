@@ -30,7 +30,7 @@ from .content import (
     format_code,
 )
 
-# With more servers or certificates, nobody could read the picture.
+# The largest number of servers and certificates for which a picture is readable.
 _MOST_IN_A_PICTURE = 5_000
 
 
@@ -79,7 +79,8 @@ def build_summary(
         planned_issue_date=plan.options.planned_issue_date,
         valid_for=_describe_validity(plan),
         totals="" if table_only else format_totals(plan, findings),
-        # Readers of a summary do not need the edit that fixes a finding.
+        # The suggested edit that fixes a finding is left out, because readers of a summary do not
+        # need it.
         findings=tuple(
             replace(one, edits=()) if one.edits else one
             for one in (finding.in_language(plan.options.lang) for finding in findings)
@@ -94,12 +95,12 @@ def build_summary(
 
 
 def list_ids_in_order(plan: CertificatePlan) -> tuple[str, ...]:
-    """Return the ids in a plan in the order in which a folder numbers the certificates."""
+    """Return the certificate IDs of a plan in the order in which a folder numbers them."""
     return tuple(member.id for block in _build_blocks(plan, ()) for member in block.members)
 
 
 def _describe_validity(plan: CertificatePlan) -> str:
-    """Describe the requested validity, for each issuer if it differs."""
+    """Describe the requested validity. If it differs, describe it for each issuer."""
     days = {one.issuer: plan.options.validity_for(one.issuer) for one in plan.certificates}
     if len(set(days.values())) < 2:
         return _describe_days(next(iter(days.values()), plan.options.validity_days))
@@ -144,7 +145,7 @@ def _build_blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[B
     groups: dict[tuple[object, ...], list[tuple[int, PlannedCertificate]]] = {}
     for place, certificate in enumerate(plan.certificates):
         groups.setdefault(_make_block_key(certificate), []).append((place, certificate))
-    # Certificates from the same CA are together, and their numbers follow this order.
+    # Certificates from the same CA are listed together, and their numbers follow this order.
     authorities: dict[tuple[str, str], list[list[tuple[int, PlannedCertificate]]]] = {}
     for group in groups.values():
         authorities.setdefault((group[0][1].issuer, group[0][1].ca), []).append(group)
@@ -157,7 +158,7 @@ def _build_blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[B
 
 
 def _find_own_name(certificate: PlannedCertificate) -> str:
-    """Return the name of the server if each server has its own certificate."""
+    """Return the name of the server if each server has its own certificate, or else ""."""
     return certificate.servers[0] if certificate.shared_by == "server" else ""
 
 
@@ -183,7 +184,7 @@ class _BlockMaker:
         self._by_id = {rule.id: rule for rule in plan.rules.certificates}
         self._codes = _group_codes_by_subject(findings)
         self._reasons: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
-        # A finding about a pool contains the first server of the pool.
+        # A finding about a pool names the first server of the pool.
         self._first = {str(pool.fqdn): str(pool.computers[0].fqdn) for pool in plan.topology.pools}
 
     def block(
@@ -274,7 +275,7 @@ class _BlockMaker:
         The result is cached for all certificates.
         """
         if rule_ids not in self._reasons:
-            # A plan that was saved with an older rule file may contain a rule that no longer
+            # A plan that was saved with an older rule file can contain a rule that no longer
             # exists.
             names = self._rules.names
             because = [names[rule_id] for rule_id in rule_ids if rule_id in names]
@@ -291,14 +292,14 @@ def _list_titles(plan: CertificatePlan) -> Mapping[str, str]:
 
 
 def _group_codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
-    """List the codes of the findings about each certificate, server or pool."""
+    """Return the codes of the findings about each certificate, server or pool."""
     codes: dict[str, list[str]] = {}
     for finding in findings:
         codes.setdefault(finding.about, []).append(format_code(finding))
     return codes
 
 
-# --- This section lists servers, including servers that do not need a certificate.
+# --- The following functions list the servers, including those that do not need a certificate.
 
 
 def _list_server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[ServerLine]:

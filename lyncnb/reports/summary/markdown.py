@@ -1,4 +1,4 @@
-"""Write the summary as Markdown for a wiki, with headings, short lists, and narrow tables."""
+"""Write the summary as Markdown for a wiki: headings, short lists, and narrow tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .page import describe_omissions, group_requests
 
 
 def write_markdown_summary(summary: Summary, *, rows_shown: int) -> str:
-    """Write the summary as Markdown.
+    """Write a summary as Markdown.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Write the summary as one HTML page for the screen, for mail, and for printing."""
+"""Write the summary as an HTML page for the screen, for mail, and for printing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DAYS = "Important dates"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestList:
-    """The requests to one CA, which are a part of the page."""
+    """A section of the summary page: the requests to one CA."""
 
     anchor: str
     title: str
@@ -39,11 +39,11 @@ class RequestList:
 
     @property
     def size(self) -> int:
-        """The number of requests, without those that are made during server setup."""
+        """The number of requests to the CA, without those that are created during server setup."""
         return sum(not m.is_at_set_up for block in self.blocks for m in block.members)
 
     def heading(self, translate: Callable[[str], str]) -> str:
-        """Return the name of the CA and the number of its requests in a language."""
+        """Return the section's heading in a language: the CA and its number of requests."""
         at_set_up = sum(len(block.members) for block in self.blocks) - self.size
         later = translate(", {} at set-up").format(f"{at_set_up:,}") if at_set_up else ""
         counted = translate("{}: {} request" if self.size == 1 else "{}: {} requests")
@@ -51,7 +51,7 @@ class RequestList:
 
     @property
     def common(self) -> tuple[tuple[str, str], ...]:
-        """The facts that apply to all of several blocks.
+        """The facts that apply to all blocks of the section.
 
         In print, the blocks do not repeat them.
         """
@@ -68,7 +68,7 @@ class ServerGroup:
 
 
 def list_common_facts(block: Block) -> tuple[tuple[str, str], ...]:
-    """Return the facts that are usually the same for all requests to a CA."""
+    """Return the facts that are usually the same for all requests to one CA."""
     told = (
         ("Issuer", block.authority),
         ("Key", f"{block.key}, {block.hash}"),
@@ -88,7 +88,7 @@ def group_requests(summary: Summary) -> tuple[RequestList, ...]:
 
 
 def group_servers(lines: Iterable[ServerLine]) -> tuple[ServerGroup, ...]:
-    """Group servers by role. Servers without a certificate are last."""
+    """Group the servers by role. Servers that need no certificate come last."""
     ordered = sorted(lines, key=lambda line: (line.why_none, line.title))
     groups = groupby(ordered, key=_format_heading)
     return tuple(ServerGroup(title=title, lines=tuple(group)) for title, group in groups)
@@ -99,7 +99,7 @@ def _format_heading(line: ServerLine) -> str:
 
 
 def draw_days(summary: Summary) -> Picture | None:
-    """Draw when certificates are issued and when they end. Return None if no dates are known."""
+    """Draw when certificates are issued and when they expire, or return None without dates."""
     if summary.planned_issue_date is None and not any(m.valid_until for _, m in summary.members):
         return None
     description = (
@@ -110,7 +110,7 @@ def draw_days(summary: Summary) -> Picture | None:
 
 
 def build_summary_page(summary: Summary, *, rows_shown: int) -> str:
-    """Return the summary as a page.
+    """Return a summary as an HTML page.
 
     Parameters
     ----------
@@ -125,8 +125,8 @@ def build_summary_page(summary: Summary, *, rows_shown: int) -> str:
         A self-contained HTML document.
     """
     sources = summary.sources_of_names
-    # The sources of content that only a screen shows come last, so that the numbers in print
-    # have no gap.
+    # The sources of content that is visible only on a screen come last, so that no number is
+    # missing in print.
     told_of = (one for rule in summary.reasons for one in (rule, rule.clients, rule.without) if one)
     numbered = dict.fromkeys([*sources, *(one.source for one in told_of)])
     members = [member for _, member in summary.members]
@@ -176,7 +176,7 @@ def _render_picture(picture: Picture | None) -> str:
 
 
 def describe_omissions(summary: Summary) -> str:
-    """Return a note that the page omits certificates, or blank if it contains all of them."""
+    """Describe how many certificates the page leaves out, or return blank if it has all."""
     if not summary.left_out:
         return ""
     shown = sum(len(block.members) for block in summary.blocks)

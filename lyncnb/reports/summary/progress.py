@@ -27,7 +27,7 @@ from .content import (
 )
 from .tasks import list_tasks
 
-_SHORT = 18  # A line in the picture has space for this number of characters.
+_SHORT = 18  # The number of characters for which a line in the picture has space.
 _NOTHING_KNOWN: Mapping[str, InUse] = {}
 
 
@@ -37,7 +37,7 @@ def add_requests(
     accepted: Iterable[Finding] = (),
     in_use: Mapping[str, InUse] = _NOTHING_KNOWN,
 ) -> Summary:
-    """Add the records of the requests and the tasks to a summary.
+    """Add the records of the requests, and the tasks that follow from them, to a summary.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def compute_progress_digest(
     accepted: Iterable[Finding] = (),
     in_use: Mapping[str, InUse] = _NOTHING_KNOWN,
 ) -> str:
-    """Return a digest of the data that :func:`add_requests` adds."""
+    """Return a digest of the data that :func:`add_requests` adds to a summary."""
     digest = hashlib.sha256()
     for one in accepted:
         digest.update(repr((one.about, one.code, one.message)).encode("utf-8", "replace"))
@@ -114,7 +114,7 @@ def compute_progress_digest(
 
 
 def _list_server_state(lifecycle: InUse | None) -> tuple[str, ...]:
-    """Return the data about the certificate in use that the summary shows, for the digest."""
+    """Return the data about the certificate in use that the digest of the summary includes."""
     if lifecycle is None:
         return ()
     if lifecycle.held is None or not (lifecycle.deployed_on or lifecycle.under_way is not None):
@@ -133,7 +133,7 @@ def _list_times(record: Request) -> tuple[str, ...]:
 
 
 def _find_order_date(issuer: str, terms: RenewalTerms, certificate: HeldFacts) -> str:
-    """Return the date on which to order the replacement of a certificate."""
+    """Return the date on which to order the next certificate."""
     return f"{terms.plan_renewal(certificate.begins, certificate.ends, issuer).order_on}"
 
 
@@ -144,7 +144,7 @@ def _add_stage(
     lifecycle: InUse | None,
     renew_from: Callable[[HeldFacts], str],
 ) -> Member:
-    """Add the recorded data about a certificate, and the stage that it has reached."""
+    """Add the recorded data about a certificate, and the stage of its request."""
     told = _add_record(member, record, codes, lifecycle, renew_from)
     if record is None:
         return told
@@ -217,7 +217,7 @@ def _add_cover(member: Member, cover: CoverFacts, renew_from: str) -> Member:
 
 
 def _add_identity(member: Member, certificate: HeldFacts) -> Member:
-    """Add the data for an inventory. The record may not contain the thumbprint and the issuer."""
+    """Add the certificate data that an inventory needs. An old record may not contain all of it."""
     return replace(
         member,
         thumbprint=getattr(certificate, "thumbprint_sha1", ""),
@@ -227,14 +227,14 @@ def _add_identity(member: Member, certificate: HeldFacts) -> Member:
 
 
 def format_last_change(records: Iterable[Request]) -> str:
-    """Return when the requests last changed, such as ``2026-12-01 08:00 UTC``, or ""."""
+    """Return when the requests were last changed, such as ``2026-12-01 08:00 UTC``, or ""."""
     times = (time for one in records for time in _list_times(one))
     last = max(times, default="")
     return f"{last[:10]} {last[11:16]} UTC" if last else ""
 
 
 def _list_timeline_facts(summary: Summary) -> Iterator[DatedFact]:
-    """Yield the events of the timeline: planned dates, and the end dates of certificates."""
+    """Yield the timeline's events: planned dates, and the expiration dates of certificates."""
     every = [member for _, member in summary.members]
     there = [member for member in every if member.valid_until]
     known = {member.id for member in there}
@@ -275,7 +275,7 @@ def _get_kind(member: Member) -> str:
 
 
 def _group_by_days(members: Iterable[Member]) -> dict[tuple[str, str, str], list[Member]]:
-    """Group certificates with the same days, in the order of their renewal."""
+    """Group the certificates that have the same dates, in the order of their renewal."""
     found: dict[tuple[str, str, str], list[Member]] = {}
     for member in sorted(members, key=lambda one: (one.renew_from, one.place)):
         days = (member.valid_from, member.valid_until, member.renew_from)

@@ -1,4 +1,4 @@
-"""List the next tasks in a summary, by the stage that each certificate has reached.
+"""Return the next tasks for the summary, according to the stage of each certificate.
 
 ``request_folder.generations`` says how far a request is; here each stage has its tasks. A plan
 without a folder is at the first stage.
@@ -13,16 +13,15 @@ from ...base.dns_name import DnsName
 from ...base.shown.tables import count_of, join_first
 from .content import Ask, Block, Member, Summary, group_by_authority, name_certificates
 
-_DOMAINS = 10  # A task contains at most this number of domains.
+_DOMAINS = 10  # The largest number of domains that a task lists.
 
-#: These are the stages before the response of the CA, including the stage of a plan without a
-#: folder.
+#: The stages before the CA responds. The stage of a plan without a folder is one of them.
 _NOT_ISSUED = ("", "planned", "elsewhere", "waiting", "refused")
 _NOT_PACKAGED = (*_NOT_ISSUED, "issued")
 
 
 def list_tasks(summary: Summary) -> Iterator[Ask]:
-    """Yield each task and the people responsible for it, in chronological order."""
+    """Yield each task with the people who are responsible for it, in chronological order."""
     found = _Stages(summary)
     is_first = not found.ids("issued", "packaged", "deployed")
     yield from _list_revocation_tasks(found)
@@ -40,7 +39,7 @@ def list_tasks(summary: Summary) -> Iterator[Ask]:
 
 
 class _Stages:
-    """The certificates in a summary by the stage that they have reached."""
+    """The certificates in a summary, grouped by the stage that they have reached."""
 
     def __init__(self, summary: Summary) -> None:
         self.summary = summary
@@ -65,7 +64,7 @@ def _build_planner_task(
 
 
 def _list_revocation_tasks(stages: _Stages) -> Iterator[Ask]:
-    """Ask each CA to revoke certificates with a compromised key, and the planner to record it."""
+    """Yield the tasks to revoke certificates with a compromised key, and to record this."""
     authorities = group_by_authority(stages.summary.blocks)
     for number, (name, blocks) in enumerate(authorities.items(), start=1):
         words = [text for block in blocks for one in block.members for text in one.revoke]
@@ -130,7 +129,7 @@ def _list_approval_tasks(stages: _Stages) -> Iterator[Ask]:
 
 
 def _list_planner_tasks(stages: _Stages) -> Iterator[Ask]:
-    """Ask the planner for the steps before the response of the CA."""
+    """Yield the planner's tasks before the CA responds."""
     if not stages.has_folder:
         saved = stages.summary.saved
         source = f"--plan {saved.name} --approved-by SIGNERS" if saved else "TOPOLOGY"
@@ -163,7 +162,10 @@ def _is_complete(stages: _Stages, stage: str) -> bool:
 
 
 def _list_domain_owner_tasks(stages: _Stages) -> Iterator[Ask]:
-    """Ask the owners of domains without an issued certificate to prepare the validation."""
+    """Yield the tasks for owners of domains whose certificates are not issued yet.
+
+    They must prepare the validation.
+    """
     summary = stages.summary
     waiting, issued = stages.ids(*_NOT_ISSUED), stages.ids("issued", "packaged", "deployed")
     ordered, wanted, validated = set(), set(), set()
@@ -222,7 +224,7 @@ def _list_authority_tasks(
 
 
 def _list_response_tasks(stages: _Stages) -> Iterator[Ask]:
-    """Ask the planner for the steps after the response of the CA."""
+    """Yield the planner's tasks after the CA has responded."""
     if stages.has_folder and (ids := stages.ids("waiting", "refused")):
         words = stages.words(ids)
         what = (
@@ -264,7 +266,7 @@ def _list_server_team_tasks(found: _Stages) -> Iterator[Ask]:
 
 
 def _list_renewal_tasks(stages: _Stages) -> Iterator[Ask]:
-    """Ask for renewals that are due before the next certificate in use expires, by end date."""
+    """Yield the tasks to renew certificates before the next one expires, by expiration date."""
     changed = stages.summary.folder_changed[:10]
     in_use = [one for one in stages.every if one.valid_until and not one.is_to_follow]
     until = min((one.valid_until for one in in_use if one.valid_until >= changed), default=changed)

@@ -1,4 +1,4 @@
-"""Write the summary as a Word document, with the approval sheet last. Requires ``docx``."""
+"""Write the summary as a Word document with the approval sheet. Requires ``docx``."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from docx.section import Section
     from docx.text.paragraph import Paragraph
 
-# The document contains this fixed date, so that the same plan results in the same bytes.
+# The date in the document. Because it is fixed, the same plan results in the same bytes.
 _CREATED = datetime(2000, 1, 1)
 
 
 def write_word_summary(summary: Summary, *, rows_shown: int) -> bytes:
-    """Write the summary as DOCX.
+    """Write a summary as a Word document.
 
     Parameters
     ----------
@@ -92,7 +92,8 @@ def write_word_summary(summary: Summary, *, rows_shown: int) -> bytes:
     _add_signatures(document, summary)
     buffer = io.BytesIO()
     document.save(buffer)
-    # The library python-docx writes the current date into every part.
+    # The library python-docx writes the current date into every component of the document, so it is
+    # replaced.
     return write_zip(read_zip(buffer.getvalue()))
 
 
@@ -101,7 +102,8 @@ def _set_page_format(document: Document, summary: Summary) -> None:
     from docx.shared import Mm, Pt
 
     language = summary.lang
-    if language == "zh-TW":  # Without this setting, a program may use the glyphs of another region.
+    # Without this setting for the language, a program may use the glyphs of another region.
+    if language == "zh-TW":
         defaults = document.styles.element.find(f".//{qn('w:rPrDefault')}//{qn('w:lang')}")
         defaults.set(qn("w:eastAsia"), language)
     section = document.sections[0]
@@ -114,7 +116,8 @@ def _set_page_format(document: Document, summary: Summary) -> None:
         style.font.name = "Arial"
         fonts = style.element.get_or_add_rPr().get_or_add_rFonts()
         for kind in ("asciiTheme", "hAnsiTheme", "eastAsiaTheme", "cstheme"):
-            fonts.attrib.pop(qn(f"w:{kind}"), None)  # A font of the theme would have priority.
+            # A font of the theme would take precedence, so it is removed.
+            fonts.attrib.pop(qn(f"w:{kind}"), None)
         if language == "zh-TW":
             fonts.set(qn("w:eastAsia"), "Microsoft JhengHei")
             document.core_properties.language = get_html_language(language)
@@ -223,7 +226,7 @@ def _add_block(
 
 
 def _add_documents(document: Document, summary: Summary) -> None:
-    """Add links to the documents that are sources of names and findings."""
+    """Add links to the documents that names and findings cite as their sources."""
     if not summary.documents:
         return
     document.add_heading(translate_title("Documents", summary.lang), level=1)
@@ -270,7 +273,7 @@ def _add_table(
     *,
     widths: Sequence[int],
 ) -> None:
-    """Add a table that repeats its heading on every page. The widths are in millimeters."""
+    """Add a table whose heading is repeated on every page. The widths are in millimeters."""
     from docx.oxml.ns import qn
     from docx.oxml.parser import OxmlElement
     from docx.shared import Mm, Pt
@@ -300,5 +303,5 @@ def _add_table(
 
 def _clean_text(value: object) -> str:
     text = "\n".join(value) if isinstance(value, tuple) else format_cell(value)
-    # XML 1.0 allows no other control characters, and a table of servers contains none of them.
+    # XML 1.0 does not allow other control characters, and a table of servers does not contain them.
     return "".join(c for c in text if c >= " " or c in "\t\n")

@@ -1,4 +1,4 @@
-"""Write the summary as a workbook, with one sheet for each question."""
+"""Write the summary as an Excel workbook, with one sheet for each topic."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Row = tuple[object, ...]
 
 
 def write_workbook(summary: Summary) -> bytes:
-    """Write the summary as XLSX.
+    """Write a summary as an Excel workbook.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def write_workbook(summary: Summary) -> bytes:
 
 
 def _convert_numbers(summary: Summary, sheet: Sheet) -> Sheet:
-    """Return a sheet with numbers in the column "No.", or without the column if there are none."""
+    """Return a sheet with numbers in the column "No.". Without numbers, the column is removed."""
     if "No." not in sheet.columns:
         return sheet
     place = sheet.columns.index("No.")
@@ -74,7 +74,7 @@ def _convert_numbers(summary: Summary, sheet: Sheet) -> Sheet:
 
 
 def list_sheets(summary: Summary) -> tuple[Sheet, ...]:
-    """Return every sheet with an English title, including empty sheets."""
+    """Return every sheet of the workbook with its English title, including empty sheets."""
     return (
         _build_cover_sheet(summary),
         _build_sheet("Certificates", lambda: summary.members, *describe_columns(CERTIFICATES)),
@@ -102,7 +102,7 @@ def list_sheets(summary: Summary) -> tuple[Sheet, ...]:
         _build_inventory_sheet(summary),
         _build_sheet(
             "Findings",
-            # A row for each code, to filter by.
+            # The sheet has one row for each finding code, so that users can filter by code.
             lambda: group_findings(summary.findings, by_subject=False),
             ("Severity", lambda one: translate_title(one.severity, summary.lang), 10),
             ("Finding", lambda one: one.codes[0], 26),
@@ -129,7 +129,7 @@ def list_sheets(summary: Summary) -> tuple[Sheet, ...]:
             lambda: summary.documents,
             ("Document", 0, 90),
             ("Address", 1, 110),
-            # A source may contain several documents, but a cell can have only one link.
+            # A source can contain several documents, but a cell can have only one link.
             links=tuple(address for _, address in summary.documents),
         ),
         _build_sheet("Files", lambda: summary.members, *describe_columns(FILES)),
@@ -143,7 +143,7 @@ def _build_sheet(
     links: tuple[str, ...] = (),
     has_filter: bool = True,
 ) -> Sheet:
-    """Return a sheet with a row for each item. A column has a heading, a value and a width."""
+    """Return a sheet with one row for each item. Each column has a heading, a value and a width."""
     made = columns(*((heading, value) for heading, value, _ in described))
     return Sheet(
         title=title,
@@ -167,7 +167,7 @@ def _build_cover_sheet(summary: Summary) -> Sheet:
 
 
 def _list_cover_rows(summary: Summary) -> Iterator[Row]:
-    """Yield the facts of the plan, and then the tasks."""
+    """Yield the rows of the cover sheet: first the facts of the plan, then the tasks."""
     yield ("Plan", f"{summary.title}{': ' * bool(summary.deployment)}{summary.deployment}", "")
     for name, text in list_cover_facts(summary):
         yield (translate_title(name, summary.lang), text, "")
@@ -204,7 +204,7 @@ def _list_all_names(summary: Summary) -> Iterator[Row]:
 
 
 def _build_inventory_sheet(summary: Summary) -> Sheet:
-    """Return the sheet of the certificates in use, with a row for each server and type."""
+    """Return the inventory sheet: certificates in use, with a row for each server and usage."""
     return _build_sheet(
         "Inventory",
         lambda: _list_inventory_rows(summary),
@@ -221,7 +221,7 @@ def _build_inventory_sheet(summary: Summary) -> Sheet:
 
 
 def _list_inventory_rows(summary: Summary) -> list[Row]:
-    """Return a row for each server and type of the certificates in use, by server."""
+    """Return the inventory's rows by server: one for each usage of each certificate in use."""
     return sorted(
         (
             *(server, usage, line.member.number, line.block.subject_words),
@@ -243,7 +243,7 @@ def _format_needs(labels: Mapping[str, str], line: ServerLine) -> tuple[str, ...
 
 
 def _list_renewals(summary: Summary) -> list[Line]:
-    """Return the certificates with a known end date, in the order of the columns."""
+    """Return the certificates with a known expiration date, in the order of the columns."""
     values = [column.value for column in list_columns(RENEWALS)]
     back = (line for line in summary.members if line.member.valid_until)
     return sorted(back, key=lambda line: [value(line) for value in values])
