@@ -1,4 +1,4 @@
-"""Define ``RequestBundle``: a request folder on disk, and the changes of a run."""
+"""Define ``RequestBundle``: a request folder on disk, and the changes that a run made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .request_record import RequestRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The change to a request and its reason. In a dry run, the change is only planned.
+    """A change to a request, and the reason for it. In a dry run, the change is only planned.
 
     ``action`` is ``created | kept | renewed | adopted | retired | covered | at set-up | archived``.
     ``covered`` and ``at set-up`` mean that no request is written. ``archived`` means that files
@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RequestBundle(Table, Told):
-    """A request folder on disk, and the result of the run that returned it.
+    """A request folder on disk, with the result of the run that returned it.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class RequestBundle(Table, Told):
         return self.manifest.requests
 
     def counts(self) -> dict[str, int]:
-        """Count the changes by action, such as ``{"created": 12, "kept": 3}``."""
+        """Return the number of changes by action, such as ``{"created": 12, "kept": 3}``."""
         actions = [change.action for change in self.changes]
         return {action: actions.count(action) for action in dict.fromkeys(actions)}
 

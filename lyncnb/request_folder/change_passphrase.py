@@ -1,4 +1,4 @@
-"""Change the passphrase for all encrypted files in a folder: keys, archived keys, and lists.
+"""Change the passphrase of all encrypted files in a request folder.
 
 lyncnb opens every file before it changes the first file. It writes each new file, verifies that it
 can open it, and then replaces the old file in one step. After an interruption, some files use the
@@ -87,8 +87,8 @@ class Rekeyed(Told):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
-    path: str  # The path is relative to the folder.
-    expected: str = ""  # This is the SHA-256 of the public key, if it is recorded.
+    path: str  # The path of the encrypted file, relative to the folder.
+    expected: str = ""  # The SHA-256 of the public key, or "" if it is not recorded.
     is_known: bool = False
 
 
@@ -102,7 +102,7 @@ def rekey(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> Rekeyed:
-    """Encrypt all encrypted files of a folder with a new passphrase.
+    """Encrypt all encrypted files in a request folder with a new passphrase.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def rekey(
 
 
 def _check_new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> Secret:
-    """Check the new passphrase.
+    """Raise an error if the new passphrase is not allowed.
 
     The change of an earlier version may be completed with its rules.
     """
@@ -185,7 +185,7 @@ def _check_new_passphrase(folder: str | os.PathLike[str], new: Secret | str) -> 
 def _describe_change(
     old_passphrase: Secret | str | RecoveryPair, keys_to_remove: Sequence[str], changed_count: int
 ) -> str:
-    """Describe the changes to the passphrase and the recovery keys, for the history."""
+    """Describe the changes to the passphrase and the recovery keys, for the folder's history."""
     done = f"{changed_count:,} files encrypted with another passphrase"
     if isinstance(old_passphrase, RecoveryPair):
         done += f"; opened with the recovery key {old_passphrase.public.fingerprint}"
@@ -224,7 +224,7 @@ def _find_finished_change(
 
 def _find_altered_files(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
     yield from report_shared_keys(manifest)
-    # A recovery key may be unable to open the HMAC key. However, lyncnb still compares each
+    # A recovery key is sometimes unable to open the HMAC key. Even then, lyncnb compares each
     # private key with the recorded public key.
     with suppress(PassphraseError):
         yield from find_altered_records(manifest, cipher)
@@ -233,7 +233,7 @@ def _find_altered_files(manifest: Manifest, cipher: FolderCipher) -> Iterator[Pr
 def _list_other_keys(
     folder: Path, manifest: Manifest, pair: RecoveryPair, *ciphers: FolderCipher
 ) -> tuple[str, ...]:
-    """List the fingerprints of all recorded recovery keys except the key that opens the folder.
+    """Return the fingerprints of all recorded recovery keys except the one that opens the folder.
 
     A sealed file does not prove who created it. Any user who can write to the folder can add a list
     of recovery keys and a sealed key that opens the list. So a recovery does not seal to these
@@ -264,7 +264,7 @@ def _read_recipients(
     old: FolderCipher,
     new: FolderCipher,
 ) -> tuple[Recipient, ...]:
-    """Read the list of recovery keys with either passphrase, without the keys to remove."""
+    """Return the recovery keys in the folder's list, without those to remove."""
     try:
         present = read_recovery_keys(folder, old)
     except PassphraseError as error:
@@ -285,7 +285,7 @@ def _read_recipients(
 
 
 def _normalize_fingerprints(fingerprints: Sequence[str]) -> Sequence[str]:
-    """Convert the argument to a list. A single string counts as one fingerprint."""
+    """Convert the argument to a list of fingerprints. A single string is one fingerprint."""
     return (fingerprints,) if isinstance(fingerprints, str) else fingerprints
 
 
@@ -298,7 +298,7 @@ def _find_fingerprint(present: Sequence[Recipient], name: str, manifest: Manifes
     if len(found) == 1 and name:
         return found[0]
     if not found and manifest.rekeying:
-        return name  # The interrupted call has already removed the key.
+        return name  # An earlier call that was interrupted has already removed the recovery key.
     listed = ", ".join(recipient.key.fingerprint for recipient in present) or "none"
     raise BundleError(
         f'"{name}" matches {len(found)} recovery keys of this folder', hint=f"available: {listed}"
@@ -327,7 +327,7 @@ def _list_targets(survey: Survey, manifest: Manifest) -> list[_Target]:
 
 @dataclass(frozen=True, slots=True)
 class _SortedTargets:
-    """The encrypted files with the old passphrase, the unchanged files, and the unsealed keys."""
+    """The files to encrypt again, the files that stay unchanged, and the keys without a seal."""
 
     waiting: list[_Target] = field(default_factory=list)
     left_alone: list[str] = field(default_factory=list)
@@ -358,8 +358,8 @@ def _sort_targets(
             if is_locked := isinstance(error, PassphraseError):
                 wrong = wrong or error
             is_archived = target.path.startswith("archive/")
-            # lyncnb can write a list of passwords again with the packages, but cannot restore a
-            # key.
+            # lyncnb can create a list of passwords again together with the packages, but it cannot
+            # restore a key.
             is_key = target.is_known and target.path.endswith(".key")
             if is_key and is_locked and is_recovery and not is_archived:
                 found.not_opened.append(target.path)
@@ -384,7 +384,7 @@ def _find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
 def _has_old_passphrase(
     folder: Path, target: _Target, old: FolderCipher, new: FolderCipher
 ) -> bool:
-    """Return whether the old passphrase opens a file, and raise an error if neither one does."""
+    """Return whether the old passphrase opens a file. Raise an error if neither passphrase does."""
     data = files.read_file(folder / target.path, limit=LARGEST)
     try:
         content, is_old = old.open_file(data, name=target.path), True
@@ -406,7 +406,7 @@ def _has_old_passphrase(
 def _replace_files(
     folder: Path, targets: list[_Target], old: FolderCipher, new: FolderCipher
 ) -> Iterator[None]:
-    # Parallel threads wait for the disk at the same time, which reduces the time by two thirds.
+    # Parallel threads wait for the disk at the same time, which saves two thirds of the time.
     with ThreadPoolExecutor(_THREADS, "lyncnb-rekey") as pool:
         try:
             yield from pool.map(
@@ -452,7 +452,8 @@ def _change_files(
     """Encrypt the files with the new passphrase, and record that the change is complete."""
     waiting, has_list = looked.waiting, bool(recipients) or os.path.lexists(folder / LIST)
     if has_list:
-        # This is the first step, so that new files are not sealed to removed recovery keys.
+        # The list of recovery keys is changed first, so that no new file is sealed to a recovery
+        # key that the user removed.
         write_list(folder, ciphers[1], recipients)
         waiting = [target for target in waiting if target.path != LIST]
     for done, _ in enumerate(_replace_files(folder, waiting, *ciphers), 1):
@@ -489,7 +490,7 @@ def _describe_state(
         try:
             is_old = target.path in waiting and _has_old_passphrase(folder, target, old, new)
         except BundleError:
-            is_old = True  # Another program has the file open, so the file was not replaced.
+            is_old = True  # Another program has opened the file, so lyncnb could not replace it.
         (with_old if is_old else with_new).append(target.path)
     return BundleError(
         f"{error.message}. The passphrase change that started at {manifest.rekeying} is "
@@ -511,7 +512,7 @@ def _encode_content(content: keys.PrivateKey | bytes) -> bytes:
 
 def _update_hashes(folder: Path, manifest: Manifest) -> Manifest:
     def compute_hash(path: str, old_hash: str) -> str:
-        # An empty hash means that the request is not written, or that the key was abandoned.
+        # An empty hash means that the request is not written, or that its key was abandoned.
         return key_sha256(files.read_file(folder / path)) if old_hash else old_hash
 
     def has_file(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Define the types of the fields in ``manifest.json``, with their valid values.
+"""Define the types of the fields in ``manifest.json``, with the values that are valid.
 
 A manifest can be edited, damaged, or replaced by an attacker, and all commands trust the records.
 So this module validates every value that becomes part of a path, a script, or a page.
@@ -18,14 +18,14 @@ from ..base.records import Check, check_range, is_single_line, match_pattern
 
 STATES = ("planned", "waiting", "issued", "packaged", "retired")
 
-#: This text stands for the computer that has a key until its name is known.
+#: The text that replaces the name of the computer with a key until the name is known.
 SOME_COMPUTER = "a computer with the administrative tools"
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 def is_inside(path: str, *places: str) -> bool:
-    """Return whether a relative path can be a file in one of the folders that lyncnb creates.
+    """Return whether a relative path can belong to a file in one of lyncnb's folders.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ def _is_time(text: str) -> bool:
 
 
 def _is_package(path: str) -> bool:
-    # Earlier versions of write_pfx allowed any subfolder. Commands that remove files check more
-    # strictly.
+    # Earlier versions of write_pfx allowed any subfolder. Commands that remove files check the path
+    # more strictly.
     place, _, name = path.rpartition("/")
     return is_inside(path, place.partition("/")[0]) and bool(
         re.fullmatch(rf"{ID_PATTERN}\.pfx", name)

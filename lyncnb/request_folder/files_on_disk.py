@@ -22,12 +22,11 @@ from ..errors import BundleError, Problem
 from .manifest import NAME, Manifest, read_manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
-#: These files are in the same folder as the manifest. The module ``formats.py`` defines their
-#: contents.
+#: The files in the same folder as the manifest. The module ``formats.py`` defines their contents.
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
 _EARLIER_MANIFEST = re.compile(r"manifest\.v[0-9]+\.json")
 SECRET = ("keys", "archive", "pfx", "recovery")
-#: A file with this mode is listed, but the operating system cannot access it.
+#: The mode of a file that is listed, but that the operating system cannot open.
 UNREACHABLE = 0
 MISSING = "is missing"
 CHANGED = "differs from the file that lyncnb wrote"
@@ -46,7 +45,7 @@ _RESTORE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """The files in a request folder: names and modes in the subfolders, and incomplete files."""
+    """The names and modes of the files in a request folder, and its incomplete files."""
 
     folder: Path
     exists: bool = False
@@ -59,18 +58,18 @@ class Survey:
     problems: tuple[Problem, ...] = ()
 
     def has(self, path: str) -> bool:
-        """Return whether the folder contains a file with a relative path."""
+        """Return whether the folder contains a file with a certain relative path."""
         directory, _, name = path.partition("/")
         return name in getattr(self, directory)
 
     @property
     def others(self) -> int:
-        """The permission bits that other users must not have."""
+        """The permission bits that other users must not have on the folder's files."""
         return 0 if self.keeps_no_modes else _get_forbidden_bits(is_team=self.is_team)
 
     @property
     def has_manifest(self) -> bool:
-        """Whether the folder contains a manifest, even if it is damaged."""
+        """Whether the folder contains a manifest. The manifest may be damaged."""
         return os.path.lexists(self.folder / NAME)
 
     @property
@@ -79,7 +78,7 @@ class Survey:
         return any(map(_is_own_file, (*self.csr, *self.keys, *self.archive)))
 
     def list_unrecorded(self, manifest: Manifest) -> tuple[str, ...]:
-        """Return the unrecorded files in ``csr/`` and ``keys/``, which lyncnb does not change."""
+        """Return the unrecorded files in ``csr/`` and ``keys/``. lyncnb does not change them."""
         known = {path for record in manifest.requests for path in record.files}
         found = [f"csr/{name}" for name in self.csr] + [f"keys/{name}" for name in self.keys]
         return tuple(sorted(path for path in found if path not in known))
@@ -159,7 +158,7 @@ def _find_links(folder: Path) -> list[Problem]:
 
 
 def _find_manifest_copies(folder: Path) -> Iterator[Problem]:
-    """Report copies of the manifest that a synchronization program made."""
+    """Report copies of the manifest that a synchronization program has created."""
     stem, ending = NAME.split(".")
     try:
         names = sorted(os.listdir(folder))
@@ -216,7 +215,7 @@ def _find_entry_mode(entry: os.DirEntry[str]) -> int:
 
 
 def find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
-    """Return the problems with the type or the permissions of a file that lyncnb wrote.
+    """Return what is wrong with the type or permissions of a file that lyncnb wrote.
 
     Files that lyncnb did not write are not checked.
     """
@@ -236,7 +235,7 @@ def find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
 
 
 def close_copied(folder: Path) -> None:
-    """On Windows, close the folders with secrets in a request folder that was copied or restored.
+    """On Windows, restrict access to the secrets in a copied or restored request folder.
 
     A copy takes over the access list of the folder around it, in which others may be. If this
     fails, the survey of the folder reports the problem.
@@ -247,7 +246,7 @@ def close_copied(folder: Path) -> None:
 
 
 def close_unpacked(folder: Path) -> tuple[str, ...]:
-    """Remove the permissions of other users that programs set when they unpack an archive.
+    """Remove permissions of other users that a program set when it unpacked an archive.
 
     Most programs do not restore permissions. The keys then have the mode 644, and their folders
     the mode 755. lyncnb does not change any other mode, a team folder, or another user's files,
@@ -271,7 +270,7 @@ def close_unpacked(folder: Path) -> tuple[str, ...]:
     try:
         known = _list_recorded_keys(read_manifest(folder)) if opened else set()
     except BundleError:
-        return ()  # The command reports why the manifest cannot be read.
+        return ()  # The calling command reports why the manifest cannot be read.
     keys = [
         path for path in sorted(opened & known) if folder_access.remove_file_access(folder / path)
     ]
@@ -292,12 +291,12 @@ def _list_recorded_keys(manifest: Manifest) -> set[str]:
 
 
 def key_sha256(data: bytes) -> str:
-    """Return the SHA-256 of an encrypted key file, in hexadecimal."""
+    """Return the SHA-256 of an encrypted key file, as hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def csr_sha256(data: bytes) -> str:
-    """Return the SHA-256 of the DER bytes of a CSR, whatever the line ends in PEM are.
+    """Return the SHA-256 of a CSR's DER bytes. The line ends in PEM do not matter.
 
     The result is empty if the text is not PEM. The CSR is not parsed, because a run with 10,000
     requests does this for each request.
@@ -312,7 +311,7 @@ def csr_sha256(data: bytes) -> str:
 
 
 def find_record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem, ...]:
-    """Compare the files of a written request with the recorded hashes.
+    """Compare the files of a written request with the hashes in the manifest.
 
     The hash of a key covers the encrypted file, so no passphrase is required. So every run detects
     a replaced or damaged key, long before the certificate is packaged.
@@ -347,7 +346,7 @@ def find_record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem
 
 
 def find_archive_problems(survey: Survey, generation: ArchivedGeneration) -> tuple[Problem, ...]:
-    """Return the missing files of a superseded generation.
+    """Return the files of a superseded generation that are missing in the archive.
 
     Purged files, and files that were lost before the request was abandoned, are not reported.
     """

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from ..base.disk import folder_access, system_calls
 
-#: This file is written into each new folder, and prevents git from adding the folder's files.
+#: The file that lyncnb writes into each new folder, so that git does not add the folder's files.
 IGNORE_NAME, IGNORE_ALL = ".gitignore", b"*\n"
 
-# For each synchronization program, this list contains the names of synchronized folders and the
-# files that identify them. A folder name can also be part of a longer name, such as "OneDrive -
-# Contoso".
+# For each synchronization program, the names of synchronized folders and the files that identify
+# them. A folder name can also be part of a longer name, such as "OneDrive - Contoso".
 _PROGRAMS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
     ("OneDrive", re.compile(r"onedrive\b", re.IGNORECASE), ()),
     ("Dropbox", re.compile(r"dropbox\b", re.IGNORECASE), (".dropbox", ".dropbox.cache")),
@@ -30,7 +29,7 @@ _PROGRAMS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
 
 
 def list_location_warnings(folder: Path) -> tuple[str, ...]:
-    """Return warnings about the location of a folder. The folder does not have to exist."""
+    """Return warnings about the location of a folder. The folder does not have to exist yet."""
     full_path = Path(os.path.realpath(folder))
     return (*_check_git(full_path), *_check_synchronization(full_path), *_check_disk(full_path))
 
@@ -65,7 +64,7 @@ def _check_disk(full_path: Path) -> Iterator[str]:
 
 
 def explain_open_disk(folder: Path) -> str:
-    """Explain the risk of a disk without file permissions for the private keys."""
+    """Explain the risk for private keys on a disk that has no file permissions."""
     return (
         f"The disk that contains {folder} does not support file permissions. Every user "
         "of the disk can read and replace the files, and only the passphrase protects "

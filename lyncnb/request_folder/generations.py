@@ -1,4 +1,4 @@
-"""Find the generation of a request that servers use, and the next generation.
+"""Find the generation of a request that servers use, and the generation after it.
 
 A certificate is in use until its successor is installed. Only an administrator knows when that
 happens. So this module uses the recorded deployments (``lyncnb deployed``), and not the dates of
@@ -28,7 +28,7 @@ Held = IssuedRecord | Deployment | CoveringCertificate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generations:
-    """The generations of a request, according to the certificates on the servers.
+    """The generations of a request: the one that servers use, and the next one.
 
     ``held`` is the certificate on the servers that expires first, and ``in_use`` is its generation.
     ``in_use`` is None before a certificate is issued, and if an installed certificate covers the
@@ -47,7 +47,7 @@ class Generations:
     deployed_on: str = ""
 
     def renew_from(self, terms: RenewalTerms) -> date | None:
-        """Return the date on which to order the replacement of the certificate on the servers."""
+        """Return the date on which to order the next certificate."""
         if self.held is None:
             return None
         issuer = self.record.plan.issuer
@@ -55,7 +55,7 @@ class Generations:
 
     @property
     def stage(self) -> str:
-        """The stage of the newest generation on the way to the servers.
+        """The stage that the newest generation has reached on its way to the servers.
 
         One of ``planned | elsewhere | at-set-up | waiting | refused | issued | packaged | deployed
         | covered | retired``. In the stage ``elsewhere``, another computer must create the key. A
@@ -88,11 +88,12 @@ class Generations:
 
     @property
     def revoke(self) -> tuple[str, ...]:
-        """The certificates that the CA must still revoke, with a sentence for each certificate."""
+        """A sentence for each certificate that the CA must still revoke."""
         return tuple(map(str, list_certificates_to_revoke(self.record)))
 
 
-#: This finding means that a certificate has expired. It must be renewed, and is not refused.
+#: The finding that a certificate has expired. The certificate must be renewed, and does not count
+#: as refused.
 EXPIRED = "certificate-expired"
 
 
@@ -104,7 +105,7 @@ def has_packaging_error(record: RequestRecord) -> bool:
 
 
 class _OnServer(NamedTuple):
-    """The certificate on a server, with the generation, its date, and the time of the record."""
+    """The certificate on a server: its generation, its date, and when it was recorded."""
 
     recorded_at: str
     on: str
@@ -178,23 +179,25 @@ def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], b
             if name not in found or deployment.recorded_at >= found[name].recorded_at:
                 found[name] = _OnServer(deployment.recorded_at, deployment.on, part, held)
     oldest = issued[0]
-    assert oldest.issued is not None  # The server is one of the servers for this generation.
-    # Until a deployment is recorded, a server has the certificate from before the first request.
+    # Every generation in the list ``issued`` has an issued certificate.
+    assert oldest.issued is not None
+    # Until a deployment is recorded, each server is assumed to have the certificate from before the
+    # first request.
     assumed = _OnServer("", "", oldest, record.stood_before or oldest.issued)
     servers = ("",) if as_one else record.plan.servers
-    # A server that joined the pool later never had the oldest certificate.
+    # A server that was added to the pool later never had the oldest certificate.
     known = servers if as_one else list_servers_for(record, oldest)
     has = [found.get(name, assumed) for name in servers if name in found or name in known]
     return has or [assumed], len(has) < len(servers)
 
 
 def list_servers_for(record: RequestRecord, generation: Generation) -> tuple[str, ...]:
-    """Return the servers that need the certificate of a generation."""
+    """Return the servers that need the certificate for a generation of a request."""
     return (generation.plan or record.plan).servers
 
 
-#: The revocation reason for a certificate whose private key may be compromised.
-#: Source: RFC 5280 section 5.3.1.
+#: The revocation reason for a certificate whose private key may be compromised. Source: RFC 5280
+#: section 5.3.1.
 KEY_COMPROMISE = "keyCompromise"
 
 
@@ -221,7 +224,7 @@ class ToRevoke:
 
 
 def list_known_certificates(generation: Generation) -> dict[str, IssuedRecord | Deployment]:
-    """Return all known certificates with the key of a generation, by SHA-256.
+    """Return all known certificates that have the key of a generation, by SHA-256.
 
     The result includes refused certificates, and certificates that are known only from a server.
     """
@@ -254,7 +257,7 @@ def find_compromised_generations(record: RequestRecord, today: date) -> tuple[Ge
 
 
 def list_certificates_to_revoke(record: RequestRecord) -> tuple[ToRevoke, ...]:
-    """List the certificates of a request whose revocation is requested but not recorded."""
+    """Return the certificates whose revocation is requested but not recorded yet."""
     before = record.covering
     of_before: tuple[ToRevoke, ...] = ()
     if before is not None and before.revocation and not before.revocation.revoked_at:
@@ -308,9 +311,8 @@ def is_due(record: RequestRecord, day: date, terms: RenewalTerms) -> bool:
     certificate that is itself due for renewal before it was installed.
     """
     life = find_generations(record)
-    is_requested = (
-        record.is_written or record.key_holder
-    )  # Otherwise, no renewal is due: for example, an installed certificate covers the request.
+    # Without a request, no renewal is due, for example if an installed certificate covers it.
+    is_requested = record.is_written or record.key_holder
     newest = life.under_way.issued if life.under_way and is_requested else life.held
     if record.state == "retired" or newest is None:
         return False
@@ -318,7 +320,7 @@ def is_due(record: RequestRecord, day: date, terms: RenewalTerms) -> bool:
 
 
 def find_state_by_date(issued: Held | None, today: date, renew_from: date | None = None) -> str:
-    """Return the state of a certificate by its dates. A date means the start of that day.
+    """Return the state of a certificate at the start of a date, such as expired or valid.
 
     Returns
     -------
@@ -328,7 +330,7 @@ def find_state_by_date(issued: Held | None, today: date, renew_from: date | None
     if issued is None:
         return ""
     now = today if isinstance(today, datetime) else datetime(*today.timetuple()[:3], tzinfo=UTC)
-    # The certificate is valid through the second of notAfter (RFC 5280 section 4.1.2.5).
+    # The certificate is valid until the end of the second in notAfter (RFC 5280 section 4.1.2.5).
     if now > issued.ends:
         return "expired"
     return "expiring" if renew_from is not None and now.date() >= renew_from else ""

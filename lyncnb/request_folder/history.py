@@ -1,4 +1,4 @@
-"""Read and write ``history.jsonl``, with a line for each run that changed a request folder.
+"""Read and write ``history.jsonl``, with one line for each run that changed a request folder.
 
 A line lists the events of each generation (requested, issued, packaged, deployed …). lyncnb creates
 the line by comparing the manifest before and after the run. Each line contains the SHA-256 of the
@@ -31,13 +31,13 @@ from .manifest import FORMAT, NAME, Manifest, format_timestamp, watch_manifests
 from .request_record import ArchivedGeneration, IssuedRecord, RequestRecord, Revocation
 
 HISTORY_NAME = "history.jsonl"
-#: The command name in a line that adds events from an interrupted run or an earlier version.
+#: The name of the command in a line that adds events from an interrupted run or an earlier version.
 LATER = "recorded later"
 
 REQUESTED, ISSUED, PACKAGED, DEPLOYED = "requested", "issued", "packaged", "deployed"
 SUPERSEDED, LOST, HANDED_OVER = "superseded", "given up as lost", "handed over"
 APPROVED, UNDEPLOYED = "approved", "no longer deployed"
-#: This event corrects a wrong deployment date. Another event has the correct date.
+#: The event that corrects a wrong deployment date. A second event contains the correct date.
 DAY_CORRECTED = "day corrected"
 REVOCATION_REQUESTED, REVOKED = "revocation requested", "revoked"
 
@@ -47,7 +47,7 @@ _Number = Annotated[int, check_range(0, 1_000_000)]
 
 
 class Event(NamedTuple):
-    """An event in the history of a generation. ``generation`` 0 means the complete folder.
+    """An event in the history of a generation, or of the complete folder (``generation`` 0).
 
     ``key`` is the SHA-256 of the public key, and ``certificate`` is the SHA-256 of the certificate.
     ``on`` is a date, and ``at`` is the time in the manifest, or blank if the manifest has no time.
@@ -77,7 +77,7 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Member:
-    """The fields that differ between the events in a group."""
+    """The fields in which the events of a group differ."""
 
     id: Line = ""
     generation: _Number = 0
@@ -95,7 +95,7 @@ _MEMBER = ("id", "generation", "key", "certificate", "serial", "not_before", "no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """Events in a history line that differ only in the fields of their members."""
+    """Events in a line of the history that differ only in the fields of their members."""
 
     what: Line
     on: Line = ""
@@ -107,7 +107,7 @@ class _Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryLine:
-    """The record of a run: the time, the user, the command, the reason, and the changes.
+    """The record of one run: its time, user, command, reason, and changes.
 
     ``plan`` is the SHA-256 of ``plan.json``, and ``approval`` is the SHA-256 of the plan's
     signatures. ``did`` describes changes that the manifest does not contain. ``before`` is the
@@ -128,7 +128,7 @@ class HistoryLine:
     others: Mapping[str, object] = make_others_field()
 
     def events(self) -> Iterator[Event]:
-        """Yield the events of each generation."""
+        """Yield the events in the line, one for each generation."""
         for group in self.changes:
             for member in group.of:
                 own = {name: getattr(member, name) for name in _MEMBER}
@@ -143,12 +143,12 @@ class History:
     notes: tuple[str, ...] = ()
 
     def events(self) -> set[tuple[object, ...]]:
-        """Return the identity of every event."""
+        """Return the fields that identify each event in the history."""
         return {event.identity for line in self.lines for event in line.events()}
 
 
 def read_history(folder: Path) -> History:
-    """Read the history of a folder. Lines that cannot be read are omitted and reported.
+    """Read the history of a folder. Lines that cannot be read are left out and reported.
 
     Returns
     -------
@@ -180,7 +180,7 @@ def read_history(folder: Path) -> History:
 
 
 def _read_complete_lines(folder: Path) -> tuple[bytes, bool]:
-    """Read the complete lines of the file, and report whether the last line is incomplete."""
+    """Read the complete lines of the history, and report if the last line is incomplete."""
     path = folder / HISTORY_NAME
     if not os.path.lexists(path):
         return b"", False
@@ -203,7 +203,7 @@ def _read_line(text: bytes, number: int, notes: list[str]) -> HistoryLine | None
     return line
 
 
-# --- These functions find the events in a manifest.
+# --- The following functions find the events in a manifest.
 
 
 def list_events(manifest: Manifest) -> Iterator[Event]:
@@ -275,7 +275,7 @@ def _list_generation_events(
 
 
 def _list_covering_events(record: RequestRecord) -> Iterator[Event]:
-    """Yield the revocation events for the certificate from before the first request."""
+    """Yield the revocations of certificates that were installed before the first request."""
     if (before := record.covering) and before.revocation:
         first = min(part.generation for part in record.generations)
         about = Event("", record.id, first, certificate=before.sha256, serial=before.serial)
@@ -305,12 +305,12 @@ def _build_certificate_event(
 
 
 def _compute_events_digest(events: Iterable[tuple[object, ...]]) -> str:
-    """Return a digest of a set of events that does not depend on their order."""
+    """Return a digest of a set of events. The order of the events does not matter."""
     lines = sorted(map(repr, events))
     return hashlib.sha256("\n".join(lines).encode("utf-8", "replace")).hexdigest()
 
 
-# --- These functions find missing events.
+# --- The following functions find events that are missing in the manifest or the history.
 
 
 def find_missing_requests(
@@ -354,7 +354,7 @@ def report_missing_generations(
 
 
 def _find_recorded_generations(manifest: Manifest) -> set[tuple[str, int]]:
-    """Return each generation whose public key is in the manifest."""
+    """Return each generation of a request whose public key is in the manifest."""
     return {
         (record.id, part.generation)
         for record in manifest.requests
@@ -396,7 +396,7 @@ def _report_missing_event(event: Event, line: HistoryLine, issued: Event | None)
 
 
 def report_missing_certificates(history: History, manifest: Manifest) -> tuple[str, ...]:
-    """Report received certificates that are no longer in the manifest."""
+    """Report received certificates that are in the history but no longer in the manifest."""
     bare = {
         (record.id, part.generation): part.spki_sha256
         for record in manifest.requests
@@ -430,7 +430,7 @@ def report_missing_certificates(history: History, manifest: Manifest) -> tuple[s
 def compare_history(
     history: History, manifest: Manifest, *, is_written: bool = False
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-    """Compare a history with a manifest that was read later.
+    """Compare a history with a manifest that was read after it.
 
     Parameters
     ----------
@@ -472,7 +472,7 @@ def is_history_missing(folder: Path, manifest: Manifest) -> bool:
 
 
 def _report_no_history(manifest: Manifest) -> Iterator[str]:
-    """Report a missing history, except in a folder in an earlier format."""
+    """Report that the history is missing, unless the folder has an earlier format."""
     if manifest.format == FORMAT and manifest.requests:
         yield (
             f"{HISTORY_NAME} is missing, so lyncnb cannot show who requested, received "
@@ -481,12 +481,12 @@ def _report_no_history(manifest: Manifest) -> Iterator[str]:
         )
 
 
-# --- These functions record the changes of a running command.
+# --- The following functions record the changes that a running command makes.
 
 
 @dataclass(slots=True)
 class Run:
-    """A running command: the events in the manifest when it began, and the current events."""
+    """A running command: the manifest's events when it began, and its current events."""
 
     folder: Path
     command: str
@@ -503,15 +503,15 @@ class Run:
     latest: Manifest | None = None
 
     def add(self, *events: Event) -> None:
-        """Add events that the manifest does not contain."""
+        """Add events that the manifest does not contain to the changes of the run."""
         self.extra += events
 
     def add_description(self, text: str) -> None:
-        """Add the description of a change that concerns the complete folder."""
+        """Add the description of a change to the complete folder."""
         self.did.append(text)
 
     def process_manifest(self, manifest: Manifest, is_saved: bool) -> None:
-        """Store a manifest's events, and compare the first manifest with the history."""
+        """Store a manifest's events. The first manifest of a run is compared with the history."""
         is_first, self.latest = self.latest is None, manifest
         if not is_first:
             return
@@ -522,7 +522,7 @@ class Run:
         history = read_history(self.folder)
         known = history.events()
         self.before = known
-        # This is the first manifest of a new folder, or of a folder whose manifest was lost.
+        # The manifest is the first one of a new folder, or of a folder whose manifest was lost.
         if is_saved:
             return
         self.later = [event for key, event in events.items() if key not in known]
@@ -545,7 +545,7 @@ class Run:
             )
 
     def finish(self, *, is_done: bool = True) -> None:
-        """Add the changes of the run to the history. Add earlier events that are missing first.
+        """Add the changes of the run to the history, after earlier events that are missing.
 
         A failed run does not record requests as lost.
         """
@@ -566,7 +566,8 @@ class Run:
             lines.append(self._build_line(self.command, self.reason, new, self.did, state))
             _append_lines(self.folder, lines)
         elif self.later and self.latest.format == FORMAT:
-            # The process of an earlier run ended between the manifest and the history.
+            # The process of an earlier run ended after it had written the manifest and before it
+            # could write the history.
             _append_lines(self.folder, [self._build_line(LATER, "", self.later, (), state)])
 
     def _build_line(
@@ -611,7 +612,7 @@ def _build_line(
 def build_first_history(
     manifest: Manifest, command: str, *, time: str, user: tuple[str, str]
 ) -> bytes:
-    """Return the history of a new folder after the first run.
+    """Return the history of a new folder after its first run.
 
     Parameters
     ----------
@@ -630,12 +631,12 @@ def build_first_history(
     return b"".join(_encode_lines([line], b""))
 
 
-#: The command adds existing files to the manifest and records missing files as lost.
+#: The command adds existing files to the manifest, and records missing files as lost.
 REBUILD = "status --rebuild"
 
 
 def _record_lost_events(folder: Path, manifest: Manifest, now: str) -> Iterator[Event]:
-    """Record missing events of a rebuilt manifest as lost, so that later runs can continue."""
+    """Record events that a rebuilt manifest lacks as lost, so that later runs can continue."""
     history = read_history(folder)
     missing = find_missing_requests(history, manifest)
     for event, _ in missing.values():
@@ -668,13 +669,13 @@ def _read_last_state(folder: Path) -> object:
 
 
 def _append_lines(folder: Path, lines: Iterable[HistoryLine]) -> None:
-    """Add lines, and write the file in one step, so that a crash cannot truncate a line."""
+    """Add lines to the history. The file is written in one step, so that no line is truncated."""
     data, _ = _read_complete_lines(folder)
     files.replace_file(folder / HISTORY_NAME, data + b"".join(_encode_lines(lines, data)), 0o600)
 
 
 def _encode_lines(lines: Iterable[HistoryLine], data: bytes) -> Iterator[bytes]:
-    """Yield lines to add to the complete lines in `data`."""
+    """Yield the bytes of new lines, which follow the complete lines in `data`."""
     before = hashlib.sha256(_get_last_line(data)).hexdigest() if data else ""
     for line in lines:
         document = {**_list_filled_fields(line), "before": before}
@@ -686,7 +687,7 @@ def _encode_lines(lines: Iterable[HistoryLine], data: bytes) -> Iterator[bytes]:
 
 
 def _list_filled_fields(record: object) -> dict[str, object]:
-    """Return the fields of a line that are not empty."""
+    """Return the fields of a history line that are not empty."""
     return {key: value for key, value in convert_record(record).items() if value}
 
 
@@ -701,7 +702,7 @@ def record_changes(
     repairs: bool = False,
     renews: Iterable[str] = (),
 ) -> Iterator[Run]:
-    """Lock a folder for one writer, and add the changes to its history.
+    """Lock a folder for one writer, and add the writer's changes to the folder's history.
 
     Parameters
     ----------
@@ -736,8 +737,8 @@ def record_changes(
             try:
                 yield run
             except BaseException:
-                # The changes are already recorded, and the original error is more useful than
-                # an error here.
+                # The changes are already recorded. The original error is more useful than an error
+                # about the history.
                 with suppress(LyncnbError, OSError):
                     run.finish(is_done=False)
                 raise

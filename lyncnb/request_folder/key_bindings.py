@@ -1,4 +1,4 @@
-"""Bind each key file to a request with an HMAC in the manifest, which requires the passphrase.
+"""Bind each key file to its request with an HMAC in the manifest. The HMAC needs the passphrase.
 
 Key files are encrypted but not authenticated, and all key files of a run use the same derived key.
 So an attacker could replace a key file with another key file, create a CSR from it, and change both
@@ -94,7 +94,7 @@ def find_binding_problems(
 def find_altered_records(
     manifest: Manifest, cipher: FolderCipher, *, abandoned: frozenset[str] = frozenset()
 ) -> Iterator[Problem]:
-    """Report requests whose HMAC does not match their record."""
+    """Report requests whose HMAC does not match their record in the manifest."""
     held = manifest.binding_key
     if held is None:
         return
@@ -151,7 +151,7 @@ def remove_shared_keys(
 
 
 def count_unverified_keys(manifest: Manifest) -> int:
-    """Count the requests whose key is in the folder but has no HMAC."""
+    """Return the number of requests whose key is in the folder but has no HMAC."""
     return sum(1 for record in manifest.requests if record.has_key and not record.binding)
 
 

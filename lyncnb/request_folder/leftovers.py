@@ -1,4 +1,4 @@
-"""Process files from an interrupted run: add them to the manifest, or archive them.
+"""Process files from an interrupted run: record them in the manifest, or archive them.
 
 ``process_leftovers`` decides which files to move, and ``move_files`` moves them. This module never
 removes a file or overwrites a key. A key and a CSR belong together if they have the same public
@@ -31,16 +31,16 @@ from .files_on_disk import (
 from .manifest import Manifest
 from .request_record import ArchivedGeneration, RequestRecord
 
-# Deriving a key with another salt takes 0.15 s. A single key that cannot be opened may be damaged.
-# If three keys cannot be opened, the passphrase is wrong.
+# The largest number of keys to try. Deriving a key with another salt takes 0.15 s. A single key
+# that cannot be opened may be damaged. If three keys cannot be opened, the passphrase is wrong.
 _KEYS_TRIED = 3
-# The maximum size of an encrypted file, in bytes. A list of 100,000 passwords has about 20 MB.
+# The largest size of an encrypted file in bytes. A list of 100,000 passwords has about 20 MB.
 LARGEST = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A file to move, with the old and new paths relative to the folder."""
+    """A file to move, with its old and new path relative to the folder."""
 
     source: str
     target: str
@@ -65,8 +65,8 @@ class Settled:
 class _Pair:
     csr_sha256: str
     spki_sha256: str
-    key_sha256: str  # The value is blank if the key is on another computer.
-    key_difference: str  # The text describes how the key differs from keys that lyncnb generates.
+    key_sha256: str  # The SHA-256 of the key file, or "" if the key is on another computer.
+    key_difference: str  # How the key differs from keys that lyncnb generates, as text.
 
 
 def verify_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> bool:
@@ -88,7 +88,8 @@ def verify_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) 
         try:
             cipher.open_file(files.read_file(survey.folder / path, limit=LARGEST), name=path)
         except BundleError as error:
-            # A wrong passphrase is more likely than a damaged file.
+            # A wrong passphrase is more likely than a damaged file, so the error reports a wrong
+            # passphrase.
             if failure is None or isinstance(error, PassphraseError):
                 failure = error
         else:
@@ -99,7 +100,7 @@ def verify_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) 
 
 
 def _choose_files(survey: Survey, manifest: Manifest) -> Iterable[str]:
-    # A key with an HMAC uses the current passphrase. Other keys may use a lost passphrase.
+    # A key with an HMAC uses the current passphrase. Other keys may use a passphrase that is lost.
     for record in sorted(manifest.requests, key=lambda item: not item.binding):
         path = record.files.key
         if record.has_key and not any(p.file == path for p in find_record_problems(survey, record)):
@@ -123,7 +124,7 @@ def process_leftovers(
     now: str,
     abandoned: frozenset[str] = frozenset(),
 ) -> Settled:
-    """Compare a folder with its manifest, and decide what to do with files of interrupted runs.
+    """Decide what to do with the files that interrupted runs have left in a folder.
 
     Parameters
     ----------
@@ -194,7 +195,7 @@ def _is_intact(
 
 
 def _read_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | None) -> _Pair | None:
-    """Read the CSR and the key of a request, or return None if they do not belong together."""
+    """Return the CSR and the key of a request, or None if they do not belong together."""
     csr_path, key_path = record.files.csr, record.files.key
     if find_file_problems(survey, csr_path) or find_file_problems(survey, key_path):
         return None
@@ -216,7 +217,7 @@ def _read_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | Non
 
 
 def find_pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
-    """Return the recorded moves of a superseded generation that are not complete."""
+    """Return the moves of a superseded generation's files that are recorded but not complete."""
     if record.is_written or not record.archived:
         return []
     old = record.archived[-1]
@@ -231,7 +232,8 @@ def _is_older_file(
     survey: Survey, source: str, target: str, generation: ArchivedGeneration
 ) -> bool:
     if survey.has(target):
-        # The file exists under both the old and the new name.
+        # A file exists under both the old and the new name. The move is complete if the files are
+        # the same.
         return is_same_file(survey.folder / source, survey.folder / target)
     if find_file_problems(survey, source):
         return False
@@ -242,7 +244,7 @@ def _is_older_file(
 
 
 def is_same_file(first: Path, second: Path) -> bool:
-    """Return whether two names refer to the same file, or to files with the same bytes."""
+    """Return whether two names refer to the same file, or to files with equal content."""
     return os.path.samefile(first, second) or files.read_file(first) == files.read_file(second)
 
 
@@ -267,7 +269,7 @@ def _process_request_leftovers(
 
 
 def _read_without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
-    """Read the CSR of a request whose key is on another computer."""
+    """Return the CSR of a request whose key is on another computer."""
     path = record.files.csr
     if find_file_problems(survey, path):
         return None
@@ -299,7 +301,8 @@ def _adopt_pair(record: RequestRecord, pair: _Pair, now: str) -> RequestRecord:
 def _list_orphans(survey: Survey, record: RequestRecord, paths: Sequence[str]) -> list[Move]:
     if not paths:
         return []
-    # The name contains a hash of the content, so an interrupted move always has the same target.
+    # The name contains a hash of the content, so a move that was interrupted gets the same target
+    # again.
     mark = key_sha256(files.read_file(survey.folder / paths[-1]))[:8]
     stem = f"archive/{record.id}-orphan-{mark}"
     return [Move(source=path, target=f"{stem}{path[-4:]}") for path in paths]

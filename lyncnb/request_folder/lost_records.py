@@ -35,13 +35,13 @@ from .manifest import FORMAT, NAME, Manifest, parse_manifest
 from .plan_file import PLAN_NAME, read_entries, read_present_plan
 from .request_record import ArchivedGeneration, Deployment, RequestRecord, Revocation
 
-_LARGEST = 1 << 26  # lyncnb does not read larger summary files. The unit is bytes.
+_LARGEST = 1 << 26  # The largest size in bytes of a summary file that lyncnb reads.
 _IDS_SHOWN = 5
-_NOBODY = "nobody"  # In a plan without a signature, the summary contains this text.
+_NOBODY = "nobody"  # The text in the summary of a plan without a signature.
 _FACT = re.compile(r"^- (Saved plan|Approved by): (.+)$", re.MULTILINE)
 _COVERED = re.compile(r'^\ufeff?"([A-Za-z0-9-]+)",.*"no request: covered by ', re.MULTILINE)
 _ROW = re.compile(rf'^"({ID_PATTERN})",', re.MULTILINE)
-_NUMBER = re.compile(r',"([1-9][0-9]{0,6})"\s*$')  # In the summary, this is the last column.
+_NUMBER = re.compile(r',"([1-9][0-9]{0,6})"\s*$')  # The heading of the last column in the summary.
 _BLANK = {"product": "", "plan_sha256": "", "accepted": [], "summary": {}, "encrypted": []}
 _HEAD = re.compile(rb'^"(plans|accepted)": (\[.*\]),?$', re.MULTILINE)
 _RECORD = re.compile(rb'^(\{"id": .*\}),?$', re.MULTILINE)
@@ -83,13 +83,13 @@ def _parse_lines(text: bytes) -> object:
 
 
 def _read_section(section: dict[str, object]) -> Manifest | None:
-    """Read a section of a manifest, and validate it like a complete manifest."""
+    """Read one section of a damaged manifest. It is validated as in a complete manifest."""
     document = {"format": FORMAT, **_BLANK, "rekeying": "", "log": [], "requests": [], **section}
     return parse_manifest(document, RecordReader(NAME, is_json=True))
 
 
 def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tuple[str, ...]]:
-    """Add data from the folder's plan to the requests for which only the CSR is known.
+    """Add the plan's data to requests of which only the CSR is known.
 
     Returns
     -------
@@ -185,14 +185,14 @@ def add_history_data(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[
 
 def restore_numbers(folder: Path, manifest: Manifest) -> Manifest:
     """Restore the request numbers from ``summary.csv``, unless a number appears twice."""
-    # The list contains an id and the rest of the row alternately.
+    # In the list, each request ID is followed by the rest of its row.
     rows = _ROW.split(_read_text(folder / "summary.csv"))[1:]
     known = {
         name: int(found[1])
         for name, cells in zip(rows[::2], rows[1::2], strict=True)
         if (found := _NUMBER.search(cells))
     }
-    if len(set(known.values())) < len(known):  # A user has edited the file.
+    if len(set(known.values())) < len(known):  # A user has edited the summary file.
         return manifest
     return manifest.with_records(
         replace(record, number=known.get(record.id, 0)) for record in manifest.requests
@@ -202,13 +202,14 @@ def restore_numbers(folder: Path, manifest: Manifest) -> Manifest:
 def _find_deployments(
     events: list[Event], valid_servers: dict[str, Event]
 ) -> tuple[Deployment, ...]:
-    """Return the servers on which a generation is or was installed, according to the events."""
+    """Return the servers on which a generation is or was installed, according to the history."""
     by_server: dict[str, Deployment] = {}
     for event in events:
         if event.what == UNDEPLOYED:
             by_server.pop(event.server, None)
         elif event.what == DEPLOYED and (issued := valid_servers.get(event.certificate)):
-            # A user may have edited the history, so lyncnb validates it as strictly as a manifest.
+            # A user may have edited the history, so its values are validated as strictly as those
+            # of a manifest.
             deployment = RecordReader(HISTORY_NAME, is_json=True).record(
                 Deployment,
                 {
@@ -253,7 +254,7 @@ def _is_same_request(entry: PlannedEntry, planned_entry: PlannedEntry) -> bool:
 
 
 def list_losses(folder: Path, kept: Manifest) -> Iterator[str]:
-    """Yield notes about data that is missing in the new manifest, and how to restore it.
+    """Yield notes about the data that a new manifest lacks, and how to restore it.
 
     Parameters
     ----------

@@ -38,28 +38,27 @@ from .request_record import (
     list_current_files,
 )
 
-#: This is the format for a folder with a plan. lyncnb can always read earlier formats. A run
-#: without changes keeps format ``/1``. Format ``/2`` is kept until requests are created from
-#: the plan again.
+#: The format for a folder with a plan. lyncnb can always read earlier formats. A run without
+#: changes keeps format ``/1``. Format ``/2`` is kept until requests are created from the plan
+#: again.
 FORMAT = "lyncnb-requests/3"
 FIRST_FORMAT, _SECOND_FORMAT = "lyncnb-requests/1", "lyncnb-requests/2"
 _FORMATS = (FIRST_FORMAT, _SECOND_FORMAT, FORMAT)
 NAME = "manifest.json"
 
-# A manifest with 100,000 requests and three generations for each has about 500 MB. lyncnb rejects
-# larger files.
+# The largest size of a manifest in bytes. A manifest with 100,000 requests and three generations
+# for each has about 500 MB.
 _LARGEST = 1 << 31
 _REBUILD = "restore the file from a backup, or run: lyncnb status FOLDER --rebuild"
 
 
-# The mapping contains, for the real path of each folder, functions to call when a run reads or
-# saves the manifest.
+# For each folder, by its real path, the function to call when a run reads or saves the manifest.
 _watchers: dict[str, Callable[[Manifest, bool], None]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """All data about the requests in a folder; ``requests`` are in the order of the plan.
+    """All data about the requests in a folder, in the order of the plan.
 
     ``accepted`` lists the accepted errors. ``encrypted`` lists files other than keys that are
     encrypted with the folder's passphrase, relative to the folder. ``summary`` contains the SHA-256
@@ -99,17 +98,17 @@ class Manifest:
 
     @cached_property
     def by_id(self) -> Mapping[str, RequestRecord]:
-        """The records by request id."""
+        """The records of the requests, by request ID."""
         return {record.id: record for record in self.requests}
 
     @property
     def form(self) -> str:
-        """The format of the written manifest: the third format with a plan, else the second."""
+        """The format of the manifest to write: the third format with a plan, else the second."""
         return FORMAT if self.plan_json_sha256 else _SECOND_FORMAT
 
     @property
     def left_out_of_approved(self) -> tuple[str, ...]:
-        """The requests in an approved plan that are omitted to reuse installed certificates.
+        """The requests of an approved plan that are not needed because of installed certificates.
 
         The approver does not know that the folder contains fewer requests than the approved plan.
         """
@@ -121,7 +120,7 @@ class Manifest:
         )
 
     def with_records(self, records: Iterable[RequestRecord]) -> Manifest:
-        """Return a copy of the manifest with replaced records, and with new records at the end."""
+        """Return a copy of the manifest in which records are replaced or added at the end."""
         changed = {record.id: record for record in records}
         kept = tuple(changed.pop(request.id, request) for request in self.requests)
         return replace(self, requests=kept + tuple(changed.values()))
@@ -143,13 +142,13 @@ class Manifest:
         )
 
     def with_encrypted(self, path: str) -> Manifest:
-        """Return a copy of the manifest with an additional encrypted file (a relative path)."""
+        """Return a copy of the manifest with the path of another encrypted file."""
         if path in self.encrypted:
             return self
         return replace(self, encrypted=(*self.encrypted, path))
 
     def with_event(self, event: str, about: str, *, at: str) -> Manifest:
-        """Return a copy of the manifest with an additional log entry."""
+        """Return a copy of the manifest with another entry in its log."""
         return replace(self, log=(*self.log, LogEntry(at=at, event=event, about=about)))
 
 
@@ -161,14 +160,15 @@ def _list_lines(manifest: Manifest, format_id: str) -> Iterator[str]:
     for name, value in head.items():
         yield f",\n{dump(name)}: {dump(value)}"
     yield ',\n"requests": ['
-    # Each request is on one line, so that a diff of two manifests shows the changed requests.
+    # Each request is on one line, so that a comparison of two manifests shows the requests that
+    # have changed.
     for number, record in enumerate(manifest.requests):
         yield ("\n" if number == 0 else ",\n") + dump(record)
     yield "\n]}\n"
 
 
 def encode_manifest(manifest: Manifest, *, format_id: str = "") -> bytes:
-    """Return the manifest as UTF-8 JSON, with a line for each request."""
+    """Return the manifest as UTF-8 JSON, with one line for each request."""
     return b"".join(line.encode() for line in _list_lines(manifest, format_id or manifest.form))
 
 
@@ -234,7 +234,9 @@ def read_manifest(folder: Path) -> Manifest:
     path = Path(folder) / NAME
     if os.path.isfile(
         folder
-    ):  # os.path.isfile returns False for invalid names, whereas other functions raise an error.
+        # os.path.isfile returns False for a name that is not valid. Other functions would raise an
+        # error.
+    ):
         raise BundleError(
             f"{folder} is a file, not a request folder",
             hint="to create a request folder from a topology, run: lyncnb request TOPOLOGY FOLDER",
@@ -287,7 +289,7 @@ def _notify_watcher(folder: Path, manifest: Manifest, *, is_saved: bool) -> None
 
 
 def parse_manifest(document: Mapping[str, object], reader: RecordReader) -> Manifest | None:
-    """Convert the JSON document of a manifest in a known format.
+    """Convert the JSON document of a manifest, in any known format, to a Manifest.
 
     Returns
     -------
@@ -301,7 +303,7 @@ def parse_manifest(document: Mapping[str, object], reader: RecordReader) -> Mani
 
 
 def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> None:
-    """Report wrong file names, and duplicate ids and generations."""
+    """Report file names that are not valid, and IDs and generations that appear twice."""
     seen: set[str] = set()
     for record in records:
         where = record.id
@@ -323,7 +325,7 @@ def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> No
 
 
 def _reject_surrogates(document: Mapping[str, Any], reader: RecordReader) -> None:
-    """Reject unpaired surrogates, because files and terminals cannot contain them."""
+    """Reject unpaired surrogates. Files and terminals cannot contain them."""
     try:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
@@ -332,7 +334,7 @@ def _reject_surrogates(document: Mapping[str, Any], reader: RecordReader) -> Non
 
 
 def _check_team(folder: Path, manifest: Manifest) -> None:
-    """Reject a folder to which a group can write that is not the recorded team."""
+    """Raise an error if a group other than the recorded team can write to the folder."""
     group = folder_access.find_team(folder)
     if group and not folder_access.is_team_group(folder, manifest.team):
         expected = f'the group "{manifest.team}"' if manifest.team else "no group"

@@ -27,7 +27,8 @@ from .manifest import FORMAT, NAME, Manifest
 
 PLAN_NAME = "plan.json"
 
-# A plan with 100,000 certificates and the rules for their names has about 100 MB.
+# The largest size of the file in bytes. A plan with 100,000 certificates and the rules for their
+# names has about 100 MB.
 _LARGEST = 1 << 30
 _AGAIN = "request the plan again: lyncnb request TOPOLOGY FOLDER"
 _RESTORE = f"restore the file from a backup, or {_AGAIN}"
@@ -35,7 +36,7 @@ _RESTORE = f"restore the file from a backup, or {_AGAIN}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOnDisk:
-    """The certificates in the saved plan in a folder."""
+    """The certificates of the saved plan in a request folder."""
 
     product: Line
     plan_sha256: Sha256
@@ -45,7 +46,7 @@ class PlanOnDisk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _WorkOptions:
-    """The deployment, lead times and working days in the options of a saved plan."""
+    """The options of a saved plan that a folder needs: deployment, lead times, work days."""
 
     title: Line = ""
     lead_days: Mapping[str, int] = field(default_factory=dict)
@@ -54,18 +55,18 @@ class _WorkOptions:
     others: Mapping[str, object] = make_others_field()
 
 
-# The options end before the next key, which starts on a new line.
+# The options end before the next key of the plan, which starts on a new line.
 _OPTIONS = re.compile(rb'^"options": (\{$.*?^\}),$', re.MULTILINE | re.DOTALL)
 
 
 def read_present_plan(folder: Path) -> bytes:
-    """Return the bytes of ``plan.json``; empty if the file does not exist."""
+    """Return the bytes of ``plan.json``, or empty bytes if the file does not exist."""
     path = folder / PLAN_NAME
     return files.read_file(path, limit=_LARGEST) if os.path.lexists(path) else b""
 
 
 def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
-    """Return the bytes of the plan that the manifest records.
+    """Return the bytes of the plan that the manifest of a folder records.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def read_plan_bytes(folder: Path, manifest: Manifest) -> bytes:
 
 
 def read_renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
-    """Return the lead times, freezes and windows from the plan in a folder.
+    """Return the lead times, change freezes and maintenance windows from a folder's plan.
 
     Only the options are read, because reading 100,000 certificates takes seconds. Without a plan,
     the default terms apply.
@@ -105,19 +106,19 @@ def read_renewal_terms(folder: Path, manifest: Manifest) -> RenewalTerms:
 
 
 def find_deployment_name(folder: Path, manifest: Manifest) -> str:
-    """Return the name of a folder's deployment: the title of the plan, or the name of the table."""
+    """Return the name of a folder's deployment: the title of its plan, or its table's name."""
     table = re.split(r"[/\\]", manifest.table.name)[-1] if manifest.table else ""
-    # The name of a saved plan is not the name of a deployment.
+    # A saved plan's file name is not the name of a deployment.
     stem = "" if table.endswith(".json") else table.rpartition(".")[0]
     return _read_options(folder, manifest).title or stem or folder.name
 
 
 def _read_options(folder: Path, manifest: Manifest) -> _WorkOptions:
-    """Read the options from the recorded plan, or return the defaults if there is no plan."""
+    """Return the options in the folder's plan. Without a plan, return the defaults."""
     try:
         found = _OPTIONS.search(read_plan_bytes(folder, manifest))
         options = parse_json(found[1]) if found else {}
-    # ``lyncnb status`` reports a plan that is missing or was changed.
+    # A plan that is missing or was changed is reported by ``lyncnb status``.
     except (BundleError, NotJson):
         options = {}
     said = RecordReader(PLAN_NAME, is_json=True).record(_WorkOptions, options)
@@ -125,7 +126,7 @@ def _read_options(folder: Path, manifest: Manifest) -> _WorkOptions:
 
 
 def find_plan_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    """Report a plan that is missing or differs from the record."""
+    """Report a plan that is missing in the folder or differs from the record."""
     if not manifest.plan_json_sha256:
         return
     try:
@@ -136,7 +137,7 @@ def find_plan_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
 
 
 def read_entries(data: bytes) -> PlanOnDisk:
-    """Read the certificates of a saved plan without planning again.
+    """Return the certificates of a saved plan. They are not planned again.
 
     Raises
     ------
@@ -159,7 +160,7 @@ def read_entries(data: bytes) -> PlanOnDisk:
 
 
 def write_plan_file(folder: Path, data: bytes, old_manifest: Manifest) -> None:
-    """Write the plan before the manifest records it. The caller must hold the folder's lock.
+    """Write the plan to ``plan.json``, before the manifest records it.
 
     A ``plan.json`` that is not recorded in the manifest is moved to ``archive/``. A manifest in an
     earlier format is kept next to the new manifest.
@@ -181,12 +182,12 @@ def write_plan_file(folder: Path, data: bytes, old_manifest: Manifest) -> None:
 
 
 def build_earlier_manifest_name(format_id: str) -> str:
-    """Return the file name under which a manifest in an earlier format is kept."""
+    """Return the name under which a manifest in an earlier format is kept."""
     return f"manifest.v{format_id.rpartition('/')[2]}.json"
 
 
 def archive_copy(folder: Path, name: str, data: bytes) -> None:
-    """Copy a file that will be replaced to ``archive/``, under a name with a content hash."""
+    """Copy a file to ``archive/`` before it is replaced. Its new name contains a content hash."""
     files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
     stem, ending = name.split(".")
     target = folder / "archive" / f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}.{ending}"

@@ -1,4 +1,4 @@
-"""Rebuild the manifest of a folder from the keys and CSRs, and verify every key.
+"""Rebuild the manifest of a folder from its keys and CSRs, and verify every key.
 
 Data in the existing manifest is kept if the files confirm it, so an intact folder does not change.
 No key is removed. A key without a CSR becomes a superseded generation with the hash of the public
@@ -48,7 +48,7 @@ from .request_record import (
 )
 from .unrecorded import adopt_unrecorded
 
-# --- These functions open and compare all keys and CSRs in a folder, without the manifest.
+# --- The following functions open and compare all keys and CSRs in a folder, without its manifest.
 
 _ID = re.compile(r"[A-Za-z]+-[a-z0-9-]+-[0-9a-f]{8}")
 _ARCHIVED = re.compile(rf"({_ID.pattern})-g([1-9][0-9]*)")
@@ -56,7 +56,7 @@ _ARCHIVED = re.compile(rf"({_ID.pattern})-g([1-9][0-9]*)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFiles:
-    """A CSR, a key, or both, with the same file name (``stem`` is the name without extension).
+    """A CSR, a key, or both, with the same file name. ``stem`` is the name without extension.
 
     Without a CSR, ``content`` is None. Without a key, ``key_sha256`` is empty. ``spki_sha256``
     belongs to the CSR or the key. ``computer`` is the computer that created the CSR, if the CSR
@@ -73,7 +73,7 @@ class FoundFiles:
 
 @dataclass(slots=True, kw_only=True)
 class Inventory:
-    """The keys and CSRs in a folder by request id and generation, with notes about unusable files.
+    """The keys and CSRs in a folder by request ID and generation, with notes about bad files.
 
     ``without_key`` contains the CSRs in ``csr/`` whose key is not in the folder.
     """
@@ -85,7 +85,7 @@ class Inventory:
 
 
 def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
-    """Open every key with a file name that lyncnb uses, and read every CSR.
+    """Open every key in a folder with a name that lyncnb uses, and read every CSR.
 
     The cipher may be None only if the folder contains no keys.
 
@@ -189,7 +189,7 @@ def rebuild_manifest(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Rebuild the manifest of a folder from its keys and CSRs, and open every key.
+    """Rebuild the manifest of a folder from its keys and CSRs. Every key is opened.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def rebuild_manifest(
         if moves:
             files.make_folder(path / "archive", OWN_FOLDERS["archive"])
         if damaged:
-            # The damaged manifest is kept, because it may contain data that a person can use.
+            # The damaged manifest is kept, because a person may be able to recover data from it.
             archive_copy(path, NAME, damaged)
         move_files(survey, moves)
         if manifest != before:
@@ -280,7 +280,7 @@ def has_encrypted_files(folder: str | os.PathLike[str]) -> bool:
 
 
 def _add_lists(folder: Path, manifest: Manifest, cipher: FolderCipher | None) -> Manifest:
-    """Add the existing encrypted lists to the manifest, so that ``rekey`` includes them."""
+    """Record the existing encrypted lists in the manifest, so that ``rekey`` includes them."""
     if cipher is None:
         return manifest
     for path in sorted((folder / "pfx").glob("*.enc")) if (folder / "pfx").is_dir() else ():
@@ -332,7 +332,7 @@ def _rebuild_records(
             record = _build_record(request_id, old, found, archived, now)
         numbers = [number for number, _ in inventory.archived.get(request_id, [])]
         record = _renumber_generation(record, numbers)
-        # A key without a CSR may belong to a planned request. The next run processes it.
+        # A key without a CSR may belong to a planned request. The next run processes such a key.
         announced = old is not None and not old.is_written
         if found is not None and found.content is None and not announced:
             record, lone = _archive_key(record, found, now)
@@ -351,7 +351,7 @@ def _rebuild_records(
 
 
 def _renumber_generation(record: RequestRecord, archived_numbers: list[int]) -> RequestRecord:
-    """Give the current generation a higher number than all generations in the archive.
+    """Give the current generation a higher number than all archived generations.
 
     A manifest from a backup would continue with a number that may already be used.
     """
@@ -365,14 +365,14 @@ def _list_archived(
     found_files: list[tuple[int, FoundFiles]],
     now: str,
 ) -> tuple[ArchivedGeneration, ...]:
-    """List the archived generations. The key shows whether a generation is superseded."""
+    """Return the archived generations. Their keys show whether a generation is superseded."""
     known = {part.generation: part for part in (record.archived if record else ())}
     for generation, item in found_files:
         part = known.get(generation)
         if current is not None and current.spki_sha256 == item.spki_sha256 and part is None:
             continue
         if part is None and record is not None and record.spki_sha256 == item.spki_sha256:
-            # The current generation in a restored manifest was renewed after the backup.
+            # The current generation in a restored manifest was renewed after the backup was made.
             part = known[generation] = replace(
                 record.as_archived,
                 generation=generation,
@@ -428,7 +428,7 @@ def _build_record(
         found_files.csr_sha256 == old_record.csr_sha256
         and found_files.spki_sha256 == old_record.spki_sha256
     ):
-        # A key that was removed after deployment and then restored belongs to the folder again.
+        # A key that was removed after deployment belongs to the folder again if a user restores it.
         record = replace(record, key_sha256=found_files.key_sha256, deployed_at="")
         return record if record.state == "retired" else replace(record, state=record.active_state)
     return replace(
@@ -462,7 +462,7 @@ def _adopt_without_key(
     archived_generations: tuple[ArchivedGeneration, ...],
     now: str,
 ) -> RequestRecord:
-    """Add a CSR whose key is on another computer to the manifest."""
+    """Record a CSR whose key is on another computer in the manifest."""
     if record is not None and (
         not record.key_holder or record.csr_sha256 == found_files.csr_sha256
     ):
@@ -489,7 +489,7 @@ def _archive_key(
 
 
 def _build_entry(request_id: str, content: RequestContent | None) -> PlannedEntry:
-    """Convert the content of a CSR to an entry in the plan document, without data from a plan."""
+    """Return the plan entry that a CSR describes. It contains no data from a plan."""
     entry = PlannedEntry(id=request_id, role=request_id.partition("-")[0])
     if content is None:
         return entry

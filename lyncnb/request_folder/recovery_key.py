@@ -1,4 +1,4 @@
-"""Manage recovery keys, which open the private keys in a folder if the passphrase is lost.
+"""Manage recovery keys, which open a folder's private keys if the passphrase is lost.
 
 Every run derives a separate key from the passphrase. If the folder has recovery keys, lyncnb
 encrypts (seals) the derived key to each recovery key before it encrypts the first file with it. The
@@ -42,7 +42,8 @@ _SEALED = ".sealed"
 _LIST_FORMAT, _SEALED_FORMAT = "lyncnb-recovery-keys/1", "lyncnb-sealed-key/1"
 _SMALL = 1 << 16
 
-#: This text precedes the private key in its file. Readers of PEM ignore it (RFC 7468).
+#: The text that precedes the private key in its file. Programs that read PEM ignore such text (RFC
+#: 7468).
 _PURPOSE = """\
 lyncnb recovery key: the private half, encrypted with its own passphrase.
 Fingerprint: {}
@@ -73,7 +74,7 @@ class Recipient:
 
     @property
     def on_record(self) -> RecoveryKey:
-        """The data about the recovery key for the manifest."""
+        """The data about the recovery key that the manifest records."""
         return RecoveryKey(fingerprint=self.key.fingerprint, added_at=self.added_at)
 
 
@@ -117,13 +118,15 @@ def create_recovery_key(
         files.write_new_file(
             sheet_path, _build_recovery_sheet(path.name, pair.public).encode(), 0o644
         )
-    except BundleError as error:  # This error must not mention a request folder.
+    # The recovery key does not belong to a folder yet, so the error must not mention a request
+    # folder.
+    except BundleError as error:
         raise OutputError(error.message, hint=error.hint) from None
     return pair.public
 
 
 def _build_recovery_sheet(name: str, public: RecoveryPublicKey) -> str:
-    """Return the page to print for a recovery key, which contains no secret and no path."""
+    """Return the page to print for a recovery key. It contains no secret and no path."""
     name = visible(name)
     return render_template(
         "request_folder/recovery_sheet.html.j2",
@@ -139,19 +142,19 @@ def _build_recovery_sheet(name: str, public: RecoveryPublicKey) -> str:
 
 
 def read_recovery_key(file: str | os.PathLike[str]) -> RecoveryPublicKey:
-    """Read a public recovery key, ``FILE.pub``."""
+    """Read the public part of a recovery key from ``FILE.pub``."""
     return read_public_key(files.read_file(file, limit=_SMALL), name=str(file))
 
 
 def open_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) -> RecoveryPair:
-    """Read a private recovery key with its passphrase."""
+    """Read the private part of a recovery key, which a passphrase protects."""
     return read_private_key(
         files.read_file(file, limit=_SMALL), check_passphrase(passphrase), name=str(file)
     )
 
 
 def read_recovery_keys(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
-    """Read a folder's recovery keys from the encrypted list; empty if there is no list.
+    """Return a folder's recovery keys from the encrypted list. Without a list, there are none.
 
     Raises
     ------
@@ -218,7 +221,7 @@ def seal_new_keys(folder: Path, cipher: FolderCipher, manifest: Manifest) -> Non
 
 
 def convert_old_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) -> None:
-    """Convert lists in the format of earlier versions to the current format.
+    """Convert lists of recovery keys from earlier formats to the current format.
 
     The caller must hold the folder's lock. It then records a binding key, and lyncnb rejects the
     old format from then on.
@@ -226,7 +229,8 @@ def convert_old_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) ->
     contents = {}
     for path in manifest.encrypted:
         if os.path.lexists(folder / path):
-            with suppress(BundleError):  # Functions that need the list report the damage.
+            # The damage is reported by the functions that need the list.
+            with suppress(BundleError):
                 pem = files.read_file(folder / path, limit=LARGEST)
                 if cipher.is_old_data(pem, name=path):
                     contents[path] = cipher.decrypt_data(pem, name=path)
@@ -277,7 +281,7 @@ def _build_sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[De
 
 
 def find_recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
-    """Report problems that prevent a recovery key from opening the folder.
+    """Return the problems that prevent a recovery key from opening the folder.
 
     Each recovery key needs a sealed file for each derivation that current keys use. Derivations
     that only superseded keys use are not checked. Without the recovery key, a sealed file cannot be
@@ -346,7 +350,7 @@ def add_recipients(
     *,
     now: str,
 ) -> Manifest:
-    """Add recovery keys to a folder. The caller holds the lock and has verified the passphrase.
+    """Add recovery keys to a folder.
 
     Every derived key in use is sealed to the new keys before they are added to the list, so every
     listed key can open the folder. Missing sealed files for keys that are already in the list are
@@ -367,7 +371,7 @@ def add_recipients(
             for recipient in (*present, *added)
             if _find_seal_problem(folder, which, recipient.key.fingerprint)
         ]
-        # A file with another passphrase does not belong to this folder, so it is not sealed.
+        # A file with another passphrase does not belong to the folder, so it is not sealed.
         with suppress(PassphraseError):
             if lacking:
                 pem = files.read_file(folder / path, limit=LARGEST)
@@ -410,13 +414,13 @@ def _list_encrypted_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
 
 
 def _find_derivations(survey: Survey, manifest: Manifest) -> dict[Derivation, str]:
-    """Return an encrypted file for each key derivation in use. Unreadable files are omitted."""
+    """Return one encrypted file for each key derivation in use. Unreadable files are left out."""
     found: dict[Derivation, str] = {}
     for path in _list_encrypted_files(survey, manifest):
         try:
             salt = read_derivation(files.read_file(survey.folder / path, limit=LARGEST), name=path)
         except BundleError:
-            continue  # The caller reports a damaged or unknown file.
+            continue  # A damaged or unknown file is reported by the calling function.
         found.setdefault(salt, path)
     return found
 
@@ -457,14 +461,14 @@ def _open_seals(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
             yield derived._replace(key=pair.open(sealed, purpose=_describe_derivation(derived)))
         except (BundleError, ValueError, KeyError, TypeError, OverflowError):
             # The sealed file is damaged or unknown. lyncnb later reports the files that it cannot
-            # open.
+            # open without it.
             continue
 
 
 def remove_unused_seals(
     survey: Survey, manifest: Manifest, recipients: Sequence[Recipient]
 ) -> None:
-    """Remove sealed files that are not needed or belong to removed recovery keys."""
+    """Remove sealed files that are not needed or that belong to removed recovery keys."""
     wanted = {
         _build_seal_path(survey.folder, which, recipient.key.fingerprint).name
         for which in _find_derivations(survey, manifest)
@@ -484,7 +488,7 @@ def name_recovery_key(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> tuple[RecoveryKey, ...]:
-    """Add a recovery key to a folder, without encrypting the private keys again.
+    """Add a recovery key to a folder. The private keys are not encrypted again.
 
     Parameters
     ----------

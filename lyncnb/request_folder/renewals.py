@@ -23,11 +23,11 @@ from .generations import Generations, Held, find_generations
 from .plan_file import find_deployment_name, read_renewal_terms
 from .request_record import IssuedRecord, read_time
 
-# Reminders are at 8:00 in the time zone of the person who uses the calendar.
+# Reminders appear at 8:00 in the time zone of the person who uses the calendar.
 _MORNING = timedelta(hours=8)
 _PRODUCT = "-//lyncnb//certificate renewals//EN"
 
-#: The type of file that :func:`write_renewals` writes.
+#: The type of file that the function :func:`write_renewals` writes.
 CALENDAR = OutputKind(
     what="a calendar of renewals",
     is_ours={".ics": match_content(b"BEGIN:VCALENDAR", _PRODUCT.encode())},
@@ -36,7 +36,7 @@ CALENDAR = OutputKind(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:
-    """A certificate in use, with the order date of the next one, ``renew_from``.
+    """A certificate in use, with the date ``renew_from`` on which to order the next one.
 
     ``not_after`` is the expiration time (UTC). ``under_way`` is the stage of the next certificate,
     or blank if no request for it exists. If the private key is not in the folder, ``key_holder`` is
@@ -60,7 +60,7 @@ class Renewal:
 
     @property
     def title(self) -> str:
-        """Return a title such as ``Contoso: certificate 12, OAuth``."""
+        """Return the title of the calendar event, such as ``Contoso: certificate 12, OAuth``."""
         number = f"certificate {self.number}" if self.number else "certificate"
         is_oauth = "OAuthTokenIssuer" in self.usages
         what = f"{number}, {'OAuth' if is_oauth else self.subject}"
@@ -103,7 +103,7 @@ class Renewals(Table, Sequence[Renewal]):
         return f"{len(self.items):,} renewals"
 
     def to_ical(self) -> bytes:
-        """Write the renewals as an iCalendar file.
+        """Return the renewals as an iCalendar file.
 
         Returns
         -------
@@ -152,7 +152,7 @@ def list_renewals(
     share: float = EXPIRING_SHARE,
     today: date | None = None,
 ) -> Renewals:
-    """List when the certificates on record must be renewed.
+    """Return when each certificate on record must be renewed.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def write_renewals(
     share: float = EXPIRING_SHARE,
     force: bool = False,
 ) -> Renewals:
-    """Write the renewals of a folder as an iCalendar file, and replace an earlier file.
+    """Write the renewals of a folder to an iCalendar file. An earlier file is replaced.
 
     Parameters
     ----------

@@ -50,14 +50,14 @@ def build_key_path(request_id: str) -> str:
 
 
 def read_time(text: str) -> datetime:
-    """Parse a UTC time from the manifest, in ISO 8601 with seconds."""
+    """Return the time for a UTC time in the manifest, in ISO 8601 with seconds."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFiles:
-    """The paths of the CSR and the key for a generation, relative to the folder."""
+    """The paths of the CSR and the key for one generation of a request."""
 
     csr: Text
     key: Text
@@ -78,7 +78,7 @@ def list_archived_files(request_id: str, generation: int) -> RequestFiles:
 
 
 def list_package_names(request_id: str, generation: int) -> tuple[str, ...]:
-    """Return the possible names of the package for a generation, the current name first.
+    """Return the possible file names of a generation's package, the current name first.
 
     Earlier versions used the name for the first generation for all generations.
     """
@@ -88,7 +88,7 @@ def list_package_names(request_id: str, generation: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """An accepted finding, and the reason for the acceptance."""
+    """A finding that the user accepted, with the reason for the acceptance."""
 
     code: Line
     reason: Text
@@ -107,7 +107,7 @@ class JudgedFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """The recorded evaluation of an issued certificate, with all data that it depends on.
+    """The recorded evaluation of an issued certificate, with all data on which it depends.
 
     Certificates are identified by the SHA-256 of their DER bytes, as 64 lower-case hex digits.
     ``chain`` begins with the issuer. ``rejected`` contains certificates with the issuer's name that
@@ -137,18 +137,18 @@ class _ValidOnRecord:
 
     @property
     def begins(self) -> datetime:
-        """The start of the validity period as a datetime."""
+        """The start of the certificate's validity period as a datetime."""
         return read_time(self.not_before)
 
     @property
     def ends(self) -> datetime:
-        """The end of the validity period as a datetime, including this second."""
+        """The last second of the certificate's validity period as a datetime."""
         return read_time(self.not_after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedRecord(_ValidOnRecord):
-    """The manifest's record of an issued certificate.
+    """The record of an issued certificate in the manifest.
 
     ``file`` and ``chain`` are relative to the folder; ``chain`` is empty without a chain. The file
     hashes cover the bytes of the files. ``sha256`` covers the DER bytes of the certificate. Times
@@ -173,7 +173,7 @@ class IssuedRecord(_ValidOnRecord):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageRecord:
-    """The PFX file for a request: the path relative to the folder, and the SHA-256 of the bytes.
+    """The PFX package for a request: its path in the folder, and the SHA-256 of its bytes.
 
     ``certificate`` is the SHA-256 of the certificate in the PFX, and ``encryption`` is the id of an
     encryption in the rules.
@@ -191,7 +191,7 @@ class PackageRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameNote:
-    """A note about the spelling of a name in the table.
+    """A note about the spelling of a name in the table of servers.
 
     ``name`` is the requested name, ``written`` is the text in the table, and ``note`` describes the
     change.
@@ -205,7 +205,7 @@ class NameNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableNote:
-    """A text in the table that differs from the requested text.
+    """A text in the table of servers that differs from the text in the request.
 
     ``place`` is the row and column, ``written`` is the text in the table, and ``what`` describes
     the change.
@@ -220,7 +220,7 @@ class TableNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOnRecord:
-    """Data about the table that the summary shows, and that a saved plan does not contain.
+    """Data about the table of servers that the summary shows and a saved plan does not contain.
 
     ``name`` is the file name, ``lang`` is the language of titles, and ``notes`` are texts that
     differ from the requested texts.
@@ -234,7 +234,7 @@ class TableOnRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment(_ValidOnRecord):
-    """The record that a certificate is installed on a server, with the date.
+    """The record of the date on which a certificate was installed on a server.
 
     A CA may issue a second certificate for the same request, so the generation alone does not
     identify the certificate. ``certificate`` is the SHA-256 of its DER bytes. ``on`` is the date on
@@ -279,7 +279,7 @@ def build_deployments(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revocation:
-    """The requested revocation of a certificate, and the time when the revocation was recorded.
+    """The requested revocation of a certificate, and when the CA's revocation was recorded.
 
     ``reason`` is a CRL reason in RFC 5280 section 5.3.1, e.g. ``keyCompromise``. Times are UTC in
     ISO 8601 to the second. ``revoked_at`` is blank until the revocation is recorded.
@@ -293,7 +293,7 @@ class Revocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedGeneration:
-    """A superseded request in ``archive/``, for which the CA may still issue a certificate.
+    """A superseded request in ``archive/``. The CA may still issue a certificate for it.
 
     Hashes are SHA-256 values with 64 lower-case hex digits. They cover the CSR file, the DER
     SubjectPublicKeyInfo, and the encrypted key file. Times are UTC in ISO 8601 to the second.
@@ -322,13 +322,13 @@ class ArchivedGeneration:
 
     @property
     def every_deployment(self) -> tuple[Deployment, ...]:
-        """The records of all servers that have or had the certificate."""
+        """The deployment records of all servers that have or had the certificate."""
         return self.deployments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoveringCertificate(_ValidOnRecord):
-    """An installed certificate that matches the plan, so that no certificate is requested.
+    """An installed certificate that matches the plan, so that no new one is requested.
 
     The key is not in the folder: a planner confirmed that it is available. ``servers`` are the
     checked servers that have the certificate. ``found_at`` is the time when it was compared with
@@ -350,7 +350,7 @@ class CoveringCertificate(_ValidOnRecord):
     others: Mapping[str, object] = make_others_field()
 
     def is_in_force(self, at: datetime) -> bool:
-        """Return whether the certificate is valid at a UTC time."""
+        """Return whether the certificate is valid at a point in time in UTC."""
         return self.begins <= at.replace(microsecond=0) <= self.ends
 
     def __str__(self) -> str:
@@ -359,7 +359,7 @@ class CoveringCertificate(_ValidOnRecord):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
-    """The manifest's record of a request in the folder.
+    """The record of a request in the folder's manifest.
 
     ``plan`` is the exact entry in the plan document. Hashes are empty until the CSR and the key are
     safely written. ``state`` is one of ``planned | waiting | issued | packaged | retired``; a
@@ -415,7 +415,7 @@ class RequestRecord:
 
     @property
     def is_to_write(self) -> bool:
-        """Whether lyncnb must still create the key and the CSR in this folder."""
+        """Whether lyncnb must still create the key and the CSR in the folder."""
         return not (self.is_written or self.key_holder or self.covered)
 
     @property
@@ -425,12 +425,12 @@ class RequestRecord:
 
     @property
     def has_key(self) -> bool:
-        """Whether the folder must contain the key, because it was written and not removed."""
+        """Whether the folder must contain the key: it was written and not removed since."""
         return self.is_written and not self.deployed_at and not self.key_holder
 
     @property
     def active_state(self) -> str:
-        """The recorded state of the request, regardless of whether it is retired."""
+        """The recorded state of the request, as if it was not retired."""
         if self.package is not None and not self.deployed_at:
             return "packaged"
         if self.issued is not None:
@@ -450,7 +450,7 @@ class RequestRecord:
 
     @property
     def generations(self) -> tuple[RequestRecord | ArchivedGeneration, ...]:
-        """All recorded generations, the current generation first."""
+        """All recorded generations of the request, the current generation first."""
         return (self, *self.archived)
 
     @property
@@ -475,7 +475,7 @@ class RequestRecord:
 
     @property
     def every_deployment(self) -> tuple[Deployment, ...]:
-        """The records of all servers that have the certificate, including inferred ones."""
+        """The deployment records of all servers with the certificate, including inferred ones."""
         if not self.deployed_at or self.issued is None:
             return self.deployments
         known = {deployment.server for deployment in self.deployments}
@@ -494,7 +494,7 @@ class RequestRecord:
         reasons: tuple[str, ...],
         old: ArchivedGeneration | None = None,
     ) -> RequestRecord:
-        """Return a record for the next generation, which archives the current generation.
+        """Return a record for the next generation. The current generation is archived in it.
 
         Parameters
         ----------
@@ -548,7 +548,7 @@ class RequestRecord:
         """
         if generation is not None and generation != self.generation:
             return self.with_generation(generation, issued=issued)
-        # A new certificate makes the package of the old certificate obsolete.
+        # The package of the old certificate is removed from the record, because it is obsolete.
         changed = replace(
             self,
             issued=issued,
@@ -570,7 +570,7 @@ class RequestRecord:
         return changed if self.state == "retired" else replace(changed, state=changed.active_state)
 
     def with_generation(self, generation: int, **changes: Any) -> RequestRecord:
-        """Return a copy of the record with changed fields in a current or archived generation."""
+        """Return a copy of the record in which fields of one generation are changed."""
         if generation == self.generation:
             return replace(self, **changes)
         archived = (
@@ -597,7 +597,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryKey:
-    """The fingerprint of a recovery key of the folder, and the time when it was added."""
+    """The fingerprint of a folder's recovery key, and the time when the key was added."""
 
     fingerprint: Line
     added_at: Time
@@ -620,7 +620,7 @@ class BindingKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptFile:
-    """A received file that is stored once for the folder, and the SHA-256 of the bytes."""
+    """A received file that the folder stores once, with the SHA-256 of its bytes."""
 
     file: ReturnedFile
     sha256: Sha256
@@ -639,13 +639,13 @@ class ApprovalOnRecord:
     others: Mapping[str, object] = make_others_field()
 
     def is_same(self, other: ApprovalOnRecord) -> bool:
-        """Return whether both approvals have the same signature and the same key."""
+        """Return whether two approvals have the same signature and the same key."""
         return (self.key, self.signature_sha256) == (other.key, other.signature_sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOnRecord:
-    """A saved plan from which the folder was created, identified by the digest in the last line.
+    """The saved plan from which the folder was created, identified by a digest.
 
     ``file_sha256`` is the SHA-256 of the complete file, or blank in older records. ``plan_sha256``
     is the digest of the certificates, and ``judged_on`` is the evaluation date. ``reason`` is the
@@ -663,10 +663,13 @@ class PlanOnRecord:
 
     @property
     def shown_sha256(self) -> str:
-        """The SHA-256 of the file; in an older record, the digest in the last line of the file."""
+        """The SHA-256 of the plan's file.
+
+        An old record has only the digest in the file's last line.
+        """
         return self.file_sha256 or self.sha256
 
     @property
     def shown_as(self) -> str:
-        """The name of the digest in ``shown_sha256``, for people who compare it."""
+        """The name of the digest in ``shown_sha256``, for people who compare the digest."""
         return "SHA-256" if self.file_sha256 else "digest in the last line"

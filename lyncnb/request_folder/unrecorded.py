@@ -37,7 +37,7 @@ _REBUILD = (
 
 
 def list_unrecorded_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
-    """List the paths of keys and CSRs that have the name of a request but are not recorded."""
+    """Return the paths of keys and CSRs that have a request's name but are not recorded."""
     known = {path for record in manifest.requests for path in _list_paths(record)}
     found = (
         f"{place}/{name}"
@@ -54,7 +54,7 @@ def _list_paths(record: RequestRecord) -> Iterator[str]:
 
 
 def _find_owner(name: str, manifest: Manifest) -> RequestRecord | None:
-    """Return the request whose id is in a file name, even if a program has extended the name."""
+    """Return the request whose ID is in a file name, even if a program has extended the name."""
     stem = name.partition(".")[0].partition(" ")[0]
     while stem:
         if (record := manifest.by_id.get(stem)) is not None:
@@ -78,14 +78,14 @@ def find_unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, st
 
 
 def report_unrecorded_requests(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
-    """Report each CSR that is not in the manifest, because a CA may have received it."""
+    """Report each CSR that is not in the manifest. A CA may have received the CSR."""
     for path in find_unrecorded_requests(survey, manifest).values():
         message = "is a request that the CA may have received, but that is not in the manifest"
         yield Problem(message=message, file=path, hint=_REBUILD)
 
 
 def describe_unknown_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
-    """Report other files in the folder that are not recorded."""
+    """Return lines about all other files in the folder that are not recorded."""
     ours = set(list_unrecorded_files(survey, manifest))
     for path in survey.list_unrecorded(manifest):
         whose = "is not in the manifest" if path in ours else "was not written by lyncnb"
@@ -100,7 +100,7 @@ def describe_unknown_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
 
 
 def list_unknown_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]:
-    """List the paths of unrecorded files that may contain a key, a package, or a CSR."""
+    """Return the paths of unrecorded files that may contain a key, a package, or a CSR."""
     known = {*manifest.encrypted, *(issuer.file for issuer in manifest.issuers), *OWN_PLACES}
     for record in manifest.requests:
         known.update(_list_paths(record))
@@ -125,7 +125,7 @@ def _list_files(folder: Path) -> Iterator[str]:
 def list_possible_secrets(
     survey: Survey, manifest: Manifest, names: Container[str]
 ) -> tuple[str, ...]:
-    """List the paths of files that may still contain private keys for some requests.
+    """Return the paths of files that may still contain private keys for some requests.
 
     No passphrase is required, because file names identify keys, packages and incomplete files.
     """
@@ -169,7 +169,7 @@ def adopt_unrecorded(
     for (name, spki), stray in sorted(found.items()):
         record = manifest.by_id[name]
         if any(spki == part.spki_sha256 for part in record.generations):
-            continue  # Two files contain the same key.
+            continue  # Two unrecorded files contain the same key.
         if not stray.key:
             notes.append(
                 f"{stray.csr} has no key in this folder, so lyncnb did not change this file"
@@ -211,7 +211,7 @@ def _list_archived_numbers(survey: Survey, name: str) -> Iterator[int]:
 def _find_strays(
     survey: Survey, manifest: Manifest, cipher: FolderCipher
 ) -> tuple[dict[tuple[str, str], _Stray], list[str]]:
-    """Pair the unrecorded keys and CSRs for each request by public key."""
+    """Pair the unrecorded keys and CSRs of each request by their public key."""
     found: dict[tuple[str, str], _Stray] = {}
     notes = []
     for path in list_unrecorded_files(survey, manifest):

@@ -1,4 +1,4 @@
-"""Convert a ``Table`` of text to ``Cells`` with values.
+"""Convert a table of texts to ``Cells``, which contain validated values.
 
 Each distinct text in a column is converted only once, because a table with 100,000 rows has far
 fewer distinct texts than cells. A ``Report`` collects problems and corrections with their rows.
@@ -28,19 +28,19 @@ from .columns import (
 from .model import SimpleUrl
 from .source_table import Note, Table, Texts, raise_problems
 
-# --- The following functions convert the text in a cell to a value, by the type of the column.
-# Each function returns the corrected text, the value, and a description of each correction. If
-# the text is not a valid value, the function raises ``BadName`` with a hint.
+# --- The following functions convert the text in a cell to a value, by the type of the column. Each
+# function returns the corrected text, the value, and a description of each correction. If the text
+# is not a valid value, the function raises ``BadName`` with a hint.
 
 #: Each tuple contains the corrected text, the value, and the corrections.
 Read = tuple[str, object, tuple[str, ...]]
 
 _SEPARATOR = re.compile(r"[;,|\s]+")
-# The groups match the host, the port with its colon, and the rest of a URL. The pattern matches
-# any text, so the host must be validated.
+# The pattern for the parts of a URL: the host, the port with its colon, and the rest. It matches
+# any text, so the host must also be validated.
 _URL_PARTS = re.compile(r"\A([^/?#]*?)(:\d*)?([/?#].*)?\Z", re.DOTALL)
-# Chinese keyboards enter these characters instead of ASCII characters, and pasting can add
-# invisible marks.
+# Characters that Chinese keyboards enter instead of ASCII characters, and invisible marks that are
+# pasted together with text.
 _ANY_SEPARATOR = re.compile(r"[;,|\s；，｜、]+")
 
 _TRUTH = {
@@ -50,7 +50,7 @@ _TRUTH = {
 
 
 def read_cell(text: str, column: Column) -> Read:
-    """Convert the text in a cell to a value.
+    """Convert the text in a table cell to a value.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def read_cell(text: str, column: Column) -> Read:
 
 
 def reject_line_breaks(text: str) -> None:
-    """Reject a line break, NUL, or unpaired surrogate in a cell with a single value."""
+    """Raise an error for a line break, NUL, or unpaired surrogate in a cell with one value."""
     if "\n" in text or "\r" in text:
         raise BadName(
             f"{shown(text)} contains a line break", "only list columns can contain line breaks"
@@ -131,7 +131,7 @@ def _build_list_reader(read: Callable[[str, Column], Read]) -> Callable[[str, Co
         notes = dict.fromkeys(note for _, _, item_notes in parts for note in item_notes)
         if len(values) < len(parts):
             notes["duplicate removed"] = None
-        # A list that needs no correction keeps its text, including the separators.
+        # A list that needs no correction keeps its text and its separators.
         as_written = [part for part in _SEPARATOR.split(text) if part]
         clean = text if as_written and as_written == list(values) else ";".join(values)
         if values and clean != text and not notes:
@@ -142,7 +142,7 @@ def _build_list_reader(read: Callable[[str, Column], Read]) -> Callable[[str, Co
 
 
 def _read_fqdn_by_usage(text: str, column: Column) -> Read:
-    """Convert ``NAME`` or ``USAGE=NAME`` to a pair of usage ("" for all) and name."""
+    """Convert ``NAME`` or ``USAGE=NAME`` to a usage and a name. The usage "" means all usages."""
     usage, equals, name = text.partition("=")
     if equals and not re.fullmatch(r"[A-Za-z]+", clean_text(usage)[0]):
         raise BadName(
@@ -253,12 +253,13 @@ _READERS: dict[str, Callable[[str, Column], Read]] = {
 
 @dataclass(slots=True)
 class Report:
-    """Collects the problems and notes while a table is read."""
+    """Collects the problems and notes while a table of servers is read."""
 
     source: str
     problems: list[Problem] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    table: Table | None = None  # The location in a workbook, and the index labels of a DataFrame.
+    # The location of the table in a workbook, and the index labels of a DataFrame.
+    table: Table | None = None
 
     def problem(
         self, message: str, hint: str = "", *, row: int = 0, column: str = "", value: str = ""
@@ -279,19 +280,19 @@ class Report:
         )
 
     def describe_row(self, row: int) -> str:
-        """Return the number of a row, with its index label in a DataFrame."""
+        """Return the number of a row. In a DataFrame, its index label is added."""
         label = self.table.cell("", row)[1] if self.table and self.table.labels else ""
         return f"row {row} ({label})" if label else f"row {row}"
 
     def raise_if_any(self) -> None:
-        """If there are problems, raise an error with all problems, sorted by row."""
+        """If there are problems, raise an error that lists all of them, sorted by row."""
         if self.problems:
             raise_problems(self.source, self.problems)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """A table with n rows after corrections and conversions, by column.
+    """The table of servers with corrected texts and their values, by column.
 
     Parameters
     ----------
@@ -315,7 +316,7 @@ class Cells:
     indices: Sequence[int]
 
     def column(self, name: str) -> list[str]:
-        """Return the n texts in a column, or blank texts if the table does not have the column."""
+        """Return the texts in a column. Without the column, all texts are blank."""
         return self.texts.get(name) or [""] * len(self.rows)
 
     def value(self, name: str, text: str) -> object:
@@ -323,7 +324,7 @@ class Cells:
         return self.values[name][text] if name in self.values else text
 
     def tuples(self) -> tuple[tuple[str, ...], ...]:
-        """Return the n rows as tuples of m texts."""
+        """Return the rows of the table as tuples of text."""
         return tuple(zip(*(self.texts[name] for name in self.columns)))
 
 
@@ -334,7 +335,7 @@ def read_cells(
     indices: Sequence[int] | None = None,
     sites: Iterable[str] = (),
 ) -> Cells:
-    """Correct the texts in a table, and convert its known columns.
+    """Correct the texts in a table of servers, and convert its known columns to values.
 
     Parameters
     ----------
@@ -377,8 +378,8 @@ def _read_column(
     clean: list[str] = list(distinct)
     difficult: Iterable[str] = distinct
     if column.kind == "fqdn":
-        # Nearly all names need no correction. A single search finds the others, and fast C code
-        # converts the rest.
+        # Nearly all names need no correction. One search finds the names that do, and fast C code
+        # converts all others.
         clean = list(map(DnsName, distinct))
         difficult = find_unusual_names(distinct)
     read: dict[str, str] = {}
@@ -410,12 +411,12 @@ def _unify_spellings(
     report: Report,
     known_spelling: Iterable[str],
 ) -> list[str]:
-    """Replace spellings of the same text with the known spelling, or with the most frequent one."""
+    """Replace different spellings of a text with the known or the most frequent spelling."""
     counted = Counter(texts)
     chosen: dict[str, str] = {
         normalize_spelling(column, name): name for name in known_spelling if name
     }
-    # The result must not depend on the order of rows or dict keys.
+    # The result must not depend on the order of the rows or of the keys in a dict.
     for text in sorted(counted, key=lambda text: (-counted[text], text)):
         chosen.setdefault(normalize_spelling(column, text), text)
     instead = {text: chosen[normalize_spelling(column, text)] for text in counted}
@@ -447,7 +448,7 @@ def _report_column(
     read: Mapping[str, str],
     report: Report,
 ) -> None:
-    """Report every invalid cell in a column.
+    """Report every cell of a column whose text is not valid.
 
     Report every correction once, with the number of rows.
     """
@@ -478,7 +479,7 @@ def _report_column(
 def _reject_invalid_characters(
     name: str, written: Texts, rows: Sequence[int], report: Report
 ) -> None:
-    """Reject characters that are not allowed in cells, in a column that lyncnb does not use."""
+    """Raise an error for characters that cells must not contain, in a column that is not used."""
     joined = "".join(written.distinct)
     if joined.isascii() and not any(character in joined for character in "\n\r\0"):
         return

@@ -1,4 +1,4 @@
-"""Define the columns in a topology table, and the spellings of roles (``column_rules.toml``).
+"""Define the columns in a topology table, and the spellings of roles.
 
 All code that reads, edits, or shows the table uses this module. No other module contains headings
 or aliases.
@@ -20,7 +20,7 @@ from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
 
 _DATA = Path(__file__).with_name("column_rules.toml")
-# With this minimum similarity, one wrong letter in six or two in fourteen are accepted, but
+# The minimum similarity of a heading. One wrong letter in six or two in fourteen are accepted, but
 # "notes" does not match "site".
 _NEARLY = 0.85
 _SCOPES = ("server", "pool", "site", "deployment")
@@ -66,13 +66,13 @@ class Column:
         return self.kind in ("fqdn_list", "fqdn_list_by_usage", "url_list")
 
     def is_used_by(self, role: str) -> bool:
-        """Return whether servers with a role use the column."""
+        """Return whether the column applies to servers with a role."""
         return not self.roles or role in self.roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """A server role in the table.
+    """A server role that the topology table can contain.
 
     ``certificates`` is False for a role that needs no certificate. Servers with a ``partner`` role
     are
@@ -92,47 +92,50 @@ def list_topology_columns() -> tuple[Column, ...]:
 
 
 def list_topology_roles() -> tuple[Role, ...]:
-    """Return the roles that the table can contain, in the order of pools."""
+    """Return the roles that the table can contain, in the order in which pools are sorted."""
     return tuple(_list_roles().values())
 
 
 def column(name: str) -> Column:
-    """Return the column with a name, which is not an alias."""
+    """Return the column with a name. Aliases are not allowed."""
     return _list_columns()[name]
 
 
 def get_example_server() -> str:
-    """Return the example server in the template, by which lyncnb recognizes the example row."""
+    """Return the template's example server, by which lyncnb recognizes the example row."""
     return column("server_fqdn").example
 
 
 def list_pool_name_columns() -> tuple[Column, ...]:
-    """Return the columns that contain names of a pool. The rules use them as placeholders."""
+    """Return the columns with names of a pool. Rules use their names as placeholders."""
     return tuple(
         c for c in list_topology_columns() if c.scope == "pool" and c.kind.startswith("fqdn")
     )
 
 
 def list_flag_columns() -> tuple[Column, ...]:
-    """Return the boolean columns of pools. The rules use them as flags."""
+    """Return the yes/no columns of pools. Rules use their names as flags."""
     return tuple(c for c in list_topology_columns() if c.scope == "pool" and c.kind == "bool")
 
 
 def role_order() -> Mapping[str, int]:
-    """Return the position of each role in the order of pools."""
+    """Return the position of each role in the order in which pools are sorted."""
     return _role_order()
 
 
 def find_role(text: str) -> str | None:
-    """Return the id of a role from its id or an alias; None for an unknown role."""
+    """Return the ID of a role from its ID or an alias. For an unknown role, return None."""
     return map_role_spellings().get(normalize_heading(text))
 
 
 def normalize_heading(text: str) -> str:
-    """Normalize a heading or role: ignore letter case, spaces, ``_``, ``-``, and full width."""
+    """Normalize a heading or role.
+
+    Letter case, spaces, ``_``, ``-``, and full width are ignored.
+    """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    # Each character is normalized only once, because a file that is not a table can be one long
-    # heading.
+    # Each character is normalized only once, because a file that is not a table can be one very
+    # long heading.
     without = {
         c for c in set(folded) if c in "_-" or c.isspace() or unicodedata.category(c) == "Cf"
     }
@@ -140,7 +143,7 @@ def normalize_heading(text: str) -> str:
 
 
 def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
-    """Return the column name for each heading.
+    """Return the column name for each heading of a table.
 
     Parameters
     ----------
@@ -176,7 +179,7 @@ def find_nearest_column(heading: str) -> str | None:
 
 
 def normalize_spelling(column: Column, text: str) -> str:
-    """Normalize letter case and letter variants in a text."""
+    """Normalize the letter case and the variants of letters in a text."""
     text = text.casefold()
     for letters in column.variants:
         for letter in letters[1:]:
@@ -222,8 +225,8 @@ def parse_column_rules(text: str) -> _ColumnRules:
 
 
 def check_column(reader: RecordReader, path: str, column_values: Column) -> None:
-    """Report an invalid scope or type of a column, with its place in the file."""
-    # Rules use the column name as a placeholder, so it must be a valid identifier.
+    """Report a scope or type of a column that is not valid, with its location in the file."""
+    # Rules use the column name as a placeholder, so the name must be a valid identifier.
     if not re.fullmatch(r"[a-z][a-z_]*", column_values.name):
         reader.problem(
             f"'{path}.name' is {describe_value(column_values.name)}",
@@ -233,14 +236,14 @@ def check_column(reader: RecordReader, path: str, column_values: Column) -> None
     reader.report_unknown_values(f"{path}.kind", (column_values.kind,), _KINDS, "kind")
 
 
-# These are the columns and roles that custom products add, by product.
+# The columns and roles that custom products add, by product.
 _further: dict[str, _ColumnRules] = {}
 
 
 def register_custom_columns(
     reader: RecordReader, product: str, columns: tuple[Column, ...], roles: tuple[Role, ...]
 ) -> None:
-    """Register the columns and roles that a product adds. They replace the product's earlier ones.
+    """Register the columns and roles that a product adds. They replace its earlier ones.
 
     Parameters
     ----------
@@ -301,7 +304,7 @@ def get_custom_columns() -> dict[str, _ColumnRules]:
 
 
 def restore_custom_columns(custom_columns: dict[str, _ColumnRules]) -> None:
-    """Restore the columns and roles that :func:`further` returned."""
+    """Restore the columns and roles that an earlier call returned."""
     _further.clear()
     _further.update(custom_columns)
     for known in (
@@ -338,7 +341,7 @@ def _role_order() -> dict[str, int]:
 
 @functools.cache
 def map_role_spellings() -> Mapping[str, str]:
-    """Return the role id for each spelling, normalized by :func:`normalize_heading`."""
+    """Return the role ID for each spelling, normalized by :func:`normalize_heading`."""
     return {
         normalize_heading(text): role.id
         for role in _list_roles().values()

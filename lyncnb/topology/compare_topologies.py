@@ -27,7 +27,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellDifference:
-    """A cell with different texts: the server, pool, or site, the column, and both texts."""
+    """A value that differs: the server, pool, or site, the column, and both texts."""
 
     about: str
     column: str
@@ -65,7 +65,7 @@ class TopologyDifference(Table, Told):
 
     @property
     def is_empty(self) -> bool:
-        """Whether all compared values are equal."""
+        """Whether no value differs between the two topologies."""
         return not self.differences
 
     def _list_headings(self) -> Sequence[str]:
@@ -89,7 +89,7 @@ class TopologyDifference(Table, Told):
 
 
 def compare_sides(old: Side, new: Side) -> TopologyDifference:
-    """Compare two topologies.
+    """Compare the values in two topologies.
 
     Parameters
     ----------
@@ -129,14 +129,17 @@ def compare_sides(old: Side, new: Side) -> TopologyDifference:
 
 
 def _find_uncompared_roles(old: Side, new: Side) -> Iterator[str]:
-    """Yield partner roles in only one topology, because documents contain no reverse proxies."""
+    """Yield the partner roles that only one topology has.
+
+    Topology documents have no reverse proxies.
+    """
     roles = [{pool.role for pool in side.pools} for side in (old, new)]
     partners = {role.id for role in list_topology_roles() if role.partner}
     yield from partners & (roles[0] ^ roles[1])
 
 
 def _compare_domains(old: Side, new: Side, columns: Iterable[Column]) -> Iterator[CellDifference]:
-    # The first domain is the default domain. The order of the other domains is ignored.
+    # The first domain is the default domain. The order of all other domains is ignored.
     orders = [(*side.sip_domains[:1], *sorted(side.sip_domains[1:])) for side in (old, new)]
     if orders[0] != orders[1] and any(facts.name == "sip_domains" for facts in columns):
         before, after = (";".join(order) for order in orders)
@@ -171,7 +174,7 @@ def _list_urls(site: Site, name: str) -> Iterator[str]:
             yield simple_url.url
 
 
-#: --- These functions compare the columns that describe a single server.
+#: --- The following functions compare the columns that describe a single server.
 _OF_SERVERS: dict[str, Callable[[Pool, Computer], str]] = {
     "pool_fqdn": lambda pool, computer: pool.fqdn,
     "site": lambda pool, computer: pool.site,
@@ -196,8 +199,8 @@ def _map_pools(pools: Iterable[Pool]) -> _Places:
 def _compare_servers(
     old: Iterable[Pool], new: Iterable[Pool], columns: Iterable[Column]
 ) -> Iterator[CellDifference]:
-    """Compare the servers, their roles, and the values in each row."""
-    # A blank cell means that the server is its own pool, so every table has this column.
+    """Compare the servers, their roles, and the values of each server."""
+    # The column pool_fqdn is always compared. If it is blank, the server is its own pool.
     names = {"pool_fqdn", *(facts.name for facts in columns)}
     sides = [_map_pools(old), _map_pools(new)]
     for server in sorted(sides[0].keys() | sides[1].keys()):

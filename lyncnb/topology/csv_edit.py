@@ -1,4 +1,4 @@
-"""Change cells in a CSV file, and keep all other bytes unchanged."""
+"""Change cells in a CSV file, and keep all other bytes of the file."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def edit_csv(
 def _append_cells(
     raw: str, cells: list[str], new: list[str], delimiter: str
 ) -> tuple[str, list[str]]:
-    """Append cells to a row, before its line end."""
+    """Append cells to the end of a CSV row, before its line end."""
     body = raw.rstrip("\r\n")
     return "".join([body, *(delimiter + cell for cell in new), raw[len(body) :]]), [*cells, *new]
 
@@ -129,7 +129,7 @@ def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:
 
 
 def _detect_encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
-    """Return the encoding and BOM with which the text results in the same bytes as before."""
+    """Return the encoding and BOM with which the text results in its original bytes."""
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp950"):
         for mark in ("", "\ufeff"):
             try:
@@ -141,7 +141,7 @@ def _detect_encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
 
 
 def _split_records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each row of a CSV file as text, including the line end, and as a list of cells."""
+    """Yield each row of a CSV file, as text with the line end and as a list of cells."""
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     start = 0
@@ -151,7 +151,7 @@ def _split_records(text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]
 
 
 def _split_row(raw: str, delimiter: str) -> list[str]:
-    """Split the text of a row into the texts of the cells, including quotation marks."""
+    """Split the text of a CSV row into the texts of its cells, with their quotation marks."""
     parts, is_quoted = [""], False
     for character in raw:
         if character == '"':
@@ -165,7 +165,7 @@ def _split_row(raw: str, delimiter: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A CSV row that is being changed: the cells, and their texts in the file."""
+    """A CSV row that is being changed: its cells, and their texts in the file."""
 
     file: str
     number: int
@@ -175,7 +175,7 @@ class _Row:
     parts: list[str]
 
     def change(self, texts: Mapping[str, str]) -> Iterator[CellChange]:
-        """Change the text of cells in the row, and yield the changes."""
+        """Change the text of cells in the CSV row, and yield the changes."""
         for column, text in texts.items():
             if column not in self.columns or self.columns.index(column) >= len(self.parts):
                 message = f"row {self.number} in {self.file} has no column {column}"
@@ -189,7 +189,7 @@ class _Row:
             yield CellChange(row=self.number, column=column, before=self.cells[at], after=text)
 
     def _format_cell(self, text: str, *, old_text: str) -> str:
-        """Return a cell's text in CSV, quoted if necessary or if the old text was quoted."""
+        """Return a cell's text in CSV. It is quoted if necessary, or if the old text was quoted."""
         if old_text.startswith('"') or any(c in text for c in f'"\r\n{self.delimiter}'):
             return '"' + text.replace('"', '""') + '"'
         return text

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     import _csv
 
 
-# --- These functions decode a file to text, and reject files that are too large or do not
+# --- The following functions decode a file to text, and reject files that are too large or do not
 # contain text.
 
-#: A file of this size in bytes, or larger, is rejected without reading it.
+#: The size in bytes from which a file is rejected without reading it.
 MAX_BYTES = 200_000_000
 
 _WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
@@ -50,8 +50,7 @@ _GIVE_A_PATH = (
 )
 _LOOK_AT_THE_PATH = "check the path; lyncnb expects a table of servers, e.g. data/contoso.csv"
 
-# Files that are not text begin with these bytes. The mapping contains the names of their
-# formats.
+# The first bytes of files that are not text, with the names of their formats.
 _OTHER_FORMATS = (
     (b"%PDF", "a PDF document", "export the table as CSV"),
     (b"\x1f\x8b", "a gzip archive", "extract the files from the archive first"),
@@ -59,7 +58,7 @@ _OTHER_FORMATS = (
 
 
 def load(source: object) -> tuple[str, bytes]:
-    """Return the content of a table's file.
+    """Return the content of the file with a table.
 
     Parameters
     ----------
@@ -102,7 +101,7 @@ def decode(name: str, data: bytes) -> tuple[str, bool]:
         If the text has none of these encodings.
     """
     encoding = "utf-8-sig"
-    # A heading begins with ASCII letters or commas, so it is easy to detect UTF-16 without BOM.
+    # A heading begins with ASCII letters or commas, so UTF-16 without BOM is easy to detect.
     if data[:2] == b"\xff\xfe" or data[1:2] == b"\0":
         encoding = "utf-16-le"
     elif data[:2] == b"\xfe\xff" or data[:1] == b"\0":
@@ -115,7 +114,7 @@ def decode(name: str, data: bytes) -> tuple[str, bool]:
         try:
             return data.decode("cp950"), True
         except UnicodeDecodeError:
-            pass  # The error message then contains the byte that is not valid UTF-8.
+            pass  # The error message reports the byte that is not valid UTF-8.
     if Path(name).suffix.casefold() in _WORKBOOKS:
         raise TopologyError(f"{name} is neither a workbook nor text", hint=_SAVE_AS_WORKBOOK)
     line = data.count(b"\n", 0, offset) + 1
@@ -139,7 +138,8 @@ def _read_file(source: object) -> tuple[str, bytes]:
             _reject_large_file(path.name, facts.st_size)
             with open_plain(path) as file:
                 return path.name, file.read()
-    except (OSError, ValueError) as error:  # A NUL character in the path raises ValueError.
+    # A path that contains the character NUL raises ValueError.
+    except (OSError, ValueError) as error:
         is_used = isinstance(error, OSError) and is_in_use(error)
         reason = getattr(error, "strerror", None) or str(error)
         raise TopologyError(
@@ -168,29 +168,29 @@ def _reject_large_file(name: str, size: int) -> None:
         raise TopologyError(f"{name} is empty", hint="export the table again")
 
 
-# A chunk with this number of rows is large enough for fast processing, but still fits into the
-# caches of the CPU.
+# The number of rows in a chunk. It is large enough for fast processing, but a chunk still fits into
+# the caches of the CPU.
 _CHUNK = 2_000
 
-# str.splitlines treats these characters as line ends, but they are not line ends in a table.
+# Characters that str.splitlines treats as line ends, although they are not line ends in a table.
 _MORE_LINE_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
-# The headings must be within the first so many characters and lines. Users sometimes put a
-# title above them.
+# The numbers of characters and lines within which the headings must be. Users sometimes put a title
+# above the headings.
 _HEAD = 100_000
 _TITLE_ROWS = 50
 
-# The group matches the encoding in an XML declaration, such as ISO-8859-1.
+# The pattern for the encoding in an XML declaration, such as ISO-8859-1.
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,100}encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 
-# These lines can precede the headings: the separator line for Excel, and the first line from
+# The lines that can precede the headings: the separator line for Excel, and the first line from
 # Export-Csv without -NoTypeInformation.
 _FIRST_LINE = re.compile(r'(?:"?sep=([,;\t|])"?|#TYPE [^\r\n]*)(?:\r\n?|\n)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """A CSV table after splitting: m headings, m columns of n cells, and n row numbers."""
+    """A CSV table that is split into m headings, m columns of n cells, and n row numbers."""
 
     headings: list[str]
     texts: list[Texts]
@@ -271,7 +271,7 @@ def _decode_document(name: str, data: bytes) -> str:
 
 
 def write_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
-    """Return a table as UTF-8 with BOM, commas, and CRLF, which Excel can open directly.
+    """Return a table as CSV (UTF-8 with BOM, commas, CRLF), which Excel can open directly.
 
     Parameters
     ----------
@@ -286,7 +286,7 @@ def write_csv(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
 
 
 def find_delimiter(text: str) -> tuple[str, str]:
-    """Return the text before the headings, and the delimiter."""
+    """Return the text above the headings, and the delimiter of the table."""
     first_line = _FIRST_LINE.match(text)
     skipped = first_line[0] if first_line else ""
     delimiters = first_line[1] if first_line and first_line[1] else ",;\t"
@@ -310,19 +310,19 @@ def find_delimiter(text: str) -> tuple[str, str]:
 
 
 def count_lines(text: str) -> int:
-    """Return the number of lines in the text above a table."""
+    """Return how many lines the text above the table has."""
     return sum(1 for _ in io.StringIO(text, newline=""))
 
 
 def _find_title(text: str) -> str:
-    """Return the text above the headings, or "" if there is none."""
+    """Return the text above the headings, or "" without such a text."""
     skipped, _ = find_delimiter(text)
     lines = io.StringIO(_FIRST_LINE.sub("", skipped, count=1), newline="")
     return " ".join(line.strip(' ,;\t\r\n"') for line in lines).strip()
 
 
 def _split_line(line: str, delimiter: str) -> list[str]:
-    """Split a line into cells. Return an empty list if the row continues in the next line."""
+    """Split a line into cells. If its row continues in the next line, return an empty list."""
     try:
         return next(csv.reader([line], delimiter=delimiter, strict=True), [])
     except csv.Error:
@@ -330,7 +330,7 @@ def _split_line(line: str, delimiter: str) -> list[str]:
 
 
 def split_csv(text: str, *, source: str) -> Split:
-    """Split a table into columns, without blank rows. The row numbers count blank rows.
+    """Split a CSV table into columns without blank rows. The row numbers count blank rows.
 
     Rows with too few or too many cells, quotation marks that are not closed, and cells that are
     much
@@ -353,7 +353,7 @@ def split_csv(text: str, *, source: str) -> Split:
         splitter.add(chunk, first_row=first)
         first += len(chunk)
     columns = [column.texts() for column in splitter.columns]
-    # Excel writes a delimiter for every column that ever contained text.
+    # Excel writes a delimiter for every column that has ever contained text.
     used = [
         at
         for at, heading in enumerate(headings)
@@ -370,7 +370,7 @@ def split_csv(text: str, *, source: str) -> Split:
 def _read_valid_rows(
     text: str, delimiter: str, *, first_row: int, source: str, problems: list[Problem]
 ) -> Iterator[list[str]]:
-    """Yield the rows up to the first row that cannot be read, which is reported as a problem."""
+    """Yield the rows up to the first row that cannot be read. That row is reported."""
     try:
         yield from _make_reader(text, delimiter)
     except csv.Error:
@@ -378,15 +378,15 @@ def _read_valid_rows(
 
 
 def _make_reader(text: str, delimiter: str) -> _csv.Reader:
-    # A list of lines needs half the time of StringIO. It is used if both divide the text into the
-    # same lines.
+    # Reading from a list of lines takes half the time of StringIO. The list is used if both would
+    # divide the text into the same lines.
     alike = not any(end in text for end in _MORE_LINE_ENDS)
     lines = text.splitlines(keepends=True) if alike else io.StringIO(text, newline="")
     return csv.reader(lines, delimiter=delimiter, strict=True)
 
 
 def _describe_broken_row(text: str, delimiter: str, *, first_row: int, source: str) -> Problem:
-    """Return a problem for the first row that cannot be read, with the row number."""
+    """Return a problem for the first row that cannot be read, with its row number."""
     reader = _make_reader(text, delimiter)
     row, line = first_row, 0
     try:
@@ -419,7 +419,7 @@ class _Splitter:
         self._needed = max((at for at, h in enumerate(headings, start=1) if h.strip()), default=0)
 
     def add(self, chunk: list[list[str]], *, first_row: int) -> None:
-        """Add rows to the columns; ``first_row`` is the number of the first row."""
+        """Add rows to the columns. ``first_row`` is the number of the first row."""
         numbers: Sequence[int] = range(first_row, first_row + len(chunk))
         width = len(self.headings)
         by_column = [*zip(*chunk)] if {*map(len, chunk)} == {width} else []
@@ -473,7 +473,8 @@ def _read_frame(frame: DataFrame) -> Table:
         column = frame.iloc[:, index]
         columns.append([*map(_format_cell_value, column.tolist(), column.isna().tolist())])
     filled = [at for at, cells in enumerate(zip(*columns)) if any(map(str.strip, cells))]
-    # pandas keeps the attrs of a filtered or changed DataFrame, so a plan must not depend on them.
+    # pandas keeps the attributes of a DataFrame that is filtered or changed, so a plan must not
+    # depend on them.
     source = frame.attrs.get("source")
     return build_table(
         Path(source).name if isinstance(source, (str, os.PathLike)) and source else "DataFrame",
@@ -488,7 +489,7 @@ def _format_cell_value(value: object, missing: object) -> str:
     """Convert a value in a DataFrame to the text that a CSV file would contain."""
     if isinstance(value, str):
         return str(value)
-    if hasattr(value, "tolist"):  # An array of numpy or pyarrow, or a number of numpy.
+    if hasattr(value, "tolist"):  # The value is an array of numpy or pyarrow, or a number of numpy.
         value = value.tolist()
     if isinstance(value, (list, tuple, set, frozenset)):
         return ";".join(_format_cell_value(item, item is None) for item in value)

@@ -1,4 +1,4 @@
-"""Edit rows in a topology table, and determine the pools and sites that a change affects.
+"""Edit rows in a topology table, and find the pools and sites that a change affects.
 
 ``Topology.with_cells`` and ``with_rows`` use these functions. Rows are tuples of corrected text. An
 index counts from 0, so it is two less than the row number in a spreadsheet.
@@ -22,18 +22,18 @@ from .source_table import Table, Texts, raise_problems
 Row = tuple[str, ...]
 Same = TypeVar("Same")
 
-# These columns also determine values of a site or the deployment.
+# The columns that also determine values of a site or the deployment.
 _PLACE = ("site", "pool_fqdn", "server_fqdn")
-_SHARED = ("site", "deployment")  # Values in columns with these scopes can apply to several pools.
+_SHARED = ("site", "deployment")  # The scopes of columns whose values can apply to several pools.
 
 
 def is_shared_change(
     columns_changed: Set[str], cells: Cells, old_cells: Iterable[Pool], new_cells: Iterable[Pool]
 ) -> bool:
-    """Return whether changes in these columns can affect sites or the deployment."""
+    """Return whether a change in these columns can affect sites or the deployment."""
     if "site" in columns_changed or any(_map_scopes().get(n) in _SHARED for n in columns_changed):
         return True
-    # A row with a blank site inherits the site of its pool.
+    # A row without a site inherits the site of its pool.
     is_blank = not all(cells.column("site")) and columns_changed & set(_PLACE)
     return bool(is_blank) or {pool.site for pool in old_cells} != {pool.site for pool in new_cells}
 
@@ -44,7 +44,7 @@ def add_needed_columns(
     texts: Iterable[Mapping[str, str]],
     source: str,
 ) -> tuple[tuple[str, ...], list[Row]]:
-    """Return the columns and rows of a table, with additional columns for new texts if necessary.
+    """Return the columns and rows of a table, with the additional columns that new texts need.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def add_needed_columns(
 def replace_texts(
     columns: Sequence[str], rows: list[Row], texts: Mapping[int, Mapping[str, str]]
 ) -> None:
-    """Replace texts in rows of a table, by row index and column name."""
+    """Return the rows of a table with new texts, given by row index and column name."""
     index_of = {name: number for number, name in enumerate(columns)}
     for index, new in texts.items():
         row = list(rows[index])
@@ -81,7 +81,7 @@ def replace_texts(
 def build_table(
     columns: tuple[str, ...], rows: Sequence[Row], indices: Sequence[int], *, single_labels: bool
 ) -> Table:
-    """Create a table from selected rows, with the row numbers in the complete table."""
+    """Create a table from selected rows. They keep their row numbers from the complete table."""
     by_column = zip(*(rows[index] for index in indices)) if indices else ((),) * len(columns)
     return Table(
         source="",
@@ -93,13 +93,13 @@ def build_table(
 
 
 def has_single_label(columns: Sequence[str], rows: Iterable[Row]) -> bool:
-    """Return whether the rows contain a server or pool name without a domain."""
+    """Return whether a row contains a server or pool name without a domain."""
     at = [columns.index(name) for name in ("server_fqdn", "pool_fqdn") if name in columns]
     return any(row[index] and "." not in row[index] for row in rows for index in at)
 
 
 def select_shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) -> Cells:
-    """Return the cells in the columns for sites and the deployment, for all n rows."""
+    """Return the cells of all rows in the columns for sites and the deployment."""
     whole = range(len(rows))
     names = tuple(name for name in columns if name in _PLACE or _map_scopes().get(name) in _SHARED)
     at = [columns.index(name) for name in names]
@@ -113,7 +113,7 @@ def select_shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: R
         ),
         report,
     )
-    # Names and sites are already corrected. Converting them again would need most of the time.
+    # Names and sites are already corrected. Converting them again would take most of the time.
     return replace(read, columns=names, texts={**by_column, **read.texts}, indices=whole)
 
 
@@ -182,7 +182,7 @@ def _find_effective_texts(
 
 
 def list_pools_of_rows(columns: Sequence[str], rows: Iterable[Row]) -> list[str]:
-    """Return the pool name for each row."""
+    """Return the name of each row's pool."""
     server = columns.index("server_fqdn")
     pool = columns.index("pool_fqdn") if "pool_fqdn" in columns else server
     return [row[pool] or row[server] for row in rows]
@@ -198,7 +198,7 @@ def find_remaining_sites(pools: Iterable[Pool], removed: Set[int]) -> set[str]:
 
 
 def move_pool(pool: Pool, new_indices: Mapping[int, int]) -> Pool:
-    """Return a copy of a pool with new row indices; -1 means that a server's row was removed."""
+    """Return a copy of a pool with new row indices. The index -1 means a removed row."""
     if all(new_indices.get(computer.row) == computer.row for computer in pool.computers):
         return pool
     computers = tuple(replace(c, row=new_indices.get(c.row, -1)) for c in pool.computers)

@@ -34,7 +34,7 @@ from .xml_tree import scan_xml
 
 
 class _Local(dict[str, str]):
-    """Removes the namespace from XML names, because "Strict" files use other namespaces."""
+    """Removes namespaces from XML names. Workbooks in the "Strict" format use other namespaces."""
 
     def __missing__(self, name: str) -> str:
         local = self[name] = name.rpartition(" ")[2]
@@ -47,7 +47,7 @@ def _ignore(*_: object) -> None:
 
 @dataclass(slots=True)
 class _Reader:
-    """Reads parts of an open Excel workbook; ``source`` is the file name for messages."""
+    """Reads parts of an open Excel workbook. ``source`` is the file name for messages."""
 
     source: str
     archive: Archive
@@ -60,7 +60,7 @@ class _Reader:
         *,
         max_elements: int = 100_000,
     ) -> None:
-        """Call a function for each XML element in a part of the workbook, if the part exists."""
+        """If a part of the workbook exists, call a function for each of its XML elements."""
         if part in self.archive:
             scan_xml(
                 self.source,
@@ -72,7 +72,7 @@ class _Reader:
             )
 
     def read_relationships(self, part: str) -> dict[str, tuple[str, str]]:
-        """Return the type and target of each relationship of a workbook part, by id."""
+        """Return the type and target of each relationship of a workbook part, by its ID."""
         folder, name = posixpath.split(part)
         relations = {}
 
@@ -87,7 +87,7 @@ class _Reader:
 
 
 def read_excel_sheets(source: str, archive: Archive) -> list[Sheet]:
-    """Read the sheets in a workbook.
+    """Read the sheets in an Excel workbook.
 
     Parameters
     ----------
@@ -141,7 +141,8 @@ class _Book:
         self.relations = relations
         self.sheets: list[tuple[Sheet, str]] = []
         self.is_1904 = False
-        self.is_stale = False  # Programs that open the workbook must calculate all formulas.
+        # Whether programs must calculate all formulas when they open the workbook.
+        self.is_stale = False
 
     def take(self, element: str, facts: dict[str, str]) -> None:
         if element == "workbookPr":
@@ -156,11 +157,11 @@ class _Book:
                 self.sheets.append((Sheet(facts.get("name", ""), is_hidden), target))
 
 
-# --- This section reads the shared texts of cells.
+# --- The following functions read the shared texts of cells.
 
 
 class _Strings:
-    """Collects the text in each ``si`` element, without the phonetic text (``rPh``)."""
+    """Collects the text of each ``si`` element, without its phonetic text (``rPh``)."""
 
     def __init__(self, local: _Local):
         self.local = local
@@ -212,10 +213,10 @@ def _unescape(text: str) -> str:
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
-# --- This section formats numbers like Excel.
+# --- The following functions format numbers as Excel does.
 
-# These are the built-in date and time formats (ECMA-376 part 1, section 18.8.30). The numbers
-# 27 to 36 and 50 to 58 are for East Asian versions.
+# The built-in date and time formats (ECMA-376 part 1, section 18.8.30). The numbers 27 to 36 and 50
+# to 58 are for East Asian versions of Excel.
 _DATE_IDS = frozenset([*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)])
 _ZERO_IDS = {"1": "0", "2": "0.00"}
 _LITERAL = re.compile(r'"[^"]*"|\\.|\[(?!h+\]|m+\]|s+\])[^\]]*\]|_.|\*.', re.IGNORECASE)
@@ -225,7 +226,7 @@ Written = Callable[[str], tuple[str, str]]
 
 
 def _read_formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Written]:
-    """Return the number format of each style that is not plain, and whether it is for dates."""
+    """Return the number format of each style that is not plain, and whether it is a date format."""
     codes: dict[str, str] = dict(_ZERO_IDS)
     formats: dict[str, Written] = {}
     start = datetime(1904, 1, 1) if is_1904 else datetime(1899, 12, 30)
@@ -271,7 +272,7 @@ def _pad_zeros(text: str, full: int, decimals: int) -> str:
 
 
 def _format_date(text: str, start: datetime) -> str:
-    """Return a date as 2026-01-02, and a time as 13:30:00."""
+    """Format an Excel date as 2026-01-02, and an Excel time as 13:30:00."""
     try:
         days = float(text)
         moment = start + timedelta(seconds=round(days * 86_400))
@@ -283,11 +284,11 @@ def _format_date(text: str, start: datetime) -> str:
     return moment.date().isoformat() if is_day else moment.isoformat(" ")
 
 
-# --- This section reads a sheet.
+# --- The following functions read a sheet of an Excel workbook.
 
 
 class _SheetScanner:
-    """Reads a sheet's XML as a stream."""
+    """Reads the XML of an Excel sheet as a stream."""
 
     def __init__(
         self,
@@ -304,7 +305,7 @@ class _SheetScanner:
         self.columns: dict[str, int] = {}
         self.row, self.column = 0, -1
         self.cells: dict[int, str] = {}
-        self.facts: Mapping[str, str] = {}  # These values describe the current cell.
+        self.facts: Mapping[str, str] = {}  # The XML attributes of the current cell.
         self.has_formula = self.has_value = self.is_text = self.is_spoken = False
         self.parts: list[str] = []
 
@@ -402,7 +403,7 @@ class _SheetScanner:
         return number
 
     def _find_row_number(self, text: str) -> int:
-        """Return the number of a row, which must be higher than the number of the previous row."""
+        """Return the number of a row. It must be higher than the number of the previous row."""
         number = self._read_number(text, MAX_ROWS) if text else self.row + 1
         if number <= self.row:
             raise self._build_damaged_error()

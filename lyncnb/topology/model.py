@@ -24,7 +24,7 @@ class SimpleUrl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computer:
-    """A server with a role, which is a row in the table.
+    """A server with one role, which is a row in the table.
 
     ``row`` is an index in ``Topology.cells``, and is ignored when objects are compared. ``issuer``
     contains pairs of a usage ("" for all) and ``internal`` or ``public``.
@@ -63,17 +63,17 @@ class Pool:
     further_names: tuple[tuple[str, tuple[DnsName, ...]], ...] = ()
 
     def names_in(self, column: str) -> tuple[DnsName, ...]:
-        """Return the pool's names in a column; empty for a blank cell."""
+        """Return the pool's names in a column. For a blank cell, there are none."""
         if column == "extra_san":
             return tuple(name for _, name in self.extra_san)
         value: DnsName | None = getattr(self, column, None)
-        # Usually, the column is a field, or no product has added columns.
+        # Usually, the column is a field of the class, or no product has added columns.
         if value or not self.further_names:
             return (value,) if value else ()
         return next((names for name, names in self.further_names if name == column), ())
 
     def shares_edge_name(self, column: str) -> bool:
-        """Return whether the Edge service of a column shares its name with another Edge service.
+        """Return whether an Edge service has the same name as another Edge service.
 
         Then all services have one address, and Topology Builder gives them different ports.
         """
@@ -87,7 +87,7 @@ _EDGE_NAMES = ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A site with the simple URLs that apply to it: those of the site or of the deployment."""
+    """A site with the simple URLs that apply to it: its own, or those of the deployment."""
 
     name: str
     meet_urls: tuple[SimpleUrl, ...] = ()

@@ -26,7 +26,7 @@ _TABLE = "urn:oasis:names:tc:opendocument:xmlns:table:1.0"
 _OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0"
 _TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0"
 _STYLE = "urn:oasis:names:tc:opendocument:xmlns:style:1.0"
-# Only the namespace of LibreOffice distinguishes an error value from text.
+# Only an attribute in the namespace of LibreOffice distinguishes an error value from text.
 _ERROR_TYPE = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0 value-type"
 
 _VALUES = {
@@ -35,13 +35,13 @@ _VALUES = {
     "boolean": f"{_OFFICE} boolean-value",
 }
 _CELLS = (f"{_TABLE} table-cell", f"{_TABLE} covered-table-cell")
-# These elements in a cell, such as comments and pictures, are not part of its text.
+# The elements in a cell that are not part of its text, such as comments and pictures.
 _BESIDE = (f"{_OFFICE} annotation", f"{_TABLE} shapes", f"{_TABLE} detective")
 _BLANKS = re.compile("[ \t\r\n]+")
 
 
 def read_opendocument_sheets(source: str, archive: Archive) -> list[Sheet]:
-    """Read the sheets in a spreadsheet.
+    """Read the sheets in an OpenDocument spreadsheet.
 
     Parameters
     ----------
@@ -89,16 +89,16 @@ class _Scanner:
         self.sheets: list[Sheet] = []
         self.hidden_styles: set[str] = set()
         self.style = ""
-        self.sheet: Sheet | None = None  # This is the current sheet, or None between sheets.
+        self.sheet: Sheet | None = None  # The current sheet, or None between two sheets.
         self.row, self.rows_alike, self.column = 0, 1, 0
         self.cells: dict[int, str] = {}
         self.odd: dict[int, str] = {}
         self.facts: dict[str, str] = {}
-        self.parts: list[str] = []  # This is the text of the current cell.
-        # This is the depth of nested elements that are not part of the text of the cell.
+        self.parts: list[str] = []  # The text of the current cell.
+        # The depth of nested elements that are not part of the cell's text.
         self.beside = 0
-        # The values show whether the scanner is in a paragraph, and whether it is after a
-        # paragraph in the cell.
+        # Whether the scanner is inside a paragraph, and whether the current cell already has a
+        # paragraph.
         self.is_text = self.is_filled = False
 
     def start(self, name: str, facts: dict[str, str]) -> None:

@@ -34,13 +34,13 @@ def merge_pools(pools: list[Pool], new: Sequence[Pool]) -> list[Pool]:
 
 
 def pool_names(cells: Cells) -> list[str]:
-    """Return the pool name for each of n rows. A blank cell means the name of the server."""
+    """Return the pool name of each row. A blank cell means the name of the server."""
     pairs = zip(cells.column("pool_fqdn"), cells.column("server_fqdn"))
     return [pool or server for pool, server in pairs]
 
 
 def derive_pools(cells: Cells, report: Report) -> list[Pool]:
-    """Group rows into pools.
+    """Group the rows of a table into pools.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def _group_rows(cells: Cells) -> dict[str, list[int]]:
     groups: dict[str, list[int]] = defaultdict(list)
     rows: Iterable[tuple[int, str]] = enumerate(pool_names(cells))
     if not (all(servers) and all(roles)):
-        # Rows with blank cells are already reported. The other rows can still be checked.
+        # Rows with blank cells are already reported, but all other rows can still be checked.
         rows = [(index, pool) for index, pool in rows if servers[index] and roles[index]]
     for index, pool in rows:
         groups[pool].append(index)
@@ -77,7 +77,7 @@ def _group_rows(cells: Cells) -> dict[str, list[int]]:
 
 
 class _Gatherer:
-    """Collects the values of pools, and creates all pools together."""
+    """Collects the values of pools, and then creates all pools together."""
 
     def __init__(self, cells: Cells, report: Report):
         self.cells = cells
@@ -87,20 +87,19 @@ class _Gatherer:
             for facts in list_topology_columns()
             if facts.scope == "pool" and any(cells.column(facts.name))
         ]
-        # The tuple contains all values that the rows in a pool share, so that they are easy to
-        # compare.
+        # For each row, all values that the rows of a pool must share. As one tuple, they are easy
+        # to compare.
         names = ["role", "site", *(facts.name for facts in self.shared)]
         self.common = list(zip(*map(cells.column, names)))
         self.computers = _create_computers(cells)
-        # For each pool, the list contains the name, the shared values of the rows, and the
-        # servers.
+        # For each pool, its name, the values that its rows share, and its servers.
         self.groups: list[tuple[str, tuple[str, ...], tuple[Computer, ...]]] = []
 
     def add(self, fqdn: str, indices: Sequence[int]) -> None:
-        """Add the pools with the same name: one pool, or a pool for each collocated role."""
+        """Add the pools with one name: a single pool, or a pool for each collocated role."""
         first, last, size = indices[0], indices[-1], len(indices)
         common = self.common[first]
-        # In nearly all tables, the rows in a pool are sorted and follow each other.
+        # In nearly all tables, the rows of a pool are sorted and follow each other.
         run = range(first, first + size)
         if last == run[-1] and indices == [*run]:
             members = tuple(self.computers[first : last + 1])
@@ -164,7 +163,7 @@ class _Gatherer:
     def _collect_flags(
         self, roles: Sequence[str], texts: Sequence[Sequence[str]]
     ) -> Iterable[frozenset[str]]:
-        """Return the flags of each pool that are set and that the role uses."""
+        """Return the flags of each pool that are set and that the pool's role uses."""
         switches = [facts.name for facts in self.shared if facts.kind == "bool"]
         flag_texts = [column for facts, column in zip(self.shared, texts) if facts.kind == "bool"]
         keys = list(zip(roles, *flag_texts))
@@ -181,9 +180,9 @@ class _Gatherer:
         return map(by_key.__getitem__, keys)
 
     def _merge_values(self, fqdn: str, indices: Sequence[int]) -> list[str]:
-        """Return the shared values from any row in a pool, and report different values."""
+        """Return the values that a pool's rows share, and report rows with different values."""
         _, sites, *texts = zip(*(self.common[index] for index in indices))
-        # A pool belongs to only one site, so a row with a blank site belongs to the same site.
+        # A pool belongs to only one site, so a row without a site belongs to the same site.
         merged = [self._find_shared_value(fqdn, "site", sites, indices)]
         for facts, cells in zip(self.shared, texts):
             merged.append(self._find_shared_value(fqdn, facts.name, cells, indices))
@@ -218,7 +217,7 @@ class _Gatherer:
     def _check_roles(
         self, fqdn: str, indices: Sequence[int], by_role: Mapping[str, Sequence[Computer]]
     ) -> None:
-        """Report two roles in the same pool, unless they are on the same servers."""
+        """Report two roles in the same pool, unless both roles are on the same servers."""
         members = {role: {c.fqdn for c in computers} for role, computers in by_role.items()}
         largest = min(members, key=lambda role: (-len(members[role]), role_order()[role]))
         strangers = set().union(*members.values()) - members[largest]
@@ -312,12 +311,12 @@ def _create_objects(
     return made
 
 
-# --- This section determines sites and SIP domains, whose values apply to a complete site or
-# the deployment.
+# --- The following functions determine sites and SIP domains, whose values apply to a complete site
+# or the deployment.
 
 
 def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Site, ...]:
-    """Return the sites by name, each with the simple URLs that apply.
+    """Return the sites by name, each with the simple URLs that apply to it.
 
     Parameters
     ----------
@@ -355,10 +354,10 @@ def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Si
 
 
 def derive_sip_domains(cells: Cells, report: Report) -> tuple[DnsName, ...]:
-    """Return the SIP domains of the deployment, the default domain first."""
+    """Return the SIP domains of the deployment. The default domain comes first."""
     by_site = _find_site_values(cells, "sip_domains", [""] * len(cells.rows), report)
     domains: tuple[DnsName, ...] = by_site.get("", ())
-    # A problem with no column means that the whole row could not be read. That row may have
+    # A problem without a column means that a complete row could not be read. The row may have
     # contained the SIP domains.
     is_reported = any(problem.column in ("", "sip_domains") for problem in report.problems)
     if not domains and not is_reported:
@@ -374,14 +373,15 @@ def derive_sip_domains(cells: Cells, report: Report) -> tuple[DnsName, ...]:
 def _find_site_values(
     cells: Cells, name: str, sites: Sequence[str], report: Report
 ) -> dict[str, Any]:
-    """Return the value in a column for each site, and report contradictions.
+    """Return the value of each site in a column, and report contradictions.
 
     A value that is the same in all rows applies to the deployment, with the key "".
     """
     texts, values = cells.column(name), cells.values.get(name, {})
     if len(values) <= 1:
         return dict.fromkeys(("",), *values.values()) if values else {}
-    # Rows have only a few different pairs, so only the first row with each pair is checked.
+    # The rows contain only a few different pairs of site and value, so only the first row with each
+    # pair is checked.
     first = {
         pair: index
         for index, pair in zip(range(len(texts) - 1, -1, -1), zip(sites[::-1], texts[::-1]))

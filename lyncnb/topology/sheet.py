@@ -12,24 +12,26 @@ from dataclasses import dataclass, field
 from ..errors import TopologyError
 from .columns import list_topology_columns, name_headings
 
-#: These are the limits of the formats. Source: Microsoft, Excel specifications and limits.
-#: LibreOffice has the same limits.
+#: The limits of the file formats. Source: Microsoft, Excel specifications and limits. LibreOffice
+#: has the same limits.
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
-#: This limit allows 100,000 servers with all columns.
+#: The largest number of cells. It allows 100,000 servers with all columns.
 MAX_CELLS = 3_000_000
-#: The headings must be within the first so many rows with content.
+#: The number of rows with content within which the headings must be.
 HEADING_WITHIN = 50
-# A sheet may have this number of merged areas or of cells with errors, because nobody could
-# check more.
+# The largest number of merged areas, and of cells with errors. Nobody could check more.
 _MAX_ODD = 100_000
 
-#: These values mark a cell with an error, a formula without a result, or a date.
+#: The marks for a cell with an error, for a formula without a result, and for a date.
 ERROR, NO_RESULT, DATE = "error", "no result", "date"
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A rectangle of cells in a sheet, with inclusive ends. Rows start at 1, and columns at 0."""
+    """A rectangle of cells in a sheet.
+
+    Both ends are included. Rows start at 1, and columns at 0.
+    """
 
     first_row: int
     first_column: int
@@ -38,12 +40,12 @@ class Area:
 
 
 class NoTable(Exception):
-    """The exception that stops reading a sheet without the headings of a table of servers."""
+    """The exception that stops reading a sheet that is not a table of servers."""
 
 
 @dataclass(slots=True)
 class Sheet:
-    """A sheet of a workbook. ``rows`` contains texts by row (from 1) and column (from 0).
+    """A sheet of a workbook, with its texts by row (from 1) and column (from 0).
 
     ``odd`` marks cells, by row and column, as ERROR, NO_RESULT, or DATE. ``heading_row`` is 0 if
     none
@@ -61,7 +63,7 @@ class Sheet:
     _cells: int = 0
 
     def take(self, source: str, number: int, cells: dict[int, str], repeat: int = 1) -> None:
-        """Add a row, or several identical rows. The caller must not change `cells` afterwards.
+        """Add a row to the sheet, or several identical rows.
 
         Raises
         ------
@@ -85,7 +87,7 @@ class Sheet:
                 raise NoTable
 
     def mark(self, source: str, row: int, column: int, peculiarity: str) -> None:
-        """Mark a cell with an error, a formula without a result, or a date."""
+        """Mark a cell that contains an error, a formula without a result, or a date."""
         self.odd[row, column] = peculiarity
         if len(self.odd) > _MAX_ODD:
             raise build_too_many_error(source)
@@ -106,7 +108,7 @@ def hide(hidden: list[tuple[int, int]], first: int, last: int) -> None:
 
 
 def build_too_many_error(source: str) -> TopologyError:
-    """Return the error for a sheet with too many cells."""
+    """Return the error for a sheet that has too many cells."""
     return TopologyError(
         f"{source} has more cells than lyncnb accepts in a table of servers",
         hint="delete the cells outside the table, or save the table as CSV",
@@ -114,7 +116,7 @@ def build_too_many_error(source: str) -> TopologyError:
 
 
 def count_known_headings(cells: Mapping[int, str]) -> tuple[int, bool]:
-    """Return the number of known headings in a row, and whether all required ones are included."""
+    """Return how many known headings a row has, and whether all required ones are among them."""
     named = set(name_headings(cells.values()))
     columns = list_topology_columns()
     count = sum(column.name in named for column in columns)
@@ -125,7 +127,7 @@ _REFERENCE = re.compile(r"\A([A-Z]{1,3})([0-9]{1,7})\Z")
 
 
 def parse_cell_name(reference: str) -> tuple[int, int] | None:
-    """Return the row (from 1) and column (from 0) of a cell name such as B7, or None if invalid."""
+    """Return the row (from 1) and column (from 0) for a cell name such as B7, or else None."""
     match = _REFERENCE.match(reference)
     if match is None:
         return None
@@ -134,7 +136,7 @@ def parse_cell_name(reference: str) -> tuple[int, int] | None:
 
 
 def parse_column_letters(letters: str) -> int:
-    """Return the number of a column (from 0) for the column letters."""
+    """Return the number of a column (from 0) for its letters."""
     number = 0
     for letter in letters:
         number = number * 26 + ord(letter) - ord("A") + 1
@@ -142,22 +144,22 @@ def parse_column_letters(letters: str) -> int:
 
 
 def parse_area(reference: str) -> Area | None:
-    """Return the area for ``B2:C7`` or ``B2``; None if the reference is invalid."""
+    """Return the area that ``B2:C7`` or ``B2`` means, or None for an invalid reference."""
     first, _, last = reference.partition(":")
     start, end = parse_cell_name(first), parse_cell_name(last or first)
     return Area(*start, *end) if start and end else None
 
 
 def parse_whole_number(text: str, max_value: int) -> int | None:
-    """Return a whole number from 1 to a maximum, or None if the text is invalid."""
-    # int() rejects some digits that are not ASCII.
+    """Return a text as a whole number from 1 to a maximum, or None if it is not such a number."""
+    # int() cannot convert some characters that Unicode classifies as digits.
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         return None
     return int(text) if 1 <= int(text) <= max_value else None
 
 
 def format_plain_number(text: str) -> str:
-    """Return a number as text, without a decimal point for integers and without rounding errors."""
+    """Return a number as text. Integers have no decimal point, and there are no rounding errors."""
     if text.isdigit():
         return text
     try:
@@ -166,4 +168,4 @@ def format_plain_number(text: str) -> str:
         return text
     if value.is_integer() and abs(value) < 1e16:
         return str(int(value))
-    return f"{value:.15g}"  # Spreadsheet programs show this number of digits.
+    return f"{value:.15g}"  # The number of significant digits that spreadsheet programs show.

@@ -1,4 +1,4 @@
-"""Define ``Table``: text with named columns. Missing and duplicate headings are rejected."""
+"""Define ``Table``: text in named columns. Missing or duplicate headings are errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .columns import get_example_server, list_topology_columns, name_headings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """A note about a correction in a table, or a remark about the table.
+    """A note about a correction in a table of servers, or a remark about the table.
 
     ``row`` is the row in a spreadsheet (the heading is row 1), or 0 for the complete file. ``cell``
     is
@@ -50,20 +50,20 @@ class Note:
 
 
 class Texts(NamedTuple):
-    """A column of texts. It stores the distinct texts, and the index of a text for each row."""
+    """A column of texts. Each distinct text is stored once, and each row stores its index."""
 
     distinct: Sequence[str]
     codes: Sequence[int]
 
     @classmethod
     def of(cls, cells: Iterable[str]) -> Texts:
-        """Create a column from its n cells."""
+        """Create a column from the texts of its cells."""
         column = TextsBuilder()
         column.add(tuple(cells))
         return column.texts()
 
     def cells(self) -> list[str]:
-        """Return the n texts in the column."""
+        """Return the text of each cell in the column."""
         if len(self.distinct) == len(self.codes):
             return list(self.distinct)
         if len(self.distinct) == 1:
@@ -75,12 +75,12 @@ class TextsBuilder:
     """Builds a column from chunks of cells, and stores equal texts only once."""
 
     def __init__(self) -> None:
-        # The default factory assigns the next index to a new text.
+        # The dictionary assigns the next index to each new text.
         self._places: defaultdict[str, int] = defaultdict(count().__next__)
         self._codes: list[int] = []
 
     def add(self, cells: Sequence[str]) -> None:
-        """Add cells to the column."""
+        """Add a chunk of cells to the column."""
         # Many rows contain the same values for a deployment or pool.
         if cells and cells[0] == cells[-1] and cells.count(cells[0]) == len(cells):
             self._codes.extend(repeat(self._places[cells[0]], len(cells)))
@@ -88,13 +88,13 @@ class TextsBuilder:
             self._codes.extend(map(self._places.__getitem__, cells))
 
     def texts(self) -> Texts:
-        """Return the column."""
+        """Return the column that was built."""
         return Texts(list(self._places), self._codes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """The location of a table in a workbook: the sheet, the heading row, and m column letters."""
+    """The location of a table in a workbook: the sheet, the heading row, and its columns."""
 
     sheet: str
     heading_row: int
@@ -103,7 +103,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table of servers as text, before corrections.
+    """A table of servers as text, before any corrections.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ class Table:
     single_labels: bool = False
 
     def cell(self, column: str, row: int) -> tuple[str, str]:
-        """Return the sheet and cell name for a row and column, or "" and the label in a DataFrame.
+        """Return the workbook cell for a row and column, or the label of a DataFrame's row.
 
         Both are blank for other files.
         """
@@ -167,7 +167,7 @@ def build_table(
     labels: Sequence[object] = (),
     single_labels: bool = False,
 ) -> Table:
-    """Create a table with column names for its headings.
+    """Create a table that has the columns for its headings.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def build_table(
 def _remove_example(
     texts: Sequence[Texts], rows: Sequence[int], server: int
 ) -> tuple[Sequence[Texts], Sequence[int], tuple[Note, ...]]:
-    """Remove the example row that ``lyncnb template`` wrote."""
+    """Remove the example row that ``lyncnb template`` has written."""
     example = get_example_server()
     if example not in texts[server].distinct:
         return texts, rows, ()
@@ -245,7 +245,7 @@ def _remove_example(
 
 
 def raise_problems(source: str, problems: Iterable[Problem]) -> None:
-    """Raise an error with all problems in a table, sorted by row."""
+    """Raise an error that lists all problems in a table, sorted by row."""
     ordered = tuple(dict.fromkeys(sorted(problems, key=lambda problem: problem.row)))
     count = count_of(len(ordered), "problem")
     raise TopologyError(f"lyncnb cannot use {source}: {count}", problems=ordered)

@@ -17,7 +17,7 @@ from .workbook import OWN_SHEETS
 
 _TITLE = "Table of servers"
 _SERVERS = "Servers"
-# The titles of these columns must differ from the headings in a table of servers.
+# A description of the servers to which a value applies, by the scope of the column.
 _HOLDS_FOR = {
     "server": "only this server",
     "pool": "all servers in the pool. Enter the value in one row",
@@ -29,7 +29,7 @@ _WIDTH, _LONGEST = 26, 44
 
 
 def write_table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bytes:
-    """Return a table as a workbook.
+    """Return a table of servers as a workbook.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def write_table_xlsx(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> b
 
 
 def build_template(suffix: str) -> bytes:
-    """Return an empty table that users can fill in.
+    """Return an empty table of servers that users can fill in.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def build_template(suffix: str) -> bytes:
 
 
 def build_output_kind(write_function: Callable[[str], bytes]) -> OutputKind:
-    """Return the output file type for a table.
+    """Return the type of the output file for a table of servers.
 
     Parameters
     ----------
@@ -133,13 +133,13 @@ def build_output_kind(write_function: Callable[[str], bytes]) -> OutputKind:
     )
 
 
-# --- This section creates the sheet with the servers.
+# --- The following functions create the sheet with the servers.
 
 
 def _make_servers_sheet(
     headings: Sequence[str], rows: Sequence[Sequence[str]], *, roles: str = ""
 ) -> Sheet:
-    """Return the sheet with the servers; `roles` is the range that contains the roles."""
+    """Return the sheet with the servers. `roles` is the range of cells that contains the roles."""
     by_heading = {
         text: column for column in list_topology_columns() for text in (column.name, column.title)
     }

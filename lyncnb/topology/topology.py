@@ -37,7 +37,7 @@ _REMARKS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Topology(Table):
-    """A deployment with n servers in p pools and s SIP domains.
+    """A deployment of Lync Server or Skype for Business Server: its servers, pools and SIP domains.
 
     ``columns`` and ``cells`` contain the corrected table, including unknown columns and blank
     cells.
@@ -62,7 +62,10 @@ class Topology(Table):
 
     @property
     def cells(self) -> tuple[tuple[str, ...], ...]:
-        """The n rows, which are created on first use because planning does not need them."""
+        """The rows of the table.
+
+        They are created on first use, because planning does not need them.
+        """
         cells = self._cells
         if isinstance(cells, Cells):
             cells = cells.tuples()
@@ -71,11 +74,11 @@ class Topology(Table):
 
     @property
     def computers(self) -> Iterator[tuple[Pool, Computer]]:
-        """Yield the servers with their pools, in the order of the pools."""
+        """Yield each server with its pool, in the order of the pools."""
         return ((pool, computer) for pool in self.pools for computer in pool.computers)
 
     def compare(self, other: Topology) -> TopologyDifference:
-        """Compare the values in this topology with another topology.
+        """Compare the values in this topology with the values in another topology.
 
         Parameters
         ----------
@@ -102,7 +105,7 @@ class Topology(Table):
         )
 
     def with_cells(self, changes: Mapping[int, Mapping[str, str]]) -> Topology:
-        """Change cells, and create only the affected pools again.
+        """Return a topology with changed cells. Only the affected pools are created again.
 
         Parameters
         ----------
@@ -133,7 +136,7 @@ class Topology(Table):
     def with_rows(
         self, *, add: Sequence[Mapping[str, str]] = (), remove: Collection[int] = ()
     ) -> Topology:
-        """Add rows at the end, and remove rows.
+        """Return a topology with rows added at the end, and with rows removed.
 
         Parameters
         ----------
@@ -172,7 +175,7 @@ class Topology(Table):
         )
 
     def with_order(self, order: Sequence[int]) -> Topology:
-        """Put the rows into another order.
+        """Return a topology with the rows in another order.
 
         Parameters
         ----------
@@ -189,7 +192,7 @@ class Topology(Table):
         return replace(self, pools=pools, _cells=tuple(self.cells[old] for old in order))
 
     def with_headings(self, names: Mapping[str, str]) -> Topology:
-        """Assign headings to columns.
+        """Return a topology in which headings are assigned to columns.
 
         Parameters
         ----------
@@ -222,14 +225,14 @@ class Topology(Table):
         changed_columns: Set[str],
         new_indices: Mapping[int, int] | None = None,
     ) -> Topology:
-        """Create the affected pools and sites again after an edit."""
+        """Create the pools and sites again that an edit affects."""
         report = Report(self.source)
-        # In a topology document, a name may lack a domain until a user adds the domain.
+        # In a topology document, a name may have no domain. The user adds the domain later.
         single = edits.has_single_label(self.columns, (self.cells[index] for index in removed))
         changed = edits.build_table(columns, rows, sorted(new), single_labels=single)
         fresh = read_cells(changed, report, sites=edits.find_remaining_sites(self.pools, removed))
         _report_missing_names(fresh, report)
-        report.raise_if_any()  # The following steps need complete rows.
+        report.raise_if_any()  # All further steps need complete rows.
         for index, row in zip(sorted(new), fresh.tuples()):
             rows[index] = row
         names = {*edits.list_pools_of_rows(self.columns, (self.cells[index] for index in removed))}
@@ -241,7 +244,7 @@ class Topology(Table):
             before = [edits.move_pool(pool, new_indices) for pool in before]
         members = {computer.row for pool in before for computer in pool.computers}
         affected = sorted((members | new) - {-1})
-        # Only rows in these pools are converted, and their cells are already read.
+        # Only the rows of the affected pools are converted, and their cells are already read.
         if len(affected) == len(new):
             cells = replace(fresh, indices=affected)
         else:
@@ -272,7 +275,7 @@ class Topology(Table):
         )
 
     def to_frame(self, *, filled: bool = True) -> DataFrame:
-        """Return the table as a DataFrame of text, with a row for each server and role.
+        """Return the table as a DataFrame of text, with one row for each server and role.
 
         Parameters
         ----------
@@ -305,7 +308,7 @@ class Topology(Table):
         return self.cells
 
     def to_csv(self) -> bytes:
-        """Return the table as UTF-8 with BOM, which Excel can open directly."""
+        """Return the table as CSV (UTF-8 with BOM), which Excel can open directly."""
         return write_csv(self.columns, self.cells)
 
     def to_xlsx(self) -> bytes:
@@ -320,7 +323,7 @@ class Topology(Table):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Notes about the complete file, such as hidden rows."""
+        """The notes about the complete file, such as a note about hidden rows."""
         return tuple(note.message for note in self.notes if not note.row)
 
     def _summarize(self) -> str:
@@ -346,7 +349,7 @@ class Topology(Table):
 
     @property
     def unread_columns(self) -> tuple[str, ...]:
-        """The headings of the columns that lyncnb keeps, but does not use."""
+        """The headings of the columns that lyncnb keeps but does not use."""
         known = {column.name for column in list_topology_columns()}
         return tuple(heading for heading in self.columns if heading not in known)
 
@@ -392,7 +395,7 @@ def read_topology(
 def build_topology_from_rows(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, source: str
 ) -> Topology:
-    """Return the topology from the rows of a saved table.
+    """Return the topology for the rows of a saved table.
 
     Parameters
     ----------
@@ -426,7 +429,7 @@ def _derive_topology(table: SourceTable) -> Topology:
     _report_missing_names(cells, report)
     pools = derive_pools(cells, report)
     servers = cells.column("server_fqdn")
-    # Different texts without a correction are different names.
+    # If no text was corrected and all texts are different, no server appears twice.
     written = table.texts[table.columns.index("server_fqdn")].distinct
     if len(written) < len(servers) or report.notes or report.problems:
         check_servers(zip(cells.rows, servers, cells.column("role"), pool_names(cells)), report)
@@ -446,7 +449,7 @@ def _derive_topology(table: SourceTable) -> Topology:
 
 
 def _report_missing_names(cells: Cells, report: Report) -> None:
-    """Report rows without a server or role, unless their text is already reported as invalid."""
+    """Report rows without a server or role, unless their text is already reported."""
     for column in list_topology_columns():
         texts = cells.column(column.name) if column.required else ()
         if all(texts):

@@ -1,4 +1,4 @@
-"""Read a document from Topology Builder or ``Get-CsTopology`` as a ``Table`` of servers."""
+"""Read a document from Topology Builder or ``Get-CsTopology`` as a table of servers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .columns import column
 from .source_table import Note, Table, Texts, build_table, raise_problems
 from .xml_tree import EXPORTED, WRAPPER, Element, parse_xml
 
-# --- This section reads the roles for services from document_services.toml.
+# --- The following classes read the roles of services from document_services.toml.
 
 _DATA = Path(__file__).with_name("document_services.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Version:
-    """A product version, and the version number of its services."""
+    """A product version, and the version number that its services have in a topology document."""
 
     number: str
     product: str
@@ -34,7 +34,7 @@ class _Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Meaning:
-    """The server role for services with one of the names in a topology document."""
+    """The server role of services that have one of these names in a topology document."""
 
     names: tuple[str, ...]
     role: str = ""
@@ -47,7 +47,7 @@ class _Meaning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """A question about a fact that documents do not contain, and the columns that answer it."""
+    """A question about a fact that documents do not contain, and the columns for the answer."""
 
     text: str
     roles: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ class _Meanings:
     questions: tuple[_Question, ...] = make_named_field("question")
 
     def of(self, name: str) -> _Meaning | None:
-        """Return the role entry for the name of a service; None for an unknown service."""
+        """Return the role entry for the name of a service, or None for an unknown service."""
         return next((meaning for meaning in self.services if name in meaning.names), None)
 
 
@@ -77,12 +77,12 @@ def _load_meanings() -> _Meanings:
     return meanings
 
 
-# --- This section converts both forms of a topology document to clusters with services.
+# --- The following functions convert both forms of a topology document to clusters with services.
 
 
 @dataclass(slots=True)
 class _Service:
-    """A service in a topology document: RoleName, ServiceVersion, and XML element."""
+    """A service in a topology document: its name, its version, and its XML element."""
 
     name: str
     version: str
@@ -91,7 +91,7 @@ class _Service:
 
 @dataclass(slots=True)
 class _Cluster:
-    """Servers in a site with a common name (a pool in the table), and their services."""
+    """Servers in a site that have a common name (a pool in the table), and their services."""
 
     fqdn: str
     site: str
@@ -102,7 +102,7 @@ class _Cluster:
 
 def _make_cluster(element: Element, site: str, *, is_branch: bool) -> _Cluster:
     fqdn = element.get("Fqdn")
-    # A single server has the same name as the cluster, so the document can omit the name of the
+    # A single server has the same name as its cluster, so the document can omit the name of the
     # server.
     machines = tuple(machine.get("Fqdn") or fqdn for machine in element.all("Machine"))
     return _Cluster(fqdn=fqdn, site=site, is_branch=is_branch, machines=machines or (fqdn,))
@@ -114,7 +114,7 @@ def _find_site_name(site: Element) -> str:
 
 
 def _read_builder_clusters(topology: Element) -> list[_Cluster]:
-    """Return the clusters in a Topology Builder file, whose services refer to a UniqueId."""
+    """Return the clusters in a Topology Builder file. Its services refer to a UniqueId."""
     clusters: dict[str, _Cluster] = {}
     for site in topology.all("CentralSite"):
         branches = {
@@ -139,7 +139,7 @@ def _read_builder_clusters(topology: Element) -> list[_Cluster]:
 
 
 def _read_published_clusters(topology: Element) -> list[_Cluster]:
-    """Return the clusters in a published topology, whose services refer to a ClusterId."""
+    """Return the clusters in a published topology. Its services refer to a ClusterId."""
     sites: dict[str, tuple[str, bool]] = {}
     for kind in ("CentralSite", "RemoteSite"):
         for site in topology.all(kind):
@@ -164,9 +164,9 @@ def _find_cluster_id(element: Element) -> tuple[str, str]:
     return (element_id.get("SiteId"), element_id.get("Number")) if element_id else ("", "")
 
 
-# --- This section converts clusters to rows.
+# --- The following functions convert clusters to rows of the table.
 
-# A Topology Builder file contains two topologies. lyncnb prefers the first one.
+# A Topology Builder file contains two topologies. The first one is preferred.
 _TOPOLOGIES = ("NewTopology", "OriginalTopology")
 
 _COLUMNS = (
@@ -174,9 +174,8 @@ _COLUMNS = (
     *("admin_url", "web_internal_fqdn", "web_external_fqdn", "access_edge_fqdn"),
     *("webconf_edge_fqdn", "av_edge_fqdn", "extra_san"),
 )
-_ALWAYS = 5  # This number of columns is always included.
-#: The mappings contain the columns for the elements of a pool's web services, and for the
-#: owners of Edge ports.
+_ALWAYS = 5  # The number of columns, counted from the first one, that the table always contains.
+#: The columns for the elements of a pool's web services, and for the owners of Edge ports.
 _WEB_NAMES = {"ExternalSettings": "web_external_fqdn", "InternalSettings": "web_internal_fqdn"}
 _EDGE_PORTS = {
     "urn:component:AccessEdge": "access_edge_fqdn",
@@ -184,7 +183,7 @@ _EDGE_PORTS = {
     "urn:component:MediaRelayEdge": "av_edge_fqdn",
 }
 _HOST = re.compile(r"https?://([^/:?#\s]+)", re.IGNORECASE)
-# Each list of sites can contain these elements.
+# The elements that each list of sites in a topology document can contain.
 _SITE_KINDS = {
     "Sites": ("CentralSite", "RemoteSite"),
     "CentralSites": ("CentralSite",),
@@ -202,7 +201,7 @@ def _find_roles(cluster: _Cluster) -> tuple[str, ...]:
             collocated.append(meaning.role)
         elif meaning and meaning.role:
             main.append(_find_role(cluster, service, meaning))
-    # A branch appliance or branch server includes the Mediation role.
+    # A Survivable Branch Appliance or Server includes the Mediation role.
     if main and cluster.is_branch:
         collocated = []
     return tuple(dict.fromkeys([*main[:1], *collocated]))
@@ -242,7 +241,10 @@ def _find_names(cluster: _Cluster, role: str) -> dict[str, str]:
 
 
 def _find_farm_host(cluster: _Cluster) -> str:
-    """Return the host in an Office Web Apps farm's DiscoveryUrl; "" if it is the cluster's name."""
+    """Return the host in a farm's DiscoveryUrl, or "" if it is the name of the cluster.
+
+    A farm runs Office Web Apps Server.
+    """
     farms = (farm for service in cluster.services for farm in service.element.all("WacService"))
     hosts = (_HOST.match(farm.get("DiscoveryUrl")) for farm in farms)
     host = next((match[1] for match in hosts if match), "")
@@ -250,7 +252,7 @@ def _find_farm_host(cluster: _Cluster) -> str:
 
 
 def _find_sip_domains(topology: Element) -> list[str]:
-    """Return the SIP domains in a topology document, the default domain first."""
+    """Return the SIP domains in a topology document. The default domain comes first."""
     domains = next(topology.all("InternalDomains"), None)
     names = [domains.get("DefaultDomain")] if domains else []
     names += [domain.get("Name") for domain in topology.all("InternalDomain")]
@@ -270,7 +272,8 @@ def _find_simple_urls(
         entry = next(url.all("SimpleUrlEntry"), None)
         active = url.get("ActiveUrl") or (entry.get("Url") if entry else "")
         domain = url.get("Domain").casefold()
-        # Only exported URLs include the site. A document contains the URLs of all sites.
+        # Only simple URLs that were exported separately include the site. A topology document
+        # contains the URLs of all sites.
         _, _, whose = url.get("Identity").partition("Site:")
         if name and active and whose == site:
             urls[name].append((order.index(domain) if domain in order else len(order), active))
@@ -283,7 +286,7 @@ def _find_simple_urls(
 
 
 def _add_shared_values(topology: Element, rows: list[dict[str, str]]) -> None:
-    """Add the values of each site and the deployment to the first row for the site."""
+    """Add the values of each site and of the deployment to the first row for the site."""
     domains = _find_sip_domains(topology)
     order = [name.casefold() for name in domains]
     urls = list(topology.all("SimpleUrl"))
@@ -296,19 +299,19 @@ def _add_shared_values(topology: Element, rows: list[dict[str, str]]) -> None:
     if not any(own.values()):
         rows[0].update(common)
         return
-    for site, row in first.items():  # If a site has its own URLs, every site must have URLs.
+    for site, row in first.items():  # If one site has its own URLs, every site must have URLs.
         mine = own.get(site, {})
         row.update({**common, **mine})
         if mine.keys() & {"meet_urls", "dialin_url"} and "admin_url" not in mine:
-            # The admin URL is optional, and a site with its own URLs does not inherit it.
+            # The admin URL is optional. A site with its own URLs does not inherit the admin URL.
             row.pop("admin_url", None)
 
 
-# --- This section creates notes about omitted data.
+# --- The following functions create notes about data that is left out.
 
 
 def _report_omissions(clusters: Iterable[_Cluster]) -> Iterator[str]:
-    """Yield notes about services for which no row is added, and about unknown services."""
+    """Yield notes about services that get no row in the table, and about unknown services."""
     left_out: dict[str, list[str]] = defaultdict(list)
     unknown: dict[str, list[str]] = defaultdict(list)
     other_roles: dict[str, list[str]] = defaultdict(list)
@@ -338,7 +341,7 @@ def _report_omissions(clusters: Iterable[_Cluster]) -> Iterator[str]:
 
 
 def _report_farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
-    """Yield a note for each Office Web Apps farm with an additional name."""
+    """Yield a note for each Office Web Apps farm that has an additional name."""
     for cluster in clusters:
         if host := _find_farm_host(cluster):
             yield (
@@ -347,13 +350,13 @@ def _report_farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
             )
 
 
-#: Clients use these ports of the two Edge services if each service has its own name, or if both
+#: The ports of two Edge services that clients use: if each service has its own name, or if both
 #: share one name.
 _CLIENT_PORTS = {"SipClient": ("443", "5061"), "PsomClient": ("443", "444")}
 
 
 def _report_edge_ports(clusters: Iterable[_Cluster]) -> Iterator[str]:
-    """Yield a note for each Edge service with another port than Topology Builder proposes."""
+    """Yield a note for each Edge service whose port differs from Topology Builder's proposal."""
     for cluster in clusters:
         ports = [
             port
@@ -373,7 +376,7 @@ def _report_edge_ports(clusters: Iterable[_Cluster]) -> Iterator[str]:
 
 
 def _reject_unknown_sites(source: str, topology: Element) -> None:
-    """Reject a site of an unknown type, because the roles of its servers depend on the type."""
+    """Raise an error for a site of an unknown type. The type determines the servers' roles."""
     problems = [
         Problem(
             file=source,
@@ -394,7 +397,7 @@ def _reject_unknown_sites(source: str, topology: Element) -> None:
 
 
 def _has_no_row(role_entry: _Meaning, cluster: _Cluster, roles: tuple[str, ...]) -> bool:
-    """Return whether a service has a role for which no row is added for its servers."""
+    """Return whether the servers with a service get no row in the table."""
     kinds = {
         role_entry.role,
         role_entry.single_role,
@@ -418,7 +421,7 @@ def _list_questions(rows: list[dict[str, str]], columns: Iterable[str]) -> Itera
             yield question.text
 
 
-# --- This section reads a document.
+# --- The following functions read a topology document.
 
 
 _HOW_TO_ANSWER = (
@@ -428,7 +431,7 @@ _HOW_TO_ANSWER = (
 
 
 def read_topology_xml(source: str, text: str) -> Table:
-    """Read a topology document.
+    """Read a topology document as a table of servers.
 
     Parameters
     ----------
@@ -503,7 +506,7 @@ def read_topology_xml(source: str, text: str) -> Table:
 
 
 def _make_rows(cluster: _Cluster) -> Iterator[dict[str, str]]:
-    """Yield the rows for a cluster; the first row for each role has the additional names."""
+    """Yield the table rows for a cluster. Each role's first row has the additional names."""
     for role in _find_roles(cluster):
         names = _find_names(cluster, role)
         for machine in cluster.machines:
@@ -513,7 +516,7 @@ def _make_rows(cluster: _Cluster) -> Iterator[dict[str, str]]:
 
 
 def _find_version(clusters: Iterable[_Cluster]) -> _Version | None:
-    """Return the product version of most services."""
+    """Return the product version that most services have."""
     counted = Counter(service.version for cluster in clusters for service in cluster.services)
     number = counted.most_common(1)[0][0] if counted else ""
     return next(

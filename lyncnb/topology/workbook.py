@@ -1,4 +1,4 @@
-"""Read the sheet with the servers in an Excel or LibreOffice workbook as a ``Table`` of text.
+"""Read the sheet with the servers from an Excel or LibreOffice workbook as a table.
 
 lyncnb reads hidden rows and columns, because a filter can hide rows that the plan needs. It reads a
 hidden sheet only if no other sheet has the headings. It reports both cases. If a cell is merged
@@ -30,19 +30,18 @@ from .sheet import (
 )
 from .source_table import Grid, Note, Table, Texts, build_table
 
-#: A workbook begins with the first bytes. Old Office files and protected workbooks begin with
-#: the others.
+#: The first bytes of a workbook, and the first bytes of old Office files and protected workbooks.
 ZIP, OLE = (b"PK\x03\x04", b"PK\x05\x06"), b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 _SAVE_AS = (
     "in Excel or LibreOffice, choose File > Save As, and select the type Excel Workbook (.xlsx)"
 )
 _ODS = "application/vnd.oasis.opendocument.spreadsheet"
-#: The template from ``lyncnb template`` has these sheets without servers, so no note about them
+#: The sheets without servers in the template from ``lyncnb template``. No note about these sheets
 #: is necessary.
 OWN_SHEETS = ("Columns", "Roles")
 _LISTED = 5
-# A table may have this number of cells, including blank cells.
+# The largest number of cells in a table, including blank cells.
 _MAX_TABLE = 10_000_000
 
 
@@ -52,7 +51,7 @@ def is_workbook(data: bytes) -> bool:
 
 
 def read_workbook(source: str, data: bytes) -> Table:
-    """Read the sheet that has the headings of a table of servers.
+    """Read the sheet with the headings of a table of servers.
 
     Parameters
     ----------
@@ -86,7 +85,7 @@ def read_workbook(source: str, data: bytes) -> Table:
     return _Sheet(source, sheet, notes).table()
 
 
-# --- This section detects the type of a file.
+# --- The following functions detect the type of a file.
 
 
 def _describe_old_office(source: str, data: bytes) -> TopologyError:
@@ -109,7 +108,7 @@ def _describe_old_office(source: str, data: bytes) -> TopologyError:
 
 
 def _find_reader(source: str, archive: Archive) -> Callable[[str, Archive], list[Sheet]]:
-    """Return the function that reads an archive, which is detected from the files in it."""
+    """Return the function that reads an archive. The files in the archive show its type."""
     names = archive.names
     if "mimetype" in archive:
         kind = b"".join(archive.read_pieces("mimetype")).decode("latin-1").strip()
@@ -131,11 +130,11 @@ def _find_reader(source: str, archive: Archive) -> Callable[[str, Archive], list
     )
 
 
-# --- This section chooses the sheet with the servers.
+# --- The following functions choose the sheet with the servers.
 
 
 def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str]]:
-    """Return the sheet with the headings, and notes about the other sheets."""
+    """Return the sheet with the headings, and notes about all other sheets."""
     filled = [sheet for sheet in sheets if sheet.rows]
     if not filled:
         raise TopologyError(
@@ -173,7 +172,7 @@ def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str
 
 
 def _find_nearest_sheet(sheets: Sequence[Sheet]) -> Sheet:
-    """Return the sheet with the most known headings, to report the missing headings."""
+    """Return the sheet with the most known headings, to report the headings that it lacks."""
     candidates = [
         (count_known_headings(cells)[0], not sheet.is_hidden, -index, -row)
         for index, sheet in enumerate(sheets)
@@ -188,7 +187,7 @@ def _join_names(sheets: Sequence[Sheet]) -> str:
     return join_first([shown(sheet.name) for sheet in sheets], _LISTED)
 
 
-# --- This section converts the sheet to a table.
+# --- The following functions convert the sheet to a table.
 
 _ODD = {
     ERROR: (
@@ -211,7 +210,7 @@ _ODD = {
 
 @dataclass(slots=True)
 class _Sheet:
-    """Converts a sheet to a table."""
+    """Converts a workbook's sheet to a table of servers."""
 
     source: str
     sheet: Sheet
@@ -223,7 +222,7 @@ class _Sheet:
         sheet = self.sheet
         heading = sheet.rows[sheet.heading_row]
         rows = sorted(row for row in sheet.rows if row > sheet.heading_row)
-        # A column exists if it contains text in at least one cell.
+        # A column is used if at least one of its cells contains text.
         columns = sorted(
             {
                 column
@@ -260,7 +259,7 @@ class _Sheet:
 
     def _fill_merged(self, rows: Sequence[int], names: dict[int, str]) -> None:
         """Copy the value of a merged cell to all rows of the merged area."""
-        # The mapping contains the last row in a merged area for each column.
+        # The last row of the merged area in each column.
         last_rows: dict[int, int] = {}
         columns = list(names)
         areas = []

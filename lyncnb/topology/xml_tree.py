@@ -1,4 +1,4 @@
-"""Read XML from other sources. No other module parses XML.
+"""Read XML from other sources. Only this module parses XML.
 
 The module rejects entities and document type declarations, and limits the size, the depth, and the
 number of elements.
@@ -14,22 +14,21 @@ from xml.parsers import expat
 from ..base.pasted_text import shown
 from ..errors import TopologyError
 
-#: A document of this size in bytes, or larger, is rejected. A document with 5,000 servers has 4
-#: MB.
+#: The size in bytes from which a document is rejected. A document with 5,000 servers has 4 MB.
 MAX_BYTES = 32_000_000
 _MAX_ELEMENTS = 400_000
 _MAX_DEPTH = 64
-#: A part of a workbook may have this number of elements. 100,000 servers with all columns need
+#: The largest number of elements in a part of a workbook. 100,000 servers with all columns need
 #: 8.2 million elements.
 MAX_SCANNED = 9_000_000
 
 _DEPLOY = "urn:schema:Microsoft.Rtc.Management.Deploy."
-#: These are the full names of root elements: of a Topology Builder file, of the output of
-#: Get-CsTopology -AsXml, and of a file that ``export_topology.ps1`` created.
+#: The full names of root elements: of a Topology Builder file, of the output of Get-CsTopology
+#: -AsXml, and of a file that ``export_topology.ps1`` created.
 WRAPPER = f"{_DEPLOY}TopologyBuilder.2008 TopologyBuilder"
 PUBLISHED = f"{_DEPLOY}Topology.2008 Topology"
 EXPORTED = "urn:lyncnb:topology-export:1 Export"
-#: These PowerShell commands write the root element EXPORTED.
+#: The PowerShell commands that write the root element EXPORTED.
 EXPORT_SCRIPT = Path(__file__).with_name("export_topology.ps1")
 _WHAT_TO_GIVE = (
     "use the .tbxml file from Topology Builder, the output of Get-CsTopology -AsXml, or a "
@@ -39,7 +38,7 @@ _WHAT_TO_GIVE = (
 
 @dataclass(slots=True)
 class Element:
-    """An XML element: name without namespace, attributes, child elements, and text."""
+    """An XML element: its name without namespace, attributes, child elements, and text."""
 
     name: str
     attributes: Mapping[str, str]
@@ -61,7 +60,7 @@ class Element:
         return element
 
     def all(self, name: str) -> Iterator[Element]:
-        """Yield all descendants with a name, in document order."""
+        """Yield all descendants that have a name, in document order."""
         waiting = self.children[::-1]
         while waiting:
             child = waiting.pop()
@@ -71,7 +70,7 @@ class Element:
 
 
 class XmlTree:
-    """Builds the tree, and rejects XML that is not a topology.
+    """Builds the tree of a topology document, and rejects other XML.
 
     ``form`` is the full name of the root.
     """
@@ -112,12 +111,12 @@ class XmlTree:
         self._open.pop()
 
     def text(self, text: str) -> None:
-        """Add text to the current XML element. Topologies need only short texts."""
+        """Add text to the current XML element. Topologies contain only short texts."""
         if self._open and len(self._open[-1].text) < 1000:
             self._open[-1].text += text[:1000]
 
     def refuse(self, *_: object) -> None:
-        """Reject a document type declaration or an entity."""
+        """Raise an error for a document type declaration or an entity."""
         raise TopologyError(
             f"{self.source} is not a topology: it is an XML or HTML document with a document "
             "type declaration",
@@ -131,7 +130,7 @@ def is_markup(data: bytes) -> bool:
 
 
 def parse_xml(source: str, text: str) -> XmlTree:
-    """Parse a topology document.
+    """Parse an XML document that contains a topology.
 
     Raises
     ------
