@@ -1,4 +1,4 @@
-"""The entries of a folder's manifest are compared with the requests that were created from them."""
+"""Tests that lyncnb detects altered entries in the manifest of a request folder."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def _edit(folder, change):
-    """Change the record of the first request to the internal CA in manifest.json, and return its
-    id.
+    """Change the record of the first request to the internal CA in manifest.json, and return the id
+    of that request.
     """
     path = folder / "manifest.json"
     document = json.loads(path.read_text("utf-8"))
@@ -89,7 +89,9 @@ def test_an_altered_entry_is_found_and_not_handed_over(tmp_path, change, message
 
 
 def test_changes_by_lyncnb_are_not_alterations(tmp_path):
-    """A changed plan, a renewal and a rebuilt manifest do not count as altered entries."""
+    """The status command reports no altered entry after a changed plan, a renewal or a rebuilt
+    manifest.
+    """
     plan = make_plan()
     folder = make_folder(tmp_path / "requests", plan).folder
     write(with_extra(plan, 1, "sip.contoso.com"), folder)

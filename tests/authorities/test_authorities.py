@@ -1,4 +1,5 @@
-"""Real, independent certification authorities answer the requests of the sample deployment.
+"""Real, independent certification authorities issue certificates for the requests of the sample
+deployment.
 
 Every request is handed over, taken out of the package, submitted, answered in the CA's format,
 received and compared. pkilint checks each certificate. The daemons listen only on loopback, on
@@ -56,7 +57,7 @@ def _no_bundle_from_outside(monkeypatch):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory, data) -> dict[str, Path]:
-    """Return request folders of the sample deployment, one of them with RSA keys.
+    """Return several request folders of the sample deployment, one of them with RSA keys.
 
     Tests copy them.
     """
@@ -88,8 +89,8 @@ def packed_requests(folder: Path, place: Path) -> list[bytes]:
     return requests
 
 
-#: These are the findings about a certificate that was planned as public but is issued by a
-#: private CA, and the reason to accept them.
+#: Findings about a certificate that is planned for a public CA but issued by a private CA, and the
+#: reason to accept them.
 PRIVATE_CA = {"policy-of-public-ca-absent": "this CA is a private one"}
 OF_A_PRIVATE_CA = ("policy-of-public-ca-absent", "timestamps-too-few")
 NO_CRL = {"crl-distribution-point-absent": "this CA publishes no list"}
@@ -102,8 +103,8 @@ def bring_back(
     chain: dict[str, bytes] | None = None,
     accept: dict[str, str] | None = None,
 ) -> IssuedCertificates:
-    """Have the CA answer every request, and receive the certificates in random order and under
-    random names.
+    """Have the CA issue a certificate for every request, and receive the certificates in random
+    order and under random file names.
     """
     requests = packed_requests(folder, place)
     random.Random(7).shuffle(requests)
@@ -124,8 +125,8 @@ def bring_back(
 def check_all(
     folder: Path, issued: IssuedCertificates, *codes: str, public: tuple[str, ...] = ()
 ) -> None:
-    """Check that every certificate was issued with exactly these findings, and that pkilint agrees
-    with lyncnb.
+    """Check that every certificate was issued with exactly the expected findings, and that pkilint
+    agrees with lyncnb.
 
     `public` are additional findings of certificates that were planned for a public CA.
     """
@@ -142,15 +143,17 @@ def check_all(
         # a SAN.
         apart = frozenset() if plan.san else frozenset({"common-name-not-in-san"})
         assert disagreements(ours, one.der, left_out=apart) == [], one.request_id
-    # The root in the first delivery to the folder is reported for comparison. This finding is
-    # about a file.
+    # The finding asks to compare the root in the first delivery. It is about a file and not about a
+    # certificate.
     of_requests = [found for found in issued.findings if found.code != "root-to-compare"]
     assert {found.about for found in of_requests} <= set(records)
     assert folder_status(folder).counts() == {"issued": len(records)}
 
 
 def test_openssl(folders, tmp_path):
-    """A two-tier openssl CA issues in four formats as requested, and verifies its certificates."""
+    """A two-tier OpenSSL CA issues the requested certificates in four file formats, and OpenSSL
+    verifies each certificate.
+    """
     folder = copy_of(folders["RSA"], tmp_path)
     ca = OpensslCa(tmp_path / "ca")
     issued = bring_back(folder, tmp_path, ca.submit)
@@ -162,7 +165,7 @@ def test_openssl(folders, tmp_path):
 
 
 def test_openssl_in_a_zip(folders, tmp_path):
-    """A zip file with all certificates is received like the single files."""
+    """A zip file that contains all certificates is received in the same way as individual files."""
     folder = copy_of(folders["P256"], tmp_path)
     ca = OpensslCa(tmp_path / "ca")
     answers = {}
@@ -175,7 +178,9 @@ def test_openssl_in_a_zip(folders, tmp_path):
 
 
 def test_cfssl(folders, tmp_path):
-    """Cfssl returns certificates as PEM over HTTP, and its CA certificate as a file."""
+    """The cfssl server returns certificates as PEM over HTTP, and lyncnb receives its CA
+    certificate as a file.
+    """
     folder = copy_of(folders["P256"], tmp_path)
     with CfsslCa(tmp_path / "ca") as ca:
         issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
@@ -183,8 +188,8 @@ def test_cfssl(folders, tmp_path):
 
 
 def test_nss(folders, tmp_path):
-    """With a CRL URL, NSS signs every request, and receive accepts each certificate without manual
-    work.
+    """With a CRL URL, the NSS tools sign every request, and lyncnb receives each certificate
+    without manual work.
     """
     folder = copy_of(folders["P256"], tmp_path)
     ca = NssCa(tmp_path / "ca")
@@ -195,8 +200,8 @@ def test_nss(folders, tmp_path):
     )  # One warning remains, because a private CA has no certificate transparency log.
 
 
-def test_nss_without_a_list(folders, tmp_path):
-    """By default, NSS writes no CRL distribution point, which Lync Server requires.
+def test_nss_without_a_crl(folders, tmp_path):
+    """By default, the NSS tools write no CRL distribution point, which Lync Server requires.
 
     The certificates are accepted with a reason.
     """
@@ -212,8 +217,8 @@ def test_nss_without_a_list(folders, tmp_path):
 
 @pytest.mark.parametrize("kind", [CerttoolCa, KeytoolCa, EasyRsaCa])
 def test_tools_at_hand(folders, tmp_path, kind):
-    """Certtool, keytool and easy-rsa answer every request, and each certificate is received without
-    manual work.
+    """The tools certtool, keytool and easy-rsa sign every request, and lyncnb receives each
+    certificate without manual work.
     """
     folder = copy_of(folders["small"], tmp_path)
     ca = kind(tmp_path / "ca")
@@ -225,7 +230,8 @@ def test_tools_at_hand(folders, tmp_path, kind):
 
 
 def test_pebble(folders, tmp_path):
-    """Pebble omits the subject, adds client authentication, and offers OCSP but no CRL.
+    """The ACME server Pebble omits the subject, adds client authentication, and offers OCSP but no
+    CRL.
 
     lyncnb reports all of it and accepts each certificate without manual work.
     """
@@ -257,7 +263,9 @@ def client(stand_in: StandIn) -> certsrv.Certsrv:
 
 
 def test_ad_cs(folders, stand_in, tmp_path):
-    """The AD CS web pages return base64 with CRLF, and PKCS #7 under the label CERTIFICATE."""
+    """The AD CS web pages return base64 with CRLF line endings, and PKCS #7 with the PEM label
+    CERTIFICATE.
+    """
     folder = copy_of(folders["RSA"], tmp_path)
     pages = client(stand_in)
 
@@ -296,7 +304,7 @@ def tampered() -> str:
     return text(x509.load_der_x509_csr(bytes(data)))
 
 
-# Each name has 25 characters.
+# Each DNS name has 25 characters.
 MANY = [f"{number:03}.{'x' * 9}.contoso.com" for number in range(152)]
 
 
@@ -305,7 +313,7 @@ MANY = [f"{number:03}.{'x' * 9}.contoso.com" for number in range(152)]
     [
         (tampered, "WebServer", "0x80090006"),
         (lambda: text(request("a.contoso.com")), "", "0x80094801"),
-        # AD CS rejects the display name of the template.
+        # AD CS rejects the display name of the template and requires the template name.
         (lambda: text(request("a.contoso.com")), "Web Server", "0x80094800"),
         (lambda: text(request(subject=())), "WebServer", "0x80094001"),
         (lambda: text(request("a.contoso.com", subject=[("O", "x" * 65)])), "WebServer", "0x80094001"),
@@ -315,7 +323,7 @@ MANY = [f"{number:03}.{'x' * 9}.contoso.com" for number in range(152)]
     ids=["tampered", "no template", "unknown template", "no name", "long field", "many names", "small key"],
 )  # fmt: skip
 def test_ad_cs_refusals(stand_in, csr, template, code):
-    """The seven error numbers of the AD CS policy module reach the client."""
+    """The client receives each of the seven error numbers of the AD CS policy module."""
     with pytest.raises(certsrv.RequestDeniedException, match=code):
         client(stand_in).get_cert(csr(), template)
 
@@ -331,7 +339,9 @@ def test_ad_cs_limit(stand_in):
 
 
 def test_ad_cs_ignores_a_san_attribute(stand_in):
-    """AD CS ignores a SAN that is sent as a request attribute, and issues the name in the CSR."""
+    """AD CS ignores a SAN that is sent as a request attribute, and issues the certificate with the
+    SAN in the CSR.
+    """
     made_one = client(stand_in).get_cert(
         text(request("a.contoso.com")), "WebServer", "bin", attributes="SAN:dns=evil.contoso.com"
     )
@@ -348,7 +358,9 @@ def test_ad_cs_template_in_request(stand_in):
 
 
 def test_ad_cs_pending(folders, stand_in, tmp_path):
-    """A request that waits for approval is issued later, and is retrieved by its request number."""
+    """A request that waits for approval is issued later, and the certificate is retrieved by its
+    request ID.
+    """
     folder = copy_of(folders["P256"], tmp_path)
     pages = client(stand_in)
     first = packed_requests(folder, tmp_path)[0]
@@ -363,7 +375,7 @@ def test_ad_cs_pending(folders, stand_in, tmp_path):
     assert len(receive(folder, path).certificates) == 1
 
 
-def test_ad_cs_wants_a_password(stand_in):
+def test_ad_cs_requires_a_password(stand_in):
     """The AD CS web pages require authentication."""
     pages = client(stand_in)
     assert pages.check_credentials()
@@ -380,8 +392,8 @@ def test_ad_cs_wants_a_password(stand_in):
     ],
 )
 def test_openssl_signature(folders, tmp_path, options, code):
-    """A finding contains the signature algorithm of the CA, and a genuine signature is never
-    reported as invalid.
+    """A finding contains the signature algorithm of the CA, and a valid signature is never reported
+    as invalid.
     """
     from cas import run
 
@@ -437,11 +449,15 @@ def judged(changes: dict) -> tuple[set[str], bytes]:
 
 @pytest.mark.parametrize("changes", CASES)
 def test_pkilint_agrees(changes):
-    """If pkilint and lyncnb check the same rule, they agree about valid and faulty certificates."""
+    """If pkilint and lyncnb check the same rule, they report the same result for valid and faulty
+    certificates.
+    """
     assert disagreements(*judged(changes)) == []
 
 
 def test_pkilint_cases_cover_each_pair_of_codes():
-    """For each pair of codes, a certificate with the fault shows that pkilint and lyncnb agree."""
+    """For each rule that both tools check, a faulty certificate shows that pkilint and lyncnb
+    report the same fault.
+    """
     found = set().union(*(judged(changes)[0] for changes in CASES))
     assert set(SAME) - found == set()

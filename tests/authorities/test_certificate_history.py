@@ -1,5 +1,5 @@
-"""The history answers an auditor's questions: where a certificate was installed, who approved it,
-and why it was replaced.
+"""The history of a certificate shows where it was installed, who approved it, and why it was
+replaced.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def folder(shell):
 
 
 def edge(bundle):
-    """Return the current record of the certificate that several servers share."""
+    """Return the current record of the certificate that the Edge Servers share."""
     records = read_manifest(bundle.folder).requests
     return next(one for one in records if "AccessEdgeExternal" in one.plan.usages)
 
 
-def test_the_generation_on_a_server_on_a_day(folder):
-    """On a date, a server has the old certificate until the deployment of its successor was
-    recorded for that server.
+def test_history_shows_the_old_certificate_until_its_successor_is_deployed(folder):
+    """Until the deployment of a renewed certificate is recorded for a server, the history shows the
+    old certificate on that server.
     """
     server = edge(ln.open_requests(folder)).plan.servers[0]
     assert server.startswith("edge01.")
@@ -63,7 +63,9 @@ def test_the_generation_on_a_server_on_a_day(folder):
 
 
 def test_each_event_has_user_computer_and_command(folder):
-    """Each event has its user, computer and command. A renewal also has its reason."""
+    """Each event in the history has its user, computer and command, and a renewal also has its
+    reason.
+    """
     record = edge(ln.open_requests(folder))
     first, second = certificate_history(folder, record.id).generations
     told = {event.what: event for event in first.events}
@@ -83,8 +85,8 @@ def test_each_event_has_user_computer_and_command(folder):
 
 
 def test_who_approved_the_plan_of_each_generation(folder):
-    """The history shows who approved the plan of each generation. Without an approval, the last
-    plan that was requested before counts.
+    """The history shows who approved the plan of each generation. Without an approval, the history
+    shows the plan that was requested last.
     """
     manifest = read_manifest(folder)
     plans = tuple(
@@ -126,9 +128,9 @@ def test_history_is_found_by_every_kind_of_name(folder):
         certificate_history(folder, "nobody")
 
 
-def test_a_day_without_a_record_lists_what_could_be_there(folder):
+def test_history_without_deployments_lists_possible_certificates(folder):
     """If no deployment is recorded for a date, the history lists the certificates that were
-    received and valid on that date, with a note.
+    received by that date and were valid on it, with a note.
     """
     found = certificate_history(folder, "edge02", on=date(2026, 11, 25))
     assert [one.generation for one in found.generations] == [1]
@@ -136,9 +138,9 @@ def test_a_day_without_a_record_lists_what_could_be_there(folder):
     assert certificate_history(folder, "edge02", on=date(2026, 1, 1)).generations == ()
 
 
-def test_a_record_that_a_report_takes_away_ends_the_stay(folder, tmp_path):
-    """If a server reports the old certificate later, the certificate counts as installed on that
-    server again from that date.
+def test_later_report_of_the_old_certificate_reinstates_it(folder, tmp_path):
+    """If a later report of a server contains the old certificate, the history shows the old
+    certificate on that server again from the date of the report.
     """
     record = edge(ln.open_requests(folder))
     server = record.plan.servers[0]
@@ -160,7 +162,8 @@ def test_a_record_that_a_report_takes_away_ends_the_stay(folder, tmp_path):
 
 
 def test_history_is_built_from_the_manifest_if_it_is_missing(folder):
-    """If the history file is missing, the manifest provides generations, dates and servers.
+    """If the history file is missing, lyncnb builds the history from the manifest, with its
+    generations, dates and servers.
 
     A note says that users are unknown.
     """
@@ -172,7 +175,7 @@ def test_history_is_built_from_the_manifest_if_it_is_missing(folder):
 
 
 def test_command_shows_the_history(shell, folder):
-    """The status command shows the history as text and as one JSON document.
+    """The status command shows the history of a certificate as text and as one JSON document.
 
     For an unknown name, its exit status is 3.
     """

@@ -1,5 +1,5 @@
-"""Findings about several certificates or about a folder each have a case in which they are reported
-and one in which they are not.
+"""For each finding about several certificates or about a folder, one case is reported, and a
+similar case is not.
 
 The two cases of a code differ in one detail. Certificates are matched in memory. Cases that need a
 file or a folder get a path.
@@ -59,7 +59,7 @@ RSA_KEY = rsa.generate_private_key(65537, 2048)
 
 
 def ca_certificate(public_key, subject, issuer, issuer_key, **changes):
-    """Create a certificate that the given CA issues."""
+    """Return a certificate that the given CA issues for another CA."""
     values = {
         "subject": subject,
         "eku": None,
@@ -72,14 +72,16 @@ def ca_certificate(public_key, subject, issuer, issuer_key, **changes):
 
 
 def answer_of(ca, **changes):
-    """Return a certificate for the first request that was issued by another CA than usual."""
+    """Return a certificate for the first request that is issued by the given CA instead of the
+    usual CA.
+    """
     values = {"subject": POOL, "san": SAN["a"], "usage": ("digital_signature",), **changes}
     issuer, key = (ca.issuing.subject, ca.key) if isinstance(ca, PythonCa) else ca
     return read_certificate(der(issue(KEYS["a"].public_key(), issuer, key, **values)))
 
 
-# These certificates are from a second issuing CA below the same root, the renewed root
-# certificate, and the key of the issuing CA certified by another CA.
+# A second issuing CA below the same root, the renewed root certificate, and a certificate from
+# another CA for the key of the first issuing CA.
 SECOND_KEY = ec.generate_private_key(ec.SECP256R1())
 SECOND_NAME = [("CN", "Contoso Issuing CA 2")]
 SECOND_CA = ca_certificate(SECOND_KEY.public_key(), SECOND_NAME, CA.root.subject, CA.root_key)
@@ -92,25 +94,25 @@ CROSSED = ca_certificate(CA.key.public_key(), ISSUING_NAME, OTHER.root.subject, 
 
 
 def of_second():
-    """Return a certificate from the second issuing CA."""
+    """Return a certificate for the first request from the second issuing CA."""
     return answer_of((name(SECOND_NAME), SECOND_KEY), begins=TODAY)
 
 
 def told(requests, *files, known=()):
-    """Return the codes of all findings about files and the certificates in them."""
+    """Return the codes of all findings about the given files and the certificates in these files."""
     found = match(requests, *files, known=known)
     answers = (*found.answers, *found.superseded, *found.refused)
     return {one.code for one in (*found.findings, *(f for a in answers for f in a.findings))}
 
 
 def one(*certificates, known=(), **changes):
-    """Return the codes of the findings about the certificates for one request."""
+    """Match the certificates with one request, and return the codes of the findings."""
     return told([asked("a", **changes)], file(*certificates), known=known)
 
 
 def held(*certificates, begins=TODAY - SECOND, known=(), **changes):
-    """Return the codes of the findings about a request whose recorded certificate has a known
-    chain.
+    """Return the codes of the findings about new certificates if the request already has a
+    certificate with a complete chain.
     """
     on_record = made("a", begins=begins)
     return one(
@@ -123,15 +125,15 @@ def held(*certificates, begins=TODAY - SECOND, known=(), **changes):
 
 
 def generations(first: bool, **changes):
-    """Return the codes of the findings about a certificate for the first or second of two
-    generations.
+    """Return the codes of the findings about a certificate for the first or the second generation
+    of a request.
     """
     requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False, **changes)]
     return told(requests, file(made("old" if first else "a"), *CHAIN))
 
 
 def renewed(**on_record):
-    """Return the codes of the findings about a certificate for the second generation.
+    """Return the codes of the findings about a certificate for the second generation of a request.
 
     The first one may have a certificate.
     """
@@ -145,19 +147,21 @@ def renewed(**on_record):
 
 
 def own_signed(issuer):
-    """Return the codes of the findings about a certificate that the key of the request signed."""
+    """Return the codes of the findings about a certificate that is signed with the key of its own
+    request.
+    """
     return one(answer_of((name(issuer), KEYS["a"])))
 
 
 def two(first, second, **changes):
-    """Return the codes of the findings about one certificate for each of two requests."""
+    """Match one certificate with each of two requests, and return the codes of the findings."""
     requests = [asked("a", **changes), asked("b", **changes)]
     return told(requests, file(made("a", **first), made("b", **second), *CHAIN))
 
 
 def with_scheme(identifier):
-    """Return the codes of the findings about a certificate with another signature scheme (ANSI
-    X9.62).
+    """Return the codes of the findings about a certificate whose ECDSA signature scheme (ANSI
+    X9.62) was replaced.
     """
     content = made("a").der
     ecdsa = bytes.fromhex("2a8648ce3d0403")
@@ -168,28 +172,28 @@ def with_scheme(identifier):
 
 def extended(**changes):
     """Return the codes of the findings about a certificate with an additional extension, and about
-    its chain.
+    the chain of that certificate.
     """
     return one(made("a", **changes), *CHAIN)
 
 
 def of_demonstration(**changes):
-    """Return the codes of the findings about a certificate with the issuer name of the
+    """Return the codes of the findings about a certificate whose issuer has the name of the
     demonstration CA.
     """
     return one(answer_of((name([("CN", DEMONSTRATION_NAME)]), CA.key)), **changes)
 
 
 def below_rsa(**changes):
-    """Return the codes of the findings about a certificate below a CA that its root signed with a
-    given algorithm.
+    """Return the codes of the findings about a certificate from an RSA CA whose own certificate has
+    a given signature algorithm.
     """
     ca = PythonCa(make_key=lambda: RSA_KEY, **changes)
     return one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain))
 
 
 def below_curve(**changes):
-    """Return the codes of the findings about a certificate below a CA with a key on the curve
+    """Return the codes of the findings about a certificate from a CA whose key is on the curve
     secp256k1.
     """
     ca = PythonCa(make_key=lambda: ec.generate_private_key(ec.SECP256K1()))
@@ -201,8 +205,8 @@ OWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b
 WRONG_KEY = x509.AuthorityKeyIdentifier(b"\1" * 20, None, None)
 RIGHT_KEY = x509.AuthorityKeyIdentifier.from_issuer_public_key(CA.key.public_key())
 
-#: For each code, the table contains a case in which it is reported, and the most similar case
-#: in which it is not. Each case is created when needed.
+#: For each code, the table contains a case in which the finding is reported, and the most similar
+#: case in which it is not. Each case is created when it is needed.
 MATCHED = {
     "pfx-key-not-ours": (
         lambda: told([asked("a")], file(key_spki_sha256=(spki_sha256(KEYS["foreign"]),))),
@@ -307,15 +311,15 @@ MATCHED = {
 
 @pytest.mark.parametrize("code", MATCHED)
 def test_finding_about_several_certificates_is_reported_only_in_its_case(code):
-    """Each finding is reported for the first certificates of its case, but not for the similar
-    second ones.
+    """Each finding about certificates is reported in the first case of its table row, and not in
+    the similar second case.
     """
     fires, nearest = MATCHED[code]
     assert code in fires()
     assert code not in nearest()
 
 
-# These cases need a path to a file or a folder.
+# The following cases need the path of a file or a folder.
 
 LEAF = issue(KEYS["a"].public_key(), CA.issuing.subject, CA.key, subject=POOL, san=SAN["a"])
 PRIVATE = KEYS["a"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -327,7 +331,7 @@ PFX = pkcs12.serialize_key_and_certificates(
 
 
 def read(place: Path, data: bytes, *, named: bool = True, password=None):
-    """Return the codes of the findings about a file that is passed by name, or that is in a folder."""
+    """Return the codes of the findings about a file that is specified by name or found in a folder."""
     path = place / "answers" / "answer.cer"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
@@ -336,7 +340,7 @@ def read(place: Path, data: bytes, *, named: bool = True, password=None):
 
 
 def page(words: str) -> bytes:
-    """Return a web page of AD CS with this text."""
+    """Return the HTML of an AD CS web page that shows this text."""
     return f"<html>{words} <p>Your Request Id is 42.</html>".encode()
 
 
@@ -349,8 +353,8 @@ SERVERS, DEPLOYMENTS = PLAN.certificates
 
 
 def asked_elsewhere(place: Path, *requests, named: bool = True):
-    """Return the codes of the findings about the last of several requests that are imported into a
-    waiting folder.
+    """Import several requests into a waiting folder, and return the codes of the findings about the
+    last one.
 
     Each request is described by the planned certificate, its key, the differences from the plan and
     the changes to its bytes.
@@ -371,13 +375,15 @@ def as_it_is(data: bytes) -> bytes:
 
 
 def signature_spoilt(data: bytes) -> bytes:
-    """Return a file with its last bit changed, which is part of the signature."""
+    """Return the content of a file in which the last bit, which belongs to the signature, is
+    changed.
+    """
     return data[:-1] + bytes([data[-1] ^ 1])
 
 
 def rewritten(place: Path, data: bytes | None):
-    """Return the codes of the findings about a folder whose received file was written again with
-    the same or with other bytes.
+    """Replace a received file with the same or with different bytes, and return the codes of the
+    findings about its folder.
     """
     folder = make_folder(place / "requests", PLAN).folder
     certify(folder, SERVERS.id)
@@ -387,8 +393,8 @@ def rewritten(place: Path, data: bytes | None):
 
 
 def repackaged(place: Path, data: bytes):
-    """Return the codes of the findings about a folder with these bytes in its package, recorded
-    with the same or another hash.
+    """Replace the package in a folder, record it with a correct or a wrong hash, and return the
+    codes of the findings about the folder.
     """
     bundle = make_folder(place / "requests", PLAN)
     record = replace(bundle.manifest.by_id[SERVERS.id], package=package_record())
@@ -399,8 +405,8 @@ def repackaged(place: Path, data: bytes):
 
 
 def probed(place: Path, *, is_open: bool):
-    """Return the codes of the findings about a server whose port shows a certificate or refuses the
-    connection.
+    """Return the codes of the findings about a server whose port presents a certificate or refuses
+    the connection.
     """
     table = read_topology(STANDARD_EDITION.encode())
     planned = plan_certificates(table, load_rules())
@@ -413,7 +419,8 @@ def probed(place: Path, *, is_open: bool):
 
 
 A, B = KEYS["a"], KEYS["b"]
-#: This table contains the same two cases for findings that need a path.
+#: For each finding about a path, this table contains a case in which it is reported, and a similar
+#: case in which it is not.
 PLACED = {
     "file-unreadable": (lambda p: read(p, b"", named=True), lambda p: read(p, b"\n", named=False)),
     "file-without-certificate": (lambda p: read(p, b"notes\n", named=False), lambda p: read(p, b"notes\n" + pem(LEAF), named=False)),
@@ -463,8 +470,8 @@ PLACED = {
 
 @pytest.mark.parametrize("code", PLACED)
 def test_finding_about_a_path_is_reported_only_in_its_case(code, tmp_path):
-    """Each finding is reported for the first file or folder of its case, but not for the similar
-    second one.
+    """Each finding about a file or folder is reported in the first case of its table row, and not
+    in the similar second case.
     """
     fires, nearest = PLACED[code]
     for case in ("fires", "nearest"):

@@ -1,5 +1,5 @@
-"""When installed certificates are compared with a plan, lyncnb reports every fault and nothing
-else.
+"""If installed certificates have a fault, the comparison with the plan reports this fault and
+nothing else.
 
 LYNCNB_ESTATES sets the number of deployments that are checked. CI uses a tenth of the two hundred.
 """
@@ -42,9 +42,9 @@ COUNT = int(os.environ.get("LYNCNB_ESTATES", "20"))
 shell = pytest.fixture(make_shell)
 
 
-def test_what_was_issued_an_hour_ago_is_in_force(tmp_path):
-    """Without a date argument, a certificate that was issued an hour ago is valid, because the
-    current time counts.
+def test_certificate_issued_an_hour_ago_is_valid(tmp_path):
+    """If no date is specified, the comparison uses the current time, so a certificate that was
+    issued an hour ago is valid.
     """
     write_all(TWO_FRONT_ENDS, tmp_path / "standing.pem")
     planned = ln.plan_certificates(ln.read_topology(TWO_FRONT_ENDS.encode()), ln.load_rules())
@@ -53,7 +53,7 @@ def test_what_was_issued_an_hour_ago_is_in_force(tmp_path):
 
 
 def test_a_compromised_certificate_covers_nothing(tmp_path):
-    """A compromised certificate does not cover a planned certificate, even if the request folder
+    """A compromised certificate never counts as a planned certificate, even if the request folder
     records it. All other requests are still compared.
     """
     planned = make_plan(TWO_FRONT_ENDS.encode())
@@ -74,7 +74,9 @@ def test_a_compromised_certificate_covers_nothing(tmp_path):
 
 @pytest.mark.parametrize("number", range(COUNT))
 def test_every_fault_is_reported_and_no_other(tmp_path, number):
-    """Each planned certificate has exactly the state, errors, warnings and remarks of its fault."""
+    """If an installed certificate has a fault, the comparison reports the state, errors, warnings
+    and notes of this fault, and no others.
+    """
     chance, exported = random.Random(number), number % 2 == 0
     estate = random_estate(chance, exported=exported)
     write_estate(estate, tmp_path / "estate", chance, exported=exported)
@@ -90,13 +92,13 @@ def test_every_fault_is_reported_and_no_other(tmp_path, number):
         has_remark = fault in ("moved", "unused", "keyless")
         assert bool(one.remarks) == has_remark, (one.remarks, fault)
     assert {one.certificate.sha256 for one in found.unplanned} == estate.unplanned
-    # One file is the export of an empty certificate store.
+    # One of the files is the export of an empty certificate store.
     assert {one.severity for one in found.files} <= {"notice"}
     assert found.notes == ()
 
 
-# These findings are consequences of the fault: no CA is above the certificate, and nobody
-# requested the wildcard.
+# These findings follow from the fault itself: no CA certificate is above the certificate, and
+# nobody requested the wildcard.
 _TOLERATED = {
     "self-signed": {"chain-incomplete"},
     "wildcard": {"names-added"},
@@ -104,7 +106,7 @@ _TOLERATED = {
 
 
 def edge_pool(**cells):
-    """Return a plan of two Edge Servers that share one external and one internal certificate."""
+    """Return a plan in which two Edge Servers share one external and one internal certificate."""
     external = {"access_edge_fqdn": "sip.contoso.com", "webconf_edge_fqdn": "conf.contoso.com"}
     return plan(
         *(row(f"edge{n}.contoso.com", "Edge", "edge.contoso.com", **external) for n in (1, 2)),
@@ -113,7 +115,9 @@ def edge_pool(**cells):
 
 
 def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
-    """If only one of two Edge Servers has the certificate, lyncnb names the one without it."""
+    """If only one of two Edge Servers has the shared certificate, the comparison names the server
+    that lacks it.
+    """
     planned = edge_pool()
     outside = stand_for(planned.certificates[0])
     chain = authority().chain
@@ -125,13 +129,13 @@ def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
         "elsewhere",
         ("the certificate is not installed on edge2.contoso.com",),
     )
-    # If no server reported a certificate, its location is unknown.
+    # If no server reported a certificate, its location is not known.
     assert ln.compare_as_is(planned, tmp_path / "1.pem", on=DAY).planned[0].state == "covered"
 
 
-def test_what_a_server_uses_and_does_not_have_is_reported(tmp_path):
-    """A server that uses a certificate that is not in its store is reported, and so is a server
-    that is not planned.
+def test_certificates_missing_from_the_store_and_unplanned_servers_are_reported(tmp_path):
+    """The comparison reports a server that uses a certificate that is missing from its store, and a
+    server that is not in the plan.
     """
     absent = [("Default", "0" * 40)]
     data = export_of("edge1.contoso.com", absent=absent)
@@ -148,7 +152,9 @@ def test_what_a_server_uses_and_does_not_have_is_reported(tmp_path):
 
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
 def test_the_later_export_of_a_server_counts(tmp_path, names):
-    """If a server was exported twice, the later export counts, whatever the order of the files is."""
+    """If a folder contains two exports of the same server, the comparison uses the later export,
+    whatever the order of the files is.
+    """
     planned = edge_pool()
     inside = next(one for one in planned.certificates if one.usages == ("Internal",))
     stored = [Stored(stand_for(inside), ("Internal",))]
@@ -165,8 +171,8 @@ def test_the_later_export_of_a_server_counts(tmp_path, names):
 
 
 def test_planned_issue_date_and_accepted_errors_count(tmp_path):
-    """A certificate must be valid on the planned issue date, and an accepted error does not count
-    as an error.
+    """In a comparison, certificates must be valid on the planned issue date, and an accepted error
+    does not count as an error.
     """
     certificate = stand_for(edge_pool().certificates[1], crl=(), begins=MIDNIGHT, days=100)
     today = MIDNIGHT.date()
@@ -187,13 +193,13 @@ def test_planned_issue_date_and_accepted_errors_count(tmp_path):
 
 
 def plan_of_edge(**options):
-    """Return the plan of the two Edge Servers with options."""
+    """Return a plan for two Edge Servers with these options."""
     return edge_pool(options=ln.PlanOptions(**options))
 
 
 def test_one_certificate_can_cover_two_planned_ones(tmp_path):
-    """One installed certificate can cover two planned certificates, but a certificate for only one
-    purpose is preferred.
+    """One installed certificate can cover two planned certificates, but a certificate that is made
+    for only one purpose is preferred.
     """
     cells = {"web_external_fqdn": "web.contoso.com"}
     planned = plan(
@@ -214,14 +220,14 @@ def test_one_certificate_can_cover_two_planned_ones(tmp_path):
 
 
 def mediation(*names: str):
-    """Return the plan for Mediation Servers, each in its own pool."""
+    """Return a plan for Mediation Servers, each of which is in a separate pool."""
     return plan(*(row(name, "Mediation", name) for name in names))
 
 
 @pytest.mark.parametrize("damage", [True, False], ids=["damaged", "sound"])
-def test_without_a_chain_nothing_is_covered(tmp_path, damage):
-    """Without the certificates of the CA, no planned certificate is covered, because the signature
-    cannot be verified.
+def test_without_a_chain_no_planned_certificate_is_covered(tmp_path, damage):
+    """If the CA certificates are missing, no installed certificate counts as planned, because its
+    signature cannot be verified.
     """
     planned = mediation("med.contoso.com")
     data = bytearray(der(stand_for(planned.certificates[0])))
@@ -237,8 +243,10 @@ def test_without_a_chain_nothing_is_covered(tmp_path, damage):
     assert shown == ([] if damage else ["root-to-compare"])
 
 
-def test_a_root_of_somebody_elses_covers_nothing_beside_the_right_one(tmp_path):
-    """With two different roots, neither is trusted until the plan accepts both with a reason."""
+def test_with_two_different_roots_neither_is_trusted(tmp_path):
+    """If installed certificates have two different roots, neither root is trusted until the plan
+    accepts both with a reason.
+    """
     names = ("med1.contoso.com", "med2.contoso.com")
     planned = mediation(*names)
     ours, theirs = authority(), PythonCa("Evil", make_key=lambda: key_of(2048))
@@ -257,12 +265,12 @@ def test_a_root_of_somebody_elses_covers_nothing_beside_the_right_one(tmp_path):
     assert [one.code for one in found.files] == ["root-to-compare"] * 2
 
 
-# --- These tests use the command.
+# The following tests run the asis command.
 
 
 @pytest.fixture
 def estate(shell):
-    """Return a table of two Front End Servers, and the export of one of them."""
+    """Return a server table with two Front End Servers, and the export of one of them."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     planned = ln.plan_certificates(ln.read_topology(TWO_FRONT_ENDS.encode()), ln.load_rules())
     first = planned.certificates[0]
@@ -271,9 +279,9 @@ def estate(shell):
     return shell
 
 
-def test_the_command_tells_shows_and_keeps(estate):
-    """The text, JSON, table and saved comparison of the asis command agree, and the command writes
-    no other file.
+def test_outputs_of_the_asis_command_agree(estate):
+    """The asis command shows the same comparison as text, JSON, a table and a saved file, and
+    writes no other file.
     """
     ended = estate("asis", "one.pem", "contoso.csv", "--on", "2026-11-24", "--save", "kept.json")
     assert ended.status == 1
@@ -288,15 +296,14 @@ def test_the_command_tells_shows_and_keeps(estate):
         ended = estate("asis", "one.pem", "contoso.csv", "-o", name)
         assert ended.status == 1
         assert ended.out.count("\n") == 1
-        assert (
-            estate("asis", "one.pem", "contoso.csv", "-o", name).status == 1
-        )  # The command leaves out the file that it wrote.
+        # The asis command ignores the file that it wrote itself.
+        assert estate("asis", "one.pem", "contoso.csv", "-o", name).status == 1
     assert not (estate.folder / "requests").exists()
 
 
 def test_exit_status_is_0_if_everything_is_covered(tmp_path):
-    """The exit status is 0 if every planned certificate is installed, even if others are installed
-    too.
+    """The asis command exits with status 0 if every planned certificate is installed, even if a
+    server has additional certificates.
     """
     planned = plan(row("med.contoso.com", "Mediation", "med.contoso.com"))
     for number, one in enumerate(planned.certificates):
@@ -309,9 +316,9 @@ def test_exit_status_is_0_if_everything_is_covered(tmp_path):
     assert "covered" in found._repr_html_()
 
 
-def test_the_snippet_reads_public_halves_only(shell):
-    """The PowerShell script for exporting certificates is ASCII, changes nothing on a server, and
-    exports no private key.
+def test_export_script_exports_no_private_key(shell):
+    """The PowerShell script for exporting certificates contains only ASCII, changes nothing on a
+    server, and exports no private key.
     """
     from powershell_kit import commands, parse
 
@@ -364,9 +371,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_is_no_whole_export_is_refused(estate, what):
-    """A file that starts like an export but is not complete is rejected with one message that
-    contains the line.
+def test_incomplete_export_is_rejected(estate, what):
+    """A file that starts like an export of a server but is incomplete is rejected with one message,
+    which contains the line number.
     """
     lines, words = BAD[what]
     estate.write("bad.pem", "\r\n".join(lines))
@@ -379,8 +386,10 @@ def test_what_is_no_whole_export_is_refused(estate, what):
     assert words in json.loads(both.out)["files"][0]["message"]
 
 
-def test_an_export_is_read_as_powershell_may_write_it(estate):
-    """An export may be UTF-16 or UTF-8 with a byte order mark, and may have Unix line endings."""
+def test_export_may_have_any_encoding_of_powershell(estate):
+    """The export of a server may be UTF-16 or UTF-8 with a byte order mark, and may have Unix line
+    endings.
+    """
     data = (estate.folder / "one.pem").read_text("utf-8")
     sound = json.loads(estate("asis", "one.pem", "contoso.csv", "--json").out)["planned"]
     for encoding, text in (
@@ -392,8 +401,8 @@ def test_an_export_is_read_as_powershell_may_write_it(estate):
         )
 
 
-def test_a_server_without_certificates_is_an_answer(estate):
-    """The export of an empty store is valid and shows no certificates."""
+def test_export_of_an_empty_store_is_valid(estate):
+    """The export of an empty certificate store is valid and contains no certificates."""
     estate.write("empty.pem", export_of("fe02.contoso.net"))
     ended = estate("asis", "empty.pem", "contoso.csv")
     assert ended.status == 1

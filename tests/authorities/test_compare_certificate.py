@@ -1,4 +1,4 @@
-"""A returned certificate is compared with its entry in the plan, and each difference is a finding."""
+"""An issued certificate is compared with its entry in the plan, and each difference is a finding."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ def compared(certificate, *, validity_days=0, **entry):
 
 
 def test_as_planned():
-    """A certificate that matches the plan has no finding."""
+    """If a certificate matches its entry in the plan, lyncnb reports no finding."""
     assert compared(made(san=[NAMES[2], NAMES[0].upper(), NAMES[1]])) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
-        # These cases have differences in the names.
+        # In these cases, the names in the certificate differ from the plan.
         ({"san": NAMES[:2]}, "names-missing", '"meet.contoso.com" is missing'),
         ({"san": (*NAMES, "www.contoso.com")}, "names-added", '"www.contoso.com" is not in the request'),
         ({"other_names": [x509.IPAddress(ip_address("192.0.2.1"))]}, "other-names-added", '"IPAddress 192.0.2.1" is not in the request'),
-        # These cases have differences in the subject of the certificate.
+        # In these cases, the subject of the certificate differs from the plan.
         ({"subject": SUBJECT[1:]}, "common-name-missing", 'the planned common name is "eepool.contoso.com", but the certificate has no common name'),
         ({"subject": (("CN", "ee01.contoso.com"), *SUBJECT[1:])}, "common-name-changed", 'the planned common name is "eepool.contoso.com", but the certificate has "ee01.contoso.com"'),
         ({"subject": (*SUBJECT, ("CN", "ee01.contoso.com"))}, "common-name-several", 'the certificate has 2 common names: "ee01.contoso.com", "eepool.contoso.com"'),
         ({"subject": SUBJECT[:2]}, "subject-field-dropped", 'the request has C="TW", but the certificate has no C'),
         ({"subject": (SUBJECT[0], ("O", "Contoso Inc."), SUBJECT[2])}, "subject-field-changed", 'the planned O is "Contoso, Ltd.", but the certificate has "Contoso Inc."'),
         ({"subject": (*SUBJECT, ("L", "Taipei"))}, "subject-field-added", 'the certificate\'s subject has L="Taipei", which is not in the request'),
-        # These cases have differences in the usages of the certificate.
+        # In these cases, the key usages of the certificate differ from the plan.
         ({"eku": None}, "eku-server-auth-absent", "the certificate has no extended key usage extension"),
         ({"eku": ["serverAuth", "clientAuth"]}, "eku-client-auth-added", "the plan requires the usage serverAuth, but the certificate has serverAuth, clientAuth"),
         ({"eku": ["serverAuth", "any"]}, "eku-any", "the plan requires the usage serverAuth, but the certificate has serverAuth, anyExtendedKeyUsage"),
@@ -64,21 +64,26 @@ def test_as_planned():
         ({"usage": ("key_encipherment",)}, "key-usage-digital-signature-absent", "the key usage of the certificate allows only keyEncipherment"),
         ({"usage": ("digital_signature",)}, "key-usage-key-encipherment-absent", "the key usage of the certificate allows only digitalSignature"),
         ({"usage": ("digital_signature", "key_encipherment", "key_cert_sign")}, "key-usage-certificate-signing", "the certificate allows digitalSignature, keyCertSign, keyEncipherment"),
-        # These cases have differences in the signature and in revocation.
+        # In these cases, the signature algorithm or the revocation information differs from the
+        # plan.
         ({"pss": True}, "signature-pss", "the CA signed the certificate with RSASSA-PSS and sha256"),
         ({"crl": ()}, "crl-distribution-point-absent", "the certificate has no CRL distribution point"),
-        # These cases have differences in the validity of the certificate.
+        # In these cases, the validity period of the certificate differs from the plan.
         ({"begins": TODAY - timedelta(365)}, "certificate-expired", "the certificate expired on 2026-11-23 at 23:59 UTC"),
         ({"begins": TODAY + timedelta(1)}, "not-yet-valid", "the certificate is valid from 2026-11-25 at 00:00 UTC"),
     ],
 )  # fmt: skip
 def test_difference(changes, code, message):
-    """Each difference causes exactly one finding, which contains both values."""
+    """Each difference between a certificate and the plan causes exactly one finding, which contains
+    both values.
+    """
     assert compared(made(**changes)) == [(code, message)]
 
 
 def test_wildcard_on_public_suffix():
-    """A wildcard for a public suffix is reported, and so is a name that nobody requested."""
+    """If a certificate contains a wildcard for a public suffix, lyncnb reports the wildcard and the
+    name that nobody requested.
+    """
     assert compared(made(san=(*NAMES, "*.com.tw"))) == [
         ("names-added", '"*.com.tw" is not in the request'),
         (
@@ -86,14 +91,16 @@ def test_wildcard_on_public_suffix():
             "the wildcard *.com.tw covers the names of every organization under com.tw",
         ),
     ]
-    # The owner of the suffix may use the wildcard. The only fault is that nobody requested it.
+    # The owner of the suffix may use the wildcard, so the only fault is that nobody requested it.
     assert compared(made(san=(*NAMES, "*.github.io"))) == [
         ("names-added", '"*.github.io" is not in the request')
     ]
 
 
 def test_common_name_not_in_san():
-    """A common name that is not in the SAN is reported in addition to the missing name."""
+    """If the common name is not in the SAN, lyncnb reports this fault in addition to the missing
+    name.
+    """
     assert compared(made(san=NAMES[1:])) == [
         ("names-missing", '"eepool.contoso.com" is missing'),
         (
@@ -104,13 +111,15 @@ def test_common_name_not_in_san():
 
 
 def test_no_san_at_all():
-    """A certificate without a SAN lacks every planned name."""
+    """For a certificate without a SAN, lyncnb reports every planned name as missing."""
     codes = [code for code, _ in compared(made(san=()))]
     assert codes == ["names-missing", "common-name-not-in-san"]
 
 
 def test_wildcard_instead_of_names():
-    """A wildcard that covers missing names is reported as such."""
+    """If a wildcard in the certificate covers the missing names, lyncnb reports the wildcard
+    instead of the names.
+    """
     assert compared(made(san=("eepool.contoso.com", "*.contoso.com"))) == [
         ("names-replaced-by-wildcard", 'the certificate contains the wildcard "*.contoso.com" instead of "ee01.contoso.com", "meet.contoso.com"'),
         ("names-added", '"*.contoso.com" is not in the request'),
@@ -118,8 +127,8 @@ def test_wildcard_instead_of_names():
 
 
 def test_edge_internal_has_no_san():
-    """If no SAN was planned, a missing SAN is not reported, and a SAN that repeats the subject is a
-    notice.
+    """If no SAN is planned, lyncnb does not report a missing SAN, and reports a SAN that repeats
+    the subject as a notice.
     """
     assert compared(made(san=()), san=[]) == []
     assert compared(made(san=NAMES[:1]), san=[]) == [
@@ -139,15 +148,15 @@ def test_edge_internal_has_no_san():
      "f*.contoso.com", ".contoso.com", "contoso.com.", "x\0.contoso.com", "https://contoso.com"],
 )  # fmt: skip
 def test_malformed_name(name):
-    """A dNSName that is not a valid host name is reported without invisible characters."""
+    """The finding about a dNSName that is not a valid host name shows no invisible characters."""
     found = compared(made(san=(*NAMES, name)))
     assert [code for code, _ in found if code == "name-malformed"] == ["name-malformed"]
     assert all(text.isprintable() for _, text in found)
 
 
 def test_eku_without_server_auth():
-    """If a certificate has only an unplanned usage, one missing usage and one additional usage are
-    reported.
+    """If a certificate has only an unplanned key usage, lyncnb reports one missing usage and one
+    additional usage.
     """
     assert [code for code, _ in compared(made(eku=["clientAuth"]))] == [
         "eku-server-auth-absent",
@@ -155,9 +164,9 @@ def test_eku_without_server_auth():
     ]
 
 
-def test_client_auth_asked_for():
-    """Client authentication (for AOL) must be in the certificate if it is planned, and is then not
-    reported.
+def test_client_authentication_is_expected_if_planned():
+    """If client authentication is planned (for AOL), the certificate must contain it, and lyncnb
+    does not report it.
     """
     planned = ["serverAuth", "clientAuth"]
     assert compared(made(eku=planned), eku=planned) == []
@@ -170,14 +179,16 @@ def test_client_auth_asked_for():
 
 
 def test_key_usage_of_ecdsa():
-    """An ECDSA key needs no key encipherment, so its absence is not reported."""
+    """An ECDSA key does not use key encipherment, so lyncnb does not report that this key usage is
+    missing.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = made(key=key, usage=("digital_signature",))
     assert compared(certificate, key=PlannedKey(algorithm="ECDSA", bits=256)) == []
 
 
 def test_key_differs():
-    """A key of another type than planned is reported with both types."""
+    """If the key is of a different type than planned, the finding contains both key types."""
     assert compared(made(), key=PlannedKey(algorithm="RSA", bits=4096)) == [
         (
             "key-differs-from-plan",
@@ -191,7 +202,9 @@ def test_key_differs():
     [("internal", "signature-hash-sha1"), ("public", "signature-hash-sha1-public")],
 )
 def test_sha1(issuer, code):
-    """A SHA-1 signature is reported as such: as an error for a public CA, but never as tampering."""
+    """A SHA-1 signature from a public CA is an error, and lyncnb never reports a SHA-1 signature as
+    invalid.
+    """
     certificate = resigned(made(days=100), RSA_CA.key, "sha1")
     assert compared(certificate, issuer=issuer) == [
         (code, "the CA signed the certificate with SHA-1")
@@ -199,7 +212,7 @@ def test_sha1(issuer, code):
 
 
 def test_md5():
-    """An MD5 signature is reported as broken."""
+    """Lyncnb reports an MD5 signature as broken."""
     certificate = resigned(made(), RSA_CA.key, "md5")
     assert compared(certificate) == [
         ("signature-hash-weak", "the CA signed the certificate with MD5")
@@ -207,7 +220,7 @@ def test_md5():
 
 
 def test_other_sha2():
-    """Another SHA-2 hash than planned is a notice."""
+    """If the certificate is signed with another SHA-2 hash than planned, lyncnb reports a notice."""
     assert compared(made(), hash="sha384") == [
         (
             "signature-hash-differs",
@@ -246,7 +259,7 @@ def test_ed25519():
         ("internal", {"crl": (), "days": 7}, "absent"),
     ],
 )
-def test_no_list_of_revoked_certificates(issuer, changes, code):
+def test_missing_crl(issuer, changes, code):
     """A public CA may omit the CRL if it has OCSP or a short lifetime, but Microsoft's page for
     Lync Server requires one.
     """
@@ -262,7 +275,8 @@ def test_no_list_of_revoked_certificates(issuer, changes, code):
 @pytest.mark.parametrize(
     ("begins", "days", "code"),
     [
-        ("2024-03-14", 7, "absent"),  # At that time, short-lived certificates were not defined yet.
+        # The rules did not define short-lived certificates on that date.
+        ("2024-03-14", 7, "absent"),
         ("2024-03-15", 10, "spared"),
         ("2026-03-14", 10, "spared"),
         ("2026-03-15", 10, "absent"),
@@ -270,7 +284,8 @@ def test_no_list_of_revoked_certificates(issuer, changes, code):
     ],
 )
 def test_limit_of_short_lived_certificates_depends_on_the_start(begins, days, code):
-    """A lifetime of ten days counted as short until 2026-03-14.
+    """A lifetime of ten days counted as short until 2026-03-14, and a lifetime of seven days counts
+    as short since then.
 
     Since then, seven days do (Baseline Requirements 1.6.1).
     """
@@ -285,8 +300,8 @@ def test_limit_of_short_lived_certificates_depends_on_the_start(begins, days, co
     [("Edge", ["crl-distribution-point-ldap-only"]), ("FrontEnd", [])],
 )
 def test_ldap_only(role, expected):
-    """A CRL that is only in the directory is reported, because clients outside the domain cannot
-    read it.
+    """If the only CRL URL is in the directory (LDAP), lyncnb reports it, because clients outside
+    the domain cannot read this CRL.
     """
     certificate = made(crl=["ldap:///CN=Contoso"])
     assert [code for code, _ in compared(certificate, role=role)] == expected
@@ -297,7 +312,7 @@ def test_ldap_only(role, expected):
     ("days", "asked", "expected"),
     [
         (365, 365, []),
-        (364.5, 365, []),  # The CA sets the start of the validity some hours earlier.
+        (364.5, 365, []),  # The CA backdates the start of the validity period by some hours.
         (
             363,
             365,
@@ -312,7 +327,7 @@ def test_ldap_only(role, expected):
     ],
 )
 def test_validity_asked(days, asked, expected):
-    """A validity that is more than one day shorter than requested is reported."""
+    """Lyncnb reports a validity period that is more than one day shorter than requested."""
     assert compared(made(days=days), validity_days=asked) == expected
 
 
@@ -322,23 +337,26 @@ def test_validity_asked(days, asked, expected):
         ("2026-11-23", 200, False),
         # The certificate is valid for one second longer than allowed.
         ("2026-11-23", 200 + 1 / 86400, True),
-        ("2026-03-14", 398, False),  # The limit on the start date of the certificate applies.
+        # The lifetime limit on the start date of the certificate applies.
+        ("2026-03-14", 398, False),
         ("2026-03-15", 201, True),
         ("2027-03-15", 101, True),
         ("2029-03-15", 47, False),
     ],
 )
 def test_public_limit(begins, days, told):
-    """A public certificate must not exceed the lifetime limit that applies on its start date."""
+    """The lifetime of a public certificate must not exceed the limit that applies on its start
+    date.
+    """
     start = date.fromisoformat(begins)
     moment = TODAY.replace(year=start.year, month=start.month, day=start.day)
     codes = [code for code, _ in compared(made(begins=moment, days=days), issuer="public")]
     assert ("validity-over-public-limit" in codes) is told
-    assert compared(made(days=3650)) == []  # An enterprise CA may choose its limit.
+    assert compared(made(days=3650)) == []  # An enterprise CA may choose its own lifetime limit.
 
 
 def test_checks_are_complete():
-    """Every check in the data file has a description, a hint and a source."""
+    """Every check of issued certificates in the data file has a description, a hint and a source."""
     checks = list_returned_checks()
     for rule in checks.values():
         assert rule.severity in ("error", "warning", "notice")
@@ -348,7 +366,7 @@ def test_checks_are_complete():
 
 
 def test_every_code_is_used():
-    """Every code in the data file has a function that reports it, and no function reports an
+    """For every code in the data file, a function reports the finding, and no function reports an
     unknown code.
     """
     import re
@@ -356,19 +374,21 @@ def test_every_code_is_used():
     package = REPOSITORY / "lyncnb"
     text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     named = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', text))
-    named |= {rule.code for rule in ca_rules().roots}  # The table of roots has its own codes.
+    named |= {rule.code for rule in ca_rules().roots}  # The table of roots has separate codes.
     assert set(list_returned_checks()) - named == set()
 
 
 def test_codes_differ_from_plan_checks():
-    """A code has one meaning: none of these codes is also a code of a plan check."""
+    """No code of a certificate check is also the code of a plan check, so each code has one
+    meaning.
+    """
     from lyncnb.rules.rule_files import load_rules
 
     assert set(list_returned_checks()) & set(load_rules("lync2013").checks) == set()
 
 
 def test_finding():
-    """A finding has the severity, hint and source that belong to its code."""
+    """A finding has the severity, hint and source that the data file specifies for its code."""
     found = create_returned_finding("unknown-key", "a.cer", "somebody's")
     rule = list_returned_checks()["unknown-key"]
     assert (found.severity, found.hint, found.source) == (rule.severity, rule.hint, rule.source)

@@ -1,4 +1,4 @@
-"""A certificate is compared with the certificate that it replaces."""
+"""A renewed certificate is compared with the certificate that it replaces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def made(ca=CA, key=KEY, **changes):
     ("changes", "expected"),
     [
         ({}, []),
-        # The order and letter case of names are ignored.
+        # The comparison ignores the order and the letter case of names.
         ({"san": ["B.contoso.com", "a.contoso.com"]}, []),
         ({"san": ["a.contoso.com", "c.contoso.com"]}, ["names: b.contoso.com -> c.contoso.com"]),
         ({"san": ["a.contoso.com"]}, ["names: b.contoso.com -> none"]),
@@ -39,7 +39,9 @@ def made(ca=CA, key=KEY, **changes):
     ],
 )
 def test_changes(changes, expected):
-    """Each changed field is reported with both values, and unchanged fields are not reported."""
+    """If a renewed certificate differs from the old one, each changed field is reported with both
+    values, and no other field is.
+    """
     key = KEY
     before = made()
     certificate = issue(
@@ -51,7 +53,7 @@ def test_changes(changes, expected):
 
 
 def test_issuer_and_key():
-    """Another CA and another key size are reported."""
+    """If a renewed certificate has another CA or another key size, lyncnb reports both differences."""
     other = PythonCa("Fabrikam")
     after = made(other, ec.generate_private_key(ec.SECP384R1()))
     assert list_changed_fields(made(), after) == (

@@ -23,15 +23,18 @@ AS_PLANNED = RequestContent(
     hash="sha256",
 )
 
-# Each prime of this kind of key is k * M + 65537**a mod M. M is the product of small primes.
+# Each prime in a key of this kind is k * M + 65537**a mod M, where M is the product of small
+# primes.
 _SMALL = [n for n in range(3, 168) if all(n % divisor for divisor in range(2, n))]
 _PRODUCT = prod(_SMALL)
 ROCA = (3**200 * _PRODUCT + pow(65537, 1234, _PRODUCT)) * (5**150 * _PRODUCT + 65537)
-# Fermat's method needs as many rounds as the mean of the factors exceeds the root of the product.
+# The number of rounds in Fermat's method is the difference between the mean of the two factors and
+# the square root of their product.
 _MIDDLE = 1 << 1023
 CLOSE, FAR = _MIDDLE**2 - (1 << 256) ** 2, _MIDDLE**2 - (1 << 900) ** 2
 
-# The code, the difference, and the nearest request that matches the plan.
+# Each row contains a code, the difference that it reports, and the most similar request that
+# matches the plan.
 CASES = [
     (
         "request-common-name-differs",
@@ -54,19 +57,22 @@ CASES = [
     (
         "request-usage-differs",
         {"extended_key_usage": ("serverAuth", "clientAuth")},
-        {"extended_key_usage": ()},  # The CA's template decides about this extension.
+        {"extended_key_usage": ()},  # The CA's template determines this extension.
     ),
     ("request-hash-differs", {"hash": "sha1"}, {"other": ("1.3.6.1.4.1.311.13.2.3",)}),
 ]
 
 
 def compared(**changes):
-    """Return the codes of a request that matches the plan except for some changes."""
+    """Return the codes of the findings about a request that matches the plan except for these
+    changes.
+    """
     return {finding.code for finding in compare_request(replace(AS_PLANNED, **changes), ENTRY)}
 
 
 def test_primes_that_are_too_close_are_found():
-    """A hundred rounds of Fermat's method find primes that are too close.
+    """A hundred rounds of Fermat's method find the factors of an RSA key whose primes are too close
+    to each other.
 
     Primes further apart cause no finding.
     """
@@ -75,13 +81,13 @@ def test_primes_that_are_too_close_are_found():
 
 
 def test_as_planned():
-    """A request that matches the plan has no finding."""
+    """If a request matches the plan, lyncnb reports no finding."""
     assert compared() == set()
 
 
 @pytest.mark.parametrize(("code", "differs", "nearest"), CASES, ids=[case[0] for case in CASES])
-def test_a_difference_is_reported_and_what_is_nearly_one_is_not(code, differs, nearest):
-    """Each difference causes exactly one code.
+def test_only_real_differences_from_the_plan_are_reported(code, differs, nearest):
+    """Each difference between a request and the plan causes exactly one finding.
 
     Order, letter case and values that the CA decides cause none.
     """

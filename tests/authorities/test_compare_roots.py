@@ -1,4 +1,4 @@
-"""The root of a returned certificate is looked up in the dated table of roots."""
+"""lyncnb looks up the root of an issued certificate in a table of roots with dates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LINES = [(rule, root) for rule in ca_rules().roots for root in rule.roots]
 
 
 class CaOfRoot(PythonCa):
-    """A CA whose root has a specified name."""
+    """A CA whose root certificate has the given name."""
 
     def __init__(self, root: str, field: str = "CN") -> None:
         self.fields = [("O", "Contoso"), (field, root)]
@@ -34,7 +34,9 @@ class CaOfRoot(PythonCa):
 
 
 def found(ca, begins, *, days=100, issuer="public", chain=None):
-    """Return the code and message of each finding about the root of a certificate issued on a date."""
+    """Return the code and message of each finding about the root of a certificate that was issued
+    on a given date.
+    """
     begins = datetime.combine(begins, time(), tzinfo=UTC)
     leaf = issue(
         KEY.public_key(), ca.issuing.subject, ca.key,
@@ -53,14 +55,14 @@ def found(ca, begins, *, days=100, issuer="public", chain=None):
 
 
 def codes(*args, **changes):
-    """Return the codes of findings about the root."""
+    """Return the codes of the findings about the root of a certificate."""
     return {code for code, _ in found(*args, **changes)}
 
 
 @pytest.mark.parametrize(("rule", "root"), LINES, ids=[f"{r} {rule.clients}" for rule, r in LINES])
 def test_each_rule_about_a_root_applies_from_its_date(rule, root):
-    """If a client rejects certificates below a root from a date on, the finding contains the client
-    and the date.
+    """If a client rejects certificates below a root from a certain date, the finding contains the
+    client and that date.
 
     An earlier certificate is not.
     """
@@ -82,22 +84,22 @@ def test_each_rule_about_a_root_applies_from_its_date(rule, root):
 
 
 def test_the_root_is_known_by_its_issuer_name_too():
-    """A root is recognized by the issuer name in a chain without the root, and by a name in its OU
-    field.
+    """A root is recognized by the issuer name in a chain that does not contain the root, and by a
+    name in the OU field.
     """
     ca = CaOfRoot("HiPKI Root CA - G1", "OU")
     assert "root-not-trusted" in codes(ca, AT.date(), chain=[ca.issuing])
 
 
 def test_internal_cas_may_have_any_name():
-    """An internal CA may have the name of a public root, because the table of roots applies only to
-    public CAs.
+    """An internal CA may have the same name as a public root, because the table of roots applies
+    only to public CAs.
     """
     assert found(CaOfRoot("HiPKI Root CA - G1"), AT.date(), issuer="internal") == []
 
 
 def test_a_new_root_with_the_chain_to_an_older_one_is_trusted():
-    """Let's Encrypt's Root YR is trusted through the certificate that ISRG Root X1 issued for it."""
+    """Let's Encrypt's Root YR is trusted because ISRG Root X1 issued a certificate for it."""
     ca, older = CaOfRoot("Root YR"), CaOfRoot("ISRG Root X1")
     assert codes(ca, AT.date()) == {"root-in-no-store"}
     crossed = older._ca_certificate(ca.fields, ca.root_key, older.root, older.root_key)

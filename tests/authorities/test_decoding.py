@@ -1,4 +1,4 @@
-"""Every format in which CAs return certificates is recognized by its structure."""
+"""lyncnb recognizes every file format in which CAs return certificates by its structure."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BAG = (
 
 
 def trusted() -> bytes:
-    """Return the output of openssl x509 -trustout: the certificate followed by its trust settings."""
+    """Return a certificate followed by its trust settings, as `openssl x509 -trustout` writes it."""
     settings = bytes.fromhex("300a3008") + bytes.fromhex("06062b0601050507")
     return armoured("TRUSTED CERTIFICATE", der(LEAF) + settings)
 
@@ -56,7 +56,8 @@ def trusted() -> bytes:
         (pem(*CHAIN), list(CHAIN)),
         (b"\xef\xbb\xbf" + pem(LEAF), [LEAF]),
         (pem(LEAF).replace(b"\n", b"\r\n"), [LEAF]),
-        (pem(LEAF).replace(b"\n", b"\r"), [LEAF]),  # Files from an old Mac have such line endings.
+        # Files from old Macintosh computers have these line endings.
+        (pem(LEAF).replace(b"\n", b"\r"), [LEAF]),
         # The text was copied from an e-mail.
         (b"   " + pem(LEAF).replace(b"\n", b"\n   "), [LEAF]),
         (BAG.encode() + pem(LEAF), [LEAF]),
@@ -71,11 +72,11 @@ def trusted() -> bytes:
         (trusted(), [LEAF]),
         (armoured("X509 CERTIFICATE", der(LEAF)), [LEAF]),
         (armoured("certificate", der(LEAF)), [LEAF]),
-        # The label of a PEM block does not decide its format.
+        # The format of a PEM block does not depend on its label.
         (armoured("WHATEVER", der(LEAF)), [LEAF]),
         (p7b(*CHAIN), list(CHAIN)),
         (p7b(*CHAIN, encoding=Encoding.PEM), list(CHAIN)),
-        # AD CS writes this label before a PKCS #7 message.
+        # AD CS writes the label CERTIFICATE before a PKCS #7 message.
         (armoured("CERTIFICATE", p7b(*CHAIN)), list(CHAIN)),
         (armoured("PKCS #7 SIGNED DATA", p7b(*CHAIN)), list(CHAIN)),
         (armoured("CMS", p7b(*CHAIN)), list(CHAIN)),
@@ -86,7 +87,7 @@ def trusted() -> bytes:
     ],
 )
 def test_forms(data, expected):
-    """Each format returns its certificates in order, without a problem."""
+    """Lyncnb reads the certificates in each file format, in their order, without a problem."""
     decoded = decode(data)
     assert sorted(one.der for one in decoded.certificates) == sorted(map(der, expected))
     assert decoded.remarks == ()
@@ -95,7 +96,7 @@ def test_forms(data, expected):
 @pytest.mark.parametrize("last", [b"\n", b"\r", b"\t", b" ", b"\x1a"])
 @pytest.mark.parametrize("behind", [b"", b"\r\n", b" \t\x1a"])
 def test_a_certificate_may_end_in_what_looks_like_white_space(last, behind):
-    """A certificate whose last byte looks like white space is read.
+    """A certificate is read completely even if its last byte is a white-space character.
 
     One signature in 200 ends with such a byte.
     """
@@ -108,7 +109,7 @@ def test_a_certificate_may_end_in_what_looks_like_white_space(last, behind):
 
 
 def reordered(*certificates) -> bytes:
-    """Return a PKCS #7 message with the certificates in this order, as Windows writes it."""
+    """Return a PKCS #7 message with the certificates in the given order, as Windows writes it."""
     made = p7b(*certificates)
     in_set = b"".join(sorted(map(der, certificates)))
     assert made.count(in_set) == 1
@@ -117,21 +118,25 @@ def reordered(*certificates) -> bytes:
 
 @pytest.mark.parametrize("order", [CHAIN, CHAIN[::-1], (CHAIN[1], CHAIN[0], CHAIN[2])])
 def test_order_in_message(order):
-    """The server certificate may be first, last or between the others in a PKCS #7 message."""
+    """In a PKCS #7 message, the server certificate may be in any position."""
     decoded = decode(reordered(*order))
     assert [one.der for one in decoded.certificates] == list(map(der, order))
     assert decoded.remarks == ()
 
 
 def test_key_next_to_a_certificate_is_reported():
-    """A key next to a certificate is reported, and the certificate is read."""
+    """If a file contains a private key and a certificate, lyncnb reports the key and reads the
+    certificate.
+    """
     decoded = decode(KEY_PEM + pem(LEAF))
     assert [one.der for one in decoded.certificates] == [der(LEAF)]
     assert decoded.remarks == (("private-key-in-file", 'the file contains a "PRIVATE KEY"'),)
 
 
 def test_damaged_beside_good():
-    """If one of two blocks is damaged, the intact one is read and the damaged one is reported."""
+    """If a file contains a damaged and an intact PEM block, lyncnb reports the damaged block and
+    reads the intact one.
+    """
     bad = TEXT.replace("\nM", "\n!", 1)
     decoded = decode((bad + pem(CA.root).decode()).encode())
     assert [one.der for one in decoded.certificates] == [der(CA.root)]
@@ -139,7 +144,7 @@ def test_damaged_beside_good():
 
 
 def test_pfx():
-    """Lyncnb asks for the password of a PFX file only once, and only if the file has a password."""
+    """Lyncnb asks for the password of a PFX file only if the file has a password, and only once."""
     asked = []
 
     def password():
@@ -160,7 +165,9 @@ def test_pfx():
 
 
 def test_json_of_cfssl():
-    """In cfssl's JSON, the certificate is read, and the request in the same file causes no problem."""
+    """Lyncnb reads the certificate in the JSON output of cfssl, and does not report the request in
+    the same file as a problem.
+    """
     request = x509.CertificateSigningRequestBuilder().subject_name(LEAF.subject)
     csr = request.sign(KEY, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
     for document in (
@@ -188,8 +195,8 @@ def test_json_of_cfssl():
     ],
 )
 def test_what_ad_cs_says_instead(text, code, said):
-    """If a returned page or output says pending or denied, lyncnb reports it with the request
-    number.
+    """If a page or output of AD CS says that the request is pending or denied, lyncnb reports this
+    state with the request ID.
     """
     ((found, message),) = decode(text.encode()).remarks
     assert found == code
@@ -197,11 +204,11 @@ def test_what_ad_cs_says_instead(text, code, said):
 
 
 def test_a_certificate_that_cannot_be_read_is_named():
-    """If a certificate cannot be read, the message contains the serial number and subject, and no
-    debug text of a library.
+    """If a certificate cannot be read, the message contains its serial number and subject, and no
+    internal text of a library.
     """
     whole = der(LEAF)
-    oid = bytes.fromhex("551d11")  # This is the OID of subjectAltName.
+    oid = bytes.fromhex("551d11")  # The OID of the subjectAltName extension.
     place = whole.index(oid) + len(oid)
     damaged = whole[: place + 2] + b"\x05" + whole[place + 3 :]
     ((code, message),) = decode(damaged).remarks
@@ -224,21 +231,21 @@ def test_a_certificate_that_cannot_be_read_is_named():
     ],
 )
 def test_nothing(data, message):
-    """For a file without a certificate, lyncnb reports what the file seems to be."""
+    """If a file contains no certificate, lyncnb reports what the file seems to contain."""
     ((code, said),) = decode(data).remarks
     assert code == "file-without-certificate"
     assert message in said
 
 
 def test_many_begin_lines_end_soon():
-    """Reading a file that has only BEGIN lines takes time in proportion to its length."""
+    """Reading a file that contains only BEGIN lines takes time in proportion to its length."""
     decoded = decode(b"-----BEGIN CERTIFICATE-----\n" * 170_000)
     assert decoded.remarks == (("file-malformed", "the file has more than 20,000 PEM blocks"),)
 
 
 @given(st.binary(max_size=400))
 def test_any_bytes(data):
-    """Reading any bytes as a returned file raises no exception, and gives certificates or a
+    """Reading random bytes as a returned file raises no exception, and results in certificates or a
     problem.
     """
     decoded = decode(data)
@@ -247,7 +254,9 @@ def test_any_bytes(data):
 
 @given(data=st.data())
 def test_damaged_text(data):
-    """A text with a replaced section gives certificates or remarks, and never raises an error."""
+    """Reading a PEM text in which a section was replaced raises no error, and results in
+    certificates or remarks.
+    """
     begin = data.draw(st.integers(0, len(TEXT)))
     end = data.draw(st.integers(begin, min(begin + 40, len(TEXT))))
     piece = data.draw(st.text(max_size=20))
@@ -258,8 +267,8 @@ def test_damaged_text(data):
 
 
 def test_two_begin_lines():
-    """If a PEM block begins again before its end, the first one is dropped and the second one is
-    read.
+    """If a second BEGIN line appears before the END line of a PEM block, lyncnb drops the first
+    block and reads the second one.
     """
     half = TEXT[: len(TEXT) // 2] + "\n"
     decoded = decode((half + TEXT).encode())
@@ -270,7 +279,7 @@ def test_two_begin_lines():
 
 
 def test_empty_message():
-    """A PKCS #7 message without certificates is reported."""
+    """Lyncnb reports a PKCS #7 message that contains no certificates."""
     inner = bytes.fromhex("0201013100300b06092a864886f70d0107013100")
     signed = b"\x30" + bytes([len(inner)]) + inner
     wrapped = bytes.fromhex("06092a864886f70d010702") + b"\xa0" + bytes([len(signed)]) + signed
@@ -281,7 +290,9 @@ def test_empty_message():
 
 
 def test_pfx_with_a_wrong_password():
-    """If a PFX password is wrong, it is reported, and the password appears in no message."""
+    """If the password of a PFX file is wrong, lyncnb reports it, and the password appears in no
+    message.
+    """
     locked = pkcs12.serialize_key_and_certificates(
         b"x", KEY, LEAF, CA.chain, BestAvailableEncryption(b"portal")
     )
@@ -291,7 +302,7 @@ def test_pfx_with_a_wrong_password():
 
 
 def test_pfx_without_certificate():
-    """A PFX file that contains only a key is reported as a key and as a file without a certificate."""
+    """If a PFX file contains only a key, lyncnb reports the key and the missing certificate."""
     alone = pkcs12.serialize_key_and_certificates(b"x", KEY, None, None, NoEncryption())
     assert [code for code, _ in decode(alone).remarks] == [
         "private-key-in-file",

@@ -1,4 +1,6 @@
-"""The demonstration CA signs the samples, and is never used in any other folder."""
+"""The demonstration CA signs requests of the sample deployments, and rejects any other request
+folder.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ med02.{0},Mediation,,,
 
 
 def bundle_of(domain: str, folder):
-    """Write the requests for a small deployment with one domain."""
+    """Create a request folder for a small deployment with one domain."""
     options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
     topology = ln.read_topology(TABLE.format(domain).encode())
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"), options=options)
@@ -33,9 +35,9 @@ def bundle_of(domain: str, folder):
     return ln.write_requests(plan, folder, passphrase=PASSPHRASE, accept=accept, today=TODAY)
 
 
-def test_it_answers_a_sample_with_three_mistakes(tmp_path):
-    """The demonstration CA intentionally omits one name, one CRL and one certificate, and writes no
-    private key.
+def test_first_response_has_three_mistakes(tmp_path):
+    """The demonstration CA intentionally omits one name, one CRL URL and one certificate, and
+    writes no private key.
     """
     bundle = bundle_of("contoso.com", tmp_path / "requests")
     answers = ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
@@ -43,21 +45,20 @@ def test_it_answers_a_sample_with_three_mistakes(tmp_path):
     issued = ln.match_certificates(bundle, tmp_path / "answers", today=TODAY)
     errors = {found.code for found in issued.findings if found.severity == "error"}
     assert errors == {"names-missing", "crl-distribution-point-absent"}
-    assert (
-        len(issued.waiting) == 3
-    )  # Two certificates were rejected, and one request was not answered.
-    # The root was returned, but one certificate was not.
+    # lyncnb rejected two certificates, and the demonstration CA did not issue the third one.
+    assert len(issued.waiting) == 3
+    # The demonstration CA returned its root, but omitted one certificate.
     assert answers.files == len(bundle.requests)
     assert not any(b"PRIVATE" in path.read_bytes() for path in (tmp_path / "answers").iterdir())
     assert {one.certificate.issuer_name for one in issued.certificates} == {DEMONSTRATION_NAME}
 
 
 def errors_of(issued) -> set[str]:
-    """Return the codes of the errors in an evaluation."""
+    """Return the codes of the errors in a saved evaluation."""
     return {found.code for found in issued.findings if found.severity == "error"}
 
 
-def test_a_second_answer_and_a_renewal_have_no_mistake(tmp_path):
+def test_later_responses_have_no_mistake(tmp_path):
     """After its first response, the demonstration CA signs the remaining requests and a renewal
     without mistakes.
 
@@ -89,7 +90,9 @@ def test_its_root_is_the_same_in_each_response(tmp_path):
 
 
 def test_another_ca_of_the_name_may_use_the_same_serial_number(tmp_path, monkeypatch):
-    """A serial number is unique per signing key, so another CA with the same name may use it again."""
+    """Another CA with the same name may use the same serial number, because serial numbers are
+    unique only for each signing key.
+    """
     bundle = bundle_of("contoso.com", tmp_path / "requests")
     for place in ("first", "second"):
         numbers = iter(range(100, 200))
@@ -100,9 +103,9 @@ def test_another_ca_of_the_name_may_use_the_same_serial_number(tmp_path, monkeyp
         assert "duplicate-serial" not in errors_of(issued)
 
 
-def test_a_public_certificate_lasts_as_long_as_the_rules_of_its_day_allow(tmp_path):
-    """A public certificate of the demonstration CA lasts less than 200 days until 2027-03-14, and
-    then less than 100 days.
+def test_lifetime_of_public_certificates_follows_the_rules_of_the_date(tmp_path):
+    """The demonstration CA issues public certificates for less than 200 days until 2027-03-14, and
+    for less than 100 days from then on.
     """
     topology = ln.read_topology("data/contoso.csv")
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
@@ -117,8 +120,8 @@ def test_a_public_certificate_lasts_as_long_as_the_rules_of_its_day_allow(tmp_pa
 
 
 def test_it_signs_no_folder_with_a_real_name(tmp_path):
-    """The demonstration CA rejects a folder with a name outside the sample domains, and writes
-    nothing.
+    """The demonstration CA rejects a request folder with a name outside the sample domains, and
+    writes nothing.
     """
     bundle = bundle_of("example.org", tmp_path / "requests")
     with pytest.raises(BundleError, match="names of a real organization"):
@@ -138,17 +141,17 @@ def test_it_signs_no_folder_with_a_real_name(tmp_path):
         ("contoso", False),
     ],
 )
-def test_the_samples_names_are_told_by_their_end(tmp_path, name, expected):
-    """A sample name is recognized by its last two labels, which are the organization and the
+def test_sample_names_are_recognized_by_their_domain(tmp_path, name, expected):
+    """Lyncnb recognizes a sample name by its last two labels: the name of the organization and the
     top-level domain.
     """
     entry = bundle_of("contoso.com", tmp_path / "requests").requests[0].plan
     assert is_fictional([replace(entry, san=(*entry.san, name))]) is expected
 
 
-def test_elsewhere_its_certificate_is_an_error_that_nobody_accepts(tmp_path, monkeypatch):
-    """In a folder with a real name, a certificate from the demonstration CA is an error that nobody
-    can accept.
+def test_demonstration_certificate_for_a_real_name_is_an_error(tmp_path, monkeypatch):
+    """In a request folder with a real name, a certificate from the demonstration CA is an error
+    that cannot be accepted.
     """
     bundle = bundle_of("example.org", tmp_path / "requests")
     with monkeypatch.context() as fooled:

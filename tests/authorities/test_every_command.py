@@ -1,4 +1,4 @@
-"""All commands report the same evaluation of a returned file, and exit with the expected status.
+"""All commands report the same findings about a received file, and exit with the expected status.
 
 Each row is a file. OpenSSL creates the certificate (or a similar file), ``receive`` reads it, and
 ``status``, ``pfx`` and ``steps`` run afterwards. An error that receive finds stops each of them and
@@ -39,7 +39,7 @@ def ca(tmp_path_factory) -> Authority:
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory) -> Path:
-    """Return a folder with two requests and no certificates."""
+    """Return a request folder with two requests and no certificates."""
     folder = tmp_path_factory.mktemp("plan") / "requests"
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, folder, passphrase=PASSPHRASE)
@@ -58,8 +58,8 @@ def csr_of(folder: Path, part: str) -> Path:
 
 
 def answer(ca: Authority, requests: Path, place: Path, **changes) -> Path:
-    """Have the CA sign the request of the server with these changes, and the request of the
-    deployment correctly.
+    """Have the CA sign the server's request with the given changes, and the deployment's request
+    without changes.
     """
     place.mkdir(exist_ok=True)
     ca.sign(csr_of(requests, "Deployment"), place / "oauth.pem")
@@ -83,7 +83,9 @@ REFUSED = {
 
 
 def ask(shell: Shell) -> dict[str, tuple[int, str]]:
-    """Run every command that follows receive, and return the outputs and exit statuses."""
+    """Run the commands that usually follow the receive command, and return their outputs and exit
+    statuses.
+    """
     commands = {
         "status": ("status", "requests"),
         "pfx": ("pfx", "requests", "--passphrase-file", "passphrase.txt"),
@@ -94,9 +96,9 @@ def ask(shell: Shell) -> dict[str, tuple[int, str]]:
 
 
 @pytest.mark.parametrize(("changes", "code"), REFUSED.values(), ids=REFUSED)
-def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes, code):
-    """Every command reports a rejected certificate with its error, and still processes the valid
-    certificate.
+def test_every_command_reports_a_rejected_certificate(shell, requests, ca, changes, code):
+    """If receive rejects a certificate, every later command reports the error and still processes
+    the valid certificate.
     """
     back = shell.folder / "back"
     certificate = answer(ca, requests, back, **changes)
@@ -107,7 +109,7 @@ def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes
     assert received.status == 1
     assert code in received.out
     said = ask(shell)
-    # A CA certificate does not match any request, so it is not kept.
+    # A CA certificate does not match any request, so lyncnb does not store it.
     ended = [0, 1, 1] if code == "ca-certificate" else [1, 1, 1]
     assert [said[name][0] for name in ("status", "pfx", "steps")] == ended
     if code == "ca-certificate":
@@ -121,9 +123,9 @@ def test_what_receive_refuses_every_command_refuses(shell, requests, ca, changes
 
 
 @pytest.mark.parametrize("row", ["an octet of the signature flipped", "ended an hour ago"])
-def test_what_has_an_error_displaces_nothing(shell, requests, ca, row):
-    """A newer certificate with an error is stored separately, and the valid certificate stays
-    packaged.
+def test_newer_certificate_with_an_error_replaces_nothing(shell, requests, ca, row):
+    """If a newer certificate has an error, it is stored separately, and the valid certificate stays
+    in the package.
     """
     back = shell.folder / "back"
     good = answer(ca, requests, back, begins=timedelta(days=-2))
@@ -145,9 +147,9 @@ def test_what_has_an_error_displaces_nothing(shell, requests, ca, row):
     assert REFUSED[row][1] in shell("status", "requests").out
 
 
-def test_a_chain_that_refutes_what_is_on_record(shell, requests, ca):
-    """If a forged certificate was received before its chain, every command reports the error once
-    the chain is received.
+def test_chain_that_disproves_a_recorded_certificate(shell, requests, ca):
+    """If a forged certificate was received before the CA certificates, every command reports the
+    error after they are received.
 
     The other certificate of that CA, which the chain did sign, stays in use.
     """
@@ -171,8 +173,8 @@ def test_a_chain_that_refutes_what_is_on_record(shell, requests, ca):
     assert "chain-signature-wrong" in shell("receive", "requests").out
 
 
-def test_what_nothing_proves_displaces_nothing(shell, requests, ca, tmp_path_factory):
-    """A newer certificate from another CA is not used until the difference is accepted, even if its
+def test_newer_certificate_from_another_ca_replaces_nothing(shell, requests, ca, tmp_path_factory):
+    """A newer certificate from another CA is not used until you accept the difference, even if its
     chain is complete.
     """
     back = shell.folder / "back"
@@ -202,9 +204,9 @@ def test_what_nothing_proves_displaces_nothing(shell, requests, ca, tmp_path_fac
     assert record.refused == ()
 
 
-def test_a_reissue_with_the_same_dates_takes_the_place(shell, requests, ca):
-    """Of two certificates with the same dates, the certificate with fewer errors is used. If both
-    are equal, the later one is used.
+def test_reissued_certificate_with_the_same_dates(shell, requests, ca):
+    """If two certificates have the same dates, lyncnb uses the one with fewer errors, or else the
+    one that was received later.
     """
     back = shell.folder / "back"
     answer(ca, requests, back, serial=11)
@@ -231,9 +233,9 @@ def test_a_reissue_with_the_same_dates_takes_the_place(shell, requests, ca):
 
 
 @pytest.mark.parametrize("chain_first", [True, False])
-def test_a_chain_that_comes_apart(shell, requests, ca, chain_first):
-    """A chain that is received before or after its certificate is kept, reported, and completes the
-    certificate.
+def test_chain_may_be_received_separately(shell, requests, ca, chain_first):
+    """CA certificates may be received before or after the server certificate. lyncnb stores them,
+    reports them and completes the chain.
     """
     back = shell.folder / "back"
     answer(ca, requests, back)
@@ -253,9 +255,9 @@ def test_a_chain_that_comes_apart(shell, requests, ca, chain_first):
     assert [status for status, _ in ask(shell).values()] == [0, 0, 0]
 
 
-def test_a_gap_is_packaged_when_it_is_asked_for(shell, requests, ca):
-    """A certificate with an incomplete chain is packaged only with pfx --without-chain ID, and only
-    for that id.
+def test_incomplete_chain_is_packaged_only_on_request(shell, requests, ca):
+    """A certificate with an incomplete chain is packaged only if its id is specified with `pfx
+    --without-chain ID`.
     """
     back = shell.folder / "back"
     answer(ca, requests, back)
@@ -272,7 +274,7 @@ def test_a_gap_is_packaged_when_it_is_asked_for(shell, requests, ca):
 
 
 def test_policy_is_accepted_with_a_reason(shell, requests, ca):
-    """A rejected certificate can be accepted later with a reason, without receiving its file again.
+    """You can accept a rejected certificate later with a reason, without receiving its file again.
 
     The reason is recorded.
     """
@@ -293,8 +295,8 @@ def test_policy_is_accepted_with_a_reason(shell, requests, ca):
 
 
 def test_missing_crl_is_accepted_once_for_a_ca(shell, requests, ca):
-    """If a certificate without a CRL is accepted with a reason, the CA's next certificate is
-    accepted too.
+    """If you accept a certificate without a CRL URL and give a reason, the next certificate from
+    the same CA is accepted too.
     """
     back, without_list = shell.folder / "back", without("crl")
     back.mkdir()
@@ -314,8 +316,8 @@ def test_missing_crl_is_accepted_once_for_a_ca(shell, requests, ca):
 
 
 def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
-    """After a rejection, the steps explain what to request from which CA, and do not mention
-    packages.
+    """After a certificate is rejected, the steps explain what to request from which CA, and do not
+    mention packages.
     """
     back = shell.folder / "back"
     answer(ca, requests, back, extensions=without("crl"))
@@ -330,8 +332,10 @@ def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
     assert "ask the CA" in (requests / "steps" / "checklist.md").read_text("utf-8")
 
 
-def test_a_refusal_that_is_mended_is_told_no_more(shell, requests, ca):
-    """Every command reports a rejected certificate until a valid certificate replaces it."""
+def test_rejected_certificate_is_reported_until_it_is_replaced(shell, requests, ca):
+    """Every command reports a rejected certificate until a valid certificate for the same request
+    replaces it.
+    """
     back, again = shell.folder / "back", shell.folder / "again"
     answer(ca, requests, back, extensions=without("crl"), begins=-48 * _HOUR)
     (back / "chain.pem").write_bytes(ca.chain)
@@ -346,8 +350,8 @@ TABLE = STANDARD_EDITION
 
 
 def test_findings_can_be_accepted_before_certificates_are_received(shell, ca):
-    """Findings in [accepted] of plan.toml are accepted when certificates are received, and every
-    summary shows the reason.
+    """Findings that plan.toml lists under [accepted] are accepted when certificates are received,
+    and every summary shows the reason.
     """
     reason = "the lab has no list"
     shell.write("topology.csv", TABLE)
@@ -379,9 +383,7 @@ def test_findings_can_be_accepted_before_certificates_are_received(shell, ca):
 
 
 def test_invalid_signature_cannot_be_accepted_in_advance(shell):
-    """An invalid signature cannot be accepted in plan.toml: the request command rejects such an
-    entry.
-    """
+    """The request command rejects a plan.toml that accepts an invalid signature."""
     shell.write("topology.csv", TABLE)
     shell.write("plan.toml", '[accepted]\nchain-signature-wrong = "because"\n')
     ended = shell("request", "topology.csv", "requests", "--options", "plan.toml")
@@ -395,8 +397,8 @@ def test_invalid_signature_cannot_be_accepted_in_advance(shell):
 
 @pytest.mark.parametrize("code", ["chain-signature-wrong", "names-missing", "no-such-code"])
 def test_invalid_signatures_and_keys_are_never_accepted(shell, requests, code):
-    """Invalid signatures, wrong keys and wrong names cannot be accepted, and a misspelt code
-    accepts nothing.
+    """You cannot accept invalid signatures, wrong keys and wrong names, and a misspelt code accepts
+    nothing.
     """
     ended = shell("receive", "requests", "--accept", f"{code}=because")
     assert ended.status == 3
@@ -406,7 +408,9 @@ def test_invalid_signatures_and_keys_are_never_accepted(shell, requests, code):
 @pytest.mark.parametrize("place", ["returned", "pfx"])
 @pytest.mark.parametrize("names", [("Standard", "Deploy"), ("Deploy", "Standard")])
 def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
-    """A certificate or package that differs from the record is reported with its hash."""
+    """If a certificate or package in the folder differs from the record, lyncnb reports it with its
+    hash.
+    """
     back = shell.folder / "back"
     answer(ca, requests, back)
     (back / "chain.pem").write_bytes(ca.chain)
@@ -429,13 +433,13 @@ def test_files_that_were_exchanged_are_found(shell, requests, ca, place, names):
     assert f"{place}/{found.name} {problem}" in ended.out
     scripts = "".join(path.read_text("utf-8-sig") for path in (requests / "steps").rglob("*.ps1"))
     assert found.stem + ".pfx" not in scripts
-    if place == "pfx":  # After it is packaged again, the package matches the record.
+    if place == "pfx":  # After the certificate is packaged again, the package matches the record.
         assert [status for status, _ in ask(shell).values()] == [3, 0, 0]
         assert shell("receive", "requests").status == 0
 
 
-def test_what_was_refused_and_is_right_now_is_named(requests, ca, tmp_path):
-    """If a rejected certificate becomes valid later, lyncnb advises to receive the stored file
+def test_rejected_certificate_that_became_valid_is_reported(requests, ca, tmp_path):
+    """If a rejected certificate becomes valid later, lyncnb recommends receiving the stored file
     again.
     """
     soon = Authority(ca.folder, "root").subordinate("soon", begins=_HOUR)
@@ -454,8 +458,10 @@ def test_what_was_refused_and_is_right_now_is_named(requests, ca, tmp_path):
     assert {one.state for one in folder_status(requests, today=later).requests} == {"issued"}
 
 
-def test_reading_writes_nothing(shell, requests, ca):
-    """Status and an evaluation of recorded certificates change no file and no time stamp."""
+def test_status_and_evaluation_write_nothing(shell, requests, ca):
+    """The status command and an evaluation of recorded certificates change no file and no time
+    stamp.
+    """
     back = shell.folder / "back"
     answer(ca, requests, back, ends=-_HOUR)
     (back / "chain.pem").write_bytes(ca.chain)

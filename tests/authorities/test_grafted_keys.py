@@ -1,5 +1,5 @@
-"""Certificates from many sources that contain a public key of the folder are all kept, and none of
-them stops the import.
+"""If certificates from many sources contain a public key of the folder, lyncnb keeps each of them,
+and none stops the import.
 
 Each of pyca's test vectors becomes a certificate for one of our requests, with unusual names, dates
 and extensions, and invalid signatures. ``LYNCNB_VECTORS`` sets how many vectors are used.
@@ -41,7 +41,7 @@ def vectors() -> list[bytes]:
 
 
 def element(tag: int, content: bytes) -> bytes:
-    """Return a DER element with the shortest form of its length."""
+    """Return a DER element whose length is encoded in the shortest form."""
     size = len(content)
     if size < 0x80:
         return bytes([tag, size]) + content
@@ -50,7 +50,7 @@ def element(tag: int, content: bytes) -> bytes:
 
 
 def grafted(der: bytes, key: bytes) -> bytes | None:
-    """Return a certificate whose SubjectPublicKeyInfo is replaced with another one.
+    """Return a certificate whose SubjectPublicKeyInfo is replaced with the given one.
 
     Return None if the certificate has no place for it.
     """
@@ -67,7 +67,7 @@ def grafted(der: bytes, key: bytes) -> bytes | None:
 
 
 def test_no_certificate_is_lost(tmp_path):
-    """Each readable certificate is kept, rejected or accepted, and stays the same byte for byte."""
+    """Lyncnb stores each readable certificate unchanged, as a rejected or an accepted certificate."""
     bundle = make_folder(tmp_path / "requests")
     request_id = find_id(bundle, "med01")
     key = request_of(bundle, request_id).public_key()
@@ -84,7 +84,8 @@ def test_no_certificate_is_lost(tmp_path):
         with suppress(BadCertificate):
             readable[number] = read_certificate(der)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # A notebook would show a library's warnings.
+        # In a notebook, warnings of a library would be visible to the user.
+        warnings.simplefilter("error")
         issued = receive(bundle.folder, answers, today=TODAY)
     told = {found.about for found in issued.findings}
     assert not any("ParseError" in found.message for found in issued.findings)
@@ -92,8 +93,8 @@ def test_no_certificate_is_lost(tmp_path):
     possible = {one.sha256 for one in readable.values() if not one.is_ca}
     kept = {one.sha256 for one in (*issued.certificates, *issued.refused)}
     rest = possible - kept
-    # A self-signed certificate matches no request, and with our key in it, it is no longer self-
-    # signed.
+    # A self-signed certificate matches no request. If its public key is replaced with a key of the
+    # folder, it is no longer self-signed.
     assert rest == set()
     again = load_issued(open_requests(bundle.folder), today=TODAY)
     assert {one.sha256 for one in (*again.certificates, *again.refused)} == kept

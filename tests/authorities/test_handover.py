@@ -1,4 +1,6 @@
-"""The package for a CA contains requests and instructions for the CA's administrators, and no key."""
+"""The package for a CA contains requests and instructions for the CA's administrators, and no
+private key.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ def contents(path) -> dict[str, bytes]:
 
 
 def test_package(folder, tmp_path):
-    """The package has a folder for each CA with a page, a summary, the names and the CSRs.
+    """The package has a folder for each CA with an instruction page, a summary, a list of names,
+    and the CSRs.
 
     AD CS also gets a batch file.
     """
@@ -64,7 +67,9 @@ def test_package(folder, tmp_path):
 
 
 def test_requests_are_those_of_the_folder(folder, tmp_path):
-    """The CSRs in the package are identical to those in the folder, and their signatures are valid."""
+    """The CSRs in the package are identical to those in the request folder, and their signatures
+    are valid.
+    """
     made = hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
     for part in made.parts:
@@ -75,7 +80,7 @@ def test_requests_are_those_of_the_folder(folder, tmp_path):
 
 
 def test_submission(folder, tmp_path):
-    """The batch file for AD CS contains the CA and the template.
+    """The batch file for AD CS contains the name of the CA and the name of the template.
 
     A CA name that certreq cannot use is left out.
     """
@@ -88,8 +93,8 @@ def test_submission(folder, tmp_path):
 
 
 def test_page(folder, tmp_path):
-    """The page for the CA shows the tasks, explains why no SAN attribute is needed, and escapes the
-    CA's name.
+    """The page for the CA lists the tasks, explains why no SAN attribute is needed, and escapes
+    special characters in the CA's name.
     """
     hand_over(folder, tmp_path / "out.zip")
     entries = contents(tmp_path / "out.zip")
@@ -122,7 +127,7 @@ def test_page(folder, tmp_path):
     ],
 )
 def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes):
-    """The page for the CA shows the shortest of the lifetime limits, and how long e-mail can
+    """The page for the CA shows the strictest lifetime limit, and the date until which e-mail can
     validate a wildcard.
     """
     made = make_folder(tmp_path / "requests", make_plan(ca={"public": ca})).folder
@@ -135,9 +140,9 @@ def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes
     assert "by DNS alone" not in page
 
 
-def test_page_has_the_planned_day_if_no_other_is_given(tmp_path):
-    """The page for the CA shows the date on the cover of the folder's summary if no other date is
-    specified.
+def test_page_has_the_planned_date_by_default(tmp_path):
+    """If no date is specified, the page for the CA shows the date that is on the cover of the
+    folder's summary.
     """
     make_folder(tmp_path / "requests", make_plan(planned_issue_date=date(2026, 12, 15)))
     hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2026, 12, 15))
@@ -149,15 +154,16 @@ def test_page_has_the_planned_day_if_no_other_is_given(tmp_path):
     assert f"<td>{TODAY}</td>" in page
 
 
-def test_page_counts_from_its_own_day(tmp_path):
-    """If the planned issue date is in the past, the page for the CA shows the limits on the current
-    date.
+def test_page_uses_the_current_date_after_the_planned_date(tmp_path):
+    """If the planned issue date is in the past, the page for the CA shows the limits that apply on
+    the current date.
     """
     options = {"planned_issue_date": date(2027, 1, 28), "issuer": {"": "public"}}
     make_folder(tmp_path / "requests", make_plan(**options))
     made = hand_over(tmp_path / "requests", tmp_path / "out.zip", today=date(2027, 6, 14))
     page = unmarked(contents(tmp_path / "out.zip")["public/README.html"].decode())
-    assert page.count("2027-01-28") == 2  # The evaluation date is in the table and in the margin.
+    # The evaluation date appears in the table and in the margin.
+    assert page.count("2027-01-28") == 2
     assert "not specified: ask the sender" in page
     assert (
         "A certificate is valid for at most 100 days, or at most 47 days if it is issued on" in page
@@ -165,9 +171,9 @@ def test_page_counts_from_its_own_day(tmp_path):
     assert "--needed-by" in made.missing
 
 
-def test_page_says_who_asks_and_until_when(folder, tmp_path):
-    """The page for the CA shows the sender, date, product and sites, and lists what the CA must
-    send back.
+def test_page_shows_sender_date_and_files_to_return(folder, tmp_path):
+    """The page for the CA shows the sender, date, product and sites, and lists the files that the
+    CA must return.
     """
     hand_over(folder, tmp_path / "with.zip", sender="Ana <ana@contoso.com>", needed_by=TODAY)
     hand_over(folder, tmp_path / "without.zip")
@@ -184,8 +190,8 @@ def test_page_says_who_asks_and_until_when(folder, tmp_path):
 
 
 def test_page_cites_the_products_own_documents(tmp_path):
-    """For another product, the page for the CA cites no Lync Server document, and no document
-    twice.
+    """If the plan is for another product, the page for the CA cites no Lync Server document, and
+    cites no document twice.
     """
     plan = plan_certificates(make_plan().topology, load_rules("sfb2019"))
     made = make_folder(tmp_path / "requests", plan).folder
@@ -196,10 +202,8 @@ def test_page_cites_the_products_own_documents(tmp_path):
     assert any("System requirements for Skype for Business Server 2019" in page for page in pages)
 
 
-def test_page_tells_how_each_request_is_issued(folder, tmp_path):
-    """Each request on the page for the CA has its template or certificate type, its key and its
-    use.
-    """
+def test_page_shows_how_each_request_is_issued(folder, tmp_path):
+    """The page for the CA shows the template or certificate type, key and purpose of each request."""
     hand_over(folder, tmp_path / "out.zip", template="LyncWeb")
     entries = contents(tmp_path / "out.zip")
     internal = unmarked(
@@ -219,14 +223,14 @@ def test_page_tells_how_each_request_is_issued(folder, tmp_path):
 
 @pytest.mark.parametrize("sender", ["two\nlines", "x" * 201, "bell\a"])
 def test_sender_is_one_line(folder, tmp_path, sender):
-    """A sender with more than one line is rejected before any file is written."""
+    """A sender that contains a line break is rejected before any file is written."""
     with pytest.raises(OptionsError, match="is not a valid sender"):
         hand_over(folder, tmp_path / "out.zip", sender=sender)
     assert not (tmp_path / "out.zip").exists()
 
 
 def test_names(folder, tmp_path):
-    """A list contains the names in each request on one line, for a portal that does not read the
+    """The package lists the names of each request on one line, for CA portals that do not read the
     SAN in a CSR.
     """
     made = hand_over(folder, tmp_path / "out.zip", issuer="public")
@@ -240,26 +244,27 @@ def test_names(folder, tmp_path):
     [
         ({"issuer": "public"}, ["Edge"]),
         ({"issuer": "Internal", "site": "kaohsiung"}, ["Mediation"]),
-        ({"issuer": "litware <public> ca"}, ["Edge"]),  # The CA is selected by its name.
+        # The --ca option selects the CA by its name.
+        ({"issuer": "litware <public> ca"}, ["Edge"]),
         ({"pool": "EEPool.contoso.com"}, ["FrontEnd", "FrontEnd"]),
         ({"site": ""}, ["Deployment"]),
     ],
 )
 def test_choice(folder, tmp_path, choice, expected):
-    """Requests can be selected by CA, site or pool, regardless of letter case."""
+    """You can select requests for the package by CA, site or pool, regardless of letter case."""
     made = hand_over(folder, tmp_path / "out.zip", **choice)
     assert [record.plan.role for record in made.requests] == expected
 
 
 def test_wave(folder, tmp_path):
-    """You can select a group of requests with a list of ids."""
+    """You can select a group of requests for the package with a list of ids."""
     wanted = find_id(open_requests(folder), "med01")
     made = hand_over(folder, tmp_path / "out.zip", requests=[wanted])
     assert [record.id for record in made.requests] == [wanted]
 
 
 def test_only_what_waits(folder, tmp_path):
-    """Requests with a certificate are not handed over again.
+    """A request that already has its certificate is not packed again.
 
     If no request is left, lyncnb reports an error.
     """
@@ -280,7 +285,9 @@ def test_only_what_waits(folder, tmp_path):
 
 
 def test_same_bytes(folder, tmp_path):
-    """The same requests result in an identical package, and an identical file is not written again."""
+    """Packing the same requests again creates an identical package, and does not write an identical
+    file again.
+    """
     hand_over(folder, tmp_path / "one.zip")
     hand_over(folder, tmp_path / "two.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
@@ -290,7 +297,7 @@ def test_same_bytes(folder, tmp_path):
 
 
 def test_no_clobber(folder, tmp_path):
-    """A different file with the package's name is not overwritten."""
+    """Lyncnb does not overwrite a different file that has the name of the package."""
     (tmp_path / "out.zip").write_bytes(b"mine")
     with pytest.raises(OutputError, match="already exists, so lyncnb did not change it"):
         hand_over(folder, tmp_path / "out.zip")
@@ -298,7 +305,7 @@ def test_no_clobber(folder, tmp_path):
 
 
 def test_no_key(folder, tmp_path):
-    """The package contains no line of any key file."""
+    """The package contains no line of any key file in the request folder."""
     hand_over(folder, tmp_path / "out.zip")
     everything = b"".join(contents(tmp_path / "out.zip").values())
     keys = [path.read_bytes().splitlines() for path in (folder / "keys").iterdir()]
@@ -308,8 +315,8 @@ def test_no_key(folder, tmp_path):
 
 @pytest.mark.parametrize("place", ["before", "instead"])
 def test_key_in_csr(folder, tmp_path, place):
-    """A private key in a CSR file stops the handover, even if the manifest records the hash of this
-    file.
+    """If a CSR file contains a private key, it is not packed, even if the manifest records the hash
+    of this file.
     """
     record = open_requests(folder).requests[0]
     path, key = folder / record.files.csr, folder / record.files.key
@@ -323,7 +330,7 @@ def test_key_in_csr(folder, tmp_path, place):
 
 
 def test_changed_request(folder, tmp_path):
-    """A CSR that differs from its record is not handed over."""
+    """A CSR file that differs from its record is not packed."""
     first, second, *_ = open_requests(folder).requests
     (folder / first.files.csr).write_bytes((folder / second.files.csr).read_bytes())
     with pytest.raises(BundleError, match="the file differs from the request that lyncnb wrote"):
@@ -331,13 +338,13 @@ def test_changed_request(folder, tmp_path):
 
 
 def test_bad_template(folder, tmp_path):
-    """The name of a template is validated before any file is written."""
+    """The template name is validated before any file is written."""
     with pytest.raises(OptionsError, match="is not a valid certificate template name"):
         hand_over(folder, tmp_path / "out.zip", template="a\\nSAN:dns=x")
 
 
 def test_shown(folder, tmp_path):
-    """The requests that were handed over are shown as a table, as text and as JSON."""
+    """The packed requests can be shown as a table, as text and as JSON."""
     made = hand_over(folder, tmp_path / "out.zip")
     assert repr(made) == (
         "6 requests in out.zip: 5 for ca01.contoso.com\\Contoso Issuing CA 1; "
@@ -355,7 +362,7 @@ def test_shown(folder, tmp_path):
 
 
 def test_two_names_one_folder():
-    """Two CAs whose names give the same folder name get two folders."""
+    """If two CAs would have the same folder name, the package has a separate folder for each CA."""
     from lyncnb.authorities.submission import choose_part_folder
 
     taken = {"internal-a-b"}
@@ -365,7 +372,7 @@ def test_two_names_one_folder():
 
 
 def test_nothing_waits_at_all(folder, tmp_path):
-    """If every request has its certificate, the error explains that no request waits."""
+    """If every request has its certificate, the error message explains that no request waits."""
     bundle = open_requests(folder)
     ca = PythonCa()
     path = tmp_path / "all.p7b"
@@ -379,7 +386,9 @@ def test_nothing_waits_at_all(folder, tmp_path):
 
 
 def test_an_interrupted_run_is_completed_before_the_handover(folder, tmp_path):
-    """If an interrupted run left only planned requests, the error contains the next step."""
+    """If an interrupted run created only planned requests, the error message of the handover
+    command contains the next step.
+    """
     manifest = folder / "manifest.json"
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(text.replace('"state": "waiting"', '"state": "planned"'), encoding="utf-8")
@@ -398,14 +407,14 @@ def handover_of(folder, place):
         (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", True),
         (b"text\n----- BEGIN RSA PRIVATE KEY-----", True),
         (b"PuTTY-User-Key-File-3: ssh-rsa", True),
-        # This is the start of a PKCS #8 key in DER.
+        # The first bytes of a PKCS #8 key in DER.
         (bytes.fromhex("300902010130000400a000"), True),
         (b"0\x82 is how a sentence may begin", False),
         (b"The private key stays with the planner, encrypted.", False),
     ],
 )
-def test_what_counts_as_a_key(data, refused):
-    """A private key is recognized by its PEM label and its structure.
+def test_private_keys_are_recognized(data, refused):
+    """Lyncnb recognizes a private key by its PEM label and its structure.
 
     A sentence about keys does not count.
     """
@@ -420,8 +429,10 @@ def test_what_counts_as_a_key(data, refused):
         refuse_private_keys("x", data)
 
 
-def test_one_ca_for_several_is_refused(tmp_path):
-    """The configuration string of one CA is rejected if the requests are for two internal CAs."""
+def test_one_config_string_for_two_cas_is_rejected(tmp_path):
+    """The configuration string of one CA is rejected if the requests are for two different internal
+    CAs.
+    """
     plan = make_plan(ca={"internal": "Contoso CA 1", "Edge": "Contoso CA 2"},
                      issuer={"Edge": "internal"})  # fmt: skip
     folder = make_folder(tmp_path / "requests", plan).folder
@@ -435,7 +446,9 @@ def test_one_ca_for_several_is_refused(tmp_path):
 
 
 def with_client_authentication(folder):
-    """Add client authentication to the Mediation Server's request, and return its id."""
+    """Add client authentication to the Mediation Server's request, and return the id of that
+    request.
+    """
     manifest = folder / "manifest.json"
     document = json.loads(manifest.read_text(encoding="utf-8"))
     [wanted] = [r for r in document["requests"] if r["plan"]["role"] == "Mediation"]
@@ -446,7 +459,9 @@ def with_client_authentication(folder):
 
 
 def test_each_kind_of_usage_has_its_template(folder, tmp_path):
-    """Requests with client authentication go into a separate folder with another template."""
+    """In the package, requests with client authentication are in a separate folder that uses
+    another template.
+    """
     wanted = with_client_authentication(folder)
     with pytest.raises(OptionsError, match="must have server and client authentication") as caught:
         hand_over(folder, tmp_path / "out.zip")
@@ -461,9 +476,9 @@ def test_each_kind_of_usage_has_its_template(folder, tmp_path):
     assert [part.template for part in alone.parts] == ["Both"]
 
 
-def test_page_says_what_becomes_of_the_certificates_before(folder, tmp_path):
-    """The page lists each certificate that a renewal replaces, with its serial number and the date
-    to revoke it.
+def test_page_lists_replaced_certificates(folder, tmp_path):
+    """The page for the CA lists each certificate that a renewal replaces, with its serial number
+    and revocation date.
     """
     bundle = open_requests(folder)
     ca = PythonCa()
@@ -486,9 +501,9 @@ def test_page_says_what_becomes_of_the_certificates_before(folder, tmp_path):
     assert "Let it expire" in bare
 
 
-def test_what_the_people_of_the_ca_would_have_to_ask(tmp_path):
-    """The page for the CA names the option for each missing detail. If all details are specified,
-    it names none.
+def test_page_names_the_option_for_each_missing_detail(tmp_path):
+    """The page for the CA shows which option adds each missing detail. If no detail is missing, it
+    mentions no option.
     """
     folder = make_folder(tmp_path / "requests", make_plan()).folder
     open_points = hand_over(folder, tmp_path / "out.zip").missing
@@ -499,9 +514,9 @@ def test_what_the_people_of_the_ca_would_have_to_ask(tmp_path):
     assert "must ask" not in made.to_text()
 
 
-def test_page_says_what_to_revoke_now(folder, tmp_path):
-    """The page for a CA lists its compromised certificates that must be revoked, even if no request
-    waits.
+def test_page_lists_compromised_certificates(folder, tmp_path):
+    """The page for a CA lists the compromised certificates that the CA must revoke, even if no
+    request waits.
     """
     bundle, ca = open_requests(folder), PythonCa()
     name = find_id(bundle, "med01")
@@ -533,8 +548,8 @@ def test_page_says_what_to_revoke_now(folder, tmp_path):
 
 
 def test_page_names_withdrawn_requests(folder, tmp_path):
-    """The page lists the requests that the CA must not issue any more, with the SHA-256 hash of
-    each CSR.
+    """The page for the CA lists the requests that it must not issue any more, with the SHA-256 hash
+    of each CSR.
     """
     name = find_id(open_requests(folder), "med01")
     before = open_requests(folder).manifest.by_id[name].csr_sha256
@@ -551,5 +566,5 @@ def test_page_names_withdrawn_requests(folder, tmp_path):
 
 
 def text_of(page: str) -> str:
-    """Return the text of a page without the optional line breaks in long words."""
+    """Return the text of an HTML page without the optional line breaks in long words."""
     return html.unescape(re.sub(r"<[^>]+>", "", page)).replace("\u200b", "")

@@ -1,4 +1,6 @@
-"""The page for the CA's administrators is readable in Chromium without scripts, and on paper."""
+"""The page for the CA's administrators is readable in Chromium without scripts, and when it is
+printed.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ SENDER = "Ana Li, Contoso IT, ana@contoso.com"
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
-    """Return a package for AD CS and a public CA, unpacked."""
+    """Return the extracted packages for AD CS and a public CA."""
     place = tmp_path_factory.mktemp("package")
     folder = make_folder(place / "requests", make_plan()).folder
     made = hand_over(folder, place / "out.zip", sender=SENDER, needed_by=date(2026, 12, 24))
@@ -36,7 +38,7 @@ def packed(tmp_path_factory):
 @pytest.mark.parametrize("issuer", ["internal", "public"])
 @pytest.mark.parametrize("landscape", [False, True], ids=["portrait", "landscape"])
 def test_page_on_paper(packed, tmp_path, chromium, issuer, landscape):
-    """The printed page has at most three pages, and contains every name and every file."""
+    """The printed page for the CA has at most three pages, and contains every name and every file."""
     place, made = packed
     pdf = tmp_path / "page.pdf"
     with opened(chromium, place / issuer / "README.html") as page:
@@ -52,7 +54,9 @@ def test_page_on_paper(packed, tmp_path, chromium, issuer, landscape):
 
 @pytest.mark.parametrize("issuer", ["internal", "public"])
 def test_page_is_readable_by_all(packed, chromium, issuer):
-    """At 1280 pixels, no content overflows, no word is broken, and axe-core reports no problem."""
+    """At a width of 1280 pixels, no content of the page for the CA overflows, no word is broken,
+    and axe-core reports no problem.
+    """
     place, _ = packed
     path = place / issuer / "README.html"
     with opened(chromium, path, scripts=True) as page:

@@ -1,4 +1,4 @@
-"""Damaged and malicious files do no harm to a folder that has a valid certificate.
+"""Damaged and malicious files do not change a request folder that has a valid certificate.
 
 ``LYNCNB_HOSTILE`` sets the number of files. Each file depends only on its number, so it can be
 created again.
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 COUNT = int(os.environ.get("LYNCNB_HOSTILE", "40"))
 
-#: Values that ASN.1 parsers often mishandle: wrong lengths and tags.
+#: Values that ASN.1 parsers often mishandle, such as wrong lengths and tags.
 _ODD = (
     0x00,
     0x01,
@@ -59,7 +59,7 @@ _ODD = (
 
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory) -> tuple[Path, list[bytes]]:
-    """Return a packaged folder, and the valid files of every format that a test can damage."""
+    """Return a request folder with packages, and valid files of every format for a test to damage."""
     place = tmp_path_factory.mktemp("hostile")
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, place / "requests", passphrase=PASSPHRASE)
@@ -76,8 +76,8 @@ def answered(tmp_path_factory) -> tuple[Path, list[bytes]]:
 
 
 def forms(ca: Authority, place: Path) -> list[bytes]:
-    """Have the CA answer the request of the server again, correctly and wrongly, and return the
-    answers in every format.
+    """Have the CA issue valid and faulty certificates for the server's request, and return them in
+    every file format.
     """
     (csr,) = (place / "requests" / "csr").glob("Standard*.csr")
     right = ca.sign(csr, place / "again.pem").read_bytes()
@@ -111,7 +111,7 @@ def forms(ca: Authority, place: Path) -> list[bytes]:
 
 
 def spoilt(number: int, whole: list[bytes]) -> bytes:
-    """Damage one of the files in a way that the number selects."""
+    """Damage one of the files in the way that the given number selects."""
     chance = random.Random(number)
     data = bytearray(chance.choice(whole))
     for _ in range(chance.choice((1, 1, 1, 2, 4, 16))):
@@ -142,7 +142,7 @@ def spoilt(number: int, whole: list[bytes]) -> bytes:
 
 
 def facts(folder: Path) -> list[tuple[str, str, str]]:
-    """Return what must not change: the certificate, chain and package of each request."""
+    """Return the values of each request that must not change: its certificate, chain and package."""
     return [
         (
             record.id,
@@ -154,8 +154,8 @@ def facts(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def test_damaged_files_do_no_harm(tmp_path, answered, capfd):
-    """A damaged file causes no exception and no library warning, and only files of the CA are
-    stored.
+    """A damaged file causes no exception and no warning of a library, and lyncnb stores only files
+    of the CA.
     """
     original, whole = answered
     folder = Path(shutil.copytree(original, tmp_path / "requests"))

@@ -1,4 +1,6 @@
-"""Returned certificates are received into the folder completely, once, and never outside of it."""
+"""Each issued certificate is stored in the request folder completely, only once, and never outside
+of it.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ CA = PythonCa()
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
-    """Return a folder with requests. Tests copy it."""
+    """Return a request folder without certificates, which the tests copy."""
     folder = tmp_path_factory.mktemp("template") / "requests"
     make_folder(folder)
     return folder
@@ -63,7 +65,7 @@ def write(path, data: bytes):
 
 
 def test_received(folder, tmp_path):
-    """Each certificate and its chain are written to the folder returned and recorded in the
+    """Each certificate and its chain are written to the subfolder `returned` and recorded in the
     manifest.
     """
     bundle = open_requests(folder)
@@ -104,19 +106,19 @@ def test_received(folder, tmp_path):
 
 
 def test_again(folder, tmp_path):
-    """Receiving the same files again changes no file and no time, on any date."""
+    """If the same files are received again on any date, no file and no time stamp changes."""
     answers = answer_all(open_requests(folder), CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
     receive(folder, path, today=TODAY)
     before = snapshot(folder, but_lock=True)
     receive(folder, path, today=TODAY + timedelta(days=30))
-    receive(folder, today=TODAY)  # These files are already in the folder returned.
+    receive(folder, today=TODAY)  # The subfolder `returned` already contains these files.
     assert snapshot(folder, but_lock=True) == before
 
 
 def test_one_after_the_other(folder, tmp_path):
-    """Certificates can be received one at a time. The chain of one certificate completes the chains
-    of others.
+    """You can receive certificates one at a time, and the CA certificates of one also complete the
+    chains of the others.
     """
     bundle = open_requests(folder)
     answers = answer_all(bundle, CA)
@@ -135,8 +137,8 @@ def test_one_after_the_other(folder, tmp_path):
 
 
 def test_newer_answer(folder, tmp_path):
-    """Another certificate for the same request replaces the previous certificate, which moves with
-    its chain to ``archive``.
+    """If another certificate is received for the same request, the previous certificate and its
+    chain move to the subfolder `archive`.
     """
     request_id = find_id(open_requests(folder), "med01")
     csr = request_of(open_requests(folder), request_id)
@@ -156,8 +158,8 @@ def test_newer_answer(folder, tmp_path):
 
 
 def test_renewed_request(folder, tmp_path):
-    """The certificate of a renewed request replaces the old one, which stays in the archive with
-    its record.
+    """The certificate of a renewed request replaces the old certificate, which stays in the archive
+    with its record.
     """
     request_id = find_id(open_requests(folder), "med01")
     first = CA.issue_for(request_of(open_requests(folder), request_id), days=150)
@@ -166,7 +168,7 @@ def test_renewed_request(folder, tmp_path):
         make_plan(), folder, passphrase=PASSPHRASE, findings=[], today=TODAY, making=Making(workers=1),
         renew=[request_id], reason="expires",
     )  # fmt: skip
-    # The folder already contains this certificate.
+    # The request folder already contains this certificate.
     assert receive(folder, tmp_path / "1.p7b", today=TODAY).exit_status == 0
     second = CA.issue_for(request_of(bundle, request_id), days=199)
     issued = receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
@@ -180,7 +182,7 @@ def test_renewed_request(folder, tmp_path):
 
 
 def test_superseded(folder, tmp_path):
-    """A certificate for a superseded request is reported and kept with its key, but not used."""
+    """A certificate for a superseded request is reported and stored with its key, but is not used."""
     request_id = find_id(open_requests(folder), "med01")
     old_csr = request_of(open_requests(folder), request_id)
     write_requests(
@@ -199,21 +201,20 @@ def test_superseded(folder, tmp_path):
     assert (record.state, record.issued) == ("waiting", None)
     assert record.archived[0].issued.file == f"archive/{request_id}-g1.cer"
     before = snapshot(folder, but_lock=True)
-    # The certificate is known after the first run.
+    # After the first run, lyncnb knows this certificate.
     assert receive(folder, path, today=TODAY).exit_status == 0
     assert snapshot(folder, but_lock=True) == before
 
 
-def test_what_was_dropped_in(folder):
-    """Lyncnb reads the files that the planner copies into the folder ``returned``, and keeps all of
-    them.
+def test_files_copied_into_the_folder_are_read(folder):
+    """Lyncnb reads the files that the planner copies into the subfolder `returned`, and keeps all
+    of them.
     """
     bundle = open_requests(folder)
     request_id, other = find_id(bundle, "med01"), edge_external(bundle)
     answers = answer_all(bundle, CA)
-    own = write(
-        folder / "returned" / f"{request_id}.cer", der(answers[request_id])
-    )  # This file name belongs to lyncnb.
+    # lyncnb reserves this file name.
+    own = write(folder / "returned" / f"{request_id}.cer", der(answers[request_id]))
     write(folder / "returned" / "download(1).p7b", p7b(answers[other], *CA.chain))
     issued = receive(folder, today=TODAY)
     assert {one.request_id for one in issued.certificates} == {request_id, other}
@@ -224,7 +225,7 @@ def test_what_was_dropped_in(folder):
 
 
 def test_hostile(folder, tmp_path):
-    """Sixty damaged, malicious or unrelated files are each reported, and nothing else changes."""
+    """Lyncnb reports each of sixty damaged, malicious or unrelated files, and nothing else changes."""
     key = ec.generate_private_key(ec.SECP256R1())
     foreign = python_ca.issue(
         key.public_key(), CA.issuing.subject, CA.key, subject=[("CN", "sip.contoso.com")]
@@ -239,7 +240,7 @@ def test_hostile(folder, tmp_path):
     assert {(name, code) for name, (_, code) in files.items()} <= told
     assert issued.certificates == ()
     assert issued.exit_status == 2
-    # Returned CA certificates are kept, whatever file they were in. Nothing else is kept.
+    # Received CA certificates are stored, whatever file they were in. Nothing else is stored.
     after = snapshot(folder, but_lock=True)
     new = {Path(name) for name in after if after[name] != inside.get(name)}
     new = {path.relative_to(folder).as_posix() for path in new}
@@ -250,7 +251,7 @@ def test_hostile(folder, tmp_path):
 
 
 def test_hostile_forms_of_a_good_answer(folder, tmp_path):
-    """A valid certificate in a file of an invalid form is not accepted."""
+    """A valid certificate is not accepted if its file has an invalid format."""
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     leaf = CA.issue_for(request_of(bundle, request_id), days=199)
@@ -272,8 +273,8 @@ def test_hostile_forms_of_a_good_answer(folder, tmp_path):
 
 
 def test_forged(folder, tmp_path):
-    """A certificate with the key of the request and the name of the CA, but with another signature,
-    is an error.
+    """A certificate with the request's key and the CA's name, but with a signature from another
+    key, is an error.
     """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
@@ -290,8 +291,8 @@ def test_forged(folder, tmp_path):
 
 
 def test_locked(folder, tmp_path):
-    """While another process writes the folder, nothing is stored, and the message names that
-    process.
+    """While another process writes to the request folder, nothing is stored, and the message names
+    that process.
     """
     answers = answer_all(open_requests(folder), CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
@@ -301,7 +302,9 @@ def test_locked(folder, tmp_path):
 
 
 def test_changed_meanwhile(folder, tmp_path):
-    """If a request changes between matching and storing, it does not get the wrong certificate."""
+    """If a request changes between matching and storing, lyncnb does not store the wrong
+    certificate for it.
+    """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     path = write(tmp_path / "a.cer", pem(answer_all(bundle, CA)[request_id]))
@@ -315,7 +318,9 @@ def test_changed_meanwhile(folder, tmp_path):
 
 
 def test_lost_file(folder, tmp_path):
-    """A missing recorded file is reported, and written when the certificate is received again."""
+    """If a recorded file is missing, lyncnb reports it, and writes the file when its certificate is
+    received again.
+    """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     answer = write(tmp_path / "a.p7b", p7b(answer_all(bundle, CA)[request_id], *CA.chain))
@@ -333,9 +338,7 @@ def test_lost_file(folder, tmp_path):
 
 
 def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
-    """If the folder of returned files is lost, receiving the files again restores it without
-    findings.
-    """
+    """If the subfolder `returned` is lost, receiving the files again restores it without findings."""
     answers = answer_all(open_requests(folder), CA)
     answer = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
     receive(folder, answer, today=TODAY)
@@ -350,7 +353,7 @@ def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
     kinds = [{name: (facts[0], facts[3]) for name, facts in x.items()} for x in (before, after)]
     assert kinds[0] == kinds[1]
     assert folder_status(folder, today=TODAY).problems == ()
-    # Files that are not received again are still reported as missing.
+    # If a file is not received again, lyncnb still reports it as missing.
     shutil.rmtree(folder / "returned")
     one = write(tmp_path / "one.p7b", p7b(next(iter(answers.values()))))
     codes = {finding.code for finding in receive(folder, one, today=TODAY).findings}
@@ -358,7 +361,7 @@ def test_a_lost_folder_of_returned_files_is_rebuilt(folder, tmp_path):
 
 
 def test_public_files(folder, tmp_path):
-    """Certificate files are readable by all users, but the folder of old keys is not."""
+    """All users can read the certificate files, but only the owner can read the folder of old keys."""
     answers = answer_all(open_requests(folder), CA)
     receive(folder, write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain)), today=TODAY)
     modes = {path.stat().st_mode & 0o777 for path in (folder / "returned").rglob("*.*")}
@@ -367,7 +370,7 @@ def test_public_files(folder, tmp_path):
 
 
 def test_no_key_ever(folder, tmp_path):
-    """A private key that was returned with a certificate is not stored in the folder."""
+    """If a private key is returned together with a certificate, lyncnb does not store the key."""
     from cryptography.hazmat.primitives.serialization import (
         Encoding,
         NoEncryption,
@@ -386,8 +389,8 @@ def test_no_key_ever(folder, tmp_path):
 
 
 def test_many_files(folder, tmp_path, monkeypatch):
-    """If many files are stored, they are synced to the disk in groups, with the same result as
-    single files.
+    """If many files are stored, lyncnb writes them to the disk in groups, with the same result as
+    for single files.
     """
     from lyncnb.authorities import import_certificates
 
@@ -398,9 +401,9 @@ def test_many_files(folder, tmp_path, monkeypatch):
     assert len(receive(folder, today=TODAY).certificates) == len(answers)
 
 
-def test_interrupted_while_making_room(folder, tmp_path):
-    """If a run stopped after it linked an old certificate to the archive, the next run completes
-    it.
+def test_interrupted_move_to_the_archive_is_completed(folder, tmp_path):
+    """If a run stopped after it linked an old certificate into the archive, the next run completes
+    the move.
     """
     request_id = find_id(open_requests(folder), "med01")
     csr = request_of(open_requests(folder), request_id)
@@ -410,14 +413,16 @@ def test_interrupted_while_making_room(folder, tmp_path):
     leaf = folder / "returned" / f"{request_id}.cer"
     digest = hashlib.sha256(leaf.read_bytes()).hexdigest()[:8]
     moved = folder / "archive" / f"{request_id}-{digest}.cer"
-    moved.hardlink_to(leaf)  # The new name is on disk, and the old name still exists.
+    moved.hardlink_to(leaf)  # The new file name is on disk, and the old file name still exists.
     receive(folder, write(tmp_path / "2.cer", pem(second)), today=TODAY)
     assert leaf.read_bytes() == pem(second)
     assert moved.read_bytes() == pem(first)
 
 
-def test_text_from_outside_steers_no_terminal(folder, tmp_path):
-    """Control characters in the names of files and CAs are always shown as numbers."""
+def test_control_characters_are_shown_as_numbers(folder, tmp_path):
+    """Control characters in the names of files and CAs are always shown as numbers, so that they
+    cannot control a terminal.
+    """
     escape = "\x1b[2J"
     ca = PythonCa(f"Contoso{escape}")
     request_id = find_id(open_requests(folder), "med01")

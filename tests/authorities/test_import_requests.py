@@ -1,5 +1,5 @@
-"""Requests that were created on other computers are imported, and every difference and interruption
-is handled.
+"""Requests that were created on other computers are imported correctly, even if they differ from
+the plan or the import is interrupted.
 """
 
 from __future__ import annotations
@@ -51,21 +51,21 @@ from lyncnb.topology.topology import read_topology
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 TOOLS = "tools01.contoso.com"
-# These system calls protect keys. The lock of a process that ended is free.
+# System calls that protect keys. A lock is free if the process that held it has ended.
 _CALLS = (*ESSENTIAL, "mkdir", "chmod")
 
 shell = pytest.fixture(make_shell)
 
 
 def planned(name="single-server.csv", **options):
-    """Return the plan of a sample deployment."""
+    """Return the plan for a sample deployment."""
     return plan_certificates(
         read_topology(DATA / name), load_rules(), options=PlanOptions(**options)
     )
 
 
 def scripts_of(plan, folder: Path, **arguments):
-    """Write the folder and its scripts, as ``steps --request-on-server`` does."""
+    """Write the request folder and its scripts, as `steps --request-on-server` does."""
     bundle = request_elsewhere(plan, folder, findings=(), today=TODAY, **arguments)
     write_request_scripts(request_scripts(plan, bundle), folder)
     return bundle
@@ -73,7 +73,9 @@ def scripts_of(plan, folder: Path, **arguments):
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory):
-    """Return a waiting folder, its plan and the requests that were created for it on the servers."""
+    """Return a folder that waits for requests, its plan, and the requests that its scripts created
+    on the servers.
+    """
     place, plan = tmp_path_factory.mktemp("asked"), planned()
     scripts_of(plan, place / "folder", computer=TOOLS)
     return place / "folder", plan, request_there(place / "folder", place / "tools01")
@@ -81,7 +83,7 @@ def asked(tmp_path_factory):
 
 @pytest.fixture
 def waiting(asked, tmp_path):
-    """Return copies of the waiting folder, its plan and the requests, which a test may change."""
+    """Return copies of the waiting folder, its plan and its requests, which a test may change."""
     folder, plan, made = asked
     shutil.copytree(folder, tmp_path / "folder")
     shutil.copytree(made[0].parent, tmp_path / "tools01")
@@ -90,7 +92,9 @@ def waiting(asked, tmp_path):
 
 @pytest.fixture(scope="module")
 def issued(asked, tmp_path_factory):
-    """Return a folder whose requests were created on the servers and issued, with the CA's files."""
+    """Return a folder with requests that were created on the servers, and the certificates that the
+    CA issued for them.
+    """
     place = tmp_path_factory.mktemp("issued")
     folder, _, made = asked
     shutil.copytree(folder, place / "folder")
@@ -104,7 +108,9 @@ def issued(asked, tmp_path_factory):
 
 
 def test_waiting_folder_contains_no_secret(asked):
-    """A waiting folder has no key, CSR or list, and lyncnb does not ask for a passphrase."""
+    """A folder that waits for requests contains no key, CSR or list, and lyncnb does not ask for a
+    passphrase.
+    """
     folder, plan, _ = asked
     assert not has_encrypted_files(folder)
     assert list((folder / "csr").iterdir()) == list((folder / "keys").iterdir()) == []
@@ -115,8 +121,8 @@ def test_waiting_folder_contains_no_secret(asked):
 
 
 def test_the_same_plan_again_changes_no_byte(waiting):
-    """Writing the same plan again changes neither the waiting folder, its scripts, nor a folder
-    with requests.
+    """If the same plan is written again, no byte changes in the waiting folder, in its scripts, or
+    in a folder with requests.
     """
     folder, plan, made = waiting
     before = snapshot(folder, but_lock=True)
@@ -124,7 +130,8 @@ def test_the_same_plan_again_changes_no_byte(waiting):
     assert bundle.counts() == {"kept": len(plan.certificates)}
     assert snapshot(folder, but_lock=True) == before
     receive_requests(folder, *made)
-    request_elsewhere(plan, folder, findings=())  # The summary lists the requests after the import.
+    # After the import, the summary lists the requests.
+    request_elsewhere(plan, folder, findings=())
     before = snapshot(folder, but_lock=True)
     assert [one.action for one in receive_requests(folder, *made).requests] == ["kept", "kept"]
     request_elsewhere(plan, folder, findings=())
@@ -132,8 +139,8 @@ def test_the_same_plan_again_changes_no_byte(waiting):
 
 
 def test_requests_certificates_and_steps_match(issued, asked, tmp_path):
-    """The scripts, the requests, the issued certificates, the export on the server and the steps
-    match each other.
+    """The scripts, the imported requests, the issued certificates, the export of the server and the
+    steps match each other.
     """
     folder, _ = issued
     _, _, made = asked
@@ -176,9 +183,9 @@ def _pem(path: Path) -> bytes:
     return to_pem([path.read_bytes()])
 
 
-def test_other_commands_treat_it_like_any_other(issued, tmp_path):
-    """Status, renewals and purge know that the key is on another computer, and do not report it as
-    missing.
+def test_commands_do_not_report_keys_on_servers_as_missing(issued, tmp_path):
+    """If the key is on another computer, the status, renewals and purge commands do not report it
+    as missing.
     """
     shutil.copytree(issued[0], tmp_path / "folder")
     folder = tmp_path / "folder"
@@ -199,8 +206,8 @@ def test_other_commands_treat_it_like_any_other(issued, tmp_path):
     assert len(deployment_steps(load_issued(open_requests(folder))).key_holders) == 1
 
 
-def test_handover_packs_what_was_made_elsewhere(waiting, tmp_path):
-    """The handover package contains a request only after it was imported. Before that, a hint
+def test_handover_packs_imported_requests(waiting, tmp_path):
+    """The handover package contains a request only after it was imported. Before the import, a hint
     explains how to import it.
 
     Then it is handed over to its CA.
@@ -220,11 +227,13 @@ def test_handover_packs_what_was_made_elsewhere(waiting, tmp_path):
     assert {row["Exportable"] for row in rows} == {f"not verified: the key is on {TOOLS}"}
 
 
-# --- These requests differ from the plan.
+# In the following tests, the requests differ from the plan.
 
 
 def test_names_that_are_missing_are_refused_unless_the_ca_adds_them(waiting):
-    """A request without planned names is rejected, unless it is accepted with a reason."""
+    """A request that lacks planned names is rejected, unless you accept the difference with a
+    reason.
+    """
     folder, _, _ = waiting
     made = request_there(folder, folder.parent / "other", names=False)
     before = snapshot(folder, but_lock=True)
@@ -241,9 +250,9 @@ def test_names_that_are_missing_are_refused_unless_the_ca_adds_them(waiting):
     assert "the CA adds them" in log[-1].about
 
 
-def test_a_key_of_another_size_is_never_taken(waiting):
-    """A request with another key size is always rejected, because its certificate would be rejected
-    too.
+def test_different_key_size_is_always_rejected(waiting):
+    """A request with a different key size is always rejected, because its certificate would be
+    rejected too.
     """
     folder, _, _ = waiting
     made = request_there(folder, folder.parent / "other", bits="3072")
@@ -255,7 +264,7 @@ def test_a_key_of_another_size_is_never_taken(waiting):
 
 
 def test_one_key_for_two_requests_is_refused(waiting):
-    """If two requests have the same key, the second one is an error."""
+    """If two requests have the same key, lyncnb reports the second request as an error."""
     folder, plan, _ = waiting
     key = rsa.generate_private_key(65537, 2048)
     actions, codes = [], []
@@ -280,9 +289,9 @@ def test_a_request_that_was_changed_is_refused(waiting):
     assert "request-signature-wrong" in {found.code for found in received.findings}
 
 
-def test_nothing_takes_the_place_of_what_may_be_with_a_ca(waiting):
-    """A second request for a certificate is rejected, and so is a request for a certificate whose
-    key is in the folder.
+def test_second_request_for_a_certificate_is_rejected(waiting):
+    """Lyncnb rejects a second request for the same certificate, and a request for a certificate
+    whose key is in the folder.
     """
     folder, plan, made = waiting
     receive_requests(folder, *made)
@@ -304,22 +313,24 @@ def test_two_certificates_of_one_key_are_refused(waiting):
     copied = made[1].with_name(made[0].name)
     content = made[0].read_bytes()
     made[1].write_bytes(content)
-    # The same request is accepted again.
+    # The same request can be imported again.
     assert receive_requests(folder, made[1]).requests[0].action == "kept"
     assert copied.exists()
 
 
 @pytest.mark.parametrize("name", ["renamed.req", "x-g7.req"])
-def test_a_file_of_another_name_is_known_by_what_it_asks_for(waiting, name):
-    """A request whose file was renamed is matched by its content, if it fits only one entry."""
+def test_renamed_request_file_is_matched_by_its_content(waiting, name):
+    """If the file of a request was renamed, lyncnb finds its entry by the content, provided that
+    only one entry matches.
+    """
     folder, _, made = waiting
     shutil.copy(made[0], made[0].with_name(name))
     (one,) = receive_requests(folder, made[0].with_name(name)).requests
     assert (one.request_id, one.action) == (made[0].stem, "taken")
 
 
-def test_what_nobody_waits_for_is_unknown(waiting):
-    """A request that does not match any planned certificate is reported and not kept."""
+def test_request_for_no_planned_certificate_is_unknown(waiting):
+    """A request that matches no planned certificate is reported and not stored."""
     folder, _, made = waiting
     receive_requests(folder, *made)
     other = request_there(folder, folder.parent / "other", names=False)[0]
@@ -329,8 +340,8 @@ def test_what_nobody_waits_for_is_unknown(waiting):
 
 
 def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
-    """The computer with the key is taken from the argument, from the request of Microsoft's tools,
-    or from the plan, in this order.
+    """Lyncnb finds the computer with the key in the argument, in the request (if Microsoft's tools
+    created it), or in the plan, in this order.
     """
     folder, plan, made = waiting
     say_computer(made[0], "TOOLS02")
@@ -346,9 +357,9 @@ def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
         receive_requests(tmp_path / "second", made[1], computer="two words")
 
 
-def test_what_is_no_request_changes_nothing(waiting):
-    """All files without a request are reported together. In a folder, a private key is also
-    reported.
+def test_files_without_a_request_change_nothing(waiting):
+    """Lyncnb reports all files that contain no request together, and reports a private key in a
+    folder.
 
     Nothing changes.
     """
@@ -368,12 +379,12 @@ def test_what_is_no_request_changes_nothing(waiting):
         receive_requests(folder, folder / "nowhere")
 
 
-# In these tests, the plan changes, or keys are on both computers.
+# In the following tests, the plan changes, or keys are on servers and in the folder.
 
 
-def test_a_changed_plan_asks_there_again(waiting):
-    """A changed request gets a new generation on its server, with another script and another file
-    name.
+def test_changed_plan_needs_a_new_request_on_the_server(waiting):
+    """If the plan changes, the request gets a new generation on the same server, with a new script
+    and a new file name.
     """
     folder, _, made = waiting
     receive_requests(folder, *made)
@@ -393,14 +404,14 @@ def test_a_changed_plan_asks_there_again(waiting):
     assert [path.stem for path in again] == [f"{path.stem}-g2" for path in made]
     assert {one.action for one in receive_requests(folder, *again).requests} == {"taken"}
     assert not folder_status(folder).needs_attention
-    # If the old request is imported again, its key is known, and it is not accepted.
+    # If the old request is imported again, it is rejected, because its key is already known.
     received = receive_requests(folder, made[0])
     assert received.requests[0].action == "refused"
 
 
 def test_a_plan_that_changed_before_anything_was_made_needs_new_scripts(waiting):
-    """If the plan changes before a request is created, the old scripts must be written again before
-    other commands work.
+    """If the plan changes before the requests are created, the other commands work only after the
+    scripts are written again.
     """
     folder, _, _ = waiting
     with pytest.raises(BundleError, match="needs attention"):
@@ -411,7 +422,9 @@ def test_a_plan_that_changed_before_anything_was_made_needs_new_scripts(waiting)
 
 
 def test_both_routes_in_one_folder(tmp_path):
-    """One folder can contain keys that lyncnb creates and requests for keys that servers create."""
+    """A request folder can contain both keys that lyncnb created and requests for keys that servers
+    created.
+    """
     plan, folder = planned("contoso.csv"), tmp_path / "folder"
     scripts_of(plan, folder)
     bundle = write_requests(
@@ -428,8 +441,8 @@ def test_both_routes_in_one_folder(tmp_path):
 
 
 def test_renewing_by_name_takes_the_route_of_the_command(waiting):
-    """A request that is renewed by name gets its key on the computer for which the command creates
-    keys.
+    """If you renew a certificate by name, the command that you use determines whether lyncnb or the
+    server creates the key.
     """
     folder, plan, made = waiting
     receive_requests(folder, *made)
@@ -448,11 +461,14 @@ def test_renewing_by_name_takes_the_route_of_the_command(waiting):
     request_elsewhere(plan, folder, findings=(), renew=[name], reason="back", computer=TOOLS)
     record = open_requests(folder).manifest.by_id[name]
     assert (record.generation, record.key_holder, record.is_written) == (3, TOOLS, False)
-    assert len(list((folder / "archive").glob("*.key"))) == 1  # The key was created in the folder.
+    # lyncnb created the key in the folder.
+    assert len(list((folder / "archive").glob("*.key"))) == 1
 
 
 def test_a_folder_with_keys_keeps_them(tmp_path):
-    """For a certificate whose key is in the folder, no script is written, and a changed plan stops."""
+    """If a certificate's key is in the folder, no script is written for it, and a changed plan is
+    rejected.
+    """
     plan = make_plan()
     folder = make_folder(tmp_path / "folder", plan).folder
     before = snapshot(folder, but_lock=True)
@@ -468,8 +484,8 @@ def test_a_folder_with_keys_keeps_them(tmp_path):
 
 
 def test_keys_of_an_interrupted_run_are_for_the_command_that_made_them(tmp_path):
-    """Keys of an interrupted run belong to the command that created them, because only the
-    passphrase shows whether a key and a CSR match.
+    """Only the command that created the keys of an interrupted run can continue with them, because
+    checking that a key and a CSR match requires the passphrase.
     """
     plan = make_plan()
     folder = make_folder(tmp_path / "folder", plan).folder
@@ -480,12 +496,12 @@ def test_keys_of_an_interrupted_run_are_for_the_command_that_made_them(tmp_path)
         request_elsewhere(plan, folder, findings=())
 
 
-# --- In these tests, files are lost.
+# In the following tests, files are missing.
 
 
-def test_a_lost_csr_comes_again(waiting):
-    """If a CSR is missing, the status command explains what to do, and importing the request again
-    restores the CSR.
+def test_missing_csr_is_restored_by_importing_it_again(waiting):
+    """If a CSR file is missing, the status command explains what to do, and importing the request
+    again restores the file.
     """
     folder, _, made = waiting
     receive_requests(folder, *made)
@@ -497,14 +513,16 @@ def test_a_lost_csr_comes_again(waiting):
 
 
 def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
-    """A rebuild accepts a CSR without a key if the CSR contains the name of its computer.
+    """The --rebuild option accepts a CSR without a key if the CSR contains the name of its
+    computer.
 
     Otherwise the CSR is reported.
     """
     folder, plan, made = waiting
     say_computer(made[0], "TOOLS02")
     receive_requests(folder, *made)
-    assert rebuild_manifest(folder, None).notes == ()  # If its manifest exists, nothing is missing.
+    # If the manifest exists, status reports nothing as missing.
+    assert rebuild_manifest(folder, None).notes == ()
     (folder / "manifest.json").unlink()
     bundle = rebuild_manifest(folder, None)
     (record,) = bundle.requests
@@ -522,8 +540,8 @@ def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
 def test_interrupted_import_loses_nothing(waiting, tmp_path, error):
-    """Whichever system call fails or ends the process, repeating the command imports the remaining
-    requests.
+    """If a system call fails or ends the process during an import, repeating the command imports
+    the remaining requests.
     """
     folder, _, made = waiting
     with failing(None, lambda _: error, _CALLS) as counted:
@@ -546,7 +564,9 @@ def test_interrupted_import_loses_nothing(waiting, tmp_path, error):
 
 
 def test_another_command_adopts_what_was_left(waiting):
-    """A CSR that an interrupted run wrote is recorded by the next run of another command."""
+    """If an interrupted run wrote a CSR without recording it, the next run of another command
+    records it.
+    """
     folder, plan, made = waiting
     shutil.copytree(folder, folder.parent / "whole")
     receive_requests(folder.parent / "whole", *made)
@@ -559,12 +579,12 @@ def test_another_command_adopts_what_was_left(waiting):
     assert receive_requests(folder, *made).requests[0].action == "kept"
 
 
-# --- These tests use the command line.
+# The following tests use the command line.
 
 
 def test_command_line_imports_requests(shell):
     """Each command for requests from servers exits with the documented status, and asks no
-    question.
+    questions.
     """
     table = DATA / "single-server.csv"
     ready = ("steps", table, "--request-on-server", "-o", "folder")
@@ -579,7 +599,7 @@ def test_command_line_imports_requests(shell):
     assert shell("receive", "folder", "one.cer", "--request", made[0]).status == 2
     assert shell("receive", "folder", "--computer", TOOLS).status == 2
     assert shell("steps", "folder", "--template", "LyncWeb").status == 2
-    assert shell("pfx", "folder").status == 1  # No certificate has been returned yet.
+    assert shell("pfx", "folder").status == 1  # The CA has not returned a certificate yet.
     assert shell("status", "folder").status == 0
     assert shell("status", "folder", "--rebuild").status == 0
     assert shell(*ready, "--template", "a'b").status == 2

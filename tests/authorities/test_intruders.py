@@ -1,5 +1,5 @@
-"""If malicious files are received, no wrong certificate is accepted and no valid certificate is
-lost.
+"""If an attacker returns malicious files, lyncnb accepts no wrong certificate and loses no valid
+certificate.
 
 The attacker knows the public requests and the CA's certificates, has a root and every function of
 OpenSSL, but no key of the CA or of the folder.
@@ -38,7 +38,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory) -> Path:
-    """Return a folder of two requests, the CA, and the attacker's CA."""
+    """Return a request folder with two requests, its CA, and the attacker's CA."""
     place = tmp_path_factory.mktemp("intruders")
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, place / "requests", passphrase=PASSPHRASE)
@@ -49,7 +49,7 @@ def template(tmp_path_factory) -> Path:
 
 
 class Folder:
-    """A request folder with its CA and the files returned so far."""
+    """A request folder, the CA, the attacker's CA, and the files that were returned so far."""
 
     def __init__(self, shell: Shell, template: Path) -> None:
         self.shell = shell
@@ -64,36 +64,38 @@ class Folder:
 
     @property
     def csr(self) -> Path:
-        """Return the CSR of the server in the folder."""
+        """Return the path of the server's CSR in the request folder."""
         (found,) = self.requests.glob("csr/Standard*.csr")
         return found
 
     def file(self, name: str, data: bytes) -> Path:
-        """Write a file that the attacker or the CA returns."""
+        """Write a file as the attacker or the CA returns it."""
         (self.place / name).write_bytes(data)
         return self.place / name
 
     def good(self, **how) -> list[Path]:
-        """Have the CA answer the request, and return the certificate and its chain."""
+        """Have the CA sign the server's request, and return the files with the certificate and its
+        chain.
+        """
         leaf = self.ca.sign(self.csr, self.place / "good.pem", **how)
         return [leaf, self.file("chain.pem", self.ca.chain)]
 
     def receive(self, *files: Path | str) -> str:
-        """Receive files and return the findings."""
+        """Receive the given files and return the findings."""
         return self.shell("receive", "requests", *files).out
 
     @property
     def record(self) -> RequestRecord:
-        """Return the server's record in the manifest."""
+        """Return the record of the server's certificate in the manifest."""
         return next(r for r in open_requests(self.requests).requests if "Standard" in r.id)
 
     def package(self) -> None:
-        """Write the packages and the steps."""
+        """Run the commands that write packages and steps."""
         self.shell("pfx", "requests", "--passphrase-file", "passphrase.txt")
         self.shell("steps", "requests")
 
     def holds(self, certificate: Path) -> bool:
-        """Return whether this certificate is the recorded one."""
+        """Return whether the given certificate is the recorded certificate."""
         held = self.record.issued
         if held is None:
             return False
@@ -108,10 +110,8 @@ def folder(shell, template) -> Folder:
 
 @pytest.mark.parametrize("with_chain", [False, True])
 @pytest.mark.parametrize("together", [False, True])
-def test_one_that_begins_later(folder, with_chain, together):
-    """A certificate below the attacker's root with later dates does not replace the valid
-    certificate.
-    """
+def test_forged_certificate_with_a_later_start(folder, with_chain, together):
+    """A certificate from the attacker's CA with later dates does not replace the valid certificate."""
     good = folder.good()
     bad = folder.theirs.sign(folder.csr, folder.place / "bad.pem", begins=timedelta(minutes=-5))
     more = [folder.file("their-chain.pem", folder.theirs.chain)] if with_chain else []
@@ -119,8 +119,8 @@ def test_one_that_begins_later(folder, with_chain, together):
         said = folder.receive(*files)
     folder.package()
     if together and with_chain:
-        # With two complete chains and no record, neither certificate is accepted until somebody
-        # compares the roots.
+        # Both certificates have a complete chain and no certificate is recorded, so neither is
+        # accepted until somebody compares the roots.
         assert "[root-to-compare]" in said
         assert all(f"  {name}: " in said for name in ("chain.pem", "their-chain.pem"))
         assert "[answers-of-two-cas]" in said
@@ -136,9 +136,9 @@ def test_one_that_begins_later(folder, with_chain, together):
     assert folder.record.package is not None
 
 
-def test_one_that_came_before_its_chain(folder):
-    """If an unverified certificate was received before the valid certificate, lyncnb reports that
-    the CA of the valid one is different.
+def test_forged_certificate_received_before_its_chain(folder):
+    """If a forged certificate was received before the valid one, lyncnb reports that the valid
+    certificate is from another CA.
     """
     bad = folder.theirs.sign(folder.csr, folder.place / "bad.pem", begins=timedelta(minutes=-5))
     folder.receive(bad)
@@ -150,7 +150,7 @@ def test_one_that_came_before_its_chain(folder):
 
 
 @pytest.mark.parametrize("same_name", [True, False])
-def test_forged_ones_replace_no_true_ones_without_a_chain(folder, same_name):
+def test_forged_certificate_with_a_chain_replaces_nothing(folder, same_name):
     """A forged certificate with a complete chain does not replace a valid certificate without a
     chain.
     """
@@ -168,9 +168,9 @@ def test_forged_ones_replace_no_true_ones_without_a_chain(folder, same_name):
     assert folder.record.package is not None
 
 
-def test_another_request_of_another_root(folder):
-    """If another root issues the certificate of the deployment a year later, the certificate is
-    rejected.
+def test_certificate_from_another_root_is_rejected(folder):
+    """If a CA with another root issues the deployment's certificate a year later, lyncnb rejects
+    the certificate.
     """
     folder.receive(*folder.good())
     (csr,) = folder.requests.glob("csr/Deployment*.csr")
@@ -183,15 +183,13 @@ def test_another_request_of_another_root(folder):
     assert "[issued-under-another-root]" in accepted
     record = next(r for r in open_requests(folder.requests).requests if "Deployment" in r.id)
     assert record.issued is not None
-    # A certificate that was accepted once does not need to be accepted again.
+    # If a certificate was accepted once, you do not need to accept it again.
     assert folder.shell("receive", "requests", *files).status in (0, 1)
     assert "issued-under-another-root" not in folder.shell("status", "requests").out
 
 
 def test_a_root_renewed_with_its_key_is_the_same(folder):
-    """If the CA's root is renewed with the same key, its certificates still belong to the recorded
-    root.
-    """
+    """If the CA's root is renewed with the same key, lyncnb treats it as the recorded root."""
     folder.receive(*folder.good())
     (csr,) = folder.requests.glob("csr/Deployment*.csr")
     leaf = folder.ca.sign(csr, folder.place / "oauth.pem")
@@ -207,8 +205,8 @@ def test_a_root_renewed_with_its_key_is_the_same(folder):
 
 
 def test_two_roots_in_the_first_batch(folder):
-    """If two certificates with different roots are received and nothing is recorded, neither is
-    accepted, and both roots are reported.
+    """If two certificates with different roots are received first, lyncnb accepts neither of them
+    and reports both roots.
     """
     (csr,) = folder.requests.glob("csr/Deployment*.csr")
     bad = folder.theirs.sign(csr, folder.place / "bad.pem")
@@ -222,8 +220,8 @@ def test_two_roots_in_the_first_batch(folder):
 
 
 def crossed(folder: Folder) -> list[Path]:
-    """Certify the CA's key with the attacker's root, and return that certificate and the chain
-    above it.
+    """Sign the CA's key with the attacker's root, and return the resulting certificate and its
+    root.
     """
     bridge = Authority(folder.place / "theirs", "root").subordinate("bridge")
     public = folder.place / "public.pem"
@@ -240,8 +238,8 @@ def crossed(folder: Folder) -> list[Path]:
     return [made, folder.file("their-chain.pem", bridge.chain)]
 
 
-def test_a_root_of_theirs_above_the_right_ca(folder):
-    """If the key of the CA is also certified below another root, no package contains that other
+def test_attackers_root_above_the_right_ca(folder):
+    """If an attacker's root also certifies the key of the CA, no package contains the attacker's
     root.
     """
     good = folder.good()
@@ -260,9 +258,9 @@ def test_a_root_of_theirs_above_the_right_ca(folder):
     assert [found.code for found in one.findings] == ["chain-several-roots"]
 
 
-def test_a_root_of_theirs_that_comes_with_the_right_one(folder):
-    """If two roots are received together, lyncnb cannot know which one belongs to the CA, and every
-    evaluation reports both.
+def test_attackers_root_received_with_the_right_one(folder):
+    """If two roots are received together, lyncnb cannot know which root belongs to the CA, so it
+    reports both each time.
     """
     said = folder.receive(*folder.good(), *crossed(folder))
     assert said.count("[chain-several-roots]") == 1
@@ -275,9 +273,9 @@ def test_a_root_of_theirs_that_comes_with_the_right_one(folder):
     assert again.message in message
 
 
-def test_one_of_theirs_hides_nothing(folder):
-    """A forged certificate with later dates in the same batch does not stop the renewed certificate
-    from the CA.
+def test_forged_certificate_does_not_hide_the_renewed_one(folder):
+    """If a forged certificate with later dates is received together with the CA's renewed
+    certificate, the renewed one is used.
     """
     folder.receive(*folder.good(begins=timedelta(days=-9)))
     theirs = folder.theirs.sign(folder.csr, folder.place / "bad.pem")
@@ -288,7 +286,9 @@ def test_one_of_theirs_hides_nothing(folder):
 
 
 def test_the_root_on_record_tells_two_cas_apart(folder):
-    """If another request has a certificate, its recorded root shows which CA is genuine."""
+    """If another request already has a certificate, lyncnb recognizes the genuine CA by the root in
+    that record.
+    """
     (other,) = folder.requests.glob("csr/Deployment*.csr")
     folder.ca.sign(other, folder.place / "oauth.pem")
     folder.receive(folder.place / "oauth.pem", folder.file("chain.pem", folder.ca.chain))
@@ -303,9 +303,9 @@ def test_the_root_on_record_tells_two_cas_apart(folder):
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_a_second_signature(folder, together):
-    """A second ECDSA signature that anyone can derive from the first does not count as another
-    certificate.
+def test_derived_ecdsa_signature_is_not_another_certificate(folder, together):
+    """Anyone can derive a second valid ECDSA signature from the first one. A certificate with it
+    does not count as another certificate.
     """
     good = folder.good()
     twin = folder.file("a-twin.pem", signed_again(good[0].read_bytes()))
@@ -321,8 +321,8 @@ def test_a_second_signature(folder, together):
 
 
 def test_an_answer_to_a_superseded_request(folder):
-    """A forged certificate for a superseded request does not change the end date of the certificate
-    in use.
+    """A forged certificate for a superseded request does not change the recorded end date of the
+    certificate in use.
     """
     good = folder.good()
     folder.receive(*good)
@@ -345,7 +345,9 @@ def test_an_answer_to_a_superseded_request(folder):
 
 
 def test_hundreds_of_cas_of_the_same_name(folder):
-    """Hundreds of CA certificates with the CA's name do not hide the genuine one."""
+    """Hundreds of CA certificates with the CA's name do not prevent lyncnb from finding the genuine
+    one.
+    """
     good, real = folder.good(), x509.load_pem_x509_certificate(folder.ca.pem)
     key = ec.generate_private_key(ec.SECP256R1())
     key_id = real.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
@@ -368,9 +370,9 @@ def test_hundreds_of_cas_of_the_same_name(folder):
     assert folder.record.issued.judgement.chain_complete
 
 
-def test_a_serial_number_before_any_chain(folder):
-    """A forged certificate with the same serial number does not block the genuine one when the CA's
-    certificate is received.
+def test_forged_certificate_with_the_same_serial_number(folder):
+    """When the CA's certificate is received, a forged certificate with the same serial number does
+    not block the genuine certificate.
     """
     (other,) = folder.requests.glob("csr/Deployment*.csr")
     good = folder.ca.sign(folder.csr, folder.place / "good.pem", serial=4711)
@@ -383,8 +385,10 @@ def test_a_serial_number_before_any_chain(folder):
     assert folder.record.package is not None
 
 
-def test_a_serial_number_twice_before_any_chain(folder):
-    """If the CA used a serial number twice, both are reported once its certificate is received."""
+def test_duplicate_serial_number_before_the_chain_is_received(folder):
+    """If the CA issued two certificates with the same serial number, lyncnb reports both after the
+    CA's certificate is received.
+    """
     (other,) = folder.requests.glob("csr/Deployment*.csr")
     for csr in (folder.csr, other):
         folder.ca.sign(csr, folder.place / f"{csr.stem}.pem", serial=4711)
@@ -398,9 +402,9 @@ def test_a_serial_number_twice_before_any_chain(folder):
     assert folder.record.package is None
 
 
-def test_a_serial_number_that_somebody_wrote(folder):
-    """A certificate that the CA did not sign does not count in the search for duplicate serial
-    numbers.
+def test_forged_serial_number_is_ignored(folder):
+    """Lyncnb searches for duplicate serial numbers only among certificates that the CA really
+    signed.
     """
     good = folder.good(serial=4711)
     forged = folder.place / "forged.pem"
@@ -419,8 +423,8 @@ def test_a_serial_number_that_somebody_wrote(folder):
 
 
 def test_a_ca_that_renewed_its_key(folder):
-    """If only the old certificate of the CA is known, a certificate signed with the renewed key of
-    the CA is kept.
+    """If only the CA's old certificate is known, lyncnb keeps a certificate that the CA signed with
+    its renewed key.
 
     With the new CA certificate, it is accepted.
     """
@@ -438,9 +442,9 @@ def test_a_ca_that_renewed_its_key(folder):
     assert folder.record.refused == ()
 
 
-def test_a_ca_that_renewed_its_key_before_anything_came(folder):
-    """If only the old certificate of the CA is known and nothing is recorded, a certificate signed
-    with the renewed key is not lost.
+def test_renewed_ca_key_without_any_recorded_certificate(folder):
+    """If nothing is recorded and only the CA's old certificate is known, a certificate signed with
+    the CA's renewed key is not lost.
     """
     folder.receive(folder.file("old.pem", folder.ca.chain))
     renewed = Authority(folder.place / "ca", "root").subordinate("renewed")

@@ -1,4 +1,4 @@
-"""The certificates of a request folder are matched and shown."""
+"""lyncnb matches and shows the certificates in a request folder."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answers(bundle, tmp_path_factory):
-    """Return a folder in which one request has no certificate, one certificate is different, and
-    one file is unrelated.
+    """Return a request folder in which one request has no certificate, one certificate differs from
+    the plan, and one file is unrelated.
     """
     folder = tmp_path_factory.mktemp("answers")
     skipped = find_id(bundle, "med01")
@@ -43,18 +43,21 @@ def issued(bundle, answers):
 
 
 def test_matched(bundle, issued):
-    """Every certificate is matched to its request, and the request without a certificate waits."""
+    """Every certificate is matched to its request, and the state of the request without a
+    certificate is waiting.
+    """
     waiting = find_id(bundle, "med01")
     assert [one.request_id for one in issued.certificates] == [
         record.id for record in bundle.requests if record.id != waiting
     ]
-    # A certificate with an error is reported and not accepted, so its request waits as well.
+    # A certificate with an error is reported and not accepted, so its request is also still
+    # waiting.
     assert set(issued.waiting) == {waiting, edge_external(bundle)}
     assert issued.superseded == ()
 
 
 def test_findings(bundle, issued):
-    """The findings about certificates and files are listed, and errors are first."""
+    """Lyncnb lists the findings about certificates and files, with the errors first."""
     assert [(found.severity, found.code, found.about) for found in issued.findings] == [
         ("error", "crl-distribution-point-absent", edge_external(bundle)),
         ("notice", "file-without-certificate", "notes.txt"),
@@ -66,7 +69,7 @@ def test_findings(bundle, issued):
 
 
 def test_certificate(bundle, issued):
-    """A matched certificate contains the data that packages and steps need."""
+    """A matched certificate contains the data that the pfx and steps commands need."""
     request_id = find_id(bundle, "ee01")
     one = issued.by_id[request_id]
     assert one.subject == "O=Contoso, CN=eepool.contoso.com"
@@ -107,7 +110,7 @@ def test_tables(issued):
 
 
 def test_text(issued):
-    """On a terminal, certificates and findings are plain lines with hints."""
+    """In a terminal, certificates and findings are shown as plain lines with hints."""
     lines = issued.to_text().splitlines()
     assert lines[-1].startswith(f"{len(issued.certificates)} certificates matched in ")
     assert any(line.startswith("error: Edge-") for line in lines)
@@ -115,7 +118,9 @@ def test_text(issued):
 
 
 def test_document(issued):
-    """The JSON document of the certificates contains only plain values."""
+    """The JSON document about the certificates contains only strings, numbers, lists and other
+    plain values.
+    """
     document = json.loads(json.dumps(issued.to_document()))
     assert document["format"] == "lyncnb-received/1"
     assert document["waiting"] == list(issued.waiting)
@@ -131,7 +136,7 @@ def test_document(issued):
 
 
 def test_nothing_is_written(bundle, issued):
-    """Matching certificates with requests changes no file in the folder."""
+    """Matching certificates with requests changes no file in the request folder."""
     assert not (bundle.folder / "returned").exists()
     assert read_manifest(bundle.folder) == bundle.manifest
 
@@ -141,28 +146,32 @@ def test_nothing_is_written(bundle, issued):
     [(None, 0), (b"notes", 0), (b"\x30\x82\x01\x00", 2), (b"", 2)],
 )
 def test_exit_status(bundle, tmp_path, data, status):
-    """The exit status differs for an unreadable file, for a difference, and for a notice."""
+    """An unreadable file, an error about a difference, and a notice each have a different exit
+    status.
+    """
     if data is not None:
         (tmp_path / "x").write_bytes(data)
     assert match_certificates(bundle, tmp_path, today=TODAY).exit_status == status
 
 
 def test_own_folder_is_the_default(bundle):
-    """If no path is specified, lyncnb reads the folder ``returned``, which may be missing."""
+    """If no path is specified, lyncnb reads the subfolder `returned`, which may be missing."""
     issued = match_certificates(bundle, today=TODAY)
     assert (issued.certificates, issued.files, len(issued.findings)) == ((), (), 0)
     assert len(issued.waiting) == len(bundle.requests)
 
 
 def test_missing_path(bundle, tmp_path):
-    """A path that does not exist raises an error."""
+    """If you specify a path that does not exist, lyncnb raises an error."""
     with pytest.raises(ReturnedFileError, match="no such file or folder"):
         match_certificates(bundle, tmp_path / "nowhere", today=TODAY)
 
 
 @pytest.mark.parametrize("place", ["../../etc/passwd", "keys/a.key", "returned\\..\\x", "x"])
 def test_edited_manifest(tmp_path, place):
-    """If the manifest was edited, lyncnb still reads only certificate files that are in the folder."""
+    """If the manifest names a certificate file outside the request folder, lyncnb does not read
+    that file.
+    """
     bundle = make_folder(tmp_path / "requests")
     first = bundle.requests[0]
     record = first.with_issued(issued_record(file=place), at="2026-11-24T00:00:00Z")
@@ -176,7 +185,7 @@ def test_edited_manifest(tmp_path, place):
 
 
 def test_today(bundle, answers):
-    """The evaluation date is an argument, and the default is the current date."""
+    """You can specify the evaluation date as an argument. The default is the current date."""
     from datetime import UTC, date, datetime, timedelta
 
     late = match_certificates(bundle, answers, today=date(2030, 1, 1))
@@ -189,7 +198,7 @@ def test_today(bundle, answers):
 
 
 def test_pem_in_one_file(bundle, tmp_path):
-    """Certificates in a single PEM file are matched as well."""
+    """If a single PEM file contains several certificates, each is matched to its request."""
     path = tmp_path / "all.pem"
     path.write_bytes(pem(*answer_all(bundle, CA).values(), *CA.chain))
     issued = match_certificates(bundle, path, today=TODAY)

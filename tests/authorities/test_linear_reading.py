@@ -1,4 +1,4 @@
-"""The time for reading any bytes is proportional to their number.
+"""The time for reading a file is proportional to its size, whatever bytes it contains.
 
 These are the only tests that measure time. An input is doubled until reading it takes long enough
 to be measured. Reading twice as much may take at most three times as long.
@@ -55,7 +55,7 @@ def nested(levels: int, content: bytes) -> bytes:
 
 
 def many_names(n: int) -> bytes:
-    """Return a certificate of n bytes that has a name for each 20 bytes.
+    """Return a certificate with about n bytes that contains one name for every 20 bytes.
 
     Its signature is not relevant.
     """
@@ -159,7 +159,7 @@ INPUTS = {
 
 
 def constrained(n: int) -> tuple[bytes, bytes]:
-    """Return a certificate with many names below a CA with the same number of name constraints."""
+    """Return a certificate with many names, from a CA that has the same number of name constraints."""
     count = n // 40
     limits = [x509.DNSName(f"a{number}.contoso.com") for number in range(count)]
     ca = PythonCa(constraints=x509.NameConstraints(limits, None))
@@ -186,9 +186,9 @@ def network(number: int) -> x509.IPAddress:
 
 
 @pytest.mark.parametrize("kind", CONSTRAINED)
-def test_names_outside_constraints_take_no_square(kind):
-    """Twice as many names and name constraints, mostly violations, take at most three times as
-    long.
+def test_time_for_names_outside_constraints_is_not_quadratic(kind):
+    """Checking twice as many names against twice as many constraints, most of them violated, takes
+    at most three times as long.
     """
 
     def make(count):
@@ -205,8 +205,10 @@ def test_names_outside_constraints_take_no_square(kind):
     assert faster_than_linear(make, size=500, most=16_000) is None
 
 
-def test_names_under_constraints_take_no_square():
-    """Twice as many permitted names and name constraints take at most three times as long."""
+def test_time_for_names_within_constraints_is_not_quadratic():
+    """Checking twice as many names against twice as many constraints that permit them takes at most
+    three times as long.
+    """
 
     def judge(n: int):
         leaf, issuing = map(read_certificate, constrained(n))
@@ -223,18 +225,18 @@ def armoured(body: bytes) -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize("make", INPUTS.values(), ids=INPUTS)
 def test_twice_the_bytes_take_at_most_thrice_the_time(make):
-    """The time to read each kind of input grows in proportion to its size."""
+    """The time to read each kind of file grows in proportion to its size."""
 
     def read(size: int):
         return partial(decode, make(size))
 
     assert faster_than_linear(read, size=4096, most=MAX_FILE_BYTES // 2) is None
-    # Reading a file of the maximum size takes seconds, and not minutes.
+    # Reading a file of the maximum size takes seconds and not minutes.
     assert seconds(read(MAX_FILE_BYTES)) < 3
 
 
 def zipped(n: int) -> bytes:
-    """Pack n bytes of certificates into a zip file, each in one file."""
+    """Return a zip file with n bytes of certificates, each of which is in a separate file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for number in range(n // len(der(LEAF)) + 1):
@@ -243,7 +245,7 @@ def zipped(n: int) -> bytes:
 
 
 def end_records(n: int) -> bytes:
-    """Return a zip file in which the end record must be found among many similar records."""
+    """Return a zip file with many records that look like its end record."""
     return b"PK\x03\x04" + b"PK\x05\x06" * (n // 4)
 
 
@@ -260,12 +262,13 @@ def test_a_zip_twice_as_large_takes_at_most_thrice_the_time(tmp_path, make):
 
 
 def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
-    """Return many similar certificates: CAs with the same name, and certificates that they issued.
+    """Return many similar certificates: CA certificates with the same name, and certificates that
+    these CAs issued.
 
     Their signatures are not relevant: all are one certificate with other bytes in it. Each is read
     once, however many there are.
     """
-    serial = 1 << 158  # A serial number has up to twenty bytes.
+    serial = 1 << 158  # A serial number has at most twenty bytes.
     signer = {"issuer": CA.issuing.subject, "issuer_key": CA.key, "serial": serial}
     leaf = bytearray(der(issue(KEY.public_key(), subject=[("CN", "sip.contoso.com")], **signer)))
     named = [("CN", "Contoso Issuing CA 1"), ("O", "Contoso")]
@@ -277,7 +280,7 @@ def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
         for number in range(len(made) // 2, count):
             for octets, place in zip((leaf, ca), places, strict=True):
                 octets[place : place + 4] = (number % serials).to_bytes(4, "big")
-                # The number is also written into the signature.
+                # The serial number is also written into the signature.
                 octets[-8:-4] = number.to_bytes(4, "big")
                 made.append(read_certificate(bytes(octets)))
         return made[: 2 * count]
@@ -287,9 +290,11 @@ def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("serials", [1, 1 << 30])
-def test_many_of_one_name_take_no_square(serials, monkeypatch):
-    """Twice as many certificates below CAs with the same name take at most three times as long."""
-    # Each certificate is compared with a limited number of candidates, which adds a constant time.
+def test_time_for_cas_of_the_same_name_is_not_quadratic(serials, monkeypatch):
+    """Matching twice as many certificates from CAs with the same name takes at most three times as
+    long.
+    """
+    # Each certificate is compared with a limited number of CAs, which takes a constant time.
     monkeypatch.setattr(chain, "MAX_CANDIDATES", 8)
     asked = Outstanding(
         request_id="a", generation=1, spki_sha256=read_certificate(der(LEAF)).spki_sha256,
@@ -302,5 +307,5 @@ def test_many_of_one_name_take_no_square(serials, monkeypatch):
         files = [ReturnedFile(name="x", certificates=tuple(certificates(count)))]
         return lambda: match_returned_certificates([asked], files, today=date(2026, 11, 24))
 
-    # Below this number of CAs, each certificate is compared with each CA.
+    # If there are fewer CAs than this number, each certificate is compared with every CA.
     assert faster_than_linear(match, size=2 * chain.MAX_CANDIDATES, most=1 << 20) is None

@@ -1,4 +1,4 @@
-"""Certificates are matched to requests by public key.
+"""lyncnb matches certificates to requests by the public key.
 
 The newest is used, and a forged one never is.
 """
@@ -69,7 +69,7 @@ def codes(findings) -> list[tuple[str, str]]:
 
 def test_by_public_key():
     """The public key alone determines which request a certificate belongs to. Names, files and
-    order do not matter.
+    their order do not matter.
     """
     first, second = made("a"), made("b")
     matched = match([asked("a"), asked("b")], file(second, name="a.cer"), file(*CHAIN, first))
@@ -83,8 +83,8 @@ def test_by_public_key():
 
 
 def test_newest_is_taken():
-    """Of several certificates for a request, the certificate with the latest start is accepted, and
-    the others are reported.
+    """If a request has several certificates, the certificate with the latest start date is
+    accepted, and the others are reported.
     """
     old, new = made("a", begins=TODAY - timedelta(9)), made("a")
     (answer,) = match([asked("a")], file(new, old, *CHAIN)).answers
@@ -93,9 +93,9 @@ def test_newest_is_taken():
     assert "2026-11-15 to 2027-11-14" in answer.findings[0].message
 
 
-def test_of_two_of_the_same_days_the_one_with_fewer_warnings_is_taken():
-    """Of two certificates with the same dates, the certificate with fewer warnings is accepted,
-    whatever their order is.
+def test_of_two_certificates_with_the_same_dates_the_better_one_is_accepted():
+    """If two certificates have the same dates, lyncnb accepts the one with fewer warnings, whatever
+    their order is.
     """
     good, wider = made("a"), made("a", san=(*SAN["a"], "more.contoso.com"))
     for certificates in ((good, wider), (wider, good)):
@@ -104,7 +104,9 @@ def test_of_two_of_the_same_days_the_one_with_fewer_warnings_is_taken():
 
 
 def test_different_in_pool():
-    """Two different certificates for the shared certificate of a pool are an error."""
+    """If lyncnb receives two different certificates for the certificate that a pool shares, it
+    reports an error.
+    """
     shared = asked("a", entry={"shared_by": "pool", "servers": ("e1", "e2")})
     (answer,) = match([shared], file(made("a"), made("a", serial=7), *CHAIN)).answers
     assert ("different-certificates-in-pool", "a") in codes(answer.findings)
@@ -114,17 +116,19 @@ def test_different_in_pool():
 
 
 def test_different_key_for_pool():
-    """A certificate with the pool's name but another key is reported for the pool's request."""
+    """If a certificate has the pool's name but another key, lyncnb reports it for the pool's
+    request.
+    """
     shared = asked("a", entry={"shared_by": "pool"})
     matched = match([shared], file(made("a"), *CHAIN), file(made("foreign"), name="x.cer"))
     assert ("unknown-key", "x.cer") in codes(matched.findings)
-    # The error belongs to the certificate, so the certificate is not accepted and the finding is
-    # recorded.
+    # The error is about the certificate, so lyncnb records the finding and does not accept the
+    # certificate.
     assert codes(matched.answers[0].findings) == [("different-certificates-in-pool", "a")]
 
 
 def test_older_than_held():
-    """A certificate that is older than the recorded certificate is not stored."""
+    """If a received certificate is older than the recorded certificate, lyncnb does not store it."""
     held, older = made("a"), made("a", begins=TODAY - timedelta(9))
     matched = match([asked("a", held_sha256=held.sha256)], file(older), known=[held, *CHAIN])
     assert matched.answers == ()
@@ -141,7 +145,7 @@ def test_held_again():
 
 
 def test_replaces():
-    """A newer certificate replaces the recorded one, and the changes are reported."""
+    """A newer certificate replaces the recorded certificate, and lyncnb reports the changes."""
     held, newer = (
         made("a", begins=TODAY - timedelta(9)),
         made("a", san=(*SAN["a"], "x.contoso.com")),
@@ -154,7 +158,7 @@ def test_replaces():
 
 
 def test_renews():
-    """The certificate for a new generation is compared with the certificate of the previous
+    """Lyncnb compares the certificate for a new generation with the certificate of the previous
     generation.
     """
     before = made("old", begins=TODAY - timedelta(300))
@@ -168,8 +172,8 @@ def test_renews():
 
 
 def test_a_replacement_that_ends_earlier_is_reported_in_days():
-    """If a replacement certificate ends earlier, the difference in days is reported, because the
-    next renewal is due sooner.
+    """If a replacement certificate ends earlier than the old one, lyncnb reports the difference in
+    days, because the next renewal is due sooner.
     """
     before = made("old", begins=TODAY - timedelta(9), days=199)
     requests = [
@@ -184,7 +188,7 @@ def test_a_replacement_that_ends_earlier_is_reported_in_days():
 
 
 def test_superseded():
-    """A certificate for a superseded generation is reported and stored separately."""
+    """A certificate for a superseded generation of a request is reported and stored separately."""
     requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False)]
     matched = match(requests, file(made("old"), *CHAIN))
     assert matched.answers == ()
@@ -194,13 +198,13 @@ def test_superseded():
 
 
 def test_retired():
-    """A certificate for a request that is no longer planned is stored, with a notice."""
+    """A certificate for a request that is no longer planned is stored, and lyncnb reports a notice."""
     (answer,) = match([asked("a", is_retired=True)], file(made("a"), *CHAIN)).answers
     assert codes(answer.findings) == [("answers-retired-request", "a")]
 
 
 def test_self_signed():
-    """A certificate signed with the request's own key is not accepted."""
+    """Lyncnb does not accept a certificate that is signed with the request's own key."""
     name = [("CN", "pool.contoso.com")]
     from cas.python_ca import name as make_name
 
@@ -211,7 +215,7 @@ def test_self_signed():
 
 
 def test_ca_certificate():
-    """A CA certificate for a server's key is not accepted, not even as an issuer."""
+    """Lyncnb does not accept a CA certificate that contains a server's key, not even as an issuer."""
     one = made("a", ca=True, usage=CA_USAGE, eku=None)
     matched = match([asked("a")], file(one, *CHAIN))
     assert matched.answers == ()
@@ -219,14 +223,14 @@ def test_ca_certificate():
 
 
 def test_unknown_key():
-    """A certificate for an unknown key is reported with its file."""
+    """Lyncnb reports a certificate for an unknown key together with its file."""
     matched = match([asked("a")], file(made("foreign"), name="foreign.cer"))
     assert codes(matched.findings) == [("unknown-key", "foreign.cer")]
     assert matched.findings[0].message == ('"pool.contoso.com", issued by "Contoso Issuing CA 1"')
 
 
 def test_unused_chain():
-    """A CA certificate that belongs to no chain causes a notice.
+    """A received CA certificate that belongs to no chain causes a notice.
 
     If there are several roots, each must be compared.
     """
@@ -239,7 +243,9 @@ def test_unused_chain():
 
 
 def test_duplicate_serial():
-    """Two certificates of one CA with the same serial number are each reported once."""
+    """If one CA issues two certificates with the same serial number, lyncnb reports each of them
+    once.
+    """
     matched = match(
         [asked("a"), asked("b")], file(made("a", serial=7), made("b", serial=7), *CHAIN)
     )
@@ -258,7 +264,9 @@ def test_duplicate_serial():
 
 
 def test_one_certificate_for_two_requests():
-    """A certificate that also contains the names of another open request is reported."""
+    """Lyncnb reports a certificate that also contains the names of another request without a
+    certificate.
+    """
     both = (*SAN["a"], "b.contoso.com")
     (answer,) = match([asked("a"), asked("b")], file(made("a", san=both), *CHAIN)).answers
     assert codes(answer.findings) == [
@@ -269,13 +277,13 @@ def test_one_certificate_for_two_requests():
         "the certificate has every name that b requires, and b has no certificate yet"
     )
     answers = match([asked("a"), asked("b")], file(made("a", san=both), made("b"), *CHAIN)).answers
-    # The other request already has its certificate.
+    # The second request already has its certificate.
     assert codes(answers[0].findings) == [("names-added", "a")]
 
 
 def test_one_key_for_two_requests():
-    """If two requests have the same public key, both get the same certificate, and both have a
-    finding.
+    """If two requests have the same public key, the same certificate is matched to both, and both
+    have a finding.
     """
     twin = asked("b", spki_sha256=spki_sha256(KEYS["a"]), entry={"san": SAN["a"]})
     answers = match([asked("a"), twin], file(made("a"), *CHAIN)).answers
@@ -286,7 +294,9 @@ def test_one_key_for_two_requests():
 
 
 def test_chain_of_earlier_files():
-    """A chain that was received earlier completes a certificate that is received without a chain."""
+    """CA certificates that were received earlier complete the chain of a certificate that is
+    received without a chain.
+    """
     (answer,) = match([asked("a")], file(made("a")), known=CHAIN).answers
     assert answer.path.is_complete
     (answer,) = match([asked("a")], file(made("a"))).answers
@@ -294,7 +304,9 @@ def test_chain_of_earlier_files():
 
 
 def test_web_pki_objection_is_a_notice_for_public_certificates():
-    """An objection of the strict web PKI verifier is a notice, and only for a public certificate."""
+    """If the strict verifier for public web certificates rejects a certificate, lyncnb reports a
+    notice, and only for a public certificate.
+    """
     odd = made("a", days=100, issuer_key_id=False)
     public = asked("a", entry={"issuer": "public"})
     (answer,) = match([public], file(odd, *CHAIN)).answers
@@ -305,7 +317,7 @@ def test_web_pki_objection_is_a_notice_for_public_certificates():
 
 @pytest.mark.parametrize("known", [True, False])
 def test_pfx_key(known):
-    """A PFX file is reported only if its key does not belong to this folder."""
+    """Lyncnb reports a PFX file only if its key does not belong to the request folder."""
     key = spki_sha256(KEYS["a" if known else "foreign"])
     remark = ("private-key-in-file", "the file is a PFX with a private key")
     matched = match([asked("a")], file(name="p.pfx", remarks=(remark,), key_spki_sha256=(key,)))
@@ -315,7 +327,9 @@ def test_pfx_key(known):
 
 @given(st.permutations(range(5)), st.integers(1, 4))
 def test_order_does_not_matter(order, cut):
-    """The matches and findings do not depend on how the files are split and ordered."""
+    """The matches and findings do not depend on the order of the files or on how the certificates
+    are split into files.
+    """
     everything = [_ONE, _TWO, *CHAIN, _OTHER]
     shuffled = [everything[place] for place in order]
     requests = [asked("a"), asked("b")]

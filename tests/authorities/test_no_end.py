@@ -1,4 +1,4 @@
-"""Every command processes certificates without an end date (RFC 5280, section 4.1.2.5)."""
+"""Every command processes certificates that have no end date (RFC 5280, section 4.1.2.5)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def folder(shell, tmp_path) -> Path:
 
 
 def endless(root: Authority) -> Authority:
-    """Return a root with the same key, but without an end date."""
+    """Return a root certificate with the same key, but without an end date."""
     place = root.folder / "root"
     openssl(
         *("x509", "-in", f"{place}.pem", "-key", f"{place}.key", "-out", f"{place}.new"),
@@ -45,7 +45,7 @@ def endless(root: Authority) -> Authority:
     return root
 
 
-def test_every_command_ends_as_it_should(shell, folder):
+def test_every_command_accepts_certificates_without_an_end_date(shell, folder):
     """A root and a certificate without an end date can be received, shown, packaged, compared and
     forecast.
     """
@@ -73,9 +73,9 @@ def test_every_command_ends_as_it_should(shell, folder):
         assert ended.status in (0, 1, 2, 3), (command, ended)
 
 
-def test_a_root_without_an_end_blocks_nothing(shell, folder):
-    """A second root with the same name but without an end date does not change the result of the
-    receive command.
+def test_second_root_without_an_end_date_changes_nothing(shell, folder):
+    """If the files contain a second root with the same name but without an end date, the result of
+    the receive command is the same.
     """
     ca, other = make_root(shell.folder / "ca"), endless(make_root(shell.folder / "other"))
     shell.write("other.pem", other.pem)
@@ -88,8 +88,10 @@ def test_a_root_without_an_end_blocks_nothing(shell, folder):
 
 
 @pytest.mark.parametrize("hours", [-24, -1, 0, 1, 24])
-def test_arithmetic_ends_at_the_limits_of_the_calendar(hours):
-    """A time beyond the calendar's limits becomes the first or last second of the calendar."""
+def test_times_are_limited_to_the_calendar(hours):
+    """If a calculated time is beyond the limits of the calendar, lyncnb uses the first or last
+    second of the calendar.
+    """
     first, span = datetime(1, 1, 1, tzinfo=UTC), timedelta(hours=hours)
     assert add_time_span(NO_END, span) == (NO_END + span if hours <= 0 else NO_END)
     assert add_time_span(first, span) == (first + span if hours >= 0 else first)

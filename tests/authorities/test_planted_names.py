@@ -1,4 +1,4 @@
-"""A name in an untrusted file never leads to another folder.
+"""A name in an untrusted file never causes lyncnb to write outside the intended folder.
 
 Each text in a manifest, a saved plan, a saved evaluation, guided answers and a product file is
 replaced, one at a time, by names that lead out of the folder or are device names of Windows. Then
@@ -33,13 +33,14 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 shell = pytest.fixture(make_shell)
 
-#: Paths out of the folder, to a file in the folder, and out of the folder on Windows.
+#: Paths to a file outside the folder, to a file inside the folder, and to a file outside the folder
+#: on Windows.
 PLANTED = ("../../outside/evil", "../summary", "..\\evil", "/outside/evil", "C:evil", "..")
 
 
 @pytest.fixture(scope="module")
 def packaged(tmp_path_factory) -> Path:
-    """Return a folder with a request, its certificate, its package and a renewal."""
+    """Return a request folder with a request, its certificate, its package and a renewal."""
     place = tmp_path_factory.mktemp("planted")
     issued = answered_by_openssl(STANDARD_EDITION.encode(), place)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
@@ -47,8 +48,8 @@ def packaged(tmp_path_factory) -> Path:
 
 
 def texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
-    """Yield the path of each text in a JSON document, and of each empty list that could contain a
-    text.
+    """Yield the path of each string in a JSON document, and of each empty list that could contain a
+    string.
     """
     if isinstance(value, str):
         yield path
@@ -63,7 +64,7 @@ def texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object
 
 
 def planted(document: object, path: tuple[object, ...], text: str) -> object:
-    """Return the document with another text at one path."""
+    """Return a copy of the document in which the string at the given path is replaced."""
     changed = copy.deepcopy(document)
     place = changed
     for step in path[:-1]:
@@ -80,9 +81,9 @@ def files_below(folder: Path) -> set[str]:
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_no_text_of_a_manifest_becomes_a_path(shell, packaged):
-    """With an altered text in the manifest, steps and handover write to their usual paths or reject
-    the manifest.
+def test_altered_manifest_never_leads_to_another_path(shell, packaged):
+    """If a string in the manifest is altered, the steps and handover commands write to their usual
+    paths or reject the manifest.
     """
     (shell.folder / "outside").mkdir()
     precious = shell.write("outside/evil.ps1", "precious")
@@ -109,8 +110,10 @@ def test_no_text_of_a_manifest_becomes_a_path(shell, packaged):
 
 
 @pytest.mark.parametrize("text", PLANTED)
-def test_no_server_of_a_plan_on_record_is_a_path(shell, text):
-    """A plan document whose server name is a path is rejected, and the error shows where it is."""
+def test_recorded_plan_with_a_path_as_a_server_is_rejected(shell, text):
+    """A plan document in which a server name is a path is rejected, and the error message gives the
+    location of that name.
+    """
     shell.write("table.csv", STANDARD_EDITION)
     document = json.loads(shell("plan", "table.csv", "--json").out)
     document["certificates"][0]["servers"] = [text]
@@ -125,19 +128,19 @@ def test_no_server_of_a_plan_on_record_is_a_path(shell, text):
 
 
 @pytest.mark.parametrize("text", PLANTED)
-def test_no_name_names_a_file_elsewhere(text):
-    """A file name is always derived from a valid host name or id, or no file is written."""
+def test_file_names_are_derived_from_valid_names(text):
+    """Lyncnb derives each file name from a valid host name or id, or writes no file."""
     with pytest.raises(BundleError, match="is not the name of a server or request"):
         build_file_name(text, ".ps1")
 
 
-#: A device name of Windows cannot name a file or lead to a folder.
+#: A device name of Windows cannot be a file name or lead to another folder.
 OTHERS = (*PLANTED, "con", "nul.csv")
 PASS = ("--passphrase-file", "passphrase")
 
 
 def reach(shell, commands, path) -> set[int]:
-    """Run the commands, check that no file outside their folder changes, and return the exit
+    """Run the commands, check that they change no file outside their folder, and return their exit
     statuses.
     """
     before = files_below(shell.folder)
@@ -156,8 +159,10 @@ def reach(shell, commands, path) -> set[int]:
     return statuses
 
 
-def test_no_text_of_a_saved_plan_becomes_a_path(shell):
-    """Each altered text of a saved plan is rejected, even if its digest was calculated again."""
+def test_altered_saved_plan_is_rejected(shell):
+    """If any string in a saved plan is altered, the plan is rejected, even if its digest was
+    calculated again.
+    """
     shell.write("table.csv", STANDARD_EDITION)
     shell.write("passphrase", PASSPHRASE)
     assert shell("plan", "table.csv", "--save", "p.json").status == 0
@@ -175,7 +180,8 @@ def test_no_text_of_a_saved_plan_becomes_a_path(shell):
         assert reach(shell, [command], path) == {2}, path
 
 
-#: These texts in an as-is file are only printed, and are not the name of a request.
+#: lyncnb only prints these strings of an as-is file, and does not use them as the name of a
+#: request.
 REMARKS = frozenset(
     {"owner", "usages", "subject", "issuer", "files", "servers", "remarks", "file", "message"}
     | {"notes"}
@@ -183,15 +189,15 @@ REMARKS = frozenset(
 
 
 def save_as_is(shell, document) -> None:
-    """Write an as-is file with a valid digest, as an attacker who knows the format would."""
+    """Write an as-is file with a valid digest, as an attacker who knows the file format would."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode("ascii")).hexdigest()
     (shell.folder / "kept.json").write_text(json.dumps({**document, "sha256": digest}))
 
 
-def test_no_text_of_a_saved_answer_becomes_a_path(shell):
-    """Altered texts in an as-is file are rejected, or name a certificate or server but never a
-    file.
+def test_altered_as_is_file_never_leads_to_another_path(shell):
+    """If a string in an as-is file is altered, the file is rejected, or the string is used only as
+    the name of a certificate or server.
     """
     shell.write("table.csv", STANDARD_EDITION)
     shell.write("passphrase", PASSPHRASE)
@@ -240,13 +246,14 @@ source = "Contoso, Call recorders, 2026-05-01"
 """
 
 
-#: The texts in answers and products that become part of a name of a file, folder or server.
+#: These strings in guided answers and product files become part of the name of a file, folder or
+#: server.
 NAMES = ("tpe", "lync2013", "mine_planted", "Recorder", "Default")
 
 
 @pytest.fixture
 def forget_products(monkeypatch):
-    """Return a function that unloads custom products, which simulates a new process."""
+    """Return a function that unloads custom products, as if a new process had started."""
 
     def forget():
         monkeypatch.setattr(rule_files, "_custom_products", {})
@@ -257,8 +264,10 @@ def forget_products(monkeypatch):
 
 
 @pytest.mark.parametrize("text", OTHERS)
-def test_no_answer_and_no_product_becomes_a_path(shell, forget_products, text):
-    """No altered text in guided answers or a product file names a folder or file elsewhere."""
+def test_altered_answers_and_products_never_lead_to_another_path(shell, forget_products, text):
+    """If a string in guided answers or in a product file is altered, it never becomes the name of a
+    file or folder elsewhere.
+    """
     table = "server_fqdn,role,sip_domains\nrec01.contoso.com,Recorder,contoso.com\n"
     shell.write("passphrase", PASSPHRASE)
     for given, command in (
@@ -271,8 +280,8 @@ def test_no_answer_and_no_product_becomes_a_path(shell, forget_products, text):
         for old in sorted(set(re.findall(r'"([^"]+)"', given))):
             forget_products()
             shell.write("f.toml", given.replace(f'"{old}"', f"'{text}'"))
-            # The table has the product's role. Otherwise the product would not be used and not be
-            # rejected.
+            # The table contains a role of the custom product. Without that role, lyncnb would
+            # neither use nor reject the product.
             shell.write("table.csv", table.replace(old, text) if old == "Recorder" else table)
             statuses = reach(shell, [command], (old, text))
             if old in NAMES and text in PLANTED:

@@ -1,4 +1,4 @@
-"""A saved as-is comparison can be read again, and any other file is reported as an error."""
+"""A saved as-is comparison can be read again, and any other file is rejected with an error message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY = date(2026, 11, 24)
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    """Return a comparison that contains every state and unreadable files."""
+    """Return an as-is comparison that contains every state and some unreadable files."""
     place = tmp_path_factory.mktemp("kept")
     chance = random.Random(5)
     estate = random_estate(chance, exported=True)
@@ -40,8 +40,8 @@ def read(found: bytes, place):
     return ln.read_as_is(path)
 
 
-def test_what_was_kept_comes_back(kept, tmp_path):
-    """A saved as-is comparison is read with all findings, remarks and notes.
+def test_saved_comparison_is_read_completely(kept, tmp_path):
+    """A saved as-is comparison is read again with all its findings, remarks and notes.
 
     Saving it again gives identical bytes.
     """
@@ -75,9 +75,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("place", BAD)
-def test_a_field_of_another_kind_is_reported(kept, tmp_path, place):
-    """If a field has a value of another type, its path in the file is reported, and the file is not
-    used.
+def test_field_of_the_wrong_type_is_reported(kept, tmp_path, place):
+    """If a field of a saved comparison has a value of the wrong type, the error message gives the
+    path of the field.
     """
     document = json.loads(kept.to_json())
     document["planned"].sort(key=lambda one: one["certificate"] is None)
@@ -96,7 +96,9 @@ def test_a_field_of_another_kind_is_reported(kept, tmp_path, place):
 
 
 def test_covered_with_an_error_is_refused(kept, tmp_path):
-    """A certificate with an error cannot be marked as covered, even with a new digest."""
+    """In a saved comparison, a certificate with an error cannot be marked as covered, even if the
+    digest was calculated again.
+    """
     one = next(one for one in kept.planned if one.is_covered)
     fault = create_returned_finding("certificate-expired", one.id, "it expired on 2026-01-01")
     planned = tuple(
@@ -107,8 +109,8 @@ def test_covered_with_an_error_is_refused(kept, tmp_path):
     assert 'is "covered", but one of the findings is an error' in str(raised.value)
 
 
-def test_an_altered_answer_is_refused(kept, tmp_path):
-    """A saved as-is comparison is rejected if any value was changed or the digest is missing."""
+def test_altered_comparison_is_rejected(kept, tmp_path):
+    """A saved comparison is rejected if a value was changed or the digest is missing."""
     document = json.loads(kept.to_json())
     for name, value in (("judged_on", "2027-01-01"), ("notes", ["x"]), ("sha256", "0" * 64)):
         with pytest.raises(ReturnedFileError, match="was changed after lyncnb saved it"):
@@ -119,7 +121,9 @@ def test_an_altered_answer_is_refused(kept, tmp_path):
 
 
 def test_ids_twice_and_states_that_do_not_fit_are_reported(kept, tmp_path):
-    """Duplicate ids, and a certificate that contradicts the state, are reported."""
+    """A saved comparison with duplicate ids, or with a certificate that contradicts its state, is
+    rejected.
+    """
     document = json.loads(kept.to_json())
     document["planned"].append(copy.deepcopy(document["planned"][0]))
     with pytest.raises(ReturnedFileError, match="appears twice"):
@@ -142,15 +146,15 @@ def test_ids_twice_and_states_that_do_not_fit_are_reported(kept, tmp_path):
         (b"[" * 100_000, "the content is not valid JSON"),
     ],
 )
-def test_what_is_no_answer_is_refused(tmp_path, data, words):
-    """A file that is not a saved evaluation is rejected with one message."""
+def test_other_files_are_rejected(tmp_path, data, words):
+    """A file that is not a saved comparison is rejected with one message."""
     with pytest.raises(ReturnedFileError, match=words):
         read(data, tmp_path)
 
 
 def test_any_damage_is_a_refusal_or_changes_nothing(kept, tmp_path):
-    """Three hundred random changes to the bytes of a saved comparison are each rejected or have no
-    effect.
+    """Each of three hundred random changes to the bytes of a saved comparison either causes a
+    rejection or has no effect.
     """
     chance, sound = random.Random(4), kept.to_json()
     for _ in range(300):

@@ -1,4 +1,4 @@
-"""The planned certificates are read from a request folder and from a file."""
+"""The plan can be read from a request folder and from a file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def test_a_folder_holds_the_plan_that_it_was_made_of(tmp_path):
-    """The plan that is read from a request folder equals the original plan, but contains no reasons
-    for the names.
+    """The plan that is read from a request folder equals the original plan, except that the reasons
+    for the names are missing.
     """
     plan = make_plan()
     make_folder(tmp_path / "requests", plan)
@@ -33,8 +33,10 @@ def test_a_folder_holds_the_plan_that_it_was_made_of(tmp_path):
     assert {c.why for c in gone if c.what == "Name"} <= {"the reason for this name is not recorded"}
 
 
-def test_what_left_the_plan_is_not_in_it(tmp_path):
-    """A request that is no longer planned stays in the folder, but the plan does not contain it."""
+def test_retired_request_is_not_in_the_plan(tmp_path):
+    """A request that is no longer planned stays in the request folder, but the plan that is read
+    from the folder does not contain it.
+    """
     plan = make_plan()
     make_folder(tmp_path / "requests", plan)
     less = ln.plan_certificates(
@@ -44,8 +46,10 @@ def test_what_left_the_plan_is_not_in_it(tmp_path):
     assert ln.compare_plans(read_plan(tmp_path / "requests"), less).is_empty
 
 
-def test_a_folder_that_does_not_say_what_was_planned(tmp_path):
-    """Entries that were rebuilt from requests alone are reported."""
+def test_rebuilt_entries_are_reported(tmp_path):
+    """If the manifest was rebuilt from the requests alone, lyncnb reports that the planned values
+    of these entries are unknown.
+    """
     make_folder(tmp_path / "requests", make_plan())
     path = tmp_path / "requests" / NAME
     document = json.loads(path.read_text())

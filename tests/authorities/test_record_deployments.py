@@ -1,4 +1,6 @@
-"""Deployed certificates are recorded by name, for all requests, and from the reports of servers."""
+"""lyncnb records the deployment of certificates by name, for all requests, or from the reports of
+servers.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ LATER = TODAY + timedelta(days=30)
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder for two sites in which all requests except OAuth have a certificate."""
+    """Return a request folder for two sites in which all requests except the OAuth request have a
+    certificate.
+    """
     bundle = make_folder(tmp_path / "requests")
     oauth = find_id(bundle, "deployment")
     certify(bundle.folder, *(one.id for one in bundle.requests if one.id != oauth))
@@ -33,13 +37,13 @@ def folder(tmp_path):
 
 
 def pool_of(folder):
-    """Return the record of a certificate that several servers share."""
+    """Return the record of the certificate that several servers share."""
     records = read_manifest(folder).requests
     return next(one for one in records if len(one.plan.servers) > 1 and one.issued)
 
 
 def renew(folder, name, *, certified=True):
-    """Create the next generation of a request, and have the CA issue the certificate."""
+    """Create the next generation of a request, and have the CA issue its certificate."""
     make_folder(folder, renew=[name], reason="renewed", today=LATER)
     if certified:
         certify(folder, name, today=LATER, begins=datetime(2026, 12, 23, tzinfo=UTC))
@@ -47,7 +51,7 @@ def renew(folder, name, *, certified=True):
 
 
 def report(tmp_path, server, *thumbprints, at="2026-12-24T10:00:00Z", **changes):
-    """Write the report of a server's script under the server's name."""
+    """Write a report as the script on this server would write it."""
     places = [
         {"place": f"Place {number}", "thumbprint": one} for number, one in enumerate(thumbprints)
     ]
@@ -57,8 +61,8 @@ def report(tmp_path, server, *thumbprints, at="2026-12-24T10:00:00Z", **changes)
     return path
 
 
-def test_without_a_name_everything_that_came_back_is_recorded(folder):
-    """If no name is specified, every issued certificate is recorded as installed on its servers.
+def test_without_a_name_all_issued_certificates_are_recorded(folder):
+    """If no name is specified, every issued certificate is recorded as deployed to its servers.
 
     Repeating it changes nothing.
     """
@@ -73,9 +77,9 @@ def test_without_a_name_everything_that_came_back_is_recorded(folder):
     assert "nothing new" in repr(again)
 
 
-def test_a_server_stands_for_all_its_certificates(folder):
-    """If you specify a server by its full name or its first label, only this server of a pool is
-    recorded.
+def test_server_name_selects_its_certificates(folder):
+    """If you specify a server by its full name or the first label of its name, the deployment is
+    recorded only for this server.
     """
     pool = pool_of(folder)
     first, *others = pool.plan.servers
@@ -99,7 +103,9 @@ def test_patterns_and_beginnings_and_serials_name_requests(folder):
 
 
 def test_every_wrong_name_is_listed(folder):
-    """An unknown name and a name without a certificate are both reported, and nothing is recorded."""
+    """If you specify an unknown name and a name without a certificate, lyncnb reports both and
+    records nothing.
+    """
     oauth = find_id(ln.open_requests(folder), "deployment")
     before = snapshot(folder, but_lock=True)
     with pytest.raises(BundleError) as caught:
@@ -112,15 +118,17 @@ def test_every_wrong_name_is_listed(folder):
 
 
 def test_the_day_is_neither_in_the_future_nor_before_the_certificate(folder):
-    """A deployment date in the future, or before the certificate's start, is rejected."""
+    """A deployment date in the future, or before the start date of the certificate, is rejected."""
     with pytest.raises(OptionsError, match="2026-11-25 is in the future"):
         ln.deployed(folder, on=TODAY + timedelta(days=1), today=TODAY)
     with pytest.raises(BundleError, match="valid from 2026-11-23, which is after 2026-11-22"):
         ln.deployed(folder, pool_of(folder).id, on=date(2026, 11, 22), today=TODAY)
 
 
-def test_a_waiting_renewal_leaves_the_certificate_that_is_there(folder):
-    """The newest generation that has a certificate is recorded, even if a newer request waits."""
+def test_newest_issued_generation_is_recorded(folder):
+    """If a newer request is still waiting, lyncnb records the deployment of the newest generation
+    that has a certificate.
+    """
     name = pool_of(folder).id
     renew(folder, name, certified=False)
     done = ln.deployed(folder, name, today=LATER)
@@ -130,9 +138,9 @@ def test_a_waiting_renewal_leaves_the_certificate_that_is_there(folder):
     assert record.deployments == ()
 
 
-def test_a_day_for_the_other_servers_of_a_pool_is_no_correction(folder):
-    """If not all servers of a certificate are recorded, the name of the certificate means the
-    remaining servers.
+def test_date_for_the_remaining_servers_is_not_a_correction(folder):
+    """If only some servers of a pool are recorded, specifying the certificate records the
+    deployment for the remaining servers.
     """
     pool = pool_of(folder)
     first, *_ = pool.plan.servers
@@ -144,9 +152,9 @@ def test_a_day_for_the_other_servers_of_a_pool_is_no_correction(folder):
     assert set(days.values()) == {str(LATER)}
 
 
-def test_a_day_that_was_wrong_is_corrected_by_name(folder):
-    """A new date for a specified name replaces the recorded date, and the history shows only one
-    deployment.
+def test_wrong_date_is_corrected_by_name(folder):
+    """If you specify a name again with another date, the new date replaces the recorded date, and
+    the history shows only one deployment.
     """
     record = pool_of(folder)
     ln.deployed(folder, today=LATER)
@@ -163,8 +171,10 @@ def test_a_day_that_was_wrong_is_corrected_by_name(folder):
     assert {one.on for one in now.deployments} == {f"{right}"}, "nobody named it"
 
 
-def test_what_left_the_plan_is_left_out_aloud(folder):
-    """A server whose certificate is no longer planned is skipped with a note."""
+def test_server_without_a_planned_certificate_is_skipped_with_a_note(folder):
+    """If a server's certificate is no longer planned, the deploy command skips the server with a
+    note.
+    """
     record = pool_of(folder)
     manifest = read_manifest(folder)
     save_manifest(
@@ -179,7 +189,7 @@ def test_what_left_the_plan_is_left_out_aloud(folder):
 
 
 def test_an_expired_certificate_is_not_recorded_today(folder):
-    """An expired certificate cannot be recorded as deployed today."""
+    """The deployment of an expired certificate cannot be recorded with the current date."""
     with pytest.raises(BundleError, match="no certificate that can be deployed"):
         ln.deployed(folder, pool_of(folder).id, today=date(2028, 1, 1))
     ln.deployed(folder, pool_of(folder).id, on=TODAY, today=date(2028, 1, 1))
@@ -187,7 +197,9 @@ def test_an_expired_certificate_is_not_recorded_today(folder):
 
 
 def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
-    """A second certificate for the same key replaces the server's earlier record."""
+    """If a second certificate for the same key is deployed, its record replaces the server's
+    earlier record.
+    """
     name = pool_of(folder).id
     ln.deployed(folder, name, today=TODAY)
     record = read_manifest(folder).by_id[name]
@@ -203,9 +215,9 @@ def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
     assert find_generations(again).under_way is None
 
 
-def test_servers_that_went_back_have_the_earlier_certificate_again(folder):
-    """If servers returned to the earlier certificate, it can be recorded by its serial number, and
-    the last record counts.
+def test_return_to_an_earlier_certificate_is_recorded(folder):
+    """If servers returned to an earlier certificate, you can record it by its serial number, and
+    the latest record applies.
     """
     name = pool_of(folder).id
     ln.deployed(folder, name, today=TODAY)
@@ -219,8 +231,8 @@ def test_servers_that_went_back_have_the_earlier_certificate_again(folder):
 
 
 def test_a_report_records_what_the_server_uses(folder, tmp_path):
-    """If a report of a server contains known thumbprints, their deployment is recorded for that
-    server.
+    """If the report of a server contains the thumbprint of a known certificate, the deployment to
+    that server is recorded.
 
     Unknown ones appear in a note.
     """
@@ -240,8 +252,10 @@ def test_a_report_records_what_the_server_uses(folder, tmp_path):
     assert other not in repr(again)
 
 
-def test_a_report_of_the_earlier_certificate_takes_the_newer_record_away(folder, tmp_path):
-    """A report that is later than the record replaces the record. An older report is ignored."""
+def test_later_report_replaces_the_record(folder, tmp_path):
+    """If a server's report is later than the record, it replaces the record. An older report is
+    ignored.
+    """
     first = pool_of(folder)
     server = first.plan.servers[0]
     second = renew(folder, first.id)
@@ -260,14 +274,14 @@ def test_a_report_of_the_earlier_certificate_takes_the_newer_record_away(folder,
         (2, "no longer on it"),
         (1, "recorded"),
     ]
-    # The old certificate counts as in use again, so its key stays.
+    # The old certificate is in use again, so its key is kept.
     record = read_manifest(folder).by_id[first.id]
     assert server not in {one.server for one in record.deployments}
     assert find_generations(record).in_use.generation == 1
 
 
 def test_every_wrong_report_is_listed(folder, tmp_path):
-    """Each field in a server report is validated, and all faulty reports are listed."""
+    """Lyncnb validates each field of the servers' reports, and lists all faulty reports."""
     pool = pool_of(folder)
     server = pool.plan.servers[0]
     thumbprint = pool.issued.thumbprint_sha1
@@ -287,7 +301,7 @@ def test_every_wrong_report_is_listed(folder, tmp_path):
 
 
 def test_a_revocation_is_recorded_by_name(folder):
-    """A revocation can be recorded only for a request in the folder.
+    """You can record a revocation only for a request in the folder.
 
     Repeating it changes nothing.
     """
@@ -309,8 +323,10 @@ def test_a_revocation_is_recorded_by_name(folder):
     assert snapshot(folder, but_lock=True) == before
 
 
-def test_an_as_is_file_says_which_server_has_what(folder, tmp_path):
-    """A certificate in the export of a server is recorded only if the server uses it."""
+def test_as_is_file_records_used_certificates(folder, tmp_path):
+    """From the export of a server, a certificate is recorded as deployed only if the server uses
+    it.
+    """
     pool = pool_of(folder)
     certificate = x509.load_pem_x509_certificate((folder / pool.issued.file).read_bytes())
     chain = x509.load_pem_x509_certificates((folder / pool.issued.chain).read_bytes())

@@ -1,4 +1,4 @@
-"""Forecast, status, calendar and summary show the same renewal date.
+"""The forecast, status, calendar and summary show the same renewal date for a certificate.
 
 ``LYNCNB_RENEWAL_DAYS=2000`` runs as many cases. The default is 20.
 """
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def with_certificates(folder, chance, case):
-    """Record certificates with random validity, as if the CA had issued them."""
+    """Record certificates with random validity periods, as if the CA had issued them."""
     records = []
     manifest = open_requests(folder).manifest
     for record in manifest.requests:
@@ -42,9 +42,9 @@ def with_certificates(folder, chance, case):
     save_manifest(folder, manifest.with_records(records))
 
 
-def test_all_views_name_the_same_day(tmp_path):
-    """For any lifetime, lead time, freeze and maintenance window, all views show the same renewal
-    date for a certificate.
+def test_all_views_show_the_same_renewal_date(tmp_path):
+    """For any lifetime, lead time, change freeze and maintenance window, all views show the same
+    renewal date for a certificate.
     """
     tried = set()
     for seed in range(COUNT):
@@ -83,8 +83,10 @@ def test_all_views_name_the_same_day(tmp_path):
     assert tried == {True, False}
 
 
-def test_an_order_leaves_time_for_the_ca_and_comes_before_a_freeze():
-    """If the CA needs some days, the certificate is ordered early enough before a change freeze."""
+def test_order_date_leaves_time_before_a_change_freeze():
+    """If the CA needs some days to issue a certificate, the order date is early enough before a
+    change freeze.
+    """
     options = {
         "lead_days": {"public": 3, "internal": 0},
         "freezes": {"year end": "2026-12-18 to 2027-01-08"},
@@ -92,9 +94,8 @@ def test_an_order_leaves_time_for_the_ca_and_comes_before_a_freeze():
     }
     terms = make_plan(**options).options.renewal_terms
     begins = datetime.combine(date(2026, 10, 1), time())
-    ends = (
-        begins + 111 * DAY - SECOND
-    )  # The certificate is valid until 2027-01-19, so its last third begins on 2026-12-14.
+    # The certificate is valid until 2027-01-19, so the last third of its lifetime begins on 2026-12-14.
+    ends = begins + 111 * DAY - SECOND
     found = [terms.plan_renewal(begins, ends, issuer) for issuer in ("public", "internal")]
     assert [(str(one.order_on), str(one.change_on)) for one in found] == [
         ("2026-12-17", "2027-01-09"),

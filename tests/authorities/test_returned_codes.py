@@ -1,5 +1,5 @@
-"""Findings about a certificate and its chain each have a case in which they are reported and one in
-which they are not.
+"""For each finding about a certificate and its chain, one case is reported, and a similar case is
+not.
 
 The test CA creates the certificates. Findings that need more than one certificate and its plan are
 in ``test_codes_of_answers.py``, findings about a request in ``test_compare_request.py``.
@@ -40,12 +40,12 @@ OCSP = "http://ocsp.contoso.net"
 
 
 def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, ends=None, **changes):
-    """Return the codes of the findings about one certificate with these changes to the certificate
-    and to the planned entry.
+    """Return the codes of the findings about a certificate after changes to the certificate and to
+    its entry in the plan.
     """
     issuer_key = signer or CA.key
     values = {"subject": SUBJECT, "san": NAMES, **changes}
-    if signer:  # This signature scheme has no hash.
+    if signer:  # This signature scheme does not use a hash.
         certificate = (
             x509.CertificateBuilder()
             .subject_name(name(SUBJECT))
@@ -61,7 +61,7 @@ def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, ends=None, 
     if hash_name:
         certificate = resigned(certificate, CA.key, hash_name)
     certificate = read_certificate(der(certificate))
-    if ends is not None:  # The library creates no certificate that ends before its start.
+    if ends is not None:  # The library cannot create a certificate that ends before it starts.
         certificate = replace(certificate, not_after=certificate.not_before + ends)
     found = compare_certificate(
         certificate, replace(ENTRY, **(entry or {})), today=DAY, validity_days=asked
@@ -73,8 +73,8 @@ def upper(names):
     return tuple(map(str.upper, names))
 
 
-#: For each code, the table contains a case in which it is reported, and the most similar case
-#: in which it is not.
+#: For each code, the table contains a case in which the finding is reported, and the most similar
+#: case in which it is not.
 COMPARED = {
     "names-missing": ({"san": NAMES[:2]}, {"san": upper(reversed(NAMES))}),
     "names-added": ({"san": (*NAMES, "www.contoso.com")}, {"san": (*NAMES, NAMES[2].upper())}),
@@ -151,8 +151,8 @@ COMPARED = {
 
 @pytest.mark.parametrize("code", COMPARED)
 def test_finding_about_a_certificate_is_reported_only_in_its_case(code):
-    """Each finding is reported for the first certificate of its case, but not for the similar
-    second one.
+    """Each finding about a certificate is reported in the first case of its table row, and not in
+    the similar second case.
     """
     fires, nearest = COMPARED[code]
     assert code in case(**fires)
@@ -160,8 +160,8 @@ def test_finding_about_a_certificate_is_reported_only_in_its_case(code):
 
 
 def path_codes(ca, *issuers, sha1=(), md5=(), **changes):
-    """Return the codes of the findings about a chain in which some issuers are signed with an old
-    hash.
+    """Return the codes of the findings about a chain in which some issuers are signed with an
+    outdated hash.
     """
     values = {"subject": [CN], "san": NAMES[:1], "days": 300, **changes}
     leaf = issue(KEY.public_key(), ca.issuing.subject, ca.key, **values)
@@ -173,14 +173,14 @@ def path_codes(ca, *issuers, sha1=(), md5=(), **changes):
 
 
 def whole(**changes):
-    """Return the codes of the findings about a complete chain with a CA that has these properties."""
+    """Return the codes of the findings about a complete chain whose CA has the given properties."""
     ca = PythonCa(**changes)
     return path_codes(ca, *ca.chain)
 
 
 def with_key_bits(bits):
-    """Return the codes of the findings about a chain whose issuing CA has a short RSA key, which
-    pyca cannot create.
+    """Return the codes of the findings about a chain whose issuing CA has an RSA key that is too
+    short for pyca to create.
     """
     leaf = issue(KEY.public_key(), CA.issuing.subject, CA.key, subject=[CN], san=NAMES[:1])
     leaf, issuing, root = (read_certificate(der(one)) for one in (leaf, *CA.chain))
@@ -205,8 +205,8 @@ def rsa_key(bits):
 LIMITED = PythonCa(constraints=x509.NameConstraints([x509.DNSName("contoso.com")], None))
 OTHER = PythonCa()
 LEFT = CA.issuing.not_valid_after_utc - TODAY
-#: For each code, the table contains a case in which it is reported, and the most similar case
-#: in which it is not. Each case is created when needed.
+#: For each code, the table contains a case in which the finding is reported, and the most similar
+#: case in which it is not. Each case is created when it is needed.
 PATHS = {
     "chain-incomplete": (lambda: path_codes(CA, CA.issuing), lambda: path_codes(CA, *CA.chain)),
     "chain-signature-wrong": (lambda: path_codes(CA, *OTHER.chain), lambda: path_codes(CA, *OTHER.chain, *CA.chain)),
@@ -236,24 +236,28 @@ PATHS = {
 
 @pytest.mark.parametrize("code", PATHS)
 def test_finding_about_a_chain_is_reported_only_in_its_case(code):
-    """Each finding is reported for the first chain of its case, but not for the similar second one."""
+    """Each finding about a chain is reported in the first case of its table row, and not in the
+    similar second case.
+    """
     fires, nearest = PATHS[code]
     assert code in fires()
     assert code not in nearest()
 
 
 def test_every_code_has_its_cases():
-    """Each code is in exactly one table of these test modules, and the tables contain no unknown
+    """The tables of the test modules contain each code of a finding exactly once, and no unknown
     code.
     """
-    # These codes are tested in test_compare_roots.py.
+    # The module test_compare_roots.py tests these codes.
     roots = {rule.code for rule in ca_rules().roots}
     tables = [COMPARED, PATHS, MATCHED, PLACED, roots, [code for code, *_ in REQUESTED]]
     assert sorted(code for table in tables for code in table) == sorted(list_returned_checks())
 
 
 def test_every_comparison_has_two_cases():
-    """Every finding of the comparison with the plan has its two cases in this file."""
+    """For every finding of the comparison with the plan, this module contains a case that reports
+    it and a similar case that does not.
+    """
     source = (
         REPOSITORY / "lyncnb" / "authorities" / "evaluation" / "compare_certificate.py"
     ).read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Files, folders and archives from a CA are read within size limits."""
+"""lyncnb reads files, folders and archives from a CA within size limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEAF = issue(
     subject=[("CN", "sip.contoso.com")], san=["sip.contoso.com"],
 )  # fmt: skip
 HOSTILE = hostile_files(CA, LEAF, KEY)
-# These files are read as certificates. Matching them to requests is tested separately.
+# lyncnb reads these files as certificates. Another module tests whether they match a request.
 READABLE = ("unknown-key", "chain-certificate-unused")
 
 
@@ -39,7 +39,7 @@ def test_enough_hostile_files():
 
 @pytest.mark.parametrize("name", list(HOSTILE))
 def test_hostile(tmp_path, name):
-    """Each hostile file is reported by name, and no certificate is read from it."""
+    """For each hostile file, lyncnb reports the file name and reads no certificate from the file."""
     data, code = HOSTILE[name]
     path = tmp_path / name.split(": ")[0]
     path.write_bytes(data)
@@ -54,7 +54,7 @@ def test_hostile(tmp_path, name):
 
 
 def test_links_and_pipes(tmp_path):
-    """In a folder, lyncnb follows no link and opens only ordinary files."""
+    """When it reads a folder, lyncnb follows no symbolic link and opens only regular files."""
     lay_out(tmp_path, {"a.cer": (pem(LEAF), "")})
     (tmp_path / "loop").symlink_to(tmp_path)
     told = {file.name: file.remarks for file in read_returned_files([tmp_path])}
@@ -66,7 +66,7 @@ def test_links_and_pipes(tmp_path):
 
 
 def test_named_link_is_followed(tmp_path):
-    """Lyncnb follows a symbolic link that the planner passes as an argument."""
+    """Lyncnb follows a symbolic link if the planner specifies it as an argument."""
     (tmp_path / "real.cer").write_bytes(pem(LEAF))
     (tmp_path / "link.cer").symlink_to(tmp_path / "real.cer")
     (file,) = read_returned_files([tmp_path / "link.cer"])
@@ -74,7 +74,9 @@ def test_named_link_is_followed(tmp_path):
 
 
 def test_folder_in_order(tmp_path):
-    """A folder and its subfolders are read in the order of the names, and hidden files are skipped."""
+    """Lyncnb reads a folder and its subfolders in the order of the file names, and skips hidden
+    files.
+    """
     for name in ("b/2.cer", "a.p7b", "b/1.cer", ".hidden/x.cer", "b/.y.cer", "Thumbs.db"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -87,14 +89,17 @@ def test_folder_in_order(tmp_path):
 
 
 def test_archive(tmp_path):
-    """An archive is read in memory, without folders and the files that systems add."""
+    """Lyncnb reads an archive in memory, and skips the folders and the files that operating systems
+    add.
+    """
     path = tmp_path / "answers.zip"
     path.write_bytes(
         archive(
             ("certs/", b""),
             ("certs/sip.cer", pem(LEAF)),
             ("__MACOSX/._sip.cer", b"junk"),
-            ("chain\\ca.p7b", p7b(*CA.chain)),  # Old .NET versions write paths with a backslash.
+            # Old versions of .NET write paths with a backslash into an archive.
+            ("chain\\ca.p7b", p7b(*CA.chain)),
         )
     )
     files = read_returned_files([path])
@@ -105,7 +110,7 @@ def test_archive(tmp_path):
 
 
 def test_archive_sum_is_bounded(tmp_path, monkeypatch):
-    """The total size of all entries in an archive is limited, like the size of each entry."""
+    """Lyncnb limits the size of each entry in an archive, and also the total size of all entries."""
     monkeypatch.setattr(returned_files, "MAX_UNPACKED_BYTES", 3000)
     path = tmp_path / "sum.zip"
     path.write_bytes(archive(*((f"{n}.bin", os.urandom(1000)) for n in range(9))))
@@ -117,8 +122,8 @@ def test_archive_sum_is_bounded(tmp_path, monkeypatch):
     assert files[-1].remarks == (("file-unreadable", message),)
 
 
-def test_archive_that_lies(tmp_path):
-    """If an entry in an archive is larger than its stated size, lyncnb stops reading it."""
+def test_archive_with_wrong_sizes(tmp_path):
+    """If an entry in an archive is larger than the archive states, lyncnb stops reading the entry."""
     data = archive(("a.cer", bytes(100_000)), method=zipfile.ZIP_DEFLATED)
     honest, lie = (100_000).to_bytes(4, "little"), (500).to_bytes(4, "little")
     path = tmp_path / "lie.zip"
@@ -129,7 +134,7 @@ def test_archive_that_lies(tmp_path):
 
 
 def test_folder_is_bounded(tmp_path, monkeypatch):
-    """If a folder has too many files, it is reported, and reading stops."""
+    """If a folder contains too many files, lyncnb reports it and stops reading."""
     monkeypatch.setattr(returned_files, "MAX_FOLDER_FILES", 3)
     for number in range(9):
         (tmp_path / f"{number}.cer").write_bytes(pem(LEAF))
@@ -142,7 +147,9 @@ def test_folder_is_bounded(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("password", ["portal", Secret("portal"), lambda name: name[:-4]])
 def test_password(tmp_path, password):
-    """The password for a PFX file can be passed, or lyncnb asks for it with the name of the file."""
+    """You can pass the password of a PFX file as an argument. Otherwise lyncnb asks for it and
+    shows the name of the file.
+    """
     path = tmp_path / "portal.pfx"
     path.write_bytes(
         pkcs12.serialize_key_and_certificates(
@@ -154,13 +161,13 @@ def test_password(tmp_path, password):
 
 
 def test_missing(tmp_path):
-    """All paths that do not exist are reported together, before any file is read."""
+    """Before it reads any file, lyncnb reports all specified paths that do not exist."""
     with pytest.raises(ReturnedFileError, match=r"no such file or folder: .*a\.cer, .*b\.cer"):
         read_returned_files([tmp_path / "a.cer", tmp_path, tmp_path / "b.cer"])
 
 
 def test_unreadable_by_rights(tmp_path):
-    """A file that the system cannot open is reported with the reason."""
+    """If the operating system cannot open a file, lyncnb reports the file with the reason."""
     if os.geteuid() == 0:
         path = tmp_path / "gone"
         path.mkdir()
@@ -174,7 +181,7 @@ def test_unreadable_by_rights(tmp_path):
 
 
 def test_zip64(tmp_path):
-    """A ZIP64 archive (for more than four gigabytes) is rejected, because no CA sends such an
+    """Lyncnb rejects a ZIP64 archive (for more than four gigabytes), because no CA sends such an
     archive.
     """
     data = archive(("a.cer", pem(LEAF)))
@@ -187,8 +194,8 @@ def test_zip64(tmp_path):
     )
 
 
-def test_archive_with_a_damaged_list(tmp_path):
-    """An archive with a damaged directory is reported."""
+def test_archive_with_a_damaged_directory(tmp_path):
+    """Lyncnb reports an archive whose central directory is damaged."""
     data = archive(("a.cer", pem(LEAF)))
     path = tmp_path / "list.zip"
     path.write_bytes(data.replace(b"PK\x01\x02", b"PK\x01\x09"))
@@ -198,9 +205,9 @@ def test_archive_with_a_damaged_list(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "page.cer", "list.crl", "empty.zip"])
-def test_named_and_nothing_in_it(tmp_path, name):
-    """A file without a certificate is reported as unreadable if the planner specified it, and
-    ignored in a folder.
+def test_specified_file_without_a_certificate_is_reported(tmp_path, name):
+    """If the planner specifies a file without a certificate, lyncnb reports it as unreadable. In a
+    folder, such a file is ignored.
     """
     path = tmp_path / name
     path.write_bytes(HOSTILE[name][0])
@@ -212,9 +219,9 @@ def test_named_and_nothing_in_it(tmp_path, name):
     ]
 
 
-def test_what_submit_cmd_writes_beside_the_answers_is_no_trouble(tmp_path):
-    """The notes that submit.cmd writes are skipped, but a certificate in a file with such a name is
-    read.
+def test_notes_of_submit_cmd_are_skipped(tmp_path):
+    """Lyncnb skips the notes that submit.cmd writes, but reads a certificate in a file with such a
+    name.
     """
     names = ["ca.txt", "Edge-pool-0a1b2c3d.txt", "Edge-pool-0a1b2c3d.failed.txt"]
     for name in names:
@@ -228,11 +235,11 @@ def test_what_submit_cmd_writes_beside_the_answers_is_no_trouble(tmp_path):
     ]
 
 
-# Files that mail programs and CAs send.
+# Files as mail programs and CAs send them.
 
 
 def mail(*parts: tuple[str, str, bytes], inside: EmailMessage | None = None) -> EmailMessage:
-    """Return an e-mail with text and attachments (name, type and bytes)."""
+    """Return an e-mail with the given text and attachments (name, type and bytes)."""
     message = EmailMessage()
     message["From"], message["To"] = "ca@fabrikam.com", "pki@contoso.com"
     message["Subject"], message["Date"] = "Your certificate", "Tue, 24 Nov 2026 08:00:00 +0000"
@@ -294,9 +301,9 @@ SENT = {
 
 
 @pytest.mark.parametrize("data", SENT.values(), ids=SENT)
-def test_what_mail_programs_and_cas_send_is_read(tmp_path, data):
-    """Server certificates, intermediates and roots in e-mails and web pages are read without any
-    remark.
+def test_files_of_mail_programs_and_cas_are_read(tmp_path, data):
+    """Lyncnb reads server certificates, intermediates and roots in e-mails and web pages without
+    any remark.
     """
     path = tmp_path / "answer"
     path.write_bytes(data)
@@ -307,9 +314,7 @@ def test_what_mail_programs_and_cas_send_is_read(tmp_path, data):
 
 
 def test_a_mail_without_its_attachment_says_what_to_save(tmp_path):
-    """For an e-mail without its attachment, or in the format of Outlook, lyncnb explains what to
-    save.
-    """
+    """If an e-mail lacks its attachment or is in the Outlook format, lyncnb explains what to save."""
     (tmp_path / "a.eml").write_bytes(mail(("photo.png", "image/png", b"\x89PNG" * 9)).as_bytes())
     (tmp_path / "b.msg").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600))
     for name in ("a.eml", "b.msg"):
@@ -330,9 +335,9 @@ BAD_ARCHIVES = {
 
 
 @pytest.mark.parametrize(("data", "code"), BAD_ARCHIVES.values(), ids=BAD_ARCHIVES)
-def test_bad_archives_are_reported_and_nothing_is_taken(tmp_path, data, code):
-    """Invalid archives are reported, nothing is unpacked to the disk, and no file outside the
-    archive is read.
+def test_invalid_archives_are_reported_and_not_extracted(tmp_path, data, code):
+    """Lyncnb reports an invalid archive, extracts nothing to the disk, and reads no file outside
+    the archive.
     """
     (tmp_path / "answer.tar.gz").write_bytes(data)
     (file,) = read_returned_files([tmp_path])
@@ -341,9 +346,9 @@ def test_bad_archives_are_reported_and_nothing_is_taken(tmp_path, data, code):
     assert sorted(os.listdir(tmp_path)) == ["answer.tar.gz"]
 
 
-def test_a_damaged_header_is_not_the_end_of_an_archive(tmp_path):
-    """If a header in an archive is damaged, the certificates before it are read and the damage is
-    reported.
+def test_damaged_header_in_an_archive_is_reported(tmp_path):
+    """If a header in an archive is damaged, lyncnb reads the certificates before it and reports the
+    damage.
     """
     data = bytearray(tarred({"a.cer": WHOLE, "b.cer": WHOLE}, "w"))
     second = data.index(b"b.cer")
@@ -356,8 +361,8 @@ def test_a_damaged_header_is_not_the_end_of_an_archive(tmp_path):
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_any_damage_to_what_is_sent_is_a_remark(tmp_path, name):
-    """Damaged or truncated e-mails cause remarks and never crash lyncnb.
+def test_damaged_mails_cause_remarks(tmp_path, name):
+    """A damaged or truncated e-mail causes remarks and never an exception.
 
     CI uses a tenth of the thousand cases.
     """

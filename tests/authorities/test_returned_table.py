@@ -1,4 +1,4 @@
-"""A table of all kinds of returned files shows what each command reports about them.
+"""For each kind of returned file, a row of a table shows what each command reports about the file.
 
 There is one row for every kind of file that was once evaluated wrongly. OpenSSL signs, ``receive``
 reads the files, then ``status``, ``pfx`` and ``steps`` run. Each command reports the row's code if
@@ -41,7 +41,7 @@ _HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Case:
-    """A folder of two requests, a root and an issuing CA, and a folder for returned files."""
+    """A request folder with two requests, a root, an issuing CA, and a folder for returned files."""
 
     requests: Path
     back: Path
@@ -49,13 +49,13 @@ class Case:
     issuing: Authority
 
     def csr(self, part: str) -> Path:
-        """Return the request of the server, or of the deployment."""
+        """Return the path of the request for the server or for the deployment."""
         (found,) = self.requests.glob(f"csr/{part}*.csr")
         return found
 
     @property
     def server(self) -> Path:
-        """Return the CSR of the server in the folder."""
+        """Return the path of the server's CSR in the request folder."""
         return self.csr("StandardEdition")
 
     def put(self, name: str, data: bytes) -> Path:
@@ -65,7 +65,9 @@ class Case:
         return self.back / name
 
     def answer(self, ca: Authority | None = None, *, chain: bool = True, **how) -> Path:
-        """Sign both requests, the request of the server with these arguments, and add the chain."""
+        """Sign both requests, use the given arguments for the server's request, and add the CA
+        certificates.
+        """
         ca = ca or self.issuing
         self.issuing.sign(self.csr("Deployment"), self.back / "oauth.pem")
         if chain:
@@ -79,7 +81,7 @@ Build = Callable[[Case], Iterable[list[Path]] | None]
 
 @dataclass(frozen=True)
 class Row:
-    """The returned files for each run of receive, and what the commands report.
+    """The returned files for each run of the receive command, and what the commands report.
 
     ``build`` returns the files of each run, or nothing for one run with all files. ``ends`` are
     the exit statuses of the last receive, status, pfx and steps. ``says`` are codes that receive
@@ -96,19 +98,21 @@ class Row:
 
 
 def refused(build: Build, code: str) -> Row:
-    """Return a row for a rejected certificate: all commands report it and process the other
+    """Return a table row for a certificate that all commands reject, while they process the other
     certificate.
     """
     return Row(build, (1, 1, 1, 1), (code,), code, packages=1)
 
 
 def warned(build: Build, code: str) -> Row:
-    """Return the row of a certificate that is accepted with a finding."""
+    """Return a table row for a certificate that is accepted with a finding."""
     return Row(build, (1, 0, 0, 0), (code,))
 
 
 def unread(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
-    """Return a row for an unreadable file: the certificates in the other files are still read."""
+    """Return a table row for an unreadable file. The certificates in the other files are still
+    read.
+    """
 
     def build(case: Case) -> None:
         case.answer()
@@ -118,7 +122,7 @@ def unread(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
 
 
 def named(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
-    """Return the row of an unreadable file that the planner passes by name."""
+    """Return a table row for an unreadable file that the planner specifies by name."""
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer()
@@ -130,12 +134,14 @@ def named(data: Callable[[Case], bytes], code: str = "file-unreadable") -> Row:
 
 
 def signed(**how) -> Build:
-    """Sign the server's request with these arguments."""
+    """Return a function that signs the server's request with the given arguments."""
     return lambda case: case.answer(**how) and None
 
 
 def below(ca: Callable[[Case], Authority], **how) -> Build:
-    """Have another CA sign the request of the server, and include the certificate of that CA."""
+    """Return a function that has another CA sign the server's request, and adds the certificate of
+    that CA.
+    """
     return lambda case: case.answer(ca(case), **how) and None
 
 
@@ -145,7 +151,9 @@ def spoilt(case: Case) -> None:
 
 
 def newer(change: Callable[[Path], None] = lambda path: None, **how) -> Build:
-    """Receive a valid certificate first, and then another certificate."""
+    """Return a function that yields a valid certificate first, and then another certificate for the
+    same request.
+    """
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer(begins=timedelta(days=-2))
@@ -158,7 +166,9 @@ def newer(change: Callable[[Path], None] = lambda path: None, **how) -> Build:
 
 
 def same_begin(first: dict, then: dict) -> Build:
-    """Receive a certificate, and then another certificate with the same start date."""
+    """Return a function that yields a certificate first, and then another certificate with the same
+    start date.
+    """
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer(begins=timedelta(days=-2), **first)
@@ -170,7 +180,9 @@ def same_begin(first: dict, then: dict) -> Build:
 
 
 def one_good_of_two(case: Case) -> None:
-    """Return two certificates with the same start date in one batch, of which one has a fault."""
+    """Return two certificates with the same start date in one batch, one valid and one without a
+    CRL URL.
+    """
     case.answer(begins=timedelta(days=-2))
     case.issuing.sign(
         case.server,
@@ -191,8 +203,8 @@ def same_serial(case: Case) -> None:
 
 
 def stranger(case: Case) -> None:
-    """Return a certificate with the deployment's name for an unknown key, and the valid
-    certificates.
+    """Return the valid certificates, and a certificate with the deployment's name that contains an
+    unknown key.
     """
     case.answer()
     openssl(
@@ -208,7 +220,9 @@ def two_for_one(case: Case) -> None:
 
 
 def two_cas(case: Case) -> None:
-    """Return the answers of two CAs with different roots to one request, before any CA is recorded."""
+    """Return certificates for one request from two CAs with different roots, before any CA is
+    recorded.
+    """
     case.answer()
     other = make_root(case.back.parent / "other", subject="/CN=Fabrikam Root")
     other.sign(case.server, case.back / "second.pem")
@@ -250,7 +264,9 @@ def many_intermediates(case: Case) -> Authority:
 
 
 def many_of_one_name(case: Case) -> None:
-    """Return a certificate with eighteen CAs of the same name, of which the last one signed it."""
+    """Return a certificate and eighteen CA certificates with the same name, of which only one
+    belongs to the signing key.
+    """
     cas = [
         case.root.subordinate(f"twin{number}", ends=timedelta(days=900 + number))
         for number in range(18)
@@ -260,7 +276,7 @@ def many_of_one_name(case: Case) -> None:
 
 
 def other_key_id(case: Case) -> None:
-    """Return a CA certificate with the right key and name, but another key identifier."""
+    """Return a CA certificate with the right key and name, but with a different key identifier."""
     extensions = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
     first = case.root.subordinate(
         "first", more=(), extensions=(*extensions, "subjectKeyIdentifier=01:02")
@@ -275,7 +291,7 @@ def other_key_id(case: Case) -> None:
 def constrained(
     limit: str, more: str = "", *, subject: str = "/CN=Contoso Issuing", **how
 ) -> Build:
-    """Return a certificate from a CA with name constraints, possibly through another CA."""
+    """Return a certificate from a CA with name constraints, optionally through an intermediate CA."""
 
     def build(case: Case) -> None:
         more_lines = (f"nameConstraints=critical,{limit}", *([more] if more else []))
@@ -286,8 +302,8 @@ def constrained(
 
 
 def under_limited(case: Case) -> None:
-    """Return a certificate below an intermediate whose name violates the name constraints of the CA
-    above it.
+    """Return a certificate from an intermediate whose name violates the name constraints of the CA
+    that issued the intermediate.
     """
     limited = case.root.subordinate(
         "limited", subject="/O=Contoso/CN=Limited",
@@ -297,7 +313,7 @@ def under_limited(case: Case) -> None:
 
 
 def self_signed(case: Case) -> None:
-    """Return a self-signed certificate.
+    """Return a self-signed certificate with the key of the server's request.
 
     Only a wrongly used tool of the key's holder creates one.
     """
@@ -317,7 +333,9 @@ def _public_key(case: Case) -> Path:
 
 
 def alternative_names(case: Case) -> str:
-    """Return the extension with the requested subject alternative names."""
+    """Return an OpenSSL configuration line with the subject alternative names of the server's
+    request.
+    """
     request = x509.load_pem_x509_csr(case.server.read_bytes())
     san = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return "subjectAltName=" + ",".join(
@@ -338,7 +356,7 @@ def accepted_in_vain(case: Case) -> Iterable[list[Path]]:
 
 
 def exchanged(one: str, other: str) -> Build:
-    """Overwrite a file in the folder with another file in the folder."""
+    """Overwrite one file in the request folder with another file in the same folder."""
 
     def build(case: Case) -> Iterable[list[Path]]:
         case.answer()
@@ -361,10 +379,10 @@ def address_excluded(case: Case) -> None:
 
 
 def damaged_in_a_bundle(case: Case) -> None:
-    """Return a file with two certificates, of which one has the same extension twice."""
+    """Return a file with two certificates, of which one contains the same extension twice."""
     path = case.answer()
     der = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
-    # The extended key usage becomes a second key usage.
+    # Replacing the OID turns the extended key usage into a second key usage.
     odd = der.replace(b"\x06\x03\x55\x1d\x25", b"\x06\x03\x55\x1d\x0f")
     path.write_bytes(path.read_bytes() + to_pem([odd]))
 
@@ -398,7 +416,7 @@ def as_pkcs7(case: Case) -> None:
 
 
 def with_their_key(case: Case) -> bytes:
-    """Return a PFX file from another source, with an unknown password."""
+    """Return a PFX file from another source with a password that lyncnb does not know."""
     place = case.back.parent
     openssl(
         *("pkcs12", "-export", "-inkey", case.root.folder / "root.key", "-passout", "pass:secret"),
@@ -408,8 +426,8 @@ def with_their_key(case: Case) -> bytes:
 
 
 def of_an_unknown_cipher(case: Case) -> bytes:
-    """Return a PFX file with a rare cipher, so that either the cipher or the password may be the
-    cause of the error.
+    """Return a PFX file with a rare cipher, which lyncnb cannot distinguish from a file with an
+    unknown password.
     """
     place = case.back.parent
     openssl(
@@ -433,14 +451,14 @@ PENDING = (
 CRITICAL = "1.2.3.4=critical,ASN1:NULL"
 
 TABLE = {
-    # --- These cases have valid certificates.
+    # The following rows contain valid certificates.
     "as planned": Row(signed(), (0, 0, 0, 0)),
     "in a zip": Row(as_zip, (0, 0, 0, 0)),
     "as PKCS #7": Row(as_pkcs7, (0, 0, 0, 0)),
     "as cfssl's JSON": Row(as_json, (0, 0, 0, 0)),
     "nine intermediates": Row(below(many_intermediates), (0, 0, 0, 0)),
     "eighteen CAs of one name": Row(many_of_one_name, (0, 0, 0, 0), ("chain-certificate-unused",)),
-    # --- Case group 1: errors that were once forgotten.
+    # Group 1: faults that earlier versions did not report in every command.
     "an octet of the signature flipped": refused(spoilt, "chain-signature-wrong"),
     "a serial number twice": Row(
         same_serial, (1, 1, 1, 1), ("duplicate-serial",), "duplicate-serial", 0
@@ -448,7 +466,7 @@ TABLE = {
     "a stranger's certificate of a pool's name": Row(
         stranger, (1, 0, 0, 0), ("unknown-key", "different-certificates-in-pool")
     ),
-    # --- Case groups 2 and 3: which certificate replaces which other certificate.
+    # Groups 2 and 3: whether a certificate replaces another certificate.
     "newer, signature wrong": Row(
         newer(lambda path: path.write_bytes(flipped(path.read_bytes()))),
         (1, 0, 0, 0),
@@ -488,7 +506,7 @@ TABLE = {
         "crl-distribution-point-absent",
     ),
     "a second signature": Row(signed_twice, (0, 0, 0, 0)),
-    # --- Case groups 4 and 5: chains of certificates.
+    # Groups 4 and 5: certificate chains.
     "the chain afterwards": Row(chain_after, (0, 0, 0, 0), ("chain-completed", "root-to-compare")),
     "the chain before": Row(chain_before, (0, 0, 0, 0)),
     "CA certificates alone": Row(
@@ -567,11 +585,12 @@ TABLE = {
     "a CA that has ended": refused(
         below(lambda case: case.root.subordinate("odd", ends=-_HOUR)), "chain-issuer-not-in-force"
     ),
-    # --- Case group 6: dates and times.
+    # Group 6: dates and times.
     "ended an hour ago": refused(signed(ends=-_HOUR), "certificate-expired"),
     "begins in an hour": warned(signed(begins=_HOUR), "not-yet-valid"),
-    "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),  # The certificate is due for renewal.
-    # --- Case group 7: names, and files in the folder.
+    # The certificate must be renewed soon.
+    "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),
+    # Group 7: host names, and files in the request folder.
     "the common name in capitals": warned(
         signed(subject="/CN=SE01.contoso.com"), "common-name-case"
     ),
@@ -589,7 +608,7 @@ TABLE = {
         exchanged("pfx/Standard*.pfx", "pfx/Deployment*.pfx"),
         *((1, 3, 0, 0), ("package-exchanged",), "differs from the"),
     ),
-    # --- Case group 8: the policy of the CA.
+    # Group 8: the CA's policy.
     "no list of revoked ones": refused(
         signed(extensions=without("crl")), "crl-distribution-point-absent"
     ),
@@ -626,7 +645,7 @@ TABLE = {
         ("ca-certificate",),
         packages=1,
     ),
-    # --- Case groups 9 and 10: files.
+    # Groups 9 and 10: file formats.
     "cut off": unread(cut, "file-malformed"),
     "empty": unread(lambda case: b""),
     "blanks and a mark": named(lambda case: b"A" * 100 + b" " * 4000 + b"!"),
@@ -654,7 +673,7 @@ TABLE = {
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory) -> tuple[Path, Path]:
-    """Return a folder of two requests without certificates, and two CAs."""
+    """Return a request folder with two requests and no certificates, and two CAs."""
     place = tmp_path_factory.mktemp("table")
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, place / "requests", passphrase=PASSPHRASE)
@@ -663,7 +682,7 @@ def template(tmp_path_factory) -> tuple[Path, Path]:
 
 
 def run(shell: Shell, row: Row, template: tuple[Path, Path]) -> dict[str, tuple[int, str]]:
-    """Create and receive the files of a row, and run every command."""
+    """Create the files of a table row, receive them, and run every command."""
     requests = Path(shutil.copytree(template[0], shell.folder / "requests"))
     place = Path(shutil.copytree(template[1], shell.folder / "ca"))
     shell.write("passphrase.txt", PASSPHRASE)
@@ -685,7 +704,9 @@ def run(shell: Shell, row: Row, template: tuple[Path, Path]) -> dict[str, tuple[
 @pytest.mark.slow
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 def test_commands_report_each_row(shell, template, row):
-    """Each command names the certificates of the row, and has the expected exit status."""
+    """For each row of the table, each command names the certificates of that row and has the
+    expected exit status.
+    """
     said = run(shell, row, template)
     assert tuple(status for status, _ in said.values()) == row.ends, said
     for code in row.says:
@@ -694,7 +715,7 @@ def test_commands_report_each_row(shell, template, row):
         if status or name == "status":
             assert row.names in said[name][1], name
     assert len(list((shell.folder / "requests" / "pfx").glob("*.pfx"))) == row.packages
-    # Evaluating the recorded certificates again gives the recorded findings.
+    # If lyncnb evaluates the recorded certificates again, it reports the recorded findings.
     bundle = open_requests(shell.folder / "requests")
     for record in bundle.requests:
         for part in filter(None, (record.issued, *record.refused)):

@@ -1,5 +1,5 @@
-"""The status command shows the state of each request on a date, and problems with the files in the
-folder.
+"""The status command shows the state of each request on a given date, and problems with the files
+in the request folder.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PACKAGE = package_record("pfx/a.pfx")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Write a folder of six requests, three of which have certificates."""
+    """Write a request folder with six requests, three of which have certificates."""
     place = tmp_path / "requests"
     manifest = write(numbered(6), place).manifest
     (place / "returned").mkdir()
@@ -56,7 +56,9 @@ def folder(tmp_path):
 
 
 def test_each_request_has_its_state(folder):
-    """The status command distinguishes waiting, issued, packaged, retired and superseded requests."""
+    """The status command distinguishes requests that are waiting, issued, packaged, retired or
+    superseded.
+    """
     plan = with_extra(plan_of(*numbered(6).certificates[:5]), 4, "sip.contoso.com")
     write(plan, folder)
     status = folder_status(folder, today=date(2026, 12, 5))
@@ -82,7 +84,7 @@ def test_each_request_has_its_state(folder):
     ("today", "state"),
     [
         (date(2026, 12, 1), "issued"),
-        # Of the certificate's 90 days, 30 days and a second are left.
+        # 30 days and a second remain of the certificate's 90 days.
         (date(2027, 1, 29), "issued"),
         (date(2027, 1, 30), "expiring"),
         # The certificate is valid until the last second of the day.
@@ -90,9 +92,9 @@ def test_each_request_has_its_state(folder):
         (date(2027, 3, 1), "expired"),
     ],
 )
-def test_a_certificate_expires_by_the_share_of_its_life(folder, today, state):
-    """A certificate is expiring in the last third of its lifetime, and expired on the day after its
-    last day.
+def test_certificate_is_expiring_in_the_last_third_of_its_lifetime(folder, today, state):
+    """A certificate is expiring in the last third of its lifetime, and is expired from the day
+    after its last day.
     """
     status = folder_status(folder, today=today)
     assert status.requests[0].state == state
@@ -101,7 +103,7 @@ def test_a_certificate_expires_by_the_share_of_its_life(folder, today, state):
 
 
 def test_expiring_is_not_stored(folder):
-    """Status changes no file, and the expiring state is not stored in the manifest."""
+    """The status command changes no file, and does not store the expiring state in the manifest."""
     before = snapshot(folder)
     folder_status(folder, today=date(2030, 1, 1))
     folder_status(folder)
@@ -109,8 +111,8 @@ def test_expiring_is_not_stored(folder):
     assert read_manifest(folder).requests[0].state == "issued"
 
 
-def test_what_is_wrong_is_listed(folder):
-    """The status command lists missing and changed files, and files that other users can read, each
+def test_problems_with_files_are_listed(folder):
+    """The status command lists files that are missing, changed or readable by other users, each
     with its path.
     """
     names = [item.id for item in numbered(6).certificates]
@@ -128,8 +130,8 @@ def test_what_is_wrong_is_listed(folder):
 
 
 def test_a_missing_archived_key_is_listed(folder):
-    """A missing key of a superseded request is reported, because the CA may still issue its
-    certificate.
+    """The status command reports the missing key of a superseded request, because the CA may still
+    issue its certificate.
     """
     name = numbered(6).certificates[3].id
     write(numbered(6), folder, renew=[name], reason="x")
@@ -137,9 +139,9 @@ def test_a_missing_archived_key_is_listed(folder):
     assert [item.file for item in folder_status(folder).problems] == [f"archive/{name}-g1.key"]
 
 
-def test_what_else_is_there_is_noted(folder):
-    """Unknown files, a running process and an interrupted run are reported as notices, and not as
-    errors.
+def test_unknown_files_and_other_processes_are_notices(folder):
+    """The status command reports unknown files, a running process and an interrupted run as
+    notices.
     """
     (folder / "keys" / "Thumbs.db").write_bytes(b"x")
     dry = write(numbered(7), folder, dry_run=True).manifest
@@ -163,7 +165,7 @@ def test_what_else_is_there_is_noted(folder):
 
 
 def test_a_status_shows_itself_as_a_table(folder):
-    """The table, HTML, text and JSON of a status show the same values."""
+    """The table, HTML, text and JSON of a status contain the same values."""
     status = folder_status(folder, today=date(2026, 12, 5))
     assert list(status.to_frame()["State"])[:3] == ["issued", "packaged", "issued"]
     assert "3 waiting, 2 issued, 1 packaged" in status._repr_html_()
@@ -194,8 +196,8 @@ def test_a_status_shows_itself_as_a_table(folder):
     }
 
 
-def test_what_is_no_request_folder_is_refused(tmp_path):
-    """Status rejects a folder without a manifest."""
+def test_folder_without_a_manifest_is_rejected(tmp_path):
+    """The status command rejects a folder without a manifest."""
     with pytest.raises(BundleError, match="does not exist"):
         folder_status(tmp_path)
     os.symlink(tmp_path, tmp_path / "link")
@@ -204,8 +206,8 @@ def test_what_is_no_request_folder_is_refused(tmp_path):
 
 
 def test_a_folder_is_drawn_as_a_timeline(tmp_path):
-    """The timeline shows each recorded certificate with its end date, and marks an expiring
-    certificate.
+    """The timeline of a request folder shows each recorded certificate with its end date, and marks
+    expiring certificates.
     """
     requests = [
         RequestStatus(
@@ -229,9 +231,9 @@ def test_a_folder_is_drawn_as_a_timeline(tmp_path):
 
 @pytest.mark.parametrize("place", ["csr/*.csr", "keys/*.key", "returned/a.cer", "pfx/a.pfx"])
 @pytest.mark.parametrize("code", [errno.ESTALE, errno.EIO, errno.EACCES])
-def test_an_unreadable_file_is_a_problem_of_that_file_alone(folder, monkeypatch, place, code):
-    """If a file is online-only or on an unavailable share, status reports this file and still shows
-    the other files.
+def test_unreadable_file_does_not_hide_other_files(folder, monkeypatch, place, code):
+    """If a file is online-only or on an unavailable share, the status command reports this file and
+    still shows the other files.
     """
     path = next(folder.glob(place))
     real = system_calls.open
@@ -251,9 +253,9 @@ def test_an_unreadable_file_is_a_problem_of_that_file_alone(folder, monkeypatch,
     assert len(status.requests) == 6
 
 
-def test_a_file_that_cannot_be_looked_at_is_a_problem_of_that_file_alone(folder, monkeypatch):
-    """If the system lists a file but cannot open it, status reports this file and still shows the
-    others.
+def test_file_that_cannot_be_opened_does_not_hide_other_files(folder, monkeypatch):
+    """If the operating system lists a file but cannot open it, the status command reports this file
+    and still shows the other files.
     """
     path = next(folder.glob("csr/*.csr"))
     real = files_on_disk.os.scandir

@@ -1,4 +1,4 @@
-"""The batch file for AD CS is complete, and does not contain dangerous characters."""
+"""The batch file for AD CS is complete and contains no dangerous characters."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ID = "FrontEnd-ee01-contoso-com-0a1b2c3d"
 
 
 def test_script():
-    """The batch file has one call per request, the CA and the template once, CRLF, and no SAN
-    attribute.
+    """The batch file contains one call for each request, the CA and the template once, CRLF line
+    endings, and no SAN attribute.
     """
     script = build_submit_script(
         [ID], template="WebServer", config=r"ca01.contoso.com\Contoso CA 1"
@@ -32,8 +32,8 @@ def test_script():
 
 
 def test_script_asks_for_the_ca():
-    """If no configuration string is specified, the batch file asks for the CA and passes the input
-    to every certreq call.
+    """If no configuration string is specified, the batch file prompts for the CA and passes the
+    input to every certreq call.
     """
     script = build_submit_script([ID], template="WebServer").decode("ascii")
     assert script.count('set /p "CA=CA: "') == 1
@@ -44,7 +44,7 @@ def test_script_asks_for_the_ca():
 
 @pytest.mark.parametrize("template", ["WebServer", "Web Server 2", "contoso_web-1.0"])
 def test_template(template):
-    """A template with a plain name is accepted."""
+    """A template name without special characters is accepted."""
     check_template_name(template)
 
 
@@ -52,7 +52,7 @@ def test_template(template):
     "template",
     [
         "",
-        # The program certreq splits its arguments at a literal \n.
+        # The program certreq splits its arguments at the characters \n.
         r"WebServer\nSAN:upn=administrator@contoso.com",
         "WebServer\nSAN:dns=x",
         'WebServer" & calc & "',
@@ -65,7 +65,7 @@ def test_template(template):
     ],
 )
 def test_bad_template(template):
-    """A template name with special characters of the command line is rejected."""
+    """A template name that contains special characters of the command line is rejected."""
     with pytest.raises(OptionsError, match="is not a valid certificate template name"):
         check_template_name(template)
     with pytest.raises(OptionsError):
@@ -74,7 +74,9 @@ def test_bad_template(template):
 
 @pytest.mark.parametrize("template", ["Web Server", "WEB SERVER"])
 def test_display_name_of_the_built_in_template_is_refused(template):
-    """The display name of a template is rejected, because certreq needs the template's name."""
+    """The display name of a built-in template is rejected, because certreq requires the template
+    name.
+    """
     with pytest.raises(OptionsError, match="is the display name") as caught:
         check_template_name(template)
     assert caught.value.hint == "use the template's name instead: WebServer"
@@ -84,7 +86,9 @@ def test_display_name_of_the_built_in_template_is_refused(template):
     "config", ["", r"ca01\CA", r"ca01.contoso.com\Contoso Issuing CA 1 (2026)"]
 )
 def test_config(config):
-    """A configuration string with a host and a CA name is accepted, and so is an empty string."""
+    """A configuration string that contains a host and a CA name is accepted, and so is an empty
+    string.
+    """
     check_ca_config(config)
 
 
@@ -92,20 +96,20 @@ def test_config(config):
     "config", ["CA", r"ca01\CA\x", r'ca01\CA" & calc', r"ca01\%PATH%", r"\CA", "ca01\\", r"a b\CA"]
 )
 def test_bad_config(config):
-    """Any other configuration string is rejected with a hint about the expected format."""
+    """Any other configuration string is rejected with a hint that explains the format."""
     with pytest.raises(OptionsError, match="is not a valid configuration string of an AD CS CA"):
         check_ca_config(config)
 
 
 @pytest.mark.parametrize("stem", ["", "a b", "..", "a&b", "a/b"])
 def test_bad_stem(stem):
-    """Only a request id is accepted as a file name."""
+    """Only the id of a request is accepted as a file name."""
     with pytest.raises(OptionsError, match="is not a valid name for a request file"):
         build_submit_script([stem], template="WebServer")
 
 
-def test_a_mistake_in_the_wording_names_its_place():
-    """Every mistake in handover_wording.toml is reported with its position."""
+def test_error_in_the_wording_file_gives_its_location():
+    """If handover_wording.toml contains a mistake, the error message gives its location."""
     text = '[internal]\ntitle = "t"\nintro = []\nstep = []\nnotes = 3\nsources = []\n'
     text += 'back = []\nhow = []\nhow_wildcard = "w"\nhow_client = "c"\n'
     text += 'validity_asked = "a"\nvalidity_open = "o"\n'

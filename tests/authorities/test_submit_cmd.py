@@ -1,4 +1,4 @@
-"""The batch file ``submit.cmd`` runs as on Windows, with a substitute for certreq."""
+"""The batch file `submit.cmd` works as on Windows, with a substitute for certreq."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNREACHABLE = (
 
 
 class Package:
-    """An unpacked package, and the CA that answers its requests."""
+    """An extracted package, and a CA that answers its requests."""
 
     def __init__(self, place: Path, windows: WineCmd, *ids: str, config: str = ""):
         self.place, self.windows = place, windows
@@ -40,7 +40,7 @@ class Package:
         (place / "submit.cmd").write_bytes(script)
 
     def says(self, request_id: str, text: str, *, certificate: bool = False) -> None:
-        """Set the message of the CA for a request, and optionally issue the certificate."""
+        """Set the message that the CA returns for a request, and optionally issue its certificate."""
         (self.ca / f"{request_id}.txt").write_bytes(text.replace("\n", "\r\n").encode())
         if certificate:
             (self.ca / f"{request_id}.cer").write_text("a certificate")
@@ -57,8 +57,8 @@ class Package:
         return [Path(call[5].replace("\\", "/")).stem for call in calls if call[0] == "-submit"]
 
 
-def test_one_question_for_the_ca_and_no_second_submission(wine_cmd, tmp_path):
-    """The script asks only once for the CA, and submits each request only once.
+def test_script_prompts_once_and_submits_each_request_once(wine_cmd, tmp_path):
+    """The batch file prompts for the CA only once, and submits each request only once.
 
     A second run submits nothing and retrieves the issued certificates.
     """
@@ -88,18 +88,18 @@ def test_one_question_for_the_ca_and_no_second_submission(wine_cmd, tmp_path):
     assert (package.answers / f"{SECOND}.p7b").is_file()
 
 
-def test_what_gave_no_number_is_asked_about_before_the_next_try(wine_cmd, tmp_path):
-    """After an unknown message or an interrupted submission, the script asks before it submits
-    again. The default is no.
+def test_script_asks_before_it_submits_again(wine_cmd, tmp_path):
+    """After an unknown message or an interrupted submission, the batch file asks before it submits
+    the request again. The default is no.
     """
     package = Package(tmp_path / "part", wine_cmd, FIRST, SECOND, THIRD, config=CA)
     package.says(FIRST, UNREACHABLE + 'Policy: x: "y" & (z)! 7\nSee: http://ca01.contoso.com:80\n')
-    package.says(SECOND, "ID de demande : 12\n")  # The message of certreq is in another language.
+    # In this case, certreq returns its message in another language.
+    package.says(SECOND, "ID de demande : 12\n")
     package.says(THIRD, PENDING.format(13))
     package.answers.mkdir()
-    (package.answers / f"{THIRD}.txt").write_text(
-        ""
-    )  # The computer was switched off during the submission, so certreq left no result.
+    # The computer was switched off during the submission, so certreq wrote no result.
+    (package.answers / f"{THIRD}.txt").write_text("")
     status, shown = package.run("n\n")
     assert status == 1
     assert "Which CA" not in shown
@@ -119,7 +119,7 @@ def test_what_gave_no_number_is_asked_about_before_the_next_try(wine_cmd, tmp_pa
 
 @pytest.mark.parametrize("typed", ["\n", "Contoso CA\n"])
 def test_without_a_ca_nothing_is_submitted(wine_cmd, tmp_path, typed):
-    """If the CA's name is empty or has no host, the script ends without submitting."""
+    """If the CA's name is empty or has no host, the batch file ends without submitting a request."""
     package = Package(tmp_path / "part", wine_cmd, FIRST)
     status, shown = package.run(typed)
     assert status == 1
@@ -128,8 +128,8 @@ def test_without_a_ca_nothing_is_submitted(wine_cmd, tmp_path, typed):
 
 
 def test_two_internal_cas_are_kept_apart(wine_cmd, tmp_path):
-    """If a plan has two internal CAs, each CA has its own folder with a script and only its
-    requests.
+    """If a plan has two internal CAs, the package has a folder for each CA, with a batch file and
+    only the requests for that CA.
     """
     cas = {"internal": r"ca01.contoso.com\Contoso CA 1", "Edge": r"ca02.contoso.com\Contoso CA 2"}
     plan = make_plan(ca=cas, issuer={"Edge": "internal"})

@@ -1,4 +1,4 @@
-"""The summary of a folder is written again when certificates are received."""
+"""When certificates are received, lyncnb writes the summary of the request folder again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 @pytest.fixture(scope="module")
 def returned(tmp_path_factory):
-    """Return a folder with one certificate on record, and files with the other certificates."""
+    """Return a request folder with one recorded certificate, and files with the other certificates."""
     place = tmp_path_factory.mktemp("returned")
     bundle = make_folder(place / "requests")
     certificates = answer_all(bundle, PythonCa())
@@ -37,9 +37,9 @@ def returned(tmp_path_factory):
     return place, bundle.folder, med, before
 
 
-def test_receive_tells_when_to_renew(returned):
-    """After receive, the renewal sheet of the summary shows the issued certificate and its renewal
-    date.
+def test_summary_shows_the_renewal_date_after_receive(returned):
+    """After the receive command, the renewal sheet of the summary shows the issued certificate and
+    its renewal date.
     """
     _, folder, med, _ = returned
     workbook = openpyxl.load_workbook(io.BytesIO((folder / "summary.xlsx").read_bytes()))
@@ -50,9 +50,9 @@ def test_receive_tells_when_to_renew(returned):
     assert (f"{row[1]:%Y-%m-%d}", row[-1]) == (record.issued.not_after[:10], med)
 
 
-def test_page_and_wiki_text_follow(returned):
-    """The page requests only missing certificates from the CA, and its appendix contains the
-    thumbprint.
+def test_page_and_wiki_text_are_updated(returned):
+    """After the receive command, the page requests only the missing certificates from the CA, and
+    its appendix contains the thumbprint.
     """
     _, folder, med, before = returned
     page = (folder / "summary.html").read_text("utf-8").replace("<wbr>", "")
@@ -63,7 +63,7 @@ def test_page_and_wiki_text_follow(returned):
 
 
 def test_the_same_again_changes_no_byte(returned):
-    """Repeating the request or receive command changes no file of the summary."""
+    """If the request or receive command is repeated, no file of the summary changes."""
     place, folder, med, _ = returned
     before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
     make_folder(folder, make_plan())
@@ -71,9 +71,9 @@ def test_the_same_again_changes_no_byte(returned):
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_without_a_plan_that_is_on_record_nothing_is_written(returned):
-    """Without a recorded plan, the summary of an earlier version stays until the plan is written
-    again.
+def test_without_a_recorded_plan_no_summary_is_written(returned):
+    """If the folder contains no plan.json, the summary of an earlier version stays until the plan
+    is written again.
     """
     _, folder, _, _ = returned
     before, manifest = snapshot(folder), read_manifest(folder)
@@ -92,8 +92,8 @@ def test_without_a_plan_that_is_on_record_nothing_is_written(returned):
         ("single-server", {"wildcard": True}),
     ],
 )
-def test_the_kept_plan_gives_the_same_files(tmp_path, sample, options):
-    """The summary from plan.json equals the summary that the request command wrote."""
+def test_recorded_plan_gives_the_same_summary(tmp_path, sample, options):
+    """The summary that is written from plan.json equals the summary that the request command wrote."""
     plan = make_plan(REPOSITORY / "data" / f"{sample}.csv", **options)
     findings = check_plan(plan, on=TODAY)
     codes = {one.code for one in findings if one.severity == "error"}
@@ -106,9 +106,9 @@ def test_the_kept_plan_gives_the_same_files(tmp_path, sample, options):
     assert written == manifest
 
 
-def test_a_name_that_reads_otherwise_stays_on_the_page(tmp_path):
-    """A name with invisible characters stays marked on the page, because the manifest records these
-    characters.
+def test_invisible_characters_stay_marked_on_the_page(tmp_path):
+    """Invisible characters in a name stay marked on the page after receive, because the manifest
+    records these characters.
     """
     table = TWO_SITES.replace("med01.contoso.com", "med01\u200b.contoso.com")
     folder = make_folder(tmp_path / "requests", make_plan(table.encode())).folder

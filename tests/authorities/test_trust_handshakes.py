@@ -1,4 +1,5 @@
-"""Real TLS connections succeed or fail as the trust plan says.
+"""Real TLS connections succeed if the servers trust the planned roots, and fail if a planned root
+or usage is missing.
 
 OpenSSL's ``s_server`` and Python's client connect over loopback. They use certificates of test CAs
 with the planned names and usages, and trust stores with exactly the roots in the plan.
@@ -38,14 +39,14 @@ USAGES = {
     SERVER: ExtendedKeyUsageOID.SERVER_AUTH,
     CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
 }
-# What OpenSSL checks in a client's certificate: Lync Server requires server authentication, and
-# others require the standard client usage.
+# OpenSSL checks the key usages in a client's certificate: Lync Server requires server
+# authentication, and others require client authentication.
 PURPOSES = {SERVER: "sslserver", CLIENT: "sslclient"}
 NOW = datetime.now(UTC).replace(microsecond=0)
 PARTNER = "sip.litwareinc.com"
 
 
-# --- Certification authorities.
+# The following classes create certification authorities.
 
 
 def _signed(subject, key, issuer, issuer_key, *extensions):
@@ -72,7 +73,7 @@ def _pem(*certificates):
 
 
 class Authority:
-    """A root, and an intermediate CA below it that issues certificates."""
+    """A root CA, and an intermediate CA that issues certificates."""
 
     def __init__(self, title: str):
         ca = (x509.BasicConstraints(ca=True, path_length=None), True)
@@ -85,14 +86,14 @@ class Authority:
 
 @dataclass
 class Lab:
-    """CAs by the role of their root, and certificates by their purpose."""
+    """The test CAs by the role of their root, and the issued certificates by their purpose."""
 
     folder: Path
     authorities: dict[str, Authority] = field(default_factory=dict)
     count: int = 0
 
     def authority(self, ca: CaCertificate) -> Authority:
-        """Return the CA for a root. The CA is created when it is first needed."""
+        """Return the CA for a root, and create it when it is first needed."""
         if ca.title not in self.authorities:
             self.authorities[ca.title] = Authority(ca.title)
         return self.authorities[ca.title]
@@ -105,7 +106,9 @@ class Lab:
         return path
 
     def issue(self, root, subject, names, usages, *, with_chain=True) -> Path:
-        """Write a key, a certificate and, if it is sent, the intermediate."""
+        """Write files with a key, a certificate and, if the server sends it, the intermediate
+        certificate.
+        """
         authority = self.authority(root)
         key = ec.generate_private_key(ec.SECP256R1())
         extensions = [
@@ -120,17 +123,19 @@ class Lab:
         return self.write(pem, _pem(made, *([authority.intermediate] if with_chain else [])))
 
     def store(self, cas) -> Path | None:
-        """Write a store of trusted roots. Return None if there are none."""
+        """Write a file with the trusted roots and return its path, or return None if there are no
+        roots.
+        """
         roots = [self.authority(ca).root for ca in cas if ca.is_root]
         return self.write(_pem(*roots)) if roots else None
 
 
-# --- Handshakes.
+# The following functions open TLS connections.
 
 
 def shake(server, client, host, *, client_store, server_store, purpose) -> str:
-    """Open one mutual or plain TLS connection. Return "" if both sides accept it, or else the
-    error.
+    """Open one TLS connection, with or without a client certificate. Return "" if both sides accept
+    it, or else the error.
     """
     command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-tls1_2"]
     command += ["-cert", server, "-cert_chain", server, "-key", server]
@@ -170,21 +175,23 @@ def shake(server, client, host, *, client_store, server_store, purpose) -> str:
         process.wait()
 
 
-# --- Test cases.
+# The following classes and functions create the test cases.
 
 
 @dataclass
 class Pair:
-    """The server's certificate and the client's certificate in a connection of a plan."""
+    """The server's certificate and the client's certificate in a planned connection."""
 
     planned: ln.CertificatePlan
     trust: ln.TrustPlan
-    server: Presentation  # This is the pool that owns the server's certificate.
+    server: Presentation  # The pool that owns the server's certificate.
     client: Presentation | None
 
 
 def pairs_of(planned, trust):
-    """Return every pair of a plan, including connections back from a partner or application."""
+    """Return every pair of certificates in a plan, including connections that a partner or an
+    application opens.
+    """
     found = []
     for one in trust.presentations:
         others = [
@@ -222,7 +229,7 @@ ROWS = {
 
 
 def random_plan(chance: random.Random) -> ln.CertificatePlan:
-    """Return a random plan of servers and sites, with random CAs, with and without AOL."""
+    """Return a random plan of servers and sites with random CAs, with or without AOL."""
     names = {"fe1", "edge", *chance.sample([*ROWS], chance.randint(3, 9))}
     rows = []
     for name, cells in ROWS.items():
@@ -238,29 +245,33 @@ def random_plan(chance: random.Random) -> ln.CertificatePlan:
         layout=chance.choice(["combined", "separate"]),
         wildcard=chance.random() < 0.3,
         reverse_proxy_client_eku=chance.random() < 0.5,
-        # With many CAs, each root is needed for exactly one reason.
+        # If there are many CAs, each root is needed for exactly one reason.
         ca={cells["role"]: f"CA {chance.randint(1, 5)}" for cells in rows if chance.random() < 0.8},
     )
     return plan(*rows, options=options)
 
 
 class Tried:
-    """Tries the connection of one pair of servers as planned, and with one fault at a time."""
+    """Opens the connection between one pair of servers, first as planned and then with one fault at
+    a time.
+    """
 
     def __init__(self, lab: Lab, chance: random.Random, pair: Pair):
         self.lab, self.pair = lab, pair
         self.by_id = {one.id: one for one in pair.planned.certificates}
         server, client = pair.server, pair.client
         self.server, self.host = self.certificate(chance, server)
-        # One of the verifying servers is used, with the trust store from the plan.
+        # The test uses one of the verifying servers, with the trust store from the plan.
         self.client_cas = self.store_of(chance, server.verifier)
         self.server_cas = self.store_of(chance, server.presenter)
         self.shown = None if client is None else self.certificate(chance, client)[0]
         self.purpose = None if client is None else PURPOSES[client.asked[0]]
 
     def certificate(self, chance, shown, usages=None, *, with_chain=None):
-        """Issue a certificate with its planned names and usages, and return one of its host names."""
-        if not shown.certificates:  # An external party's certificate has all usages.
+        """Issue a certificate with its planned names and usages, and return one of the host names
+        in it.
+        """
+        if not shown.certificates:  # The certificate of an external party has all key usages.
             path = self.lab.issue(shown.root, PARTNER, [PARTNER], (SERVER, CLIENT))
             return path, PARTNER
         one = self.by_id[chance.choice(shown.certificates)]
@@ -271,7 +282,7 @@ class Tried:
             with_chain = self.has_chain(one, shown.root)
         path = self.lab.issue(
             shown.root,
-            # The subject is blank if the table lacks the name.
+            # If the table does not contain the name, the subject is blank.
             one.subject.common_name or one.pool,
             names,
             usages or one.extended_key_usage,
@@ -280,8 +291,8 @@ class Tried:
         return path, host
 
     def has_chain(self, one, root):
-        """Return whether the plan installs the intermediate certificates on the server that has the
-        certificate.
+        """Return whether the plan installs the intermediate certificates on the server that
+        presents the certificate.
         """
         for pool in self.pair.planned.topology.pools:
             if (pool.fqdn, pool.role) != (one.pool, one.role):
@@ -297,7 +308,9 @@ class Tried:
         return False
 
     def store_of(self, chance, who):
-        """Return the roots that one of the verifying servers must trust according to the plan."""
+        """Return the roots that the plan requires in the trust store of one of the verifying
+        servers.
+        """
         pools = [
             need.pool
             for need in self.pair.trust.required
@@ -314,7 +327,9 @@ class Tried:
         }
 
     def shake(self, *, server=None, client=None, lacks=None, at="", purpose=None) -> str:
-        """Connect two sides. The root ``lacks`` is removed from the trust store of the side ``at``."""
+        """Connect two servers. The argument `lacks` is a root that is removed from the trust store
+        of the server `at`.
+        """
         cas = {"client": self.client_cas, "server": self.server_cas}
         stores = {
             end: self.lab.store(ca for ca in held if not (at == end and ca == lacks))
@@ -331,7 +346,7 @@ class Tried:
 
 
 def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
-    """Try the connection of one pair, and return the names of the cases."""
+    """Test the connection between one pair of servers, and return the names of the cases."""
     tried, server, client = Tried(lab, chance, pair), pair.server, pair.client
     what = f"{server.connection}: {server.presenter} for {server.verifier}, {client}"
     done = {"plain" if client is None else "mutual"}
@@ -339,8 +354,8 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
     if client is None or client.is_served:
         assert said == "", what
     else:
-        # Without planned client authentication, a server that requires it rejects the certificate,
-        # as the plan says.
+        # If client authentication is not planned, a server that requires it rejects the
+        # certificate, as the plan states.
         assert "not planned" in client.client_authentication, what
         assert "unsupported certificate" in said.lower().replace("_", " "), (what, said)
         usages = (*client.planned, *client.asked)
@@ -363,7 +378,7 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
         assert "unsupported certificate" in said.lower().replace("_", " "), what
         done.add("without client authentication")
     elif client.certificates and CLIENT not in client.planned:
-        # Lync Server accepts a client's server certificate, but a stricter server does not.
+        # Lync Server accepts a server certificate from a client, but a stricter server rejects it.
         said = tried.shake(purpose=PURPOSES[CLIENT])
         assert "unsupported certificate" in said.lower().replace("_", " "), what
         done.add("asked for more")
@@ -372,8 +387,8 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
 
 @pytest.mark.slow
 def test_handshakes_succeed_and_fail_as_planned(tmp_path):
-    """Random pairs of servers can connect with the planned roots and usages, but not if a root or
-    usage is missing.
+    """Random pairs of servers can connect with the planned roots and usages, but cannot connect if
+    a root or usage is missing.
     """
     chance = random.Random(21)
     done, connections = Counter(), Counter()
@@ -381,8 +396,8 @@ def test_handshakes_succeed_and_fail_as_planned(tmp_path):
     for _ in range(PAIRS if "LYNCNB_HANDSHAKES" in os.environ else PAIRS // 8):
         planned = random_plan(chance)
         pairs = pairs_of(planned, ln.trust(planned))
-        # Each type of connection is tried equally often, whatever the number of its pools. Clients
-        # with a certificate of another CA are preferred.
+        # Each type of connection is tested equally often, whatever the number of its pools. The
+        # test prefers clients with a certificate from another CA.
         chance.shuffle(pairs)
         pairs.sort(key=lambda pair: pair.client is None or pair.client.root == pair.server.root)
         pair = min(pairs, key=lambda pair: connections[pair.server.connection])

@@ -1,5 +1,5 @@
-"""The trust plan lists which certificate each party presents to which other party, as documented by
-Microsoft.
+"""The trust plan lists which certificate each party presents to which other party, as Microsoft
+documents it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def on_server(planned: ln.TrustPlan, server: str) -> list[RequiredCa]:
 
 
 def roots(planned: ln.TrustPlan, who: str) -> set[str]:
-    """Return the roots that a server or an external party must trust."""
+    """Return the roots that a server or an external party must trust according to the plan."""
     return {
         one.ca.title
         for one in planned.required
@@ -43,7 +43,9 @@ def roots(planned: ln.TrustPlan, who: str) -> set[str]:
 
 
 def shown(planned: ln.TrustPlan, connection: str) -> list[tuple[str, str, str, str]]:
-    """Return who presents a certificate in a connection, its purpose, and the root needed."""
+    """Return the presenting party, the purpose of the certificate, and the required root of each
+    connection.
+    """
     return [
         (one.presenter.role, one.shown_as, one.verifier.role, one.root.title)
         for one in planned.presentations
@@ -52,7 +54,7 @@ def shown(planned: ln.TrustPlan, connection: str) -> list[tuple[str, str, str, s
 
 
 def verifiers(planned: ln.CertificatePlan, who: TrustSide) -> list[str]:
-    """Return the names of the verifying pools, or "" for an external party."""
+    """Return the names of the pools that verify a certificate, or "" for an external party."""
     if who.role in planned.rules.parties:
         return [""]
     return [
@@ -64,11 +66,12 @@ def verifiers(planned: ln.CertificatePlan, who: TrustSide) -> list[str]:
     ]
 
 
-# For each document, the following tests compare its statement with the entry in the trust plan.
+# Each of the following tests compares a statement in a Microsoft document with the trust plan.
 
 
 def test_reverse_proxy_needs_both_chains():
-    """The reverse proxy needs its own chain, and the root of the CA for the internal servers.
+    """The reverse proxy needs the chain of its own certificate, and the root of the CA that issued
+    the internal servers' certificates.
 
     Request and configure a certificate for your reverse HTTP proxy: "install the root
     certification authority (CA) certificate … for the CA infrastructure that issued the server
@@ -83,7 +86,8 @@ def test_reverse_proxy_needs_both_chains():
 
 
 def test_edge_has_both_chains_and_the_partners_root():
-    """An Edge Server needs the internal chain, the public chain and the root of a partner.
+    """An Edge Server needs the chain of the internal CA, the chain of the public CA, and the root
+    of a federation partner.
 
     Set up certificates for the internal and for the external edge interface; TLS and MTLS: "the
     Edge Servers having the partner's root CA certificate in their trusted root CAs".
@@ -96,16 +100,14 @@ def test_edge_has_both_chains_and_the_partners_root():
 
 
 def test_without_federation_no_partner_is_trusted():
-    """If the table disables federation, no partner's root is required."""
+    """If the server table disables federation, the trust plan does not require a partner's root."""
     planned = trust(plan(front_end(), edge(federation="false")))
     assert roots(planned, "edge01.contoso.net") == {INTERNAL, PUBLIC}
     assert shown(planned, "federation") == []
 
 
 def test_servers_trust_one_another():
-    """Servers trust each other, because all traffic between them uses mutual TLS (Microsoft,
-    Encryption).
-    """
+    """Internal servers trust each other's roots, because all traffic between them uses mutual TLS."""
     planned = trust(plan(front_end(), edge(), row("med.contoso.net", "Mediation")))
     assert shown(planned, "edge-to-inside") == [
         ("FrontEnd", "server", "Edge", INTERNAL),
@@ -124,9 +126,7 @@ def test_servers_trust_one_another():
 
 
 def test_exchange_and_lync_trust_both_ways():
-    """Exchange and Lync Server trust each other ("must have trusted root authority certificates
-    that are mutually trusted").
-    """
+    """Exchange and Lync Server trust each other's roots."""
     exchange = row("um01.contoso.com", "ExchangeUM", issuer="public")
     planned = trust(plan(front_end(), exchange))
     assert roots(planned, "ee01.contoso.com") == {
@@ -139,8 +139,8 @@ def test_exchange_and_lync_trust_both_ways():
 
 
 def test_outlook_web_app_and_office_web_apps():
-    """The servers trust the certificates of Outlook Web App and of the Office Web Apps farm,
-    whatever CA issued them.
+    """The servers trust the roots of Outlook Web App and the Office Web Apps farm, whatever CA
+    issued their certificates.
     """
     planned = trust(
         plan(
@@ -157,7 +157,7 @@ def test_outlook_web_app_and_office_web_apps():
 
 
 def test_gateways_over_tls_are_mutual():
-    """A gateway with TLS needs mutual TLS: "If TLS is configured on this link, MTLS is required"."""
+    """A gateway that uses TLS requires mutual TLS."""
     planned = trust(plan(front_end(), row("med.contoso.net", "Mediation")))
     gateway = [o for o in on_server(planned, "med.contoso.net") if o.ca.issuer == "party"]
     assert [one.when for one in gateway] == ["if a SIP trunk to the Mediation Server uses TLS"]
@@ -181,9 +181,9 @@ def test_gateways_over_tls_are_mutual():
         ("Another CA", date(2027, 3, 15), "client-authentication-ended"),
     ],
 )
-def test_client_authentication_ends_with_its_ca(ca, ends, code):
-    """AOL requires client authentication from the Edge Server until the date on which the CA ends
-    it.
+def test_client_authentication_ends_on_the_date_of_the_ca(ca, ends, code):
+    """For AOL, the Edge Server needs client authentication until the date on which the CA
+    discontinues it.
     """
     options = ln.PlanOptions(ca={"public": ca} if ca else {})
     planned = trust(plan(front_end(), edge(aol_pic="true"), options=options))
@@ -202,7 +202,9 @@ def test_client_authentication_ends_with_its_ca(ca, ends, code):
 
 
 def test_reverse_proxy_shows_a_client_certificate_only_if_planned():
-    """The reverse proxy presents a client certificate to the web servers only if this is planned."""
+    """The reverse proxy presents a client certificate to the web servers only if the plan contains
+    one.
+    """
     rows = front_end(**WEB), PROXY
     assert [who for who, *_ in shown(trust(plan(*rows)), "published-web")] == ["FrontEnd"]
     options = ln.PlanOptions(reverse_proxy_client_eku=True)
@@ -212,8 +214,10 @@ def test_reverse_proxy_shows_a_client_certificate_only_if_planned():
 
 
 @pytest.mark.parametrize("product", list_products())
-def test_hybrid_trusts_microsoft_365_where_a_tenant_is_named(product):
-    """With an online tenant, Microsoft 365 and the Edge pool verify each other."""
+def test_hybrid_deployment_trusts_microsoft_365(product):
+    """If the plan has an online tenant, Microsoft 365 and the Edge pool verify each other's
+    certificates.
+    """
     rules = ln.load_rules(product)
     tenant = edge(tenant_sip_domains="fabrikam.com")
     for rows, expected in (((edge(),), False), ((tenant,), True)):
@@ -226,7 +230,9 @@ def test_hybrid_trusts_microsoft_365_where_a_tenant_is_named(product):
 
 @pytest.mark.parametrize("product", list_products())
 def test_every_connection_of_a_product_has_its_statement(product):
-    """Every connection in a shipped product has an entry about trust with a source."""
+    """For every connection in a shipped product, the data contains a statement about trust with a
+    source.
+    """
     rules = ln.load_rules(product)
     said = {connection for rule in rules.trusts for connection in rule.connections}
     assert said == {rule.id for rule in rules.connections}
@@ -241,9 +247,9 @@ def test_every_connection_of_a_product_has_its_statement(product):
     }
 
 
-def test_what_no_page_says_is_marked():
-    """Trust statements without a Microsoft page are marked as inferred, and every other one cites a
-    page.
+def test_statements_without_a_source_are_marked():
+    """Trust statements without a Microsoft page are marked as inferred, and every other statement
+    cites a page.
     """
     trusts = ln.load_rules("lync2013").trusts
     assert {rule.id for rule in trusts if is_inferred(rule.source)} == {
@@ -257,9 +263,9 @@ def test_what_no_page_says_is_marked():
 
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global"])
-def test_every_certificate_shown_is_one_whose_root_is_installed(sample):
-    """A party that receives a certificate trusts its root, and every server has the chain of its
-    own certificate.
+def test_root_of_every_presented_certificate_is_installed(sample):
+    """A party that receives a certificate trusts its root, and every server has the chain of the
+    certificate that it presents.
     """
     planned = ln.plan_certificates(ln.read_topology(DATA / f"{sample}.csv"), ln.load_rules())
     found = trust(planned)
@@ -279,9 +285,9 @@ def test_every_certificate_shown_is_one_whose_root_is_installed(sample):
         assert title in roots(found, certificate.servers[0])
 
 
-def test_its_time_grows_with_the_servers():
-    """The time for the trust plan doubles with twice as many servers, although all pools connect to
-    each other.
+def test_time_grows_in_proportion_to_the_servers():
+    """The time to calculate the trust plan doubles with twice as many servers, although all pools
+    connect to each other.
     """
 
     def planned_of(servers: int):
@@ -298,9 +304,9 @@ def test_its_time_grows_with_the_servers():
     }
 
 
-def test_it_is_a_table_a_document_and_five_files(tmp_path):
-    """The trust plan can be shown as a table with a row for each server and CA certificate, as
-    JSON, and as files.
+def test_trust_plan_has_a_table_a_document_and_five_files(tmp_path):
+    """The trust plan is available as a table with a row for each server and CA certificate, as
+    JSON, and as five files.
     """
     found = trust(plan(front_end(1), front_end(2), edge()))
     frame = found.to_frame()
@@ -314,7 +320,7 @@ def test_it_is_a_table_a_document_and_five_files(tmp_path):
     assert [groups[one["certificates"]] for one in document["presentations"]] == [
         list(one.certificates) for one in found.presentations
     ]
-    # Grouping the ids does not change what is stated about each certificate.
+    # Grouping the ids does not change the statements about each certificate.
     for one, told in zip(found.presentations, document["presentations"], strict=True):
         assert told["client_authentication"] == one.client_authentication
         assert told["is_served"] == one.is_served
@@ -326,8 +332,10 @@ def test_it_is_a_table_a_document_and_five_files(tmp_path):
         )
 
 
-def test_names_of_others_stay_whole_on_the_page():
-    """The page shows every server, name and source completely and with escaped markup."""
+def test_page_shows_complete_and_escaped_names():
+    """The page of the trust plan shows every server, name and source completely, and escapes
+    markup.
+    """
     found = trust(plan(front_end(), edge()))
     evil = replace(found, source="<script>x</script>")
     page = write_report(build_trust_report(evil), ".html").decode()
@@ -338,9 +346,9 @@ def test_names_of_others_stay_whole_on_the_page():
 
 
 @pytest.mark.parametrize("issuer", ["", "public"])
-def test_what_all_pools_need_is_reported_once(issuer):
-    """Two pools that connect to each other are reported in one line, or separately if their CAs
-    differ. Only the pool that is opened shows the certificate of its web services.
+def test_requirements_of_all_pools_are_reported_once(issuer):
+    """If two pools connect to each other, the trust plan reports both directions in one line, or in
+    two lines if their CAs differ.
     """
     web = {"web_external_fqdn": "web1.contoso.com"}, {"web_external_fqdn": "web2.contoso.com"}
     found = ln.trust(

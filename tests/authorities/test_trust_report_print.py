@@ -1,4 +1,6 @@
-"""The page of a trust plan is readable in Chromium in light and dark mode, and on paper."""
+"""The page of a trust plan is readable in Chromium in light mode, in dark mode, and when it is
+printed.
+"""
 
 from __future__ import annotations
 
@@ -48,15 +50,15 @@ def planned():
 
 @pytest.fixture(scope="module")
 def page_file(planned, tmp_path_factory):
-    """Return the path of the page with the trust plan."""
+    """Return the path of the HTML page with the trust plan."""
     path = tmp_path_factory.mktemp("page") / "t.html"
     path.write_bytes(write_report(build_trust_report(planned), ".html"))
     return path
 
 
-def test_the_page_is_accessible_and_whole(page_file, chromium):
-    """On the page of a trust plan, axe-core reports no problem, and no content extends beyond the
-    page or its cell.
+def test_page_is_accessible_and_nothing_overflows(page_file, chromium):
+    """On the page of a trust plan, axe-core reports no problem, and no content overflows the page
+    or a table cell.
     """
     with opened(chromium, page_file, scripts=True) as page:
         assert axe_in_both_themes(page) == []
@@ -64,7 +66,7 @@ def test_the_page_is_accessible_and_whole(page_file, chromium):
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 
-def test_on_paper_every_name_and_source_is_there(planned, page_file, chromium, tmp_path):
+def test_printed_page_contains_every_name_and_source(planned, page_file, chromium, tmp_path):
     """The printed page contains every server, CA, statement and complete thumbprint."""
     pdf = tmp_path / "t.pdf"
     with opened(chromium, page_file) as page:
@@ -79,14 +81,16 @@ def test_on_paper_every_name_and_source_is_there(planned, page_file, chromium, t
         assert said.source.replace(" ", "") in text
 
 
-#: The maximum number of printed pages of a sample's trust plan. Before each role had a table, there
-#: were 8 and 42.
+#: The maximum number of printed pages for the trust plan of each sample. Before the page had a
+#: table for each role, the numbers were 8 and 42.
 MOST_PAGES = {"contoso.csv": 3, "litwareinc-global.csv": 5}
 
 
 @pytest.mark.parametrize("sample", MOST_PAGES)
-def test_it_is_short_and_says_what_it_counts(sample, chromium, tmp_path):
-    """The page has a table for each role, and its summary counts certificates, CAs and servers."""
+def test_page_has_a_table_for_each_role(sample, chromium, tmp_path):
+    """The page of a trust plan has a table for each role, and its summary counts certificates, CAs
+    and servers.
+    """
     plan = ln.plan_certificates(ln.read_topology(DATA / sample), ln.load_rules())
     planned = trust(plan)
     path = tmp_path / "t.html"
@@ -100,12 +104,13 @@ def test_it_is_short_and_says_what_it_counts(sample, chromium, tmp_path):
     assert page_count(tmp_path / "t.pdf") <= MOST_PAGES[sample]
     for role in {one.title for one in planned.required if one.pool}:
         assert len([c for c in captions if c.startswith(f"{role}: ")]) == 1, role
-    # No server presents the deployment's OAuth certificate on a port where a root matters.
+    # No server presents the deployment's OAuth certificate on a port where a client verifies the
+    # root.
     shown = {name for one in planned.presentations for name in one.certificates}
     assert shown <= {one.id for one in plan.certificates}
     servers = {server for one in plan.certificates for server in one.servers}
     headline = f"{len(shown)} presented certificates, 2 CAs, {len(servers)} servers"
     assert headline in page
-    for one in planned.presentations:  # The text is on the page, but collapsed.
+    for one in planned.presentations:  # The text is on the page, but in a collapsed section.
         for name in one.names:
             assert name in re.sub("<wbr>", "", page)

@@ -1,4 +1,6 @@
-"""Over several years, every view of a folder shows if a server has no valid certificate."""
+"""In simulations of several years, every view of a request folder shows whether a server lacks a
+valid certificate.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ from lyncnb.request_folder.request_record import build_deployments
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-#: A full test uses 10,000 histories. A normal run uses some of them, which a seed selects.
+#: A full test uses 10,000 simulated histories. A normal run uses some of them, which a seed
+#: selects.
 HISTORIES = int(os.environ.get("LYNCNB_HISTORIES", "200"))
 BEGIN = date(2027, 1, 1)
 TERMS = PlanOptions().renewal_terms
@@ -42,7 +45,7 @@ SERVERS = ("fe01.contoso.com", "fe02.contoso.com", "fe03.contoso.com")
 
 
 class History:
-    """A request with random events, and the certificates that its servers really have.
+    """A simulated request with random events, and the certificates that its servers really have.
 
     ``servers`` holds the end date and the generation of each server's certificate. It follows the
     events, not the record. Each event on a server is recorded on the same day.
@@ -63,17 +66,17 @@ class History:
         return f"{self.day}T09:00:00Z"
 
     def step(self) -> None:
-        """Simulate one event for the certificate, or let some days pass."""
+        """Simulate one event for the certificate, or wait for some days."""
         moves = [self.wait, self.wait, self.wait, self.answer, self.answer, self.deploy]
         moves += [self.deploy, self.renew]
         self.random.choice(moves)()
 
     def wait(self) -> None:
-        """Let some days pass in the simulation."""
+        """Advance the simulated time by some days."""
         self.day += timedelta(days=self.random.choice([1, 5, 20, 60]))
 
     def answer(self) -> None:
-        """Have the CA issue a certificate for the request, or sometimes a second one."""
+        """Have the CA issue one certificate, or sometimes two certificates, for the request."""
         if self.record.issued is not None and self.random.random() < 0.7:
             return
         self.serial += 1
@@ -101,7 +104,7 @@ class History:
             self.servers[name] = (issued.ends, self.record.generation, issued.sha256)
 
     def renew(self) -> None:
-        """Request the next generation, even if a request is waiting."""
+        """Request the next generation of the certificate, even if a request is still waiting."""
         self.record = self.record.superseded(at=self.now, reasons=("renewed",))
         self.record = replace(
             self.record,
@@ -114,7 +117,7 @@ class History:
 
 
 def check(history: History) -> None:
-    """Compare every view with the certificates on the simulated servers."""
+    """Compare every view of the folder with the certificates on the simulated servers."""
     at = datetime(history.day.year, history.day.month, history.day.day, 12, tzinfo=UTC)
     manifest = Manifest(requests=(history.record,))
     (row,) = list_rows_on_record(manifest, TERMS, today=at)
@@ -132,27 +135,29 @@ def check(history: History) -> None:
         assert {generation for _, generation, _ in history.servers.values()} <= set(
             find_generations(history.record).used
         )
-    # The renewals agree with the status of the request.
+    # The renewals agree with the status of each request.
     assert [f"{one.not_after:%Y-%m-%dT%H:%M:%SZ}" for one in renewals] == (
         [row.not_after] if row.not_after else []
     )
     assert [one.under_way for one in renewals] == ([row.under_way] if row.not_after else [])
-    # A key that a server uses cannot be removed, and neither can the only issued certificate.
+    # Purge must not remove a key that a server uses, or the key of the only issued certificate.
     issued = [part for part in history.record.generations if part.issued is not None]
     used = {generation for _, generation, _ in history.servers.values()}
     for part in history.record.generations:
         why = explain_removal(history.record, part, False, history.day)
         if part.generation in used or issued == [part]:
             assert why == "", (part.generation, why)
-        # A request may be with the CA until a later certificate is on every server.
+        # The CA may still issue a request until a later certificate is on every server.
         later = used and min(used) > part.generation
         if part.issued is None and not (later and len(history.servers) == len(row.servers)):
             assert why == "", (part.generation, why)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_at_no_day_does_a_view_say_more_than_the_servers_have(seed):
-    """Status, calendar and purge agree with the certificates on the servers after each event."""
+def test_views_agree_with_the_certificates_on_the_servers(seed):
+    """After each event, the status, calendar and purge agree with the certificates on the simulated
+    servers.
+    """
     for number in range(HISTORIES // 10):
         history = History(Random(f"{seed} {number}"))
         for _ in range(40):
@@ -161,7 +166,7 @@ def test_at_no_day_does_a_view_say_more_than_the_servers_have(seed):
 
 
 class Estate:
-    """A folder of requests, its CAs, and the certificates that the servers really have."""
+    """A request folder, its CAs, and the certificates that the simulated servers really have."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -170,17 +175,19 @@ class Estate:
         self.cas = {"internal": PythonCa("Contoso"), "public": PythonCa("Fabrikam")}
         self.days = {"internal": 365, "public": 47}
         self.accept: dict[str, str] = {}
-        #: The end date of each server's certificate, by request and server.
+        #: The end date of the certificate on each server, by request and server.
         self.servers: dict[tuple[str, str], datetime] = {}
         write(self.plan, folder, today=self.day)
 
     @property
     def manifest(self) -> Manifest:
-        """Return the recorded certificates of the folder's manifest."""
+        """Return the certificates that the folder's manifest records."""
         return read_manifest(self.folder)
 
     def answer(self) -> None:
-        """Have each CA issue certificates for the waiting requests, and package the certificates."""
+        """Have each CA issue certificates for the waiting requests, and create packages from the
+        certificates.
+        """
         back = self.folder.parent / "back" / f"{self.day}"
         back.mkdir(parents=True, exist_ok=True)
         begins = datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC)
@@ -195,7 +202,7 @@ class Estate:
         write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=self.day)
 
     def deploy(self) -> None:
-        """Deploy the packaged certificates to the servers, and record the deployments."""
+        """Deploy the packaged certificates to the simulated servers, and record the deployments."""
         ln.deployed(self.folder, today=self.day)
         for one in self.manifest.requests:
             if one.package is not None and one.state != "retired":
@@ -203,19 +210,19 @@ class Estate:
                     self.servers[one.id, server] = one.issued.ends
 
     def renew(self, *names: str, reason: str = "due", **choices: bool) -> None:
-        """Renew the certificates for specified names, or all certificates that are due."""
+        """Renew the certificates with the given names, or all certificates that are due."""
         ln.renew(
             self.folder, *names, passphrase=PASSPHRASE, reason=reason, due=not names,
             today=self.day, **choices,
         )  # fmt: skip
 
     def wait(self, days: int) -> None:
-        """Let days pass in the simulation, and check every view."""
+        """Advance the simulated time by some days, and check every view on each day."""
         self.day += timedelta(days=days)
         self.check()
 
     def check(self) -> FolderStatus:
-        """Compare status, calendar, summary and purge with the certificates on the simulated
+        """Compare the status, calendar, summary and purge with the certificates on the simulated
         servers.
         """
         status = ln.folder_status(self.folder, today=self.day)
@@ -242,7 +249,7 @@ class Estate:
         made = ln.forecast(self.folder, start=self.day, until=self.day + timedelta(days=30))
         if any(end < at for end in ends.values()):
             assert not made.works
-        # The key of a certificate on a server stays.
+        # The key of a certificate that is on a server must stay.
         for item in purge(self.folder, today=self.day).items:
             one = self.manifest.by_id[item.id]
             assert one.state == "retired" or item.generation not in find_generations(one).used
@@ -250,14 +257,16 @@ class Estate:
 
 
 def test_three_years_with_the_same_folder(tmp_path):
-    """Over three years with short-lived public certificates, a new CA, a stolen key and a removed
-    server, all views agree.
+    """In three simulated years with short-lived public certificates, a new CA, a stolen key and a
+    removed server, all views agree.
     """
     estate = Estate(tmp_path / "requests")
     estate.answer()
     estate.deploy()
     assert estate.check().exit_status == 0
-    for _ in range(2):  # Public certificates of 47 days are renewed without entering an id.
+    for _ in range(
+        2
+    ):  # Public certificates with a lifetime of 47 days can be renewed without specifying an id.
         estate.wait(33)
         assert {one.state for one in estate.check().shown} == {"issued", "expiring"}
         estate.renew()
@@ -267,13 +276,14 @@ def test_three_years_with_the_same_folder(tmp_path):
         estate.deploy()
         assert estate.check().exit_status == 0
     estate.days["public"] = 99
-    estate.wait(50)  # Nobody renewed the certificates, so the public certificates expired.
+    estate.wait(50)  # Nobody renewed the public certificates, so they expired.
     assert estate.check().exit_status == 1
     estate.renew()
     estate.answer()
-    assert "expired" in estate.check().counts()  # The certificates are packaged, but on no server.
+    # The certificates are packaged, but they are not on any server.
+    assert "expired" in estate.check().counts()
     estate.deploy()
-    # The key of one server is stolen.
+    # Somebody stole the key of one server.
     name = next(i for i in estate.manifest.by_id if i.startswith("FrontEnd"))
     estate.renew(name, reason="the disk was stolen", compromised=True)
     stolen = estate.check()
@@ -282,7 +292,7 @@ def test_three_years_with_the_same_folder(tmp_path):
     assert stolen.next_steps[0].startswith("Ask the CA to revoke")
     estate.answer()
     ln.deployed(estate.folder, name, revoked=True, today=estate.day)
-    assert estate.check().exit_status == 1  # The server still has the compromised certificate.
+    assert estate.check().exit_status == 1  # The compromised certificate is still on the server.
     estate.deploy()
     assert estate.check().exit_status == 0
     # In the second year, the CA has another root.
@@ -295,7 +305,7 @@ def test_three_years_with_the_same_folder(tmp_path):
     assert steps.servers
     estate.deploy()
     assert estate.check().exit_status == 0
-    # A removed server is reported once in a line, and causes no alarm when its certificate ends.
+    # A removed server is reported once, in one line, and causes no alarm when its certificate ends.
     gone = estate.plan.certificates[0]
     rest = replace(estate.plan, certificates=estate.plan.certificates[1:])
     write(rest, estate.folder, today=estate.day)
@@ -311,9 +321,9 @@ def test_three_years_with_the_same_folder(tmp_path):
     ] * (1 + len(estate.manifest.by_id[gone.id].archived))
 
 
-def test_a_backup_that_lies_behind_is_reported_before_anything_is_made(tmp_path):
-    """If a folder was restored from an older copy but its history is newer, the missing generations
-    are reported before keys are created.
+def test_outdated_backup_is_reported_before_keys_are_created(tmp_path):
+    """If a request folder was restored from an old backup but its history is newer, lyncnb reports
+    the missing generations before it creates keys.
     """
     estate = Estate(tmp_path / "requests")
     estate.answer()
