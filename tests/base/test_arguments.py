@@ -1,4 +1,6 @@
-"""If None or text is passed instead of an object, the error names the argument and its type."""
+"""If you pass None or text to a function instead of an object, the error message gives the name of
+the argument and its type.
+"""
 
 from __future__ import annotations
 
@@ -72,8 +74,8 @@ CALLS = {
 @pytest.mark.parametrize(("given", "words"), [(None, "None"), ("secret", "text")])
 @pytest.mark.parametrize("message", CALLS)
 def test_the_message_names_argument_and_type(message, given, words, plan, tmp_path, monkeypatch):
-    """The message names the argument and the type of the value, does not contain the text, and no
-    file is created.
+    """The error message gives the name of the argument and the type of the value, but not the
+    value, and no file is created.
     """
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ArgumentError) as caught:
@@ -87,16 +89,16 @@ def test_the_message_names_argument_and_type(message, given, words, plan, tmp_pa
 @pytest.mark.parametrize(
     "function", [ln.open_requests, ln.receive, ln.list_renewals, ln.folder_status]
 )
-def test_a_folder_is_a_path(function):
-    """If a folder is None, the message names the argument."""
+def test_folder_must_be_a_path(function):
+    """If the folder argument is None, the error message gives the name of the argument."""
     with pytest.raises(
         ArgumentError, match="folder is None, but it must be of type str or PathLike"
     ):
         function(None)
 
 
-def test_a_forecast_needs_a_plan():
-    """A forecast accepts a path as text, but rejects None."""
+def test_forecast_requires_a_plan():
+    """A forecast accepts a path as text instead of a plan, but rejects None."""
     with pytest.raises(ArgumentError, match="forecast: plan is None, but it must be of type Cert"):
         ln.forecast(None)
 
@@ -125,8 +127,10 @@ BAD_NAMES = [
 
 @pytest.mark.parametrize("name", ["a\0b", "a\ud800b"], ids=["zero", "unpaired surrogate"])
 @pytest.mark.parametrize("call", BAD_NAMES)
-def test_a_name_that_no_system_takes_is_refused_in_words(call, name, tmp_path, monkeypatch):
-    """A path with an invalid character raises an error with a hint, and nothing is written."""
+def test_path_with_an_invalid_character_is_rejected(call, name, tmp_path, monkeypatch):
+    """If a path contains a character that the operating system does not allow, the error contains a
+    hint, and nothing is written.
+    """
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ln.LyncnbError) as caught:
         call(name)

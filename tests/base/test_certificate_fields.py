@@ -24,8 +24,8 @@ from lyncnb.base.dns_name import DnsName
         ("ECDSA", 521, "ECDSA 521"),
     ],
 )
-def test_key_parameters_say_what_they_are(algorithm, bits, text):
-    """Every valid key has a short description."""
+def test_every_valid_key_has_a_description(algorithm, bits, text):
+    """The short description of a key, such as "RSA 3072", exists for every valid key."""
     assert str(KeyParameters(algorithm=algorithm, bits=bits)) == text
 
 
@@ -41,7 +41,9 @@ def test_key_parameters_say_what_they_are(algorithm, bits, text):
     ],
 )
 def test_other_keys_are_refused(algorithm, bits, message):
-    """A key that is too small or unknown is rejected with a list of valid values."""
+    """A key type that is unknown or a key size that is too small is rejected, and the message lists
+    the valid values.
+    """
     with pytest.raises(ValueError, match=message):
         KeyParameters(algorithm=algorithm, bits=bits)
 
@@ -107,15 +109,15 @@ def test_subject_fields_are_checked(fields, message):
 
 
 def test_a_long_common_name_is_kept_for_the_checks():
-    """A common name with more than 64 characters is accepted, so that the plan's checks can report
-    it.
+    """A common name with more than 64 characters can be read, so that a check of the plan can
+    report it.
     """
     assert DistinguishedName(common_name="a" * 64).too_long is False
     assert DistinguishedName(common_name="a" * 65).too_long is True
 
 
 def test_extended_key_usages_are_numbered():
-    """The two extended key usages that Lync Server needs have the object identifiers in RFC 5280
+    """The two extended key usages that Lync Server needs have the object identifiers of RFC 5280
     section 4.2.1.12.
     """
     assert EXTENDED_KEY_USAGES == {
@@ -125,7 +127,7 @@ def test_extended_key_usages_are_numbered():
 
 
 def test_a_san_entry_knows_its_reasons():
-    """A name in a certificate has the ids of the rules that require it."""
+    """For each name in the SAN, the entry contains the ids of the rules that require the name."""
     entry = SanEntry(DnsName("meet.contoso.com"), ("meet",))
     assert entry.name == "meet.contoso.com"
     assert entry.reasons == ("meet",)

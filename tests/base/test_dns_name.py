@@ -1,4 +1,4 @@
-"""Text that becomes a ``DnsName`` is rejected, corrected, or unchanged."""
+"""Text that is converted to a `DnsName` is rejected, corrected, or not changed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ names = st.builds(
         ("www.*.contoso.com", "is not a valid wildcard", "the complete first label"),
         ("*.com", "would cover the names of all organizations under com", "your own domain"),
         ("*.com.tw", "the names of all organizations under com.tw", "e.g. *.contoso.com"),
-        # These pairs contain the same name in Unicode and in ASCII.
+        # Each pair contains the same name in Unicode and in ASCII.
         ("*.公司.cn", "the names of all organizations under xn--55qx5d.cn", "your own domain"),
         ("*.local", "the names of all organizations under local", "your own domain"),
         ("*.1.2.3.4", "ends with a number", "the server's DNS name"),
@@ -112,7 +112,7 @@ names = st.builds(
     ],
 )
 def test_what_cannot_be_a_name_is_refused(text, message, hint):
-    """Text that is not a valid name is rejected with the value and a hint."""
+    """Text that is not a valid host name is rejected, and the error contains the text and a hint."""
     with pytest.raises(BadName, match=re.escape(message)) as caught:
         parse_name(text, allow_wildcard=True)
     assert hint in caught.value.hint
@@ -155,7 +155,8 @@ def test_what_cannot_be_a_name_is_refused(text, message, hint):
                 MIXED,
             ),
         ),
-        # This name is valid in some networks, so it is kept, and the checks evaluate it.
+        # Some networks use such a name, so it is not rejected when it is read, and the checks of
+        # the plan evaluate it.
         ("a_b.contoso.com", "a_b.contoso.com", ()),
         ("_sip._tls.contoso.com", "_sip._tls.contoso.com", ()),
         ("fe01.contoso.local", "fe01.contoso.local", ()),
@@ -167,13 +168,15 @@ def test_what_cannot_be_a_name_is_refused(text, message, hint):
         (LONGEST_NAME, LONGEST_NAME, ()),
     ],
 )
-def test_clean_ups_are_made_and_reported(text, name, notes):
-    """Harmless differences are corrected and reported. Names for internal networks are kept."""
+def test_corrections_are_made_and_reported(text, name, notes):
+    """Harmless mistakes in a host name are corrected and reported. Names for internal networks are
+    not changed.
+    """
     assert parse_name(text, allow_wildcard=True) == (name, notes)
     assert type(parse_name(text, allow_wildcard=True)[0]) is DnsName
 
 
-def test_a_wildcard_stands_only_where_it_may():
+def test_wildcard_is_rejected_by_default():
     """A wildcard is rejected as a host name unless the caller allows it."""
     with pytest.raises(BadName, match="a wildcard, which is not allowed here") as caught:
         DnsName.parse("*.contoso.com")
@@ -181,23 +184,25 @@ def test_a_wildcard_stands_only_where_it_may():
     assert DnsName.parse("*.contoso.com", allow_wildcard=True).is_wildcard
 
 
-def test_a_single_label_stands_only_where_it_may():
-    """A name without a dot is rejected unless the caller allows it."""
+def test_single_label_is_rejected_by_default():
+    """A host name without a dot is rejected unless the caller allows it."""
     assert DnsName.parse("POOL01", allow_single_label=True) == "pool01"
     with pytest.raises(BadName, match="ends with a number"):
         DnsName.parse("4711", allow_single_label=True)
 
 
 @given(names, st.randoms(use_true_random=False))
-def test_letter_case_makes_no_other_name(name, random):
+def test_letter_case_is_ignored(name, random):
     """Two names that differ only in letter case are equal."""
     mixed = "".join(random.choice((c.upper(), c)) for c in name)
     assert DnsName.parse(mixed) == DnsName.parse(name) == name
 
 
 @given(st.one_of(names, st.text(max_size=80)))
-def test_a_name_read_is_a_name(text):
-    """An accepted name is ASCII, short enough, and needs no correction when it is read again."""
+def test_accepted_name_needs_no_correction(text):
+    """A host name that was accepted is ASCII, is not too long, and needs no correction when it is
+    read again.
+    """
     try:
         name, _ = parse_name(text, allow_wildcard=True, allow_single_label=True)
     except BadName:
@@ -212,8 +217,10 @@ def test_a_name_read_is_a_name(text):
 
 @pytest.mark.slow
 @given(st.lists(st.one_of(names, names.map(str.upper), st.text(max_size=20)), max_size=30))
-def test_the_fast_scan_finds_every_odd_text(texts):
-    """The fast search omits only valid names, and returns the other texts in order."""
+def test_fast_search_returns_every_unusual_text(texts):
+    """The fast search for unusual names omits only valid names, and returns all other texts in
+    their order.
+    """
     odd = find_unusual_names(texts)
     assert odd == [text for text in texts if text in odd]
     assert [parse_name(t) for t in texts if t not in odd] == [
@@ -221,8 +228,8 @@ def test_the_fast_scan_finds_every_odd_text(texts):
     ]
 
 
-def test_the_fast_scan_passes_ordinary_names():
-    """The fast search omits usual names, and returns long and unusual names."""
+def test_fast_search_omits_usual_names():
+    """The fast search for unusual names omits usual names, and returns long and unusual names."""
     assert find_unusual_names(["fe01.contoso.net", "lync-web.contoso.com", "1.contoso.com"]) == []
     assert find_unusual_names(
         ["fe01.contoso.net", LONGEST_NAME, "FE.contoso.com", "a.contoso.com\n"]
@@ -249,9 +256,9 @@ def test_the_fast_scan_passes_ordinary_names():
         ("pool01", False, False, True, None, False),
     ],
 )
-def test_a_name_knows_what_it_is(name, idn, underscore, internal, registrable, suffix):
-    """The properties of a name recognize international and internal names, and names with
-    underscores.
+def test_properties_of_a_name(name, idn, underscore, internal, registrable, suffix):
+    """A host name has properties that show whether it is international, is internal, or contains an
+    underscore.
     """
     read = DnsName.parse(name, allow_wildcard=True, allow_single_label=True)
     assert read.is_idn is idn
@@ -267,8 +274,8 @@ def test_a_name_knows_what_it_is(name, idn, underscore, internal, registrable, s
         ("tw", True, True),
         ("com.tw", True, True),
         ("xn--55qx5d.cn", True, True),
-        # This name is in the private section of the Public Suffix List, so its owner can use a
-        # wildcard.
+        # This name is in the private section of the Public Suffix List, so the owner of the name
+        # can use a wildcard.
         ("github.io", False, True),
         ("s3.amazonaws.com", False, True),
         ("cloudapp.net", False, True),
@@ -276,8 +283,10 @@ def test_a_name_knows_what_it_is(name, idn, underscore, internal, registrable, s
         ("contoso.com", False, False),
     ],
 )
-def test_registries_are_told_from_owners_of_domains(parent, registry, suffix):
-    """Only a wildcard directly below a public suffix is rejected (Baseline Requirements 3.2.2.6)."""
+def test_wildcard_below_a_public_suffix_is_rejected(parent, registry, suffix):
+    """A wildcard is rejected only if it is directly below a public suffix (Baseline Requirements
+    3.2.2.6).
+    """
     name = DnsName.parse(parent, allow_single_label=True)
     assert (name.is_registry, name.is_public_suffix) == (registry, suffix)
     if registry:

@@ -1,4 +1,4 @@
-"""The titles of documents in a source become links if their address is known."""
+"""If the address of a document is known, the title of the document in a source becomes a link."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import lyncnb
 from lyncnb.base.shown.documents import list_document_addresses, parse_documents, split_source
 from lyncnb.errors import RulesError
 
-# Each address must have a host of one of these publishers.
+# The host of each address must belong to one of these publishers.
 HOSTS = {
     "blog.schertz.name",
     "blogs.perficient.com",
@@ -42,7 +42,7 @@ HOSTS = {
     "www.sectigo.com",
 }
 
-# On 2026-11-28, no address was found for these works.
+# For these works, no address was found on 2026-11-28.
 WITHOUT_ADDRESS = {
     "Microsoft Lifecycle, Lync Server 2013",
     "Microsoft Lifecycle, Skype for Business Server 2015",
@@ -60,8 +60,10 @@ LYNC = (
 MOBILITY = "Certificate requirements for mobility in Lync Server 2013"
 
 
-def test_a_title_leads_to_its_document_and_the_rest_is_kept():
-    """Two documents in a source are two links, and the section and date stay text."""
+def test_titles_of_documents_become_links():
+    """If a source contains two documents, their titles become links, and the section and date stay
+    text.
+    """
     source = f"Microsoft, {MOBILITY}, section X, 2014-07-23; Microsoft, other; RFC 5280 section 4.1"
     parts = list(split_source(source))
     assert "".join(text for text, _ in parts) == source
@@ -72,7 +74,9 @@ def test_a_title_leads_to_its_document_and_the_rest_is_kept():
 
 
 def test_a_page_in_chinese_leads_to_documents_in_chinese():
-    """Microsoft's page about mobility has a Chinese address. Other documents keep their address."""
+    """In Chinese, Microsoft's page about mobility has a Chinese address, and other documents keep
+    their address.
+    """
     source = f"Microsoft, {MOBILITY}, 2014-07-23; Microsoft, Set-CsCertificate"
     addresses = [[a for _, a in split_source(source, lang) if a] for lang in ("en", "zh-TW")]
     (english, command), (chinese, same) = addresses
@@ -81,7 +85,9 @@ def test_a_page_in_chinese_leads_to_documents_in_chinese():
 
 
 def test_the_longest_title_counts():
-    """If a document's title is part of a longer title or word, it is not a separate link."""
+    """If the title of a document is part of a longer title or word, it does not become a separate
+    link.
+    """
     source = (
         "Staging A/V and OAuth certificates using -Roll in Set-CsCertificate in Lync Server 2013"
     )
@@ -90,8 +96,8 @@ def test_the_longest_title_counts():
 
 
 def test_every_address_is_of_a_known_host():
-    """The addresses of documents use TLS and the hosts of known publishers. /zh-tw/ only replaces
-    /en-us/.
+    """The address of each document uses TLS and the host of a known publisher. For Chinese, only
+    /en-us/ is replaced with /zh-tw/.
     """
     for title, url in list_document_addresses().items():
         host = url.removeprefix("https://").partition("/")[0]
@@ -100,8 +106,10 @@ def test_every_address_is_of_a_known_host():
         assert chinese in (url, url.replace("/en-us/", "/zh-tw/")), title
 
 
-def test_every_part_of_a_source_is_a_link_or_says_why_not():
-    """Each source is a link, is inferred, is from lyncnb, or is a work without an address."""
+def test_every_source_has_a_link_or_a_reason():
+    """Each source has a link, is marked as inferred, is lyncnb itself, or is a work without an
+    address.
+    """
     plain = {
         part
         for source in _sources()
@@ -114,7 +122,7 @@ def test_every_part_of_a_source_is_a_link_or_says_why_not():
 
 def _sources() -> Iterator[str]:
     for value in _values_of_source():
-        if isinstance(value, dict):  # A rule for CAs: document, section, date.
+        if isinstance(value, dict):  # The rule for CAs contains a document, a section, and a date.
             yield value["document"]
         elif isinstance(value, str):
             yield value
@@ -137,7 +145,9 @@ def _values_of_source() -> Iterator[Any]:
 
 
 def test_mistakes_of_the_file_are_reported():
-    """A missing address is reported with its place."""
+    """If a document has no address in the data file, the error message gives the location of the
+    entry.
+    """
     with pytest.raises(RulesError) as caught:
         parse_documents('[[document]]\ntitle = "x"\n')
     assert "document[0].url" in str(caught.value)

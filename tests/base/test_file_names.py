@@ -1,4 +1,4 @@
-"""Files that are named after a server can be created on Windows."""
+"""The names of files for servers are valid on Windows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ DEVICES = load_rules("lync2013").checks["device-name-as-server"].labels
 
 
 @pytest.mark.parametrize("label", [*DEVICES, "CON", "Lpt9"])
-def test_a_device_is_no_file(label):
-    """A file name that is a device name gets a character before the first dot that server names
-    cannot contain.
+def test_file_name_is_never_a_device_name(label):
+    """If a server has the name of a Windows device, its file name contains an additional character
+    that server names cannot contain.
     """
     made = build_file_name(f"{label}.contoso.com", ".ps1")
     assert made == f"{label}~.contoso.com.ps1"
@@ -30,7 +30,7 @@ def test_allowed_file_names_stay(name):
 
 
 def test_a_long_name_fits():
-    """Two names with the same first 200 characters give different file names."""
+    """If two long server names have the same first 200 characters, their file names differ."""
     stem = ".".join(["a" * 60] * 4)
     one, two = build_file_name(f"{stem}.com", ".html"), build_file_name(f"{stem}.net", ".html")
     assert one != two

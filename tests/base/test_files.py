@@ -1,4 +1,4 @@
-"""Files get their names only when they are complete, never replace other files, and errors are
+"""A file gets its name only when it is complete, never replaces another file, and each error is
 reported.
 """
 
@@ -23,7 +23,8 @@ from lyncnb.base.disk.files import FileBatch
 from lyncnb.errors import BundleError
 
 posix = pytest.mark.posix
-# Windows has no hard links in this simulation, and cannot remove a file that is still open.
+# In this simulation of Windows, hard links are not available, and a file that is still open cannot
+# be removed.
 LINK, CLOSE = (pytest.param(call, marks=posix) for call in ("link", "close"))
 
 
@@ -36,8 +37,8 @@ def temps(folder) -> list[str]:
 
 
 @given(st.binary(max_size=5000))
-def test_what_is_written_is_what_is_read(tmp_path_factory, data):
-    """Any bytes are read back unchanged, and no temporary file remains."""
+def test_written_bytes_are_read_back(tmp_path_factory, data):
+    """A file is read back with the same bytes, and no temporary file remains."""
     folder = tmp_path_factory.mktemp("any")
     files.write_new_file(folder / "a", data)
     assert files.read_file(folder / "a") == data
@@ -46,7 +47,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, data):
 
 @posix
 def test_a_new_file_is_private_from_the_start(tmp_path):
-    """With the default mode, other users cannot read a new file, whatever the umask is."""
+    """With the default file mode, other users cannot read a new file, whatever the umask is."""
     old = os.umask(0)
     try:
         files.write_new_file(tmp_path / "key", b"k")
@@ -56,8 +57,10 @@ def test_a_new_file_is_private_from_the_start(tmp_path):
     assert [mode(tmp_path / name) for name in ("key", "csr")] == [0o600, 0o644]
 
 
-def test_a_name_that_is_taken_is_left_alone(tmp_path):
-    """A second file with the same name is rejected, and both contents are kept."""
+def test_existing_file_is_not_replaced(tmp_path):
+    """If a file with the same name exists, writing a second one is rejected, and the existing file
+    is kept.
+    """
     files.write_new_file(tmp_path / "a.key", b"first")
     with pytest.raises(BundleError, match=r"a\.key already exists, so lyncnb did not change it"):
         files.write_new_file(tmp_path / "a.key", b"second")
@@ -102,7 +105,7 @@ def test_of_many_writers_of_one_name_one_wins(tmp_path):
 
 
 def test_replace_puts_new_content_in_place(tmp_path):
-    """Replacing works for existing and new files."""
+    """The replace function writes existing and new files."""
     files.replace_file(tmp_path / "manifest.json", b"1")
     files.replace_file(tmp_path / "manifest.json", b"2")
     assert (tmp_path / "manifest.json").read_bytes() == b"2"
@@ -110,7 +113,7 @@ def test_replace_puts_new_content_in_place(tmp_path):
 
 
 def test_a_move_keeps_what_is_at_the_target(tmp_path):
-    """A file can be moved between folders, but does not replace another file."""
+    """A file can be moved to another folder, but it does not replace an existing file."""
     for folder in ("keys", "archive"):
         files.make_folder(tmp_path / folder)
     files.write_new_file(tmp_path / "keys" / "a", b"a")
@@ -123,7 +126,9 @@ def test_a_move_keeps_what_is_at_the_target(tmp_path):
 
 
 def test_reading_is_bounded(tmp_path):
-    """A file that is too large, a folder, and a missing file are rejected with the name."""
+    """If a path is a folder, a missing file, or a file that is too large, reading is rejected, and
+    the message contains the path.
+    """
     (tmp_path / "big").write_bytes(bytes(11))
     with pytest.raises(BundleError, match="big is larger than 10 bytes"):
         files.read_file(tmp_path / "big", limit=10)
@@ -134,8 +139,8 @@ def test_reading_is_bounded(tmp_path):
 
 
 @posix
-def test_a_pipe_is_no_file(tmp_path):
-    """A named pipe in the folder is rejected without waiting."""
+def test_named_pipe_is_rejected(tmp_path):
+    """If the path is a named pipe, reading it is rejected without waiting for data."""
     os.mkfifo(tmp_path / "a.csr")
     with pytest.raises(BundleError, match="not a regular file"):
         files.read_file(tmp_path / "a.csr")
@@ -146,7 +151,9 @@ def test_a_pipe_is_no_file(tmp_path):
     ("bits", "shown"), [(0o770, "0770"), (0o707, "0707"), (0o720, "0720"), (0o1777, "1777")]
 )
 def test_a_folder_that_others_can_write_is_refused(tmp_path, bits, shown):
-    """The message for a folder to which others can write contains the mode and a hint."""
+    """If other users can write to a folder, it is rejected, and the message contains the file mode
+    and a hint.
+    """
     folder = tmp_path / "requests"
     folder.mkdir()
     folder.chmod(bits)
@@ -160,8 +167,10 @@ def test_a_folder_that_others_can_write_is_refused(tmp_path, bits, shown):
 
 
 @posix
-def test_what_is_no_folder_is_refused(tmp_path):
-    """A link to a folder, a file, and a missing folder are rejected with different errors."""
+def test_other_paths_are_not_a_folder(tmp_path):
+    """If a folder is required, a link to a folder, a file, and a missing folder each cause a
+    different error.
+    """
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(BundleError, match="file is a file, not a folder"):
@@ -176,7 +185,9 @@ def test_what_is_no_folder_is_refused(tmp_path):
 
 @posix
 def test_a_folder_is_tightened_never_opened(tmp_path):
-    """For an existing folder, permissions are removed, but never added."""
+    """For an existing folder, lyncnb removes permissions of other users, but never adds
+    permissions.
+    """
     (tmp_path / "keys").mkdir(mode=0o755)
     files.make_folder(tmp_path / "keys", 0o700)
     files.make_folder(tmp_path / "keys", 0o755)
@@ -184,7 +195,7 @@ def test_a_folder_is_tightened_never_opened(tmp_path):
 
 
 def test_half_written_files_are_known_by_name(tmp_path):
-    """Only lyncnb's own temporary files are removed."""
+    """Only temporary files whose names show that lyncnb created them are removed."""
     (tmp_path / f"{files.TEMP_PREFIX}0123").write_bytes(b"half")
     (tmp_path / ".ipynb_checkpoints").mkdir()
     (tmp_path / ".tmp-other").write_bytes(b"")
@@ -192,8 +203,8 @@ def test_half_written_files_are_known_by_name(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [".ipynb_checkpoints", ".tmp-other"]
 
 
-def test_removing_what_is_gone_is_no_trouble(tmp_path):
-    """Removing a missing file is not an error."""
+def test_removing_a_missing_file_is_not_an_error(tmp_path):
+    """Removing a file that does not exist is not an error."""
     files.write_new_file(tmp_path / "a", b"")
     files.remove_file(tmp_path / "a")
     files.remove_file(tmp_path / "a")
@@ -201,7 +212,9 @@ def test_removing_what_is_gone_is_no_trouble(tmp_path):
 
 
 def failing(call: str, at: int, code: int):
-    """Return a system call that fails once, when it is called for the specified time."""
+    """Return a replacement for a system call that fails only when it is called for the given time,
+    such as the third.
+    """
     real, count = getattr(system_calls, call), iter(range(1, 1_000_000))
 
     def fail(*arguments):
@@ -226,7 +239,9 @@ WRITERS = {
 @pytest.mark.parametrize("code", ["ENOSPC", "EIO", "EACCES", "EROFS"])
 @pytest.mark.parametrize("writer", WRITERS)
 def test_each_system_call_fails_in_turn(tmp_path, monkeypatch, writer, code):
-    """If a system call fails, new files are complete or absent, and old files are kept."""
+    """If any system call fails, each new file is complete or does not exist, and old files are
+    kept.
+    """
     errors = []
     for call in system_calls.CALLS:
         for at in (1, 2, 3):
@@ -270,8 +285,8 @@ def test_without_hard_links_nothing_is_overwritten_either(tmp_path, monkeypatch,
     assert sorted(os.listdir(tmp_path)) == ["b", "c"]
 
 
-def test_a_folder_that_cannot_be_synced_is_none_the_worse(tmp_path, monkeypatch):
-    """Files are written even if the file system cannot sync folders."""
+def test_files_are_written_even_if_folders_cannot_be_synced(tmp_path, monkeypatch):
+    """If the file system cannot sync a folder to the disk, files are still written."""
     real = system_calls.fsync
 
     def fsync(descriptor):
@@ -297,7 +312,7 @@ TRACED = """
 
 
 def traced_calls(log: str, folder: str) -> list[str]:
-    """Return the calls in a trace that affect a folder, in the order in which they returned.
+    """Return the system calls in a trace that affect a folder, in the order in which they ended.
 
     A call that was interrupted by others has two lines, "… <unfinished ...>" and
     "<... … resumed>".
@@ -321,8 +336,8 @@ def traced_calls(log: str, folder: str) -> list[str]:
 
 @pytest.mark.tools
 def test_the_order_on_disk_is_content_name_folder(tmp_path):
-    """A trace of system calls shows that content is synced before the file has its name, and keys
-    before requests.
+    """A trace of the system calls shows that a file is synced before it gets its name, and that
+    keys are written before requests.
     """
     folder, log = tmp_path / "folder", tmp_path / "log"
     folder.mkdir()
@@ -341,8 +356,8 @@ def test_the_order_on_disk_is_content_name_folder(tmp_path):
 
 
 @posix
-def test_a_folder_of_somebody_else_is_refused(tmp_path, monkeypatch):
-    """A folder that belongs to another user is rejected, because its owner can always write to it."""
+def test_folder_of_another_user_is_rejected(tmp_path, monkeypatch):
+    """A folder that belongs to another user is rejected, because that user can always write to it."""
     if os.geteuid() == 0:
         os.chown(tmp_path, 54321, -1)
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
@@ -351,9 +366,9 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path, monkeypatch):
 
 
 @posix
-def test_the_ways_of_windows_are_as_careful(tmp_path, monkeypatch):
-    """Without hard links, folder syncs, and modes, as on Windows, a rename that rejects existing
-    names is used.
+def test_windows_never_replaces_an_existing_file(tmp_path, monkeypatch):
+    """On Windows, which has no hard links and file modes, files are created by a rename that does
+    not replace an existing file.
     """
 
     def rename(source, target):
@@ -377,7 +392,7 @@ def test_the_ways_of_windows_are_as_careful(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("call", ["write", "replace", LINK])
 def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch, call):
-    """After Ctrl+C during writing, no file remains."""
+    """If Ctrl+C interrupts the writing of a file, no incomplete file remains."""
 
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -390,14 +405,14 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch, call):
 
 
 def test_a_half_written_file_that_stays_is_reported(tmp_path, monkeypatch):
-    """An incomplete file that cannot be removed is reported by name."""
+    """If an incomplete file cannot be removed, the error message contains its name."""
     (tmp_path / f"{files.TEMP_PREFIX}0").write_bytes(b"x")
     monkeypatch.setattr(system_calls, "unlink", failing("unlink", 1, errno.EACCES))
     with pytest.raises(BundleError, match="cannot remove the incomplete file"):
         files.remove_stale_files(tmp_path)
 
 
-# --- These tests show that a batch of files is as safe as single files.
+# The following tests show that a batch of files is written as safely as a single file.
 
 
 def fill(folder, batch: FileBatch, count: int = 5) -> None:
@@ -407,7 +422,7 @@ def fill(folder, batch: FileBatch, count: int = 5) -> None:
 
 
 def test_nothing_has_a_name_before_commit(tmp_path):
-    """Files get their names and modes when the batch is committed."""
+    """The files in a batch get their names and modes only when the batch is committed."""
     with FileBatch() as batch:
         fill(tmp_path, batch)
         assert len(batch) == 10
@@ -420,15 +435,17 @@ def test_nothing_has_a_name_before_commit(tmp_path):
     assert (tmp_path / "3.key").read_bytes() == b"key"
 
 
-def test_what_is_not_committed_is_dropped(tmp_path):
-    """If a batch of files is not committed, the folder is not changed."""
+def test_uncommitted_files_are_discarded(tmp_path):
+    """If a batch of files is not committed, the folder does not change."""
     with FileBatch() as batch:
         fill(tmp_path, batch)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_taken_name_stops_before_later_stages(tmp_path):
-    """If the name of a key file is already used, no request file gets its name."""
+    """If the name of a key file already exists, none of the request files in the same batch gets
+    its name.
+    """
     (tmp_path / "2.key").write_bytes(b"other")
     with FileBatch() as batch:
         fill(tmp_path, batch)
@@ -441,7 +458,7 @@ def test_a_taken_name_stops_before_later_stages(tmp_path):
 @pytest.mark.fault
 @pytest.mark.parametrize("call", ["write", "open", "fsync", CLOSE, LINK])
 def test_no_request_without_its_key_whatever_fails(tmp_path, monkeypatch, call):
-    """If a system call fails, a request with its final name always has its key."""
+    """Whichever system call fails, a request file exists only together with its key file."""
     hints = []
     for at in range(1, 26):
         folder = tmp_path / str(at)
@@ -469,18 +486,23 @@ def test_no_request_without_its_key_whatever_fails(tmp_path, monkeypatch, call):
 
 @posix
 def test_a_file_is_flushed_past_the_cache_of_the_disk(tmp_path, monkeypatch):
-    """If the system has a command that flushes the disk's cache (macOS), it replaces fsync()."""
+    """If the operating system has a command that flushes the disk's cache (macOS), this command is
+    used instead of fsync().
+    """
     given = []
     monkeypatch.setattr(system_calls, "full_sync", 51)
     fcntl = pytest.importorskip("fcntl")
     monkeypatch.setattr(fcntl, "fcntl", lambda descriptor, command: given.append(command))
     files.write_new_file(tmp_path / "a", b"a")
-    assert given == [51, 51]  # The file is flushed first, and then its folder.
+    # The first call flushes the file, and the second call flushes its folder.
+    assert given == [51, 51]
 
 
 @posix
-def test_a_disk_that_does_not_know_the_full_flush_gets_the_other(tmp_path, monkeypatch):
-    """If the kernel rejects the command, the file is still written and synced."""
+def test_disk_without_the_full_flush_uses_fsync(tmp_path, monkeypatch):
+    """If the kernel rejects the command that flushes the disk's cache, the file is still written
+    and synced.
+    """
     monkeypatch.setattr(system_calls, "full_sync", 1 << 20)
     files.write_new_file(tmp_path / "a", b"a")
     assert (tmp_path / "a").read_bytes() == b"a"
@@ -491,7 +513,7 @@ def test_a_disk_that_does_not_know_the_full_flush_gets_the_other(tmp_path, monke
 
 
 def test_a_small_file_takes_little_memory(tmp_path):
-    """Reading a small file does not reserve memory for the largest allowed size."""
+    """Reading a small file does not allocate memory for the largest allowed file."""
     path = tmp_path / "small"
     path.write_bytes(b"x")
     tracemalloc.start()

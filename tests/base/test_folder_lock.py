@@ -1,4 +1,6 @@
-"""Only one process can write to a folder, and the error describes this process."""
+"""Only one process can write to a folder at a time, and the error message for a second process
+describes the first one.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,9 @@ def hold(folder) -> subprocess.Popen:
     return holder
 
 
-def test_a_second_process_is_told_who_writes(tmp_path):
-    """If another process writes to the folder, the error shows the user, computer, and process that
-    hold the lock.
+def test_second_process_sees_who_holds_the_lock(tmp_path):
+    """If another process writes to the folder, the error message contains the user, computer, and
+    process that hold the lock.
 
     A killed process holds no lock.
     """
@@ -59,7 +61,9 @@ def test_a_second_process_is_told_who_writes(tmp_path):
 
 
 def test_a_second_writer_can_wait(tmp_path):
-    """If a waiting time is set, a thread gets the lock as soon as the other thread releases it."""
+    """If a waiting time is set, a second thread gets the lock on the folder as soon as the first
+    thread releases it.
+    """
     order, inside = [], threading.Event()
 
     def second() -> None:
@@ -76,8 +80,8 @@ def test_a_second_writer_can_wait(tmp_path):
     assert order == ["first", "second"]
 
 
-def test_the_lock_goes_when_the_work_fails(tmp_path):
-    """After an error, the folder is not locked, and the lock note is removed."""
+def test_lock_is_released_after_an_error(tmp_path):
+    """After an error, the folder is not locked, and the file that describes the lock is removed."""
     with pytest.raises(KeyError), lock_folder(tmp_path):
         raise KeyError
     with lock_folder(tmp_path):
@@ -88,7 +92,7 @@ def test_the_lock_goes_when_the_work_fails(tmp_path):
 @pytest.mark.posix
 @pytest.mark.parametrize("name", [LOCK_NAME, OLD_LOCK_NAME, OWNER_NAME])
 def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
-    """A symbolic link with the name of the lock file is rejected."""
+    """If the lock file is a symbolic link, it is rejected."""
     (tmp_path / "elsewhere").write_bytes(b"other")
     (tmp_path / name).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(BundleError, match="is a symbolic link"), lock_folder(tmp_path):
@@ -98,7 +102,9 @@ def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
 
 @pytest.mark.posix
 def test_a_folder_that_is_missing_full_or_open_to_others_is_refused(tmp_path, monkeypatch):
-    """A missing folder and a full disk are errors with hints."""
+    """A lock cannot be created in a missing folder or on a full disk, and the error message
+    contains a hint.
+    """
     with pytest.raises(BundleError, match="cannot access the folder"), lock_folder(tmp_path / "a"):
         pass
     monkeypatch.setattr(system_calls, "link", _no_space)
@@ -115,14 +121,16 @@ def _no_space(*_):
 
 
 def test_a_lock_that_cannot_be_made_is_reported(tmp_path):
-    """A folder with the name of the lock file is an error with a hint."""
+    """If a folder has the name of the lock file, the error message contains a hint."""
     (tmp_path / LOCK_NAME).mkdir()
     with pytest.raises(BundleError, match="cannot lock the folder"), lock_folder(tmp_path):
         pass
 
 
-def test_who_writes_is_told_as_well_as_can_be(tmp_path, monkeypatch):
-    """If the user name or the lock note is missing, the message contains less information."""
+def test_message_about_the_lock_works_without_details(tmp_path, monkeypatch):
+    """If the user name or the description of the lock is missing, the error message contains only
+    the other details.
+    """
 
     def nobody() -> str:
         raise OSError("no name for this user")
@@ -139,8 +147,10 @@ def test_who_writes_is_told_as_well_as_can_be(tmp_path, monkeypatch):
 THERE = "planner on another.contoso.com, process 7, since 2026-11-24T08:00:00+00:00\n"
 
 
-def test_the_note_of_another_computer_is_respected(tmp_path):
-    """A process on another computer cannot be checked, so the hint says how to continue."""
+def test_lock_of_another_computer_is_respected(tmp_path):
+    """Lyncnb cannot check whether a process on another computer is still running, so the hint
+    explains how to continue.
+    """
     (tmp_path / OWNER_NAME).write_text(THERE)
     with (
         pytest.raises(BundleError, match=r"is in use by planner on another.contoso.com") as caught,
@@ -154,11 +164,11 @@ def test_the_note_of_another_computer_is_respected(tmp_path):
         pass
 
 
-def test_a_writer_who_is_taken_over_stops(tmp_path):
-    """A process checks its lock note before each important step, and does not remove the note of
-    another process.
+def test_process_that_lost_its_lock_stops(tmp_path):
+    """Before each important step, a process checks that the lock still belongs to it. It does not
+    remove the lock of another process.
     """
-    confirm_lock(tmp_path)  # Without a lock, confirm() has no effect.
+    confirm_lock(tmp_path)  # If there is no lock, confirm() has no effect.
     with lock_folder(tmp_path):
         confirm_lock(tmp_path)
         (tmp_path / OWNER_NAME).write_text(THERE)
@@ -167,9 +177,11 @@ def test_a_writer_who_is_taken_over_stops(tmp_path):
     assert (tmp_path / OWNER_NAME).read_text() == THERE
 
 
-@pytest.mark.posix  # No earlier version ran on Windows.
+@pytest.mark.posix  # Earlier versions did not run on Windows.
 def test_an_earlier_version_is_kept_out(tmp_path):
-    """An earlier version, which uses only one of the two locks, cannot write."""
+    """An earlier version of lyncnb, which uses only one of the two locks, cannot write while the
+    folder is locked.
+    """
     earlier = filelock.FileLock(tmp_path / OLD_LOCK_NAME, timeout=0, thread_local=False)
     with earlier, pytest.raises(BundleError, match="is in use by"), lock_folder(tmp_path):
         pass
@@ -178,7 +190,9 @@ def test_an_earlier_version_is_kept_out(tmp_path):
 
 
 def test_half_written_files_are_removed_under_every_lock(tmp_path):
-    """Incomplete files are removed because they can contain a key. Other files are kept."""
+    """While the folder is locked, incomplete files are removed because they can contain a key.
+    Other files are kept.
+    """
     below = tmp_path / "returned" / "refused"
     below.mkdir(parents=True)
     for place in (tmp_path, below):

@@ -1,4 +1,4 @@
-"""Columns become DataFrame columns of their declared types."""
+"""When a table is converted to a DataFrame, each column gets its declared type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from lyncnb.base.shown import frames
 from lyncnb.base.shown.frames import Kind, build_frame
 
-#: For each type, the table contains a value in a table, the value in a frame, and the type in
+#: Each row contains a type, a value in the table, the same value in the DataFrame, and the type in
 #: pandas.
 CASES = [
     (Kind.TEXT, "a", "a", pd.api.types.is_string_dtype),
@@ -21,7 +21,8 @@ CASES = [
     (Kind.FLAG, "no", False, pd.api.types.is_bool_dtype),
     (Kind.DAY, date(2027, 3, 15), pd.Timestamp("2027-03-15"), pd.api.types.is_datetime64_dtype),
     (Kind.DAY, "2027-03-15", pd.Timestamp("2027-03-15"), pd.api.types.is_datetime64_dtype),
-    # A certificate without an end has the last possible date, which nanoseconds cannot hold.
+    # A certificate without an end has the last possible date, which is too late for a time with
+    # nanoseconds in pandas.
     (Kind.DAY, "9999-12-31T23:59:59Z", pd.Timestamp(9999, 12, 31), pd.api.types.is_datetime64_dtype),
     (
         *(Kind.INSTANT, "2027-03-15T08:00:00Z", pd.Timestamp("2027-03-15 08:00", tz="UTC")),
@@ -36,7 +37,7 @@ CASES = [
 
 @pytest.mark.parametrize(("kind", "value", "expected", "is_kind"), CASES)
 def test_a_column_has_its_declared_type_whatever_the_data(kind, value, expected, is_kind):
-    """The type is the same without rows, with blanks only, and with a value among blanks."""
+    """A column has its declared type even if the table has no rows or contains blank values."""
     dtypes = set()
     for values in ([], [None], [""], [value], *itertools.permutations([value, None, ""])):
         column = build_frame(
@@ -53,18 +54,20 @@ def test_a_column_has_its_declared_type_whatever_the_data(kind, value, expected,
 
 
 class Foreign:
-    """A table of a library that is not pandas."""
+    """A table object from a library other than pandas."""
 
     def __init__(self, converted):
         self.converted = converted
 
     def to_pandas(self):
-        """Return the content."""
+        """Return the content of the table as a DataFrame."""
         return self.converted
 
 
 def test_a_frame_of_another_library_is_converted():
-    """An object with to_pandas is a frame if it returns a DataFrame; a class is not."""
+    """An object with a to_pandas method that returns a DataFrame is accepted as a table, but a
+    class with this method is not.
+    """
     frame = build_frame(["a"], [Kind.TEXT], [["1"]])
     assert frames.convert_to_frame(frame) is frame
     assert frames.convert_to_frame(Foreign(frame)) is frame

@@ -1,4 +1,4 @@
-"""Python's garbage collector is off only while many objects are created."""
+"""Python's garbage collection is disabled only while many objects are created."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from lyncnb.base.garbage_collection import pause_garbage_collection
 
 
-def test_the_collector_waits():
-    """The garbage collector is on again after the block, even after an error."""
+def test_garbage_collection_is_enabled_again():
+    """Garbage collection is enabled again after the block, even after an error."""
     with pause_garbage_collection():
         assert not gc.isenabled()
     assert gc.isenabled()
@@ -19,8 +19,8 @@ def test_the_collector_waits():
     assert gc.isenabled()
 
 
-def test_a_collector_that_was_off_stays_off():
-    """If the application turned off Python's garbage collector, it stays off."""
+def test_disabled_garbage_collection_stays_disabled():
+    """If the application disabled Python's garbage collection, it stays disabled."""
     gc.disable()
     try:
         with pause_garbage_collection():
@@ -30,7 +30,7 @@ def test_a_collector_that_was_off_stays_off():
         gc.enable()
 
 
-def test_what_the_application_froze_stays_frozen():
+def test_frozen_objects_stay_frozen():
     """Objects that the application excluded from garbage collection with gc.freeze stay excluded."""
     gc.freeze()
     try:

@@ -1,4 +1,4 @@
-"""HTML pages have escaped values, no external content, and line breaks in long names."""
+"""HTML pages contain escaped values, no external content, and optional line breaks in long names."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class _Page(HTMLParser):
         self.text += data
 
 
-def test_page_stands_alone():
-    """A page contains its styles, and loads and runs nothing."""
+def test_page_is_self_contained():
+    """An HTML page contains its styles, loads no other file, and runs no script."""
     text = make_page(HOSTILE, [tables.format_paragraph(HOSTILE)])
     assert text.startswith("<!DOCTYPE html>")
     assert "<script" not in text
@@ -41,18 +41,18 @@ def test_page_stands_alone():
     page = _Page()
     page.feed(text)
     assert "script" not in page.tags
-    # The value is in the title, the heading, and the paragraph of the page.
+    # The value appears in the title, the heading, and the paragraph of the page.
     assert page.text.count(HOSTILE.replace("\x00", "")) == 3
 
 
-def test_template_that_misses_a_value_is_a_mistake():
-    """If a template lacks a value, an error is raised."""
+def test_missing_value_for_the_template_is_an_error():
+    """If a value for the page's template is missing, an error is raised."""
     with pytest.raises(UndefinedError, match="'title' is undefined"):
         render_template("base/shown/parts.html.j2", parts=[])
 
 
 def test_long_names_may_wrap_and_stay_text():
-    """Long names get only possible line breaks, and their text is escaped."""
+    """A long name contains optional line breaks, and is escaped as text."""
     assert allow_line_breaks("a.b-c<d>") == "a.<wbr>b-<wbr>c&lt;d&gt;"
     assert allow_line_breaks("0" * 32) == "0" * 16 + "<wbr>" + "0" * 16
     assert allow_line_breaks("") == ""

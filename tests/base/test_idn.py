@@ -1,5 +1,5 @@
-"""International names follow Unicode Technical Standard 46 and IDNA 2008, and misleading names are
-reported.
+"""International names are converted according to Unicode Technical Standard 46 and IDNA 2008, and
+misleading names are reported.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so readers can mistake th
             "1.2.3.4",
             ("lyncnb replaced full-width or compatibility characters with standard characters",),
         ),
-        # These three characters also mean a dot in a name.
+        # Each of these three characters also means a dot in a host name.
         (
             "a。b．c｡d",
             "a.b.c.d",
@@ -38,12 +38,14 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so readers can mistake th
     ],
 )
 def test_mapping_follows_uts46(written, mapped, notes):
-    """Letter case and compatibility characters are replaced, with a note."""
+    """Letter case and compatibility characters in a host name are replaced, and a note reports it."""
     assert convert_to_lowercase(written) == (mapped, notes)
 
 
-def test_a_character_of_no_name_is_named():
-    """A character that UTS 46 does not allow is rejected with its Unicode name."""
+def test_invalid_character_is_named():
+    """If a host name contains a character that UTS 46 does not allow, the message gives the
+    character's Unicode name.
+    """
     with pytest.raises(BadName, match=r"U\+E000 unnamed character"):
         convert_to_lowercase("a\ue000.contoso.com")
 
@@ -88,7 +90,7 @@ def test_bad_labels_are_refused(label, reason):
     [
         ("contoso", []),
         (convert_to_a_label("分公司", ""), []),
-        # Chinese, Japanese, and Korean text can contain Latin letters.
+        # Chinese, Japanese, and Korean names can contain Latin letters.
         (convert_to_a_label("日本語カナabc", ""), []),
         (convert_to_a_label("한국abc", ""), []),
         (
@@ -104,5 +106,5 @@ def test_bad_labels_are_refused(label, reason):
     ],
 )
 def test_mixed_scripts_are_reported(label, warnings):
-    """Scripts that no language uses together result in a warning."""
+    """If a host name mixes scripts that no language uses together, a warning is reported."""
     assert [*find_mixed_scripts(["www", label])] == warnings

@@ -1,4 +1,4 @@
-"""Output files are complete or not written, and never replace another program's file."""
+"""An output file is written completely or not at all, and never replaces a file of another program."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from lyncnb.errors import OutputError
 NOTE = OutputKind(what="a note", is_ours={".txt": outputs.match_first_line(b"note of ", b"!")})
 
 
-def test_whole_or_not_at_all(tmp_path):
-    """If a system call fails while a file is written, the old content is kept, and no incomplete
-    file remains.
+def test_output_is_written_completely_or_not_at_all(tmp_path):
+    """If a system call fails while an output file is written, the old file is kept, and no
+    incomplete file remains.
     """
     path = tmp_path / "a.txt"
     path.write_bytes(b"note of old!")
@@ -31,16 +31,18 @@ def test_whole_or_not_at_all(tmp_path):
             write_output(path, b"note of new!", NOTE)
         assert path.read_bytes() in (b"note of old!", b"note of new!")
         leftovers = [one.name for one in tmp_path.iterdir() if one != path]
-        assert len(leftovers) <= 1  # A temporary file that could not be removed.
+        assert len(leftovers) <= 1  # In this case, the temporary file could not be removed.
         for name in leftovers:
             (tmp_path / name).unlink()
 
 
-def test_what_comes_in_the_meantime_stays(tmp_path, monkeypatch):
-    """A file that is created between the check and the writing is not replaced."""
+def test_file_created_in_the_meantime_is_not_replaced(tmp_path, monkeypatch):
+    """If another program creates the output file between the check and the writing, the file is not
+    replaced.
+    """
     path = tmp_path / "a.txt"
     check_output(path, NOTE)
-    # The file is created between the two checks of the name, or after the last check.
+    # Another program creates the file between the two checks of the name, or after the last check.
     monkeypatch.setattr(outputs, "check_output", lambda *_, **__: path.write_bytes(b"mine"))
     monkeypatch.setattr(outputs, "_find_status", lambda _: None)
     with pytest.raises(OutputError, match="already exists"):
@@ -49,7 +51,7 @@ def test_what_comes_in_the_meantime_stays(tmp_path, monkeypatch):
 
 
 def test_input_files_are_never_replaced(tmp_path):
-    """A file that a command reads is never replaced by the output of the command."""
+    """The output of a command never replaces a file that the command reads."""
     path = tmp_path / "a.txt"
     path.write_bytes(b"note of old!")
     (tmp_path / "b.txt").hardlink_to(path)
@@ -86,14 +88,16 @@ def _zip(**members: bytes) -> io.BytesIO:
     ],
 )
 def test_files_are_recognized_by_their_marks(test, yes, no):
-    """Files of lyncnb are recognized by their marks. Unreadable files are not recognized."""
+    """A file that lyncnb created is recognized by a mark in the file. A file that cannot be read is
+    not recognized.
+    """
     assert test(io.BytesIO(yes))
     assert not test(io.BytesIO(no))
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_an_archive_damaged_anywhere_is_a_stranger_s(compression):
-    """A damaged archive is not recognized as lyncnb's file, whichever byte changed."""
+def test_damaged_archive_is_not_recognized(compression):
+    """If any byte of an archive is damaged, it is not recognized as a file that lyncnb created."""
     is_ours = outputs.match_packed_file("/core.xml", outputs.match_content(b"not in it"))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as archive:
@@ -121,9 +125,9 @@ def test_a_request_folder_is_known_by_its_manifest_or_its_keys(tmp_path, manifes
     outputs.reject_reserved_path(tmp_path / "a.txt")
 
 
-def test_a_file_of_the_folder_itself_does_not_lie_in_itself(tmp_path):
-    """The message about an output in a request folder is correct for the folder and for its
-    subfolders.
+def test_message_is_correct_for_the_folder_and_its_subfolders(tmp_path):
+    """The message about an output file in a request folder is correct for the folder itself and for
+    its subfolders.
     """
     (tmp_path / "keys").mkdir()
     with pytest.raises(OutputError, match=r"summary\.csv is one of lyncnb's own files"):

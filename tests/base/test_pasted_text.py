@@ -1,4 +1,4 @@
-"""Text that users type and paste is cleaned."""
+"""Lyncnb cleans the text that users enter or paste."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
         ("台北", "台北", ()),
         ("", "", ()),
         (" Taipei ", "Taipei", ("lyncnb removed leading and trailing white space",)),
-        # Word and Chinese input methods insert no-break and ideographic spaces.
+        # Word inserts no-break spaces, and Chinese input methods insert ideographic spaces.
         ("\u00a0Taipei\u3000", "Taipei", ("lyncnb removed leading and trailing white space",)),
         ("\tTaipei", "Taipei", ("lyncnb removed leading and trailing white space",)),
         ("\ufeffTaipei", "Taipei", ("invisible character U+FEFF removed",)),
@@ -42,14 +42,18 @@ from lyncnb.base.pasted_text import BadName, clean_text, is_invisible, shown
         ("Tai\u200cpei", "Taipei", ("invisible character U+200C removed",)),
     ],
 )
-def test_clean_text_drops_what_cannot_be_seen(written, clean, notes):
-    """Invisible characters and surrounding white space in pasted text are removed, with a note."""
+def test_clean_text_removes_invisible_characters(written, clean, notes):
+    """Invisible characters and surrounding white space are removed from pasted text, and a note
+    reports it.
+    """
     assert clean_text(written) == (clean, notes)
 
 
 @pytest.mark.parametrize("character", ["\0", "\n", "\x07", "\x7f", "\x85", "\ud800"])
 def test_control_characters_are_refused(character):
-    """A control character in pasted text is rejected with its code point."""
+    """If pasted text contains a control character, it is rejected, and the message contains the
+    code point of the character.
+    """
     with pytest.raises(BadName, match=f"control character U\\+{ord(character):04X}") as caught:
         clean_text(f"Tai{character}pei")
     assert caught.value.hint == "type the text again instead of pasting it"
@@ -57,7 +61,7 @@ def test_control_characters_are_refused(character):
 
 @given(st.text())
 def test_clean_text_is_clean(text):
-    """Corrected text does not change when it is corrected again."""
+    """If cleaned text is cleaned again, it does not change."""
     try:
         clean, _ = clean_text(text)
     except BadName:
@@ -76,13 +80,15 @@ def test_clean_text_is_clean(text):
         ("x" * 300, f'"{"x" * 60}… (300 characters)"'),
     ],
 )
-def test_shown_hides_nothing(text, quoted):
-    """A message shows invisible characters, and shortens long text."""
+def test_invisible_characters_are_shown_in_messages(text, quoted):
+    """In a message, invisible characters of a value are shown as code points, and a long value is
+    shortened.
+    """
     assert shown(text) == quoted
 
 
-def test_is_invisible_knows_letters_from_fillers():
-    """A letter counts as visible, but a zero-width space and a Hangul filler count as invisible."""
+def test_invisible_characters_are_recognized():
+    """A letter is visible, but a zero-width space and a Hangul filler are invisible."""
     assert [is_invisible(c) for c in "a中\u200b\u3164"] == [False, False, True, True]
 
 
@@ -97,17 +103,19 @@ def test_is_invisible_knows_letters_from_fillers():
         "x\u200b\u202d",
     ],
 )
-def test_what_turns_the_direction_of_reading_is_refused(text):
-    """Text that is displayed in another order than it is stored is rejected."""
+def test_text_with_another_reading_direction_is_rejected(text):
+    """Text with characters that change the reading direction is rejected, because it is displayed
+    in another order than it is stored.
+    """
     with pytest.raises(BadName, match="change the reading direction") as caught:
         clean_text(text)
     assert "type the text again" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["\u200eTaipei", "Taipei\u200f", "\u200b\u061c Taipei \u200e"])
-def test_marks_at_either_end_reorder_nothing(text):
-    """Marks for the text direction that Windows dialog boxes insert before a text are removed with
-    a note.
+def test_direction_marks_around_a_text_are_removed(text):
+    """Windows dialog boxes insert marks for the text direction before a text. These marks are
+    removed, and a note reports it.
     """
     clean, notes = clean_text(text)
     assert clean == "Taipei"

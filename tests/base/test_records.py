@@ -1,4 +1,6 @@
-"""TOML tables become records, and the place of each invalid value is reported."""
+"""Tables in a TOML file are converted to records, and the error message gives the location of each
+invalid value.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A TOML file with all types of values."""
+    """The content of a TOML file that has values of all supported types."""
 
     title: str
     flag: bool = False
@@ -44,7 +46,9 @@ def read(text: str) -> tuple[File | None, list[str]]:
 
 
 def test_a_file_becomes_a_record():
-    """Text, lists, sets, tables, and arrays of tables are converted to the record's types."""
+    """Text, lists, sets, tables, and arrays of tables in a TOML file are converted to the types in
+    the record.
+    """
     record, problems = read(
         'title = "t"\nflag = true\nwords = ["a"]\nmarks = ["b"]\nmore.c = ["d"]\n'
         'one = {id = "e", since = 2026-01-31}\n[[entry]]\nid = "f"\ndays = 3\n'
@@ -83,15 +87,17 @@ def test_a_file_becomes_a_record():
         ('title = "t"\n[[entry]]\nid = "a"\n[[entry]]\nid = "b"\nsince = 2026-01-31T10:00:00', "'entry[1].since' must be a date, e.g. 2026-01-31, not 2026-01-31 10:00:00"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_reported_with_its_place(text, problem):
-    """A missing key, an unknown key, or a wrong type is one problem, and there is no record."""
+def test_invalid_values_are_reported_with_their_location(text, problem):
+    """A missing key, an unknown key, or a value of the wrong type is one problem with its location,
+    and no record is returned.
+    """
     record, problems = read(text)
     assert problems == [problem]
     assert record is None
 
 
 def test_similar_key_is_suggested():
-    """The hint contains a similar key, or else all keys."""
+    """If a key is unknown, the hint suggests a similar key, or else lists all keys."""
     reader = RecordReader("x")
     reader.record(Entry, {"id": "a", "dasy": 1, "colour": 2}, "entry[3]")
     assert [(problem.message, problem.hint) for problem in reader.problems] == [
@@ -109,25 +115,27 @@ def test_similar_key_is_suggested():
         (b"a = " + b"9" * 5_000, "a number is too long"),
     ],
 )
-def test_bytes_that_are_no_toml(data, message):
-    """Text that is not valid TOML is reported as a sentence, for any error from the parser."""
+def test_bytes_that_are_not_toml(data, message):
+    """For bytes that are not valid TOML, the error message is a complete sentence, whatever error
+    the parser raises.
+    """
     with pytest.raises(NotToml, match=message):
         parse_toml(data)
 
 
 @pytest.mark.parametrize("number", ["0x" + "f" * 5000, "0o" + "7_" * 5000, "0b" + "1" * 20000])
-def test_a_number_without_end_is_refused(number):
-    """A number with too many digits in a TOML file is rejected, because Python cannot write it in a
-    message.
+def test_number_that_is_too_long_is_rejected(number):
+    """If a number in a TOML file has too many digits, it is rejected, because Python cannot convert
+    it to text for a message.
     """
     with pytest.raises(NotToml, match="a number is too long"):
         parse_toml(f"days = {number}\n")
     assert parse_toml("days = 0xffff_ffff_ffff_ffff\n") == {"days": 2**64 - 1}
 
 
-def test_a_noun_is_told_by_its_keys():
-    """The columns of a table can be attributes of an object, attributes of each item, several
-    attributes, or methods.
+def test_document_contains_the_declared_keys():
+    """The JSON document of an object can contain its attributes, attributes of each of its items,
+    and the results of its methods.
     """
 
     @dataclass(frozen=True, slots=True, kw_only=True)

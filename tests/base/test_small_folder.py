@@ -1,4 +1,4 @@
-"""Folders with a few files are created completely, and existing files are kept."""
+"""Folders with only a few files are created completely, and existing files are kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def error(code: int):
 
 
 def hints(call) -> list[str]:
-    """Call a function, and return the hint in its error."""
+    """Call a function that fails, and return the hint in its error."""
     try:
         call()
     except BundleError as refused:
@@ -38,7 +38,9 @@ def hints(call) -> list[str]:
 @pytest.mark.fault
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EACCES])
 def test_each_call_fails_in_turn(tmp_path, code):
-    """If a system call fails, the new folder is complete or absent, and a retry succeeds."""
+    """If a system call fails, the new folder is complete or does not exist, and the next attempt
+    succeeds.
+    """
     for number in range(200):
         folder = tmp_path / str(number) / "scenarios" / "it"
         with failing(number, error(code), KINDS) as calls:
@@ -52,12 +54,14 @@ def test_each_call_fails_in_turn(tmp_path, code):
     assert 10 < number < 199
 
 
-def test_what_is_hidden_is_never_read(tmp_path):
-    """A hidden folder is never read, and the visible files are used."""
+def test_hidden_folder_is_never_read(tmp_path):
+    """Files in a hidden folder, which may be incomplete, are never read. Only visible files are
+    used.
+    """
     folder = tmp_path / "it"
     small_folder.write_folder(folder, OLD)
     hidden = folder / ".tmp-lyncnb-next"
-    hidden.mkdir()  # Earlier versions used this name.
+    hidden.mkdir()  # Earlier versions of lyncnb used this folder name.
     (hidden / "one").write_bytes(b"planted")
     assert read(folder) == OLD
     small_folder.remove_folder(folder, OLD)
@@ -65,8 +69,8 @@ def test_what_is_hidden_is_never_read(tmp_path):
 
 
 @pytest.mark.posix
-def test_what_is_there_is_never_written_over(tmp_path):
-    """An existing file, link, or folder with the same name is not changed."""
+def test_existing_paths_are_never_overwritten(tmp_path):
+    """If a file, link, or folder with the same name exists, it is not changed."""
     (tmp_path / "file").write_bytes(b"mine")
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
@@ -81,7 +85,9 @@ def test_what_is_there_is_never_written_over(tmp_path):
 
 
 def test_other_files_stay(tmp_path):
-    """A folder with other files is not removed, and the message lists them."""
+    """If a folder contains files of other programs, it is not removed, and the message lists these
+    files.
+    """
     folder = tmp_path / "it"
     small_folder.write_folder(folder, OLD)
     (folder / "diagram.png").write_bytes(b"mine")
@@ -95,7 +101,7 @@ def test_other_files_stay(tmp_path):
 
 @pytest.mark.posix
 def test_a_folder_is_not_read_through_a_link(tmp_path):
-    """A link, a file, and a missing path are rejected."""
+    """If a folder is expected, a symbolic link, a file, and a missing path are rejected."""
     small_folder.write_folder(tmp_path / "it", OLD)
     (tmp_path / "link").symlink_to(tmp_path / "it")
     for name in ("link", "it/one", "nothing"):

@@ -1,4 +1,4 @@
-"""Spreadsheet files contain text, and no formula that a cell's text could start."""
+"""Spreadsheet files contain only text, and no cell is executed as a formula."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"
 
 @pytest.mark.parametrize("start", FORMULA_STARTS)
 def test_neutralise_formula_starts(start):
-    """A cell that would start a formula gets an apostrophe."""
+    """If the text of a cell would start a formula, an apostrophe is inserted before it."""
     assert escape_formula(f"{start}cmd|' /C calc'!A0") == f"'{start}cmd|' /C calc'!A0"
 
 
@@ -42,7 +42,8 @@ def test_neutralise_formula_starts(start):
         ("ee01.contoso.com", "ee01.contoso.com"),
         ("a-b", "a-b"),
         ("Set-CsCertificate -Type Default", "Set-CsCertificate -Type Default"),
-        # If the list separator is a semicolon, this text becomes a separate cell.
+        # If the list separator of the computer is a semicolon, Excel puts this text into a separate
+        # cell.
         ("x;=1+1", "x;'=1+1"),
         ("x,@SUM(1)", "x,'@SUM(1)"),
         ("\x00=1+1", "'=1+1"),
@@ -57,7 +58,9 @@ def test_neutralise_leaves_the_rest(value, text):
 
 
 def test_csv_bytes():
-    """A CSV file has a BOM, CRLF, and quotation marks around every cell."""
+    """A CSV file starts with a byte order mark, has CRLF line endings, and has quotation marks
+    around every cell.
+    """
     assert (
         to_csv(("Name", "Sites"), [('a"b', ("x", "y")), ("密碼", 3)])
         == ('\ufeff"Name","Sites"\r\n"a""b","x; y"\r\n"密碼","3"\r\n').encode()
@@ -66,7 +69,9 @@ def test_csv_bytes():
 
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=5))
 def test_csv_rows_come_back_without_a_formula(rows):
-    """For any cells, a reader gets the same table, and no cell starts a formula."""
+    """Whatever the cells of a CSV file contain, the file is read back as the same table, and no
+    cell starts a formula.
+    """
     text = to_csv(("a", "b"), rows).decode("utf-8-sig")
     read = list(csv.reader(io.StringIO(text, newline="")))[1:]
     assert len(read) == len(rows)
@@ -102,7 +107,9 @@ def test_xlsx_holds_text_and_no_formula_or_link():
 
 
 def test_the_links_of_a_sheet_lead_from_its_last_cells():
-    """The addresses in ``links`` become links in the last column, and other cells stay text."""
+    """The addresses in `links` become links in the last column of the sheet, and other cells stay
+    text.
+    """
     addresses = ("https://x.contoso.com/a?b=1&c=2", "https://x.contoso.com/d")
     rows = [(address, address) for address in addresses]
     linked = Sheet(title="L", columns=("A", "B"), rows=lambda: rows, links=addresses)
@@ -115,7 +122,9 @@ def test_the_links_of_a_sheet_lead_from_its_last_cells():
 
 
 def test_xlsx_has_a_filter_and_a_fixed_heading():
-    """The heading row stays visible and can be filtered, and columns are as wide as their text."""
+    """In a worksheet, the heading row stays visible and can be filtered, and columns are as wide as
+    their text.
+    """
     sheet = openpyxl.load_workbook(
         io.BytesIO(to_xlsx([_sheet(("x" * 200, 1), ("ee01.contoso.com", 2))], title="t"))
     )["Certificates"]
@@ -126,16 +135,18 @@ def test_xlsx_has_a_filter_and_a_fixed_heading():
 
 
 def test_xlsx_bytes_do_not_depend_on_the_time():
-    """The same table gives an identical file at any time."""
+    """The same table always results in the same bytes of the workbook, whatever the time is."""
     first = to_xlsx([_sheet(("a", 1))], title="t")
-    time.sleep(2.1)  # The time of a ZIP entry has steps of two seconds.
+    time.sleep(2.1)  # The times in a ZIP file have a resolution of two seconds.
     assert to_xlsx([_sheet(("a", 1))], title="t") == first
-    # A missing date in the file is better than a wrong date.
+    # The file contains no creation date, because a missing date is better than a wrong date.
     assert "dcterms:created" not in _xml(first)
 
 
-def test_xlsx_says_who_made_it_and_when():
-    """Author and dates are properties of the file, and the margin of each sheet shows both."""
+def test_xlsx_contains_its_author_and_date():
+    """The author and the date are properties of the workbook, and the margin of each sheet shows
+    both.
+    """
     origin = Origin(deployment="A & B", planner="Ana Li", made_on="2026-12-01 08:00 UTC")
     made = to_xlsx([_sheet(("a", 1))], title="t", origin=origin)
     book = openpyxl.load_workbook(io.BytesIO(made))
@@ -148,15 +159,19 @@ def test_xlsx_says_who_made_it_and_when():
     assert footer.right.text == "Page &P of &N"
 
 
-def test_xlsx_is_made_in_memory_alone(monkeypatch, tmp_path):
-    """A killed process leaves no part of a workbook in the system's temporary folder."""
+def test_xlsx_is_created_only_in_memory(monkeypatch, tmp_path):
+    """Because a workbook is created in memory, a process that is killed leaves no part of it in the
+    system's temporary folder.
+    """
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     sheet = Sheet(title="Only here", columns=("A", "B"), rows=lambda: [("a", "b")])
     assert to_xlsx([sheet], title="t").startswith(b"PK")
 
 
-def test_xlsx_cell_that_is_too_long_says_so():
-    """Text beyond Excel's limit is cut off, and a sentence in the cell says so."""
+def test_xlsx_cell_that_is_too_long_is_cut_off():
+    """If a text exceeds Excel's limit for a cell, it is cut off, and a sentence in the cell
+    explains this.
+    """
     sheet = openpyxl.load_workbook(io.BytesIO(to_xlsx([_sheet(("x" * 40_000, 1))], title="t")))[
         "Certificates"
     ]
@@ -166,9 +181,9 @@ def test_xlsx_cell_that_is_too_long_says_so():
     )
 
 
-def test_csv_cell_that_is_too_long_says_so():
-    """In a CSV file, a cell beyond Excel's limit is cut off too, because Excel would write the rest
-    into the rows below.
+def test_csv_cell_that_is_too_long_is_cut_off():
+    """In a CSV file, text beyond Excel's limit for a cell is also cut off, because Excel would
+    write the rest into the next rows.
     """
     data = to_csv(("a",), [("x" * 40_000,)]).decode("utf-8-sig")
     cell = list(csv.reader(io.StringIO(data, newline="")))[1][0]
@@ -191,7 +206,8 @@ def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
         ("2027-03-15 08:30 UTC", datetime(2027, 3, 15, 8, 30), 'yyyy-mm-dd hh:mm "UTC"'),
         (datetime(2027, 3, 15, 8, 30), datetime(2027, 3, 15, 8, 30), 'yyyy-mm-dd hh:mm "UTC"'),
         ("9999-12-31", datetime(9999, 12, 31), "yyyy-mm-dd"),
-        # Excel counts the day 1900-02-29, which did not exist.
+        # For Excel, the date 1900-02-29 exists, although 1900 was not a leap year, so dates of that
+        # year stay text.
         ("1900-02-28", "1900-02-28", "General"),
         ("2027-02-29", "2027-02-29", "General"),
         ("2027-03-15 or later", "2027-03-15 or later", "General"),
@@ -200,14 +216,18 @@ def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
     ],
 )
 def test_xlsx_dates_and_numbers_have_their_types(value, read, code):
-    """A date is a cell that programs sort and filter as a date, and that shows the same text."""
+    """A date becomes a cell that programs sort and filter as a date, and that still shows the same
+    text.
+    """
     data = to_xlsx([_sheet(("a", value))], title="t")
     cell = openpyxl.load_workbook(io.BytesIO(data))["Certificates"]["B2"]
     assert (cell.value, cell.number_format) == (read, code)
 
 
-def test_xlsx_narrows_a_table_that_then_fits_on_a_page():
-    """Sentences wrap; a table that is still too wide continues on further pages."""
+def test_xlsx_table_is_made_narrower_for_printing():
+    """If a table is too wide for a printed page, its sentences wrap. If it is still too wide, it
+    continues on further pages.
+    """
     columns = tuple(f"c{n}" for n in range(8))
     for text, width in (("word " * 20, 20), ("x" * 50, 51)):
         data = to_xlsx([_sheet((text,) * 8, columns=columns)], title="t")
@@ -217,7 +237,7 @@ def test_xlsx_narrows_a_table_that_then_fits_on_a_page():
 
 
 def test_xlsx_without_rows():
-    """An empty table is a workbook with its headings, and has no filter."""
+    """If a table has no rows, its workbook contains the headings and no filter."""
     data = to_xlsx([_sheet()], title="t")
     check_workbook(data)
     sheet = openpyxl.load_workbook(io.BytesIO(data))["Certificates"]
@@ -227,9 +247,7 @@ def test_xlsx_without_rows():
 
 @given(st.lists(st.lists(st.text(max_size=6), min_size=2, max_size=2), max_size=3))
 def test_csv_line_is_the_same_whichever_way_it_was_written(rows):
-    """A line without special characters is written at once, and has the same bytes as a line that
-    is written cell by cell.
-    """
+    """A line of a CSV file has the same bytes whether it is written at once or cell by cell."""
     cells = [
         [truncate_text(escape_formula(cell)).replace('"', '""') for cell in row] for row in rows
     ]
@@ -237,9 +255,9 @@ def test_csv_line_is_the_same_whichever_way_it_was_written(rows):
     assert expected.encode("utf-8-sig", "replace") == to_csv(("a", "b"), rows)
 
 
-def test_a_form_takes_text_and_offers_choices():
-    """The form has notes, drop-down lists if a list is short enough, text cells beyond column Z,
-    and a gray row.
+def test_form_has_text_cells_and_drop_down_lists():
+    """The form in the workbook has notes, drop-down lists if the list is short enough, text cells
+    beyond column Z, and a gray row.
     """
     columns = tuple(f"c{n}" for n in range(30))
     form = Form(

@@ -1,4 +1,6 @@
-"""In pictures, text is escaped and cut off to fit, and the same calls give the same bytes."""
+"""In SVG pictures, text is escaped and shortened to fit, and the same input results in the same
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from lyncnb.base.shown.svg import Drawing, measure_text, shorten_text
 
 @pytest.mark.parametrize("text", ["", "a", "fe01.contoso.net", "邊緣伺服器", "W" * 80, "i" * 300])
 @pytest.mark.parametrize("width", [20, 60, 200])
-def test_what_fits_is_left_and_the_rest_is_cut_in_the_middle(text, width):
-    """A text is never wider than its space, and is complete if it fits."""
+def test_long_text_is_shortened_in_the_middle(text, width):
+    """A text in a picture is never wider than its space. If it is too long, its middle is omitted."""
     short = shorten_text(text, width, 12)
     assert measure_text(short, 12) <= width
     if measure_text(text, 12) <= width:
@@ -23,9 +25,9 @@ def test_what_fits_is_left_and_the_rest_is_cut_in_the_middle(text, width):
         assert text.endswith(tail)
 
 
-def test_text_is_escaped_and_what_xml_forbids_is_gone():
-    """Markup, quotation marks, control characters and unpaired surrogates leave a picture well-
-    formed.
+def test_text_in_a_picture_is_escaped():
+    """A picture stays well-formed XML if its text contains markup, quotation marks, control
+    characters or unpaired surrogates.
     """
     drawing = Drawing(100)
     drawing.text(1, 2, '<b a="1">&\'\x00\x1b\ud800\ufffe')

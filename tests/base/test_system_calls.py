@@ -1,4 +1,4 @@
-"""Programs are found on the system's path, and not in the folder of a plan."""
+"""Lyncnb runs only programs on the system's path, and no program in the folder of a plan."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from lyncnb.pki.ssh_signatures import find_ssh_keygen
 
 @pytest.mark.posix
 @pytest.mark.parametrize("path", ["", ".", ":/nowhere", "bin:."])
-def test_no_program_of_the_present_folder_is_run(tmp_path, monkeypatch, path):
-    """No program in the current folder, or in a folder relative to it, is run, because it may have
-    come with a plan.
+def test_program_in_the_current_folder_is_not_run(tmp_path, monkeypatch, path):
+    """A program in the current folder, or in a folder relative to it, is never run, because an
+    attacker may have sent it with a plan.
     """
     (tmp_path / "bin").mkdir()
     for name in ("ssh-keygen", "chromium", "bin/ssh-keygen", "bin/chromium"):
@@ -37,5 +37,5 @@ def test_no_program_of_the_present_folder_is_run(tmp_path, monkeypatch, path):
 
 
 def test_a_program_of_the_system_is_found():
-    """A program is found in the same folder as by a shell."""
+    """Lyncnb finds a program in the same folder in which a shell finds it."""
     assert find_program("sh") == shutil.which("sh")

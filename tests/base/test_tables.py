@@ -1,4 +1,4 @@
-"""Tables are shown as a DataFrame, HTML, Markdown and text."""
+"""Tables can be shown as a DataFrame, HTML, Markdown and text."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def _read(text: str) -> _Cells:
 
 
 def test_frame_holds_plain_text():
-    """A frame has text columns without NaN, unless another type is declared, and an index from 0."""
+    """A DataFrame has text columns without NaN, unless another type is declared, and its index
+    starts at 0.
+    """
     frame = tables.to_frame(("Name", "Count"), [(DnsName("a.contoso.com"), 1), (None, 22)])
     assert list(frame.columns) == ["Name", "Count"]
     assert frame["Name"].tolist() == ["a.contoso.com", ""]
@@ -59,14 +61,16 @@ def test_frame_holds_plain_text():
 
 
 def test_frame_without_rows_keeps_its_columns():
-    """An empty table still has its headings."""
+    """If a table has no rows, its DataFrame still has the headings."""
     frame = tables.to_frame(("A", "B"), [])
     assert list(frame.columns) == ["A", "B"]
     assert len(frame) == 0
 
 
 def test_frame_refuses_ragged_rows():
-    """A row with another number of cells raises an error, and no cell moves to another column."""
+    """A row with the wrong number of cells raises an error, so that no cell moves to another
+    column.
+    """
     with pytest.raises(ValueError, match="zip"):
         tables.to_frame(("A", "B"), [("1", "2"), ("3",)])
 
@@ -79,20 +83,20 @@ def test_frame_refuses_ragged_rows():
         (False, "no"),
         (7, "7"),
         (("a", "b"), "a; b"),
-        ("NA", "NA"),  # A site may have the name NA.
+        ("NA", "NA"),  # NA can be the name of a site.
     ],
 )
 def test_cell_text(value, text):
-    """A cell shows blanks, booleans, numbers and lists as plain text."""
+    """In a table, blank values, booleans, numbers and lists are shown as plain text."""
     assert tables.format_cell(value) == text
 
 
 def test_html_escapes_cells_headings_and_caption():
-    """Malicious text is shown as text in cells, headings and the caption."""
+    """If cells, headings or the caption of a table contain HTML, it is escaped and shown as text."""
     text = tables.rows_to_html((HOSTILE,), [(HOSTILE,)], caption=HOSTILE)
     parsed = _read(text)
     tags = {"style", "table", "caption", "thead", "tr", "th", "tbody", "td"}
-    # The only tags in the table are possible line breaks in a long word.
+    # The table contains no other tags than optional line breaks in long words.
     assert parsed.tags - {"wbr"} == tags
     assert parsed.cells == [HOSTILE]
     assert "onload='" not in text
@@ -100,16 +104,16 @@ def test_html_escapes_cells_headings_and_caption():
 
 
 @given(st.text(max_size=40))
-def test_html_shows_any_text_as_it_stands(value):
-    """Any text in a cell can be read back from the parsed page."""
+def test_html_preserves_any_text(value):
+    """After the HTML of a table is parsed, each cell contains its original text."""
     parsed = _read(tables.rows_to_html(("a",), [(value,)]))
     assert parsed.tags - {"wbr"} == {"style", "table", "thead", "tr", "th", "tbody", "td"}
-    # An HTML parser reads CR as a line break and drops NUL.
+    # An HTML parser converts CR to a line break and drops NUL.
     assert parsed.cells == [value.replace("\x00", "")]
 
 
 class Numbers(tables.Table):
-    """A table of many rows with numbers."""
+    """A table with many rows of numbers."""
 
     def _list_headings(self):
         return ("n",)
@@ -121,8 +125,8 @@ class Numbers(tables.Table):
         return "Numbers <all>"
 
 
-def test_a_long_table_says_what_is_left_out():
-    """A long table shows its first 200 rows and a sentence.
+def test_long_table_states_how_many_rows_are_omitted():
+    """A long table shows its first 200 rows and a sentence about the rows that are omitted.
 
     The frame has all rows, and the repr is one line.
     """
@@ -134,8 +138,10 @@ def test_a_long_table_says_what_is_left_out():
     assert repr(Numbers()) == "Numbers <all>"
 
 
-def test_html_folds_a_long_table_under_a_count():
-    """After the tenth row, a line shows the number of further rows, which are folded below it."""
+def test_html_collapses_the_rows_of_a_long_table():
+    """After the tenth row, an HTML table shows the number of further rows, which are in a collapsed
+    section.
+    """
     text = tables.rows_to_html(("n",), [(number,) for number in range(49)])
     before, after = text.split("<details")
     assert before.count("<td>") == 10
@@ -145,7 +151,9 @@ def test_html_folds_a_long_table_under_a_count():
 
 
 def test_html_shows_several_values_as_chips():
-    """Each of several names in a cell is a separate chip, which may link to its reason."""
+    """If a cell contains several names, each name is shown in a separate box, which may link to the
+    reason for the name.
+    """
     chip = tables.Chip('a"b', target="why-1", title="<because>")
     text = tables.rows_to_html(("Names",), [((chip, "c"),)], ids=["row-1"])
     assert '<tr id="row-1">' in text
@@ -154,8 +162,10 @@ def test_html_shows_several_values_as_chips():
     assert tables.format_cell((chip, "c")) == 'a"b; c'
 
 
-def test_html_folds_many_chips_under_a_count():
-    """Of many names in a cell, the first six are visible, and the others are folded below a count."""
+def test_html_collapses_many_names():
+    """If a cell contains many names, the first six are visible, and the others are in a collapsed
+    section that shows their number.
+    """
     text = tables.rows_to_html(("Names",), [(tuple("abcdefghijkl"),), (tuple("abcdefgh"),)])
     before, after = text.split("<details")
     assert before.count('class="lyncnb-chip"') == 6
@@ -164,7 +174,8 @@ def test_html_folds_many_chips_under_a_count():
 
 
 def test_html_links_a_source_that_has_an_address():
-    """The source of an RFC links to its section, and an address links to itself.
+    """In an HTML table, the source of a statement is a link to the section of the RFC or to the
+    address.
 
     A document without an address stays text.
     """
@@ -178,7 +189,7 @@ def test_html_links_a_source_that_has_an_address():
 
 @pytest.mark.parametrize("name", ["pool.contoso.com", "AudioVideoAuthentication"])
 def test_html_lets_only_long_words_wrap(name):
-    """In an HTML table, a long word may break after a dot or before a capital letter, and a short
+    """In an HTML table, a long word may break after a dot or before a capital letter, but a short
     word never breaks.
     """
     text = tables.rows_to_html(("a",), [(f"lyncdiscoverinternal.{name}",), ("RSA 2048",)])
@@ -187,7 +198,7 @@ def test_html_lets_only_long_words_wrap(name):
 
 
 def test_html_breaks_names_at_dots_where_there_are_many_columns():
-    """In a table with many columns, each name and heading has possible line breaks."""
+    """In an HTML table with many columns, each name and heading contains optional line breaks."""
     headings = [f"column_{number:02}" for number in range(13)]
     row = ["fe01.contoso.net", "a" * 30, "RSA 2048", *[""] * 10]
     text = tables.rows_to_html(headings, [row])
@@ -198,7 +209,7 @@ def test_html_breaks_names_at_dots_where_there_are_many_columns():
 
 
 def test_markdown_keeps_each_value_in_its_cell():
-    """Pipes, line breaks, HTML and Markdown in a value stay in its cell."""
+    """In a Markdown table, a value with pipes, line breaks, HTML or Markdown stays in its cell."""
     assert tables.to_markdown(("A|B", "C"), [("x|y\r\nz", "<b>`*_[l](u)$")]) == (
         "| A\\|B | C |\n| --- | --- |\n| x\\|y<br>z | &lt;b&gt;\\`\\*\\_\\[l\\](u)\\$ |\n"
     )
@@ -206,7 +217,7 @@ def test_markdown_keeps_each_value_in_its_cell():
 
 @given(st.text(max_size=30))
 def test_markdown_row_is_one_line(value):
-    """A value with any characters gives one line with one cell."""
+    """In a Markdown table, each row is one line, whatever characters its values contain."""
     from markdown_it import MarkdownIt
 
     text = tables.to_markdown(("a",), [("x" + value + "x",)])
@@ -214,8 +225,8 @@ def test_markdown_row_is_one_line(value):
     assert [token.type for token in tokens].count("td_open") == 1
 
 
-def test_pandas_waits_until_a_frame_is_asked_for():
-    """Importing tables and writing HTML does not import pandas."""
+def test_pandas_is_imported_only_for_a_frame():
+    """Importing the tables module and writing HTML does not import pandas."""
     code = (
         "import sys; from lyncnb.base.shown import frames, tables;"
         "tables.rows_to_html(('a',), [('b',)]); assert frames.convert_to_frame(1) is None;"
@@ -234,8 +245,9 @@ class Servers(Numbers):
         return [("fe01", "FrontEnd", "issued"), ("edge01", "Edge", "waiting")]
 
 
-def test_some_columns_of_a_table_are_shown_as_the_whole_would_be():
-    """Selected columns are shown in the requested order with the table's caption.
+def test_selected_columns_are_shown_in_the_requested_order():
+    """You can select columns of a table, which are shown in the requested order with the caption of
+    the table.
 
     An unknown heading is an error.
     """

@@ -1,4 +1,4 @@
-"""A passphrase is read from the Windows console key by key."""
+"""On Windows, a passphrase is read from the console one key at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lyncnb.base.terminal import is_terminal, is_terminal_file, quote_argument, 
 
 
 def read(*units: str) -> str:
-    """Read a line from typed UTF-16 code units. Each key arrives at once."""
+    """Read a line from UTF-16 code units, as if each key was typed and sent at once."""
     waiting = [unit for key in units for unit in key]
     at_once = [len(key) - n - 1 for key in units for n in range(len(key))]
 
@@ -39,18 +39,20 @@ def read(*units: str) -> str:
     ],
 )
 def test_keys(units, text):
-    """An emoji counts as one character, a function key as none, and ``à`` as one."""
+    """In typed input, an emoji is one character, a function key is no character, and `à` is one
+    character.
+    """
     assert read(*units) == text
 
 
 def test_ctrl_c_ends_the_prompt():
-    """Ctrl+C interrupts the prompt."""
+    """Ctrl+C interrupts the prompt for a passphrase."""
     with pytest.raises(KeyboardInterrupt):
         read("a", "\x03")
 
 
-def test_what_is_no_terminal():
-    """The null device, a closed stream and a pipe are no terminals."""
+def test_other_streams_are_not_terminals():
+    """The null device, a closed stream and a pipe are not recognized as terminals."""
     with open(os.devnull) as nothing:
         assert not is_terminal(nothing)
         assert not is_terminal_file(nothing.fileno())
@@ -58,25 +60,25 @@ def test_what_is_no_terminal():
 
 
 class Window:
-    """A stream of a program with a window of its own, such as IDLE."""
+    """A stream of a program that has a separate window, such as IDLE."""
 
     def isatty(self) -> bool:
-        """Return that it is a terminal."""
+        """Return True, because the stream is a terminal."""
         return True
 
     def fileno(self) -> int:
-        """Raise, because there is no file."""
+        """Raise an error, because the stream has no file descriptor."""
         raise io.UnsupportedOperation("fileno")
 
 
-def test_a_terminal_without_a_file_is_a_terminal():
-    """A stream that says that it is a terminal needs no file."""
+def test_terminal_without_a_file_descriptor_is_recognized():
+    """A stream is recognized as a terminal even if it has no file descriptor."""
     assert is_terminal(Window())
 
 
 @pytest.mark.parametrize("text", ["plan.csv", "my plans", "a'b", "$HOME", ""])
 def test_a_quoted_argument_is_one_argument(text):
-    """The shell takes a quoted argument as it is. tests/windows asks cmd."""
+    """A shell parses a quoted argument as one unchanged argument."""
     if os.name == "nt":
         assert quote_argument(text).strip('"') == text
     else:

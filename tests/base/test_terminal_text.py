@@ -1,5 +1,5 @@
-"""Tables and paragraphs are shown as lines of text with a shared width, whole words and East Asian
-characters.
+"""Tables and paragraphs on the terminal share a width, contain only whole words, and align East
+Asian characters.
 """
 
 from __future__ import annotations
@@ -16,22 +16,27 @@ from lyncnb.base.shown.terminal_text import format_table, wrap_line
         ("one two three four five six", 20, ["one two three four", "  five six"]),
         ("  - one two three four five", 22, ["  - one two three four", "    five"]),
         ("a eepool01-taipei.contoso.net", 20, ["a", "  eepool01-taipei.contoso.net"]),
+        # Each East Asian character is two columns wide.
         (
             "台北 台北 台北 台北 台北",
             20,
             ["台北 台北 台北 台北", "  台北"],
-        ),  # East Asian characters are two columns wide.
+        ),
         ("", 20, [""]),
         ("a\x1b[31mb", 20, ["a\\x1b[31mb"]),
     ],
 )
 def test_wrap(text, width, lines):
-    """A line on the terminal breaks only at spaces, and continues with its indentation."""
+    """A line of text on the terminal breaks only at spaces, and the next line has the same
+    indentation.
+    """
     assert wrap_line(text, width) == lines
 
 
 def test_table_shares_the_width():
-    """Narrow columns keep their width, wide columns share the rest, and words are not split."""
+    """In a table on the terminal, narrow columns keep their width, wide columns share the rest, and
+    words are not split.
+    """
     rows = [("a", "one two three four", "alpha beta gamma delta")]
     assert list(format_table(("X", "Y", "Z"), rows, width=30)) == [
         "X  Y             Z",
@@ -41,7 +46,9 @@ def test_table_shares_the_width():
 
 
 def test_wide_characters_line_up():
-    """A column after East Asian text begins at the same position in every line."""
+    """In a table on the terminal, a column after East Asian text begins at the same position in
+    every line.
+    """
     rows = [("台北", "RSA 2048"), ("Taipei", "RSA 4096")]
     assert list(format_table(("Site", "Key"), rows, width=30)) == [
         "Site    Key",
@@ -50,8 +57,8 @@ def test_wide_characters_line_up():
     ]
 
 
-def test_a_table_that_is_too_narrow_keeps_its_words():
-    """If the longest words do not fit into a table on the terminal, each row is a paragraph without
+def test_table_that_is_too_wide_is_shown_as_paragraphs():
+    """If a table does not fit on the terminal, each of its rows is shown as a paragraph without
     blank values.
     """
     rows = [("1", "eepool01.contoso.net", "", "public")]

@@ -1,4 +1,4 @@
-"""The options for freezes and maintenance windows accept several forms of dates."""
+"""The options for change freezes and maintenance windows accept dates in several formats."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ BEGIN, END = date(2026, 12, 1), date(2028, 3, 31)
         ("2026-12-24", [("2026-12-24", "2026-12-24")]),
         ("2026-12-24, 2027-05-01 to 2027-05-02",
          [("2026-12-24", "2026-12-24"), ("2027-05-01", "2027-05-02")]),
-        # The freeze is in each year and crosses the end of the year.
+        # The change freeze repeats each year and includes the end of the year.
         ("12-18 to 01-08", [("2026-12-18", "2027-01-08"), ("2027-12-18", "2028-01-08")]),
-        # This freeze starts in the year before the first date.
+        # This change freeze starts in the year before the first date of the plan.
         ("11-20 to 12-02", [("2026-11-20", "2026-12-02"), ("2027-11-20", "2027-12-02")]),
         ("05-01", [("2027-05-01", "2027-05-01")]),
         ("2025-01-01 to 2025-12-31", []),
     ],
 )  # fmt: skip
 def test_freezes(text, days):
-    """A freeze is a period in one year or in each year, including its first and last date."""
+    """A change freeze is a period in one year or in each year, and includes its first and last
+    date.
+    """
     found = read_work_days({"f": text}, {}).find_freezes(BEGIN, END)
     assert [(f"{one.begins}", f"{one.ends}") for one in found] == days
     assert all(one.name == "f" for one in found)
@@ -48,13 +50,14 @@ def test_freezes(text, days):
     ],
 )
 def test_windows(text, days):
-    """A maintenance window is a day of the week, a day in each month, or a period like a freeze."""
+    """A maintenance window is a day of the week, a day in each month, or a period of dates."""
     found = read_work_days({}, {"w": text}).list_window_days(BEGIN, date(2026, 12, 31))
     assert sorted(map(str, found)) == days
 
 
-def test_every_day_is_in_one_week_of_its_month():
-    """The words first to fourth and last select a weekday in a month.
+def test_weekday_of_each_month():
+    """In a maintenance window, the words first, second, third, fourth and last select a weekday of
+    the month.
 
     A fifth weekday is only "last".
     """
@@ -66,8 +69,8 @@ def test_every_day_is_in_one_week_of_its_month():
     assert all((day + timedelta(days=7)).month != day.month for day in last)
 
 
-def test_without_windows_there_are_none():
-    """Without maintenance windows, servers may be changed on every date.
+def test_without_windows_every_date_is_allowed():
+    """If there is no maintenance window, servers may be changed on every date.
 
     If no window has a date in the period, servers may never be changed.
     """
@@ -81,7 +84,7 @@ def test_without_windows_there_are_none():
         ({"freezes": {"f": "christmas"}}, r'freezes\.f is "christmas"'),
         ({"freezes": {"f": "saturday"}}, r'freezes\.f is "saturday"'),
         ({"freezes": {"f": "2027-02-30"}}, r"freezes\.f"),
-        # The date 02-29 does not exist in every year.
+        # The date 02-29 exists only in leap years.
         ({"freezes": {"f": "02-29"}}, r"freezes\.f"),
         ({"freezes": {"f": "2026-12-18 to 01-08"}}, r"freezes\.f"),
         ({"freezes": {"f": "2026-12-18 to 2026-12-01"}}, "its end date is before its start date"),
@@ -94,14 +97,16 @@ def test_without_windows_there_are_none():
     ],
 )
 def test_invalid_dates_are_rejected(options, message):
-    """A text that means no date is rejected with the valid forms."""
+    """A text that is not a date is rejected, and the message lists the valid formats."""
     with pytest.raises(OptionsError, match=message) as raised:
         PlanOptions(**options)
     assert raised.value.hint
 
 
-def test_as_a_file():
-    """The options are read back unchanged from ``plan.toml`` and from the document of a saved plan."""
+def test_options_are_read_back_unchanged():
+    """The options for maintenance windows are read back unchanged from `plan.toml` and from a saved
+    plan.
+    """
     options = PlanOptions(
         lead_days={"all": 2, "public": 3},
         freezes={"year end": "12-18 to 01-08"},
@@ -112,9 +117,9 @@ def test_as_a_file():
     assert '"year end" = "12-18 to 01-08"' in options.to_toml()
 
 
-def test_a_day_that_is_said_again_is_looked_up_once():
-    """Evaluating a maintenance window with 100,000 equal parts takes no longer than one with a
-    single part.
+def test_repeated_day_is_evaluated_once():
+    """If a maintenance window repeats the same day 100,000 times, evaluating it takes no longer
+    than evaluating the day once.
     """
     assert read_work_days({}, {"w": "monday, Monday,  monday"}) == read_work_days(
         {}, {"w": "monday"}

@@ -1,5 +1,5 @@
-"""Worker processes create pairs of a key and a CSR, do not get the passphrase, and end when they
-are no longer needed.
+"""Worker processes create pairs of a key and a CSR without the passphrase, and end when they are no
+longer needed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ ONE = build_request_content(planned("sip.contoso.com", algorithm="ECDSA"))
 
 
 def test_children_make_pairs_that_belong_together():
-    """In each pair of each task, key and CSR match, and the planner's passphrase opens the key."""
+    """In each pair that a worker process creates, the key and the CSR match, and the planner's
+    passphrase decrypts the key.
+    """
     tasks = [
         [(f"Edge-{number}", ONE) for number in range(start, start + 5)] for start in (0, 5, 10)
     ]
@@ -41,8 +43,10 @@ def test_children_make_pairs_that_belong_together():
         assert request.content == ONE
 
 
-def test_what_cannot_be_made_is_reported(tmp_path):
-    """A plan's error in a worker process is raised unchanged, and the worker continues."""
+def test_error_in_a_worker_process_is_reported(tmp_path):
+    """If a plan causes an error in a worker process, the same error is raised in the main process,
+    and the worker continues.
+    """
     bad = build_request_content(planned("a.contoso.com", algorithm="ECDSA", hash="sha1"))
     with start_pair_workers(1, CIPHER.encryptor) as children:
         failed = children.submit([("Edge-1", bad)])
@@ -53,7 +57,9 @@ def test_what_cannot_be_made_is_reported(tmp_path):
 
 
 def test_a_child_that_dies_is_reported():
-    """A killed worker process is reported as an error with a hint, without an endless wait."""
+    """If a worker process is killed, the main process reports an error with a hint and does not
+    wait endlessly.
+    """
     with start_pair_workers(1, CIPHER.encryptor) as children:
         children.submit([("Edge-1", ONE)]).result()
         children._all[0].process.kill()
@@ -64,8 +70,8 @@ def test_a_child_that_dies_is_reported():
 
 @pytest.mark.posix
 def test_a_child_does_not_get_the_passphrase(monkeypatch):
-    """The environment and arguments of a worker process do not contain the passphrase, even before
-    it was read.
+    """The environment and arguments of a worker process do not contain the passphrase, even if it
+    was not read yet.
     """
     monkeypatch.setenv(passphrase.VARIABLE, "correct horse battery")
     with start_pair_workers(1, CIPHER.encryptor) as children:
@@ -77,8 +83,8 @@ def test_a_child_does_not_get_the_passphrase(monkeypatch):
 
 
 @pytest.mark.posix
-def test_no_child_stays():
-    """When the block ends, all worker processes have ended."""
+def test_no_worker_process_remains():
+    """At the end of the with block, all worker processes have ended."""
     with start_pair_workers(2, CIPHER.encryptor) as children:
         for future in [children.submit([("Edge-1", ONE)]) for _ in range(4)]:
             future.result()
@@ -107,7 +113,8 @@ def test_a_script_without_main_guard_is_run_once(tmp_path, repository):
     """Worker processes do not run the planner's script again, as multiprocessing would."""
     script = tmp_path / "planner.py"
     script.write_text(textwrap.dedent(UNGUARDED), "utf-8")
-    # A file next to the script with the name of a module must not be imported by the workers.
+    # The script is in the same folder as a file with the name of a Python module, which the workers
+    # must not import.
     (tmp_path / "elsewhere").mkdir()
     found = subprocess.run(
         [sys.executable, str(script)],

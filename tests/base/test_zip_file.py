@@ -1,4 +1,4 @@
-"""ZIP files depend only on their content, and can be read back."""
+"""The bytes of a ZIP file depend only on its content, and the content can be read back."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ NAMES = st.text("abc/._-", min_size=1, max_size=8)
 
 
 @given(st.dictionaries(NAMES, st.binary(max_size=64), max_size=5))
-def test_what_goes_in_comes_out(entries):
-    """Contents and their order are read back, and the same contents give the same bytes."""
+def test_contents_are_read_back(entries):
+    """The contents of a ZIP file are read back in the same order, and the same contents result in
+    the same bytes.
+    """
     data = write_zip(entries)
     assert list(read_zip(data).items()) == list(entries.items())
     assert write_zip(entries) == data
 
 
-def test_a_package_is_dated_by_nobody():
-    """A ZIP file contains neither the time nor the operating system of the person who creates it."""
+def test_zip_file_contains_no_time_or_system():
+    """A ZIP file contains neither the current time nor the operating system of its author."""
     with zipfile.ZipFile(io.BytesIO(write_zip({"a.txt": b"a"}))) as archive:
         (entry,) = archive.infolist()
     assert (entry.date_time, entry.create_system) == ((2000, 1, 1, 0, 0, 0), 3)
     assert entry.external_attr >> 16 == 0o644
 
 
-def test_parts_of_an_archive_are_found_as_workbooks_name_them():
-    """Parts of an archive are found in any letter case and with either slash, and a missing part is
-    reported.
+def test_files_in_an_archive_are_found_by_name():
+    """Files in an archive are found regardless of letter case and of the type of slash, and a
+    missing file is reported.
     """
     archive = Archive(write_zip({"xl\\Workbook.xml": b"a" * 200_000}))
     assert archive.names == ("xl/workbook.xml",)
@@ -41,9 +43,9 @@ def test_parts_of_an_archive_are_found_as_workbooks_name_them():
         next(archive.read_pieces("xl/styles.xml"))
 
 
-def test_what_an_archive_unpacks_to_is_counted():
-    """The sizes of all parts that are read from an archive are added up, whatever the directory of
-    the archive states.
+def test_unpacked_sizes_are_added_up():
+    """Lyncnb adds up the real sizes of all files that it reads from an archive, whatever sizes the
+    directory of the archive states.
     """
     archive = Archive(write_zip({"a": b"a" * 700_000, "b": b"b" * 700_000}), max_unpacked=1_000_000)
     assert len(b"".join(archive.read_pieces("a"))) == 700_000
@@ -52,9 +54,9 @@ def test_what_an_archive_unpacks_to_is_counted():
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_odd_ways_to_pack_are_refused(method):
-    """An archive with an unusual compression method is rejected, because its memory use cannot be
-    limited.
+def test_unusual_compression_methods_are_rejected(method):
+    """Lyncnb rejects an archive with an unusual compression method, because it cannot limit the
+    memory for the decompression.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as made:
@@ -63,8 +65,8 @@ def test_odd_ways_to_pack_are_refused(method):
         list(Archive(buffer.getvalue()).read_pieces("a"))
 
 
-def test_a_list_of_contents_that_is_too_long_is_not_read():
-    """The directory of an archive is not read if it is too long or truncated."""
+def test_archive_directory_that_is_too_long_is_not_read():
+    """Lyncnb does not read the directory of an archive if it is too long or truncated."""
     data = write_zip({str(n): b"" for n in range(11)})
     with pytest.raises(BadArchive, match="more than 10 entries"):
         Archive(data, max_entries=10)
