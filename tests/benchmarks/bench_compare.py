@@ -1,4 +1,4 @@
-"""Measure how long comparing two plans takes. Run it manually.
+"""Measure the time to compare two plans. This benchmark is run manually.
 
     PYTHONPATH=tests python tests/benchmarks/bench_compare.py --servers 10000 --rounds 5
 
@@ -22,7 +22,7 @@ from lyncnb.reports.find_causes import find_causes
 
 
 def timed(what: str, rounds: int, call: Callable[[], object]) -> None:
-    """Measure a function call, and print its time."""
+    """Call a function, and print the time that the call took."""
     times = []
     for _ in range(rounds):
         start = time.perf_counter()

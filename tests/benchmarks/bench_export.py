@@ -1,4 +1,5 @@
-"""Measure how fast keys and requests are created, compared with simple programs. Run it manually.
+"""Measure the time to create keys and requests, and compare it with the time of simple programs.
+This benchmark is run manually.
 
     python tests/benchmarks/bench_export.py rsa --count 200 --rounds 5
     python tests/benchmarks/bench_export.py ecdsa --count 10000 --rounds 5
@@ -36,28 +37,29 @@ NAMES = 5
 
 
 def host(number: int) -> str:
-    """Return the host name of the server for a request."""
+    """Return the host name of the server for the request with this number."""
     return f"server{number}.contoso.com"
 
 
 def names(number: int) -> list[str]:
-    """Return the five names for a request."""
+    """Return the five DNS names for the request with this number."""
     return [host(number), *(f"web{n}.{host(number)}" for n in range(1, NAMES))]
 
 
 def plan(algorithm: str, count: int) -> list[tuple[str, object]]:
-    """Return the plan of the requests."""
+    """Return a plan with the given number of requests."""
     from folders import planned
 
     return [(str(n), planned(*names(n), algorithm=algorithm)) for n in range(count)]
 
 
-# --- The work of each child process. It returns nothing; its folder is the result.
+# The following functions run in child processes. They return nothing, and their result is the
+# folder that they fill.
 
 
 def export(items: list, algorithm: str, count: int, folder: Path) -> None:
-    """Create the requests with lyncnb: checked, encrypted with 600,000 iterations, synced, key
-    before CSR.
+    """Create the requests with lyncnb, including all checks, encryption with 600,000 iterations,
+    and syncing to the disk.
     """
     from lyncnb.export.executors import create_pairs
     from lyncnb.export.key_and_csr import PairStore
@@ -68,7 +70,9 @@ def export(items: list, algorithm: str, count: int, folder: Path) -> None:
 
 
 def loop(items: list, algorithm: str, count: int, folder: Path) -> None:
-    """Create the requests one by one with cryptography alone, as a script would, without syncing."""
+    """Create the requests one at a time with only the cryptography library and without syncing, as
+    a simple script would.
+    """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -92,7 +96,9 @@ def loop(items: list, algorithm: str, count: int, folder: Path) -> None:
 
 
 def raw(items: list, algorithm: str, count: int, folder: Path) -> None:
-    """Generate RSA keys on all cores and discard them, as the lower limit of the time."""
+    """Generate RSA keys on all cores and discard them. This time is the lower limit for any
+    program.
+    """
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -101,7 +107,7 @@ def raw(items: list, algorithm: str, count: int, folder: Path) -> None:
 
 
 def files(items: list, algorithm: str, count: int, folder: Path) -> None:
-    """Write and sync files with the same names and sizes, one by one."""
+    """Write and sync files with the same names and sizes as a request folder, one at a time."""
     for number in range(count):
         for place, suffix, size in (("keys", "key", 390), ("csr", "csr", 720)):
             with (folder / place / f"{number}.{suffix}").open("xb") as file:
@@ -113,14 +119,14 @@ def files(items: list, algorithm: str, count: int, folder: Path) -> None:
 CHILDREN: dict[str, Callable[[list, str, int, Path], None]] = {
     "export": export,
     "loop": loop,
-    "planned-loop": loop,  # The plan is in memory, because lyncnb needs it too.
+    "planned-loop": loop,  # The plan stays in memory, because lyncnb also has it in memory.
     "raw": raw,
     "files": files,
 }
 
 
-# The modules that each variant needs, imported before the inner clock starts. Variants that need a
-# plan have it by then.
+# Each variant needs these modules, which are imported before the time measurement starts. If a
+# variant needs a plan, it is also created before the measurement.
 IMPORTS = {
     "export": (
         "lyncnb.pki.pkcs8",
@@ -135,21 +141,22 @@ IMPORTS = {
 }
 
 
-# --- The parent process runs the children in turn, and compares them.
+# The following functions run in the parent process, which starts the child processes in turn and
+# compares their results.
 
 
 def machine_busy() -> float:
-    """Return the seconds that all cores together were busy, in user and system mode."""
+    """Return the total number of seconds during which the cores were busy, in user and system mode."""
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
     user, nice, system, _, _, irq, softirq, *_ = map(int, fields)
     return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def tree(pid: int) -> list[int]:
-    """Return a process and its descendants, or nothing after it has ended."""
+    """Return the ids of a process and all its descendants, or nothing if the process has ended."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        # Threads start processes too, and each thread has a separate list of children.
+        # Threads can start processes too, and each thread has a separate list of child processes.
         for task in Path(f"/proc/{pid}/task").iterdir():
             if task.name != str(pid):
                 children += (task / "children").read_text().split()
@@ -159,7 +166,9 @@ def tree(pid: int) -> list[int]:
 
 
 def resident(pid: int) -> float:
-    """Return the memory of a process in MB. Shared pages count proportionally (PSS)."""
+    """Return the memory that a process uses in MB. Memory that processes share is divided among
+    them (PSS).
+    """
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
@@ -168,8 +177,8 @@ def resident(pid: int) -> float:
 
 
 def run_watched(command: list[str]) -> tuple[str, float]:
-    """Run a command, and return its output and the peak MB of its process tree, sampled 20 times
-    per second.
+    """Run a command, and return its output and the peak memory of its process tree in MB, which is
+    sampled 20 times per second.
     """
     peak = 0.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -190,13 +199,13 @@ def new_folder(top: Path) -> Path:
 
 
 def command_of(variant: str, algorithm: str, count: int, folder: Path) -> list[str]:
-    """Return the command line of a child."""
+    """Return the command line that starts a child process."""
     return [sys.executable, __file__, "child", variant, algorithm, str(count), str(folder)]
 
 
 def measure(variant: str, algorithm: str, count: int, top: Path) -> dict[str, float]:
-    """Run one child in a new folder, and return the seconds outside and inside, and the share of
-    other programs.
+    """Run one child process in a new folder, and return its total time, its measured time, and the
+    share of CPU time of other programs.
     """
     folder = new_folder(top)
     command = command_of(variant, algorithm, count, folder)
@@ -213,7 +222,9 @@ def measure(variant: str, algorithm: str, count: int, top: Path) -> dict[str, fl
 
 
 def child(variant: str, algorithm: str, count: int, folder: str) -> None:
-    """Run one measured process, and print its seconds without start, imports and plan."""
+    """Run one function in a child process, and print its seconds without the time for start,
+    imports and plan.
+    """
     sys.path.insert(0, str(TESTS))
     for module in IMPORTS[variant]:
         importlib.import_module(module)
@@ -225,7 +236,7 @@ def child(variant: str, algorithm: str, count: int, folder: str) -> None:
 
 
 def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], top: Path) -> bool:
-    """Run lyncnb and the other programs in turn.
+    """Run lyncnb and the simple programs in turn, and print the ratios of their times.
 
     A ratio is the other program's seconds divided by lyncnb's.
     """
@@ -238,7 +249,8 @@ def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], to
         cells = [f"{found[n]['seconds']:.2f} ({found[n]['foreign']:.0%})" for n in columns]
         print(f"| {number} | " + " | ".join(cells) + " |", flush=True)
         for rival in goals:
-            # Generating raw keys is a limit, not another program, so its start does not count.
+            # Generating raw keys is only a lower limit and not a program, so the time to start its
+            # process does not count.
             clock = "inner" if rival == "raw" else "seconds"
             ratios[rival].append(found[rival][clock] / found["export"][clock])
     met = True
@@ -251,7 +263,7 @@ def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], to
 
 
 def memory(count: int, top: Path) -> bool:
-    """Compare the peak memory of the process tree with the simple loop's.
+    """Compare the peak memory of lyncnb's process tree with the peak memory of the simple loop.
 
     At most 30 MB more are allowed.
     """
@@ -278,7 +290,7 @@ run.start()"""
 
 
 def cell(count: int, top: Path) -> bool:
-    """Measure an empty cell in a kernel that writes requests in a thread at the same time."""
+    """Measure the time to run an empty cell in a kernel whose second thread writes requests."""
     from jupyter_client.manager import start_new_kernel
 
     met = True
@@ -312,7 +324,7 @@ def cell(count: int, top: Path) -> bool:
 
 
 def answer_time(client, code: str) -> float:
-    """Return the seconds until a cell is answered. The cell must not fail."""
+    """Run a cell, and return the seconds until its result is received. The cell must not fail."""
     begin = time.perf_counter()
     reply = client.execute_interactive(code, timeout=120)
     assert reply["content"]["status"] == "ok", reply["content"]
@@ -320,13 +332,13 @@ def answer_time(client, code: str) -> float:
 
 
 def answer_is(client, expression: str, expected: str) -> bool:
-    """Return the value of an expression in the kernel."""
+    """Return the value of an expression that the kernel evaluates."""
     reply = client.execute_interactive("", user_expressions={"x": expression}, timeout=120)
     return reply["content"]["user_expressions"]["x"]["data"]["text/plain"] == expected
 
 
 def main() -> int:
-    """Read the arguments, compare, and exit with 1 if a goal was missed."""
+    """Parse the arguments, compare the programs, and exit with status 1 if a goal was missed."""
     if sys.argv[1:2] == ["child"]:
         child(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5])
         return 0
@@ -346,7 +358,8 @@ def main() -> int:
             count = arguments.count or 200
             goals = {"loop": 1.75, "raw": 0.95 if count >= 1000 else 0.90}
             return 0 if compare("RSA", count, arguments.rounds, goals, top) else 1
-        # lyncnb may take one and a half times as long as writing and syncing alone.
+        # Creating requests with lyncnb may take one and a half times as long as only writing and
+        # syncing the files.
         goals = {"files": 1 / 1.5}
         count = arguments.count or 10_000
         return 0 if compare("ECDSA", count, arguments.rounds, goals, top) else 1

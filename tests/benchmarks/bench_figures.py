@@ -1,4 +1,4 @@
-"""Measure how long drawing a picture takes. Run it manually.
+"""Measure the time to draw a picture of a plan. This benchmark is run manually.
 
     PYTHONPATH=tests python tests/benchmarks/bench_figures.py --servers 1000 --rounds 5
 

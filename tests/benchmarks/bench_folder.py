@@ -1,4 +1,5 @@
-"""Measure the cost of a request folder: written, written again, read, rebuilt. Run it manually.
+"""Measure the cost of writing, rewriting, reading and rebuilding a request folder. This benchmark
+is run manually.
 
     python tests/benchmarks/bench_folder.py grow --counts 1000 10000 100000
     python tests/benchmarks/bench_folder.py rerun --count 10000 --rounds 5
@@ -64,14 +65,14 @@ def step(what: str, count: int, folder: Path) -> None:
 
 
 def measured(what: str, count: int, folder: Path) -> dict[str, float]:
-    """Run one step in a separate process, and return its cost."""
+    """Run one step in a separate process, and return its time and memory."""
     command = [sys.executable, __file__, "step", what, str(count), str(folder)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(output.splitlines()[-1])
 
 
 def show(what: str, count: int, cost: dict[str, float]) -> None:
-    """Print one line of the table."""
+    """Print one line of the result table."""
     each = cost["seconds"] / count * 1e6
     print(
         f"{count:>8,}  {what:<8} {cost['seconds']:8.2f} s  {cost['cpu']:8.2f} s cpu"
@@ -81,7 +82,7 @@ def show(what: str, count: int, cost: dict[str, float]) -> None:
 
 
 def grow(counts: list[int], steps: tuple[str, ...]) -> None:
-    """Show how the cost of each step grows with the folder."""
+    """Print how the time and memory of each step grow with the size of the folder."""
     for count in counts:
         place = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
         folder = place / "requests"
@@ -93,7 +94,9 @@ def grow(counts: list[int], steps: tuple[str, ...]) -> None:
 
 
 def rerun(count: int, rounds: int) -> None:
-    """Write one folder, and run the same plan again several times. The goal is 5 s."""
+    """Write a request folder once, and write the same plan again several times. The goal is at most
+    5 s.
+    """
     place = Path(tempfile.mkdtemp(prefix="lyncnb-bench-", dir=Path.cwd()))
     measured("write", count, place / "requests")
     costs = [measured("rerun", count, place / "requests") for _ in range(rounds)]
@@ -104,7 +107,7 @@ def rerun(count: int, rounds: int) -> None:
 
 
 def summary(count: int, rounds: int) -> None:
-    """Write requests for single servers with and without the summary.
+    """Measure the time to write requests for single servers with and without the summary.
 
     The goal is a factor of 1.5.
     """
@@ -122,7 +125,7 @@ def summary(count: int, rounds: int) -> None:
 
 
 def main() -> None:
-    """Read the command line, and run the selected benchmark."""
+    """Parse the command line, and run the selected benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     growing = commands.add_parser("grow")

@@ -1,4 +1,4 @@
-"""Measure how much CPU time a forecast until 2030 takes. Run it manually.
+"""Measure the CPU time of a forecast until 2030. This benchmark is run manually.
 
     PYTHONPATH=tests python tests/benchmarks/bench_forecast.py --certificates 1000
 

@@ -1,4 +1,5 @@
-"""Compare the CPU time of packages with plain serialization, and two processes with one.
+"""Compare the CPU time to create packages with the time of plain serialization, and the time of two
+processes with one.
 
     python tests/benchmarks/bench_packages.py [COUNT]
 
@@ -31,7 +32,9 @@ ROUNDS = 5
 
 
 def material(count: int) -> list[tuple[rsa.RSAPrivateKey, x509.Certificate]]:
-    """Create a few keys with certificates, and use each of them several times."""
+    """Create a few keys and certificates, and return a list that contains each of them several
+    times.
+    """
     made = []
     for number in range(8):
         key = rsa.generate_private_key(65537, 2048)
@@ -44,7 +47,9 @@ def material(count: int) -> list[tuple[rsa.RSAPrivateKey, x509.Certificate]]:
 
 
 def bare(pairs: list, password: bytes) -> None:
-    """Serialize as the library does, with the same key derivation and nothing else."""
+    """Serialize a package directly with the cryptography library, with the same key derivation as
+    lyncnb and nothing else.
+    """
     for key, certificate in pairs:
         encryption = (
             serialization.PrivateFormat.PKCS12.encryption_builder()
@@ -57,7 +62,7 @@ def bare(pairs: list, password: bytes) -> None:
 
 
 def tasks(pairs: list) -> list[Task]:
-    """Create the tasks for the packages of a request folder."""
+    """Return the tasks that create the packages of a request folder."""
     return [
         Task(
             content=PfxContent(
@@ -75,7 +80,7 @@ def tasks(pairs: list) -> list[Task]:
 
 
 def timed(work) -> tuple[float, float]:
-    """Return wall-clock and CPU seconds, including child processes."""
+    """Call a function, and return its wall-clock and CPU seconds, including child processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     wall, cpu = time.perf_counter(), time.process_time()
     work()
@@ -85,7 +90,7 @@ def timed(work) -> tuple[float, float]:
 
 
 def main(count: int) -> None:
-    """Measure packages, and print both ratios of CPU time."""
+    """Measure the time to create packages, and print both ratios of CPU time."""
     pairs = material(count)
     work = tasks(pairs)
     cpu_ratios, wall_ratios = [], []

@@ -1,4 +1,5 @@
-"""Measure how long a planner waits for the panels, in the kernel and on screen. Run it manually.
+"""Measure how long a planner waits for the panels, both in the kernel and on screen. This benchmark
+is run manually.
 
     python tests/benchmarks/bench_panels.py kernel --rows 10000
     python tests/benchmarks/bench_panels.py screen --rows 10000
@@ -37,7 +38,7 @@ LIMITS = {
 
 
 def show(name: str, seconds: list[float]) -> None:
-    """Print a median, the slowest time, and the limit if there is one."""
+    """Print the median, the slowest time, and the limit, if there is a limit."""
     limit = LIMITS.get(name)
     print(
         f"{name:24} median {statistics.median(seconds) * 1000:7.0f} ms"
@@ -46,7 +47,9 @@ def show(name: str, seconds: list[float]) -> None:
 
 
 def show_overview(editor, change, rounds: int) -> None:
-    """Print the cost of `overview` after a change, as a share of the change in the same round."""
+    """Print the time of `overview` after a change, as a share of the time of the change in the same
+    round.
+    """
     from lyncnb.widgets.editing import plan_views
 
     shares = []
@@ -59,7 +62,7 @@ def show_overview(editor, change, rounds: int) -> None:
 
 
 def kernel(rows: int, rounds: int) -> None:
-    """Measure the answers of the editor's panel without a browser."""
+    """Measure how long the editor's panel takes to answer messages without a browser."""
     import lyncnb as ln
 
     with tempfile.TemporaryDirectory() as folder:
@@ -112,8 +115,8 @@ ln.PlanEditor  # its import is not what is timed"""
 SHOW = """began = time.time()
 editor = ln.PlanEditor(topology, rules)
 editor"""
-# The times at which the first row, all rows and the findings are on the page, by the page's clock.
-# Kernel and page use the clock of this machine.
+# The times at which the page first shows a row, all rows and the findings. The kernel and the page
+# use the clock of the same machine.
 WATCH_ROWS = """() => { const says = (selector) => document.querySelector(selector)?.textContent;
   const wanted = {shown: () => says('.lc-servers .lc-body .lc-row .lc-text'),
     whole: () => says('.lc-count')?.endsWith(' shown'),
@@ -127,7 +130,7 @@ WATCH_ROWS = """() => { const says = (selector) => document.querySelector(select
     });
     watcher.observe(document.body, {subtree: true, childList: true, characterData: true});
   } }"""
-# Click, then wait for a text. The answer is painted after two frames.
+# Click, and wait until a text appears. The browser paints the text after two frames.
 TIMED = """async ([press, selector, words]) => {
   const begin = performance.now();
   const has = () => [...document.querySelectorAll(selector)].some(e => e.textContent.includes(words));
@@ -145,7 +148,8 @@ TIMED = """async ([press, selector, words]) => {
   return [(seen - begin) / 1000, (performance.now() - begin) / 1000]; }"""
 
 
-# From the paste to the text with the number of new rows, and until those rows are painted.
+# Measure the time from pasting until the number of new rows appears, and until the browser painted
+# these rows.
 WATCH_PASTE = """(words) => { window.pasted = 0;
   document.addEventListener('paste', () => { window.pressed = performance.now(); }, {capture: true, once: true});
   const watcher = new MutationObserver(() => {
@@ -158,7 +162,8 @@ WATCH_PASTE = """(words) => { window.pasted = 0;
 
 
 def open_editor(lab, folder: Path, rows: int, rounds: int) -> dict[str, list[float]]:
-    """Show an editor in a new cell several times, and return the seconds until rows are visible.
+    """Open the editor in a new cell several times, and return the seconds until its rows are
+    visible.
 
     The result has the names of the times: until the first row, all rows, and the findings.
     """
@@ -182,15 +187,15 @@ def open_editor(lab, folder: Path, rows: int, rounds: int) -> dict[str, list[flo
 
 
 def ask(lab, expression: str) -> str:
-    """Return the text of an expression in the kernel."""
+    """Return the text of an expression that the kernel evaluates."""
     from lab_panels import kernel as ask_kernel
 
     return ask_kernel(lab, expression)
 
 
 def one_role(lab, rounds: int) -> list[float]:
-    """Change one server's role with the bar for selected servers, which sends the same message as a
-    cell.
+    """Change the role of one server with the toolbar for selected servers, which sends the same
+    message as editing a cell.
     """
     lab.page.get_by_label("Column to set").select_option("role")
     times = []
@@ -203,7 +208,9 @@ def one_role(lab, rounds: int) -> list[float]:
 
 
 def press(lab, selector: str, where: str, words: str) -> tuple[float, float]:
-    """Click the button, and return the seconds until the new counts and until the findings."""
+    """Click the button, and return the seconds until the new counts appear and until the findings
+    appear.
+    """
     return lab.page.evaluate(
         TIMED.replace("e.textContent.includes(words)", "e.title.includes(words)"),
         [selector, where, words],
@@ -211,7 +218,7 @@ def press(lab, selector: str, where: str, words: str) -> tuple[float, float]:
 
 
 def screen(rows: int, rounds: int) -> None:
-    """Measure the times that a planner sees in JupyterLab."""
+    """Measure the waiting times of a planner in JupyterLab."""
     from lab_driver import LabBrowser, LabServer
 
     with tempfile.TemporaryDirectory() as name:
@@ -243,7 +250,9 @@ def screen(rows: int, rounds: int) -> None:
 
 
 def paste(lab, rows: int, rounds: int) -> list[float]:
-    """Paste the unchanged last row and 1,000 servers below it, as copied from a spreadsheet."""
+    """Paste the unchanged last row and 1,000 new servers below it, as if they were copied from a
+    spreadsheet.
+    """
     lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     lines = [ask(lab, "'|'.join(editor.topology.cells[-1][:2])").replace("|", "\t")]
     lines += [f"n{n:04}.contoso.com\tMediation" for n in range(1000)]
@@ -265,7 +274,7 @@ def paste(lab, rows: int, rounds: int) -> list[float]:
 
 
 def select_one_alone(lab) -> None:
-    """Select one server that is a pool by itself."""
+    """Select one server whose pool contains no other server."""
     ask(
         lab,
         "setattr(editor, 'alone', next(str(c.fqdn) for p, c in editor.topology.computers"
@@ -285,7 +294,7 @@ panel.start("correct horse battery")"""
 
 
 def export(rows: int, rounds: int, requests: int) -> None:
-    """Measure changes in the editor while the same kernel writes requests."""
+    """Measure the time of changes in the editor while the same kernel writes requests."""
     from lab_driver import LabBrowser, LabServer
 
     with tempfile.TemporaryDirectory() as name:
@@ -305,7 +314,7 @@ def export(rows: int, rounds: int, requests: int) -> None:
 
 
 def main() -> None:
-    """Read the command line, and run the selected benchmark."""
+    """Parse the command line, and run the selected benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("what", choices=["kernel", "screen", "export"])
     parser.add_argument("--rows", type=int, default=10_000)

@@ -1,4 +1,4 @@
-"""Measure how much CPU time reading and planning a table takes. Run it manually.
+"""Measure the CPU time to read and plan a server table. This benchmark is run manually.
 
     python tests/benchmarks/bench_planning.py whole --rows 100000 --rounds 5
     python tests/benchmarks/bench_planning.py edit --rows 10000
@@ -34,7 +34,8 @@ DOMAINS = ("contoso.com",)
 MEET = tuple(f"https://meet.{domain}" for domain in DOMAINS)
 DIALIN, ADMIN = "https://dialin.contoso.com", "https://admin.contoso.com"
 SITES = 20
-# The roles of twenty successive pools, and the number of servers in each.
+# The role of each pool in a repeating series of twenty pools, and the number of servers in each
+# pool.
 POOLS = (("FrontEnd", 7),) * 13 + (
     ("Director", 4), ("Mediation", 6), ("Mediation", 3), ("StandardEdition", 1),
     ("SBA", 1), ("Edge", 5), ("TrustedApplication", 8),
@@ -42,7 +43,7 @@ POOLS = (("FrontEnd", 7),) * 13 + (
 
 
 def write_table(path: Path, rows: int) -> None:
-    """Write a table of this number of servers, with about 220 bytes in each row."""
+    """Write a table with the given number of servers. Each row has about 220 bytes."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(HEADINGS)
@@ -50,7 +51,7 @@ def write_table(path: Path, rows: int) -> None:
 
 
 def servers():
-    """Yield an endless series of rows, pool after pool."""
+    """Yield an endless series of table rows for one pool after another."""
     pool = 0
     while True:
         role, size = POOLS[pool % len(POOLS)]
@@ -77,18 +78,18 @@ def servers():
         pool += 1
 
 
-# --- The work of each child process. It returns CPU seconds for each step.
+# The following functions run in child processes, and return the CPU seconds for each step.
 
 
 def measured(step: Callable[[], object]) -> tuple[float, object]:
-    """Run a step, and return its CPU seconds and its result."""
+    """Run one step, and return the CPU seconds that it took and its result."""
     before = time.process_time()
     result = step()
     return time.process_time() - before, result
 
 
 def yardstick(path: Path) -> dict[str, float]:
-    """Read the file to lists, as the reference."""
+    """Read the table with `csv.reader` into lists, as the reference time."""
 
     def read() -> list[list[str]]:
         with path.open(newline="", encoding="utf-8") as stream:
@@ -98,7 +99,7 @@ def yardstick(path: Path) -> dict[str, float]:
 
 
 def lyncnb(path: Path) -> dict[str, float]:
-    """Read the file to a topology with validated names, and plan it."""
+    """Read the table with lyncnb into a topology with validated names, and plan its certificates."""
     from lyncnb.plan.planner import plan_certificates
     from lyncnb.rules.rule_files import load_rules
     from lyncnb.topology.topology import read_topology
@@ -113,7 +114,7 @@ def lyncnb(path: Path) -> dict[str, float]:
 
 
 def apply(path: Path) -> dict[str, float]:
-    """Apply a function that lists a server's names to the rows of a DataFrame."""
+    """Call a function that lists the names of a server for each row of a DataFrame."""
     import pandas as pd
 
     frame = pd.read_csv(path, dtype=str, na_filter=False)
@@ -121,7 +122,9 @@ def apply(path: Path) -> dict[str, float]:
 
 
 def names_of_row(row) -> tuple[str, ...]:
-    """Return the names of one server, as a script would: with the same rules, and nothing shared."""
+    """Return the names of one server by the same rules as lyncnb, as a simple script would, without
+    sharing names between servers.
+    """
     pool = row["pool_fqdn"] or row["server_fqdn"]
     domains = row["sip_domains"].split(";")
     role = row["role"]
@@ -148,13 +151,13 @@ CHILDREN = {"yardstick": yardstick, "lyncnb": lyncnb, "apply": apply}
 
 
 def child(name: str, path: Path) -> dict[str, float]:
-    """Run one function in CHILDREN in a separate process."""
+    """Run one of the functions in CHILDREN in a separate process."""
     command = [sys.executable, __file__, "child", name, str(path)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def whole(rows: int, rounds: int, folder: Path) -> None:
-    """Compare reading and planning with the reference and with DataFrame.apply."""
+    """Compare the time to read and plan a table with the reference time and with DataFrame.apply."""
     path = folder / "table.csv"
     write_table(path, rows)
     write_table(folder / "small.csv", 40)
@@ -184,7 +187,9 @@ def whole(rows: int, rounds: int, folder: Path) -> None:
 
 
 def edit(rows: int, folder: Path) -> None:
-    """Measure one edited cell: the topology and the plan are created again."""
+    """Measure the time for one edited cell, after which the topology and the plan are created
+    again.
+    """
     from lyncnb.plan.planner import plan_certificates, plan_changed_topology
     from lyncnb.rules.rule_files import load_rules
     from lyncnb.topology.topology import read_topology
@@ -207,7 +212,7 @@ def edit(rows: int, folder: Path) -> None:
 
 
 def page(rows: int, rounds: int, folder: Path) -> None:
-    """Measure all of `plan -o page.html` for single servers. The goal is 6 s."""
+    """Measure the complete command `plan -o page.html` for single servers. The goal is at most 6 s."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     from big_topology import standard_editions
 
@@ -225,7 +230,7 @@ def page(rows: int, rounds: int, folder: Path) -> None:
 
 
 def main() -> None:
-    """Read the command line, and run the selected benchmark."""
+    """Parse the command line, and run the selected benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["whole", "edit", "page", "child"])
     parser.add_argument("rest", nargs="*")

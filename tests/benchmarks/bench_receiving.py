@@ -1,4 +1,5 @@
-"""Measure how returned certificates are matched, verified, compared and stored. Run it manually.
+"""Measure how long matching, verifying, comparing and storing returned certificates takes. This
+benchmark is run manually.
 
     python tests/benchmarks/bench_receiving.py [COUNT ...]
 
@@ -35,7 +36,7 @@ SEED = rsa.generate_private_key(65537, 2048).public_key().public_numbers()
 
 
 def entry(number: int) -> PlannedEntry:
-    """Return the plan document's entry of one Front End Server."""
+    """Return the entry for one Front End Server in the JSON document of a plan."""
     pool = f"pool{number // 12:05}.contoso.com"
     names = [pool, f"fe{number:06}.contoso.com", "sip.contoso.com", "meet.contoso.com"]
     return PlannedEntry(
@@ -56,7 +57,7 @@ def entry(number: int) -> PlannedEntry:
 
 
 def lay_out(folder: Path, count: int, ca: PythonCa) -> Path:
-    """Write a manifest of `count` waiting requests and their certificates, and return the
+    """Write a manifest with `count` waiting requests, create their certificates, and return the
     certificates.
     """
     answers = folder / "answers"
@@ -97,7 +98,7 @@ def timed(what: str, count: int, work):
 
 
 def measure(count: int, ca: PythonCa) -> None:
-    """Measure receiving a given number of certificates."""
+    """Measure the time to receive the given number of certificates."""
     place = Path(tempfile.mkdtemp(prefix="lyncnb-bench-"))
     try:
         answers = lay_out(place, count, ca)

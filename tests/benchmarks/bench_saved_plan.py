@@ -1,4 +1,4 @@
-"""Measure how much CPU time and memory a saved plan takes. Run it manually.
+"""Measure the CPU time and memory to save and read a plan. This benchmark is run manually.
 
     PYTHONPATH=tests python tests/benchmarks/bench_saved_plan.py --servers 100000
 

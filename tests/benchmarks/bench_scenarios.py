@@ -1,4 +1,4 @@
-"""Measure how long keeping, opening and comparing scenarios takes. Run it manually.
+"""Measure the time to save, open and compare scenarios. This benchmark is run manually.
 
     PYTHONPATH=tests python tests/benchmarks/bench_scenarios.py --servers 10000 --rounds 5
 
@@ -29,7 +29,7 @@ from lyncnb.widgets.editing import explanations
 
 
 def timed(what: str, rounds: int, call: Callable[[], object]) -> None:
-    """Measure a function call, and print its time."""
+    """Call a function, and print the time that the call took."""
     times = []
     for _ in range(rounds):
         gc.collect()
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def measure(kept: Scenarios, first: ln.Scenario, other: ln.Scenario, rounds: int) -> None:
-    """Print the time to compare two scenarios, with the given plans and findings in memory."""
+    """Print the time to compare two scenarios whose plans and findings are already in memory."""
     found = compare_scenarios(first, other)
     plans, names = (first.plan, other.plan), (first.name, other.name)
     difference = found.comparisons[0].difference

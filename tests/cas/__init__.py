@@ -1,4 +1,6 @@
-"""Provide certification authorities for tests: one in this process, and real ones on loopback."""
+"""Certification authorities for tests: one that runs in the test process, and real CA programs on
+loopback.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
-# A long timeout for a busy computer. A CA that works responds in milliseconds.
+# The timeout is long, because the computer may be busy. Usually a CA responds within milliseconds.
 SECONDS = 60
 
-#: Java options for short runs select one fast compiler and one thread for garbage collection.
+#: These Java options make short runs faster: one fast compiler, and one thread for garbage
+#: collection.
 BRIEF_JAVA = ("-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC", "-J-Xshare:auto")
 
 
 def tool(name: str) -> str:
-    """Find a program. If it is missing, skip the test, or fail in CI."""
+    """Return the path of a program. If it is missing, skip the test, or fail in CI."""
     found = shutil.which(name)
     if found is None and os.environ.get("CI"):
         pytest.fail(f"{name} is not installed, and no tool is passed over in CI")
@@ -29,7 +32,7 @@ def tool(name: str) -> str:
 
 
 def run(*command: str | os.PathLike[str], text: str = "", cwd: Path | None = None) -> bytes:
-    """Run a program and return its output, or fail with its error message."""
+    """Run a program and return its output, or fail the test with the program's error message."""
     done = subprocess.run(
         [os.fspath(word) for word in command],
         input=text.encode(),
@@ -43,7 +46,7 @@ def run(*command: str | os.PathLike[str], text: str = "", cwd: Path | None = Non
 
 
 class Daemon:
-    """A server on loopback that runs inside a with statement."""
+    """A server program that listens on loopback while a with statement runs."""
 
     def __init__(self, *command: str | os.PathLike[str], port: int, folder: Path, **environment):
         self._command = [os.fspath(word) for word in command]

@@ -1,4 +1,4 @@
-"""Simulate the web enrollment pages of AD CS for the client ``certsrv``.
+"""Simulate the web enrollment pages of AD CS for the Python library `certsrv`.
 
 The simulation follows Microsoft's documentation: MS-WCCE sections 3.2.1.4.2.1.4.1.1 (subject and
 key from the request) and 3.2.1.4.2.1.2 (a ``SAN:`` attribute is ignored), the policy module's
@@ -27,7 +27,7 @@ LONGEST_FIELD = 64
 
 
 class Refused(Exception):
-    """The error of a policy module that does not issue a certificate for a request."""
+    """The error of the AD CS policy module when it denies a request."""
 
 
 def refusal(code: str, text: str) -> Refused:
@@ -36,7 +36,9 @@ def refusal(code: str, text: str) -> Refused:
 
 @dataclass
 class Template:
-    """A certificate template with its name and the values that it sets regardless of the request."""
+    """A certificate template with its name and the values that it sets independently of the
+    request.
+    """
 
     eku: tuple[str, ...] = ("serverAuth",)
     smallest_rsa_bits: int = 2048
@@ -46,7 +48,7 @@ class Template:
 
 @dataclass
 class StandIn:
-    """The CA behind the enrollment pages.
+    """A simulated CA whose web enrollment pages accept requests.
 
     The validity in its templates is within the public limit.
     """
@@ -81,12 +83,12 @@ class StandIn:
 
     @property
     def address(self) -> str:
-        """Return the host and port in the form that the client expects."""
+        """Return the host and port of the pages in the format that the `certsrv` library expects."""
         return f"localhost:{self._server.server_port}"
 
     @property
     def trusted(self) -> Path:
-        """Return the file with the root of the TLS certificate that the pages use."""
+        """Return the path of a file with the root for the TLS certificate of the pages."""
         return self.folder / "trusted.pem"
 
     def _write_identity(self) -> tuple[Path, Path]:
@@ -103,7 +105,7 @@ class StandIn:
         return self.folder / "page.pem", self.folder / "page.key"
 
     def take(self, text: str, attributes: str) -> int:
-        """Accept a request and return its number, or raise ``Refused``."""
+        """Accept a request and return its request ID, or raise `Refused`."""
         try:
             csr = x509.load_pem_x509_csr(text.encode())
         except ValueError:
@@ -115,11 +117,12 @@ class StandIn:
         return number
 
     def approve(self, number: int) -> None:
-        """Issue the pending requests, as a CA manager does."""
+        """Issue the certificate for a pending request, as a CA manager does."""
         self.issued[number] = self._issue(*self._requests[number])
 
     def _judge(self, csr: x509.CertificateSigningRequest, attributes: str) -> Template:
-        # pyca reports every SHA-1 signature as invalid, but the requests in these tests have none.
+        # The pyca library reports every SHA-1 signature as invalid. The requests in these tests
+        # have no SHA-1 signature.
         if not csr.is_signature_valid:
             raise Refused("The signature of the certificate cannot be verified. 0x80090006")
         name = self._template_name(csr, attributes)
@@ -146,7 +149,7 @@ class StandIn:
             if key.strip().casefold() == "certificatetemplate" and value.strip():
                 return value.strip()
         found = [e.value.value for e in csr.extensions if e.oid == TEMPLATE_OID]
-        # Windows writes a BMPString without a wrapper.
+        # Windows encodes the template name as a BMPString that is not inside another structure.
         return found[0][2:].decode("utf-16-be") if found else ""
 
     def _issue(self, csr: x509.CertificateSigningRequest, template: Template) -> x509.Certificate:
@@ -167,7 +170,7 @@ class StandIn:
 def _now():
     from datetime import UTC, datetime, timedelta
 
-    # AD CS sets the start ten minutes earlier, because clocks may differ.
+    # AD CS sets the start of the validity period ten minutes earlier, because clocks may differ.
     return datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=10)
 
 
@@ -179,7 +182,9 @@ def _extension(csr: x509.CertificateSigningRequest, kind: type):
 
 
 def _windows_text(data: bytes, label: str = "CERTIFICATE") -> bytes:
-    """Write base64 as the pages do, with CRLF and the label CERTIFICATE for all content."""
+    """Encode bytes as base64 in the format of the AD CS pages, with CRLF and always the label
+    CERTIFICATE.
+    """
     body = base64.encodebytes(data).decode().replace("\n", "\r\n")
     return f"-----BEGIN {label}-----\r\n{body}-----END {label}-----\r\n".encode()
 
@@ -189,7 +194,7 @@ def _pages(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
         timeout = 30
 
         def log_message(self, *arguments: object) -> None:
-            """Suppress the server's log in the terminal of the tests."""
+            """Suppress the server's log messages in the terminal that runs the tests."""
 
         def _send(self, data: bytes, kind: str = "text/html", status: int = 200) -> None:
             self.send_response(status)

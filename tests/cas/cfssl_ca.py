@@ -1,4 +1,4 @@
-"""Run ``cfssl serve``, a CA with an HTTP API."""
+"""Run the cfssl server, a CA with an HTTP API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from cas import SECONDS, Daemon, run, tool
 
 
 class CfsslCa:
-    """A single-tier CA with an ECDSA key that returns PEM files and a separate chain."""
+    """A single-tier CA with an ECDSA key that returns a PEM certificate and a separate file with
+    its CA certificate.
+    """
 
     def __init__(self, folder: Path, *, hours: int = 40 * 24):
         folder.mkdir(parents=True)
@@ -55,7 +57,7 @@ class CfsslCa:
         self._daemon.__exit__(kind, error, trace)
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Sign one CSR, and return the certificate by file name."""
+        """Submit one CSR, and return the name and content of the file with its certificate."""
         self._count += 1
         answer = self._session.post(
             f"http://127.0.0.1:{self._port}/api/v1/cfssl/sign",
@@ -66,5 +68,5 @@ class CfsslCa:
         return {f"{self._count}.pem": answer.json()["result"]["certificate"].encode()}
 
     def chain(self) -> dict[str, bytes]:
-        """Return the CA's certificate."""
+        """Return the certificate of the CA."""
         return {"ca.pem": (self.folder / "ca.pem").read_bytes()}

@@ -1,4 +1,4 @@
-"""Use pkilint as a second checker, with the codes that have the same meaning as lyncnb's."""
+"""Use pkilint as a second checker, and map its codes to the codes of lyncnb with the same meaning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pkilint.pkix import certificate as pkix_certificate
 
 _SUBSCRIBER = "cabf.serverauth.subscriber"
 
-#: For each of lyncnb's codes: pkilint reports one of these codes exactly when lyncnb reports its code.
+#: The table lists the pkilint codes for each code of lyncnb. pkilint reports one of its codes
+#: exactly when lyncnb reports its own.
 SAME = {
     "common-name-not-in-san": {f"{_SUBSCRIBER}_common_name_unknown_source"},
     "common-name-several": {"cabf.serverauth.prohibited_duplicate_attribute_type"},
@@ -38,7 +39,9 @@ def _linter(kind):
 
 
 def pkilint_codes(der: bytes, *, has_organization: bool = False) -> set[str]:
-    """Return the codes that pkilint reports for a certificate, evaluated as a public one."""
+    """Return the codes that pkilint reports for a certificate when it applies the rules for public
+    certificates.
+    """
     kinds = (CertificateType.DV_FINAL_CERTIFICATE, CertificateType.OV_FINAL_CERTIFICATE)
     container, filters = _linter(kinds[has_organization])
     document = loader.load_der_certificate(der, "certificate")

@@ -1,4 +1,6 @@
-"""Run ``certutil -C`` from NSS, a CA in a database that adds a CRL distribution point on request."""
+"""Run `certutil -C` from the NSS tools, a CA that stores its key in a database and adds a CRL
+distribution point on request.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from cas import run, tool
 
 
 class NssCa:
-    """A single-tier CA that returns PEM files with a DER file name."""
+    """A single-tier CA that returns PEM files whose names end in .der."""
 
     def __init__(
         self, folder: Path, *, months: int = 1, crl: str = "http://pki.fabrikam.com/1.crl"
@@ -24,14 +26,16 @@ class NssCa:
             *("-S", "-x", "-n", "root", "-s", "CN=Fabrikam NSS CA,O=Fabrikam", "-t", "CT,,"),
             *("-m", "1", "-v", "120", "-k", "rsa", "-g", "2048", "-z", self._noise, "-2"),
             *("--keyUsage", "certSigning,crlSigning,critical"),
-            text="y\n-1\ny\n",  # The answers to certutil are a CA, any path length, and critical.
+            # The inputs for the prompts of certutil: the certificate is a CA certificate, any path
+            # length is allowed, and the extension is critical.
+            text="y\n-1\ny\n",
         )
 
     def _run(self, *arguments: str | Path, text: str = "") -> bytes:
         return run(self._certutil, "-d", f"sql:{self.folder}", *arguments, text=text)
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Issue the certificate for one CSR, and return it by file name."""
+        """Submit one CSR, and return the name and content of the file with its certificate."""
         self._count += 1
         (self.folder / "in.csr").write_bytes(csr)
         out = self.folder / f"{self._count}.der"
@@ -40,12 +44,12 @@ class NssCa:
             *("-m", str(1000 + self._count), "-v", str(self._months)),
             *("--keyUsage", "digitalSignature,keyEncipherment,critical"),
             *("--extKeyUsage", "serverAuth", *(("-4",) if self._crl else ())),
-            # The answers to certutil: full name, URI, this value, nothing more, not critical.
-            # not critical
+            # The inputs for the prompts of certutil: a full name, a URI, the URL of the CRL, no
+            # further values, and a non-critical extension.
             text=f"1\n7\n{self._crl}\n-1\n-1\n-1\nn\nn\n" if self._crl else "",
         )
         return {out.name: out.read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Return the CA's certificate."""
+        """Return the certificate of the CA."""
         return {"root.cer": self._run("-L", "-n", "root", "-r")}

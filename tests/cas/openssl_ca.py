@@ -1,4 +1,6 @@
-"""Run ``openssl ca`` with a root CA and an issuing CA, like a Microsoft enterprise CA."""
+"""Run `openssl ca` with a root CA and an issuing CA, which have the structure of a Microsoft
+enterprise CA.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from cas import run, tool
 from cas.python_ca import POLICIES, TIMESTAMP_LIST, TIMESTAMPS, timestamp_list
 
 _PROOF = f"{TIMESTAMP_LIST.dotted_string} = DER:{timestamp_list(TIMESTAMPS).hex()}"
-# This format does not allow comments after a value.
+# The OpenSSL configuration format allows no comment after a value.
 CONFIG = """\
 [ca]
 default_ca = issuing
@@ -91,7 +93,7 @@ class OpensslCa:
         return run(self._openssl, *arguments, cwd=self.folder)
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Issue the certificate for one CSR, and return it by file name."""
+        """Submit one CSR, and return the name and content of the file with its certificate."""
         self._count += 1
         stem = f"answer{self._count}"
         (self.folder / "in.csr").write_bytes(csr)
@@ -99,7 +101,8 @@ class OpensslCa:
         self._run(
             "ca", "-batch", "-config", "ca.cnf", "-in", "in.csr", "-notext", "-out", leaf.name
         )
-        # If the request's signature is invalid, the program exits with 0 and writes nothing.
+        # If the signature of a request is invalid, `openssl ca` exits with status 0 and writes no
+        # certificate.
         assert leaf.is_file()
         assert leaf.stat().st_size
         return self._answer(stem, self._count % 4)
@@ -118,7 +121,7 @@ class OpensslCa:
         return {f"{stem}.p7b": data}
 
     def verify(self, leaf: Path, name: str) -> None:
-        """Verify a certificate for a name with openssl, in strict mode."""
+        """Verify a certificate for a host name with OpenSSL in strict mode."""
         self._run(
             *("verify", "-CAfile", "root.pem", "-untrusted", "issuing.pem", "-x509_strict"),
             *("-purpose", "sslserver", "-verify_hostname", name, str(leaf)),

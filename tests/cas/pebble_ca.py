@@ -1,4 +1,6 @@
-"""Run ``pebble``, an ACME CA without common names and CRLs, with client authentication and OCSP."""
+"""Run Pebble, an ACME CA whose certificates have no common name and no CRL, but client
+authentication and OCSP.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from cas.python_ca import PythonCa, issue, pem
 
 
 class PebbleCa:
-    """An ACME CA with unusual certificates that returns a PEM chain."""
+    """An ACME CA that issues unusual certificates and returns each with its chain as PEM."""
 
     def __init__(self, folder: Path, *, days: int = 40, ocsp: str = "http://ocsp.contoso.net"):
         folder.mkdir(parents=True)
@@ -86,8 +88,8 @@ class PebbleCa:
         network = client.ClientNetwork(account, timeout=SECONDS)
         network.session.trust_env = False
         network.session.verify = str(self.folder / "trusted.pem")
-        # The library passes a separate setting with every call, which would override the session's
-        # setting.
+        # The ACME library passes this setting with every call, which would override the setting of
+        # the session.
         network.verify_ssl = str(self.folder / "trusted.pem")
         directory = client.ClientV2.get_directory(f"https://localhost:{self._port}/dir", network)
         made = client.ClientV2(directory, net=network)
@@ -95,13 +97,16 @@ class PebbleCa:
         return made
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Order a certificate, validate the names, and return the chain by file name."""
+        """Order a certificate, validate the domains, and return the name and content of the file
+        with the certificate and its chain.
+        """
         self._count += 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             order = self._client.new_order(csr)
             pending = [a for a in order.authorizations if a.body.status == messages.STATUS_PENDING]
-            for authorization in pending:  # Names in an earlier order are still validated.
+            # Names that were validated for an earlier order are still valid.
+            for authorization in pending:
                 for offered in authorization.body.challenges:
                     if isinstance(offered.chall, challenges.HTTP01):
                         response = offered.response(self._client.net.key)
@@ -110,7 +115,7 @@ class PebbleCa:
         return {f"fullchain{self._count}.pem": done.fullchain_pem.encode()}
 
     def chain(self) -> dict[str, bytes]:
-        """Download the root, which no ACME response contains."""
+        """Download and return the root certificate, which is not part of any ACME response."""
         answer = requests.get(
             f"https://localhost:{self._management}/roots/0",
             verify=str(self.folder / "trusted.pem"),

@@ -1,4 +1,4 @@
-"""Implement a two-tier CA in this process that issues any certificate, valid or not."""
+"""A two-tier CA that runs in the test process and can issue valid and faulty certificates."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ SUBJECT = {
     "ST": NameOID.STATE_OR_PROVINCE_NAME,
     "C": NameOID.COUNTRY_NAME,
 }
-#: Extensions in every public certificate: the policy for a validated organization, and a list of
-#: signed certificate timestamps, which no log has signed. An enterprise CA may also use them.
+#: These extensions are in every public certificate: the policy for a validated organization, and a
+#: list of signed certificate timestamps. The timestamps are not signed by a real log. An enterprise
+#: CA may also add these extensions.
 POLICIES = ("2.23.140.1.2.2",)
 TIMESTAMPS = 3
 TIMESTAMP_LIST = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
@@ -47,7 +48,9 @@ def name(fields: Iterable[tuple[str, str]]) -> x509.Name:
 
 
 def timestamp_list(count: int) -> bytes:
-    """Return the value of the timestamp extension (RFC 6962 sections 3.2 and 3.3)."""
+    """Return the value of the extension with signed certificate timestamps (RFC 6962 sections 3.2
+    and 3.3).
+    """
     signature = b"\x04\x03" + b"\x00\x08" + bytes(8)
     one = b"\x00" + bytes(32) + bytes(8) + b"\x00\x00" + signature
     entries = b"".join(len(one).to_bytes(2, "big") + one for _ in range(count))
@@ -67,7 +70,9 @@ def sign(key, tbs_builder, *, pss: bool = False, hash_algorithm=None):
 
 
 def resigned(certificate: x509.Certificate, key, hash_name: str) -> x509.Certificate:
-    """Sign a certificate again with a hash algorithm that pyca does not support for signing."""
+    """Replace a certificate's signature with one that uses a hash algorithm that the pyca library
+    does not support for signing.
+    """
     hash_algorithm = {"sha1": hashes.SHA1(), "md5": hashes.MD5()}[hash_name]
     tbs = asn1_x509.TbsCertificate.load(certificate.tbs_certificate_bytes)
     if isinstance(key, rsa.RSAPrivateKey):
@@ -76,7 +81,7 @@ def resigned(certificate: x509.Certificate, key, hash_name: str) -> x509.Certifi
         content = tbs.dump(force=True)
         signature = key.sign(content, padding.PKCS1v15(), hash_algorithm)
     else:
-        # ECDSA signatures are used with SHA-1 only.
+        # For ECDSA, tests only need signatures with SHA-1.
         algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{hash_name}_ecdsa"})
         tbs["signature"] = algorithm
         content = tbs.dump(force=True)
@@ -116,7 +121,7 @@ def issue(
     issuer_key_id: bool = True,
     more: Iterable[tuple[x509.ExtensionType, bool]] = (),
 ) -> x509.Certificate:
-    """Issue one certificate. Arguments specify every deviation that a test needs."""
+    """Issue one certificate. The arguments specify how the certificate differs from a usual one."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(name(subject))
@@ -163,7 +168,9 @@ def issue(
 
 
 class PythonCa:
-    """A root CA and an issuing CA that issue certificates as a correct CA would, or with changes."""
+    """A root CA and an issuing CA that issue correct certificates, or certificates with specified
+    changes.
+    """
 
     def __init__(self, title: str = "Contoso", *, make_key=None, **issuing):
         make_key = make_key or (lambda: ec.generate_private_key(ec.SECP256R1()))
@@ -192,7 +199,7 @@ class PythonCa:
         )
 
     def issue_for(self, csr: x509.CertificateSigningRequest, **changes) -> x509.Certificate:
-        """Issue the certificate that a CSR requests, with changes."""
+        """Issue the certificate that a CSR requests, with optional changes."""
         short = {oid: label for label, oid in SUBJECT.items()}
         try:
             names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -204,7 +211,7 @@ class PythonCa:
 
     @property
     def chain(self) -> tuple[x509.Certificate, ...]:
-        """Return the issuing CA's certificate and the root."""
+        """Return the certificates of the issuing CA and of the root CA."""
         return self.issuing, self.root
 
 

@@ -1,4 +1,6 @@
-"""Run small CAs in tools that administrators have: GnuTLS certtool, Java keytool, and easy-rsa."""
+"""Run small CAs with tools that administrators often have: GnuTLS certtool, Java keytool, and easy-
+rsa.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ _DAYS = "40"
 
 
 def _names(csr: bytes) -> list[str]:
-    """Return the names in a request by type, as these tools need them."""
+    """Return the names in a request, grouped by type, as these CA tools need them."""
     request = x509.load_pem_x509_csr(csr)
     try:
         found = request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
@@ -23,7 +25,7 @@ def _names(csr: bytes) -> list[str]:
 
 
 class CerttoolCa:
-    """A root CA with GnuTLS ``certtool``, which copies the extensions of a request on request."""
+    """A root CA that uses certtool from GnuTLS, and copies the extensions of a request."""
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True)
@@ -39,7 +41,7 @@ class CerttoolCa:
         )
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Issue the certificate for one CSR, and return it by file name."""
+        """Submit one CSR, and return the name and content of the file with its certificate."""
         self._count += 1
         (self.folder / "in.csr").write_bytes(csr)
         names = "".join(f'dns_name = "{one}"\n' for one in _names(csr))
@@ -57,12 +59,12 @@ class CerttoolCa:
         return {out.name: out.read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Return the CA's certificate."""
+        """Return the certificate of the CA."""
         return {"root.pem": (self.folder / "ca.pem").read_bytes()}
 
 
 class KeytoolCa:
-    """A root CA with Java's ``keytool -gencert``."""
+    """A root CA that uses `keytool -gencert` from Java."""
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True)
@@ -83,7 +85,7 @@ class KeytoolCa:
         )
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Issue the certificate for one CSR, and return it by file name."""
+        """Submit one CSR, and return the name and content of the file with its certificate."""
         self._count += 1
         (self.folder / "in.csr").write_bytes(csr)
         out = self.folder / f"{self._count}.cer"
@@ -98,22 +100,22 @@ class KeytoolCa:
         return {out.name: out.read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Return the CA's certificate."""
+        """Return the certificate of the CA."""
         out = self.folder / "root.cer"
         run(*self._keytool, "-exportcert", *self._store, "-file", out)
         return {out.name: out.read_bytes()}
 
 
 class EasyRsaCa:
-    """A CA with Debian's easy-rsa that copies the extensions of a request."""
+    """A CA that uses easy-rsa from Debian and copies the extensions of a request."""
 
     def __init__(self, folder: Path):
         folder.mkdir(parents=True)
         self.folder, self._count = folder, 0
         self._tool = "/usr/share/easy-rsa/easyrsa"
         self._run("init-pki")
-        # easy-rsa copies the names from a request. The CRL distribution point is in a separate
-        # file.
+        # The easy-rsa tool copies the names from a request. The CRL distribution point is in a
+        # separate configuration file.
         types = folder / "x509-types"
         types.mkdir()
         for file in Path("/usr/share/easy-rsa/x509-types").iterdir():
@@ -128,7 +130,9 @@ class EasyRsaCa:
                    *arguments)  # fmt: skip
 
     def submit(self, csr: bytes) -> dict[str, bytes]:
-        """Issue the certificate for one CSR, and return it with easy-rsa's text before it."""
+        """Submit one CSR, and return the name and content of the file with its certificate, which
+        starts with text from easy-rsa.
+        """
         self._count += 1
         name = f"request{self._count}"
         (self.folder / f"{name}.csr").write_bytes(csr)
@@ -137,5 +141,5 @@ class EasyRsaCa:
         return {f"{name}.crt": (self.folder / "pki" / "issued" / f"{name}.crt").read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Return the CA's certificate."""
+        """Return the certificate of the CA."""
         return {"ca.crt": (self.folder / "pki" / "ca.crt").read_bytes()}
