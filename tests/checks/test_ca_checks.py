@@ -1,4 +1,6 @@
-"""Each check in the CA rules reports its case, but not the most similar correct plan."""
+"""Each check in the rules for public CAs reports its mistake, but does not report the most similar
+correct plan.
+"""
 
 from __future__ import annotations
 
@@ -22,28 +24,34 @@ DATED = [check for check in OF_PLANS if check.effective or check.until]
 
 
 def found(case, on=None):
-    """Return the codes of the findings about the plan in a case, on the date of the case or on
+    """Return the codes of the findings about the plan of a case, on the date of the case or on
     another date.
     """
     return {finding.code for finding in check_plan(plan_of_case(case), on=on or case.on)}
 
 
-def test_every_check_of_a_plan_has_its_two_cases():
-    """Every check has a case that causes the finding and a similar case that does not."""
+def test_every_check_of_the_ca_rules_has_two_cases():
+    """For every check in the rules for public CAs, there is a case that causes the finding and a
+    similar case that does not.
+    """
     assert [c.code for c in OF_PLANS if not (c.fires and c.nearest)] == []
     assert [c.code for c in OF_PLANS if not (c.fires.on and c.nearest.on)] == []
 
 
 @pytest.mark.parametrize("check", OF_PLANS, ids=IDS)
-def test_a_check_fires_in_its_case_and_not_in_the_nearest(check):
-    """The mistake is reported, and the most similar correct plan has no such finding."""
+def test_ca_check_reports_only_its_case(check):
+    """For each check, a mistake in the plan is reported, and the most similar correct plan has no
+    such finding.
+    """
     assert check.code in found(check.fires)
     assert check.code not in found(check.nearest)
 
 
 @pytest.mark.parametrize("check", DATED, ids=[check.code for check in DATED])
-def test_a_dated_check_counts_from_its_day_until_its_day(check):
-    """A check with dates reports findings from its first day until the day before its end date."""
+def test_dated_check_applies_between_its_dates(check):
+    """A check that applies for a period reports findings from its start date until the day before
+    its end date.
+    """
     if check.effective:
         assert check.code in found(check.fires, check.effective)
         assert check.code not in found(check.fires, check.effective - timedelta(days=1))
@@ -53,8 +61,8 @@ def test_a_dated_check_counts_from_its_day_until_its_day(check):
 
 
 @pytest.mark.parametrize("check", OF_PLANS, ids=IDS)
-def test_what_is_found_says_what_why_and_who(check):
-    """A finding contains the value, a hint, and a source with its date."""
+def test_finding_contains_value_hint_and_source(check):
+    """Each finding contains the value, a hint, and a source with its date."""
     findings = [
         f for f in check_plan(plan_of_case(check.fires), on=check.fires.on) if f.code == check.code
     ]
@@ -67,8 +75,8 @@ def test_what_is_found_says_what_why_and_who(check):
     [check for check in OF_PLANS if RULES.convert_check(check).issuers == ("public",)],
     ids=lambda check: check.code,
 )
-def test_rules_of_public_cas_are_never_asked_of_an_internal_one(check):
-    """With an internal CA, the same deployment has no findings from public CA rules."""
+def test_rules_for_public_cas_do_not_apply_to_internal_cas(check):
+    """The rules for public CAs cause no finding if the same deployment uses only an internal CA."""
     plan = plan_of_case(check.fires)
     inside = replace(
         plan, certificates=tuple(c._replace(issuer="internal") for c in plan.certificates)
@@ -80,8 +88,8 @@ LIMITS = [limit for limit in RULES.limits("validity-days") if limit.effective]
 
 
 @pytest.mark.parametrize("limit", LIMITS, ids=[str(limit.effective) for limit in LIMITS])
-def test_a_limit_of_validity_holds_from_its_day(limit):
-    """A validity over the limit is reported from the first day of the limit."""
+def test_validity_limit_applies_from_its_date(limit):
+    """A validity period over the limit is reported from the date on which the limit takes effect."""
     plan = plan_of(options=PlanOptions(validity_days=limit.value + 1))
     told = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan, on=on) if f.code == "validity-asked-over-limit"
@@ -95,7 +103,8 @@ def test_a_limit_of_validity_holds_from_its_day(limit):
     assert not [f for f in check_plan(exact, on=limit.effective) if f.code.startswith("validity")]
 
 
-#: A check reports these limits. The table contains the code and the words around the number.
+#: The table contains each check that reports a limit, by its code, and the words around the number
+#: in the message.
 TOLD = [
     (code, words, limit)
     for code, words, quantity in (
@@ -111,9 +120,9 @@ TOLD = [
 @pytest.mark.parametrize(
     ("code", "words", "limit"), TOLD, ids=[f"{code} {limit.effective}" for code, _, limit in TOLD]
 )
-def test_a_number_is_told_from_its_day_until_its_day(code, words, limit):
-    """A check reports the number on the first and last date of its validity, but not on the day
-    before or after.
+def test_limit_is_reported_between_its_dates(code, words, limit):
+    """A check reports a limit from the first date to the last date on which the limit applies, and
+    not on the days before and after.
     """
     plan = plan_of(options=PlanOptions(organization="Contoso", locality="Taipei", country="TW"))
     told = lambda on: [  # noqa: E731
@@ -131,8 +140,8 @@ ENDING = [method for method in RULES.methods if method.until]
 
 
 @pytest.mark.parametrize("method", ENDING, ids=[f"{m.source.section}" for m in ENDING])
-def test_a_way_to_show_a_domain_has_ended_from_its_day(method):
-    """A notice reports a validation method from one year before its end."""
+def test_ending_validation_method_is_reported(method):
+    """A notice names a domain validation method that will end from one year before its last date."""
     plan = plan_of()
     told = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan, on=on) if f.code == "validation-methods-end"
@@ -148,8 +157,8 @@ def test_a_way_to_show_a_domain_has_ended_from_its_day(method):
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("ca", ["", "Let's Encrypt"])
-def test_public_cas_take_every_key_that_can_be_planned_but_one(key, ca):
-    """Public CAs may accept every key that can be planned, but Let's Encrypt rejects P-521."""
+def test_every_key_except_p521_is_accepted(key, ca):
+    """Public CAs may accept every type of key that can be planned, but Let's Encrypt rejects P-521."""
     algorithm, bits = key.split()
     options = PlanOptions(
         key=KeyParameters(algorithm=algorithm, bits=int(bits)), ca={"public": ca} if ca else {}
@@ -159,8 +168,10 @@ def test_public_cas_take_every_key_that_can_be_planned_but_one(key, ca):
     assert told & KEY_CODES == ({"key-refused-by-lets-encrypt"} if refused else set())
 
 
-def test_the_planned_issue_date_is_the_day():
-    """By default, the evaluation date is the planned issue date, and the findings contain it."""
+def test_planned_issue_date_is_the_default_evaluation_date():
+    """By default, the rules are evaluated on the planned issue date, and the findings contain that
+    date.
+    """
     options = PlanOptions(validity_days=150, planned_issue_date=date(2027, 3, 14))
     before = check_plan(plan_of(options=options))
     since = check_plan(plan_of(options=replace(options, planned_issue_date=date(2027, 3, 15))))
@@ -186,7 +197,7 @@ def test_validity_of_each_issuer_is_checked_separately():
 
 @pytest.mark.slow
 def test_finding_does_not_contain_the_evaluation_date():
-    """Without a planned issue date, the findings are the same on the next day."""
+    """If there is no planned issue date, the same plan has the same findings on the next day."""
     plans = [plan_of_case(check.fires) for check in OF_PLANS]
     for plan in (replace(p, options=replace(p.options, planned_issue_date=None)) for p in plans):
         first, second = (
@@ -200,8 +211,10 @@ def test_finding_does_not_contain_the_evaluation_date():
     ("ca", "days"),
     [("", ["200"]), ("Let's Encrypt", ["30"]), ("DigiCert", ["199"]), ("Sectigo", ["198"])],
 )
-def test_the_smallest_limit_counts_alone(ca, days):
-    """If a CA's limit and the general limit differ, only the smaller one is reported, once."""
+def test_only_the_smallest_limit_is_reported(ca, days):
+    """If a CA's own limit and the general limit differ, only the smaller one is reported, and only
+    once.
+    """
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of(options=options), on=date(2026, 11, 25))
     told = [f.message for f in findings if f.code == "domains-validated-again"]
@@ -217,8 +230,10 @@ def test_the_smallest_limit_counts_alone(ca, days):
         ("", "many-names-on-public-certificate", "warning"),
     ],
 )
-def test_many_names_are_an_error_where_the_ca_is_known_to_refuse_them(ca, code, severity):
-    """101 names are an error for Let's Encrypt, and a warning for other CAs."""
+def test_too_many_names_are_an_error_for_lets_encrypt(ca, code, severity):
+    """A certificate with 101 names is an error if the CA is Let's Encrypt, and a warning for other
+    CAs.
+    """
     names = ";".join(f"n{number}.contoso.com" for number in range(99))
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of([(EDGE, "extra_san", names)], options), on=date(2026, 11, 25))
@@ -229,8 +244,10 @@ def test_many_names_are_an_error_where_the_ca_is_known_to_refuse_them(ca, code, 
 
 
 @pytest.mark.parametrize(("ca", "told"), [("DigiCert", True), ("", True), ("Let's Encrypt", False)])
-def test_the_price_of_many_names_is_a_point_before_the_order(ca, told):
-    """For 26 names, a notice describes the price, unless the CA is free of charge."""
+def test_price_of_many_names_is_a_notice(ca, told):
+    """For a certificate with 26 names, a notice describes the price, unless the CA is free of
+    charge.
+    """
     names = ";".join(f"n{number}.contoso.com" for number in range(25))
     options = PlanOptions(ca={"public": ca} if ca else {})
     findings = check_plan(plan_of([(EDGE, "extra_san", names)], options), on=date(2026, 11, 25))
@@ -242,8 +259,8 @@ def test_the_price_of_many_names_is_a_point_before_the_order(ca, told):
     assert ("price-depends-on-names" in order.codes) is told
 
 
-def test_a_country_in_small_letters_is_planned_in_capitals():
-    """``tw`` becomes TW in every subject, and a notice reports the change."""
+def test_country_in_lowercase_is_changed_to_uppercase():
+    """The country `tw` is changed to TW in every subject, and a notice reports the change."""
     plan = plan_of(options=PlanOptions(country="tw"))
     assert {c.subject.country for c in plan.certificates} == {"TW"}
     messages = [f.message for f in check_plan(plan) if f.code == "country-in-small-letters"]
@@ -257,23 +274,25 @@ def test_a_country_in_small_letters_is_planned_in_capitals():
         ("Let's Encrypt", "dialin.contoso.com, lyncdiscover.contoso.com, "),
     ],
 )
-def test_a_ca_that_reuses_a_proof_for_the_same_name_alone_gets_every_name(ca, proved):
-    """For Let's Encrypt, the notice lists every name to validate, and for other CAs the domains."""
+def test_notice_lists_the_names_to_validate(ca, proved):
+    """For Let's Encrypt, the notice lists every name to validate. For other CAs, it lists the
+    domains.
+    """
     findings = check_plan(plan_of(options=PlanOptions(ca={"public": ca})), on=date(2026, 11, 25))
     (message,) = (f.message for f in findings if f.code == "domains-validated-again")
     assert message.startswith(f"a CA can reuse the validation of {proved}")
 
 
 @pytest.mark.parametrize(("on", "is_told"), [("2026-03-14", False), ("2026-03-15", True)])
-def test_methods_that_cas_should_no_longer_use_are_named(on, is_told):
-    """Validation by e-mail and phone is reported as discouraged from 2026-03-15."""
+def test_discouraged_validation_methods_are_reported(on, is_told):
+    """From 2026-03-15, validation by e-mail and phone is reported as discouraged."""
     findings = check_plan(plan_of(), on=date.fromisoformat(on))
     (message,) = (f.message for f in findings if f.code == "validation-methods-end")
     words = "since 2026-03-15, CAs should no longer use e-mail and phone"
     assert (words in message) is is_told
 
 
-def test_a_record_that_stays_counts_for_ten_days():
+def test_persistent_dns_record_is_valid_for_ten_days():
     """A domain validation with a persistent DNS record is valid for 10 days."""
     told = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan_of(), on=on) if f.code == "domains-validated-again"
@@ -288,8 +307,10 @@ def test_a_record_that_stays_counts_for_ten_days():
     ["organization-verified-again", "organization-without-place", "place-without-organization",
      "crl-distribution-point-not-assured"],
 )  # fmt: skip
-def test_a_ca_that_validates_domains_alone_hears_nothing_of_organizations(code):
-    """For Let's Encrypt, one warning replaces the findings about organizations and CRLs."""
+def test_ca_that_only_validates_domains_has_one_warning(code):
+    """For Let's Encrypt, which only validates domains, one warning replaces the findings about
+    organizations and CRLs.
+    """
     check = next(check for check in OF_PLANS if check.code == code)
     plan = plan_of_case(check.fires)
     ours = replace(

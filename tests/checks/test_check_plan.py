@@ -1,4 +1,6 @@
-"""Each code of a plan check is reported for its mistake, and only for this mistake."""
+"""For each code of a plan check, a plan with the mistake causes the finding, and a plan without it
+does not.
+"""
 
 from __future__ import annotations
 
@@ -60,17 +62,17 @@ from lyncnb.topology.topology import read_topology
 
 
 def found(plan):
-    """Return the codes and the subjects of all findings."""
+    """Return the code and the subject of each finding."""
     return {(finding.code, finding.about) for finding in check_plan(plan)}
 
 
 def without(prefix):
-    """Return a function that removes the names with a prefix from a certificate."""
+    """Return a function that removes the names that start with a prefix from a certificate."""
     return lambda c: tuple(e for e in c.subject_alt_name if not e.name.startswith(prefix))
 
 
 def test_good_table_has_no_findings():
-    """A complete and consistent table has no findings except notices about public CAs."""
+    """A complete and consistent server table causes no findings except notices about public CAs."""
     findings = check_plan(plan_of(), on=date(2026, 11, 25))
     assert mistakes(findings) == []
     assert {finding.severity for finding in findings} == {"notice"}
@@ -78,19 +80,21 @@ def test_good_table_has_no_findings():
 
 @pytest.mark.parametrize("name", sorted(path.name for path in DATA.glob("*.csv")))
 def test_samples_have_no_errors(name):
-    """Requests can be made from the sample tables without changes."""
+    """The plans of the sample tables have no errors, so their requests can be created without
+    changes.
+    """
     plan = plan_certificates(read_topology(DATA / name), RULES)
     assert [f for f in check_plan(plan, on=date(2026, 11, 25)) if f.severity == "error"] == []
 
 
-LONG = (
-    "a" * 50 + ".department.contoso.com"
-)  # A name of 73 characters is valid in DNS, but too long for X.520.
+# A name with 73 characters is valid in DNS, but too long for the common name (X.520).
+LONG = "a" * 50 + ".department.contoso.com"
 WILDCARD = PlanOptions(wildcard=True)
 EXTRA = "extra_san"
 
 TABLE_CASES = [
-    # Each case contains a code, a severity, a subject (None for any), edits and options.
+    # Each case contains a code, a severity, the subject of the finding (None for any), edits to the
+    # table, and options.
     ("common-name-too-long", "error", None, [(MED, "server_fqdn", LONG)], None),
     ("subject-name-missing", "error", None, [(EDGE, "access_edge_fqdn", "")], None),
     ("edge-name-missing", "error", "edge01.contoso.com", [(EDGE, "webconf_edge_fqdn", "")], None),
@@ -225,7 +229,7 @@ TABLE_CASES = [
         [],
         PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256)),
     ),
-    # Microsoft's wildcard examples cover only the first SIP domain.
+    # The examples for wildcards on Microsoft's page contain only the first SIP domain.
     (
         "wildcard-does-not-cover",
         "error",
@@ -269,7 +273,9 @@ TABLE_CASES = [
     ids=[f"{number:02}-{case[0]}" for number, case in enumerate(TABLE_CASES)],
 )
 def test_mistake_in_the_table_is_found(code, severity, about, edits, options):
-    """A mistake in one cell or option causes the finding, which does not occur without the mistake."""
+    """A mistake in one cell or option causes the finding. Without the mistake, the finding is not
+    reported.
+    """
     findings = [f for f in check_plan(plan_of(edits, options)) if f.code == code]
     assert findings
     assert {f.severity for f in findings} == {severity}
@@ -288,22 +294,24 @@ def test_a_finding_is_about_a_certificate_or_a_server(code, edits, options):
     assert code in {f.code for f in check_plan(plan)}
 
 
-def test_an_issuer_for_a_usage_in_any_letter_case_counts():
-    """A usage matches in any letter case, as in the cmdlets, so nothing is reported."""
+def test_letter_case_of_a_usage_is_ignored():
+    """A certificate usage can be specified in any letter case, as in Microsoft's cmdlets, and no
+    finding is reported.
+    """
     plan = plan_of([(EDGE, "issuer", "accessedgeexternal=internal; INTERNAL=public")])
     issuers = {c.usages: c.issuer for c in plan.certificates if c.role == "Edge"}
     assert [*issuers.values()] == ["internal", "public"]
     assert {f.code for f in mistakes(check_plan(plan))} == {
         "public-certificate-required",
-        "pool-members-differ",  # The certificate is also for two other usages.
+        "pool-members-differ",  # The certificate also has two other usages.
         "no-san-on-public-certificate",
         "internal-ca-recommended",
     }
 
 
-def test_an_internal_ca_is_recommended_for_the_internal_certificate_of_an_edge_pool():
-    """The notice about an internal CA is only about the internal Edge certificate, because the
-    external one must be public.
+def test_internal_ca_is_recommended_for_the_internal_edge_certificate():
+    """The notice that recommends an internal CA is only about the internal Edge certificate,
+    because the external one must be public.
     """
     usages = {}
     for issuer in ("", "Internal=public"):
@@ -313,8 +321,10 @@ def test_an_internal_ca_is_recommended_for_the_internal_certificate_of_an_edge_p
     assert usages == {"": [], "Internal=public": [("Internal",)]}
 
 
-def test_a_collocated_role_heeds_for_its_pool():
-    """A pool's value may be in the row of any role on the pool, if one of the roles uses it."""
+def test_value_for_a_pool_may_be_in_the_row_of_a_collocated_role():
+    """If several roles are on one pool, a value for the pool may be in the row of any of these
+    roles.
+    """
     beside = {
         "server_fqdn": "fe01.contoso.com",
         "role": "Mediation",
@@ -333,8 +343,8 @@ def test_a_collocated_role_heeds_for_its_pool():
     ],
 )
 def test_a_collocated_role_is_reported(cell, codes):
-    """For a collocated role, a blank cell causes a notice, false causes no finding, and true causes
-    an error.
+    """For a collocated role, a blank cell causes a notice, the value false causes no finding, and
+    the value true causes an error.
     """
     beside = {
         "server_fqdn": "fe01.contoso.com",
@@ -350,8 +360,8 @@ def test_a_collocated_role_is_reported(cell, codes):
 
 
 @pytest.mark.parametrize("usage", ["Default", "Nothing"])
-def test_an_extra_name_for_a_usage_that_is_not_there_is_reported(usage):
-    """A name for a usage that the Edge pool does not have is an error."""
+def test_additional_name_for_a_missing_usage_is_reported(usage):
+    """An additional name for a certificate usage that the Edge pool does not have is an error."""
     edits = [(EDGE, "extra_san", f"{usage}=sip.litwareinc.com")]
     assert ("extra-name-usage", "edge01.contoso.com") in found(plan_of(edits))
     good = [(EDGE, "extra_san", "accessedgeexternal=sip.litwareinc.com")]
@@ -359,7 +369,9 @@ def test_an_extra_name_for_a_usage_that_is_not_there_is_reported(usage):
 
 
 def test_edge_site_without_reverse_proxy_is_reported():
-    """Pools that no reverse proxy publishes, and a table without a reverse proxy, are reported."""
+    """A finding is reported for a pool that no reverse proxy publishes, and for a table without a
+    reverse proxy.
+    """
     sites = [(number, "site", "Taipei") for number in range(len(GOOD))]
     elsewhere = [*sites, (DIR, "site", "Tokyo")]
     codes = found(plan_of(elsewhere))
@@ -368,13 +380,15 @@ def test_edge_site_without_reverse_proxy_is_reported():
 
 
 def test_reverse_proxy_alone_in_its_site_is_reported():
-    """A reverse proxy in a site without external web names publishes nothing."""
+    """If a site has a reverse proxy but no external web names, a finding reports that the proxy
+    publishes nothing.
+    """
     edits = [(number, "site", "Taipei") for number in range(len(GOOD) - 1)]
     codes = found(plan_of([*edits, (RP, "site", "Tokyo")]))
     assert ("reverse-proxy-publishes-nothing", "rp01.contoso.com") in codes
 
 
-def test_site_with_its_own_dialin_only_is_reported():
+def test_site_that_overrides_only_one_simple_url_is_reported():
     """A site that overrides one simple URL must override all of them."""
     edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
     edits += [(DIR, "site", "Tokyo"), (DIR, "dialin_url", "https://dialin.fabrikam.com")]
@@ -384,8 +398,8 @@ def test_site_with_its_own_dialin_only_is_reported():
 
 
 @pytest.mark.parametrize("admin", ["", "https://admin.fabrikam.com"])
-def test_site_with_its_own_urls_takes_no_admin_host_of_another_site(admin):
-    """A site with its own Meet and Dial-in URLs needs no Admin URL, so nothing is reported."""
+def test_site_with_its_own_urls_needs_no_admin_url(admin):
+    """A site with separate Meet and Dial-in URLs needs no Admin URL, so no finding is reported."""
     edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
     edits += [(FE, "admin_url", "https://admin.contoso.com"), (DIR, "site", "Tokyo")]
     edits += [(DIR, "dialin_url", "https://dialin.fabrikam.com"), (DIR, "admin_url", admin)]
@@ -397,8 +411,10 @@ def test_site_with_its_own_urls_takes_no_admin_host_of_another_site(admin):
     assert "admin.contoso.com" not in director.names
 
 
-def test_two_sites_without_an_admin_url_share_none():
-    """Nothing is reported if only one of three sites with their own URLs has an Admin URL."""
+def test_sites_without_an_admin_url_have_no_finding():
+    """If three sites have separate simple URLs but only one site has an Admin URL, no finding is
+    reported.
+    """
     edits = [(number, "site", "Taipei") for number in range(len(GOOD))]
     edits += [(FE, "admin_url", "https://admin.contoso.com")]
     for place, site in ((DIR, "tokyo"), (SE, "osaka")):
@@ -412,7 +428,9 @@ def test_two_sites_without_an_admin_url_share_none():
 
 
 def test_standard_edition_with_a_pool_name_is_reported():
-    """A Standard Edition server must not have a different pool name."""
+    """A finding is reported if the pool name of a Standard Edition server differs from its server
+    name.
+    """
     edits = [(SE, "pool_fqdn", "sepool.contoso.com")]
     assert ("pool-name-differs-from-server", "se01.contoso.com") in found(plan_of(edits))
 
@@ -455,7 +473,7 @@ ALTERED_CASES = [
 
 @pytest.mark.parametrize(("code", "usage", "changes"), ALTERED_CASES)
 def test_mistake_in_a_plan_is_found(code, usage, changes):
-    """If a plan was changed, the same checks find the mistakes in it."""
+    """If a plan is changed after planning, the checks find the mistakes in the changed plan."""
     plan = plan_of([(EDGE, "aol_pic", "true")])
     assert code not in {f.code for f in check_plan(plan)}
     findings = [f for f in check_plan(altered(plan, usage, **changes)) if f.code == code]
@@ -472,7 +490,9 @@ def test_mistake_in_a_plan_is_found(code, usage, changes):
     ],
 )
 def test_certificate_that_should_be_shared_is_reported(code, usage):
-    """Two certificates are an error if a pool or the deployment must share one."""
+    """If a pool or the deployment must share one certificate but the plan contains two, an error is
+    reported.
+    """
     plan = plan_of()
     assert code not in {f.code for f in check_plan(plan)}
     twice = tuple(
@@ -491,7 +511,8 @@ WITH_CASES = [check for check in RULES.checks.values() if check.fires and check.
 CASES = [(RULES.product, check) for check in WITH_CASES]
 for (
     product
-) in list_products():  # Only findings that the earlier cases do not cover are tested here.
+    # These cases contain only the findings that the cases of other tests do not cover.
+) in list_products():
     of_others = {(check.code, check.fires.says) for _, check in CASES}
     CASES += [
         (product, check)
@@ -503,8 +524,10 @@ for (
 @pytest.mark.parametrize(
     ("product", "check"), CASES, ids=[f"{product}-{check.code}" for product, check in CASES]
 )
-def test_a_check_fires_in_its_case_and_not_in_the_nearest(product, check):
-    """The mistake is reported, and the most similar correct plan has no such finding."""
+def test_plan_check_reports_only_its_case(product, check):
+    """For each check, a mistake in the plan is reported, and the most similar correct plan has no
+    such finding.
+    """
     rules = load_rules(product)
     fires, nearest = (
         {f.code: f.severity for f in check_plan(plan_of_case(case, rules=rules), on=case.on)}
@@ -514,8 +537,8 @@ def test_a_check_fires_in_its_case_and_not_in_the_nearest(product, check):
     assert check.code not in nearest
 
 
-#: Checks for mistakes that no table or option can cause. The tests above use changed plans for
-#: them.
+#: No table or option can cause the mistakes that these checks report, so other tests change the
+#: plan.
 ONLY_ALTERED = {
     "aol-without-client-authentication",
     "edge-certificates-differ",
@@ -524,16 +547,16 @@ ONLY_ALTERED = {
 }
 
 
-def test_every_check_has_its_two_cases():
-    """Every check has a case that causes the finding and a similar case that does not."""
+def test_every_plan_check_has_two_cases():
+    """For every check, there is a case that causes the finding and a similar case that does not."""
     for product in list_products():
         checks = load_rules(product).checks.values()
         without = {check.code for check in checks if not (check.fires and check.nearest)}
         assert without <= ONLY_ALTERED, product
 
 
-def test_every_test_is_asked_for():
-    """Every check function in the code is used by a rule."""
+def test_every_check_function_is_used():
+    """A rule uses every check function in the code."""
     of_cas = [check for check in ca_rules().checks if "plan" in check.judges]
     of_products = [c for product in list_products() for c in load_rules(product).checks.values()]
     rules = (*of_products, *of_cas)
@@ -543,8 +566,8 @@ def test_every_test_is_asked_for():
     assert asked == {*CERTIFICATE_TESTS, *FEATURE_TESTS, *NAME_TESTS, *of_deployments, *LAST_TESTS}
 
 
-def test_unknown_test_is_refused_with_the_known_ones():
-    """For a rule with an unknown function, the error lists the known functions."""
+def test_unknown_check_function_is_rejected():
+    """If a rule uses an unknown check function, the error lists the known functions."""
     plan = plan_of()
     broken = replace(next(iter(RULES.checks.values())), test="no_such_test")
     rules = replace(RULES, checks={broken.code: broken})
@@ -554,8 +577,8 @@ def test_unknown_test_is_refused_with_the_known_ones():
 
 
 def test_separate_checks_give_the_same_findings():
-    """Checking certificates and the deployment separately gives the same findings as checking the
-    plan.
+    """If the certificates and the deployment are checked separately, the findings are the same as
+    for the whole plan.
     """
     plan = plan_of([(EDGE, "webconf_edge_fqdn", ""), (MED, "server_fqdn", LONG)])
     day = date(2026, 11, 25)
@@ -566,7 +589,7 @@ def test_separate_checks_give_the_same_findings():
     assert sort_findings(parts) == check_plan(plan, on=day)
 
 
-#: Each of these changes to a certificate causes a finding.
+#: Each of these changes to a planned certificate causes a finding.
 ALTERATIONS = (
     lambda c: c._replace(subject_alt_name=()),
     lambda c: c._replace(subject_alt_name=c.subject_alt_name[1:]),
@@ -591,8 +614,10 @@ ALTERATIONS = (
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_what_is_shared_among_certificates_alters_nothing(seed):
-    """Running every check on every certificate and name finds the same as checking the plan."""
+def test_cached_results_do_not_change_the_findings(seed):
+    """Checking every certificate and every name one at a time gives the same findings as checking
+    the whole plan.
+    """
     chance, day = random.Random(seed), date(2026, 11, 25)
     plan = plan_certificates(read_topology(big_table(60)), RULES)
     certificates = list(plan.certificates)
@@ -602,7 +627,7 @@ def test_what_is_shared_among_certificates_alters_nothing(seed):
     plan = replace(plan, certificates=tuple(certificates))
     told = set()
     for certificate in plan.certificates:
-        # A new view of the plan has no cached results of other certificates.
+        # A new view of the plan has no cached results from other certificates.
         view = PlanView(plan, on=day)
         for rule in filter(lambda rule: view.applies(rule, certificate), view.checks):
             test = rule.test or rule.code.replace("-", "_")
@@ -626,8 +651,8 @@ def test_what_is_shared_among_certificates_alters_nothing(seed):
     ),
     st.booleans(),
 )  # fmt: skip
-def test_a_name_below_a_public_one_is_public(before, domain, first):
-    """The cached result for a domain is the same as the result for each of its hosts."""
+def test_cached_result_of_a_domain_applies_to_its_hosts(before, domain, first):
+    """The result that is cached for a domain is the same as the result for each host in the domain."""
     view = PlanView(plan_of(), on=date(2026, 11, 25))
     if first:
         view.is_internal_name(domain)
@@ -637,8 +662,10 @@ def test_a_name_below_a_public_one_is_public(before, domain, first):
     )
 
 
-def test_a_plan_is_judged_by_the_rules_of_a_day():
-    """The evaluation date is the requested date, the planned issue date, or the current date."""
+def test_plan_is_evaluated_on_a_date():
+    """The rules are evaluated on the specified date, or else on the planned issue date, or else on
+    the current date.
+    """
     code = "reverse-zone-name-on-public-certificate"
     edits = [(EDGE, EXTRA, "1.2.0.192.in-addr.arpa")]
     plan = plan_of(edits, options=PlanOptions(planned_issue_date=date(2026, 3, 14)))
@@ -654,7 +681,7 @@ def test_a_plan_is_judged_by_the_rules_of_a_day():
     assert choose_present_date(plan) in (today, today - timedelta(days=1))
 
 
-def test_a_check_ends_on_its_day():
+def test_check_ends_on_its_end_date():
     """A check with an end date reports findings until the day before that date."""
     rule = replace(RULES.checks["single-label-name"], until=date(2026, 3, 15))
     assert rule.holds_on(date(2026, 3, 14))
@@ -670,8 +697,10 @@ def test_a_check_ends_on_its_day():
         ({"organization": "Contoso", "country": "TW"}, True),
     ],
 )
-def test_an_organization_has_a_place(options, told):
-    """In a public certificate, O needs C and either L or ST, and nothing is required without O."""
+def test_organization_requires_a_location(options, told):
+    """In a public certificate, an organization (O) requires a country (C) and a state (ST) or a
+    locality (L).
+    """
     findings = check_plan(plan_of(options=PlanOptions(**options)))
     about = {f.about for f in findings if f.code == "organization-without-place"}
     public = {c.id for c in plan_of().certificates if c.issuer == "public"}
@@ -679,7 +708,7 @@ def test_an_organization_has_a_place(options, told):
 
 
 def test_findings_come_errors_first_and_count():
-    """Findings are sorted by severity and can be counted and filtered."""
+    """Findings are sorted by severity, and you can count and filter them."""
     findings = check_plan(plan_of([(EDGE, "av_edge_fqdn", ""), (DIR, "web_external_fqdn", "")]))
     ranks = [("error", "warning", "notice").index(f.severity) for f in findings]
     assert ranks == sorted(ranks)
@@ -689,7 +718,7 @@ def test_findings_come_errors_first_and_count():
 
 
 def test_hostile_text_is_escaped_in_the_table():
-    """The text of a finding cannot become markup."""
+    """In the HTML table of findings, markup in a finding is escaped."""
     plan = plan_of([(FE, "dialin_url", "https://dialin.contoso.com/<script>")])
     page = check_plan(plan)._repr_html_()
     assert "<script>" not in page
@@ -700,7 +729,7 @@ def test_hostile_text_is_escaped_in_the_table():
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.from_regex(r"[a-z]{1,60}(\.[a-z]{1,60}){1,3}", fullmatch=True), min_size=1))
 def test_counted_size_is_the_encoded_size(names):
-    """The calculated size of a SAN extension matches the encoded size."""
+    """The calculated size of a SAN extension equals its size in an encoded certificate."""
     san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
     assert compute_san_size(tuple(names)) == len(san.public_bytes())
 
@@ -708,20 +737,22 @@ def test_counted_size_is_the_encoded_size(names):
 @pytest.mark.parametrize(
     ("count", "name", "fits"),
     [
-        # TechNet wiki 3306 states 151 names with 25 characters.
+        # The TechNet wiki article 3306 states that 151 names with 25 characters are possible.
         (151, "host{:03}.contoso123456.com", True),
         (152, "host{:03}.contoso123456.com", False),
     ],
 )
 def test_published_limit_of_ad_cs_is_met(count, name, fits):
-    """The number of names that Microsoft's wiki states for AD CS fits exactly into 4096 bytes."""
+    """The maximum number of names that Microsoft's wiki states for AD CS fits exactly into 4096
+    bytes.
+    """
     names = tuple(name.format(number) for number in range(count))
     assert {len(n) for n in names} == {25}
     assert (compute_san_size(names) <= 4096) is fits
 
 
 def test_repr_shows_the_first_sixty_findings():
-    """A notebook cell shows 60 findings and the number of further ones."""
+    """In a notebook, the output shows the first 60 findings and the number of further findings."""
     items = [
         Finding(code=f"a{n}", severity="warning", about="b", message=f"no {n}", hint="", source="")
         for n in range(100)

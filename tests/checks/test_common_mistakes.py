@@ -1,4 +1,5 @@
-"""Each of forty mistakes in planning Lync certificates is found, covered by a step, or tested.
+"""Each of forty common mistakes in planning Lync certificates causes a finding, is covered by a
+step, or has a test.
 
 W01 to W40 are numbers only in this table. A place is ``finding CODE``, ``step ID: WORDS`` (the step
 contains the words), ``handover: WORDS`` (in the files for the CA), or ``test FILE::NAME`` for a
@@ -69,15 +70,15 @@ TABLE = {
 }  # fmt: skip
 
 
-def test_all_forty_stand_there():
-    """The table contains all forty mistakes, each with a place."""
+def test_all_forty_mistakes_are_listed():
+    """The table lists all forty mistakes, and for each one where it is covered."""
     assert list(TABLE) == [f"W{number:02}" for number in range(1, 41)]
     assert all(places for _, places in TABLE.values())
 
 
 @pytest.mark.parametrize("number", TABLE)
 def test_its_places_exist(number):
-    """The codes, the steps with their words, and the tests in the table exist."""
+    """The codes of findings, the words of steps, and the tests in the table of mistakes exist."""
     for place in TABLE[number][1]:
         kind, _, what = place.partition(" ")
         if kind == "finding":
@@ -96,7 +97,9 @@ def test_its_places_exist(number):
 
 
 def renewed(old, new):
-    """Return the roles and usages of the certificates that must be requested again."""
+    """Return the roles and usages of the certificates that must be requested again after a change
+    of the plan.
+    """
     difference = compare_plans(
         *(
             plan(front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"), **shared)
@@ -108,7 +111,9 @@ def renewed(old, new):
 
 
 def test_a_sip_domain_more_renews_servers_edge_and_proxy():
-    """A new SIP domain renews Front End, external Edge, and reverse proxy, but not internal Edge."""
+    """A new SIP domain requires new certificates for the Front End, external Edge, and reverse
+    proxy roles, but not for the internal Edge.
+    """
     meet = {"meet_urls": "https://meet.contoso.com"}
     changed = renewed(
         {"sip_domains": "contoso.com", **meet},
@@ -120,7 +125,9 @@ def test_a_sip_domain_more_renews_servers_edge_and_proxy():
 
 
 def test_another_simple_url_renews_what_has_its_host():
-    """A Meet URL with another host renews the certificates of servers and the reverse proxy."""
+    """A Meet URL with another host requires new certificates for the servers and for the reverse
+    proxy.
+    """
     sip = {"sip_domains": "contoso.com"}
     changed = renewed(
         {"meet_urls": "https://meet.contoso.com", **sip},

@@ -1,5 +1,5 @@
-"""A comparison of scenarios shows all options and counts, and marks differences without the help of
-color.
+"""A comparison of scenarios shows all options and counts, and marks differences with a sign in
+addition to color.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ def facts(found: ScenarioComparison) -> dict[str, tuple[object, ...]]:
     return {fact.what: fact.values for fact in found.facts}
 
 
-def test_every_option_and_count_stands_in_the_matrix():
-    """The comparison contains all counts, servers by role, SIP domains, and options in plan.toml."""
+def test_every_option_and_count_is_in_the_comparison():
+    """The comparison of scenarios shows all counts, the servers by role, the SIP domains, and the
+    options in plan.toml.
+    """
     found = ln.compare_scenarios(FIRST, WILD, MORE)
     told = facts(found)
     assert told["certificates"] == (len(FIRST.plan.certificates),) * 3
@@ -47,9 +49,9 @@ def test_every_option_and_count_stands_in_the_matrix():
     assert sum(fact.of == "Options" for fact in found.facts) == len(fields(ln.PlanOptions))
 
 
-def test_what_differs_is_marked_by_a_sign():
-    """In a comparison of scenarios, values that differ from the first scenario have a mark and come
-    first.
+def test_differences_have_a_mark():
+    """In a comparison of scenarios, values that differ from the first scenario have a mark and are
+    listed first.
     """
     found = ln.compare_scenarios(FIRST, replace(WILD, options=ln.PlanOptions(country="TW")))
     assert [fact.marked() for fact in found.differing()] == [("", "≠ TW")]
@@ -62,8 +64,8 @@ def test_what_differs_is_marked_by_a_sign():
 
 
 def test_as_a_frame_it_is_plain():
-    """The frame of the comparison has one column for each scenario and one for differences, even
-    with equal names.
+    """The DataFrame of a comparison has one column for each scenario and one for differences, even
+    if scenarios have the same name.
     """
     frame = ln.compare_scenarios(FIRST, WILD, replace(MORE, name="wildcards")).to_frame()
     assert list(frame.columns) == [
@@ -77,7 +79,9 @@ def test_as_a_frame_it_is_plain():
 
 
 def test_differences_are_those_of_compare_plans():
-    """Each other scenario is compared with the first by compare_plans, with causes and as a page."""
+    """The function compare_plans compares each other scenario with the first one, shows the causes,
+    and can write a page.
+    """
     found = ln.compare_scenarios(FIRST, WILD, MORE)
     for one, difference in zip((WILD, MORE), found.differences, strict=True):
         assert difference == ln.compare_plans(FIRST.plan, one.plan)
@@ -91,8 +95,8 @@ def test_differences_are_those_of_compare_plans():
     assert ln.figure(found.differences[0]).to_svg()
 
 
-def test_findings_that_are_accepted_are_counted_apart():
-    """Accepted findings have a separate count."""
+def test_accepted_findings_are_counted_separately():
+    """A comparison of scenarios shows a separate number for the accepted findings."""
     broken = FIRST.topology.with_cells(
         {n: {"access_edge_fqdn": ""} for n in range(len(FIRST.topology.cells))}
     )
@@ -105,16 +109,18 @@ def test_findings_that_are_accepted_are_counted_apart():
     assert told["Accepted finding"] == ((), (f"{code} = it follows in May",))
 
 
-def test_what_is_not_known_is_blank():
-    """The comparison shows yearly renewals only if a validity is set in the options."""
+def test_unknown_values_are_blank():
+    """The comparison of scenarios shows the renewals in each year only if the options contain a
+    validity period.
+    """
     yearly = replace(FIRST, options=ln.PlanOptions(validity_days=365))
     certificates = len(FIRST.plan.certificates)
     assert facts(ln.compare_scenarios(FIRST, yearly))["yearly renewals"] == (None, certificates)
 
 
 def test_comparison_needs_two_scenarios():
-    """Comparing a single scenario is an error, and a scenario that cannot be planned reports the
-    reason.
+    """Comparing a single scenario is an error. If a scenario cannot be planned, the error contains
+    the reason.
     """
     with pytest.raises(ScenarioError, match="two scenarios"):
         ln.compare_scenarios(FIRST)

@@ -1,4 +1,6 @@
-"""If a finding has one safe fix, applying it removes the finding and adds none that is as severe."""
+"""If a finding has a safe fix, applying the fix resolves the finding and causes no new finding of
+the same severity.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,10 @@ from lyncnb.topology.csv_edit import edit_csv
 from lyncnb.topology.topology import read_topology
 
 DAY = date(2026, 11, 25)
-#: The number of random topologies. A full test may use 1,000.
+#: The number of random topologies. A full test can use 1,000.
 COUNT = int(os.environ.get("LYNCNB_TOPOLOGIES", "100"))
-#: The number of tests that share the topologies, so that none takes long on a busy computer.
+#: The number of tests among which the topologies are divided, so that each test is short on a busy
+#: computer.
 PARTS = 4
 
 WITH_FIX = {
@@ -52,7 +55,8 @@ WITH_FIX = {
 }
 BESIDE = {"server_fqdn": "fe01.contoso.com", "role": "Mediation", "pool_fqdn": "fepool.contoso.com"}
 ALL_PUBLIC = PlanOptions(issuer={"": "public"}, validity_days=365)
-# Checks whose case has no fix, because the table lacks the column or other CAs are affected.
+# Findings of these checks have no fix in their cases, because the table has no column for it or the
+# edit would affect other CAs.
 OTHER_CASES = {
     "collocated-role": lambda: plan_of([(MED, "mediation_standalone", "true")], add=[BESIDE]),
     "validity-asked-over-limit": lambda: plan_of(options=ALL_PUBLIC),
@@ -60,13 +64,15 @@ OTHER_CASES = {
 
 
 def codes(findings):
-    """Return the number of findings with each code."""
+    """Return how many findings have each code."""
     return Counter(finding.code for finding in findings)
 
 
 @pytest.mark.parametrize("code", sorted(WITH_FIX))
-def test_each_fix_mends_its_finding_and_brings_nothing(code):
-    """After the edit in the finding, the finding is gone and only less severe findings are new."""
+def test_each_fix_resolves_its_finding(code):
+    """After the fix of a finding is applied, the finding is resolved, and all new findings are less
+    severe.
+    """
     check = WITH_FIX[code]
     plan = OTHER_CASES[code]() if code in OTHER_CASES else plan_of_case(check.fires)
     before = check_plan(plan, on=check.fires.on)
@@ -81,14 +87,16 @@ def test_each_fix_mends_its_finding_and_brings_nothing(code):
 
 
 def test_every_fix_is_a_fix_of_some_check():
-    """Every fix in the code belongs to a check in the rules."""
+    """Every function that suggests a fix is used by a check in the rules."""
     tests = {check.test or check.code.replace("-", "_") for check in WITH_FIX.values()}
     assert tests == set(FIXES)
 
 
 @pytest.mark.parametrize("test", sorted(CHOICES))
-def test_each_choice_answers_its_finding(test):
-    """Each answer of a finding with several answers resolves the finding, and no answer is a fix."""
+def test_each_answer_resolves_its_finding(test):
+    """If a finding offers several answers, each answer resolves the finding, and none of the
+    answers is marked as a fix.
+    """
     (check,) = (c for c in RULES.checks.values() if (c.test or c.code.replace("-", "_")) == test)
     plan = plan_of_case(check.fires)
     finding = next(f for f in check_plan(plan, on=check.fires.on) if f.code == check.code)
@@ -100,9 +108,9 @@ def test_each_choice_answers_its_finding(test):
         assert (check.code, finding.about) not in {(f.code, f.about) for f in left}, edits
 
 
-def test_a_choice_changes_the_pool_of_the_finding():
-    """If a server also has another role, whose row is first, the answers change the pool that has
-    the server's name. No answer takes a reverse proxy from another site.
+def test_answer_changes_the_pool_of_the_finding():
+    """If a server has two roles, the answers to a finding change the pool that has the server's
+    name, even if the row of the other role is first.
     """
     topology = read_topology(
         b"server_fqdn,role,pool_fqdn,site,sip_domains,web_external_fqdn\n"
@@ -118,9 +126,9 @@ def test_a_choice_changes_the_pool_of_the_finding():
     assert (publish.row, publish.column, publish.text) == (3, "site", "")
 
 
-def test_a_plan_without_safe_answers_stays_as_it_is():
-    """A plan whose findings have no safe fix does not change."""
-    # This is the first server of the Front End pool.
+def test_plan_without_safe_fixes_does_not_change():
+    """If no finding of a plan has a safe fix, applying the fixes does not change the plan."""
+    # The row of the first server in the Front End pool.
     plan = plan_of([(DIR, "web_external_fqdn", "webext.contoso.com")])
     assert "web-external-fqdn-shared" in codes(check_plan(plan, on=DAY))
     fixed_plan = fix_plan(plan, on=DAY)
@@ -131,12 +139,12 @@ def test_a_plan_without_safe_answers_stays_as_it_is():
 @pytest.mark.parametrize(
     ("edits", "options"),
     [
-        # Several servers have one pool name, so the intended name is unknown.
+        # Several servers have the same pool name, so lyncnb cannot know which name is intended.
         (
             [(SE, "pool_fqdn", "sepool.contoso.com")],
             None,
         ),
-        # Certificates from other CAs may have a longer validity.
+        # A certificate from another CA may have a longer validity period.
         ([], PlanOptions(validity_days=365)),
     ],
 )
@@ -154,8 +162,8 @@ def test_edit_that_may_be_unintended_is_not_a_fix(edits, options):
     assert [f.edits for f in found if f.code in wanted and f.edits] == []
 
 
-def test_two_names_of_one_cell_are_mended_one_after_the_other():
-    """If two findings about one cell are fixed, neither fix undoes the other."""
+def test_two_fixes_of_one_cell_do_not_conflict():
+    """If two findings about the same cell are fixed, neither fix undoes the other."""
     plan = plan_of(
         [
             (
@@ -175,8 +183,10 @@ with (Path(__file__).parent / "newcomer_tables.yaml").open(encoding="utf-8") as 
 
 
 @pytest.mark.parametrize("case", NEWCOMER_TABLES, ids=lambda case: case["name"])
-def test_a_newcomers_table_is_fixed_without_typing(case):
-    """Of a newcomer's first table, the fixes leave only the errors that need a decision."""
+def test_fixes_resolve_most_errors_in_a_first_table(case):
+    """In a typical first table of a new user, the fixes resolve all errors except those that need a
+    decision.
+    """
     plan = plan_certificates(read_topology(case["table"].encode()), RULES)
     before = {f.code for f in check_plan(plan, on=DAY) if f.severity == "error"}
     fixed_plan = fix_plan(plan, on=DAY)
@@ -192,7 +202,7 @@ def test_a_newcomers_table_is_fixed_without_typing(case):
     assert "contoso" not in hints
 
 
-# -- random topologies
+# The following tests use random topologies.
 
 CELLS = [
     (FE, "strict_dn", "true"),
@@ -243,17 +253,17 @@ MORE = [
 
 
 def random_files(seed):
-    """Return a random table and plan.toml with some mistakes that lyncnb can still read."""
+    """Return a random table and plan.toml that contain mistakes but can still be read."""
     choose = random.Random(seed)
     return next(files for files in iter(lambda: files_or_none(choose), 0) if files)
 
 
 def files_or_none(choose):
-    """Return a table and a plan.toml with some mistakes, or None if they cannot be read."""
+    """Return a random table and plan.toml with some mistakes, or None if lyncnb cannot read them."""
     edits = choose.sample(CELLS, choose.randint(0, 8))
     drop = choose.sample(range(1, len(GOOD)), choose.randint(0, 3))
     add = choose.sample(MORE, choose.randint(0, 2))
-    # Keys outside a section must come first.
+    # In a TOML file, keys that belong to no section must come first.
     options = sorted(
         choose.sample(OPTIONS, choose.randint(0, 4)), key=lambda s: ("[" in s, s[0] == "[")
     )
@@ -268,9 +278,9 @@ def files_or_none(choose):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
-def test_random_topologies_are_mended(part):
-    """In random topologies, findings with fixes disappear or stay for a reason, and there are no
-    new findings.
+def test_fixes_work_in_random_topologies(part):
+    """In random topologies, each finding with a fix is resolved or remains for a known reason, and
+    no new findings appear.
     """
     for seed in range(part, COUNT, PARTS):
         data, text, plan = random_files(seed)
@@ -287,8 +297,8 @@ def test_random_topologies_are_mended(part):
 
 
 @pytest.mark.slow
-def test_random_topologies_need_every_fix():
-    """Among the random topologies, each fix is needed at least once."""
+def test_random_topologies_use_every_fix():
+    """Each fix in the code is used for at least one of the random topologies."""
     missing = set(WITH_FIX)
     for *_, plan in map(random_files, range(COUNT)):
         if missing & {f.code for f in check_plan(plan, on=DAY) if f.edits}:
@@ -299,7 +309,7 @@ def test_random_topologies_need_every_fix():
 
 
 def test_a_summary_holds_no_edits():
-    """The summary does not contain the edits of a fix."""
+    """The summary of a request folder does not contain the edits of a fix."""
     plan = plan_of([(MED, "web_external_fqdn", "w.contoso.com")], PlanOptions(xmpp_host_names=True))
     findings = check_plan(plan, on=DAY)
     assert {type(edit) for f in findings for edit in f.edits} == {CellEdit, OptionEdit}
@@ -307,8 +317,8 @@ def test_a_summary_holds_no_edits():
     assert {finding.edits for finding in summary.findings} == {()}
 
 
-def test_edits_say_what_they_are():
-    """An edit of a cell or an option describes itself in one line, and changes the plan as
+def test_edits_describe_themselves():
+    """The text of an edit describes the changed cell or option in one line, and the plan changes as
     described.
     """
     plan = plan_of(options=PlanOptions(wildcard=True, validity_days=365))

@@ -36,8 +36,8 @@ CHECKS = {check.code: check for check in ca_rules().checks if "plan" in check.ju
 
 _P = "cabf.serverauth.subscriber"
 
-#: For each code in lyncnb, the table contains the codes of pkilint and zlint 3.6.2 with the
-#: same meaning, or "".
+#: For each of lyncnb's codes, the table contains the codes of pkilint and zlint 3.6.2 with the same
+#: meaning, or "".
 SAME = {
     "internal-name-on-public-certificate": ("cabf.internal_domain_name", "e_dnsname_not_valid_tld"),
     "reverse-zone-name-on-public-certificate": (
@@ -58,14 +58,14 @@ SAME = {
         f"{_P}_stateprovince_and_locality_missing",
         "e_cert_policy_ov_requires_province_or_locality",
     ),
-    # The version of zlint in Debian knows only the limit of 398 days.
+    # The version of zlint in Debian only checks the limit of 398 days.
     "validity-asked-over-limit": (
         "cabf.serverauth.certificate_validity_period_exceeds_200_days",
         "",
     ),
 }
 
-#: No linter has these lyncnb findings about single public certificates.
+#: These are lyncnb's findings about a single public certificate that no linter reports.
 OURS_ALONE = {
     "special-use-name-on-public-certificate",
     "registry-wildcard-on-public-certificate",
@@ -88,23 +88,24 @@ OURS_ALONE = {
     "roots-of-entrust-distrusted",
 }
 
-#: lyncnb does not have these linter reports, for the given reasons.
+#: lyncnb does not report these problems that the linters report. Each entry contains the reason.
 LACKED = {
-    # Public CAs should not include a common name, but Lync Server needs one.
+    # Public CAs should not include a common name, but Lync Server requires one.
     "cabf.serverauth.dv.common_name_attribute_present",
     "cabf.serverauth.ov.common_name_attribute_present",
     "w_subject_common_name_included",
     "e_cab_dv_subject_invalid_values",
-    # Microsoft's page for reverse proxies requires both key usages for an RSA key.
+    # Microsoft's page about reverse proxies requires both key usages for an RSA key.
     f"{_P}_rsa_digitalsignature_and_keyencipherment_present",
-    # Only the CA can change these values.
+    # Only the CA can change the value that the linter reports.
     "w_ext_subject_key_identifier_missing_sub_cert",
-    # This report recommends a validity one day below the limit.
+    # The linter recommends a validity period one day below the limit.
     "cabf.serverauth.certificate_validity_period_exceeds_199_days",
-    # These reports repeat the organizational unit, without a date or in other words.
+    # The linters report the organizational unit again, without a date or in other words.
     "cabf.serverauth.dv.unknown_attribute_present",
     "e_subject_contains_organizational_unit_name_and_no_organization_name",
-    # These reports repeat the underscore, the location, the missing names, and the reverse zone.
+    # The linters report the underscore, the location, the missing names, and the reverse zone
+    # again.
     "w_dnsname_underscore_in_trd",
     "w_rfc_dnsname_underscore_in_trd",
     "e_sub_cert_locality_name_must_appear",
@@ -129,7 +130,7 @@ _ORDER = [
 
 
 def issued(request: bytes, *, days: int, begins: datetime) -> bytes:
-    """Issue the requested certificate, and return it in DER encoding."""
+    """Issue the certificate that the plan requests, and return it in DER encoding."""
     csr = x509.load_pem_x509_csr(request)
     _, ca_key = _keys()
     subject = sorted(csr.subject, key=lambda one: _ORDER.index(one.oid))
@@ -163,7 +164,7 @@ def issued(request: bytes, *, days: int, begins: datetime) -> bytes:
 
 
 def zlint_codes(der: bytes, place: Path) -> set[str]:
-    """Return the errors and warnings that zlint reports."""
+    """Return the errors and warnings that zlint reports for a certificate."""
     path = place / "certificate.der"
     path.write_bytes(der)
     done = subprocess.run(
@@ -174,7 +175,9 @@ def zlint_codes(der: bytes, place: Path) -> set[str]:
 
 
 def judged(case, place: Path) -> tuple[set[str], set[str]]:
-    """Return the codes from lyncnb for a plan, and the codes from the linters for its certificates."""
+    """Return the codes that lyncnb reports for a plan, and the codes that the linters report for
+    its certificates.
+    """
     plan = plan_of_case(case)
     begins = datetime.combine(case.on, time(), UTC)
     theirs = set()
@@ -189,8 +192,10 @@ def judged(case, place: Path) -> tuple[set[str], set[str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("code", sorted(SAME))
-def test_plan_and_certificate_are_judged_alike(code, tmp_path):
-    """The linters report the certificate if, and only if, lyncnb reports the plan."""
+def test_linters_and_lyncnb_report_the_same_problems(code, tmp_path):
+    """The linters report a problem in a certificate exactly when lyncnb reports the problem in its
+    plan.
+    """
     pair = set(filter(None, SAME[code]))
     others = {one for codes in SAME.values() for one in codes}
     ours, theirs = judged(CHECKS[code].fires, tmp_path)
@@ -204,7 +209,9 @@ def test_plan_and_certificate_are_judged_alike(code, tmp_path):
 
 
 def test_every_rule_of_single_public_certificates_is_listed():
-    """Every lyncnb rule for public CAs is listed with the linters' codes, or without any."""
+    """The table lists every rule of lyncnb for a single public certificate with the linters' codes,
+    or as a rule that no linter has.
+    """
     single = {
         check.code
         for check in CHECKS.values()

@@ -1,4 +1,6 @@
-"""The option for the oldest client accepts the known clients, and findings depend on it."""
+"""The option for the oldest client accepts only known clients, and changes the findings about hash
+algorithms.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,15 @@ LISTED = ("Windows Vista", "Windows Server 2008", "Windows 7", "Windows Server 2
 
 
 def told(**options):
-    """Return the message about the hash algorithm of each certificate in a plan."""
+    """Return the message of the finding about the hash algorithm of each certificate in a plan."""
     planned = plan(front_end(1), edge(1), options=PlanOptions(**options))
     return {f.message for f in check_plan(planned) if f.code == "hash-not-listed-for-clients"}
 
 
-def test_the_clients_are_those_of_the_page():
-    """The rules list the five clients in Microsoft's page, and the form offers them."""
+def test_clients_match_the_page_of_microsoft():
+    """The rules contain the five clients that Microsoft's page lists, and the input form offers the
+    same clients.
+    """
     rules = load_rules("lync2013")
     assert tuple(client.id for client in rules.clients) == LISTED
     (group,) = [one for one in describe_option_groups(rules) if one["title"] == "Key and hash"]
@@ -34,24 +38,30 @@ def test_the_clients_are_those_of_the_page():
 
 
 @pytest.mark.parametrize(("chosen", "named"), [("", "Windows Vista"), ("Windows 7", "Windows 7")])
-def test_a_hash_is_held_against_the_oldest_client(chosen, named):
-    """By default, the finding is about the oldest listed client, which supports only SHA-256."""
+def test_hash_is_compared_with_the_oldest_client(chosen, named):
+    """By default, the finding about the hash algorithm names the oldest listed client, which
+    supports only SHA-256.
+    """
     messages = told(hash="sha384", oldest_client=chosen)
     assert messages
     assert all(one.endswith(f"for {named}, Microsoft lists only sha256") for one in messages)
     assert not told(hash="sha256", oldest_client=chosen)
 
 
-def test_the_choice_changes_no_certificate():
-    """The option changes only findings, so the digest of the plan stays the same."""
+def test_option_changes_no_certificate():
+    """The option for the oldest client changes only the findings and not the certificates, so the
+    digest of the plan stays the same.
+    """
     one, other = (
         plan(front_end(1), options=PlanOptions(oldest_client=name)) for name in ("", "Windows 7")
     )
     assert one.sha256 == other.sha256
 
 
-def test_another_client_is_refused_with_the_list():
-    """Windows XP is not in the list for SHA-256, so the option does not accept it."""
+def test_unknown_client_is_rejected_with_the_list():
+    """The option for the oldest client rejects Windows XP, which is not in the list of clients, and
+    the message contains the list.
+    """
     with pytest.raises(OptionsError, match="Windows XP") as refused:
         told(oldest_client="Windows XP")
     assert "Windows Vista" in refused.value.hint

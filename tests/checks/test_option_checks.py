@@ -1,4 +1,6 @@
-"""Options without an effect are reported, and options with an effect are not."""
+"""Options that do not change the plan or its evaluation are reported, and all other options are
+not.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from lyncnb.plan.options import PlanOptions
 
 
 def told(options):
-    """Return the messages about options that do not change the plan."""
+    """Return the messages of the findings about options that do not change the plan."""
     findings = check_plan(plan_of(options=PlanOptions(**options)))
     return [f.message for f in findings if f.code == "option-changes-nothing"]
 
@@ -20,7 +22,8 @@ def told(options):
     ("options", "message"),
     [
         ({"xmpp_host_names": True}, "xmpp_host_names = true"),
-        ({"target_os": "2012R2"}, "target_os = 2012R2"),  # Every row has the same value.
+        # Every row of the table has the same value.
+        ({"target_os": "2012R2"}, "target_os = 2012R2"),
         (
             # The domain is already a SIP domain.
             {"autodiscover_internal_extra_domains": ("contoso.com",)},
@@ -39,9 +42,8 @@ def told(options):
             'client_authentication contains "rp01.contoso.com", which does not affect any certificate',
         ),
         (
-            {
-                "shared_certificate": ("edge.contoso.com",)
-            },  # The servers already share a certificate.
+            # The servers already share one certificate.
+            {"shared_certificate": ("edge.contoso.com",)},
             'shared_certificate contains "edge.contoso.com", which does not affect any certificate',
         ),
         (
@@ -75,5 +77,5 @@ def test_an_option_without_effect_is_reported(options, message):
     ],
 )
 def test_option_with_an_effect_is_not_reported(options):
-    """An option that changes a certificate or an evaluation is not reported."""
+    """An option that changes a certificate or the evaluation of the plan is not reported."""
     assert told(options) == []

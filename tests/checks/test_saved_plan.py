@@ -1,4 +1,4 @@
-"""The same plan is saved with the same bytes, and changed files are rejected."""
+"""The same plan is always saved with the same bytes, and a saved plan that was altered is rejected."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from lyncnb.rules.rule_files import parse_rules, read_product_texts
 
 RULES = ln.load_rules("lync2013")
 DAY = date(2026, 11, 25)
-# CI changes a tenth of the values that a full test may change.
+# In CI, the test alters a tenth of the values that a full test alters.
 COUNT = int(os.environ.get("LYNCNB_TAMPERED", "100"))
 
 
@@ -38,7 +38,7 @@ def saved(planned, place, on=DAY):
 
 
 def redigested(document):
-    """Return the values as a file with a valid digest, as an attacker would write it."""
+    """Return the altered values as a file with a valid digest, as an attacker would write it."""
     return encode_saved_plan({key: value for key, value in document.items() if key != "sha256"})
 
 
@@ -52,9 +52,9 @@ def refused(path, data, *words):
 
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
-def test_what_was_saved_is_planned_again(tmp_path, sample):
-    """Table, options, certificates, reasons, and findings of a saved plan are read back and give
-    the same bytes.
+def test_saved_plan_is_planned_again(tmp_path, sample):
+    """The table, options, certificates, reasons, and findings of a saved plan are read back, and
+    saving them again gives the same bytes.
     """
     source = big_table(300) if sample == "big" else DATA / f"{sample}.csv"
     options = ln.PlanOptions(
@@ -74,7 +74,7 @@ def test_what_was_saved_is_planned_again(tmp_path, sample):
 
 
 @pytest.mark.slow
-def test_any_plan_comes_back(tmp_path):
+def test_any_plan_can_be_read_back(tmp_path):
     """A plan with any servers, domains, columns, and options can be saved and read back."""
     chance = random.Random(5)
     for _ in range(PAIRS // 20):
@@ -83,15 +83,19 @@ def test_any_plan_comes_back(tmp_path):
         assert read_saved_plan(first.path).plan == planned
 
 
-def test_a_saved_plan_is_no_table_of_servers(tmp_path):
-    """If a saved plan is passed as a table, the error lists the commands that accept it."""
+def test_saved_plan_is_rejected_as_a_table(tmp_path):
+    """If a saved plan is passed as a server table, the error lists the commands that accept a saved
+    plan.
+    """
     with pytest.raises(TopologyError, match="is a JSON file") as error:
         ln.read_topology(saved(plan(front_end()), tmp_path).path)
     assert "lyncnb request --plan FILE FOLDER" in error.value.hint
 
 
-def test_it_reads_like_a_document(tmp_path):
-    """The head of a saved plan describes the file and its approval, and each entry is on one line."""
+def test_saved_plan_is_readable(tmp_path):
+    """A saved plan begins with a description of the file and its approval, and has one line for
+    each entry.
+    """
     planned = plan(front_end(), front_end(2), edge())
     first = saved(planned, tmp_path)
     text = first.data.decode()
@@ -105,12 +109,14 @@ def test_it_reads_like_a_document(tmp_path):
         assert all(name in line for name in certificate.names)
     body = b"".join(first.data.splitlines(keepends=True)[:-2])
     assert hashlib.sha256(body).hexdigest() == json.loads(first.data)["sha256"]
-    # The program sha256sum shows this digest of the file.
+    # The program sha256sum prints the same digest for the file.
     assert hashlib.sha256(first.data).hexdigest() == first.sha256
 
 
 def test_saved_plan_is_evaluated_on_its_own_date(tmp_path):
-    """A plan that was saved before a rule took effect has no finding of this rule later."""
+    """If a rule takes effect after the date of a saved plan, it causes no finding when the plan is
+    read later.
+    """
     planned = plan(front_end(), edge(aol_pic="true"), options=ln.PlanOptions())
     before, after = saved(planned, tmp_path, date(2027, 3, 14)), None
     assert read_saved_plan(before.path).judged_on == date(2027, 3, 14)
@@ -120,8 +126,10 @@ def test_saved_plan_is_evaluated_on_its_own_date(tmp_path):
     assert before.sha256 != after.sha256
 
 
-def test_accepted_reasons_stand_beside_their_findings(tmp_path):
-    """An accepted error in the file contains the reason and its limits."""
+def test_accepted_findings_contain_their_reasons(tmp_path):
+    """An accepted error in a saved plan contains the reason for accepting it and the limits of the
+    acceptance.
+    """
     planned = plan(front_end(), edge(access_edge_fqdn=""))
     errors = [one for one in ln.check_plan(planned, on=DAY) if one.severity == "error"]
     code = errors[0].code
@@ -132,8 +140,10 @@ def test_accepted_reasons_stand_beside_their_findings(tmp_path):
     assert {one["accepted"] for one in told if one["code"] != code} == {""}
 
 
-def test_what_differs_is_reported_name_by_name(tmp_path):
-    """An added or removed name, a changed subject, and a removed finding are all reported."""
+def test_each_difference_is_reported(tmp_path):
+    """If a saved plan differs from the current rules, lyncnb reports each added or removed name,
+    changed subject, and removed finding.
+    """
     first = saved(ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), RULES), tmp_path)
     document = json.loads(first.data)
     certificate = document["certificates"][0]
@@ -151,9 +161,9 @@ def test_what_differs_is_reported_name_by_name(tmp_path):
     assert error.exit_status == 2
 
 
-def test_a_table_that_was_altered(tmp_path):
-    """If a server or option in the table was changed, certificates differ, and each name is
-    reported.
+def test_altered_table_is_reported(tmp_path):
+    """If a server or an option in a saved plan was altered, lyncnb reports each name that differs
+    in the certificates.
     """
     first = saved(plan(front_end(), front_end(2)), tmp_path)
     document = json.loads(first.data)
@@ -173,14 +183,16 @@ def test_a_table_that_was_altered(tmp_path):
 
 
 def rules_with(old, new):
-    """Return the rules for Lync Server 2013 with a changed text in their files."""
+    """Return the rules for Lync Server 2013 after a text in the rule files was replaced."""
     texts = read_product_texts("lync2013")
     assert any(old in text for text in texts.values())
     return parse_rules({name: text.replace(old, new) for name, text in texts.items()}, source="x")
 
 
 def test_other_rules_are_reported(tmp_path):
-    """A plan with different rules is outdated, not altered, and different names are listed."""
+    """A plan that was saved with other rules is reported as outdated and not as altered, and the
+    names that differ are listed.
+    """
     others = rules_with('"lyncdiscover.{sip_domain}"', '"discover.{sip_domain}"')
     planned = ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), others)
     first = saved(planned, tmp_path)
@@ -202,8 +214,10 @@ def test_other_rules_are_reported(tmp_path):
     assert len(error.problems) == 1
 
 
-def test_better_words_of_rules_make_no_plan_another(tmp_path):
-    """Texts in rules, and rules for later work, do not change the digest of a saved plan."""
+def test_changed_texts_of_rules_keep_the_digest(tmp_path):
+    """Changed texts in the rules, and rules about later work, do not change the digest of a saved
+    plan.
+    """
     for old, new in (
         ("port = 5061", "port = 5062"),
         ('meaning = "', 'meaning = "In short: '),
@@ -220,9 +234,9 @@ def test_better_words_of_rules_make_no_plan_another(tmp_path):
         assert rules_with(old, new).sha256 != RULES.sha256, old
 
 
-def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
-    """In an approved plan, only texts may differ from the rules, and each old and new text is
-    reported.
+def test_only_an_approved_plan_may_contain_old_texts(tmp_path):
+    """Only if a plan is approved, its texts may differ from the texts in the rules, and each old
+    and new text is reported.
     """
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     first = saved(planned, tmp_path)
@@ -251,16 +265,15 @@ def test_other_words_are_taken_of_an_approved_plan_alone(tmp_path):
         first.path.write_bytes(redigested(worse))
         with pytest.raises(PlanAltered):
             read_saved_plan(first.path, reworded=True)
-    altered = redigested(document).replace(
-        b"nothing to see", b"nothing to fix"
-    )  # The digest in the file is unchanged.
+    # The digest in the file is not changed.
+    altered = redigested(document).replace(b"nothing to see", b"nothing to fix")
     first.path.write_bytes(altered)
     with pytest.raises(PlanAltered, match="changed after it was saved"):
         read_saved_plan(first.path, reworded=True)
 
 
 def with_suffix(monkeypatch, suffix, version):
-    """Install a Public Suffix List with one more public suffix."""
+    """Use a Public Suffix List that contains one additional public suffix."""
     more = f"{Path(publicsuffixlist.PSLFILE).read_text('utf-8')}\n{suffix}\n"
     suffixes = publicsuffixlist.PublicSuffixList(more.splitlines(), accept_unknown=False)
     monkeypatch.setattr(dns_name, "_load_public_suffixes", lambda: suffixes)
@@ -268,9 +281,9 @@ def with_suffix(monkeypatch, suffix, version):
     monkeypatch.setattr(metadata, "version", installed.__getitem__)
 
 
-def test_another_public_suffix_list_is_named_before_its_effects(tmp_path, monkeypatch):
-    """An unchanged plan is read with another Public Suffix List, or rejected with both versions of
-    the list.
+def test_changed_public_suffix_list_is_reported(tmp_path, monkeypatch):
+    """If the Public Suffix List changed, an unaffected plan is read, and an affected plan is
+    rejected with both versions of the list.
     """
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     first = saved(planned, tmp_path)
@@ -290,14 +303,14 @@ def test_another_public_suffix_list_is_named_before_its_effects(tmp_path, monkey
 
 
 def test_versions_of_libraries_are_text(tmp_path):
-    """The versions of libraries must be text."""
+    """In a saved plan, each version of a library must be text."""
     first = saved(plan(front_end()), tmp_path)
     for value in (5, ["x"], {"idna": 3}, None):
         refused(first.path, redigested(json.loads(first.data) | {"libraries": value}), "libraries")
 
 
-def test_every_problem_at_once(tmp_path):
-    """Values of the wrong type, missing keys, and unknown keys are reported together."""
+def test_all_problems_are_reported_together(tmp_path):
+    """Lyncnb reports all wrong types, missing keys, and unknown keys in a saved plan together."""
     first = saved(plan(front_end()), tmp_path)
     document = json.loads(first.data)
     document["judged_on"] = "tomorrow"
@@ -320,8 +333,10 @@ def test_every_problem_at_once(tmp_path):
     refused(first.path, json.dumps(document).encode(), "no name", "md5")
 
 
-def test_what_cannot_be_planned_again(tmp_path):
-    """A reason for an unknown finding, or for a role of another product, is reported."""
+def test_unknown_findings_and_roles_are_reported(tmp_path):
+    """A saved plan that accepts an unknown finding, or contains a role of another product, is
+    rejected with a message.
+    """
     first = saved(plan(front_end()), tmp_path)
     document = json.loads(first.data)
     document["options"]["accepted"] = {"no-such-code": "because"}
@@ -359,15 +374,19 @@ def test_what_cannot_be_planned_again(tmp_path):
         (lambda data: data.replace(b"ee01", b"\\ud800", 1), "valid JSON"),
     ],
 )
-def test_what_is_no_saved_plan(tmp_path, alter, words):
-    """A truncated file, another format, and a duplicate key each give one clear message."""
+def test_other_files_are_not_a_saved_plan(tmp_path, alter, words):
+    """A truncated file, a file in another format, and a file with a duplicate key each cause one
+    clear error message.
+    """
     first = saved(plan(front_end()), tmp_path)
     refused(first.path, alter(first.data), words)
 
 
 @pytest.mark.slow
-def test_no_tampered_plan_is_taken(tmp_path):
-    """Any changed byte or value is rejected, and a new digest does not make it the same plan."""
+def test_tampered_plan_is_rejected(tmp_path):
+    """A saved plan with any changed byte or value is rejected, or has a different digest, so it is
+    not the same plan.
+    """
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     first = saved(planned, tmp_path)
     chance, tried, others = random.Random(int(os.environ.get("LYNCNB_SEED", "20"))), 0, 0
@@ -378,14 +397,14 @@ def test_no_tampered_plan_is_taken(tmp_path):
             altered = first.data[:place] + bytes([chance.randrange(256)]) + first.data[place + 1 :]
         else:
             member, altered = tampered(chance, first.data)
-            if kind == 1:  # Another person changed the file and does not know the digest.
+            if kind == 1:  # The person who changed the file did not calculate the digest again.
                 ends = first.data[first.data.rfind(b'"sha256"') :]
                 altered = altered[: altered.rfind(b'"sha256"')] + ends
         if altered == first.data:
             continue
         tried += 1
         first.path.write_bytes(altered)
-        # The plan is also rejected if texts may differ.
+        # The plan is rejected even if its texts may differ from the rules.
         with contextlib.suppress(PlanError, RulesError):
             reworded = read_saved_plan(first.path, reworded=True).reworded
             words = ("findings", "reasons", "title", "read_me")
@@ -394,8 +413,8 @@ def test_no_tampered_plan_is_taken(tmp_path):
             taken = read_saved_plan(first.path)
         except (PlanError, RulesError):
             continue
-        # A changed cell or option without any effect, with a matching digest, is a different plan,
-        # as if it had been saved that way. Its digest differs, and no signature covers it.
+        # If a cell or option without any effect is changed and the digest is calculated again, the
+        # file is a valid but different plan. Its digest differs, so no signature covers it.
         others += 1
         assert member in ("table", "options")
         assert kind > 1

@@ -1,4 +1,4 @@
-"""A forecast equals the result of a search over every day, in small random cases.
+"""In small random cases, the forecast equals the result of a search that tries every day.
 
 ``LYNCNB_FORECASTS=2000`` runs as many cases. The default is a tenth of it.
 """
@@ -25,8 +25,8 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture(scope="module")
 def planned():
-    """Return an Edge pool's public and internal certificates, servers of a pool, and the OAuth
-    certificate.
+    """Return a plan with the public and the internal certificate of an Edge pool, one certificate
+    of a pool, and the OAuth certificate.
     """
     topology = ln.read_topology(TWO_SITES.encode())
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
@@ -41,8 +41,8 @@ def planned():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
-def test_as_a_search_over_every_day_says(planned, part):
-    """The forecast works if the search finds a solution.
+def test_forecast_equals_a_search_over_every_day(planned, part):
+    """If a search over every day finds a solution, the forecast finds one with the same dates.
 
     Otherwise both get equally far. Each date is the same.
     """
@@ -63,15 +63,16 @@ def test_as_a_search_over_every_day_says(planned, part):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(2))
-def test_what_is_on_record_as_a_search_says(planned, part):
-    """A recorded certificate ends at any second, and its successors in the forecast equal those of
-    the search.
+def test_forecast_of_recorded_certificates_equals_a_search(planned, part):
+    """For a recorded certificate with a random end, the forecast plans the same renewals as a
+    search over every day.
     """
     tried = {"works": 0, "fails": 0}
     for seed in range(part, COUNT // 2, 2):
         case, chance = random_case(seed), random.Random(seed)
         begins = datetime.combine(case.issue, time()) - chance.randint(1, 30) * DAY
-        # The certificate ends on the hour, or a second before it, as CAs do. Often it ends with the day.
+        # The certificate ends on the hour or one second before it, as CAs issue certificates, and
+        # often at the end of a day.
         hours, seconds = chance.choice([0, 0, 1, 8, 16, 23]), chance.choice([0, 1, 1800])
         ends = datetime.combine(case.issue, time()) + chance.randint(1, 50) * DAY
         ends += hours * HOUR - seconds * SECOND
@@ -93,8 +94,8 @@ def test_what_is_on_record_as_a_search_says(planned, part):
 
 
 def followed(case, search, entries, problems, life, where) -> bool:
-    """Compare the successors of a recorded certificate with the search, and return whether the
-    forecast works.
+    """Compare the renewals of a recorded certificate with the search, and return whether the
+    forecast finds a solution.
     """
     begins, ends = life
     ways = search.following_on_record(begins, ends)
@@ -126,7 +127,9 @@ def followed(case, search, entries, problems, life, where) -> bool:
 
 
 def check(case, search, entries, problems, where) -> bool:
-    """Compare one certificate's schedule with the search, and return whether the forecast works."""
+    """Compare the dates of one certificate with the search, and return whether the forecast finds a
+    solution.
+    """
     first = case.issue
     if not (search.can_be_issued(first) and search.changes(first)):
         assert problems, where
@@ -138,8 +141,8 @@ def check(case, search, entries, problems, where) -> bool:
         furthest = max(map(search.served_until, search.reached(first)))
         assert min(one.begins for one in problems) == furthest + DAY, where
         assert all(one.rules and one.begins <= one.ends for one in problems), where
-        # It is missing until the end of the first day on which the next certificate can be
-        # deployed.
+        # The servers have no certificate until the end of the first day on which the next
+        # certificate can be deployed.
         later = [
             change for day in search.days
             if search.can_be_issued(day) and (changes := search.changes(day))
@@ -154,7 +157,7 @@ def check(case, search, entries, problems, where) -> bool:
     for one in entries:
         assert one.valid_until == search.end(one.issued_on).date() - DAY, where
         life = search.end(one.issued_on) - datetime.combine(one.issued_on, time())
-        # These are the whole days before the last third of the certificate's lifetime.
+        # The number of whole days before the last third of the certificate's lifetime.
         renew = one.issued_on + (life * 2 // 3) // DAY * DAY
         order = case.order_on(search.issuer, one.issued_on, renew, one.valid_until)
         assert one.renew_from == order, where
@@ -170,7 +173,8 @@ def check(case, search, entries, problems, where) -> bool:
 
 
 def first_gap_is_named(case, search, problem, where) -> None:
-    """If a gap is reported, its first rule is the end of the certificate in use.
+    """Check that a reported gap lists the end of the current certificate as its first rule,
+    followed by the rules that cause the gap.
 
     Without the other rules, the next certificate would be in time.
     """
@@ -193,8 +197,8 @@ def first_gap_is_named(case, search, problem, where) -> None:
 
 
 def proofs_count(case, made, where) -> None:
-    """Each domain has a valid proof at each issue, and a new proof is made only if no proof is
-    valid.
+    """Check that each domain has a valid proof on each issue date, and that a new proof is planned
+    only if no proof is valid.
     """
     public = sorted(
         (one for one in made.entries if one.issuer == "public"), key=lambda one: one.issued_on
@@ -206,7 +210,7 @@ def proofs_count(case, made, where) -> None:
         if counts:
             assert one.validate_on is None, where
             continue
-        if one.validate_on is None:  # On the planned issue date, no proof can be made.
+        if one.validate_on is None:  # The domain cannot be validated before the planned issue date.
             assert (one.number, made.works) == (1, False), where
             continue
         assert one.domains == ("contoso.com",), where
@@ -217,7 +221,8 @@ def proofs_count(case, made, where) -> None:
 
 
 def chosen(search, old, new, where) -> None:
-    """Return the first possible order date in the last third, issued as late as possible.
+    """Check that the forecast orders a certificate on the first possible date in the last third of
+    the old one's lifetime.
 
     If there is none, return the last date before it.
     """
@@ -240,7 +245,7 @@ def chosen(search, old, new, where) -> None:
 
 
 def hour_by_hour(case, search, entries, where) -> None:
-    """Check that the servers have a valid certificate in each hour until the end."""
+    """Check that the servers have a valid certificate in each hour until the end of the forecast."""
     for one in entries:
         assert one.order_on not in case.frozen, where
         assert case.may_change(one.change_on), where

@@ -1,4 +1,4 @@
-"""A forecast is written as calendar, table, workbook, page, text, picture and JSON."""
+"""A forecast can be written as a calendar, table, workbook, page, text, picture and JSON."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def forecast(**options: object) -> ln.Forecast:
 
 @pytest.fixture(scope="module")
 def made() -> ln.Forecast:
-    """Return a forecast with every kind of event: lead times, maintenance windows, and a freeze
-    that is too long.
+    """Return a forecast with every type of event, including lead times, maintenance windows, and a
+    freeze that is too long.
     """
     return forecast(
         lead_days={"public": 3},
@@ -48,7 +48,7 @@ def events(made: ln.Forecast) -> list[icalendar.Event]:
 
 
 def test_calendar(made):
-    """Calendar entries last one day, with an alarm before.
+    """Each entry of the calendar lasts one day and has an alarm before that day.
 
     If the alarm's date has passed, the entry says it is too late.
     """
@@ -66,9 +66,9 @@ def test_calendar(made):
     assert len({str(event["uid"]) for event in found}) == len(found)
 
 
-def test_calendar_says_all_that_is_to_be_done(made):
-    """The calendar has an entry for each date of orders and server changes, with the time of a
-    roll-over.
+def test_calendar_contains_all_tasks(made):
+    """The calendar has an entry for each date on which to order certificates or change servers,
+    with the time of each roll-over.
     """
     found = {(str(one["uid"]).split("-")[0], one.decoded("dtstart")): one for one in events(made)}
     for one in made.entries:
@@ -85,7 +85,9 @@ def test_calendar_says_all_that_is_to_be_done(made):
 
 
 def test_the_same_bytes(made):
-    """The same forecast gives identical files, workbooks too."""
+    """If the same forecast is written again, all files, including the workbook, have the same
+    bytes.
+    """
     for ending in FORECAST_FILE.is_ours:
         assert write_report(build_forecast_report(made), ending) == write_report(
             build_forecast_report(made), ending
@@ -93,8 +95,8 @@ def test_the_same_bytes(made):
 
 
 @pytest.mark.parametrize("kind", [FORECAST_FILE, FORECASTS_FILE])
-def test_files_are_known_again(made, kind: OutputKind):
-    """Each file is recognized as a file of lyncnb, which may be replaced."""
+def test_files_are_recognized(made, kind: OutputKind):
+    """Each file of a forecast is recognized as a file that lyncnb created and may replace."""
     for ending, is_ours in kind.is_ours.items():
         if kind is FORECAST_FILE:
             data = write_report(build_forecast_report(made), ending)
@@ -103,8 +105,8 @@ def test_files_are_known_again(made, kind: OutputKind):
         assert is_ours(io.BytesIO(data)), ending
 
 
-def test_each_assumption_names_the_number_that_results(made):
-    """The numbers beside the assumptions are the sums of the work, in every format for readers."""
+def test_assumptions_show_the_resulting_totals(made):
+    """The numbers next to the assumptions are the totals of the work, in every format for readers."""
     orders, validations = (
         sum(getattr(month, name) for month in made.months) for name in ("orders", "validations")
     )
@@ -120,7 +122,7 @@ def test_each_assumption_names_the_number_that_results(made):
 
 
 def test_tables_agree(made):
-    """The CSV file, workbook, DataFrame and JSON have the same certificates."""
+    """The CSV file, workbook, DataFrame and JSON of a forecast contain the same certificates."""
     frame = made.to_frame()
     rows = list(
         csv.reader(
@@ -143,7 +145,9 @@ def test_tables_agree(made):
 
 
 def test_page_and_text_escape(made):
-    """A planner's name for a freeze is text on the page, and is not a formula in a table."""
+    """If the name of a freeze contains markup or a formula, it is shown as text on the page and in
+    the tables.
+    """
     bad = forecast(freezes={"<b>|=1": "2029-06-01 to 2029-08-05"})
     for ending in (".html", ".svg"):
         assert b"<b>|" not in write_report(build_forecast_report(bad), ending), ending
@@ -155,7 +159,9 @@ def test_page_and_text_escape(made):
 
 
 def test_picture(made):
-    """The picture and its table show freezes, limits, impossible orders and working days."""
+    """The picture of a forecast and its table show freezes, limits, impossible orders and working
+    days.
+    """
     figure = ln.figure(made)
     kinds = dict.fromkeys(row[0] for row in figure.rows)
     assert list(kinds) == [
@@ -168,7 +174,7 @@ def test_picture(made):
 
 
 def test_nothing_to_do():
-    """A plan without certificates gives an empty forecast in every format."""
+    """The forecast for a plan without certificates is empty in every format."""
     made = forecast()
     empty = replace(made, entries=(), problems=(), limits=())
     assert empty.works
@@ -178,23 +184,24 @@ def test_nothing_to_do():
         assert write_report(build_forecast_report(empty), ending)
 
 
-def test_many_in_short():
-    """For sixty servers, a calendar entry, the text and a notebook show some of them and the number
-    of others.
+def test_many_servers_are_shortened():
+    """For sixty servers, a calendar entry, the text and a notebook list only some servers and the
+    number of the others.
     """
     servers = (front_end(number) for number in range(60))
     plan = ln.plan_certificates(topology(*servers), RULES)
     made = ln.forecast(plan, start=date(2026, 11, 25), until=date(2027, 12, 31))
-    assert "and 11 more" in str(
-        events(made)[0]["description"]
-    )  # There are 60 servers and the OAuth certificate, 50 of which are shown.
+    # The forecast has entries for 60 servers and the OAuth certificate, and shows 50 of them.
+    assert "and 11 more" in str(events(made)[0]["description"])
     lines = list(format_report(build_forecast_report(made, max_shown=5), width=100))
     assert lines[-1] == "… and 56 more rows; to show all rows, use --json or -o FILE"
     assert "and 56 more" in made._repr_html_()
 
 
-def test_a_proof_of_its_own_day():
-    """If an order is so early that a new proof is needed, the calendar has a date for the proof."""
+def test_validation_on_a_separate_date():
+    """If a domain must be validated long before an order, the calendar has a separate date for the
+    validation.
+    """
     made = forecast(lead_days={"public": 20})
     late = [one for one in made.entries if one.validate_on not in (None, one.order_on)]
     assert late
@@ -204,8 +211,8 @@ def test_a_proof_of_its_own_day():
 
 
 def test_comparison_in_a_notebook(made):
-    """A comparison of two forecasts shows the work in each year, and what cannot work in which
-    forecast.
+    """In a notebook, a comparison of two forecasts shows the work in each year, and the problems of
+    each forecast.
     """
     pair = ln.compare_forecasts(made, forecast())
     assert list(pair.to_frame().columns) == ["When", "Work", "First", "Second", "Difference"]

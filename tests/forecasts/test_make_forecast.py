@@ -1,4 +1,4 @@
-"""The forecast of a plan and of a folder matches dates calculated by hand.
+"""The forecasts for a plan and for a request folder match dates that were calculated manually.
 
 Invalid input is rejected.
 """
@@ -43,8 +43,8 @@ def days(entries: list[ForecastEntry], field: str) -> list[str]:
 
 
 def test_golden_case():
-    """The certificate is issued on 2026-11-25 for 200 days, from 2027-03-15 for 100, from 2029-03-15
-    for 47.
+    """The forecast matches manually calculated dates under validity limits of 200 days, of 100 days
+    from 2027-03-15, and of 47 days from 2029-03-15.
 
     Calculated by hand: 200 days from 2026-11-25 end with 2027-06-12. Two thirds (133 days) have
     passed
@@ -61,18 +61,19 @@ def test_golden_case():
     assert days([edge[0], edge[1], edge[11], edge[12]], "valid_until") == [
         *("2027-06-12", "2027-07-15", "2029-05-05", "2029-05-18"),
     ]
-    # A/V tokens are valid for 8 hours, and the old certificate ends at midnight after 2027-06-12.
+    # A/V authentication tokens are valid for 8 hours, and the old certificate ends at midnight
+    # after 2027-06-12.
     assert edge[0].takes_effect == ()
     assert [(usage, f"{moment}") for usage, moment in edge[1].takes_effect] == [
         ("AudioVideoAuthentication", "2027-06-12 16:00:00+00:00")
     ]
     assert (edge[1].order_by, edge[1].change_by) == (date(2027, 6, 11), date(2027, 6, 11))
-    # 133 days after the first proof, proofs are valid for 100 days. The next proof is still valid
-    # after 66 days, but not after 132.
+    # A domain validation 133 days after the first one is valid for 100 days. It is still valid for
+    # an order 66 days later, but not for one 132 days later.
     assert days(edge[:5], "validate_on") == [
         *("2026-11-25", "2027-04-07", "None", "2027-08-17", "None"),
     ]
-    # From 2029-03-15 a proof is valid for 10 days, so each order needs a new one.
+    # From 2029-03-15, a domain validation is valid for 10 days, so each order needs a new one.
     assert all(one.validate_on == one.order_on for one in edge[12:])
 
 
@@ -84,7 +85,7 @@ def test_golden_case():
     ],
 )
 def test_a_ca_may_validate_each_name(ca, validated):
-    """Let's Encrypt reuses a proof only for the same name.
+    """Let's Encrypt reuses a domain validation only for exactly the same name.
 
     Other CAs accept a proof for the domain.
     """
@@ -92,8 +93,9 @@ def test_a_ca_may_validate_each_name(ca, validated):
     assert of(made, "AccessEdgeExternal")[0].domains == validated
 
 
-def test_oauth_takes_effect_a_day_before():
-    """The OAuth certificate takes effect a day later, because its tokens are valid for 24 hours.
+def test_oauth_certificate_takes_effect_a_day_before_the_old_one_ends():
+    """A new OAuth certificate takes effect one day before the old one ends, because tokens are
+    valid for 24 hours.
 
     It is installed once, without restarts.
     """
@@ -105,25 +107,27 @@ def test_oauth_takes_effect_a_day_before():
 
 
 def test_work_by_month():
-    """The months' numbers of orders, validations, server changes and restarts add up to those of
+    """The monthly numbers of orders, validations, server changes and restarts equal the numbers in
     the entries.
     """
     made = ln.forecast(with_options(planned(), lead_days={"public": 3}))
     months = {one.month: one for one in made.months}
     assert list(months) == sorted(months)
-    assert len(months) == 4 * 12 + 2  # The months are 2026-11 to 2030-12, without gaps.
+    assert len(months) == 4 * 12 + 2  # The forecast lists every month from 2026-11 to 2030-12.
     first = months["2026-11"]
     certificates = planned().certificates
     assert first.orders == len(certificates)
+    # The domain is validated once for both certificates, and no server is in use yet.
     assert (first.validations, first.restarts) == (
         1,
         0,
-    )  # One domain is validated for both certificates, and no server is in use yet.
+    )
     assert first.changes == sum(
         1 if one.shared_by == "deployment" else len(one.servers) for one in certificates
     )
     assert sum(one.orders for one in made.months) == len(made.entries)
-    # If both certificates of the Edge pool change on one date, each of its servers restarts once.
+    # If both certificates of an Edge pool change on the same date, each of its servers restarts
+    # only once.
     by_day = {}
     for one in made.entries:
         if one.restarts:
@@ -131,16 +135,16 @@ def test_work_by_month():
     assert sum(one.restarts for one in made.months) == sum(map(len, by_day.values()))
 
 
-def test_a_freeze_that_is_too_long_names_its_rules():
-    """If a freeze of 60 days is too long for 47 days, the forecast shows the missing certificate,
-    its dates, and the three rules.
+def test_freeze_that_is_too_long_is_reported():
+    """If a freeze of 60 days is too long for a certificate of 47 days, the forecast shows the gap,
+    its dates, and the three rules that cause it.
     """
     made = ln.forecast(with_options(planned(), freezes={"merger": "2029-06-01 to 2029-07-30"}))
     problem = next(one for one in made.problems if "access" in str(one) or "Edge" in str(one))
     assert not made.works
-    # A certificate issued on 2029-05-31, the last day before the freeze, ends on 2029-07-16. A/V
-    # needs 8 hours more. A certificate deployed on the first day after the freeze counts from the
-    # end of that day.
+    # A certificate that is issued on 2029-05-31, the last day before the freeze, ends on
+    # 2029-07-16. The A/V service needs 8 more hours. A certificate that is deployed on the first
+    # day after the freeze takes effect at the end of that day.
     assert f"{problem.begins} {problem.ends}" == "2029-07-16 2029-07-31"
     assert [one.rule for one in problem.rules] == ["validity", "roll-over", "freeze"]
     validity, roll_over, freeze = problem.rules
@@ -153,9 +157,9 @@ def test_a_freeze_that_is_too_long_names_its_rules():
     assert days(after, "issued_on") == ["2029-07-31"]
 
 
-def test_a_roll_over_that_a_record_leaves_no_day_for():
-    """If only the last day of a recorded certificate is free, the roll-over is too late because of
-    the tokens. This rule is named.
+def test_roll_over_without_an_available_day_is_reported():
+    """If only the last day of a recorded certificate is available, the roll-over is too late
+    because of the tokens, and the forecast shows this rule.
     """
     plan = planned()
     ends = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
@@ -166,13 +170,13 @@ def test_a_roll_over_that_a_record_leaves_no_day_for():
     problem = next(one for one in made.problems if edge[0].id in one.certificates)
     assert f"{problem.begins} {problem.ends}" == "2027-04-30 2027-04-30"
     assert [rule.rule for rule in problem.rules] == ["validity", "roll-over", "freeze"]
-    # Without tokens, the last day is early enough.
+    # For a service without tokens, the last day of the old certificate is early enough.
     assert not any(one.late_from for one in of(made, "Default"))
 
 
-def test_a_roll_over_on_the_last_day_has_its_moment():
-    """If a certificate ends at midnight, OAuth can roll over during the whole day before the last
-    one.
+def test_roll_over_before_a_certificate_ends_at_midnight():
+    """If an OAuth certificate ends at midnight, the roll-over is possible during the whole second-
+    to-last day.
     """
     plan = planned()
     ends = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
@@ -185,7 +189,7 @@ def test_a_roll_over_on_the_last_day_has_its_moment():
 
 
 def test_lead_time_before_the_first_issue():
-    """An order that was due before the start of the forecast is reported with both dates."""
+    """If an order was due before the start of the forecast, it is reported with both dates."""
     made = ln.forecast(with_options(planned(), lead_days={"public": 5}), start=date(2026, 11, 24))
     rules = {rule.rule: rule for one in made.problems for rule in one.rules}
     assert list(rules) == ["earliest order"]
@@ -194,8 +198,10 @@ def test_lead_time_before_the_first_issue():
     assert "before 2026-11-24" in says
 
 
-def test_windows_that_never_come():
-    """If servers may never be changed, no certificate is deployed, and the forecast reports it."""
+def test_windows_that_never_occur():
+    """If no maintenance window allows server changes, the forecast reports that no certificate can
+    be deployed.
+    """
     made = ln.forecast(with_options(planned(), windows={"past": "2020-01-01"}))
     told = [name for one in made.problems for name in one.certificates]
     assert sorted(told) == sorted(one.id for one in planned().certificates)
@@ -204,9 +210,9 @@ def test_windows_that_never_come():
         assert f"{one.begins} {one.ends}" == "2026-11-25 2030-12-31"
 
 
-def test_what_ends_before_the_first_window_comes_to_no_server():
-    """The first certificate ends on 2029-04-13, a day before servers may be changed, so it is never
-    deployed.
+def test_certificate_that_ends_before_the_first_window():
+    """If a certificate ends before the first date on which servers may be changed, the forecast
+    never deploys it.
     """
     plan = replace(
         planned(),
@@ -220,7 +226,7 @@ def test_what_ends_before_the_first_window_comes_to_no_server():
         first, second, *_ = of(made, usage)
         assert (first.valid_until, first.change_on, first.changes) == (date(2029, 4, 13), None, 0)
         assert second.change_on == date(2029, 4, 14)
-        assert not second.restarts  # No server was in use before.
+        assert not second.restarts  # No server was in use before this date.
     assert all(one.change_on is None or one.change_on <= one.valid_until for one in made.entries)
     problem = made.problems[0]
     assert [rule.says for rule in problem.rules] == [
@@ -229,8 +235,9 @@ def test_what_ends_before_the_first_window_comes_to_no_server():
     ]
 
 
-def test_nothing_is_of_today():
-    """Without a start date, the forecast raises an error that asks for it.
+def test_start_date_is_required():
+    """If no start date is specified, the forecast raises an error, because it never uses the
+    current date.
 
     The current date is not used.
     """
@@ -244,8 +251,9 @@ def test_nothing_is_of_today():
             ln.forecast(with_options(planned()), until=until)
 
 
-def test_the_same_whatever_the_order_of_rows():
-    """The same plan gives the same forecast.
+def test_order_of_rows_does_not_change_the_forecast():
+    """The same plan always results in the same forecast. The order of the rows changes only the
+    order of the entries.
 
     If the rows are in another order, only the forecast's order differs.
     """
@@ -259,8 +267,8 @@ def test_the_same_whatever_the_order_of_rows():
     assert set(made.entries) == set(turned.entries)
 
 
-def test_ca_of_its_own_limits():
-    """If the Edge pool has another CA, that CA's limits apply on the issue date."""
+def test_ca_with_its_own_limits():
+    """If the Edge pool uses another CA, the limits of that CA on the issue date apply."""
     other = planned(ca={"public": "Let's Encrypt"})
     pair = ln.compare_forecasts(
         ln.forecast(with_options(planned())),
@@ -268,13 +276,13 @@ def test_ca_of_its_own_limits():
     )
     edge = of(pair.second, "AudioVideoAuthentication")
     assert edge[0].valid_until == date(2027, 2, 22)  # The certificate is valid for 90 days.
-    assert edge[1].issued_on == date(2027, 1, 24)  # The renewal is after 60 days.
+    assert edge[1].issued_on == date(2027, 1, 24)  # The renewal is planned after 60 days.
     assert edge[1].valid_until == date(2027, 4, 23)
-    # From 2027-02-10 on, a certificate is valid for 64 days.
+    # A certificate that is issued on or after 2027-02-10 is valid for 64 days.
     assert edge[2].issued_on == date(2027, 3, 25)
     assert edge[2].valid_until == date(2027, 5, 27)
-    # For this CA, a proof is valid for 30 days, and from 2027-02-10 for 10, so each order has a
-    # separate proof.
+    # This CA reuses a domain validation for 30 days, and from 2027-02-10 for 10 days, so each order
+    # needs a new validation.
     assert days(edge[:3], "validate_on") == ["2026-11-25", "2027-01-24", "2027-03-25"]
     assert all(one.validate_on == one.issued_on for one in edge)
     rows = {(row[0], row[1]): row[2:] for row in pair._list_rows()}
@@ -282,8 +290,10 @@ def test_ca_of_its_own_limits():
     assert more == after - before > 0
 
 
-def test_limits_of_the_ca_that_is_named():
-    """The picture shows the limits of the issuing CA and those of all public CAs."""
+def test_picture_shows_the_limits_of_the_issuing_ca():
+    """The picture of a forecast shows the limits of the issuing CA and the limits for all public
+    CAs.
+    """
     made = ln.forecast(with_options(planned(ca={"public": "Let's Encrypt"})))
     kinds = [one.kind for one in made.limits]
     assert kinds.count("Limits of public CAs") == 3
@@ -291,8 +301,10 @@ def test_limits_of_the_ca_that_is_named():
     assert {one.kind for one in ln.forecast(with_options(planned())).limits} == {kinds[0]}
 
 
-def test_heavy_months_are_seen():
-    """There is a row for each year and a cell for each month, with a bar for the amount of work."""
+def test_months_with_much_work_are_visible():
+    """The forecast shows a row for each year and a cell for each month, with a bar for the amount
+    of work.
+    """
     made = ln.forecast(with_options(planned()))
     rows = {row[0]: row[1:] for row in made.changes()}
     assert list(rows) == ["2026", "2027", "2028", "2029", "2030"]
@@ -305,7 +317,9 @@ def test_heavy_months_are_seen():
 
 
 def test_without_directors():
-    """A comparison of two tables shows how much work the Directors cause."""
+    """The comparison of forecasts with and without Directors shows how much work the Directors
+    cause.
+    """
     lines = [line for line in FIVE_SERVERS.splitlines() if "Director" not in line]
     pair = ln.compare_forecasts(
         ln.forecast(with_options(planned(FIVE_SERVERS))),
@@ -316,8 +330,10 @@ def test_without_directors():
     assert "first" in build_report_document(build_forecasts_report(pair))
 
 
-def test_a_folder_counts_what_is_on_record(tmp_path):
-    """Recorded certificates are followed from their end, to the hour, and the others are ordered."""
+def test_forecast_uses_recorded_certificates(tmp_path):
+    """The forecast for a request folder plans the renewal of each recorded certificate from the
+    hour in which it ends, and orders the other certificates.
+    """
     plan = planned(TWO_FRONT_ENDS)
     bundle = ln.write_requests(plan, tmp_path / "r", passphrase="only for the sample")
     ln.demo.answer(bundle, tmp_path / "answers", today=date(2026, 11, 25))
@@ -341,8 +357,10 @@ def test_a_folder_counts_what_is_on_record(tmp_path):
     assert ln.forecast(opened).start == datetime.now(UTC).date()
 
 
-def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
-    """A certificate that expired on the servers since the last run is reported as a problem."""
+def test_expired_certificate_is_a_problem_today(tmp_path):
+    """If a certificate expired on its servers and no successor is recorded, the forecast from today
+    reports a problem.
+    """
     first = date(2024, 1, 2)
     plan = planned(TWO_FRONT_ENDS, planned_issue_date=first)
     bundle = ln.write_requests(plan, tmp_path / "r", passphrase="only for the sample", today=first)
@@ -352,7 +370,7 @@ def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
     made = ln.forecast(tmp_path / "r")
     assert not made.works
     assert any("servers have no valid certificate" in problem.what for problem in made.problems)
-    # The CA's certificate after it was expected to issue again.
+    # The forecast expects that later certificates have the lifetime of the CA's last certificate.
     following = [one for one in made.entries if one.number]
     assert {(one.valid_until - one.issued_on).days + 1 for one in following} == {730}
     assert not [note for note in made.notes if "from an internal CA" in note]
@@ -363,7 +381,9 @@ def test_a_folder_that_nobody_touched_is_seen_from_today(tmp_path):
 
 
 def test_a_product_without_steps():
-    """For a custom product without steps, no certificate rolls over and no server restarts."""
+    """If a custom product has no deployment steps, the forecast contains no roll-over and no
+    restart.
+    """
     plan = with_options(planned())
     bare = replace(plan, rules=replace(plan.rules, settings={}))
     made = ln.forecast(bare)
@@ -372,9 +392,9 @@ def test_a_product_without_steps():
     assert any(one.takes_effect for one in ln.forecast(plan).entries)
 
 
-def test_what_a_folder_waits_for_comes_on_its_planned_day():
-    """A waiting request is issued on the planned date or, if that date has passed, on the start
-    date.
+def test_waiting_request_is_issued_on_the_planned_date():
+    """A waiting request is expected to be issued on the planned date, or on the start date of the
+    forecast if that is later.
     """
     plan = planned()
     ends = datetime(2027, 5, 1, tzinfo=UTC)
@@ -390,16 +410,20 @@ def test_what_a_folder_waits_for_comes_on_its_planned_day():
         assert len(first) > 1
 
 
-def test_of_a_plan_on_record(tmp_path):
-    """For a plan's JSON, which has no options, options and date are passed as arguments."""
+def test_forecast_of_a_plan_document(tmp_path):
+    """The JSON document of a plan contains no options, so its forecast takes the options and the
+    date as arguments.
+    """
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(ln.plan_document(planned(), ln.check_plan(planned(), on=ISSUE))))
     made = ln.forecast(path, options=ln.PlanOptions(planned_issue_date=ISSUE))
     assert made.months == ln.forecast(with_options(planned())).months
 
 
-def test_no_day_will_ever_do():
-    """Without a planned issue date and with endless freezes, a finding says that no order works."""
+def test_no_order_is_possible():
+    """If no planned issue date is set and freezes never end, a finding reports that no order is
+    possible.
+    """
     made = ln.forecast(
         planned(), start=ISSUE, options=ln.PlanOptions(freezes={"all": "01-01 to 12-31"})
     )
@@ -410,16 +434,16 @@ def test_no_day_will_ever_do():
 
 
 def test_each_issuer_has_its_own_validity():
-    """The settings of an internal CA do not affect a public CA, and the other way round."""
+    """The options for an internal CA do not affect certificates from a public CA, and vice versa."""
     made = ln.forecast(with_options(planned(), validity={"internal": 365, "public": 90}))
     first = {one.issuer: one for one in made.entries if one.number == 1}
     lives = {issuer: (one.valid_until - one.issued_on).days + 1 for issuer, one in first.items()}
     assert lives == {"internal": 365, "public": 90}
 
 
-def test_what_is_renewed_after_all_days():
-    """A certificate of thirty years is renewed after the last date of the calendar, so there is
-    only one order.
+def test_renewal_after_the_end_of_the_forecast():
+    """A certificate of thirty years is renewed after the end of the forecast, so there is only one
+    order.
     """
     made = ln.forecast(with_options(planned(), validity_days=10_950))
     internal = [one for one in made.entries if one.issuer == "internal"]
@@ -432,7 +456,7 @@ NEW = datetime(2027, 1, 2, tzinfo=UTC), datetime(2027, 4, 11, 23, 59, 59, tzinfo
 
 
 def renewed(plan, *, is_back):
-    """Return a folder whose certificates are in use, and in which each is requested again."""
+    """Return a request folder in which every certificate is in use and was requested again."""
     bundle = bundle_of(plan, lambda one: OLD)
     records = []
     for record in bundle.requests:
@@ -447,9 +471,9 @@ def renewed(plan, *, is_back):
 
 
 @pytest.mark.parametrize("is_back", [False, True])
-def test_a_renewal_under_way_is_the_next_one(is_back):
-    """Installed certificates count until they end, and ordered ones are deployed on the next
-    possible date.
+def test_pending_renewal_is_the_next_certificate(is_back):
+    """During a renewal, the old certificates stay in use until they end, and the new ones are
+    deployed on the next possible date.
     """
     plan = with_options(planned(TWO_FRONT_ENDS), lead_days={"": 4}, validity_days=100)
     folder, options = renewed(plan, is_back=is_back), plan.options
@@ -464,9 +488,9 @@ def test_a_renewal_under_way_is_the_next_one(is_back):
 
 
 @pytest.mark.parametrize("is_back", [False, True])
-def test_a_renewal_that_comes_after_the_end_is_a_problem(is_back):
-    """If the next maintenance window is after the end of the certificate in use, the servers have
-    none, which is a problem.
+def test_renewal_after_the_end_is_a_problem(is_back):
+    """If the next maintenance window is after the end of the certificate in use, the forecast
+    reports a problem.
     """
     plan = with_options(planned(TWO_FRONT_ENDS), validity_days=100)
     options = replace(plan.options, windows={"w": "2026-12-05, 2027-01-16, 2027-03-27"})
@@ -482,8 +506,8 @@ def test_a_renewal_that_comes_after_the_end_is_a_problem(is_back):
 @pytest.mark.parametrize("state", ["in use", "waiting", "back"])
 @pytest.mark.parametrize("start", [date(2027, 1, 11), date(2027, 2, 20), date(2029, 6, 1)])
 def test_an_expired_certificate_in_use_is_a_problem_on_every_day(state, start):
-    """On any evaluation date, and with any pending renewal, an expired certificate in use is
-    reported as a problem.
+    """An expired certificate that is in use is reported as a problem, whatever the evaluation date
+    is and whether a renewal is pending.
     """
     plan = with_options(planned(TWO_FRONT_ENDS), validity_days=100)
     folder = bundle_of(plan, lambda one: OLD)

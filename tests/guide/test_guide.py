@@ -1,4 +1,6 @@
-"""Answers to the guide become tables: golden ones, random ones, and answers that fit no table."""
+"""Answers to the guide's questions become server tables. The tests use fixed, random, and
+contradictory answers.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ from lyncnb.topology import columns
 
 INTERVIEWS = sorted((Path(__file__).parent / "interviews").glob("*.toml"))
 
-# CI tries a tenth of the interviews. A full test uses LYNCNB_INTERVIEWS=1000.
+# CI uses a tenth of the random answers. A full test sets LYNCNB_INTERVIEWS=1000.
 RANDOM = int(os.environ.get("LYNCNB_INTERVIEWS", "100"))
 
 SMALL = {"sip_domains": "contoso.com", "site": [{"name": "Taipei"}]}
@@ -38,8 +40,10 @@ def answers(**more):
 
 
 @pytest.mark.parametrize("path", INTERVIEWS, ids=lambda path: path.stem)
-def test_an_interview_gives_its_table(path, request):
-    """The answers give the expected table. ``--refresh`` writes the table again for review."""
+def test_answers_result_in_the_expected_table(path, request):
+    """The answers of each sample result in the expected table. With `--refresh`, the expected table
+    is written again for review.
+    """
     first = ln.guided_plan(ln.GuideAnswers.from_toml(path))
     table, golden = first.topology.to_csv(), path.with_suffix(".csv")
     if request.config.getoption("--refresh"):
@@ -48,9 +52,9 @@ def test_an_interview_gives_its_table(path, request):
     assert not [one for one in first.findings if one.severity != "notice"]
 
 
-def test_answers_are_read_as_they_are_written():
-    """The answers in guide.toml give the same answers, table and text when they are read, and so
-    does the Python.
+def test_answers_are_read_back_unchanged():
+    """The answers are the same after they are written to guide.toml and read again, and so are the
+    table and the Python code.
     """
     for path in INTERVIEWS:
         given = ln.GuideAnswers.from_toml(path)
@@ -63,7 +67,7 @@ def test_answers_are_read_as_they_are_written():
 
 
 def random_text(question, chance, site):
-    """Return any valid answer to a question of the guide. Blank is the default."""
+    """Return a random valid answer to a question of the guide. A blank answer means the default."""
     domains = ["contoso.com", "fabrikam.com", "litwareinc.com", "asia.contoso.com"]
     patterns = {
         "server_names": ["srv-{site}-{role}-{n:03}", "fe={site}lync{n};{site}{role}x{n}x{k}"],
@@ -107,13 +111,16 @@ def random_interview(chance):
             texts[one.place] = random_text(one.question, chance, one.site) if is_any else ""
 
 
-def test_any_interview_plans_without_errors():
-    """For any answers, the table is planned without an error or warning, and can be read back."""
+def test_any_valid_answers_are_planned_without_errors():
+    """Whatever valid answers a user gives, the resulting table can be read back and is planned
+    without an error or warning.
+    """
     laid_out = 0
     for seed in range(RANDOM):
         given = random_interview(random.Random(seed))
         problems = lay_out(given).problems
-        if problems:  # This is the only mistake that valid answers can make together.
+        # This mistake is the only one that can result from a combination of valid answers.
+        if problems:
             assert "no site has an Edge Server" in problems[0].message, (seed, problems)
             continue
         first = ln.guided_plan(given)
@@ -125,7 +132,7 @@ def test_any_interview_plans_without_errors():
 
 
 def test_every_answer_is_used():
-    """If the answer to any question changes, the table or its rules change."""
+    """If the answer to a question of the guide changes, the table or its rules change."""
     chance = random.Random(1)
     unused = {one.key for one in read_interview().question}
     base = {"sip_domains": "contoso.com;fabrikam.com", "product": "sfb2015", "xmpp": "yes"}
@@ -141,14 +148,15 @@ def test_every_answer_is_used():
                     continue
                 changed = lay_out(now).rows != lay_out(was).rows or now.options != was.options
                 unused -= {one.question.key} if changed else set()
-    assert unused == {"code"}  # The code belongs to a single site, and no default pattern uses it.
+    # The code belongs to one site, and no default naming pattern uses it.
+    assert unused == {"code"}
     codes = [lay_out(answers(of_site={"code": c}, server_names="{site}{role}{n}")) for c in "ab"]
     assert codes[0].rows != codes[1].rows
 
 
 def test_one_proxy_serves_all_sites():
-    """If only some sites have a reverse proxy, the first one publishes all sites, and its site is
-    blank.
+    """If only some sites have a reverse proxy, the first proxy publishes all sites, and its site is
+    blank in the table.
     """
     table = guided_topology(ln.GuideAnswers.from_toml(INTERVIEWS[2]))
     proxies = [pool.site for pool in table.pools if pool.role == "ReverseProxy"]
@@ -156,8 +164,10 @@ def test_one_proxy_serves_all_sites():
     assert proxies == [""]
 
 
-def test_clients_sign_in_at_one_pool():
-    """Clients sign in to the Directors in any site or, without Directors, to the first site's pool."""
+def test_clients_sign_in_at_directors_or_the_first_pool():
+    """Clients sign in to the Directors in any site or, if there are no Directors, to the first
+    site's pool.
+    """
     by_directors = guided_topology(ln.GuideAnswers.from_toml(INTERVIEWS[2]))
     assert [p.role for p in by_directors.pools if "autologon" in p.flags] == ["Director"]
     assert [p.fqdn for p in guided_topology(answers()).pools if "autologon" in p.flags] == [
@@ -255,8 +265,10 @@ def test_clients_sign_in_at_one_pool():
         ),
     ],
 )
-def test_a_wrong_answer_is_reported_with_place_and_hint(more, message, hint):
-    """Each wrong answer is rejected with place and hint before a table is created."""
+def test_wrong_answer_is_reported_with_its_location(more, message, hint):
+    """Each wrong answer is rejected before a table is created, and the error message gives its
+    location and a hint.
+    """
     with pytest.raises(AnswersError) as caught:
         answers(**more)
     told = [(str(one), one.hint) for one in caught.value.problems]
@@ -282,7 +294,9 @@ def test_a_wrong_answer_is_reported_with_place_and_hint(more, message, hint):
     ],
 )  # fmt: skip
 def test_answers_that_do_not_fit_together(more, message, hint):
-    """Answers that are valid alone but cannot form a table are reported with their place."""
+    """If answers are valid individually but contradict each other, the error message gives the
+    location of each one.
+    """
     given = answers(**more)
     with pytest.raises(AnswersError, match="contradict each other") as caught:
         guided_topology(given)
@@ -291,7 +305,9 @@ def test_answers_that_do_not_fit_together(more, message, hint):
 
 
 def test_all_wrong_answers_are_reported_at_once():
-    """Four mistakes in a file of answers are four problems with the file's name."""
+    """If a file of answers contains four mistakes, lyncnb reports four problems, each with the file
+    name.
+    """
     with pytest.raises(AnswersError, match="the answers: 4 answers are not valid") as caught:
         ln.GuideAnswers.from_toml(
             b'sip_domains = ["a b"]\nproduct = "x"\ncolour = 1\n[[site]]\nname = "A"\ncode = "-"\n'
@@ -299,9 +315,9 @@ def test_all_wrong_answers_are_reported_at_once():
     assert {one.file for one in caught.value.problems} == {"the answers"}
 
 
-def test_what_a_product_does_not_have_is_not_asked():
-    """The guide asks about Persistent Chat and XMPP only before 2019, and about video interop only
-    from 2015 on.
+def test_questions_depend_on_the_product():
+    """The guide asks about Persistent Chat and XMPP only for products before 2019, and about video
+    interoperability only from 2015 on.
     """
     of = {
         product: {one.question.key for one in answers(product=product, hybrid=True).asked}
@@ -314,8 +330,8 @@ def test_what_a_product_does_not_have_is_not_asked():
 
 
 def test_short_names():
-    """A site's short name has three letters, more letters if two sites begin alike, and a number if
-    it has no letters.
+    """The short name of a site has three letters, more letters if two sites begin alike, and a
+    number if the site has no letters.
     """
     made = make_short_names(
         ["Taipei", "Tainan", "Main", "台北", "Zürich", "New York", "Tai", "東京"]
@@ -326,9 +342,9 @@ def test_short_names():
     }  # fmt: skip
 
 
-def test_the_questions_are_whole():
-    """Every question has a text, help and a source, and every component has a role that tables
-    know.
+def test_questions_are_complete():
+    """Every question of the guide has a text, a help text and a source, and every component has a
+    role that server tables accept.
     """
     table = read_interview()
     from lyncnb.topology.columns import list_topology_columns, list_topology_roles
@@ -357,9 +373,9 @@ def test_the_questions_are_whole():
         assert one.source.startswith("Microsoft, ")
 
 
-def test_a_first_plan_is_written_whole_or_not_at_all(tmp_path):
-    """Existing files are not overwritten unless they are identical, and a failure leaves no new
-    file.
+def test_first_plan_is_written_completely_or_not_at_all(tmp_path):
+    """The guide does not overwrite existing files unless they are identical, and leaves no new file
+    after a failure.
     """
     first = ln.guided_plan(answers())
     folder = tmp_path / "new" / "plan"
@@ -395,8 +411,8 @@ def test_a_first_plan_is_written_whole_or_not_at_all(tmp_path):
     assert [p.name for p in broken.iterdir()] == ["guide.toml"]
 
 
-def test_what_was_begun_is_taken_back(tmp_path):
-    """If the last file cannot be written, the first two are removed or restored."""
+def test_incomplete_output_is_removed(tmp_path):
+    """If the guide cannot write its last file, it removes or restores the first two files."""
     sites = [{"name": f"Site {n}"} for n in range(6)]
     given = ln.GuideAnswers.of({"sip_domains": "contoso.com", "site": sites})
     first, folder = ln.guided_plan(given), tmp_path / "plan"
@@ -430,9 +446,9 @@ def _nobody_knows_it(monkeypatch):
 
 
 @pytest.mark.usefixtures("_nobody_knows_it")
-def test_a_product_of_ones_own(tmp_path, monkeypatch):
-    """The path of a custom product is relative to the answers, and is adapted for the folder that
-    is written.
+def test_path_of_a_custom_product(tmp_path, monkeypatch):
+    """The path of a custom product is relative to the file of answers, and is changed when the
+    answers are written to another folder.
     """
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
@@ -456,7 +472,9 @@ def test_a_product_of_ones_own(tmp_path, monkeypatch):
 
 
 def test_findings_of_one_kind_are_reported_once():
-    """A warning about every name in a domain is reported once, with the number of names."""
+    """If the same warning applies to every name in a domain, it is reported once, with the number
+    of names.
+    """
     first = ln.guided_plan(answers(sip_domains="台北.tw"))
     (told,) = first.told_findings
     assert len([one for one in first.findings if one.severity == "warning"]) > 20
@@ -465,9 +483,9 @@ def test_findings_of_one_kind_are_reported_once():
     assert ln.guided_plan(answers()).told_findings == ()
 
 
-def test_what_was_decided_unasked_is_said():
-    """The guide shows what it decided without a question: sign-in pool, reverse proxy, federation,
-    and names that Windows shortens.
+def test_values_without_a_question_are_shown():
+    """The guide shows the values that it chose without a question: the sign-in pool, the reverse
+    proxy, federation, and names that Windows shortens.
     """
     of_sites = ln.guided_plan(ln.GuideAnswers.from_toml(INTERVIEWS[2])).remarks
     assert of_sites == (
@@ -502,9 +520,9 @@ def test_what_was_decided_unasked_is_said():
         ("3", "'site[1].name' is 3"),
     ],
 )
-def test_a_site_of_a_file_has_one_name(name, message):
-    """Different spellings of a site in a file mean one site, and its answers are found by that
-    name.
+def test_spellings_of_a_site_are_the_same_site(name, message):
+    """If a file spells the name of a site in different ways, all spellings mean the same site, and
+    its answers are found.
     """
     text = 'sip_domains = "contoso.com"\n[[site]]\nname = "New York"\n[[site]]\nname = '
     with pytest.raises(AnswersError) as caught:
@@ -514,22 +532,26 @@ def test_a_site_of_a_file_has_one_name(name, message):
     assert message in told[0]
 
 
-def test_a_site_whose_name_was_pasted():
-    """Invisible characters in a site's name do not separate the site from its answers."""
+def test_site_name_with_invisible_characters():
+    """Answers for a site are found even if the pasted name of the site contains invisible
+    characters.
+    """
     text = 'sip_domains = "contoso.com"\n[[site]]\nname = " New\\u200b  York\\ufeff "\n'
     given = ln.GuideAnswers.from_toml(f"{text}edge_servers = 3\n".encode())
     assert (given.sites, given.value("edge_servers", "New York")) == (("New York",), 3)
 
 
-def test_a_choice_is_no_endless_number():
-    """A number with thousands of digits is rejected as an answer in the guide, and does not crash."""
+def test_endless_number_is_rejected():
+    """A number with thousands of digits is rejected as an answer to the guide, and does not cause
+    an exception.
+    """
     for key in ("product", "target_os", "simple_urls"):
         with pytest.raises(AnswersError, match="is not one of the choices"):
             answers(**{key: "9" * 9000})
 
 
 def test_many_sites_take_linear_time():
-    """Reading, creating and planning twice as many sites takes about twice the time."""
+    """The time to read, create and plan a table doubles with twice as many sites."""
 
     def work(size):
         document = {"sip_domains": "contoso.com", "site": [{"name": f"S{i}"} for i in range(size)]}

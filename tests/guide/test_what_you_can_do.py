@@ -1,5 +1,5 @@
-"""The help of the panels and docs/what-you-can-do.md are generated from one list, and everything in
-it exists.
+"""The help in the panels and docs/what-you-can-do.md are generated from one list, and each command
+in the list exists.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ show how to use the commands together.
 
 
 def page() -> str:
-    """Return the page with the list of everything that lyncnb can do."""
+    """Return the text of the page that lists what you can do with lyncnb."""
     lines = [f"| {' | '.join(HEADINGS)} |", "|---|---|---|"]
     for task, *ways in TASKS:
         told = [f"`{way}`" if re.search(r"[.(]|lyncnb", way) else way for way in ways]
@@ -32,15 +32,17 @@ def page() -> str:
     return _BEGINNING + "\n".join(lines) + "\n"
 
 
-def test_the_page_is_the_list(request):
-    """The page matches the list. --refresh writes it."""
+def test_page_matches_the_list(request):
+    """The page docs/what-you-can-do.md matches the list. With `--refresh`, the page is written
+    again.
+    """
     if request.config.getoption("--refresh"):
         PAGE.write_text(page(), "utf-8")
     assert PAGE.read_text("utf-8") == page()
 
 
 def test_every_command_and_call_of_the_list_exists():
-    """Every command and call in the list exists."""
+    """Every command and every Python call in the list of what you can do exists."""
     commands = {name for _, section in SECTIONS for name, _ in section}
     for task, call, command in TASKS:
         assert call or command, task
@@ -50,8 +52,10 @@ def test_every_command_and_call_of_the_list_exists():
             assert command.split()[1] in commands, command
 
 
-def test_every_panel_offers_the_list(tmp_path):
-    """The button for the list is in the editor, the request panel, the status panel and the guide."""
+def test_every_panel_shows_the_list(tmp_path):
+    """The editor, the request panel, the status panel and the guide have a button that shows the
+    list of what you can do.
+    """
     editor = ln.PlanEditor(ln.read_topology(REPOSITORY / "data" / "single-server.csv"))
     panels = (
         editor,
