@@ -1,4 +1,4 @@
-"""Provide the simulation in which the tests run the generated scripts."""
+"""Provide the simulated servers on which the tests run the generated scripts."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from deploy.walk import Walk
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
-    """Return the simulation of servers, whose files are in a temporary folder."""
+    """Return a simulation of servers whose files are in a temporary folder."""
     return Walk(tmp_path_factory.mktemp("walk"))

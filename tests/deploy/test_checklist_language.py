@@ -1,4 +1,6 @@
-"""A checklist in Traditional Chinese has the same steps, values and commands as in English."""
+"""A checklist in Traditional Chinese contains the same steps, values and commands as the English
+one.
+"""
 
 from __future__ import annotations
 
@@ -27,19 +29,21 @@ SAY = make_translator("zh-TW")
 SAMPLES = sorted(path.name for path in DATA.glob("*.csv"))
 PRODUCTS = ("lync2013", "sfb2015", "sfb2019", "sfbse")
 
-#: Microsoft uses these names without translation in Traditional Chinese.
+#: Microsoft keeps these names in English in its Traditional Chinese documentation.
 SAME = {
     *("Director", "Edge Server", "Windows PowerShell"),
     *("Survivable Branch Appliance", "Survivable Branch Appliance 2015"),
 }
 
-#: A value in a text: a name, a path, a time, a command or a thumbprint.
+#: A value in a text, such as a name, a path, a time, a command or a thumbprint.
 VALUE = re.compile(r"[\w$:\\/-]*[\d\\.$][\w$:\\/.-]*\w")
 ENGLISH = re.compile(r"\b[A-Z]?[a-z]+ [a-z]+ [a-z]+\b")
 
 
 def procedures():
-    """Yield the steps of every sample for every product, first and after a renewal."""
+    """Yield the deployment steps of every sample for every product, for a first deployment and for
+    a renewal.
+    """
     for product in PRODUCTS:
         rules = load_rules(product)
         for sample in SAMPLES:
@@ -52,7 +56,7 @@ def procedures():
 
 
 def texts_of(steps, say):
-    """List the texts of all sheets: what a reader must understand to do the work."""
+    """Return all texts on all sheets of a checklist that a reader must understand to do the work."""
     found = []
     for page in steps.pages:
         found += [page.title, page.shell.title] if page.shell else [page.title]
@@ -71,8 +75,10 @@ def texts_of(steps, say):
     return [say(text) for text in said]
 
 
-def test_every_text_of_a_sheet_is_translated_with_its_values():
-    """Titles, results, cautions, conditions, and the order are Chinese and keep all values."""
+def test_every_text_of_a_sheet_is_translated():
+    """In the Chinese checklist, titles, results, cautions, conditions and the order are in Chinese
+    and contain all values.
+    """
     missing, lost, never = set(), set(), set()
     for steps in procedures():
         for text, shown in zip(texts_of(steps, str), texts_of(steps, SAY), strict=True):
@@ -89,7 +95,7 @@ def test_every_text_of_a_sheet_is_translated_with_its_values():
 
 @pytest.fixture(scope="module")
 def steps():
-    """Return the steps of a sample, with a certificate that has no package."""
+    """Return the deployment steps of a sample in which one certificate has no package."""
     rules = load_rules("lync2013")
     plan = plan_certificates(read_topology(DATA / "contoso.csv"), rules)
     why = "the certificate is not packaged yet. To package it, run lyncnb pfx FOLDER"
@@ -103,7 +109,9 @@ def steps():
 
 
 def test_every_heading_of_the_page_is_chinese(steps):
-    """Headings and column headings are Chinese, and the page names its language."""
+    """In the Chinese checklist, all headings are in Chinese, and the HTML page declares its
+    language.
+    """
     page = to_html(steps.in_language("zh-TW"))
     assert '<html lang="zh-Hant-TW">' in page
     assert "<title>Lync Server 2013：匯入與指派</title>" in page
@@ -124,7 +132,7 @@ def test_every_heading_of_the_page_is_chinese(steps):
 
 
 def test_a_checklist_in_markdown_is_chinese(steps):
-    """Headings of the Markdown checklist are Chinese, except for the names of servers."""
+    """In the Chinese Markdown checklist, all headings except the names of servers are in Chinese."""
     text = to_markdown(steps.in_language("zh-TW"))
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     assert len(headings) > 20
@@ -133,8 +141,10 @@ def test_a_checklist_in_markdown_is_chinese(steps):
     assert "預期結果：" in text
 
 
-def test_commands_scripts_and_terminal_stay(steps):
-    """Commands, scripts, their SHA-256, thumbprints, and the printed summary do not change."""
+def test_commands_and_scripts_are_not_translated(steps):
+    """The Chinese checklist contains the same commands, scripts, SHA-256 hashes, thumbprints and
+    printed summary as the English one.
+    """
     chinese = steps.in_language("zh-TW")
     assert build_server_scripts(chinese) == build_server_scripts(steps)
     for write in (to_html, to_markdown):
@@ -154,7 +164,7 @@ def test_commands_scripts_and_terminal_stay(steps):
 
 
 def test_a_checklist_is_recognized_in_every_language(steps, tmp_path):
-    """Lyncnb replaces its own checklist, in whatever language it is."""
+    """Lyncnb replaces its own checklist, whatever the language of the checklist is."""
     for lang in ("en", "zh-TW"):
         for suffix, write in ((".html", to_html), (".md", to_markdown)):
             path = tmp_path / f"checklist{suffix}"
@@ -167,7 +177,9 @@ def test_a_checklist_is_recognized_in_every_language(steps, tmp_path):
 
 
 def test_an_unknown_language_is_refused(steps):
-    """An unknown language is rejected with the supported languages."""
+    """If the language of a checklist is unknown, it is rejected, and the message lists the
+    supported languages.
+    """
     with pytest.raises(OptionsError) as refused:
         steps.in_language("fr")
     assert "zh-TW" in refused.value.hint

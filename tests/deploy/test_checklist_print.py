@@ -1,4 +1,6 @@
-"""The checklist is readable on a screen in both themes, and on the paper that is signed."""
+"""The checklist is readable on a screen in light and dark mode, and on the paper that an
+administrator signs.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,10 @@ pytestmark = [
 
 RULES = load_rules()
 PLAN = plan_certificates(read_topology(DATA / "contoso.csv"), RULES)
-# Pages with every possible content: certificates that roll over, later steps, and keys on other
-# computers.
+# These pages contain every type of content: certificates that roll over, later steps, and keys on
+# other computers.
 STEPS = build_procedure(packages_of(PLAN, OLD_END, "tools01.contoso.net"), RULES, now=NOON)
-# One page of each type, because axe-core is slow.
+# The test uses one page of each type, because axe-core is slow.
 FEW = replace(
     STEPS,
     key_holders=STEPS.key_holders[:1],
@@ -43,7 +45,7 @@ FEW = replace(
 
 
 def sheets(page, path: Path) -> list[str]:
-    """Print a page to PDF, and return the text of each sheet."""
+    """Print an HTML page to PDF, and return the text of each printed page."""
     pdf = path.with_suffix(".pdf")
     page.pdf(path=str(pdf), format="A4")
     command = ["pdftotext", "-layout", str(pdf), "-"]
@@ -58,10 +60,8 @@ def opened_page(chromium, tmp_path, html, **screen):
     return opened(chromium, path, **screen)
 
 
-def test_each_server_begins_a_sheet_of_its_own(chromium, tmp_path):
-    """In print, each server and each key on another computer starts a new sheet after the first
-    pages.
-    """
+def test_each_server_starts_on_a_new_page(chromium, tmp_path):
+    """In the printed checklist, each server and each key on another computer starts on a new page."""
     with opened_page(chromium, tmp_path, to_html(STEPS)) as page:
         printed = sheets(page, tmp_path / "checklist.html")
     first_lines = [sheet.splitlines()[0].strip() for sheet in printed if sheet]
@@ -73,16 +73,15 @@ def test_each_server_begins_a_sheet_of_its_own(chromium, tmp_path):
         assert first_lines[start - 1] != name
 
 
-#: The maximum number of pages for a server, by role. Other roles have two, like a Front End Server.
+#: The maximum number of printed pages for a server, by role. Roles that are not listed have two
+#: pages, like a Front End Server.
 MOST_PAGES = {"Edge": 3, "ExchangeUM": 3, "ExchangeOWA": 3}
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
 @pytest.mark.parametrize("sample", ["contoso.csv", "litwareinc-global.csv"])
 @pytest.mark.parametrize("old_end", [None, OLD_END], ids=["first", "renewal"])
-def test_a_sheet_is_short_and_names_its_server_on_each_page(
-    chromium, tmp_path, product, sample, old_end
-):
+def test_sheet_is_short_and_each_page_has_its_server(chromium, tmp_path, product, sample, old_end):
     """The printed checklist has two pages for a server, and three for an Edge Server.
 
     Each page has deployment, server, thumbprints and expiry date.
@@ -117,19 +116,21 @@ def test_a_sheet_is_short_and_names_its_server_on_each_page(
     "html", [to_html(FEW), to_html(request_scripts(PLAN))], ids=["steps", "requests"]
 )
 def test_nothing_is_cut_off(chromium, tmp_path, html, width):
-    """At a width of 1280 pixels, and at twice the zoom, no content extends beyond the page."""
+    """At a width of 1280 pixels, and when the zoom is doubled, no content of the checklist extends
+    beyond the page.
+    """
     with opened_page(chromium, tmp_path, html, scripts=True, width=width) as page:
         assert cut_off(page) == []
 
 
 def test_page_is_accessible(chromium, tmp_path):
-    """axe-core reports no violation in either theme."""
+    """The tool axe-core reports no violation on the checklist in light or dark mode."""
     with opened_page(chromium, tmp_path, to_html(FEW), scripts=True) as page:
         assert axe_in_both_themes(page) == []
 
 
-def test_a_block_is_copied_as_it_is_typed(chromium, tmp_path):
-    """One click on a block selects exactly its commands, at any screen size."""
+def test_click_selects_the_commands_of_a_block(chromium, tmp_path):
+    """A click on a block in the checklist selects exactly its commands, at any screen size."""
     server = STEPS.servers[0]
     html = to_html(select_server_steps(STEPS, server))
     with opened_page(chromium, tmp_path, html, scripts=True, width=700) as page:

@@ -1,4 +1,6 @@
-"""The sheet for each core role has the expected steps, for a first deployment and for a renewal."""
+"""For each core role, the checklist contains the expected steps for a first deployment and for a
+renewal.
+"""
 
 from __future__ import annotations
 
@@ -33,27 +35,27 @@ TABLE = [
 
 @cache
 def steps(product="lync2013", *, renewal=False):
-    """Return the steps of a deployment with every core role."""
+    """Return the deployment steps for servers with every core role."""
     rules = load_rules(product)
     planned = plan_certificates(topology(*TABLE), rules)
     return build_procedure(packages_of(planned, OLD_END if renewal else None), rules, now=NOON)
 
 
 def on(server, product="lync2013", *, renewal=False):
-    """Return the steps on one server by id, including the later steps."""
+    """Return the steps for one server by step id, including later steps."""
     (found,) = [s for s in steps(product, renewal=renewal).servers if s.server.startswith(server)]
     return {step.step.id: step for step in found.every_step}
 
 
 def place(server, step, product="lync2013", *, renewal=False):
-    """Return the position of a step on a server's sheet."""
+    """Return the position of a step on the sheet of a server."""
     return list(on(server, product, renewal=renewal)).index(step)
 
 
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
-def test_each_sheet_says_whom_to_ask_for_the_password(server):
-    """The sheet for a server asks the planner for the password of each package, which is never sent
-    with the package.
+def test_each_sheet_says_who_provides_the_password(server):
+    """The sheet for a server tells the administrator to request the password of each package from
+    the planner.
     """
     step = on(server)["passwords"]
     assert "lyncnb pfx FOLDER --show-password ID" in step.text
@@ -62,13 +64,15 @@ def test_each_sheet_says_whom_to_ask_for_the_password(server):
 
 
 def packages(server):
-    """Return the packages of one server."""
+    """Return the packages that one server imports."""
     (found,) = [s for s in steps().servers if s.server.startswith(server)]
     return [package.file for package in found.packages]
 
 
-def test_roots_of_others_are_asked_for():
-    """The steps request root certificates of gateways and partners if the trust plan includes them."""
+def test_roots_of_partners_are_requested():
+    """If gateways or partners are in the trust plan, a step tells the administrator to request
+    their root certificates.
+    """
     rules = load_rules("lync2013")
     by_id = {step.id: step for step in load_procedure(rules).steps}
     for step, speaker in (
@@ -85,8 +89,8 @@ def test_roots_of_others_are_asked_for():
 
 
 def test_entra_gets_the_oauth_certificate_before_its_date_and_exchange_after():
-    """In a renewal, Microsoft Entra gets the OAuth certificate before the named date, and Exchange
-    after it.
+    """In a renewal, Microsoft Entra gets the OAuth certificate before it takes effect, and Exchange
+    gets it afterwards.
     """
     before, after = (on("ee01", renewal=True)[n] for n in ("oauth-entra", "oauth-partners"))
     assert "Before 2026-12-21 14:00 UTC" in before.text
@@ -96,9 +100,9 @@ def test_entra_gets_the_oauth_certificate_before_its_date_and_exchange_after():
     assert "-RefreshAuthMetadata" in after.text
 
 
-def test_a_first_oauth_certificate_reaches_partners_on_the_day():
+def test_first_oauth_certificate_is_sent_to_partners():
     """In a first deployment, Microsoft Entra gets the OAuth certificate before the assignment, and
-    Exchange after it.
+    Exchange gets it afterwards.
     """
     order = list(on("ee01"))
     assert "oauth-entra" not in order
@@ -108,7 +112,8 @@ def test_a_first_oauth_certificate_reaches_partners_on_the_day():
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
 def test_oauth_certificate_is_assigned_without_the_console(product):
-    """The OAuth certificate is replicated.
+    """The OAuth certificate is replicated to the other servers, so the steps do not use the
+    Certificates console.
 
     Importing it in the Certificates console is described as the alternative.
     """
@@ -122,8 +127,8 @@ def test_oauth_certificate_is_assigned_without_the_console(product):
 
 
 def test_a_new_simple_url_host_is_published_on_front_ends_and_directors():
-    """The sheets of Front End Servers and Directors alone name Enable-CsComputer for a new simple
-    URL host.
+    """For a new host in a simple URL, only the sheets for Front End Servers and Directors contain
+    Enable-CsComputer.
     """
     assert "Enable-CsComputer" in on("ee01")["enable-computer"].text
     assert "enable-computer" in on("dir01")
@@ -131,8 +136,8 @@ def test_a_new_simple_url_host_is_published_on_front_ends_and_directors():
 
 
 def test_sheets_test_services_and_assignments():
-    """The sheets of Edge and Mediation Servers have tests of the users' services, not only of
-    assignments.
+    """The sheets for Edge Servers and Mediation Servers contain tests of the services that users
+    need, and not only of assignments.
     """
     assert "Test-CsFederatedPartner" in on("edge01")["verify-edge"].text
     assert "Get-CsManagementStoreReplicationStatus" in on("edge01")["verify-edge"].text
@@ -143,14 +148,14 @@ def test_sheets_test_services_and_assignments():
     ("server", "ports"),
     [
         ("ee01", {"443, 4443, 5061"}),
-        # 5061: for a Microsoft 365 tenant that shares the address space, and for federation.
+        # Port 5061 is for a Microsoft 365 tenant that shares the address space, and for federation.
         ("edge01", {"4443, 5061, 5062, 8057", "443, 5061, 5269"}),
         ("med01", {"5070"}),
         ("dir01", {"443, 4443, 5061"}),
     ],
 )
 def test_each_sheet_says_which_ports_show_which_certificate(server, ports):
-    """Each sheet lists the ports on which each certificate is presented.
+    """Each sheet lists the ports on which the server presents each certificate.
 
     The OAuth certificate has none.
     """
@@ -165,8 +170,8 @@ def test_each_sheet_says_which_ports_show_which_certificate(server, ports):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 def test_a_new_pool_of_three_is_started_once(product):
-    """From Skype for Business Server 2015 on, Start-CsPool starts a new pool of three before any
-    server is failed back or started.
+    """From Skype for Business Server 2015 on, Start-CsPool starts a new pool of three servers
+    before any failback or service start.
     """
     own = on("ee01", product)
     assert ("start-pool" in own) == (product != "lync2013")
@@ -181,9 +186,9 @@ def test_a_new_pool_of_three_is_started_once(product):
 
 
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
-def test_a_provider_is_looked_at_before_its_key_is_repaired(server):
-    """The step that shows the provider of a key comes before the step that deletes the key and
-    imports it again.
+def test_provider_is_checked_before_the_key_is_repaired(server):
+    """On a sheet, the step that shows the provider of a key comes before the step that deletes the
+    key and imports it again.
     """
     order = list(on(server))
     assert order.index("provider") < order.index("provider-again")
@@ -192,7 +197,9 @@ def test_a_provider_is_looked_at_before_its_key_is_repaired(server):
 
 @pytest.mark.parametrize("server", ["edge01", "med01", "dir01"])
 def test_services_are_stopped_by_one_step(server):
-    """The command that drains a server appears once in the steps and once in the steps to go back."""
+    """The command that drains a server appears once in the steps, and once in the steps for going
+    back.
+    """
     (found,) = [s for s in steps().servers if s.server.startswith(server)]
     for own in (found.steps, found.back):
         assert sum("Stop-CsWindowsService" in "".join(step.commands) for step in own) == 1
@@ -200,8 +207,8 @@ def test_services_are_stopped_by_one_step(server):
 
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
 def test_script_and_sheet_number_the_same_steps(server):
-    """Steps have the same numbers and titles in the script and on the sheet, and manual steps are
-    marked.
+    """The script and the sheet for a server use the same numbers and titles for the steps, and mark
+    manual steps.
     """
     (found,) = [s for s in steps().servers if s.server.startswith(server)]
     text = build_import_script(found).decode("utf-8-sig")
@@ -221,8 +228,8 @@ def test_script_and_sheet_number_the_same_steps(server):
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
-def test_edge_services_restart_without_xmpp_too(product):
-    """Edge services restart so that they load the new certificate.
+def test_edge_services_restart_without_xmpp(product):
+    """Edge services are restarted after a change of the certificate, so that they load the new one.
 
     From 2019 on, no Edge step names XMPP.
     """
@@ -239,7 +246,7 @@ def test_edge_services_restart_without_xmpp_too(product):
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 @pytest.mark.parametrize("server", ["ee01", "edge01", "med01", "dir01"])
 def test_only_lync_server_2013_deletes_a_certificate_for_its_provider(server, product):
-    """Only the steps for Lync Server 2013 delete a certificate because of its provider.
+    """If a certificate has the wrong provider, only the steps for Lync Server 2013 delete it.
 
     For later products, the script only shows the provider.
     """
@@ -251,8 +258,8 @@ def test_only_lync_server_2013_deletes_a_certificate_for_its_provider(server, pr
 
 
 def test_technicians_of_a_branch_appliance_are_local_administrators():
-    """The sheet of a Survivable Branch Appliance requires a local administrator, because the
-    RTCSBATechnicians group is not enough.
+    """The sheet for a Survivable Branch Appliance requires a local administrator, because the group
+    RTCSBATechnicians is not sufficient.
     """
     rules = load_rules("lync2013")
     planned = plan_certificates(topology(*TABLE, row("sba01.contoso.net", "SBA")), rules)
@@ -263,9 +270,9 @@ def test_technicians_of_a_branch_appliance_are_local_administrators():
     assert "local Administrators group on sba01.contoso.net" in step.text
 
 
-def test_chat_rooms_close_only_where_no_other_server_of_the_pool_runs():
-    """The order of servers announces an outage of chat rooms only if no other server of the pool
-    runs.
+def test_outage_of_chat_rooms_is_announced_only_if_necessary():
+    """The order of servers mentions an outage of chat rooms only if no other server in the
+    Persistent Chat pool is running.
     """
     (text,) = [place.text for place in steps().order if "PersistentChat" in place.roles]
     assert (
@@ -273,16 +280,16 @@ def test_chat_rooms_close_only_where_no_other_server_of_the_pool_runs():
     )
 
 
-def test_a_mediation_server_that_carries_calls_is_never_restarted():
-    """The restart of a Mediation Server is only for a new server, and its step says so first."""
+def test_mediation_server_in_use_is_never_restarted():
+    """Only a new Mediation Server is restarted, and the restart step begins with this condition."""
     step = on("med01", renewal=True)["restart-mediation"]
     assert step.title.startswith("On a new server only")
     assert "Never use this step on a server with active calls" in step.text
 
 
 def test_the_order_names_pairs_next_hop_and_central_management():
-    """The order of servers lists paired pools, the next hop and Central Management, which must not
-    be down together.
+    """The order of servers lists paired pools, the next hop and the Central Management Server,
+    which must not be stopped together.
     """
     text = " ".join(place.text for place in steps().order)
     for said in ("both pools in a pair", "next hop", "Central Management", "within minutes"):
@@ -290,19 +297,21 @@ def test_the_order_names_pairs_next_hop_and_central_management():
     assert "without a pause" not in text
 
 
-def test_later_steps_say_when():
-    """Each later step contains its date, and no introduction states that all steps wait for the old
-    certificate's end.
+def test_later_steps_contain_their_dates():
+    """Each later step contains the date on which to perform it. No introduction says that all later
+    steps wait until the old certificate ends.
     """
     for page in (to_html(steps(renewal=True)), to_markdown(steps(renewal=True))):
         assert "waits until the old certificate has ended" not in page
 
 
-def test_a_title_of_a_product_of_ones_own_is_only_text():
-    """The title of a custom product is only text in the checklist and on its page."""
+def test_title_of_a_custom_product_is_escaped():
+    """If the title of a custom product contains markup, it is shown as text in the checklist and on
+    the HTML page.
+    """
     evil = replace(steps(renewal=True), title="<img src=x> | [a](http://x)")
     checklist = to_markdown(evil)
     assert "<img" not in checklist
-    # The title is in the heading and in the summary.
+    # The title of the product appears in the heading and in the summary.
     assert checklist.count("&lt;img src=x&gt;") == 2
     assert "<img src=x>" not in to_html(evil)

@@ -1,5 +1,5 @@
-"""The scripts for the core roles run on simulated servers: they install trust, fail over, and go
-back.
+"""On simulated servers with the core roles, the scripts install trusted CAs, fail over, and restore
+the old certificates.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ POOL = (front_end(1), front_end(2), front_end(3))
 
 
 def begun(walk, *rows, product="lync2013", in_use=True, **changes):
-    """Start with the servers of a table, new or in use, and return their steps."""
+    """Start the simulation with the servers in a table, which are new or in use, and return the
+    deployment steps.
+    """
     rules = load_rules(product)
     planned = plan_certificates(topology(*rows), rules)
     steps = build_procedure(packages_of(planned, OLD_END if in_use else None), rules, now=NOON)
@@ -45,12 +47,12 @@ def begun(walk, *rows, product="lync2013", in_use=True, **changes):
 
 
 def calls(run, *names):
-    """Return the changes in a run that certain commands made."""
+    """Return the changes in a run of a script that the given commands made."""
     return [call for call in run["changes"] if call.startswith(names)]
 
 
 def down(walk, steps, *servers):
-    """Stop every service on some servers."""
+    """Stop every service on the given servers."""
     for page in steps.servers:
         if page.server.startswith(servers):
             services = walk.world()["servers"][page.server]["services"]
@@ -59,14 +61,14 @@ def down(walk, steps, *servers):
             walk.set(page.server, services=services)
 
 
-# ---- These tests are about trust before assignment.
+# The following tests are about installing trusted CAs before certificates are assigned.
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", [POOL, (edge(1), edge(2)), (MEDIATION,)], ids=["FE", "Edge", "MS"])
-def test_while_services_run_nothing_is_assigned_before_trust_is_confirmed(walk, rows):
-    """Without -TrustInstalled, the script on a running server imports and installs trust, but
-    assigns and stops nothing.
+def test_running_server_needs_confirmed_trust_before_assignment(walk, rows):
+    """Without -TrustInstalled, the script on a running server imports certificates and installs
+    CAs, but assigns nothing and stops no service.
     """
     steps = begun(walk, *rows)
     page = steps.servers[0]
@@ -79,9 +81,9 @@ def test_while_services_run_nothing_is_assigned_before_trust_is_confirmed(walk, 
     assert walk.run(page, *SWITCHES)["code"] == 0
 
 
-def test_the_stage_of_trust_installs_roots_and_nothing_else(walk):
-    """With -TrustOnly, the script changes only the CA certificate stores, on new and running
-    servers, and writes no record.
+def test_trust_only_installs_only_ca_certificates(walk):
+    """With -TrustOnly, the script changes only the CA certificate stores of new and running
+    servers, and saves no earlier assignments.
     """
     steps = begun(walk, *POOL, edge(1), MEDIATION)
     for page in in_order(steps):
@@ -92,17 +94,20 @@ def test_the_stage_of_trust_installs_roots_and_nothing_else(walk):
         assert walk.world()["servers"][page.server]["root"]
 
 
-def test_a_new_server_is_not_asked(walk):
-    """On a new server, no service runs, so the script does not ask for a confirmation."""
+def test_new_server_needs_no_confirmation(walk):
+    """No service runs on a new server, so the script does not ask whether the other servers trust
+    the CAs.
+    """
     steps = begun(walk, *POOL, in_use=False)
     assert walk.run(steps.servers[0], "StartServices")["code"] == 0
 
 
-# ---- These tests are about the readiness of a pool.
+# The following tests are about whether a pool is ready for stopping a server.
 
 
-def test_an_upgrade_domain_that_is_not_shown_is_asked_about(walk):
-    """If the state of an upgrade domain is unknown, the script asks the administrator.
+def test_unknown_upgrade_domain_needs_confirmation(walk):
+    """If the script cannot read the state of an upgrade domain, it asks the administrator whether
+    to continue.
 
     Yes continues, and No ends before any service stops.
     """
@@ -115,8 +120,8 @@ def test_an_upgrade_domain_that_is_not_shown_is_asked_about(walk):
 
 
 def test_an_upgrade_domain_that_is_not_ready_stops_before_the_drain(walk):
-    """If the upgrade domain of the server is not ready, the script stops no service and asks no
-    question, even if the pool is ready.
+    """If the upgrade domain of a server is not ready, the script stops no service and does not ask,
+    even if the pool is ready.
     """
     steps = begun(walk, *POOL, notready=True)
     run = walk.run(steps.servers[0], *SWITCHES, answers="Y\n" * 3)
@@ -124,9 +129,9 @@ def test_an_upgrade_domain_that_is_not_ready_stops_before_the_drain(walk):
     assert "This is not true: the pool can run without ee01.contoso.com" in unfolded(run)
 
 
-def test_the_only_front_end_server_stops_without_asking_the_pool(walk):
-    """A pool of one server cannot be ready for another stop, so the script does not check its
-    state.
+def test_only_front_end_server_stops_without_a_check(walk):
+    """A pool with only one server is never ready for stopping it, so the script does not check the
+    state of the pool.
     """
     steps = begun(walk, front_end(1))
     run = walk.run(steps.servers[0], *SWITCHES)
@@ -135,9 +140,9 @@ def test_the_only_front_end_server_stops_without_asking_the_pool(walk):
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
-def test_going_back_never_waits_for_a_broken_pool(walk, product):
-    """If the pool never becomes ready, the way back asks, stops the services and restores the old
-    certificate.
+def test_going_back_does_not_wait_for_a_broken_pool(walk, product):
+    """If the pool does not become ready, the script with -Back asks, stops the services, and
+    restores the old certificate.
     """
     steps = begun(walk, *POOL, product=product)
     before = assignments(walk.world())
@@ -152,13 +157,13 @@ def test_going_back_never_waits_for_a_broken_pool(walk, product):
     }
 
 
-# ---- These tests are about Skype for Business Server 2015 and later.
+# The following tests are about Skype for Business Server 2015 and later.
 
 
 @pytest.mark.parametrize("product", ["sfb2015", "sfb2019", "sfbse"])
 def test_front_end_servers_fail_over_and_back(walk, product):
-    """Each Front End Server is failed over and failed back, never stopped, and then has the planned
-    certificates.
+    """Each Front End Server is failed over and failed back instead of stopped, and has the planned
+    certificates at the end.
     """
     steps = begun(walk, *POOL, product=product)
     for page in in_order(steps):
@@ -178,7 +183,7 @@ def test_front_end_servers_fail_over_and_back(walk, product):
 
 
 def test_going_back_fails_over_where_the_pool_is_whole(walk):
-    """If all servers of the pool run, the script also fails over users when it goes back."""
+    """If all servers in the pool are running, the script with -Back also fails over the users."""
     steps = begun(walk, *POOL, product="sfb2015")
     page = steps.servers[1]
     before = assignments(walk.world())
@@ -192,8 +197,8 @@ def test_going_back_fails_over_where_the_pool_is_whole(walk):
 
 
 def test_missing_replicas_stop_before_the_fail_over(walk):
-    """If Get-CsPoolFabricState shows a missing replica, the script does not fail over and does not
-    assign anything.
+    """If Get-CsPoolFabricState shows a missing replica, the script does not fail over and assigns
+    nothing.
     """
     steps = begun(walk, *POOL, product="sfb2015")
     down(walk, steps, "ee03")
@@ -203,14 +208,14 @@ def test_missing_replicas_stop_before_the_fail_over(walk):
 
 
 def test_a_fail_back_that_timed_out_is_repeated(walk):
-    """If a failback timed out and the services stay disabled, the next run fails back and starts no
-    service.
+    """If a failback timed out and the services are still disabled, the next run repeats the
+    failback and starts no service itself.
     """
     steps = begun(walk, *POOL, product="sfb2015")
     page = steps.servers[0]
     run = walk.run(page, "DrainServices", "TrustInstalled")
     assert run["code"] == 2
-    # The services were disabled, and not only stopped.
+    # The services are disabled, and not only stopped.
     assert stopped(walk.world()["servers"][page.server]) == []
     run = walk.run(page, *SWITCHES)
     assert run["code"] == 0, all_lines([run])
@@ -220,8 +225,8 @@ def test_a_fail_back_that_timed_out_is_repeated(walk):
 
 
 @pytest.mark.parametrize(("rows", "started"), [(POOL, True), (POOL[:2], False)], ids=["3", "2"])
-def test_a_new_pool_of_three_is_told_to_start_once(walk, rows, started):
-    """For a new pool of three servers, the script instructs the administrator to run Start-CsPool.
+def test_new_pool_of_three_is_started_with_start_cspool(walk, rows, started):
+    """For a new pool of three servers, the script tells the administrator to run Start-CsPool.
 
     A pool of two starts server by server.
     """
@@ -235,8 +240,8 @@ def test_a_new_pool_of_three_is_told_to_start_once(walk, rows, started):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
 def test_an_external_certificate_alone_restarts_the_edge_services(walk, product):
-    """If only an external certificate changes, the script restarts the Edge services, also without
-    XMPP.
+    """If only an external certificate changes, the script restarts the Edge services, even if the
+    server has no XMPP service.
     """
     steps = begun(walk, edge(1), edge(2), product=product)
     page = steps.servers[0]
@@ -247,9 +252,9 @@ def test_an_external_certificate_alone_restarts_the_edge_services(walk, product)
     assert stale(walk.world()) == []
 
 
-def test_av_authentication_rolls_over_on_a_certificate_of_its_own(walk):
-    """The separate A/V certificate rolls over on its date, and the other external usages change at
-    once.
+def test_separate_av_certificate_rolls_over(walk):
+    """A separate A/V certificate rolls over on its date, and the other external usages get their
+    certificate immediately.
     """
     planned = plan(edge(1), edge(2), options=PlanOptions(separate_av_certificate=True))
     steps = build_procedure(packages_of(planned, OLD_END), load_rules("lync2013"), now=NOON)
@@ -270,12 +275,12 @@ def test_av_authentication_rolls_over_on_a_certificate_of_its_own(walk):
     assert walk.run(page, "Verify")["code"] == 0
 
 
-# ---- Mediation Servers
+# The following test is about Mediation Servers.
 
 
 def test_a_live_mediation_server_is_never_told_to_restart(walk):
-    """On a running Mediation Server, the script does not mention a restart, which is only for a new
-    server.
+    """On a running Mediation Server, the script does not mention a restart, because only a new
+    server is restarted.
     """
     steps = begun(walk, MEDIATION)
     assert "Restart-Computer" not in all_lines([walk.run(steps.servers[0], *SWITCHES)])

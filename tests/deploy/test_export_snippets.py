@@ -1,4 +1,4 @@
-"""The PowerShell scripts that export data from a deployment run in PowerShell."""
+"""The PowerShell scripts that export data from a deployment run without errors."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def exported_files(walk, script, certificates=(), **world):
 
 
 @pytest.mark.parametrize("form", ["", "urn:certref:"])
-def test_the_export_of_certificates_takes_both_forms_of_use(walk, form):
-    """Whatever the format of ``Use`` is, the exported file has the same types, and lyncnb can read
-    it.
+def test_export_of_certificates_accepts_both_types_of_use(walk, form):
+    """Whatever type the property `Use` has in PowerShell, the exported file contains the same
+    types, and lyncnb can read it.
     """
     (planned, *_) = plan(front_end(1)).certificates
     mine, issuer = stand_for(planned), authority().chain[0]
@@ -71,9 +71,9 @@ def test_the_export_of_certificates_takes_both_forms_of_use(walk, form):
     assert run["changes"] == []
 
 
-def test_the_export_of_the_topology_is_what_is_read(walk):
-    """The exported topology has the published topology and each simple URL, like the files in the
-    reader's tests.
+def test_exported_topology_can_be_read(walk):
+    """The exported topology contains the published topology and each simple URL, in the format that
+    lyncnb reads.
     """
     clusters = [standard_edition("se01.contoso.com")]
     urls = [["Global", *url] for url in URLS]

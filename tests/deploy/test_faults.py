@@ -1,4 +1,5 @@
-"""After a fault at any command of a script, nothing is lost, and the next run ends as planned.
+"""If a script fails at any command, no certificate is lost, and the next run reaches the planned
+state.
 
 LYNCNB_FAULTS sets how many faults are tried for each state of a server. The default is 4.
 """
@@ -46,14 +47,14 @@ VIDEO_INTEROP = row("vis01.contoso.com", "VideoInterop", "vis.contoso.com")
 FORMS = ("", "urn:certref:")
 COUNT = int(os.environ.get("LYNCNB_FAULTS", "4"))
 SWITCHES = ("DrainServices", "StartServices", "TrustInstalled")
-# No script calls more commands in one run. Most scripts call half as many.
+# No script runs more commands than this number. Most scripts run half as many.
 CALLS = 150
-# These roles exist in more than one form. The values are the additional settings of their
-# servers.
+# For these roles, the steps depend on the settings of the servers. The values are the additional
+# settings to test.
 FORMS_OF_ROLES: dict[str, tuple[Json, ...]] = {
     "ReverseProxy": (
         {},
-        {"bindings": {}},  # This product is configured manually.
+        {"bindings": {}},  # An administrator configures this product manually.
         {"bindings": {}, "applications": True},
     ),
     "OfficeWebApps": ({}, {"offloads": True}),
@@ -65,7 +66,9 @@ FORMS_OF_ROLES: dict[str, tuple[Json, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A server whose script has steps that no earlier server in the list has."""
+    """A server whose script contains steps that no script of an earlier server in the list
+    contains.
+    """
 
     product: str
     table: str
@@ -76,7 +79,7 @@ class Scene:
 
 @cache
 def deployment(product: str, table: str, *, in_use: bool) -> DeploymentSteps:
-    """Return the steps for a table's servers whose role the product has."""
+    """Return the deployment steps for the servers in a table whose roles belong to the product."""
     rules = load_rules(product)
     if table == "others":
         rows = [DEPLOYMENT | OTHERS[0], *OTHERS[1:], VIDEO_INTEROP]
@@ -89,14 +92,14 @@ def deployment(product: str, table: str, *, in_use: bool) -> DeploymentSteps:
 
 
 def steps_of(page: ServerSteps) -> frozenset[object]:
-    """Return the steps of a script without texts and sources, to compare scripts."""
+    """Return the steps of a script without texts and sources, so that scripts can be compared."""
     every = (step.step for step in (*page.steps, *page.back))
     return frozenset(replace(s, title="", text="", source="", wizard="") for s in every)
 
 
 @cache
 def scenes() -> tuple[Scene, ...]:
-    """Return one server for each different script and each form of its role."""
+    """Return one server for each different script and for each variant of its role."""
     seen: set[frozenset[object]] = set()
     found = []
     for product in PRODUCTS:
@@ -111,7 +114,7 @@ def scenes() -> tuple[Scene, ...]:
 
 
 class Stage:
-    """The servers of a scene's pool before a run, the script of one server, and the final state."""
+    """The servers of a pool before a run, the script for one of them, and the expected final state."""
 
     def __init__(self, walk: Walk, scene: Scene, state: str, form: str) -> None:
         self.walk = walk
@@ -148,23 +151,26 @@ class Stage:
         if self.is_in_use and changes.get("exchangeversion") == "15.0":
             self.walk.configure(self.page.server, earlier)
         for page in self.steps.servers:
-            # By then, every server has the certificate that is set for a farm or an override.
+            # A setting for a farm or an override is changed only after every server has the
+            # certificate.
             if page.role in ("OfficeWebApps", "ExchangeOWA") and page != self.page:
                 self.walk.run(page)
 
     def run(self, fault: Json) -> Json:
-        """Run the script with a fault at one of its commands, including file commands."""
+        """Run the script, and let one of its commands fail, which may be a file command."""
         fault |= {"files": True}
         return self.walk.run(self.page, *self.switches, fault=fault, answers="Y\n" * 4)
 
     def finish(self) -> tuple[int, Json, str]:
-        """Run the script until it completes, and return its exit status and the final state."""
+        """Run the script until it succeeds, and return its exit status and the final state of the
+        servers.
+        """
         last = self.walk.take(self.page, *self.switches)
         config = self.walk.file(self.page.server, WEB_CONFIG)
         return last["code"], settled(self.walk.world()), config
 
     def problems(self, kind: str, at: int) -> list[str]:
-        """Return the problems after a fault at one command, and after the next run."""
+        """Return the problems that exist after one command failed, and after the next run."""
         self.walk.restore()
         broken = self.run({"at": at, "kind": kind})
         middle = self.walk.world()
@@ -181,7 +187,7 @@ class Stage:
         return [f"{where}: {text}\n{output}" for text, is_so in wrong.items() if is_so]
 
     def _says_what_is_stopped(self, run: Json, world: Json) -> bool:
-        """Return whether a completed run lists the services that it left stopped."""
+        """Return whether a script that ended lists the services that it left stopped."""
         is_stopped = stopped(world["servers"][self.page.server])
         text = all_lines([run])
         return (
@@ -192,7 +198,9 @@ class Stage:
 
 
 def faults(state: str) -> dict[tuple[Scene, str], list[tuple[str, int]]]:
-    """Draw faults at random positions of all scripts. A position is a number below CALLS."""
+    """Select random commands of all scripts to fail. A command is specified by its number, which is
+    below CALLS.
+    """
     chance = random.Random(f"lyncnb {state}")
     kinds = [(scene, form, kind) for scene in scenes() for form in FORMS for kind in KINDS]
     found = defaultdict(list)
@@ -203,9 +211,9 @@ def faults(state: str) -> dict[tuple[Scene, str], list[tuple[str, int]]]:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_a_fault_at_any_command_loses_nothing(walk, state):
-    """If a run ends or fails at any command, it loses no certificate, and the next run completes
-    the change.
+def test_failure_of_any_command_loses_nothing(walk, state):
+    """If a run ends or fails at any command, no certificate is lost, and the next run completes the
+    change.
     """
     problems = []
     for (scene, form), drawn in faults(state).items():

@@ -1,5 +1,5 @@
-"""The scripts of Exchange, Office Web Apps, reverse proxies and trusted applications run in the
-simulation.
+"""The scripts for Exchange, Office Web Apps, reverse proxies and trusted applications run on
+simulated servers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ APPLICATIONS = [row(f"app0{n}.contoso.com", "TrustedApplication", "apps.contoso.
 
 
 def steps_of(rows, product="lync2013"):
-    """Return the steps for some servers next to a pool."""
+    """Return the deployment steps for the given servers and a Front End pool."""
     rules = load_rules(product)
     planned = plan_certificates(topology(front_end(1), *rows), rules)
     made = build_procedure(packages_of(planned), rules, now=NOON)
@@ -42,8 +42,8 @@ def steps_of(rows, product="lync2013"):
 
 
 def begin(walk, made, **changes):
-    """Start with servers that are in use. ``changes`` apply to every server except the Front End
-    Servers.
+    """Start the simulation with servers that are in use. The `changes` apply to every server except
+    the Front End Servers.
     """
     world = world_of(made, in_use=True)
     for here in world["servers"].values():
@@ -53,8 +53,8 @@ def begin(walk, made, **changes):
     return world
 
 
-def test_a_farm_is_named_once_when_every_server_has_the_certificate(walk):
-    """The certificate of a farm is assigned once for all servers, after every server has it and the
+def test_certificate_of_a_farm_is_assigned_once(walk):
+    """The script assigns the certificate of a farm once, after every server has it and the
     administrator answers Yes.
     """
     made, pages = steps_of(FARM)
@@ -75,9 +75,9 @@ def test_a_farm_is_named_once_when_every_server_has_the_certificate(walk):
     }
 
 
-def test_a_farm_behind_a_balancer_that_decrypts_gets_no_certificate(walk):
-    """If a load balancer decrypts the traffic of a farm, the load balancer gets the certificate,
-    and the farm stays unchanged.
+def test_farm_behind_a_decrypting_load_balancer_does_not_change(walk):
+    """If a load balancer decrypts the traffic of a farm, the administrator installs the certificate
+    on the load balancer, and the farm does not change.
     """
     made, pages = steps_of(FARM)
     begin(walk, made, offloads=True)
@@ -88,8 +88,8 @@ def test_a_farm_behind_a_balancer_that_decrypts_gets_no_certificate(walk):
 
 
 @pytest.mark.parametrize("offloads", [False, True], ids=["decrypts", "offloaded"])
-def test_a_farm_of_one_server_asks_nobody(walk, offloads):
-    """In a farm with one server, the script asks no question.
+def test_farm_of_one_server_needs_no_confirmation(walk, offloads):
+    """In a farm with one server, the script assigns the certificate without a question.
 
     If the load balancer decrypts, it assigns nothing.
     """
@@ -105,8 +105,10 @@ def test_a_farm_of_one_server_asks_nobody(walk, offloads):
     assert farm == f"old {page.packages[0].friendly_name}"
 
 
-def test_a_new_server_of_a_farm_is_told_to_join_it(walk):
-    """On a server in no farm, the script stops, and the page shows the command that joins the farm."""
+def test_new_server_must_join_its_farm(walk):
+    """If a server belongs to no farm, the script stops, and the page shows the command that joins
+    the server to the farm.
+    """
     made, pages = steps_of(FARM)
     begin(walk, made, farm="")
     run = walk.run(pages[1])
@@ -117,8 +119,8 @@ def test_a_new_server_of_a_farm_is_told_to_join_it(walk):
 @pytest.mark.slow
 @pytest.mark.parametrize("router", ["", "TCP", "TLS"], ids=["no router", "router", "router TLS"])
 @pytest.mark.parametrize("mode", ["TCP", "TLS", "Dual"])
-def test_voice_mail_gets_its_services_and_no_other(walk, mode, router):
-    """The script changes only the services UM and UMCallRouter of Exchange.
+def test_only_voice_mail_services_get_the_certificate(walk, mode, router):
+    """In Exchange, the script changes the certificate of only the services UM and UMCallRouter.
 
     A TLS mode stays, and the way back restores all values.
     """
@@ -146,8 +148,8 @@ def test_voice_mail_gets_its_services_and_no_other(walk, mode, router):
 
 
 def test_without_the_commands_of_exchange_nothing_is_changed(walk):
-    """In a PowerShell without the Exchange commands, the script stops first and names the right
-    shell.
+    """If PowerShell lacks the Exchange commands, the script stops before any change and names the
+    shell to use.
     """
     made, (page,) = steps_of(MAIL)
     begin(walk, made)
@@ -164,8 +166,8 @@ def test_without_the_commands_of_exchange_nothing_is_changed(walk):
     "command", ["Get-ExchangeCertificate", "Set-UMService", "Enable-ExchangeCertificate"]
 )
 def test_an_error_of_an_exchange_command_stops_the_script(walk, command):
-    """Exchange commands are functions that ignore preferences, so the script calls each with
-    ErrorAction Stop.
+    """The script runs each Exchange command with -ErrorAction Stop, because the commands ignore the
+    preference variable of the script.
     """
     made, (page,) = steps_of(MAIL)
     begin(walk, made, ummode="TCP")
@@ -176,7 +178,9 @@ def test_an_error_of_an_exchange_command_stops_the_script(walk, command):
 
 
 def test_web_config_is_where_exchange_is_installed(walk):
-    """The script reads the folder of web.config from the computer, so any drive and folder work."""
+    """The script gets the folder of web.config from the computer, so Exchange may be installed in
+    any folder.
+    """
     made, pages = steps_of(OWA)
     begin(walk, made, exchangeversion="15.0")
     walk.by_hand(pages[0])
@@ -187,9 +191,9 @@ def test_web_config_is_where_exchange_is_installed(walk):
     assert f"CANNOT TELL {named}" in unfolded(walk.run(pages[0], "Verify"))
 
 
-def test_a_mode_that_somebody_changed_meanwhile_stops_the_way_back(walk):
-    """If another person changed the mode of Unified Messaging in the meantime, going back changes
-    nothing.
+def test_changed_mode_stops_going_back(walk):
+    """If somebody changed the mode of Unified Messaging after the change of certificates, the
+    script with -Back changes nothing.
     """
     made, (page,) = steps_of(MAIL)
     begin(walk, made, ummode="TCP")
@@ -200,9 +204,9 @@ def test_a_mode_that_somebody_changed_meanwhile_stops_the_way_back(walk):
     assert "UMStartupMode of Unified Messaging: it uses TLS" in unfolded(back)
 
 
-def test_voice_mail_that_had_no_certificate_keeps_the_new_one(walk):
-    """Exchange cannot remove a certificate from a service, so going back keeps the new certificate
-    and reports it.
+def test_voice_mail_without_an_earlier_certificate_keeps_the_new_one(walk):
+    """Exchange cannot remove a certificate from a service, so the script with -Back keeps the new
+    certificate and reports it.
     """
     made, (page,) = steps_of(MAIL)
     begin(walk, made, exchange={})
@@ -212,9 +216,9 @@ def test_voice_mail_that_had_no_certificate_keeps_the_new_one(walk):
     assert "cannot be removed" in unfolded(back)
 
 
-def test_an_override_is_changed_once_when_every_server_has_the_certificate(walk):
-    """In Exchange 2016, the override keeps its other values, and going back restores its
-    thumbprint.
+def test_override_is_changed_when_every_server_has_the_certificate(walk):
+    """In Exchange 2016, the script changes only the thumbprint in the override, and -Back restores
+    it.
     """
     made, pages = steps_of(OWA, "sfb2015")
     world = begin(walk, made, exchangeversion="15.1")
@@ -239,9 +243,9 @@ def test_an_override_is_changed_once_when_every_server_has_the_certificate(walk)
 
 
 @pytest.mark.parametrize(("version", "words"), [("15.0", "web.config"), ("15.2", "override")])
-def test_the_version_of_exchange_chooses_the_steps(walk, version, words):
-    """The version of Exchange is read as text, as in a remote session, and selects exactly one set
-    of steps.
+def test_version_of_exchange_selects_the_steps(walk, version, words):
+    """The script gets the version of Exchange as text, as in a remote session, and runs exactly one
+    set of steps for it.
     """
     made, pages = steps_of(OWA, "sfb2019")
     begin(walk, made, exchangeversion=version)
@@ -250,9 +254,9 @@ def test_the_version_of_exchange_chooses_the_steps(walk, version, words):
     assert words in unfolded(run)
 
 
-def test_an_application_is_assigned_only_when_its_account_can_read_the_key(walk):
-    """Before the assignment, the script asks on each computer whether the application's account can
-    read the key. After No, it assigns nothing.
+def test_application_account_must_be_able_to_read_the_key(walk):
+    """Before the script assigns a certificate, it asks on each computer whether the account of the
+    application can read the key.
     """
     made, pages = steps_of(APPLICATIONS)
     begin(walk, made)
@@ -261,11 +265,12 @@ def test_an_application_is_assigned_only_when_its_account_can_read_the_key(walk)
     assert "the application's service account can read the key" in unfolded(run)
     assert not [change for change in run["changes"] if "Set-CsCertificate" in change]
     assert walk.run(pages[0], answers="Y\n")["code"] == 0
-    assert walk.run(pages[0])["code"] == 0  # After the assignment, the script does not ask again.
+    # After the certificate is assigned, the script does not ask again.
+    assert walk.run(pages[0])["code"] == 0
 
 
-def test_an_application_without_a_replica_is_asked_about(walk):
-    """If the application has no replica, the script asks the administrator.
+def test_application_without_a_replica_needs_an_answer(walk):
+    """If a trusted application has no replica, the script asks the administrator how to continue.
 
     After No it installs only trust, and with a replica it assigns.
     """
@@ -277,15 +282,15 @@ def test_an_application_without_a_replica_is_asked_about(walk):
         run
     )
     assert "before-" not in " ".join(walk.read(pages[0].server))
-    # The administrator of the application provisions it automatically.
+    # The administrator of the application uses automatic provisioning.
     walk.set(pages[0].server, replica=True)
     run = walk.run(pages[0], "TrustInstalled", answers="Y\n" * 4)
     assert run["code"] == 0
     assert [change for change in run["changes"] if "Set-CsCertificate" in change]
 
 
-def test_a_manually_provisioned_application_is_led_to_its_end_and_back(walk):
-    """For a manually provisioned application, the script handles trust, import and key, and the
+def test_manually_provisioned_application(walk):
+    """For a manually provisioned application, the script installs CAs, certificate and key, and the
     administrator changes the configuration.
     """
     made, pages = steps_of(APPLICATIONS)
@@ -317,15 +322,15 @@ def test_a_manually_provisioned_application_is_led_to_its_end_and_back(walk):
     )
 
 
-# ---- reverse proxies
+# The following tests are about reverse proxies.
 
 
 PROXY = [row("rp01.contoso.com", "ReverseProxy")]
 
 
-def test_a_listener_that_shows_another_certificate_is_left_for_later(walk):
-    """If another product on port 443 presents another certificate, -Verify and the end of a run
-    report it.
+def test_listener_with_another_certificate_is_reported(walk):
+    """If another product presents another certificate on port 443, the script with -Verify and at
+    the end of a run reports it.
     """
     made, (page,) = steps_of(PROXY)
     begin(walk, made, bindings={}, listener=old(made.servers[-1].packages[0]))
@@ -342,9 +347,9 @@ def test_a_listener_that_shows_another_certificate_is_left_for_later(walk):
     assert "CANNOT TELL" in unfolded(walk.run(page, "Verify"))
 
 
-def test_each_binding_of_iis_gets_the_certificate_and_its_own_one_back(walk):
-    """Each IIS binding with a matching name gets the new certificate, and going back restores its
-    earlier certificate.
+def test_each_binding_of_iis_gets_the_certificate(walk):
+    """Each IIS binding whose host name matches gets the new certificate, and -Back restores the
+    earlier certificate of each binding.
     """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
@@ -379,9 +384,9 @@ def test_each_binding_of_iis_gets_the_certificate_and_its_own_one_back(walk):
 
 
 @pytest.mark.parametrize("kind", ["break", "fail", "error"])
-def test_a_fault_among_the_bindings_loses_none(walk, kind):
-    """After a fault at any command, each binding has a certificate, and the next run completes the
-    change.
+def test_failure_of_any_command_loses_no_binding(walk, kind):
+    """If any command fails, each IIS binding still has a certificate, and the next run completes
+    the change.
     """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
@@ -402,8 +407,8 @@ def test_a_fault_among_the_bindings_loses_none(walk, kind):
 
 
 def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
-    """Each published application whose address is in the certificate gets it, and going back
-    restores its earlier certificate.
+    """Each application that Web Application Proxy publishes gets the certificate that contains its
+    host, and -Back restores the earlier one.
     """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
@@ -414,7 +419,7 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
     }
     begin(walk, made, bindings={}, applications={k: dict(v) for k, v in before.items()})
     run = walk.run(page)
-    # A name in the certificate that no application publishes is left for later.
+    # If no application publishes a name in the certificate, the script does nothing for this name.
     assert (run["code"], run["harm"]) == (2, []), all_lines([run])
     after = walk.world()["servers"][page.server]["applications"]
     changed = {key for key, one in after.items() if one["thumbprint"] == package.thumbprint}
@@ -424,9 +429,9 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
     assert walk.world()["servers"][page.server]["applications"] == before
 
 
-def test_a_binding_that_came_after_the_record_is_set_and_left(walk):
-    """A binding that was added after the record keeps the new certificate when the script goes
-    back, and the script reports it.
+def test_later_binding_keeps_the_new_certificate(walk):
+    """If an IIS binding is added after the script saved the earlier assignments, -Back keeps its
+    new certificate and reports this.
     """
     made, (page,) = steps_of(PROXY)
     package = page.packages[0]
@@ -446,8 +451,8 @@ def test_a_binding_that_came_after_the_record_is_set_and_left(walk):
     }
 
 
-def test_what_if_names_what_would_be_set_and_changes_nothing(walk):
-    """With -WhatIf, the script reads the bindings and lists those that it would set, but sets none."""
+def test_what_if_lists_the_bindings(walk):
+    """With -WhatIf, the script lists the IIS bindings that it would set, but changes none of them."""
     made, (page,) = steps_of(PROXY)
     begin(walk, made)
     run = walk.run(page, "WhatIf")
@@ -455,13 +460,13 @@ def test_what_if_names_what_would_be_set_and_changes_nothing(walk):
     assert "would be done" in unfolded(run)
 
 
-# ---- These tests are about web.config of Exchange 2013.
+# The following tests are about the file web.config of Exchange 2013.
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
-def test_web_config_gets_one_value_and_gets_it_back(walk, product):
-    """In web.config, the script changes one attribute, and keeps comments and the pool name. Going
-    back restores the attribute.
+def test_one_attribute_in_web_config_is_changed_and_restored(walk, product):
+    """The script changes one attribute in web.config and keeps comments and the pool name, and
+    -Back restores the attribute.
     """
     made, pages = steps_of(OWA, product)
     begin(walk, made, exchangeversion="15.0")
@@ -483,8 +488,10 @@ def test_web_config_gets_one_value_and_gets_it_back(walk, product):
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
-def test_a_web_config_without_the_keys_is_for_a_person(walk, product):
-    """If web.config lacks both keys, the administrator adds them, and going back leaves them."""
+def test_web_config_without_the_keys_is_changed_manually(walk, product):
+    """If web.config lacks both keys, the administrator adds them manually, and -Back does not
+    remove them.
+    """
     made, pages = steps_of(OWA, product)
     begin(walk, made, exchangeversion="15.0")
     page, package = pages[0], pages[0].packages[0]
@@ -503,9 +510,9 @@ def test_a_web_config_without_the_keys_is_for_a_person(walk, product):
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
-def test_outlook_web_app_beside_unified_messaging_follows_its_certificate(walk, product):
-    """If web.config contains the earlier certificate of Unified Messaging, it gets the new one, and
-    going back restores it.
+def test_outlook_web_app_uses_the_certificate_of_unified_messaging(walk, product):
+    """If web.config contains the earlier certificate of Unified Messaging, the script changes it to
+    the new one, and -Back restores it.
     """
     made, (page,) = steps_of(MAIL, product)
     begin(walk, made, exchangeversion="15.0")
@@ -521,9 +528,9 @@ def test_outlook_web_app_beside_unified_messaging_follows_its_certificate(walk, 
     assert walk.file(page.server, WEB_CONFIG).split() == before
 
 
-def test_an_override_of_another_certificate_stays_when_voice_mail_is_renewed(walk):
-    """In Exchange 2016, an override gets the new certificate only if it contains the previous
-    certificate of the server.
+def test_override_with_another_certificate_is_not_changed(walk):
+    """In Exchange 2016, the script changes an override only if it contains the previous certificate
+    of the server.
     """
     made, (page,) = steps_of(MAIL, "sfb2015")
     world = begin(walk, made, exchangeversion="15.1")
@@ -547,9 +554,9 @@ def test_an_override_of_another_certificate_stays_when_voice_mail_is_renewed(wal
     assert walk.world()["overrides"]["IM"] == override(old(package), "um01")
 
 
-def test_a_video_interop_server_takes_the_steps_of_the_servers_inside(walk):
-    """The script of a Video Interop Server has the internal servers' steps: trust, import, drain,
-    assign and start.
+def test_video_interop_server_has_the_steps_of_internal_servers(walk):
+    """The script for a Video Interop Server contains the same steps as for internal servers: trust,
+    import, drain, assign and start.
     """
     made, (page,) = steps_of(
         [row("vis01.contoso.com", "VideoInterop", "vis.contoso.com")], "sfb2015"

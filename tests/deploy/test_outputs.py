@@ -1,5 +1,5 @@
-"""The output of scripts on six types of server fits every width, and each failed check shows the
-value that was found.
+"""The output of scripts fits every width on six types of server, and shows the actual value for
+each failed check.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ pytestmark = needs_pwsh
 WIDE = 10_000
 BOTH = ("DrainServices", "StartServices", "TrustInstalled")
 FAILS = {"command": "Set-CsCertificate", "kind": "fail"}
-# The server, whether its certificates are in use and roll over, and the switches and faults of its
-# runs.
+# Each entry contains the server, whether its certificates are in use and roll over, and the
+# switches and faults of the runs.
 KINDS: dict[str, tuple[str, bool, bool, list[tuple[tuple[str, ...], Json | None]]]] = {
     "new": ("fe01", False, False, [(("WhatIf", *BOTH), None)]),
     "standing": ("fe02", True, True, [(("WhatIf", "DrainServices", "StartServices"), None)]),
@@ -29,12 +29,14 @@ KINDS: dict[str, tuple[str, bool, bool, list[tuple[tuple[str, ...], Json | None]
     "failed": ("fe02", True, True, [(BOTH, FAILS)]),
     "gone back": ("fe02", True, True, [(BOTH, None), (("Back", *BOTH), None)]),
 }
-# A result is not followed by a value if the certificate is not in the store.
+# If a certificate is not in the store, no actual value is shown below the result.
 ITSELF = "is in Local Computer"
 
 
 def outputs(walk: Walk, kind: str, width: int) -> list[Json]:
-    """Return the output of the last run on a type of server, and the output of -Verify after it."""
+    """Run scripts on a type of server, and return the output of the last run and the output of
+    -Verify after it.
+    """
     server, in_use, rolls, runs = KINDS[kind]
     rules = load_rules("lync2013")
     plan = plan_certificates(read_topology(DATA / "contoso.csv"), rules)
@@ -48,15 +50,15 @@ def outputs(walk: Walk, kind: str, width: int) -> list[Json]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_line_is_whole_and_has_its_evidence(walk, kind):
-    """At 80 and 120 columns, no word is split, and below each failed check is the value that was
-    found.
+def test_output_splits_no_word_and_shows_actual_values(walk, kind):
+    """At widths of 80 and 120 columns, the output of a script splits no word and shows the actual
+    value below each failed check.
     """
     whole = outputs(walk, kind, WIDE)
     for width in (80, 120):
         found = outputs(walk, kind, width)
         assert [unfolded(run) for run in found] == [unfolded(run) for run in whole]
-        # A line with a path is not wrapped, so that it can be copied.
+        # A line that contains a path is not wrapped, so that the path can be copied.
         folded = [line for run in found for line in run["output"] if ":\\" not in line]
         assert max(len(line) for line in folded) < width
     lines = whole[1]["output"]
@@ -65,6 +67,5 @@ def test_every_line_is_whole_and_has_its_evidence(walk, kind):
             label, found = below.split(maxsplit=1)
             assert label == "Found:", line
             assert found != "nothing" or "is assigned to" in line, line
-        assert (
-            "RTCXMPP" not in line
-        )  # The service was disabled before the change, which did not stop it.
+        # The service was already disabled, so the script did not stop it.
+        assert "RTCXMPP" not in line

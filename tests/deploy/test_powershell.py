@@ -1,4 +1,6 @@
-"""In PowerShell literals and scripts, no name can become a command, and Windows can read the file."""
+"""No name of a server or certificate can become a command in a generated PowerShell script, and
+Windows can read the file.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ SCRIPT = fill_script("import", {}).decode("utf-8-sig")
 
 
 def values(name: str) -> dict[str, object]:
-    """Return values with a name in every field that holds text."""
+    """Return test values in which every text field contains the given name."""
     question = {
         "Text": name,
         "Ask": ScriptBlock((f"Test-Path -LiteralPath {quote_literal(name)}",)),
@@ -45,7 +47,9 @@ def values(name: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_name_adds_no_command(hostile):
-    """A malicious name does not change the number of syntax elements in a script."""
+    """If a name contains PowerShell code, the script has the same number of syntax elements as with
+    a harmless name.
+    """
     harmless = parse(fill_script("import", values("fe01.contoso.com")).decode("utf-8-sig"))
     attacked = parse(fill_script("import", values(hostile)).decode("utf-8-sig"))
     assert attacked.errors == ()
@@ -53,16 +57,16 @@ def test_hostile_name_adds_no_command(hostile):
 
 
 def test_simple_quoting_adds_commands():
-    """With simple quoting, a malicious name adds commands, which shows that the test above can
-    fail.
+    """If a script used simple quotation marks, a malicious name would add commands, so the test for
+    malicious names can fail.
     """
     naive = "x\u2019; Remove-Item C:\\ -Recurse; \u2019".replace("'", "''")
     assert parse(f"$a = '{naive}'\n").kinds["CommandAst"] == 1
     assert "CommandAst" not in parse("$a = 'x'\n").kinds
 
 
-def test_every_literal_is_the_text_again(walk):
-    """Each literal is parsed as a single string, and evaluates to the original text."""
+def test_every_literal_evaluates_to_the_original_text(walk):
+    """Each PowerShell literal is parsed as one string and evaluates to the original text."""
     chance = random.Random("lyncnb literals")
     quotes = "'\"\u2018\u2019\u201a\u201b\u201c\u201d\u201e"
     pool = quotes + "abc`$(){}[]@#;|&<>%,.:!? \u2013\u2014\u2015"
@@ -80,7 +84,7 @@ def test_every_literal_is_the_text_again(walk):
         assert (syntax.errors, syntax.kinds) == ((), harmless), text
 
 
-COMMANDS = {  # These commands belong to Windows or to Windows PowerShell 3.
+COMMANDS = {  # These commands are part of Windows or of Windows PowerShell 3.
     *("Add-Content", "ConvertFrom-Csv", "ConvertTo-Csv", "ForEach-Object", "Format-List"),
     *("Get-ChildItem", "Get-CimInstance", "Get-Command", "Get-Content", "Get-Date", "Get-Item"),
     *("Get-ItemProperty", "Get-PfxCertificate", "Get-Process", "Import-Module", "Join-Path"),
@@ -94,7 +98,9 @@ COMMANDS = {  # These commands belong to Windows or to Windows PowerShell 3.
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 def test_every_script_is_powershell_3(product):
-    """PowerShell's parser finds no error in any script, and no syntax newer than version 3."""
+    """The PowerShell parser finds no error in any generated script, and no syntax that is newer
+    than version 3.
+    """
     rules = load_rules(product)
     cmdlets = {cmdlet.name for cmdlet in load_procedure(rules).cmdlets}
     rows = [front_end(1), edge(1), row("um01.contoso.com", "ExchangeUM")]
@@ -114,12 +120,12 @@ def test_every_script_is_powershell_3(product):
 
 
 def blocks(document):
-    """Return the PowerShell blocks in a Markdown document."""
+    """Return the PowerShell code blocks in a Markdown document."""
     return re.findall(r"^ *```powershell\n(.*?)^ *```", document, re.S | re.M)
 
 
 def test_every_snippet_is_powershell_3():
-    """Commands in snippets and documents have no syntax newer than version 3."""
+    """The PowerShell commands in snippets and documents use no syntax that is newer than version 3."""
     texts = [path.read_text("utf-8") for path in (EXPORT_SCRIPT, xml_tree.EXPORT_SCRIPT)]
     for path in (REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")):
         texts += blocks(path.read_text("utf-8"))
@@ -129,7 +135,7 @@ def test_every_snippet_is_powershell_3():
 
 
 def test_newer_syntax_is_detected():
-    """Newer PowerShell syntax is detected, which shows that the test above can fail."""
+    """The tests detect newer PowerShell syntax, so the tests for version 3 can fail."""
     newer = [
         "$a ? 1 : 2",
         "$a ?? 1",
@@ -142,7 +148,9 @@ def test_newer_syntax_is_detected():
 
 @pytest.mark.parametrize("text", ["a\nb", "a\r\nb", "a\0b", "a\x1bb", "a\u2028b", "a\u202eb"])
 def test_control_characters_are_refused(text):
-    """Line breaks and control characters are rejected, and the error shows the escaped text."""
+    """A text with line breaks or control characters cannot become a PowerShell literal, and the
+    error shows the escaped text.
+    """
     with pytest.raises(PackageError, match="which PowerShell scripts cannot contain"):
         quote_literal(text)
 
@@ -165,13 +173,13 @@ def test_control_characters_are_refused(text):
     ],
 )
 def test_values_are_written_as_literals(value, expected):
-    """Each type of value has one literal form."""
+    """Each type of value has exactly one form as a PowerShell literal."""
     assert format_literal(value) == expected
 
 
-def test_script_is_what_windows_powershell_reads():
-    """A script is UTF-8 with a byte order mark and CRLF, can be parsed, and requires PowerShell
-    3.0.
+def test_windows_powershell_can_read_the_script():
+    """A generated script is UTF-8 with a byte order mark and CRLF line endings, can be parsed, and
+    requires PowerShell 3.0.
     """
     data = fill_script("import", {"Server": "fe01.contoso.com"})
     assert data.startswith(b"\xef\xbb\xbf#requires -Version 3.0\r\n")
@@ -179,15 +187,17 @@ def test_script_is_what_windows_powershell_reads():
     assert parse(data.decode("utf-8-sig")).errors == ()
 
 
-def test_no_password_is_taken_as_an_argument():
-    """The script has no password parameter, and the step that needs a password asks for it."""
+def test_password_is_not_an_argument():
+    """A generated script has no parameter for a password. The step that needs a password prompts
+    for it.
+    """
     text = fill_script("import", {}).decode("utf-8-sig")
     block = text[text.index("param(") : text.index("Set-StrictMode")]
     assert "assword" not in block
 
 
-def test_script_itself_knows_no_product():
-    """The code that writes scripts contains no cmdlet, module or name of a product.
+def test_code_that_writes_scripts_names_no_product():
+    """The Python code that writes scripts contains no cmdlet, module or product name.
 
     They are in the product's rules.
     """

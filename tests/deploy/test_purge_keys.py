@@ -1,4 +1,4 @@
-"""The purge command first lists files, and removes them only if the user confirms exactly that
+"""The purge command first lists files, and removes them only if the user confirms exactly the same
 list.
 """
 
@@ -51,20 +51,20 @@ BEGINS = datetime(2026, 12, 1, tzinfo=UTC)
 
 
 def issue(folder, *names, days=90):
-    """Have a CA issue certificates for some requests."""
+    """Have a CA issue the certificates for some requests in a folder."""
     certify(folder, *names, today=BEGINS.date(), begins=BEGINS, days=days)
 
 
 def package(folder):
-    """Package every issued certificate of the folder as a PFX file."""
+    """Write a PFX package for every issued certificate in the folder."""
     issued = match_certificates(open_requests(folder), today=BEFORE)
     write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=date(2026, 12, 2))
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Write five requests: 0 is renewed and deployed, 1 is renewed and waiting, 2 is issued, 3 is
-    packaged.
+    """Write a folder with five requests: 0 is renewed and deployed, 1 is renewed and waiting, 2 is
+    issued, 3 is packaged.
     """
     place = tmp_path / "requests"
     write(numbered(5), place)
@@ -77,12 +77,14 @@ def folder(tmp_path):
 
 
 def problems(folder, today=BEFORE):
-    """Return what status reports on a date on which the certificates are valid."""
+    """Return the problems that the status command reports on a date on which the certificates are
+    valid.
+    """
     return folder_status(folder, today=today).problems
 
 
 def listed(purged):
-    """Return the text of the list that a purge shows."""
+    """Return the text of the list that the purge command shows."""
     return [(item.id, item.generation, item.what, item.why) for item in purged.items]
 
 
@@ -96,8 +98,8 @@ def test_superseded_key_is_listed_after_its_successor_is_deployed(folder):
     assert snapshot(folder) == before
 
 
-def test_what_stays_is_counted(folder):
-    """The list shows the number of keys that stay, and until when they are kept."""
+def test_kept_keys_are_counted(folder):
+    """The list of the purge command shows how many keys are kept, and until when."""
     first = purge(folder, today=BEFORE)
     stays = "1 superseded key kept until a later generation is recorded as deployed"
     assert (
@@ -112,8 +114,10 @@ def test_what_stays_is_counted(folder):
     )
 
 
-def test_what_is_waiting_is_never_listed(folder):
-    """A request that may be with a CA is never listed, retired or not, on any date."""
+def test_waiting_request_is_never_listed(folder):
+    """The purge command never lists a request that may still be with a CA, whether retired or not,
+    on any date.
+    """
     write(plan_of(*numbered(5).certificates[:4]), folder)
     purged = purge(folder, today=date(2099, 1, 1), deployed=NAMES)
     assert NAMES[1] not in {item.id for item in purged.items}
@@ -121,7 +125,9 @@ def test_what_is_waiting_is_never_listed(folder):
 
 
 def test_a_confirmed_list_is_removed_and_logged(folder):
-    """The confirmed files are removed, and the record of the public key stays."""
+    """After the user confirms the list, the purge command removes the files and keeps the record of
+    each public key.
+    """
     kept = public_keys_of_requests(folder)
     first = purge(folder, today=BEFORE)
     done = purge(folder, today=BEFORE, confirmed=first)
@@ -152,11 +158,14 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     assert public_keys_of_requests(folder) <= public_keys_of_keys(folder)
 
 
-def test_what_is_in_use_is_never_listed(folder):
-    """The key of an expired certificate in use is not listed until its successor is deployed."""
+def test_certificate_in_use_is_never_listed(folder):
+    """The key of an expired certificate that is in use is listed only after its successor is
+    deployed.
+    """
     assert listed(purge(folder, today=AFTER)) == [(NAMES[0], 1, "key and CSR", REPLACED)]
     write(numbered(5), folder, renew=[NAMES[2]], reason="expired")
-    issue(folder, NAMES[2], days=198)  # The certificate is issued and received into the folder.
+    # The CA issues the certificate, and it is received into the folder.
+    issue(folder, NAMES[2], days=198)
     assert {name for name, *_ in listed(purge(folder, today=AFTER))} == {NAMES[0]}
     record_deployed(folder, NAMES[2])
     assert listed(purge(folder, today=AFTER))[1:] == [
@@ -165,13 +174,12 @@ def test_what_is_in_use_is_never_listed(folder):
 
 
 def retire(folder):
-    """Omit the requests 3 and 4 from the plan."""
+    """Write the folder again from a plan without the requests 3 and 4."""
     write(plan_of(*numbered(5).certificates[:3]), folder)
 
 
-def test_what_left_the_plan_goes_when_it_expired_and_is_made_anew_if_it_is_planned(folder):
-    """The key of a removed server is listed when its certificate expires. If the server is planned
-    again, a new key is created.
+def test_key_of_a_removed_server_is_listed_after_its_expiry(folder):
+    """The key of a server that was removed from the plan is listed after its certificate expires.
 
     If it is planned again, a new key is generated.
     """
@@ -198,7 +206,7 @@ ONLY = "deployed: after you remove this file, only the servers have the key"
 
 
 def deploy(folder, *names):
-    """Remove the key and package of some requests."""
+    """Remove the keys and packages of some deployed requests."""
     return purge(
         folder,
         today=BEFORE,
@@ -207,8 +215,10 @@ def deploy(folder, *names):
     )
 
 
-def test_key_and_package_go_once_they_are_deployed(folder):
-    """Keys of named, deployed requests are removed. The CSR and certificate stay."""
+def test_keys_and_packages_of_deployed_requests_can_be_removed(folder):
+    """The keys and packages of deployed requests can be removed by name, and their CSRs and
+    certificates are kept.
+    """
     named = [NAMES[3], NAMES[2], NAMES[1]]
     first = purge(folder, today=BEFORE, deployed=named)
     assert listed(first)[1:] == [
@@ -232,8 +242,8 @@ def test_key_and_package_go_once_they_are_deployed(folder):
     assert listed(purge(folder, today=BEFORE, deployed=named)) == []
 
 
-def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
-    """If the same plan is written again, a deployed request with only its CSR causes no new key, no
+def test_deployed_request_without_a_key_is_not_created_again(folder):
+    """If only the CSR of a deployed request is left, writing the same plan again creates no key, no
     error and no change.
     """
     deploy(folder, NAMES[2], NAMES[3])
@@ -251,8 +261,8 @@ def test_the_same_plan_asks_nothing_anew_for_what_is_deployed(folder):
     assert snapshot(folder) == before
 
 
-def test_what_is_deployed_can_be_renewed(folder):
-    """Renewing a deployed request generates a new key.
+def test_deployed_request_can_be_renewed(folder):
+    """If a deployed request is renewed after its key was removed, lyncnb creates a new key.
 
     The deployed certificate is in use until then.
     """
@@ -268,8 +278,10 @@ def test_what_is_deployed_can_be_renewed(folder):
     assert listed(purge(folder, today=AFTER)) == []
 
 
-def test_what_an_interrupted_purge_left_is_listed_again(folder):
-    """A key that is recorded as removed but is still in the folder is listed by the next purge."""
+def test_key_left_by_an_interrupted_purge_is_listed_again(folder):
+    """If a purge was interrupted after it recorded a key as removed, the next purge lists the key
+    again.
+    """
     manifest = read_manifest(folder)
     save_manifest(
         folder,
@@ -278,9 +290,9 @@ def test_what_an_interrupted_purge_left_is_listed_again(folder):
     assert [what for _, _, what, _ in listed(purge(folder, today=BEFORE))[1:]] == ["key", "package"]
 
 
-def test_a_key_that_is_put_back_counts_again(folder, tmp_path):
-    """A key that is restored from a backup with its manifest counts as if it had never been
-    removed.
+def test_restored_key_is_listed_again(folder, tmp_path):
+    """If a key is restored from a backup together with its manifest, the key is treated as if it
+    had never been removed.
     """
     key = folder / "keys" / f"{NAMES[2]}.key"
     data = key.read_bytes()
@@ -294,9 +306,9 @@ def test_a_key_that_is_put_back_counts_again(folder, tmp_path):
     assert replace(after, deployments=()) == before
 
 
-def test_without_any_key_the_list_of_passwords_proves_the_passphrase(folder):
-    """If all keys are removed, lyncnb verifies the passphrase with the list of passwords, so a
-    mistyped passphrase is rejected.
+def test_list_of_passwords_verifies_the_passphrase(folder):
+    """If all keys were removed, lyncnb verifies the passphrase with the list of passwords and
+    rejects a mistyped passphrase.
     """
     issue(folder, *NAMES)
     deploy(folder, *NAMES)
@@ -306,9 +318,9 @@ def test_without_any_key_the_list_of_passwords_proves_the_passphrase(folder):
     assert write(numbered(6), folder).counts() == {"kept": 5, "created": 1}
 
 
-def test_the_package_of_what_is_superseded_goes_with_its_key(folder):
-    """The package of a superseded generation is removed with its key, and the current package stays
-    under another name.
+def test_package_of_a_superseded_generation_is_removed_with_its_key(folder):
+    """The package of a superseded generation is removed together with its key, and the package of
+    the current generation is kept.
     """
     write(numbered(5), folder, renew=NAMES[3:4], reason="x")
     issue(folder, NAMES[3])
@@ -326,27 +338,25 @@ def test_the_package_of_what_is_superseded_goes_with_its_key(folder):
 
 
 def three_generations(folder):
-    """Package generations 1 and 2 of a request, and let generation 3 wait."""
+    """Write packages for generations 1 and 2 of a request, and leave generation 3 waiting."""
     write(numbered(5), folder, renew=NAMES[3:4], reason="x")
     issue(folder, NAMES[3])
     package(folder)
     record_deployed(folder, NAMES[3])
     write(numbered(5), folder, renew=NAMES[3:4], reason="y")
     issue(folder, NAMES[4])
-    package(folder)  # Another request is packaged, so the password list is written again.
+    package(folder)  # Writing the package of another request writes the list of passwords again.
 
 
 def in_use(folder):
-    """Return the file that the servers import while generation 3 waits, which is the package of
-    generation 2.
-    """
+    """Return the package of generation 2, which the servers import while generation 3 is waiting."""
     (second,) = [o for o in read_manifest(folder).by_id[NAMES[3]].archived if o.generation == 2]
     return second.package
 
 
 def test_purge_leaves_the_package_in_use(folder):
-    """While the third generation of a request waits, the package of the second one and its password
-    stay.
+    """While the third generation of a request is waiting, the package and the password of the
+    second generation are kept.
     """
     three_generations(folder)
     first = purge(folder, today=BEFORE)
@@ -358,9 +368,9 @@ def test_purge_leaves_the_package_in_use(folder):
     assert made.sha256 in PasswordList(folder, FolderCipher(PASSPHRASE))
 
 
-def test_purge_tells_packages_of_one_name_apart(folder):
-    """If packages of several generations had the same name, as in earlier versions, the hash
-    identifies the file.
+def test_purge_distinguishes_packages_with_the_same_name(folder):
+    """If packages of several generations have the same name, as in earlier versions, the purge
+    command identifies a package by its hash.
     """
     three_generations(folder)
     manifest = read_manifest(folder)
@@ -377,8 +387,10 @@ def test_purge_tells_packages_of_one_name_apart(folder):
     assert (folder / plain).exists()
 
 
-def test_what_changed_since_it_was_listed_is_not_removed(folder):
-    """If the folder changed after the list was shown, the confirmation does not remove anything."""
+def test_files_changed_after_the_list_are_not_removed(folder):
+    """If the folder changes after the purge command showed its list, confirming that list removes
+    nothing.
+    """
     first = purge(folder, today=BEFORE)
     issue(folder, NAMES[1])
     record_deployed(folder, NAMES[1])
@@ -389,7 +401,9 @@ def test_what_changed_since_it_was_listed_is_not_removed(folder):
 
 
 def test_a_package_path_that_leaves_the_folder_is_not_followed(folder, tmp_path):
-    """If an edited manifest has a package path outside the folder, purge removes nothing."""
+    """If a package path in an edited manifest is outside the folder, the purge command removes
+    nothing.
+    """
     (tmp_path / "precious").write_bytes(b"x")
     manifest = read_manifest(folder)
     record = manifest.by_id[NAMES[3]]
@@ -403,13 +417,13 @@ def test_a_package_path_that_leaves_the_folder_is_not_followed(folder, tmp_path)
 
 
 def test_an_unknown_id_is_refused(folder):
-    """An unknown id of a deployed request is reported as an error."""
+    """An unknown id of a deployed request is an error of the purge command."""
     with pytest.raises(BundleError, match='there is no request "Edge-1"'):
         purge(folder, deployed=["Edge-1"])
 
 
 def test_left_over_keys_stay(folder):
-    """Files that an interrupted run left in archive/ are never removed."""
+    """The purge command never removes files that an interrupted run left in archive/."""
     (folder / "archive" / f"{NAMES[4]}-orphan-01234567.key").write_bytes(b"x")
     first = purge(folder, today=AFTER)
     purge(folder, today=AFTER, confirmed=first)
@@ -417,7 +431,7 @@ def test_left_over_keys_stay(folder):
 
 
 def secrets_of(folder, name):
-    """Return the files of a folder that contain the key of a request, found by opening all files."""
+    """Open all files in a folder, and return those that contain the key of a request."""
     cipher = FolderCipher(PASSPHRASE)
     passwords = PasswordList(folder, cipher)
     wanted = {part.spki_sha256 for part in read_manifest(folder).by_id[name].generations}
@@ -435,19 +449,21 @@ def secrets_of(folder, name):
 
 
 def purge_all(folder, *, deployed=(), today=BEFORE):
-    """Confirm the list of a purge with the passphrase, and return the list."""
+    """Run the purge command, confirm its list with the passphrase, and return the list."""
     given = {"passphrase": PASSPHRASE, "deployed": deployed, "today": today}
     return purge(folder, confirmed=purge(folder, **given), **given)
 
 
 def deployed_notes(folder):
-    """Return what status reports about deployed requests."""
+    """Return the notices about deployed requests that the status command reports."""
     notes = folder_status(folder, today=BEFORE).notes
     return [note for note in notes if note.startswith("deployed:")]
 
 
-def test_a_second_certificate_leaves_no_package_behind(folder):
-    """The package of the first certificate, which is no longer recorded, is removed with its key."""
+def test_package_of_a_replaced_certificate_is_removed(folder):
+    """If a certificate was replaced by a second one, its package, which is no longer recorded, is
+    removed with the key.
+    """
     issue(folder, NAMES[3])
     assert secrets_of(folder, NAMES[3]) == [f"keys/{NAMES[3]}.key", f"pfx/{NAMES[3]}.pfx"]
     without = deploy(folder, NAMES[3])
@@ -465,9 +481,9 @@ def test_a_second_certificate_leaves_no_package_behind(folder):
     assert "the folder no longer contains the keys and packages" in note
 
 
-def test_conflict_copies_go_with_their_keys(folder):
-    """Copies of a key under any name are recognized by their content, also if they were encrypted
-    again.
+def test_copies_of_a_key_are_removed_with_it(folder):
+    """Copies of a key under any name are found by their content and removed, even if they were
+    encrypted again.
     """
     key, package_ = folder / "keys" / f"{NAMES[3]}.key", folder / "pfx" / f"{NAMES[3]}.pfx"
     shutil.copy(key, folder / "keys" / f"{NAMES[3]}-DESKTOP-1.key")
@@ -488,7 +504,7 @@ def test_conflict_copies_go_with_their_keys(folder):
 
 
 def test_a_copy_of_a_key_in_use_stays(folder):
-    """A copy of a waiting request's key is not removed, whatever its name is."""
+    """A copy of a waiting request's key is not removed, whatever the name of its file is."""
     copy = folder / "keys" / f"{NAMES[4]}-DESKTOP-1.key"
     shutil.copy(folder / "keys" / f"{NAMES[4]}.key", copy)
     orphan = folder / "archive" / f"{NAMES[4]}-orphan-01234567.key"
@@ -498,8 +514,10 @@ def test_a_copy_of_a_key_in_use_stays(folder):
     assert orphan.exists()
 
 
-def test_passwords_go_with_their_packages(folder):
-    """The password of a removed package is removed, and the password of a package in use stays."""
+def test_passwords_are_removed_with_their_packages(folder):
+    """The password of a removed package is removed from the list, and the password of a package in
+    use is kept.
+    """
     issue(folder, NAMES[4])
     package(folder)
     in_list = PasswordList(folder, FolderCipher(PASSPHRASE)).packages
@@ -519,15 +537,15 @@ def test_passwords_go_with_their_packages(folder):
 
 
 def test_a_wrong_passphrase_removes_nothing(folder):
-    """A wrong passphrase is rejected before anything is listed."""
+    """A wrong passphrase is rejected before the purge command lists any file."""
     before = snapshot(folder)
     with pytest.raises(PassphraseError):
         purge(folder, passphrase="another passphrase", today=BEFORE)
     assert snapshot(folder) == before
 
 
-def test_a_purge_says_that_copies_exist_elsewhere(folder):
-    """A list with files to remove mentions version histories and backups."""
+def test_note_mentions_copies_elsewhere(folder):
+    """If the purge command lists files to remove, a note mentions version histories and backups."""
     assert "Version histories, snapshots, recycle bins, and backups keep copies" in repr(
         purge(folder, today=BEFORE)
     )
@@ -536,7 +554,7 @@ def test_a_purge_says_that_copies_exist_elsewhere(folder):
 
 
 def test_a_list_shows_itself_as_a_table(folder):
-    """The table, HTML, text and JSON of a purge show the same values."""
+    """The table, HTML, text and JSON of the purge command's list contain the same values."""
     first = purge(folder, today=BEFORE)
     assert list(first.to_frame()["Certificate"]) == [NAMES[0]]
     assert f"confirm with {first.token}" in first._repr_html_()
@@ -550,9 +568,9 @@ def test_a_list_shows_itself_as_a_table(folder):
 
 
 @pytest.mark.parametrize("calls", range(0, 12, 2))
-def test_a_purge_that_broke_off_is_finished_by_the_next(folder, tmp_path, calls):
-    """Files that an interrupted purge announced but did not remove are listed and removed by the
-    next one.
+def test_next_purge_completes_an_interrupted_one(folder, tmp_path, calls):
+    """If a purge is interrupted after it recorded the files to remove, the next purge lists and
+    removes the remaining files.
     """
     error = OSError(errno.EIO, os.strerror(errno.EIO))
     retire(folder)

@@ -1,4 +1,4 @@
-"""The columns Import and Assign of the summary have the commands of the steps, also after a
+"""The Import and Assign columns of the summary contain the same commands as the steps, even after a
 renewal.
 """
 
@@ -32,8 +32,8 @@ IMPORT_STEPS = ("import", "import-edge", "import-other", "import-application")
 
 
 def _cells(folder):
-    """Return the columns Import and Assign in the CSV file of a folder by id, and compare them with
-    the workbook.
+    """Return the Import and Assign columns of a folder's CSV file by request id, and check that the
+    workbook contains the same values.
     """
     text = (folder / "summary.csv").read_text("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(text, newline="")))
@@ -50,7 +50,9 @@ def _cells(folder):
 @pytest.mark.parametrize("sample", sorted(path.name for path in DATA.glob("*.csv")))
 @pytest.mark.parametrize("old_end", [None, OLD_END], ids=["first", "renewal"])
 def test_cells_have_the_commands_that_the_steps_print(product, sample, old_end):
-    """Every command in a cell is on the checklist of each server that has the certificate."""
+    """Every command in the summary is also on the checklist of each server that has the
+    certificate.
+    """
     rules, table = load_rules(product), read_topology(DATA / sample).to_frame()
     known = read_topology(table[table["role"].isin(rules.roles)])
     packages = packages_of(plan_certificates(known, rules), old_end)
@@ -83,7 +85,9 @@ def test_cells_have_the_commands_that_the_steps_print(product, sample, old_end):
 
 @pytest.fixture(scope="module")
 def renewed(tmp_path_factory):
-    """Return the packaged sample deployment, and its cells before and after packaging."""
+    """Return the sample deployment with packages, and the commands in its summary before and after
+    packaging.
+    """
     place = tmp_path_factory.mktemp("cells")
     issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), place)
     before = _cells(issued.folder)
@@ -91,16 +95,18 @@ def renewed(tmp_path_factory):
     return issued, before
 
 
-def test_before_packaging_the_cells_say_so(renewed):
-    """Before packaging, both cells explain that there is no package, and contain no placeholder for
-    a thumbprint.
+def test_cells_say_that_no_package_exists(renewed):
+    """Before a certificate is packaged, its cells in the summary say that there is no package, and
+    contain no placeholder for the thumbprint.
     """
     _, before = renewed
     assert set(before.values()) == {("after packaging", "after packaging")}
 
 
 def test_packaging_fills_the_cells(renewed):
-    """After packaging, the cells contain the steps' commands, without passwords."""
+    """After a certificate is packaged, its cells in the summary contain the commands of the steps,
+    without passwords.
+    """
     issued, _ = renewed
     steps = deployment_steps(issued.matched(), today=TODAY)
     expected = {
@@ -115,8 +121,10 @@ def test_packaging_fills_the_cells(renewed):
     assert "-Path 'C:\\certificates\\" in whole
 
 
-def test_a_time_that_is_said_reaches_the_cell(renewed):
-    """If the steps are written with another effective time, the column Assign contains that time."""
+def test_effective_time_is_in_the_cell(renewed):
+    """If the steps are written with another effective time, the Assign column of the summary
+    contains that time.
+    """
     issued, _ = renewed
     time = datetime(2027, 3, 2, 8, tzinfo=UTC)
     steps = deployment_steps(issued.matched(), effective={"OAuthTokenIssuer": time}, today=TODAY)
@@ -127,7 +135,7 @@ def test_a_time_that_is_said_reaches_the_cell(renewed):
 
 
 def test_the_same_steps_again_change_no_byte(renewed):
-    """Repeating the steps or request command does not change the summary."""
+    """If the steps or request command is repeated, the summary does not change."""
     issued, _ = renewed
     steps = deployment_steps(issued.matched(), today=TODAY)
     write_steps(steps, issued.folder)
@@ -138,9 +146,9 @@ def test_the_same_steps_again_change_no_byte(renewed):
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_renewal_empties_the_cells_of_what_is_renewed(tmp_path):
-    """After a renewal, the cells of the renewed request say that it has no package, and the others
-    stay.
+def test_renewal_clears_the_cells_of_the_renewed_request(tmp_path):
+    """After a renewal, the cells of the renewed request say that there is no package, and the other
+    cells do not change.
     """
     issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)

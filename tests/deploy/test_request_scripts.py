@@ -1,5 +1,5 @@
-"""The administrative tools create requests with one script for each certificate and the planned
-values.
+"""For each certificate, a script creates the request with the planned values in Microsoft's
+administrative tools.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from lyncnb.topology.topology import read_topology
 
 
 def requests_of(planned):
-    """Return the request commands by id: for another computer, and for the server."""
+    """Return the commands that create each request, by id, for another computer and for the server
+    itself.
+    """
     found = {}
     for request in request_scripts(planned).servers:
         for step in request.steps:
@@ -37,12 +39,14 @@ def requests_of(planned):
 
 @pytest.fixture(scope="module")
 def contoso():
-    """Return the plan of the sample deployment."""
+    """Return the plan for the sample deployment."""
     return plan_certificates(read_topology(DATA / "contoso.csv"), load_rules())
 
 
 def test_one_script_for_each_certificate(contoso, tmp_path):
-    """Every certificate with a -Type has one script, however many servers share it."""
+    """There is one script for each certificate type that Request-CsCertificate supports, however
+    many servers share the certificate.
+    """
     steps = request_scripts(contoso)
     wanted = {c.id for c in contoso.certificates if c.usages}
     written = write_request_scripts(steps, tmp_path / "out")
@@ -50,14 +54,14 @@ def test_one_script_for_each_certificate(contoso, tmp_path):
     assert {one.request for one in steps.missing} == {c.id for c in contoso.certificates} - wanted
     for path in written:
         if path.suffix == ".ps1":
-            # Any computer with the administrative tools may run the script.
+            # The script can run on any computer that has the administrative tools.
             assert "$Server = ''" in path.read_text("utf-8-sig")
     frame = steps.to_frame()
     assert set(frame["Certificate"]) == {server.server for server in steps.servers}
 
 
-def test_the_cmdlet_is_told_what_is_planned():
-    """The request command in a script contains the plan's names, subject, key and client
+def test_request_command_contains_the_planned_values():
+    """The request command in a script contains the planned names, subject, key and client
     authentication.
     """
     options = PlanOptions(
@@ -80,8 +84,8 @@ def test_the_cmdlet_is_told_what_is_planned():
 
 
 def test_each_script_checks_that_its_key_can_be_exported(contoso):
-    """Before the request file gets its name, the script checks the key by its friendly name: it
-    must be exportable.
+    """Before the script renames the request file, it finds the key by its friendly name and checks
+    that the key can be exported.
     """
     for request in request_scripts(contoso).servers:
         ids = [step.step.id for step in request.steps]
@@ -93,8 +97,8 @@ def test_each_script_checks_that_its_key_can_be_exported(contoso):
         assert parse(check.command).errors == ()
 
 
-def test_only_an_edge_server_may_leave_its_name_out(contoso):
-    """The command contains -ComputerFqdn for every server except Edge Servers, which cannot reach
+def test_only_edge_servers_omit_the_computer_name(contoso):
+    """The request command contains -ComputerFqdn except on Edge Servers, which cannot connect to
     the topology store.
     """
     for certificate, found in requests_of(contoso).items():
@@ -103,13 +107,13 @@ def test_only_an_edge_server_may_leave_its_name_out(contoso):
 
 
 def test_requests_of_one_computer_have_different_names(contoso):
-    """The friendly names of requests that one computer creates are all different."""
+    """If one computer creates several requests, each request has a different friendly name."""
     found = [of[0].parameters["-FriendlyName"] for of in requests_of(contoso).values()]
     assert len(set(found)) == len(found) > 1
 
 
-def test_pages_link_the_page_that_they_follow(contoso):
-    """On HTML and Markdown pages, each source is a link to its document."""
+def test_sources_on_pages_are_links(contoso):
+    """On the HTML and Markdown pages about requests, each source is a link to its document."""
     steps = request_scripts(contoso)
     title = "Request certificates in advance (optional) for Lync Server 2013"
     address = list_document_addresses()[title]
@@ -117,7 +121,8 @@ def test_pages_link_the_page_that_they_follow(contoso):
     assert f"](<{address}>)" in to_markdown(steps)
 
 
-# ---- PowerShell runs the scripts on a simulated computer with the administrative tools.
+# In the following tests, PowerShell runs the scripts on a simulated computer with the
+# administrative tools.
 
 TOOLS = "tools01.contoso.com"
 BEGIN, END = (f"-----{word} NEW CERTIFICATE REQUEST-----\n" for word in ("BEGIN", "END"))
@@ -125,7 +130,7 @@ WHOLE = f"{BEGIN}MII=\n{END}"
 
 
 def begun(walk, part="FrontEnd-", **changes):
-    """Start the simulation of a computer, and return the page and the file of a request."""
+    """Start the simulation of a computer, and return the page and the file name of a request."""
     planned = plan(front_end(1), edge(1), edge(2))
     pages = request_scripts(planned, today=NOON.date()).pages
     page = next(page for page in pages if page.server.startswith(part))
@@ -135,8 +140,9 @@ def begun(walk, part="FrontEnd-", **changes):
     return page, f"{page.server}-{NOON:%Y-%m-%d}.req"
 
 
-def test_a_request_gets_its_name_when_it_is_whole(walk):
-    """A request is written under a temporary name, and renamed when it is complete.
+def test_complete_request_is_renamed(walk):
+    """The script writes a request under a temporary file name, and renames the file when the
+    request is complete.
 
     A second run creates no request.
     """
@@ -154,9 +160,9 @@ def test_a_request_gets_its_name_when_it_is_whole(walk):
 
 @pytest.mark.parametrize("ending", ["", ".new"])
 @pytest.mark.parametrize("text", ["", BEGIN, f"{BEGIN}MII=\n", f"MII=\nMII=\n{END}", "Hello\n"])
-def test_a_part_of_a_request_does_not_count(walk, text, ending):
-    """If a request file is incomplete or empty, the script creates no request and names the file to
-    delete.
+def test_incomplete_request_must_be_deleted(walk, text, ending):
+    """If the request file is incomplete or empty, the script creates no request and names the file
+    to delete.
     """
     page, name = begun(walk)
     walk.write(TOOLS, name + ending, text)
@@ -169,9 +175,9 @@ def test_a_part_of_a_request_does_not_count(walk, text, ending):
     assert walk.read(TOOLS)[name] == WHOLE
 
 
-def test_a_request_that_broke_off_does_not_get_its_name(walk):
-    """If the command ended but the request file is incomplete, the script stops and does not rename
-    it.
+def test_incomplete_request_is_not_renamed(walk):
+    """If the request command succeeds but its file is incomplete, the script stops and does not
+    rename the file.
     """
     page, name = begun(walk, writes=2)
     run = walk.run(page, on=TOOLS)
@@ -180,8 +186,10 @@ def test_a_request_that_broke_off_does_not_get_its_name(walk):
     assert name not in walk.read(TOOLS)
 
 
-def test_a_run_that_ended_before_the_renaming_goes_on_there(walk):
-    """If a complete file has the temporary name, the next run renames it and creates no request."""
+def test_next_run_renames_a_complete_request(walk):
+    """If the temporary file of an interrupted run is complete, the next run renames it and creates
+    no new request.
+    """
     page, name = begun(walk)
     walk.run(page, on=TOOLS)
     walk.delete(TOOLS, name)
@@ -192,9 +200,9 @@ def test_a_run_that_ended_before_the_renaming_goes_on_there(walk):
 
 
 @pytest.mark.parametrize("kind", ["break", "fail", "error", "nothing"])
-def test_a_fault_at_any_command_leaves_no_half_request(walk, kind):
-    """After a fault at any command, the next run completes, and exactly one complete request was
-    created.
+def test_failure_of_any_command_leaves_one_complete_request(walk, kind):
+    """If any command of the script fails, the next run completes the work, and exactly one complete
+    request exists.
     """
     for at in count(1):
         page, name = begun(walk)
@@ -210,9 +218,9 @@ def test_a_fault_at_any_command_leaves_no_half_request(walk, kind):
     assert at > 5
 
 
-def test_the_request_of_last_year_does_not_count(walk):
-    """The file name of a request contains the evaluation date, so a file of an earlier plan is
-    ignored.
+def test_request_of_an_earlier_plan_is_ignored(walk):
+    """The file name of a request contains the evaluation date, so the script ignores a file from an
+    earlier plan.
     """
     page, name = begun(walk)
     earlier = name.replace("2026", "2025")
@@ -222,8 +230,8 @@ def test_the_request_of_last_year_does_not_count(walk):
     assert {earlier, name} <= set(walk.read(TOOLS))
 
 
-def test_a_key_that_cannot_be_exported_stops_before_the_request_has_its_name(walk):
-    """If the key cannot be exported, the script stops before the request file gets its name."""
+def test_key_that_cannot_be_exported_stops_the_script(walk):
+    """If the key cannot be exported, the script stops before it renames the request file."""
     page, name = begun(walk, exportable=False)
     run = walk.run(page, on=TOOLS)
     assert run["code"] == 1
@@ -234,7 +242,9 @@ def test_a_key_that_cannot_be_exported_stops_before_the_request_has_its_name(wal
 
 @pytest.mark.parametrize("computer", [TOOLS, "edge01.contoso.net"])
 def test_an_edge_server_requests_without_its_name(walk, computer):
-    """On an Edge Server, the command has no -ComputerFqdn, which would need the topology store."""
+    """On an Edge Server, the request command has no -ComputerFqdn, which would require the topology
+    store.
+    """
     page, name = begun(walk, "Edge-")
     run = walk.run(page, on=computer)
     assert run["code"] == 0, all_lines([run])
@@ -244,9 +254,9 @@ def test_an_edge_server_requests_without_its_name(walk, computer):
 
 
 @pytest.mark.parametrize("layout", ["combined", "separate"])
-def test_requests_of_like_pools_have_different_names(layout):
-    """Two Edge pools with the same external name, and a server with two roles, get different
-    friendly names.
+def test_requests_of_similar_pools_have_different_names(layout):
+    """Two Edge pools with the same external name, and a server with two roles, have requests with
+    different friendly names.
     """
     pools = [edge(1, pool_fqdn="edge-a.contoso.com"), edge(2, pool_fqdn="edge-b.contoso.com")]
     roles = [row("srv.contoso.com", role) for role in ("PersistentChat", "TrustedApplication")]
@@ -258,7 +268,7 @@ def test_requests_of_like_pools_have_different_names(layout):
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_add_no_command(hostile):
-    """Whatever the name of the organization is, each script has the same commands."""
+    """Whatever the name of the organization is, each request script contains the same commands."""
 
     def named(organization):
         planned = plan(edge(1), options=PlanOptions(organization=organization))
@@ -270,9 +280,9 @@ def test_hostile_names_add_no_command(hostile):
     assert named(hostile) == named("Contoso")
 
 
-def test_nothing_blank_is_reported():
-    """If a certificate has no further names, like the internal Edge certificate, -DomainName is
-    left out.
+def test_blank_parameters_are_omitted():
+    """If a certificate has no additional names, like the internal Edge certificate, the request
+    command has no -DomainName.
     """
     planned = plan(edge(1), edge(2))
     (internal,) = [c for c in planned.certificates if c.usages == ("Internal",)]
@@ -283,9 +293,9 @@ def test_nothing_blank_is_reported():
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
 @pytest.mark.parametrize(("algorithm", "bits"), [("RSA", 3072), ("ECDSA", 384)])
-def test_a_key_that_the_cmdlet_cannot_make_is_refused(product, algorithm, bits):
-    """For a key of 3072 bits or an elliptic curve, which -KeySize rejects, the error lists each
-    certificate and what to set.
+def test_unsupported_key_is_rejected(product, algorithm, bits):
+    """If -KeySize does not support a key, such as RSA 3072 or an elliptic curve, the error lists
+    each certificate and the option to change.
     """
     options = PlanOptions(key=KeyParameters(algorithm=algorithm, bits=bits))
     topology = plan(front_end(1), row("um01.contoso.com", "ExchangeUM")).topology
@@ -300,15 +310,15 @@ def test_a_key_that_the_cmdlet_cannot_make_is_refused(product, algorithm, bits):
 
 
 def test_the_largest_key_of_the_cmdlet_is_requested():
-    """RSA 4096 is passed to -KeySize as planned."""
+    """An RSA 4096 key is requested with the -KeySize parameter, as planned."""
     options = PlanOptions(key=KeyParameters(algorithm="RSA", bits=4096))
     for found in requests_of(plan(front_end(1), options=options)).values():
         assert {command.parameters["-KeySize"] for command in found} == {"4096"}
 
 
-def test_what_the_cmdlet_cannot_be_told_is_printed(contoso):
-    """Subject, names and hash that the cmdlet cannot set are printed with the request for
-    comparison.
+def test_values_without_a_parameter_are_printed(contoso):
+    """If the cmdlet cannot set the subject, names or hash, the script prints the planned values
+    next to those of the request.
     """
     steps = request_scripts(contoso)
     for request in steps.servers:
@@ -318,9 +328,9 @@ def test_what_the_cmdlet_cannot_be_told_is_printed(contoso):
         assert certificate.hash in compare.text
 
 
-def test_roles_without_a_type_take_the_other_route():
-    """For roles without a -Type, such as a reverse proxy and Exchange, the page names the other
-    method.
+def test_roles_without_a_type_use_the_other_method():
+    """For a role that Request-CsCertificate does not support, such as a reverse proxy, the page
+    names the other method.
     """
     planned = plan(front_end(1), row("um01.contoso.com", "ExchangeUM"))
     (missing,) = request_scripts(planned).missing
@@ -328,8 +338,8 @@ def test_roles_without_a_type_take_the_other_route():
     assert "lyncnb request" in missing.why
 
 
-def test_no_place_of_a_request_folder_is_written_to(contoso, tmp_path):
-    """The scripts are not written into a request folder that contains keys."""
+def test_folder_with_keys_is_rejected(contoso, tmp_path):
+    """The request scripts are not written into a request folder that already contains keys."""
     (tmp_path / "keys").mkdir(mode=0o700)
     with pytest.raises(OutputError):
         write_request_scripts(request_scripts(contoso), tmp_path / "steps")

@@ -1,5 +1,5 @@
-"""For Skype for Business Server, the names, shell, commands and texts are right from the table to
-the servers.
+"""For Skype for Business Server, the names, shell, commands and texts are correct in each file from
+the table to the steps.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def answered(tmp_path_factory):
 
 
 def test_its_names_are_requested(answered):
-    """For Skype for Business Server, the plan includes the Edge pool's domain of the tenant, and
-    the names of a Video Interop Server.
+    """For Skype for Business Server, the plan includes the online tenant's domain for the Edge
+    pool, and the names of a Video Interop Server.
     """
     bundle = open_requests(answered.folder)
     by_role = {r.plan.role: r.plan.san for r in bundle.requests if r.plan.usages != ("Internal",)}
@@ -42,7 +42,8 @@ def test_its_names_are_requested(answered):
 
 
 def test_steps_use_its_module_and_shell(answered, tmp_path, capsys, monkeypatch):
-    """The steps use the module, shell and settings of Skype for Business Server.
+    """The steps for Skype for Business Server use its PowerShell module, its shell and its
+    settings.
 
     Lync Server appears only in sources and in one intended place.
     """

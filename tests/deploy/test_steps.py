@@ -1,4 +1,4 @@
-"""In real request folders, each server gets the right packages, steps and scripts."""
+"""For a real request folder, each server gets the right packages, steps and script."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def contoso(tmp_path_factory):
-    """Return the sample deployment, requested, issued and packaged."""
+    """Return the folder of the sample deployment with requests, issued certificates and packages."""
     place = tmp_path_factory.mktemp("deploy")
     issued = answered_by_openssl((DATA / "contoso.csv").read_bytes(), place)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
@@ -82,12 +82,12 @@ def steps(contoso):
 
 
 def every_step(steps):
-    """Return the number of steps for all servers, including later steps and steps back."""
+    """Return the number of steps for all servers, including later steps and steps for going back."""
     return sum(len(server.every_step) for server in steps.servers)
 
 
 def items(steps):
-    """Return the number of items on all sheets, including those that are common to all servers."""
+    """Return the number of items on all sheets, including those that apply to all servers."""
     of_sheets = sum(len(part.items) for server in steps.servers for part in list_parts(server))
     return of_sheets + len(list_common_items(steps))
 
@@ -98,7 +98,9 @@ def of(steps, server):
 
 
 def test_every_server_has_its_own_procedure(steps):
-    """Every server in the table has steps, and the steps include every planned certificate."""
+    """Every server in the table has steps, and all steps together include every planned
+    certificate.
+    """
     computers = read_topology(DATA / "contoso.csv").computers
     assert {server.server for server in steps.servers} == {c.fqdn for _, c in computers}
     assert steps.missing == ()
@@ -106,13 +108,14 @@ def test_every_server_has_its_own_procedure(steps):
 
 
 def test_a_shared_certificate_is_imported_and_assigned_on_every_server(tmp_path):
-    """Both servers of a pool import and assign the shared package, each with separate steps and a
-    script.
+    """Both servers in a pool import and assign the shared package, and each has separate steps and
+    a separate script.
     """
     options = PlanOptions(shared_certificate=("pool.contoso.net",))
     issued = answered_by_openssl(TWO_FRONT_ENDS.encode(), tmp_path, options).matched()
     write_pfx(issued, passphrase=PASSPHRASE, today=TODAY)
-    steps = deployment_steps(issued, today=TODAY)  # It reads the folder with the packages.
+    # The script reads the folder that contains the packages.
+    steps = deployment_steps(issued, today=TODAY)
     assert steps.missing == ()
     (package,) = {p.file for one in steps.servers for p in one.packages if "Default" in p.usages}
     for server in ("fe01.contoso.net", "fe02.contoso.net"):
@@ -131,9 +134,9 @@ def test_oauth_is_imported_on_one_server_only(steps):
     assert "Set-CsCertificate -Identity global -Type 'OAuthTokenIssuer'" in script
 
 
-def test_a_server_whose_own_certificate_is_deployed_stays_what_it_is(tmp_path):
-    """If only the OAuth certificate is not deployed yet, its server keeps its role and pool in the
-    steps.
+def test_server_with_only_the_oauth_certificate_keeps_its_role(tmp_path):
+    """If only the OAuth certificate is not deployed yet, the steps still show the role and pool of
+    its server.
     """
     issued = answered_by_openssl(TWO_FRONT_ENDS.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
@@ -151,20 +154,22 @@ def test_a_server_whose_own_certificate_is_deployed_stays_what_it_is(tmp_path):
 
 
 def test_edge_servers_share_their_packages(steps):
-    """Both Edge Servers of the pool import the same two files."""
+    """Both servers in an Edge pool import the same two package files."""
     first, second = (of(steps, f"edge0{n}.contoso.net") for n in (1, 2))
     assert [p.file for p in first.packages] == [p.file for p in second.packages]
     assert len(first.packages) == 2
 
 
 def test_each_front_end_imports_its_own(steps):
-    """Each Front End Server in a pool imports a separate package."""
+    """Each Front End Server in a pool imports its own package."""
     files = {of(steps, f"fe0{n}.contoso.net").packages[0].file for n in (1, 2, 3)}
     assert len(files) == 3
 
 
 def test_commands_name_types_and_thumbprint(steps, contoso):
-    """The assignment command has the types and the thumbprint that the cmdlet requires."""
+    """The assignment command contains the certificate types and the thumbprint that the cmdlet
+    requires.
+    """
     server = of(steps, "fe02.contoso.net")
     (assign,) = [s for s in server.steps if s.step.id == "assign"]
     thumbprint = server.packages[0].thumbprint
@@ -174,7 +179,7 @@ def test_commands_name_types_and_thumbprint(steps, contoso):
 
 
 def test_scripts_parse(steps):
-    """There is a script for each server, and PowerShell can parse every script."""
+    """The steps include a script for each server, and PowerShell can parse every script."""
     scripts = build_server_scripts(steps)
     assert len(scripts) == len(steps.servers)
     for name, data in scripts.items():
@@ -182,9 +187,9 @@ def test_scripts_parse(steps):
         assert data.startswith(b"\xef\xbb\xbf")
 
 
-def test_paths_are_whole(steps):
-    """The commands contain the complete path of every package and CA certificate, as
-    Import-CsCertificate requires.
+def test_paths_are_complete(steps):
+    """The commands contain the complete path of every package and CA certificate, because Import-
+    CsCertificate requires it.
     """
     for server in steps.servers:
         for step in server.steps:
@@ -194,16 +199,18 @@ def test_paths_are_whole(steps):
 
 
 def test_chain_goes_into_the_right_stores(steps):
-    """A self-signed CA certificate is installed in the Root store, with a command that names its
-    file.
+    """A self-signed CA certificate is installed in the Root store by a command that contains its
+    file name.
     """
     (step,) = [s for s in of(steps, "edge02.contoso.net").steps if s.step.id == "chain-edge"]
     assert re.fullmatch(r"certutil -addstore 'Root' 'C:\\.*\\chain\\.{40}\.cer'", step.commands[0])
     assert "Install only self-signed root certificates in Root" in step.text
 
 
-def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
-    """The reverse proxy gets its own chain, and the chain of the internal servers if it differs."""
+def test_reverse_proxy_trusts_the_internal_servers(contoso, steps):
+    """The reverse proxy gets the chain of its own certificate, and the chain of the internal
+    servers if it differs.
+    """
 
     def chains(steps):
         found = [
@@ -223,7 +230,8 @@ def test_reverse_proxy_trusts_the_inside_too(contoso, steps):
     assert (
         "needed for: verify the certificate of FrontEnd eepool01.contoso.net (HTTPS 4443)." in text
     )
-    # It does not connect to a Mediation Server, so it needs no root for it.
+    # The reverse proxy does not connect to a Mediation Server, so it does not need the Mediation
+    # Server's root.
     strange = build_procedure([replace(package, path=()), mediation], load_rules(), now=NOON)
     assert chains(strange) == {}
 
@@ -234,22 +242,22 @@ OAUTH = "OAuthTokenIssuer"
 
 
 def with_end(steps, end):
-    """Return all packages with an end date of the certificate in use."""
+    """Return all packages after setting the end date of the certificates in use."""
     packages = {p.id: p for server in steps.servers for p in server.packages}
     return [replace(package, in_use_until=end) for package in packages.values()]
 
 
 def rolled(steps, server):
-    """Return the ids of the steps for a server that assign or roll over the A/V and OAuth
-    certificates.
+    """Return the ids of the steps that assign or roll over the A/V and OAuth certificates on a
+    server.
     """
     names = {"assign-av", "roll-over-av", "assign-oauth", "roll-over-oauth"}
     return {s.step.id for s in of(steps, server).steps} & names
 
 
-def test_nothing_in_use_is_assigned_at_once(steps):
-    """If no time is set and no previous certificate is known, the A/V and OAuth certificates are
-    assigned at once.
+def test_first_certificates_are_assigned_immediately(steps):
+    """If no effective time is set and no previous certificate is known, the A/V and OAuth
+    certificates are assigned immediately.
     """
     assert rolled(steps, EDGE) == {"assign-av"}
     assert rolled(steps, "fe01.contoso.net") == {"assign-oauth"}
@@ -258,8 +266,8 @@ def test_nothing_in_use_is_assigned_at_once(steps):
 
 
 def test_a_certificate_in_use_rolls_before_its_end(steps):
-    """As in Microsoft's example, if the certificate ends at 2 PM, A/V takes effect at 6 AM and
-    OAuth the day before.
+    """As in Microsoft's example, if the old certificate ends at 2 PM, the new A/V certificate takes
+    effect at 6 AM, and the new OAuth certificate on the day before.
     """
     end = datetime(2026, 12, 22, 14, tzinfo=UTC)
     made = build_procedure(with_end(steps, end), load_rules(), now=NOON)
@@ -278,7 +286,8 @@ def test_a_certificate_in_use_rolls_before_its_end(steps):
 
 
 def test_nothing_rolls_over_before_the_new_certificate_is_valid(steps):
-    """Whatever the dates are, the roll-over time is within the validity of both certificates.
+    """Whatever the dates are, the roll-over takes place while both the old and the new certificate
+    are valid.
 
     Without such a time, the certificate is assigned at once.
     """
@@ -297,7 +306,8 @@ def test_nothing_rolls_over_before_the_new_certificate_is_valid(steps):
 
 
 def test_a_gap_between_old_and_new_is_an_outage(steps):
-    """If no certificate is valid for some time, the sheet assigns at once and shows the period.
+    """If there is a time without a valid certificate, the sheet assigns the new one immediately and
+    shows the period of the outage.
 
     No other sheet does.
     """
@@ -320,9 +330,9 @@ def test_a_gap_between_old_and_new_is_an_outage(steps):
     assert "omit the time" in caught.value.hint
 
 
-def test_a_near_date_is_good(contoso):
-    """A roll-over time near the current time is accepted, because only the end of the old
-    certificate limits it.
+def test_roll_over_in_the_near_future_is_accepted(contoso):
+    """The roll-over may be only a short time from now, because only the end of the old certificate
+    limits it.
     """
     soon = datetime(2026, 11, 24, 16)
     made = deployment_steps(contoso.matched(), effective={AV: soon}, today=TODAY)
@@ -330,16 +340,16 @@ def test_a_near_date_is_good(contoso):
     assert rolled(made, "fe01.contoso.net") == {"assign-oauth"}
 
 
-def test_a_plain_time_is_for_all_that_rolls(contoso):
-    """A single roll-over time applies to both A/V and OAuth."""
+def test_single_time_applies_to_all_roll_overs(contoso):
+    """If you specify one roll-over time, it applies to both the A/V and the OAuth certificate."""
     made = deployment_steps(contoso.matched(), effective=datetime(2026, 12, 1, 8), today=TODAY)
     assert rolled(made, EDGE) == {"roll-over-av"}
     assert rolled(made, "fe01.contoso.net") == {"roll-over-oauth"}
 
 
-def test_a_date_too_near_the_end_is_refused(steps):
-    """A roll-over time less than a token's lifetime before the old certificate's end is rejected,
-    with the latest possible time.
+def test_roll_over_too_close_to_the_end_is_rejected(steps):
+    """If the time from the roll-over to the old certificate's end is shorter than a token's
+    lifetime, it is rejected, and the message contains the latest possible time.
     """
     end = datetime(2026, 12, 22, 14, tzinfo=UTC)
     packages, rules = with_end(steps, end), load_rules()
@@ -353,15 +363,15 @@ def test_a_date_too_near_the_end_is_refused(steps):
 
 
 def test_a_date_outside_the_new_certificate_is_refused(steps):
-    """A roll-over time at which the new certificate is not valid is rejected."""
+    """A roll-over time is rejected if the new certificate is not valid at that time."""
     wrong = datetime(2029, 1, 1, tzinfo=UTC)
     with pytest.raises(PackageError, match="the new certificate is valid from"):
         build_procedure(with_end(steps, None), load_rules(), now=NOON, effective={AV: wrong})
 
 
 def test_a_usage_that_cannot_roll_is_refused(contoso):
-    """A roll-over time for another usage than A/V and OAuth is rejected, and the error names those
-    two.
+    """If you specify a roll-over time for a usage other than A/V and OAuth, it is rejected, and the
+    error names these two usages.
     """
     with pytest.raises(PackageError, match='the usage "Default" does not support') as caught:
         deployment_steps(contoso.matched(), effective={"Default": NOON}, today=TODAY)
@@ -369,8 +379,10 @@ def test_a_usage_that_cannot_roll_is_refused(contoso):
     assert OAUTH in caught.value.hint
 
 
-def test_the_way_back_is_apart(steps):
-    """Steps to go back are separate from the other steps, and each usage has both ways to go back."""
+def test_steps_for_going_back_are_separate(steps):
+    """The steps for going back are separate from the other steps, and describe both methods for
+    each usage.
+    """
     server = of(steps, EDGE)
     assert {s.step.phase for s in server.steps} == {"day", "both"}
     usages = [usage for package in server.packages for usage in package.usages]
@@ -382,7 +394,9 @@ def test_the_way_back_is_apart(steps):
 
 
 def test_what_is_not_packaged_is_reported(contoso, tmp_path):
-    """A request without a package is reported with a hint, and the exit status shows it."""
+    """If a request has no package, the steps command reports it with a hint and exits with another
+    status.
+    """
     copy = contoso.copy(tmp_path)
     name = next((copy.folder / "returned").glob("Mediation-med01*.cer"))
     for path in (name, name.with_suffix(".chain.pem")):
@@ -396,9 +410,9 @@ def test_what_is_not_packaged_is_reported(contoso, tmp_path):
     assert "is on record but missing from the folder" in steps._repr_html_()
 
 
-def test_a_server_is_told_which_of_its_packages_is_missing(contoso, tmp_path):
-    """A missing package is reported only on the page for its server, whether the page is written
-    alone or with others.
+def test_missing_package_is_reported_only_for_its_server(contoso, tmp_path):
+    """A missing package is reported only on the page for its server, whether you write one page or
+    all pages.
     """
     copy = contoso.copy(tmp_path)
     path = next((copy.folder / "returned").glob("Edge-*34fcb257.cer"))
@@ -418,8 +432,8 @@ def test_a_server_is_told_which_of_its_packages_is_missing(contoso, tmp_path):
 
 
 def test_one_reason_is_given_once(steps):
-    """Three hundred certificates without a package for the same reason cause one notice with their
-    number.
+    """If three hundred certificates have no package for the same reason, one notice shows this
+    reason and the number.
     """
     missing = tuple(MissingPackage(request=f"Edge-{n}", why=NOT_PACKAGED) for n in range(300))
     other = MissingPackage(request="Other-1", why="no certificate has been issued yet")
@@ -431,8 +445,8 @@ def test_one_reason_is_given_once(steps):
 
 
 def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
-    """The checklist and the scripts are written to steps/, and writing them again results in the
-    same bytes.
+    """The steps command writes the checklist and the scripts to steps/, and writes the same bytes
+    when it runs again.
     """
     copy = contoso.copy(tmp_path)
     paths = write_steps(steps, copy.folder)
@@ -445,8 +459,8 @@ def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
 
 
 def test_steps_wait_for_another_writer(steps, contoso, tmp_path):
-    """The steps command waits for another process that writes the folder, because it removes
-    unfinished files.
+    """The steps command waits until another process has finished writing to the folder, because the
+    command removes unfinished files.
     """
     copy = contoso.copy(tmp_path)
     with lock_folder(copy.folder), pytest.raises(BundleError, match="is in use by"):
@@ -454,8 +468,9 @@ def test_steps_wait_for_another_writer(steps, contoso, tmp_path):
     assert not (copy.folder / "steps").exists()
 
 
-def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(steps, contoso, tmp_path):
-    """Scripts, pages and CA certificates of a server that has no steps any more are removed.
+def test_only_files_of_an_earlier_run_are_removed(steps, contoso, tmp_path):
+    """If a server has no steps any more, its script, page and CA certificates are removed from the
+    folder.
 
     An unknown file stays.
     """
@@ -467,7 +482,8 @@ def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(steps, contoso, t
     place = copy.folder / "steps"
     script = place / "con~.contoso.net.ps1"
     mine = {
-        "mine.ps1": script.read_bytes(),  # The script belongs to another server than its name says.
+        # The script is for another server than the one in its file name.
+        "mine.ps1": script.read_bytes(),
         "old.contoso.net.ps1": b"\xef\xbb\xbf#requires -Version 3.0\r\nGet-Date\r\n",
         "notes.html": b"<title>Mine: import and assign</title>",
         "chain/mine.cer": b"certificate",
@@ -487,8 +503,8 @@ def test_what_an_earlier_run_wrote_is_removed_and_nothing_else(steps, contoso, t
 
 
 def test_output_is_one_checklist(steps, contoso, tmp_path):
-    """If the output is a file name, only the checklist is written, in the format of the file name
-    extension.
+    """If the output is a file name, only the checklist is written, in the format that the file name
+    extension specifies.
     """
     (path,) = write_steps(steps, contoso.folder, output=str(tmp_path / "steps.md"))
     assert path.read_text("utf-8").count("- [ ]") == items(steps)
@@ -496,14 +512,16 @@ def test_output_is_one_checklist(steps, contoso, tmp_path):
         write_steps(steps, contoso.folder, output=str(tmp_path / "steps.docx"))
 
 
-def test_page_stands_alone_and_escapes(steps):
-    """The HTML checklist loads nothing from the network, escapes text, and has a box for each step."""
+def test_page_is_self_contained_and_escaped(steps):
+    """The HTML checklist loads nothing from the network, escapes text, and has a check box for each
+    step.
+    """
     page = to_html(steps)
     assert not re.search(r"src=|<link|@import|url\(", page)
     known = {*list_document_addresses().values()}
     for address in re.findall(
         r'href="([^#][^"]*)"', page
-    ):  # The reader opens this document with a click.
+    ):  # The administrator opens this document with a click.
         assert address in known or address.startswith("https://www.rfc-editor.org/"), address
     assert page.count('type="checkbox"') == items(steps)
     assert "<script" not in page
@@ -512,8 +530,9 @@ def test_page_stands_alone_and_escapes(steps):
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 @pytest.mark.parametrize("sample", ["contoso.csv", "litwareinc-global.csv"])
 @pytest.mark.parametrize("end", [None, datetime(2026, 12, 22, 14, tzinfo=UTC)])
-def test_the_evening_has_ten_items_at_most(product, sample, end):
-    """The page of a server has at most ten items, each with one instruction and one result.
+def test_page_of_a_server_has_at_most_ten_items(product, sample, end):
+    """The page for a server has at most ten items, each of which contains one instruction and one
+    result.
 
     Manual steps have a separate result.
     """
@@ -542,8 +561,8 @@ PART_NAMES = {"trust": "T", "evening": "", "exception": "X", "later": "L", "back
 
 
 def test_page_script_and_documents_have_the_same_items(steps):
-    """HTML, Markdown and JSON have the same numbers, titles and results, and scripts have the same
-    numbers.
+    """The HTML, Markdown and JSON of the steps contain the same numbers, titles and results, and
+    the scripts contain the same numbers.
     """
     for server in steps.servers:
         alone = select_server_steps(steps, server)
@@ -568,7 +587,7 @@ def test_page_script_and_documents_have_the_same_items(steps):
 
 
 def test_no_password_is_in_steps_or_scripts(steps, contoso):
-    """Neither the checklist nor a script contains a package's password."""
+    """No checklist and no script contains the password of a package."""
     text = to_markdown(steps) + to_html(steps)
     text += "".join(data.decode("utf-8-sig") for data in build_server_scripts(steps).values())
     passwords = PasswordList(contoso.folder, FolderCipher(PASSPHRASE))
@@ -579,7 +598,7 @@ def test_no_password_is_in_steps_or_scripts(steps, contoso):
 
 
 def test_table_has_a_row_for_each_step(steps):
-    """The steps are shown as one table with a row for each step."""
+    """The steps can be shown as one table with a row for each step."""
     frame = steps.to_frame()
     assert len(frame) == every_step(steps)
     assert frame.shape[1] == 9
@@ -588,8 +607,10 @@ def test_table_has_a_row_for_each_step(steps):
     assert [f"{name}.pfx" for name in of_package["Certificate"]] == list(of_package["Package"])
 
 
-def test_checklist_is_found_by_its_contents(steps):
-    """Every server is in the table of contents, in working order, and has a separate sheet."""
+def test_checklist_has_a_table_of_contents(steps):
+    """The table of contents of a checklist lists every server in the order in which administrators
+    work, and each server has a separate sheet.
+    """
     page = to_html(steps)
     for server in steps.servers:
         assert f'<a href="#{server.server}">' in page
@@ -602,9 +623,9 @@ def test_checklist_is_found_by_its_contents(steps):
     )
 
 
-def test_a_page_has_what_is_needed_at_the_server(steps):
-    """The page for a server contains its script and the end of each package's validity, and
-    explains only commands that it uses.
+def test_page_contains_what_the_administrator_needs(steps):
+    """The page for a server contains its script and the expiry date of each package, and explains
+    only the commands that it uses.
     """
     server = of(steps, EDGE)
     alone = select_server_steps(steps, server)
@@ -622,7 +643,7 @@ def test_a_page_has_what_is_needed_at_the_server(steps):
 
 
 def test_no_backtick_is_printed(steps):
-    """No page shows a backtick as text. In Markdown, backticks only enclose code."""
+    """No page shows a backtick as text. In Markdown, backticks are used only around code."""
     lacking = (
         MissingPackage(request="Edge-1", why="no certificate has been issued yet", servers=(EDGE,)),
         MissingPackage(request="Edge-2", why=NOT_PACKAGED),
@@ -633,8 +654,8 @@ def test_no_backtick_is_printed(steps):
 
 
 def test_scripts_and_checklist_have_the_same_commands(steps):
-    """Each command in a script belongs to exactly one step of its server, and each step's commands
-    are in the script.
+    """Each command in a script belongs to exactly one step for its server, and the script contains
+    the commands of each step.
     """
     for server in steps.servers:
         text = build_server_scripts(steps)[f"{server.server}.ps1"].decode("utf-8-sig")
@@ -649,7 +670,7 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
             for step in (*server.steps, *server.back)
             if step.commands and step.step.does not in ("record", "set", "restore")
         ]
-        # A setting is changed by the command of its product, with its value.
+        # The command that the product defines for a setting changes it, and contains the new value.
         for step in (s for s in server.steps if s.step.does == "set"):
             (place,) = (p for p in server.places if p.name == step.place)
             assert place.set.replace("$Value", f"'{place.new}'") in step.commands[0]
@@ -658,8 +679,8 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_add_no_command(steps, hostile):
-    """Whatever the name of a pool, server, subject or certificate is, each script has the same
-    commands.
+    """Whatever the name of a pool, server, subject or certificate is, each deployment script
+    contains the same commands.
     """
 
     def named(name):
@@ -675,8 +696,10 @@ def test_hostile_names_add_no_command(steps, hostile):
     assert [c.name for c in commands(attacked)] == [c.name for c in commands(harmless)]
 
 
-def test_a_renewed_certificate_rolls_by_itself(tmp_path):
-    """If the folder knows the certificate in use, the roll-over time is calculated from its end."""
+def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
+    """If the request folder knows the certificate in use, lyncnb calculates the roll-over time from
+    its end.
+    """
     issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
@@ -693,18 +716,18 @@ def test_a_renewed_certificate_rolls_by_itself(tmp_path):
     made = deployment_steps(matched, today=later)
     (server,) = made.servers
     (roll,) = [s for s in server.steps if s.step.id == "roll-over-oauth"]
-    # The old certificate ends on 2027-05-22 at midnight, so 24 hours are left.
+    # The old certificate ends on 2027-05-22 at midnight, which is 24 hours later.
     assert "'2027-05-21T00:00:00Z'" in roll.commands[0]
     assert "2027-05-21 00:00 UTC" in roll.text
     (forget,) = [step for step in server.later if step.step.id == "remove-previous-oauth"]
     assert "2027-05-22 00:00 UTC" in forget.text
-    # The CA's page has the serial number of the replaced certificate.
+    # The page for the CA shows the serial number of the replaced certificate.
     (record,) = [r for r in matched.bundle.manifest.requests if r.id == oauth]
     revokes = [step for step in server.later if step.step.id == "revoke-superseded"]
     (revoke,) = [step for step in revokes if step.package.startswith(oauth)]
     assert f"serial {record.archived[-1].issued.serial} of CN=" in revoke.text
-    # One day before the end, there is no time left to roll over, so the certificate is assigned
-    # at once.
+    # One day before the old certificate ends, it is too late for a roll-over, so the OAuth
+    # certificate is assigned immediately.
     made = deployment_steps(matched, today=date(2027, 5, 21))
     assert "assign-oauth" in {s.step.id for s in made.servers[0].steps}
 
@@ -712,7 +735,7 @@ def test_a_renewed_certificate_rolls_by_itself(tmp_path):
 @pytest.fixture
 def renewed(tmp_path):
     """Return the folder of a finished deployment in which one Mediation Server certificate was
-    later renewed on another computer.
+    renewed later, on another computer.
     """
     folder = make_folder(tmp_path / "requests").folder
     every = [one.id for one in open_requests(folder).requests]
@@ -726,7 +749,9 @@ def renewed(tmp_path):
 
 
 def answer_by_another_ca(folder, name, later=date(2027, 2, 1)):
-    """Have a renewed request issued by a CA with another root, and package the certificate."""
+    """Have a CA with another root issue the certificate for a renewed request, and write its
+    package.
+    """
     ca = PythonCa("Fabrikam")
     request = x509.load_pem_x509_csr((folder / "csr" / f"{name}.csr").read_bytes())
     leaf = ca.issue_for(request, begins=datetime(2027, 1, 31, tzinfo=UTC), days=199)
@@ -737,8 +762,8 @@ def answer_by_another_ca(folder, name, later=date(2027, 2, 1)):
     return load_issued(open_requests(folder), today=later)
 
 
-def test_only_what_is_new_to_its_servers_is_in_the_steps(renewed):
-    """After a renewal of one certificate, no page is written for servers that keep their
+def test_renewal_has_steps_only_for_affected_servers(renewed):
+    """If only one certificate is renewed, the steps contain no page for servers that keep their
     certificates.
     """
     folder, name = renewed
@@ -756,9 +781,9 @@ def test_only_what_is_new_to_its_servers_is_in_the_steps(renewed):
     assert "no server needs a change" in done.summary()
 
 
-def test_a_new_root_is_trusted_everywhere_before_anything_is_assigned(renewed):
-    """If a renewal has a new root, servers without a new certificate have a page for trust only,
-    and the first page says so.
+def test_new_root_is_installed_before_any_assignment(renewed):
+    """If a renewed certificate has a new root, servers that only need this root have a page for
+    trust, and the first page says so.
     """
     folder, name = renewed
     issued = answer_by_another_ca(folder, name)

@@ -1,4 +1,6 @@
-"""In real request folders, the trust plan lists the CA certificates, and the steps install them."""
+"""For a real request folder, the trust plan lists the CA certificates, and the steps install them
+on the servers.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory):
-    """Return a deployment of two sites, requested, issued and packaged."""
+    """Return the folder of a deployment with two sites that has requests, issued certificates and
+    packages.
+    """
     found = answered_by_openssl(TWO_SITES.encode(), tmp_path_factory.mktemp("deploy"))
     write_pfx(found.matched(), passphrase=PASSPHRASE, today=TODAY)
     return found.matched()
@@ -37,12 +41,12 @@ def issued(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def planned():
-    """Return the plan of the deployment."""
+    """Return the plan for the deployment with two sites."""
     return ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), ln.load_rules())
 
 
 def installed(steps):
-    """Return the subjects of the CA certificates that the steps install, by server."""
+    """Return the subjects of the CA certificates that the steps install on each server."""
     return {
         one.server: {step.about for step in one.steps if step.step.id in CHAIN}
         for one in steps.servers
@@ -50,8 +54,8 @@ def installed(steps):
 
 
 def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
-    """If the folder contains the chains, the trust plan shows each root with its subject and
-    thumbprint.
+    """If the request folder contains the chains, the trust plan shows the subject and thumbprint of
+    each root.
     """
     root = issued.certificates[0].path[-1]
     assert root.is_self_issued
@@ -68,8 +72,8 @@ def test_known_roots_are_named_by_subject_and_thumbprint(issued, planned):
 
 
 def test_steps_install_what_the_trust_plan_says(issued, planned):
-    """On each server, the steps install the CA certificates in the trust plans of the folder and of
-    the table.
+    """On each server, the steps install exactly the CA certificates in the trust plan, whether it
+    was made from the folder or from the table.
     """
     steps = deployment_steps(issued, today=TODAY)
     for found in (
@@ -85,9 +89,9 @@ def test_steps_install_what_the_trust_plan_says(issued, planned):
     assert all(installed(steps).values())
 
 
-def test_a_root_of_another_ca_goes_to_whoever_verifies(issued):
-    """If another CA issues the internal Edge certificate, the servers that connect to the Edge
-    Servers get its root.
+def test_root_of_another_ca_is_installed_on_verifying_servers(issued):
+    """If another CA issues the internal Edge certificate, its root is installed on the servers that
+    connect to the Edge Servers.
     """
     steps = deployment_steps(issued, today=TODAY)
     packages = {p.id: p for one in steps.servers for p in one.packages}
@@ -105,15 +109,16 @@ def test_a_root_of_another_ca_goes_to_whoever_verifies(issued):
             in text
         )
         assert "XMPP 23456 if XMPP federation is deployed, HTTPS 4443)" in text
-    # The Mediation Server does not connect to an Edge Server here, so it does not get the root.
+    # In this deployment, the Mediation Server does not connect to an Edge Server, so it does not
+    # get the root.
     mediation = next(p for p in packages.values() if p.role == "Mediation")
     found = build_procedure([edge, replace(mediation, path=())], load_rules(), now=NOON)
     assert installed(found)[mediation.servers[0]] == set()
 
 
-def test_a_proxy_that_shows_a_client_certificate_is_verified_by_whom_it_publishes(issued):
-    """If the reverse proxy presents a client certificate, the internal servers that it publishes
-    get its root.
+def test_client_certificate_of_a_reverse_proxy_is_trusted(issued):
+    """If the reverse proxy presents a client certificate, its root is installed on the internal
+    servers that it publishes.
     """
     steps = deployment_steps(issued, today=TODAY)
     packages = {p.id: p for one in steps.servers for p in one.packages}
@@ -131,12 +136,14 @@ def test_a_proxy_that_shows_a_client_certificate_is_verified_by_whom_it_publishe
         assert found[front.servers[0]] == wanted
 
 
-def test_the_command_names_them(shell, planned):
-    """The trust command shows the roots for a table with its folder, and for the folder alone."""
+def test_trust_command_shows_the_roots(shell, planned):
+    """The trust command shows the roots for a table together with its request folder, and for the
+    folder alone.
+    """
     (shell.folder / "two.csv").write_text(TWO_SITES)
     bundle = make_folder(shell.folder / "requests", planned)
     folder = str(bundle.folder)
-    # The command uses the current date, so these certificates are valid on any date.
+    # The command uses the current date, so the test certificates are valid on any date.
     day = MIDNIGHT.date()
     ids = [one.id for one in bundle.requests]
     certify(bundle.folder, *ids, today=day, begins=MIDNIGHT, days=40)
@@ -149,9 +156,9 @@ def test_the_command_names_them(shell, planned):
     assert shell("trust", folder, "--options", "plan.toml").status == 2
 
 
-def test_what_is_not_to_be_deployed_is_verified_all_the_same(issued, tmp_path):
-    """If only one certificate is deployed, its server still gets the roots of the servers that it
-    verifies.
+def test_roots_of_unchanged_servers_are_installed(issued, tmp_path):
+    """If only one certificate is deployed, its server still gets the roots of the other servers
+    that it verifies.
     """
     steps = deployment_steps(issued, today=TODAY)
     packages = {p.id: p for one in steps.servers for p in one.packages}
@@ -169,7 +176,9 @@ def test_what_is_not_to_be_deployed_is_verified_all_the_same(issued, tmp_path):
 
 
 def test_a_root_is_compared_before_it_is_trusted(tmp_path):
-    """Each page shows the SHA-256 hash of a CA certificate before the command that installs it."""
+    """On each page, the SHA-256 hash of a CA certificate appears before the command that installs
+    it.
+    """
     issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
     (server,) = deployment_steps(issued.matched(), today=TODAY).servers

@@ -1,4 +1,6 @@
-"""PowerShell runs the generated scripts, which lead to the planned state and back."""
+"""PowerShell runs the generated scripts on simulated servers, up to the planned state and back to
+the old state.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,8 @@ pytestmark = needs_pwsh
 
 RULES = load_rules()
 FORMS = ["", "urn:certref:"]
-# LYNCNB_SAMPLES=1 tests all samples and additional roles, in both formats of Use, and also goes
-# back.
+# With LYNCNB_SAMPLES=1, the tests use all samples and additional roles, test both types of the
+# property Use, and also go back.
 SAMPLES = [*sorted(path.name for path in DATA.glob("*.csv")), "others"]
 GO_BACK = SAMPLES
 CASES = [(name, in_use, form) for name in SAMPLES for in_use in (False, True) for form in FORMS]
@@ -61,14 +63,14 @@ BOTH = ("DrainServices", "StartServices", "TrustInstalled")
 
 
 def plan_of(name: str):
-    """Plan a sample, or the roles that no sample has."""
+    """Return the plan for a sample, or for the roles that no sample contains."""
     if name == "others":
         return plan(*OTHERS)
     return plan_certificates(read_topology(DATA / name), RULES)
 
 
 def steps_of(name: str, *, rolls: bool, generation: int = 1) -> DeploymentSteps:
-    """Return the steps of a sample.
+    """Return the deployment steps for a sample.
 
     With ``rolls``, the folder knows when the old certificates end.
     """
@@ -77,18 +79,18 @@ def steps_of(name: str, *, rolls: bool, generation: int = 1) -> DeploymentSteps:
 
 
 def page_of(steps: DeploymentSteps, server: str):
-    """Return the page for a server, given the first characters of its name."""
+    """Return the page for the server whose name starts with the given characters."""
     return next(page for page in steps.servers if page.server.startswith(server))
 
 
-# ---- These tests are about the final state.
+# The following tests are about the final state of the servers.
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "in_use", "form"), CASES)
 def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, form):
-    """After one run the servers match the plan, a second run changes nothing, and -Back restores
-    the old state.
+    """After one run of each script, the servers match the plan. A second run changes nothing, and
+    -Back restores the old state.
     """
     steps = steps_of(name, rolls=in_use)
     walk.begin(world_of(steps, in_use=in_use, use_form=form), steps)
@@ -96,7 +98,8 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, for
     runs = walk.day(steps, *BOTH)
     assert {server: run["code"] for server, run in runs.items() if run["code"]} == {}
     assert [run["harm"] for run in runs.values() if run["harm"]] == []
-    # The servers of a pool have the same steps, so one of them is run again and verified.
+    # The servers in a pool have the same steps, so the test runs and verifies only one of them
+    # again.
     pages = {page.pool: page for page in in_order(steps)}.values()
     again = [walk.take(page, *BOTH) for page in pages]
     assert [run["changes"] for run in again if run["changes"]] == []
@@ -115,10 +118,10 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, for
 
 
 def ends_where_it_began(walk, steps: DeploymentSteps, before, *, in_use: bool) -> None:
-    """Return whether each usage has its previous certificate after -Back on every server."""
+    """Run -Back on every server, and return whether each usage has its previous certificate again."""
     for page in in_order(steps):
         run = walk.run(page, "Back", "RemoveGlobal", *BOTH, answers="Y\n" * 9)
-        # A new farm has no previous certificate, so it keeps the new certificate.
+        # A new farm has no previous certificate, so -Back keeps the new certificate.
         left = page.role == "OfficeWebApps" and not in_use
         assert run["code"] == (2 if left else 0), all_lines([run])
     world = walk.world()
@@ -128,9 +131,9 @@ def ends_where_it_began(walk, steps: DeploymentSteps, before, *, in_use: bool) -
         assert [stopped(here) for here in world["servers"].values() if stopped(here)] == []
 
 
-def test_going_back_after_a_second_renewal_gives_the_first_one_back(walk):
-    """Each change of certificates has a separate record, so -Back after a second renewal restores
-    the first one.
+def test_going_back_after_a_second_renewal_restores_the_first(walk):
+    """The script saves the old certificates before each change, so -Back after a second renewal
+    restores the certificates of the first renewal.
     """
     first, second = (steps_of("contoso.csv", rolls=False, generation=n) for n in (1, 2))
     second = build_procedure(
@@ -157,9 +160,9 @@ def test_going_back_after_a_second_renewal_gives_the_first_one_back(walk):
     assert assignments(walk.world()) == after_first
 
 
-def test_a_restart_that_is_due_is_seen_and_done(walk):
-    """If a certificate was assigned without a drain, the script reports the necessary restart and
-    then restarts the services.
+def test_pending_restart_is_reported_and_performed(walk):
+    """If a certificate was assigned without draining the server, the script reports that a restart
+    is necessary, and then restarts the services.
     """
     steps = steps_of("contoso.csv", rolls=True)
     walk.begin(world_of(steps, in_use=True), steps)
@@ -178,9 +181,9 @@ def test_a_restart_that_is_due_is_seen_and_done(walk):
 
 
 @pytest.mark.parametrize("server", ["fe01", "edge01"])
-def test_what_has_to_wait_leaves_no_server_stopped(walk, server):
-    """If the A/V or OAuth certificate cannot be assigned yet, the script reports this and starts
-    the services again.
+def test_postponed_assignment_leaves_no_service_stopped(walk, server):
+    """If the A/V or OAuth certificate cannot be assigned yet, the script reports it and starts the
+    services again.
     """
     steps = steps_of("contoso.csv", rolls=False)
     walk.begin(world_of(steps, in_use=True), steps)
@@ -194,8 +197,10 @@ def test_what_has_to_wait_leaves_no_server_stopped(walk, server):
 
 
 @pytest.mark.parametrize("server", ["fe01", "edge01"])
-def test_a_roll_over_that_nothing_shows_leaves_no_server_stopped(walk, server):
-    """If a waiting certificate is not shown, the script warns and starts the services."""
+def test_unverified_roll_over_leaves_no_service_stopped(walk, server):
+    """If the script cannot verify a pending roll-over, it reports a warning and starts the
+    services.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     walk.begin(world_of(steps, in_use=True, staged="hidden"), steps)
     page = page_of(steps, server)
@@ -211,9 +216,9 @@ def test_a_roll_over_that_nothing_shows_leaves_no_server_stopped(walk, server):
 
 
 @pytest.mark.parametrize(("minutes", "code"), [(3, 0), (60, 1)], ids=["soon", "late"])
-def test_replication_of_the_oauth_certificate_is_waited_for(walk, minutes, code):
-    """The script starts the services before the OAuth certificate is replicated, and checks for 10
-    minutes.
+def test_script_waits_for_the_replication_of_the_oauth_certificate(walk, minutes, code):
+    """The script starts the services before the OAuth certificate is replicated, and then checks
+    the replication for up to 10 minutes.
     """
     steps = steps_of("contoso.csv", rolls=False)
     page = page_of(steps, "fe01")
@@ -233,8 +238,10 @@ def test_replication_of_the_oauth_certificate_is_waited_for(walk, minutes, code)
         assert (again["code"], again["changes"]) == (0, [])
 
 
-def test_a_roll_on_one_edge_server_only_is_found(walk):
-    """If only one Edge Server of a pool rolled over, the script reports it when the date comes."""
+def test_roll_over_on_only_one_edge_server_is_reported(walk):
+    """If only one of the Edge Servers in a pool rolled over, the script reports it on the date of
+    the roll-over.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     walk.begin(world_of(steps, in_use=True), steps)
     walk.run(page_of(steps, "edge01"), *BOTH)
@@ -246,8 +253,10 @@ def test_a_roll_on_one_edge_server_only_is_found(walk):
     assert re.search(rf"NO [0-9A-F]{{40}} is (assigned to|staged for) {usage}", text)
 
 
-def test_a_report_says_what_each_place_uses(walk, tmp_path):
-    """The report lists the certificates in use before the change, and the new ones after it."""
+def test_report_lists_the_certificates_in_use(walk, tmp_path):
+    """The report of a script lists the certificates in use before the change, and the new
+    certificates after it.
+    """
     steps = steps_of("contoso.csv", rolls=False)
     walk.begin(world_of(steps, in_use=True), steps)
     page, path = page_of(steps, "fe02"), tmp_path / "fe02.json"
@@ -262,12 +271,12 @@ def test_a_report_says_what_each_place_uses(walk, tmp_path):
 
 
 def _thumbprint(package):
-    """Return the thumbprint of a package's certificate."""
+    """Return the thumbprint of the certificate in a package."""
     return package.thumbprint
 
 
 def test_a_report_replaces_no_other_file(walk, tmp_path):
-    """A report does not overwrite an existing file, and is written only with -Verify."""
+    """The script writes a report only with -Verify, and does not overwrite an existing file."""
     steps = steps_of("contoso.csv", rolls=False)
     walk.begin(world_of(steps, in_use=True), steps)
     page, path = page_of(steps, "fe02"), tmp_path / "fe02.json"
@@ -279,8 +288,8 @@ def test_a_report_replaces_no_other_file(walk, tmp_path):
     assert (run["code"], path.read_text()) == (1, "notes")
 
 
-def test_no_restart_is_asked_of_a_service_that_never_ran(walk):
-    """A service that was stopped before the change stays stopped, and no step waits for it."""
+def test_stopped_service_is_not_restarted(walk):
+    """If a service was stopped before the change, it stays stopped, and no step waits for it."""
     steps = steps_of("contoso.csv", rolls=True)
     world = world_of(steps, in_use=True)
     page = page_of(steps, "fe02")
@@ -290,10 +299,8 @@ def test_no_restart_is_asked_of_a_service_that_never_ran(walk):
     assert stopped(walk.world()["servers"][page.server]) == ["RTCSRV"]
 
 
-def test_while_services_are_stopping_the_drain_is_not_passed_over(walk):
-    """Services in the state StopPending or Paused are stopped before the script assigns a
-    certificate.
-    """
+def test_services_that_are_stopping_are_drained(walk):
+    """The script stops services in the state StopPending or Paused before it assigns a certificate."""
     steps = steps_of("contoso.csv", rolls=True)
     world = world_of(steps, in_use=True)
     page = page_of(steps, "fe02")
@@ -308,11 +315,13 @@ def test_while_services_are_stopping_the_drain_is_not_passed_over(walk):
     assert run["code"] == 2
 
 
-# ---- faults
+# The following tests are about failures and answers of the administrator.
 
 
-def test_a_read_that_failed_is_not_an_empty_record(walk):
-    """If Get-CsCertificate fails, no record is written, and -Back removes nothing."""
+def test_failed_read_is_not_saved_as_an_empty_list(walk):
+    """If Get-CsCertificate fails, the script does not save an empty list of old certificates, and
+    -Back removes nothing.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "edge01")
     for kind in ("fail", "error"):
@@ -336,9 +345,9 @@ def test_a_read_that_failed_is_not_an_empty_record(walk):
     ],
     ids=["empty", "foreign header", "semicolons", "half", "two rows"],
 )
-def test_a_spoiled_record_stops_before_anything_is_changed(walk, spoil):
-    """If the record of a change is damaged, -Back assigns and stops nothing, because it reads the
-    whole record first.
+def test_damaged_file_of_old_certificates_stops_going_back(walk, spoil):
+    """If the file with the old certificates is damaged, -Back assigns nothing and stops no service,
+    because it reads the whole file first.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "edge01")
@@ -350,8 +359,10 @@ def test_a_spoiled_record_stops_before_anything_is_changed(walk, spoil):
     assert (run["code"], run["changes"]) == (1, []), all_lines([run])
 
 
-def test_a_locked_record_stops_before_anything_is_changed(walk):
-    """While another program locks the record, -Back changes nothing. Later, it works."""
+def test_locked_file_of_old_certificates_stops_going_back(walk):
+    """If another program locks the file with the old certificates, -Back changes nothing. After the
+    file is released, -Back works.
+    """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe02")
     walk.begin(world_of(steps, in_use=True), steps)
@@ -370,9 +381,9 @@ def test_a_locked_record_stops_before_anything_is_changed(walk):
 
 
 @pytest.mark.parametrize("what", ["gone", "expired", "no key"])
-def test_a_certificate_that_cannot_come_back_stops_before_anything_is_changed(walk, what):
-    """If the previous certificate is missing, expired or without its key, -Back reports it and
-    changes nothing.
+def test_unusable_old_certificate_stops_going_back(walk, what):
+    """If an old certificate is missing, expired or without its key, -Back reports it and changes
+    nothing.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "edge01")
@@ -392,8 +403,8 @@ def test_a_certificate_that_cannot_come_back_stops_before_anything_is_changed(wa
 
 
 def test_going_back_refuses_while_services_run(walk):
-    """While services run, -Back needs -DrainServices, because they would keep the current
-    certificate.
+    """Services continue to use the current certificate while they run, so -Back requires
+    -DrainServices.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe02")
@@ -405,8 +416,8 @@ def test_going_back_refuses_while_services_run(walk):
 
 
 def test_a_wrong_ca_file_is_not_installed(walk):
-    """A CA certificate file in the chain folder is compared with the plan before it is installed as
-    a root.
+    """Before the script installs a CA certificate file as a root, it compares the file with the
+    plan.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "rp01")
@@ -418,9 +429,9 @@ def test_a_wrong_ca_file_is_not_installed(walk):
     assert walk.world()["servers"][page.server]["root"] == []
 
 
-def test_an_intermediate_among_the_roots_is_named_and_confirmed_before_the_drain(walk):
-    """An intermediate certificate in the root store is reported, and the administrator must answer
-    Yes before services stop.
+def test_intermediate_in_the_root_store_must_be_confirmed(walk):
+    """If an intermediate certificate is in the root store, the script reports it, and the
+    administrator must confirm it before services stop.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe02")
@@ -449,12 +460,12 @@ def test_an_intermediate_among_the_roots_is_named_and_confirmed_before_the_drain
 
 
 def walk_files(page):
-    """Return the CA certificates of a page as files of the folder."""
+    """Return the files with the CA certificates that a page installs."""
     return [f"chain/{issuer.thumbprint}.cer" for issuer in page.issuers]
 
 
 def test_no_to_the_drain_ends_the_run(walk):
-    """With -Confirm, the answer No to a step ends the run."""
+    """With -Confirm, the run ends if the administrator answers No to a step."""
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe02")
     walk.begin(world_of(steps, in_use=True), steps)
@@ -468,8 +479,8 @@ def test_no_to_the_drain_ends_the_run(walk):
 
 
 def test_what_if_and_verify_change_nothing(walk):
-    """The script's switches -WhatIf and -Verify change nothing, write no file, and do not announce
-    what would stop.
+    """With -WhatIf or -Verify, the script changes nothing, writes no file, and does not announce
+    which services would stop.
     """
     steps = steps_of("contoso.csv", rolls=True)
     walk.begin(world_of(steps, in_use=True), steps)
@@ -483,9 +494,9 @@ def test_what_if_and_verify_change_nothing(walk):
         assert walk.read(page.server) == files
 
 
-def test_what_if_counts_the_steps_before(walk):
-    """With -WhatIf, the script takes earlier steps into account, so it does not warn about what the
-    import provides.
+def test_what_if_assumes_that_earlier_steps_succeeded(walk):
+    """With -WhatIf, the script assumes that earlier steps succeeded, so it does not warn about a
+    certificate that would be imported.
     """
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe01")
@@ -513,9 +524,9 @@ def test_what_if_counts_the_steps_before(walk):
     assert f"Found: step {number['drain-front-end']} stops the services" in text
 
 
-def test_a_key_in_the_wrong_provider_is_imported_again(walk):
-    """A wrong password does not delete a certificate, because the package is opened before the
-    deletion.
+def test_key_in_the_wrong_provider_is_imported_again(walk):
+    """If Windows imports a key into the wrong provider, the script deletes the certificate and
+    imports it again. A wrong password imports nothing.
     """
     steps = steps_of("single-server.csv", rolls=False)
     (page,) = steps.servers
@@ -533,8 +544,8 @@ def test_a_key_in_the_wrong_provider_is_imported_again(walk):
 
 
 def test_a_certificate_in_use_is_not_deleted_while_services_run(walk):
-    """A certificate in use whose key is in the wrong provider is deleted only after the services
-    stopped.
+    """If the key of a certificate in use has the wrong provider, the script deletes the certificate
+    only after the services stopped.
     """
     steps = steps_of("single-server.csv", rolls=False)
     (page,) = steps.servers
@@ -559,9 +570,9 @@ def test_a_certificate_in_use_is_not_deleted_while_services_run(walk):
     assert walk.world()["servers"][page.server]["ksp"] == []
 
 
-def test_a_host_without_a_console_is_refused_before_the_first_change(walk):
-    """In a host without a console, certutil cannot ask for the password, so the script stops before
-    any change. Switches that change nothing work.
+def test_host_without_a_console_is_rejected(walk):
+    """Without a console, certutil cannot prompt for the password, so the script stops before any
+    change.
     """
     steps = steps_of("single-server.csv", rolls=False)
     (page,) = steps.servers
@@ -578,11 +589,13 @@ def test_a_host_without_a_console_is_refused_before_the_first_change(walk):
     assert walk.run(page, "StartServices")["code"] == 0
 
 
-# ---- In these tests, keys are on other computers.
+# In the following tests, the keys are on other computers.
 
 
 def finished(walk, pending):
-    """Run the script of the first request on the computer with the key, or on another computer."""
+    """Run the script that completes the first request, on the computer with the key or on another
+    computer.
+    """
     packages = packages_of(plan_of("single-server.csv"), key_holder="tools01.contoso.net")
     steps = build_procedure(packages, RULES, now=NOON)
     page = steps.key_holders[0]
@@ -597,8 +610,8 @@ def finished(walk, pending):
     return walk.run(page, on="tools01.contoso.net"), package
 
 
-def test_a_key_that_is_elsewhere_is_exported_where_it_is(walk):
-    """On the computer with the key, the script combines the issued certificate and the key, and
+def test_key_on_another_computer_is_exported_there(walk):
+    """On the computer with the key, the script combines the key with the issued certificate and
     exports both.
     """
     run, package = finished(walk, pending=True)
@@ -606,15 +619,15 @@ def test_a_key_that_is_elsewhere_is_exported_where_it_is(walk):
     assert walk.read("tools01.contoso.net")[package.file].strip() == package.thumbprint
 
 
-def test_an_answer_taken_to_another_computer_is_found(walk):
-    """If the certificate is taken to a computer without the key, the script stops and reports it."""
+def test_certificate_on_the_wrong_computer_is_reported(walk):
+    """If the certificate is copied to a computer without its key, the script stops and reports it."""
     run, package = finished(walk, pending=False)
     assert run["code"] == 1
     assert "not on this computer" in unfolded(run)
     assert package.file not in walk.read("tools01.contoso.net")
 
 
-# ---- These tests use two random deployments. LYNCNB_WALKS=200 runs two hundred.
+# The following tests use two random deployments. With LYNCNB_WALKS=200, they use two hundred.
 
 ROLES = [
     *("FrontEnd", "Director", "Edge", "Mediation", "PersistentChat", "ReverseProxy"),
@@ -624,7 +637,7 @@ WALKS = int(os.environ.get("LYNCNB_WALKS", "2"))
 
 
 def random_rows(chance: random.Random):
-    """Return pools of random roles and sizes, and one Front End pool."""
+    """Return table rows for one Front End pool and for random pools of random roles and sizes."""
     rows = [front_end(9)]
     for role in chance.sample(ROLES, chance.choice([1, 1, 2])):
         cells = {"web_external_fqdn": f"web{role.lower()}.contoso.com"}
@@ -638,11 +651,10 @@ def random_rows(chance: random.Random):
 
 
 def renewals(planned, chance: random.Random, *, in_use: bool):
-    """Return the steps of four successive changes, with their dates.
+    """Return the deployment steps and the dates of four successive renewals.
 
-    The changes: all certificates, all again, some of them, and all once more. A renewal is four
-    weeks
-    before the first certificate in use ends, except that of some, which is much earlier.
+    The renewals are of all certificates, all again, some of them, and all once more. A renewal is
+    four weeks before the first certificate in use ends. The renewal of some is much earlier.
     """
     ends = {package.id: OLD_END for package in packages_of(planned) if in_use}
     day = NOON
@@ -663,13 +675,13 @@ def renewals(planned, chance: random.Random, *, in_use: bool):
 
 
 def changed_checks(page, before: dict[str, str], run) -> list[str]:
-    """Return the steps that a run took although all their checks were true before."""
+    """Return the steps that a run performed although all their checks were true before the run."""
     text = unfolded(run)
     wrong = []
     for step in page.steps:
         lasting = ["".join(check.text.split()) for check in step.holds if not check.passing]
         was_true = [before.get(fact) == "yes" for fact in lasting]
-        # The check of a drain is true before it, and again after the start of the services.
+        # The check of the drain step is true before the drain, and again after the services start.
         taken = f"taking {step.number}. " in text and step.step.does not in ("start", "drain")
         if taken and was_true and all(was_true):
             wrong.append(f"{page.server}: {step.title}")
@@ -678,7 +690,9 @@ def changed_checks(page, before: dict[str, str], run) -> list[str]:
 
 @pytest.mark.parametrize("number", range(WALKS))
 def test_random_deployments(walk, number):
-    """Four successive changes of random deployments each end as planned, and each can be reversed."""
+    """Each of four successive renewals of a random deployment reaches the planned state, and can be
+    reversed.
+    """
     chance = random.Random(f"lyncnb {number}")
     planned, in_use = plan(*random_rows(chance)), chance.random() < 0.5
     changes = list(renewals(planned, chance, in_use=in_use))
@@ -696,7 +710,7 @@ def test_random_deployments(walk, number):
 
 
 def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
-    """Make a change, go back, and make the change again.
+    """Run the scripts of a renewal, go back, and run the scripts again.
 
     Compare with the plan and with the previous state.
     """
@@ -733,7 +747,7 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
         assert run["code"] == 0, f"{text}\nverify\n{all_lines([run])}"
 
 
-def test_servers_inside_come_before_the_edge():
+def test_internal_servers_come_before_edge_servers():
     """In the order of work, every Front End Server comes before the first Edge Server."""
     roles = [server.role for server in in_order(steps_of("contoso.csv", rolls=False))]
     assert max(n for n, role in enumerate(roles) if role == "FrontEnd") < roles.index("Edge")

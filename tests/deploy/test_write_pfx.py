@@ -1,4 +1,4 @@
-"""Packages of a request folder are written, kept or rejected, and do not reveal secrets."""
+"""PFX packages are written to a request folder, kept, or rejected, and reveal no secrets."""
 
 from __future__ import annotations
 
@@ -47,29 +47,29 @@ PROVIDER = "Microsoft RSA SChannel Cryptographic Provider"
 
 @pytest.fixture(scope="module")
 def answered(tmp_path_factory):
-    """Return a folder whose two requests were issued."""
+    """Return a request folder in which both requests have their certificate."""
     return answered_by_openssl(STANDARD_EDITION.encode(), tmp_path_factory.mktemp("pfx"))
 
 
 @pytest.fixture
 def issued(answered, tmp_path):
-    """Return a copy of the folder that a test may change."""
+    """Return a copy of the folder with two certificates, which a test may change."""
     return answered.copy(tmp_path)
 
 
 def package(issued, **kwargs):
-    """Package every certificate of the folder as a PFX file."""
+    """Write a PFX package for every certificate in the folder."""
     return write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY, **kwargs)
 
 
 def password_of(folder, file):
-    """Return a package's password from the list."""
+    """Return the password of a package from the list of passwords."""
     digest = hashlib.sha256((folder / file).read_bytes()).hexdigest()
     return PasswordList(folder, FolderCipher(PASSPHRASE)).get_password(digest)
 
 
 def files_in(folder):
-    """Return the names, contents and times of all files in a folder."""
+    """Return the names, contents and time stamps of all files in a folder."""
     return {
         path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in folder.rglob("*")
@@ -78,7 +78,9 @@ def files_in(folder):
 
 
 def test_each_certificate_is_packaged_with_its_own_key(issued):
-    """Every package opens with its listed password, and contains key and certificate but no root."""
+    """Every package can be opened with its listed password, and contains the key and the
+    certificate but no root.
+    """
     packages = package(issued)
     assert packages.exit_status == 0
     assert packages.counts() == {"written": 2, "kept": 0, "refused": 0}
@@ -94,11 +96,13 @@ def test_each_certificate_is_packaged_with_its_own_key(issued):
             matched[one.request_id].sha256
         )
         assert loaded.key.public_key() == leaf.public_key()
-        assert loaded.additional_certs == []  # The issuer of the certificate is a root.
+        assert loaded.additional_certs == []  # The certificate is issued directly by a root.
 
 
 def test_files_are_for_the_owner_only(issued):
-    """Packages and the password list have mode 0600 in a folder with mode 0700."""
+    """The packages and the list of passwords have the mode 0600, and their folder has the mode
+    0700.
+    """
     packages = package(issued)
     folder = issued.folder / "pfx"
     assert_closed(folder)
@@ -108,8 +112,8 @@ def test_files_are_for_the_owner_only(issued):
 
 
 def test_packaging_again_changes_no_byte_and_no_time(issued):
-    """If the same certificates are packaged again for the same servers, no file and no time
-    changes.
+    """If the same certificates are packaged again for the same Windows version, no file and no time
+    stamp changes.
     """
     package(issued)
     before = files_in(issued.folder)
@@ -122,7 +126,8 @@ def test_packaging_again_changes_no_byte_and_no_time(issued):
     [
         ("2008R2", "3des-sha1"),
         ("2012R2", "3des-sha1"),
-        # Research showed that Server 2016 cannot read AES packages either.
+        # Tests by others showed that Windows Server 2016 cannot read packages with AES encryption
+        # either.
         ("2016", "3des-sha1"),
         ("2019", "aes256-sha256"),
         ("2022", "aes256-sha256"),
@@ -130,12 +135,14 @@ def test_packaging_again_changes_no_byte_and_no_time(issued):
     ],
 )
 def test_encryption_follows_the_target(target, expected):
-    """The encryption of a package is one that the target Windows Server version can read."""
+    """Lyncnb encrypts a package so that the target version of Windows Server can read it."""
     assert load_package_rules(load_rules()).encryption_for(target).id == expected
 
 
-def test_other_target_makes_the_package_anew_with_another_password(issued):
-    """A package for a newer Windows replaces the old one, and has a new, listed password."""
+def test_another_target_creates_a_new_package_with_a_new_password(issued):
+    """If packages are written again for a newer Windows version, each new package replaces the old
+    one and has a new password.
+    """
     first = package(issued).packages[0]
     before = password_of(issued.folder, first.file)
     second = package(issued, target_os="2022").packages[0]
@@ -145,8 +152,8 @@ def test_other_target_makes_the_package_anew_with_another_password(issued):
 
 
 def test_unknown_target_is_refused_with_the_known_ones(issued):
-    """If the target Windows version of a package is unknown, it is rejected with the known
-    versions.
+    """If the target Windows version for a package is unknown, it is rejected, and the message lists
+    the known versions.
     """
     before = files_in(issued.folder)
     with pytest.raises(PackageError, match='"2003"') as caught:
@@ -156,7 +163,7 @@ def test_unknown_target_is_refused_with_the_known_ones(issued):
 
 
 def test_wrong_passphrase_changes_nothing(issued):
-    """A wrong passphrase is rejected before anything is written."""
+    """A wrong passphrase is rejected before any package is written."""
     before = files_in(issued.folder)
     with pytest.raises(PassphraseError, match="the passphrase does not match"):
         write_pfx(issued.matched(), passphrase="another long phrase", today=TODAY)
@@ -164,13 +171,13 @@ def test_wrong_passphrase_changes_nothing(issued):
 
 
 def test_folder_outside_is_refused(issued, tmp_path):
-    """A folder for packages outside the request folder is rejected."""
+    """If the folder for packages is outside the request folder, it is rejected."""
     with pytest.raises(BundleError, match="cannot contain packages"):
         package(issued, folder=tmp_path / "elsewhere")
 
 
-def test_request_without_certificate_is_refused_and_told(issued):
-    """Requests without a certificate are listed as not packaged, and the others are packaged."""
+def test_request_without_a_certificate_is_not_packaged(issued):
+    """Requests without a certificate are listed as not packaged, and all others are packaged."""
     name = next((issued.folder / "returned").glob("*.cer"))
     for path in (name, name.with_suffix(".chain.pem")):
         path.unlink()
@@ -182,8 +189,8 @@ def test_request_without_certificate_is_refused_and_told(issued):
     assert packages.counts()["written"] == 1
 
 
-def test_what_is_deployed_is_neither_packaged_nor_part_of_the_procedure(issued):
-    """A deployed request is not packaged again after a purge, and the steps only include the other
+def test_deployed_request_is_not_packaged_again(issued):
+    """After a purge, a deployed request is not packaged again, and the steps include only the other
     requests.
     """
     done = next(p for p in package(issued).packages if "OAuthTokenIssuer" in p.usages)
@@ -204,8 +211,10 @@ def test_what_is_deployed_is_neither_packaged_nor_part_of_the_procedure(issued):
     assert folder_status(issued.folder, today=TODAY).problems == ()
 
 
-def test_status_tells_what_is_no_longer_there(issued):
-    """Status reports a missing certificate as a problem, and a missing package as a notice."""
+def test_status_reports_missing_certificates_and_packages(issued):
+    """The status command reports a missing certificate as a problem, and a missing package as a
+    notice.
+    """
     one = package(issued).packages[0]
     (issued.folder / one.file).unlink()
     status = folder_status(issued.folder, today=TODAY)
@@ -220,7 +229,7 @@ def test_status_tells_what_is_no_longer_there(issued):
 
 
 def test_key_file_of_another_request_is_refused(issued):
-    """A key file of another request is never packaged."""
+    """If a key file belongs to another request, it is not packaged."""
     first, second = sorted((issued.folder / "keys").glob("*.key"))
     second.write_bytes(first.read_bytes())
     packages = package(issued)
@@ -229,8 +238,10 @@ def test_key_file_of_another_request_is_refused(issued):
     assert "is not the key for this request" in refused[0].why
 
 
-def test_rekey_takes_the_password_list_along(issued):
-    """After a change of the passphrase, the listed passwords still open the packages."""
+def test_rekey_keeps_the_passwords_of_packages(issued):
+    """After the passphrase is changed, the packages can still be opened with the passwords in the
+    list.
+    """
     one = package(issued).packages[0]
     before = password_of(issued.folder, one.file)
     rekey(issued.folder, PASSPHRASE, "another long phrase", today=TODAY)
@@ -241,9 +252,9 @@ def test_rekey_takes_the_password_list_along(issued):
         PasswordList(issued.folder, FolderCipher(PASSPHRASE))
 
 
-def test_a_damaged_password_list_says_what_to_do(issued):
-    """If the list of passwords is damaged, the message says to remove the list and to create the
-    packages again.
+def test_damaged_list_of_passwords(issued):
+    """If the list of passwords is damaged, the message tells you to remove the list and to create
+    the packages again.
     """
     package(issued)
     (issued.folder / LIST).write_bytes(b"damaged")
@@ -254,8 +265,8 @@ def test_a_damaged_password_list_says_what_to_do(issued):
     assert {one.action for one in package(issued).packages} == {"written"}
 
 
-def test_no_password_stands_anywhere_but_in_the_list(issued):
-    """The manifest, tables, texts, documents and reprs do not contain any password."""
+def test_passwords_are_only_in_their_list(issued):
+    """No password is in the manifest, tables, texts, JSON documents or reprs."""
     packages = package(issued)
     shown = "\n".join(
         (
@@ -275,8 +286,8 @@ def test_no_password_stands_anywhere_but_in_the_list(issued):
 
 
 def test_passwords_are_long_plain_and_never_the_same():
-    """A password has 24 letters and digits without similar characters, and a thousand passwords
-    differ.
+    """A password has 24 letters and digits, none of which look similar, and a thousand passwords
+    are all different.
     """
     drawn = [new_password().reveal() for _ in range(1000)]
     assert len(set(drawn)) == 1000
@@ -285,9 +296,9 @@ def test_passwords_are_long_plain_and_never_the_same():
     assert not set("".join(drawn)) & set("Il1O0yz")
 
 
-def test_manifest_says_what_was_packaged(issued):
-    """The manifest records each package with file, hash, target and encryption, and also the
-    password list.
+def test_manifest_records_the_packages(issued):
+    """The manifest records the file, hash, target and encryption of each package, and the list of
+    passwords.
     """
     packages = package(issued)
     manifest = read_manifest(issued.folder)
@@ -318,9 +329,9 @@ def test_openssl_sees_the_provider_of_a_written_package(issued):
 
 
 @pytest.mark.posix
-def test_a_path_of_no_folder_is_refused_in_words(issued):
-    """A path that is a loop of symbolic links, or that contains a zero byte, is rejected with a
-    clear message.
+def test_invalid_path_is_rejected(issued):
+    """If a path is a loop of symbolic links or contains a zero byte, it is rejected with a clear
+    message.
     """
     (issued.folder.parent / "one").symlink_to("two")
     (issued.folder.parent / "two").symlink_to("one")
@@ -329,8 +340,10 @@ def test_a_path_of_no_folder_is_refused_in_words(issued):
             write_pfx(issued.matched(), place, passphrase=PASSPHRASE, today=TODAY)
 
 
-def test_a_folder_below_pfx_is_a_place_and_purge_finds_it(issued):
-    """The purge command finds and removes a package in a subfolder of pfx/ together with its key."""
+def test_package_in_a_subfolder_is_removed_with_its_key(issued):
+    """The purge command finds a package in a subfolder of pfx/, and removes it together with its
+    key.
+    """
     packages = write_pfx(issued.matched(), "pfx/wave1", passphrase=PASSPHRASE, today=TODAY)
     assert packages.exit_status == 0
     names = [package.request_id for package in packages.packages]
@@ -345,16 +358,18 @@ def test_a_folder_below_pfx_is_a_place_and_purge_finds_it(issued):
 
 @pytest.fixture(scope="module")
 def elliptic(tmp_path_factory):
-    """Package requests with elliptic curve keys that a CA below a root issued."""
+    """Write packages for requests with elliptic curve keys whose certificates are from a CA below a
+    root.
+    """
     bundle = make_folder(tmp_path_factory.mktemp("ec") / "requests", make_plan())
     certify(bundle.folder, *(record.id for record in bundle.requests))
     issued = load_issued(open_requests(bundle.folder))
     return bundle.folder, write_pfx(issued, passphrase=PASSPHRASE, today=TODAY).packages
 
 
-def test_an_elliptic_key_names_a_provider_that_can_hold_it(elliptic):
-    """A package with an elliptic curve key has the Software Key Storage Provider and the issuer,
-    but no root.
+def test_elliptic_key_has_a_suitable_provider(elliptic):
+    """A package with an elliptic curve key specifies the Software Key Storage Provider, and
+    contains the issuer but no root.
     """
     folder, packages = elliptic
     one = packages[0]
@@ -394,7 +409,7 @@ def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
 
 
 def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
-    """A package can be written without the root, which public CAs do not send."""
+    """A package can be written without the root, because public CAs do not send their root."""
     folder = make_folder(tmp_path / "requests").folder
     bundle, ca = open_requests(folder), PythonCa(make_key=lambda: generate_private_key(65537, 2048))
     public = {one.id for one in bundle.requests if one.plan.issuer == "public"}
@@ -403,10 +418,11 @@ def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
     (tmp_path / "leaves.pem").write_bytes(pem(*answers.values()))
     receive(folder, tmp_path / "leaves.pem", today=TODAY)
     alone = write_pfx(load_issued(open_requests(folder), today=TODAY), passphrase=PASSPHRASE)
+    # If the intermediate certificate is missing, no package is written.
     assert {one.action for one in alone.packages} == {
         "refused",
         "waiting",
-    }  # Without the intermediate, no package is written.
+    }
     (tmp_path / "chain.pem").write_bytes(pem(ca.issuing))
     received = receive(folder, tmp_path / "chain.pem", today=TODAY)
     assert not received.has_errors
@@ -422,8 +438,10 @@ def test_a_public_cas_delivery_without_its_root_is_packaged(tmp_path):
     assert [extra.certificate for extra in loaded.additional_certs] == [ca.issuing]
 
 
-def test_a_later_package_drops_no_earlier_password(tmp_path):
-    """A later package keeps the passwords of earlier ones, which may be in use or in a backup."""
+def test_later_package_keeps_earlier_passwords(tmp_path):
+    """When another package is written, the list keeps the passwords of earlier packages, which may
+    be in use or in a backup.
+    """
     (tmp_path / "pfx").mkdir()
     for number in ("a", "b"):
         PasswordList(tmp_path, FolderCipher(PASSPHRASE)).save_passwords(
@@ -434,7 +452,7 @@ def test_a_later_package_drops_no_earlier_password(tmp_path):
 
 
 def manifests_written(issued, monkeypatch):
-    """Package one request at a time, and return how often the manifest is written."""
+    """Write the packages of requests one at a time, and return how often the manifest is written."""
     monkeypatch.setattr("lyncnb.deploy.write_pfx._BATCH", 1)
     written = []
     real = system_calls.replace
@@ -452,8 +470,10 @@ def manifests_written(issued, monkeypatch):
     return len(made), sum(written)
 
 
-def test_the_manifest_is_saved_by_time_and_not_by_number(answered, tmp_path, monkeypatch):
-    """The manifest is saved once for all packages within half a minute, not once for each."""
+def test_manifest_is_not_written_for_each_package(answered, tmp_path, monkeypatch):
+    """If all packages are written within half a minute, the manifest is written once and not for
+    each package.
+    """
     made, quick = manifests_written(answered.copy(tmp_path / "quick"), monkeypatch)
     monkeypatch.undo()
     monkeypatch.setattr("lyncnb.deploy.write_pfx._SAVE_EVERY", 0.0)
@@ -463,7 +483,9 @@ def test_the_manifest_is_saved_by_time_and_not_by_number(answered, tmp_path, mon
 
 
 def test_packages_made_before_a_failure_are_on_record(issued, monkeypatch):
-    """If an error stops the run, the packages written before are recorded and not written again."""
+    """If an error stops the run, the packages that were already written are recorded and are not
+    written again.
+    """
     monkeypatch.setattr("lyncnb.deploy.write_pfx._BATCH", 1)
 
     def progress(done, total):

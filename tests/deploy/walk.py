@@ -1,4 +1,4 @@
-"""Run the scripts of a planner in PowerShell on simulated servers.
+"""Run the generated deployment scripts in PowerShell on simulated servers.
 
 ``world.ps1`` simulates the servers. This module sends it the state of the servers and the commands,
 one case at a time, in one process. It compares the result with the plan and does not depend on the
@@ -33,7 +33,7 @@ WEB_CONFIG = "exchange/ClientAccess/Owa/web.config"
 
 @cache
 def chains():
-    """Return the certificates of an internal and an external CA, issuer first."""
+    """Return the certificates of an internal and an external CA, with the issuer first."""
     made = {}
     for kind, title in (("internal", "Contoso"), ("public", "Fabrikam")):
         authority = PythonCa(title)
@@ -49,7 +49,7 @@ def packages_of(
     start: datetime = NOON - timedelta(days=1),
     end: datetime = END,
 ) -> list[ServerPackage]:
-    """Return the packages for a plan, with invented thumbprints for a generation.
+    """Return the packages for a plan with invented thumbprints, which depend on the generation.
 
     With ``key_holder``, the keys of all certificates with a usage are on that computer.
     """
@@ -82,7 +82,9 @@ def packages_of(
 
 
 def after_trust(run: Json) -> list[str]:
-    """Return the changes of a run, except the CA certificates in part 1."""
+    """Return the changes of a run, except for the CA certificates that the script installs in its
+    first part.
+    """
     return [change for change in run["changes"] if not change.startswith("certutil -addstore")]
 
 
@@ -92,11 +94,11 @@ def thumbprint_of(text: str) -> str:
 
 
 def old(package: ServerPackage) -> str:
-    """Return the thumbprint of the certificate that a package replaces on a server in use."""
+    """Return the thumbprint of the certificate that a package replaces on a server."""
     return thumbprint_of(f"before {package.thumbprint}")
 
 
-_SERVICES = {  # A service has a start mode, and may have a separate process.
+_SERVICES = {  # A service has a start mode, and some services have a separate process.
     "RTCSRV": ("Auto", "Own Process"),
     "REPLICA": ("Auto", "Own Process"),
     "W3SVC": ("Auto", "Share Process"),
@@ -121,8 +123,8 @@ def _services(uses: Mapping[str, Json], *, running: bool) -> Json:
 def world_of(
     steps: DeploymentSteps, *, in_use: bool, use_form: str = "", staged: str = "row"
 ) -> Json:
-    """Return a simulation with new servers, or with servers in use whose certificates end on
-    ``OLD_END``.
+    """Return a simulation with new servers, or with servers whose certificates are in use and end
+    on `OLD_END`.
 
     ``use_form`` precedes each ``Use``. ``staged`` is how Get-CsCertificate shows a certificate
     that waits for its date: as a ``row``, as a ``property``, or not.
@@ -155,7 +157,7 @@ def world_of(
                 here |= {"ummode": "Dual", "exchange": dict.fromkeys(("UM", "SMTP"), old(package))}
             if (
                 package.role == "ReverseProxy"
-            ):  # IIS has one binding without a name and one with a name.
+            ):  # One IIS binding has no host name, and the other has one.
                 here["bindings"] = dict.fromkeys(
                     ("*:443:", f"*:443:{package.san[-1]}"), old(package)
                 )
@@ -181,7 +183,7 @@ def world_of(
 
 
 def computers_of(*names: str) -> Json:
-    """Return a simulation of computers on which requests are created, without servers."""
+    """Return a simulation of computers that create requests, without servers."""
     return {
         "servers": {name: _computer(name, "") for name in names},
         "everywhere": {},
@@ -202,22 +204,23 @@ def _computer(name: str, pool: str) -> Json:
         | {
             "toksp": False,
             "ummode": "TCP",
-            # The simulation stores the mode of the UM call router, if the server has one.
+            # The simulation contains the mode of the UM call router if the server has that service.
             "routermode": "",
             "exchange": {},
-            "bindings": {},  # The IIS bindings with their thumbprints.
-            # The applications of Web Application Proxy by ID, with url and thumbprint.
+            "bindings": {},  # The thumbprints of the IIS bindings.
+            # The applications of Web Application Proxy by ID, with the url and the thumbprint of
+            # each.
             "applications": {},
             "listener": "",  # The certificate that another reverse proxy presents on port 443.
             "exchangeversion": "",
             "exchangepath": "C:\\exchange",
-            "imread": "",  # The certificate of the override that Exchange has read.
+            "imread": "",  # The certificate in the override that Exchange last read.
             # The value is true if a load balancer decrypts the traffic of the farm.
             "offloads": False,
             "elliptic": [],
-            "request": [],  # The requests that are pending on the computer.
+            "request": [],  # The pending requests on the computer.
             "exportable": True,
-            "writes": 3,  # This number of lines of a request is written to the disk.
+            "writes": 3,  # The number of lines of a request that are written to the disk.
             "replica": True,  # An application that is configured manually has no replica.
         }
     )
@@ -228,14 +231,14 @@ def _certificate(name: str, begins: datetime, ends: datetime) -> Json:
 
 
 def certificates_of(package: ServerPackage) -> Json:
-    """Return the facts about a package's certificate that the simulation needs."""
+    """Return the properties of a package's certificate that the simulation needs."""
     known = _certificate(package.friendly_name, package.not_before, package.not_after)
     return {package.thumbprint: known}
 
 
 @dataclass
 class Walk:
-    """Runs scripts in PowerShell.
+    """A PowerShell process that runs scripts on simulated servers.
 
     ``begin`` sets the state of the servers, and other methods change it.
     """
@@ -243,12 +246,12 @@ class Walk:
     place: Path
 
     def ask(self, case: Json, answers: str = "") -> list[Any]:
-        """Send a case to PowerShell. ``answers`` are entered when a script asks a question."""
+        """Send a test case to PowerShell. The `answers` are entered when a script asks a question."""
         found: list[Any] = powershell().ask(case, answers)
         return found
 
     def begin(self, world: Json, *steps: DeploymentSteps) -> None:
-        """Set the state of the servers, and put the packages of some steps on them."""
+        """Set the state of the simulated servers, and copy the packages of the given steps to them."""
         self.ask({"world": world, "place": str(self.place), "moves": []})
         for made in steps:
             self.bring(made)
@@ -280,7 +283,7 @@ class Walk:
         on: str = "",
         **more: object,
     ) -> Json:
-        """Run the script of a page, and return its result, output and changes.
+        """Run the script on a page, and return its result, output and changes.
 
         ``on`` is the computer, if the page is for a request and not for a server. ``without``
         are
@@ -293,7 +296,7 @@ class Walk:
         return found
 
     def script(self, page: ServerSteps) -> Path:
-        """Return the script of a page as a file."""
+        """Return the script on a page as the content of a file."""
         data = build_import_script(page)
         path = self.place / f"{hashlib.sha256(data).hexdigest()[:16]}.ps1"
         if not path.exists():
@@ -305,52 +308,56 @@ class Walk:
         self.ask({"moves": [{"set": server, "values": values}]})
 
     def write(self, server: str, name: str, text: str) -> None:
-        """Write a file on a server."""
+        """Write a file on a simulated server."""
         self.ask({"moves": [{"write": server, "files": {f"certificates/{name}": text}}]})
 
     def delete(self, server: str, name: str) -> None:
-        """Delete a file on a server."""
+        """Delete a file on a simulated server."""
         self.ask({"moves": [{"remove": server, "name": name}]})
 
     def lock(self, server: str, name: str) -> None:
-        """Keep a file open in another program until ``unlock``."""
+        """Keep a file open on a simulated server, as another program would, until `unlock` is
+        called.
+        """
         self.ask({"moves": [{"lock": server, "name": name}]})
 
     def unlock(self) -> None:
-        """Close the file that ``lock`` keeps open."""
+        """Close the file that `lock` keeps open on a simulated server."""
         self.ask({"moves": [{"unlock": True}]})
 
     def read(self, server: str) -> dict[str, str]:
-        """Return the files in the folder of a server."""
+        """Return the files in a folder on a simulated server."""
         (found,) = self.ask({"moves": [{"read": server}]})
         assert isinstance(found, dict)
         return found
 
     def file(self, server: str, name: str) -> str:
-        """Return the text of one file on a server."""
+        """Return the text of a file on a simulated server."""
         (found,) = self.ask({"moves": [{"read": server, "name": name}]})
         return str(found)
 
     def pass_time(self, to: datetime) -> None:
-        """Set the clock forward to a time."""
+        """Set the clock of the simulation forward to the given time."""
         self.ask({"moves": [{"now": to.isoformat()}]})
 
     def world(self) -> Json:
-        """Return the current state of the servers."""
+        """Return the current state of the simulated servers."""
         (found,) = self.ask({"moves": [{"snapshot": True}]})
         assert isinstance(found, dict)
         return found
 
     def save(self) -> None:
-        """Save the state and the files of the servers, so that ``restore`` can restore them."""
+        """Save the state and the files of the simulated servers, so that `restore` can restore
+        them.
+        """
         self.ask({"moves": [{"save": True}]})
 
     def restore(self) -> None:
-        """Restore the saved state of the servers and their files."""
+        """Restore the saved state and files of the simulated servers."""
         self.ask({"moves": [{"restore": True}]})
 
     def by_hand(self, page: ServerSteps) -> None:
-        """Perform the manual steps on a page that follow the import."""
+        """Perform the manual steps on a page that come after the import."""
         for package in page.packages:
             if package.role == "OfficeWebApps" and not self.world()["servers"][page.server]["farm"]:
                 self.set(page.server, farm=package.friendly_name)
@@ -360,7 +367,7 @@ class Walk:
                 self.configure(page.server, package.thumbprint)
 
     def configure(self, server: str, thumbprint: str) -> None:
-        """Write the two keys for Outlook Web App into web.config on a server."""
+        """Write the two keys for Outlook Web App to the web.config file on a server."""
         config = (
             "<configuration>\n  <!-- kept -->\n  <appSettings>\n"
             f"    <add key='IMCertificateThumbprint' value='{thumbprint}' />\n"
@@ -370,7 +377,9 @@ class Walk:
         self.ask({"moves": [{"write": server, "files": {WEB_CONFIG: config}}]})
 
     def take(self, page: ServerSteps, *switches: str) -> Json:
-        """Perform the steps for a server as an administrator does: script, manual steps, script."""
+        """Perform the steps for a server as an administrator does: run the script, do the manual
+        steps, and run the script again.
+        """
         found = self.run(page, *switches, answers="Y\n" * 4)
         waits = "manually as the sheet describes" in " ".join(found["output"])
         if (found["code"] == 1 and waits) or (found["code"] == 2 and page.role == "ReverseProxy"):
@@ -379,19 +388,17 @@ class Walk:
         return found
 
     def day(self, steps: DeploymentSteps, *switches: str) -> dict[str, Json]:
-        """Run the steps for all servers in the order in which an administrator performs them, and
-        return the result of each run.
-        """
+        """Run the steps for all servers in the usual order, and return the result of each run."""
         switches = switches or ("DrainServices", "StartServices", "TrustInstalled")
         for page in steps.servers:
-            # All servers import the certificate before it is set for the farm.
+            # Each server in a farm imports the certificate before it is set for the farm.
             if page.role == "OfficeWebApps":
                 self.run(page, *switches, answers="N\n")
         return {page.server: self.take(page, *switches) for page in in_order(steps)}
 
 
 def chain_files() -> dict[str, str]:
-    """Return the CA certificates as the files that are sent with the packages."""
+    """Return the files with the CA certificates that are sent together with the packages."""
     return {
         f"certificates/chain/{issuer.thumbprint}.cer": issuer.thumbprint
         for issuers in chains().values()
@@ -400,7 +407,9 @@ def chain_files() -> dict[str, str]:
 
 
 def facts(run: Json) -> dict[str, str]:
-    """Return the output of a script with -Verify: each fact without white space, and the result."""
+    """Return the output of a script with -Verify: each verified statement without white space, and
+    its result.
+    """
     found: dict[str, str] = {}
     last = ""
     for line in run["output"]:
@@ -421,13 +430,15 @@ def in_order(steps: DeploymentSteps) -> Iterator[ServerSteps]:
 
 
 def use_of(world: Json, server: str, usage: str) -> Json:
-    """Return the certificate for a usage on a server or in the deployment."""
+    """Return the certificate that a server or the deployment uses for a usage."""
     found = world["servers"][server]["uses"].get(usage) or world["everywhere"].get(usage)
     return found or {"current": "", "next": ""}
 
 
 def assignments(world: Json) -> dict[tuple[str, str], str]:
-    """Return the certificates for all usages, for a comparison before and after a run."""
+    """Return the certificates for all usages, so that a test can compare them before and after a
+    run.
+    """
     owners = {name: here["uses"] for name, here in world["servers"].items()}
     owners["deployment"] = world["everywhere"]
     return {
@@ -439,7 +450,7 @@ def assignments(world: Json) -> dict[tuple[str, str], str]:
 
 
 def places_of(world: Json) -> dict[tuple[str, str], str]:
-    """Return the certificates in all settings of all products."""
+    """Return the certificates in all product settings that contain one."""
     found = assignments(world)
     for name, here in world["servers"].items():
         own = {"farm": here["farm"], "imread": here["imread"], "listener": here["listener"]}
@@ -452,7 +463,9 @@ def places_of(world: Json) -> dict[tuple[str, str], str]:
 
 
 def settled(world: Json) -> Json:
-    """Return the state of the servers without times. Two equivalent runs have the same state."""
+    """Return the state of the servers without time stamps, so that the states after two runs can be
+    compared.
+    """
     found: Json = {"places": places_of(world), "stale": stale(world)}
     for name, here in world["servers"].items():
         uses = here["uses"] | (world["everywhere"] if here["uses"] else {})
@@ -466,8 +479,8 @@ def settled(world: Json) -> Json:
 
 
 def wrongs(steps: DeploymentSteps, world: Json) -> list[str]:
-    """Return the differences between the servers and the plan: usages, stores, farms, Exchange and
-    services.
+    """Return the differences between the servers and the plan in usages, stores, farms, Exchange
+    and services.
     """
     found = []
     for page in steps.servers:
@@ -497,7 +510,7 @@ def wrongs(steps: DeploymentSteps, world: Json) -> list[str]:
 
 
 def stopped(here: Json) -> list[str]:
-    """Return the services of a server that should run but are stopped."""
+    """Return the services on a server that should be running but are stopped."""
     return [
         name
         for name, service in here["services"].items()
@@ -506,7 +519,7 @@ def stopped(here: Json) -> list[str]:
 
 
 def stale(world: Json) -> list[str]:
-    """Return the services that run with another certificate than the assigned one."""
+    """Return the running services that still use a certificate other than the assigned one."""
     return [
         f"{name}: {service} runs with {thumbprint} for {usage}"
         for name, here in world["servers"].items()
@@ -519,17 +532,17 @@ def stale(world: Json) -> list[str]:
 
 
 def all_lines(runs: Mapping[str, Json] | Sequence[Json]) -> str:
-    """Return the output of several runs as one text."""
+    """Return the combined output of several runs."""
     values = runs.values() if isinstance(runs, Mapping) else runs
     return "\n".join(line for run in values for line in run["output"])
 
 
 def unfolded(run: Json) -> str:
-    """Return the output of a script as one line, without line breaks."""
+    """Return the output of a script as one line without line breaks."""
     return " ".join(" ".join(run["output"]).split())
 
 
 def with_packages(steps: DeploymentSteps, **changes: Any) -> list[ServerPackage]:
-    """Return the steps with changed packages."""
+    """Return a copy of the steps with other packages."""
     packages = {p.id: p for server in steps.servers for p in server.packages}
     return [replace(package, **changes) for package in packages.values()]
