@@ -1,4 +1,4 @@
-"""Provide a folder for the files that Dask needs during a run."""
+"""Provide a temporary folder for the files that Dask writes during a test run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import pytest
 
 @pytest.fixture
 def scratch(tmp_path_factory):
-    """Put the files of Dask into a folder for tests, because Dask leaves lock files behind."""
+    """Redirect the files that Dask writes to a temporary folder, because Dask leaves lock files
+    behind.
+    """
     dask = pytest.importorskip("dask")
     with dask.config.set({"temporary-directory": str(tmp_path_factory.mktemp("dask"))}):
         yield

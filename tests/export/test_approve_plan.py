@@ -1,4 +1,4 @@
-"""The real ssh-keygen rejects altered plans and signatures."""
+"""Altered plans and altered signatures are rejected by the real program ssh-keygen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lyncnb.export.approve_plan import check_approval
 
 pytestmark = [pytest.mark.tools, needs_ssh_keygen]
 
-# CI tries a tenth of the alterations of a full test.
+# In CI, the test makes a tenth of the alterations that a full test makes.
 COUNT = int(os.environ.get("LYNCNB_TAMPERED", "100"))
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 
@@ -30,7 +30,7 @@ def armored(blob: bytes) -> bytes:
 
 
 def altered_signature(chance: random.Random, signature: bytes) -> bytes:
-    """Alter a bit, a byte or the length of a signature's content."""
+    """Change a bit, a byte or the length of the data in a signature."""
     blob = bytearray(base64.b64decode(b"".join(signature.splitlines()[1:-1])))
     place, kind = chance.randrange(len(blob)), chance.randrange(3)
     if kind == 0:
@@ -44,7 +44,7 @@ def altered_signature(chance: random.Random, signature: bytes) -> bytes:
 
 @pytest.fixture
 def approved(tmp_path):
-    """Return a plan of the sample, approved with a key that may sign plans."""
+    """Return a sample plan that was approved with a key that may sign plans."""
     public = make_key(tmp_path / "key")
     (tmp_path / "signers").write_text(f"alice@contoso.com {public}\n")
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), ln.load_rules())
@@ -56,9 +56,9 @@ def approved(tmp_path):
     return saved
 
 
-def test_no_tampered_plan_or_signature_counts(approved, tmp_path):
-    """A plan with any altered value, an altered signature, or another signature is rejected, even
-    if its digest is right.
+def test_tampered_plan_or_signature_is_rejected(approved, tmp_path):
+    """A plan with an altered value or signature, or with the signature of another plan, is
+    rejected, even if its digest is correct.
     """
     chance, signers = random.Random(int(os.environ.get("LYNCNB_SEED", "21"))), tmp_path / "signers"
     signature = (tmp_path / "p.json.sig").read_bytes()
@@ -82,8 +82,8 @@ def test_no_tampered_plan_or_signature_counts(approved, tmp_path):
         tried += 1
         approved.path.write_bytes(data)
         (tmp_path / "p.json.sig").write_bytes(sig)
-        # For a separate plan in which no result depends on the altered value, only this check stops
-        # it.
+        # In a separate plan, the altered value may change no result, so only the signature check
+        # rejects it.
         try:
             saved = ln.read_saved_plan(approved.path)
         except ln.LyncnbError:
@@ -94,8 +94,9 @@ def test_no_tampered_plan_or_signature_counts(approved, tmp_path):
     assert taken >= COUNT // 3
 
 
-def test_a_request_from_python(approved, tmp_path):
-    """The manifest of a folder records the approver.
+def test_python_call_records_the_approver(approved, tmp_path):
+    """If a request is written in Python, the manifest of the folder records the approver of the
+    plan.
 
     A plan that was not saved cannot be approved.
     """
@@ -115,8 +116,8 @@ def test_a_request_from_python(approved, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a\x1b[31m@contoso.com", "a\u202e@contoso.com", "a\x85b"])
-def test_a_signer_whose_name_hides_something(approved, tmp_path, name):
-    """A signer's name with control characters, or one that would make the folder unreadable, is not
+def test_signer_with_an_unreadable_name_is_not_recorded(approved, tmp_path, name):
+    """If a signer's name contains control characters or would make the folder unreadable, it is not
     recorded.
     """
     _, public = (tmp_path / "signers").read_text().split(" ", 1)

@@ -1,5 +1,5 @@
-"""Certificates that are requested during server setup are planned and reported, but never handed
-over.
+"""Certificates that are requested during server setup are planned and reported, but never included
+in a handover.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def planned(*ids, key=P256):
 
 
 def of(role, *usages, server=""):
-    """Return the id of one planned certificate."""
+    """Return the id of a planned certificate by its role."""
     return next(
         item.id
         for item in planned().certificates
@@ -57,13 +57,15 @@ PROXY, OAUTH = of("ReverseProxy"), of("Deployment", "OAuthTokenIssuer")
 
 
 def request(folder: Path, *ids):
-    """Write the requests of the plan, without the certificates for server setup."""
+    """Write the requests of the plan, except for certificates that are requested during server
+    setup.
+    """
     return write_requests(planned(*ids), folder, passphrase=PASSPHRASE, findings=(), today=TODAY)
 
 
 def test_the_choice_is_part_of_the_plan(tmp_path):
-    """Whether a certificate is requested during setup is part of the plan's digest, document, saved
-    form and comparison.
+    """Whether a certificate is requested during setup is part of the plan's digest, JSON document,
+    saved file and comparison.
 
     Without it, nothing changes.
     """
@@ -79,9 +81,9 @@ def test_the_choice_is_part_of_the_plan(tmp_path):
     assert PlanOptions.from_toml(after.options.to_toml().encode()).at_set_up == (OAUTH, EE02)
 
 
-def test_requests_and_hand_over_leave_it_out(tmp_path):
-    """For a certificate that is requested during setup, no key and no CSR is created, and nothing
-    is handed over to a CA.
+def test_requests_and_handover_omit_the_certificate(tmp_path):
+    """For a certificate that is requested during server setup, lyncnb creates no key and no CSR,
+    and packs nothing for a CA.
     """
     bundle = request(tmp_path / "f", EE02, EDGE, PROXY)
     made = {path.stem for path in (tmp_path / "f" / "csr").iterdir()}
@@ -94,8 +96,10 @@ def test_requests_and_hand_over_leave_it_out(tmp_path):
     assert note.startswith("3 certificates not requested in advance")
 
 
-def test_every_summary_names_it(tmp_path):
-    """The table and the page of the summary show on which server the certificate is requested."""
+def test_every_summary_shows_the_server(tmp_path):
+    """The table and the page of the summary show on which server a certificate is requested during
+    setup.
+    """
     request(tmp_path / "f", EE02, EDGE)
     with (tmp_path / "f" / "summary.csv").open(encoding="utf-8-sig") as file:
         rows = {line["Certificate"]: line for line in csv.DictReader(file)}
@@ -106,11 +110,11 @@ def test_every_summary_names_it(tmp_path):
         text = (tmp_path / "f" / name).read_text("utf-8")
         assert "Requested during server setup" in text
         assert "with the deployment wizard when you set up the servers" in text
-        assert not re.search(r"of \d+ (is|are) back", text)  # No request was sent yet.
+        assert not re.search(r"of \d+ (is|are) back", text)  # No request has been sent to the CA.
 
 
-def test_the_choice_may_be_taken_back(tmp_path):
-    """If a certificate is no longer left to server setup, lyncnb creates its key.
+def test_choice_can_be_reversed(tmp_path):
+    """If a certificate is no longer requested during server setup, lyncnb creates its key.
 
     If it is made again, the unsent request stays.
     """
@@ -124,9 +128,9 @@ def test_the_choice_may_be_taken_back(tmp_path):
     assert EE02 not in {r.id for r in hand_over(tmp_path / "f", tmp_path / "o.zip").requests}
 
 
-def test_its_server_has_the_step_of_the_wizard(tmp_path):
-    """The sheet of each server has the wizard's step, with and without packages, and for other
-    software.
+def test_sheet_contains_the_step_of_the_wizard(tmp_path):
+    """The sheet of each server contains the step of the setup wizard, with and without packages,
+    and for other products.
     """
     request(tmp_path / "f", EE02, EDGE, PROXY)
     certify(tmp_path / "f", *(r.id for r in open_requests(tmp_path / "f").requests if r.is_written))
@@ -144,13 +148,13 @@ def test_its_server_has_the_step_of_the_wizard(tmp_path):
     for name in ("edge01.contoso.net", "edge02.contoso.net"):
         ids = [step.step.id for step in by_server[name].steps]
         assert ids[0] == "request-at-set-up"
-        assert "import" in " ".join(ids)  # The script imports the other certificate of the server.
+        assert "import" in " ".join(ids)  # The script imports the server's other certificate.
     assert all(name.endswith(".ps1") for name in build_server_scripts(steps))
 
 
 def test_no_script_requests_it():
-    """The request scripts for the administrative tools leave the certificate out and give the
-    reason.
+    """The request scripts for the administrative tools omit a certificate that is requested during
+    setup, and state the reason.
     """
     missing = {
         one.request: one.why for one in request_scripts(planned(EE02, key=KeyParameters())).missing
@@ -158,9 +162,9 @@ def test_no_script_requests_it():
     assert "at_set_up in plan.toml" in missing[EE02]
 
 
-def test_everything_may_be_left_to_set_up(tmp_path):
-    """If all certificates are left to server setup, no request waits, and the handover stops with
-    an error.
+def test_all_certificates_can_be_requested_during_setup(tmp_path):
+    """If all certificates are requested during server setup, no request waits, and the handover
+    ends with an error.
     """
     request(tmp_path / "f", *(c.id for c in planned().certificates))
     with pytest.raises(BundleError):
@@ -168,7 +172,7 @@ def test_everything_may_be_left_to_set_up(tmp_path):
 
 
 def test_unknown_id_causes_a_notice():
-    """An unknown or outdated id causes a notice with the id.
+    """If the option contains an id that is unknown or outdated, a notice shows the id.
 
     A value that is not a list is rejected.
     """

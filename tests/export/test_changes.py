@@ -1,5 +1,5 @@
-"""The changes of a plan in a request folder are listed with their reasons: created, kept, renewed,
-adopted and retired.
+"""For a plan and a request folder, lyncnb lists each change with its reason: created, kept,
+renewed, adopted or retired.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ LATER = "2026-12-24T08:00:00Z"
 
 
 def wanted(number: int, **changes: object) -> Wanted:
-    """Plan the certificate of one server."""
+    """Return the certificates of a plan for one server."""
     item = certificate(number, **changes)
     return Wanted(id=item.id, certificate=item)
 
 
 def written(manifest: Manifest) -> Manifest:
-    """Return the changes that result if every planned request was written."""
+    """Return the changes after every planned request was written to the folder."""
     return manifest.with_records(
         replace(
             record,
@@ -43,12 +43,12 @@ def written(manifest: Manifest) -> Manifest:
 
 
 def first(*requests: Wanted) -> Manifest:
-    """Return the manifest of a folder that was written once."""
+    """Return the manifest of a request folder to which a plan was written once."""
     return written(decide_changes(Manifest(), requests, now=NOW)[0])
 
 
 def test_a_new_request_is_created():
-    """The first plan creates every request, in the plan's order."""
+    """The first plan for a folder creates every request, in the order of the plan."""
     manifest, changes = decide_changes(Manifest(), [wanted(2), wanted(1)], now=NOW)
     assert [(c.action, c.reasons) for c in changes] == [("created", ("new in the plan",))] * 2
     assert [record.id for record in manifest.requests] == [wanted(2).id, wanted(1).id]
@@ -57,7 +57,7 @@ def test_a_new_request_is_created():
 
 
 def test_an_unchanged_request_is_kept_as_it_is():
-    """The same plan gives an equal manifest."""
+    """If the plan is unchanged, the new manifest equals the old one."""
     before = first(wanted(1))
     manifest, changes = decide_changes(before, [wanted(1)], now=LATER)
     assert manifest == before
@@ -74,8 +74,8 @@ def test_an_unchanged_request_is_kept_as_it_is():
     ],
 )
 def test_changed_content_makes_a_new_generation(changed, reasons):
-    """If any field of a certificate changes, the request is renewed, and the reason names the
-    field.
+    """If a field of a planned certificate changes, its request is renewed, and the reason contains
+    the name of the field.
     """
     before = first(wanted(1))
     manifest, changes = decide_changes(before, [wanted(1, **changed)], now=LATER)
@@ -90,7 +90,7 @@ def test_changed_content_makes_a_new_generation(changed, reasons):
 
 
 def test_the_order_of_names_counts():
-    """If the order of names changes, the request is renewed."""
+    """If only the order of names in the plan changes, the request is renewed."""
     old = PlannedEntry(id="a", san=("a.contoso.com", "b.contoso.com"))
     new = PlannedEntry(id="a", san=("b.contoso.com", "a.contoso.com"))
     assert list_entry_differences(old, new) == (
@@ -98,9 +98,9 @@ def test_the_order_of_names_counts():
     )
 
 
-def test_what_no_certificate_is_made_of_is_kept_and_reported():
-    """If only the issuer or the list of servers changes, the request is kept, and the change is
-    reported.
+def test_changes_outside_the_certificate_keep_the_request():
+    """If only the issuer or the list of servers changes in the plan, the request is kept, and the
+    change is reported.
     """
     item = certificate(1)._replace(issuer="public", target_os="2019")
     request = Wanted(id=item.id, certificate=item, validity_days=200)
@@ -110,8 +110,10 @@ def test_what_no_certificate_is_made_of_is_kept_and_reported():
     assert (record.target_os, record.validity_days, record.generation) == ("2019", 200, 1)
 
 
-def test_the_csr_decides_where_the_record_was_edited():
-    """If a name was removed from the record by hand, the CSR decides, and the request is kept."""
+def test_csr_is_compared_if_the_record_was_edited():
+    """If a name was manually removed from the record of a request, lyncnb compares the plan with
+    the CSR and keeps the request.
+    """
     before = first(wanted(1))
     entry = replace(before.requests[0].plan, san=())
     edited = before.with_records([replace(before.requests[0], plan=entry)])
@@ -123,7 +125,7 @@ def test_the_csr_decides_where_the_record_was_edited():
 
 
 def test_renewal_makes_a_new_generation_with_its_reason():
-    """A request that is named for renewal is renewed, although its content is unchanged."""
+    """If a request is specified for renewal, it is renewed although its content is unchanged."""
     request = wanted(1)
     manifest, changes = decide_changes(
         first(request, wanted(2)), [request, wanted(2)],
@@ -133,8 +135,9 @@ def test_renewal_makes_a_new_generation_with_its_reason():
     assert manifest.requests[0].reasons == ("renewed: key leaked",)
 
 
-def test_what_leaves_the_plan_is_retired_and_comes_back_unchanged():
-    """A retired request keeps its generation.
+def test_retired_request_is_adopted_unchanged():
+    """If a retired request is planned again, it is adopted with its earlier state and keeps its
+    generation.
 
     If it is planned again, it is adopted with its former state.
     """
@@ -152,22 +155,24 @@ def test_what_leaves_the_plan_is_retired_and_comes_back_unchanged():
 
 
 def test_retired_request_is_not_reported_again():
-    """A request that was retired earlier is not reported again."""
+    """A request that was retired in an earlier run is not reported again."""
     retired = decide_changes(first(wanted(1), wanted(2)), [wanted(1)], now=LATER)[0]
     again, changes = decide_changes(retired, [wanted(1)], now="2027-01-01T00:00:00Z")
     assert again == retired
     assert [c.action for c in changes] == ["kept"]
 
 
-def test_what_comes_back_changed_is_renewed():
-    """A retired request that is planned again with another name gets a new generation."""
+def test_retired_request_that_changed_is_renewed():
+    """If a retired request is planned again with another name, it gets a new generation."""
     retired = decide_changes(first(wanted(1)), [], now=LATER)[0]
     _, changes = decide_changes(retired, [wanted(1, extra=("sip.contoso.com",))], now=LATER)
     assert (changes[0].action, changes[0].generation) == ("renewed", 2)
 
 
-def test_what_was_announced_and_never_written_is_created_once():
-    """A request that an interrupted run announced is created once, as the current plan defines it."""
+def test_recorded_request_without_files_is_created_once():
+    """If an interrupted run recorded a request without writing it, the next run creates it once, as
+    the current plan defines it.
+    """
     announced = decide_changes(Manifest(), [wanted(1)], now=NOW)[0]
     manifest, changes = decide_changes(announced, [wanted(1, digest="sha384")], now=LATER)
     assert (changes[0].action, changes[0].generation) == ("created", 1)
@@ -189,8 +194,8 @@ def test_an_interrupted_renewal_is_not_done_twice():
     assert len(manifest.requests[0].archived) == 1
 
 
-def test_generations_pile_up():
-    """Every superseded generation stays recorded with its files."""
+def test_superseded_generations_stay_recorded():
+    """The manifest keeps the record of every superseded generation with its files."""
     manifest, request = first(wanted(1)), wanted(1)
     for _ in range(3):
         manifest = written(
@@ -204,8 +209,10 @@ def test_generations_pile_up():
     assert len({old.files.key for old in record.archived}) == 3
 
 
-def test_renewals_are_named_by_any_beginning_that_fits_one():
-    """A request can be named by any unique beginning of its id in a renewal."""
+def test_renewal_accepts_any_unique_start_of_an_id():
+    """A request can be specified for renewal by the first characters of its id, if only one request
+    matches.
+    """
     requests = [wanted(1), wanted(2)]
     assert resolve_renewals(requests, ["Mediation-med00002"]) == {requests[1].id}
     assert resolve_renewals(requests, [requests[0].id]) == {requests[0].id}
@@ -219,14 +226,15 @@ def test_renewals_are_named_by_any_beginning_that_fits_one():
         ("", 'renew: "" matches any of the planned requests'),
     ],
 )
-def test_a_renewal_that_fits_none_or_several_is_refused(asked, message):
-    """A renewal whose name fits no request or several requests is rejected."""
+def test_ambiguous_renewal_is_rejected(asked, message):
+    """A renewal is rejected if the specified name matches no request or several requests."""
     with pytest.raises(BundleError, match=message):
         resolve_renewals([wanted(1), wanted(2)], [asked])
 
 
-def test_how_names_read_is_on_record_and_no_change_by_itself():
-    """The Unicode spelling of a name is recorded with the request.
+def test_unicode_spelling_is_recorded():
+    """The Unicode spelling of a name is recorded with its request, and a changed spelling does not
+    renew the request.
 
     Another spelling does not renew the request.
     """

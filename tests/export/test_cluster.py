@@ -1,4 +1,4 @@
-"""A Dask cluster generates the keys, also after a worker is lost.
+"""A Dask cluster can create the keys, even if it loses a worker.
 
 Without a cluster there is an error.
 """
@@ -29,15 +29,15 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def cluster():
-    """Start a scheduler and two workers in separate processes."""
+    """Start a Dask scheduler and two workers in separate processes."""
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
     ) as started:
         yield started
 
 
-def test_the_command_has_a_cluster_make_the_keys(shell, cluster):
-    """With the cluster option, the command writes the same folder as any other run."""
+def test_command_uses_a_cluster_for_the_keys(shell, cluster):
+    """With the cluster option, the request command writes the same folder as without it."""
     table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)
     arguments = ("request", table, "requests", "--passphrase-file", passphrase)
@@ -46,8 +46,8 @@ def test_the_command_has_a_cluster_make_the_keys(shell, cluster):
     assert "3 kept" in shell(*arguments).out
 
 
-def test_a_lost_worker_costs_its_work_alone(cluster, tmp_path):
-    """If one worker is killed, the other worker creates its requests."""
+def test_other_worker_replaces_a_lost_one(cluster, tmp_path):
+    """If one worker of the cluster is killed, the other worker creates the remaining requests."""
     plan = numbered(60)
     victim = next(iter(cluster.workers.values())).pid
     with connect_to_cluster(cluster.scheduler_address) as executor:
@@ -61,8 +61,10 @@ def test_a_lost_worker_costs_its_work_alone(cluster, tmp_path):
     assert_complete(tmp_path / "requests", plan)
 
 
-def test_what_fails_and_what_is_cancelled_is_reported(cluster):
-    """A task's error is returned as text, and a cancelled task stays cancelled."""
+def test_failed_and_canceled_tasks_are_reported(cluster):
+    """If a task in the cluster fails, its error is returned as text, and a canceled task stays
+    canceled.
+    """
     with connect_to_cluster(cluster.scheduler_address) as executor:
         with pytest.raises(WorkerError, match="ZeroDivisionError: .* by zero"):
             executor.submit(divmod, 1, 0).result(30)
@@ -74,7 +76,7 @@ def test_what_fails_and_what_is_cancelled_is_reported(cluster):
 
 
 class Bomb:
-    """An object that runs code when it is unpickled: it writes the process id to a file."""
+    """A test object that runs code when it is unpickled. The code writes its process id to a file."""
 
     def __init__(self, path) -> None:
         self.path = path
@@ -85,12 +87,12 @@ class Bomb:
 
 
 def burst(path) -> set[int]:
-    """Return the ids of the processes in which a bomb was unpickled."""
+    """Return the ids of the processes in which a test object was unpickled."""
     return {int(line) for line in path.read_text().split()}
 
 
-def test_an_answer_of_a_worker_runs_no_code_in_the_planners_process(cluster, tmp_path, monkeypatch):
-    """A worker's answer is unpickled in a child process without the passphrase.
+def test_worker_cannot_run_code_in_the_main_process(cluster, tmp_path, monkeypatch):
+    """The response of a worker is unpickled in a child process that does not have the passphrase.
 
     If it runs code, the run ends with an error.
     """
@@ -122,8 +124,10 @@ def test_an_answer_of_a_worker_runs_no_code_in_the_planners_process(cluster, tmp
     assert list((tmp_path / "requests" / "keys").iterdir()) == []
 
 
-def test_a_hostile_scheduler_runs_no_code_in_the_planners_process(tmp_path):
-    """If another service answers at the address, the error says that it is not a scheduler."""
+def test_hostile_scheduler_cannot_run_code_in_the_main_process(tmp_path):
+    """If the address belongs to another service than a Dask scheduler, the error message says so,
+    and no code from it runs.
+    """
     marker = tmp_path / "marker"
     with hostile_scheduler(Bomb(marker)) as address:
         with pytest.raises(ClusterError, match="no scheduler answers"):  # noqa: SIM117
@@ -135,7 +139,9 @@ def test_a_hostile_scheduler_runs_no_code_in_the_planners_process(tmp_path):
 
 @contextmanager
 def hostile_scheduler(bomb):
-    """Start a scheduler that sends every client a pickle of `bomb`, and return its address."""
+    """Start a scheduler that sends every client a pickled object that runs code, and return its
+    address.
+    """
     from distributed.comm import listen
     from distributed.protocol.serialize import ToPickle
 
@@ -165,7 +171,7 @@ def hostile_scheduler(bomb):
 
 @pytest.mark.slow
 def test_a_cluster_with_tls_makes_the_keys(shell, tmp_path, monkeypatch):
-    """A cluster with TLS generates the keys.
+    """A Dask cluster that uses TLS can create the keys.
 
     The certificates come from Dask's configuration; if they are missing, an error says so.
     """
@@ -194,9 +200,9 @@ def test_a_cluster_with_tls_makes_the_keys(shell, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("address", ["tcp://10.0.0.5:8786", "10.0.0.5:8786", "tcp://nowhere", ""])
-def test_another_machine_is_reached_by_tls_alone(shell, address):
-    """Without TLS, a cluster on another computer is not used and nothing is written, unless the
-    planner sets the option.
+def test_cluster_on_another_computer_requires_tls(shell, address):
+    """If a cluster on another computer does not use TLS, it is not used and nothing is written,
+    unless the planner sets an option.
     """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)
@@ -208,9 +214,9 @@ def test_another_machine_is_reached_by_tls_alone(shell, address):
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "localhost:9", "tcp://[::1]:9", "x://y"])
-def test_no_cluster_is_reported_before_anything_is_written(address):
-    """A wrong address ends the command before anything is written, with a hint about the right
-    value.
+def test_missing_cluster_is_reported_first(address):
+    """If the address of the cluster is wrong, the command ends before it writes a file, with a hint
+    about the correct value.
     """
     with pytest.raises(ClusterError, match="no scheduler answers") as caught:  # noqa: SIM117
         with connect_to_cluster(address, seconds=0.5, without_tls=True):
@@ -219,7 +225,9 @@ def test_no_cluster_is_reported_before_anything_is_written(address):
 
 
 def test_a_cluster_without_workers_is_reported():
-    """A cluster without workers causes an error, because the run would otherwise wait forever."""
+    """If a cluster has no workers, an error is reported, because the run would otherwise wait
+    forever.
+    """
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
         pytest.raises(ClusterError, match="has no worker"),
@@ -228,8 +236,8 @@ def test_a_cluster_without_workers_is_reported():
         pass
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch):
-    """If the package distributed is not installed, the error says what to install."""
+def test_missing_package_is_reported(monkeypatch):
+    """If the Python package `distributed` is not installed, the error says what to install."""
     monkeypatch.setitem(sys.modules, "distributed", None)
     with (
         pytest.raises(ClusterError, match="is not installed") as caught,

@@ -1,4 +1,4 @@
-"""A request is omitted if an installed certificate covers it and the key of this certificate is
+"""Lyncnb omits a request if an installed certificate covers it and the key of this certificate is
 available.
 """
 
@@ -42,7 +42,9 @@ LAST_DAY = date(2027, 6, 9)
 
 
 def kept(place, plan=PLAN, **changes):
-    """Save an as-is comparison in which every planned certificate is installed, with some changes."""
+    """Save an as-is comparison in which every planned certificate is installed, with the given
+    changes, and return its path.
+    """
     place.mkdir(exist_ok=True)
     for one in plan.certificates:
         (place / f"{one.id}.pem").write_bytes(pem(stand_for(one, **changes)))
@@ -54,13 +56,13 @@ def kept(place, plan=PLAN, **changes):
 
 @pytest.fixture
 def stands(tmp_path):
-    """Return the as-is comparison in which every planned certificate is installed."""
+    """Return the path of an as-is comparison in which every planned certificate is installed."""
     return kept(tmp_path / "estate")
 
 
 @pytest.fixture
 def folder(tmp_path, stands):
-    """Return a folder in which the first request is omitted."""
+    """Return a request folder from which the first request is omitted."""
     write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
     return tmp_path / "requests"
 
@@ -69,8 +71,9 @@ def requested(folder) -> set[str]:
     return {path.stem for path in (folder / "csr").glob("*.csr")}
 
 
-def test_what_is_covered_and_at_hand_is_left_out(folder, stands):
-    """A covered request is left out and all others are created.
+def test_covered_request_is_omitted(folder, stands):
+    """A request that an installed certificate covers is omitted, and all other requests are
+    created.
 
     The manifest records the covering certificate.
     """
@@ -84,9 +87,9 @@ def test_what_is_covered_and_at_hand_is_left_out(folder, stands):
     assert "PRIVATE" not in stands.read_text("utf-8")
 
 
-def test_a_compromised_key_of_what_covers_a_request_is_on_record(folder, stands, tmp_path):
-    """If the key of a covering certificate is compromised, it is recorded, the CA is asked to
-    revoke it, and it never covers again.
+def test_compromised_key_of_a_covering_certificate_is_recorded(folder, stands, tmp_path):
+    """If the key of a covering certificate is compromised, this is recorded, the CA is asked to
+    revoke it, and it covers no request again.
     """
     serial = read_manifest(folder).by_id[FIRST].covered.serial
     bundle = ln.renew(
@@ -112,7 +115,7 @@ def test_a_compromised_key_of_what_covers_a_request_is_on_record(folder, stands,
     assert [(one.what, one.serial) for one in told.recorded] == [("revoked", serial)]
     status = ln.folder_status(folder, today=TODAY)
     assert not any(one.revoke for one in status.shown)
-    assert status.exit_status == 1  # The server still has the compromised certificate.
+    assert status.exit_status == 1  # The compromised certificate is still on the server.
     history = certificate_history(folder, FIRST)
     events = [one.what for part in history.generations for one in part.events]
     assert events.count("revocation requested") == events.count("revoked") == 1
@@ -120,7 +123,7 @@ def test_a_compromised_key_of_what_covers_a_request_is_on_record(folder, stands,
 
 def test_the_same_again_changes_no_byte(folder, stands):
     """If the request command is repeated with or without the same comparison, the request stays
-    omitted, and nothing is written.
+    omitted, and no file changes.
     """
     before = snapshot(folder)
     for more in ({"only_missing": stands, "reuse": [FIRST]}, {}, {"only_missing": stands}):
@@ -129,9 +132,9 @@ def test_the_same_again_changes_no_byte(folder, stands):
         assert snapshot(folder) == before
 
 
-def test_said_again_on_another_day_it_keeps_its_time(folder, stands):
-    """If a request is omitted again on another day with the same comparison, the recorded time
-    stays.
+def test_repeated_omission_keeps_its_time(folder, stands):
+    """If a request is omitted again on another date because of the same comparison, the recorded
+    time does not change.
     """
     before = (folder / "manifest.json").read_bytes()
     later = TODAY + timedelta(days=1)
@@ -139,8 +142,10 @@ def test_said_again_on_another_day_it_keeps_its_time(folder, stands):
     assert (folder / "manifest.json").read_bytes() == before
 
 
-def test_a_newer_certificate_takes_its_place(folder, tmp_path):
-    """With a later as-is evaluation, the manifest and every summary name the newer certificate."""
+def test_newer_covering_certificate_is_recorded(folder, tmp_path):
+    """If a later as-is comparison contains a newer certificate, the manifest and every summary name
+    this certificate.
+    """
     newer = kept(tmp_path / "newer", days=150)
     bundle = write(PLAN, folder, only_missing=newer, reuse=[FIRST])
     assert bundle.counts() == {"covered": 1, "kept": 2}
@@ -150,8 +155,10 @@ def test_a_newer_certificate_takes_its_place(folder, tmp_path):
         assert words in (folder / name).read_text("utf-8")
 
 
-def test_a_folder_of_what_stands_alone_has_nothing_to_hand_over(tmp_path, stands):
-    """If all requests are covered, none is made, and none is reported as completed."""
+def test_folder_without_requests_has_nothing_to_hand_over(tmp_path, stands):
+    """If installed certificates cover all requests, no request is created, and none is reported as
+    completed.
+    """
     place = tmp_path / "requests"
     write(PLAN, place, only_missing=stands, reuse=[FIRST, SECOND, THIRD])
     assert requested(place) == set()
@@ -164,9 +171,9 @@ def test_a_folder_of_what_stands_alone_has_nothing_to_hand_over(tmp_path, stands
     assert write(PLAN, place).counts() == {"kept": 3}
 
 
-def test_what_stands_alone_leaves_nothing_out(tmp_path, stands):
-    """If the planner does not confirm that the key is available, every request is created, and a
-    note says so.
+def test_unconfirmed_keys_omit_no_request(tmp_path, stands):
+    """If the planner does not confirm that the keys are available, every request is created, and a
+    note explains why.
     """
     bundle = write(PLAN, tmp_path / "requests", only_missing=stands)
     assert bundle.counts() == {"created": 3}
@@ -175,8 +182,8 @@ def test_what_stands_alone_leaves_nothing_out(tmp_path, stands):
     )
 
 
-def test_what_is_covered_is_due_in_its_time(folder):
-    """When the covering certificate is due for renewal, a renewal creates the request."""
+def test_covered_request_is_renewed_in_time(folder):
+    """When the covering certificate must be renewed, a renewal creates the omitted request."""
     (day,) = (one.renew_from for one in ln.list_renewals(folder))
     choices = {"due": True, "reason": "it ends", "passphrase": PASSPHRASE}
     assert not ln.renew(folder, today=day - timedelta(days=1), **choices).changes
@@ -190,9 +197,9 @@ def test_what_is_covered_is_due_in_its_time(folder):
     assert (row.state, row.under_way, row.not_after) == ("waiting", "waiting", stood.not_after)
 
 
-def test_every_command_says_by_what_it_is_covered(folder, tmp_path):
-    """Status, summary, packages, steps and renewals name the covering certificate, and none asks
-    for its request.
+def test_every_command_names_the_covering_certificate(folder, tmp_path):
+    """The status, summary, packages, steps and renewals name the covering certificate, and none of
+    them requires the omitted request.
     """
     words = ln.open_requests(folder).manifest.by_id[FIRST].covered
     status = ln.folder_status(folder, today=TODAY)
@@ -227,9 +234,9 @@ def test_every_command_says_by_what_it_is_covered(folder, tmp_path):
     assert FIRST in {one.request_id for one in ln.list_renewals(folder, today=TODAY)}
 
 
-def test_another_plan_makes_the_request(folder):
-    """If the plan's names change, the certificate no longer covers the request: the next run
-    creates it with the reason.
+def test_changed_plan_creates_the_request(folder):
+    """If the names in the plan change and the certificate no longer covers the request, the next
+    run creates the request with the reason.
     """
     changed = with_extra(PLAN, 0, "new.contoso.com")
     bundle = write(changed, folder)
@@ -241,8 +248,9 @@ def test_another_plan_makes_the_request(folder):
     assert ln.open_requests(folder).manifest.by_id[FIRST].covered is None
 
 
-def test_an_ended_certificate_makes_the_request(folder):
-    """A certificate covers a request until its last day.
+def test_expired_certificate_no_longer_covers_the_request(folder):
+    """A certificate covers a request until its last day, and after that date the next run creates
+    the request.
 
     After that, the next run creates the request with the reason.
     """
@@ -261,10 +269,8 @@ def test_an_ended_certificate_makes_the_request(folder):
     assert FIRST in requested(folder)
 
 
-def test_the_planned_issue_date_counts(tmp_path, folder):
-    """If the planned issue date is after the end of the covering certificate, the request is
-    created.
-    """
+def test_covering_certificate_must_be_valid_on_the_planned_issue_date(tmp_path, folder):
+    """If the covering certificate ends before the planned issue date, the request is created."""
     later = ln.CertificatePlan(
         topology=PLAN.topology,
         rules=PLAN.rules,
@@ -278,15 +284,15 @@ def test_the_planned_issue_date_counts(tmp_path, folder):
     assert write(later, folder).counts() == {"created": 1, "kept": 2}
 
 
-def test_a_renewal_makes_the_request(folder):
-    """--renew creates a request that was left out."""
+def test_renewal_creates_an_omitted_request(folder):
+    """The option --renew creates a request that was omitted."""
     bundle = write(PLAN, folder, renew=[FIRST], reason="its key is lost")
     assert bundle.changes[0].reasons == ("renewed: its key is lost",)
     assert requested(folder) == {FIRST, SECOND, THIRD}
 
 
-def test_another_issuer_makes_the_request(folder, monkeypatch):
-    """A certificate from an internal CA does not cover one from a public CA."""
+def test_certificate_of_another_issuer_covers_nothing(folder, monkeypatch):
+    """A certificate from an internal CA does not cover a request that is planned for a public CA."""
     items = list(PLAN.certificates)
     items[0] = items[0]._replace(issuer="public")
     public = ln.CertificatePlan(
@@ -296,8 +302,8 @@ def test_another_issuer_makes_the_request(folder, monkeypatch):
     assert bundle.changes[0].reasons[1] == "issuer: internal -> public"
 
 
-def test_what_is_requested_is_not_left_out(tmp_path, stands):
-    """A request that may be with a CA is not left out afterwards, and the folder stays unchanged."""
+def test_existing_request_is_not_omitted(tmp_path, stands):
+    """A request that may already be with a CA is not omitted later, and the folder stays unchanged."""
     write(PLAN, tmp_path / "requests")
     before = snapshot(tmp_path / "requests", but_lock=True)
     with pytest.raises(BundleError) as caught:
@@ -315,18 +321,18 @@ def test_what_is_requested_is_not_left_out(tmp_path, stands):
         (["FrontEnd"], 'reuse: "FrontEnd" matches 0 of the planned requests'),
     ],
 )
-def test_an_id_must_fit_one(tmp_path, stands, asked, words):
-    """An id can be shortened to its first characters if they are unique, and an ambiguous id is
-    rejected.
+def test_shortened_id_must_be_unique(tmp_path, stands, asked, words):
+    """An id can be shortened if its first characters are unique. An id that matches several
+    certificates is rejected.
     """
     with pytest.raises(OptionsError, match=words):
         write(PLAN, tmp_path / "requests", only_missing=stands, reuse=asked)
     assert not (tmp_path / "requests").exists()
 
 
-def test_what_is_not_covered_is_not_left_out(tmp_path):
-    """A request with missing names, or contradictory options, is rejected before anything is
-    created.
+def test_uncovered_request_cannot_be_omitted(tmp_path):
+    """Lyncnb reports an error, and creates nothing, if a request to omit is not covered or the
+    options contradict each other.
     """
     stands = kept(tmp_path / "estate", bits=2048)
     with pytest.raises(
@@ -342,8 +348,8 @@ def test_what_is_not_covered_is_not_left_out(tmp_path):
         write(PLAN, tmp_path / "requests", only_missing=stands, **both)
 
 
-def test_what_was_kept_for_another_plan_is_refused(tmp_path, stands):
-    """An as-is evaluation for another plan is rejected.
+def test_comparison_for_another_plan_is_rejected(tmp_path, stands):
+    """An as-is comparison for another plan is rejected, and the error lists what differs.
 
     The error lists unknown ids, missing ids and other names.
     """
@@ -356,8 +362,8 @@ def test_what_was_kept_for_another_plan_is_refused(tmp_path, stands):
             write(plan, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
 
 
-def test_entries_that_were_edited_are_refused(tmp_path, stands):
-    """An as-is evaluation that was edited after it was saved leaves no request out."""
+def test_edited_comparison_is_rejected(tmp_path, stands):
+    """An as-is comparison that was edited after it was saved is rejected, so no request is omitted."""
     for place, value in (("entry_sha256", "0" * 64), ("id", "Mediation-x"), ("state", "covered")):
         document = json.loads(stands.read_bytes())
         wanted = next(one for one in document["planned"] if one["id"] == FIRST)
@@ -369,14 +375,17 @@ def test_entries_that_were_edited_are_refused(tmp_path, stands):
     assert not (tmp_path / "requests").exists()
 
 
-def test_a_request_elsewhere_heeds_what_is_covered(folder):
-    """The scripts for requests on servers leave out covered certificates too."""
-    plan = make_plan(key=KeyParameters())  # Request-CsCertificate creates no elliptic curve keys.
+def test_request_scripts_omit_covered_certificates(folder):
+    """The scripts that create requests on servers also omit the requests that installed
+    certificates cover.
+    """
+    # The cmdlet Request-CsCertificate creates no elliptic curve keys.
+    plan = make_plan(key=KeyParameters())
     with_use = next(one for one in plan.certificates if one.usages)
     found = kept(folder.parent / "other", plan)
     place = folder.parent / "elsewhere"
     write(plan, place, only_missing=found, reuse=[with_use.id], dry_run=True)
-    # If a request was announced for a server and then covered, no script requests it.
+    # If a request was announced for a server but is covered now, no script creates it.
     request_elsewhere(plan, place, computer="tools01", findings=(), today=TODAY)
     write(plan, place, only_missing=found, reuse=[with_use.id])
     bundle = ln.open_requests(place)
@@ -390,8 +399,8 @@ def test_a_request_elsewhere_heeds_what_is_covered(folder):
     assert again.manifest.by_id[with_use.id].covered == record.covered
 
 
-def test_a_saved_plan_may_leave_out_too(tmp_path):
-    """With a saved plan, requests can be left out too.
+def test_saved_plan_can_omit_requests_too(tmp_path):
+    """Covered requests can also be omitted if the requests are created from a saved plan.
 
     The folder still records the saved plan and the covering certificates.
     """
@@ -408,9 +417,9 @@ def test_a_saved_plan_may_leave_out_too(tmp_path):
     assert "and 1 covered by installed certificates as in the saved plan" in standing.words
 
 
-def test_a_manifest_that_says_so_is_read_and_checked(folder):
-    """The record of a covering certificate is read back unchanged, and each of its fields is
-    validated.
+def test_record_of_a_covering_certificate_is_validated(folder):
+    """The record of a covering certificate in the manifest is read back unchanged, and each of its
+    fields is validated.
     """
     manifest = ln.open_requests(folder).manifest
     document = json.loads(encode_manifest(manifest))
@@ -425,14 +434,16 @@ def test_a_manifest_that_says_so_is_read_and_checked(folder):
         parse_manifest(broken, reader)
         places = [one.message.partition(" must be ")[0] for one in reader.problems]
         assert places == [f"'{FIRST}.covered.{name}'"]
-    record["covered"]["colour"] = "blue"  # A later lyncnb may write this field.
+    record["covered"]["colour"] = "blue"  # A later version of lyncnb may write this field.
     (folder / "manifest.json").write_text(json.dumps(document), "utf-8")
     ln.write_requests(PLAN, folder, passphrase=PASSPHRASE, findings=(), today=LAST_DAY)
     assert ln.open_requests(folder).manifest.by_id[FIRST].covered.others == {"colour": "blue"}
 
 
-def test_a_rebuilt_manifest_knows_what_is_covered(folder):
-    """Status --rebuild keeps the covering certificates, which no file of the folder shows."""
+def test_rebuild_keeps_covering_certificates(folder):
+    """The command status --rebuild keeps the records of covering certificates, which no file in the
+    folder contains.
+    """
     before = ln.open_requests(folder).manifest.by_id[FIRST]
     ln.rebuild_manifest(folder, PASSPHRASE)
     assert ln.open_requests(folder).manifest.by_id[FIRST] == before
@@ -440,9 +451,9 @@ def test_a_rebuilt_manifest_knows_what_is_covered(folder):
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_any_choice_leaves_out_exactly_that(tmp_path, number):
-    """For random servers and any choice of reusable certificates, exactly the chosen requests are
-    left out.
+def test_exactly_the_selected_requests_are_omitted(tmp_path, number):
+    """For random servers and any selection of reusable certificates, exactly the selected requests
+    are omitted.
     """
     chance = random.Random(number)
     plan = numbered(chance.randint(1, 8))
@@ -466,9 +477,9 @@ def test_any_choice_leaves_out_exactly_that(tmp_path, number):
     assert ln.read_as_is(tmp_path / "kept.json") == found
 
 
-def test_the_command_does_the_same(shell, monkeypatch):
-    """The commands asis --save and request --only-missing --reuse give the same result, and each
-    mistake causes one message.
+def test_command_line_gives_the_same_result(shell, monkeypatch):
+    """The command line (asis --save, and request --only-missing --reuse) gives the same result as
+    Python, with one message for each mistake.
     """
     estate = random_estate(random.Random(3), exported=False)
     plan = estate.plan
@@ -498,8 +509,8 @@ def test_the_command_does_the_same(shell, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [None, lambda text: text[:-40], lambda text: "{" + text])
-def test_a_rebuilt_manifest_says_what_was_left_out(folder, damage):
-    """A rebuild keeps the covering certificates of a damaged manifest.
+def test_rebuild_of_a_damaged_manifest_keeps_covering_certificates(folder, damage):
+    """If the manifest is damaged, rebuilding it keeps the records of the covering certificates.
 
     If the manifest is missing, it reports the loss.
     """

@@ -1,4 +1,4 @@
-"""Every executor stores each pair of key and CSR once, can be cancelled, and reports its progress."""
+"""Every executor stores each pair of key and CSR once, can be canceled, and reports its progress."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CIPHER = FolderCipher(WORDS, rounds=1000)
 
 
 def items(count: int, algorithm: str = "ECDSA", **fields) -> list[tuple[str, object]]:
-    """Return the specified number of planned certificates with their ids."""
+    """Return the given number of planned certificates with their ids."""
     return [
         (f"{algorithm}-{n}", planned(f"s{n}.contoso.com", algorithm=algorithm, **fields))
         for n in range(count)
@@ -35,20 +35,20 @@ def items(count: int, algorithm: str = "ECDSA", **fields) -> list[tuple[str, obj
 
 
 class Stored(list):
-    """A thread-safe collection of stored pairs of key and CSR."""
+    """Stores pairs of a key and a CSR from several threads."""
 
     def __init__(self):
         super().__init__()
         self.threads: set[str] = set()
 
     def __call__(self, pair) -> None:
-        """Store a pair, and the name of the thread that delivered it."""
+        """Store a pair, and the name of the thread that called the function."""
         self.append(pair)
         self.threads.add(threading.current_thread().name)
 
 
 def assert_pairs(stored, work) -> None:
-    """Check that each item has one pair, and that its key, request and plan belong together."""
+    """Check that each planned item has one pair, and that its key, CSR and plan match each other."""
     plans = dict(work)
     assert sorted(pair.id for pair in stored) == sorted(plans)
     assert len({pair.spki_sha256 for pair in stored}) == len(work)
@@ -61,19 +61,21 @@ def assert_pairs(stored, work) -> None:
 
 @pytest.fixture
 def stored() -> Stored:
-    """Return an empty collection of stored pairs of key and CSR."""
+    """Return an empty store for pairs of a key and a CSR."""
     return Stored()
 
 
 @pytest.fixture
 def processes(monkeypatch):
-    """Use processes from the fifth ECDSA pair on, with three pairs in each task."""
+    """Make the executor use processes if there are at least five ECDSA pairs, with three pairs in
+    each task.
+    """
     monkeypatch.setattr(executors, "_LOOP_AT_MOST", 4)
     monkeypatch.setattr(executors, "_CHUNK", 3)
 
 
-def test_rsa_is_made_by_threads(stored, monkeypatch):
-    """The requested number of threads creates RSA pairs, and the calling thread stores them."""
+def test_threads_create_rsa_keys(stored, monkeypatch):
+    """The requested number of threads creates the RSA pairs, and the calling thread stores them."""
     work, busy, most = items(6, "RSA"), [], []
 
     def watched(*arguments):
@@ -90,8 +92,10 @@ def test_rsa_is_made_by_threads(stored, monkeypatch):
     assert stored.threads == {threading.current_thread().name}
 
 
-def test_ecdsa_is_made_in_a_loop(stored):
-    """A few ECDSA keys with CSRs are created and stored in the calling thread."""
+def test_calling_thread_creates_a_few_ecdsa_keys(stored):
+    """If there are only a few ECDSA keys, the calling thread creates and stores them and their
+    CSRs.
+    """
     work = items(20) + items(2, "RSA")
     assert create_pairs(work, CIPHER, store=stored, options=Making(workers=2)) == Exported(
         22, False
@@ -100,8 +104,8 @@ def test_ecdsa_is_made_in_a_loop(stored):
     assert threading.current_thread().name in stored.threads
 
 
-def test_many_ecdsa_are_made_by_processes(stored, processes):
-    """Processes create many ECDSA pairs, and the calling thread stores them.
+def test_processes_create_many_ecdsa_keys(stored, processes):
+    """If there are many ECDSA pairs, processes create them, and the calling thread stores them.
 
     The last task may be smaller.
     """
@@ -114,7 +118,9 @@ def test_many_ecdsa_are_made_by_processes(stored, processes):
 
 
 def test_every_curve_and_size_can_be_planned(stored):
-    """Every type of key can be planned. RSA 4096 is left out, because it only takes longer."""
+    """Keys and CSRs can be created for every type of key. The test omits RSA 4096, because it only
+    takes longer.
+    """
     work = items(1, "RSA", bits=3072)
     work += [
         (f"P-{bits}", planned("a.contoso.com", algorithm="ECDSA", bits=bits))
@@ -125,13 +131,13 @@ def test_every_curve_and_size_can_be_planned(stored):
 
 
 def test_empty_plan_calls_nothing():
-    """If no certificates are planned, no function for creating keys is called."""
+    """If no certificates are planned, lyncnb calls no function that creates keys."""
     assert create_pairs([], CIPHER, store=None) == Exported(0, False)
 
 
 def test_progress_counts_to_the_end(stored):
     """After each pair of key and CSR, the progress shows the count, the total, the rate, and the
-    remaining time, which ends at zero.
+    remaining time, which is zero at the end.
     """
     told: list[Progress] = []
     create_pairs(
@@ -140,7 +146,8 @@ def test_progress_counts_to_the_end(stored):
     assert [(step.done, step.total) for step in told] == [(n, 7) for n in range(1, 8)]
     assert all(step.rate > 0 for step in told)
     assert told[-1].seconds_left == pytest.approx(0, abs=1e-6)
-    # Two RSA keys take two hundred times as long as five ECDSA keys, and are generated first.
+    # Creating two RSA keys takes two hundred times as long as creating five ECDSA keys. The RSA
+    # keys are created first.
     assert told[0].seconds_left > told[1].seconds_left
 
 
@@ -155,15 +162,15 @@ def test_progress_counts_to_the_end(stored):
     ],
 )
 def test_time_is_estimated_before_starting(count, fields, workers, seconds):
-    """The time is estimated from the number and type of keys and the number of cores, without
-    generating a key.
+    """Lyncnb estimates the time from the number and type of the keys and the number of cores,
+    before it creates a key.
     """
     plans = [planned("a.contoso.com", **fields)] * count
     assert estimate_seconds(plans, workers=workers) == pytest.approx(seconds)
 
 
 def test_as_many_threads_as_cores_by_default(monkeypatch):
-    """The default number of threads is the number of cores that this process may use, and at least
+    """The default number of threads is the number of cores that the process may use, and at least
     one.
     """
     assert count_cores() >= 1
@@ -175,7 +182,7 @@ def test_as_many_threads_as_cores_by_default(monkeypatch):
 
 
 def ways():
-    """Return each type of executor and the function that starts it."""
+    """Return the planned items and the arguments that select each type of executor."""
     return {
         "threads": (items(12, "RSA"), {"workers": 2}),
         "loop": (items(12), {}),
@@ -186,8 +193,8 @@ def ways():
 
 @pytest.mark.parametrize("way", ways())
 def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
-    """If a run is canceled after the second pair, no other pair is started, and every counted pair
-    is stored completely.
+    """If a run is canceled after the second pair, no other pair is started, and every pair that was
+    counted is stored completely.
     """
     if way == "processes":
         monkeypatch.setattr(executors, "_LOOP_AT_MOST", 4)
@@ -209,8 +216,8 @@ def test_a_cancelled_run_keeps_what_is_finished(way, stored, monkeypatch):
 
 @pytest.mark.parametrize("way", ways())
 def test_an_interrupt_ends_the_run_and_keeps_what_is_finished(way, stored):
-    """Ctrl-C ends the run at once, and pairs of key and CSR that threads are creating are still
-    stored completely.
+    """Ctrl+C ends the run immediately, but the pairs of a key and a CSR that threads are creating
+    are still stored completely.
     """
     work, options = ways()[way]
 
@@ -225,9 +232,9 @@ def test_an_interrupt_ends_the_run_and_keeps_what_is_finished(way, stored):
 
 
 @pytest.mark.parametrize("way", ways())
-def test_a_store_that_fails_ends_the_run(way):
-    """If storing a pair of key and CSR fails, the exception is raised, and only few more pairs are
-    created.
+def test_failure_of_the_store_ends_the_run(way):
+    """If storing a pair of key and CSR fails, the exception is raised, and only a few more pairs
+    are created.
     """
     work, options = ways()[way]
     calls = []
@@ -242,8 +249,10 @@ def test_a_store_that_fails_ends_the_run(way):
 
 
 @pytest.mark.parametrize("way", ways())
-def test_a_request_that_cannot_be_made_is_the_plans_error(way, stored):
-    """An invalid plan raises a PlanError with every executor, also on another computer."""
+def test_invalid_request_raises_a_plan_error(way, stored):
+    """If the plan contains an invalid request, every executor raises a PlanError, even if another
+    computer creates the request.
+    """
     work, options = ways()[way]
     algorithm = work[0][1].key.algorithm
     bad = [("bad", planned("a.contoso.com", algorithm=algorithm, hash="sha1"))]
@@ -252,7 +261,9 @@ def test_a_request_that_cannot_be_made_is_the_plans_error(way, stored):
 
 
 class Courier(Executor):
-    """An executor that records all data sent to and returned by workers, as a network would see it."""
+    """An executor that records all data that is sent to workers and returned by them, as an
+    observer of the network would see it.
+    """
 
     def __init__(self, change=lambda answer: answer):
         self.sent: list[bytes] = []
@@ -261,7 +272,7 @@ class Courier(Executor):
         self._change = change
 
     def submit(self, function, /, *arguments, **keywords):
-        """Send a call to a simulated worker that answers a hundredth of a second later."""
+        """Call the function as a worker would, and return the result a hundredth of a second later."""
         call = pickle.dumps((function, arguments, keywords))
         self.sent.append(call)
         future: Future = Future()
@@ -283,9 +294,9 @@ class Courier(Executor):
         self.under_way -= 1
 
 
-def test_no_secret_leaves_and_no_key_returns_in_the_clear(stored):
-    """The data sent to and from workers does not contain the passphrase, the derived key or a
-    private key.
+def test_no_secret_is_visible_on_the_network(stored):
+    """The data that is sent to workers and returned by them contains no passphrase, no derived key
+    and no private key.
     """
     work, courier = items(10) + items(2, "RSA"), Courier()
     assert create_pairs(
@@ -303,15 +314,15 @@ def test_no_secret_leaves_and_no_key_returns_in_the_clear(stored):
     assert [secret for secret in secrets if secret in travelled] == []
 
 
-def test_no_more_is_under_way_than_asked(stored):
-    """The number of tasks that are with the workers never exceeds the limit."""
+def test_number_of_pending_tasks_is_limited(stored):
+    """The number of tasks that were sent to workers and not yet returned never exceeds the limit."""
     courier = Courier()
     create_pairs(items(40), CIPHER, store=stored, options=Making(executor=courier, workers=3))
     assert (courier.most, len(stored)) == (3, 40)
 
 
 def bent(der: bytes) -> bytes:
-    """Return a CSR whose last bit, which is part of the signature, was changed."""
+    """Return a CSR in which the last bit, which belongs to the signature, is changed."""
     return der[:-1] + bytes([der[-1] ^ 1])
 
 
@@ -324,9 +335,9 @@ def bent(der: bytes) -> bytes:
         (lambda answer: (bytes(len(answer[0])), answer[1]), "cannot be decrypted"),
     ],
 )
-def test_a_worker_that_sends_what_is_wrong_stops_the_run(stored, change, message):
-    """If a worker returns a wrong result, the run stops, nothing wrong is stored, and the error
-    names the request.
+def test_wrong_result_of_a_worker_stops_the_run(stored, change, message):
+    """If a worker returns a wrong result, the run stops, the result is not stored, and the error
+    contains the name of the request.
     """
     with pytest.raises(BundleError, match=message) as caught:
         create_pairs(items(1), CIPHER, store=stored, options=Making(executor=Courier(change)))
@@ -345,8 +356,10 @@ def test_a_worker_that_sends_what_is_wrong_stops_the_run(stored, change, message
         ("RSA", lambda: rsa.generate_private_key(3, 2048), "the exponent of the key is 3"),
     ],
 )
-def test_a_workers_key_is_as_lyncnb_makes_them(algorithm, key, message):
-    """A worker's key of the planned type and size is rejected if it is weaker than lyncnb's keys."""
+def test_weak_key_of_a_worker_is_rejected(algorithm, key, message):
+    """If a worker returns a key of the planned type and size that is weaker than keys of lyncnb,
+    the key is rejected.
+    """
     key, run_key = key(), RunKey()
     ((name, certificate),) = items(1, algorithm)
     content = build_request_content(certificate)
@@ -358,8 +371,10 @@ def test_a_workers_key_is_as_lyncnb_makes_them(algorithm, key, message):
         )
 
 
-def test_a_worker_that_breaks_is_reported_with_what_it_said(stored):
-    """A worker's error, such as a missing package, is reported with its text and a hint."""
+def test_error_of_a_worker_is_reported_with_its_text(stored):
+    """If a worker fails, for example because of a missing package, its error is reported with its
+    text and a hint.
+    """
 
     def lacks(_answer):
         raise ModuleNotFoundError("No module named 'lyncnb'")
@@ -375,8 +390,8 @@ def test_a_worker_that_breaks_is_reported_with_what_it_said(stored):
 
 
 def test_memory_does_not_grow_with_the_number_of_pairs():
-    """Four times as many pairs of key and CSR need no more memory at the peak, if they are not kept
-    in memory.
+    """If the pairs of key and CSR are not kept in memory, creating four times as many needs no more
+    memory at the peak.
     """
     peaks = []
     for count in (200, 800):
@@ -390,8 +405,8 @@ def test_memory_does_not_grow_with_the_number_of_pairs():
 
 @pytest.mark.usefixtures("scratch")
 def test_dask_workers_make_sealed_pairs(stored):
-    """In a cluster of two processes with TLS, workers create encrypted pairs, which lyncnb checks
-    and encrypts for the folder.
+    """In a cluster of two processes with TLS, the workers create encrypted pairs, which lyncnb
+    checks and encrypts again for the folder.
     """
     distributed = pytest.importorskip("distributed")
     work = items(4, "RSA") + items(8)

@@ -1,6 +1,4 @@
-"""The key and the CSR of a pair belong together. A pair from a worker is accepted only if this is
-true.
-"""
+"""The key and the CSR in a pair must match. If they do not match, a pair from a worker is rejected."""
 
 from __future__ import annotations
 
@@ -32,12 +30,12 @@ OTHER = build_request_content(planned("sip.fabrikam.com", algorithm="ECDSA"))
 
 
 def opened(answer: object):
-    """Open a worker's answer as if it were for the planned request."""
+    """Open the result of a worker as if it were the result for the planned request."""
     return open_sealed_pair("Edge-1", CONTENT, answer, run_key=RUN, encryptor=CIPHER.encryptor)
 
 
 def test_a_pair_belongs_together():
-    """The private key belongs to the CSR, and the CSR has the planned content."""
+    """In a new pair, the private key matches the CSR, and the CSR has the planned content."""
     pair = make_pair("Edge-1", CONTENT, CIPHER.encrypt)
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
     assert keys.is_key_pair(key, request.public_key)
@@ -46,8 +44,8 @@ def test_a_pair_belongs_together():
     assert pair.csr_sha256 == request.csr_sha256
 
 
-def test_a_sealed_pair_becomes_the_same():
-    """A pair that a worker created is stored as an encrypted key and its CSR."""
+def test_pair_of_a_worker_is_stored():
+    """The key in a pair that a worker created is encrypted for the folder and stored with its CSR."""
     pair = opened(make_sealed_pair("Edge-1", CONTENT, RUN.public))
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
     assert keys.is_key_pair(key, request.public_key)
@@ -60,7 +58,9 @@ def sealed_key(key: keys.PrivateKey) -> bytes:
 
 
 def wrong_answers():
-    """Return results that a faulty or malicious worker might send, with the error for each."""
+    """Return results that a faulty or malicious worker might send, and the error that each of them
+    causes.
+    """
     key, another = (keys.generate_key(CONTENT.key) for _ in "12")
     der = build_request(CONTENT, key).der
     tampered = der[:-1] + bytes([der[-1] ^ 1])
@@ -95,26 +95,28 @@ WRONG = wrong_answers()
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_what_does_not_belong_is_refused(what):
-    """Each wrong answer raises an error that names the request, and nothing is encrypted or stored."""
+def test_wrong_results_are_rejected(what):
+    """Each wrong result of a worker raises an error with the name of the request, and nothing is
+    encrypted or stored.
+    """
     answer, message = WRONG[what]
     with pytest.raises(BundleError, match=message) as caught:
         opened(answer)
     assert "Edge-1" in caught.value.message
 
 
-# Pairs are first stored in the key folder. A batch of pairs is written completely or not at
-# all.
+# In the following tests, pairs are stored in the folder in batches, each of which is written
+# completely or not at all.
 
 
 def pair(number: int) -> FinishedPair:
-    """Return a fake pair of key and CSR."""
+    """Return a pair with invented values for the key and the CSR."""
     return FinishedPair(f"a{number}", b"key", b"csr", f"{number:064x}", "c" * 64)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Create the folders that a run creates first."""
+    """Create the subfolders that a run creates first."""
     for place in ("csr", "keys"):
         (tmp_path / place).mkdir()
     return tmp_path
@@ -122,12 +124,12 @@ def folder(tmp_path):
 
 @pytest.fixture
 def patient(monkeypatch):
-    """Make the store wait for complete batches, however long this takes."""
+    """Make the store wait until each batch is complete, however long this takes."""
     monkeypatch.setattr(key_and_csr, "_SECONDS", 3600)
 
 
-def test_a_single_pair_is_there_at_once(folder):
-    """A single pair of key and CSR that arrives late is on disk when the call returns."""
+def test_single_pair_is_stored_immediately(folder):
+    """If a pair of key and CSR is stored after a pause, it is on disk when the call returns."""
     with PairStore(folder, known=()) as writer:
         writer(pair(1))
         assert (folder / "keys" / "a1.key").read_bytes() == b"key"
@@ -136,8 +138,9 @@ def test_a_single_pair_is_there_at_once(folder):
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_batch_is_named_when_it_is_full_and_at_the_end(folder, monkeypatch):
-    """The files of a batch get their names when it is complete and at the end.
+def test_batch_is_written_when_it_is_complete_and_at_the_end(folder, monkeypatch):
+    """The files in a batch of pairs get their names when the batch is complete, and at the end of
+    the run.
 
     `written` holds only stored pairs.
     """
@@ -145,7 +148,7 @@ def test_a_batch_is_named_when_it_is_full_and_at_the_end(folder, monkeypatch):
     with PairStore(folder, known=()) as writer:
         for number in range(5):
             writer(pair(number))
-            # The first pair is stored at once, and the next two are a batch.
+            # The first pair is stored immediately, and the next two pairs form a batch.
             done = [f"a{n}" for n in range(number // 2 * 2 + 1)]
             assert sorted(writer.written) == done
             assert sorted(path.stem for path in (folder / "csr").glob("a*.csr")) == done
@@ -154,8 +157,10 @@ def test_a_batch_is_named_when_it_is_full_and_at_the_end(folder, monkeypatch):
     assert len(list((folder / "keys").iterdir())) == 6
 
 
-def test_a_batch_is_named_when_it_is_due(folder, monkeypatch):
-    """A batch of pairs is stored when its time is up, so no pair of key and CSR waits for long."""
+def test_batch_is_written_after_a_time_limit(folder, monkeypatch):
+    """A batch of pairs is stored after a time limit, even if it is not complete, so that no pair
+    waits for long.
+    """
     monkeypatch.setattr(key_and_csr, "_SECONDS", 0.05)
     with PairStore(folder, known=()) as writer:
         writer(pair(0))
@@ -167,8 +172,8 @@ def test_a_batch_is_named_when_it_is_due(folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("patient")
-def test_an_error_drops_what_is_not_named(folder):
-    """After an error, the files of an incomplete batch are removed."""
+def test_error_discards_an_incomplete_batch(folder):
+    """If an error occurs, the files in an incomplete batch of pairs are removed."""
 
     def write_and_fail():
         with PairStore(folder, known=()) as writer:
@@ -181,8 +186,10 @@ def test_an_error_drops_what_is_not_named(folder):
     assert sorted(path.name for path in folder.rglob("*.*")) == ["a0.csr", "a0.key"]
 
 
-def test_a_public_key_comes_once(folder):
-    """A public key that the folder or this run already has is rejected."""
+def test_repeated_public_key_in_a_run_is_rejected(folder):
+    """If the folder or the current run already has a public key, another pair with the same key is
+    rejected.
+    """
     with PairStore(folder, known=[pair(1).spki_sha256]) as writer:
         writer(pair(2))
         for number in (1, 2):

@@ -1,4 +1,4 @@
-"""Renewals use the plan in the folder, and change only keys and dates."""
+"""A renewal uses the plan in the request folder, and changes only the keys and the dates."""
 
 from __future__ import annotations
 
@@ -46,11 +46,12 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 LATER = date(2027, 4, 20)
 TABLE = TWO_FRONT_ENDS.encode()
-SMALL = "oauth-key-too-small"  # The test kit makes fast keys, and OAuth needs RSA.
+# The test helpers create fast ECDSA keys. The OAuth certificate needs an RSA key.
+SMALL = "oauth-key-too-small"
 
 
 def again(folder, *names, today=LATER, **choices):
-    """Renew requests with the passphrase of the folder and a reason."""
+    """Renew requests in the folder with its passphrase and the given reason."""
     choices = {"passphrase": PASSPHRASE, "reason": "renewal", **choices}
     return renew(folder, *names, today=today, **choices)
 
@@ -61,18 +62,18 @@ def names_of(bundle, action="renewed"):
 
 
 def begin(day):
-    """Return midnight of a date in UTC."""
+    """Return the time at midnight (UTC) on the given date."""
     return datetime(*day.timetuple()[:3], tzinfo=UTC)
 
 
 def edit(folder, change):
-    """Edit the manifest, as another command does."""
+    """Edit the manifest, as another command would do it."""
     with lock_folder(folder, wait_seconds=1):
         save_manifest(folder, change(read_manifest(folder)))
 
 
 def record_deployed(folder, name, on="2027-01-10"):
-    """Record that all servers have the newest certificate of a request."""
+    """Record that the newest certificate of a request is deployed on all its servers."""
 
     def change(manifest):
         record = manifest.by_id[name]
@@ -86,7 +87,7 @@ def record_deployed(folder, name, on="2027-01-10"):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder of three requests whose certificates were issued for 180 days."""
+    """Return a request folder with three requests, whose certificates are valid for 180 days."""
     plan = make_plan(TABLE)
     bundle = make_folder(
         tmp_path / "requests",
@@ -99,7 +100,9 @@ def folder(tmp_path):
 
 
 def test_only_keys_and_dates_change(folder):
-    """The plan stays byte for byte, the new CSR has the same content, and the old pair is archived."""
+    """After a renewal, the plan is identical, the new CSR has the same content, and the old key and
+    CSR are in the archive.
+    """
     name = find_id(open_requests(folder), "fe01")
     before = {path: path.read_bytes() for path in folder.glob("plan.json")}
     old = csr.parse_request((folder / "csr" / f"{name}.csr").read_bytes())
@@ -122,8 +125,10 @@ def test_only_keys_and_dates_change(folder):
     assert_complete(folder, make_plan(TABLE))
 
 
-def test_a_dry_run_touches_nothing(folder):
-    """A dry run lists the renewals without a passphrase and changes nothing."""
+def test_dry_run_changes_nothing(folder):
+    """With --dry-run, the renew command lists the renewals without a passphrase and changes
+    nothing.
+    """
     before = snapshot(folder)
     bundle = again(folder, "*.contoso.net", passphrase=None, dry_run=True)
     assert len(names_of(bundle)) == 3
@@ -133,10 +138,11 @@ def test_a_dry_run_touches_nothing(folder):
 @pytest.mark.parametrize(
     ("names", "count"),
     [
+        # The server has its own certificate and the certificate that the whole deployment shares.
         (
             ("fe01.contoso.net",),
             2,
-        ),  # The server has its certificate and the one that the whole deployment shares.
+        ),
         (("FE01",), 2),
         (("FrontEnd-fe01",), 1),
         (("FrontEnd-*",), 2),
@@ -144,8 +150,8 @@ def test_a_dry_run_touches_nothing(folder):
         (("FrontEnd-fe01", "FrontEnd-fe0?*"), 2),
     ],
 )
-def test_what_a_name_stands_for(folder, names, count):
-    """A request can be named by its id, the beginning of its id, a server or a pattern."""
+def test_names_that_select_requests(folder, names, count):
+    """You can specify a request by its id, the first characters of its id, a server, or a pattern."""
     assert len(names_of(again(folder, *names, passphrase=None, dry_run=True))) == count
 
 
@@ -158,14 +164,18 @@ def test_what_a_name_stands_for(folder, names, count):
         (" ", "has no request, server or certificate with the name"),
     ],
 )
-def test_a_name_that_stands_for_nothing_or_several(folder, name, words):
-    """A name that fits no request or several is rejected, so that nothing is renewed by mistake."""
+def test_unknown_or_ambiguous_name_is_rejected(folder, name, words):
+    """If a name matches no request, or if an id matches several requests, it is rejected, so that
+    nothing is renewed by mistake.
+    """
     with pytest.raises(BundleError, match=words):
         again(folder, name)
 
 
-def test_a_call_says_what_and_why(folder):
-    """A call needs the names or all that is due, and a reason."""
+def test_renewal_requires_a_selection_and_a_reason(folder):
+    """A renewal requires a reason, and either the names of requests or the option for all that are
+    due.
+    """
     with pytest.raises(ArgumentError, match="specify either the requests to renew or due=True"):
         again(folder)
     with pytest.raises(ArgumentError, match="but not both"):
@@ -176,8 +186,8 @@ def test_a_call_says_what_and_why(folder):
         again(folder, "*", reason=" ")
 
 
-def test_due_is_what_the_calendar_names(folder):
-    """A certificate becomes due only once, on the renewal date in the calendar."""
+def test_certificate_is_due_on_the_date_in_the_calendar(folder):
+    """A certificate becomes due on the renewal date in the calendar, and only once."""
     ends = {one.request_id: one.renew_from for one in list_renewals(folder, today=LATER)}
     (day,) = set(ends.values())
     assert not names_of(again(folder, due=True, today=day - timedelta(days=1)))
@@ -187,9 +197,9 @@ def test_due_is_what_the_calendar_names(folder):
     assert (waiting.changes, len(waiting.notes)) == ((), 1)
 
 
-def test_a_run_that_was_stopped_is_completed_by_the_same_command(folder):
-    """A renewal that was announced but interrupted is still due, and repeating the command does not
-    renew twice.
+def test_interrupted_renewal_is_completed_by_the_same_command(folder):
+    """If a renewal was interrupted after it was recorded, repeating the command completes it and
+    does not renew the request twice.
     """
     stop = threading.Event()
     stop.set()
@@ -200,9 +210,9 @@ def test_a_run_that_was_stopped_is_completed_by_the_same_command(folder):
     assert not again(folder, due=True).changes
 
 
-def test_what_came_back_and_was_never_deployed_is_due_in_its_time(folder):
-    """If a renewed certificate was received but never deployed, the request is due when the first
-    certificate is.
+def test_renewed_certificate_that_was_never_deployed(folder):
+    """If the renewed certificate was received but never deployed, the request is due when the
+    certificate in use must be renewed.
     """
     name = find_id(open_requests(folder), "fe01")
     again(folder, name, today=LATER)
@@ -213,8 +223,9 @@ def test_what_came_back_and_was_never_deployed_is_due_in_its_time(folder):
     assert is_due(record, LATER + timedelta(days=25), ANY_DAY)
 
 
-def test_rules_of_today_are_applied(tmp_path):
-    """Current rules apply to renewals.
+def test_current_rules_apply_to_renewals(tmp_path):
+    """The current rules apply to renewals, and an error that was not accepted stops only the
+    affected certificates.
 
     An error that was not accepted stops only the certificates it concerns.
     """
@@ -228,8 +239,10 @@ def test_rules_of_today_are_applied(tmp_path):
     assert len(names_of(again(folder, "FrontEnd-*", withdraw=True))) == 2
 
 
-def test_a_folder_without_its_plan_is_told_what_to_run(folder):
-    """For a folder of an earlier format, which has no plan, the error names the command to run."""
+def test_folder_without_its_plan_is_rejected(folder):
+    """A request folder in an earlier format contains no plan, so the error tells you which command
+    to run.
+    """
     document = json.loads((folder / "manifest.json").read_text("utf-8"))
     document["format"] = "lyncnb-requests/2"
     for name in ("plan_json_sha256", "table"):
@@ -240,8 +253,8 @@ def test_a_folder_without_its_plan_is_told_what_to_run(folder):
     assert "lyncnb request TOPOLOGY FOLDER once" in refused.value.hint
 
 
-def test_a_plan_that_was_altered_is_not_renewed_from(folder):
-    """If the plan differs from the manifest's digest, nothing is renewed."""
+def test_altered_plan_is_not_renewed(folder):
+    """If the plan in the folder does not match the digest in the manifest, nothing is renewed."""
     path = folder / "plan.json"
     path.write_bytes(path.read_bytes().replace(b"fe01.contoso.net", b"fe01.contoso.org"))
     with pytest.raises(BundleError, match="differs from the plan on record"):
@@ -249,7 +262,8 @@ def test_a_plan_that_was_altered_is_not_renewed_from(folder):
 
 
 def test_key_on_another_computer_cannot_be_renewed(folder):
-    """The renew command rejects a request whose key is on another computer.
+    """If the key is on another computer, the renew command skips the request with a message, and
+    renews all others.
 
     The message names it, and the other requests are renewed.
     """
@@ -269,11 +283,13 @@ def test_key_on_another_computer_cannot_be_renewed(folder):
     assert any("steps TOPOLOGY --request-on-server" in note for note in bundle.notes)
 
 
-# --- In these tests, a request waits for its certificate.
+# In the following test, a request is waiting for its certificate.
 
 
-def test_what_waits_is_withdrawn_only_on_request(folder):
-    """A waiting request is withdrawn only if this is requested, and the withdrawal is recorded."""
+def test_waiting_request_is_withdrawn_only_on_request(folder):
+    """A request that waits for its certificate is withdrawn only if you specify this, and the
+    withdrawal is recorded.
+    """
     name = find_id(open_requests(folder), "fe01")
     again(folder, name, reason="first")
     first = read_manifest(folder).by_id[name]
@@ -296,12 +312,12 @@ def test_what_waits_is_withdrawn_only_on_request(folder):
     assert find_generations(record).in_use.generation == 1
 
 
-# --- In these tests, a key is compromised.
+# In the following tests, a key is compromised.
 
 
 def test_a_compromised_key_is_revoked_and_replaced(folder):
-    """For a compromised key, the certificate in use must be revoked, and another key is requested
-    at once.
+    """If a key is compromised, its certificate must be revoked, and a request with a new key is
+    created immediately.
     """
     name = find_id(open_requests(folder), "fe01")
     bundle = again(folder, name, compromised=True, reason="")
@@ -322,9 +338,9 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
     assert "lyncnb deployed FOLDER ID --revoked" in summary
 
 
-def test_a_key_that_is_under_way_is_kept(folder):
-    """If a new key is already waiting for its certificate, nothing more is requested, and a note
-    says so.
+def test_pending_new_key_is_kept(folder):
+    """If a request with a new key is already waiting for its certificate, no other request is
+    created, and a note says so.
     """
     name = find_id(open_requests(folder), "fe01")
     again(folder, name)
@@ -341,8 +357,10 @@ def test_a_key_that_is_under_way_is_kept(folder):
     assert list_certificates_to_revoke(read_manifest(folder).by_id[name]) == (first,)
 
 
-def test_the_key_of_the_deployed_generation_is_the_compromised_one(folder):
-    """After the second generation is recorded as deployed, its certificate is the one to revoke."""
+def test_key_of_the_deployed_generation_is_compromised(folder):
+    """After the second generation is recorded as deployed, its certificate must be revoked if the
+    key is compromised.
+    """
     name = find_id(open_requests(folder), "fe01")
     again(folder, name)
     certify(folder, name, today=LATER, begins=begin(LATER))
@@ -355,9 +373,9 @@ def test_the_key_of_the_deployed_generation_is_the_compromised_one(folder):
     )
 
 
-def test_a_stolen_key_that_waits_is_given_up_without_a_question(tmp_path):
-    """If a waiting key is compromised, its request is withdrawn without a question, and no
-    certificate is revoked.
+def test_waiting_request_with_a_compromised_key_is_withdrawn(tmp_path):
+    """If the key of a waiting request is compromised, the request is withdrawn without a question,
+    and no certificate is revoked.
     """
     bundle = make_folder(tmp_path / "requests", make_plan(TABLE))
     name = find_id(bundle, "fe01")
@@ -367,9 +385,9 @@ def test_a_stolen_key_that_waits_is_given_up_without_a_question(tmp_path):
     assert record.reasons[1].startswith("withdrawn: the request of generation 1")
 
 
-def test_the_key_of_what_left_the_plan_can_be_stolen_too(folder):
-    """For a compromised key of a retired request, its valid certificate must be revoked, and
-    nothing is requested.
+def test_key_of_a_retired_request_is_compromised(folder):
+    """If the key of a retired request is compromised, its valid certificate must be revoked, and no
+    new request is created.
     """
     name = find_id(open_requests(folder), "fe02")
     table = TABLE.replace(b"fe02", b"fe03")
@@ -385,7 +403,9 @@ def test_the_key_of_what_left_the_plan_can_be_stolen_too(folder):
 
 
 def test_an_expired_certificate_needs_no_revocation(folder):
-    """An expired certificate with a compromised key does not need to be revoked."""
+    """If the key of an expired certificate is compromised, the certificate does not need to be
+    revoked.
+    """
     name = find_id(open_requests(folder), "fe01")
     again(folder, name, compromised=True, today=date(2027, 9, 1))
     record = read_manifest(folder).by_id[name]

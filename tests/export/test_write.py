@@ -1,4 +1,6 @@
-"""A plan is written into a request folder, written again, renewed, retired or rejected."""
+"""A plan can be written to a request folder more than once, and each request is created, kept,
+renewed, retired or rejected.
+"""
 
 from __future__ import annotations
 
@@ -59,11 +61,13 @@ def folder(tmp_path):
     return tmp_path / "requests"
 
 
-# --- These tests write a folder, and write it again.
+# The following tests write a request folder more than once.
 
 
-def test_a_new_folder_holds_what_the_contract_says(folder):
-    """A new folder has keys, CSRs, manifest and summary, with the required permissions."""
+def test_new_folder_contains_all_files(folder):
+    """A new request folder contains keys, CSRs, a manifest and a summary, with the required
+    permissions.
+    """
     plan = numbered(3)
     bundle = write(plan, folder)
     assert bundle.counts() == {"created": 3}
@@ -82,7 +86,7 @@ def test_a_new_folder_holds_what_the_contract_says(folder):
 
 
 def test_the_manifest_holds_no_secret(folder):
-    """The manifest and the summary contain neither the passphrase nor any part of a key."""
+    """The manifest and the summary contain neither the passphrase nor any part of a private key."""
     write(numbered(1), folder)
     for path in [folder / "manifest.json", *folder.glob("summary.*")]:
         text = path.read_bytes()
@@ -91,7 +95,9 @@ def test_the_manifest_holds_no_secret(folder):
 
 
 def test_the_same_plan_again_changes_no_byte_and_no_time(folder):
-    """Writing the same plan a hundred times changes no file and no time, the lock file included."""
+    """Writing the same plan a hundred times changes no file and no time stamp, not even for the
+    lock file.
+    """
     plan = numbered(5)
     write(plan, folder)
     write(with_extra(plan, 0, "sip.contoso.com"), folder)
@@ -104,7 +110,9 @@ def test_the_same_plan_again_changes_no_byte_and_no_time(folder):
 
 
 def test_rows_in_another_order_change_no_key(folder):
-    """If the rows change their order, only manifest and summary change, and no key does."""
+    """If only the order of the rows changes, the manifest and the summary are written again, and no
+    key changes.
+    """
     plan = numbered(4)
     write(plan, folder)
     before = snapshot(folder / "keys") | snapshot(folder / "csr")
@@ -112,8 +120,10 @@ def test_rows_in_another_order_change_no_key(folder):
     assert snapshot(folder / "keys") | snapshot(folder / "csr") == before
 
 
-def test_an_unchanged_folder_can_be_on_a_disk_that_is_only_read(folder, monkeypatch):
-    """A run without changes calls no writing function, so the folder can be on a read-only disk."""
+def test_unchanged_folder_can_be_on_a_read_only_disk(folder, monkeypatch):
+    """A run without changes calls no function that writes, so the folder can be on a read-only
+    disk.
+    """
     plan = numbered(2)
     write(plan, folder)
     for name in ("write", "mkdir", "link", "rename", "replace", "unlink", "chmod", "fsync"):
@@ -122,7 +132,7 @@ def test_an_unchanged_folder_can_be_on_a_disk_that_is_only_read(folder, monkeypa
 
 
 def test_the_summary_follows_the_planned_issue_date(folder):
-    """If the planned issue date changes, the cover of the summary is written again, and no request
+    """If the planned issue date changes, the cover of the summary is updated, and no request
     changes.
     """
     plan = numbered(2)
@@ -135,12 +145,12 @@ def test_the_summary_follows_the_planned_issue_date(folder):
 
 
 def dated(count, day):
-    """Return a plan of some servers with a planned issue date."""
+    """Return a plan for some servers with a planned issue date."""
     plan = numbered(count)
     return replace(plan, options=replace(plan.options, planned_issue_date=day))
 
 
-def test_a_planned_issue_date_that_has_passed_makes_no_request(folder):
+def test_past_planned_issue_date_is_rejected(folder):
     """If the planned issue date has passed, new requests are rejected with a hint.
 
     Existing ones stay, and a reason for accepting it is recorded.
@@ -164,8 +174,10 @@ def test_a_planned_issue_date_that_has_passed_makes_no_request(folder):
     assert {accepted.code: accepted.reason} == accept
 
 
-def test_each_request_asks_for_the_days_of_its_issuer(folder):
-    """The record holds the requested lifetime of the issuer, so that receive can compare it."""
+def test_requested_validity_depends_on_the_issuer(folder):
+    """The manifest records the validity period that each request asks its CA for, so that the
+    receive command can compare it.
+    """
     plan = kit.make_plan(validity={"internal": 365, "public": 90})
     records = write(plan, folder).requests
     assert {(one.plan.issuer, one.validity_days) for one in records} == {
@@ -175,8 +187,9 @@ def test_each_request_asks_for_the_days_of_its_issuer(folder):
     assert saved["options"]["validity"] == {"internal": 365, "public": 90}
 
 
-def test_requests_are_evaluated_by_the_day_on_which_they_are_made(folder):
-    """Before the planned issue date, requests are evaluated with the rules on that date.
+def test_requests_are_evaluated_on_the_date_of_their_creation(folder):
+    """Requests are evaluated with the rules of the planned issue date, or with the current rules if
+    that date has passed.
 
     After it, the rules of the current date do.
     """
@@ -191,8 +204,10 @@ def test_requests_are_evaluated_by_the_day_on_which_they_are_made(folder):
         assert ("validity-asked-over-limit" in codes) == (day == "2027-06-14")
 
 
-def test_the_summary_is_made_again_if_it_is_missing_or_was_edited(folder):
-    """If the summary is missing or was edited, a run writes it again, and the requests stay."""
+def test_missing_or_edited_summary_is_written_again(folder):
+    """If the summary is missing or was edited, a run writes it again, and the requests do not
+    change.
+    """
     plan = numbered(2)
     write(plan, folder)
     good = (folder / "summary.csv").read_bytes()
@@ -206,23 +221,25 @@ def test_the_summary_is_made_again_if_it_is_missing_or_was_edited(folder):
 
 
 def test_rsa_keys_are_written_too(folder):
-    """RSA keys, the default, are generated by threads and written to the same folder."""
+    """RSA keys, which are the default, are created by threads and written to the folder like other
+    keys.
+    """
     plan = numbered(2, key=KeyParameters())
     assert write(plan, folder).counts() == {"created": 2}
     assert_complete(folder, plan)
 
 
-def test_a_missing_folder_is_made_with_what_leads_there(tmp_path):
-    """The missing parent folders of a request folder are created."""
+def test_missing_parent_folders_are_created(tmp_path):
+    """If the parent folders of a request folder are missing, they are created."""
     write(numbered(1), tmp_path / "a" / "b" / "requests")
     assert stat.S_IMODE((tmp_path / "a" / "b" / "requests").stat().st_mode) == 0o700
 
 
-# --- In these tests, requests are changed, renewed and retired.
+# In the following tests, requests are changed, renewed and retired.
 
 
 def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
-    """A changed plan renews only its changed requests.
+    """If the plan changes, only the affected requests are renewed.
 
     The old pair is archived, and the reason names the field.
     """
@@ -260,14 +277,14 @@ def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
     ],
 )
 def test_each_field_of_a_request_can_cause_a_renewal(folder, changes, reason):
-    """A change of the key, hash or subject renews a request, like a change of names."""
+    """A changed key type, hash or subject renews the request, like a changed name."""
     write(plan_of(certificate(1)), folder)
     bundle = write(plan_of(certificate(1, **changes)), folder)
     assert (bundle.changes[0].action, bundle.changes[0].reasons) == ("renewed", (reason,))
 
 
 def test_the_order_of_names_renews(folder):
-    """Another order of the names in the SAN renews the request."""
+    """If the order of the names in the SAN changes, the request is renewed."""
     names = ("a.contoso.com", "b.contoso.com")
     write(plan_of(certificate(1, extra=names)), folder)
     bundle = write(plan_of(certificate(1, extra=names[::-1])), folder)
@@ -276,7 +293,9 @@ def test_the_order_of_names_renews(folder):
 
 
 def test_an_edited_record_does_not_renew(folder):
-    """A record in the manifest that was edited by hand is corrected from the CSR."""
+    """If the record of a request in the manifest was edited manually, it is corrected from the CSR,
+    and the request is not renewed.
+    """
     plan = numbered(1)
     manifest = write(plan, folder).manifest
     record = manifest.requests[0]
@@ -286,8 +305,8 @@ def test_an_edited_record_does_not_renew(folder):
     assert read_manifest(folder) == manifest
 
 
-def test_renew_makes_another_generation_for_its_reason(folder):
-    """--renew renews only the request that the beginning of the id names."""
+def test_renew_creates_another_generation_with_its_reason(folder):
+    """The option --renew renews only the request whose id starts with the given characters."""
     plan = numbered(2)
     write(plan, folder)
     seen = public_keys_of_requests(folder)
@@ -309,8 +328,10 @@ def test_renew_needs_a_reason(folder):
     assert not folder.exists()
 
 
-def test_what_leaves_the_plan_is_retired_and_adopted_when_it_comes_back(folder):
-    """A request that leaves the plan keeps its key, and is unchanged when it is planned again."""
+def test_retired_request_is_adopted_when_it_is_planned_again(folder):
+    """If a request is removed from the plan, its key is kept, and the request is unchanged when it
+    is planned again.
+    """
     plan = numbered(2)
     write(plan, folder)
     before = snapshot(folder / "keys") | snapshot(folder / "csr")
@@ -324,12 +345,14 @@ def test_what_leaves_the_plan_is_retired_and_adopted_when_it_comes_back(folder):
 
 
 def test_a_certificate_stays_with_its_request_through_runs(folder):
-    """A run keeps the recorded certificate of a request, and a renewal archives it."""
+    """When the plan is written again, the recorded certificate of a request is kept. When the
+    request is renewed, it is archived.
+    """
     plan = numbered(1)
     manifest = write(plan, folder).manifest
     issued = manifest.requests[0].with_issued(issued_record(), at="2026-12-01T00:00:00Z")
     save_manifest(folder, manifest.with_records([issued]))
-    write(plan, folder)  # The run reports the certificate in the summary.
+    write(plan, folder)  # The run updates the certificate in the summary.
     before = snapshot(folder)
     assert write(plan, folder).requests[0].state == "issued"
     assert snapshot(folder) == before
@@ -338,12 +361,12 @@ def test_a_certificate_stays_with_its_request_through_runs(folder):
     assert renewed.archived[0].issued == issued_record()
 
 
-# --- These tests use a dry run.
+# The following tests use --dry-run.
 
 
-def test_a_dry_run_says_everything_and_makes_no_folder(folder):
-    """A dry run reports every change without a passphrase, and creates neither the folder nor a
-    lock.
+def test_dry_run_reports_everything_and_creates_no_folder(folder):
+    """With --dry-run, a run reports every change without a passphrase, and creates neither the
+    folder nor a lock.
     """
     bundle = write(numbered(2), folder, passphrase=None, dry_run=True)
     assert bundle.counts() == {"created": 2}
@@ -352,9 +375,9 @@ def test_a_dry_run_says_everything_and_makes_no_folder(folder):
     assert not folder.exists()
 
 
-def test_a_dry_run_tells_what_a_run_then_does(folder):
-    """A dry run lists the same created, kept, renewed and retired requests as the run, and changes
-    nothing.
+def test_dry_run_lists_the_same_changes_as_a_run(folder):
+    """With --dry-run, a run lists the same created, kept, renewed and retired requests as without
+    it, and changes nothing.
     """
     plan = numbered(4)
     write(plan, folder)
@@ -368,18 +391,18 @@ def test_a_dry_run_tells_what_a_run_then_does(folder):
     assert wet.counts() == {"kept": 1, "renewed": 2, "created": 1, "retired": 1}
 
 
-def test_a_dry_run_proves_a_passphrase_that_it_is_given(folder):
-    """If a passphrase is passed, a dry run checks it."""
+def test_dry_run_checks_a_passphrase(folder):
+    """If you pass a passphrase with --dry-run, the run checks it."""
     write(numbered(1), folder)
     with pytest.raises(PassphraseError):
         write(numbered(1), folder, passphrase="another passphrase", dry_run=True)
 
 
-# --- In these tests, plans are rejected.
+# In the following tests, the plan is rejected.
 
 
 def test_a_plan_with_errors_is_refused(folder):
-    """A plan with errors is rejected with each error, and nothing is written."""
+    """A plan with errors is rejected with a message for each error, and nothing is written."""
     with pytest.raises(PlanRejected, match="the plan has 1 error") as caught:
         write(numbered(1), folder, findings=[ERROR])
     assert "subject-name-too-long: the subject name has 70 characters" in str(caught.value)
@@ -389,7 +412,7 @@ def test_a_plan_with_errors_is_refused(folder):
 
 
 def test_accepted_errors_are_recorded_with_their_reasons(folder):
-    """The manifest records each accepted error with its reason.
+    """The manifest records each accepted error together with the reason.
 
     Codes without an error are left out.
     """
@@ -402,20 +425,20 @@ def test_accepted_errors_are_recorded_with_their_reasons(folder):
 
 
 def test_errors_can_be_accepted_in_the_options(folder):
-    """Errors can be accepted in plan.toml or as an argument."""
+    """You can accept errors in plan.toml or with an argument."""
     plan = plan_of(certificate(1), options=PlanOptions(accepted={ERROR.code: "known"}))
     bundle = write(plan, folder, findings=[ERROR])
     assert bundle.manifest.accepted[0].reason == "known"
 
 
 def test_an_acceptance_needs_a_reason(folder):
-    """The acceptance of a finding without a reason is rejected."""
+    """Accepting a finding without a reason is rejected."""
     with pytest.raises(OptionsError, match="has no reason"):
         write(numbered(1), folder, findings=[ERROR], accept={ERROR.code: " "})
 
 
-def test_findings_are_made_if_none_are_given(folder):
-    """If no findings are passed, write_requests evaluates the plan."""
+def test_plan_is_evaluated_if_no_findings_are_passed(folder):
+    """If no findings are passed to write_requests, it evaluates the plan."""
     bundle = write(numbered(1), folder, findings=None)
     assert bundle.counts() == {"created": 1}
     too_long = certificate(1)
@@ -426,17 +449,17 @@ def test_findings_are_made_if_none_are_given(folder):
 
 
 def test_two_requests_of_one_id_are_refused(folder):
-    """Two requests with the same id are rejected, because they would share a key file."""
+    """Two requests with the same id are rejected, because they would have the same key file."""
     with pytest.raises(PlanError, match="two requests with the id"):
         write(plan_of(certificate(1), certificate(1)), folder)
     assert not folder.exists()
 
 
-# --- passphrase -------------------------------------------------------------------------------
+# The following tests are about the passphrase.
 
 
 def test_a_wrong_passphrase_changes_nothing(folder):
-    """A wrong passphrase changes nothing, because it is checked on a key first."""
+    """A wrong passphrase changes nothing, because the run first uses it to open an existing key."""
     plan = numbered(2)
     write(plan, folder)
     before = snapshot(folder)
@@ -447,16 +470,16 @@ def test_a_wrong_passphrase_changes_nothing(folder):
 
 
 @pytest.mark.parametrize("passphrase", [None, "", "too short", "a" * 12, "PASSWORD1234"])
-def test_no_key_is_written_without_a_proper_passphrase(folder, passphrase):
+def test_no_key_is_written_without_a_strong_passphrase(folder, passphrase):
     """A missing, empty, short or easily guessed passphrase is rejected, and no folder is created."""
     with pytest.raises(PassphraseError):
         write(numbered(1), folder, passphrase=passphrase)
     assert not folder.exists()
 
 
-def test_a_name_of_the_plan_is_no_passphrase_for_its_folder(folder):
-    """A name from the plan is rejected as the passphrase of its folder, since an attacker would try
-    it first.
+def test_name_in_the_plan_is_not_a_passphrase(folder):
+    """A name in the plan is rejected as the passphrase of the request folder, because an attacker
+    would try it first.
     """
     name = max(numbered(1).certificates[0].names, key=len)
     assert len(name) >= MIN_CHARACTERS
@@ -465,9 +488,9 @@ def test_a_name_of_the_plan_is_no_passphrase_for_its_folder(folder):
     assert not folder.exists()
 
 
-def test_a_folder_with_a_weak_passphrase_still_opens(folder, monkeypatch):
-    """A folder with a weak passphrase of an earlier version still opens, and new requests use it
-    too.
+def test_folder_with_a_weak_passphrase_can_be_opened(folder, monkeypatch):
+    """A folder of an earlier version with a weak passphrase can still be opened, and new requests
+    use the same passphrase.
     """
     with monkeypatch.context() as earlier:
         earlier.setattr(passphrase, "find_weakness", lambda text, known: None)
@@ -475,8 +498,9 @@ def test_a_folder_with_a_weak_passphrase_still_opens(folder, monkeypatch):
     assert write(numbered(2), folder, passphrase="a" * 12).counts() == {"kept": 1, "created": 1}
 
 
-def test_a_new_folder_asks_twice_and_an_old_one_once(folder):
-    """For a new folder, the passphrase is asked for twice, and for an existing folder only once.
+def test_passphrase_is_asked_twice_only_for_a_new_folder(folder):
+    """Lyncnb asks for the passphrase of a new folder twice, and for the passphrase of an existing
+    folder once.
 
     Later it is asked once and checked on a key.
     """
@@ -493,11 +517,11 @@ def test_a_new_folder_asks_twice_and_an_old_one_once(folder):
     assert asked == ["another passphrase", PASSPHRASE]
 
 
-# --- faults -----------------------------------------------------------------------------------
+# The following tests are about missing, changed and unknown files.
 
 
 def refused(folder, plan, message, **arguments):
-    """Check that a run rejects a folder and leaves it unchanged."""
+    """Check that a run rejects the folder and does not change it."""
     before = snapshot(folder)
     with pytest.raises(BundleError, match=message) as caught:
         write(plan, folder, **arguments)
@@ -507,8 +531,8 @@ def refused(folder, plan, message, **arguments):
     return str(caught.value)
 
 
-def test_a_missing_key_is_noticed_and_can_be_given_up(folder):
-    """A missing key stops the run until its request is renewed.
+def test_missing_key_stops_the_run_until_it_is_renewed(folder):
+    """If a key is missing, a run stops with the name of the file, until you renew the request.
 
     The message names the file, and renewing the request continues.
     """
@@ -527,8 +551,10 @@ def test_a_missing_key_is_noticed_and_can_be_given_up(folder):
 
 
 @pytest.mark.parametrize("kind", ["csr", "key"])
-def test_a_changed_file_is_noticed_and_can_be_given_up(folder, kind):
-    """A changed key or CSR file stops the run. Renewing the request archives the file."""
+def test_changed_file_stops_the_run_until_it_is_renewed(folder, kind):
+    """If a key or CSR file was changed, the run stops. If you renew the request, the file is moved
+    to the archive.
+    """
     plan = numbered(2)
     write(plan, folder)
     name = plan.certificates[0].id
@@ -541,8 +567,8 @@ def test_a_changed_file_is_noticed_and_can_be_given_up(folder, kind):
     assert write(plan, folder).counts() == {"kept": 2}
 
 
-def test_a_key_of_another_request_is_noticed(folder):
-    """Two swapped key files are detected, since the keys do not match their CSRs."""
+def test_key_of_another_request_is_detected(folder):
+    """If two key files were swapped, lyncnb detects that the keys do not match their CSRs."""
     plan = numbered(2)
     write(plan, folder)
     one, two = sorted((folder / "keys").iterdir())
@@ -552,8 +578,8 @@ def test_a_key_of_another_request_is_noticed(folder):
     refused(folder, plan, "needs attention")
 
 
-def test_line_ends_of_a_csr_do_not_count(folder):
-    """A CSR with changed line endings, as from a Windows editor, still matches its record."""
+def test_line_endings_of_a_csr_are_ignored(folder):
+    """If a Windows editor changed the line endings of a CSR file, the CSR still matches its record."""
     plan = numbered(1)
     write(plan, folder)
     path = folder / "csr" / f"{plan.certificates[0].id}.csr"
@@ -561,8 +587,8 @@ def test_line_ends_of_a_csr_do_not_count(folder):
     assert write(plan, folder).counts() == {"kept": 1}
 
 
-def test_a_missing_manifest_is_said_with_the_command_that_makes_one(folder):
-    """If keys exist without a manifest, the error names the command that creates the manifest."""
+def test_missing_manifest_is_reported_with_a_command(folder):
+    """If a folder has keys but no manifest, the error names the command that creates the manifest."""
     plan = numbered(1)
     write(plan, folder)
     (folder / "manifest.json").unlink()
@@ -578,8 +604,8 @@ def test_a_missing_manifest_is_said_with_the_command_that_makes_one(folder):
     ],
 )
 def test_a_manifest_that_cannot_be_read_stops_the_run(folder, data, message):
-    """A manifest that was damaged, or that a later version wrote, stops the run and is not
-    overwritten.
+    """If the manifest is damaged or was written by a later version of lyncnb, the run stops and
+    does not overwrite it.
     """
     plan = numbered(1)
     write(plan, folder)
@@ -588,8 +614,10 @@ def test_a_manifest_that_cannot_be_read_stops_the_run(folder, data, message):
 
 
 @pytest.mark.parametrize("name", ["csr/{}.csr", "keys/{}.key"])
-def test_a_file_in_the_way_is_not_written_over(folder, name):
-    """An unknown file with the name of a planned request stops the run."""
+def test_unknown_file_is_not_overwritten(folder, name):
+    """If an unknown file has the name of a planned request, the run stops and does not overwrite
+    the file.
+    """
     write(numbered(1), folder)
     (folder / name.format(certificate(1).id)).write_bytes(b"somebody's")
     text = refused(
@@ -600,8 +628,8 @@ def test_a_file_in_the_way_is_not_written_over(folder, name):
     assert "--rebuild" in text
 
 
-def test_a_file_in_the_way_in_the_archive_is_not_written_over(folder):
-    """If a file name in archive/ is already used, a renewal changes nothing."""
+def test_unknown_file_in_the_archive_is_not_overwritten(folder):
+    """If a file with the same name already exists in archive/, a renewal changes nothing."""
     plan = numbered(1)
     write(plan, folder)
     (folder / "archive").mkdir(mode=0o700)
@@ -611,8 +639,9 @@ def test_a_file_in_the_way_in_the_archive_is_not_written_over(folder):
     )
 
 
-def test_strangers_files_are_left_alone_and_reported(folder):
-    """Unknown files, such as Thumbs.db and checkpoints, stay.
+def test_unknown_files_are_kept_and_reported(folder):
+    """Unknown files in a request folder, such as Thumbs.db and notebook checkpoints, are not
+    changed.
 
     In csr/ and keys/ they are reported.
     """
@@ -634,8 +663,8 @@ def test_strangers_files_are_left_alone_and_reported(folder):
 
 @pytest.mark.parametrize("place", ["", "keys", "csr", "archive"])
 def test_a_folder_that_others_can_write_is_refused(folder, place):
-    """A folder that other users can write is rejected, because somebody could have added another
-    key.
+    """If other users can write to the request folder, it is rejected, because somebody could have
+    added a key.
     """
     plan = numbered(1)
     write(plan, folder)
@@ -645,7 +674,9 @@ def test_a_folder_that_others_can_write_is_refused(folder, place):
 
 
 def test_keys_that_others_can_read_are_refused(folder):
-    """A key folder or file that other users can read is rejected with the command to run."""
+    """If other users can read the key folder or a key file, it is rejected, and the message
+    contains the command to run.
+    """
     plan = numbered(1)
     write(plan, folder)
     (folder / "keys").chmod(0o750)
@@ -655,8 +686,10 @@ def test_keys_that_others_can_read_are_refused(folder):
     assert "chmod 600" in refused(folder, plan, "can be read by other users")
 
 
-def test_an_unpacked_folder_is_closed_to_other_users(folder):
-    """The modes of an unpacked archive are changed with a note, but not by a dry run."""
+def test_permissions_of_an_extracted_folder_are_restricted(folder):
+    """After an archive of the folder is extracted, a run restricts the file modes and reports it,
+    but a dry run does not.
+    """
     plan = numbered(2)
     write(plan, folder)
     for path in (folder, *folder.rglob("*")):
@@ -679,7 +712,7 @@ def test_an_unpacked_folder_is_closed_to_other_users(folder):
 
 @pytest.mark.parametrize("place", ["keys", "csr", "lyncnb.lock", "manifest.json", "plan.json"])
 def test_a_symbolic_link_in_the_way_is_refused(folder, tmp_path, place):
-    """A symbolic link in the folder is rejected, and nothing is read or written through it."""
+    """A symbolic link in the request folder is rejected, and no file is read or written through it."""
     plan = numbered(1)
     write(plan, folder)
     os.rename(folder / place, tmp_path / "elsewhere")
@@ -689,7 +722,7 @@ def test_a_symbolic_link_in_the_way_is_refused(folder, tmp_path, place):
 
 
 def test_a_key_that_is_a_symbolic_link_is_refused(folder, tmp_path):
-    """A key file that is a symbolic link is rejected."""
+    """If a key file is a symbolic link, it is rejected."""
     plan = numbered(1)
     write(plan, folder)
     key = next((folder / "keys").iterdir())
@@ -698,8 +731,8 @@ def test_a_key_that_is_a_symbolic_link_is_refused(folder, tmp_path):
     refused(folder, plan, "is a symbolic link")
 
 
-def test_the_folder_itself_is_no_link_and_no_file(folder, tmp_path):
-    """A link to a folder, or a file, is rejected as a request folder."""
+def test_folder_must_not_be_a_link_or_file(folder, tmp_path):
+    """If the path of a request folder is a link or a file, it is rejected."""
     (tmp_path / "real").mkdir()
     os.symlink(tmp_path / "real", folder)
     with pytest.raises(BundleError, match="is a symbolic link"):
@@ -710,16 +743,20 @@ def test_the_folder_itself_is_no_link_and_no_file(folder, tmp_path):
         write(numbered(1), folder)
 
 
-def test_a_change_of_passphrase_that_was_interrupted_is_finished_first(folder):
-    """If a change of the passphrase was interrupted, it must be completed before a key is added."""
+def test_interrupted_change_of_the_passphrase_must_be_completed(folder):
+    """If a change of the passphrase was interrupted, it must be completed before new keys are
+    added.
+    """
     plan = numbered(1)
     manifest = write(plan, folder).manifest
     save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
     assert "lyncnb rekey FOLDER" in refused(folder, plan, "the passphrase change")
 
 
-def test_a_copied_folder_works_on(folder, tmp_path):
-    """Copying a folder, which changes times and inodes, does not cause a change in the next run."""
+def test_copied_folder_can_be_used(folder, tmp_path):
+    """After a request folder is copied, which changes its time stamps and inodes, the next run
+    reports no change.
+    """
     plan = numbered(3)
     write(plan, folder)
     shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copy)
@@ -729,7 +766,9 @@ def test_a_copied_folder_works_on(folder, tmp_path):
 
 
 def test_a_repeated_public_key_is_refused(folder, monkeypatch):
-    """If a generated public key repeats, as with a faulty random number generator, it is rejected."""
+    """If a new public key equals an existing one, for example because of a faulty random number
+    generator, it is rejected.
+    """
     from lyncnb.pki import keys
 
     same = keys.generate_key(kit.P256)
@@ -738,12 +777,12 @@ def test_a_repeated_public_key_is_refused(folder, monkeypatch):
         write(numbered(2), folder)
 
 
-# --- These tests are about locks, progress and cancellation.
+# The following tests are about locks, progress and cancellation.
 
 
-def test_a_second_writer_is_told_who_writes(folder):
-    """A second process waits as requested, then names the process that holds the lock and changes
-    nothing.
+def test_second_process_reports_who_holds_the_lock(folder):
+    """If another process holds the lock, a second process waits for the requested time, then
+    reports that process and changes nothing.
     """
     plan = numbered(1)
     write(plan, folder)
@@ -753,7 +792,9 @@ def test_a_second_writer_is_told_who_writes(folder):
 
 
 def test_readers_and_unchanged_runs_need_no_lock(folder):
-    """open_requests, a dry run and a run without changes need no lock while another process writes."""
+    """The function open_requests, a dry run, and a run without changes do not need the lock that
+    another process holds.
+    """
     plan = numbered(1)
     write(plan, folder)
     with lock_folder(folder):
@@ -763,9 +804,9 @@ def test_readers_and_unchanged_runs_need_no_lock(folder):
 
 
 @pytest.mark.fault
-def test_two_writers_at_once_fifty_times(tmp_path):
-    """In fifty simultaneous runs of two processes, one writes, the other waits and completes the
-    rest, and no key is lost.
+def test_two_simultaneous_writers_fifty_times(tmp_path):
+    """If two processes write to the same folder fifty times, one waits for the other and completes
+    the rest, and no key is lost.
     """
     with Writers() as writers:
         for attempt in range(50):
@@ -786,15 +827,17 @@ def test_two_writers_at_once_fifty_times(tmp_path):
 
 
 def test_progress_counts_every_request(folder):
-    """The progress callback of a run gets the count, the total, the rate and the remaining seconds."""
+    """The progress callback of a run gets the count, the total, the rate, and the remaining time in
+    seconds.
+    """
     told = []
     write(numbered(3), folder, progress=told.append)
     assert [(p.done, p.total) for p in told] == [(1, 3), (2, 3), (3, 3)]
     assert told[-1].seconds_left == 0
 
 
-def test_another_executor_makes_the_pairs(folder):
-    """Any executor of concurrent.futures writes the same folder."""
+def test_another_executor_creates_the_pairs(folder):
+    """With any executor of the module concurrent.futures, the run writes the same folder."""
     plan = numbered(3)
     with ThreadPoolExecutor(2) as executor:
         assert write(plan, folder, executor=executor).counts() == {"created": 3}
@@ -802,7 +845,9 @@ def test_another_executor_makes_the_pairs(folder):
 
 
 def test_cancel_keeps_what_is_finished_and_the_next_run_completes(folder):
-    """A cancelled run reports only finished requests, and the next run completes the folder."""
+    """A canceled run reports only the requests that are complete, and the next run completes the
+    folder.
+    """
     plan, cancel = numbered(5), threading.Event()
     bundle = write(
         plan, folder, cancel=cancel, progress=lambda p: cancel.set() if p.done == 2 else None
@@ -819,7 +864,7 @@ def test_cancel_keeps_what_is_finished_and_the_next_run_completes(folder):
 
 @pytest.mark.parametrize("algorithm", ["RSA", "ECDSA"])
 def test_ctrl_c_leaves_a_folder_that_the_next_run_completes(folder, algorithm):
-    """Ctrl-C ends the run and releases the lock, and the next run completes the folder."""
+    """Ctrl+C ends the run and releases the lock, and the next run completes the folder."""
     key = kit.P256 if algorithm == "ECDSA" else KeyParameters()
     plan = numbered(4, key=key)
 
@@ -834,8 +879,10 @@ def test_ctrl_c_leaves_a_folder_that_the_next_run_completes(folder, algorithm):
     assert_complete(folder, plan, seen)
 
 
-def test_a_run_that_meets_another_one_looks_again(folder, monkeypatch):
-    """A mismatch that is seen while another process writes is checked again under the lock."""
+def test_mismatch_during_another_run_is_checked_again(folder, monkeypatch):
+    """If a run sees a mismatch while another process writes, it checks the folder again after it
+    has the lock.
+    """
     plan = numbered(1)
     write(plan, folder)
     real, looks = run_preview.take_survey, []
@@ -847,18 +894,19 @@ def test_a_run_that_meets_another_one_looks_again(folder, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(run_preview, "take_survey", take_survey)
-    # The other run has finished its work on the folder.
+    # The other run has finished writing to the folder.
     assert write(plan, folder).counts() == {"kept": 1}
     looks.clear()
     (folder / ".lock.owner").write_text("somebody")
-    assert write(plan, folder).counts() == {"kept": 1}  # The other run is still writing the folder.
+    # The other run is still writing to the folder.
+    assert write(plan, folder).counts() == {"kept": 1}
     assert len(looks) == 2
     assert not (folder / ".lock.owner").exists()
 
 
-def test_a_csr_that_cannot_be_read_is_given_up_with_a_changed_plan(folder):
+def test_unreadable_csr_is_renewed_if_the_plan_changed(folder):
     """If a CSR cannot be read and the plan changed, the request is renewed, and the reason says
-    that it could not be compared.
+    that the CSR could not be compared.
     """
     plan = numbered(1)
     write(plan, folder)
@@ -870,8 +918,8 @@ def test_a_csr_that_cannot_be_read_is_given_up_with_a_changed_plan(folder):
     assert (folder / "archive" / f"{name}-g1.csr").read_bytes() == b"damaged"
 
 
-def test_a_folder_that_others_can_open_is_told(folder, monkeypatch):
-    """If the permissions of a folder cannot be restricted, a run that writes keys says so."""
+def test_folder_that_other_users_can_open_is_reported(folder, monkeypatch):
+    """If the permissions of a folder cannot be restricted, a run that writes keys reports it."""
     monkeypatch.setattr(
         "lyncnb.base.disk.windows_access.restrict_private_folder", lambda path: "not protected here"
     )
@@ -879,8 +927,8 @@ def test_a_folder_that_others_can_open_is_told(folder, monkeypatch):
     assert write(numbered(1), folder).notes == ()
 
 
-def test_a_failing_disk_is_told_in_plain_words(folder, monkeypatch):
-    """If the disk fails, the system's error becomes a message with a hint, and the next run
+def test_failing_disk_is_reported_with_a_hint(folder, monkeypatch):
+    """If the disk fails, the error message contains the system's error and a hint, and the next run
     completes the folder.
     """
     plan = numbered(2)
