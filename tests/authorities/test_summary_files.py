@@ -72,8 +72,8 @@ def test_the_same_again_changes_no_byte(returned):
 
 
 def test_without_a_recorded_plan_no_summary_is_written(returned):
-    """If the folder contains no plan.json, the summary of an earlier version stays until the plan
-    is written again.
+    """If the manifest has no digest or a wrong digest of plan.json, the existing summary is not
+    changed.
     """
     _, folder, _, _ = returned
     before, manifest = snapshot(folder), read_manifest(folder)

@@ -1,4 +1,6 @@
-"""Saved plans are approved and verified with the real ssh-keygen, and approvals are recorded."""
+"""Saved plans are approved and verified with the real program ssh-keygen, and the approvals are
+recorded.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +39,8 @@ ALICE = "alice@contoso.com"
 
 @pytest.fixture
 def planner(shell):
-    """Return a saved plan, Alice's SSH key and its fingerprint, and a list of allowed signers with
-    Alice.
+    """Return a saved plan, Alice's SSH key with its fingerprint, and a list of allowed signers that
+    contains Alice.
     """
     shell.write("t.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
@@ -54,12 +56,12 @@ def planner(shell):
 
 
 def digest(planner) -> str:
-    """Return the digest that sha256sum shows for the saved plan."""
+    """Return the digest of the saved plan, as sha256sum prints it."""
     return hashlib.sha256((planner.folder / "p.json").read_bytes()).hexdigest()
 
 
 def approve(planner, *more):
-    """Approve the saved plan in a script, which passes the digest."""
+    """Approve the saved plan in a script that passes its digest."""
     return planner("approve", "p.json", "--confirm", digest(planner), *more)
 
 
@@ -68,7 +70,7 @@ def request(planner, *more, signers="signers", folder="requests"):
 
 
 def refused(planner, *words, signers="signers", more=(), status=1):
-    """Check that no request was written, and that the message contains the reason."""
+    """Check that no request was written, and that the error message contains the given reason."""
     for arguments in (more, (*more, "--dry-run")):
         ended = request(planner, *arguments, signers=signers)
         assert (ended.status, ended.out) == (status, ""), ended
@@ -77,8 +79,9 @@ def refused(planner, *words, signers="signers", more=(), status=1):
         assert not (planner.folder / "requests").exists()
 
 
-def test_what_alice_approves_is_requested(planner):
-    """The approve command shows the plan before it signs, and the signed plan can be requested.
+def test_approved_plan_can_be_requested(planner):
+    """The approve command shows the plan before it signs it, and the requests can then be created
+    from the signed plan.
 
     The manifest and status name the approver once.
     """
@@ -103,8 +106,8 @@ def test_what_alice_approves_is_requested(planner):
     assert told["approvals"][0]["signer"] == ALICE
 
 
-def test_the_folder_keeps_the_signature(planner):
-    """The status command verifies the signature that the folder keeps.
+def test_status_verifies_the_signature_in_the_folder(planner):
+    """The status command verifies the signature that is kept in the request folder.
 
     Only a list of allowed signers shows who the key belongs to.
     """
@@ -137,8 +140,8 @@ def test_the_folder_keeps_the_signature(planner):
     assert planner("status", "requests", "--approved-by", "signers").status == 3
 
 
-def test_the_summary_says_who_approved_what(planner):
-    """The page, Markdown and workbook of the summary name the saved plan and its approver.
+def test_summary_shows_the_plan_and_its_approver(planner):
+    """The page, Markdown file and workbook of the summary name the saved plan and its approver.
 
     After a request from a table, only the table is named.
     """
@@ -169,16 +172,18 @@ def test_the_summary_says_who_approved_what(planner):
     assert ["a different plan without an approval" in text for text in told()] == [True] * 3
 
 
-def test_the_digest_inside_the_file_confirms_it_too(planner):
-    """Scripts of earlier versions may pass the digest from the last line of the file."""
+def test_digest_inside_the_file_is_accepted(planner):
+    """Scripts for earlier versions can confirm a plan with the digest in the last line of the saved
+    file.
+    """
     inside = json.loads((planner.folder / "p.json").read_bytes())["sha256"]
     assert planner("approve", "p.json", "--key", "alice", "--confirm", inside).status == 0
 
 
 @pytest.mark.parametrize("ending", ["html", "docx"])
-def test_the_approval_sheet_is_signed_and_verified_end_to_end(planner, ending):
-    """The digest on the approval sheet confirms, approves and requests the plan, and no further
-    approval is requested.
+def test_digest_on_the_approval_sheet_is_accepted(planner, ending):
+    """The digest on the approval sheet confirms, approves and requests the plan, and no other
+    approval is needed.
     """
     sheet = planner.folder / f"sheet.{ending}"
     ended = planner("plan", "p.json", "-o", sheet)
@@ -196,8 +201,10 @@ def test_the_approval_sheet_is_signed_and_verified_end_to_end(planner, ending):
     assert "Approved by" in text_of(summary)
 
 
-def test_a_saved_plan_keeps_its_options_and_its_day(planner):
-    """A saved plan keeps its options and evaluation date, so its approval sheet accepts no others."""
+def test_saved_plan_keeps_its_options_and_date(planner):
+    """A saved plan keeps its options and evaluation date, so other values for its approval sheet
+    are rejected.
+    """
     for more in (("--on", "2027-03-20"), ("--save", "again.json"), ("--options", "plan.toml")):
         ended = planner("plan", "p.json", *more)
         assert ended.status == 2
@@ -205,12 +212,12 @@ def test_a_saved_plan_keeps_its_options_and_its_day(planner):
 
 
 def plan_sha256(planner) -> str:
-    """Return the digest of the planned certificates, which every summary also shows."""
+    """Return the digest of the planned certificates, which is also in every summary."""
     return json.loads((planner.folder / "p.json").read_bytes())["plan_sha256"]
 
 
 def text_of(path) -> str:
-    """Return the text of a page or a Word document."""
+    """Return the text of an HTML page or a Word document."""
     if path.suffix == ".docx":
         with zipfile.ZipFile(path) as archive:
             return re.sub(r"<[^>]+>", " ", archive.read("word/document.xml").decode())
@@ -218,8 +225,10 @@ def text_of(path) -> str:
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
-def test_the_approver_needs_no_lyncnb(planner, kind):
-    """An approver without lyncnb can sign with the displayed command, with any type of key."""
+def test_approver_does_not_need_lyncnb(planner, kind):
+    """An approver who does not have lyncnb can sign with the command that lyncnb shows, using any
+    type of key.
+    """
     public = make_key(planner.folder / "bob", kind=kind)
     planner.write("signers", f"bob@contoso.com,bob {public}\n{ALICE} {planner.public}\n")
     text = (planner.folder / "p.json").read_text()
@@ -232,7 +241,7 @@ def test_the_approver_needs_no_lyncnb(planner, kind):
 
 
 def test_without_a_signature(planner):
-    """A missing, empty or invalid FILE.sig is not an approval."""
+    """If the signature file is missing, empty or invalid, the plan is not approved."""
     refused(planner, "p.json.sig does not exist, so p.json is not approved")
     for text in ("", "approved, Alice\n", "-----BEGIN SSH SIGNATURE-----\nAAAA\n"):
         planner.write("p.json.sig", text)
@@ -240,7 +249,9 @@ def test_without_a_signature(planner):
 
 
 def test_a_plan_altered_after_it_was_approved(planner):
-    """A plan that was saved again from another table is valid, but its signature is not."""
+    """If the saved plan is replaced with the plan of another table, the new plan is valid, but its
+    signature is not.
+    """
     assert approve(planner, "--key", "alice").status == 0
     planner.write("t.csv", TWO_FRONT_ENDS.replace("web.", "www."))
     assert planner("plan", "t.csv", "--save", "p.json").status == 0
@@ -253,7 +264,7 @@ def test_a_plan_altered_after_it_was_approved(planner):
 
 
 def around(days: int) -> str:
-    """Return the date some days from today, in the format of a list of allowed signers."""
+    """Return the date that is some days from today, in the format of a list of allowed signers."""
     return f"{datetime.now(UTC) + timedelta(days=days):%Y%m%d}"
 
 
@@ -265,8 +276,8 @@ def around(days: int) -> str:
         ('namespaces="git"', f"of {ALICE} is not allowed to sign plans"),
     ],
 )
-def test_who_may_not_sign_now(planner, options, words):
-    """A signer who has left, has not started, or may sign only other files is rejected by name."""
+def test_signer_without_a_current_permission_is_rejected(planner, options, words):
+    """A signer whose permission ended, has not started, or is for other files is rejected by name."""
     approve(planner, "--key", "alice")
     planner.write("signers", f"# who may\n{ALICE} {options} {planner.public}\n")
     refused(planner, words, planner.fingerprint)
@@ -275,9 +286,9 @@ def test_who_may_not_sign_now(planner, options, words):
     assert request(planner).status == 0
 
 
-def test_who_nobody_knows(planner):
-    """A signature with an unknown key is reported with the key's fingerprint, and so is an
-    unreadable list of allowed signers.
+def test_unknown_signer_is_rejected(planner):
+    """If the key of a signature is unknown, its fingerprint is reported. An unreadable list of
+    allowed signers is also reported.
     """
     approve(planner, "--key", "alice")
     planner.write("others", f"bob@contoso.com {make_key(planner.folder / 'bob')}\n")
@@ -292,15 +303,17 @@ def test_who_nobody_knows(planner):
     refused(planner, "is not a regular file", signers=".", status=2)
 
 
-def test_a_signature_for_something_else(planner):
-    """A signature for a file, a commit or an e-mail does not approve a plan."""
+def test_signature_for_another_purpose_is_rejected(planner):
+    """A signature that was made for another purpose, such as a commit or an e-mail, does not
+    approve a plan.
+    """
     sign_by_hand(planner.folder / "alice", planner.folder / "p.json", namespace="file")
     refused(planner, "purpose than lyncnb-plan")
 
 
-def test_later_runs_rest_on_the_record(planner):
-    """If a list of allowed signers is specified, later runs check it again. Otherwise, the recorded
-    approval counts.
+def test_later_runs_use_the_recorded_approval(planner):
+    """If you specify a list of allowed signers, later runs check it again. Otherwise, the recorded
+    approval is used.
 
     Without one, the same plan relies on the record.
     """
@@ -318,8 +331,8 @@ def test_later_runs_rest_on_the_record(planner):
 
 
 def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
-    """In a folder with an approved plan, a table or another saved plan is requested only with a
-    reason.
+    """If the plan of a folder is approved, a table or another saved plan can be requested only with
+    a reason.
     """
     approve(planner, "--key", "alice")
     assert request(planner).status == 0
@@ -343,15 +356,17 @@ def test_another_plan_needs_a_reason_in_an_approved_folder(planner):
 
 
 @pytest.mark.parametrize("name", ["*", "*@contoso.com", "*,!bob@contoso.com", "?lice@contoso.com"])
-def test_a_pattern_is_nobody(planner, name):
-    """The signer must have one name, so a pattern or a list of names is rejected."""
+def test_pattern_is_not_a_signer(planner, name):
+    """The name of a signer must be a single name, so a pattern or a list of names is rejected."""
     approve(planner, "--key", "alice")
     planner.write("signers", f"{name} {planner.public}\n")
     refused(planner, "not a single name")
 
 
-def test_reasons_that_nobody_approved(planner):
-    """--accept is rejected with --approved-by, since the approver never saw the accepted findings."""
+def test_findings_cannot_be_accepted_after_the_approval(planner):
+    """The options --accept and --approved-by cannot be combined, because the approver did not see
+    the accepted findings.
+    """
     approve(planner, "--key", "alice")
     refused(
         planner, "does not contain the reason why wildcard-in-subject-name is accepted",
@@ -361,9 +376,9 @@ def test_reasons_that_nobody_approved(planner):
     assert (ended.status, "--plan" in ended.err) == (2, True)
 
 
-def test_another_approval_is_left_alone(planner):
-    """Alice's signature does not replace Bob's signature of the same plan, but it replaces a
-    signature of an earlier plan.
+def test_signature_of_another_approver_is_kept(planner):
+    """Alice's signature does not replace Bob's signature of the same plan, but replaces a signature
+    of an earlier plan.
     """
     make_key(planner.folder / "bob")
     assert approve(planner, "--key", "bob").status == 0
@@ -380,7 +395,7 @@ def test_another_approval_is_left_alone(planner):
 
 
 def test_without_ssh_keygen(planner, monkeypatch):
-    """If ssh-keygen is missing, the error says where to get it, and nothing is requested."""
+    """If ssh-keygen is missing, the error message says where to get it, and no request is created."""
     approve(planner, "--key", "alice")
     monkeypatch.setenv("PATH", str(planner.folder))
     refused(planner, "ssh-keygen is not installed", "openssh-client")
@@ -389,9 +404,9 @@ def test_without_ssh_keygen(planner, monkeypatch):
 
 
 @pytest.mark.parametrize("key", ["nowhere", "", "p.json", "lone.pub", ".", "passphrase"])
-def test_what_is_no_key(planner, key, monkeypatch):
-    """A missing key, another type of file, and a public key without an agent cannot be used to
-    sign.
+def test_invalid_keys_are_rejected(planner, key, monkeypatch):
+    """A missing key, a file of another type, or a public key without an agent cannot be used to
+    sign a plan.
     """
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     planner.write("lone.pub", planner.public)
@@ -402,8 +417,10 @@ def test_what_is_no_key(planner, key, monkeypatch):
 
 
 @pytest.mark.posix
-def test_the_keys_passphrase_is_asked_at_the_terminal(planner):
-    """ssh-keygen asks for the key's passphrase, which is in no argument and no variable."""
+def test_passphrase_of_the_key_is_asked_by_ssh_keygen(planner):
+    """The program ssh-keygen itself asks for the key's passphrase, which is in no argument and no
+    environment variable.
+    """
     import pexpect
 
     make_key(planner.folder / "locked", passphrase="long enough")
@@ -436,12 +453,12 @@ def test_ssh_keygen_gets_no_passphrase_of_a_folder(planner, monkeypatch):
     seen = (planner.folder / "seen").read_text()
     assert "SSH_ASKPASS" in seen
     assert PASSPHRASE not in seen
-    # lyncnb may still read the variable afterwards.
+    # After it runs ssh-keygen, lyncnb may still read the environment variable.
     assert os.environ["LYNCNB_PASSPHRASE"] == PASSPHRASE
 
 
-def test_an_agents_key_signs(planner, monkeypatch):
-    """The public key is enough to sign if an agent holds the private key."""
+def test_agent_can_sign(planner, monkeypatch):
+    """If an SSH agent holds the private key, the public key is sufficient to sign a plan."""
     started = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True)
     told = dict(
         part.split("=", 1) for part in started.stdout.replace(";", "\n").split() if "=" in part
@@ -456,8 +473,8 @@ def test_an_agents_key_signs(planner, monkeypatch):
         os.kill(int(told["SSH_AGENT_PID"]), 15)
 
 
-def test_a_rebuilt_manifest_says_who_had_approved(planner):
-    """A rebuild keeps the approver of a damaged manifest.
+def test_rebuilt_manifest_keeps_the_approver(planner):
+    """If the manifest is damaged, rebuilding it keeps the approver of the plan.
 
     If the manifest is lost, the summary names the approver until the next request.
     """
@@ -485,8 +502,8 @@ def test_a_rebuilt_manifest_says_who_had_approved(planner):
     assert (again["sha256"], again["approvals"][0]["signer"]) == (plan["sha256"], ALICE)
 
 
-def test_less_than_was_approved_is_requested_and_said(planner):
-    """The planner may leave out covered requests of an approved plan.
+def test_fewer_requests_than_approved_are_reported(planner):
+    """For an approved plan, the planner may omit requests that installed certificates cover.
 
     The run, status and summary name each.
     """
@@ -514,18 +531,17 @@ def test_less_than_was_approved_is_requested_and_said(planner):
     assert (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
 
 
-def test_an_approved_plan_may_be_worded_otherwise(planner):
-    """A plan with the wording of an earlier lyncnb can be requested with its approval, and both
-    texts are shown.
+def test_approved_plan_may_have_earlier_texts(planner):
+    """If texts in an approved plan are from an earlier version of lyncnb, the plan can still be
+    requested, and both texts are shown.
     """
     path = planner.folder / "p.json"
     document = json.loads(path.read_text("utf-8"))
     del document["sha256"]
     now, document["findings"][0]["message"] = document["findings"][0]["message"], "in old words"
     path.write_bytes(encode_saved_plan(document))
-    assert (
-        approve(planner, "--key", "alice").status == 2
-    )  # In this product, these words are unknown.
+    # The rules of the product do not contain these words.
+    assert approve(planner, "--key", "alice").status == 2
     sign_by_hand(planner.folder / "alice", path)
     ended = planner("request", "--plan", "p.json", "requests", *PASS)
     assert (ended.status, (planner.folder / "requests").exists()) == (2, False)
@@ -540,7 +556,7 @@ def test_an_approved_plan_may_be_worded_otherwise(planner):
 
 
 def test_nothing_is_signed_without_confirmation(planner):
-    """Without a terminal, nothing is signed unless the digest of the file is passed."""
+    """Without a terminal, a plan is signed only if you pass the digest of the file."""
     ended = planner("approve", "p.json", "--key", "alice")
     assert (ended.status, "you did not confirm the plan" in ended.err) == (1, True), ended
     assert f"--confirm {digest(planner)}" in ended.err
@@ -554,8 +570,10 @@ def test_nothing_is_signed_without_confirmation(planner):
 
 @pytest.mark.posix
 @pytest.mark.parametrize(("answer", "is_signed"), [("yes", True), ("no", False), ("", False)])
-def test_at_a_terminal_the_plan_is_shown_before_it_is_signed(planner, answer, is_signed):
-    """On a terminal, the approve command shows certificates, date and digest before it asks."""
+def test_plan_is_shown_before_it_is_signed(planner, answer, is_signed):
+    """On a terminal, the approve command shows the certificates, the date and the digest before it
+    asks for confirmation.
+    """
     screen = at_terminal(planner, ["approve", "p.json", "--key", "alice"], answer)
     assert digest(planner) in screen
     assert "FrontEnd-fe01-contoso-net" in screen
@@ -564,7 +582,7 @@ def test_at_a_terminal_the_plan_is_shown_before_it_is_signed(planner, answer, is
 
 
 def at_terminal(planner, arguments, answer) -> str:
-    """Run a command on a pseudo-terminal, type an answer, and return the output."""
+    """Run a command on a pseudo-terminal, enter an answer, and return the output."""
     import pexpect
 
     child = pexpect.spawn(
@@ -579,8 +597,10 @@ def at_terminal(planner, arguments, answer) -> str:
     return shown + child.before
 
 
-def test_an_approval_does_not_roll_back(planner):
-    """A replaced plan, or one with an earlier date, is requested only with a reason."""
+def test_earlier_approved_plan_needs_a_reason(planner):
+    """A plan that was replaced or has an earlier date can be requested only with a reason, even if
+    it is approved.
+    """
 
     def save(day: str) -> None:
         assert planner("plan", "t.csv", "--on", day, "--save", "p.json", "--force").status in (0, 1)

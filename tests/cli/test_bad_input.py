@@ -1,5 +1,5 @@
-"""Invalid input on the command line causes one clear message, the right exit status, and no
-    incomplete file.
+"""If the input on the command line is invalid, lyncnb prints one clear message, sets the right exit
+status, and leaves no incomplete file.
 
 Every case runs the whole program. Standard error begins with ``lyncnb:`` and contains no traceback,
 and the folder does not change.
@@ -28,7 +28,7 @@ ROW = TWO_FRONT_ENDS.splitlines()[1]
 
 
 def _table(**cells: str) -> str:
-    """Return the table's first server with some cells changed, or with a new column for an unknown
+    """Return a table with one server, after changing some cells or adding a column with an unknown
     name.
     """
     columns = HEADER.split(",")
@@ -41,7 +41,7 @@ def _table(**cells: str) -> str:
 
 
 def _refused(shell, name: str, content: str | bytes | None, *words: str) -> None:
-    """Check that every command which reads a topology rejects this one, and leaves no file."""
+    """Check that every command that reads a topology rejects the given file, and writes no file."""
     if content is not None:
         shell.write(name, content)
     before = sorted(path.name for path in shell.folder.iterdir())
@@ -64,32 +64,32 @@ def _refused(shell, name: str, content: str | bytes | None, *words: str) -> None
     assert sorted(path.name for path in shell.folder.iterdir()) == before
 
 
-# -- files
+# The following tests use files that are not a server table.
 
 
 def test_missing_file(shell):
-    """If a file is missing, the error names it."""
+    """If the input file is missing, the error message contains its name."""
     _refused(shell, "nowhere.csv", None, "nowhere.csv", "hint: ")
 
 
 def test_folder_instead_of_a_file(shell):
-    """If a folder is passed instead of a file, the error says so."""
+    """If a folder is passed instead of a file, the error message says that it is a folder."""
     (shell.folder / "topologies").mkdir()
     _refused(shell, "topologies", None, "topologies", "folder")
 
 
 def test_empty_file(shell):
-    """If a file is empty, the error says so."""
+    """If the input file is empty, the error message says so."""
     _refused(shell, "empty.csv", b"", "empty.csv is empty")
 
 
 def test_heading_without_rows(shell):
-    """A table without a server is rejected."""
+    """A table that has headings but no server is rejected."""
     _refused(shell, "bare.csv", HEADER + "\n", "bare.csv")
 
 
 def test_archive_with_the_name_of_a_csv(shell):
-    """An archive that is not a workbook is recognized and reported as an archive."""
+    """If an archive has the suffix .csv, lyncnb recognizes that it is an archive and reports it."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
@@ -97,7 +97,7 @@ def test_archive_with_the_name_of_a_csv(shell):
 
 
 def test_file_of_201_megabytes(shell):
-    """A very large file is rejected because of its size, before it is read."""
+    """A file that is too large is rejected because of its size before it is read."""
     with open(shell.folder / "huge.csv", "wb") as file:
         file.truncate(201_000_000)
     _refused(shell, "huge.csv", None, "huge.csv has 201 MB")
@@ -105,29 +105,31 @@ def test_file_of_201_megabytes(shell):
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
 def test_endless_device(shell):
-    """A device is not a table and is not read."""
+    """A device file is rejected and not read."""
     ended = shell("check", "/dev/zero")
     assert ended.status == 2
     assert "not a regular file" in ended.err
 
 
-def test_bytes_that_are_no_text(shell):
+def test_bytes_that_are_not_text(shell):
     """Binary data is rejected and not read as text."""
     _refused(shell, "rubbish.csv", bytes(range(256)) * 20, "rubbish.csv")
 
 
 def test_latin_1(shell):
-    """Text that is neither UTF-8 nor cp950 is rejected, because latin-1 would accept any bytes."""
+    """Text in an encoding other than UTF-8 and cp950 is rejected. Latin-1 is not tried, because it
+    would accept any bytes.
+    """
     text = _table(site="Zürich\u00ff")
     _refused(shell, "latin1.csv", text.encode("latin-1"), "latin1.csv", "UTF-8")
 
 
-# -- tables
+# The following tests use invalid tables.
 
 
 def test_ragged_row(shell):
-    """If a row has too many or too few cells, the error names its line, and no cell moves to
-    another column.
+    """If a row has too many or too few cells, the error message contains its line, and no cell
+    moves to another column.
     """
     _refused(
         shell, "ragged.csv", TWO_FRONT_ENDS + "fe03.contoso.net,FrontEnd\n", "ragged.csv row 4"
@@ -135,12 +137,14 @@ def test_ragged_row(shell):
 
 
 def test_row_with_a_cell_too_many(shell):
-    """An additional cell in a row is an error, and the first column does not become an index."""
+    """If a row has one cell too many, an error is reported, and the first column does not become an
+    index.
+    """
     _refused(shell, "long.csv", f"{HEADER}\n{ROW},extra\n", "long.csv row 2", ": 1 problem\n")
 
 
 def test_duplicate_heading(shell):
-    """A column that appears twice, also under an alias, is an error."""
+    """If a column appears twice, also under another name, an error is reported."""
     _refused(
         shell, "twice.csv", f"{HEADER},site\n{ROW},Taipei\n", "twice.csv", "site"
     )  # fmt: skip
@@ -148,22 +152,22 @@ def test_duplicate_heading(shell):
 
 
 def test_column_missing(shell):
-    """A table without the column of the server names is rejected."""
+    """If the column with the server names is missing, the table is rejected."""
     _refused(shell, "none.csv", "role,site\nFrontEnd,Taipei\n", "none.csv", "server_fqdn")
 
 
 def test_line_break_in_a_cell(shell):
-    """A line break inside a cell that does not hold a list is an error."""
+    """If a cell contains a line break, an error is reported, unless the column contains lists."""
     _refused(shell, "break.csv", _table(site="Tai\npei"), "row 2", "site")
 
 
 def test_nul_in_a_cell(shell):
-    """A NUL character is an error with its place."""
+    """If a cell contains a NUL character, the error message contains its location."""
     _refused(shell, "nul.csv", _table(site="Tai\x00pei"), "nul.csv")
 
 
 def test_all_problems_at_once(shell):
-    """All problems of a file are reported at once, each with row, column, value and hint."""
+    """All problems in a table are reported together, each with its row, column, value and a hint."""
     text = TWO_FRONT_ENDS + (
         "http://fe03.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,\n"
         "fe 04.contoso.net,Nonsense,pool.contoso.net,Taipei,,,,\n"
@@ -180,7 +184,9 @@ def test_all_problems_at_once(shell):
 
 
 def test_two_values_for_one_pool(shell):
-    """If two rows of a pool contradict each other, the error names both values."""
+    """If two rows of the same pool contain different values, the error message contains both
+    values.
+    """
     text = TWO_FRONT_ENDS.replace(
         "fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,",
         "fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,other.contoso.com",
@@ -189,23 +195,23 @@ def test_two_values_for_one_pool(shell):
 
 
 def test_no_sip_domain(shell):
-    """Without a SIP domain, lyncnb does not create a plan."""
+    """If the table contains no SIP domain, no plan is created."""
     _refused(shell, "none.csv", _table(sip_domains=""), "sip_domains")
 
 
 @pytest.mark.parametrize("value", ["maybe", "2", "ja"])
 def test_not_a_truth_value(shell, value):
-    """A yes/no column accepts only known values."""
+    """A yes/no column accepts only the known values."""
     _refused(shell, "bool.csv", _table(autologon=value), "autologon", value)
 
 
-# -- names
+# The following tests use invalid names.
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "a..contoso.net",  # The name has an empty label.
+        "a..contoso.net",  # The name contains an empty label.
         ".contoso.net",
         "fe 01.contoso.net",
         "http://fe01.contoso.net",
@@ -213,7 +219,8 @@ def test_not_a_truth_value(shell, value):
         "fe01.contoso.net:443",
         "192.0.2.7",
         "2001:db8::7",
-        "\uff11\uff19\uff12.0.2.7",  # These full-width digits become an IP address after mapping.
+        # The full-width digits become an IP address when they are converted to ASCII.
+        "\uff11\uff19\uff12.0.2.7",
         "f*.contoso.net",
         "*.*.contoso.net",
         "*",
@@ -222,28 +229,30 @@ def test_not_a_truth_value(shell, value):
         "x" * 64 + ".contoso.net",
         ".".join(["x" * 60] * 5),
         "xn--zz--.contoso.net",
-        "\u2603.contoso.net",  # A snowman is not a letter of a host name.
+        "\u2603.contoso.net",  # A snowman symbol is not allowed in a host name.
         "fe01\x00.contoso.net",
         "admin@contoso.net",
     ],
 )
-def test_text_that_can_be_no_name(shell, name):
-    """Text that cannot be a host name is refused with row, column, value and hint."""
+def test_text_that_is_not_a_name(shell, name):
+    """Text that is not a valid host name is rejected, and the message contains the row, column,
+    value and a hint.
+    """
     _refused(shell, "names.csv", _table(server_fqdn=name), "names.csv", "server_fqdn")
 
 
 def test_unknown_role(shell):
-    """An unknown role is reported with the known roles."""
+    """If a role is unknown, the error message lists the known roles."""
     _refused(shell, "role.csv", _table(role="Mailbox"), "row 2", '"Mailbox"', "FrontEnd")
 
 
-def test_url_that_is_none(shell):
-    """A simple URL that does not start with https is rejected."""
+def test_url_that_is_not_https(shell):
+    """A simple URL is rejected if it does not start with https."""
     _refused(shell, "url.csv", _table(meet_urls="http://meet.contoso.com"), "meet_urls")
 
 
 def test_common_name_over_64_characters(shell):
-    """A subject with a common name that is too long is an error finding and is not shortened, so
+    """If the common name of a subject is too long, it is not shortened but reported as an error, so
     the plan is rejected.
     """
     name = f"{'x' * 60}.contoso.net"
@@ -258,7 +267,7 @@ def test_common_name_over_64_characters(shell):
     assert not (shell.folder / "requests").exists()
 
 
-# -- options
+# The following tests use invalid options.
 
 
 @pytest.mark.parametrize(
@@ -275,8 +284,8 @@ def test_common_name_over_64_characters(shell):
         ("\x00", ("options.toml",)),
     ],
 )
-def test_options_that_cannot_be(shell, text, words):
-    """An invalid plan.toml is reported with the key and value."""
+def test_invalid_options(shell, text, words):
+    """If plan.toml is invalid, the error message contains the key and the value."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("options.toml", text)
     ended = shell("plan", "contoso.csv", "--options", "options.toml")
@@ -288,13 +297,13 @@ def test_options_that_cannot_be(shell, text, words):
 
 @pytest.mark.parametrize("name", ["nowhere.toml", "."])
 def test_options_that_cannot_be_read(shell, name):
-    """Options that are missing, or are a folder, are reported."""
+    """If the options file is missing or is a folder, an error is reported."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("plan", "contoso.csv", "--options", name)
     assert (ended.status, ended.out) == (2, "")
 
 
-# -- output
+# The following tests use invalid output files and request folders.
 
 
 def _unwritable(shell) -> list[str]:
@@ -307,8 +316,8 @@ def _unwritable(shell) -> list[str]:
 
 
 def test_output_that_cannot_be_written(shell):
-    """-o with a missing folder, a folder, a link or an unknown format is rejected with exit status
-    2.
+    """If the path for -o is a folder, a link, in a missing folder or in an unknown format, it is
+    rejected with exit status 2.
     """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     for name in _unwritable(shell):
@@ -320,7 +329,7 @@ def test_output_that_cannot_be_written(shell):
 
 
 def test_output_over_the_input(shell):
-    """The option -o with the topology file is rejected, so that the planner's table is not
+    """If the path for -o is the topology file, it is rejected, so that the planner's table is not
     overwritten.
     """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
@@ -334,7 +343,9 @@ def test_output_over_the_input(shell):
 
 
 def test_output_over_a_manifest(shell):
-    """-o with the manifest of a request folder is rejected, because the manifest records the keys."""
+    """If the path for -o is the manifest of a request folder, it is rejected, because the manifest
+    records the keys.
+    """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     (shell.folder / "requests" / "keys").mkdir(parents=True)
     ended = shell("plan", "contoso.csv", "-o", "requests/manifest.json")
@@ -345,8 +356,8 @@ def test_output_over_a_manifest(shell):
 
 @pytest.mark.posix
 def test_request_folder_that_cannot_be_used(shell):
-    """A file, a link, or a folder open to other users is rejected as a request folder with exit
-    status 3.
+    """A file, a link, or a folder that other users can open is rejected as a request folder with
+    exit status 3.
     """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
@@ -365,7 +376,9 @@ def test_request_folder_that_cannot_be_used(shell):
 
 @pytest.mark.parametrize("command", ["status", "rekey", "purge", "receive", "pfx", "steps"])
 def test_no_request_folder(shell, command):
-    """Every command rejects a missing folder, or one without a manifest, with exit status 3."""
+    """If a request folder is missing or has no manifest, every command rejects it with exit status
+    3.
+    """
     (shell.folder / "other").mkdir()
     shell.write("old", PASSPHRASE)
     shell.write("new", PASSPHRASE + "!")
@@ -380,8 +393,8 @@ def test_no_request_folder(shell, command):
     assert list((shell.folder / "other").iterdir()) == []
 
 
-def test_manifest_that_somebody_edited(shell):
-    """An edited manifest is rejected with exit status 3 and a hint."""
+def test_edited_manifest_is_rejected(shell):
+    """If the manifest was edited, the command rejects it with exit status 3 and a hint."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
     request = ("request", "contoso.csv", "requests", "--passphrase-file", "passphrase")
@@ -396,12 +409,12 @@ def test_manifest_that_somebody_edited(shell):
             assert "--rebuild" in ended.err
 
 
-# -- passphrases
+# The following tests are about passphrases.
 
 
 @pytest.fixture
 def topology(shell):
-    """Write a topology without error findings."""
+    """Write a topology whose plan has no errors."""
     return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
@@ -416,8 +429,8 @@ def topology(shell):
         (b"x" * 2000, "longer than"),
     ],
 )
-def test_passphrase_that_will_not_do(shell, topology, content, words):
-    """A passphrase that is too short, too long or not text is rejected and never shown."""
+def test_invalid_passphrase(shell, topology, content, words):
+    """A passphrase that is too short, too long or not text is rejected, and no message shows it."""
     shell.write("passphrase", content)
     ended = shell("request", topology, "requests", "--passphrase-file", "passphrase")
     assert (ended.status, ended.out) == (3, "")
@@ -428,15 +441,15 @@ def test_passphrase_that_will_not_do(shell, topology, content, words):
 
 @pytest.mark.parametrize("name", ["nowhere", "."])
 def test_passphrase_file_that_cannot_be_read(shell, topology, name):
-    """If the passphrase file is missing or a folder, the exit status is 3."""
+    """If the passphrase file is missing or is a folder, the exit status is 3."""
     ended = shell("request", topology, "requests", "--passphrase-file", name)
     assert (ended.status, ended.out) == (3, "")
     assert not (shell.folder / "requests").exists()
 
 
-def test_no_passphrase_and_nobody_to_ask(shell, topology):
-    """Without a terminal, file or variable for the passphrase, the exit status is 3, and the error
-    shows what to set.
+def test_missing_passphrase(shell, topology):
+    """If no passphrase can be read from a terminal, file or variable, the exit status is 3, and the
+    message shows what to set.
     """
     ended = shell.process("request", topology, "requests")
     assert (ended.status, ended.out) == (3, "")
@@ -447,8 +460,10 @@ def test_no_passphrase_and_nobody_to_ask(shell, topology):
     assert not (shell.folder / "requests").exists()
 
 
-def test_passphrase_in_the_environment_is_no_argument(shell, topology):
-    """The environment variable is used, needs the minimum length, and appears in no message."""
+def test_passphrase_in_the_environment(shell, topology):
+    """The passphrase in the environment variable is used, must have the minimum length, and appears
+    in no message.
+    """
     ended = shell.process("request", topology, "r", environment={"LYNCNB_PASSPHRASE": "tooshort"})
     assert ended.status == 3
     assert "tooshort" not in ended.err
@@ -458,7 +473,7 @@ def test_passphrase_in_the_environment_is_no_argument(shell, topology):
 
 
 def test_wrong_passphrase_changes_nothing(shell, topology):
-    """Every command that opens keys rejects a wrong passphrase with exit status 3 and changes
+    """Every command that opens keys rejects a wrong passphrase with exit status 3, and changes
     nothing.
     """
     shell.write("right", PASSPHRASE)
@@ -484,7 +499,7 @@ def test_wrong_passphrase_changes_nothing(shell, topology):
     }
 
 
-# -- malicious text
+# The following tests use malicious text.
 
 
 HOSTILE = [
@@ -500,13 +515,13 @@ HOSTILE = [
 
 @pytest.mark.parametrize("site", HOSTILE)
 def test_hostile_site_in_every_format(shell, site):
-    """A site name with malicious text appears in every format as plain text."""
+    """If the name of a site contains malicious text, every output format contains it as plain text."""
     shell.write("contoso.csv", _table(site=site))
     for suffix in ("html", "md", "csv", "xlsx"):
         assert shell("plan", "contoso.csv", "-o", f"plan.{suffix}").status == 0
     page = (shell.folder / "plan.html").read_text("utf-8")
     assert "<script" not in page
-    # Only the picture of the plan, which contains no script.
+    # The page contains only the picture of the plan, which has no script.
     assert page.count("<img") == page.count('<img src="data:image/svg+xml;base64,')
     markdown = (shell.folder / "plan.md").read_text("utf-8")
     assert "<script" not in markdown
@@ -520,7 +535,7 @@ def test_hostile_site_in_every_format(shell, site):
 
 
 def test_escape_sequences_in_a_message(shell):
-    """Text that an error message quotes cannot control the terminal."""
+    """If an error message quotes text with escape sequences, the text cannot control the terminal."""
     shell.write("esc.csv", _table(role="\x1b]0;owned\x07"))
     ended = shell("check", "esc.csv")
     assert ended.status == 2
@@ -539,15 +554,15 @@ def test_escape_sequences_in_a_message(shell):
     ],
 )
 def test_odd_file_names(shell, name):
-    """A file name that looks like an option or a pattern is used as a file name."""
+    """If a file name looks like an option or a pattern, it is still used as a file name."""
     shell.write(name, TWO_FRONT_ENDS)
     ended = shell("check", "--", name)
     assert ended.status == 0
 
 
-@pytest.mark.posix  # .ci/windows installs no libraries of notebooks.
+@pytest.mark.posix  # The tests on Windows (.ci/windows) install no libraries for notebooks.
 def test_program_in_place_of_a_notebook(shell):
-    """For a file that is not a notebook, or is missing, the notebook commands exit with status 2."""
+    """If a file is missing or is not a notebook, the notebook commands exit with status 2."""
     shell.write("text.ipynb", "no notebook")
     shell.write("empty.ipynb", b"")
     for command in ("run", "clean", "share"):
@@ -557,8 +572,8 @@ def test_program_in_place_of_a_notebook(shell):
     assert sorted(path.name for path in shell.folder.iterdir()) == ["empty.ipynb", "text.ipynb"]
 
 
-def test_an_option_that_takes_one_value_is_refused_twice(shell):
-    """If an option with one value is passed twice, every command rejects it.
+def test_repeated_option_is_rejected(shell):
+    """If an option that accepts one value is passed twice, every command rejects it.
 
     Lists and flags may be repeated.
     """

@@ -1,4 +1,4 @@
-"""The compare command compares tables, documents and folders, and has the right exit status."""
+"""The compare command compares tables, JSON documents and folders, and exits with the right status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 @pytest.fixture
 def planner(shell):
-    """Write two tables, the plan of the first one as JSON, and a folder for the second one."""
+    """Write two tables, the plan of the first table as JSON, and a request folder for the second
+    table.
+    """
     shell.write("old.csv", TWO_FRONT_ENDS)
     shell.write("new.csv", TWO_SITES)
     shell.write("w.toml", "wildcard = true\n")
@@ -40,8 +42,9 @@ def planner(shell):
         ("requests", "old.csv", 1),
     ],
 )
-def test_anything_with_anything(planner, old, new, status):
-    """Tables, documents and folders are compared in any combination.
+def test_any_combination_can_be_compared(planner, old, new, status):
+    """Tables, JSON documents and request folders can be compared with each other in any
+    combination.
 
     The exit status is 0 if both have the same requests, else 1.
     """
@@ -54,8 +57,8 @@ def test_anything_with_anything(planner, old, new, status):
 
 
 def test_a_folder_with_its_table(planner):
-    """With the same options, a folder and its table result in the same requests, so there is no
-    difference.
+    """With the same options, a request folder and its table result in the same requests, so the
+    comparison shows no difference.
     """
     planner.write("k.toml", '[key]\nalgorithm = "ECDSA"\n[subject]\norganization = "Contoso"\n')
     ended = planner("compare", "requests", "new.csv", "--new-options", "k.toml")
@@ -64,7 +67,9 @@ def test_a_folder_with_its_table(planner):
 
 
 def test_one_table_with_two_sets_of_choices(planner):
-    """One table is compared with two sets of options, for one side or for both."""
+    """A table can be compared with itself under two sets of options, which are specified for one
+    side or both sides.
+    """
     one = planner("compare", "old.csv", "old.csv", "--new-options", "w.toml")
     assert one.status == 1
     assert "name added: *.contoso.com" in one.out
@@ -74,7 +79,9 @@ def test_one_table_with_two_sets_of_choices(planner):
 
 
 def test_scenarios(planner):
-    """Scenario folders are compared by table, options and name. A damaged folder is an error."""
+    """Folders of scenarios are compared by table, options and name, and a damaged folder is an
+    error.
+    """
     kept = Scenarios(planner.folder / "scenarios")
     table = ln.read_topology(planner.folder / "old.csv")
     kept.keep(ln.Scenario(name="as planned", topology=table))
@@ -98,7 +105,9 @@ def test_scenarios(planner):
 
 @pytest.mark.parametrize("ending", ["html", "csv", "md", "json", "svg"])
 def test_files(planner, ending):
-    """The compare command writes each output format, and replaces only a file of the same kind."""
+    """The compare command writes each output format, and replaces a file only if it has the same
+    type.
+    """
     call = ("compare", "old.csv", "new.csv", "-o", f"c.{ending}")
     assert planner(*call).status == 1
     written = (planner.folder / f"c.{ending}").read_bytes()
@@ -123,9 +132,9 @@ def test_files(planner, ending):
         (("old.csv",), 2, "NEW"),
     ],
 )
-def test_what_cannot_be_compared(planner, arguments, status, words):
-    """Input that the compare command cannot compare is rejected with a plain message and a hint,
-    and nothing is written.
+def test_input_that_cannot_be_compared(planner, arguments, status, words):
+    """Input that cannot be compared is rejected with a clear message and a hint, and no file is
+    written.
     """
     before = sorted(planner.folder.iterdir())
     ended = planner("compare", *arguments)

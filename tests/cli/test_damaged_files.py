@@ -1,4 +1,4 @@
-"""Any damage to any input file causes one sentence and never a crash.
+"""If any input file is damaged in any way, the command prints one sentence and does not crash.
 
 Each damaged file is read by one of the commands for it. LYNCNB_DAMAGES sets how many files are
 damaged, and LYNCNB_SEED the seed. A full test uses a thousand of each kind, CI three.
@@ -69,12 +69,14 @@ organization = "Contoso"
 
 ASKED = ("--passphrase-file", "passphrase")
 NEW = ("--new-passphrase-file", "new")
+# These keys can be created fast and differ from the keys in the request folder.
 QUICK = (
     "--options",
     "quick.toml",
-)  # These keys are fast to generate and differ from those of the folder.
+)
 
-#: Commands that read a file outside of a request folder. {} is the file's name.
+#: Commands that read a file outside of a request folder. In each command, {} is replaced with the
+#: name of the file.
 READERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "t.csv": (
         ("plan", "{}", "--json"),
@@ -125,7 +127,7 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
     },
 }
 
-#: Commands that read a request folder. Commands that change the folder come last.
+#: Commands that read a request folder. Commands that also change the folder are last.
 FOLDER = (
     ("status", "requests"),
     ("status", "requests", "--json"),
@@ -147,7 +149,7 @@ FOLDER = (
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """Write a file of each kind, and a request folder on which every command has run."""
+    """Write a valid file of each type, and a request folder on which every command was run."""
     lower_rounds()
     place, ca = tmp_path_factory.mktemp("sound"), PythonCa()
     (place / "t.csv").write_bytes(TWO_SITES.encode())
@@ -192,7 +194,7 @@ def sound(tmp_path_factory):
     return place
 
 
-# --- These functions damage a file in different ways.
+# The following functions each damage a file in a different way.
 
 
 def _cut(data: bytes, chance: random.Random) -> bytes:
@@ -253,7 +255,7 @@ def _no_file(path: Path, chance: random.Random) -> None:
         case 1:
             path.symlink_to("nowhere")
         case 2:
-            path.symlink_to(path.name)  # The path becomes a symbolic link loop.
+            path.symlink_to(path.name)  # The path becomes a loop of symbolic links.
         case 3:
             os.mkfifo(path)
 
@@ -264,7 +266,7 @@ BYTES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 
 
 def damage(path: Path, chance: random.Random) -> str:
-    """Damage one file, and return the name of the method."""
+    """Damage a file in a random way, and return the name of the function that damaged it."""
     if chance.randrange(10) == 0:
         _no_file(path, chance)
         return "no file"
@@ -273,9 +275,10 @@ def damage(path: Path, chance: random.Random) -> str:
     return way.__name__
 
 
-# --- Messages.
+# The following functions check the messages of a command.
 
-#: Words that don't help a planner: names of Python and the debug text of libraries.
+#: These words do not help a planner, because they are names in Python or internal texts of
+#: libraries.
 _DEBUG = re.compile(
     r"\b[A-Z][A-Za-z]*(Error|Exception|Warning)\b|ParseError|NoneType|<class|object at 0x|codec can"
     r"|argument must be|unhashable|not subscriptable|kind: |asn1|__\w+__"
@@ -283,7 +286,7 @@ _DEBUG = re.compile(
 
 
 def complaints(ended, arguments: tuple[str, ...]) -> list[str]:
-    """Return what is wrong with the result of a command."""
+    """Return the problems in the output and the exit status of a command."""
     found = []
     if ended.status not in (0, 1, 2, 3):
         found.append(f"status {ended.status}")
@@ -299,7 +302,7 @@ def complaints(ended, arguments: tuple[str, ...]) -> list[str]:
 
 
 def files_of(place: Path) -> list[str]:
-    """Return every file that is read, but only one file of each kind."""
+    """Return every file that the commands read, but only one file of each type."""
     kinds = dict.fromkeys(READERS, "")
     names = [str(path.relative_to(place)) for path in sorted((place / "requests").rglob("*"))]
     for name in names:
@@ -310,9 +313,9 @@ def files_of(place: Path) -> list[str]:
     return [name or kind for kind, name in kinds.items()]
 
 
-def test_no_damaged_file_is_a_fault_of_lyncnb(sound, shell, record_property):
-    """For any damaged file, a command ends within seconds with status 0 to 3, and a plain sentence
-    or JSON.
+def test_damaged_file_never_crashes_a_command(sound, shell, record_property):
+    """With any damaged file, a command ends within seconds with an exit status from 0 to 3, and
+    prints a clear sentence or JSON.
     """
     warnings.simplefilter("error")
     chance, faults = random.Random(int(os.environ.get("LYNCNB_SEED", "11"))), []
@@ -338,7 +341,7 @@ def test_no_damaged_file_is_a_fault_of_lyncnb(sound, shell, record_property):
 
 
 EDITS = {
-    # The CSR has a key that the manifest does not have.
+    # The CSR contains a key that is not in the manifest.
     "no public key": (lambda d: d["requests"][0].update(spki_sha256=""), 3),
     "no server": (lambda d: d["requests"][0]["plan"].update(servers=[]), 3),
     "an empty chain": (lambda d: d["requests"][0]["issued"]["judgement"].update(chain=[]), 0),
@@ -347,8 +350,8 @@ EDITS = {
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_a_manifest_edited_by_hand(shell, edit):
-    """With an edited manifest, every command that reads it ends with a sentence.
+def test_manually_edited_manifest(shell, edit):
+    """If the manifest was edited manually, every command that reads it prints a clear sentence.
 
     The exit status is that of status.
     """

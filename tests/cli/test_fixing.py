@@ -1,5 +1,5 @@
-"""``check --fix`` shows fixes, asks, and writes them with a backup of the old file, or only lists
-them.
+"""The command `check --fix` shows fixes, asks for confirmation, and writes them after it saved a
+backup of the old file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ OPTIONS = b"# ours\nxmpp_host_names = true  # who said so?\nwildcard = false\n"
 
 @pytest.fixture
 def files(shell):
-    """Write a table with two mistakes and an options file with one mistake, each with one safe fix."""
+    """Write a table with two mistakes and an options file with one mistake, each of which has a
+    safe fix.
+    """
     return shell.write("t.csv", TABLE), shell.write("plan.toml", OPTIONS)
 
 
@@ -36,8 +38,10 @@ def arguments(files):
     return ("check", files[0], "--options", files[1], "--on", "2026-11-25", "--fix")
 
 
-def test_fixes_are_written_and_the_old_files_kept(shell, files, arguments):
-    """With --yes, the table and options are fixed, comments stay, and FILE.bak has the old text."""
+def test_fixes_are_written_and_the_old_files_are_saved(shell, files, arguments):
+    """With --yes, the check command fixes the table and the options, keeps comments, and saves the
+    old text in FILE.bak.
+    """
     done = shell(*arguments, "--yes")
     assert done.status == 0
     assert files[0].read_bytes() == TABLE.replace(b"w.contoso.com", b"").replace(b"x.a.com", b"")
@@ -56,9 +60,9 @@ def test_fixes_are_written_and_the_old_files_kept(shell, files, arguments):
     )
 
 
-def test_a_misspelt_heading_is_asked_about_and_corrected(shell):
-    """The misspelt heading ``autlogon`` is a warning. --fix writes autologon, and the sip names are
-    planned.
+def test_misspelt_heading_is_corrected(shell):
+    """A misspelt column heading, such as `autlogon`, causes a warning, and check --fix changes it
+    to the known heading.
     """
     wrong = table().replace(b"autologon", b"autlogon").replace(b"extra_san", b"rack")
     path = shell.write("t.csv", wrong)
@@ -75,15 +79,15 @@ def test_a_misspelt_heading_is_asked_about_and_corrected(shell):
 
 
 def test_an_older_backup_is_kept(shell, files, arguments):
-    """An existing FILE.bak is not overwritten."""
+    """If FILE.bak exists, the check command does not overwrite it."""
     shell.write("t.csv.bak", "older")
     shell(*arguments, "--yes")
     assert files[0].with_name("t.csv.bak").read_text() == "older"
     assert files[0].with_name("t.csv.bak2").read_bytes() == TABLE
 
 
-def test_without_a_terminal_it_needs_yes(shell, files, arguments):
-    """Without a terminal, check --fix shows the differences, and writes nothing unless --yes is
+def test_without_a_terminal_fixes_need_yes(shell, files, arguments):
+    """Without a terminal, check --fix shows the differences, but writes the fixes only if --yes is
     passed.
     """
     done = shell.process(*arguments)
@@ -94,9 +98,9 @@ def test_without_a_terminal_it_needs_yes(shell, files, arguments):
     assert not list(shell.folder.glob("*.bak"))
 
 
-def test_json_only_lists(shell, files, arguments):
-    """With --json, one document lists each fix with its edits, and nothing is written, not even
-    with --yes.
+def test_json_lists_fixes_and_writes_nothing(shell, files, arguments):
+    """With --json, check --fix prints one document that lists each fix with its edits, and writes
+    no file, not even with --yes.
     """
     done = shell(*arguments, "--json", "--yes")
     document = json.loads(done.out)
@@ -118,7 +122,7 @@ def test_json_only_lists(shell, files, arguments):
 
 @pytest.mark.parametrize("name", ["t.tbxml", "t.xml"])
 def test_a_topology_document_is_not_written(shell, name):
-    """A topology document is not changed. The message names the cell, and the findings stay."""
+    """The command check --fix does not change a topology document, but shows the cell to edit."""
     clusters = [front_end("se01.contoso.com", internal="x.contoso.com")]
     form = topology_builder if name == "t.tbxml" else exported
     document = shell.write(name, form(clusters))
@@ -134,7 +138,7 @@ def test_a_topology_document_is_not_written(shell, name):
 
 
 def test_a_table_in_memory_is_not_written():
-    """A DataFrame is not changed. The message names the row and column."""
+    """The function fix_plan does not change a DataFrame, but lists the row and column to edit."""
     frame = pd.read_csv(io.BytesIO(TABLE), dtype=str, keep_default_na=False)
     before = frame.copy()
     plan = ln.plan_certificates(ln.read_topology(frame), ln.load_rules("lync2013"))
@@ -146,16 +150,16 @@ def test_a_table_in_memory_is_not_written():
     assert frame.equals(before)
 
 
-def test_yes_goes_with_fix(shell, files):
-    """The option --yes is rejected without --fix."""
+def test_yes_requires_fix(shell, files):
+    """The option --yes is rejected unless --fix is also passed."""
     done = shell("check", files[0], "--yes")
     assert (done.status, "add --fix" in done.err) == (2, True)
 
 
 @pytest.mark.posix
 @pytest.mark.parametrize(("answer", "is_written"), [("n", False), ("", False), ("y", True)])
-def test_on_a_terminal_it_asks(shell, files, arguments, answer, is_written):
-    """On a terminal, check --fix writes the fixes only if the answer is yes."""
+def test_terminal_asks_before_fixes_are_written(shell, files, arguments, answer, is_written):
+    """On a terminal, check --fix writes the fixes only if the user answers yes."""
     import pexpect
 
     child = pexpect.spawn(
@@ -170,8 +174,10 @@ def test_on_a_terminal_it_asks(shell, files, arguments, answer, is_written):
     assert child.exitstatus == (0 if is_written else 1)
 
 
-def test_a_fix_adds_the_column_that_it_needs(shell):
-    """A newcomer's table with five columns is fixed in the file. The next check has no error."""
+def test_fix_adds_a_missing_column(shell):
+    """If a new user's table lacks columns, check --fix adds them to the file, and the next check
+    reports no error.
+    """
     path = shell.write(
         "own.csv",
         b"server_fqdn,role,pool_fqdn,site,sip_domains\n"

@@ -1,4 +1,4 @@
-"""The commands that work on a request folder."""
+"""Test the commands that work with a request folder."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def topology(shell):
-    """Write a topology of two servers without error findings."""
+    """Write a topology with two servers whose plan has no errors."""
     return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
 @pytest.fixture
 def passphrase(shell):
-    """Write a file with the folder's passphrase."""
+    """Write a file that contains the passphrase of the request folder."""
     return shell.write("passphrase.txt", PASSPHRASE + "\r\nnot this line\n")
 
 
 @pytest.fixture
 def written(shell, topology, passphrase):
-    """Return the arguments that write the request folder ``requests``, after it was written once."""
+    """Write the folder `requests` once, and return the arguments of the command that writes it."""
     arguments = (
         *("request", topology, "requests"),
         *("--passphrase-file", passphrase),
@@ -60,19 +60,20 @@ def _snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def test_request_writes_the_folder(shell, written):
-    """The request command writes keys, requests and the summary, and reports them."""
+    """The request command writes keys, requests and the summary, and lists them in its output."""
     folder = shell.folder / "requests"
     names = {path.name for path in folder.iterdir() if path.name[0] != "."}
-    assert names - {"lyncnb.lock"} == {  # On Windows, the lock is removed with the last process.
+    # On Windows, the lock file is removed when the last process ends.
+    assert names - {"lyncnb.lock"} == {
         *("csr", "history.jsonl", "keys", "manifest.json", "plan.json"),
         *("summary.csv", "summary.html", "summary.md", "summary.xlsx"),
     }
     assert len(list(folder.glob("csr/*.csr"))) == len(list(folder.glob("keys/*.key"))) == 3
 
 
-def test_the_place_is_told_before_the_first_key(shell, topology, passphrase):
-    """The request command shows the location of a new folder once, before it asks for the
-    passphrase, so that another folder can be chosen.
+def test_location_is_shown_before_the_passphrase_is_asked(shell, topology, passphrase):
+    """Before it asks for the passphrase, the request command shows the location of a new folder, so
+    that you can choose another one.
     """
     (shell.folder / ".git").mkdir()
     ended = shell("request", topology, "requests", "--passphrase-file", shell.folder / "none")
@@ -87,7 +88,7 @@ def test_the_place_is_told_before_the_first_key(shell, topology, passphrase):
 
 
 def test_request_again_changes_nothing(shell, written):
-    """Repeating the request command changes no file and no time."""
+    """If the request command is repeated, no file and no time stamp changes."""
     before = _snapshot(shell.folder / "requests")
     ended = shell(*written)
     assert ended.status == 0
@@ -95,10 +96,8 @@ def test_request_again_changes_nothing(shell, written):
     assert _snapshot(shell.folder / "requests") == before
 
 
-def test_request_dry_run_touches_nothing(shell, topology):
-    """The command request --dry-run needs no passphrase, shows what would be done, and creates no
-    folder.
-    """
+def test_request_dry_run_changes_nothing(shell, topology):
+    """The command request --dry-run needs no passphrase, shows the changes, and creates no folder."""
     ended = shell("request", topology, "requests", "--dry-run")
     assert ended.status == 0
     assert ended.out.startswith("3 requests created, generation 1 (new in the plan): FrontEnd-")
@@ -106,9 +105,9 @@ def test_request_dry_run_touches_nothing(shell, topology):
     assert not (shell.folder / "requests").exists()
 
 
-def test_request_says_why_it_renews(shell, written, topology):
-    """If the plan changes, the changed requests are renewed, and the output names the changed
-    field.
+def test_request_shows_the_reason_for_a_renewal(shell, written, topology):
+    """If the plan changes, the request command renews the changed requests and shows the name of
+    the changed field.
     """
     topology.write_text(TWO_FRONT_ENDS.replace("dialin.contoso.com", "dial.contoso.com"))
     ended = shell(*written)
@@ -120,7 +119,7 @@ def test_request_says_why_it_renews(shell, written, topology):
 
 
 def test_request_renew(shell, written):
-    """The command request --renew renews one request with the given reason."""
+    """The command request --renew renews one request and records the given reason."""
     ended = shell(*written, "--renew", "FrontEnd-fe01", "--reason", "key lost")
     assert ended.out.startswith(
         "1 request renewed, generation 2 (renewed: key lost): FrontEnd-fe01-contoso-net-"
@@ -131,15 +130,15 @@ def test_request_renew(shell, written):
 
 
 def test_request_json(shell, written):
-    """The command request --json prints one document with an entry for each request."""
+    """The command request --json prints one JSON document with an entry for each request."""
     ended = shell(*written, "--json")
     document = json.loads(ended.out)
     assert (ended.status, document["format"]) == (0, "lyncnb-result/1")
     assert [change["action"] for change in document["changes"]] == ["kept"] * 3
 
 
-def test_request_refuses_a_plan_with_errors(shell, passphrase):
-    """A plan with errors is rejected with status 1 before the passphrase is asked, unless the
+def test_request_rejects_a_plan_with_errors(shell, passphrase):
+    """A plan with errors is rejected with exit status 1 before the passphrase is asked, unless the
     errors are accepted.
     """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace(",web.contoso.com", ","))
@@ -160,15 +159,17 @@ def test_request_refuses_a_plan_with_errors(shell, passphrase):
 
 
 @pytest.mark.parametrize("value", ["web-external-fqdn-missing", "=x", "a=", "nonsense=because"])
-def test_accept_needs_a_known_code_and_a_reason(shell, topology, value):
-    """--accept without a reason, or with an unknown code, is a usage error."""
+def test_accept_requires_a_known_code_and_a_reason(shell, topology, value):
+    """If --accept has no reason or an unknown code, a usage error is reported."""
     ended = shell("request", topology, "requests", "--accept", value)
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith("lyncnb: request: ")
 
 
-def test_passphrase_from_the_environment_is_taken_out(shell, topology, monkeypatch):
-    """LYNCNB_PASSPHRASE is used and then removed from the environment that child processes inherit."""
+def test_passphrase_is_removed_from_the_environment(shell, topology, monkeypatch):
+    """The request command uses LYNCNB_PASSPHRASE and then removes it from the environment that
+    child processes inherit.
+    """
     monkeypatch.setattr("lyncnb.pki.passphrase._remembered", None)
     monkeypatch.setenv("LYNCNB_PASSPHRASE", PASSPHRASE)
     assert shell("request", topology, "requests").status == 0
@@ -177,7 +178,7 @@ def test_passphrase_from_the_environment_is_taken_out(shell, topology, monkeypat
 
 
 def test_status_lists_requests(shell, written):
-    """The status command shows each request's state without a passphrase."""
+    """The status command shows the state of each request without a passphrase."""
     ended = shell("status", "requests")
     assert ended.status == 0
     assert ended.out.count("  waiting\n") == 3
@@ -187,7 +188,7 @@ def test_status_lists_requests(shell, written):
 
 
 def test_status_writes_a_calendar(shell, written):
-    """The command status --calendar writes an iCalendar file, even if no renewal is due yet."""
+    """The command status --calendar writes an iCalendar file, even if no renewal is due."""
     assert shell("status", "requests", "--calendar", "renewals.ics").status == 0
     text = (shell.folder / "renewals.ics").read_text("utf-8")
     assert text.startswith("BEGIN:VCALENDAR")
@@ -195,7 +196,9 @@ def test_status_writes_a_calendar(shell, written):
 
 
 def test_status_of_a_damaged_folder(shell, written):
-    """If a key is missing, the exit status is 3, and standard error names the key."""
+    """If a key is missing, the status command exits with status 3 and prints the name of the key to
+    standard error.
+    """
     key = sorted((shell.folder / "requests" / "keys").iterdir())[0]
     key.rename(shell.folder / "elsewhere.key")
     ended = shell("status", "requests")
@@ -204,7 +207,7 @@ def test_status_of_a_damaged_folder(shell, written):
 
 
 def test_status_rebuild(shell, written, passphrase):
-    """The command status --rebuild restores a lost manifest from keys and requests."""
+    """The command status --rebuild restores a lost manifest from the keys and requests."""
     (shell.folder / "requests" / "manifest.json").unlink()
     assert shell("status", "requests").status == 3
     ended = shell("status", "requests", "--rebuild", "--passphrase-file", passphrase, "--json")
@@ -221,8 +224,8 @@ def test_status_rebuild(shell, written, passphrase):
         (("contoso.csv", "requests", "--reason", "leaked"), "--reason is the reason for a renewal"),
     ],
 )
-def test_what_request_does_not_pass_over(shell, passphrase, arguments, message):
-    """An empty folder name, and a reason without a renewal, are rejected by the request command."""
+def test_request_rejects_incomplete_arguments(shell, passphrase, arguments, message):
+    """The request command rejects an empty folder name, and a reason without a renewal."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     ended = shell("request", *arguments, "--passphrase-file", passphrase)
     assert (ended.status, ended.out) == (2, "")
@@ -232,7 +235,9 @@ def test_what_request_does_not_pass_over(shell, passphrase, arguments, message):
 
 
 def test_rekey(shell, written, passphrase):
-    """The rekey command encrypts the folder with the new passphrase, and the old one opens nothing."""
+    """The rekey command encrypts the keys in the folder with the new passphrase, and the old
+    passphrase can no longer open them.
+    """
     new = shell.write("new.txt", "another horse battery\n")
     arguments = ("rekey", "requests", "--passphrase-file", passphrase)
     ended = shell(*arguments, "--new-passphrase-file", new, "--json")
@@ -244,8 +249,8 @@ def test_rekey(shell, written, passphrase):
 
 @pytest.mark.parametrize("taken_out", [(), ("--recovery", "a.pub", "--without-recovery", "1234")])
 def test_rekey_without_a_new_passphrase(shell, written, passphrase, taken_out):
-    """If rekey cannot ask for the new passphrase, the error names the option, and nothing is
-    changed.
+    """If the rekey command cannot ask for the new passphrase, the error message contains the name
+    of the option, and nothing changes.
     """
     before = snapshot(shell.folder / "requests")
     ended = shell.process("rekey", "requests", "--passphrase-file", passphrase, *taken_out)
@@ -257,21 +262,25 @@ def test_rekey_without_a_new_passphrase(shell, written, passphrase, taken_out):
     assert snapshot(shell.folder / "requests") == before
 
 
-def test_rekey_of_a_folder_that_is_none(shell):
-    """Rekey checks the folder before it asks for two passphrases."""
+def test_rekey_checks_the_folder_first(shell):
+    """The rekey command checks the request folder before it asks for the two passphrases."""
     ended = shell("rekey", "nowhere", "--json")
     assert (ended.status, json.loads(ended.out)["error"]["code"]) == (3, "folder")
     assert ended.err.startswith(f"lyncnb: {Path('nowhere', 'manifest.json')} does not exist")
 
 
-def test_help_of_status_names_every_state():
-    """The help of status names each state in the order of a request's life."""
+def test_help_of_status_explains_every_state():
+    """The help of the status command explains each state, in the order in which a request has these
+    states.
+    """
     states = status_command.help.partition("States: ")[2].partition(".")[0]
     assert " ".join(states.split()).split(", ") == list(STATES)
 
 
 def test_purge_lists_first(shell, written):
-    """Without its token, purge removes nothing, and it lists no request that may be with a CA."""
+    """Without the token of its list, the purge command removes nothing. It never lists a request
+    that may be with a CA.
+    """
     ended = shell("purge", "requests")
     assert (ended.status, ended.out) == (0, "requests: nothing to remove\n")
     document = json.loads(shell("purge", "requests", "--json").out)
@@ -283,9 +292,9 @@ def test_purge_lists_first(shell, written):
 
 
 @pytest.mark.posix
-def test_interrupt_keeps_what_is_finished(shell, passphrase):
-    """After Ctrl-C the exit status is 130, complete pairs are kept, and the next run completes the
-    folder.
+def test_interrupted_run_keeps_complete_pairs(shell, passphrase):
+    """After Ctrl+C, the exit status is 130, complete pairs of key and CSR are kept, and the next
+    run completes the folder.
     """
     rows = "".join(f"fe{number:02}.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,\n"
                    for number in range(3, 31))  # fmt: skip
@@ -319,7 +328,7 @@ def test_interrupt_keeps_what_is_finished(shell, passphrase):
 
 @pytest.mark.posix
 def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
-    """On a terminal, the passphrase of a new folder is asked twice and never shown."""
+    """On a terminal, lyncnb asks for the passphrase of a new folder twice and never shows it."""
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(
         sys.executable,
@@ -342,9 +351,9 @@ def test_new_folder_asks_for_the_passphrase_twice(shell, topology):
     assert PASSPHRASE not in rest
 
 
-def test_a_new_folder_refuses_a_weak_passphrase(shell, topology, written):
-    """If a passphrase file has a weak passphrase, a new folder is rejected with status 3, and an
-    existing one opens.
+def test_new_folder_rejects_a_weak_passphrase(shell, topology, written):
+    """A weak passphrase in a passphrase file is rejected with status 3 for a new folder, but opens
+    an existing folder.
     """
     weak = shell.write("weak.txt", "fe01.contoso.net\n")
     ended = shell("request", topology, "new", "--passphrase-file", weak)
@@ -355,15 +364,16 @@ def test_a_new_folder_refuses_a_weak_passphrase(shell, topology, written):
 
 
 @pytest.mark.posix
-def test_a_folder_of_another_deployment_is_told_and_asked_about(shell, topology, written):
-    """If the folder belongs to another deployment, both names are shown, and a person must agree.
+def test_folder_of_another_deployment_needs_confirmation(shell, topology, written):
+    """If the request folder belongs to another deployment, lyncnb shows the names of both
+    deployments and asks whether to continue.
 
     The default is no.
     """
     pexpect = pytest.importorskip("pexpect")
     other = shell.write("other.csv", TWO_FRONT_ENDS.replace("contoso", "fabrikam"))
     ended = shell.process("request", other, *written[2:], "--dry-run")
-    # No folder exists yet, because nothing was written.
+    # The folder does not exist yet, because nothing was written.
     assert "another deployment" not in ended.err
     before = _snapshot(shell.folder / "requests")
     child = pexpect.spawn(
@@ -388,12 +398,14 @@ def test_a_folder_of_another_deployment_is_told_and_asked_about(shell, topology,
     assert ended.status == 0
 
 
-# -- These tests use the commands handover, receive and pfx.
+# The following tests use the commands handover, receive and pfx.
 
 
 @pytest.fixture
 def answered(shell, written):
-    """Return the same folder, and a folder ``back`` with a certificate for each request."""
+    """Return the arguments of the request command, after writing the folder and a folder `back`
+    with a certificate for each request.
+    """
     authority = PythonCa()
     (shell.folder / "back").mkdir()
     for path in (shell.folder / "requests" / "csr").iterdir():
@@ -403,8 +415,10 @@ def answered(shell, written):
     return written
 
 
-def test_handover_packs_requests_and_no_key(shell, written):
-    """The handover package contains every waiting CSR. Repeating the command does not change it."""
+def test_handover_packs_requests_without_keys(shell, written):
+    """The handover package contains every waiting CSR, and repeating the command does not change
+    the package.
+    """
     ended = shell("handover", "requests", "out.zip", "--json")
     document = json.loads(ended.out)
     assert (ended.status, document["format"]) == (0, "lyncnb-handover/1")
@@ -415,8 +429,10 @@ def test_handover_packs_requests_and_no_key(shell, written):
     assert shell("handover", "requests", "out.zip").status == 0
 
 
-def test_handover_takes_a_template_for_each_kind_of_usage(shell, written):
-    """A plain template is used for server authentication, and clientAuth= for the other requests."""
+def test_handover_accepts_a_template_for_each_usage(shell, written):
+    """In the handover command, a plain template applies to server authentication, and
+    clientAuth=TEMPLATE applies to the other requests.
+    """
     ended = shell("handover", "requests", "out.zip", "--template", "LyncWeb",
                   "--template", "clientAuth=LyncBoth")  # fmt: skip
     assert ended.status == 0
@@ -427,16 +443,20 @@ def test_handover_takes_a_template_for_each_kind_of_usage(shell, written):
     assert "is not a valid certificate template name" in ended.err
 
 
-def test_handover_of_nothing(shell, written):
-    """If no request matches the selection, the error lists the existing values."""
+def test_handover_without_a_matching_request(shell, written):
+    """If no request matches the options of the handover command, the error message lists the
+    existing values.
+    """
     ended = shell("handover", "requests", "out.zip", "--site", "Nowhere")
     assert ended.status == 3
     assert "Taipei" in ended.err
     assert not (shell.folder / "out.zip").exists()
 
 
-def test_a_table_is_no_request_folder(shell):
-    """A table that is passed instead of a folder is reported as a table, not as a damaged folder."""
+def test_table_is_not_a_request_folder(shell):
+    """If a table is passed instead of a request folder, the error message says that it is a table
+    and not a damaged folder.
+    """
     table = shell.write("table.csv", b"server_fqdn,role\n")
     for command in ("status", "steps"):
         ended = shell(command, table)
@@ -446,7 +466,9 @@ def test_a_table_is_no_request_folder(shell):
 
 
 def test_receive_and_package(shell, answered, passphrase):
-    """Returned certificates are matched, stored and packaged, and status shows it."""
+    """Returned certificates are matched, stored and packaged, and the status command shows their
+    state.
+    """
     ended = shell("receive", "requests", "back", "--json")
     document = json.loads(ended.out)
     assert ended.status == 0, document["findings"]
@@ -461,9 +483,9 @@ def test_receive_and_package(shell, answered, passphrase):
     assert "\nPackages: 0 written, 3 kept, 0 refused" in ended.out
 
 
-def test_receive_tells_differences_and_unreadable_files(shell, answered):
-    """The receive command has exit status 1 for a certificate with differences, and 2 for an
-    unreadable or missing file.
+def test_receive_reports_differences_and_unreadable_files(shell, answered):
+    """The receive command exits with status 1 if a certificate differs from the plan, and with 2 if
+    a file is unreadable or missing.
     """
     wrong = shell.write("wrong.cer", b"-----BEGIN CERTIFICATE-----\nAAAA\n")
     assert shell("receive", "requests", wrong).status == 2
@@ -480,14 +502,18 @@ def test_receive_tells_differences_and_unreadable_files(shell, answered):
 
 
 def test_pfx_without_certificates(shell, written, passphrase):
-    """If some certificates cannot be packaged, the exit status is 1, and each has a reason."""
+    """If some certificates cannot be packaged, the pfx command exits with status 1 and shows the
+    reason for each one.
+    """
     ended = shell("pfx", "requests", "--passphrase-file", passphrase)
     assert ended.status == 1
     assert ended.out.startswith("3 packages not made (no certificate has been issued yet ")
 
 
 def test_steps(shell, answered, passphrase):
-    """The steps are written. Until everything is packaged, the exit status is 1."""
+    """The steps command writes the steps, and exits with status 1 until every certificate is
+    packaged.
+    """
     ended = shell("steps", "requests")
     assert ended.status == 1
     assert ended.out.startswith("3 certificates not packaged (")
@@ -510,8 +536,8 @@ def test_steps(shell, answered, passphrase):
 
 
 def test_requests_on_a_server(shell):
-    """The command steps --request-on-server writes a page and a script for each request of a
-    topology, and nothing if the plan has errors.
+    """The command steps --request-on-server writes a page and a script for each request, or nothing
+    if the plan has errors.
     """
     good = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
     (shell.folder / "good.csv").write_text(good)
@@ -528,8 +554,9 @@ def test_requests_on_a_server(shell):
 
 
 @pytest.mark.posix
-def test_password_goes_to_a_terminal_only(shell, answered, passphrase):
-    """The pfx command shows a package's password on a terminal and then clears it.
+def test_password_is_shown_only_on_a_terminal(shell, answered, passphrase):
+    """The pfx command shows the password of a package on a terminal and then clears it, but does
+    not write it to a pipe.
 
     It writes no password to a pipe.
     """
@@ -560,13 +587,13 @@ def test_password_goes_to_a_terminal_only(shell, answered, passphrase):
     assert pkcs12.load_pkcs12(package.read_bytes(), password.encode()).key is not None
 
 
-# -- purge
+# The following tests use the purge command.
 
 
 @pytest.fixture
 def superseded(shell, answered, passphrase):
-    """Return a folder whose first request was renewed and deployed, so that its old pair can be
-    removed.
+    """Return a folder whose first request was renewed and deployed, so that its old key and CSR can
+    be removed.
     """
     assert shell(*answered, "--renew", "FrontEnd-fe01", "--reason", "test").status == 0
     authority = PythonCa()
@@ -581,9 +608,9 @@ def superseded(shell, answered, passphrase):
     return shell.folder / "requests" / "archive"
 
 
-def test_purge_asks_for_the_passphrase_where_there_are_passwords(shell, superseded, passphrase):
-    """Purge asks for the passphrase if packages have passwords, because it also removes passwords
-    from the encrypted list.
+def test_purge_asks_for_the_passphrase_if_passwords_exist(shell, superseded, passphrase):
+    """If packages have passwords, the purge command asks for the passphrase, because it also
+    removes passwords from the encrypted list.
     """
     given = ("--passphrase-file", passphrase)
     assert shell("pfx", "requests", *given).status in (0, 1)
@@ -596,8 +623,8 @@ def test_purge_asks_for_the_passphrase_where_there_are_passwords(shell, supersed
 
 
 def test_purge_with_its_token(shell, superseded):
-    """The purge command with its list's token removes exactly that list, and nothing with another
-    token.
+    """With the token of a list, the purge command removes exactly the files on this list. With
+    another token, it removes nothing.
     """
     listed = json.loads(shell("purge", "requests", "--json").out)
     assert [item["why"] for item in listed["items"]] == [
@@ -615,7 +642,9 @@ def test_purge_with_its_token(shell, superseded):
 @pytest.mark.posix
 @pytest.mark.parametrize(("answer", "keys"), [("no", 1), ("", 1), ("yes", 0)])
 def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
-    """On a terminal, purge shows the list and removes its files only after the answer yes."""
+    """On a terminal, the purge command shows the list and removes the files only if the user
+    answers yes.
+    """
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(
         sys.executable,
@@ -635,9 +664,9 @@ def test_purge_asks_on_a_terminal(shell, superseded, answer, keys):
     assert len(list(superseded.glob("*.key"))) == keys
 
 
-def test_a_folder_is_opened_with_a_recovery_key(shell, written, passphrase):
-    """A recovery key is created, added, shown by its fingerprint, used without the passphrase, and
-    removed.
+def test_recovery_key_opens_a_folder(shell, written, passphrase):
+    """A recovery key can be created, added, identified by its fingerprint, used without the
+    passphrase, and removed.
     """
     own = shell.write("own.txt", "the words of the key\n")
     new = shell.write("new.txt", "another long phrase\n")

@@ -1,4 +1,6 @@
-"""The forecast command reads its input, has the right exit status, and compares two forecasts."""
+"""The forecast command reads its input, exits with the right status, and can show two forecasts
+side by side.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ ISSUE = "planned_issue_date = 2026-11-25\n"
 
 @pytest.fixture
 def planner(shell):
-    """Write a table, options that work and options that do not, a saved plan, and a folder."""
+    """Write a table, options that work, options that do not work, a saved plan, and a request
+    folder.
+    """
     shell.write("t.csv", TWO_SITES)
     shell.write("good.toml", ISSUE)
     shell.write("bad.toml", f'{ISSUE}[freezes]\nmerger = "2029-06-01 to 2029-07-30"\n')
@@ -27,9 +31,9 @@ def planner(shell):
     return shell
 
 
-def test_it_works_or_not(planner):
-    """The exit status of forecast is 0 if every certificate can be renewed, else 1. Each broken
-    rule is shown with its dates.
+def test_exit_status_shows_whether_the_plan_works(planner):
+    """The forecast command exits with status 0 if every certificate can be renewed. Otherwise, it
+    exits with 1 and shows each broken rule with its dates.
     """
     good = planner("forecast", "t.csv", "--options", "good.toml")
     assert (good.status, good.err) == (0, "")
@@ -46,8 +50,8 @@ def test_it_works_or_not(planner):
     }
 
 
-def test_until_and_on(planner):
-    """The dates --until and --on are taken from the arguments, and not from the clock.
+def test_until_and_on_set_the_dates(planner):
+    """The forecast command uses the dates in --until and --on instead of the current date.
 
     An invalid date is rejected.
     """
@@ -61,9 +65,9 @@ def test_until_and_on(planner):
     assert planner("forecast", "t.csv", "--on", "2027-01-02", "--until", "2026-01-01").status == 2
 
 
-def test_of_a_saved_plan_and_a_folder(planner):
-    """A forecast of a saved plan uses its options, and a forecast of a folder uses the given
-    options.
+def test_forecast_of_a_saved_plan_and_a_folder(planner):
+    """The forecast of a saved plan uses the options in the plan, and the forecast of a folder uses
+    the options that are passed.
     """
     saved, table = (
         json.loads(planner("forecast", *of, "--json").out)
@@ -77,9 +81,9 @@ def test_of_a_saved_plan_and_a_folder(planner):
         assert "from 2026-12-01 to 2030-12-31" in ended.out
 
 
-def test_two_beside_each_other(planner):
-    """Two tables, or one table with two sets of options, are forecast together, and each forecast
-    has its own name.
+def test_two_forecasts_side_by_side(planner):
+    """The forecast command accepts two tables, or one table with two sets of options, and gives
+    each forecast a different name.
     """
     call = ("forecast", "t.csv", "--options", "good.toml", "--other-options")
     ended = planner(*call, "other.toml")
@@ -94,7 +98,7 @@ def test_two_beside_each_other(planner):
 
 
 def test_files(planner):
-    """Each output format is written under the given name.
+    """The forecast command writes each output format to a file with the given name.
 
     If the plan does not work, the exit status is 1 here too.
     """
@@ -105,8 +109,10 @@ def test_files(planner):
         assert (planner.folder / f"f.{ending}").stat().st_size > 1000
 
 
-def test_a_saved_plan_has_options_of_its_own(planner):
-    """If a saved plan has other options, the comparison does not call them the default options."""
+def test_options_of_a_saved_plan_are_not_the_default(planner):
+    """If a saved plan contains options, the comparison of forecasts does not call them the default
+    options.
+    """
     ended = planner("forecast", "p.json", "--other-options", "other.toml")
     assert ended.out.startswith("first: p.json with its recorded options: ")
     assert "second: p.json with other.toml: " in ended.out

@@ -1,4 +1,6 @@
-"""``lyncnb guide`` asks in a terminal or reads a file of answers, and writes all files or none."""
+"""The command `lyncnb guide` asks questions on a terminal or reads a file of answers, and writes
+all files or none.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,9 @@ def files(folder):
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_file_of_answers_is_laid_out(shell):
-    """If answers are read from a file, guide writes the table, and prints counts, Python code, and
-    the next two commands.
+def test_guide_reads_a_file_of_answers(shell):
+    """If the guide command reads answers from a file, it writes the table and prints counts, Python
+    code, and the next two commands.
     """
     shell.write("given.toml", ANSWERS)
     done = shell("guide", "first plan", "--answers", "given.toml")
@@ -54,8 +56,10 @@ def test_a_file_of_answers_is_laid_out(shell):
     assert made["topology"] == ln.read_topology(shell.folder / "first plan" / "topology.csv")
 
 
-def test_the_answers_that_were_kept_give_the_same(shell):
-    """An edited guide.toml gives the files again with --force, and stays unchanged."""
+def test_edited_answers_can_be_used_again(shell):
+    """With --force, the guide command writes its files again from an edited guide.toml, which does
+    not change.
+    """
     shell.write("given.toml", ANSWERS)
     assert shell("guide", "--answers", "given.toml").status == 0
     kept = (shell.folder / "guide.toml").read_text("utf-8")
@@ -71,8 +75,8 @@ def test_the_answers_that_were_kept_give_the_same(shell):
 
 
 def test_as_json(shell):
-    """The command guide --json prints one document with files, answers, table, Python, plan and
-    what is left out.
+    """The command guide --json prints one document with the files, answers, table, Python code,
+    plan and omitted values.
     """
     shell.write("given.toml", ANSWERS)
     done = shell("guide", "--answers", "given.toml", "--json")
@@ -84,9 +88,9 @@ def test_as_json(shell):
     assert all(one["source"] for one in document["left_out"])
 
 
-def test_what_is_wrong_leaves_nothing(shell):
-    """With wrong answers, no answers or no terminal, the exit status is 2, and an empty folder
-    stays empty.
+def test_invalid_answers_write_no_file(shell):
+    """If answers are wrong, or neither answers nor a terminal exist, guide exits with status 2, and
+    an empty folder stays empty.
     """
     shell.write("given.toml", ANSWERS.replace("true", '"perhaps"') + "directors = 1\nx = 1\n")
     wrong = shell("guide", "new", "--answers", "given.toml")
@@ -101,8 +105,8 @@ def test_what_is_wrong_leaves_nothing(shell):
     assert files(shell.folder) == {"given.toml"}
 
 
-def test_the_answers_are_not_replaced_by_what_comes_of_them(shell):
-    """If the answers have the name of a file of the plan, they are not overwritten, even with
+def test_file_of_answers_is_not_overwritten(shell):
+    """If the file of answers has the name of an output file, guide does not overwrite it, even with
     --force.
     """
     shell.write("plan.toml", ANSWERS)
@@ -114,7 +118,7 @@ def test_the_answers_are_not_replaced_by_what_comes_of_them(shell):
 
 
 class Terminal:
-    """A planner at a terminal of 100 columns."""
+    """A simulated planner at a terminal with 100 columns."""
 
     def __init__(self, shell, *arguments):
         pexpect = pytest.importorskip("pexpect")
@@ -125,7 +129,7 @@ class Terminal:
         )  # fmt: skip
 
     def answer(self, question, *texts):
-        """Type these answers to a question of the guide one by one.
+        """Enter the given answers to a question of the guide one after the other.
 
         Press Enter at all questions before it.
         """
@@ -139,7 +143,8 @@ class Terminal:
                     break
 
     def leave(self, end):
-        """Press a control key until the command ends, and return all output after that.
+        """Press a control key until the command ends, and return all output after the first key
+        press.
 
         If Ctrl-C arrives just before Python reads the terminal, Python handles it only with the
         next Enter. A person would press it again.
@@ -163,9 +168,9 @@ class Terminal:
 
 
 @pytest.mark.posix
-def test_asked_in_a_terminal(shell):
-    """Wrong answers are reported and asked again, ? shows help, < goes back, and Enter accepts the
-    default.
+def test_questions_in_a_terminal(shell):
+    """In a terminal, the guide reports wrong answers and asks again. The keys ?, < and Enter show
+    help, go back, and accept the default.
     """
     terminal = Terminal(shell)
     terminal.answer("Which product", "sfb2020", "")
@@ -197,8 +202,8 @@ def test_asked_in_a_terminal(shell):
 
 @pytest.mark.posix
 def test_two_answers_are_enough(shell):
-    """The guide uses defaults for the remaining questions, and asks only those that have no valid
-    answer.
+    """The guide uses defaults for the remaining questions, and asks only questions for which it has
+    no valid answer.
     """
     terminal = Terminal(shell)
     terminal.answer("Which product", ">")
@@ -215,9 +220,9 @@ def test_two_answers_are_enough(shell):
 
 @pytest.mark.posix
 @pytest.mark.parametrize("end", ["c", "d"])
-def test_an_interview_that_ends_early(shell, end):
-    """If the user presses Ctrl-C or the input ends, nothing is written, and the exit status shows
-    the interruption.
+def test_interrupted_guide_writes_nothing(shell, end):
+    """If the user presses Ctrl+C or the input ends, the guide writes nothing, and its exit status
+    shows the interruption.
     """
     terminal = Terminal(shell, "new")
     terminal.answer("Which product", "")
@@ -231,7 +236,7 @@ def test_an_interview_that_ends_early(shell, end):
 
 @pytest.mark.posix
 def test_existing_table_is_reported_before_the_first_question(shell):
-    """If a table exists, guide reports it before the first question."""
+    """If the table already exists, the guide reports it before the first question."""
     shell.write("topology.csv", "mine")
     told = Terminal(shell).rest()
     assert "topology.csv already exists, so lyncnb did not change it" in told

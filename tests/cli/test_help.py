@@ -1,4 +1,4 @@
-"""The first page of help and the hints name the commands correctly."""
+"""The first page of the help and the hints contain the correct names of commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGE = REPOSITORY / "lyncnb"
 
 
 def texts():
-    """Yield the texts of the program and its rule files, with their place."""
+    """Yield the texts in the program and in its rule files, with their locations."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -27,21 +27,21 @@ def texts():
 
 
 def test_help_lists_every_command():
-    """The first page of help names each command exactly once."""
+    """The first page of the help contains each command exactly once."""
     listed = [name for _, commands in SECTIONS for name, _ in commands]
     assert sorted(listed) == sorted(command.name for command in COMMANDS)
     assert all(f"  {name} " in build_overview() for name in listed)
 
 
 def test_version_is_that_of_the_package():
-    """The option --version shows the installed version of lyncnb."""
+    """The option --version prints the installed version of lyncnb."""
     from importlib.metadata import version
 
     assert version("lyncnb") == VERSION
 
 
 def test_hints_name_commands_that_exist():
-    """Each command and option in a hint exists."""
+    """Each command and each option that a hint mentions exists."""
     options = {c.name: {o for p in c.params for o in p.opts} for c in COMMANDS}
     named = [
         (path, found[0] or found[2], found[1] or found[3])

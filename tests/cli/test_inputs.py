@@ -1,4 +1,6 @@
-"""Whatever a file argument names, each command ends in time with a message and a valid exit status."""
+"""Whatever type of file an argument specifies, each command ends in time with a message and a valid
+exit status.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ shell = pytest.fixture(make_shell)
 PASS = ("--passphrase-file", "passphrase")
 NEW = ("--new-passphrase-file", "new")
 ON_SERVER = ("--request-on-server", "-o", "scripts")
-# A successful call of each command, without its options.
+# A successful call of each command without options.
 CALLS = {
     "run": ["n.ipynb"],
     "share": ["n.ipynb"],
@@ -56,8 +58,8 @@ CALLS = {
     "rekey": ["requests"],
     "purge": ["requests"],
 }
-# The names of parameters for input files or folders. Passphrases may be read from a pipe, which is
-# tested separately.
+# The names of parameters for input files or folders. Passphrases may also come from a pipe, which
+# another test covers.
 READ = {
     *("topology", "options_file", "recovery", "with_recovery", "notebook", "notebooks", "files"),
     *("folder", "requests", "old", "new", "old_options", "new_options", "paths", "saved_plan"),
@@ -67,14 +69,16 @@ READ = {
     "reports",
     "hosts",
 }
-# These parameters replace other parameters, and have a separate call in READERS.
+# Each of these parameters replaces other parameters, so READERS contains a separate call for it.
 ALONE = {("request", "saved_plan"), ("request", "approved_by")}
 # These parameters create a folder.
 LAID_OUT = {("lab", "folder"), ("dash", "folder"), ("guide", "folder")}
 
 
 def readers() -> dict[str, tuple[str, ...]]:
-    """Return every argument that names an input file. FILE replaces its name."""
+    """Return the arguments for every parameter that names an input file. FILE is replaced with the
+    file name.
+    """
     found = {}
     for command in COMMANDS:
         arguments = [one for one in command.params if isinstance(one, click.Argument)]
@@ -127,7 +131,7 @@ CONTENTS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Write the additional files that the commands need."""
+    """Write the other files that the commands need."""
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
@@ -147,13 +151,13 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def planner(made, shell):
-    """Return a copy of the files in which a test can work."""
+    """Return a copy of the files that a test may change."""
     shutil.copytree(made, shell.folder, dirs_exist_ok=True)
     return shell
 
 
 def refused(planner, arguments: tuple[str, ...], name: str) -> None:
-    """Check that a command ends in time with a message and a valid exit status."""
+    """Run a command, and check that it ends in time with a message and a valid exit status."""
     signal.alarm(20)
     try:
         ended = planner(*(name if part == "FILE" else part for part in arguments))
@@ -161,15 +165,15 @@ def refused(planner, arguments: tuple[str, ...], name: str) -> None:
         signal.alarm(0)
     assert ended.status in (1, 2, 3), (arguments, name, ended)
     assert "error in lyncnb" not in ended.err
-    assert "--help for the arguments" not in ended.err  # The command did not read the file.
-    # The output has one line for each file.
+    # A usage error would mean that the command did not try to read the file.
+    assert "--help for the arguments" not in ended.err
+    # The receive command prints one line for each file.
     if arguments[:3] == ("receive", "requests", "FILE") and ended.out:
         assert re.search("^(error|warning): ", ended.out, re.MULTILINE), ended
         return
     assert ended.err.startswith("lyncnb: "), ended
-    if (
-        "needs attention: 1 file" in ended.out
-    ):  # One of the files is the list, and the folder is shown anyway.
+    # If the list of signers cannot be read, the status command still shows the folder.
+    if "needs attention: 1 file" in ended.out:
         assert "--approved-by" in arguments
         assert ended.status == 3
         return
@@ -180,8 +184,10 @@ def refused(planner, arguments: tuple[str, ...], name: str) -> None:
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_what_is_no_ordinary_file(planner, reader):
-    """For a pipe, device, folder, broken link or missing file, no command waits."""
+def test_paths_that_are_not_regular_files(planner, reader):
+    """If an argument is a pipe, a device, a folder, a broken link or a missing file, no command
+    waits for input.
+    """
     folder = planner.folder
     for name in ("pipe.ipynb", "pipe"):
         os.mkfifo(folder / name)
@@ -192,26 +198,30 @@ def test_what_is_no_ordinary_file(planner, reader):
     names = ["pipe.ipynb", "pipe", "zero.ipynb", "/dev/zero", "loop.ipynb", "x" * 300]
     if reader != "request folder":  # The request command creates a missing folder.
         names += ["dangling.ipynb", "nowhere.ipynb", "nowhere/a.ipynb"]
-        # The receive command takes folders.
+        # The receive command accepts folders.
         names += ["folder.ipynb"] if reader != "receive files" else []
     for name in names:
         refused(planner, READERS[reader], name)
 
 
-def test_a_list_of_signers_is_read_when_nobody_approved(planner):
-    """A wrong name of the list of signers is reported, even if no plan was approved."""
+def test_list_of_signers_is_read_without_an_approval(planner):
+    """If the file with the list of allowed signers is missing, this is reported, even if no plan
+    was approved.
+    """
     ended = planner("status", "requests", "--approved-by", "nowhere.txt")
     assert (ended.status, ended.out) == (2, "")
     assert "nowhere.txt" in ended.err
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_what_is_in_it(planner, reader):
-    """No content of a file causes a traceback or is reported as a fault of lyncnb."""
+def test_any_content_of_a_file(planner, reader):
+    """Whatever an input file contains, no command prints a traceback or reports an internal error
+    of lyncnb.
+    """
     for what, content in CONTENTS.items():
         planner.write("file.ipynb", content)
         if reader.endswith(("options_file", "_options")) and what == "empty":
-            continue  # An empty file has no options, which is valid.
+            continue  # An empty options file is valid and contains no options.
         refused(planner, READERS[reader], "file.ipynb")
 
 
@@ -236,14 +246,14 @@ NOTEBOOKS = [
 
 @pytest.mark.parametrize("text", NOTEBOOKS)
 @pytest.mark.parametrize("command", ["run", "share", "clean"])
-def test_what_is_no_notebook(planner, command, text):
-    """JSON that is not a notebook, or a damaged notebook, is rejected with a plain message."""
+def test_files_that_are_not_a_notebook(planner, command, text):
+    """A file that contains other JSON or a damaged notebook is rejected with a clear message."""
     planner.write("odd.ipynb", text)
     refused(planner, (command, "FILE"), "odd.ipynb")
     assert (planner.folder / "odd.ipynb").read_text() == text
 
 
-#: Texts that a person may type, paste or have in a variable.
+#: Texts that a user may enter, paste or have in an environment variable.
 TYPED = (
     *(
         "",
@@ -268,7 +278,7 @@ TYPED = (
 
 
 def words() -> dict[str, tuple[str, ...]]:
-    """Return every option that takes text. WORDS replaces the text."""
+    """Return the arguments for every option that accepts text. WORDS is replaced with the text."""
     found = {}
     for command in COMMANDS:
         for one in command.params:
@@ -282,9 +292,9 @@ def words() -> dict[str, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("option", words())
-def test_what_somebody_types(planner, option):
-    """Any text for an option gives a documented exit status, and a message if the status is not 0
-    or 1.
+def test_any_text_for_an_option(planner, option):
+    """Whatever text is passed to an option, the exit status is documented, and a message is printed
+    if it is not 0 or 1.
     """
     planner.write("answer.pem", "nothing")
     for typed in TYPED:

@@ -1,4 +1,4 @@
-"""The commands for notebooks run, clean, share and serve them."""
+"""Test the commands that run, clean, share and serve notebooks."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def _notebook(*cells: str, **outputs: str) -> str:
 
 
 @pytest.mark.kernel
-def test_run_leaves_the_executed_copy_and_a_page(shell):
-    """The run command executes a notebook, passes the passphrase to its prompt, and writes a copy
-    and a page.
+def test_run_writes_the_executed_copy_and_a_page(shell):
+    """The run command executes a notebook, passes the passphrase to its prompt, and writes the
+    executed copy and an HTML page.
     """
     shell.write("passphrase", PASSPHRASE)
     before = _notebook(
@@ -74,8 +74,9 @@ def test_run_leaves_the_executed_copy_and_a_page(shell):
 
 
 @pytest.mark.kernel
-def test_the_main_command_does_the_whole_job(request, shell):
-    """The main command in the README creates keys, requests and the summary in an empty folder.
+def test_main_command_of_the_readme(request, shell):
+    """The first command in the README creates keys, requests and the summary in an empty folder,
+    and prints what the README shows.
 
     It prints what the README shows.
     """
@@ -83,7 +84,7 @@ def test_the_main_command_does_the_whole_job(request, shell):
     readme = path.read_text("utf-8")
     line = re.search(r"<!-- main command -->\n```sh\n(.*)\n```", readme)[1]
     found = re.search(r"&& LYNCNB_PASSPHRASE='(.+)' \.venv/bin/lyncnb (.+)$", line)
-    # The commands before it create the environment in which this test runs.
+    # The earlier commands in the README create the environment in which the tests already run.
     ended = shell.process(*found[2].split(), environment={"LYNCNB_PASSPHRASE": found[1]})
     assert (ended.status, ended.err) == (0, "")
     shown = re.search(r"^```console\n(.*?)^```", readme, re.M | re.S)
@@ -103,7 +104,9 @@ def test_the_main_command_does_the_whole_job(request, shell):
 @pytest.mark.kernel
 @pytest.mark.posix
 def test_ctrl_c_ends_a_run(shell):
-    """Ctrl-C while a cell runs ends the kernel, leaves no incomplete file, and prints one line."""
+    """If the user presses Ctrl+C while a cell runs, the kernel ends, no incomplete file remains,
+    and one line is printed.
+    """
     cell = "import os, time\nopen('kernel', 'w').write(str(os.getpid()))\ntime.sleep(600)"
     shell.write("n.ipynb", _notebook(cell))
     process = subprocess.Popen(
@@ -129,8 +132,8 @@ def test_ctrl_c_ends_a_run(shell):
 @pytest.mark.kernel
 @pytest.mark.posix
 def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
-    """Ctrl-C during the passphrase prompt ends the run at once, although the prompt blocks the
-    event loop.
+    """Ctrl+C during the prompt for the passphrase ends the run immediately, although the prompt
+    blocks the event loop.
     """
     import fcntl
     import pty
@@ -153,7 +156,7 @@ def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
         told += os.read(ours, 1024)
     os.write(ours, b"\x03")
     assert process.wait(timeout=60) == 130
-    with suppress(OSError):  # The terminal closes after all output was read.
+    with suppress(OSError):  # The terminal closes after its complete output was read.
         while more := os.read(ours, 1024):
             told += more
     os.close(ours)
@@ -162,16 +165,18 @@ def test_ctrl_c_ends_a_run_that_asks_for_the_passphrase(shell):
 
 @pytest.mark.kernel
 def test_run_of_a_notebook_that_fails(shell):
-    """If a cell fails, run names it without a traceback and exits with 1."""
+    """If a cell of a notebook fails, the run command names the cell without a traceback and exits
+    with status 1.
+    """
     shell.write("broken.ipynb", _notebook("1 + 1", "1 / 0"))
     ended = shell("run", "broken.ipynb")
     assert (ended.status, ended.out) == (1, "")
     assert ended.err.startswith("lyncnb: broken.ipynb cell 2 failed: ZeroDivisionError")
 
 
-def test_of_many_notebooks_each_is_cleaned_or_refused(shell):
-    """A notebook with a secret does not stop other notebooks from being cleaned, and all errors are
-    reported.
+def test_notebook_with_a_secret_does_not_stop_the_others(shell):
+    """If one of several notebooks contains a secret, the clean command still cleans the others and
+    reports all errors.
     """
     for name in ("a", "c"):
         shell.write(f"{name}.ipynb", _notebook("password = 'four random words'"))
@@ -184,12 +189,15 @@ def test_of_many_notebooks_each_is_cleaned_or_refused(shell):
     assert "a.ipynb cell 1" in ended.err
     assert "c.ipynb cell 1" in ended.err
     assert 'cannot read "d.ipynb": No such file' in ended.err
-    assert shell("clean", "a.ipynb", "c.ipynb").status == 1  # The rejected notebook was also read.
+    # The command also read the rejected notebook.
+    assert shell("clean", "a.ipynb", "c.ipynb").status == 1
     assert "widgets" not in (shell.folder / "b.ipynb").read_text()
 
 
 def test_clean_and_share(shell):
-    """Clean reports whether it changed a notebook, and share writes a page next to it."""
+    """The clean command reports whether it changed a notebook, and the share command writes an HTML
+    page next to the notebook.
+    """
     shell.write("n.ipynb", _notebook("1 + 1"))
     assert shell("clean", "n.ipynb").out == "n.ipynb: already clean\n"
     assert shell("share", "n.ipynb", "-o", "page.html").out == "written: page.html\n"
@@ -197,7 +205,9 @@ def test_clean_and_share(shell):
 
 
 def test_share_refuses_what_is_secret(shell):
-    """Share rejects a notebook with a private key with exit status 1, and writes no page."""
+    """If a notebook contains a private key, the share command exits with status 1 and writes no
+    page.
+    """
     key = "-----BEGIN " + "PRIVATE KEY-----\\nMIIB\\n-----END PRIVATE " + "KEY-----"
     shell.write("n.ipynb", _notebook(f"key = '''{key}'''"))
     for command in ("share", "clean"):
@@ -207,8 +217,8 @@ def test_share_refuses_what_is_secret(shell):
 
 
 def _ask(port: str, query: str) -> dict:
-    """Wait until the server answers, because it prints its address before it listens, and return
-    its files.
+    """Wait until the server responds, because it prints its address before it accepts connections,
+    and return the files that it lists.
     """
     for _ in range(300):
         try:
@@ -223,7 +233,8 @@ def _ask(port: str, query: str) -> dict:
 
 @contextmanager
 def _serving(folder: Path, command: str):
-    """Run lab or dash without a browser.
+    """Run the lab or dash command without a browser, and return the port, the token, and the
+    process.
 
     Return the port and the token in the printed address, and the process. The planner's settings
     switch security off, but lyncnb's settings take precedence.
@@ -263,21 +274,21 @@ def _serving(folder: Path, command: str):
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """Start JupyterLab once, since that takes longer than its tests."""
+    """Start JupyterLab once for all tests, because starting it takes longer than the tests."""
     with _serving(tmp_path_factory.mktemp("lab"), "lab") as served:
         yield served
 
 
 @pytest.fixture(scope="module")
 def dash(tmp_path_factory):
-    """Start the planning page once, since that takes longer than its tests."""
+    """Start the planning page once for all tests, because starting it takes longer than the tests."""
     with _serving(tmp_path_factory.mktemp("dash"), "dash") as served:
         yield served
 
 
 @pytest.mark.kernel
-def test_lab_lays_out_and_serves_with_a_token(lab):
-    """The lab command creates the workspace and serves it only with its token."""
+def test_lab_requires_its_token(lab):
+    """The lab command creates the workspace, and its server requires the token."""
     port, token, _ = lab
     assert len(token) == 48
     names = {item["name"] for item in _ask(port, f"?token={token}")["content"]}
@@ -287,8 +298,8 @@ def test_lab_lays_out_and_serves_with_a_token(lab):
 
 
 @pytest.mark.kernel
-def test_dash_lays_out_and_serves_with_a_token(dash):
-    """Dash shows the planning notebook to everyone who has its token."""
+def test_dash_requires_its_token(dash):
+    """The dash command serves the planning notebook to every user who has the token."""
     port, token, _ = dash
     assert len(token) == 48
     with urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
@@ -299,8 +310,8 @@ def test_dash_lays_out_and_serves_with_a_token(dash):
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux' table of sockets")
 @pytest.mark.parametrize("command", ["lab", "dash"])
 def test_a_server_listens_on_loopback_only(request, command):
-    """JupyterLab and the planning page serve only this computer, whatever the planner's settings
-    are.
+    """JupyterLab and the planning page accept connections only from the same computer, whatever the
+    planner's settings are.
     """
     port, _, _ = request.getfixturevalue(command)
     listening = set()
@@ -315,9 +326,9 @@ def test_a_server_listens_on_loopback_only(request, command):
 @pytest.mark.kernel
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads Linux' /proc")
 @pytest.mark.skipif(not shutil.which("sh"), reason="needs sh, which a terminal of JupyterLab runs")
-def test_lab_never_passes_the_passphrase_on(lab):
-    """A terminal in JupyterLab has no passphrase in its environment, and has lyncnb's settings for
-    nbconvert.
+def test_lab_does_not_pass_the_passphrase_on(lab):
+    """In a terminal in JupyterLab, the environment contains no passphrase and contains lyncnb's
+    settings for nbconvert.
     """
     port, token, process = lab
     asked = Request(f"http://127.0.0.1:{port}/api/terminals?token={token}", method="POST")
@@ -351,8 +362,10 @@ TEXT = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "![x](atta
         ({**TEXT, "cell_type": ["markdown"]}, 2),
     ],
 )
-def test_a_cell_that_is_not_as_it_should_be(shell, cell, status):
-    """Share shows a missing picture as broken, and rejects a cell without a type."""
+def test_share_with_damaged_cells(shell, cell, status):
+    """The share command shows a missing picture as broken, and rejects a notebook in which a cell
+    has no type.
+    """
     document = json.loads(_notebook())
     document["cells"] = [cell]
     shell.write("plan.ipynb", json.dumps(document))

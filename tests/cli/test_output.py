@@ -1,4 +1,4 @@
-"""Text and tables are printed to a terminal."""
+"""Text and tables are printed correctly to a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def topology(shell):
-    """Write a topology of two servers without error findings."""
+    """Write a topology with two servers whose plan has no errors."""
     return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
@@ -40,7 +40,9 @@ def _terminal(arguments, *, columns, folder):
 @pytest.mark.posix
 @pytest.mark.parametrize("columns", [40, 60, 100, 200])
 def test_plan_fits_the_terminal(shell, topology, columns):
-    """No line is wider than the terminal except a command to copy, and names are not split."""
+    """Except for a command to copy, no line of the plan is wider than the terminal, and no name is
+    split.
+    """
     status, text = _terminal(["plan", topology, "-v"], columns=columns, folder=shell.folder)
     assert status == 0
     lines = [line for line in text.splitlines() if "lyncnb " not in line]
@@ -50,8 +52,9 @@ def test_plan_fits_the_terminal(shell, topology, columns):
 
 
 def test_plan_in_a_pipe(shell, topology):
-    """In a pipe, the plan has one line for each certificate and at most 100 columns."""
-    # A file name, because lyncnb does not wrap a long path in a command.
+    """In a pipe, the plan has one line for each certificate and is at most 100 columns wide."""
+    # The test uses a file name without a folder, because lyncnb does not wrap a long path in a
+    # command.
     text = shell.process("plan", topology.name, environment={"COLUMNS": ""}).out
     first, *certificates = text[: text.index("\n\n")].splitlines()
     assert re.split(r"  +", first) == [
@@ -65,7 +68,9 @@ def test_plan_in_a_pipe(shell, topology):
 
 
 def test_notices_are_counted_and_listed_on_request(shell, topology):
-    """Plan shows the number of notices, and plan -v shows each with its hint and source."""
+    """The plan command shows the number of notices, and plan -v shows each notice with its hint and
+    source.
+    """
     short, whole = shell.process("plan", topology).out, shell.process("plan", topology, "-v").out
     notices = [
         f
@@ -83,7 +88,7 @@ def test_notices_are_counted_and_listed_on_request(shell, topology):
 
 
 def test_a_command_in_a_sentence_is_not_wrapped(capsys, monkeypatch):
-    """A command in a sentence is not wrapped, so that readers can copy it."""
+    """A command in a sentence is not wrapped, so that users can copy it."""
     monkeypatch.setenv("COLUMNS", "40")
     output.write_next_steps(
         "Package a and b: lyncnb pfx requests --passphrase-file secret.txt. Then go on."
@@ -97,8 +102,10 @@ def test_a_command_in_a_sentence_is_not_wrapped(capsys, monkeypatch):
 
 @pytest.mark.posix
 @pytest.mark.parametrize("command", ["explain", "compare", "compare-topology", "trust"])
-def test_words_fit_the_terminal(shell, topology, command):
-    """Listed text is wrapped with its own indentation, and host names are never split."""
+def test_text_fits_the_terminal(shell, topology, command):
+    """Text in a list is wrapped with the indentation of its list item, and host names are never
+    split.
+    """
     other = shell.write("other.csv", TWO_FRONT_ENDS.replace("fe02", "fe03"))
     second = {"explain": ["fe01.contoso.net"], "trust": []}.get(command, [other])
     status, text = _terminal([command, topology, *second], columns=70, folder=shell.folder)
@@ -108,13 +115,15 @@ def test_words_fit_the_terminal(shell, topology, command):
 
 
 def test_control_characters_do_not_reach_a_terminal(capsys):
-    """Escape sequences and text direction marks are replaced by visible text. Line breaks stay."""
+    """Escape sequences and marks for the text direction are replaced with visible text, and line
+    breaks are kept.
+    """
     output.write("a\x1b[31mb\u202ec\u200bd\n\te\x7f 台")
     assert capsys.readouterr().out == "a\\x1b[31mb\\u202ec\\u200bd\n\te\\x7f 台\n"
 
 
 def test_progress_is_silent_without_a_terminal():
-    """If standard error is not a terminal, there is no progress bar."""
+    """If standard error is not a terminal, no progress bar is shown."""
     progress, finish = output.make_progress_bar("requests")
     assert progress is None
     finish()

@@ -1,4 +1,6 @@
-"""No option for an output file overwrites or loses an existing file."""
+"""An option for an output file never overwrites or loses an existing file that lyncnb did not
+write.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from lyncnb.cli.app import COMMANDS
 
 shell = pytest.fixture(make_shell)
 
-# A call of each command that writes a file.
+# For each command that writes a file, the arguments of a call.
 CALLS = {
     "plan": ["plan", "contoso.csv"],
     "compare": ["compare", "contoso.csv", "contoso.csv"],
@@ -39,7 +41,7 @@ CALLS = {
     "template": ["template"],
     "page": ["page", "contoso.csv"],
 }
-# The text of an argument that does not name a file.
+# In a usage line, these names stand for arguments that are not file names.
 WORDS = {
     *(
         "NAME",
@@ -66,7 +68,8 @@ WORDS = {
         "[clientAuth=]NAME",
     ),
 }
-# The names of parameters for input, or for a folder of lyncnb. All others are outputs.
+# The names of parameters for input files or for folders of lyncnb. All other parameters for files
+# are outputs.
 READ = {
     *("topology", "options_file", "passphrase_file", "new_passphrase_file", "recovery", "folder"),
     *("with_recovery", "notebook", "notebooks", "files", "requests"),
@@ -76,12 +79,12 @@ READ = {
     "answers_file",
     *("names", "reports", "hosts"),
 }
-# This command writes two files and never overwrites. It is tested with the recovery keys and below.
+# This command writes two files and never overwrites a file. Other tests cover it.
 NEVER_OVER = {("recovery", "file")}
 
 
 def outputs() -> dict[str, list[str]]:
-    """Return every output parameter, with the command to which it is added."""
+    """Return every output parameter and the arguments of the command that has it."""
     found = {}
     for command in COMMANDS:
         for one in command.params:
@@ -98,7 +101,7 @@ OUTPUTS = outputs()
 
 
 def endings_of(planner, command: list[str]) -> list[str]:
-    """Return the suffixes that a command accepts for its output file."""
+    """Return the file name suffixes that a command accepts for its output file."""
     hint = planner(*command, "plain").err.partition("use the extension ")[2]
     endings = [f".{ending}" for ending in re.findall(r"\.(\w+)", hint.splitlines()[0])]
     assert endings
@@ -107,7 +110,7 @@ def endings_of(planner, command: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Write a topology, a notebook, two request folders and a link to one of them."""
+    """Write a topology, a notebook, two request folders, and a link to one of these folders."""
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
@@ -127,7 +130,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def planner(made, shell, request):
-    """Return a copy of the files in which a test can work."""
+    """Return a copy of the files that a test may change."""
     if "page output" in request.node.name:
         request.getfixturevalue("built_page")
     shutil.copytree(made, shell.folder, dirs_exist_ok=True)
@@ -136,7 +139,7 @@ def planner(made, shell, request):
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return every file of a folder except its lock."""
+    """Return the content of every file in a folder except the lock file."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -145,10 +148,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def refused(planner, arguments: list[str], *words: str) -> None:
-    """Check that a command is rejected with a plain message, and nothing is changed."""
+    """Check that a command is rejected with a clear message and changes nothing."""
     before = contents(planner.folder)
     ended = planner(*arguments)
-    # The exit status is also 2 for commands that work on a folder.
+    # Commands that work with a request folder also exit with status 2 in this case.
     assert ended.status == 2, (arguments, ended)
     assert ended.out == ""
     assert ended.err.startswith("lyncnb: ")
@@ -159,7 +162,7 @@ def refused(planner, arguments: list[str], *words: str) -> None:
 
 
 def test_every_output_is_found():
-    """Options for output files need --force too.
+    """Every command that has an option for an output file also has the option --force.
 
     The files of run, approve and guide are not such options.
     """
@@ -172,8 +175,8 @@ def test_every_output_is_found():
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_no_file_of_a_request_folder_is_overwritten(planner, output):
-    """Keys, requests, manifest, archive and all other files of a request folder are never
-    overwritten, with any flag.
+    """With any flag, no command overwrites a file of a request folder, such as keys, requests, the
+    manifest and the archive.
     """
     command = OUTPUTS[output]
     for path in sorted((planner.folder / "requests").rglob("*")):
@@ -185,9 +188,9 @@ def test_no_file_of_a_request_folder_is_overwritten(planner, output):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_nothing_is_put_into_a_request_folders_own_places(planner, output):
-    """No output is written into the subfolders of a request folder, by a link, dots or other letter
-    case, even with --force.
+def test_no_output_is_written_to_the_subfolders_of_a_request_folder(planner, output):
+    """No output is written to the subfolders of a request folder, even with --force, and even if
+    the path contains a link or dots.
     """
     command = OUTPUTS[output]
     for ending in endings_of(planner, command):
@@ -200,17 +203,17 @@ def test_nothing_is_put_into_a_request_folders_own_places(planner, output):
             refused(planner, [*command, place + ending, "--force"], "is one of lyncnb's own files")
 
 
-def test_the_summary_is_the_folders_own(planner):
-    """The plan command does not overwrite the summary of a request folder, although both have the
-    same format.
+def test_summary_of_a_request_folder_is_not_overwritten(planner):
+    """The plan command does not overwrite the summary of a request folder, although both files have
+    the same format.
     """
     for ending in (".csv", ".xlsx", ".html", ".md"):
         refused(planner, ["plan", "contoso.csv", "-o", f"requests/summary{ending}"])
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_a_strangers_file_is_replaced_by_force_only(planner, output):
-    """A file that lyncnb did not write is overwritten only with --force."""
+def test_unknown_file_is_replaced_only_with_force(planner, output):
+    """If lyncnb did not write a file, a command overwrites it only with --force."""
     command = OUTPUTS[output]
     for ending in endings_of(planner, command):
         planner.write(f"mine{ending}", "my own work\n")
@@ -220,8 +223,8 @@ def test_a_strangers_file_is_replaced_by_force_only(planner, output):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_an_earlier_output_of_the_kind_is_replaced(planner, output):
-    """A command overwrites its earlier output, and keeps the file's permissions."""
+def test_earlier_output_is_replaced(planner, output):
+    """A command overwrites its earlier output and keeps the permissions of the file."""
     command = OUTPUTS[output]
     for ending in endings_of(planner, command):
         path = planner.folder / f"out{ending}"
@@ -231,16 +234,17 @@ def test_an_earlier_output_of_the_kind_is_replaced(planner, output):
         ended = planner(*command, path)
         assert "already exists" not in ended.err
         assert path.stat().st_mode & 0o777 == 0o600
-        # These files contain the time at which they were written.
+        # Each of these files contains the time at which it was written.
         is_timed = ending in (".ics", ".html") or output in ("asis save", "probe")
         assert is_timed or path.read_bytes() == first
 
 
-def test_an_output_of_another_kind_is_a_strangers(planner):
-    """A checklist, a plan and a notebook's page have the same suffix but do not overwrite each
-    other.
+def test_output_of_another_command_is_not_replaced(planner):
+    """A checklist, a plan and a notebook's page have the same file name suffix, but they do not
+    overwrite each other.
     """
-    # A planner page needs a built page: tests/page checks that it replaces no other page.
+    # A planner page requires the built page. The tests in tests/page check that it replaces no
+    # other page.
     others = OUTPUTS.keys() - {"page output"}
     names = [name for name in others if ".html" in endings_of(planner, OUTPUTS[name])]
     for name in names:
@@ -251,8 +255,10 @@ def test_an_output_of_another_kind_is_a_strangers(planner):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_an_ending_that_does_not_fit(planner, output):
-    """A file name without a suffix, or with a wrong one, is rejected with the valid suffixes."""
+def test_wrong_suffix_is_rejected(planner, output):
+    """If the name of an output file has no suffix or a wrong one, it is rejected, and the message
+    lists the valid suffixes.
+    """
     command = OUTPUTS[output]
     endings = endings_of(planner, command)
     for name in ("plain", "out.key", "out.exe", "out.ipynb"):
@@ -261,8 +267,10 @@ def test_an_ending_that_does_not_fit(planner, output):
 
 @pytest.mark.posix
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_what_is_no_file(planner, output):
-    """A folder, link, pipe, blank or invalid name is rejected as output, even with --force."""
+def test_output_must_be_a_file(planner, output):
+    """If the output is a folder, a link, a pipe, blank or an invalid name, it is rejected, even
+    with --force.
+    """
     command = OUTPUTS[output]
     ending, *_ = endings_of(planner, command)
     (planner.folder / f"folder{ending}").mkdir()
@@ -284,8 +292,8 @@ def test_what_is_no_file(planner, output):
     assert (planner.folder / f"dangling{ending}").is_symlink()
 
 
-def test_run_leaves_strangers_files(planner):
-    """Run does not start if its two output files would replace files that run did not write."""
+def test_run_does_not_replace_unknown_files(planner):
+    """If the run command would replace files that it did not write, it does not start."""
     for name in ("n.executed.ipynb", "n.executed.html"):
         planner.write(name, "{}")
         refused(planner, ["run", "n.ipynb"], name, "already exists")
@@ -294,16 +302,16 @@ def test_run_leaves_strangers_files(planner):
     refused(planner, ["run", "requests/steps/n.ipynb", "--force"], "is one of lyncnb's own files")
 
 
-def test_clean_stays_out_of_a_request_folder(planner):
-    """A notebook inside the subfolders of a request folder is not rewritten by clean."""
+def test_clean_does_not_change_a_request_folder(planner):
+    """If a notebook is in a subfolder of a request folder, the clean command does not rewrite it."""
     nbformat.write(nbformat.v4.new_notebook(), planner.folder / "requests/steps/n.ipynb")
     refused(planner, ["clean", "requests/steps/n.ipynb"], "is one of lyncnb's own files")
     refused(planner, ["clean", "requests/manifest.json"])
 
 
 def test_no_workspace_or_folder_inside_a_request_folder(planner):
-    """The commands lab, dash, request and recovery create nothing inside the subfolders of a
-    request folder.
+    """The commands lab, dash, request and recovery create nothing in the subfolders of a request
+    folder.
     """
     for arguments in (
         ["lab", "requests/keys", "--no-browser"],
@@ -317,7 +325,7 @@ def test_no_workspace_or_folder_inside_a_request_folder(planner):
         refused(planner, arguments, "is one of lyncnb's own files")
 
 
-def test_own_places_are_what_a_folder_holds(planner):
-    """Every file and subfolder that lyncnb creates directly in a request folder is protected."""
+def test_files_and_subfolders_of_a_request_folder_are_protected(planner):
+    """Lyncnb protects every file and subfolder that it creates directly in a request folder."""
     with lock_folder(planner.folder / "requests"):
         assert {path.name for path in (planner.folder / "requests").iterdir()} <= OWN_PLACES

@@ -1,4 +1,4 @@
-"""The help, the planning commands, and the exit of commands."""
+"""Test the help, the planning commands, and the exit status of commands."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def topology(shell):
-    """Write a topology of two servers without error findings."""
+    """Write a topology with two servers whose plan has no errors."""
     return shell.write("contoso.csv", TWO_FRONT_ENDS)
 
 
-# -- help
+# The following tests are about the help.
 
 
 def test_first_page_of_help_imports_nothing():
-    """The first page of help is shown without importing click, pandas or cryptography."""
+    """The first page of the help is shown without importing click, pandas or cryptography."""
     code = (
         "import sys; from lyncnb.cli import main; main(['--help']); main(['--version']);"
         f"sys.exit(' '.join({{'click', *{HEAVY}}} & set(sys.modules)) or 0)"
@@ -53,7 +53,7 @@ def test_first_page_of_help_imports_nothing():
 
 
 def test_help_of_every_command_imports_nothing_heavy():
-    """The help of a command imports click, but neither pandas nor cryptography."""
+    """The help of a command is shown without importing pandas or cryptography."""
     code = (
         "import sys; from lyncnb.cli import main\n"
         f"for name in {COMMANDS!r}: assert main([name, '--help']) == 0\n"
@@ -70,7 +70,7 @@ def test_help_of_every_command_imports_nothing_heavy():
 
 
 def test_help_lists_exactly_the_commands_there_are():
-    """The first page of help lists a command if and only if it exists."""
+    """The first page of the help lists a command if and only if the command exists."""
     from lyncnb.cli.app import _group
 
     assert sorted(COMMANDS) == sorted(_group.commands)
@@ -80,19 +80,19 @@ def test_help_lists_exactly_the_commands_there_are():
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"], ["help"]])
 def test_ways_to_ask_for_help(shell, arguments):
-    """All ways to ask for help show the list of commands."""
+    """Every way of calling the help shows the list of commands."""
     assert shell(*arguments) == (0, build_overview(), "")
 
 
-def test_version_is_that_of_the_package(shell, repository):
-    """--version shows the version of the package."""
+def test_version_option_prints_the_package_version(shell, repository):
+    """The option --version prints the version of the Python package."""
     project = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))["project"]
     assert shell("--version") == (0, f"lyncnb {project['version']}\n", "")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_of_a_command_says_how_it_ends(shell, name):
-    """The help of each command shows its usage, and its exit statuses if it can fail."""
+def test_help_of_a_command_shows_exit_statuses(shell, name):
+    """The help of each command shows its usage and, if the command can fail, its exit statuses."""
     ended = shell(name, "--help")
     assert ended.status == 0
     assert ended.out.startswith(f"Usage: lyncnb {name} ")
@@ -100,15 +100,17 @@ def test_help_of_a_command_says_how_it_ends(shell, name):
 
 
 def test_module_runs_as_a_program(shell):
-    """``python -m lyncnb`` runs the same program as ``lyncnb``."""
+    """Running `python -m lyncnb` starts the same program as `lyncnb`."""
     assert shell.process("--help") == (0, build_overview(), "")
 
 
-# -- These tests use the commands plan, check, explain and finding.
+# The following tests use the commands plan, check, explain and finding.
 
 
 def test_plan_lists_every_certificate(shell, topology):
-    """The plan shows each certificate in one line, then warnings, totals and the next command."""
+    """The plan command shows each certificate on one line, and then the warnings, the totals and
+    the next command.
+    """
     ended = shell("plan", topology)
     assert ended.status == 0
     lines = ended.out.splitlines()
@@ -118,7 +120,9 @@ def test_plan_lists_every_certificate(shell, topology):
 
 
 def test_plan_verbose_lists_the_names(shell, topology):
-    """With -v, each certificate is shown with its types, servers and names, below its id."""
+    """With -v, the plan command shows the types, servers and names of each certificate below its
+    id.
+    """
     lines = shell("plan", topology, "-v").out.splitlines()
     names = lines[lines.index("Names:") + 1]
     planned_id, _, told = names.strip().partition(": ")
@@ -129,8 +133,8 @@ def test_plan_verbose_lists_the_names(shell, topology):
     )
 
 
-def test_plan_with_errors_says_what_to_do_first(shell, topology):
-    """For a plan with errors, the next step is to fix them."""
+def test_plan_with_errors_shows_the_first_step(shell, topology):
+    """If a plan has errors, the next step in the output is to fix them."""
     topology.write_text(TWO_FRONT_ENDS.replace(",FrontEnd,pool.contoso.net,", ",FrontEnd,,"))
     ended = shell("plan", topology, "--product", "lync2013")
     assert ended.status == 1
@@ -141,7 +145,7 @@ def test_plan_with_errors_says_what_to_do_first(shell, topology):
 
 
 def test_plan_json_is_one_document(shell, topology):
-    """With --json, standard output has only the plan document."""
+    """With --json, the plan command prints only the JSON document of the plan to standard output."""
     ended = shell("plan", topology, "--json")
     document = json.loads(ended.out)
     assert (ended.status, ended.err) == (0, "")
@@ -158,8 +162,8 @@ def test_plan_json_is_one_document(shell, topology):
     assert document["certificates"][0]["servers"] == ["fe01.contoso.net"]
 
 
-def test_check_json_leaves_the_certificates_out(shell, topology):
-    """The command check --json prints the plan document without certificates."""
+def test_check_json_omits_the_certificates(shell, topology):
+    """The command check --json prints the JSON document of the plan without its certificates."""
     whole = json.loads(shell("plan", topology, "--json").out)
     ended = shell("check", topology, "--json")
     del whole["certificates"]
@@ -168,7 +172,9 @@ def test_check_json_leaves_the_certificates_out(shell, topology):
 
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".html", ".md", ".json", ".CSV"])
 def test_plan_writes_a_file(shell, topology, suffix):
-    """-o writes the file completely, in the format of its suffix, and the same each time."""
+    """With -o, the plan command writes a complete file in the format of its suffix, and the same
+    bytes each time.
+    """
     file = shell.folder / f"plan{suffix}"
     assert shell("plan", topology, "-o", file).status == 0
     first = file.read_bytes()
@@ -178,13 +184,17 @@ def test_plan_writes_a_file(shell, topology, suffix):
 
 
 def test_plan_to_file_and_json_at_once(shell, topology):
-    """-o and --json can be combined, and standard output is one document."""
+    """The options -o and --json can be combined, and then standard output contains one JSON
+    document.
+    """
     ended = shell("plan", topology, "-o", "plan.md", "--json")
     assert json.loads(ended.out)["format"] == "lyncnb-plan/1"
 
 
 def test_plan_with_errors_ends_with_1(shell):
-    """With error findings, the exit status is 1, and each is shown with code, hint and source."""
+    """If a plan has errors, the plan command exits with status 1 and shows the code, hint and
+    source of each error.
+    """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace(",web.contoso.com", ","))
     for command in ("plan", "check"):
         ended = shell(command, table)
@@ -196,7 +206,7 @@ def test_plan_with_errors_ends_with_1(shell):
 
 
 def test_explain_names_reason_and_source(shell, topology):
-    """Explain shows the reason for a name and the document that requires it."""
+    """The explain command shows the reason for a name and the document that requires it."""
     ended = shell("explain", topology, "FE01.contoso.net")
     assert ended.status == 0
     assert "meet.contoso.com" in ended.out
@@ -205,7 +215,7 @@ def test_explain_names_reason_and_source(shell, topology):
 
 
 def test_explain_unknown_server(shell, topology):
-    """An unknown server is reported with similar names."""
+    """If the server is unknown, the explain command lists similar names."""
     ended = shell("explain", topology, "fe09.contoso.net")
     assert (ended.status, ended.out) == (2, "")
     assert ended.err == (
@@ -214,8 +224,8 @@ def test_explain_unknown_server(shell, topology):
     )
 
 
-def test_finding_says_what_to_do(shell):
-    """The finding command shows severity, meaning, hint and source of a code."""
+def test_finding_shows_what_to_do(shell):
+    """The finding command shows the severity, meaning, hint and source of a code."""
     ended = shell("finding", "Wildcard_in_subject_name")
     assert ended.status == 0
     lines = ended.out.splitlines()
@@ -225,14 +235,14 @@ def test_finding_says_what_to_do(shell):
 
 
 def test_finding_of_a_returned_certificate(shell):
-    """Codes of returned certificates are explained as well."""
+    """The finding command also explains the codes of findings about returned certificates."""
     ended = shell("finding", "file-unreadable")
     assert ended.status == 0
     assert ended.out.startswith("file-unreadable (error): lyncnb cannot read a returned file\n")
 
 
 def test_unknown_finding_lists_near_ones(shell):
-    """For a misspelt code of a finding, similar codes are listed."""
+    """If the code of a finding is misspelt, the finding command lists similar codes."""
     ended = shell("finding", "wildcard-in-subject")
     assert ended.status == 2
     assert ended.err.startswith(
@@ -246,8 +256,10 @@ def test_unknown_finding_lists_near_ones(shell):
 
 
 @pytest.mark.parametrize("name", ["plan.toml", "{table}.plan.toml"])
-def test_options_count_only_when_given(shell, topology, name):
-    """A plan.toml next to the table is used only with --options, and a note names the file."""
+def test_options_file_is_used_only_if_it_is_passed(shell, topology, name):
+    """If plan.toml is next to the table but --options is not passed, the file is not used, and a
+    note mentions it.
+    """
     beside = topology.with_name(name.format(table=topology.stem))
     beside.write_text('layout = "separate"\n')
     without = shell("plan", topology, "--json")
@@ -261,8 +273,8 @@ def test_options_count_only_when_given(shell, topology, name):
     assert given.err == ""
 
 
-def test_product_of_the_command_beats_the_options(shell, topology):
-    """--product takes precedence over plan.toml, and an unknown product is rejected."""
+def test_product_option_takes_precedence(shell, topology):
+    """The option --product takes precedence over plan.toml, and an unknown product is rejected."""
     options = shell.write("options.toml", 'product = "nothing2099"\n')
     assert shell("check", topology, "--options", options).status == 2
     ended = shell("check", topology, "--options", options, "--product", "lync2013")
@@ -271,8 +283,10 @@ def test_product_of_the_command_beats_the_options(shell, topology):
     assert 'product "nothing2099"' in ended.err
 
 
-def test_clean_ups_are_reported(shell):
-    """Values that were cleaned while reading are reported on standard error, at most ten of them."""
+def test_corrected_values_are_reported(shell):
+    """Values that are corrected when a table is read are reported on standard error, at most ten of
+    them.
+    """
     rows = "".join(f"FE{number:02}.contoso.net.,FrontEnd,pool.contoso.net,Taipei,,,,\n"
                    for number in range(20, 40))  # fmt: skip
     table = shell.write("contoso.csv", TWO_FRONT_ENDS + rows)
@@ -286,11 +300,11 @@ def test_clean_ups_are_reported(shell):
     assert notes[-1].endswith(" more values in a similar way")
 
 
-# -- These tests are about the exit of a command.
+# The following tests are about the exit status of commands.
 
 
 def test_usage_errors_have_the_same_form(shell):
-    """A usage error has the format of every other error, and exit status 2."""
+    """A usage error has the same format as every other error, and its exit status is 2."""
     assert shell("plan") == (
         2,
         "",
@@ -303,7 +317,7 @@ def test_usage_errors_have_the_same_form(shell):
 
 
 def test_usage_error_with_json(shell):
-    """With --json, a usage error is one document too."""
+    """With --json, a usage error is also printed as one JSON document."""
     ended = shell("plan", "--json")
     assert json.loads(ended.out) == {
         "error": {
@@ -315,7 +329,7 @@ def test_usage_error_with_json(shell):
 
 
 def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
-    """An unexpected exception is reported as a fault of lyncnb with exit status 70.
+    """An unexpected exception is reported as an internal error of lyncnb, with exit status 70.
 
     LYNCNB_DEBUG shows more.
     """
@@ -353,21 +367,21 @@ def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
     ],
 )
 def test_report(capsys, error, status, line):
-    """Each type of error has its own exit status, and its message is shown."""
+    """Each type of error has a separate exit status, and its message is printed."""
     assert failures.report_error(error, as_json=False) == status
     assert capsys.readouterr().err.startswith(line + "\n")
 
 
-def test_system_trouble_of_a_folder_command(capsys):
-    """If the system denies access to a request folder, the exit status is 3."""
+def test_system_error_of_a_folder_command(capsys):
+    """If the operating system denies access to a request folder, the exit status is 3."""
     assert (
         failures.report_error(OSError(28, "No space left"), as_json=True, is_about_folder=True) == 3
     )
     assert json.loads(capsys.readouterr().out)["error"]["message"] == "No space left"
 
 
-def test_many_problems_are_cut_in_text_and_whole_in_json(capsys):
-    """The terminal shows the first hundred problems, and the JSON document all of them."""
+def test_many_problems_are_shortened_only_in_text(capsys):
+    """On a terminal, the first hundred problems are shown. The JSON document contains all problems."""
     problems = tuple(Problem(message=f"p{n}", file="a.csv", row=n + 2) for n in range(150))
     error = LyncnbError("a.csv: 150 problems", problems=problems)
     assert failures.report_error(error, as_json=True) == 2
@@ -379,8 +393,10 @@ def test_many_problems_are_cut_in_text_and_whole_in_json(capsys):
 
 
 @pytest.mark.posix
-def test_reader_that_stops_reading(shell, topology):
-    """If the reader of a pipe closes it, the command reports that in one line and exits with 3."""
+def test_closed_pipe_is_reported(shell, topology):
+    """If the program that reads the output closes its pipe, the command reports this in one line
+    and exits with status 3.
+    """
     command = f"{sys.executable} -m lyncnb plan {topology} --json; echo $? >status"
     done = subprocess.run(
         ["bash", "-c", f"({command}) | true"],
@@ -394,7 +410,7 @@ def test_reader_that_stops_reading(shell, topology):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_standard_output_that_is_full(shell, topology):
-    """A full disk for standard output is reported as an error."""
+    """If standard output is written to a full disk, an error is reported."""
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "lyncnb", "plan", str(topology)],
@@ -410,7 +426,9 @@ def test_standard_output_that_is_full(shell, topology):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp950", "cp1252"])
 def test_terminal_that_cannot_show_a_character(shell, encoding):
-    """If the terminal cannot show a character in a site name, it shows a question mark."""
+    """If a terminal cannot show a character in the name of a site, the output contains a question
+    mark instead.
+    """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace("Taipei", "台北é"))
     ended = shell.process("plan", table, environment={"PYTHONIOENCODING": encoding})
     assert ended.status == 0
@@ -418,13 +436,13 @@ def test_terminal_that_cannot_show_a_character(shell, encoding):
     assert json.loads(ended.out)["certificates"][0]["site"] == "台北é"
 
 
-# -- pictures
+# The following tests are about pictures.
 
 
 @pytest.mark.parametrize("kind", ["topology", "coverage", "timeline"])
 def test_plan_draws_a_picture(shell, topology, kind):
-    """For the suffix .svg, plan -o writes the requested picture, and overwrites its earlier
-    picture.
+    """If the suffix of the output file is .svg, plan -o writes the picture, and may overwrite a
+    picture that it wrote earlier.
     """
     assert shell("plan", topology, "-o", "plan.svg", "--figure", kind).status == 0
     first = (shell.folder / "plan.svg").read_text("utf-8")
@@ -433,8 +451,9 @@ def test_plan_draws_a_picture(shell, topology, kind):
     assert (shell.folder / "plan.svg").read_text("utf-8") == first
 
 
-def test_a_picture_is_a_topology_unless_told_otherwise(shell, topology):
-    """Without --figure, an .svg shows the connections.
+def test_picture_shows_the_topology_by_default(shell, topology):
+    """Without --figure, the picture shows the connections in the topology. With --site, it shows
+    the pools of one site.
 
     With --site, it shows the pools of one site.
     """
@@ -454,25 +473,27 @@ def test_a_picture_is_a_topology_unless_told_otherwise(shell, topology):
         (("--figure", "topology"), "-o FILE.svg"),
     ],
 )
-def test_a_picture_that_cannot_be_drawn_is_refused(shell, topology, arguments, told):
-    """An unknown figure, another suffix or no file is rejected before anything is written."""
+def test_invalid_options_for_a_picture_are_rejected(shell, topology, arguments, told):
+    """A request for an unknown figure, or for a picture with another suffix or without a file, is
+    rejected, and no file is written.
+    """
     ended = shell("plan", topology, *arguments)
     assert ended.status == 2
     assert told in ended.err
     assert not (shell.folder / "plan.csv").exists()
 
 
-def test_a_picture_of_somebody_else_is_left_alone(shell, topology):
-    """An .svg file that lyncnb did not draw is overwritten only with --force."""
+def test_unknown_picture_is_not_overwritten(shell, topology):
+    """The plan command overwrites an .svg file that it did not write only with --force."""
     shell.write("plan.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
     assert shell("plan", topology, "-o", "plan.svg").status != 0
     assert shell("plan", topology, "-o", "plan.svg", "--force").status == 0
 
 
 @pytest.mark.parametrize("command", ["plan", "check"])
-def test_the_day_of_judgement_can_be_asked_for(shell, topology, command):
-    """The option --on evaluates the plan with the rules on a date, which the document also
-    contains.
+def test_evaluation_date_can_be_specified(shell, topology, command):
+    """With --on, the plan is evaluated with the rules that apply on that date, and the JSON
+    document contains the date.
     """
     ended = shell(command, topology, "--json", "--on", "2026-03-14")
     assert json.loads(ended.out)["judged_on"] == "2026-03-14"
@@ -482,8 +503,10 @@ def test_the_day_of_judgement_can_be_asked_for(shell, topology, command):
     assert "2027-03-15" in wrong.err
 
 
-def test_every_finding_goes_to_a_page(shell, tmp_path):
-    """The command finding --all writes a page, and overwrites its earlier page but no other file."""
+def test_all_findings_can_be_written_to_a_page(shell, tmp_path):
+    """The command finding --all writes a page of all findings, and overwrites an earlier page but
+    no other file.
+    """
     path = tmp_path / "findings.html"
     for _ in range(2):
         assert shell("finding", "--all", "-o", str(path)).status == 0
@@ -493,9 +516,9 @@ def test_every_finding_goes_to_a_page(shell, tmp_path):
     assert path.read_text("utf-8") == "mine"
 
 
-def test_a_page_of_findings_needs_a_name_and_no_code(shell, tmp_path):
-    """The finding command rejects --all without a file, a file without --all, both with a code, and
-    no argument.
+def test_page_of_findings_requires_a_file_and_no_code(shell, tmp_path):
+    """The finding command rejects --all without a file, a file without --all, a code together with
+    either, and a call without arguments.
     """
     page = str(tmp_path / "f.html")
     for arguments in (("--all",), ("-o", page), ("--all", "-o", page, "meet-url-count"), ()):
@@ -505,26 +528,26 @@ def test_a_page_of_findings_needs_a_name_and_no_code(shell, tmp_path):
     assert not (tmp_path / "f.html").exists()
 
 
-def test_what_every_order_asks_is_one_notice_and_v_opens_it(shell, data):
-    """The check command shows twelve notices about orders under one heading, check -v shows each of
-    them, and --json keeps the codes.
+def test_notices_about_orders_are_grouped(shell, data):
+    """The check command shows twelve notices about orders under one heading, and check -v shows
+    each of them separately.
     """
     path = data / "contoso.csv"
     short = shell("check", path, "--on", "2026-11-25").out
-    assert short.count("notice: ") == 2  # The other notice is about names outside the SIP domains.
+    assert short.count("notice: ") == 2  # The second notice is about names outside the SIP domains.
     assert "notice: Before you order from a public CA (12 points)" in short
     long = shell("check", path, "--on", "2026-11-25", "-v").out
     assert long.count("notice: ") == 13
     places = [line for line in long.splitlines() if line.startswith("  about ")]
     alike = [line.partition(" [")[0] for line in places]
-    assert len(set(alike[:12])) == 1  # The items of one notice stay together.
+    assert len(set(alike[:12])) == 1  # The notices with the same heading are listed together.
     codes = [f["code"] for f in json.loads(shell("check", path, "--json").out)["findings"]]
     assert "caa-of-zones" in codes
     assert len(set(codes)) >= 10
 
 
-def test_convert_names_cells_that_a_spreadsheet_would_run(shell):
-    """Convert warns about cells that a spreadsheet would run as formulas.
+def test_convert_warns_about_formulas(shell):
+    """The convert command warns about cells that a spreadsheet program would run as formulas.
 
     CSV keeps them unchanged, and a workbook stores them as text.
     """

@@ -1,4 +1,4 @@
-"""docs/commands.md lists the commands, and contains the help that each of them prints."""
+"""The page docs/commands.md lists the commands and contains the help that each command prints."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ the commands together.
 
 
 def page() -> str:
-    """Return a page with the help of every command, in the order of ``lyncnb --help``."""
+    """Return a page with the help of every command, in the order in which `lyncnb --help` lists
+    them.
+    """
     rows, parts = [], []
     by_name = {command.name: command for command in COMMANDS}
     for title, commands in SECTIONS:
@@ -42,8 +44,10 @@ def page() -> str:
     return "".join([_BEGINNING, *rows, *parts])
 
 
-def test_the_reference_is_what_the_commands_print(request):
-    """The page contains the help that the commands print. --refresh writes it."""
+def test_reference_matches_the_help(request):
+    """The page docs/commands.md contains the help that the commands print. With --refresh, it is
+    written again.
+    """
     if request.config.getoption("--refresh"):
         PAGE.write_text(page(), "utf-8")
     assert PAGE.read_text("utf-8") == page()

@@ -1,4 +1,6 @@
-"""``lyncnb renew`` needs a selection and a reason, asks for confirmation, and checks the approval."""
+"""The command `lyncnb renew` requires a selection and a reason, asks for confirmation, and checks
+the approval.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ ALICE, BOB = "alice@contoso.com", "bob@contoso.com"
 
 @pytest.fixture
 def planner(shell):
-    """Return a folder of three requests whose certificates are due today."""
+    """Return a request folder with three requests, whose certificates are due for renewal today."""
     shell.write("passphrase", PASSPHRASE)
     plan, midnight = make_plan(TWO_FRONT_ENDS.encode()), datetime.now(UTC).replace(hour=0)
     long_ago = midnight - timedelta(days=70)
@@ -41,19 +43,24 @@ def planner(shell):
     return shell
 
 
-def test_one_cycle_needs_no_id(planner):
-    """Renew renews all due certificates, without an id. If it is repeated, nothing is due."""
+def test_renewal_needs_no_id(planner):
+    """With --due, the renew command renews all due certificates without any id. If it is repeated,
+    nothing is due.
+    """
     ended = planner("renew", "requests", "--due", *WHY, *PASS)
     assert ended.status == 0, ended.err
     assert "3 renewed" in ended.out
     assert "generation 2 (renewed: renewal)" in ended.out
-    ended = planner("renew", "requests", "--due", *WHY)  # Without a passphrase, nothing is written.
+    # The command gets no passphrase, so it cannot write anything.
+    ended = planner("renew", "requests", "--due", *WHY)
     assert (ended.status, "no certificate is due for renewal on" in ended.err) == (0, True), ended
     assert "dry run" not in ended.out
 
 
-def test_a_dry_run_asks_nothing(planner):
-    """A dry run prints one JSON document, asks no question, and changes nothing."""
+def test_dry_run_asks_no_question(planner):
+    """With --dry-run, the renew command prints one JSON document, asks no question, and changes
+    nothing.
+    """
     before = snapshot(planner.folder / "requests")
     ended = planner("renew", "requests", "fe01.contoso.net", *WHY, "--dry-run", "--json")
     assert ended.status == 0
@@ -71,15 +78,16 @@ def test_a_dry_run_asks_nothing(planner):
         (("--due", "--compromised"), "--compromised needs the NAME"),
     ],
 )
-def test_renew_needs_a_selection_and_a_reason(planner, arguments, words):
-    """Without a selection or a reason, the renew command renews nothing."""
+def test_renew_requires_a_selection_and_a_reason(planner, arguments, words):
+    """If the selection or the reason is missing, the renew command renews nothing."""
     ended = planner("renew", "requests", *arguments, *PASS)
     assert ended.status == 2
     assert words in ended.err
 
 
-def test_the_second_person_is_asked(planner, monkeypatch):
-    """On a terminal, the renew command asks before it withdraws a waiting request.
+def test_withdrawal_needs_confirmation(planner, monkeypatch):
+    """On a terminal, the renew command asks before it withdraws a waiting request. Otherwise, it
+    prints the required option.
 
     Otherwise, it names the option. The answer no changes nothing.
     """
@@ -100,7 +108,9 @@ def test_the_second_person_is_asked(planner, monkeypatch):
 
 
 def test_a_stolen_key_is_reported_with_its_serial(planner):
-    """For a compromised key, the output says what to request from the CA."""
+    """If a key is compromised, the output shows the serial number of the certificate that the CA
+    must revoke.
+    """
     record = open_requests(planner.folder / "requests").requests[0]
     ended = planner("renew", "requests", record.id, "--compromised", *PASS)
     assert ended.status == 0, ended.err
@@ -112,12 +122,14 @@ def test_a_stolen_key_is_reported_with_its_serial(planner):
     assert "lyncnb handover requests OUT.zip" in ended.err
 
 
-# --- In these tests, the plan is approved.
+# In the following tests, the plan in the folder is approved.
 
 
 @pytest.fixture
 def approved(shell):
-    """Return a folder with a plan that Alice approved, and lists that allow her and Bob to sign."""
+    """Return a request folder with a plan that Alice approved, and a list of signers that allows
+    Alice and Bob to sign.
+    """
     shell.write("t.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
     day = date.today() - timedelta(days=1)
@@ -132,18 +144,18 @@ def approved(shell):
 
 
 def request(shell, signers="signers", *more):
-    """Request the saved plan with a list of allowed signers."""
+    """Create requests from the saved plan with a list of allowed signers."""
     arguments = ("request", "--plan", "p.json", "--approved-by", signers, "requests")
     return shell(*arguments, *more, *PASS)
 
 
 def renew(shell, *more):
-    """Renew one request, which is waiting."""
+    """Renew a request that is waiting for its certificate."""
     return shell("renew", "requests", "FrontEnd-fe01", "--withdraw", *WHY, *more, *PASS)
 
 
 def refused(ended, shell, before, *words):
-    """Check that a rejected renewal changed nothing, and the reason in its message."""
+    """Check that a renewal was rejected with the given reason and changed nothing."""
     assert (ended.status, ended.out) == (1, ""), ended
     for word in words:
         assert word in ended.err, ended
@@ -152,8 +164,8 @@ def refused(ended, shell, before, *words):
 
 @pytest.mark.tools
 @needs_ssh_keygen
-def test_every_generation_names_the_approved_plan(approved):
-    """Both the first and the second generation belong to the plan that Alice approved."""
+def test_every_generation_belongs_to_the_approved_plan(approved):
+    """The first and the second generation of a request both belong to the plan that Alice approved."""
     manifest = read_manifest(approved.folder / "requests")
     (plan,) = manifest.plans
     assert {one.approved_plan for one in manifest.requests} == {plan.sha256}
@@ -166,8 +178,8 @@ def test_every_generation_names_the_approved_plan(approved):
 
 @pytest.mark.tools
 @needs_ssh_keygen
-def test_a_renewal_asks_for_the_list(approved):
-    """Without a list of allowed signers, or if it no longer contains the signer, no request is
+def test_renewal_requires_the_list_of_signers(approved):
+    """If the list of allowed signers is missing or no longer contains the signer, no request is
     renewed.
     """
     before = snapshot(approved.folder / "requests")
@@ -179,7 +191,7 @@ def test_a_renewal_asks_for_the_list(approved):
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_no_list_of_signers_is_needed_if_nothing_is_due(approved):
-    """If no renewal is due, no list of allowed signers is needed."""
+    """If no renewal is due, the renew command does not need a list of allowed signers."""
     ended = approved("renew", "requests", "--due", *WHY)
     assert (ended.status, "no certificate is due" in ended.err) == (0, True), ended
 
@@ -188,8 +200,10 @@ def test_no_list_of_signers_is_needed_if_nothing_is_due(approved):
 @needs_ssh_keygen
 @pytest.mark.parametrize("name", [PLAN, SIGNATURE])
 @pytest.mark.parametrize("change", ["removed", "altered"])
-def test_what_was_approved_must_be_kept(approved, name, change):
-    """If the plan or its signature is missing or altered, nothing is renewed."""
+def test_approved_plan_must_be_unchanged(approved, name, change):
+    """If the approved plan or its signature is missing or altered in the folder, nothing is
+    renewed.
+    """
     path = approved.folder / "requests" / name
     data = path.read_bytes()
     path.unlink()
@@ -203,8 +217,10 @@ def test_what_was_approved_must_be_kept(approved, name, change):
 
 @pytest.mark.tools
 @needs_ssh_keygen
-def test_the_approved_plan_is_renewed_from(approved):
-    """If the plan next to the approval was changed in the folder, it is not used."""
+def test_renewal_requires_a_recorded_approval(approved):
+    """If the record of the approval is removed from the manifest, the renew command with
+    --approved-by renews nothing.
+    """
     document = json.loads((approved.folder / "requests/manifest.json").read_text("utf-8"))
     document["plans"][-1]["approvals"] = []
     (approved.folder / "requests/manifest.json").write_text(json.dumps(document), "utf-8")
@@ -215,9 +231,9 @@ def test_the_approved_plan_is_renewed_from(approved):
 
 @pytest.mark.tools
 @needs_ssh_keygen
-def test_the_same_plan_requested_again_is_verified_again(approved):
-    """If the signer is no longer in the list, or if the signature is missing, the same plan cannot
-    be requested again.
+def test_repeated_request_verifies_the_approval_again(approved):
+    """If the signer was removed from the list or the signature is missing, the same plan cannot be
+    requested again.
     """
     before = snapshot(approved.folder / "requests")
     refused(request(approved, "others"), approved, before)
@@ -228,13 +244,16 @@ def test_the_same_plan_requested_again_is_verified_again(approved):
 @pytest.mark.tools
 @needs_ssh_keygen
 @pytest.mark.parametrize("kind", ["another approver", "the same key again"])
-def test_a_new_signature_goes_on_record(approved, kind):
-    """A new signature of the same or another approver is recorded and kept in the folder."""
+def test_new_signature_is_recorded(approved, kind):
+    """If the same or another approver signs the plan again, the new signature is recorded and kept
+    in the folder.
+    """
     if kind == "another approver":
         sign_by_hand(approved.folder / "bob", approved.folder / "p.json")
         signers = ("both", [ALICE, BOB])
     else:
-        # Ed25519 signatures of the same data are identical, but ECDSA signatures are not.
+        # Repeated Ed25519 signatures of the same data are identical, but repeated ECDSA signatures
+        # differ.
         carol = make_key(approved.folder / "carol", kind="ecdsa")
         approved.write("carols", f"carol@contoso.com {carol}\n")
         for _ in range(2):
@@ -251,9 +270,9 @@ def test_a_new_signature_goes_on_record(approved, kind):
     assert renew(approved, "--approved-by", signers[0]).status == 0
 
 
-def test_a_summary_that_cannot_be_written_is_no_reason_to_renew_again(planner):
-    """If the summary cannot be written, the error explains that the renewal is recorded, and its
-    advice writes the summary without a new request.
+def test_unwritable_summary_does_not_repeat_the_renewal(planner):
+    """If the summary cannot be written, the error explains that the renewal is recorded, and shows
+    a command that only writes the summary.
     """
     folder = planner.folder / "requests"
     (folder / "summary.html").unlink()
@@ -282,8 +301,10 @@ def test_a_summary_that_cannot_be_written_is_no_reason_to_renew_again(planner):
     assert read_manifest(folder).requests == renewed
 
 
-def test_the_command_of_an_interrupted_renewal_completes_it(planner):
-    """The same ``request --renew`` as before writes only the missing summary."""
+def test_interrupted_renewal_is_completed_by_the_same_request_command(planner):
+    """After an interrupted renewal, the same command `request --renew` writes only the missing
+    summary.
+    """
     folder = planner.folder / "requests"
     name = read_manifest(folder).requests[0].id
     again = ("request", "--plan", folder / "plan.json", folder, *PASS, "--renew", name)
@@ -298,5 +319,6 @@ def test_the_command_of_an_interrupted_renewal_completes_it(planner):
     assert ended.status == 0, ended.err
     assert read_manifest(folder).requests == renewed
     assert "<html" in (folder / "summary.html").read_text("utf-8")
-    assert planner(*again).status == 0  # From here on, it is another renewal.
+    # The summary is complete, so the same command starts another renewal.
+    assert planner(*again).status == 0
     assert read_manifest(folder).requests[0].generation == 3

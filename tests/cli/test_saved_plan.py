@@ -1,5 +1,5 @@
-"""A saved plan can be saved, compared and requested on the command line, and status compares the
-folder with it.
+"""On the command line, a plan can be saved, compared and requested, and the status command compares
+it with the folder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PASS = ("--passphrase-file", "passphrase")
 
 @pytest.fixture
 def planner(shell):
-    """Write a table, a passphrase, and the table's saved plan."""
+    """Write a table, a passphrase file, and the saved plan of the table."""
     shell.write("t.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
     assert shell("plan", "t.csv", "--save", "p.json").status == 0
@@ -41,7 +41,7 @@ def alter(planner, old, new, name="p.json"):
 
 
 def alter_with_digest(planner, old, new):
-    """Alter the saved plan and calculate its digest again."""
+    """Alter the saved plan, and calculate its digest again."""
     alter(planner, old, new)
     path = planner.folder / "p.json"
     head = path.read_text("utf-8").rpartition('"sha256": "')[0]
@@ -49,8 +49,8 @@ def alter_with_digest(planner, old, new):
     path.write_text(f'{head}"sha256": "{digest}"\n}}\n', "utf-8")
 
 
-def test_it_is_saved_beside_the_rest(planner):
-    """Saving a plan shows the digest and the command that signs the plan.
+def test_plan_is_saved_with_its_digest(planner):
+    """The command that saves a plan prints the digest and the command that signs the plan.
 
     The same plan gives the same file on any date.
     """
@@ -68,8 +68,8 @@ def test_it_is_saved_beside_the_rest(planner):
 
 
 def test_one_name_for_two_files(planner):
-    """If the JSON output and the saved plan have the same name, the call is rejected, even with
-    --force.
+    """If the JSON output and the saved plan have the same file name, the call is rejected, even
+    with --force.
     """
     before = (planner.folder / "p.json").read_bytes()
     for force in ((), ("--force",)):
@@ -77,13 +77,14 @@ def test_one_name_for_two_files(planner):
         assert ended.status == 2
         assert (planner.folder / "p.json").read_bytes() == before
     assert planner("plan", "t.csv", "--save", "new.json", "-o", "./new.json").status == 2
-    # The problem is reported before anything is written.
+    # This problem is reported before any file is written.
     assert not (planner.folder / "new.json").exists()
 
 
 @pytest.mark.parametrize("ending", ["html", "md"])
-def test_a_page_beside_it_says_how_it_is_approved(planner, ending):
-    """With --save, the document for the approver has the digest and the command.
+def test_document_for_the_approver_contains_the_digest(planner, ending):
+    """With --save, the document for the approver contains the digest and the signing command.
+    Without --save, it contains neither.
 
     Without --save, it has neither.
     """
@@ -97,9 +98,9 @@ def test_a_page_beside_it_says_how_it_is_approved(planner, ending):
     assert "not who approved the plan" in text
 
 
-def test_it_is_requested_and_on_record(planner):
-    """The request folder for a saved plan equals the folder for its table, and the manifest records
-    the digest once.
+def test_request_from_a_saved_plan_is_recorded(planner):
+    """The request folder for a saved plan equals the folder for its table, and the manifest
+    contains the digest of the plan once.
     """
     ended = planner("request", "--plan", "p.json", "requests", *PASS)
     assert (ended.status, ended.err) == (0, "")
@@ -114,7 +115,7 @@ def test_it_is_requested_and_on_record(planner):
 
 
 def test_an_altered_plan_is_refused(planner):
-    """An altered plan is rejected with exit status 2 and each name.
+    """An altered plan is rejected with exit status 2, and the message contains each altered name.
 
     No folder is created, and no passphrase is asked.
     """
@@ -130,9 +131,9 @@ def test_an_altered_plan_is_refused(planner):
     assert len(document["error"]["problems"]) >= 1
 
 
-def test_a_plan_with_errors_is_saved_and_not_requested(planner):
-    """A plan with errors can be saved and shown, but is requested only if the plan has a reason to
-    accept them.
+def test_plan_with_errors_is_saved_but_not_requested(planner):
+    """A plan with errors can be saved and shown, but can be requested only if it contains a reason
+    for accepting them.
     """
     planner.write("e.csv", TWO_FRONT_ENDS.replace("web.contoso.com", "web.contoso.local"))
     planner.write("o.toml", '[issuer]\nall = "public"\n')
@@ -146,8 +147,8 @@ def test_a_plan_with_errors_is_saved_and_not_requested(planner):
     assert planner("request", "--plan", "e.json", "requests", *PASS).status == 0
 
 
-def test_rules_of_ones_own(planner):
-    """A plan for a custom product is requested and compared with that product's file."""
+def test_plan_for_a_custom_product(planner):
+    """A plan for a custom product can be requested and compared if the product's file is available."""
     text = 'extends = "lync2013"\nproduct = "mine_saved"\ntitle = "Mine"\n'
     planner.write("mine.toml", text)
     for arguments in (
@@ -156,9 +157,8 @@ def test_rules_of_ones_own(planner):
         ("compare", "m.json", "requests", "--product", "mine.toml"),
     ):
         assert planner.process(*arguments).status == 0, arguments
-    ended = planner.process(
-        "status", "requests"
-    )  # This command needs no rules, so it needs no product file.
+    # The next command uses no rules, so it needs no product file.
+    ended = planner.process("status", "requests")
     assert ended.status == 0, ended.err
     assert "as in the saved plan" in ended.err
     ended = planner.process("request", "--plan", "m.json", "requests", *PASS)
@@ -171,8 +171,8 @@ def test_rules_of_ones_own(planner):
     assert "the installed rules products/mine_saved.toml differ" in ended.err
 
 
-def test_an_old_day_counts_and_is_reported(planner):
-    """A saved plan is requested with the rules of its evaluation date, and errors under current
+def test_evaluation_date_of_a_saved_plan_is_used(planner):
+    """A saved plan is requested with the rules of its evaluation date, and errors under the current
     rules are reported.
     """
     planner.write("c.csv", TWO_FRONT_ENDS)
@@ -192,15 +192,16 @@ def test_an_old_day_counts_and_is_reported(planner):
         (("requests",), "Missing argument 'FOLDER'"),
     ],
 )
-def test_what_does_not_go_with_it(planner, arguments, words):
-    """A table, options or another product cannot be combined with a saved plan."""
+def test_saved_plan_excludes_other_inputs(planner, arguments, words):
+    """A saved plan cannot be combined with a table, options or another product."""
     ended = planner("request", *arguments)
     assert ended.status == 2
     assert words in ended.err
 
 
 def test_status_shows_whether_the_folder_matches_the_plan(planner):
-    """Status agrees as long as the folder matches the plan.
+    """If the folder matches the saved plan, the status command says so. If another table was
+    requested, the status is "needs attention".
 
     If another table was requested, it needs attention.
     """
@@ -222,9 +223,9 @@ def test_status_shows_whether_the_folder_matches_the_plan(planner):
     assert planner("status", "requests").status == 0
 
 
-def test_a_record_that_was_altered_disagrees(planner):
-    """If a name was added to the record of a request in the manifest, status reports that the
-    record differs from the plan.
+def test_altered_record_differs_from_the_plan(planner):
+    """If a name was added to the record of a request in the manifest, the status command reports
+    that the record differs from the plan.
     """
     planner("request", "--plan", "p.json", "requests", *PASS)
     alter(planner, '"san": ["pool', '"san": ["x.contoso.com", "pool', "requests/manifest.json")
@@ -233,8 +234,10 @@ def test_a_record_that_was_altered_disagrees(planner):
     assert "the folder differs from the saved plan" in ended.err
 
 
-def test_it_is_compared_with_anything(planner):
-    """A saved plan is compared with its table, a folder and another saved plan, with causes."""
+def test_saved_plan_can_be_compared(planner):
+    """A saved plan can be compared with its table, a folder and another saved plan, and the output
+    shows causes.
+    """
     planner("request", "--plan", "p.json", "requests", *PASS)
     for other in ("t.csv", "requests", "p.json"):
         assert planner("compare", "p.json", other).status == 0
@@ -261,17 +264,19 @@ def test_it_is_compared_with_anything(planner):
         ('"title": "', '"title": "0 of ', "title: the file contains 0 of"),
     ],
 )
-def test_a_new_digest_makes_no_other_rules(planner, old, new, words):
-    """An altered plan with a new digest is not reported as a plan with other rules."""
+def test_altered_plan_is_not_reported_as_other_rules(planner, old, new, words):
+    """If a saved plan was altered and its digest was calculated again, the message does not say
+    that the rules differ.
+    """
     alter_with_digest(planner, old, new)
     ended = planner("compare", "p.json", "t.csv")
     assert (ended.status, ended.out) == (2, "")
     assert words in ended.err
 
 
-def test_by_other_rules_it_is_compared_as_it_stands(planner):
-    """If a plan was created with other rules, compare explains that the installed rules cannot
-    create it again.
+def test_plan_with_other_rules_can_be_compared(planner):
+    """If a plan was created with other rules, the compare command explains that the installed rules
+    cannot create the same plan.
     """
     data = (planner.folder / "p.json").read_bytes()
     rules = json.loads(data)["rules"]["cas/*.toml"]
@@ -281,8 +286,9 @@ def test_by_other_rules_it_is_compared_as_it_stands(planner):
     assert "was planned with different rules" in ended.err
 
 
-def test_by_other_rules_it_is_not_requested(planner):
-    """A plan with other rules is not requested.
+def test_plan_with_other_rules_is_not_requested(planner):
+    """If a plan was created with other rules, it is not requested, and the message lists its names
+    and the next step.
 
     The message lists its names and the next step, and does not say that it was altered.
     """
@@ -301,8 +307,8 @@ def test_by_other_rules_it_is_not_requested(planner):
     assert not (planner.folder / "requests").exists()
 
 
-def test_an_entry_that_stands_twice_is_refused(planner):
-    """A plan in which an id appears twice is rejected, also if other rules created it."""
+def test_duplicate_id_is_rejected(planner):
+    """A plan that contains the same id twice is rejected, even if other rules created it."""
     data = (planner.folder / "p.json").read_text("utf-8")
     alter_with_digest(planner, json.loads(data)["rules"]["cas/*.toml"], "0" * 64)
     line = data[data.index('"certificates": [\n') :].splitlines()[1].removesuffix(",")
@@ -310,13 +316,13 @@ def test_an_entry_that_stands_twice_is_refused(planner):
     ended = planner("compare", "p.json", "t.csv")
     assert ended.status == 2
     assert "appears twice" in ended.err
-    assert "its digest" not in ended.err  # The digest in the file is right.
+    assert "its digest" not in ended.err  # The digest in the file is correct.
 
 
 @pytest.mark.parametrize("product", ["../mine.toml", r"\\\\evil\\share\\mine.toml", "a b"])
 @pytest.mark.parametrize("command", [["compare", "p.json", "t.csv"], ["approve", "p.json"]])
-def test_no_file_names_another_to_be_opened(planner, product, command):
-    """The product in a saved plan must be a name, because a path could refer to a file from an
+def test_path_of_a_product_is_rejected(planner, product, command):
+    """The product in a saved plan must be a name, because a path could point to a file from an
     attacker.
     """
     planner.write("mine.toml", "wildcard = true\n")
@@ -327,16 +333,18 @@ def test_no_file_names_another_to_be_opened(planner, product, command):
     assert "is not a valid product name" in ended.err
 
 
-def test_a_name_that_begins_with_a_hyphen(planner):
-    """If a file name begins with a hyphen, the suggested command still treats it as a file."""
+def test_file_name_that_begins_with_a_hyphen(planner):
+    """If the name of the saved plan begins with a hyphen, the suggested command still treats it as
+    a file name.
+    """
     ended = planner("plan", "t.csv", "--save=-p q.json")
     assert "lyncnb approve './-p q.json' --key KEY" in ended.err
     assert "-f KEY './-p q.json'" in ended.err
 
 
 @pytest.mark.parametrize("day", ["9999-12-31", "9998-12-31"])
-def test_the_last_days_there_are(planner, day):
-    """The last dates of the calendar are valid as evaluation date and as planned issue date."""
+def test_last_dates_of_the_calendar(planner, day):
+    """The last dates of the calendar are valid evaluation dates and planned issue dates."""
     planner.write("t.csv", TWO_SITES)
     assert planner("plan", "t.csv", "--on", day).status in (0, 1)
     planner.write("o.toml", f"planned_issue_date = {day}\nvalidity_days = 800\n")
@@ -345,14 +353,14 @@ def test_the_last_days_there_are(planner, day):
 
 
 def another_day(planner, *arguments):
-    """Run a command in a process that has not loaded the custom product yet."""
+    """Run a command in a new process, which has not loaded the custom product."""
     rule_files._custom_products.clear()
     return planner(*arguments)
 
 
-def test_a_folder_of_ones_own_product_is_finished(planner):
-    """A folder records the digest of its custom product's file, and packages and steps reject
-    another file.
+def test_folder_of_a_custom_product(planner):
+    """A request folder records the digest of its custom product's file, and the pfx and steps
+    commands reject another file.
     """
     text = 'extends = "lync2013"\nproduct = "mine_finished"\ntitle = "Mine"\n'
     planner.write("mine.toml", text)
@@ -374,7 +382,7 @@ def test_a_folder_of_ones_own_product_is_finished(planner):
         ended = another_day(planner, *command, "--product", "other.toml")
         assert (ended.status, ended.out) == (2, "")
         assert 'requests is for the product "mine_finished"' in ended.err
-        # The plan is the same, but the commands for the servers might differ.
+        # The plan is the same, but the server commands in the product's file may differ.
         planner.write("mine.toml", text + "# another file\n")
         ended = another_day(planner, *command, *ours)
         assert (ended.status, ended.out) == (2, "")
@@ -390,5 +398,5 @@ def test_a_folder_of_ones_own_product_is_finished(planner):
 
 
 def contents_of(folder):
-    """Return every file of a folder by name."""
+    """Return the content of every file in a folder, by file name."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -1,4 +1,6 @@
-"""A scenario's folder can replace a table, and only the scenario's options count."""
+"""The folder of a scenario can be used instead of a table, and then only the options in the
+scenario apply.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,18 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def wild(shell) -> ln.Scenario:
-    """Return a scenario with wildcards in scenarios/wild, and its table next to it."""
+    """Write a scenario with wildcards to the folder scenarios/wild next to its table, and return
+    its path.
+    """
     shell.write("table.csv", TWO_FRONT_ENDS)
     table = ln.read_topology(shell.folder / "table.csv")
     found = ln.Scenario(name="wild", topology=table, options=ln.PlanOptions(wildcard=True))
     return Scenarios(shell.folder / "scenarios").keep(found)
 
 
-def test_it_is_planned_checked_and_explained(shell, wild):
-    """A scenario is planned, checked and explained like its table with its plan.toml, under the
-    scenario's name.
+def test_scenario_can_be_planned_checked_and_explained(shell, wild):
+    """A scenario can be planned, checked and explained like its table and plan.toml, and the output
+    shows its name.
     """
     told = json.loads(shell("plan", "scenarios/wild", "--json").out)
     assert told["plan_sha256"] == wild.plan.sha256
@@ -37,9 +41,9 @@ def test_it_is_planned_checked_and_explained(shell, wild):
     assert json.loads(other.out)["product"] == "sfb2019"
 
 
-def test_other_options_are_refused(shell, wild):
-    """Other options are rejected for a scenario, and a folder that is not a scenario is rejected as
-    a table.
+def test_other_options_are_rejected(shell, wild):
+    """A scenario cannot be combined with other options, and a folder that is not a scenario is
+    rejected as a table.
     """
     ended = shell("plan", "scenarios/wild", "--options", "scenarios/wild/plan.toml")
     assert (ended.status, "already contains options" in ended.err) == (2, True)
@@ -49,8 +53,8 @@ def test_other_options_are_refused(shell, wild):
 
 
 @pytest.mark.parametrize("command", [("trust",), ("forecast", "--on", "2027-01-15")])
-def test_where_a_request_folder_may_stand(shell, wild, command):
-    """A scenario's folder is rejected as a request folder."""
+def test_scenario_is_not_a_request_folder(shell, wild, command):
+    """The folder of a scenario is rejected as a request folder."""
     ended = shell(*command, "scenarios/wild")
     assert "fe01.contoso.net" in ended.out, ended.err
     assert shell(*command, "scenarios/wild", "--options", "scenarios/wild/plan.toml").status == 2
@@ -66,8 +70,8 @@ def test_where_a_request_folder_may_stand(shell, wild, command):
         (("compare", "table.csv", "{}"), ".csv"),
     ],
 )
-def test_no_output_replaces_what_it_is_made_of(shell, wild, command, ending):
-    """No output overwrites the files of a scenario's folder, even with --force."""
+def test_output_never_replaces_files_of_a_scenario(shell, wild, command, ending):
+    """No output overwrites the files in a scenario's folder, even with --force."""
     target = {".csv": "scenarios/wild/topology.csv", ".md": "scenarios/wild/note.md"}[ending]
     if ending == ".md":
         Scenarios(shell.folder / "scenarios").set_note("wild", "why")

@@ -1,5 +1,5 @@
-"""If standard output is closed, full or interrupted, every command prints one line and exits with
-status 3.
+"""If standard output is closed, full or interrupted, every command prints one line to standard
+error and exits with status 3.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ pytestmark = [
 
 shell = pytest.fixture(make_shell)
 
-# A successful and a failing call of each command, with --json if it exists.
+# For each command, a call that succeeds and a call that fails, with --json if the command supports
+# it.
 PASS = ("--passphrase-file", "passphrase")
 CALLS = {
     "run": (("n.ipynb",), ("nowhere.ipynb",)),
@@ -82,7 +83,7 @@ STATES = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Write the files for these commands."""
+    """Write the input files that the commands need."""
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
@@ -101,14 +102,14 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def place(made, tmp_path, monkeypatch):
-    """Return a copy of the files, as the current folder."""
+    """Return a copy of the files and make it the current folder."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def in_child(arguments: list[str], state: str, place: Path) -> tuple[int, str]:
-    """Run a command in a forked child process with the given state of standard output."""
+    """Run a command in a child process whose standard output has the given state."""
     told = place / "told"
     child = os.fork()
     if child == 0:
@@ -127,7 +128,8 @@ def _run(arguments: list[str], state: str, told: Path) -> int:
     if state == "full":
         os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
     elif state == "cut":
-        # The child process closed standard output, so its next file gets the descriptor 1.
+        # The child process closed standard output, so the next file that it opens gets the file
+        # descriptor 1.
         reading, writing = os.pipe()
         os.dup2(writing, 9)
         os.close(reading)
@@ -141,14 +143,16 @@ def _run(arguments: list[str], state: str, told: Path) -> int:
 
 
 def test_every_command_is_in_the_table():
-    """The table contains all commands, except commands that run until the user stops them."""
+    """The table of calls contains all commands except those that run until the user stops them."""
     assert set(CALLS) | SERVES_UNTIL_STOPPED == {command.name for command in COMMANDS}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", CALLS)
-def test_a_command_that_cannot_say_what_it_did(place, command, request):
-    """A completed action stays completed, and the error describes the state of standard output."""
+def test_completed_work_is_kept_if_standard_output_fails(place, command, request):
+    """If standard output fails after a command completed its work, the work stays completed, and
+    the error describes the failure.
+    """
     if command == "page":
         request.getfixturevalue("built_page")
     digest = json.loads((place / "saved.json").read_bytes())["sha256"]
@@ -156,24 +160,27 @@ def test_a_command_that_cannot_say_what_it_did(place, command, request):
     for state, words in STATES.items():
         for more in [(), ("--json",)] if command in TAKES_JSON else [()]:
             status, told = in_child([command, *arguments, *more], state, place)
-            if command == "rekey":  # The folder has another passphrase after this command.
+            if command == "rekey":  # After this command, the folder has another passphrase.
                 old, new = ((place / name).read_text() for name in ("passphrase", "new"))
                 (place / "passphrase").write_text(new)
                 (place / "new").write_text(old)
-            for made in place.glob("k.recovery*"):  # The command never overwrites a recovery key.
+            # The command never overwrites an existing recovery key.
+            for made in place.glob("k.recovery*"):
                 made.unlink()
             last = told.splitlines()[-1]
             assert (status, last[:36]) == (3, "lyncnb: cannot write to standard out"), (state, told)
             assert words in last
             assert "Traceback" not in told
-            # The commands asis and receive report a root that must be compared manually.
+            # The commands asis and receive also print notes about a root to compare manually.
             others = told.splitlines()[:-1]
             assert [x for x in others if not x.startswith(("note: ", "notice: "))] == [], told
 
 
 @pytest.mark.parametrize("command", sorted(TAKES_JSON & set(CALLS)))
-def test_an_error_that_nobody_can_read_as_json(place, command):
-    """If a JSON error cannot be written to standard output, it is reported in the same line."""
+def test_json_error_without_standard_output(place, command):
+    """If an error cannot be written to standard output as JSON, one line on standard error reports
+    both problems.
+    """
     _, arguments = CALLS[command]
     for state, words in STATES.items():
         status, told = in_child([command, *arguments, "--json"], state, place)
@@ -185,8 +192,10 @@ def test_an_error_that_nobody_can_read_as_json(place, command):
 
 
 @pytest.mark.parametrize("command", sorted(CALLS))
-def test_an_error_without_json_needs_no_standard_output(place, command):
-    """If a command writes nothing to standard output, its state does not matter."""
+def test_error_without_json_needs_no_standard_output(place, command):
+    """If a command writes nothing to standard output, it works even if standard output is closed or
+    full.
+    """
     _, arguments = CALLS[command]
     ends = {in_child([command, *arguments], state, place) for state in ("closed", "full", "cut")}
     (status, told) = ends.pop()
@@ -199,8 +208,10 @@ def test_an_error_without_json_needs_no_standard_output(place, command):
 @pytest.mark.parametrize(
     "arguments", [("--help",), ("--version",), ("plan", "--help"), ("check", "contoso.csv")]
 )
-def test_a_process_of_its_own(place, arguments):
-    """In a separate process, Python adds no message at exit."""
+def test_separate_process_prints_no_additional_message(place, arguments):
+    """If standard output fails in a separate process, Python prints no additional message when it
+    exits.
+    """
     for state, words in STATES.items():
         redirection = {"closed": ">&-", "full": ">/dev/full", "cut": "| true"}[state]
         wait = "sleep 0.3;" if state == "cut" else ""
@@ -218,8 +229,9 @@ def test_a_process_of_its_own(place, arguments):
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_a_closed_stream_stays_taken_in_a_child(tmp_path, closed):
-    """A closed standard output keeps its number in a child process.
+def test_closed_stream_keeps_its_descriptor_in_a_child(tmp_path, closed):
+    """If standard output is closed, its file descriptor is not used for another file in a child
+    process.
 
     Otherwise a notebook kernel would open a socket with it and lose it.
     """
@@ -236,8 +248,10 @@ def test_a_closed_stream_stays_taken_in_a_child(tmp_path, closed):
     assert done.returncode == 0
 
 
-def test_nobody_reads_standard_error(place):
-    """If standard error is full or closed, messages are lost, but the exit status is the same."""
+def test_closed_standard_error_keeps_the_exit_status(place):
+    """If standard error is full or closed, the messages are lost, but the exit status stays the
+    same.
+    """
     for redirection in ("2>/dev/full", "2>&-", ">&- 2>&-", ">/dev/full 2>/dev/full"):
         for arguments, wanted in (("check contoso.csv", 0), ("check nowhere.csv", 2)):
             script = f'"$0" -m lyncnb {arguments} {redirection}'

@@ -83,7 +83,7 @@ def test_running_server_needs_confirmed_trust_before_assignment(walk, rows):
 
 def test_trust_only_installs_only_ca_certificates(walk):
     """With -TrustOnly, the script changes only the CA certificate stores of new and running
-    servers, and saves no earlier assignments.
+    servers, and does not save the current assignments.
     """
     steps = begun(walk, *POOL, edge(1), MEDIATION)
     for page in in_order(steps):

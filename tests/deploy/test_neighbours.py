@@ -270,7 +270,7 @@ def test_application_account_must_be_able_to_read_the_key(walk):
 
 
 def test_application_without_a_replica_needs_an_answer(walk):
-    """If a trusted application has no replica, the script asks the administrator how to continue.
+    """If a trusted application has no replica, the script asks whether it is manually provisioned.
 
     After No it installs only trust, and with a replica it assigns.
     """
