@@ -1,5 +1,5 @@
-"""Run small CAs with tools that administrators often have: GnuTLS certtool, Java keytool, and easy-
-rsa.
+"""Run small CAs with tools that administrators often have: GnuTLS certtool, Java keytool, and
+easy-rsa.
 """
 
 from __future__ import annotations

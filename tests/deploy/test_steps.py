@@ -188,8 +188,8 @@ def test_scripts_parse(steps):
 
 
 def test_paths_are_complete(steps):
-    """The commands contain the complete path of every package and CA certificate, because Import-
-    CsCertificate requires it.
+    """The commands contain the complete path of every package and CA certificate, because
+    Import-CsCertificate requires it.
     """
     for server in steps.servers:
         for step in server.steps:

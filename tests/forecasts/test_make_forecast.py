@@ -175,8 +175,8 @@ def test_roll_over_without_an_available_day_is_reported():
 
 
 def test_roll_over_before_a_certificate_ends_at_midnight():
-    """If an OAuth certificate ends at midnight, the roll-over is possible during the whole second-
-    to-last day.
+    """If an OAuth certificate ends at midnight, the roll-over is possible during the whole
+    second-to-last day.
     """
     plan = planned()
     ends = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
