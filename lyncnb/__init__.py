@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from importlib import import_module as _import_module
 
-# The import system of Python finds the stub next to this file, even in a zip file.
+# The import system of Python finds the stub file next to ``__init__.py``, even in a zip file.
 _LIST = __loader__.get_data(f"{__file__}i").decode()
 _MODULES = {
     line.split()[3]: line.split()[1] for line in _LIST.splitlines() if line.startswith("from ")
@@ -40,7 +40,7 @@ def __getattr__(name: str) -> object:
         value = getattr(_import_module(_MODULES[name], __name__), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # From now on, Python finds the name in the module and does not call this function again.
+    # From now on, Python finds the name in the module and does not call ``__getattr__`` again.
     globals()[name] = value
     return value
 

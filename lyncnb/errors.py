@@ -1,4 +1,4 @@
-"""All exception classes in the package. Each exception can have a hint.
+"""Define all exceptions of the package. Each exception can have a hint.
 
 Invalid input raises an exception. Problems in a plan are reported as ``Finding`` objects, because a
 planner can accept them. Each class has the exit status of the command line (1: rejected, 2: not
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: The text of an error contains at most this number of problems. ``LyncnbError.problems``
-#: contains all of them.
+#: The largest number of problems in the text of an error. ``LyncnbError.problems`` contains all of
+#: them.
 PROBLEMS_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """A problem in the input, with its position.
+    """A problem in the input, with its location.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Problem:
 
     @property
     def where(self) -> str:
-        """The position of the problem, such as ``contoso.csv row 7, column pool_fqdn``.
+        """The location of the problem, such as ``contoso.csv row 7, column pool_fqdn``.
 
         In a workbook: ``contoso.xlsx sheet "Servers" cell C7, column pool_fqdn``. In a DataFrame:
         ``DataFrame row 5 (index 3), column pool_fqdn``.
@@ -96,8 +96,8 @@ class LyncnbError(Exception):
         return "\n".join(lines)
 
     def _render_traceback_(self) -> list[str]:
-        # IPython calls this method. Without a traceback, the hint is easy to see, and no secret is
-        # shown.
+        # IPython calls the method to display the error. Without a traceback, the hint is easy to
+        # see, and no secret is shown.
         return str(self).splitlines()
 
 

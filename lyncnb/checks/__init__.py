@@ -1,1 +1,1 @@
-"""Check a ``CertificatePlan`` and return ``Findings``, without reading or writing files."""
+"""Check a ``CertificatePlan`` and return ``Findings``. No files are read or written."""

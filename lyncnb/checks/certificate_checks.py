@@ -1,4 +1,4 @@
-"""Check one planned certificate, or one name on it, with one short function for each check.
+"""Check one planned certificate, or one name on it. Each check is a short function.
 
 Each function yields messages that contain the value. A function for names returns one message, or
 "" if there is no finding. The rules of the product and of the CAs define the code, severity, hint,
@@ -21,13 +21,13 @@ CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[s
 NameTest = Callable[[DnsName, PlanView, CheckRule], str]
 _Test = TypeVar("_Test", CertificateTest, NameTest)
 
-NEARLY_PERCENT = 95  # A check reports a size that exceeds this share of the maximum of the CA.
+NEARLY_PERCENT = 95  # The share of the CA's maximum size above which a check reports a size.
 OAUTH_KEY_BITS = 2048
 DOCUMENTED_RSA_BITS = (2048, 4096)
 
 
 def compute_san_size(names: tuple[str, ...]) -> int:
-    """Return the size in bytes of the DER value of a subjectAltName extension (RFC 5280 4.2.1.6).
+    """Return the size in bytes of a subjectAltName extension in DER (RFC 5280 section 4.2.1.6).
 
     The function calculates the size without encoding, so that checking 100,000 certificates takes
     no noticeable time. A test compares the result with the encoder.
@@ -84,10 +84,10 @@ def san_nearly_too_large_for_ad_cs(
 
 
 def _find_size_over_limit(certificate: PlannedCertificate, limit: int) -> int:
-    """Return the size of a certificate's alternative names if it exceeds a limit; otherwise, 0."""
+    """Return the size of a certificate's alternative names if it exceeds a limit, or else 0."""
     entries = certificate.subject_alt_name
-    # A name has at most 253 bytes, so most certificates are clearly below the limit and are not
-    # encoded.
+    # A name has at most 253 bytes. Most certificates are therefore clearly below the limit, and
+    # their names are not encoded.
     if len(entries) * (253 + 3) < limit:
         return 0
     size = compute_san_size(tuple(entry.name for entry in entries))
@@ -99,8 +99,8 @@ def subject_name_not_in_san(
 ) -> Iterator[str]:
     """Find a certificate whose subject name is not among its alternative names."""
     name = certificate.subject.common_name
-    # The internal Edge certificate correctly has no alternative names, so the check applies only to
-    # certificates with alternative names.
+    # The internal Edge certificate has no alternative names, which is correct. Therefore, only
+    # certificates with alternative names are checked.
     if (
         name
         and certificate.subject_alt_name
@@ -121,7 +121,7 @@ def wildcard_in_subject_name(
 def wildcard_not_supported(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a wildcard on a certificate for which the product does not support wildcards."""
+    """Find a wildcard on a certificate for which the product supports no wildcards."""
     if view.supports_wildcard(certificate):
         return
     for name in view.list_wildcards(certificate):
@@ -139,7 +139,7 @@ def wildcard_tolerated(
 def av_edge_name_on_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a certificate with the A/V Edge name, unless another service has the same name."""
+    """Find a certificate with an A/V Edge name that no other service has."""
     pool = view.find_pool(certificate)
     name = pool.av_edge_fqdn if pool else None
     needed = (pool.access_edge_fqdn, pool.webconf_edge_fqdn) if pool else ()
@@ -150,7 +150,7 @@ def av_edge_name_on_certificate(
 def aol_without_client_authentication(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find an Edge certificate for AOL without client authentication."""
+    """Find an Edge certificate for public IM with AOL that lacks client authentication."""
     pool = view.find_pool(certificate)
     if pool and "aol_pic" in pool.flags and "clientAuth" not in certificate.extended_key_usage:
         usages = ", ".join(certificate.extended_key_usage) or "no extended key usage"
@@ -163,7 +163,7 @@ def aol_without_client_authentication(
 def hash_not_listed_for_clients(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a hash algorithm that Microsoft does not list for the oldest client."""
+    """Find a certificate with a hash that Microsoft does not list for the oldest client."""
     client = view.plan.rules.oldest_client(view.plan.options.oldest_client)
     if client and certificate.hash not in client.hashes:
         listed = ", ".join(client.hashes)
@@ -224,7 +224,7 @@ def ecdsa_key_doubtful(
 
 
 def key_refused(certificate: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
-    """Find a certificate with a key type that the rule rejects."""
+    """Find a certificate with a key type that the rule does not allow."""
     if str(certificate.key) in rule.keys:
         yield f"{view.format_label(certificate)} has the key {certificate.key}"
 
@@ -232,7 +232,7 @@ def key_refused(certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 def issuer_not_allowed(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a certificate whose issuer is not allowed, or not recommended, for its role or usage."""
+    """Find a certificate whose issuer is not allowed or recommended for its role or usage."""
     yield f"the issuer of {view.format_label(certificate)} is {certificate.issuer}"
 
 
@@ -259,7 +259,7 @@ def wildcard_and_desk_phones(
 def too_many_names(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a certificate with more names than the limit in the rule."""
+    """Find a certificate with more names than the rule allows."""
     count = len(certificate.subject_alt_name)
     if count > rule.limit:
         yield f"{view.format_label(certificate)} has {count:,} names; the limit is {rule.limit}"
@@ -316,7 +316,7 @@ def subject_fields_planned(
 def certificate_planned(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Report each certificate to which the rule applies."""
+    """Report every certificate to which the rule applies."""
     yield f"{view.format_label(certificate)} is planned"
 
 
@@ -335,7 +335,7 @@ def client_authentication(
 def unit_on_public_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a certificate whose subject has an organizational unit."""
+    """Find a public certificate whose subject has an organizational unit."""
     if certificate.subject.organizational_unit:
         yield (
             f"the subject {certificate.subject} has the organizational unit (OU) "
@@ -346,7 +346,7 @@ def unit_on_public_certificate(
 def no_san_on_public_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a certificate without alternative names."""
+    """Find a public certificate without alternative names."""
     if not certificate.subject_alt_name:
         yield (
             f"{view.format_label(certificate)} has the subject name "
@@ -358,7 +358,7 @@ def no_san_on_public_certificate(
 def common_name_not_a_san_on_public_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
-    """Find a certificate whose common name is not among its alternative names."""
+    """Find a public certificate whose common name is not among its alternative names."""
     name = certificate.subject.common_name
     if name and certificate.subject_alt_name and name not in certificate.names:
         yield f'"{name}" is not one of the {len(certificate.names)} subject alternative names'
@@ -385,17 +385,17 @@ def name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
 
 
 def internal_name_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a name on a public CA's certificate that does not exist in the public DNS."""
+    """Find a name on a public certificate that does not exist in the public DNS."""
     return f'"{name}" does not end in a registered domain' if view.is_internal_name(name) else ""
 
 
 def underscore_in_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find an underscore anywhere in a name."""
+    """Find a name that contains an underscore."""
     return f'"{name}" has an underscore' if name.has_underscore else ""
 
 
 def international_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
-    """Find a name that contains an internationalized label in its encoded form (``xn--…``)."""
+    """Find a name with an internationalized label in its encoded form (``xn--…``)."""
     return (
         f'"{name}" is the encoded form of an internationalized domain name' if name.is_idn else ""
     )
@@ -416,7 +416,7 @@ def registry_wildcard_on_public_certificate(name: DnsName, view: PlanView, rule:
 def shared_domain_wildcard_on_public_certificate(
     name: DnsName, view: PlanView, rule: CheckRule
 ) -> str:
-    """Find a wildcard of a domain whose owner assigns subdomains to others."""
+    """Find a wildcard for a domain whose owner assigns its subdomains to others."""
     if name.is_wildcard and name.parent.is_public_suffix and not name.parent.is_registry:
         return f'"{name}" covers the names of all customers under {name.parent}'
     return ""
@@ -442,8 +442,8 @@ CERTIFICATE_TESTS = _list_functions_by_name(
     too_many_names,
     servers_share_certificate,
 )
-# The results of these checks depend only on the role, usages, issuer, CA, and
-# ``PlanView.features``. Their messages may contain the name of the certificate.
+# The checks whose results depend only on the role, usages, issuer, CA, and ``PlanView.features``.
+# Their messages may contain the name of the certificate.
 FEATURE_TESTS = _list_functions_by_name(
     certificate_planned,
     client_authentication,
@@ -464,7 +464,8 @@ FEATURE_TESTS = _list_functions_by_name(
     place_without_organization,
     subject_fields_planned,
 )
-# These checks examine single names. The message about a name is the same for every certificate.
+# The checks that examine single names. Their message about a name is the same for every
+# certificate.
 NAME_TESTS = _list_functions_by_name(
     internal_name_on_public_certificate,
     underscore_in_name,

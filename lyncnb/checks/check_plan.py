@@ -34,11 +34,11 @@ from .practice_checks import PRACTICE_TESTS
 from .public_ca_checks import PUBLIC_CA_TESTS
 from .simple_url_checks import SIMPLE_URL_TESTS
 
-#: A key contains the role, usages, issuer, and CA of a certificate. These values determine
-#: which checks apply.
+#: The role, usages, issuer, and CA of a certificate. They determine which checks apply.
 _Kind = tuple[str, tuple[str, ...], str, str]
 
-# A longer list of answers does not help, and a plan with 1,000 pools would have 1,000 answers.
+# The largest number of answers to a finding. A longer list does not help the user, and a plan with
+# 1,000 pools would have 1,000 answers.
 _MOST_CHOICES = 8
 
 _OF_ONE = CERTIFICATE_TESTS | FEATURE_TESTS
@@ -100,14 +100,14 @@ def choose_evaluation_date(
 
 
 def choose_present_date(plan: CertificatePlan) -> date:
-    """Return the evaluation date for new requests: the planned issue date, or today if later."""
+    """Return the evaluation date for new requests: the planned issue date, but not before today."""
     return choose_evaluation_date(plan, today=datetime.now(UTC).date())
 
 
 def check_certificates(
     plan: CertificatePlan, certificates: Iterable[PlannedCertificate], *, on: date
 ) -> tuple[Finding, ...]:
-    """Check some certificates of a plan, one by one.
+    """Check some certificates of a plan, each one separately.
 
     After a change to one pool, an editor checks only the certificates of that pool with this
     function, and the deployment with ``check_deployment``.
@@ -117,7 +117,7 @@ def check_certificates(
 
 
 def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
-    """Run the checks that examine the deployment as a whole."""
+    """Run the checks that examine a deployment as a whole."""
     with pause_garbage_collection():
         return tuple(_check_whole_deployment(PlanView(plan, on=on)))
 
@@ -125,7 +125,7 @@ def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
 def check_accepted_findings(
     plan: CertificatePlan, findings: Iterable[Finding], *, on: date
 ) -> tuple[Finding, ...]:
-    """Find accepted findings in the options that the plan does not contain."""
+    """Return the accepted findings in the options that the plan does not have."""
     return tuple(_check_accepted_findings(PlanView(plan, on=on), findings))
 
 
@@ -138,7 +138,7 @@ def _check_accepted_findings(view: PlanView, findings: Iterable[Finding]) -> Ite
 
 
 def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
-    """Create a finding with examples from the plan. Add its fix, or its choices."""
+    """Create a finding with examples from the plan, and add its fix or its possible answers."""
     test, hint = _find_function(rule), view.fill_hint(rule.hint)
     edits = FIXES[test](view, rule, about, message) if test in FIXES else ()
     choices = CHOICES[test](view, rule, about) if test in CHOICES and test not in FIXES else ()
@@ -150,8 +150,8 @@ def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> 
 def _check_all_certificates(
     view: PlanView, certificates: Iterable[PlannedCertificate]
 ) -> Iterator[Finding]:
-    # Many certificates have the same names, or cannot be distinguished by some checks, so
-    # lyncnb reuses their results.
+    # Many certificates have the same names, or do not differ for some checks, so the results of the
+    # checks are reused.
     kinds: dict[_Kind, _CheckSet] = {}
     alike: dict[tuple[_Kind, tuple[object, ...]], _CheckSet] = {}
     for certificate in certificates:
@@ -177,7 +177,7 @@ def _check_all_certificates(
 
 @dataclass(frozen=True, slots=True)
 class _CheckSet:
-    """The checks for certificates with the same role, usages, issuer, and CA."""
+    """The checks that apply to certificates with the same role, usages, issuer, and CA."""
 
     of_certificate: list[tuple[CheckRule, CertificateTest]]
     of_name: list[tuple[CheckRule, NameTest]]
@@ -197,7 +197,7 @@ class _CheckSet:
         )
 
     def select_reporting_checks(self, certificate: PlannedCertificate, view: PlanView) -> _CheckSet:
-        """Return the checks that report something about this certificate, or that may do so."""
+        """Return the checks that report something about a certificate, or that may do so."""
         reporting = [
             (rule, test)
             for rule, test in self.of_certificate
@@ -206,7 +206,7 @@ class _CheckSet:
         return replace(self, of_certificate=reporting)
 
     def remarks(self, name: DnsName, view: PlanView) -> list[tuple[CheckRule, str]]:
-        """Return the messages about a name on a certificate, each with its check."""
+        """Return the messages about a name on a certificate, each with the check that found it."""
         results = [(rule, test(name, view, rule)) for rule, test in self.of_name]
         self.remarks_by_name[name] = [(rule, message) for rule, message in results if message]
         return self.remarks_by_name[name]

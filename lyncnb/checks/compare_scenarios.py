@@ -24,7 +24,7 @@ from ..reports.find_causes import find_causes
 from ..rules.findings import Findings
 from .check_plan import check_plan, choose_evaluation_date
 
-#: This mark precedes each value that differs from the value in the first scenario.
+#: The mark before each value that differs from the value in the first scenario.
 MARK = "≠ "
 
 _FIXED = ("Of", "What", "Differs")
@@ -34,7 +34,7 @@ _ACCEPTED = "accepted finding"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioFact:
-    """A row in the comparison of scenarios: one option or count, with its value in each scenario.
+    """A row in the comparison of scenarios: one option or count, with its values.
 
     Parameters
     ----------
@@ -53,11 +53,11 @@ class ScenarioFact:
 
     @property
     def differs(self) -> bool:
-        """Whether the scenarios have different values."""
+        """Whether the scenarios differ in the option or count."""
         return any(value != self.values[0] for value in self.values)
 
     def marked(self) -> tuple[object, ...]:
-        """Return the values, with ``MARK`` before each value that differs from the first value."""
+        """Return the values, with ``MARK`` before each one that differs from the first value."""
         return tuple(
             value if value == self.values[0] else f"{MARK}{format_cell(value) or 'blank'}"
             for value in self.values
@@ -66,7 +66,7 @@ class ScenarioFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ScenarioComparison(Table):
-    """A comparison of two or more scenarios with the first one.
+    """A comparison of one or more scenarios with a first scenario.
 
     ``to_frame`` returns one row for each option and count, with a column for each scenario and a
     column that shows whether the values differ. A notebook shows the rows with differences first,
@@ -80,7 +80,7 @@ class ScenarioComparison(Table):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the scenarios. Scenarios with the same name get a number."""
+        """The names of the compared scenarios. Scenarios with the same name get a number."""
         names: list[str] = []
         for scenario in self.scenarios:
             number, name = 1, scenario.name
@@ -92,7 +92,7 @@ class ScenarioComparison(Table):
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """Compare each other scenario with the first, with the cause of each change."""
+        """The differences between the first scenario and each other one, with their causes."""
         return tuple(
             Comparison(
                 difference=find_causes(difference),
@@ -103,11 +103,11 @@ class ScenarioComparison(Table):
         )
 
     def differing(self) -> tuple[ScenarioFact, ...]:
-        """Return the rows in which the scenarios have different values."""
+        """Return the rows in which the scenarios differ."""
         return tuple(fact for fact in self.facts if fact.differs)
 
     def alike(self) -> tuple[ScenarioFact, ...]:
-        """Return the rows in which all scenarios have the same value."""
+        """Return the rows in which all scenarios agree."""
         return tuple(fact for fact in self.facts if not fact.differs)
 
     def _list_headings(self) -> tuple[str, ...]:
@@ -146,7 +146,7 @@ class ScenarioComparison(Table):
 def compare_scenarios(
     *scenarios: Scenario, on: date | None = None, findings: Sequence[Findings | None] = ()
 ) -> ScenarioComparison:
-    """Compare each scenario with the first one.
+    """Compare scenarios with the first one of them.
 
     Parameters
     ----------
@@ -205,8 +205,8 @@ def _list_facts(
         _count_items(item, checked) for item, checked in zip(scenarios, findings, strict=True)
     ]
     for what in dict.fromkeys(what for item in counts for what in item):
-        # A missing count means 0. Only the number of yearly renewals is unknown if
-        # validity_days is not set.
+        # A missing count means 0, with one exception: without validity_days, the number of yearly
+        # renewals is unknown.
         absent = None if what == "yearly renewal" else 0
         values = tuple(item.get(what, absent) for item in counts)
         if what != _ACCEPTED or any(values):

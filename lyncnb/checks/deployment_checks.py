@@ -1,4 +1,4 @@
-"""Check the whole deployment, with one short function for each check.
+"""Check the whole deployment. Each check is a short function.
 
 Each function yields pairs. The first item is the id of a certificate, or the first server in the
 affected pools. The second item is the message. Roles are identified by their traits in the rules.
@@ -38,7 +38,7 @@ def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an external web services name that is not on any reverse proxy certificate."""
+    """Find an external web services name that no reverse proxy certificate contains."""
     published = view.list_names_with_trait("reverse_proxy")
     if not view.find_pools_with_trait("reverse_proxy"):
         return
@@ -62,7 +62,7 @@ def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a reverse proxy in a site that has no external web services names."""
+    """Find a reverse proxy in a site without any external web services name."""
     sites = {
         pool.site for pool in view.find_pools_with_trait("publishes_web") if pool.web_external_fqdn
     }
@@ -139,7 +139,7 @@ def web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a certificate that the CA of the internal servers must issue, but another CA issues."""
+    """Find a certificate from another CA although the CA of the internal servers must issue it."""
     roles = {role.id for role in view.plan.rules.roles.values() if "publishes_web" in role.traits}
     cas = {(c.issuer, c.ca) for c in view.certificates if c.role in roles and "Default" in c.usages}
     whose = " or ".join(sorted(ca or f"an {issuer} CA" for issuer, ca in cas))
@@ -167,7 +167,7 @@ def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find several certificates that the rules require to be one shared certificate."""
+    """Find several certificates that should be one shared certificate according to the rules."""
     seen: dict[tuple[str, str, tuple[str, ...]], list[PlannedCertificate]] = defaultdict(list)
     for certificate in view.find_certificates(rule):
         seen[certificate.role, certificate.pool, certificate.usages].append(certificate)
@@ -242,7 +242,7 @@ def _are_paired(pool: Pool, other: Pool) -> bool:
 
 
 def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an issuer for a key that is neither a usage nor a role in the product."""
+    """Find an issuer that is set for a text which is neither a usage nor a role of the product."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
     for (_, key), servers in view.list_issuer_keys().items():
@@ -257,7 +257,7 @@ def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an issuer for a usage that no certificate of the server has."""
+    """Find an issuer that is set for a usage that no certificate of the server has."""
     for role, key, servers in find_unused_issuer_keys(view):
         message = (
             f'the issuer column for {_join_names(servers)} has a value for the usage "{key}", but '
@@ -267,7 +267,7 @@ def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def find_unused_issuer_keys(view: PlanView) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield the role, usage, and servers for each issuer of a usage that the role does not have."""
+    """Yield the role, usage, and servers of each issuer that is set for a usage the role lacks."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
     for (role, key), servers in view.list_issuer_keys().items():
@@ -286,7 +286,7 @@ def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.plan.rules.certificates
     for pool, host in find_hosted_pools(view.plan.topology.pools, view.plan.rules):
         if not any(c.role == pool.role and pool.flags.issuperset(c.if_all) for c in certificates):
-            # The table already marks the role as collocated (mediation_standalone = false), so
+            # With mediation_standalone = false, the table already marks the role as collocated, so
             # the check ignores it.
             continue
         servers = _join_names([computer.fqdn for computer in pool.computers])
@@ -297,7 +297,7 @@ def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def roles_not_supported_together(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find roles on one server that no document lists as supported together."""
+    """Find roles on one server that no document lists as supported on the same server."""
     together = find_unsupported_roles(view.plan.topology.pools, view.plan.rules)
     for roles, servers in together.items():
         yield servers[0], f"{_join_names(servers)} has the roles {', '.join(roles)}"
@@ -332,7 +332,7 @@ def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def find_collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]]:
-    """Yield collocated pools, each with the columns that mark the pool as stand-alone."""
+    """Yield each collocated pool with the columns that mark it as stand-alone."""
     rules = view.plan.rules
     switches = {
         facts.name: facts.roles for facts in list_topology_columns() if facts.kind == "bool"
@@ -371,7 +371,7 @@ def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a name in a column that the role does not use."""
+    """Find a name in a table column that the role does not use."""
     for facts, idle in find_unused_columns(view):
         whose = _join_names([f"{pool.fqdn} ({pool.role})" for pool in idle])
         roles = ", ".join(facts.roles)
@@ -389,8 +389,8 @@ def find_unused_columns(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
         if not facts.roles or facts.name not in topology.columns:
             continue
         if not facts.kind.startswith("fqdn"):
-            # An export may fill a yes/no column automatically, but a person enters a name on
-            # purpose.
+            # A yes/no column may have been filled automatically by an export, so it is not
+            # reported. A person enters a name on purpose.
             continue
         # Collocated roles have the same pool name and use the same values of the pool.
         heeded = {pool.fqdn for pool in pools if pool.role in facts.roles}
@@ -400,7 +400,7 @@ def find_unused_columns(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
 
 
 def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a column with values that only another product uses."""
+    """Find a table column with values that only another product uses."""
     topology, rules = view.plan.topology, view.plan.rules
     used = rules.pool_columns
     for facts in list_topology_columns():
@@ -428,7 +428,7 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def column_not_read(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find columns that lyncnb does not read, except for similar names of known columns."""
+    """Find table columns that lyncnb does not use. Misspelled headings are reported separately."""
     near = {heading for heading, _ in find_similar_columns(view)}
     unread = [shown(h) for h in view.plan.topology.unread_columns if h not in near]
     if unread and view.plan.topology.pools:
@@ -461,7 +461,7 @@ def device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def list_pools(pools: Sequence[Pool]) -> str:
-    """Format the names of several pools for use in a sentence."""
+    """Format the names of several pools as part of a sentence."""
     return _join_names([pool.fqdn for pool in pools])
 
 

@@ -1,4 +1,4 @@
-"""Apply every fix to a ``CertificatePlan`` that does not cause a new finding of the same severity.
+"""Apply every fix to a plan that does not cause a new finding of the same severity.
 
 Each fix is first applied to a copy of the plan. It is used only if its finding disappears, and all
 new findings are less severe: after an error is fixed, a notice may apply.
@@ -20,14 +20,14 @@ from ..rules.model import SEVERITIES
 from ..topology.topology import Topology
 from .check_plan import check_plan
 
-# One fix can make another fix possible, for example if two names are in one cell. In each
-# round, at least one finding is fixed.
+# One fix can make another fix possible, for example if two names are in one cell. Each round fixes
+# at least one finding.
 _ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FixedPlan:
-    """A plan after lyncnb has fixed its findings.
+    """A plan after lyncnb has applied fixes to it.
 
     Parameters
     ----------
@@ -59,12 +59,12 @@ class FixedPlan:
 
     @property
     def options(self) -> tuple[OptionEdit, ...]:
-        """The edits to the options of the plan, without duplicates."""
+        """The edits to the plan's options, without duplicates."""
         return tuple(dict.fromkeys(e for e in self.edits if isinstance(e, OptionEdit)))
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """All edits to cells, headings, and options, in the order of the fixes."""
+        """All edits to cells, headings, and options, in the order in which they were applied."""
         return tuple(edit for finding in self.fixed for edit in finding.edits)
 
 
@@ -109,7 +109,7 @@ def fix_plan(
 
 
 def _choose_compatible(findings: Iterable[Finding]) -> list[Finding]:
-    """Choose findings whose edits do not change the same cell or option."""
+    """Return findings whose edits do not change the same cell or option."""
     chosen: list[Finding] = []
     edit_at: dict[tuple[object, str], Edit] = {}
     for finding in findings:
@@ -144,14 +144,14 @@ def _try_fixes(before: FixedPlan, fixes: list[Finding]) -> FixedPlan | None:
 
 
 def _count_findings(findings: Findings) -> Counter[tuple[int, str, str]]:
-    """Count the findings by severity (0 for an error), code, and subject."""
-    # After a fix, the message about another finding may be different. For example, it may
-    # contain another number of names.
+    """Return the number of findings by severity (0 for an error), code, and subject."""
+    # A fix can change the message about another finding, such as the number of names in it.
+    # Therefore, messages are not compared.
     return Counter((SEVERITIES.index(f.severity), f.code, f.about) for f in findings)
 
 
 def apply_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan:
-    """Make a new plan with changed cells and options.
+    """Return a new plan with changed cells and options.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def apply_edits(plan: CertificatePlan, edits: Iterable[Edit]) -> CertificatePlan
 
 
 def describe_edit(edit: Edit, topology: Topology) -> str:
-    """Return a line that shows where a change is, the old value, and the new value."""
+    """Describe an edit in one line: its location, the old value, and the new value."""
     if isinstance(edit, HeadingEdit):
         return f'heading "{edit.heading}" -> "{edit.column}"'
     if isinstance(edit, OptionEdit):
@@ -189,7 +189,7 @@ def describe_edit(edit: Edit, topology: Topology) -> str:
 
 
 def apply_option_edits(options: PlanOptions, edits: Iterable[OptionEdit]) -> PlanOptions:
-    """Return options with changed values."""
+    """Return the plan's options with changed values."""
     values: dict[str, object] = {}
     for edit in edits:
         now = values.get(edit.option, getattr(options, edit.option))

@@ -1,4 +1,4 @@
-"""Create fixes for findings that have exactly one safe fix, as edits to the table or to an option.
+"""Create the safe fixes for findings, as edits to the table or to an option.
 
 A fix is safe if it writes down what the plan already contains, or what the product requires. For a
 required name that is missing, a fix proposes the usual name in the planner's SIP domains.
@@ -31,7 +31,7 @@ from .option_checks import (
 )
 from .plan_lookups import PlanView
 
-# The first label of a proposed name is the same as in the names that the guide proposes.
+# The first labels of proposed names. They are the same as in the names that the guide proposes.
 _SERVICE_LABELS = {
     "web_external_fqdn": "web",
     "access_edge_fqdn": "access",
@@ -47,7 +47,7 @@ Choice = Callable[[PlanView, CheckRule, str], Answers]
 def web_internal_fqdn_overridden(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Clear the internal web name of a server that must use its own name."""
+    """Clear the internal web services name of a server that must use its own name."""
     pools = [p for p in view.find_pools_with_trait("single_computer") if view.place(p) == about]
     rows = [row for pool in pools for row in _find_rows(view, pool)]
     return tuple(_clear_cells(view, rows, "web_internal_fqdn"))
@@ -56,7 +56,7 @@ def web_internal_fqdn_overridden(
 def pool_name_differs_from_server(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Clear the pool name of a single-server pool that has another name than the server.
+    """Clear a single server's pool name if it differs from the name of the server.
 
     Other pool names may be intended.
     """
@@ -67,7 +67,10 @@ def pool_name_differs_from_server(
 
 
 def meet_url_missing(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
-    """Propose a Meet URL for each SIP domain, as Topology Builder does."""
+    """Propose a Meet URL for each SIP domain.
+
+    The URLs have the form that Topology Builder proposes.
+    """
     urls = ";".join(f"https://meet.{domain}" for domain in view.plan.topology.sip_domains)
     return _fill_cell(view, about, "meet_urls", urls)
 
@@ -75,7 +78,7 @@ def meet_url_missing(view: PlanView, rule: CheckRule, about: str, message: str) 
 def dialin_url_missing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Propose the Dial-in URL in the default SIP domain, as Topology Builder does."""
+    """Propose the Dial-in URL in the default SIP domain, in the form of Topology Builder."""
     domains = view.plan.topology.sip_domains
     return _fill_cell(view, about, "dialin_url", f"https://dialin.{domains[0]}") if domains else ()
 
@@ -83,14 +86,14 @@ def dialin_url_missing(
 def web_external_fqdn_missing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Propose an external web name in the default SIP domain."""
+    """Propose an external web services name in the default SIP domain."""
     return _propose_name(view, about, "web_external_fqdn", "publishes_web")
 
 
 def edge_name_missing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Propose an external name of an Edge pool in the default SIP domain."""
+    """Propose an external name for an Edge pool in the default SIP domain."""
     return _propose_name(view, about, message.partition(" ")[0], "perimeter")
 
 
@@ -113,7 +116,7 @@ def value_not_heeded(view: PlanView, rule: CheckRule, about: str, message: str) 
 def issuer_key_not_here(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Remove the issuer for a usage that the server does not have."""
+    """Remove the issuer for a usage that no certificate of the server has."""
     gone = {
         (role, server): key
         for role, key, servers in find_unused_issuer_keys(view)
@@ -131,7 +134,7 @@ def issuer_key_not_here(
 def column_nearly_known(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Change a heading to the name of the similar column."""
+    """Replace a misspelled heading with the name of the column."""
     return tuple(
         HeadingEdit(heading=heading, column=name)
         for heading, name in find_similar_columns(view)
@@ -140,7 +143,7 @@ def column_nearly_known(
 
 
 def collocated_role(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
-    """Mark a role as collocated in the table if the table has a column for this."""
+    """Mark a role as collocated if the table has a column for this fact."""
     return tuple(
         CellEdit(row=computer.row, column=name, text="false")
         for pool, names in find_collocation_switches(view)
@@ -176,8 +179,7 @@ def av_edge_name_on_certificate(
         return ()
     kept = [p for p in pool.extra_san if p[1] != pool.av_edge_fqdn or p[0].lower() == "internal"]
     if len(kept) == len(pool.extra_san):
-        # The name comes from another column than the additional names, so there is nothing to
-        # remove.
+        # The A/V Edge name does not come from the additional names, so there is nothing to remove.
         return ()
     return tuple(
         CellEdit(row=row, column="extra_san", text=_format_pairs(kept))
@@ -189,11 +191,12 @@ def av_edge_name_on_certificate(
 def validity_asked_over_limit(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Set the allowed validity, unless this shortens the certificates of another CA."""
+    """Set the longest allowed validity, unless this shortens the certificates of another CA."""
     if any(certificate.issuer != "public" for certificate in view.certificates):
         return ()
     if view.plan.options.validity:
-        return ()  # An edit sets a complete option. It cannot set a single key in a section.
+        # An edit replaces a complete option. It cannot replace a single key of a section.
+        return ()
     return (OptionEdit(option="validity_days", value=rule.limit),)
 
 
@@ -216,7 +219,7 @@ def option_changes_nothing(
 def acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Remove an accepted finding that has expired or does not apply, and its conditions."""
+    """Remove the acceptance of a finding if it has expired or does not apply."""
     options = view.plan.options
     for code in options.accepted:
         until = options.accepted_until.get(code)
@@ -234,7 +237,7 @@ def acceptance_counts_for_nothing(
 def pool_named_like_server(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
-    """Offer a pool name in the server's domain, or a role whose pool has the server's name."""
+    """Offer a new pool name in the server's domain, or a role whose pool has the server's name."""
     pool = next(pool for pool in view.pools_by_place[about] if pool.role in rule.roles)
     name = next(_list_free_names(view, "pool", about.partition(".")[2]))
     rows = dict.fromkeys(_find_rows(view, pool))
@@ -247,7 +250,7 @@ def pool_named_like_server(
 def web_external_fqdn_shared(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
-    """Offer another external web name in the same domain for the pools of this server."""
+    """Offer another external web services name in the same domain for the server's pools."""
     pools = [p for p in view.pools_by_place[about] if "publishes_web" in view.get_traits(p)]
     domain = next(p.web_external_fqdn for p in pools if p.web_external_fqdn).partition(".")[2]
     name = next(_list_free_names(view, _SERVICE_LABELS["web_external_fqdn"], domain))
@@ -262,7 +265,7 @@ def web_external_fqdn_shared(
 def web_external_fqdn_not_published(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
-    """Offer each reverse proxy for the pools of all sites, so that every pool stays published."""
+    """Offer to publish the pools of all sites on one of the reverse proxies."""
     for proxy in view.find_pools_with_trait("reverse_proxy"):
         yield tuple(_set_site(view, [proxy], ""))
 
@@ -270,7 +273,7 @@ def web_external_fqdn_not_published(
 def reverse_proxy_publishes_nothing(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
-    """Offer to publish the pools of all sites, or of each site that has external web names."""
+    """Offer to publish the pools of all sites, or those of one site with external web names."""
     proxies = [p for p in view.pools_by_place[about] if "reverse_proxy" in view.get_traits(p)]
     sites = view.sites_with_web_names
     for site in dict.fromkeys(("", *sites[:8])) if sites else ():
@@ -280,7 +283,7 @@ def reverse_proxy_publishes_nothing(
 def several_autologon_pools(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
-    """Offer each of the pools as the only one for automatic sign-in."""
+    """Offer each pool as the only pool for automatic sign-in."""
     pools = [p for p in view.find_pools_with_trait("heeds_autologon") if "autologon" in p.flags]
     for kept in pools:
         rows = [row for pool in pools if pool is not kept for row in _find_rows(view, pool)]
@@ -288,14 +291,14 @@ def several_autologon_pools(
 
 
 def _propose_name(view: PlanView, about: str, column: str, trait: str) -> tuple[Edit, ...]:
-    """Propose a name that is not in the plan: access.contoso.com, then access2.contoso.com."""
+    """Return a name that is not in the plan: access.contoso.com, then access2.contoso.com."""
     if column not in view.proposals:
         view.proposals[column] = dict(_propose_names(view, column, trait))
     return (view.proposals[column][about],) if about in view.proposals[column] else ()
 
 
 def _propose_names(view: PlanView, column: str, trait: str) -> Iterator[tuple[str, CellEdit]]:
-    """Yield the first server and the edit for each pool without a name in a column."""
+    """Yield the first server and the edit for each pool that has no name in a column."""
     unnamed = (pool for pool in view.find_pools_with_trait(trait) if not pool.names_in(column))
     for domain in view.plan.topology.sip_domains[:1]:
         free = _list_free_names(view, _SERVICE_LABELS[column], domain)
@@ -309,7 +312,7 @@ def _list_free_names(view: PlanView, label: str, domain: str) -> Iterator[str]:
 
 
 def _fill_cell(view: PlanView, about: str, column: str, text: str) -> tuple[Edit, ...]:
-    """Fill in a blank cell in the first row of a pool. The pool or the site shares the value."""
+    """Return the edit that fills a blank cell in the first row of a pool."""
     row = view.pools_by_place[about][0].computers[0].row
     return (CellEdit(row=row, column=column, text=text),) if text else ()
 
@@ -342,7 +345,7 @@ def _format_pairs(pairs: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{key}={value}" if key else str(value) for key, value in pairs)
 
 
-#: The key is the name of the check function that reports the finding.
+#: The functions that create a fix. The key is the name of the check that reports the finding.
 FIXES: dict[str, Fix] = {
     fix.__name__: fix
     for fix in (
@@ -365,7 +368,8 @@ FIXES: dict[str, Fix] = {
     )
 }
 
-#: These functions offer choices. The key is the name of the check function.
+#: The functions that offer several answers. The key is the name of the check that reports the
+#: finding.
 CHOICES: dict[str, Choice] = {
     choice.__name__: choice
     for choice in (

@@ -1,4 +1,4 @@
-"""Check the options of a plan, for example for options that do not change the plan."""
+"""Check the options of a plan, for example for options without an effect."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..topology.topology import Topology
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-#: The code of the finding about a planned issue date in the past. Every plan has this finding after
-#: some time.
+#: The code of the finding about a planned issue date in the past. Sooner or later, every plan has
+#: this finding.
 LATE = "planned-issue-date-passed"
 
-# These options apply to every certificate or only to the evaluation. They do not change which
+# The options that apply to every certificate or only to the evaluation. They do not change which
 # certificates and names are planned.
 _NEVER_IDLE = frozenset(
     {"product", "planned_issue_date", "validity_days", "at_set_up", "oldest_client", "lang"}
@@ -30,7 +30,7 @@ _NEVER_IDLE = frozenset(
 
 
 def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an option, or a usage in an option, that does not change the plan."""
+    """Find an option, or a usage in an option, that has no effect on the plan."""
     plan = view.plan
     if not plan.topology.pools:
         return
@@ -60,7 +60,7 @@ def format_option(name: str, options: PlanOptions) -> str:
 
 
 def format_unused_key(name: str, key: str) -> str:
-    """Format the message that no certificate has a usage or role in the options."""
+    """Format the message about a usage or role in the options that no certificate has."""
     return f'{name} contains "{key}", which does not affect any certificate in the plan'
 
 
@@ -92,7 +92,7 @@ def _find_unused_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
 
 
 def _keep_two_servers(topology: Topology) -> Topology:
-    """Return a smaller topology with the first two servers of each pool.
+    """Return a smaller topology with only the first two servers of each pool.
 
     Two servers are enough to distinguish server names from the pool name.
     """
@@ -114,7 +114,7 @@ def _format_value(value: object) -> str:
 def acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, all_findings: Iterable[Finding]
 ) -> Pairs:
-    """Find an accepted finding that has expired, is not reported, or affects other certificates."""
+    """Find an acceptance that has expired, or that is for findings which the plan does not have."""
     options, pools = view.plan.options, view.plan.topology.pools
     by_code: dict[str, list[Finding]] = {}
     for finding in all_findings:
@@ -138,21 +138,21 @@ def acceptance_counts_for_nothing(
 
 
 def format_expired_acceptance(code: str, until: date) -> str:
-    """Format the message that the acceptance of a finding has expired."""
+    """Format the message about an acceptance that has expired."""
     return f"the acceptance of {code} ended on {until}"
 
 
 def format_unneeded_acceptance(code: str) -> str:
-    """Format the message that a finding is accepted although the plan does not have it."""
+    """Format the message about an acceptance for a finding that the plan does not have."""
     return f"you accepted {code}, but the plan does not have this finding"
 
 
-#: This check runs last, because it needs the findings of all other checks.
+#: The check runs last, because it needs the findings of all other checks.
 LAST_TESTS = {acceptance_counts_for_nothing.__name__: acceptance_counts_for_nothing}
 
 
 def country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a country code in lowercase."""
+    """Find a country code in lowercase letters."""
     country, pools = view.plan.options.country, view.plan.topology.pools
     if country != country.upper() and pools:
         yield (
@@ -165,7 +165,7 @@ def country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def planned_issue_date_passed(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a planned issue date before the evaluation date."""
+    """Find a planned issue date that is before the evaluation date."""
     planned, pools = view.plan.options.planned_issue_date, view.plan.topology.pools
     if pools and planned is not None and planned < view.on:
         yield view.place(pools[0]), f"planned_issue_date is {planned}"

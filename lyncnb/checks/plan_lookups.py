@@ -25,13 +25,13 @@ _NO_TRAITS: frozenset[str] = frozenset()
 
 _NO_RULES: frozenset[str] = frozenset()
 
-#: This type contains the required names. Each name has the ids of the rules that require it.
+#: The required names. Each name has the IDs of the rules that require it.
 _RequiredNames = Mapping[DnsName, frozenset[str]]
-#: The functions find the names of one pool, with the ids of the rules. The mapping contains the
-#: names that all pools need.
+#: The required names in two parts: functions that find the names for one pool, with the IDs of
+#: their rules, and the names that all pools need.
 _RequiredParts = tuple[list[tuple[Finder, frozenset[str]]], _RequiredNames]
 _NO_REQUIRED_NAMES: _RequiredNames = MappingProxyType({})
-#: This type contains the roles, usages, issuers, and CAs to which a check applies.
+#: The roles, usages, issuers, and CAs to which a check applies.
 _Scope = tuple[tuple[str, ...], ...]
 
 
@@ -52,7 +52,7 @@ class _CertificateNames(NamedTuple):
     present: frozenset[DnsName]
     wildcards: list[DnsName]
     needed: _RequiredNames
-    # The value is true if a required name is missing. A wildcard may still cover the name.
+    # Whether a required name is missing. A wildcard can still cover the missing name.
     lacks: bool
 
 
@@ -60,7 +60,7 @@ _NO_NAMES = _CertificateNames(frozenset(), [], _NO_REQUIRED_NAMES, False)
 
 
 class PlanView:
-    """A plan with indexes for fast access, which are created once for all checks of a plan."""
+    """A plan with lookup tables, which are created once for all of its checks."""
 
     def __init__(self, plan: CertificatePlan, *, on: date):
         self.plan = plan
@@ -86,21 +86,20 @@ class PlanView:
         self._internal: dict[str, bool] = {}
         self._by_name: dict[str, list[Pool]] = {}
         self._by_id: dict[str, PlannedCertificate] = {}
-        # These documents are all sources for the names that some profile requires, with or
-        # without wildcards.
+        # The names are determined with the default profile and without wildcards, so that they
+        # include every name that any profile requires.
         options = replace(plan.options, profile="default", wildcard=False)
         self._context = plan_context(plan.topology, plan.rules, options)
         self._asked_about = frozenset(name for rule in self.checks for name in rule.names)
         self._parts: dict[int, _RequiredParts] = {}
         self._asked: dict[_Scope, list[PlannedCertificate]] = {}
-        # This mapping contains the positions of certificates with the same role, usages, issuer,
-        # and CA.
+        # The positions of all certificates with the same role, usages, issuer, and CA.
         self._list_kinds: dict[tuple[str, tuple[str, ...], str, str], list[int]] = {}
         self._domains: dict[_Scope, list[str]] = {}
         self._last: tuple[PlannedCertificate | None, _CertificateNames] = (None, _NO_NAMES)
         self._with_trait: dict[str, list[Pool]] = {}
         self._hints: dict[str, str] = {}
-        #: These are the names that ``fixes`` proposes, by column and by the first server of the
+        #: The names that the module ``fixes`` proposes, by column and by the first server of the
         #: pool.
         self.proposals: dict[str, dict[str, CellEdit]] = {}
 
@@ -116,22 +115,22 @@ class PlanView:
             self._hints[hint] = text
         return self._hints[hint]
 
-    # -- These methods find pools, certificates, and traits.
+    # -- The following methods find pools, certificates, and traits.
     def find_pool(self, certificate: PlannedCertificate) -> Pool | None:
-        """Return the pool of a certificate, or None for the certificate of the whole deployment."""
+        """Return the pool of a certificate. The deployment's shared certificate has none."""
         if not self._pools:
             self._pools = {(pool.role, pool.fqdn): pool for pool in self.plan.topology.pools}
         return self._pools.get((certificate.role, certificate.pool))
 
     def find_pools_by_name(self, name: str) -> list[Pool]:
-        """Return all pools that have this name. There are several if roles are collocated."""
+        """Return all pools with a name. Collocated roles have several pools with the same name."""
         if not self._by_name:
             for pool in self.plan.topology.pools:
                 self._by_name.setdefault(pool.fqdn, []).append(pool)
         return self._by_name.get(name, [])
 
     def find_certificate(self, id_: str) -> PlannedCertificate | None:
-        """Return the certificate that has this id."""
+        """Return the certificate with an ID."""
         if not self._by_id:
             self._by_id = {certificate.id: certificate for certificate in self.certificates}
         return self._by_id.get(id_)
@@ -141,7 +140,7 @@ class PlanView:
         return (certificate.role, certificate.usages) in self._wildcards
 
     def get_traits(self, pool: Pool) -> frozenset[str]:
-        """Return the traits of a pool's role."""
+        """Return the traits of a pool's role, which the rules assign."""
         role = self.plan.rules.roles.get(pool.role)
         return role.traits if role else _NO_TRAITS
 
@@ -165,7 +164,7 @@ class PlanView:
         )
 
     def find_certificates(self, rule: CheckRule) -> list[PlannedCertificate]:
-        """Return the certificates that a check applies to, in the order of the plan."""
+        """Return the certificates to which a check applies, in the order of the plan."""
         scope = _find_scope(rule)
         if not any(scope):
             return list(self.certificates)
@@ -181,7 +180,7 @@ class PlanView:
             self._asked[scope] = [self.certificates[index] for index in indices]
         return self._asked[scope]
 
-    # -- These methods find names.
+    # -- The following methods find names.
     def names(self, certificate: PlannedCertificate) -> list[DnsName]:
         """Return a certificate's subject name and alternative names, without duplicates."""
         names = [entry.name for entry in certificate.subject_alt_name]
@@ -191,7 +190,7 @@ class PlanView:
     def find_uncovered_names(
         self, certificate: PlannedCertificate, rules: tuple[str, ...]
     ) -> list[DnsName]:
-        """Return the names that the rules require on a certificate, but no name on it covers."""
+        """Return the names that the rules require and that no name on the certificate covers."""
         here = self._load_names(certificate)
         if not here.lacks:
             return []
@@ -207,7 +206,7 @@ class PlanView:
         return self._load_names(certificate).wildcards
 
     def list_features(self, certificate: PlannedCertificate) -> tuple[object, ...] | None:
-        """Return the features of a certificate, except its role, usages, issuer, and CA.
+        """Return a certificate's features that checks use, except role, usages, issuer, and CA.
 
         Return None if the certificate has wildcards or a required name is missing. The checks then
         run for this certificate separately.
@@ -227,7 +226,7 @@ class PlanView:
         )
 
     def _load_names(self, certificate: PlannedCertificate) -> _CertificateNames:
-        # Several checks in a row use the same certificate, so lyncnb keeps the last result.
+        # Several checks in a row need the same certificate, so the last result is kept.
         if certificate is not self._last[0]:
             names = [entry.name for entry in certificate.subject_alt_name]
             present, needed = frozenset(names), self._find_required_names(certificate)
@@ -237,7 +236,7 @@ class PlanView:
         return self._last[1]
 
     def _find_required_names(self, certificate: PlannedCertificate) -> _RequiredNames:
-        """Return the names that rules require on a certificate, each with the ids of the rules."""
+        """Return the names that rules require on a certificate, each with the IDs of the rules."""
         pool, needed = self.find_pool(certificate), _NO_REQUIRED_NAMES
         if pool is None:
             return needed
@@ -245,17 +244,17 @@ class PlanView:
             if resolved.rule.usages != certificate.usages:
                 continue
             finders, fixed = self._find_required_parts(resolved)
-            # In most cases, no required name is missing, and the names are the same for every
-            # pool with this role.
+            # Usually, no required name is missing, and the names are the same for every pool with
+            # this role.
             needed = _merge_names(needed, fixed) if needed else fixed
             for find, why in finders:
-                # Every server in the pool has the same names, so lyncnb uses the first server.
+                # The names are the same for every server in the pool, so the first server is used.
                 more = find(pool, pool.computers[0].fqdn)
                 needed = _merge_names(needed, dict.fromkeys(more, why)) if more else needed
         return needed
 
     def _find_required_parts(self, resolved: ResolvedRule) -> _RequiredParts:
-        """Return the parts of a resolved rule that checks require, once for all pools."""
+        """Return the required names of a resolved rule, which are computed once for all pools."""
         known = self._parts.get(id(resolved))
         if known is None:
             finders = [
@@ -273,7 +272,7 @@ class PlanView:
         return known
 
     def list_names_with_trait(self, trait: str) -> set[str]:
-        """Return every name on the certificates for roles with a trait."""
+        """Return every name on the certificates of roles that have a trait."""
         roles = {role.id for role in self.plan.rules.roles.values() if trait in role.traits}
         return {
             entry.name
@@ -283,7 +282,7 @@ class PlanView:
         }
 
     def is_internal_name(self, name: str) -> bool:
-        """Return whether a name is outside the public domain name system.
+        """Return whether a name does not exist in the public DNS.
 
         The Public Suffix List is used once for each domain, not for each host, because a name below
         a public name is also public.
@@ -297,7 +296,7 @@ class PlanView:
         return known
 
     def list_domains(self, rule: CheckRule) -> list[str]:
-        """Return the registered domains of all names in the scope of a check.
+        """Return the registered domains of all names to which a check applies.
 
         A name without a registered domain is returned itself.
         """
@@ -315,7 +314,7 @@ class PlanView:
 
     @cached_property
     def pools_by_place(self) -> dict[str, list[Pool]]:
-        """The pools by their first server (see :meth:`place`). A server can have several roles."""
+        """The pools by their first server (see :meth:`place`)."""
         pools: dict[str, list[Pool]] = {}
         for pool in self.plan.topology.pools:
             pools.setdefault(self.place(pool), []).append(pool)
@@ -323,7 +322,7 @@ class PlanView:
 
     @cached_property
     def sites_with_web_names(self) -> tuple[str, ...]:
-        """The sites of the pools that have an external web name; "" for a pool without a site."""
+        """The sites with external web names. A pool without a site adds ""."""
         pools = self.find_pools_with_trait("publishes_web")
         return tuple(dict.fromkeys(pool.site for pool in pools if pool.web_external_fqdn))
 
@@ -338,7 +337,7 @@ class PlanView:
         names: set[str | None] = {None, *self.pool_and_server_names}
         for column in list_pool_name_columns():
             if column.name in Pool.__dataclass_fields__ and not column.is_list:
-                # A table can have 100,000 pools, so this loop runs in C.
+                # A table can have 100,000 pools, so the loop runs in C.
                 names.update(map(attrgetter(column.name), topology.pools))
         for pool in topology.pools:
             if pool.extra_san or pool.further_names:
@@ -350,7 +349,7 @@ class PlanView:
         names.discard(None)
         return frozenset(names)
 
-    # -- These methods find issuers.
+    # -- The following methods find issuers.
     def list_requested_issuers(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
         """Return the requested issuers from the options or, by default, from the servers' rows.
 
@@ -370,7 +369,7 @@ class PlanView:
         return {fqdn: find_settings_by_usage(rule, cell) for fqdn, cell in cells if cell}
 
     def list_issuer_keys(self) -> dict[tuple[str, str], list[str]]:
-        """Return the usages and roles in the issuer column.
+        """Return the usages and roles that the issuer column contains.
 
         Returns
         -------
@@ -383,12 +382,12 @@ class PlanView:
                 servers.setdefault((role, key), []).append(fqdn)
         return servers
 
-    # -- This method finds the server that represents several certificates in a finding.
+    # -- The following method finds the server that represents a pool or certificate in a finding.
     def place(self, pool: Pool) -> str:
         """Return the first server in a pool, which represents the pool in a finding."""
         return pool.computers[0].fqdn
 
-    # -- These methods find sites.
+    # -- The following methods find sites.
     def list_sites(self) -> tuple[Site, ...]:
         """Return the sites. Sites that share the deployment's simple URLs count as one site."""
         seen: dict[object, Site] = {}
@@ -408,12 +407,12 @@ class PlanView:
         return self.place((web or pools or self.plan.topology.pools)[0])
 
     def format_site(self, site: Site) -> str:
-        """Format the name of a site for use in a sentence."""
+        """Format the name of a site as part of a sentence."""
         return f'site "{site.name}"' if site.name else "the deployment"
 
-    # -- This method formats a text for messages.
+    # -- The following method formats a text for messages.
     def format_label(self, certificate: PlannedCertificate) -> str:
-        """Format the name of a certificate for use in a sentence."""
+        """Format the name of a certificate as part of a sentence."""
         owner, usages = certificate.owner, ", ".join(certificate.usages)
         if not usages:
             return f"the {certificate.role} certificate of {owner}"

@@ -11,14 +11,14 @@ from .plan_lookups import PlanView
 
 
 def no_autologon_pool(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a deployment without a pool for automatic sign-in."""
+    """Find a deployment in which no pool is used for automatic sign-in."""
     pools = view.find_pools_with_trait("heeds_autologon")
     if pools and not any("autologon" in pool.flags for pool in pools):
         yield view.place(pools[0]), f"autologon is blank or false for {list_pools(pools)}"
 
 
 def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find SIP domains that relaxed name matching cannot match, because no sip name is planned."""
+    """Find SIP domains without a sip name, in which relaxed name matching cannot work."""
     for pool in view.find_pools_with_trait("heeds_autologon"):
         if "autologon" not in pool.flags or "strict_dns" in pool.flags:
             continue
@@ -32,7 +32,7 @@ def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find names that clients use and that are not in any SIP domain."""
+    """Find names that clients use although they are not in any SIP domain."""
     web, edges = (
         view.find_pools_with_trait("publishes_web"),
         view.find_pools_with_trait("perimeter"),
@@ -64,7 +64,7 @@ def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a backup pool that is not in the table, has no web services, or is the pool itself."""
+    """Find a backup pool that is missing, has no web services, or is the pool itself."""
     known = {pool.fqdn for pool in view.find_pools_with_trait("publishes_web")}
     for pool in view.find_pools_with_trait("publishes_web"):
         for name in pool.names_in(BACKUP_POOL):
@@ -73,13 +73,13 @@ def backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def aol_ended(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an Edge pool with public instant messaging with AOL."""
+    """Find an Edge pool for public instant messaging with AOL, which no longer exists."""
     for pool in view.find_pools_with_trait("perimeter"):
         if "aol_pic" in pool.flags:
             yield view.place(pool), f"aol_pic is set for {pool.fqdn}"
 
 
-_SHOWN = 5  # A message contains at most this number of names.
+_SHOWN = 5  # The largest number of names in a message.
 
 
 def _is_within(name: str, domain: DnsName) -> bool:

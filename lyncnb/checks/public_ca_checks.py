@@ -16,16 +16,15 @@ from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-_SHOWN = 5  # A message contains at most this number of names.
-# Certificates that were ordered earlier than this are no longer in use.
+_SHOWN = 5  # The largest number of names in a message.
+# After this period, a certificate that was ordered is no longer in use.
 _BEFORE = timedelta(days=398)
-# This period contains one or two renewals. The check does not report dates after this period
-# yet.
+# The period for which the check reports dates. It contains one or two renewals.
 _AHEAD = timedelta(days=366)
 
 
 def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
-    """Report for how many days a domain control validation is valid."""
+    """Report for how many days a domain control validation can be used."""
     certificates = view.find_certificates(rule)
     if certificates:
         domains = _join_names(_names_to_validate(view, rule))
@@ -36,7 +35,7 @@ def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def _names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
-    """List the domains to validate. If all CAs validate each name separately, list the names."""
+    """Return the domains to validate, or the names if all CAs validate each name separately."""
     certificates = view.find_certificates(rule)
     if not all(ca_rules().validates_each_name(c.ca) for c in certificates):
         return view.list_domains(rule)
@@ -44,7 +43,7 @@ def _names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
 
 
 def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
-    """Report for how many days the verification of the organization is valid."""
+    """Report for how many days the verification of the organization can be used."""
     certificates = [c for c in view.find_certificates(rule) if c.subject.organization]
     if certificates:
         name = certificates[0].subject.organization
@@ -55,7 +54,7 @@ def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
-    """Report the validation methods that have ended or end within a year."""
+    """Report the validation methods that have ended, or that will end within a year."""
     certificates = view.find_certificates(rule)
     methods = [m for m in ca_rules().methods if m.until and m.until - view.on <= _AHEAD]
     ended = [m.title for m in methods if m.until and view.on - _BEFORE < m.until <= view.on]
@@ -75,7 +74,7 @@ def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find names on public certificates that a file on a web server cannot validate."""
+    """Find names on public certificates that cannot be validated with a file on a web server."""
     edges = {role.id for role in view.plan.rules.roles.values() if "perimeter" in role.traits}
     certificates, names = [], []
     for certificate in view.find_certificates(rule):
@@ -104,7 +103,7 @@ def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
-    """Report the names that will be visible in public logs."""
+    """Report the names that will become visible in public certificate logs."""
     certificates = view.find_certificates(rule)
     if certificates:
         names = [name for c in certificates for name in view.names(c)]
@@ -114,7 +113,7 @@ def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs:
-    """Report the public CAs whose certificates may have no CRL distribution point."""
+    """Report the public CAs that may issue certificates without a CRL distribution point."""
     certificates = view.find_certificates(rule)
     if certificates:
         cas = sorted({c.ca for c in certificates if c.ca})
@@ -124,7 +123,7 @@ def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs
 
 
 def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find CA rules that were last reviewed too long ago."""
+    """Find CA rules whose last review was too long ago."""
     certificates, as_of = view.find_certificates(rule), ca_rules().as_of
     if certificates and view.on > _add_months(as_of, rule.limit):
         message = (
@@ -135,7 +134,7 @@ def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def _add_months(day: date, months: int) -> date:
-    """Return the same day in a later month, or the last day of a shorter month."""
+    """Return the same day in a later month, or the last day if that month is shorter."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     first = date(year, month + 1, 1)
     following = date(year + month // 11, (month + 1) % 12 + 1, 1)
@@ -146,7 +145,8 @@ def _join_names(names: Iterable[str]) -> str:
     return join_first(list(dict.fromkeys(names)), _SHOWN)
 
 
-# The checks that produce these messages report domains or a number of certificates.
+# The checks that produce these messages report only domains or a number of certificates, not single
+# certificates.
 _MESSAGES = {
     "caa_parameters_of_zones": (
         "CAs read the parameters accounturi and validationmethods in the CAA records for {domains}"
@@ -162,7 +162,7 @@ _MESSAGES = {
 
 
 def _make_check(message: str) -> DeploymentTest:
-    """Create a check that reports one message for all certificates to which it applies."""
+    """Return a check that reports one message for all certificates to which it applies."""
 
     def report_message(view: PlanView, rule: CheckRule) -> Pairs:
         certificates = view.find_certificates(rule)

@@ -1,4 +1,4 @@
-"""Save a plan in a file, and verify such a file before it is used by planning again.
+"""Save a plan in a file, and verify a saved plan by planning again.
 
 lyncnb does not trust the certificates and findings in a saved plan. It makes them again from the
 table and options in the file, with the installed rules and the recorded evaluation date. The file
@@ -56,7 +56,7 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SavedPlan(Table):
-    """A plan in a file, which was verified by planning again from its table and options.
+    """A plan in a file that was verified by planning again from the file's table and options.
 
     Parameters
     ----------
@@ -94,17 +94,17 @@ class SavedPlan(Table):
 
     @property
     def digest(self) -> str:
-        """The digest in the last line of the file, which a request folder also records."""
+        """The digest in the last line of the file. A request folder also records this digest."""
         return self.data[-len('0"\n}\n') - 63 :][:64].decode("ascii")
 
     @property
     def judged_on(self) -> date:
-        """The evaluation date, which does not change when the file is read later."""
+        """The evaluation date of the plan. It does not change when the file is read later."""
         return choose_evaluation_date(self.plan, self.findings.judged_on)
 
     @property
     def open_errors(self) -> tuple[Finding, ...]:
-        """The errors that are not accepted. They prevent the creation of requests."""
+        """The errors that are not accepted. They prevent lyncnb from creating requests."""
         return tuple(
             one
             for one in self.findings
@@ -114,12 +114,12 @@ class SavedPlan(Table):
 
     @property
     def sign_line(self) -> str:
-        """The command to sign the plan without lyncnb; KEY is the private key file."""
+        """The command that signs the plan without lyncnb. KEY is the private key file."""
         return SIGN_LINE.replace("FILE", self._quoted_path)
 
     @property
     def approval_command(self) -> str:
-        """The command to approve the plan with lyncnb."""
+        """The command that approves the plan with lyncnb."""
         return f"lyncnb approve {self._quoted_path} --key KEY"
 
     @property
@@ -132,7 +132,7 @@ class SavedPlan(Table):
 
     @property
     def identity(self) -> str:
-        """The path, the evaluation date, and the SHA-256, which together identify the file."""
+        """The path, the evaluation date, and the SHA-256 of the plan, which identify the file."""
         return f"{self.path}, evaluation date {self.judged_on}, SHA-256 {self.sha256}"
 
     def _summarize(self) -> str:
@@ -202,7 +202,7 @@ def _make_saved_plan(
 
 @pause_garbage_collection()
 def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> SavedPlan:
-    """Read a saved plan, plan again from its table and options, and reject the plan if it differs.
+    """Read a saved plan. Plan again from its table and options, and reject a different plan.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
             hint=_HINT,
         ) from None
     findings = check_plan(plan, on=document.judged_on)
-    # A different version of a library is allowed if it produces the same plan.
+    # If a library has another version, the plan is accepted if it is the same with that version.
     again = build_saved_plan_values(
         plan,
         findings,
@@ -262,7 +262,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     )
     written = encode_saved_plan(again)
     if written != data:
-        # A file with data that no plan can have is reported before all other errors.
+        # A file with data that no plan can contain is reported before all other errors.
         document = read_saved_json(data, source=path.name)
         is_only_words = (
             document.is_whole
@@ -311,7 +311,7 @@ def _report_outdated(
 
 
 def _read_library_versions(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the versions of libraries in a saved plan, or no versions if they are not valid."""
+    """Return the versions of libraries in a saved plan. If they are not valid, return none."""
     libraries = values.get("libraries")
     if not isinstance(libraries, dict) or not all(
         isinstance(version, str) for version in libraries.values()
@@ -321,7 +321,7 @@ def _read_library_versions(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _compare_libraries(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """Report the libraries whose installed version differs from the version in a saved plan."""
+    """Report each library whose installed version differs from the version in a saved plan."""
     installed = get_library_versions()
     for library, version in _read_library_versions(values).items():
         if version != installed.get(library):
@@ -338,7 +338,7 @@ _WORDS_OF_FINDINGS = ("message", "hint", "source")
 
 
 def _remove_texts(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a saved plan without the texts that only people read."""
+    """Return the content of a saved plan without texts that are only for people."""
     return {
         **{key: value for key, value in values.items() if key not in ("title", "read_me")},
         "findings": [
@@ -350,7 +350,7 @@ def _remove_texts(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _list_rewordings(old_plan: Mapping[str, Any], new_plan: Mapping[str, Any]) -> Iterator[str]:
-    """List the texts in a saved plan that were reworded, each with the old and the new text."""
+    """Return the texts in a saved plan that were reworded, each with the old and new text."""
     for old, new in zip(old_plan["findings"], new_plan["findings"], strict=True):
         changed = [key for key in _WORDS_OF_FINDINGS if old.get(key) != new.get(key)]
         if changed:
@@ -372,7 +372,7 @@ def _list_rewordings(old_plan: Mapping[str, Any], new_plan: Mapping[str, Any]) -
 
 
 def _list_differences(saved: SavedDocument, recreated: Mapping[str, Any]) -> Iterator[Problem]:
-    """List the differences between a saved plan and the new plan. The most important is last."""
+    """Return the differences between a saved plan and the new plan, the most important last."""
     if not saved.is_whole:
         yield Problem(message=f"the file {ALTERED}")
     before = saved.values
@@ -432,7 +432,7 @@ def _compare_entries(
 
 def _compare_values(label: str, before: object, after: object) -> Iterator[Problem]:
     if isinstance(before, list) and isinstance(after, list):
-        # Both lists may contain 100,000 servers, so they are compared as sets.
+        # Both lists can contain 100,000 servers, so they are compared as sets.
         old, new = (
             set(map(str, before)),
             set(map(str, after)),

@@ -1,4 +1,4 @@
-"""Check the simple URLs of sites, which Microsoft describes in "Planning for simple URLs".
+"""Check the simple URLs of sites against Microsoft's "Planning for simple URLs".
 
 A certificate contains only the host name of a simple URL. However, a URL that breaks a rule must be
 changed before the deployment is complete, and a changed host name requires a new certificate.
@@ -16,8 +16,8 @@ from ..topology.model import SimpleUrl, Site
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
-# Microsoft allows letters, digits, periods, and slashes. A host name may also contain a hyphen,
-# which another check reports.
+# The characters that Microsoft allows: letters, digits, periods, and slashes. A host name may also
+# contain a hyphen, which another check reports.
 _ALLOWED = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9.-]+)*/?")
 
 _KINDS = ("meet_urls", "dialin_url", "admin_url")
@@ -47,12 +47,12 @@ def dialin_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a site that overrides only some of the simple URLs."""
+    """Find a site that overrides some of the simple URLs, but not all of them."""
     sites = list(view.list_web_sites())
     counts = {kind: Counter(getattr(site, kind) for site in sites) for kind in _KINDS}
     for site in sites:
-        # Missing URLs are ignored here, because the Admin URL is optional, and other checks
-        # report a missing Meet or Dial-in URL.
+        # Missing URLs are not reported by this check, because the Admin URL is optional, and other
+        # checks report a missing Meet or Dial-in URL.
         given = [kind for kind in _KINDS if getattr(site, kind)]
         own = [kind for kind in given if counts[kind][getattr(site, kind)] == 1]
         if own and len(own) < len(given):
@@ -65,7 +65,7 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a site that has another number of Meet URLs than SIP domains."""
+    """Find a site with a different number of Meet URLs than SIP domains."""
     domains = len(view.plan.topology.sip_domains)
     for site in view.list_web_sites():
         if site.meet_urls and len(site.meet_urls) != domains:
@@ -74,7 +74,7 @@ def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a simple URL with a port, a query, or a character that is not allowed."""
+    """Find a simple URL that has a port, a query, or a character that is not allowed."""
     for site in view.list_sites():
         for column, url in _list_urls(site):
             if urlsplit(url.url).netloc.rpartition(":")[1]:
@@ -87,7 +87,7 @@ def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a simple URL with a hyphen, which Microsoft's documentation does not mention."""
+    """Find a simple URL with a hyphen. Microsoft's documentation does not mention hyphens."""
     for site in view.list_sites():
         for column, url in _list_urls(site):
             if "-" in url.url:

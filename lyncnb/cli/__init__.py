@@ -1,4 +1,4 @@
-"""Provide the command line. Each command is a short function that calls one public function."""
+"""Provide the command line. Each command is a short function that calls a public function."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print_help_or_version(arguments: Sequence[str]) -> int:
-    # The options for help and version do not need click, which is slow to import. The text of
-    # the help page is in help.py.
+    # The options for help and version work without click, because importing click is slow. The text
+    # of the help page is in help.py.
     from .help import VERSION, build_overview
 
     try:

@@ -33,7 +33,7 @@ def _show_help(context: click.Context, parameter: click.Parameter, value: bool) 
 
 
 def _add_help(command: click.Command) -> None:
-    # The help option of click does not use output.py, so lyncnb defines its own help option.
+    # The help option of click would not use output.py, so lyncnb defines its own help option.
     command.add_help_option = False
     command.params.append(
         click.Option(
@@ -61,17 +61,17 @@ class _Lyncnb(click.Group):
 def _reject_repeated_options(
     command: click.Command, context: click.Context, remaining: list[str]
 ) -> None:
-    """Reject an option that is specified twice although it takes one value.
+    """Raise an error for an option that is specified twice although it takes one value.
 
     Click would use the last value.
     """
     try:
         _, _, given = command.make_parser(context).parse_args([*remaining])
     except click.UsageError:
-        return  # The command itself reports this error together with its usage.
+        return  # The command itself reports the error together with its usage.
     options = [parameter for parameter in given if isinstance(parameter, click.Option)]
     if any(option.is_eager for option in options):
-        # For this argument, the command shows its help page, so repeated options do not matter.
+        # The command only shows its help page, so repeated options do not matter.
         return
     for option in dict.fromkeys(options):
         is_repeatable = option.multiple or option.is_flag or option.count
@@ -89,7 +89,7 @@ _group = _Lyncnb("lyncnb", help=build_overview())
 
 _ABOUT_FOLDERS = (*FOLDER_COMMANDS, *ISSUING_COMMANDS)
 
-#: This list contains all commands, in the same order as on the help page.
+#: All commands, in the order of the help page.
 COMMANDS = (
     *NOTEBOOK_COMMANDS,
     *ONE_FILE_COMMANDS,
@@ -127,7 +127,7 @@ def run_command(arguments: Sequence[str]) -> int:
     """
     prepare_streams()
     if not sys.warnoptions:
-        # Python warnings are for programmers; planners get findings.
+        # Python warnings are for programmers. Users of lyncnb get findings instead.
         warnings.simplefilter("ignore")
     try:
         status = _invoke_command(arguments)
@@ -135,7 +135,7 @@ def run_command(arguments: Sequence[str]) -> int:
     except SystemExit:
         raise
     except BaseException as error:
-        # Report every exception as a message, so that no user sees a traceback.
+        # Every exception is reported as a message, so that no user sees a traceback.
         return report_error(
             error,
             as_json="--json" in arguments,
@@ -145,8 +145,7 @@ def run_command(arguments: Sequence[str]) -> int:
 
 
 def _invoke_command(arguments: Sequence[str]) -> int:
-    # The method main() of click exits with status 1 and without a message if the pipe is
-    # closed.
+    # If the pipe is closed, the method main() of click exits with status 1 and without a message.
     try:
         with _group.make_context("lyncnb", list(arguments)) as context:
             return int(_group.invoke(context) or 0)

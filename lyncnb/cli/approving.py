@@ -61,7 +61,8 @@ def approve_command(
     from ..rules.rule_files import load_rules
 
     if product is not None:
-        # A product file from the user must be loaded first, because the plan may use its roles.
+        # A product file from the user must be loaded before the plan, because the plan may use its
+        # roles.
         load_rules(product)
     if confirm is None:
         confirm = _confirm_digest(read_saved_plan(saved_plan))
@@ -91,7 +92,7 @@ def approve_command(
 
 
 def _confirm_digest(saved: SavedPlan) -> str:
-    """Show the plan, and ask whether to sign it. Return the digest, or "" if the answer is no."""
+    """Show the plan, and ask whether to sign it. Return its digest, or "" if the answer is no."""
     from ..errors import ApprovalError
 
     if not is_terminal(sys.stdin):

@@ -134,8 +134,8 @@ def load_plan(
 
     if _is_planned_file(path):
         if product is not None:
-            # A product file from the user must be loaded first, because the plan may use its
-            # roles.
+            # A product file from the user must be loaded before the plan, because the plan may use
+            # its roles.
             load_rules(product)
         if not Path(path).is_dir() and is_saved_plan(read_plan_file(Path(path))):
             try:

@@ -17,13 +17,13 @@ import click
 from ..errors import LyncnbError, StandardOutputError, UsageProblem
 from .output import discard_stream, finish_output, write_json, write_note
 
-#: This exit status means that the user pressed Ctrl-C. Shells use the same number (128 + SIGINT).
+#: The exit status after the user has pressed Ctrl-C. Shells use the same number (128 + SIGINT).
 INTERRUPTED = 130
 
-#: This exit status means an error in lyncnb itself (EX_SOFTWARE in sysexits.h).
+#: The exit status for an error in lyncnb itself (EX_SOFTWARE in sysexits.h).
 FAULT = 70
 
-#: If this environment variable is set, an error in lyncnb also writes its traceback to standard
+#: The environment variable that makes lyncnb write the traceback of an error in lyncnb to standard
 #: error.
 DEBUG_VARIABLE = "LYNCNB_DEBUG"
 
@@ -31,7 +31,7 @@ _PROBLEMS_SHOWN = 100
 
 
 def report_error(error: BaseException, *, as_json: bool, is_about_folder: bool = False) -> int:
-    """Report an error on standard error.
+    """Report an error on standard error, and return its exit status.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def format_message(error: LyncnbError) -> list[str]:
 
 
 def _build_error_document(error: LyncnbError, code: str) -> dict[str, Any]:
-    """Return an error as JSON values: code, message, hint, and problems if there are several."""
+    """Return an error as JSON values: code, message, hint, and the list of problems."""
     document: dict[str, Any] = {"code": code, "message": error.message, "hint": error.hint}
     if error.problems:
         from ..base.records import convert_to_json

@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """The changes that lyncnb can make to files, and the cells that you must change yourself."""
+    """The changes that lyncnb can make to files, and the cells that the user must change."""
 
     files: tuple[Change, ...]
     by_hand: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ def _make_table_change(
     after, edits = edit_csv(path.name, data, fixed_plan.cells, headings=fixed_plan.headings)
     again = read_topology(after)
     expected = fixed_plan.plan.topology
-    # Several fixes can add columns, whose order in the file may be different.
+    # Several fixes can add columns, and the order of these columns in the file may be different.
     if _list_cells(again) != _list_cells(expected):
         raise TopologyError(
             (
@@ -134,7 +134,7 @@ def show_changes(fixed_plan: FixedPlan, changes: Changes) -> None:
 
 
 def ask_for_consent(*, is_agreed_in_advance: bool) -> bool:
-    """Ask the user whether to write the changes.
+    """Ask the user whether to write the changes to the files.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def ask_for_consent(*, is_agreed_in_advance: bool) -> bool:
 
 
 def write_changes(changes: Changes) -> None:
-    """Write each changed file, and keep the old version next to it as FILE.bak.
+    """Write each changed file, and keep its old version next to it as FILE.bak.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def write_changes(changes: Changes) -> None:
 
 
 def _write_backup(change: Change, mode: int) -> Path:
-    """Copy the old version of a file to FILE.bak, without replacing another file."""
+    """Copy the old version of a file to FILE.bak. Another file is never replaced."""
     from ..base.disk import files
     from ..errors import OutputError
 

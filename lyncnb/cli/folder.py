@@ -218,7 +218,8 @@ def _check_usage(
             "--approved-by needs --plan, because only a saved plan can be approved"
         )
     if not folder.strip():
-        # If a shell variable is not set, the path is empty. The current folder would be ".".
+        # If a shell variable is not set, the path is empty. Without this check, the current folder
+        # would be used.
         raise click.UsageError("the argument FOLDER is blank")
     if choices["reason"] and not choices["renew"] and saved_plan is None:
         raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
@@ -240,7 +241,7 @@ def _warn_about_location(folder: str) -> tuple[str, ...]:
 def _split_arguments(
     topology: str, folder: str | None, options_file: str | None, saved_plan: str | None
 ) -> tuple[str, str]:
-    """Return the table and the request folder from the arguments of the command.
+    """Return the table and the request folder from the arguments of a command.
 
     With a saved plan, the only argument is the folder.
     """
@@ -260,7 +261,8 @@ def _read_plan(path: str, product: str | None, *, ignore_rewording: bool) -> Sav
     from ..rules.rule_files import load_rules
 
     if product is not None:
-        # A product file from the user must be loaded first, because the plan may use its roles.
+        # A product file from the user must be loaded before the plan, because the plan may use its
+        # roles.
         load_rules(product)
     saved = read_saved_plan(path, reworded=ignore_rewording)
     load_product(product, saved.plan.rules.product, path)
@@ -269,7 +271,7 @@ def _read_plan(path: str, product: str | None, *, ignore_rewording: bool) -> Sav
 
 
 def _note_new_errors(saved: SavedPlan) -> None:
-    """Report errors that the plan has under the rules of today.
+    """Report the errors that the plan has under today's rules.
 
     The plan's evaluation date still decides whether lyncnb writes requests.
     """
@@ -325,7 +327,7 @@ def _open_executor(choices: Mapping[str, Any]) -> Iterator[Executor | None]:
 
 
 def _reject_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> None:
-    # A misspelled code would accept no finding, and the user would not see the cause.
+    # A misspelled code would accept no finding, and the user would not see why.
     from ..rules.returned_rules import list_all_checks
 
     for code in accept:
@@ -462,7 +464,10 @@ def _ask_to_withdraw(folder: str, names: tuple[str, ...], choices: dict[str, Any
 def _preview_requests(
     plan: CertificatePlan, folder: str, findings: Findings, order: Mapping[str, Any]
 ) -> None:
-    """Reject a plan with errors, and show the expected duration, before asking for a passphrase."""
+    """Show the expected duration of a run before lyncnb asks for a passphrase.
+
+    A plan with errors is rejected.
+    """
     from ..errors import BundleError
     from ..export.covers import find_covers
     from ..export.order import find_cover_date, make_order
@@ -481,8 +486,8 @@ def _preview_requests(
         )
         make_order(plan, findings=findings, now="", covers=covers, **own)
         return
-    # The run itself reports problems in the folder, and waits until another process has
-    # finished writing.
+    # The run itself reports problems in the folder, and waits until another process has finished
+    # writing.
     with suppress(BundleError):
         ahead = write_requests(
             plan, folder, passphrase=None, findings=findings, dry_run=True, **order
@@ -537,7 +542,7 @@ def _show_changes(bundle: RequestBundle, *, as_json: bool) -> int:
 
 
 def _describe_change(change: Change) -> tuple[str, str]:
-    """Return the change to a request with its reasons, and the id of the request."""
+    """Return the change to a request, the reasons for it, and the request's ID."""
     why = f" ({'; '.join(change.reasons)})" if change.reasons else ""
     return f"{change.action}, generation {change.generation}{why}", change.id
 
@@ -662,8 +667,7 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
             )
             for item in shown
         ]
-        # While all requests wait for certificates, most columns are empty, so lyncnb omits
-        # them.
+        # While all requests wait for certificates, most columns are empty and are left out.
         used = [i for i in range(len(columns)) if any(row[i] not in ("", None) for row in rows)]
         write_table([columns[i] for i in used], [[row[i] for i in used] for row in rows])
         write()
@@ -732,7 +736,7 @@ def rekey_command(
     # A folder that cannot be read is reported before lyncnb asks for a passphrase.
     read_manifest(Path(folder))
     is_asked = is_terminal(sys.stdin)
-    # If the user only adds a recovery key, the passphrase does not change.
+    # If the user only adds a recovery key, the passphrase stays the same.
     is_new_needed = bool(without_recovery) or not recovery
     if is_new_needed and new_passphrase_file is None and not is_asked:
         raise PassphraseError(
@@ -758,7 +762,7 @@ def rekey_command(
         return _show_recovery(named, as_json=as_json)
     if is_asked and new_passphrase_file is None:
         write_note("Enter the folder's new passphrase.")
-    # The environment variable contains the current passphrase, not the new one.
+    # The environment variable contains the current passphrase and not the new one.
     new = ask_passphrase(confirm=True, file=new_passphrase_file, environ=False)
     progress, finish = make_progress_bar("files")
     try:

@@ -1,4 +1,4 @@
-"""Define the command ``forecast``, which plans the renewals of the years ahead."""
+"""Define the command ``forecast``, which plans the renewals of the coming years."""
 
 from __future__ import annotations
 
@@ -121,7 +121,8 @@ def _make_forecast(
         plan, _ = load_plan(path, product, options_file)
         return forecast(plan, until=last, start=start)
     if product is not None:
-        # A product file from the user must be loaded first, because the table may use its columns.
+        # A product file from the user must be loaded before the table, because the table may use
+        # its columns.
         load_rules(product)
     options = PlanOptions.from_toml(Path(options_file)) if options_file else None
     return forecast(path, until=last, start=start, options=options)

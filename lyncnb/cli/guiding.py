@@ -82,7 +82,7 @@ def guide_command(folder: str | None, answers_file: str | None, as_json: bool, f
 
 
 def _ask_all_questions() -> GuideAnswers:
-    """Ask questions until every question has an answer and all answers are consistent."""
+    """Ask questions until every question has an answer and no answers contradict each other."""
     from ..guide.answers import GuideAnswers, walk_questions
     from ..guide.lay_out import lay_out
 
@@ -114,7 +114,7 @@ def _ask_all_questions() -> GuideAnswers:
                 asked = next(asked for asked in walked if asked.place == key)
             if is_rest_taken and not asked.problem and asked.place not in texts:
                 # The defaults of all open questions are accepted together, because each call of
-                # walk visits every question.
+                # walk() visits every question.
                 blank = takewhile(lambda asked: not asked.problem, _find_unanswered(walked, texts))
                 keys = [asked.place for asked in blank]
                 texts.update(dict.fromkeys(keys, ""))
@@ -160,7 +160,8 @@ def _ask_question(asked: Asked) -> str:
     offered = asked.default if asked.problem else asked.text or asked.default
     default = f" [{offered}]" if offered else ""
     while True:
-        # Prompts go to standard error, because standard output may be redirected to a file.
+        # Questions are written to standard error, because standard output may be redirected to a
+        # file.
         text = click.prompt(
             f"{question.words}{default}", default="", show_default=False, err=True,
             prompt_suffix="\n> ",

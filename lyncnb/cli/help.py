@@ -6,12 +6,11 @@ The import of click alone takes longer.
 
 from __future__ import annotations
 
-#: The version is the same as in pyproject.toml; a test compares the two. Reading the version from
-#: the installed package takes twice as long as all other work for the help page.
+#: The version is the same as in pyproject.toml, and a test compares the two. Reading the version
+#: from the installed package takes twice as long as all other work for the help page.
 VERSION = "0.2.0"
 
-#: The help page has these sections. Each section has a title and the commands with their
-#: summaries.
+#: The sections of the help page. Each section has a title, and the commands with their summaries.
 SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Notebooks",
@@ -73,12 +72,12 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 
 def find_summary(command: str) -> str:
-    """Return a command's one-line summary, or an empty text if there is no such command."""
+    """Return a command's summary in one line, or "" for an unknown command."""
     return dict(pair for _, commands in SECTIONS for pair in commands).get(command, "")
 
 
 def build_overview() -> str:
-    """Return the first page of help."""
+    """Return the first page of help, which lists all commands."""
     width = max(len(name) for _, commands in SECTIONS for name, _ in commands)
     lines = [
         "Usage: lyncnb COMMAND ...",

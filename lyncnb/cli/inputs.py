@@ -29,7 +29,7 @@ _NOTES_SHOWN = 10
 
 
 def add_plan_arguments(command: _Command) -> _Command:
-    """Add the arguments of every command that makes a plan: TOPOLOGY, --product and --options."""
+    """Add the arguments of every command that plans: TOPOLOGY, --product and --options."""
     return click.argument("topology", metavar="TOPOLOGY")(add_plan_options(command))
 
 
@@ -55,7 +55,7 @@ def add_plan_options(command: _Command) -> _Command:
 
 
 def add_on_option(command: _Command) -> _Command:
-    """Add the option ``--on``, the evaluation date, to a command."""
+    """Add the option ``--on`` to a command. It sets the evaluation date."""
     return click.option(
         "--on", metavar="DATE",
         help=("Evaluation date: apply the rules that are in force on this date, e.g. 2027-03-15 "
@@ -93,7 +93,7 @@ def add_passphrase_option(command: _Command) -> _Command:
 def make_plan(
     topology: str, product: str | None, options_file: str | None, *, on: str | None = None
 ) -> tuple[CertificatePlan, Findings]:
-    """Read a topology, plan its certificates and check the plan.
+    """Read a topology, plan its certificates, and check the plan.
 
     Parameters
     ----------
@@ -132,7 +132,8 @@ def make_plan(
     options = PlanOptions.from_toml(Path(options_file)) if options_file else PlanOptions()
     chosen = product or (_find_product_path(options_file, options.product) if options_file else "")
     if chosen:
-        # The product of the user can add columns and roles to tables, so lyncnb loads it first.
+        # The user's product file is loaded before the table, because it can add columns and roles
+        # to tables.
         load_rules(chosen)
     table = read_topology(topology)
     rules = load_rules(chosen or _find_document_product(table) or options.product)
@@ -150,7 +151,7 @@ def _plan_scenario(folder: str, product: str | None, options_file: str | None) -
 
     if options_file:
         raise UsageProblem(f"the scenario {folder} already contains options", hint="omit --options")
-    # The product can add columns and roles to tables, so lyncnb loads it first.
+    # The product is loaded before the table, because it can add columns and roles to tables.
     rules = load_rules(product) if product else None
     scenario = open_scenario(folder)
     if rules:
@@ -166,7 +167,7 @@ def _find_product_path(options_file: str, product: str) -> str:
 
 
 def find_product_file(product: str | None, options_file: str | None) -> str:
-    """Return the path of a product file from the user, or "" if the product is built in."""
+    """Return the path of the user's product file, or "" if the product is built in."""
     from ..plan.options import PlanOptions
 
     if product is None and options_file is not None:
@@ -177,7 +178,7 @@ def find_product_file(product: str | None, options_file: str | None) -> str:
 
 
 def _find_document_product(table: Topology) -> str:
-    """Return the product in a topology document, if lyncnb has rules for it."""
+    """Return the product of a topology document, if lyncnb has rules for the product."""
     from ..rules.rule_files import list_products
 
     if table.product and table.product not in list_products():
@@ -190,7 +191,7 @@ def _find_document_product(table: Topology) -> str:
 
 
 def parse_date(text: str | None) -> date | None:
-    """Return the date in a text such as ``2027-03-15``, or None if there is no text.
+    """Return the date in a text such as ``2027-03-15``, or None without a text.
 
     Raises
     ------
@@ -221,7 +222,7 @@ def _note_unused_options(topology: str) -> None:
 
 
 def note_clean_ups(table: Topology) -> None:
-    """Report the corrections that lyncnb made in a topology, and shorten a long list."""
+    """Report the corrections that lyncnb made in a topology. A long list is shortened."""
     for item in table.notes[:_NOTES_SHOWN]:
         write_note(f"note: {table.source} {item}")
     if len(table.notes) > _NOTES_SHOWN:
@@ -233,7 +234,7 @@ def note_clean_ups(table: Topology) -> None:
 def get_passphrase(
     passphrase_file: str | None, *, is_new: bool = False, default: Sequence[str] = ()
 ) -> Secret:
-    """Return the passphrase of a request folder.
+    """Ask for the passphrase of a request folder, or read it from the given file.
 
     Parameters
     ----------
@@ -257,7 +258,7 @@ def get_passphrase(
 def parse_reasons(
     context: click.Context, parameter: click.Parameter, values: Sequence[str]
 ) -> dict[str, str]:
-    """Return the reasons by code. The arguments have the form CODE=REASON."""
+    """Return the reasons by finding code, from arguments of the form CODE=REASON."""
     reasons = {}
     for value in values:
         code, sign, reason = (part.strip() for part in value.partition("="))
@@ -296,7 +297,7 @@ def ask_pfx_password(name: str) -> Secret | None:
 
 
 def is_saved_plan_file(path: str) -> bool:
-    """Return whether the file has the name of a saved plan."""
+    """Return whether a file has the name of a saved plan."""
     from ..base.disk.files import open_plain
     from ..errors import LyncnbError
     from ..plan.saved_plan_json import is_saved_plan
@@ -309,7 +310,7 @@ def is_saved_plan_file(path: str) -> bool:
 
 
 def load_product(product: str | None, expected: str, path: str) -> None:
-    """Load the product file of the user, so that lyncnb recognizes the name of the product.
+    """Load the user's product file, so that lyncnb recognizes the name of the product.
 
     Parameters
     ----------

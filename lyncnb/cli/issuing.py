@@ -178,7 +178,7 @@ def _receive_requests(
     accept: Mapping[str, str],
     as_json: bool,
 ) -> int:
-    """Add the request files in ``receive FOLDER --request FILE.req`` to the folder."""
+    """Add the files from ``receive FOLDER --request FILE.req`` to the request folder."""
     from ..authorities.import_requests import receive_requests
 
     received = receive_requests(
@@ -272,7 +272,7 @@ def _show_package_password(folder: str, request_id: str, passphrase_file: str | 
     from ..errors import BundleError
 
     if not (is_terminal(sys.stdout) and is_terminal(sys.stdin)):
-        # A pipe or a log file could store the password, so lyncnb shows it only in a terminal.
+        # A pipe or a log file could store the password, so it is shown only in a terminal.
         raise BundleError(
             "lyncnb shows a password only on a terminal", hint="do not redirect the output"
         )
@@ -284,11 +284,11 @@ def _show_package_password(folder: str, request_id: str, passphrase_file: str | 
 
 
 def _show_until_enter(password: str) -> None:
-    """Show a password until the user presses Enter, then erase it from the screen."""
+    """Show a password until the user presses Enter, and then erase it from the screen."""
     sys.stdout.write(f"{password}\n")
     sys.stdout.flush()
     click.prompt("Press Enter to hide the password", default="", show_default=False, err=True)
-    # This escape sequence moves the cursor up two lines and clears the rest of the screen.
+    # The escape sequence that moves the cursor up two lines and clears the rest of the screen.
     sys.stdout.write("\x1b[2A\x1b[J")
 
 
@@ -435,8 +435,8 @@ def _write_request_scripts_folder(
         raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")
     reject_reserved_path(output)
     plan, findings = make_plan(topology, product, options_file)
-    # lyncnb reports a key that the cmdlet cannot create, or an unknown language, before it creates
-    # the folder.
+    # A key that the cmdlet cannot create, or an unknown language, is reported before the folder is
+    # created.
     language = lang or plan.options.lang
     request_scripts(plan, template=template).in_language(language)
     bundle = request_elsewhere(
@@ -474,7 +474,7 @@ def _show_steps(
 
 
 def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | None:
-    """Return the times in ``--effective``: one time for all types, or one time for each type."""
+    """Return the times in ``--effective``: one time for all usages, or one time for each usage."""
     times = {}
     for text in texts:
         usage, _, time = text.rpartition("=")

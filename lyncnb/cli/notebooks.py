@@ -60,8 +60,8 @@ def run_command(notebook: str | None, force: bool, passphrase_file: str | None) 
     try:
         done = run_notebook(
             notebook or lay_out(),
-            # lyncnb asks for the passphrase only if a cell needs it, because a kernel must
-            # never inherit the passphrase.
+            # lyncnb asks for the passphrase only if a cell needs it, because a kernel must never
+            # inherit the passphrase.
             passphrase=lambda: get_passphrase(passphrase_file),
             progress=progress,
             force=force,

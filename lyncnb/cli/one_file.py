@@ -1,4 +1,4 @@
-"""Define the command that writes the planner as one HTML file: page."""
+"""Define the command ``page``, which writes the planner as one HTML file."""
 
 from __future__ import annotations
 

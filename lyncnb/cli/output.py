@@ -30,34 +30,34 @@ if TYPE_CHECKING:
     from ..request_folder.manifest import Manifest
 
 
-# Lines have this width if the output is not a terminal.
+# The width of lines if the output is not a terminal.
 _PIPE_WIDTH = 100
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
-# This pattern matches a command in a sentence, up to the end of the sentence.
+# The pattern for a command in a sentence, up to the end of the sentence.
 _COMMANDS = "|".join(name for _, commands in SECTIONS for name, _ in commands)
 _COMMAND = re.compile(rf"lyncnb (?:{_COMMANDS}) [^;]*?(?=[.:]? [A-Z][a-z]|[.:]? *$|;)")
 
 
 def prepare_streams() -> None:
-    """Replace characters that a stream cannot encode, and reserve the number of a closed stream."""
+    """Replace characters that a stream cannot encode, and reserve a closed stream's number."""
     is_chosen = any(os.environ.get(name) for name in ("PYTHONIOENCODING", "PYTHONUTF8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # On Windows, Python writes the code page of the system to a pipe or a file.
-            # Characters that the stream cannot encode would otherwise become "?".
+            # On Windows, Python writes the code page of the system to a pipe or a file. Characters
+            # that the stream cannot encode would otherwise become "?".
             is_piped = sys.platform == "win32" and not is_chosen and not is_terminal(stream)
             stream.reconfigure(encoding="utf-8" if is_piped else None, errors="replace")
     for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
         if stream is None:
-            # If the caller closed a standard stream, the next file that lyncnb opens would get
-            # the number of this stream.
+            # If the caller closed a standard stream, the next file that lyncnb opens would get the
+            # number of this stream.
             try:
                 os.fstat(number)
             except OSError:
-                # Child processes inherit the reserved number, so that their files and sockets do
-                # not get it.
+                # Child processes inherit the reserved number, so that none of their files and
+                # sockets gets it.
                 os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
@@ -72,7 +72,8 @@ def write(text: str = "") -> None:
     """
     with _convert_output_errors():
         if sys.stdout is not None:
-            # Some fonts and code pages of terminals do not contain the minus sign.
+            # The minus sign (U+2212) is replaced, because some fonts and code pages of terminals do
+            # not contain it.
             sys.stdout.write(escape_controls(text).replace("−", "-") + "\n")
 
 
@@ -111,7 +112,7 @@ def write_file(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Write a file whose path the user specified, and report it on standard error.
+    """Write a file to the path that the user specified, and report this on standard error.
 
     Raises
     ------
@@ -132,7 +133,7 @@ def show_report(
     force: bool = False,
     inputs: Iterable[str | os.PathLike[str] | None] = (),
 ) -> None:
-    """Write a report to the file that the user specified, and show its summary or its JSON.
+    """Write a report to a file if the user specified one, and show its summary or its JSON.
 
     Raises
     ------
@@ -153,7 +154,7 @@ def show_report(
 
 
 def finish_output() -> None:
-    """Flush standard output, because an error such as a full disk may occur only then.
+    """Flush standard output. An error such as a full disk may occur only then.
 
     Raises
     ------
@@ -187,7 +188,7 @@ def _convert_output_errors() -> Iterator[None]:
 
 
 def discard_stream(stream: TextIO | None) -> None:
-    """Discard text that a stream has not written yet, because flushing it at exit would fail."""
+    """Discard text that a stream has not written yet. Flushing it at exit would fail."""
     if stream is None:
         return
     with suppress(OSError, ValueError):
@@ -199,7 +200,7 @@ def discard_stream(stream: TextIO | None) -> None:
 
 
 def write_json(document: Any) -> None:
-    """Write one JSON document, UTF-8, to standard output."""
+    """Write one JSON document to standard output, encoded in UTF-8."""
     text = json.dumps(document, ensure_ascii=False, indent=2)
     write_bytes_out(text.encode("utf-8", "replace") + b"\n")
 
@@ -217,14 +218,14 @@ def _wrap_line(line: str) -> Iterator[str]:
 
 
 def write_lines(*lines: str) -> None:
-    """Write lines. A wrapped line keeps its indentation."""
+    """Write lines of text. A wrapped line keeps its indentation."""
     for line in (part for text in lines for part in text.split("\n")):
         for part in _wrap_line(line):
             write(part)
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table that fits the terminal."""
+    """Write a table that fits the width of the terminal."""
     for line in format_table(columns, list(rows), width=find_line_width()):
         write(line)
 
@@ -242,7 +243,7 @@ def write_next_folder_step(folder: str | os.PathLike[str], manifest: Manifest) -
 
 
 def make_progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[], None]]:
-    """Return a progress callback that draws a bar, if standard error is a terminal.
+    """Return a progress callback. It draws a bar if standard error is a terminal.
 
     Parameters
     ----------

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 _PLAN_COLUMNS = ("Role", "Server or pool", "Subject", "Names", "Issuer", "Key")
 
-# The OAuth certificate of a deployment can be on 100,000 servers, so the terminal does not list
-# all of them.
+# The largest number of servers to list. The OAuth certificate of a deployment can be on 100,000
+# servers.
 _SERVERS_SHOWN = 20
 
 
@@ -139,7 +139,7 @@ def plan_command(
 def _read_if_saved(
     path: str, product: str | None, *, choices: tuple[str | None, ...]
 ) -> SavedPlan | None:
-    """Return the saved plan if the path is a saved plan, or None otherwise."""
+    """Return the saved plan in a file, or None if the path is not a saved plan."""
     from ..checks.saved_plan import read_saved_plan
     from ..errors import UsageProblem
     from ..rules.rule_files import load_rules
@@ -153,7 +153,8 @@ def _read_if_saved(
             hint="omit --options, --on and --save, or specify the table",
         )
     if product is not None:
-        # A product file from the user must be loaded first, because the plan may use its roles.
+        # A product file from the user must be loaded before the plan, because the plan may use its
+        # roles.
         load_rules(product)
     saved = read_saved_plan(path)
     load_product(product, saved.plan.rules.product, path)
@@ -369,7 +370,7 @@ def _find_rule(code: str, product: str) -> CheckRule:
 
 
 def _write_certificates(plan: CertificatePlan, *, verbose: bool) -> None:
-    """Write a line for each certificate. With ``-v``, the output adds types, servers and names."""
+    """Write one line for each certificate. With ``-v``, also write usages, servers and names."""
     write_table(_PLAN_COLUMNS, list(map(_build_plan_row, plan.certificates)))
     write()
     if not verbose:
@@ -404,7 +405,7 @@ def _describe_names(planned: PlannedCertificate) -> str:
 def _write_findings(
     findings: Findings, arguments: str, *, verbose: bool = False, is_plan: bool = False
 ) -> None:
-    """Write an entry for each group of findings. With ``-v``, write an entry for each finding.
+    """Write one entry for each group of findings or, with ``-v``, for each finding.
 
     The short output of a plan only counts the notices.
     """
@@ -439,7 +440,7 @@ def _write_findings(
 def _write_totals(
     plan: CertificatePlan, findings: Findings, arguments: str, *, saved_path: str | None = None
 ) -> None:
-    """Write the totals of a plan and the next command."""
+    """Write the totals of a plan, and suggest the next command."""
     from ..base.shown.tables import count_of
     from ..plan.totals import format_totals
 

@@ -37,7 +37,7 @@ def recovery_command(what: str, file: str, passphrase_file: str | None, as_json:
     from ..request_folder.recovery_key import create_recovery_key
 
     reject_reserved_path(file)
-    del what  # The only valid value of this argument is "new".
+    del what  # The only valid value of the argument is "new".
     public = create_recovery_key(file, get_passphrase(passphrase_file, is_new=True))
     if as_json:
         write_json({"format": "lyncnb-recovery/1", "fingerprint": public.fingerprint})

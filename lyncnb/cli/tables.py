@@ -17,7 +17,7 @@ _product_option = click.option(
 
 
 def _load_product_columns(product: str | None) -> None:
-    """Load a product, because a product can add columns and roles to tables."""
+    """Load a product, because it can add columns and roles to tables."""
     from ..rules.rule_files import load_rules
 
     if product:

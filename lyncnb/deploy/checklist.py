@@ -1,4 +1,4 @@
-"""Write the checklist as HTML, with a sheet for each server, or as Markdown.
+"""Write the checklist as HTML with a sheet for each server, or as Markdown.
 
 It shows what a script runs: both come from the same steps.
 """
@@ -27,11 +27,11 @@ IMPORT_AND_ASSIGN = ": import and assign"
 
 
 def title_ends(title: str, after: str = "") -> tuple[bytes, ...]:
-    """Return the end of a page's title in every language, with the text that follows it."""
+    """Return how a page's title ends in every language, with the text that follows the title."""
     return tuple(f"{translate_title(title, lang)}{after}".encode() for lang in LANGUAGES)
 
 
-#: The kind of file that :func:`write_steps` writes as one file.
+#: The type of file that :func:`write_steps` writes as one file.
 CHECKLIST = outputs.OutputKind(
     what="a checklist",
     is_ours={
@@ -40,7 +40,7 @@ CHECKLIST = outputs.OutputKind(
     },
 )
 
-# Each page shows once what its script does.
+# Each page describes once what its script does.
 _SCRIPT = (
     "runs the steps that have commands. If a check fails, the script stops and shows "
     "what to do. First run the script with -WhatIf: the script then changes nothing and "
@@ -57,7 +57,7 @@ _START = (
 )
 
 
-# If several certificates lack a package for the same reason, this number of them is listed.
+# The largest number of certificates to list if they lack a package for the same reason.
 _NAMED = 3
 
 
@@ -68,7 +68,7 @@ def build_start_commands(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
     """
     path = quote_literal("\\".join((server.folder, build_script_name(server))))
     digest = hashlib.sha256(build_import_script(server)).hexdigest()
-    # Some commands exist only in the shell of the product, which loads them.
+    # Some commands exist only in the product's own shell, which loads them.
     own = f"powershell.exe -NoProfile -ExecutionPolicy RemoteSigned -File {path} -WhatIf"
     needs_shell = server.shell is not None and server.shell.commands and not server.shell.modules
     start = f"& {path} -WhatIf" if needs_shell else own
@@ -80,7 +80,7 @@ def build_start_commands(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
 
 
 def find_role_position(steps: DeploymentSteps, role: str) -> int:
-    """Return the position of a role in the deployment order. Roles without a position are last."""
+    """Return the position of a role in the deployment order. All other roles come last."""
     places = [number for number, place in enumerate(steps.order) if role in place.roles]
     return places[0] if places else len(steps.order)
 
@@ -91,13 +91,13 @@ def build_script_name(server: ServerSteps) -> str:
 
 
 def format_validity(package: ServerPackage, say: Say) -> str:
-    """Return the validity of a certificate in words; the end has its time of day."""
+    """Describe the validity of a certificate. The end includes the time of day."""
     begin, end = f"{package.not_before:%Y-%m-%d}", f"{package.not_after:%Y-%m-%d %H:%M} UTC"
     return say("{} to {}").format(begin, end)
 
 
 def number_of(package: ServerPackage, say: Say) -> str:
-    """Return the number of a certificate in every document of the folder, or "" without one."""
+    """Return the number that a certificate has in every document of the folder, or ""."""
     return say("No. {}: ").format(package.number) if package.number else ""
 
 
@@ -113,7 +113,7 @@ def list_documented_commands(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
 
 
 def count_new_cas(steps: DeploymentSteps) -> tuple[tuple[Certificate, int], ...]:
-    """Return the CA certificates that servers must trust, each with the number of these servers."""
+    """Return the CA certificates that servers must trust, each with its number of servers."""
     servers: dict[str, int] = {}
     found: dict[str, Certificate] = {}
     for server in steps.servers:
@@ -124,7 +124,7 @@ def count_new_cas(steps: DeploymentSteps) -> tuple[tuple[Certificate, int], ...]
 
 
 def to_markdown(steps: DeploymentSteps) -> str:
-    """Write the checklist as Markdown, one section for each server, one box for each item."""
+    """Return the checklist as Markdown, with a section for each server and a box for each item."""
     say = make_translator(steps.lang)
     lines = [f"# {escape_markdown(steps.title)}{say(IMPORT_AND_ASSIGN)}", ""]
     lines += [f"{escape_markdown(steps.origin.line)}\n"] if steps.origin.line else []
@@ -201,7 +201,7 @@ def _format_item(item: Item, say: Say) -> list[str]:
 
 
 def group_missing(missing: Sequence[MissingPackage], say: Say) -> tuple[MissingPackage, ...]:
-    """Join requests that lack a package for the same reason: the reason once, with their number."""
+    """Return each reason for missing packages once, with the number of requests."""
     requests: dict[str, list[str]] = {}
     for one in missing:
         requests.setdefault(one.why, []).append(one.request)
@@ -224,7 +224,7 @@ def _format_step(step: ServerStep | Line) -> list[str]:
 
 
 def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
-    """Write the checklist as one page without other files, with a sheet for each server."""
+    """Return the checklist as one page without other files, with a sheet for each server."""
     ordered = sorted(steps.servers, key=lambda server: find_role_position(steps, server.role))
     evening = [
         (
@@ -267,7 +267,7 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
 
 
 def select_server_steps(steps: DeploymentSteps, server: ServerSteps) -> DeploymentSteps:
-    """Return only the steps for one server, or for one key on another computer."""
+    """Return the procedure with the steps for only one server, or for one key elsewhere."""
     if server in steps.key_holders:
         return replace(steps, servers=(), key_holders=(server,), missing=(), covered=())
     own, covered = (

@@ -19,11 +19,11 @@ from .roll_over_times import describe_outage
 from .server_steps import Call, FilledCheck, FilledPlace, ServerPackage, ServerStep, ServerSteps
 from .trusted_cas import TrustOfPackages, list_issuers
 
-#: A person sees this after commands that have no other result.
+#: The expected result of commands that show no other result.
 _NO_ERROR = "The commands finish without errors."
 
-#: The page and the script that complete a request on the computer with its key have names with
-#: this ending.
+#: The end of the names of the page and the script that complete a request on the computer with its
+#: key.
 FINISH = "-finish"
 
 
@@ -45,7 +45,7 @@ def format_requested_name(
 
 
 def get_ca_store(issuer: Certificate) -> str:
-    """Return the store for a CA certificate. Only a self-signed certificate is stored in Root."""
+    """Return the Windows store for a CA certificate. Only self-signed ones are stored in Root."""
     return "Root" if issuer.is_self_issued else "CA"
 
 
@@ -53,7 +53,7 @@ Values = Mapping[str, str | int | tuple[str, ...]]
 
 
 def _build_read_command(place: FilledPlace) -> str:
-    """Return the command that shows which certificate a place uses."""
+    """Return the command that shows which certificate a setting of a server refers to."""
     if not place.read:
         return f"# in the settings of {place.name}"
     return (
@@ -62,13 +62,13 @@ def _build_read_command(place: FilledPlace) -> str:
 
 
 def _build_set_command(place: FilledPlace) -> str:
-    """Return the command with which a person assigns a certificate in one or more places."""
+    """Return the command that assigns a certificate to one or more settings of a server."""
     command = place.set.replace("$Value", quote_literal(place.new))
     return f"foreach ($Key in @({place.each})) {{ {command} }}" if place.each else command
 
 
 def fill_commands(step: Step, values: Values) -> tuple[str, ...]:
-    """Fill in the commands of a step. An option whose value is blank is omitted."""
+    """Fill in the commands of a step. Options whose value is blank are left out."""
     lines = [fill_placeholders(command, values, as_command=True) for command in step.commands]
     for option in step.options:
         if all(values[name] for name in PLACEHOLDER.findall(option)):
@@ -77,7 +77,7 @@ def fill_commands(step: Step, values: Values) -> tuple[str, ...]:
 
 
 def fill_placeholders(text: str, values: Values, *, as_command: bool = False) -> str:
-    """Replace placeholders with values, as text or as PowerShell literals in a command."""
+    """Replace placeholders with values: as text, or as PowerShell literals in a command."""
 
     def get_value(match: re.Match[str]) -> str:
         found = values[match[1]]
@@ -92,7 +92,7 @@ def fill_placeholders(text: str, values: Values, *, as_command: bool = False) ->
 
 
 class Filler:
-    """Fills in the steps of one product. Values that all servers share are computed once."""
+    """Fills in the steps of one product. Values that servers share are computed once."""
 
     def __init__(
         self,
@@ -115,13 +115,13 @@ class Filler:
         }
 
     def path(self, *names: str) -> str:
-        """Return the full path of a file on a server."""
+        """Return the full path that a file has on a server."""
         return "\\".join((self.procedure.folder, *names))
 
     def server_steps(
         self, server: str, packages: list[ServerPackage], to_request: list[PlannedEntry]
     ) -> ServerSteps:
-        """Fill in every step for one server, with the certificates to request during setup."""
+        """Return every step for one server, including the certificates to request during setup."""
         of_server: list[ServerPackage | PlannedEntry] = [*packages, *to_request]
         own = next((one for one in of_server if one.shared_by != "deployment"), None)
         role_here, pool = (own.role, own.pool) if own else self._host(server, of_server[0])
@@ -148,7 +148,7 @@ class Filler:
         )
 
     def build_trust_steps(self, server: str, issuers: Collection[str]) -> ServerSteps:
-        """Fill in the trust steps for a server that needs new CAs, but gets no certificate."""
+        """Return the trust steps for a server that needs new CAs but gets no certificate."""
         role_here, pool = self.hosts[server]
         role = self.rules.roles.get(role_here)
         common = self._build_common_values(server, pool, [])
@@ -177,7 +177,7 @@ class Filler:
         )
 
     def _set_up(self, server: str, entry: PlannedEntry) -> Iterator[ServerStep]:
-        """Fill in the values for requesting a certificate on the server that needs it."""
+        """Return the values for requesting a certificate on the server that needs it."""
         key = entry.key
         values: Values = {
             **self.common,
@@ -199,7 +199,7 @@ class Filler:
                 yield self.fill_step(step, values, about=", ".join(entry.usages))
 
     def build_key_holder_steps(self, package: ServerPackage) -> ServerSteps:
-        """Fill in the steps on the computer that has a key, before its package is created."""
+        """Return the steps on the computer that has a key, before its package is created."""
         role = self.rules.roles.get(package.role)
         values = {
             **self.common,
@@ -234,12 +234,12 @@ class Filler:
             back=(),
             folder=self.procedure.folder,
             anywhere=True,
-            # The script that created the request has the same name without this ending.
+            # The script that created the request has the same name, but without the ending.
             suffix=FINISH,
         )
 
     def _host(self, server: str, package: ServerPackage | PlannedEntry) -> tuple[str, str]:
-        """Return the role and pool of a server that has only the certificate of the deployment."""
+        """Return the role and pool of a server that has only the deployment's certificate."""
         return self.hosts.get(server, (self._find_host_role(package), server))
 
     def _find_host_role(self, package: ServerPackage | PlannedEntry) -> str:
@@ -296,7 +296,7 @@ class Filler:
     def _list_places(
         self, server: str, packages: list[ServerPackage]
     ) -> list[tuple[Place, Values]]:
-        """Return the places that use the certificates of a server, with their values."""
+        """Return the settings that refer to the certificates of a server, with their values."""
         found: list[tuple[Place, Values]] = []
         for package in packages:
             common = self._build_common_values(server, package.pool, packages)
@@ -332,7 +332,7 @@ class Filler:
         )
 
     def _fill_place_step(self, step: Step, place: Place, values: Values) -> ServerStep:
-        """Fill in a step for one place, with the commands that a person runs for this place."""
+        """Return a step for one server component, with the commands that a person runs for it."""
         own = self._fill_place(place, values)
         values = {**values, "new": own.new}
         filled = self.fill_step(step, values, package=str(values["package"]), about=own.name)
@@ -442,7 +442,7 @@ class Filler:
         about: str = "",
         assigns: tuple[str, ...] = (),
     ) -> ServerStep:
-        """Fill in one step."""
+        """Fill in the texts, commands and checks of one step."""
         task = self.tasks.get(step.task)
         holds = self._fill_checks(step.holds, values)
         seen = f"{holds[0].text[:1].upper()}{holds[0].text[1:]}." if holds else _NO_ERROR

@@ -1,4 +1,4 @@
-"""Store the passwords of the packages in one list, which the folder's passphrase encrypts.
+"""Store the passwords of the packages in a list, encrypted with the folder's passphrase.
 
 A package and its password must reach a server by different ways, so the list never leaves the
 folder. lyncnb shows a single password on request.
@@ -20,17 +20,17 @@ from ..pki.passphrase import Secret
 from ..pki.pkcs8 import FolderCipher
 from ..request_folder.manifest import read_manifest
 
-#: The path of the list, relative to the request folder.
+#: The path of the list of passwords, relative to the request folder.
 LIST = "pfx/passwords.enc"
 
 _FORMAT = "lyncnb-passwords/1"
-# A password of 24 characters from an alphabet of 55 has 138 bits. The MAC of a PFX file always
-# takes 2,048 rounds, no matter how strong the key derivation is. Therefore, only the length of
-# the password protects a lost package.
+# The length of a password. With 24 characters from an alphabet of 55, a password has 138 bits. The
+# MAC of a PFX file always takes 2,048 rounds, no matter how strong the key derivation is.
+# Therefore, only the length of the password protects a lost package.
 _CHARACTERS = 24
-# Only letters and digits are used, because every shell and old versions of Windows accept them.
-# Characters that look alike in print (I l 1, O 0), and characters that a German keyboard
-# exchanges (y z), are omitted.
+# The characters of a password. Every shell and old versions of Windows accept letters and digits.
+# Characters that look alike in print (I l 1, O 0), and characters that a German keyboard exchanges
+# (y z), are left out.
 _ALPHABET = "".join(sign for sign in string.ascii_letters + string.digits if sign not in "Il1O0yz")
 _LIMIT = 64 << 20
 _DAMAGED = (
@@ -45,7 +45,7 @@ def new_password() -> Secret:
 
 
 class PasswordList:
-    """The passwords of packages by the SHA-256 of the package, so that they cannot be confused.
+    """The passwords of packages. Each is stored under the SHA-256 of its package.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class PasswordList:
         return frozenset(self._passwords)
 
     def drop(self, packages: Iterable[str]) -> None:
-        """Write the list without the passwords of packages, which are specified by SHA-256."""
+        """Remove the passwords of packages from the list. Packages are specified by SHA-256."""
         for digest in packages:
             self._passwords.pop(digest, None)
         self.save_passwords({})

@@ -1,4 +1,4 @@
-"""Define ``Packages``: the result of packaging a request folder."""
+"""Define ``Packages``: the result of packaging the certificates in a request folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .package_passwords import LIST
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A package, or the reason why it does not exist.
+    """A package of a certificate, or the reason why the package does not exist.
 
     ``action`` is ``written``, ``kept`` (it was there already), ``deployed`` (its key was removed
     because its servers have it), ``elsewhere`` (its key is on another computer, where it is
@@ -44,7 +44,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Packages(Table, Told):
-    """The result of packaging a request folder."""
+    """The result of packaging the certificates in a request folder."""
 
     format: ClassVar = "lyncnb-packages/1"
     told: ClassVar = (
@@ -73,7 +73,7 @@ class Packages(Table, Told):
         return int(any(package.is_missing for package in self.packages))
 
     def counts(self) -> dict[str, int]:
-        """Count the packages by action. A rare action appears only if it occurred."""
+        """Return the number of packages by action. A rare action appears only if it occurred."""
         actions = [package.action for package in self.packages]
         rare = [
             action
@@ -90,7 +90,7 @@ class Packages(Table, Told):
         return self.summary()
 
     def summary(self) -> str:
-        """Return a sentence that summarizes the result."""
+        """Return a sentence that summarizes which packages were created."""
         counts = ", ".join(f"{number} {action}" for action, number in self.counts().items())
         made = any(package.action in ("written", "kept") for package in self.packages)
         return f"Packages: {counts}" + (f"; passwords in {LIST}, encrypted" if made else "")
@@ -111,11 +111,11 @@ def _describe_package(package: Package) -> tuple[str, str]:
     return f"{'not made' if is_refused else package.action} ({package.why})", package.request_id
 
 
-# The rules of the product define the encryption of a package. Many packages are created at the
-# same time.
+# Packages are created in parallel, with the encryption that the product's rules define.
 
 _COMMAND = f"import {__name__} as here; here.serve_tasks()"
-# Starting a child process takes about 0.2 s, and creating a package takes 25 ms.
+# The smallest number of packages for which child processes are used. Starting a child process takes
+# about 0.2 s, and creating a package takes 25 ms.
 _PROCESSES_FROM = 40
 _CHUNK = 10
 
@@ -133,7 +133,7 @@ class Task:
 
 
 def make_packages(tasks: Sequence[Task], *, workers: int | None = None) -> list[bytes]:
-    """Create packages in the order of the tasks, with worker processes.
+    """Create packages in worker processes, in the order of the tasks.
 
     Parameters
     ----------
@@ -163,17 +163,16 @@ def make_packages(tasks: Sequence[Task], *, workers: int | None = None) -> list[
 
 
 def serve_tasks() -> None:
-    """Create packages for a parent process. The child process runs this function."""
+    """In a child process, create packages for the parent process."""
     workers.serve_tasks(lambda _: lambda one: (_make_package(one),))
 
 
-#: The fields are the certificate, chain, friendly name, encryption, provider, key, and
-#: password.
+#: The fields are the certificate, chain, friendly name, encryption, provider, key, and password.
 _Values = tuple[bytes, tuple[bytes, ...], str, str, str, bytes, str]
 
 
 def _convert_task(task: Task) -> _Values:
-    """Return a task as plain values, because an object with a secret cannot be pickled."""
+    """Return a task as plain values. An object that contains a secret cannot be pickled."""
     content = task.content
     fields = (content.certificate, content.chain, content.friendly_name)
     return (*fields, content.encryption, content.provider, task.key, task.password.reveal())

@@ -12,18 +12,17 @@ from importlib import resources
 
 from ..errors import PackageError
 
-#: In a fixed script, this line is replaced with the values of the script.
+#: The line of a fixed script that is replaced with the values of the script.
 MARK = "#LYNCNB-VALUES"
 
-# The tokenizer of PowerShell accepts each of these characters as a single quote
-# (CharTraits.cs). The method CodeGeneration.EscapeSingleQuotedStringContent doubles all of
-# them.
+# The characters that PowerShell's tokenizer accepts as a single quote (CharTraits.cs).
+# CodeGeneration.EscapeSingleQuotedStringContent doubles all of them.
 _SINGLE_QUOTES = "'\u2018\u2019\u201a\u201b"
 _DOUBLED = str.maketrans({quote_literal: quote_literal * 2 for quote_literal in _SINGLE_QUOTES})
 
 
 def quote_literal(text: str) -> str:
-    """Write text as a single-quoted literal, in which PowerShell does not expand anything.
+    """Return text as a single-quoted literal, in which PowerShell expands nothing.
 
     Raises
     ------
@@ -47,7 +46,7 @@ class ScriptBlock:
 
 
 def format_literal(value: object) -> str:
-    """Write a value in PowerShell syntax: text, number, Boolean, commands, list or table."""
+    """Return a value in PowerShell syntax: text, number, Boolean, commands, list or table."""
     if isinstance(value, bool):
         return "$true" if value else "$false"
     if value is None:

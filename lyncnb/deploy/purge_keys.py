@@ -1,4 +1,4 @@
-"""Remove files that no CA or server needs any more, after the user confirms a list of them.
+"""Remove files that no CA or server needs any more. The user confirms a list of them first.
 
 This is the only place in lyncnb that removes a key. What a later step may need is never listed: a
 certificate in use keeps its key until its successor is recorded on all servers. A key recorded as
@@ -38,15 +38,15 @@ from ..request_folder.request_record import ArchivedGeneration, LogEntry, Reques
 from .package_passwords import LIST, PasswordList
 from .secret_copies import PACKAGE, Opener, SecretCopy, find_secret_copies
 
-# ``PurgeList`` shows the files that a purge would remove or has removed, as a table, a text and
-# a document.
+# The class ``PurgeList`` shows the files that a purge will remove or has removed, as a table, a
+# text and a document.
 
 KEY_AND_CSR, CSR = "key and CSR", "CSR"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeItem:
-    """An item to remove: ``what`` is ``key and CSR``, ``CSR``, ``key``, ``package`` or a copy.
+    """A file or entry that a purge removes: key and CSR, CSR, key, package or a copy.
 
     ``nothing`` is a request whose key was never here: only its deployment is recorded. A copy is a
     file with the same key that no record names.
@@ -61,7 +61,7 @@ class PurgeItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeList(Table, Told):
-    """The items that a purge would remove, or has removed. ``token`` identifies this list.
+    """The items that a purge will remove or has removed. ``token`` identifies the list.
 
     ``kept`` counts the superseded generations that remain because no later one is on the servers,
     ``unanswered`` the requests that are recorded as deployed without an issued certificate.
@@ -103,12 +103,12 @@ class PurgeList(Table, Told):
 
     @property
     def password_count(self) -> int:
-        """The number of passwords that are removed from the list of passwords."""
+        """The number of passwords that the purge removes from the list of passwords."""
         return len(self.passwords)
 
     @property
     def token(self) -> str:
-        """Eight hexadecimal digits with which the user confirms this list."""
+        """Eight hexadecimal digits with which the user confirms the list."""
         lines = [f"{item.id} {item.generation} {' '.join(item.files)}" for item in self.items]
         return hashlib.sha256("\n".join((*lines, *self.passwords)).encode()).hexdigest()[:8]
 
@@ -156,8 +156,8 @@ _HISTORIES = (
     "lyncnb cannot remove these copies."
 )
 
-#: This event in the history means that a confirmed list was removed completely. The event
-#: contains the token of the list.
+#: The event in the history that a confirmed list was removed completely. It contains the token of
+#: the list.
 _FINISHED = "purge-finished"
 
 
@@ -170,7 +170,7 @@ def purge(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> PurgeList:
-    """List the files that can be removed. If the user confirmed this list, remove the files.
+    """List the files that are not needed any more. If the user confirmed the list, remove them.
 
     Listed are: keys and CSRs of superseded generations, once a later one is recorded on all of its
     servers; those whose certificate has expired and is not in use; key and package of requests
@@ -237,7 +237,7 @@ def purge(
 
 
 def _is_finished(manifest: Manifest, token: str) -> bool:
-    """Return whether an earlier call already removed exactly this list."""
+    """Return whether an earlier call has already removed all files of the list."""
     return any(entry.event == _FINISHED and entry.about == token for entry in manifest.log)
 
 
@@ -297,7 +297,7 @@ def _list_removable(
 def _list_copies(
     manifest: Manifest, copies: Sequence[SecretCopy], selected: frozenset[str], today: date
 ) -> Iterator[PurgeItem]:
-    """List the copies of keys that no request needs any more."""
+    """Return the copies of keys that no request needs any more."""
     owners: dict[str, list[tuple[RequestRecord, RequestRecord | ArchivedGeneration]]] = {}
     for record in manifest.requests:
         for part in record.generations:
@@ -347,7 +347,7 @@ def explain_removal(
 
 
 def _find_generations(record: RequestRecord, is_named: bool) -> Generations:
-    """Return the generations that are in use, including the deployment that the user confirms."""
+    """Return the generations in use. The deployment that the user confirms is included."""
     if is_named and record.issued is not None and not record.deployed_at:
         at = record.packaged_at or record.issued_at or record.issued.received_at
         record = record.with_deployed(at=at)
@@ -363,7 +363,7 @@ def _find_unused_passwords(
     selected: frozenset[str],
     today: date,
 ) -> tuple[str, ...]:
-    """List the packages, by SHA-256, whose passwords are no longer needed.
+    """Return the packages, by SHA-256, whose passwords are no longer needed.
 
     The password of a recorded package remains while its key is needed: the package may be on its
     way to a server. So does the password of a package that has another name in the folder.
@@ -396,7 +396,7 @@ def _list_for_request(
             yield from _list_package(survey, record, old, why)
     why = explain_removal(record, record, is_deployed, today)
     if why == _DEPLOYED:
-        # The list includes files that an interrupted purge announced but did not remove.
+        # The list includes files that an interrupted purge had announced but did not remove.
         yield from _list_for_deployed(survey, record)
     elif why:
         there = tuple(path for path in record.files if survey.has(path))
@@ -408,7 +408,7 @@ def _list_for_request(
 def _list_remaining_files(
     survey: Survey, record: RequestRecord, generation: ArchivedGeneration
 ) -> tuple[str, ...]:
-    """List the remaining files of a superseded generation, even if its move was interrupted."""
+    """Return a superseded generation's remaining files, even if its move was interrupted."""
     there = [path for path in generation.files if survey.has(path)]
     if generation is record.archived[-1]:
         there += [move.source for move in find_pending_moves(survey, record)]
@@ -442,7 +442,7 @@ def _list_for_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeI
 def _list_package(
     survey: Survey, record: RequestRecord, part: RequestRecord | ArchivedGeneration, why: str
 ) -> Iterator[PurgeItem]:
-    """List the package for one generation. Earlier versions used one name for all generations."""
+    """Yield the package file of one generation, unless it now belongs to another generation."""
     path = part.package.file if part.package else ""
     if not part.package or not is_inside(path, "pfx") or not (survey.folder / path).is_file():
         return
@@ -462,8 +462,8 @@ def _build_key_item(
 
 def _remove_files(survey: Survey, manifest: Manifest, purge_list: PurgeList, now: str) -> None:
     folder = survey.folder
-    # An expired request first moves to archive/. Its record shows this before any file is
-    # removed.
+    # The files of an expired request are moved to archive/ before they are removed. The request's
+    # record shows the move first.
     expired = {
         item.id
         for item in purge_list.items
@@ -477,7 +477,7 @@ def _remove_files(survey: Survey, manifest: Manifest, purge_list: PurgeList, now
         if move.source in listed_files
     ]
     manifest, moves = _supersede_expired(survey, manifest, expired, now)
-    moves += begun  # An interrupted purge had announced these files.
+    moves += begun  # An interrupted purge had announced that it would move the files.
     if moves:
         files.make_folder(folder / "archive", OWN_FOLDERS["archive"])
     save_manifest(folder, manifest)

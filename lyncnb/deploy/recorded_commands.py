@@ -14,7 +14,7 @@ from .server_steps import DeploymentSteps, ServerStep
 
 
 def list_install_commands(steps: DeploymentSteps) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return the commands of the import and assign steps by request id.
+    """Return the commands of the import and assign steps by request ID.
 
     A command that is the same on several servers appears once. A comment gives the condition of a
     step, or says what to do by hand.
@@ -40,7 +40,7 @@ def _list_lines(step: ServerStep) -> Iterator[str]:
 def record_commands(
     folder: Path, steps: DeploymentSteps, *, lock_seconds: float = 10.0
 ) -> Manifest:
-    """Record the commands, and update the summary files if the commands changed.
+    """Record the commands, and update the summary files if the commands have changed.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def record_commands(
             replace(record, import_commands=imports, assign_commands=assigns)
             for record in manifest.requests
             if record.issued and record.issued.thumbprint_sha1 == thumbprints.get(record.id)
-            # In an altered manifest, a request may have a role whose steps do not contain such
+            # In a manifest that was changed, a request may have a role whose steps contain no such
             # commands.
             if record.id in commands
             for imports, assigns in (commands[record.id],)

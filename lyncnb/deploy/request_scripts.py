@@ -177,7 +177,7 @@ def _build_values(
 ) -> Values:
     subject = dict(certificate.subject.fields())
     key = certificate.key
-    # A file from an earlier day or generation does not prove anything about this request.
+    # A file from an earlier day or generation does not prove anything about the current request.
     again = f"-g{generation}" if generation > 1 else ""
     name = f"{certificate.id}{again}-{day}.req"
     return {
@@ -210,7 +210,7 @@ def _build_values(
 def write_request_scripts(
     steps: DeploymentSteps, folder: str | os.PathLike[str], *, force: bool = False
 ) -> tuple[Path, ...]:
-    """Write a page with all requests and a script for each.
+    """Write a page with all requests, and a script for each request.
 
     Parameters
     ----------
@@ -244,8 +244,8 @@ def write_request_scripts(
             for name, data in contents.items():
                 files.replace_file(place / FOLDER / name, data, 0o644)
         for path in (place / FOLDER).glob("*.ps1"):
-            # These scripts are for certificates that are no longer planned, or whose key is now
-            # in the folder.
+            # The scripts are for certificates that are no longer planned, or whose key is now in
+            # the folder.
             if path.name not in contents and _is_request_script(path):
                 files.remove_file(path)
         return tuple(place / FOLDER / name for name in contents)
@@ -265,12 +265,12 @@ def _is_request_script(path: Path) -> bool:
                 file
             )
     except (OSError, BundleError):
-        return False  # A file that cannot be read may be the file of another program.
+        return False  # A file that cannot be read may belong to another program.
 
 
 def _build_contents(steps: DeploymentSteps) -> Iterator[tuple[str, bytes]]:
-    # Any computer with the administrative tools may run a script, so the script does not
-    # contain a computer name.
+    # Any computer with the administrative tools may run a script, so the script does not contain a
+    # computer name.
     yield _PAGE, to_html(steps, title=_TITLE).encode()
     for request in steps.servers:
         yield build_script_name(request), build_import_script(request)

@@ -1,4 +1,4 @@
-"""Decide when a certificate takes effect: at once, or later, together with the current one.
+"""Decide when a certificate takes effect: at once, or later together with the current one.
 
 Pure. Splits the usages of a package into calls of ``Set-CsCertificate``: usages that can roll over
 have their own call.
@@ -15,13 +15,13 @@ from ..errors import PackageError
 from ..rules.procedure import Procedure, RollOver
 from .server_steps import Call, ServerPackage
 
-#: The time at which usages that can roll over take effect: one time for all usages, or one time
-#: for each usage.
+#: The time at which the new certificate takes effect: one time for all usages that can roll over,
+#: or one time for each usage.
 Effective = datetime | Mapping[str, datetime] | None
 
 
 def parse_effective_times(effective: Effective, procedure: Procedure) -> dict[str, datetime]:
-    """Return the specified time for each usage that can roll over."""
+    """Return the specified effective time for each usage that can roll over."""
     known = tuple(usage for roll in procedure.rolls for usage in roll.usages)
     if effective is None:
         return {}
@@ -39,7 +39,7 @@ def parse_effective_times(effective: Effective, procedure: Procedure) -> dict[st
 def split_into_calls(
     package: ServerPackage, procedure: Procedure, times: Mapping[str, datetime], now: datetime
 ) -> ServerPackage:
-    """Split the usages of a certificate into calls.
+    """Split a certificate's usages into calls of ``Set-CsCertificate``.
 
     Usages that can roll over get their own call.
     """
@@ -60,7 +60,7 @@ def split_into_calls(
 
 
 def describe_outage(package: ServerPackage, call: Call) -> str:
-    """Describe how long usages have no valid certificate. Return "" if the validities overlap."""
+    """Describe how long usages have no valid certificate. If they always have one, return ""."""
     end = package.in_use_until
     if end is None or end >= package.not_before:
         return ""
@@ -87,7 +87,7 @@ def _choose_effective_time(
         latest = add_time_span(end, -lead) if end is not None else now
         # A certificate that is not valid yet cannot be rolled over to.
         return latest if latest > now and latest >= package.not_before else None
-    # A time without a time zone is in the time zone of this computer. The server checks the
+    # A time without a time zone is in the time zone of the current computer. The server checks the
     # time again.
     moment = convert_to_zone(specified, UTC)
     names = ", ".join(roll.usages)

@@ -27,7 +27,7 @@ _PACKAGE_ENDINGS = (".pfx", ".p12")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretCopy:
-    """A file with the key of a request: the path, the type, and the hash of the public key.
+    """A file with the key of a request: its path, its type, and the hash of the public key.
 
     ``spki_sha256`` is empty where the file could not be opened.
     """
@@ -48,7 +48,7 @@ class Opener:
 def find_secret_copies(
     survey: Survey, manifest: Manifest, opener: Opener | None
 ) -> list[SecretCopy]:
-    """List the keys and packages that are not in the records of the folder.
+    """Return the keys and packages in the folder that are not recorded.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def find_secret_copies(
     found = []
     for path in list_unknown_files(survey, manifest):
         if files.TEMP_PREFIX in path:
-            continue  # The next lock removes this file.
+            continue  # The file is removed the next time that lyncnb locks the folder.
         try:
             data = files.read_file(survey.folder / path)
         except BundleError:

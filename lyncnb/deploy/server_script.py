@@ -1,4 +1,4 @@
-"""Write the script that runs the steps of one server: its values, and the fixed text."""
+"""Write the script that runs the steps of one server. It consists of values and fixed text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def build_import_script(server: ServerSteps) -> bytes:
 
 
 def _build_block(command: str, *parameters: str) -> ScriptBlock | None:
-    """Write a command as a script block with parameters, or None if there is no command."""
+    """Return a command as a script block with parameters, or None without a command."""
     if not command:
         return None
     names = ", ".join(f"${name}" for name in parameters)
@@ -97,5 +97,5 @@ def _build_check(check: FilledCheck) -> dict[str, object]:
 
 
 def _remove_blanks(entries: dict[str, object]) -> dict[str, object]:
-    """Remove values that are not set. The script reads a missing value as nothing, no or zero."""
+    """Remove values that are not set. The script treats a missing value as nothing, no or zero."""
     return {key: value for key, value in entries.items() if value}

@@ -1,4 +1,4 @@
-"""Define the parts of a checklist and a script: packages, checks, steps and servers.
+"""Define the data of a checklist and a script: packages, checks, steps and servers.
 
 Values only; ``steps.py`` computes them, ``fill_steps.py`` fills them in, ``step_files.py`` writes
 the files.
@@ -33,7 +33,7 @@ class Call:
 
     @property
     def kind(self) -> str:
-        """The type of the call: ``roll`` or ``assign``."""
+        """The type of the command: ``roll`` or ``assign``."""
         return "roll" if self.effective else "assign"
 
     @property
@@ -44,7 +44,7 @@ class Call:
 
     @property
     def effective_words(self) -> str:
-        """The effective time in the format for a person."""
+        """The effective time in a format for people."""
         if self.effective is None:
             return ""
         zone = "UTC" if self.effective.tzinfo else "in the server's time zone"
@@ -91,7 +91,7 @@ class ServerPackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingPackage:
-    """A request without a package: the reason, and the servers that need the package."""
+    """A request without a package, with the reason and the servers that need the package."""
 
     request: str
     why: str
@@ -100,7 +100,7 @@ class MissingPackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilledCheck:
-    """A check on one server, with its values."""
+    """A check that runs on one server, with the server's values filled in."""
 
     id: str
     text: str
@@ -114,7 +114,7 @@ class FilledCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilledPlace:
-    """A place on a server that uses a certificate, with its commands."""
+    """A setting of a server that refers to a certificate, with the commands for the setting."""
 
     name: str
     new: str
@@ -132,7 +132,7 @@ class FilledPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerStep:
-    """A step on one server with its values. ``package`` is "" for a step of the whole server.
+    """A step on one server, with the server's values filled in.
 
     ``about`` distinguishes the same step for several usages or certificates. ``number`` is its
     number on the sheet and in the script, such as ``2b``: line b of item 2. ``task`` is the title
@@ -194,12 +194,12 @@ class ServerSteps:
     issuers: tuple[Certificate, ...] = ()
     places: tuple[FilledPlace, ...] = ()
     folder: str = ""
-    anywhere: bool = False  # The value is true if the script may run on any computer.
+    anywhere: bool = False  # Whether the script may run on any computer.
     trust_only: bool = False
 
     @property
     def change(self) -> str:
-        """The name of this change on the server, built from the thumbprints of its certificates."""
+        """The name of the change on the server. It contains the thumbprints of the certificates."""
         return "-".join((self.server, *sorted(p.thumbprint[:8] for p in self.packages)))
 
     @property
@@ -209,7 +209,7 @@ class ServerSteps:
 
     @property
     def every_step(self) -> tuple[ServerStep, ...]:
-        """All steps in the order of the page."""
+        """All steps for the server, in the order of the page."""
         return (*self.steps, *self.later, *self.back)
 
 
@@ -242,7 +242,7 @@ class DeploymentSteps(Table):
     missing: tuple[MissingPackage, ...]
     order: tuple[Stage, ...]
     cmdlets: tuple[Cmdlet, ...]
-    unit: str = "server"  # The steps are either for servers or for requests.
+    unit: str = "server"  # Whether the steps are for servers or for requests.
     lacking: str = "without a package"
     key_holders: tuple[ServerSteps, ...] = ()
     covered: tuple[MissingPackage, ...] = ()
@@ -250,7 +250,7 @@ class DeploymentSteps(Table):
 
     @property
     def lang(self) -> str:
-        """The language of the checklists; scripts are always in English."""
+        """The language of the checklists. Scripts are always in English."""
         return self.origin.lang
 
     def in_language(self, lang: str) -> DeploymentSteps:
@@ -265,7 +265,7 @@ class DeploymentSteps(Table):
 
     @property
     def pages(self) -> tuple[ServerSteps, ...]:
-        """All pages of steps: the pages that come first, then the pages of the servers."""
+        """All pages of steps: first the pages for all servers, then the pages of each server."""
         return (*self.key_holders, *self.servers)
 
     @property
@@ -276,7 +276,7 @@ class DeploymentSteps(Table):
     def _list_items(self) -> Iterator[tuple[ServerSteps, ServerStep, str]]:
         for server in self.pages:
             ids = {package.file: package.id for package in server.packages}
-            # A step for a request has the id of its certificate instead of a server.
+            # A step for a request has the ID of its certificate in place of a server.
             own = server.server if self.unit == "request" else ""
             yield from ((server, step, ids.get(step.package, own)) for step in server.every_step)
 
@@ -314,7 +314,7 @@ class DeploymentSteps(Table):
         )
 
     def summary(self, say: Callable[[str], str] = str) -> str:
-        """Return the counts in one sentence, in English or as ``say`` translates it."""
+        """Return one sentence with the counts, in English or as ``say`` translates it."""
         if not self.pages and not self.missing and not self.covered:
             return f"{self.title}{say(': ')}{say('no server needs a change')}"
         count = sum(len(server.steps) for server in self.servers)

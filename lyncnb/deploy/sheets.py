@@ -1,4 +1,4 @@
-"""Arrange the steps of a checklist: numbered items in parts for each server, and the notes.
+"""Arrange the steps of a checklist: numbered items in parts for each server, and notes.
 
 Pure. A script and every form of a checklist use the same numbers.
 """
@@ -15,12 +15,13 @@ from .server_steps import DeploymentSteps, ServerStep, ServerSteps
 
 ONCE = "once"
 
-#: Translates a text to the language of a checklist; ``str`` leaves it in English.
+#: A function that translates text to the language of a checklist. ``str`` leaves the text in
+#: English.
 Say = Callable[[str], str]
 
 _LINES = (*ascii_lowercase, *(f"{a}{b}" for a in ascii_lowercase for b in ascii_lowercase))
 
-# Each part of a sheet has a prefix for the numbers of its items, a heading, and a time.
+# The parts of a sheet, each with a prefix for the numbers of its items, a heading, and a time.
 _PARTS = {
     "trust": (
         "T",
@@ -47,7 +48,7 @@ _PARTS = {
     ),
 }
 
-# A note for several servers contains this text in place of values that differ between them.
+# The text in a note for several servers that replaces values which differ between the servers.
 _GENERAL = {
     "server": "the server",
     "servers": "the servers on the sheet",
@@ -82,7 +83,7 @@ _GENERAL = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A numbered item on a sheet: one instruction with its expected result.
+    """A numbered item on a server's sheet: one instruction with its expected result.
 
     ``only_if`` are the conditions of all its lines.
     """
@@ -110,7 +111,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A part of a sheet: the heading, the time, and the items."""
+    """A part of a server's sheet: its heading, its time, and its items."""
 
     name: str
     heading: str
@@ -120,7 +121,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Once:
-    """An item that is done once for all servers, or for several servers."""
+    """An item that is done only once for all servers, or for several servers."""
 
     step: ServerStep
     title: str
@@ -139,7 +140,7 @@ class Note:
 
 
 def number_steps(pages: Iterable[ServerSteps], procedure: Procedure) -> tuple[ServerSteps, ...]:
-    """Return the pages with the numbers of their steps on the sheets.
+    """Return the pages, with the numbers of their steps on the sheets.
 
     What is done once for all servers has a letter, which is the same on all of them.
     """
@@ -173,7 +174,7 @@ def _number_steps(
 
 
 def _group_by_part(steps: Iterable[ServerStep], section: str) -> dict[str, list[ServerStep]]:
-    """Group steps by part. If ``section`` is set, all steps belong to this section."""
+    """Group the steps by the part of the sheet. If `section` is set, all steps belong to it."""
     parts: dict[str, list[ServerStep]] = {}
     for step in steps:
         kind = step.step
@@ -183,7 +184,7 @@ def _group_by_part(steps: Iterable[ServerStep], section: str) -> dict[str, list[
 
 
 def _group_by_task(steps: Iterable[ServerStep]) -> list[list[ServerStep]]:
-    """Combine consecutive steps with the same task."""
+    """Combine consecutive steps that belong to the same task."""
     groups: list[list[ServerStep]] = []
     for step in steps:
         if groups and step.step.task and step.step.task == groups[-1][0].step.task:
@@ -213,7 +214,7 @@ def list_parts(page: ServerSteps, say: Say = str) -> Iterator[Part]:
 
 
 def _translated(step: ServerStep, say: Say) -> ServerStep:
-    """Return a step with its texts in a language; its commands stay the same."""
+    """Return a step with its texts in a language. Its commands stay the same."""
     return replace(
         step,
         title=say(step.title),
@@ -259,11 +260,12 @@ def _build_item(group: Sequence[ServerStep], say: Say) -> Item:
 
 
 def _build_line(steps: Sequence[ServerStep], common: Sequence[str], heading: str, say: Say) -> Line:
-    """Return a line for steps that differ only in their subjects; a heading is not repeated."""
+    """Return one line for steps that differ only in their subjects. The heading is not repeated."""
     first = steps[0]
     numbers = say("{} to {}").format(first.number, steps[-1].number)
     name = first.name if len(steps) == 1 else f"{numbers}. {first.title}"
-    # Whether a package was copied needs no line: that is done once for all servers.
+    # The line does not mention whether a package was copied, because packages are copied once for
+    # all servers.
     only_if = (
         c.text
         for step in steps
@@ -283,7 +285,7 @@ def _build_line(steps: Sequence[ServerStep], common: Sequence[str], heading: str
 
 
 def build_sheet_document(page: ServerSteps) -> list[dict[str, object]]:
-    """Return the items of a server's sheet for a JSON document, and what is done once."""
+    """Return the items of a server's sheet for a JSON document, and the items done only once."""
     once = [_build_item([step], str) for step in page.steps if step.step.part == ONCE]
     parts = [(ONCE, once), *((part.name, part.items) for part in list_parts(page))]
     return [
@@ -300,7 +302,7 @@ def build_sheet_document(page: ServerSteps) -> list[dict[str, object]]:
 
 
 def list_common_items(steps: DeploymentSteps, say: Say = str) -> tuple[Once, ...]:
-    """Return what is done once for all servers, by letter, with the roles of the servers."""
+    """Return the items that are done once for all servers, by letter, with the servers' roles."""
     found: dict[str, list[tuple[ServerSteps, ServerStep]]] = {}
     for page in steps.servers:
         for step in page.steps:
@@ -320,7 +322,9 @@ def list_common_items(steps: DeploymentSteps, say: Say = str) -> tuple[Once, ...
 
 
 def list_notes(steps: DeploymentSteps, say: Say = str) -> tuple[Note, ...]:
-    """Return what is behind the steps, each once: with the values of a server if it is alone.
+    """Return the explanations of the steps without repetition.
+
+    A note for one server has its values.
 
     Only the titles are in another language.
     """
@@ -343,7 +347,7 @@ def list_notes(steps: DeploymentSteps, say: Say = str) -> tuple[Note, ...]:
 
 
 def _fill_general_text(text: str, steps: Sequence[ServerStep], say: Say = str) -> str:
-    """Fill in a text for several steps: a value that differs is described."""
+    """Return a text for several steps. A value that differs between the steps is described."""
     values: dict[str, str | int | tuple[str, ...]] = {}
     if len({step.values.get("pool", "") for step in steps}) > 1:
         text = text.replace("the pool {pool}", "{pool}")

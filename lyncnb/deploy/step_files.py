@@ -91,7 +91,7 @@ def write_steps(
 
 
 def _list_earlier_files(folder: Path) -> set[str]:
-    """List the files in a folder that :func:`write_steps` wrote, recognized by their content."""
+    """Return the files in a folder that :func:`write_steps` wrote, recognized by content."""
     found = {path.name for path in folder.glob("*.html") if _has_content(path, _is_checklist)}
     found |= {
         path.name for path in folder.glob("*.ps1") if _has_content(path, _match_script(path.stem))
@@ -107,16 +107,16 @@ def _has_content(path: Path, test: outputs.Test) -> bool:
         with files.open_plain(path, follow_links=False) as file:
             return test(file)
     except (OSError, BundleError):
-        return False  # A file that cannot be read may be the file of another program.
+        return False  # A file that cannot be read may belong to another program.
 
 
 _is_checklist = CHECKLIST.is_ours[".html"]
 
 
 def _match_script(stem: str) -> outputs.Test:
-    # The file name is a shortened form of a long server name, and has an additional character
-    # for reserved device names. A script for the computer with a key does not contain a server
-    # name.
+    # The name of the file can differ from the name of the server: long names are shortened, and
+    # reserved device names get another character. A script for the computer with a key does not
+    # contain a server name.
     server = "" if stem.endswith(FINISH) else stem.replace("~", "", 1)[:150]
     if not server:
         return outputs.match_content(b"\r\n$Server = ''\r\n")
@@ -141,6 +141,6 @@ def _build_chain_files(steps: DeploymentSteps) -> dict[str, bytes]:
 
 
 def build_server_scripts(steps: DeploymentSteps) -> dict[str, bytes]:
-    """Return the scripts for all servers by file name."""
+    """Return the scripts for all servers, by file name."""
     scripts = {build_script_name(one): build_import_script(one) for one in steps.servers}
     return scripts | {build_script_name(one): build_import_script(one) for one in steps.key_holders}

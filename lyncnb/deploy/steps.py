@@ -77,7 +77,8 @@ def deployment_steps(
     Source: each step carries its own; they are data of the product.
     """
     check_type("deployment_steps: issued", issued, IssuedCertificates)
-    # `issued` was often read before the packages were written.
+    # The value of `issued` was often read before the packages were written, so the packages are
+    # read again.
     issued = replace(issued, bundle=open_requests(issued.bundle.folder))
     manifest = issued.bundle.manifest
     now = datetime.now(UTC) if today is None else datetime(*today.timetuple()[:3], 12, tzinfo=UTC)
@@ -86,7 +87,7 @@ def deployment_steps(
     packages: list[ServerPackage] = []
     missing: list[MissingPackage] = []
     covered: list[MissingPackage] = []
-    # The role of a server is known even if only the certificate of the deployment is renewed.
+    # The role of a server is known even if only the deployment's certificate is renewed.
     hosts = {
         server: (record.plan.role, record.plan.pool)
         for record in manifest.requests
@@ -137,7 +138,7 @@ def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerP
                 "lyncnb renew FOLDER --due"
             )
         why = issued.why_missing(record.id) or "no certificate has been issued yet"
-        # This certificate can never be packaged, so only the CA can help.
+        # The certificate can never be packaged, so only the CA can help.
         is_refused = issued.why_refused(record.id)
         return f"ask the CA for another certificate: {why}" if is_refused else why
     if record.key_holder:
@@ -151,7 +152,7 @@ def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerP
 
 
 def _find_first_renewal(manifest: Manifest) -> str:
-    """Return the time of the first renewal in a folder, or blank if there was none."""
+    """Return the time of the first renewal in a folder, or blank without a renewal."""
     times = (
         old.superseded_at
         for record in manifest.requests
@@ -173,7 +174,7 @@ def _is_new(record: RequestRecord, renewed_at: str) -> bool:
 
 
 def _list_trusted_cas(issued: IssuedCertificates, packages: list[ServerPackage]) -> frozenset[str]:
-    """Return the SHA-256 of the CA certificates above the certificates that servers use now."""
+    """Return the SHA-256 of all CA certificates above the certificates that servers use now."""
     told = {package.id for package in packages}
     found: set[str] = set()
     for record in issued.bundle.manifest.requests:
@@ -195,7 +196,10 @@ def _is_at_set_up(record: RequestRecord) -> bool:
 def _list_other_certificates(
     issued: IssuedCertificates, packages: list[ServerPackage]
 ) -> Iterator[ServerPackage]:
-    """Yield issued certificates that are deployed or not packaged. Clients verify them, too."""
+    """Yield other issued certificates, which are deployed or not packaged.
+
+    Clients verify them, too.
+    """
     told = {package.id for package in packages}
     for record in issued.bundle.manifest.requests:
         one = issued.by_id.get(record.id)
@@ -217,7 +221,7 @@ def _build_missing(record: RequestRecord, why: str) -> MissingPackage:
 
 
 def _list_hosts(entry: PlannedEntry | ServerPackage) -> tuple[str, ...]:
-    """Return the servers that import a certificate, one server for the whole deployment's."""
+    """Return the servers that import a certificate. The deployment's certificate needs only one."""
     servers = tuple(sorted(entry.servers))
     return servers[:1] if entry.shared_by == "deployment" else servers
 

@@ -14,7 +14,7 @@ from ..plan.recorded_plan import build_recorded_plan
 from ..rules.model import Rules
 from .server_steps import ServerPackage
 
-# This key stands for an issued certificate, because the trust plan uses neither the key nor the
+# A placeholder for the key of an issued certificate. The trust plan uses neither the key nor the
 # hash.
 _KEY = KeyParameters(algorithm="RSA", bits=2048)
 
@@ -42,7 +42,7 @@ class TrustOfPackages:
 
     @cached_property
     def cas_by_hash(self) -> Mapping[str, Certificate]:
-        """The CA certificates above packages by their SHA-256."""
+        """The CA certificates above the packaged certificates, by their SHA-256."""
         return {one.sha256: one for one in list_issuers(self.packages)}
 
     @cached_property

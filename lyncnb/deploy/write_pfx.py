@@ -49,16 +49,17 @@ from .recorded_commands import record_commands
 from .steps import deployment_steps
 
 FOLDER = "pfx"
-# Packages are created, listed and renamed in batches, which limits the use of memory.
+# The number of packages in a batch. Packages are created, recorded and renamed in batches, which
+# limits the use of memory.
 _BATCH = 500
-# An interrupted run may lose this number of seconds of work. Saving the manifest after each
+# The number of seconds of work that an interrupted run may lose. Saving the manifest after each
 # batch would write 43 GiB for 100,000 packages.
 _SAVE_EVERY = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """A package to create."""
+    """A package to create, with the data that it needs."""
 
     record: RequestRecord
     issued: IssuedCertificate
@@ -127,7 +128,7 @@ def write_pfx(
     if passphrase is None:
         return _report_without_keys(issued, place, target_os, without_chain)
     cipher = FolderCipher(passphrase)
-    # A wrong passphrase is detected before anything is changed.
+    # A wrong passphrase is reported before anything is changed.
     verify_passphrase(take_survey(base), read_manifest(base), cipher)
     store_returned(issued.bundle, issued, today=today, lock_seconds=lock_seconds)
     with record_changes(base, "pfx", now=now, wait_seconds=lock_seconds):
@@ -142,7 +143,8 @@ def write_pfx(
         if ready or manifest.format != FIRST_FORMAT:
             manifest = _bind_cipher(base, manifest, cipher)
         parts = place.split("/")
-        # The first batch also contains the list of passwords.
+        # The folder of the packages is created first, because the first batch also writes the list
+        # of passwords.
         for length in range(1, len(parts) + 1):
             files.make_folder(base.joinpath(*parts[:length]), 0o700)
         manifest, made = _write_all_packages(
@@ -166,14 +168,14 @@ def _bind_cipher(base: Path, manifest: Manifest, cipher: FolderCipher) -> Manife
 
 
 def is_passphrase_needed(bundle: RequestBundle) -> bool:
-    """Return whether a folder contains a key of its plan, so that packages need the passphrase."""
+    """Return whether packaging needs the passphrase, because the folder contains a planned key."""
     return any(record.has_key and record.state != "retired" for record in bundle.requests)
 
 
 def _report_without_keys(
     issued: IssuedCertificates, place: str, target_os: str, without_chain: Collection[str]
 ) -> Packages:
-    """Return the result for a folder without keys, whose keys are elsewhere or were removed."""
+    """Return the result for a folder without keys, which are elsewhere or were removed."""
     bundle = issued.bundle
     if is_passphrase_needed(bundle):
         raise PassphraseError(
@@ -198,7 +200,7 @@ def _get_relative_path(base: Path, folder: str | os.PathLike[str]) -> str:
     """Return the path of a folder relative to the request folder, with slashes."""
     try:
         whole, root = (base / folder).resolve(), base.resolve()
-    # This error occurs, for example, if links are circular or a name contains a NUL character.
+    # The error occurs, for example, if links are circular or a name contains a NUL character.
     except (OSError, RuntimeError, ValueError):
         raise BundleError(
             f"{ascii(os.fspath(folder))[1:-1]} is not a valid folder path",
@@ -277,7 +279,7 @@ def _split_packages(
 
 
 def _choose_file_name(record: RequestRecord, issued: IssuedCertificate | None) -> str:
-    """Return the file name of a package. An existing package keeps its name."""
+    """Return the file name for a package. An existing package keeps its name."""
     made = record.package
     if made is not None and issued is not None and made.certificate == issued.sha256:
         return made.file.rpartition("/")[2]
@@ -301,7 +303,7 @@ def _find_objection(
         return "the certificate belongs to a superseded request"
     if certificate.has_errors:
         return issued.why_refused(record.id)
-    # The root of a public CA is already in the store of the operating system.
+    # The operating system already has the root of a public CA in its store.
     has_chain = certificate.chain_complete or (
         record.plan.issuer == "public" and bool(certificate.path)
     )
@@ -337,7 +339,7 @@ def _report_key_elsewhere(record: RequestRecord) -> str:
 def _build_friendly_name(
     record: RequestRecord, certificate: IssuedCertificate, deployment: str
 ) -> str:
-    """Return the friendly name of a certificate in the store, which must be unique there.
+    """Return the friendly name of a certificate in the Windows store. It must be unique there.
 
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """
@@ -357,7 +359,7 @@ def _is_existing_package(
     encryption: Encryption,
     passwords: Container[str],
 ) -> bool:
-    """Return whether the same package exists with its file and password."""
+    """Return whether the same package already exists with its file and its password."""
     made = record.package
     if made is None or made.certificate != certificate.sha256:
         return False
@@ -444,8 +446,8 @@ def _build_task(base: Path, job: _Job, cipher: FolderCipher, rules: PackageRules
         )
     content = PfxContent(
         certificate=job.issued.der,
-        # An import would install the root without asking, so a separate step compares and
-        # installs it.
+        # The package contains no root, because an import would install it without asking. A
+        # separate step compares and installs the root.
         chain=tuple(der for der in job.issued.chain if not read_certificate(der).is_self_issued),
         friendly_name=job.package.friendly_name,
         encryption=job.encryption.id,

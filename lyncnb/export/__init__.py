@@ -1,1 +1,1 @@
-"""Decide which changes a ``CertificatePlan`` requires in a request folder, and make them."""
+"""Decide which changes a plan requires in a request folder, and make them."""

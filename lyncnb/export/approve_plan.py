@@ -21,9 +21,9 @@ from ..plan.saved_plan_json import NAMESPACE
 from ..request_folder.manifest import NAME, read_manifest
 from ..request_folder.request_record import ApprovalOnRecord
 
-_DIGITS = 12  # A digest has at least this number of digits, which lyncnb status shows.
+_DIGITS = 12  # The minimum number of digits in a digest. lyncnb status shows this number of digits.
 
-#: This is the type of file for the signature of a saved plan.
+#: The type of file for the signature of a saved plan.
 SIGNATURE_FILE = OutputKind(
     what="an approval", is_ours={".sig": match_first_line(b"-----BEGIN SSH SIGNATURE-----")}
 )
@@ -31,7 +31,7 @@ SIGNATURE_FILE = OutputKind(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """The signature of a saved plan: the file, and the fingerprint of the key that created it."""
+    """The signature of a saved plan: its file, and the fingerprint of the key that signed."""
 
     plan: SavedPlan
     path: Path
@@ -103,13 +103,14 @@ def approve_plan(
 
 def _is_digest_of(saved: SavedPlan, digest: str) -> bool:
     wanted = digest.lower()
-    # Earlier versions of lyncnb showed the digest in the file.
+    # Earlier versions of lyncnb showed the digest in the last line of the file, so both digests are
+    # accepted.
     known = (saved.sha256, saved.digest)
     return len(wanted) >= _DIGITS and any(one.startswith(wanted) for one in known)
 
 
 def _reject_other_approval(saved: SavedPlan, signature_path: Path, fingerprint: str) -> None:
-    """Refuse to replace a valid signature of this plan that another key created."""
+    """Raise an error if another key has already signed the same plan with a valid signature."""
     if not os.path.exists(signature_path):
         return
     try:
@@ -135,7 +136,7 @@ def check_approval(
     accept: Iterable[str] = (),
     now: str = "",
 ) -> tuple[ApprovalOnRecord, ...]:
-    """Return who approved a saved plan, and check that this signer is still allowed.
+    """Return who approved a saved plan, and check that the signer is still allowed.
 
     Parameters
     ----------

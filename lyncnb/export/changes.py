@@ -42,14 +42,14 @@ from ..request_folder.request_record import (
 from .entry_differences import ABOUT, CONTENT, list_entry_differences
 from .order import Order, Wanted, reject_errors
 
-_DIGITS = 12  # The number of digits of a digest in messages.
+_DIGITS = 12  # The number of digits that a message shows of a digest.
 _INTERRUPTED = "key and CSR from an interrupted lyncnb command"
 
 Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
 
 
 def _keep_unknown_fields(entry: PlannedEntry, old: PlannedEntry) -> PlannedEntry:
-    """Keep unknown fields that a later version of lyncnb wrote."""
+    """Return a record with the unknown fields that a later version of lyncnb wrote."""
     key = entry.key
     if key is not None and old.key is not None and old.key.others:
         key = replace(key, others=old.key.others)
@@ -68,7 +68,7 @@ def decide_changes(
     withdrawn_ids: frozenset[str] = frozenset(),
     cover_date: date | None = None,
 ) -> tuple[Manifest, tuple[Change, ...]]:
-    """Decide the change of each request that is planned or on record.
+    """Decide the change to each request that is planned or recorded.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def _explain_renewal(
     if record is None:
         return renewed
     if is_adopted and record.reasons[:1] == renewed:
-        return ()  # An interrupted run already started this renewal.
+        return ()  # An earlier run that was interrupted has already started the renewal.
     if is_withdrawn and is_waiting(record):
         digest = record.csr_sha256[:_DIGITS]
         words = (
@@ -204,7 +204,7 @@ def list_waiting_renewals(manifest: Manifest, order: Order) -> frozenset[str]:
 
 
 def reject_waiting(manifest: Manifest, order: Order) -> None:
-    """Refuse to renew a request that waits for its certificate, unless it may be withdrawn.
+    """Raise an error if a request to renew waits for its certificate and cannot be withdrawn.
 
     Raises
     ------
@@ -255,7 +255,7 @@ def _omit_covered(
     now: str,
     cover_date: date | None,
 ) -> tuple[RequestRecord, Change] | None:
-    """Omit a request that a certificate covers. Return None if no certificate covers it."""
+    """Leave out a request that an installed certificate covers. Otherwise, return None."""
     before = old_record.covered if old_record is not None else None
     cover = request.covered
     if cover is None and (is_renewed or _explain_lost_cover(old_record, request, cover_date)):
@@ -266,7 +266,8 @@ def _omit_covered(
     if before is not None and replace(cover, recorded_at="", others={}) == replace(
         before, recorded_at="", others={}
     ):
-        cover = before  # The same cover is recorded again, so its time does not change.
+        # The same covering certificate is recorded again, so the recorded time does not change.
+        cover = before
     new = _make_planned_record(request, generation=1, reasons=(str(cover),), now=now)
     new = replace(new, covered=cover, key_holder="")
     if old_record is None:
@@ -306,7 +307,7 @@ def _explain_lost_cover(
 def _resume_announced_request(
     old_record: RequestRecord, request: Wanted, is_renewed: tuple[str, ...], now: str
 ) -> tuple[RequestRecord, Change]:
-    """Continue with a request that has no files yet, and return its new record.
+    """Return the new record of a request that was announced and has no files yet.
 
     The computer that makes its key does not change, unless this run names another one or renews
     the request.
@@ -326,7 +327,7 @@ def _resume_announced_request(
         others=old_record.others,
     )
     if replace(new, planned_at=old_record.planned_at) == old_record:
-        new = old_record  # The announcement is the same, so its time does not change.
+        new = old_record  # The announcement is the same as before, so its time does not change.
     if holder and new is old_record:
         return old_record, _build_change("kept", old_record, ())
     action = _choose_action(new, "renewed" if old_record.archived else "created")
@@ -334,7 +335,7 @@ def _resume_announced_request(
 
 
 def _choose_action(record: RequestRecord, action: str) -> str:
-    """Return the action for a request, which may be made during the setup of the server."""
+    """Return the action for a request. It can be a request during the setup of the server."""
     return "at set-up" if record.plan.at_set_up else action
 
 
@@ -387,8 +388,9 @@ def _make_kept_record(
         plan=_keep_unknown_fields(entry, old_record.plan),
     )
     if new == old_record:
-        # One object in memory replaces two equal objects. A name in the table that is only spelled
-        # differently is not a change, because the request is the same.
+        # The old record is returned, so that memory contains only one of two equal records. A
+        # different spelling of a name in the table is not a change, because the request is the
+        # same.
         return old_record, _build_change("kept", old_record, ())
     new = replace(new, name_notes=request.name_notes)
     if old_record.state == "retired":
@@ -399,7 +401,7 @@ def _make_kept_record(
 def record_saved_plan(
     plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None
 ) -> tuple[PlanOnRecord, ...]:
-    """Record a saved plan as the last one.
+    """Record a saved plan as the last plan of the folder.
 
     If it already is the last one, its times do not change.
     """
@@ -413,7 +415,7 @@ def record_saved_plan(
 
 
 def reject_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None) -> None:
-    """Reject a saved plan that was replaced, or that is older than the plan on record.
+    """Reject a saved plan that was replaced, or that is older than the recorded plan.
 
     A signature does not expire: a person who can write the plan's file can restore one that was
     approved earlier. With a reason, the plan is accepted and the reason is recorded.
@@ -440,7 +442,7 @@ def reject_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
 
 
 def reject_late_requests(order: Order, old_manifest: Manifest, new_manifest: Manifest) -> None:
-    """Reject new requests, here or on another computer, after the planned issue date."""
+    """Raise an error if new requests would be created after the planned issue date."""
     if order.late is None:
         return
     known = {(record.id, record.generation) for record in old_manifest.requests}
@@ -495,7 +497,7 @@ def record_plan(
 
 
 def _find_table_data(order: Order, old_manifest: TableOnRecord | None) -> TableOnRecord:
-    """Find the data that is not in the saved plan: the table's name, language, and notes."""
+    """Return the data that a saved plan lacks: the table's name, language, and notes."""
     notes = (
         TableNote(place=one.place, written=one.written, requested=one.requested, what=one.what)
         for one in find_spellings(order.plan)

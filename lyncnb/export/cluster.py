@@ -28,8 +28,8 @@ Result = TypeVar("Result")
 
 _SECONDS = 10
 _COMMAND = "from lyncnb.export.cluster_client import serve_tasks; serve_tasks()"
-# This is the size of the largest message. A sealed RSA-4096 key with its request has about 10
-# kB in base64.
+# The largest size of a message in bytes. A sealed RSA-4096 key with its request has about 10 kB in
+# base64.
 _LARGEST_LINE = 1 << 20
 _TEXT_SHOWN = 300
 _ENCRYPTED = ("tls://", "wss://")
@@ -51,7 +51,7 @@ _REFUSALS = {
 
 
 class WorkerError(Exception):
-    """The message of a worker about a failed task. The text is not trusted."""
+    """The message of a worker about a task that failed. The text is not trusted."""
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def _is_loopback(address: str) -> bool:
 
 
 class _ClusterExecutor(Executor):
-    """Runs tasks on the workers of a cluster through the child process."""
+    """Runs tasks on the workers of a cluster, through a child process."""
 
     def __init__(self, child: Child, opening: tuple[object, ...]) -> None:
         self._tasks, self._answers = child.tasks, child.answers
@@ -128,7 +128,7 @@ class _ClusterExecutor(Executor):
         self._send(opening)
 
     def refusal(self) -> str:
-        """Wait until the child process is connected, and return the error if it fails.
+        """Wait for the child process to connect to the cluster. Return the error if it fails.
 
         Return a message if it fails, or "" if it is connected.
         """
@@ -178,7 +178,7 @@ class _ClusterExecutor(Executor):
 
 
 def _read_answer(answers: IO[bytes]) -> dict[str, object] | None:
-    """Read one line from the child process. Return None at the end, or if a line is invalid."""
+    """Return one line from the child process, or None at the end or for an invalid line."""
     try:
         line = answers.readline(_LARGEST_LINE)
         document = json.loads(line) if line.endswith(b"\n") else None

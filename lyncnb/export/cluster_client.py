@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
 
 def serve_tasks() -> None:
-    """Run tasks from standard input on a cluster, and write each answer as a line of JSON."""
+    """Run tasks from standard input on a cluster, and write each result as a line of JSON."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # The output of other packages goes to standard error, so that it does not mix with the
-    # answers.
+    # The output of other packages goes to standard error, so that it does not mix with the results.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     tasks = sys.stdin.buffer
     address, seconds = pickle.load(tasks)
@@ -34,8 +33,8 @@ def serve_tasks() -> None:
     else:
         _write_message(answers, {"ready": True})
         _Work(client, answers).do(tasks)
-    # The parent process has ended or needs nothing more, so this process does not wait for the
-    # threads of Dask.
+    # The parent process has ended or needs no further results, so the child process does not wait
+    # for the threads of Dask.
     answers.close()
     os._exit(0)
 
@@ -56,7 +55,7 @@ def _connect_client(address: str, seconds: float) -> Client | str:
         return "tls"
     try:
         # A client without a scheduler is closed only by garbage collection. If another client
-        # starts at that time, both wait forever (distributed 2026.8). Therefore, the connection
+        # starts at the same time, both wait forever (distributed 2026.8). Therefore, the connection
         # is tested first.
         asyncio.run(_test_connection(address, seconds, arguments))
         client = Client(address, timeout=seconds, set_as_default=False, security=security)
@@ -74,7 +73,7 @@ async def _test_connection(address: str, seconds: float, arguments: dict[str, An
 
 
 class _Work:
-    """The tasks on the workers of a cluster.
+    """The tasks that run on the workers of a cluster.
 
     Each task is answered as soon as its result arrives.
 
@@ -88,7 +87,7 @@ class _Work:
         self._under_way: dict[int, Any] = {}
 
     def do(self, tasks: IO[bytes]) -> None:
-        """Process all tasks. A task without a function cancels the task with its number."""
+        """Process all tasks. A task without a function cancels the task with the same number."""
         loop = self._client.loop
         assert loop is not None, "the event loop exists only while the client is connected"
         while True:
@@ -100,8 +99,8 @@ class _Work:
                 if (remote := self._under_way.pop(number, None)) is not None:
                     remote.cancel()
                 continue
-            # Tasks are not pure: the answer contains a key, so two tasks must never share an
-            # answer.
+            # The tasks are marked as not pure, because each result contains a key, and two tasks
+            # must never share a result.
             remote = self._client.submit(task, *args, pure=False, **kwargs)
             self._under_way[number] = remote
             loop.add_callback(self._answer, remote, number)

@@ -1,4 +1,4 @@
-"""Find requests that lyncnb omits, because an installed certificate already covers them.
+"""Find requests that are not needed, because an installed certificate already covers them.
 
 Two statements are needed: ``asis`` reports that a certificate is installed, and the user
 states that its key is available. Except for reading the file of ``asis``, this module reads
@@ -106,7 +106,8 @@ def _reject_other_plan(as_is: AsIs, plan: CertificatePlan, name: str) -> None:
         f"{words} {join_first(sorted(ids), _NAMED)}" for words, ids in parts.items() if ids
     )
     if (as_is.product, as_is.plan_sha256) == (plan.rules.product, plan.sha256) and not said:
-        # Both are checked, because a person who edits the entries may not change the digest.
+        # Both the digest and the entries are checked, because a person who edits the entries may
+        # leave the digest unchanged.
         return
     raise ReturnedFileError(
         f"{name} was created for another plan: {said or f'for {as_is.product}'}",
@@ -115,7 +116,7 @@ def _reject_other_plan(as_is: AsIs, plan: CertificatePlan, name: str) -> None:
 
 
 def _reject_unseen(planned: Iterable[PlannedAsIs]) -> None:
-    """Reject certificates that the probe did not see, because they may be installed."""
+    """Reject certificates that the probe did not see. They may be installed all the same."""
     unseen = [one for one in planned if one.state == NOT_SEEN]
     if unseen:
         raise PlanRejected(

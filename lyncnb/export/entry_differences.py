@@ -1,4 +1,4 @@
-"""Compare two entries of the plan document that have the same request id."""
+"""Compare two planned certificates that have the same request ID."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from ..base.planned_entry import PlannedEntry, PlannedKey
 
-#: A change of one of these fields requires a new certificate.
+#: If one of these fields changes, a new certificate is required.
 CONTENT = ("subject", "san", "eku", "key", "hash")
-#: A change of one of these fields is only reported and recorded.
+#: If one of these fields changes, the change is only reported and recorded.
 ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportable", "at_set_up")
 
 
 def list_entry_differences(
     old: PlannedEntry, new: PlannedEntry, names: Sequence[str] = CONTENT
 ) -> tuple[str, ...]:
-    """List the differences between two entries in a plan document, field by field.
+    """Return the differences between two planned certificates, field by field.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Create all keys and requests of a plan with a suitable executor.
+"""Create all keys and requests of a plan, with the fastest suitable executor.
 
 RSA: a thread for each available core, because RSA key generation releases the GIL. ECDSA: a
 plain loop, because threads are slower. From about two thousand requests, processes are
@@ -36,8 +36,8 @@ from .key_and_csr import (
 if TYPE_CHECKING:
     from ..plan.model import PlannedCertificate
 
-# These are measured seconds on one core (2026, x86-64). After a run has started, only their
-# ratios matter.
+# The time in seconds for one key pair, measured on one core (2026, x86-64). After a run has
+# started, only the ratios of these times matter.
 _SECONDS = {
     ("RSA", 2048): 0.05,
     ("RSA", 3072): 0.05 * 3.3,
@@ -46,13 +46,14 @@ _SECONDS = {
     ("ECDSA", 384): 0.0015,
     ("ECDSA", 521): 0.0015,
 }
-# Starting a process takes as long as creating about a thousand P-256 key pairs.
+# The largest number of requests without child processes. Starting a process takes as long as
+# creating about a thousand P-256 key pairs.
 _LOOP_AT_MOST = 2_000
 _CHUNK = 250
-# This is the default number of concurrent tasks on other machines, because a cluster may have
-# as many cores.
+# The default number of concurrent tasks on other machines, because a cluster may have as many
+# cores.
 _REMOTE_TASKS = 256
-_LOOK_AT_CANCEL_EVERY = 0.2  # This is the number of seconds between two progress reports.
+_LOOK_AT_CANCEL_EVERY = 0.2  # The number of seconds between two progress reports.
 
 Item = tuple[str, "PlannedCertificate"]
 Task = TypeVar("Task")
@@ -60,7 +61,7 @@ Store = Callable[[FinishedPair], object]
 
 
 class Progress(NamedTuple):
-    """The progress of a run: finished pairs, total, pairs per second, estimated seconds left."""
+    """The progress of a run: finished and total requests, rate, and estimated seconds left."""
 
     done: int
     total: int
@@ -69,7 +70,7 @@ class Progress(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """The result of a run: the stored pairs, and whether the run was canceled."""
+    """The result of a run: the stored pairs of key and CSR, and whether the run was canceled."""
 
     done: int
     cancelled: bool
@@ -89,7 +90,7 @@ def _estimate_seconds(certificate: PlannedCertificate) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Making:
-    """Options for creating pairs of a key and a CSR: executor, progress callback, cancellation.
+    """Options for creating pairs of a key and a CSR: executor, progress, cancellation.
 
     Parameters
     ----------
@@ -114,7 +115,7 @@ class Making:
 def create_pairs(
     items: Sequence[Item], cipher: FolderCipher, *, store: Store, options: Making | None = None
 ) -> Exported:
-    """Create a key and a request for each item, and store each pair when it is finished.
+    """Create a key and a CSR for each item, and store each pair when it is finished.
 
     RSA keys come first, then ECDSA keys. Each pair is checked before it is stored: the request
     contains the key's public half, matches the plan, and has a valid signature.
@@ -156,7 +157,7 @@ def create_pairs(
 
 
 class _Job:
-    """The data that every executor needs to create the pairs of a run, and the progress."""
+    """The data that every executor needs to create pairs of a key and a CSR, and the progress."""
 
     def __init__(
         self,
@@ -183,11 +184,11 @@ class _Job:
 
     def run_threads(self, items: Sequence[Item], width: int) -> None:
         with ThreadPoolExecutor(width, "lyncnb-rsa") as pool:
-            # The slow key derivation runs first in a separate thread, while other threads
-            # create keys.
+            # The slow key derivation runs first in a separate thread, while other threads create
+            # keys.
             pool.submit(lambda: self._cipher.encryptor)
-            # Enough tasks are queued, so that no core is idle while this thread waits for the
-            # disk.
+            # The number of queued tasks is large enough that no core is idle while the main thread
+            # waits for the disk.
 
             def submit_item(item: Item) -> Future[FinishedPair]:
                 return pool.submit(self._make_pair, item)
@@ -200,8 +201,8 @@ class _Job:
     def run_processes(self, items: Sequence[Item], width: int) -> None:
         rest = iter(items)
         chunks = iter(lambda: list(islice(rest, _CHUNK)), [])
-        # One core is for this thread, which writes the pairs. For P-256, writing is half of the
-        # work.
+        # One core is reserved for the thread that writes the pairs of key and CSR. For P-256,
+        # writing is half of the work.
         count = max(1, width - 1)
         with start_pair_workers(count, self._cipher.encryptor) as children:
 
@@ -271,7 +272,7 @@ def _run_in_window(
 ) -> Generator[tuple[Task, Future[Any]]]:
     """Run at most `width` tasks at a time, and yield each task when it is done."""
     pending: dict[Future[Any], Task] = {}
-    # Each future reports that it is done. Waiting for all of them again would cost more than
+    # Each future reports that it is done. Waiting for all futures again would take longer than
     # creating a request.
     done: SimpleQueue[Future[Any]] = SimpleQueue()
     rest = iter(tasks)

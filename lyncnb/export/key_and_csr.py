@@ -36,7 +36,7 @@ Encrypt = Callable[[keys.PrivateKey], bytes]
 
 
 class FinishedPair(NamedTuple):
-    """A key and its request, ready to be written.
+    """A private key and its CSR, ready to be written.
 
     ``key_pem`` is encrypted; the two SHA-256 are as in :class:`csr.CertificationRequest`.
     """
@@ -49,7 +49,7 @@ class FinishedPair(NamedTuple):
 
 
 def make_pair(name: str, content: RequestContent, encrypt: Encrypt) -> FinishedPair:
-    """Create a key and its request, and check that both match each other and the plan.
+    """Create a key and its CSR, and check that they match each other and the plan.
 
     ``encrypt`` encrypts the key; it is called last, because its first call may be slow.
     """
@@ -64,7 +64,7 @@ def _make_checked_pair(
 
 
 def make_sealed_pair(name: str, content: RequestContent, public: bytes) -> tuple[bytes, bytes]:
-    """Create a pair on a machine that must not store the key, and seal the key.
+    """Create a key and its CSR on a machine that must not store the key, and seal the key.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def make_sealed_pair(name: str, content: RequestContent, public: bytes) -> tuple
 def open_sealed_pair(
     name: str, content: RequestContent, answer: object, *, run_key: RunKey, encryptor: Encryptor
 ) -> FinishedPair:
-    """Open, check and encrypt the pair that :func:`make_sealed_pair` returned.
+    """Open, check and encrypt the key and CSR that :func:`make_sealed_pair` returned.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def start_pair_workers(count: int, encryptor: Encryptor) -> WorkerProcesses:
 
 
 def serve_tasks() -> None:
-    """Create pairs of keys and CSRs for another process. A worker process runs this function."""
+    """In a worker process, create pairs of keys and CSRs for the parent process."""
     workers.serve_tasks(_make_pairs)
 
 
@@ -144,19 +144,19 @@ def _make_pairs(
     return lambda one: tuple(make_pair(*one, encryptor.encrypt))
 
 
-# A key is written before its CSR, and both are durable. A CSR appears in ``csr/`` only after
-# its key is on the disk, so the folder has the key of every request that is sent to a CA.
+# A key is written before its CSR, and both are durable. A CSR appears in ``csr/`` only after its
+# key is on the disk, so the folder has the key of every request that is sent to a CA.
 
-# These pairs are synced together, because one wait for many pairs takes much less time than one
-# for each pair. An interruption loses only the last few pairs, and the next run creates them
-# again.
+# The number of pairs of key and CSR that are synced together, and the largest delay in seconds. One
+# wait for many pairs takes much less time than one wait for each pair. An interruption loses only
+# the last few pairs, and the next run creates them again.
 _BATCH = 500
 _SECONDS = 0.25
 _CSR_MODE = 0o644
 
 
 class Written(NamedTuple):
-    """The hashes of the key file and the CSR file of a request, for the manifest."""
+    """The hashes of a request's key file and CSR file, for the manifest."""
 
     csr_sha256: str
     spki_sha256: str
@@ -164,7 +164,7 @@ class Written(NamedTuple):
 
 
 class PairStore:
-    """Writes pairs into a locked folder. Use it as a context manager in one thread.
+    """Writes pairs of a key and a CSR into a locked folder.
 
     A pair that arrives more than a quarter of a second after the last sync is synced at once;
     other pairs are synced together.
@@ -195,7 +195,7 @@ class PairStore:
             self._batch.discard()
 
     def __call__(self, pair: FinishedPair) -> None:
-        """Write a finished pair of a key and a CSR into the folder.
+        """Write one pair of a key and a CSR into the folder.
 
         Raises
         ------

@@ -43,7 +43,7 @@ _JUDGED_ON = re.compile(rb'^"judged_on": "([0-9]{4}-[0-9]{2}-[0-9]{2})",$', re.M
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Covers:
-    """The covering certificates by request id. ``notes`` list other requests that have one."""
+    """The installed certificates that cover requests, by request ID."""
 
     by_id: Mapping[str, CoveringCertificate] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ NO_COVERS = Covers()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A planned request with its id.
+    """A planned request with its ID.
 
     ``key_holder`` names the computer that makes a new key. Blank means this computer.
     ``covered`` is the certificate that covers the request, so that nothing is requested.
@@ -69,7 +69,7 @@ class Wanted:
 
     @property
     def entry(self) -> PlannedEntry:
-        """The entry in the plan document.
+        """The entry for the request in the plan document.
 
         It is created on demand, because there may be 100,000 entries.
         """
@@ -79,7 +79,7 @@ class Wanted:
 def resolve_renewals(
     planned_requests: Sequence[Wanted], specified: Sequence[str]
 ) -> frozenset[str]:
-    """Return the complete ids for specified ids or for unique beginnings of ids.
+    """Return the complete IDs for IDs or unique beginnings of IDs.
 
     Raises
     ------
@@ -102,34 +102,33 @@ class Order:
     reason: str
     now: str
 
-    #: These are the findings as the summary shows them. Accepted findings have a reason.
+    #: The findings as the summary shows them. Accepted findings have a reason.
     told_findings: Findings
-    #: On this date, a certificate that covers a request must be valid.
+    #: The date on which a certificate that covers a request must be valid.
     covered_on: date | None
-    #: This is the evaluation date of the findings.
+    #: The evaluation date of the findings.
     judged_on: date
-    #: This finding reports that the planned issue date has passed, which is an error for new
-    #: requests.
+    #: The finding that the planned issue date has passed. For new requests, it is an error.
     late: Finding | None = None
     notes: tuple[str, ...] = ()
 
-    #: The value is true if the plan is the saved plan in the folder. In this case, only
-    #: requests and keys change.
+    #: Whether the plan is the saved plan in the folder. In this case, only requests and keys
+    #: change.
     is_own_plan: bool = False
-    #: These requests may be withdrawn for the renewal, although they wait for a certificate.
+    #: The requests that may be withdrawn for the renewal, although they wait for a certificate.
     withdrawn: frozenset[str] = frozenset()
-    #: These requests have a compromised key. The CA must revoke their certificates.
+    #: The requests that have a compromised key. The CA must revoke their certificates.
     compromised: frozenset[str] = frozenset()
-    #: This is the SHA-256 digest of the approved plan for new requests. It is blank if the plan
-    #: is not approved.
+    #: The SHA-256 digest of the approved plan for new requests, or blank if the plan is not
+    #: approved.
     approved_plan: str = ""
 
-    #: This is the saved plan for the requests, if there is one, and its file.
+    #: The saved plan for the requests, if there is one, and its file.
     saved: PlanOnRecord | None = None
     saved_file: bytes = field(default=b"", repr=False)
-    #: This is the reason to use this plan, although another plan was approved for the folder.
+    #: The reason to use the plan, although another plan was approved for the folder.
     unapproved: str = ""
-    #: The members of this group share the folder.
+    #: The group whose members share the folder.
     team: str = ""
 
     def plan_file(self, present: bytes) -> bytes:
@@ -155,7 +154,7 @@ class Order:
 
 
 def _find_evaluation_date(saved: bytes) -> Iterator[date]:
-    """Return the evaluation date in the file of a saved plan, if it has one."""
+    """Return the evaluation date in the file of a saved plan, or None."""
     with suppress(ValueError):
         if found := _JUDGED_ON.search(saved):
             yield date.fromisoformat(found[1].decode())
@@ -200,7 +199,7 @@ def make_order(
     reject_errors([finding for finding in errors if not why_each[finding]])
     late = _make_late_error(plan, today) if today else None
     why_late = accept.get(LATE) or (late and find_acceptance(late, plan.options, day=day)) or ""
-    # Codes that are accepted for issued certificates are recorded before the first one is received.
+    # Acceptances for issued certificates are recorded before the first one is received.
     counting = {**list_accepted_codes((), plan.options, day=day), **accept}
     used = {code: why for code, why in counting.items() if code in list_returned_checks()}
     used |= {finding.code: why for finding, why in why_each.items()}
@@ -304,7 +303,7 @@ def _reject_twins(planned_requests: Sequence[Wanted]) -> None:
 
 
 def reject_errors(errors: Sequence[Finding]) -> None:
-    """Reject a plan with errors.
+    """Raise an error if a plan has errors.
 
     Raises
     ------

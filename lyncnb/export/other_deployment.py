@@ -12,7 +12,7 @@ from ..errors import BundleError
 from ..plan.model import CertificatePlan
 from ..request_folder.bundle import open_requests
 
-_NAMED = 2  # For each deployment, a message lists this number of servers.
+_NAMED = 2  # The largest number of servers that a message lists for each deployment.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class OtherDeployment:
 
     @property
     def words(self) -> str:
-        """Describe both deployments and the effect of writing, in two sentences."""
+        """Describe in two sentences both deployments and what writing the requests would change."""
         return (
             "This folder contains the requests of another deployment: "
             f"{_describe_servers(self.in_folder)}. If you continue, lyncnb retires these "
@@ -33,7 +33,7 @@ class OtherDeployment:
 
     @property
     def consent(self) -> str:
-        """The text that the user confirms, with both deployments."""
+        """The text that the user confirms. It contains the names of both deployments."""
         names = _find_main_domain(self.in_folder), _find_main_domain(self.planned)
         if names[0] == names[1]:
             names = self.in_folder[0], self.planned[0]
@@ -52,7 +52,7 @@ def compare_deployments(
     """
     try:
         records = open_requests(folder).requests
-    except BundleError:  # The folder is new, or the run itself reports the problem.
+    except BundleError:  # The folder is new, or the run itself will report the problem.
         return None
     in_folder = _list_servers(one.plan.servers for one in records if one.state != "retired")
     planned = _list_servers(one.servers for one in plan.certificates)
@@ -66,7 +66,7 @@ def _list_servers(lists: Iterable[Iterable[str]]) -> tuple[str, ...]:
 
 
 def _find_main_domain(servers: tuple[str, ...]) -> str:
-    """Return the DNS domain of most of these servers."""
+    """Return the DNS domain to which most of the servers belong."""
     domains = Counter(server.partition(".")[2] or server for server in servers)
     return domains.most_common(1)[0][0]
 

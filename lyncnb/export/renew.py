@@ -38,7 +38,7 @@ _STOLEN = "the key is compromised"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Choice:
-    """The requests that get a new generation, and the requests with a compromised key.
+    """The requests that get a new generation, and those that have a compromised key.
 
     ``kept`` are those with a compromised key that already have another key under way;
     ``elsewhere`` those whose key is on another computer.
@@ -64,7 +64,7 @@ def renew(
     today: date | None = None,
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Create keys and requests for certificates in a folder from its saved plan.
+    """Create new keys and requests for certificates in a folder from its saved plan.
 
     Subject, names and everything else remain as planned. The certificates in use remain in use, and
     the old keys remain in ``archive/``. The plan is evaluated with today's rules.
@@ -258,15 +258,15 @@ def _make_renewal_order(
     withdraw: bool,
     approved_by: str | os.PathLike[str] | None,
 ) -> Order:
-    """Return the task for the folder: its saved plan, and new requests for some certificates."""
+    """Return the task for a renewal: the folder's saved plan, and the requests to create again."""
     present = read_plan_bytes(folder, manifest)
     ids = [record.id for record in choice.renewed]
     if ids:
         plan, approval = _find_plan(folder, manifest, present, approved_by)
     else:  # A revocation does not require an approval.
         plan, approval = build_plan_on_record(manifest, present)[0], ""
-    # The plan is evaluated as if it were issued today, because the planned issue date is for
-    # the first requests.
+    # The plan is evaluated as if its certificates were issued today, because the planned issue date
+    # is for the first requests.
     judged = replace(plan, options=replace(plan.options, planned_issue_date=evaluation_date))
     others = {one.id for one in plan.certificates} - set(ids)
     findings = [one for one in check_plan(judged, on=evaluation_date) if one.about not in others]
@@ -309,7 +309,7 @@ def _restore_notes(planned_requests: Wanted, manifest: Manifest) -> Wanted:
 def _find_plan(
     folder: Path, manifest: Manifest, current: bytes, approved_by: str | os.PathLike[str] | None
 ) -> tuple[CertificatePlan, str]:
-    """Return the plan to renew, and the SHA-256 of the approved plan, or blank if not approved."""
+    """Return the plan for a renewal, and the SHA-256 of the plan if it is approved."""
     if approved_by is None:
         last = manifest.plans[-1] if manifest.plans else None
         if last and last.approvals and last.plan_sha256 == manifest.plan_sha256:

@@ -1,4 +1,4 @@
-"""Prepare a request folder for keys that other computers create.
+"""Prepare a request folder for keys that are created on other computers.
 
 This module makes no key and no CSR, and needs no passphrase. ``receive_requests`` receives
 the CSRs.
@@ -103,8 +103,8 @@ def request_elsewhere(
 
 def _preview_order(folder: Path, order: Order) -> Preview:
     preview = preview_changes(folder, order, None)
-    # Whether a key belongs to its CSR is visible only after opening the key, which requires the
-    # passphrase. The interrupted command must complete its own run.
+    # Only the command that created the keys of an interrupted run can continue with them, because
+    # checking whether a key belongs to its CSR requires the passphrase.
     left = [
         Problem(message="key and CSR from an interrupted lyncnb command", file=record.files.key)
         for record in preview.manifest.requests

@@ -1,4 +1,4 @@
-"""Find the request ids that a user specifies completely or by a unique beginning."""
+"""Find the request IDs that a user specifies completely or by a unique beginning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import LyncnbError
 def resolve_ids(
     ids: Sequence[str], specified: Sequence[str], *, option_name: str, error: type[LyncnbError]
 ) -> frozenset[str]:
-    """Return the complete ids for specified ids or for unique beginnings of ids.
+    """Return the complete IDs for IDs or unique beginnings of IDs.
 
     Parameters
     ----------

@@ -46,7 +46,8 @@ from .changes import (
 )
 from .order import Order, Wanted
 
-# Larger summary files are not read, because the size of summary tables grows with the plan.
+# The largest size of a summary file to read. The limit is high, because the summary tables grow
+# with the plan.
 _LARGEST = 1 << 32
 
 
@@ -87,7 +88,7 @@ class Preview:
 
 
 def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
-    """Compare a request folder with a task. This reads all files, but changes nothing.
+    """Compare a request folder with a task. All files are read, but nothing is changed.
 
     Parameters
     ----------
@@ -139,7 +140,8 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
     after = request_revocations(_log_changes(after, settled.changes, order.now), order)
     after = record_plan(after, before, order, plan_file, is_same_plan=plan_file == present)
     after = after.with_numbers_of(before)
-    if after != before:  # A folder of an earlier version has no numbers until its content changes.
+    # A folder of an earlier version has no request numbers until its content changes.
+    if after != before:
         after = after.numbered(list_ids_in_order(order.plan))
     if cipher is not None:
         after = add_bindings(after, cipher)
@@ -177,7 +179,7 @@ def _find_key_problems(
 
 
 def _reject_other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:
-    """Reject an existing folder that does not belong to the team in the order."""
+    """Raise an error for an existing folder that does not belong to the requested team."""
     group = find_team(survey.folder)
     if order.team and survey.exists and not (group and is_team_group(survey.folder, order.team)):
         yield Problem(
@@ -224,7 +226,7 @@ def _make_comparer(survey: Survey) -> Compare:
         try:
             request = csr.parse_request(files.read_file(survey.folder / path), name=path)
         except BundleError:
-            # This happens only for a request that is being withdrawn.
+            # A CSR that cannot be read is possible only for a request that is being withdrawn.
             return ("csr: cannot be read",)
         if record.key_holder:
             # Another tool created the CSR with a different order, hash and extensions.
@@ -236,7 +238,7 @@ def _make_comparer(survey: Survey) -> Compare:
 
 
 def _remove_lost_files(survey: Survey, old_manifest: Manifest, new_manifest: Manifest) -> Manifest:
-    """Remove the hashes of lost files from superseded records, so that no finding results."""
+    """Remove the hashes of lost files from superseded records, so that they cause no finding."""
     changed = []
     for record in new_manifest.requests:
         old = old_manifest.by_id.get(record.id)
@@ -286,7 +288,7 @@ def _find_collisions(
 def _list_foreign_requests(
     old_manifest: Manifest, new_manifest: Manifest, order: Order
 ) -> Iterator[Problem]:
-    """List changed requests whose key is created elsewhere. This run cannot create them again.
+    """Yield changed requests whose key is created elsewhere. A run cannot create them again.
 
     lyncnb never makes a key for a request that another computer makes, or the reverse, unless the
     planner names that request for renewal.
@@ -304,13 +306,13 @@ def _list_foreign_requests(
         if not has_changed or bool(old.key_holder) == bool(holders.get(record.id)):
             continue
         if not old.is_written and not old.key_holder:
-            # No key was created for the request yet, neither here nor on another computer.
+            # No key was created for the request yet, neither on this computer nor on another one.
             continue
         yield _is_foreign_request(record, old)
 
 
 def _find_already_requested(old_manifest: Manifest, order: Order) -> Iterator[Problem]:
-    """Return the requests to omit that already exist, because a CA may have them."""
+    """Return the planned requests to leave out because they already exist. A CA may have them."""
     covered = [request for request in order.wanted if request.covered is not None]
     revoked = {
         digest

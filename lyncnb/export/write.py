@@ -88,7 +88,7 @@ from .run_preview import Preview, preview_changes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The preview, the current manifest, and whether the run was canceled."""
+    """The preview of a run, the current manifest, and whether the run was canceled."""
 
     preview: Preview
     manifest: Manifest
@@ -114,15 +114,16 @@ def write(
     """
     cipher = FolderCipher(passphrase)
     confirm = _make_confirmation(passphrase, confirm_new, order.plan)
-    # A run without changes does not use the lock file, so it also works on a read-only disk.
-    # Any change or problem is examined again while the folder is locked.
+    # A run without changes does not use the lock file, so it also works on a read-only disk. Any
+    # change or problem is examined again while the folder is locked.
     preview = _preview_without_lock(folder, order, cipher)
     if preview is not None:
         confirm(preview)
         is_same = preview.is_quiet and not _has_changes(preview, recovery)
         if is_same and not is_history_missing(folder, preview.manifest):
             return Outcome(preview=preview, manifest=preview.manifest)
-    del preview  # Only one copy is kept in memory, because 100,000 requests take about 300 MB.
+    # Only one copy of the requests is kept in memory, because 100,000 requests take about 300 MB.
+    del preview
     with lock_for_writing(folder, order, lock_seconds):
         preview = preview_changes(folder, order, cipher)
         confirm(preview)
@@ -130,7 +131,7 @@ def write(
 
 
 def _preview_without_lock(folder: Path, order: Order, cipher: FolderCipher) -> Preview | None:
-    """Preview a run without the lock. Return None if another run is writing to the folder."""
+    """Return the preview of a run without the lock, or None if another run is writing."""
     for attempt in (1, 2):
         try:
             return preview_changes(folder, order, cipher)
@@ -164,7 +165,7 @@ def _make_confirmation(
 
 @contextmanager
 def lock_for_writing(folder: Path, order: Order, wait_seconds: float) -> Iterator[None]:
-    """Create a request folder if necessary, for a team or only its owner, and lock it."""
+    """Lock a request folder. A missing folder is created for a team or only for its owner."""
     if order.team:
         find_group_number(order.team)  # If the group does not exist, no folder is created.
     missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
@@ -199,11 +200,11 @@ def _make_changes(
     recovery: Sequence[RecoveryPublicKey],
 ) -> Outcome:
     folder = preview.survey.folder
-    # This happens before the manifest records that no list has the format of earlier versions.
+    # Old lists are converted first, because the manifest then records that no list has the format
+    # of earlier versions.
     convert_old_lists(folder, cipher, preview.before)
     announce_changes(preview)
-    # This happens before the first key is created, because the encryption key is sealed for the
-    # recovery keys.
+    # The encryption key is sealed for the recovery keys before the first private key is created.
     if recovery:
         preview = replace(
             preview,
@@ -213,8 +214,8 @@ def _make_changes(
         )
     seal_new_keys(folder, cipher, preview.manifest)
     manifest, cancelled = _create_pairs(preview, order, cipher, options)
-    # The requests are recorded before the summary is written. They are finished even if a table
-    # fails.
+    # The requests are recorded before the summary is written, so that they are not lost if writing
+    # a table fails.
     save_manifest(folder, manifest)
     # A folder that waited for requests from other computers had a summary before its first key.
     if manifest != preview.manifest or preview.has_stale_summary:
@@ -235,7 +236,7 @@ def announce_changes(preview: Preview) -> None:
 
 
 def write_summary(preview: Preview, manifest: Manifest) -> Manifest:
-    """Write the summary of the plan in every format, and record its inputs."""
+    """Write the summary of the plan in every format, and record the data in it."""
     folder, order = preview.survey.folder, preview.order
     if order.is_own_plan:
         manifest = refresh_summary_files(folder, manifest)
@@ -274,13 +275,14 @@ def _list_public_keys(manifest: Manifest) -> Iterator[str]:
             yield old.spki_sha256
 
 
-# The module ``run_preview.py`` decides which changes a run makes, and this module makes them.
+# The module ``run_preview.py`` decides which changes a run makes, and the module ``write.py`` makes
+# them.
 
 
 def _split_plan(
     plan: CertificatePlan | SavedPlan, findings: Sequence[Finding] | None, now: str
 ) -> tuple[CertificatePlan, Sequence[Finding], bytes]:
-    """Return the plan with its findings, and the file of a saved plan."""
+    """Return a plan, its findings, and its file if it is a saved plan."""
     if not isinstance(plan, SavedPlan):
         if findings is None:
             today = date.fromisoformat(now[:10])
@@ -435,7 +437,7 @@ def execute_order(
     recovery: Sequence[RecoveryPublicKey] = (),
     lock_seconds: float = 10.0,
 ) -> RequestBundle:
-    """Make the changes in a request folder, or report them in a dry run.
+    """Make the changes in a request folder, or only report them in a dry run.
 
     Raises
     ------
@@ -583,7 +585,7 @@ def _format_notes(preview: Preview, dry_run: bool) -> Iterator[str]:
         )
 
 
-_NAMED = 5  # A note contains at most this number of requests.
+_NAMED = 5  # The largest number of requests in a note.
 
 
 def _list_notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
