@@ -278,7 +278,8 @@ def _filter_by_date(
         what = ", ".join(f"generation {part.generation}" for part in maybe) or "none"
         notes.append(
             f"{match.record.id}: up to {day}, no deployment to {', '.join(sorted(unknown))} is "
-            f"recorded. Certificates that were received by {day} and were valid on {day}: {what}"
+            "recorded. Certificates that were received on or before "
+            f"{day} and were valid on {day}: {what}"
         )
     return chosen, notes
 

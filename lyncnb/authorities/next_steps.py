@@ -119,10 +119,9 @@ def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[st
         servers = dict.fromkeys(
             server for row in late for server in row.servers if server not in row.has_next
         )
-        have = "has" if len(servers) == 1 else "have"
         yield (
-            f"{join_first(list(servers), _NAMED)} {have} no valid certificate "
-            f"({_name_certificates(late)}); the state of the new certificate is "
+            f"No valid certificate on {join_first(list(servers), _NAMED)}: "
+            f"{_name_certificates(late)}. The state of the new certificate is "
             f"{join_first(list(dict.fromkeys(row.under_way for row in late)), _NAMED)}."
         )
 

@@ -37,15 +37,15 @@ from .summary_files import refresh_summary_files
 from .survey.server_reports import ServerReport, read_server_reports
 
 _RECORDED, _ALREADY = "recorded", "already recorded"
-_WITHDRAWN, _REVOKED = "no longer on it", "revoked"
+_WITHDRAWN, _REVOKED = "no longer on the server", "revoked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDeployment(Told):
     """A recorded change: one generation of a certificate was installed or revoked.
 
-    ``what`` is ``recorded``, ``already recorded``, ``no longer on it`` or ``revoked``; ``on`` is a
-    date in ISO 8601. ``seen_in`` is the report that shows the deployment.
+    ``what`` is ``recorded``, ``already recorded``, ``no longer on the server`` or ``revoked``.
+    ``on`` is a date in ISO 8601. ``seen_in`` is the report that shows the deployment.
     """
 
     id: str

@@ -546,7 +546,7 @@ def _report_keys_on_other_computers(manifest: Manifest) -> Iterator[str]:
             holders.setdefault(record.key_holder, []).append(record)
     if at_set_up:
         yield (
-            f"{count_of(len(at_set_up), 'certificate')} not requested in advance, e.g. "
+            f"lyncnb does not request {count_of(len(at_set_up), 'certificate')} in advance, e.g. "
             f"{at_set_up[0]}. Request each certificate when you set up its server"
         )
     for holder, records in holders.items():

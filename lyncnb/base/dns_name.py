@@ -300,7 +300,7 @@ def _strip_wildcard(name: str, written: str, *, allow_wildcard: bool) -> str:
         )
     if not allow_wildcard:
         raise BadName(
-            f"{shown(written)} is a wildcard, which is not allowed here",
+            f"{shown(written)} is a wildcard, but this value must be a host name",
             (
                 "enter the complete host name. To use wildcards for simple URLs, set the "
                 'option "wildcard" in the plan'

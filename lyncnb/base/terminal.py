@@ -65,7 +65,7 @@ def ask_for_passphrase(text: str) -> str:
     ``àK``.
     """
     if sys.platform != "win32":
-        raise OSError("this is no Windows console")
+        raise OSError("this terminal is not a Windows console")
     import msvcrt
 
     for character in text:

@@ -203,5 +203,5 @@ def _write_backup(change: Change, mode: int) -> Path:
             files.write_new_file(path, change.before, mode)
             return path
     raise OutputError(
-        f"{change.path} has {_MOST_BACKUPS} .bak files", hint="remove one of these files"
+        f"{change.path} has {_MOST_BACKUPS} .bak files", hint="remove one of the .bak files"
     )

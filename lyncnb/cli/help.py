@@ -82,8 +82,8 @@ def build_overview() -> str:
     lines = [
         "Usage: lyncnb COMMAND ...",
         "",
-        "Plan the certificates of a Lync Server 2013 or Skype for Business Server deployment",
-        "before the servers exist.",
+        "Plan the certificates of a Lync Server 2013 or Skype for Business Server deployment.",
+        "The servers do not have to exist yet.",
     ]
     for title, commands in SECTIONS:
         lines += ["", f"{title}:", *(f"  {name:<{width}}  {text}" for name, text in commands)]

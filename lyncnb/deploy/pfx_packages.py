@@ -113,7 +113,7 @@ def _describe_package(package: Package) -> tuple[str, str]:
 
 # Packages are created in parallel, with the encryption that the product's rules define.
 
-_COMMAND = f"import {__name__} as here; here.serve_tasks()"
+_COMMAND = f"import {__name__} as worker; worker.serve_tasks()"
 # The smallest number of packages for which child processes are used. Starting a child process takes
 # about 0.2 s, and creating a package takes 25 ms.
 _PROCESSES_FROM = 40

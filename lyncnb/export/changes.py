@@ -298,7 +298,7 @@ def _explain_lost_cover(
     if old_record is None or cover is None:
         return ()
     if cover_date is not None and not cover.is_in_force(convert_to_time(cover_date)):
-        return (f"no longer {cover}, because that certificate is not valid on {cover_date}",)
+        return (f"no longer {cover}, because the certificate is not valid on {cover_date}",)
     before, after = (replace(e, san=tuple(sorted(e.san))) for e in (old_record.plan, request.entry))
     reasons = list_entry_differences(before, after, (*CONTENT, "issuer"))
     return (f"no longer {cover}", *reasons) if reasons else ()

@@ -96,14 +96,14 @@ def _reject_other_plan(as_is: AsIs, plan: CertificatePlan, name: str) -> None:
     before = {one.id: one.entry_sha256 for one in as_is.planned}
     now = {one.id: entry_sha256(convert_to_entry(one)) for one in plan.certificates}
     parts = {
-        "only the plan contains": now.keys() - before.keys(),
-        "only the list contains": before.keys() - now.keys(),
-        "the plan and the list differ for": {
+        "only the plan contains {}": now.keys() - before.keys(),
+        "only the list contains {}": before.keys() - now.keys(),
+        "the plan and the list contain different data for {}": {
             one for one in now.keys() & before.keys() if now[one] != before[one]
         },
     }
     said = "; ".join(
-        f"{words} {join_first(sorted(ids), _NAMED)}" for words, ids in parts.items() if ids
+        text.format(join_first(sorted(ids), _NAMED)) for text, ids in parts.items() if ids
     )
     if (as_is.product, as_is.plan_sha256) == (plan.rules.product, plan.sha256) and not said:
         # Both the digest and the entries are checked, because a person who edits the entries may

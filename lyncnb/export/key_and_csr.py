@@ -30,7 +30,7 @@ from ..request_folder.request_record import build_csr_path, build_key_path
 if TYPE_CHECKING:
     pass
 
-_COMMAND = f"import {__name__} as here; here.serve_tasks()"
+_COMMAND = f"import {__name__} as worker; worker.serve_tasks()"
 
 Encrypt = Callable[[keys.PrivateKey], bytes]
 

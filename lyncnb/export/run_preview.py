@@ -227,7 +227,7 @@ def _make_comparer(survey: Survey) -> Compare:
             request = csr.parse_request(files.read_file(survey.folder / path), name=path)
         except BundleError:
             # A CSR that cannot be read is possible only for a request that is being withdrawn.
-            return ("csr: cannot be read",)
+            return ("the request file cannot be read",)
         if record.key_holder:
             # Another tool created the CSR with a different order, hash and extensions.
             found = compare_request(request.content, convert_to_entry(certificate))

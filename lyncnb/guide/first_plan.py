@@ -309,7 +309,9 @@ def _build_output_kind(data: bytes | None) -> OutputKind:
         return data is not None and file.read(len(data) + 1) == data
 
     test: Callable[[IO[bytes]], bool] = is_same
-    return OutputKind(what="the same first plan", is_ours={".csv": test, ".toml": test})
+    return OutputKind(
+        what="a first plan with the same content", is_ours={".csv": test, ".toml": test}
+    )
 
 
 def _is_same(path: Path, other: str | os.PathLike[str]) -> bool:

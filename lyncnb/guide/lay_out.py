@@ -356,8 +356,8 @@ def _make_name(
     elif taken is not None:
         message = f"{name} would be the name of both {taken} and {what}"
         hint = (
-            "use {site}, {role} or {service}, {n} and {k} to make the names different. You can "
-            "also use a separate pattern for one kind of server or service: "
+            "add a placeholder such as {site}, {role}, {service}, {n} or {k} to the pattern. "
+            "You can also use a separate pattern for one kind of server or service: "
         )
         hint += f"{kind}=…;{layout.answers.text(key)}"
     elif (

@@ -18,8 +18,8 @@ const STARTING = "The planner is starting …";
 /** Why this browser cannot run the planner, or "". */
 function findObstacle() {
   if (typeof WebAssembly !== "object") {
-    return "This browser cannot run WebAssembly, so the planner cannot start. A strict security mode or a policy "
-      + "from your organization can turn WebAssembly off.";
+    return "This browser cannot run WebAssembly, so the planner cannot start. "
+      + "A strict security mode or a policy from your organization can turn WebAssembly off.";
   }
   if (typeof DecompressionStream !== "function" || typeof Worker !== "function") {
     return "This browser is too old for the planner. Use Chromium, Chrome or Edge 80 or later, or Firefox 113 or later.";

@@ -142,7 +142,8 @@ class PageSession:
         tables = [name for name in names if Path(name).suffix.lower() in _TABLES]
         if len(tables) > 1:
             raise TopologyError(
-                f"you selected {len(tables)} tables: {', '.join(tables)}", hint="open one at a time"
+                f"you selected {len(tables)} tables: {', '.join(tables)}",
+                hint="open only one table at a time",
             )
         if not tables and not drafts:
             raise TopologyError(

@@ -350,7 +350,9 @@ _FIELDS: Mapping[str, _Field] = {
     "target_os": _Field(
         "Target OS", ("the Windows version on the servers must be able to open the package")
     ),
-    "at_set_up": _Field("At set-up", ("if true, you do not request the certificate in advance")),
+    "at_set_up": _Field(
+        "At set-up", ("you request the certificate either in advance or during server setup")
+    ),
 }
 _NAME_ORDER = _Field("Order of names", "the request lists its names in this order", True)
 

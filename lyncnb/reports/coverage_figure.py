@@ -235,7 +235,7 @@ def _draw_legend(drawing: Drawing) -> None:
         _draw_mark(drawing, x, 44, mark, available_width=0)
         drawing.text(x + 12, 48, words, "small")
         x += 34 + measure_text(words, 11)
-    drawing.text(x, 48, "2/3 means 2 of 3 certificates, each counted once", "small quiet")
+    drawing.text(x, 48, "2/3 means that 2 of 3 certificates contain the name", "small quiet")
 
 
 def _draw_mark(

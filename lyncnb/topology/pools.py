@@ -205,7 +205,7 @@ class _Gatherer:
                     "enter the same site in all rows for the pool"
                     if name == "site"
                     else (
-                        "enter the value in one row. The blank cells in the other rows "
+                        "enter the value in only one row. The blank cells in the other rows "
                         "for this pool inherit the value"
                     ),
                     row=rows[index],
@@ -363,7 +363,7 @@ def derive_sip_domains(cells: Cells, report: Report) -> tuple[DnsName, ...]:
     if not domains and not is_reported:
         report.problem(
             "the table contains no SIP domains",
-            "enter the SIP domains in one row, the default domain first, e.g. "
+            "enter all SIP domains in one row, with the default domain first, e.g. "
             "contoso.com;fabrikam.com",
             column="sip_domains",
         )

@@ -20,9 +20,9 @@ _SERVERS = "Servers"
 # A description of the servers to which a value applies, by the scope of the column.
 _HOLDS_FOR = {
     "server": "only this server",
-    "pool": "all servers in the pool. Enter the value in one row",
-    "site": "the site or the deployment. Enter the value in one row",
-    "deployment": "the whole deployment. Enter the value in one row",
+    "pool": "all servers in the pool. Enter the value in only one row",
+    "site": "the site or the deployment. Enter the value in only one row",
+    "deployment": "the whole deployment. Enter the value in only one row",
 }
 _WIDTHS = {"bool": 12, "choice": 12, "role": 18, "text": 14, "issuer": 14}
 _WIDTH, _LONGEST = 26, 44

@@ -519,7 +519,9 @@ class StatusChannel(Channel[StatusTold]):
         """Send the hosts to probe to the page. The user confirms them before lyncnb connects."""
         found = self.work.list_hosts(zone=zone, hosts=hosts.strip())
         if not found:
-            raise LyncnbError(f"the plan has no ports to ask from {zone}", hint="change the zone")
+            raise LyncnbError(
+                f"the plan has no ports that lyncnb can probe from {zone}", hint="change the zone"
+            )
         self.send({"type": "hosts", "hosts": list(found)})
 
     def _probe(self, *, zone: Text, hosts: Text, seen: Text) -> None:
@@ -591,7 +593,7 @@ def _describe_step_result(result: Any) -> StepResult:
             for one in result.seen
         ]
     elif isinstance(result, DeploymentSteps):
-        headings = ("Request", "Why it is not in the steps")
+        headings = ("Request", "Why the request is not in the steps")
         rows = [(one.request, one.why) for one in result.missing]
     shown = [list(map(tables.format_cell, row)) for row in list(rows)[:_ROWS_LISTED]]
     words = result.summary() if hasattr(result, "summary") else str(result)

@@ -271,7 +271,7 @@ def test_later_report_replaces_the_record(folder, tmp_path):
     after = report(tmp_path, server, second.issued.thumbprint_sha1, old, at="2026-12-26T10:00:00Z")
     done = ln.deployed(folder, reports=[after], today=LATER + timedelta(days=2))
     assert [(one.generation, one.what) for one in done.recorded] == [
-        (2, "no longer on it"),
+        (2, "no longer on the server"),
         (1, "recorded"),
     ]
     # The old certificate is in use again, so its key is kept.

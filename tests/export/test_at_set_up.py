@@ -93,7 +93,7 @@ def test_requests_and_handover_omit_the_certificate(tmp_path):
     assert {r.id for r in hand_over(tmp_path / "f", tmp_path / "out.zip").requests} == made
     assert request(tmp_path / "f", EE02, EDGE, PROXY).counts() == {"kept": len(made) + 3}
     (note,) = [n for n in folder_status(tmp_path / "f").notes if "in advance" in n]
-    assert note.startswith("3 certificates not requested in advance")
+    assert note.startswith("lyncnb does not request 3 certificates in advance")
 
 
 def test_every_summary_shows_the_server(tmp_path):

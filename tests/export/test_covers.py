@@ -265,7 +265,7 @@ def test_expired_certificate_no_longer_covers_the_request(folder):
     assert "To create the request, run lyncnb request" in missing[FIRST]
     bundle = write(PLAN, folder, today=day)
     (change,) = [one for one in bundle.changes if one.id == FIRST]
-    assert "that certificate is not valid on 2027-06-10" in change.reasons[0]
+    assert "because the certificate is not valid on 2027-06-10" in change.reasons[0]
     assert FIRST in requested(folder)
 
 
@@ -356,7 +356,10 @@ def test_comparison_for_another_plan_is_rejected(tmp_path, stands):
     for plan, words in (
         (numbered(4), "only the plan contains Mediation-med00003"),
         (numbered(2), f"only the list contains {THIRD}"),
-        (with_extra(PLAN, 1, "new.contoso.com"), f"the plan and the list differ for {SECOND}"),
+        (
+            with_extra(PLAN, 1, "new.contoso.com"),
+            f"the plan and the list contain different data for {SECOND}",
+        ),
     ):
         with pytest.raises(ReturnedFileError, match=f"created for another plan: {words}"):
             write(plan, tmp_path / "requests", only_missing=stands, reuse=[FIRST])

@@ -914,7 +914,7 @@ def test_unreadable_csr_is_renewed_if_the_plan_changed(folder):
     (folder / "csr" / f"{name}.csr").write_bytes(b"damaged")
     changed = with_extra(plan, 0, "sip.contoso.com")
     bundle = write(changed, folder, renew=[name], reason="damaged")
-    assert bundle.changes[0].reasons == ("csr: cannot be read", "renewed: damaged")
+    assert bundle.changes[0].reasons == ("the request file cannot be read", "renewed: damaged")
     assert (folder / "archive" / f"{name}-g1.csr").read_bytes() == b"damaged"
 
 

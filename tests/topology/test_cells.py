@@ -247,7 +247,7 @@ def test_cells_become_values(name, text, clean, value, notes):
         (
             "server_fqdn",
             "*.contoso.com",
-            "a wildcard, which is not allowed here",
+            "a wildcard, but this value must be a host name",
             "enter the complete host name",
         ),
         (
@@ -282,7 +282,7 @@ def test_cells_become_values(name, text, clean, value, notes):
         (
             "xmpp_domains",
             "*.contoso.com",
-            "a wildcard, which is not allowed here",
+            "a wildcard, but this value must be a host name",
             "enter the complete host name",
         ),
         ("extra_san", "*.com.tw", "the names of all organizations under com.tw", "your own domain"),
@@ -314,7 +314,7 @@ def test_cells_become_values(name, text, clean, value, notes):
         (
             "dialin_url",
             "https://*.contoso.com",
-            "a wildcard, which is not allowed here",
+            "a wildcard, but this value must be a host name",
             "the complete host name",
         ),
         (

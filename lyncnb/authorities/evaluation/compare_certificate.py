@@ -139,7 +139,8 @@ def _compare_names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Di
             f"the certificate contains the wildcard {by} instead of {_join_names(covered)}",
         )
     if missing - covered:
-        yield "names-missing", _join_names_and_verb(missing - covered, "is missing", "are missing")
+        verb = _choose_verb(missing - covered)
+        yield "names-missing", f"{_join_names(missing - covered)} {verb} missing"
     if added:
         yield "names-added", _describe_unrequested_names(added)
     if certificate.other_names:
@@ -147,21 +148,23 @@ def _compare_names(certificate: Certificate, entry: PlannedEntry) -> Iterator[Di
     if (planned or present) and common - present:
         yield (
             "common-name-not-in-san",
-            _join_names_and_verb(
-                common - present,
-                "is not a subject alternative name",
-                "are not subject alternative names",
-            ),
+            _describe_common_names(common - present),
         )
 
 
 def _describe_unrequested_names(names: Collection[str]) -> str:
-    return _join_names_and_verb(names, "is not in the request", "are not in the request")
+    return f"{_join_names(names)} {_choose_verb(names)} not in the request"
 
 
-def _join_names_and_verb(names: Collection[str], singular: str, plural: str) -> str:
-    """Join names to a list, followed by a verb phrase in the singular or plural."""
-    return f"{_join_names(names)} {singular if len(names) == 1 else plural}"
+def _describe_common_names(names: Collection[str]) -> str:
+    if len(names) == 1:
+        return f"{_join_names(names)} is not a subject alternative name"
+    return f"{_join_names(names)} are not subject alternative names"
+
+
+def _choose_verb(names: Collection[str]) -> str:
+    """Return the form of "to be" that agrees with a number of names."""
+    return "is" if len(names) == 1 else "are"
 
 
 def _check_names(certificate: Certificate) -> Iterator[Difference]:
@@ -297,7 +300,10 @@ def _describe_alternative(certificate: Certificate) -> str:
     lasts = certificate.not_after - begins + timedelta(seconds=1)
     for limit in ca_rules().limits("short-lived-days", on=begins.date()):
         if lasts <= timedelta(days=limit.value):
-            return f"A certificate that is valid for at most {limit.value} days does not need one"
+            return (
+                f"A certificate that is valid for at most {limit.value} days does not need a CRL "
+                "distribution point"
+            )
     return ""
 
 

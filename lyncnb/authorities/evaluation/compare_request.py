@@ -63,7 +63,7 @@ def _compare_subject(content: RequestContent, entry: PlannedEntry) -> Iterator[D
         before, after = entry.subject.get(short, ""), present.get(short, "")
         if short != "CN" and before != after:
             what = f"planned {shown(before)}" if before else "not planned"
-            now = f"the request has {shown(after)}" if after else "the request has none"
+            now = f"the request has {shown(after)}" if after else f"the request has no {short}"
             yield "request-subject-differs", f"{short}: {what}, but {now}"
 
 

@@ -281,7 +281,7 @@ def _read_block(
             yield from _read_object(kind, der, password)
     except BadStructure as error:
         named = f'the block "{_shorten_label(label)}"' if label else "it"
-        yield "file-malformed", f"{named} is not complete ASN.1: {error}"
+        yield "file-malformed", f"{named} is not a complete ASN.1 structure: {error}"
 
 
 def _reject_unknown_elements(objects: list[tuple[Kind, bytes]]) -> None:

@@ -32,7 +32,7 @@ STORES = {
     True: "Trusted Root Certification Authorities (Root)",
     False: "Intermediate Certification Authorities (CA)",
 }
-_OWN_STORE = "its own trusted root store"
+_OWN_STORE = "the trusted root store of the other party"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

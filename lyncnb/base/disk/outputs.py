@@ -191,13 +191,12 @@ def check_suffix(suffix: str, kind: OutputKind, subject: str = "") -> None:
         With the allowed extensions.
     """
     if suffix not in kind.is_ours:
-        fault = (
-            f'cannot have the file name extension "{suffix}"'
-            if suffix
-            else "needs a file name extension"
-        )
+        file = f"{subject}{kind.what}"
         raise OutputError(
-            f"{subject}{kind.what} {fault}", hint=f"use the extension {' or '.join(kind.is_ours)}"
+            f'{file} cannot have the file name extension "{suffix}"'
+            if suffix
+            else f"{file} needs a file name extension",
+            hint=f"use the extension {' or '.join(kind.is_ours)}",
         )
 
 

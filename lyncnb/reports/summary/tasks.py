@@ -105,17 +105,12 @@ def _list_approval_tasks(stages: _Stages) -> Iterator[Ask]:
     day = summary.planned_issue_date
     when = f"before the requests are sent{f', in time for {day}' if day else ''}"
     if summary.saved is None:
-        save = (
-            ""
-            if stages.has_folder
-            else ("save the plan (lyncnb plan TOPOLOGY --save plan.json), then ")
-        )
-        file = "FOLDER/plan.json" if stages.has_folder else "plan.json"
         yield _build_planner_task(
-            (
-                f"Send the plan to the approver: {save}write the approval sheet (lyncnb plan "
-                f"{file} -o approval.html)."
-            ),
+            "Send the plan to the approver: write the approval sheet (lyncnb plan "
+            "FOLDER/plan.json -o approval.html)."
+            if stages.has_folder
+            else "Send the plan to the approver: save the plan (lyncnb plan TOPOLOGY --save "
+            "plan.json), then write the approval sheet (lyncnb plan plan.json -o approval.html).",
             when,
         )
     yield Ask(

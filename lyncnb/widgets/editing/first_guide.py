@@ -321,5 +321,5 @@ class FirstPlanGuide:
     def __repr__(self) -> str:
         left = len(self.wrong)
         return f"{type(self).__name__}: " + (
-            f"answers missing or not valid: {left}" if left else "all questions answered"
+            f"missing or incorrect answers: {left}" if left else "all questions answered"
         )

@@ -67,8 +67,9 @@ class ScenariosTab:
         name = self._scenarios.current
         if not name:
             return ""
-        state = "as kept" if self.is_kept else "changed after it was kept"
-        return f"scenario {name}, {state}"
+        if self.is_kept:
+            return f"scenario {name}, as kept"
+        return f"scenario {name}, changed after it was kept"
 
     def _is_outdated(self) -> bool:
         """Return whether the comparison of scenarios is out of date."""

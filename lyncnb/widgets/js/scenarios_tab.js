@@ -1,8 +1,8 @@
 // @ts-check
 // Scenarios: keep the editor's content under a name, open scenarios, and compare two or three.
 
-const NEVER_KEPT = "There are no scenarios yet. Keep the editor's content under a name. Then change the plan, "
-  + "keep it under another name, and compare the two scenarios.";
+const NEVER_KEPT = "There are no scenarios yet. Keep the editor's content under a name. "
+  + "Then change the plan, keep it under another name, and compare the two scenarios.";
 
 /** @param {{send: Send<EditorAsked>, retitle: (words: string) => void}} actions */
 function makeScenariosTab({ send, retitle }) {

@@ -326,8 +326,8 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
       h("details", { class: "lc-picker" }, h("summary", { class: "lc-button" }, "Columns"), picker),
       addOpen),
     addForm, bulkList, grid.element, bulk, speaker.box,
-    h("p", { class: "lc-hint" }, "To change a cell, double-click it, press Enter, or type. Copy, paste and "
-      + "fill cells as in a spreadsheet. To select a server, use its check box or Space. To leave the table, press Escape and then Tab. For all shortcuts, press ?. ",
+    h("p", { class: "lc-hint" }, "To change a cell, double-click it, press Enter, or type. "
+      + "Copy, paste and fill cells as in a spreadsheet. To select a server, use its check box or Space. To leave the table, press Escape and then Tab. For all shortcuts, press ?. ",
     h("span", { "aria-hidden": "true" }, "✎"), " marks your changes. Values in gray italics are inherited from "
       + "the pool, site or deployment."),
     detail.panel, shortcuts.dialog);

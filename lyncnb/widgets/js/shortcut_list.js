@@ -37,8 +37,8 @@ function makeShortcutList() {
   const dialog = h("dialog", { class: "lyncnb lc-shortcuts", "aria-label": "Keyboard shortcuts of the plan editor" },
     table("Keyboard shortcuts of the plan editor", ["Keys", "Action"],
       SHORTCUTS.map(([keys, what]) => [h("kbd", {}, keys), what])),
-    h("p", { class: "lc-hint" }, "In the filter, enter words to search all columns, role:Edge to search one column, "
-      + "-site:Taipei to exclude Taipei, or site:\"\" to find blank cells."));
+    h("p", { class: "lc-hint" }, "In the filter, enter words to search all columns, role:Edge to search one column, -site:Taipei to exclude Taipei, "
+      + "or site:\"\" to find blank cells."));
   dialog.append(button("Close", () => dialog.close()));
   dialog.addEventListener("close", () => {
     if (before instanceof HTMLElement) before.focus({ preventScroll: true });

@@ -195,8 +195,8 @@ export default {
       shown.hidden = hide.hidden = true;
     }
 
-    const effective = text("Rolled-over certificates take effect at", "Enter the local time of the servers, "
-      + "such as 2026-12-01T08:00. If you do not roll over any certificate, leave the field blank.");
+    const effective = text("Rolled-over certificates take effect at", "Enter the local time of the servers, such as 2026-12-01T08:00. "
+      + "If you do not roll over any certificate, leave the field blank.");
     const steps = action("Write deployment steps", () => send({ type: "steps",
       effective: effective.control.value }));
 
@@ -209,7 +209,7 @@ export default {
     const hosts = text("Hosts file", "Optional: a file with a line “name port address” for each port to probe. "
       + "Without this file, lyncnb looks up the addresses of the servers in DNS.");
     hosts.control.oninput = forgetHosts;
-    const seen = text("Save what the servers show to", "A .json file for lyncnb asis and lyncnb request --only-missing.");
+    const seen = text("Save the servers' certificates to", "A .json file for lyncnb asis and lyncnb request --only-missing.");
     const listed = h("div", { role: "status" });
     const connecting = action("Connect", () => {
       forgetHosts();
