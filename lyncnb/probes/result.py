@@ -83,7 +83,7 @@ _COLUMNS = columns(
 #: This is the type of file for the result of a probe.
 PROBE_FILE = build_report_kind(
     "a probe of servers",
-    title="Certificates that the servers show",
+    title="Certificates that servers show",
     format_id="lyncnb-probe/1",
     columns=_COLUMNS,
     suffixes=(".csv", ".xlsx", ".html", ".md", ".json"),
