@@ -143,8 +143,8 @@ def check_all(
         # a SAN.
         apart = frozenset() if plan.san else frozenset({"common-name-not-in-san"})
         assert disagreements(ours, one.der, left_out=apart) == [], one.request_id
-    # The finding asks to compare the root in the first delivery. It is about a file and not about a
-    # certificate.
+    # One finding asks for a comparison of the root in the first delivery, so it is about a file and
+    # not about a certificate.
     of_requests = [found for found in issued.findings if found.code != "root-to-compare"]
     assert {found.about for found in of_requests} <= set(records)
     assert folder_status(folder).counts() == {"issued": len(records)}
@@ -216,7 +216,7 @@ def test_nss_without_a_crl(folders, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [CerttoolCa, KeytoolCa, EasyRsaCa])
-def test_tools_at_hand(folders, tmp_path, kind):
+def test_certtool_keytool_and_easy_rsa(folders, tmp_path, kind):
     """The tools certtool, keytool and easy-rsa sign every request, and lyncnb receives each
     certificate without manual work.
     """

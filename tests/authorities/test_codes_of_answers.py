@@ -1,5 +1,5 @@
-"""For each finding about several certificates or about a folder, one case is reported, and a
-similar case is not.
+"""For each finding about several certificates or about a folder, the tests create a case that
+causes it and a similar case that does not.
 
 The two cases of a code differ in one detail. Certificates are matched in memory. Cases that need a
 file or a folder get a path.
@@ -311,8 +311,8 @@ MATCHED = {
 
 @pytest.mark.parametrize("code", MATCHED)
 def test_finding_about_several_certificates_is_reported_only_in_its_case(code):
-    """Each finding about certificates is reported in the first case of its table row, and not in
-    the similar second case.
+    """For each code, the certificates of the first case in the table cause the finding, and the
+    certificates of the similar second case do not.
     """
     fires, nearest = MATCHED[code]
     assert code in fires()
@@ -470,8 +470,8 @@ PLACED = {
 
 @pytest.mark.parametrize("code", PLACED)
 def test_finding_about_a_path_is_reported_only_in_its_case(code, tmp_path):
-    """Each finding about a file or folder is reported in the first case of its table row, and not
-    in the similar second case.
+    """For each code, the file or folder of the first case in the table causes the finding, and that
+    of the similar second case does not.
     """
     fires, nearest = PLACED[code]
     for case in ("fires", "nearest"):

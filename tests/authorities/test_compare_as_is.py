@@ -53,8 +53,8 @@ def test_certificate_issued_an_hour_ago_is_valid(tmp_path):
 
 
 def test_a_compromised_certificate_covers_nothing(tmp_path):
-    """A compromised certificate never counts as a planned certificate, even if the request folder
-    records it. All other requests are still compared.
+    """The comparison never accepts a compromised certificate for a planned one, even if the request
+    folder records it, but still compares all others.
     """
     planned = make_plan(TWO_FRONT_ENDS.encode())
     folder = make_folder(tmp_path / "requests", planned).folder
@@ -97,8 +97,8 @@ def test_every_fault_is_reported_and_no_other(tmp_path, number):
     assert found.notes == ()
 
 
-# These findings follow from the fault itself: no CA certificate is above the certificate, and
-# nobody requested the wildcard.
+# As consequences of the fault, the comparison also reports that no CA certificate is above the
+# certificate and that nobody requested the wildcard.
 _TOLERATED = {
     "self-signed": {"chain-incomplete"},
     "wildcard": {"names-added"},
@@ -198,8 +198,8 @@ def plan_of_edge(**options):
 
 
 def test_one_certificate_can_cover_two_planned_ones(tmp_path):
-    """One installed certificate can cover two planned certificates, but a certificate that is made
-    for only one purpose is preferred.
+    """One installed certificate can satisfy two planned certificates, but a certificate that is
+    made for a single purpose is preferred.
     """
     cells = {"web_external_fqdn": "web.contoso.com"}
     planned = plan(
@@ -226,8 +226,8 @@ def mediation(*names: str):
 
 @pytest.mark.parametrize("damage", [True, False], ids=["damaged", "sound"])
 def test_without_a_chain_no_planned_certificate_is_covered(tmp_path, damage):
-    """If the CA certificates are missing, no installed certificate counts as planned, because its
-    signature cannot be verified.
+    """If the CA certificates are missing, the comparison accepts no installed certificate, because
+    it cannot verify the signatures.
     """
     planned = mediation("med.contoso.com")
     data = bytearray(der(stand_for(planned.certificates[0])))

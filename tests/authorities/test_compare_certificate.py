@@ -155,8 +155,8 @@ def test_malformed_name(name):
 
 
 def test_eku_without_server_auth():
-    """If a certificate has only an unplanned key usage, lyncnb reports one missing usage and one
-    additional usage.
+    """If a certificate has only an unplanned extended key usage, lyncnb reports one missing usage
+    and one additional usage.
     """
     assert [code for code, _ in compared(made(eku=["clientAuth"]))] == [
         "eku-server-auth-absent",
@@ -166,7 +166,7 @@ def test_eku_without_server_auth():
 
 def test_client_authentication_is_expected_if_planned():
     """If client authentication is planned (for AOL), the certificate must contain it, and lyncnb
-    does not report it.
+    does not report it as unexpected.
     """
     planned = ["serverAuth", "clientAuth"]
     assert compared(made(eku=planned), eku=planned) == []
@@ -326,7 +326,7 @@ def test_ldap_only(role, expected):
         (730, 365, []),
     ],
 )
-def test_validity_asked(days, asked, expected):
+def test_requested_validity(days, asked, expected):
     """Lyncnb reports a validity period that is more than one day shorter than requested."""
     assert compared(made(days=days), validity_days=asked) == expected
 
@@ -337,7 +337,7 @@ def test_validity_asked(days, asked, expected):
         ("2026-11-23", 200, False),
         # The certificate is valid for one second longer than allowed.
         ("2026-11-23", 200 + 1 / 86400, True),
-        # The lifetime limit on the start date of the certificate applies.
+        # The limit that is in force on the start date of the certificate applies.
         ("2026-03-14", 398, False),
         ("2026-03-15", 201, True),
         ("2027-03-15", 101, True),
@@ -374,7 +374,8 @@ def test_every_code_is_used():
     package = REPOSITORY / "lyncnb"
     text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     named = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', text))
-    named |= {rule.code for rule in ca_rules().roots}  # The table of roots has separate codes.
+    # The codes of the findings about roots are in the table of roots and not in the Python code.
+    named |= {rule.code for rule in ca_rules().roots}
     assert set(list_returned_checks()) - named == set()
 
 

@@ -40,7 +40,7 @@ def made(ca=CA, key=KEY, **changes):
 )
 def test_changes(changes, expected):
     """If a renewed certificate differs from the old one, each changed field is reported with both
-    values, and no other field is.
+    values, and unchanged fields are not reported.
     """
     key = KEY
     before = made()

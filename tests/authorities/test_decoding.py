@@ -87,7 +87,7 @@ def trusted() -> bytes:
     ],
 )
 def test_forms(data, expected):
-    """Lyncnb reads the certificates in each file format, in their order, without a problem."""
+    """Lyncnb reads the certificates in each file format in the right order, and reports no problem."""
     decoded = decode(data)
     assert sorted(one.der for one in decoded.certificates) == sorted(map(der, expected))
     assert decoded.remarks == ()
@@ -194,7 +194,7 @@ def test_json_of_cfssl():
         ),
     ],
 )
-def test_what_ad_cs_says_instead(text, code, said):
+def test_messages_of_ad_cs_are_recognized(text, code, said):
     """If a page or output of AD CS says that the request is pending or denied, lyncnb reports this
     state with the request ID.
     """
@@ -230,7 +230,7 @@ def test_a_certificate_that_cannot_be_read_is_named():
         (b"\x30\x00", "the file contains ASN.1 data of another type"),
     ],
 )
-def test_nothing(data, message):
+def test_file_without_a_certificate(data, message):
     """If a file contains no certificate, lyncnb reports what the file seems to contain."""
     ((code, said),) = decode(data).remarks
     assert code == "file-without-certificate"

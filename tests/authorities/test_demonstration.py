@@ -119,7 +119,7 @@ def test_lifetime_of_public_certificates_follows_the_rules_of_the_date(tmp_path)
         assert lives == {timedelta(days), timedelta(730)}
 
 
-def test_it_signs_no_folder_with_a_real_name(tmp_path):
+def test_folder_with_a_real_name_is_rejected(tmp_path):
     """The demonstration CA rejects a request folder with a name outside the sample domains, and
     writes nothing.
     """

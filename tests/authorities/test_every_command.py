@@ -148,8 +148,8 @@ def test_newer_certificate_with_an_error_replaces_nothing(shell, requests, ca, r
 
 
 def test_chain_that_disproves_a_recorded_certificate(shell, requests, ca):
-    """If a forged certificate was received before the CA certificates, every command reports the
-    error after they are received.
+    """If a forged certificate was received first, every command reports it as an error after the CA
+    certificates are received.
 
     The other certificate of that CA, which the chain did sign, stays in use.
     """
@@ -205,8 +205,8 @@ def test_newer_certificate_from_another_ca_replaces_nothing(shell, requests, ca,
 
 
 def test_reissued_certificate_with_the_same_dates(shell, requests, ca):
-    """If two certificates have the same dates, lyncnb uses the one with fewer errors, or else the
-    one that was received later.
+    """If two certificates have the same dates, lyncnb uses the one with fewer errors or, if both
+    are equal, the one that was received later.
     """
     back = shell.folder / "back"
     answer(ca, requests, back, serial=11)
@@ -315,7 +315,7 @@ def test_missing_crl_is_accepted_once_for_a_ca(shell, requests, ca):
     assert reasons == {"the lab has no list"}
 
 
-def test_after_a_refusal_the_steps_ask_the_ca(shell, requests, ca):
+def test_steps_after_a_rejection_name_the_ca(shell, requests, ca):
     """After a certificate is rejected, the steps explain what to request from which CA, and do not
     mention packages.
     """

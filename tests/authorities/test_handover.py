@@ -256,14 +256,14 @@ def test_choice(folder, tmp_path, choice, expected):
     assert [record.plan.role for record in made.requests] == expected
 
 
-def test_wave(folder, tmp_path):
+def test_list_of_ids(folder, tmp_path):
     """You can select a group of requests for the package with a list of ids."""
     wanted = find_id(open_requests(folder), "med01")
     made = hand_over(folder, tmp_path / "out.zip", requests=[wanted])
     assert [record.id for record in made.requests] == [wanted]
 
 
-def test_only_what_waits(folder, tmp_path):
+def test_only_waiting_requests_are_packed(folder, tmp_path):
     """A request that already has its certificate is not packed again.
 
     If no request is left, lyncnb reports an error.
@@ -371,8 +371,8 @@ def test_two_names_one_folder():
     assert choose_part_folder("public", "憑證", set()) == "public"
 
 
-def test_nothing_waits_at_all(folder, tmp_path):
-    """If every request has its certificate, the error message explains that no request waits."""
+def test_no_request_is_waiting(folder, tmp_path):
+    """If every request has its certificate, the error message explains that no request is waiting."""
     bundle = open_requests(folder)
     ca = PythonCa()
     path = tmp_path / "all.p7b"
@@ -386,8 +386,8 @@ def test_nothing_waits_at_all(folder, tmp_path):
 
 
 def test_an_interrupted_run_is_completed_before_the_handover(folder, tmp_path):
-    """If an interrupted run created only planned requests, the error message of the handover
-    command contains the next step.
+    """If an interrupted run recorded requests without creating them, the error message of the
+    handover command contains the next step.
     """
     manifest = folder / "manifest.json"
     text = manifest.read_text(encoding="utf-8")
@@ -516,7 +516,7 @@ def test_page_names_the_option_for_each_missing_detail(tmp_path):
 
 def test_page_lists_compromised_certificates(folder, tmp_path):
     """The page for a CA lists the compromised certificates that the CA must revoke, even if no
-    request waits.
+    request is waiting.
     """
     bundle, ca = open_requests(folder), PythonCa()
     name = find_id(bundle, "med01")

@@ -302,8 +302,8 @@ def test_locked(folder, tmp_path):
 
 
 def test_changed_meanwhile(folder, tmp_path):
-    """If a request changes between matching and storing, lyncnb does not store the wrong
-    certificate for it.
+    """If a request changes after its certificate was matched but before it is stored, the
+    certificate is not stored for this request.
     """
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
@@ -369,7 +369,7 @@ def test_public_files(folder, tmp_path):
     assert (folder / "archive").stat().st_mode & 0o777 == 0o700
 
 
-def test_no_key_ever(folder, tmp_path):
+def test_no_private_key_is_stored(folder, tmp_path):
     """If a private key is returned together with a certificate, lyncnb does not store the key."""
     from cryptography.hazmat.primitives.serialization import (
         Encoding,
@@ -402,8 +402,8 @@ def test_many_files(folder, tmp_path, monkeypatch):
 
 
 def test_interrupted_move_to_the_archive_is_completed(folder, tmp_path):
-    """If a run stopped after it linked an old certificate into the archive, the next run completes
-    the move.
+    """If a run stopped after it created a link to an old certificate in the archive, the next run
+    completes the move.
     """
     request_id = find_id(open_requests(folder), "med01")
     csr = request_of(open_requests(folder), request_id)

@@ -83,7 +83,9 @@ def asked(tmp_path_factory):
 
 @pytest.fixture
 def waiting(asked, tmp_path):
-    """Return copies of the waiting folder, its plan and its requests, which a test may change."""
+    """Return copies of a folder that waits for requests, its plan and its requests, which a test
+    may change.
+    """
     folder, plan, made = asked
     shutil.copytree(folder, tmp_path / "folder")
     shutil.copytree(made[0].parent, tmp_path / "tools01")
@@ -121,8 +123,8 @@ def test_waiting_folder_contains_no_secret(asked):
 
 
 def test_the_same_plan_again_changes_no_byte(waiting):
-    """If the same plan is written again, no byte changes in the waiting folder, in its scripts, or
-    in a folder with requests.
+    """If the same plan is written again, no byte changes in a folder that waits for requests, in
+    its scripts, or in a folder with requests.
     """
     folder, plan, made = waiting
     before = snapshot(folder, but_lock=True)
@@ -161,7 +163,7 @@ def test_requests_certificates_and_steps_match(issued, asked, tmp_path):
         assert {f"{page.server}-finish.ps1", f"{page.server}-finish.html"} <= written
         typed = [line for step in page.steps for line in step.commands]
         assert any(package.thumbprint in line and "-exportPFX" in line for line in typed)
-        # OpenSSL follows the steps of the page with the issued certificate, the chain and the key.
+        # OpenSSL performs the steps on the page with the issued certificate, the chain and the key.
         request = next(path for path in made if path.stem == page.server)
         answer = folder / "returned" / f"{page.server}.cer"
         chain = sorted((folder / "steps" / "chain").glob("*.cer"))
@@ -340,8 +342,8 @@ def test_request_for_no_planned_certificate_is_unknown(waiting):
 
 
 def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
-    """Lyncnb finds the computer with the key in the argument, in the request (if Microsoft's tools
-    created it), or in the plan, in this order.
+    """Lyncnb looks for the computer that has the key in the argument, in the request (if
+    Microsoft's tools created it), and in the plan, in this order.
     """
     folder, plan, made = waiting
     say_computer(made[0], "TOOLS02")
@@ -440,7 +442,7 @@ def test_both_routes_in_one_folder(tmp_path):
     assert rekey(folder, PASSPHRASE, "another good passphrase").changed == 2
 
 
-def test_renewing_by_name_takes_the_route_of_the_command(waiting):
+def test_command_determines_where_a_renewed_key_is_created(waiting):
     """If you renew a certificate by name, the command that you use determines whether lyncnb or the
     server creates the key.
     """
@@ -521,7 +523,7 @@ def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
     folder, plan, made = waiting
     say_computer(made[0], "TOOLS02")
     receive_requests(folder, *made)
-    # If the manifest exists, status reports nothing as missing.
+    # While the manifest exists, rebuilding it reports no missing file.
     assert rebuild_manifest(folder, None).notes == ()
     (folder / "manifest.json").unlink()
     bundle = rebuild_manifest(folder, None)
@@ -563,7 +565,7 @@ def test_interrupted_import_loses_nothing(waiting, tmp_path, error):
         assert list(place.rglob("*.req")) == []
 
 
-def test_another_command_adopts_what_was_left(waiting):
+def test_another_command_records_a_csr_of_an_interrupted_run(waiting):
     """If an interrupted run wrote a CSR without recording it, the next run of another command
     records it.
     """

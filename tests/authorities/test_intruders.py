@@ -285,7 +285,7 @@ def test_forged_certificate_does_not_hide_the_renewed_one(folder):
     assert folder.holds(renewed)
 
 
-def test_the_root_on_record_tells_two_cas_apart(folder):
+def test_recorded_root_identifies_the_genuine_ca(folder):
     """If another request already has a certificate, lyncnb recognizes the genuine CA by the root in
     that record.
     """
@@ -320,7 +320,7 @@ def test_derived_ecdsa_signature_is_not_another_certificate(folder, together):
         assert f"[{code}]" not in said
 
 
-def test_an_answer_to_a_superseded_request(folder):
+def test_forged_certificate_for_a_superseded_request(folder):
     """A forged certificate for a superseded request does not change the recorded end date of the
     certificate in use.
     """

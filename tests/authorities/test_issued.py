@@ -146,8 +146,8 @@ def test_nothing_is_written(bundle, issued):
     [(None, 0), (b"notes", 0), (b"\x30\x82\x01\x00", 2), (b"", 2)],
 )
 def test_exit_status(bundle, tmp_path, data, status):
-    """An unreadable file, an error about a difference, and a notice each have a different exit
-    status.
+    """The exit status differs for an unreadable file, for an error about a difference, and for a
+    notice.
     """
     if data is not None:
         (tmp_path / "x").write_bytes(data)

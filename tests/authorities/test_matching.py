@@ -264,9 +264,7 @@ def test_duplicate_serial():
 
 
 def test_one_certificate_for_two_requests():
-    """Lyncnb reports a certificate that also contains the names of another request without a
-    certificate.
-    """
+    """Lyncnb reports a certificate that also contains the names of another waiting request."""
     both = (*SAN["a"], "b.contoso.com")
     (answer,) = match([asked("a"), asked("b")], file(made("a", san=both), *CHAIN)).answers
     assert codes(answer.findings) == [

@@ -75,7 +75,7 @@ def test_every_command_accepts_certificates_without_an_end_date(shell, folder):
 
 def test_second_root_without_an_end_date_changes_nothing(shell, folder):
     """If the files contain a second root with the same name but without an end date, the result of
-    the receive command is the same.
+    the receive command does not change.
     """
     ca, other = make_root(shell.folder / "ca"), endless(make_root(shell.folder / "other"))
     shell.write("other.pem", other.pem)

@@ -246,7 +246,7 @@ source = "Contoso, Call recorders, 2026-05-01"
 """
 
 
-#: These strings in guided answers and product files become part of the name of a file, folder or
+#: The strings in guided answers and product files that become part of the name of a file, folder or
 #: server.
 NAMES = ("tpe", "lync2013", "mine_planted", "Recorder", "Default")
 

@@ -95,7 +95,7 @@ def test_field_of_the_wrong_type_is_reported(kept, tmp_path, place):
     assert expected in told or expected.rpartition(".")[0] in told
 
 
-def test_covered_with_an_error_is_refused(kept, tmp_path):
+def test_certificate_with_an_error_cannot_be_covered(kept, tmp_path):
     """In a saved comparison, a certificate with an error cannot be marked as covered, even if the
     digest was calculated again.
     """
@@ -120,7 +120,7 @@ def test_altered_comparison_is_rejected(kept, tmp_path):
         read(json.dumps(document).encode(), tmp_path)
 
 
-def test_ids_twice_and_states_that_do_not_fit_are_reported(kept, tmp_path):
+def test_duplicate_ids_and_wrong_states_are_rejected(kept, tmp_path):
     """A saved comparison with duplicate ids, or with a certificate that contradicts its state, is
     rejected.
     """
@@ -152,7 +152,7 @@ def test_other_files_are_rejected(tmp_path, data, words):
         read(data, tmp_path)
 
 
-def test_any_damage_is_a_refusal_or_changes_nothing(kept, tmp_path):
+def test_damaged_comparison_is_rejected_or_unchanged(kept, tmp_path):
     """Each of three hundred random changes to the bytes of a saved comparison either causes a
     rejection or has no effect.
     """

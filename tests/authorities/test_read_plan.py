@@ -16,7 +16,7 @@ from lyncnb.request_folder.manifest import NAME
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
-def test_a_folder_holds_the_plan_that_it_was_made_of(tmp_path):
+def test_folder_contains_its_plan(tmp_path):
     """The plan that is read from a request folder equals the original plan, except that the reasons
     for the names are missing.
     """

@@ -51,7 +51,7 @@ def renew(folder, name, *, certified=True):
 
 
 def report(tmp_path, server, *thumbprints, at="2026-12-24T10:00:00Z", **changes):
-    """Write a report as the script on this server would write it."""
+    """Write a report for a server in the format that the server's script uses."""
     places = [
         {"place": f"Place {number}", "thumbprint": one} for number, one in enumerate(thumbprints)
     ]
@@ -92,7 +92,7 @@ def test_server_name_selects_its_certificates(folder):
     assert find_generations(read_manifest(folder).by_id[pool.id]).deployed_on == "2026-12-24"
 
 
-def test_patterns_and_beginnings_and_serials_name_requests(folder):
+def test_requests_are_selected_by_id_pattern_or_serial_number(folder):
     """You can specify a request by the first characters of its id, a pattern of servers, a serial
     number or a hash.
     """
@@ -117,7 +117,7 @@ def test_every_wrong_name_is_listed(folder):
     assert snapshot(folder, but_lock=True) == before
 
 
-def test_the_day_is_neither_in_the_future_nor_before_the_certificate(folder):
+def test_impossible_deployment_dates_are_rejected(folder):
     """A deployment date in the future, or before the start date of the certificate, is rejected."""
     with pytest.raises(OptionsError, match="2026-11-25 is in the future"):
         ln.deployed(folder, on=TODAY + timedelta(days=1), today=TODAY)
@@ -324,8 +324,8 @@ def test_a_revocation_is_recorded_by_name(folder):
 
 
 def test_as_is_file_records_used_certificates(folder, tmp_path):
-    """From the export of a server, a certificate is recorded as deployed only if the server uses
-    it.
+    """If the export of a server contains a certificate, its deployment is recorded only if the
+    server uses it.
     """
     pool = pool_of(folder)
     certificate = x509.load_pem_x509_certificate((folder / pool.issued.file).read_bytes())

@@ -1,5 +1,5 @@
-"""For each finding about a certificate and its chain, one case is reported, and a similar case is
-not.
+"""For each finding about a certificate and its chain, the tests create a case that causes it and a
+similar case that does not.
 
 The test CA creates the certificates. Findings that need more than one certificate and its plan are
 in ``test_codes_of_answers.py``, findings about a request in ``test_compare_request.py``.
@@ -45,7 +45,7 @@ def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, ends=None, 
     """
     issuer_key = signer or CA.key
     values = {"subject": SUBJECT, "san": NAMES, **changes}
-    if signer:  # This signature scheme does not use a hash.
+    if signer:  # The signature scheme of the given signer does not use a hash.
         certificate = (
             x509.CertificateBuilder()
             .subject_name(name(SUBJECT))
@@ -151,8 +151,8 @@ COMPARED = {
 
 @pytest.mark.parametrize("code", COMPARED)
 def test_finding_about_a_certificate_is_reported_only_in_its_case(code):
-    """Each finding about a certificate is reported in the first case of its table row, and not in
-    the similar second case.
+    """For each code, the certificate of the first case in the table causes the finding, and the
+    certificate of the similar second case does not.
     """
     fires, nearest = COMPARED[code]
     assert code in case(**fires)
@@ -236,8 +236,8 @@ PATHS = {
 
 @pytest.mark.parametrize("code", PATHS)
 def test_finding_about_a_chain_is_reported_only_in_its_case(code):
-    """Each finding about a chain is reported in the first case of its table row, and not in the
-    similar second case.
+    """For each code, the chain of the first case in the table causes the finding, and the chain of
+    the similar second case does not.
     """
     fires, nearest = PATHS[code]
     assert code in fires()

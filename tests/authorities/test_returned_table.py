@@ -1,4 +1,4 @@
-"""For each kind of returned file, a row of a table shows what each command reports about the file.
+"""A table lists, for each kind of returned file, what each command reports about it.
 
 There is one row for every kind of file that was once evaluated wrongly. OpenSSL signs, ``receive``
 reads the files, then ``status``, ``pfx`` and ``steps`` run. Each command reports the row's code if
@@ -458,7 +458,7 @@ TABLE = {
     "as cfssl's JSON": Row(as_json, (0, 0, 0, 0)),
     "nine intermediates": Row(below(many_intermediates), (0, 0, 0, 0)),
     "eighteen CAs of one name": Row(many_of_one_name, (0, 0, 0, 0), ("chain-certificate-unused",)),
-    # Group 1: faults that earlier versions did not report in every command.
+    # Group 1 contains faults that earlier versions did not report in every command.
     "an octet of the signature flipped": refused(spoilt, "chain-signature-wrong"),
     "a serial number twice": Row(
         same_serial, (1, 1, 1, 1), ("duplicate-serial",), "duplicate-serial", 0
@@ -466,7 +466,7 @@ TABLE = {
     "a stranger's certificate of a pool's name": Row(
         stranger, (1, 0, 0, 0), ("unknown-key", "different-certificates-in-pool")
     ),
-    # Groups 2 and 3: whether a certificate replaces another certificate.
+    # Groups 2 and 3 are about whether a certificate replaces another certificate.
     "newer, signature wrong": Row(
         newer(lambda path: path.write_bytes(flipped(path.read_bytes()))),
         (1, 0, 0, 0),
@@ -506,7 +506,7 @@ TABLE = {
         "crl-distribution-point-absent",
     ),
     "a second signature": Row(signed_twice, (0, 0, 0, 0)),
-    # Groups 4 and 5: certificate chains.
+    # Groups 4 and 5 are about certificate chains.
     "the chain afterwards": Row(chain_after, (0, 0, 0, 0), ("chain-completed", "root-to-compare")),
     "the chain before": Row(chain_before, (0, 0, 0, 0)),
     "CA certificates alone": Row(
@@ -585,12 +585,12 @@ TABLE = {
     "a CA that has ended": refused(
         below(lambda case: case.root.subordinate("odd", ends=-_HOUR)), "chain-issuer-not-in-force"
     ),
-    # Group 6: dates and times.
+    # Group 6 is about dates and times.
     "ended an hour ago": refused(signed(ends=-_HOUR), "certificate-expired"),
     "begins in an hour": warned(signed(begins=_HOUR), "not-yet-valid"),
     # The certificate must be renewed soon.
     "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),
-    # Group 7: host names, and files in the request folder.
+    # Group 7 is about host names, and about files in the request folder.
     "the common name in capitals": warned(
         signed(subject="/CN=SE01.contoso.com"), "common-name-case"
     ),
@@ -608,7 +608,7 @@ TABLE = {
         exchanged("pfx/Standard*.pfx", "pfx/Deployment*.pfx"),
         *((1, 3, 0, 0), ("package-exchanged",), "differs from the"),
     ),
-    # Group 8: the CA's policy.
+    # Group 8 is about the CA's policy.
     "no list of revoked ones": refused(
         signed(extensions=without("crl")), "crl-distribution-point-absent"
     ),
@@ -645,7 +645,7 @@ TABLE = {
         ("ca-certificate",),
         packages=1,
     ),
-    # Groups 9 and 10: file formats.
+    # Groups 9 and 10 are about file formats.
     "cut off": unread(cut, "file-malformed"),
     "empty": unread(lambda case: b""),
     "blanks and a mark": named(lambda case: b"A" * 100 + b" " * 4000 + b"!"),

@@ -93,8 +93,8 @@ def test_each_request_has_its_state(folder):
     ],
 )
 def test_certificate_is_expiring_in_the_last_third_of_its_lifetime(folder, today, state):
-    """A certificate is expiring in the last third of its lifetime, and is expired from the day
-    after its last day.
+    """The status of a certificate is "expiring" in the last third of its lifetime, and "expired"
+    from the day after its last day.
     """
     status = folder_status(folder, today=today)
     assert status.requests[0].state == state

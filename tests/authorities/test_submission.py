@@ -52,7 +52,7 @@ def test_template(template):
     "template",
     [
         "",
-        # The program certreq splits its arguments at the characters \n.
+        # The program certreq splits its arguments at a backslash that is followed by the letter n.
         r"WebServer\nSAN:upn=administrator@contoso.com",
         "WebServer\nSAN:dns=x",
         'WebServer" & calc & "',
@@ -96,7 +96,9 @@ def test_config(config):
     "config", ["CA", r"ca01\CA\x", r'ca01\CA" & calc', r"ca01\%PATH%", r"\CA", "ca01\\", r"a b\CA"]
 )
 def test_bad_config(config):
-    """Any other configuration string is rejected with a hint that explains the format."""
+    """A configuration string without a host or a CA name is rejected with a hint that explains the
+    format.
+    """
     with pytest.raises(OptionsError, match="is not a valid configuration string of an AD CS CA"):
         check_ca_config(config)
 

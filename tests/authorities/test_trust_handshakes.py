@@ -39,7 +39,7 @@ USAGES = {
     SERVER: ExtendedKeyUsageOID.SERVER_AUTH,
     CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
 }
-# OpenSSL checks the key usages in a client's certificate: Lync Server requires server
+# OpenSSL checks the extended key usages in a client's certificate: Lync Server requires server
 # authentication, and others require client authentication.
 PURPOSES = {SERVER: "sslserver", CLIENT: "sslclient"}
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -135,7 +135,7 @@ class Lab:
 
 def shake(server, client, host, *, client_store, server_store, purpose) -> str:
     """Open one TLS connection, with or without a client certificate. Return "" if both sides accept
-    it, or else the error.
+    it. Otherwise, return the error.
     """
     command = ["openssl", "s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-tls1_2"]
     command += ["-cert", server, "-cert_chain", server, "-key", server]
@@ -271,7 +271,8 @@ class Tried:
         """Issue a certificate with its planned names and usages, and return one of the host names
         in it.
         """
-        if not shown.certificates:  # The certificate of an external party has all key usages.
+        # The certificate of an external party has all extended key usages.
+        if not shown.certificates:
             path = self.lab.issue(shown.root, PARTNER, [PARTNER], (SERVER, CLIENT))
             return path, PARTNER
         one = self.by_id[chance.choice(shown.certificates)]

@@ -119,7 +119,8 @@ def test_servers_trust_one_another():
     ]
     for one in planned.presentations:
         if one.statement == "between-servers":
-            # Microsoft states: "The Client Authentication EKU is … no longer".
+            # Microsoft states that the client authentication EKU is no longer necessary between
+            # servers.
             assert one.asked == ("serverAuth",)
             assert one.is_served
             assert not one.is_inferred

@@ -147,7 +147,7 @@ def check(history: History) -> None:
         why = explain_removal(history.record, part, False, history.day)
         if part.generation in used or issued == [part]:
             assert why == "", (part.generation, why)
-        # The CA may still issue a request until a later certificate is on every server.
+        # A request may still be with the CA until a later certificate is on every server.
         later = used and min(used) > part.generation
         if part.issued is None and not (later and len(history.servers) == len(row.servers)):
             assert why == "", (part.generation, why)

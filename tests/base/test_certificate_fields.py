@@ -25,7 +25,7 @@ from lyncnb.base.dns_name import DnsName
     ],
 )
 def test_every_valid_key_has_a_description(algorithm, bits, text):
-    """The short description of a key, such as "RSA 3072", exists for every valid key."""
+    """Every valid key has a short description, such as RSA 3072."""
     assert str(KeyParameters(algorithm=algorithm, bits=bits)) == text
 
 

@@ -111,7 +111,7 @@ names = st.builds(
         ("a" * 300, '"' + "a" * 60 + "… (300 characters)", "shorten"),
     ],
 )
-def test_what_cannot_be_a_name_is_refused(text, message, hint):
+def test_text_that_is_not_a_host_name_is_rejected(text, message, hint):
     """Text that is not a valid host name is rejected, and the error contains the text and a hint."""
     with pytest.raises(BadName, match=re.escape(message)) as caught:
         parse_name(text, allow_wildcard=True)
@@ -155,7 +155,7 @@ def test_what_cannot_be_a_name_is_refused(text, message, hint):
                 MIXED,
             ),
         ),
-        # Some networks use such a name, so it is not rejected when it is read, and the checks of
+        # Some networks use names like this one, so reading it causes no error, and the checks of
         # the plan evaluate it.
         ("a_b.contoso.com", "a_b.contoso.com", ()),
         ("_sip._tls.contoso.com", "_sip._tls.contoso.com", ()),

@@ -96,8 +96,8 @@ def test_the_longest_title_counts():
 
 
 def test_every_address_is_of_a_known_host():
-    """The address of each document uses TLS and the host of a known publisher. For Chinese, only
-    /en-us/ is replaced with /zh-tw/.
+    """The address of each document uses TLS and the host of a known publisher. In a Chinese
+    address, only /en-us/ is replaced with /zh-tw/.
     """
     for title, url in list_document_addresses().items():
         host = url.removeprefix("https://").partition("/")[0]
@@ -107,8 +107,8 @@ def test_every_address_is_of_a_known_host():
 
 
 def test_every_source_has_a_link_or_a_reason():
-    """Each source has a link, is marked as inferred, is lyncnb itself, or is a work without an
-    address.
+    """Each source has a link, is marked as inferred, refers to lyncnb itself, or is a work without
+    an address.
     """
     plain = {
         part
@@ -144,7 +144,7 @@ def _values_of_source() -> Iterator[Any]:
             waiting.extend(value)
 
 
-def test_mistakes_of_the_file_are_reported():
+def test_missing_address_is_reported():
     """If a document has no address in the data file, the error message gives the location of the
     entry.
     """

@@ -1,4 +1,4 @@
-"""The names of files for servers are valid on Windows."""
+"""The name of each file that belongs to a server is valid on Windows."""
 
 from __future__ import annotations
 

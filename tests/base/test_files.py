@@ -1,6 +1,4 @@
-"""A file gets its name only when it is complete, never replaces another file, and each error is
-reported.
-"""
+"""A file gets its name only when it is complete, and it never replaces another file."""
 
 from __future__ import annotations
 
@@ -88,7 +86,7 @@ def test_a_symbolic_link_is_not_followed(tmp_path):
     assert link.is_symlink()
 
 
-def test_of_many_writers_of_one_name_one_wins(tmp_path):
+def test_only_one_of_several_writers_succeeds(tmp_path):
     """If eight threads write the same new file, one thread succeeds, and the file is complete."""
 
     def write(number: int) -> bool:
@@ -105,7 +103,7 @@ def test_of_many_writers_of_one_name_one_wins(tmp_path):
 
 
 def test_replace_puts_new_content_in_place(tmp_path):
-    """The replace function writes existing and new files."""
+    """The replace function creates new files and overwrites existing ones."""
     files.replace_file(tmp_path / "manifest.json", b"1")
     files.replace_file(tmp_path / "manifest.json", b"2")
     assert (tmp_path / "manifest.json").read_bytes() == b"2"
@@ -126,8 +124,8 @@ def test_a_move_keeps_what_is_at_the_target(tmp_path):
 
 
 def test_reading_is_bounded(tmp_path):
-    """If a path is a folder, a missing file, or a file that is too large, reading is rejected, and
-    the message contains the path.
+    """Reading a folder, a missing file, or a file that is too large causes an error that contains
+    the path.
     """
     (tmp_path / "big").write_bytes(bytes(11))
     with pytest.raises(BundleError, match="big is larger than 10 bytes"):
@@ -140,7 +138,7 @@ def test_reading_is_bounded(tmp_path):
 
 @posix
 def test_named_pipe_is_rejected(tmp_path):
-    """If the path is a named pipe, reading it is rejected without waiting for data."""
+    """Reading a named pipe causes an error, without waiting for data."""
     os.mkfifo(tmp_path / "a.csr")
     with pytest.raises(BundleError, match="not a regular file"):
         files.read_file(tmp_path / "a.csr")
@@ -184,7 +182,7 @@ def test_other_paths_are_not_a_folder(tmp_path):
 
 
 @posix
-def test_a_folder_is_tightened_never_opened(tmp_path):
+def test_permissions_are_only_removed(tmp_path):
     """For an existing folder, lyncnb removes permissions of other users, but never adds
     permissions.
     """
@@ -194,7 +192,7 @@ def test_a_folder_is_tightened_never_opened(tmp_path):
     assert mode(tmp_path / "keys") == 0o700
 
 
-def test_half_written_files_are_known_by_name(tmp_path):
+def test_only_own_temporary_files_are_removed(tmp_path):
     """Only temporary files whose names show that lyncnb created them are removed."""
     (tmp_path / f"{files.TEMP_PREFIX}0123").write_bytes(b"half")
     (tmp_path / ".ipynb_checkpoints").mkdir()
@@ -212,9 +210,7 @@ def test_removing_a_missing_file_is_not_an_error(tmp_path):
 
 
 def failing(call: str, at: int, code: int):
-    """Return a replacement for a system call that fails only when it is called for the given time,
-    such as the third.
-    """
+    """Return a replacement for a system call that fails only when it is called for the nth time."""
     real, count = getattr(system_calls, call), iter(range(1, 1_000_000))
 
     def fail(*arguments):

@@ -129,7 +129,7 @@ def test_a_lock_that_cannot_be_made_is_reported(tmp_path):
 
 def test_message_about_the_lock_works_without_details(tmp_path, monkeypatch):
     """If the user name or the description of the lock is missing, the error message contains only
-    the other details.
+    the available details.
     """
 
     def nobody() -> str:

@@ -21,8 +21,8 @@ CASES = [
     (Kind.FLAG, "no", False, pd.api.types.is_bool_dtype),
     (Kind.DAY, date(2027, 3, 15), pd.Timestamp("2027-03-15"), pd.api.types.is_datetime64_dtype),
     (Kind.DAY, "2027-03-15", pd.Timestamp("2027-03-15"), pd.api.types.is_datetime64_dtype),
-    # A certificate without an end has the last possible date, which is too late for a time with
-    # nanoseconds in pandas.
+    # A certificate without an end has the last possible date, which pandas cannot represent with a
+    # resolution of nanoseconds.
     (Kind.DAY, "9999-12-31T23:59:59Z", pd.Timestamp(9999, 12, 31), pd.api.types.is_datetime64_dtype),
     (
         *(Kind.INSTANT, "2027-03-15T08:00:00Z", pd.Timestamp("2027-03-15 08:00", tz="UTC")),

@@ -88,8 +88,8 @@ def test_a_file_becomes_a_record():
     ],
 )  # fmt: skip
 def test_invalid_values_are_reported_with_their_location(text, problem):
-    """A missing key, an unknown key, or a value of the wrong type is one problem with its location,
-    and no record is returned.
+    """A missing key, an unknown key, and a value of the wrong type are each reported with their
+    location, and no record is returned.
     """
     record, problems = read(text)
     assert problems == [problem]

@@ -103,8 +103,8 @@ def test_validity_limit_applies_from_its_date(limit):
     assert not [f for f in check_plan(exact, on=limit.effective) if f.code.startswith("validity")]
 
 
-#: The table contains each check that reports a limit, by its code, and the words around the number
-#: in the message.
+#: For each check that reports a limit, the table contains the code of the check and the words
+#: around the number in its message.
 TOLD = [
     (code, words, limit)
     for code, words, quantity in (

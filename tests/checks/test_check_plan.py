@@ -589,7 +589,7 @@ def test_separate_checks_give_the_same_findings():
     assert sort_findings(parts) == check_plan(plan, on=day)
 
 
-#: Each of these changes to a planned certificate causes a finding.
+#: Changes to a planned certificate, each of which causes a finding.
 ALTERATIONS = (
     lambda c: c._replace(subject_alt_name=()),
     lambda c: c._replace(subject_alt_name=c.subject_alt_name[1:]),

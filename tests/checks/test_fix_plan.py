@@ -55,8 +55,8 @@ WITH_FIX = {
 }
 BESIDE = {"server_fqdn": "fe01.contoso.com", "role": "Mediation", "pool_fqdn": "fepool.contoso.com"}
 ALL_PUBLIC = PlanOptions(issuer={"": "public"}, validity_days=365)
-# Findings of these checks have no fix in their cases, because the table has no column for it or the
-# edit would affect other CAs.
+# In the cases of these checks, the findings have no fix, because the table has no column for the
+# edit or the edit would affect other CAs.
 OTHER_CASES = {
     "collocated-role": lambda: plan_of([(MED, "mediation_standalone", "true")], add=[BESIDE]),
     "validity-asked-over-limit": lambda: plan_of(options=ALL_PUBLIC),

@@ -65,7 +65,7 @@ SAME = {
     ),
 }
 
-#: These are lyncnb's findings about a single public certificate that no linter reports.
+#: The findings of lyncnb about a single public certificate that no linter reports.
 OURS_ALONE = {
     "special-use-name-on-public-certificate",
     "registry-wildcard-on-public-certificate",
@@ -209,8 +209,8 @@ def test_linters_and_lyncnb_report_the_same_problems(code, tmp_path):
 
 
 def test_every_rule_of_single_public_certificates_is_listed():
-    """The table lists every rule of lyncnb for a single public certificate with the linters' codes,
-    or as a rule that no linter has.
+    """The table lists every rule of lyncnb for a single public certificate, together with the
+    linters' codes if they have any.
     """
     single = {
         check.code

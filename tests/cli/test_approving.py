@@ -80,8 +80,8 @@ def refused(planner, *words, signers="signers", more=(), status=1):
 
 
 def test_approved_plan_can_be_requested(planner):
-    """The approve command shows the plan before it signs it, and the requests can then be created
-    from the signed plan.
+    """The approve command shows the plan before it asks for a signature, and the requests can then
+    be created from the signed plan.
 
     The manifest and status name the approver once.
     """
@@ -277,7 +277,9 @@ def around(days: int) -> str:
     ],
 )
 def test_signer_without_a_current_permission_is_rejected(planner, options, words):
-    """A signer whose permission ended, has not started, or is for other files is rejected by name."""
+    """A signer whose permission has ended, has not started, or applies only to other files is
+    rejected by name.
+    """
     approve(planner, "--key", "alice")
     planner.write("signers", f"# who may\n{ALICE} {options} {planner.public}\n")
     refused(planner, words, planner.fingerprint)

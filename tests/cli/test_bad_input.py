@@ -79,7 +79,7 @@ def test_folder_instead_of_a_file(shell):
 
 
 def test_empty_file(shell):
-    """If the input file is empty, the error message says so."""
+    """If the input file is empty, the error message says that it is empty."""
     _refused(shell, "empty.csv", b"", "empty.csv is empty")
 
 
@@ -394,7 +394,9 @@ def test_no_request_folder(shell, command):
 
 
 def test_edited_manifest_is_rejected(shell):
-    """If the manifest was edited, the command rejects it with exit status 3 and a hint."""
+    """If the manifest of a request folder was edited, commands reject the folder with exit status 3
+    and a hint.
+    """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     shell.write("passphrase", PASSPHRASE)
     request = ("request", "contoso.csv", "requests", "--passphrase-file", "passphrase")
@@ -521,7 +523,7 @@ def test_hostile_site_in_every_format(shell, site):
         assert shell("plan", "contoso.csv", "-o", f"plan.{suffix}").status == 0
     page = (shell.folder / "plan.html").read_text("utf-8")
     assert "<script" not in page
-    # The page contains only the picture of the plan, which has no script.
+    # Every image on the page is the picture of the plan, which contains no script.
     assert page.count("<img") == page.count('<img src="data:image/svg+xml;base64,')
     markdown = (shell.folder / "plan.md").read_text("utf-8")
     assert "<script" not in markdown

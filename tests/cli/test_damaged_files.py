@@ -69,7 +69,7 @@ organization = "Contoso"
 
 ASKED = ("--passphrase-file", "passphrase")
 NEW = ("--new-passphrase-file", "new")
-# These keys can be created fast and differ from the keys in the request folder.
+# Keys that can be created fast and that differ from the keys in the request folder.
 QUICK = (
     "--options",
     "quick.toml",
@@ -277,8 +277,7 @@ def damage(path: Path, chance: random.Random) -> str:
 
 # The following functions check the messages of a command.
 
-#: These words do not help a planner, because they are names in Python or internal texts of
-#: libraries.
+#: Names in Python and internal texts of libraries, which do not help a planner.
 _DEBUG = re.compile(
     r"\b[A-Z][A-Za-z]*(Error|Exception|Warning)\b|ParseError|NoneType|<class|object at 0x|codec can"
     r"|argument must be|unhashable|not subscriptable|kind: |asn1|__\w+__"

@@ -202,8 +202,8 @@ def test_questions_in_a_terminal(shell):
 
 @pytest.mark.posix
 def test_two_answers_are_enough(shell):
-    """The guide uses defaults for the remaining questions, and asks only questions for which it has
-    no valid answer.
+    """If the user accepts the defaults for the remaining questions, the guide asks only questions
+    that have no default.
     """
     terminal = Terminal(shell)
     terminal.answer("Which product", ">")

@@ -69,9 +69,10 @@ READ = {
     "reports",
     "hosts",
 }
-# Each of these parameters replaces other parameters, so READERS contains a separate call for it.
+# Parameters that replace other parameters of a command. READERS contains a separate call for each
+# of them.
 ALONE = {("request", "saved_plan"), ("request", "approved_by")}
-# These parameters create a folder.
+# Parameters for a folder that the command creates.
 LAID_OUT = {("lab", "folder"), ("dash", "folder"), ("guide", "folder")}
 
 

@@ -59,7 +59,8 @@ def test_run_writes_the_executed_copy_and_a_page(shell):
         "print(len(getpass.getpass('Passphrase (at least 12 characters): ')))\nfolder = 'requests'",
     )
     shell.write("small.ipynb", before)
-    for name in ("requests/keys", "others/keys"):  # This file marks a request folder.
+    # The subfolder `keys` marks a folder as a request folder.
+    for name in ("requests/keys", "others/keys"):
         (shell.folder / name).mkdir(parents=True)
     ended = shell("run", "small.ipynb", "--passphrase-file", "passphrase")
     assert ended.status == 0

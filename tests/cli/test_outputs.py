@@ -79,7 +79,7 @@ READ = {
     "answers_file",
     *("names", "reports", "hosts"),
 }
-# This command writes two files and never overwrites a file. Other tests cover it.
+# The recovery command writes two files and never overwrites a file. Other tests cover it.
 NEVER_OVER = {("recovery", "file")}
 
 

@@ -77,7 +77,7 @@ def test_one_name_for_two_files(planner):
         assert ended.status == 2
         assert (planner.folder / "p.json").read_bytes() == before
     assert planner("plan", "t.csv", "--save", "new.json", "-o", "./new.json").status == 2
-    # This problem is reported before any file is written.
+    # The duplicate file name is reported before any file is written.
     assert not (planner.folder / "new.json").exists()
 
 

@@ -31,7 +31,7 @@ pytestmark = [
 
 RULES = load_rules()
 PLAN = plan_certificates(read_topology(DATA / "contoso.csv"), RULES)
-# These pages contain every type of content: certificates that roll over, later steps, and keys on
+# Pages that contain every type of content: certificates that roll over, later steps, and keys on
 # other computers.
 STEPS = build_procedure(packages_of(PLAN, OLD_END, "tools01.contoso.net"), RULES, now=NOON)
 # The test uses one page of each type, because axe-core is slow.

@@ -112,10 +112,8 @@ def test_first_oauth_certificate_is_sent_to_partners():
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2019"])
 def test_oauth_certificate_is_assigned_without_the_console(product):
-    """The OAuth certificate is replicated to the other servers, so the steps do not use the
-    Certificates console.
-
-    Importing it in the Certificates console is described as the alternative.
+    """The OAuth certificate is replicated to all servers, and the steps describe the Certificates
+    console only as an alternative.
     """
     text = on("ee01", product)["assign-oauth"].text
     short, long = (
@@ -137,7 +135,7 @@ def test_a_new_simple_url_host_is_published_on_front_ends_and_directors():
 
 def test_sheets_test_services_and_assignments():
     """The sheets for Edge Servers and Mediation Servers contain tests of the services that users
-    need, and not only of assignments.
+    need, in addition to tests of the assignments.
     """
     assert "Test-CsFederatedPartner" in on("edge01")["verify-edge"].text
     assert "Get-CsManagementStoreReplicationStatus" in on("edge01")["verify-edge"].text

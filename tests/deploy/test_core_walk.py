@@ -120,8 +120,8 @@ def test_unknown_upgrade_domain_needs_confirmation(walk):
 
 
 def test_an_upgrade_domain_that_is_not_ready_stops_before_the_drain(walk):
-    """If the upgrade domain of a server is not ready, the script stops no service and does not ask,
-    even if the pool is ready.
+    """If the upgrade domain of a server is not ready, the script stops no service and asks no
+    question, even if the pool is ready.
     """
     steps = begun(walk, *POOL, notready=True)
     run = walk.run(steps.servers[0], *SWITCHES, answers="Y\n" * 3)
@@ -130,8 +130,8 @@ def test_an_upgrade_domain_that_is_not_ready_stops_before_the_drain(walk):
 
 
 def test_only_front_end_server_stops_without_a_check(walk):
-    """A pool with only one server is never ready for stopping it, so the script does not check the
-    state of the pool.
+    """If a pool has only one server, the pool can never be ready for a stop, so the script does not
+    check its state.
     """
     steps = begun(walk, front_end(1))
     run = walk.run(steps.servers[0], *SWITCHES)

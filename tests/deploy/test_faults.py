@@ -157,7 +157,7 @@ class Stage:
                 self.walk.run(page)
 
     def run(self, fault: Json) -> Json:
-        """Run the script, and let one of its commands fail, which may be a file command."""
+        """Run the script with a failure of one of its commands or file operations."""
         fault |= {"files": True}
         return self.walk.run(self.page, *self.switches, fault=fault, answers="Y\n" * 4)
 
@@ -198,9 +198,7 @@ class Stage:
 
 
 def faults(state: str) -> dict[tuple[Scene, str], list[tuple[str, int]]]:
-    """Select random commands of all scripts to fail. A command is specified by its number, which is
-    below CALLS.
-    """
+    """Return random commands at which the scripts fail, each as a number below CALLS."""
     chance = random.Random(f"lyncnb {state}")
     kinds = [(scene, form, kind) for scene in scenes() for form in FORMS for kind in KINDS]
     found = defaultdict(list)

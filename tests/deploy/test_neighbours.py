@@ -419,7 +419,8 @@ def test_each_application_of_web_application_proxy_gets_the_certificate(walk):
     }
     begin(walk, made, bindings={}, applications={k: dict(v) for k, v in before.items()})
     run = walk.run(page)
-    # If no application publishes a name in the certificate, the script does nothing for this name.
+    # If no application publishes a name in the certificate, the script reports that this name is
+    # left for later.
     assert (run["code"], run["harm"]) == (2, []), all_lines([run])
     after = walk.world()["servers"][page.server]["applications"]
     changed = {key for key, one in after.items() if one["thumbprint"] == package.thumbprint}

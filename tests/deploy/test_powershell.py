@@ -57,8 +57,8 @@ def test_hostile_name_adds_no_command(hostile):
 
 
 def test_simple_quoting_adds_commands():
-    """If a script used simple quotation marks, a malicious name would add commands, so the test for
-    malicious names can fail.
+    """With simple quotation marks, a malicious name would add commands, which shows that the test
+    for malicious names can fail.
     """
     naive = "x\u2019; Remove-Item C:\\ -Recurse; \u2019".replace("'", "''")
     assert parse(f"$a = '{naive}'\n").kinds["CommandAst"] == 1
@@ -84,7 +84,7 @@ def test_every_literal_evaluates_to_the_original_text(walk):
         assert (syntax.errors, syntax.kinds) == ((), harmless), text
 
 
-COMMANDS = {  # These commands are part of Windows or of Windows PowerShell 3.
+COMMANDS = {  # Commands that are part of Windows or of Windows PowerShell 3.
     *("Add-Content", "ConvertFrom-Csv", "ConvertTo-Csv", "ForEach-Object", "Format-List"),
     *("Get-ChildItem", "Get-CimInstance", "Get-Command", "Get-Content", "Get-Date", "Get-Item"),
     *("Get-ItemProperty", "Get-PfxCertificate", "Get-Process", "Import-Module", "Join-Path"),
@@ -135,7 +135,9 @@ def test_every_snippet_is_powershell_3():
 
 
 def test_newer_syntax_is_detected():
-    """The tests detect newer PowerShell syntax, so the tests for version 3 can fail."""
+    """The parser detects newer PowerShell syntax, which shows that the tests for version 3 can
+    fail.
+    """
     newer = [
         "$a ? 1 : 2",
         "$a ?? 1",

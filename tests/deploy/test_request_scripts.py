@@ -44,7 +44,7 @@ def contoso():
 
 
 def test_one_script_for_each_certificate(contoso, tmp_path):
-    """There is one script for each certificate type that Request-CsCertificate supports, however
+    """There is one script for each certificate whose type Request-CsCertificate supports, however
     many servers share the certificate.
     """
     steps = request_scripts(contoso)

@@ -77,7 +77,7 @@ def contoso(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def steps(contoso):
-    """Return the steps of the sample deployment."""
+    """Return the deployment steps of the sample deployment."""
     return deployment_steps(contoso.matched(), today=TODAY)
 
 
@@ -393,10 +393,8 @@ def test_steps_for_going_back_are_separate(steps):
     assert page.index("The way back") > page.index("Verify")
 
 
-def test_what_is_not_packaged_is_reported(contoso, tmp_path):
-    """If a request has no package, the steps command reports it with a hint and exits with another
-    status.
-    """
+def test_request_without_a_package_is_reported(contoso, tmp_path):
+    """If a request has no package, the steps command reports it with a hint and exits with status 1."""
     copy = contoso.copy(tmp_path)
     name = next((copy.folder / "returned").glob("Mediation-med01*.cer"))
     for path in (name, name.with_suffix(".chain.pem")):
@@ -670,7 +668,8 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
             for step in (*server.steps, *server.back)
             if step.commands and step.step.does not in ("record", "set", "restore")
         ]
-        # The command that the product defines for a setting changes it, and contains the new value.
+        # The command that the product defines for a setting contains the new value and is in the
+        # script.
         for step in (s for s in server.steps if s.step.does == "set"):
             (place,) = (p for p in server.places if p.name == step.place)
             assert place.set.replace("$Value", f"'{place.new}'") in step.commands[0]
@@ -698,7 +697,7 @@ def test_hostile_names_add_no_command(steps, hostile):
 
 def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
     """If the request folder knows the certificate in use, lyncnb calculates the roll-over time from
-    its end.
+    the end of this certificate.
     """
     issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)
@@ -716,7 +715,7 @@ def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
     made = deployment_steps(matched, today=later)
     (server,) = made.servers
     (roll,) = [s for s in server.steps if s.step.id == "roll-over-oauth"]
-    # The old certificate ends on 2027-05-22 at midnight, which is 24 hours later.
+    # The old certificate ends on 2027-05-22 at midnight, so the roll-over is 24 hours earlier.
     assert "'2027-05-21T00:00:00Z'" in roll.commands[0]
     assert "2027-05-21 00:00 UTC" in roll.text
     (forget,) = [step for step in server.later if step.step.id == "remove-previous-oauth"]

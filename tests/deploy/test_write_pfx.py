@@ -126,8 +126,8 @@ def test_packaging_again_changes_no_byte_and_no_time(issued):
     [
         ("2008R2", "3des-sha1"),
         ("2012R2", "3des-sha1"),
-        # Tests by others showed that Windows Server 2016 cannot read packages with AES encryption
-        # either.
+        # Tests by others showed that Windows Server 2016 also cannot read packages with AES
+        # encryption.
         ("2016", "3des-sha1"),
         ("2019", "aes256-sha256"),
         ("2022", "aes256-sha256"),

@@ -450,7 +450,7 @@ def assignments(world: Json) -> dict[tuple[str, str], str]:
 
 
 def places_of(world: Json) -> dict[tuple[str, str], str]:
-    """Return the certificates in all product settings that contain one."""
+    """Return the certificates that are set in the settings of all products."""
     found = assignments(world)
     for name, here in world["servers"].items():
         own = {"farm": here["farm"], "imread": here["imread"], "listener": here["listener"]}

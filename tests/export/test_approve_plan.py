@@ -95,8 +95,8 @@ def test_tampered_plan_or_signature_is_rejected(approved, tmp_path):
 
 
 def test_python_call_records_the_approver(approved, tmp_path):
-    """If a request is written in Python, the manifest of the folder records the approver of the
-    plan.
+    """If requests are created with the Python functions, the manifest of the folder records the
+    approver of the plan.
 
     A plan that was not saved cannot be approved.
     """

@@ -163,8 +163,8 @@ def test_no_script_requests_it():
 
 
 def test_all_certificates_can_be_requested_during_setup(tmp_path):
-    """If all certificates are requested during server setup, no request waits, and the handover
-    ends with an error.
+    """If all certificates are requested during server setup, no request is waiting, and the
+    handover ends with an error.
     """
     request(tmp_path / "f", *(c.id for c in planned().certificates))
     with pytest.raises(BundleError):
@@ -172,7 +172,8 @@ def test_all_certificates_can_be_requested_during_setup(tmp_path):
 
 
 def test_unknown_id_causes_a_notice():
-    """If the option contains an id that is unknown or outdated, a notice shows the id.
+    """If the option for server setup contains an id that is unknown or outdated, a notice shows the
+    id.
 
     A value that is not a list is rejected.
     """

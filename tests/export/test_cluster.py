@@ -125,7 +125,7 @@ def test_worker_cannot_run_code_in_the_main_process(cluster, tmp_path, monkeypat
 
 
 def test_hostile_scheduler_cannot_run_code_in_the_main_process(tmp_path):
-    """If the address belongs to another service than a Dask scheduler, the error message says so,
+    """If the address belongs to a service other than a Dask scheduler, the error message says so,
     and no code from it runs.
     """
     marker = tmp_path / "marker"

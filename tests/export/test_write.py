@@ -894,11 +894,11 @@ def test_mismatch_during_another_run_is_checked_again(folder, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(run_preview, "take_survey", take_survey)
-    # The other run has finished writing to the folder.
+    # The process that held the lock has finished writing to the folder.
     assert write(plan, folder).counts() == {"kept": 1}
     looks.clear()
     (folder / ".lock.owner").write_text("somebody")
-    # The other run is still writing to the folder.
+    # The process that holds the lock is still writing to the folder.
     assert write(plan, folder).counts() == {"kept": 1}
     assert len(looks) == 2
     assert not (folder / ".lock.owner").exists()

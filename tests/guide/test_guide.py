@@ -119,7 +119,7 @@ def test_any_valid_answers_are_planned_without_errors():
     for seed in range(RANDOM):
         given = random_interview(random.Random(seed))
         problems = lay_out(given).problems
-        # This mistake is the only one that can result from a combination of valid answers.
+        # Valid answers can contradict each other only in the way that this problem reports.
         if problems:
             assert "no site has an Edge Server" in problems[0].message, (seed, problems)
             continue
