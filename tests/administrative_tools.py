@@ -1,4 +1,5 @@
-"""Use OpenSSL to run the scripts in a request folder, as the administrative tools would.
+"""Run the scripts of a request folder with OpenSSL, as the administrative tools of Lync Server
+would.
 
 The requests have the properties that Microsoft describes for ``Request-CsCertificate``: the subject
 is from the topology, the names are in a different order, the PEM header contains NEW, and an
@@ -37,7 +38,8 @@ _FIELDS = {
 def request_there(
     folder: Path, computer: Path, *, names: bool = True, bits: str = ""
 ) -> list[Path]:
-    """Run every script in a request folder on a computer, and return the requests by name.
+    """Run every script of a request folder as if on the given computer, and return the requests by
+    name.
 
     If ``names`` is false, the requests have no alternative names. ``bits`` changes the key size.
     """
@@ -65,7 +67,7 @@ def _text(value: str) -> str:
 def _request(
     asked: dict[str, str], common_name: str, computer: Path, names: bool, bits: str
 ) -> Path:
-    # A person renames the file: the date and ".new" are removed.
+    # The user renames the file: the date and ".new" are removed from the file name.
     name = _text(asked["-Output"]).rpartition("\\")[2].removesuffix(".new")
     path = computer / re.sub(r"-\d{4}-\d\d-\d\d", "", name)
     fields = [f"/{short}={_text(asked[name])}" for name, short in _FIELDS.items() if name in asked]
@@ -82,7 +84,7 @@ def _request(
 
 
 def say_computer(path: Path, computer: str) -> None:
-    """Add the computer name attribute to a request, and sign the request again."""
+    """Add the attribute with the computer name to a request, and sign the request again."""
     key = serialization.load_pem_private_key(path.with_suffix(".key").read_bytes(), None)
     request = x509.load_pem_x509_csr(path.read_bytes())
     version, subject, public_key, attributes = list_items(request.tbs_certrequest_bytes)
@@ -104,8 +106,8 @@ def say_computer(path: Path, computer: str) -> None:
 
 
 def finish_there(request: Path, answer: Path, issuers: list[Path], package: Path) -> None:
-    """Combine a certificate with its key on the computer with the key, and export both with the
-    chain.
+    """Combine an issued certificate with its key in the folder of a computer, and export both with
+    the chain.
     """
     chain = package.with_suffix(".chain")
     chain.write_bytes(b"".join(path.read_bytes() for path in issuers))

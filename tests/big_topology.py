@@ -1,4 +1,4 @@
-"""Create topologies of any size for tests of pictures, pages, and growth."""
+"""Create topologies of any size, for tests of pictures, of pages, and of how the run time grows."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from itertools import count, islice
 
 from topologies import row, table
 
-# The role, the number of servers in the pool, and the filled columns, where {site} is the number of
-# the site.
+# Each entry contains the role, the number of servers in the pool, and the columns to fill in.
+# {site} stands for the number of the site.
 _POOLS = (
     ("FrontEnd", "pool0", 4, {"web_external_fqdn": "web{site}-0.contoso.com"}),
     ("FrontEnd", "pool1", 4, {"web_external_fqdn": "web{site}-1.contoso.com"}),
@@ -49,7 +49,8 @@ def _list_rows() -> Iterator[dict[str, str]]:
 
 
 def standard_editions(servers: int, *, pooled: int = 0) -> bytes:
-    """Return a CSV table of single servers, each with a separate block in the summary.
+    """Return a CSV table of Standard Edition servers, each of which has its own block in the
+    summary.
 
     ``pooled`` is the number of Mediation Servers in one pool, which share a block.
     """

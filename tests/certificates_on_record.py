@@ -1,4 +1,6 @@
-"""Create request folders in memory, with a recorded certificate for each planned one."""
+"""Create request folders in memory, in which each planned certificate has a recorded issued
+certificate.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ Life = tuple[datetime, datetime]
 
 
 def bundle_of(plan: ln.CertificatePlan, life: Callable[[PlannedCertificate], Life | None]):
-    """Return the folder of a plan.
+    """Return a request folder for a plan, in which every certificate is recorded as issued.
 
     ``life`` returns the first and last second of a certificate's validity.
     """

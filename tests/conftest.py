@@ -1,4 +1,4 @@
-"""Define paths and a hypothesis profile for all tests, and fail CI runs with skipped tests."""
+"""Define paths and a hypothesis profile for all tests, and let CI runs fail if a test is skipped."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from lyncnb.pki import passphrase
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# The nbformat schema does not use IRIs. Without this module, jsonschema builds no grammars for
-# them, which would take seconds in each process.
+# The nbformat schema does not use IRIs. If this module can be imported, jsonschema builds grammars
+# for them, which takes seconds in each process.
 sys.modules["rfc3987_syntax"] = None
 
-# The version of a library does not change during a run. Each saved plan names the versions of two
-# libraries, and reading them takes milliseconds.
+# The version of an installed library does not change during a run. Each saved plan contains the
+# versions of two libraries, and reading them takes milliseconds each time.
 metadata.version = functools.cache(metadata.version)
 
-# A slow example is not an error, because many test runs share two cores. The examples are the same
-# each time, so that a failure can be reproduced.
+# A slow example is not an error, because many test runs share two cores. Each run uses the same
+# examples, so that a failure can be reproduced.
 hypothesis.settings.register_profile("lyncnb", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("lyncnb")
 
@@ -49,8 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# .ci/run runs these tests separately: those of the planner page build it and drive two browsers, and
-# the others ask Windows. Name their folder to run them.
+# .ci/run runs these tests separately. Some of them build the planner page and drive two browsers,
+# and the others need Windows. To run them, specify their folder.
 SEPARATE = ("page", "windows")
 collect_ignore = list(SEPARATE)
 MEMORY = Path("/dev/shm")
@@ -74,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _import_another_share_first(config: pytest.Config) -> None:
-    """Let each worker process import the test files from another one on.
+    """Let each worker process import the test files in a different order.
 
     Compiling the tests takes most of the time before the first test. This way, each process
     compiles a share of the files and reads the compiled files of the other processes.
@@ -87,25 +87,30 @@ def _import_another_share_first(config: pytest.Config) -> None:
 
 
 def _keep_bytecode_of_this_run() -> None:
-    """Keep compiled modules in a temporary folder, although the environment forbids them.
+    """Keep compiled modules in a temporary folder, even if the environment disables compiled
+    modules.
 
     Otherwise each of hundreds of kernels, servers and commands compiles all libraries again, which
     takes most of their time. The clone and the virtual environment stay without compiled modules.
     """
     place = os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()
     for earlier in Path(place).glob("lyncnb-bytecode-*"):
-        with contextlib.suppress(OSError):  # A run that was killed a day ago left its folder.
+        # This folder was left by a run that was killed more than a day ago.
+        with contextlib.suppress(OSError):
             if earlier.stat().st_mtime < time.time() - 86_400:
                 shutil.rmtree(earlier)
     folder = tempfile.mkdtemp(prefix="lyncnb-bytecode-", dir=place)
     os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
     sys.dont_write_bytecode = False
-    # The worker processes inherit the folder, so this is the first process and ends last.
+    # The worker processes inherit this folder. The process that creates it is the first one and
+    # ends last, so it deletes the folder.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Use one more process than cores for ``-n auto``, because tests often wait for a browser."""
+    """Start one worker process more than there are cores for ``-n auto``, because tests often wait
+    for a browser.
+    """
     asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
     return None if asked else (os.cpu_count() or 1) + 1
 
@@ -115,7 +120,7 @@ SLOW = ("browser", "fault", "tools", "ca", "kernel", "slow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the slowest test files first, so that no process runs one alone at the end."""
+    """Run the slowest test files first, so that none of them is still running alone at the end."""
     marks = {
         path: Counter(mark.name for item in of_file for mark in item.iter_markers())
         for path, of_file in groupby(items, key=lambda item: item.path)
@@ -130,15 +135,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @contextlib.contextmanager
 def _skip_without_program():
-    """Skip a test whose program is not installed, which is a failure in CI."""
+    """Skip a test if the program that it needs is not installed. In CI, this is a failure."""
     try:
         yield
     except FileNotFoundError as error:
         program, frames = error.filename, traceback.extract_tb(error.__traceback__)
-        # Only subprocess starts programs, so any other missing file is a failure.
+        # Only subprocess starts programs, so a missing file in any other call is a failure.
         is_program = Path(frames[-1].filename).name == "subprocess.py"
         if is_program and "/" not in str(program) and shutil.which(str(program)) is None:
-            pytest.skip(f"needs {program or 'a program of Linux'}")  # Windows names no program.
+            # On Windows, the error does not contain the name of the program.
+            pytest.skip(f"needs {program or 'a program of Linux'}")
         raise
 
 
@@ -158,7 +164,9 @@ def pytest_runtest_call():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session):
-    """Fail a CI run that skipped a test, because its program should have been installed."""
+    """Let a CI run fail if it skipped a test, because the program that the test needs should have
+    been installed.
+    """
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if skipped and os.environ.get("CI") == "true" and session.exitstatus == pytest.ExitCode.OK:
@@ -169,7 +177,7 @@ def pytest_sessionfinish(session: pytest.Session):
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_passphrase_from_outside():
-    """Remove a passphrase in the developer's environment from every test."""
+    """Remove the passphrase in the developer's environment before every test."""
     os.environ.pop("LYNCNB_PASSPHRASE", None)
 
 
@@ -194,7 +202,7 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def _browser():
-    """Start one browser in each process, and close it with all its pages at the end."""
+    """Start one browser in each process, and close it and all its pages at the end."""
     from lab_driver import loop_of, start_chromium
 
     playwright, browser = start_chromium()
@@ -206,7 +214,7 @@ def _browser():
 
 @pytest.fixture(scope="module")
 def chromium(_browser):
-    """Start the browser for one module only, because its event loop would block other browsers."""
+    """Start a browser for one test module only, because its event loop would block other browsers."""
     from lab_driver import loop_of
 
     with loop_of(_browser):
@@ -215,7 +223,8 @@ def chromium(_browser):
 
 @pytest.fixture(scope="session")
 def built_page() -> Path:
-    """Return the built page for this version. The first process builds it, and the others wait.
+    """Return the planner page, built for the current version. The first process builds it, and the
+    others wait for it.
 
     It is kept between runs in the folder that ``LYNCNB_PAGE_CACHE`` names, or in a temporary
     folder. ``LYNCNB_PACKAGES`` lists the npm packages, as PATH does, where npm has no registry.

@@ -1,8 +1,8 @@
 """Run the commands and the Python cells of documentation pages, in the order of each page.
 
 ``test_docs.py`` starts this file as a program, in one process for all pages, with the clock set to
-``CLOCK``. Each page has a folder of its own, which contains the sample ``contoso.csv`` and its
-options. The result is one JSON document.
+``CLOCK``. Each page has its own folder, which contains the sample ``contoso.csv`` and its options.
+The result is one JSON document.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-#: The date on which the pages run, so that dates and rules do not change from day to day.
+#: The documentation pages run on this date, so that their dates and findings do not change from day
+#: to day.
 CLOCK = "2026-11-24 12:00:00"
 PASSPHRASE = "correct horse battery"
 WIDTH = "90"
@@ -32,13 +33,14 @@ _FENCE = re.compile(
     re.M | re.S,
 )
 _NOTE = re.compile(r"<!-- (\w+): (.+?) -->")
-#: Text that differs between runs or versions, and what the pages show instead.
+#: Each pattern matches text that differs between runs or versions. The pages show the replacement
+#: instead.
 _RANDOM = (
     (re.compile(r"SHA256:[\w+/]{43}"), "SHA256:…"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "…"),
     (re.compile(r"\b(?:[0-9A-F]{40}|[0-9a-f]{39,40})\b"), "…"),
     (re.compile(r"(?<=-)[0-9a-f]{8}(?=\.cer)"), "…"),
-    # The digest of a plan changes with each change to the rules.
+    # The digest of a plan changes whenever a rule changes.
     (re.compile(r"(?<=SHA-256 )[0-9a-f]{12}(?=…)"), ""),
     (re.compile(r"\b(?:[0-9a-f]{4}-){7}[0-9a-f]{4}\b"), "…"),
     (re.compile(r"(?<=confirm with )[0-9a-f]{8}"), "…"),
@@ -48,7 +50,7 @@ _RANDOM = (
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block of a page: its kind, its source, and the notes above it."""
+    """A fenced code block of a page: its type, its source, and the notes above it."""
 
     kind: str
     source: str
@@ -57,12 +59,12 @@ class Block:
     indent: str
 
     def note(self, name: str) -> str:
-        """Return the value of a note, "" if there is none."""
+        """Return the value of a note, or "" if the block has no such note."""
         return dict(self.notes).get(name, "")
 
 
 def blocks_of(page: str) -> Iterator[Block]:
-    """Yield the fenced blocks of a page, with the span of each source."""
+    """Yield the fenced code blocks of a page, each with the position of its source in the text."""
     for found in _FENCE.finditer(page):
         indent = found["indent"]
         lines = found["source"].splitlines(keepends=True)
@@ -76,14 +78,14 @@ def blocks_of(page: str) -> Iterator[Block]:
 
 
 def without_random_text(text: str) -> str:
-    """Return an output without the text that differs between runs, and without space at line ends."""
+    """Return an output without the text that differs between runs, and without trailing spaces."""
     for pattern, shown in _RANDOM:
         text = pattern.sub(shown, text)
     return "".join(f"{line.rstrip()}\n" for line in text.strip("\n").splitlines())
 
 
 class Page:
-    """A page that is being run in the current folder."""
+    """A documentation page whose blocks run in the current folder."""
 
     def __init__(self, servers: contextlib.ExitStack) -> None:
         self._servers = servers
@@ -99,7 +101,9 @@ class Page:
         }
 
     def run(self, block: Block) -> tuple[int, str] | None:
-        """Run a block, and return its exit status and output; None if there is nothing to run."""
+        """Run a code block, and return its exit status and output, or None if the block has nothing
+        to run.
+        """
         for name, value in block.notes:
             if name == "date":
                 os.environ["FAKETIME"] = f"@{value} 12:00:00"
@@ -141,9 +145,9 @@ class Page:
         self._setup("lyncnb request contoso.csv requests --options contoso.plan.toml")
 
     def _install(self) -> None:
-        """Write the requests, and record that their certificates are issued and installed."""
+        """Write the requests, and record that the certificates are issued and installed."""
         self._request()
-        self._answer()  # The first response of the demonstration CA contains mistakes.
+        self._answer()  # The first response of the demonstration CA contains intentional mistakes.
         self._setup(
             f"lyncnb receive requests {max(Path('answers').glob('*.cer'))} answers/root.pem"
         )
@@ -164,7 +168,7 @@ class Page:
         ln.demo.answer(ln.open_requests("requests"), "answers")
 
     def _answer_correctly(self) -> None:
-        """Issue all certificates without mistakes, into the folder ``returned``."""
+        """Issue all certificates without mistakes, and save them in the folder ``returned``."""
         from datetime import UTC, datetime
 
         from cas.python_ca import PythonCa, pem
@@ -180,7 +184,9 @@ class Page:
         (folder / "chain.pem").write_bytes(pem(*authority.chain))
 
     def _make_ssh_key(self) -> None:
-        """Make the key ``alice-key``, and the list ``signers`` of those who may approve."""
+        """Create the SSH key ``alice-key``, and the file ``signers`` with the persons who may
+        approve.
+        """
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", "alice-key"], check=True
         )
@@ -188,16 +194,18 @@ class Page:
         Path("signers").write_text(f'alice@contoso.com namespaces="lyncnb-plan" {public}', "ascii")
 
     def _sign(self) -> None:
-        """Sign ``plan.json`` as the approver does at a terminal, who reads the digest."""
+        """Sign ``plan.json`` as an approver does, who reads the digest in a terminal."""
         import lyncnb as ln
 
         digest = ln.read_saved_plan("plan.json").sha256
         self._setup(f"lyncnb approve plan.json --key alice-key --confirm {digest}")
 
     def _start_servers(self) -> None:
-        """Run servers for the ports of the sample; the Director's certificate lacks its last name.
+        """Run servers for the ports of the sample plan. The Director's certificate lacks its last
+        name.
 
-        ``hosts.txt`` leads to the servers, and ``root.pem`` is the root of their certificates.
+        ``hosts.txt`` contains the addresses of the servers, and ``root.pem`` is the root of their
+        certificates.
         """
         from cas.python_ca import pem
         from live_servers import certificate_for, live, show_as_planned
@@ -227,7 +235,9 @@ def run_page(text: str) -> list[tuple[int, str] | None]:
 
 
 def main(names: list[str]) -> None:
-    """Run pages, each in a folder of its own below the current folder, and print JSON."""
+    """Run documentation pages, each in its own subfolder of the current folder, and print the
+    results as JSON.
+    """
     import pandas as pd
     from folders import quick_keys
     from places import DATA

@@ -1,4 +1,4 @@
-"""Make one system call of the package fail: the k-th call of a kind, once, with a given error.
+"""Let one system call of the package fail once: call number k of a given type, with a given error.
 
 This is not a mock. All other calls reach a real file system, and the error is one that a full or
 broken disk or a missing permission would cause.
@@ -12,17 +12,18 @@ from contextlib import contextmanager
 
 from lyncnb.base.disk import system_calls
 
-#: The types of calls that change the disk. ``close`` may report an error of ``write``.
+#: These types of system calls change the disk. ``close`` may report an error that occurred in
+#: ``write``.
 KINDS = (
     *("open", "write", "fsync", "close", "link", "rename", "replace"),
     *("unlink", "mkdir", "chmod"),
 )
-#: The calls that must succeed before data is safe on the disk.
+#: These system calls must succeed before data is safe on the disk.
 ESSENTIAL = ("write", "fsync", "link", "rename", "replace")
 
 
 class Calls:
-    """Counts system calls, and makes one of them fail."""
+    """Counts system calls, and lets one of them fail."""
 
     def __init__(self, fail_at: int | None, error: Callable[[str], BaseException]):
         self.count = 0
@@ -31,7 +32,7 @@ class Calls:
         self._lock = threading.Lock()
 
     def wrap(self, name: str, real: Callable[..., object]) -> Callable[..., object]:
-        """Replace a call with a function that counts calls."""
+        """Replace a system call with a function that counts the calls."""
 
         def call(*arguments: object) -> object:
             with self._lock:
@@ -50,7 +51,9 @@ class Calls:
 def failing(
     fail_at: int | None, error: Callable[[str], BaseException], kinds: tuple[str, ...] = KINDS
 ) -> Iterator[Calls]:
-    """Make call number `fail_at` (from 0) among `kinds` fail. With None, only count the calls."""
+    """Let call number `fail_at` (from 0) among the types `kinds` fail. If it is None, only count
+    the calls.
+    """
     calls, real = Calls(fail_at, error), {name: getattr(system_calls, name) for name in kinds}
     for name, function in real.items():
         setattr(system_calls, name, calls.wrap(name, function))

@@ -1,6 +1,6 @@
-"""Create a request folder in the format ``lyncnb-requests/1``, as written by commit cedf946.
+"""Create a request folder in the format ``lyncnb-requests/1``, as commit cedf946 wrote it.
 
-The current package makes the keys, CSRs, certificates, and packages. The code that writes the
+The current package creates the keys, CSRs, certificates, and packages. The code that writes the
 manifest is a copy from that commit and never changes. No key is committed.
 """
 
@@ -18,7 +18,8 @@ from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.request_folder.bundle import open_requests
 
-# The fields of the first manifest format in commit cedf946, in the order of the dataclasses.
+# These are the fields of the first manifest format in commit cedf946, in the order of the
+# dataclasses.
 _HEAD = ("product", "plan_sha256", "accepted", "summary", "encrypted", "rekeying", "log")
 _REQUEST = (
     *("id", "generation", "state", "files", "csr_sha256", "spki_sha256", "key_sha256"),
@@ -49,7 +50,7 @@ def _fields(values: dict | None, names: tuple[str, ...]) -> dict | None:
 
 
 def first_manifest(document: dict) -> bytes:
-    """Return the values of a manifest in the order of the first format's writer."""
+    """Return the values of a manifest in the order in which the first format stored them."""
     dump = json.JSONEncoder(ensure_ascii=False).encode
     lines = ["{\n" + dump("format") + ": " + dump("lyncnb-requests/1")]
     lines += [f",\n{dump(name)}: {dump(document[name])}" for name in _HEAD]
@@ -67,7 +68,8 @@ def first_manifest(document: dict) -> bytes:
 
 
 def write_first_folder(folder: Path, returned: Path) -> None:
-    """Create a folder in the first format with renewed, open, and packaged requests.
+    """Create a request folder in the first format, which contains renewed, open, and packaged
+    requests.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ def write_first_folder(folder: Path, returned: Path) -> None:
 
 
 def digest(folder: Path) -> dict[str, str]:
-    """Return the hash and modification time of every file."""
+    """Return the hash and modification time of every file in a folder."""
     return {
         str(path.relative_to(folder)): f"{path.stat().st_mtime_ns} "
         + hashlib.sha256(path.read_bytes()).hexdigest()

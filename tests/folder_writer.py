@@ -1,4 +1,5 @@
-"""Write request folders in processes that a test can kill, forked from one prepared process.
+"""Write request folders in processes that a test can kill. All are forked from one prepared
+process.
 
 As a program, this module reads one JSON job from each line, forks a writer, and prints the process
 id. The line ``wait PID`` prints how the writer ended. A test uses the class ``Writers``.
@@ -57,7 +58,7 @@ def _purge(folder: Path, job: dict) -> None:
     purge(folder, confirmed=purge(folder, **day), **day)
 
 
-#: Other actions that a writer can perform in a folder, by the name in the job.
+#: A job can also contain one of these actions, by its name.
 OTHERS = {
     "receive": _receive,
     "pfx": _package,
@@ -73,7 +74,9 @@ def _die(call: str) -> BaseException:
 
 
 def do(job: dict) -> None:
-    """Run one job in this process, and die before the system call with number ``kill_at``."""
+    """Run one job in this process, and end the process before the system call with number
+    ``kill_at``.
+    """
     if "kill_at" in job:
         with failing(job.pop("kill_at"), _die):
             return do(job)
@@ -97,8 +100,11 @@ def do(job: dict) -> None:
 
 
 def _import_all() -> None:
-    """Run all actions of the writers once, so that the writers do not need to import modules again."""
-    # The pytest folders may be in memory, but the files of this process are also synced.
+    """Run all actions of the writers once, so that the forked writers do not need to import
+    modules.
+    """
+    # The folders of pytest may be in memory. The files of this process are on a disk, so that they
+    # are really synced.
     with tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")) as place:
         folder, returned = Path(place) / "requests", Path(place) / "returned.pem"
         ca, bundle = PythonCa(), kit.write(kit.numbered(1), folder)
@@ -110,7 +116,7 @@ def _import_all() -> None:
 
 
 def serve() -> None:
-    """Fork a writer for each job on standard input until the input ends."""
+    """Fork a writer process for each job on standard input, until the input ends."""
     kit.lower_rounds()
     _import_all()
     for line in sys.stdin:
@@ -132,7 +138,7 @@ def serve() -> None:
 
 
 class Writers:
-    """Manages writers in separate processes, as a context manager."""
+    """Manages writer processes, as a context manager."""
 
     def __enter__(self) -> Writers:
         self._server = subprocess.Popen(
@@ -155,16 +161,18 @@ class Writers:
         return int(self._server.stdout.readline())
 
     def start(self, **job: object) -> int:
-        """Start a job and return the process id of its writer."""
+        """Start a job, and return the process id of its writer."""
         return self._ask(json.dumps(job, default=str))
 
     def wait(self, pid: int) -> int:
-        """Wait for a writer, and return its exit status, negative if a signal ended it."""
+        """Wait until a writer ends, and return its exit status, which is negative if a signal ended
+        it.
+        """
         return self._ask(f"wait {pid}")
 
 
 def next_share(share: float, told: Counter[str]) -> float:
-    """Return the share of the measured run time after which to kill the next writer.
+    """Return the fraction of the measured run time after which the next writer is killed.
 
     The computer may now be faster than during the measurement. If a kill was too late, the next one
     is earlier, so that most kills interrupt a running writer.

@@ -1,6 +1,6 @@
 """Create plans, request folders, and folders with issued certificates for tests.
 
-Tests specify plans directly (``planned``, ``numbered``) or as a table (``make_plan``). By default
+Tests specify plans directly (``planned``, ``numbered``) or as a table (``make_plan``). By default,
 keys are ECDSA, so that a folder takes only milliseconds. ``quick_cipher`` reduces the rounds of key
 derivation, and the time to generate an RSA key. ``answer_all`` uses a CA in this process,
 ``answered_by_openssl`` uses OpenSSL.
@@ -65,7 +65,7 @@ def lower_rounds() -> None:
 
 @cache
 def _rsa_keys(bits: int, process: int) -> Iterator[rsa.RSAPrivateKey]:
-    """Yield RSA keys that are all different, most of them from primes of earlier keys.
+    """Yield different RSA keys. Most of them are made of the primes of earlier keys.
 
     Finding the primes takes almost all the time of generating a key. A forked process begins with
     other primes.
@@ -90,14 +90,14 @@ def _rsa_keys(bits: int, process: int) -> Iterator[rsa.RSAPrivateKey]:
 
 @contextmanager
 def quick_keys() -> Iterator[None]:
-    """Reduce the key derivation rounds, and reuse primes of RSA keys."""
+    """Reduce the rounds of key derivation, and reuse the primes of earlier RSA keys."""
     before, rounds = dict(FolderCipher.__init__.__kwdefaults__), pkcs12.KDF_ROUNDS
     real, turn = keys.generate_key, Lock()
 
     def generate(parameters: KeyParameters) -> keys.PrivateKey:
         if parameters.algorithm != "RSA":
             return real(parameters)
-        with turn:  # Threads generate RSA keys.
+        with turn:  # Several threads generate RSA keys at the same time.
             return next(_rsa_keys(parameters.bits, os.getpid()))
 
     lower_rounds()
@@ -110,7 +110,9 @@ def quick_keys() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def quick_cipher() -> Iterator[None]:
-    """Reduce the key derivation rounds, and reuse primes of RSA keys, for the tests in one file."""
+    """Reduce the rounds of key derivation, and reuse the primes of RSA keys, for the tests in one
+    file.
+    """
     with quick_keys():
         yield
 
@@ -127,7 +129,7 @@ def planned(
     role: str = "FrontEnd",
     **subject: str,
 ) -> PlannedCertificate:
-    """Return one planned certificate. By default, the first name is the common name."""
+    """Return one planned certificate. By default, its first DNS name is the common name."""
     first, *_ = names or ("edge.contoso.com",)
     server = DnsName.parse(first, allow_wildcard=True)
     return PlannedCertificate(
@@ -159,7 +161,7 @@ def certificate(
     digest: str = "sha256",
     organization: str = "Contoso",
 ) -> PlannedCertificate:
-    """Return the planned certificate for one Mediation Server."""
+    """Return the planned certificate of one Mediation Server."""
     return planned(
         f"med{number:05}.contoso.com",
         *extra,
@@ -177,7 +179,7 @@ _TOPOLOGY = read_topology(b"server_fqdn,role,sip_domains\nmed.contoso.com,Mediat
 def plan_of(
     *certificates: PlannedCertificate, options: PlanOptions | None = None
 ) -> CertificatePlan:
-    """Return a plan of the given certificates."""
+    """Return a plan that consists of the given certificates."""
     return CertificatePlan(
         topology=_TOPOLOGY,
         rules=load_rules("lync2013"),
@@ -192,7 +194,7 @@ def numbered(count: int, **changes: object) -> CertificatePlan:
 
 
 def with_extra(plan: CertificatePlan, index: int, *names: str) -> CertificatePlan:
-    """Return a plan in which one certificate has additional names."""
+    """Return a plan in which one certificate has the given additional names."""
     items = list(plan.certificates)
     entries = tuple(SanEntry(DnsName.parse(name), ("extra",)) for name in names)
     items[index] = items[index]._replace(
@@ -202,7 +204,7 @@ def with_extra(plan: CertificatePlan, index: int, *names: str) -> CertificatePla
 
 
 def make_plan(topology: bytes | Path = _TWO_SITES, **options: object) -> CertificatePlan:
-    """Plan a table. Keys are ECDSA unless the options specify another type."""
+    """Return the plan of a table. Keys are ECDSA unless the options specify another type."""
     values = {"key": P256, "organization": "Contoso", **options}
     return plan_certificates(
         read_topology(topology), load_rules("lync2013"), options=PlanOptions(**values)
@@ -213,7 +215,7 @@ def make_plan(topology: bytes | Path = _TWO_SITES, **options: object) -> Certifi
 
 
 def issued_record(**changes: object) -> IssuedRecord:
-    """Return the record of a certificate that is valid for 90 days from December 2026."""
+    """Return the record of an issued certificate that is valid for 90 days from December 2026."""
     values = {
         "file": "returned/a.cer",
         "chain": "",
@@ -228,7 +230,7 @@ def issued_record(**changes: object) -> IssuedRecord:
 
 
 def package_record(file: str = "pfx/a.pfx") -> PackageRecord:
-    """Return the manifest's record of a package."""
+    """Return the record of a package, as the manifest contains it."""
     return PackageRecord(
         file=file,
         target_os="2012R2",
@@ -254,7 +256,7 @@ def write(plan: CertificatePlan, folder: Path, **arguments: object) -> RequestBu
 
 
 def make_folder(path: Path, plan: CertificatePlan | None = None, **arguments) -> RequestBundle:
-    """Write the request folder of a plan, by default of the sample plan with two sites."""
+    """Write the request folder of a plan. By default, this is the sample plan with two sites."""
     return write(plan or make_plan(), path, workers=1, **arguments)
 
 
@@ -265,7 +267,7 @@ def request_of(bundle: RequestBundle, request_id: str) -> x509.CertificateSignin
 
 
 def find_id(bundle: RequestBundle, part: str) -> str:
-    """Return the only certificate id that contains `part`."""
+    """Return the id of the only certificate whose id contains `part`."""
     (found,) = [record.id for record in bundle.requests if part in record.id]
     return found
 
@@ -295,7 +297,7 @@ def put_back(folder: Path, manifest: Manifest, history: bytes | None = None) -> 
 def answer_all(
     bundle: RequestBundle, ca: PythonCa, *, skip: Iterable[str] = (), **changes
 ) -> dict[str, x509.Certificate]:
-    """Issue a certificate for every request as requested, for at most 199 days."""
+    """Issue a certificate for every request, with the requested names, for at most 199 days."""
     values = {"days": 199, **changes}
     return {
         record.id: ca.issue_for(request_of(bundle, record.id), **values)
@@ -310,7 +312,7 @@ def _authority() -> PythonCa:
 
 
 def certify(folder: Path, *ids: str, today: date = TODAY, **changes) -> None:
-    """Issue certificates for some requests in a folder, and receive them."""
+    """Issue certificates for some of the requests in a folder, and import them into the folder."""
     bundle, ca = open_requests(folder), _authority()
     others = {record.id for record in bundle.requests} - set(ids)
     answers = answer_all(bundle, ca, skip=others, **changes)
@@ -332,13 +334,13 @@ certificatePolicies={POLICIES[0]}
 
 @dataclass(frozen=True)
 class Answered:
-    """A request folder in which all certificates are issued, with the root of the CA."""
+    """A request folder in which all certificates are issued, and the root certificate of the CA."""
 
     folder: Path
     root: Path
 
     def matched(self) -> IssuedCertificates:
-        """Match the issued certificates in the folder with their requests."""
+        """Match the issued certificates in the folder with the requests."""
         return match_certificates(open_requests(self.folder), today=TODAY)
 
     def copy(self, to: Path) -> Answered:
@@ -356,21 +358,21 @@ def answered_by_openssl(
     today: date = TODAY,
     days: int = 179,
 ) -> Answered:
-    """Plan a table, write its requests, sign them with OpenSSL, and receive the certificates.
+    """Plan a table, write the requests, sign them with OpenSSL, and import the certificates.
 
     If a test passes the folder to a command that reads the clock, specify the real date and few
     days.
     """
     rules = load_rules(
         product
-    )  # The rules define which columns the table may have, so they are read first.
+    )  # The rules define which columns the table may have, so the rules are read first.
     plan = plan_certificates(read_topology(table), rules, options=options or PlanOptions())
     folder = place / "requests"
     write_requests(plan, folder, passphrase=PASSPHRASE, today=today)
     back = place / "back"
     back.mkdir()
     root = back / "root.pem"
-    if os.name == "nt":  # There is no OpenSSL.
+    if os.name == "nt":  # OpenSSL is not installed.
         _sign_by_root(folder, root, today - timedelta(days=1), days + 1)
         receive(folder, back, today=today)
         return Answered(folder, root)
@@ -388,7 +390,9 @@ def answered_by_openssl(
 
 
 def _sign_by_root(folder: Path, root: Path, begin: date, days: int) -> None:
-    """Issue a certificate for each request in a folder, next to the certificate of a root CA."""
+    """Issue a certificate for each request in a folder, and write it next to the certificate of a
+    root CA.
+    """
     ca = PythonCa()
     ca.issuing, ca.key = ca.root, ca.root_key
     begins = datetime(begin.year, begin.month, begin.day, tzinfo=UTC)
@@ -398,7 +402,7 @@ def _sign_by_root(folder: Path, root: Path, begin: date, days: int) -> None:
 
 
 def sign_by_openssl(folder: Path, place: Path, begin: str, end: str, part: str = "") -> None:
-    """Sign the requests whose names begin with a text, with a validity in OpenSSL's format."""
+    """Sign the requests whose names begin with a given text. The validity is in OpenSSL's format."""
     for path in sorted((folder / "csr").glob(f"{part}*.csr")):
         _openssl(
             *("x509", "-req", "-in", path, "-CA", place / "back" / "root.pem"),
@@ -416,7 +420,8 @@ def _openssl(*arguments: object) -> None:
 
 
 def snapshot(folder: Path, *, but_lock: bool = False) -> dict[str, tuple[int, int, int, bytes]]:
-    """Return mode, times, and content of every file in a folder, and of the folder itself.
+    """Return the mode, times, and content of every file in a folder, and the mode and times of the
+    folder.
 
     With `but_lock`, leave out everything that a lock changes: the lock file and the folder's times.
     """
@@ -431,7 +436,7 @@ def snapshot(folder: Path, *, but_lock: bool = False) -> dict[str, tuple[int, in
 
 
 def public_keys_of_requests(folder: Path) -> set[str]:
-    """Return the hash of the public key in each complete CSR anywhere in a folder."""
+    """Return the hash of the public key in each complete CSR in a folder and its subfolders."""
     found = set()
     for path in folder.rglob("*.csr"):
         if not path.name.startswith("."):
@@ -442,7 +447,7 @@ def public_keys_of_requests(folder: Path) -> set[str]:
 
 
 def public_keys_of_keys(folder: Path, *passphrases: str) -> set[str]:
-    """Open each key in a folder, and return the hashes of the public keys."""
+    """Open each private key in a folder, and return the hashes of the public keys."""
     ciphers = [FolderCipher(text) for text in passphrases or (PASSPHRASE,)]
     found = set()
     for path in folder.rglob("*.key"):
@@ -459,7 +464,9 @@ def public_keys_of_keys(folder: Path, *passphrases: str) -> set[str]:
 
 
 def assert_closed(path: Path) -> None:
-    """Assert that only the owner can open a file or folder. On Windows, folders close their files."""
+    """Assert that only the owner can open a file or folder. On Windows, the folder's permissions
+    protect its files.
+    """
     if os.name == "nt":
         assert path.is_file() or find_other_users(path) == (), path
     else:
@@ -467,7 +474,9 @@ def assert_closed(path: Path) -> None:
 
 
 def assert_private(folder: Path) -> None:
-    """Assert that other users cannot read secrets, including partly written files."""
+    """Assert that other users cannot read the files with secrets, even if these are only partly
+    written.
+    """
     for place in ("keys", "archive", "pfx"):
         if (folder / place).exists():
             assert_closed(folder / place)
@@ -484,7 +493,7 @@ def assert_complete(
     *,
     passphrase: str = PASSPHRASE,
 ) -> None:
-    """Assert that every planned request has its key and CSR, and that every CSR has its key."""
+    """Assert that every planned request has a key and a CSR, and that every CSR has its key."""
     for item in plan.certificates:
         path = folder / "csr" / f"{item.id}.csr"
         assert csr.parse_request(path.read_bytes()).content == build_request_content(item)
@@ -497,7 +506,7 @@ def assert_complete(
     assert_private(folder)
 
 
-#: Unusual keys that no plan contains, each named after its difference.
+#: Each of these unusual keys, which no plan contains, has the name of its peculiarity.
 ODD_KEYS = {
     "exponent": lambda: rsa.generate_private_key(3, 2048),
     "bits": lambda: rsa.generate_private_key(65537, 1024),
@@ -507,7 +516,7 @@ ODD_KEYS = {
 
 
 def put_odd_pair(folder: Path, item: PlannedCertificate, odd: str) -> None:
-    """Replace the files of a planned request with an unusual key and a request for it."""
+    """Replace the files of a planned request with an unusual key and with a request for this key."""
     key = ODD_KEYS[odd]()
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, item.subject.common_name)])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, SHA256())
@@ -518,7 +527,7 @@ def put_odd_pair(folder: Path, item: PlannedCertificate, odd: str) -> None:
 
 
 def record_deployed(folder, name):
-    """Record that the servers have the current certificate of a request."""
+    """Record that the current certificate of a request is installed on its servers."""
     manifest = read_manifest(folder)
     record = manifest.by_id[name]
     new = build_deployments(

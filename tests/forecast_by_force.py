@@ -1,4 +1,4 @@
-"""Implement the rules of the forecast a second time, by trying every date and every hour.
+"""Calculate the forecast in a second way, by trying every date and every hour.
 
 This module shares no code with ``lyncnb.forecasts``. It repeats limits, lead times, and validity.
 """
@@ -12,7 +12,7 @@ from functools import cached_property
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
-# CA/Browser Forum, Baseline Requirements 2.2.6, sections 6.3.2 and 4.2.1.
+# The limits are from CA/Browser Forum, Baseline Requirements 2.2.6, sections 6.3.2 and 4.2.1.
 VALIDITY = ((date(2026, 3, 15), 200), (date(2027, 3, 15), 100), (date(2029, 3, 15), 47))
 REUSE = ((date(2026, 3, 15), 200), (date(2027, 3, 15), 100), (date(2029, 3, 15), 10))
 LEAD_HOURS = {"AudioVideoAuthentication": 8, "OAuthTokenIssuer": 24}
@@ -25,7 +25,7 @@ def on_day(table, day: date) -> int:
 
 @dataclass
 class Case:
-    """A small case with the planner's settings, in days."""
+    """A small test case of the forecast, with the planner's settings in days."""
 
     issue: date
     until: date
@@ -42,12 +42,12 @@ class Case:
             self.frozen |= {first + number * DAY for number in range((last - first).days + 1)}
 
     def may_change(self, day: date) -> bool:
-        """Return whether a server may be changed on a date."""
+        """Return whether changes on a server are allowed on a date."""
         in_window = day.weekday() in self.weekdays or any(a <= day <= b for a, b in self.windows)
         return day not in self.frozen and (in_window or not (self.weekdays or self.windows))
 
     def order_on(self, issuer: str, begins: date, renew: date, last: date) -> date:
-        """Return the date on which to order the next certificate, by trying every day."""
+        """Return the date on which to order the next certificate. The function tries every date."""
         lead = self.lead[issuer] * DAY
         ways = []
         for issue in (begins + number * DAY for number in range(1, (last - begins).days + 1)):
@@ -61,7 +61,7 @@ class Case:
         return (max(ways)[1] if ways else renew) - lead
 
     def options(self) -> dict[str, object]:
-        """Return the case as plan options."""
+        """Return the test case as plan options."""
         windows = {f"w{n}": f"{a} to {b}" for n, (a, b) in enumerate(self.windows)}
         if self.weekdays:
             windows["weekly"] = ", ".join(WEEKDAYS[day] for day in sorted(self.weekdays))
@@ -75,7 +75,7 @@ class Case:
 
 
 def random_case(seed: int) -> Case:
-    """Create a case near a date on which limits change, or far from any such date."""
+    """Create a test case near a date on which limits change, or far from any such date."""
     chance = random.Random(seed)
     corner = chance.choice([date(2027, 3, 15), date(2029, 3, 15), date(2028, 2, 20)])
     issue = corner + chance.randint(-40, 20) * DAY

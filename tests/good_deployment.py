@@ -34,7 +34,7 @@ COLUMNS = [
     "issuer",
 ]
 
-# The deployment has one server for each role that the checks distinguish.
+# The deployment has one server of each role that the checks treat differently.
 GOOD = (
     {
         "server_fqdn": "fe01.contoso.com",
@@ -93,7 +93,7 @@ def plan_of(edits=(), options=None, *, rules=RULES, **kwargs):
 
 
 def altered(plan, usage, **changes):
-    """Change every planned certificate with a usage, or with a role that has no usages."""
+    """Change every planned certificate that has the given usage, or a role that has no usages."""
     certificates = tuple(
         c._replace(**{k: v(c) if callable(v) else v for k, v in changes.items()})
         if usage in (*c.usages, c.role)
@@ -104,7 +104,7 @@ def altered(plan, usage, **changes):
 
 
 def plan_of_case(case, *, rules=RULES):
-    """Plan the deployment of a check's case, with the changes that the case specifies.
+    """Return the plan of the deployment with the changes that the case of a check specifies.
 
     A changed cell is in the first row of its role. If the table has no row for a role, one is
     added.
@@ -131,7 +131,7 @@ def plan_of_case(case, *, rules=RULES):
     return plan
 
 
-#: Notices in every plan with public certificates, even without mistakes.
+#: These notices appear for every plan with public certificates, even if it has no mistakes.
 ADVICE = frozenset(
     check.code
     for check in ca_rules().checks

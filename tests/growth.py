@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator
 
 import lyncnb
 
-#: Below this number of CPU seconds, a longer run time is not significant.
+#: If a run takes less than this number of CPU seconds, differences in the run time are not
+#: significant.
 LONG_ENOUGH = 0.05
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Measure one run in CPU seconds of this process.
+    """Return the CPU seconds that one run takes in this process.
 
     Garbage collection is off during the run, because it would also scan objects of other tests.
     """
@@ -35,7 +36,7 @@ def seconds(work: Callable[[], object]) -> float:
 def faster_than_linear(
     make: Callable[[int], Callable[[], object]], *, size: int, most: int
 ) -> tuple[int, float, float] | None:
-    """Find a size for which twice the input takes three times as long, or longer.
+    """Find a size for which input of twice the size takes at least three times as long.
 
     Parameters
     ----------
@@ -51,7 +52,8 @@ def faster_than_linear(
         None if twice the input takes less than three times as long, or all runs are short.
     """
     while (once := seconds(small := make(size))) < LONG_ENOUGH:
-        # With the square of the size, the largest run takes this time, and is too short as well.
+        # Even if the run time grew with the square of the size, the run with the largest input
+        # would take only this time, which is too short to be measured.
         if size * 2 > most or once * (most / size) ** 2 < LONG_ENOUGH:
             return None
         wanted = size * LONG_ENOUGH / once
@@ -59,9 +61,9 @@ def faster_than_linear(
         while size < wanted and size * 2 <= most:
             size *= 2
     large = make(2 * size)
-    # If the first measurement looks too slow, the best of five measurements decides.
+    # If the first measurement looks too slow, the fastest of five measurements counts.
     if (twice := seconds(large)) >= 2.5 * once:
-        # Both sizes take turns, so that other processes affect both of them.
+        # The two sizes are measured alternately, so that other processes affect both of them.
         pairs = [(seconds(small), seconds(large)) for _ in range(5)]
         once, twice = (min(taken) for taken in zip(*pairs, strict=True))
     if once < LONG_ENOUGH or twice < 3 * once:
@@ -70,8 +72,8 @@ def faster_than_linear(
 
 
 def public_functions(*, methods: bool = False) -> Iterator[tuple[str, Callable[..., object]]]:
-    """Yield every public function in the package and, with `methods`, every public method of public
-    classes.
+    """Yield every public function of the package and, with `methods`, every public method of its
+    public classes.
     """
     for module in pkgutil.walk_packages(lyncnb.__path__, "lyncnb."):
         if module.name.endswith("__main__"):

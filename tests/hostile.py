@@ -1,4 +1,4 @@
-"""Create damaged, malicious, and unrelated files that may be among returned files."""
+"""Create damaged, malicious, and unrelated files, as they may be among files returned by a CA."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ def _link_entry(target: str) -> bytes:
 
 def _encrypted_entry(data: bytes) -> bytes:
     made = bytearray(archive(("a.cer", data), method=zipfile.ZIP_STORED))
-    made[6] |= 1  # The flag in the local file header says "encrypted".
-    made[made.index(b"PK\x01\x02") + 8] |= 1  # The flag in the central directory says "encrypted".
+    made[6] |= 1  # This flag in the local file header marks the file as encrypted.
+    # This flag in the central directory marks the file as encrypted.
+    made[made.index(b"PK\x01\x02") + 8] |= 1
     return bytes(made)
 
 
@@ -57,7 +58,8 @@ def _many_entries() -> bytes:
 
 
 def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[bytes, str]]:
-    """Return the name, content, and finding code of each file. `leaf` is a valid certificate.
+    """Return the name and content of each file, and the code of the expected finding. `leaf` is a
+    valid certificate.
 
     Each file contains the valid certificate in a form that lyncnb must reject, or other content.
     """
@@ -113,7 +115,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
         "page.cer": (b"<!DOCTYPE html><html><body>Certificate Services</body></html>", nothing),
         "notes.txt": ("請在星期五以前安裝。\r\n".encode(), nothing),
         "notes-utf16.txt": ("\ufeffCertificate follows".encode("utf-16-le"), nothing),
-        "word.txt": (b"A" * 4000, nothing),  # These letters are the base64 of zero bytes.
+        "word.txt": (b"A" * 4000, nothing),  # In base64, these letters encode zero bytes.
         "picture.png": (b"\x89PNG\r\n\x1a\n" + bytes(500), nothing),
         "zeros.cer": (bytes(4096), nothing),
         "noise.der": (b"\x30\x82" + bytes(range(256)), malformed),
@@ -165,7 +167,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
 
 
 def lay_out(folder: Path, files: dict[str, tuple[bytes, str]]) -> None:
-    """Write the files, and also links and other special files."""
+    """Write the hostile files to a folder, and also symbolic links and other special files."""
     for name, (data, _) in files.items():
         (folder / name.split(": ")[0]).write_bytes(data)
     (folder / "link.cer").symlink_to("/etc/hostname")
@@ -173,7 +175,7 @@ def lay_out(folder: Path, files: dict[str, tuple[bytes, str]]) -> None:
 
 
 def tarred(entries: dict[str, bytes], mode: str = "w:gz") -> bytes:
-    """Create a tar archive, compressed or not."""
+    """Return a tar archive, compressed or not, that contains the given files."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode=mode) as file:
         for title, data in entries.items():

@@ -49,7 +49,8 @@ CHROMIUM_ARGUMENTS = [
     "--disable-dev-shm-usage",
 ]
 
-# These settings make tests repeatable: no automatic saving, and all cells are in the page.
+# These settings make tests repeatable: JupyterLab does not save automatically, and renders all
+# cells.
 SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {
         "fetchNews": "false",
@@ -60,28 +61,30 @@ SETTINGS = {
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
 
-# Console messages that the applications print for any notebook (JupyterLab 4.6)
+# The applications print these console messages for any notebook (JupyterLab 4.6).
 BENIGN = [
     r"favicon",
-    r"ERR_ABORTED",  # A request was still running when the page closed.
+    r"ERR_ABORTED",  # A request was still running when the page was closed.
     r"Download the React DevTools",
     r"service-worker",
-    r"Could not restore the debugger state",  # A kernel ended in the meantime.
-    # JupyterLab 4.6: the shutdown_reply arrives after the session has ended.
+    r"Could not restore the debugger state",  # A kernel ended while the page was still using it.
+    # In JupyterLab 4.6, the shutdown_reply arrives after the session has ended.
     r"null \(reading 'kernel'\)",
     r"GPU stall due to ReadPixels",
     r"/api/contents/[^ ]*checkpoints",
     r"reading 'schema'",  # Notebook 7.6 prints this for its settings registry.
-    r"npm/@fortawesome",  # Voila 0.5: the page requests icons from a CDN.
+    r"npm/@fortawesome",  # Voila 0.5 requests icons from a CDN.
     r"ERR_NAME_NOT_RESOLVED$",
     r"ERR_INTERNET_DISCONNECTED$",
-    # Voila 0.5: the page then finds the installed notebook package.
+    # Voila 0.5 then looks for the icons in the installed notebook package, and finds them.
     r"getter for the shared module",
 ]
 
 
 class LabServer:
-    """Runs ``jupyter lab``, ``notebook``, or ``voila`` on loopback, as a context manager."""
+    """Runs ``jupyter lab``, ``notebook``, or ``voila`` on the loopback interface, as a context
+    manager.
+    """
 
     def __init__(
         self,
@@ -143,7 +146,7 @@ class LabServer:
         }
         for name in names.values():
             (self.home / name).mkdir(exist_ok=True)
-        # The build check of JupyterLab blocks the server for almost a second, so it is off.
+        # JupyterLab's build check is off, because it blocks the server for almost a second.
         (self.home / "config" / "labconfig").mkdir(exist_ok=True)
         (self.home / "config" / "labconfig" / "page_config.json").write_text(
             json.dumps({"buildAvailable": False, "buildCheck": False})
@@ -166,7 +169,7 @@ class LabServer:
                 f"--token={self.token}",
                 *self.arguments,
             ]
-        # If another process has taken a kernel's TCP port, the kernel never responds:
+        # If another process has taken a TCP port of a kernel, the kernel never responds:
         # https://github.com/jupyter/jupyter_client/issues/487
         channels = [] if os.name == "nt" else ["--KernelManager.transport=ipc"]
         expose = {"lab": "LabApp", "notebook": "JupyterNotebookApp"}[self.app]
@@ -204,7 +207,7 @@ class LabServer:
         raise TimeoutError(f"no server after {self.seconds} s:\n{self.log()}")
 
     def stop(self) -> None:
-        """Stop the server and its kernels, but keep its folders."""
+        """Stop the server and its kernels, but keep the folders."""
         if self.process is None or self.process.poll() is not None:
             return
         for name, seconds in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
@@ -221,19 +224,20 @@ class LabServer:
         return ""
 
     def url(self, notebook: str, *, simple: bool = True) -> str:
-        """Return the address of a notebook, in single-document mode if available."""
+        """Return the address of a notebook, in single-document mode if the application has one."""
         path = urllib.request.pathname2url(notebook)
         if self.app == "voila":
             return f"{self.base}/voila/render/{path}?token={self.token}"
         if self.app == "notebook":
             return f"{self.base}/notebooks/{path}?token={self.token}"
-        # A new workspace has no open documents. (The parameter `?reset` takes a second.)
+        # A workspace with a new name has no open documents. (The parameter `?reset` would take a
+        # second.)
         mode = "doc" if simple else "lab"
         workspace = f"{mode}/workspaces/{secrets.token_hex(8)}"
         return f"{self.base}/{workspace}/tree/{path}?token={self.token}"
 
 
-# Get the notebook panel from the application object, which the server settings expose.
+# The server's settings expose the application object, which contains the notebook panel.
 _PANEL = (
     "(() => { const app = window.jupyterapp; if (!app) return null;"
     " const here = app.shell.currentWidget;"
@@ -245,7 +249,7 @@ _PANEL = (
 
 
 class LabBrowser:
-    """A page on a server, in the given Playwright browser or in a new one."""
+    """A browser page that shows a Jupyter server, in the given Playwright browser or in a new one."""
 
     def __init__(
         self,
@@ -332,12 +336,12 @@ class LabBrowser:
         self.wait_idle()
 
     def reload(self) -> None:
-        """Reload the page. The kernel keeps running."""
+        """Reload the page. The kernel continues to run."""
         self.page.goto(self.server.url(self.notebook), wait_until="domcontentloaded")
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", state="visible")
 
     def js(self, body: str, argument: object = None) -> object:
-        """Run the body of a JavaScript function that can use ``panel``, ``app``, and ``arg``."""
+        """Run the body of a JavaScript function, which can use ``panel``, ``app``, and ``arg``."""
         return self.page.evaluate(
             "async (arg) => { const app = window.jupyterapp; const panel = "
             + _PANEL
@@ -361,7 +365,8 @@ class LabBrowser:
                 ".lm-Menu-item[data-command='notebook:run-all-cells']"
             ).first.click()
         else:
-            # The command ends only when all cells have run, so this call does not wait for it.
+            # JupyterLab's command ends only when all cells have run, so this call does not wait for
+            # it.
             self.js("app.commands.execute('notebook:run-all-cells');")
         if wait:
             self.wait_idle()
@@ -390,7 +395,7 @@ class LabBrowser:
         raise TimeoutError(f"after {self.seconds} s: {busy}")
 
     def save(self) -> Path:
-        """Save until the document has no unsaved changes.
+        """Save the document, and repeat this until it has no unsaved changes.
 
         The static content of a panel may change while the document is saved.
         """
@@ -403,11 +408,11 @@ class LabBrowser:
         raise TimeoutError(f"after {self.seconds} s {self.notebook} still has changes")
 
     def shut_kernel_down(self) -> None:
-        """Shut down the kernel of this notebook. Closing the page does not stop the kernel."""
+        """Shut down the notebook's kernel, because closing the page does not stop it."""
         self.js("await panel.sessionContext.shutdown();")
 
     def put_away(self) -> None:
-        """Shut down the kernel, close all documents without saving, and clear the errors."""
+        """Shut down the kernel, close all documents without saving, and clear the list of errors."""
         self.shut_kernel_down()
         self.js("for (const one of [...app.shell.widgets('main')]) one.dispose();")
         # Also clear the browser's storage, because it keeps the table layout for the next notebook.
@@ -420,7 +425,7 @@ class LabBrowser:
 
     # -- These methods use and read panels.
     def button(self, name: str, *, exact: bool = True):
-        """Find a button by its name."""
+        """Find a button in the panel by its name."""
         return self.page.get_by_role("button", name=name, exact=exact).first
 
     def field(self, label: str, *, exact: bool = True):
@@ -436,11 +441,11 @@ class LabBrowser:
         self.page.locator(selector).filter(has_text=text).first.wait_for(state="visible")
 
     def cell_count(self) -> int:
-        """Count the cells of the notebook."""
+        """Return the number of cells in the notebook."""
         return self.js("return panel.content.model.cells.length;")
 
     def cell_errors(self) -> list[tuple[str, str]]:
-        """List the tracebacks in the notebook."""
+        """Return the tracebacks that the notebook shows."""
         return self.js(
             "const found = []; const cells = panel.content.model.cells;"
             "for (let i = 0; i < cells.length; i++)"
@@ -450,7 +455,7 @@ class LabBrowser:
         )
 
     def screenshot(self, path: Path | str, *, selector: str = "") -> None:
-        """Take a picture of the page, or of the first element that a selector finds."""
+        """Take a screenshot of the page, or of the first element that matches a selector."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         if selector:
             self.page.locator(selector).first.screenshot(path=str(path))
@@ -468,7 +473,7 @@ class LabBrowser:
 
 @contextlib.contextmanager
 def loop_of(browser):
-    """Mark the browser's event loop as running in this thread during the block.
+    """Register the browser's event loop as the running one of this thread, during the block.
 
     Otherwise Playwright leaves the mark set between calls, and ``asyncio.run`` then fails.
     """
@@ -483,7 +488,8 @@ def start_chromium():
     """Start Playwright and the installed Chromium. The caller must close both."""
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=60_000)  # Other waits in the page have the same limit.
+    # The same time limit applies to all other waits in the page.
+    expect.set_options(timeout=60_000)
     playwright = sync_playwright().start()
     browser = playwright.chromium.launch(
         executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS, headless=True

@@ -23,9 +23,9 @@ plan = ln.plan_certificates(ln.read_topology("{table}"), ln.load_rules("lync2013
 panel = RequestPanel(plan, "{folder}")
 panel"""
 
-# Generating keys takes some time, so that the page can react before it ends. 100 keys take about 8
-# s on two cores, mostly waiting. With a hold, key generation waits after the first key for the file
-# FOLDER.go.
+# Key generation takes some time, so that the page can react before it ends. 100 keys take about 8 s
+# on two cores, mostly waiting. If hold is set, key generation waits after the first key until the
+# file FOLDER.go exists.
 _SLOW = """from lyncnb.pki import keys
 import time
 from pathlib import Path
@@ -50,7 +50,7 @@ status"""
 
 
 def table_of(count: int) -> str:
-    """Return a table of single-server pools, 500 of them in the site Tainan."""
+    """Return a table of single-server pools, with 500 pools in the site Tainan."""
     rows = ["server_fqdn,role,site,sip_domains"]
     rows += [
         f"m{n:05d}.contoso.com,Mediation,{'Tainan' if n < 500 else 'Taipei'},"
@@ -61,7 +61,7 @@ def table_of(count: int) -> str:
 
 
 def write_notebook(path: Path, *cells: str) -> None:
-    """Write a notebook with code cells."""
+    """Write a notebook with the given code cells."""
     document = {
         "cells": [
             {
@@ -88,7 +88,7 @@ def write_notebook(path: Path, *cells: str) -> None:
 
 
 def open_panel(lab: LabBrowser, folder: Path, *cells: str, name: str = "test.ipynb") -> None:
-    """Open a notebook with these cells, run it, and wait for the panel."""
+    """Open a notebook with these code cells, run it, and wait for the panel."""
     write_notebook(folder / name, *cells)
     lab.open_notebook(folder / name)
     lab.run_all()
@@ -96,7 +96,7 @@ def open_panel(lab: LabBrowser, folder: Path, *cells: str, name: str = "test.ipy
 
 
 def open_editor(lab: LabBrowser, folder: Path, *more: str, table: str = "small.csv") -> None:
-    """Open a notebook with a plan editor for a table."""
+    """Open a notebook that shows a plan editor for a table."""
     open_panel(lab, folder, EDITOR.format(table=table), *more)
     lab.page.get_by_role("row").nth(2).wait_for()
 
@@ -106,7 +106,7 @@ def cell_of(lab: LabBrowser, server: str, column: str):
     grid = lab.page.locator(".lc-editor").get_by_role("grid")
     grid.get_by_role(
         "columnheader"
-    ).first.wait_for()  # The table is displayed again after a reload.
+    ).first.wait_for()  # After the page is reloaded, the test opens the table again.
     heads = grid.get_by_role("columnheader").all_inner_texts()
     at = next(n for n, text in enumerate(heads) if text.strip(" ▲▼\n") == column)
     row = grid.get_by_role("row").filter(has=lab.page.get_by_label(f"Select {server}"))
@@ -125,8 +125,8 @@ def set_cell(lab: LabBrowser, server: str, column: str, value: str) -> None:
 
 
 def kernel(lab: LabBrowser, expression: str) -> str:
-    """Evaluate an expression in the kernel, outside the notebook, and return the result as text."""
-    if not isinstance(lab, LabBrowser):  # A planner page has Python in a worker.
+    """Evaluate an expression in the kernel, outside the notebook, and return its value as text."""
+    if not isinstance(lab, LabBrowser):  # In a planner page, Python runs in a web worker.
         return lab.kernel(expression)
     return lab.js(
         "const future = panel.sessionContext.session.kernel.requestExecute("
@@ -139,7 +139,7 @@ def kernel(lab: LabBrowser, expression: str) -> str:
 
 
 def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
-    """Wait until an expression in the kernel has a value."""
+    """Wait until an expression in the kernel has the given value."""
     end = time.monotonic() + lab.seconds
     while (found := kernel(lab, expression)) != value:
         assert time.monotonic() < end, f"{expression} is {found}, not {value}"
@@ -148,7 +148,7 @@ def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
 
 @contextlib.contextmanager
 def held_answers(lab: LabBrowser, view: str) -> Iterator[None]:
-    """Delay the responses of a panel until the end of the block, as if it had much to calculate."""
+    """Delay the responses of a panel until the end of the block, as if its calculations took long."""
     go = lab.server.home / f"go-{secrets.token_hex(8)}"
     code = f"""
 import threading, time
@@ -169,7 +169,8 @@ is_held.wait()"""
 
 
 def themes(lab: LabBrowser) -> Iterator[tuple[str, Sequence[str]]]:
-    """Switch to each theme, and yield its name and the tags of the rules for axe-core.
+    """Switch to each theme, and yield the name of the theme and the tags of the axe-core rules to
+    run.
 
     All rules run in the first theme. In the second theme, only the colors differ.
     """

@@ -1,4 +1,4 @@
-"""Run real TLS servers on loopback for the ports of a plan, each with a certificate of a test CA."""
+"""Run real TLS servers on loopback for the ports of a plan, each with a certificate from a test CA."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lyncnb.probes.targets import Target, list_targets
 
 
 def write_pair(folder: Path, name: str, *chain: x509.Certificate, bits: int = 2048) -> Path:
-    """Write the test key and a chain to one PEM file, as most servers read it."""
+    """Write the test key and a certificate chain to one PEM file, as most servers need it."""
     key = key_of(bits).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path = folder / f"{name}.pem"
     path.write_bytes(key + b"".join(one.public_bytes(Encoding.PEM) for one in chain))
@@ -30,7 +30,9 @@ def write_pair(folder: Path, name: str, *chain: x509.Certificate, bits: int = 20
 
 @dataclass
 class Heard:
-    """What a server received: the number of connections, and all bytes after the handshake."""
+    """The data that a server received: the number of connections, and all bytes after the
+    handshake.
+    """
 
     port: int = 0
     connections: int = 0
@@ -42,7 +44,7 @@ class Heard:
 def listening(
     answer: Callable[[socket.socket, Heard], object], *, host: str = "127.0.0.1", port: int = 0
 ) -> Iterator[Heard]:
-    """Run a TCP server that calls ``answer`` for each connection in a thread of its own."""
+    """Run a TCP server that calls ``answer`` for each connection, in a separate thread."""
     heard, lock = Heard(), threading.Lock()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, port), family=family, backlog=128)
@@ -70,15 +72,16 @@ def listening(
 
 
 def hang(connection: socket.socket, heard: Heard) -> None:
-    """Read everything and answer nothing, until the other side gives up."""
+    """Read all data and send no response, until the client closes the connection."""
     while data := connection.recv(4096):
         heard.data += data
 
 
 def speak_tls(pairs: Sequence[Path], *, mutual: bool = False, version: str = ""):
-    """Return an answer that shows the first pair, or the one whose file is named like the name.
+    """Return a connection handler that presents the first PEM file, or the one whose file name
+    matches the requested server name.
 
-    Each connection takes the next pair in turn, as behind a load balancer, if the name fits none.
+    Each connection takes the next pair in turn, as behind a load balancer, if no file name matches.
     """
     contexts = {}
     for path in pairs:
@@ -111,7 +114,7 @@ def speak_tls(pairs: Sequence[Path], *, mutual: bool = False, version: str = "")
 
 @dataclass
 class Live:
-    """Servers for the ports of a plan, and the hosts file that leads to them."""
+    """The test servers for the ports of a plan, and the hosts file that contains their addresses."""
 
     hosts: Path
     heard: dict[tuple[str, int], Heard] = field(default_factory=dict)
@@ -121,7 +124,7 @@ Show = Callable[[Target, ln.PlannedCertificate], Sequence[x509.Certificate]]
 
 
 def show_as_planned(target: Target, planned: ln.PlannedCertificate) -> list[x509.Certificate]:
-    """Return the chain of a correct server."""
+    """Return the certificate chain that a correctly configured server presents."""
     return [certificate_for(planned), authority().issuing]
 
 
@@ -129,7 +132,9 @@ _MADE: dict[object, x509.Certificate] = {}
 
 
 def certificate_for(planned: ln.PlannedCertificate, **changes: object) -> x509.Certificate:
-    """Issue a planned certificate that is valid today, each only once."""
+    """Issue the planned certificate so that it is valid today. Each planned certificate is issued
+    only once.
+    """
     key = (planned.id, planned.names, repr(changes))
     if key not in _MADE:
         changes = {"begins": MIDNIGHT - timedelta(days=1), **changes}
@@ -148,7 +153,7 @@ def live(
     only: Callable[[Target], bool] = lambda target: bool(target.server),
     **choices: object,
 ) -> Iterator[Live]:
-    """Run a server for each port that ``probe`` asks, and write the hosts file."""
+    """Run a server for each port to which ``probe`` connects, and write the hosts file."""
     by_id = {item.id: item for item in plan.certificates}
     found = Live(hosts=folder / "hosts.txt")
     lines = ["# name port address"]

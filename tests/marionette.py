@@ -1,4 +1,5 @@
-"""Control an installed Firefox through its own remote protocol, Marionette, without a library.
+"""Control an installed Firefox through its own remote protocol, Marionette, without a client
+library.
 
 A message is its length in decimal digits, a colon, and JSON. A command is ``[0, id, name,
 parameters]``, and its answer ``[1, id, error, result]``.
@@ -18,7 +19,8 @@ from free_ports import free_port
 
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox") or "firefox-esr"
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-# Firefox opens no connection of its own, and downloads without a question.
+# With these preferences, Firefox opens no connections on its own, and downloads files without
+# asking.
 _PREFERENCES = {
     "app.normandy.enabled": False,
     "app.update.auto": False,
@@ -38,7 +40,7 @@ _PREFERENCES = {
 
 
 class Firefox:
-    """A Firefox without windows and with its own profile, as a context manager."""
+    """A Firefox browser without windows and with its own profile, as a context manager."""
 
     def __init__(self, folder: Path, *, seconds: float = 60):
         self.downloads = folder / "downloads"
@@ -88,7 +90,7 @@ class Firefox:
         return json.loads(self._stream.read(int(digits)))
 
     def ask(self, command: str, **parameters: object) -> dict:
-        """Send a command, and return its result."""
+        """Send a Marionette command, and return its result."""
         data = json.dumps([0, next(self._numbers), command, parameters]).encode()
         self._socket.sendall(b"%d:%s" % (len(data), data))
         _, _, error, result = self._read()
@@ -96,16 +98,18 @@ class Firefox:
         return result
 
     def open(self, path: Path) -> None:
-        """Open a page from the disk."""
+        """Open a page from the disk in the browser."""
         self.ask("WebDriver:Navigate", url=path.as_uri())
 
     def js(self, script: str, *arguments: object) -> object:
-        """Run a script with arguments, and return its value. The page's policy does not apply."""
+        """Run a script with arguments, and return its value. The page's content security policy
+        does not apply.
+        """
         result = self.ask("WebDriver:ExecuteScript", script=script, args=list(arguments))
         return result["value"]
 
     def wait(self, script: str) -> object:
-        """Wait until a script returns a value that counts as true, and return it."""
+        """Wait until a script returns a true value, and return this value."""
         end = time.monotonic() + self._seconds
         while not (value := self.js(script)):
             assert time.monotonic() < end, script
@@ -113,13 +117,13 @@ class Firefox:
         return value
 
     def choose_file(self, selector: str, path: Path) -> None:
-        """Choose a file as the file picker does."""
+        """Choose a file for a file input, as a person does in the file dialog."""
         found = self.ask("WebDriver:FindElement", using="css selector", value=selector)
         element = found["value"][_ELEMENT]
         self.ask("WebDriver:ElementSendKeys", id=element, text=str(path))
 
     def downloaded(self, name: str) -> bytes:
-        """Wait for a complete download, and return its content."""
+        """Wait until a download is complete, and return its content."""
         path, end = self.downloads / name, time.monotonic() + self._seconds
         while (
             not path.is_file() or not path.stat().st_size or path.with_name(f"{name}.part").exists()

@@ -1,4 +1,4 @@
-"""Create OpenSSL CAs, correct and faulty ones, that sign certificates for tests."""
+"""Create OpenSSL CAs, both correct and faulty ones, that sign certificates for tests."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding
 
-#: The extensions that a correct CA includes in a server certificate, and those that every public
-#: certificate has: a policy, and timestamps (here without logs).
+#: A correct CA includes these extensions in a server certificate. Every public certificate also has
+#: a certificate policy and a list of certificate timestamps.
 PUBLIC_TRUST = (
     f"certificatePolicies={POLICIES[0]}",
     f"{TIMESTAMP_LIST.dotted_string}=DER:{timestamp_list(TIMESTAMPS).hex()}",
@@ -37,18 +37,18 @@ _NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def openssl(*arguments: object) -> bytes:
-    """Run the OpenSSL command line and return its output."""
+    """Run the OpenSSL command line, and return its output."""
     command = ["openssl", *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 def without(prefix: str) -> tuple[str, ...]:
-    """Return the extensions of a server certificate without one of them."""
+    """Return the extensions of a server certificate, but leave out the given one."""
     return tuple(line for line in GOOD if not line.startswith(prefix))
 
 
 def flipped(certificate: bytes) -> bytes:
-    """Change one byte in the signature, which is at the end of a certificate."""
+    """Change one byte of the signature, which is at the end of a certificate."""
     body = base64.b64decode(b"".join(certificate.split(b"\n")[1:-2]))
     damaged = body[:-20] + bytes([body[-20] ^ 1]) + body[-19:]
     encoded = base64.encodebytes(damaged)
@@ -56,7 +56,9 @@ def flipped(certificate: bytes) -> bytes:
 
 
 def signed_again(certificate: bytes) -> bytes:
-    """Replace an ECDSA P-256 signature (r, s) with the equally valid (r, n - s)."""
+    """Replace the ECDSA P-256 signature (r, s) of a certificate with (r, n - s), which is equally
+    valid.
+    """
     order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
     made = x509.load_pem_x509_certificate(certificate)
     der, content = made.public_bytes(Encoding.DER), made.tbs_certificate_bytes
@@ -75,7 +77,7 @@ def _moment(span: timedelta) -> str:
 
 @dataclass(frozen=True)
 class Authority:
-    """A CA in a separate folder, with its key and the CA certificates above it."""
+    """A CA in its own folder, with its key and the CA certificates above it in the chain."""
 
     folder: Path
     name: str
@@ -88,7 +90,7 @@ class Authority:
 
     @property
     def chain(self) -> bytes:
-        """Return the CA's certificate and the CA certificates above it, with the root last."""
+        """Return the CA's certificate followed by the CA certificates above it. The root is last."""
         return self.pem + (self.above.chain if self.above else b"")
 
     def subordinate(
@@ -104,7 +106,7 @@ class Authority:
         ends: timedelta = timedelta(days=2000),
         options: tuple[str, ...] = ("-sha256",),
     ) -> Authority:
-        """Create a CA below this one. ``key_of`` reuses the key of another CA."""
+        """Create a subordinate CA. ``key_of`` reuses the key of another CA."""
         stem = self.folder / name
         request, place = ("req", "-out", f"{stem}.csr", "-subj", subject), f"{stem}.key"
         if key_of:
@@ -135,7 +137,7 @@ class Authority:
         copied: str = "copy",
         options: tuple[str, ...] = ("-sha256",),
     ) -> Path:
-        """Sign a request with these arguments, and return the file."""
+        """Sign a request with the given OpenSSL arguments, and return the path of the certificate."""
         out.parent.mkdir(parents=True, exist_ok=True)
         file = out.with_suffix(".ext")
         file.write_text("\n".join((*extensions, *more)))
@@ -160,7 +162,7 @@ def make_root(
     more: tuple[str, ...] = (),
     key: tuple[str, ...] = P256,
 ) -> Authority:
-    """Create a root CA with its key."""
+    """Create a root CA and its key."""
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / name
     openssl(

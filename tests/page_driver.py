@@ -1,4 +1,4 @@
-"""Use a planner page in a browser as a person does: open files, press buttons, read downloads."""
+"""Use a planner page in a browser as a person does: open files, click buttons, and read downloads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def start_browser(*arguments: str) -> Iterator[Browser]:
 
 
 class PlannerPage:
-    """A planner page that a browser opened from the disk."""
+    """A planner page that a browser has opened from the disk."""
 
     def __init__(self, context: BrowserContext, path: Path, *, init: str = ""):
         self.context = context
@@ -51,25 +51,25 @@ class PlannerPage:
 
     @property
     def state(self) -> str:
-        """Return ``ready``, or ``plan`` if the page shows only the plan."""
+        """Return ``ready``, or ``plan`` if the page only shows the plan and cannot edit it."""
         return self.page.locator("body").get_attribute("data-state")
 
     def press(self, name: str) -> None:
-        """Press the button with exactly this name."""
+        """Click the button whose name is exactly the given text."""
         self.page.get_by_role("button", name=name, exact=True).click()
 
     def open(self, *files: Path) -> None:
-        """Open files as the file picker does."""
+        """Open files in the page, as a person does with the file dialog."""
         self.page.locator("#page-pick").set_input_files([str(path) for path in files])
 
     def download(self, press: Callable[[], object]) -> Download:
-        """Return the file that the browser downloads after a button was pressed."""
+        """Return the file that the browser downloads after a button was clicked."""
         with self.page.expect_download() as download:
             press()
         return download.value
 
     def document(self, kind: str) -> tuple[str, bytes]:
-        """Return the name and content of a document."""
+        """Return the name and content of a document that the page creates."""
         self.page.get_by_label("Document", exact=True).select_option(kind)
         download = self.download(lambda: self.press("Download the document"))
         return download.suggested_filename, Path(download.path()).read_bytes()
@@ -78,8 +78,8 @@ class PlannerPage:
         """Find a tab of the plan editor by the beginning of its title."""
         return self.page.get_by_role("tab", name=re.compile(f"^{re.escape(name)}")).first
 
-    # -- The tests of the panels use these methods, as in a notebook. They wait this number of
-    # seconds for a value.
+    # -- The tests of the panels use these methods in a planner page and in a notebook. They wait at
+    # most this number of seconds for a value.
     seconds = 60
 
     def button(self, name: str, *, exact: bool = True) -> Locator:
@@ -91,11 +91,12 @@ class PlannerPage:
         return self.page.get_by_label(label, exact=exact).first
 
     def kernel(self, expression: str) -> str:
-        """Evaluate an expression in the page's Python, and return the result as text."""
+        """Evaluate an expression in the Python of the page, and return its value as text."""
         (worker,) = self.page.workers
         value = worker.evaluate(
             """(code) => { python.globals.set("editor", session.editor); return python.runPython(code); }""",
             f"str({expression})",
         )
-        self.page.wait_for_timeout(50)  # The page shows what Python knew before.
+        # Python's last changes appear in the page only after a short time.
+        self.page.wait_for_timeout(50)
         return value

@@ -10,7 +10,7 @@ INHERITED = "\x01"
 
 
 class Talk:
-    """Sends messages to a panel as the browser does, and keeps the responses."""
+    """Sends messages to a panel as the browser does, and stores the responses."""
 
     def __init__(self, panel: Panel):
         self.panel = panel
@@ -26,15 +26,15 @@ class Talk:
         return {message["type"]: message for message, _ in self.heard}
 
     def types(self) -> list[str]:
-        """Return the types of the panel's responses in order."""
+        """Return the types of the panel's responses, in the order in which the panel sent them."""
         return [message["type"] for message, _ in self.heard]
 
     def rows(self) -> dict[int, dict[str, str]]:
-        """Return the rows in the last responses by id, as the browser decodes them."""
+        """Return the rows in the last responses by row id, as the browser decodes them."""
         return self.rows_after({})
 
     def rows_after(self, rows: dict[int, dict[str, str]]) -> dict[int, dict[str, str]]:
-        """Return the rows after the last responses were applied."""
+        """Return the rows of a table after the changes in the last responses were applied."""
         for message, buffers in self.heard:
             if message["type"] != "rows":
                 continue

@@ -1,4 +1,4 @@
-"""Define paths in the repository for the tests."""
+"""Define the paths of the repository that tests use."""
 
 from pathlib import Path
 

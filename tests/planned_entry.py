@@ -1,4 +1,4 @@
-"""Create a planned certificate as the manifest stores it, for comparisons."""
+"""Return a planned certificate in the form in which the manifest stores it, for comparisons."""
 
 from __future__ import annotations
 

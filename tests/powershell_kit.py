@@ -1,4 +1,4 @@
-"""Run PowerShell once for all tests, to parse and run the scripts that lyncnb writes.
+"""Run one PowerShell process for all tests, which parses and runs the scripts that lyncnb writes.
 
 PowerShell runs ``deploy/world.ps1``, which reads one case from each line and writes one result.
 """
@@ -22,7 +22,7 @@ _NOT_RUN = "no pwsh on PATH: PowerShell was not asked"
 _DEPLOY = Path(__file__).parent / "deploy"
 PARAMETERS = _DEPLOY / "cmdlet_parameters.json"
 
-#: Functions in the script that a check may call.
+#: A check may call these functions of the script.
 SCRIPT_FUNCTIONS = (
     *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
     *("Test-RestartAhead", "Get-NotRunning", "Get-Stale", "Get-Utc", "Test-FailedOver"),
@@ -37,8 +37,8 @@ needs_pwsh = pytest.mark.skipif(
 
 Json = dict[str, Any]
 
-# Names that PowerShell would interpret if they were not quoted, or if only ' counted as a quotation
-# mark.
+# PowerShell would interpret parts of these names if they were not quoted, or if it accepted only '
+# as a quotation mark.
 HOSTILE = [
     "x'; Remove-Item C:\\ -Recurse; '",
     "x\u2019; Remove-Item C:\\ -Recurse; \u2019",
@@ -57,7 +57,7 @@ HOSTILE = [
 
 
 class PowerShell:
-    """A PowerShell process that runs cases."""
+    """A PowerShell process that runs test cases."""
 
     def __init__(self, pwsh: str) -> None:
         words = [pwsh, "-NoProfile", "-File", str(_DEPLOY / "world.ps1")]
@@ -67,16 +67,16 @@ class PowerShell:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            # This setting compiles code only once, which is twice as fast from the tenth script on.
-            # (For a run of hours, .NET's default of 1 is faster.)
+            # With this setting, .NET compiles code only once, which is twice as fast from the tenth
+            # script on. (For a run of hours, .NET's default of 1 is faster.)
             env={"DOTNET_TieredCompilation": "0", **os.environ},
         )
 
     def ask(self, case: Json, answers: str = "") -> Any:
-        """Run a case. ``answers`` are the inputs for questions that a script asks."""
+        """Run a test case. ``answers`` contains the responses to questions that a script asks."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        # The answer to an unexpected question is No.
+        # If a script asks an unexpected question, the answer is No.
         self._process.stdin.write(json.dumps(case) + "\n" + answers + "N\n" * 9)
         self._process.stdin.flush()
         for line in self._process.stdout:
@@ -102,7 +102,7 @@ def powershell() -> PowerShell:
 
 @dataclass(frozen=True)
 class Command:
-    """A command with its parameters and the text of their values ("" for a switch).
+    """A command with the names of its parameters and the text of the values ("" for a switch).
 
     ``others`` contains the values without a parameter.
     """
@@ -114,7 +114,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Syntax:
-    """The result of PowerShell's parser for a script.
+    """The result that PowerShell's parser returns for a script.
 
     ``kinds`` counts the syntax nodes by kind. ``operators`` and ``members`` are their names.
     """
@@ -127,7 +127,7 @@ class Syntax:
 
     @property
     def newer(self) -> set[str]:
-        """Return the features in the script that are newer than PowerShell 3."""
+        """Return the features in the script that PowerShell 3 does not have."""
         found = _LATER_KINDS & set(self.kinds) | _LATER_OPERATORS & set(self.operators)
         return found | {"new"} & set(self.members)
 

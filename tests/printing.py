@@ -1,4 +1,4 @@
-"""Open and print pages and office files as their readers do, in a browser and on paper."""
+"""Open pages and office files in a browser, and print them, as their readers do."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def page_count(pdf: Path) -> int:
 
 
 def pdf_text(pdf: Path) -> str:
-    """Return the words in a PDF in their order, without spaces.
+    """Return the words in a PDF in reading order, without spaces.
 
     A name that continues on the next line is joined again.
     """
@@ -47,7 +47,7 @@ class Word:
 
 
 def words_in(pdf: Path, text: str = "") -> list[Word]:
-    """Return the positions of a word in a PDF, or all words."""
+    """Return the positions of all words in a PDF, or only of the given word."""
     told = subprocess.run(["pdftotext", "-bbox", str(pdf), "-"], capture_output=True, check=True)
     root = ET.fromstring(re.sub(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", b"", told.stdout))
     space = "{http://www.w3.org/1999/xhtml}"
@@ -61,7 +61,7 @@ def words_in(pdf: Path, text: str = "") -> list[Word]:
 
 
 def check_workbook(data: bytes) -> None:
-    """Check that a workbook can be sorted, filtered and read on paper.
+    """Check that a workbook can be sorted and filtered, and that it is readable on paper.
 
     Dates and numbers have their types, text on paper has at least 8 points, and sheets that are
     not a table or have no rows have no filter.
@@ -73,7 +73,7 @@ def check_workbook(data: bytes) -> None:
         _check_paper(sheet)
 
 
-# Serial numbers, versions of Windows and digests can have only digits, but are not numbers.
+# Serial numbers, versions of Windows, and digests may consist of digits only, but are not numbers.
 _DIGITS = ("Serial number", "Windows")
 # The keys are the widths of the formatted texts.
 _DAY_FORMATS = {10: "yyyy-mm-dd", 20: 'yyyy-mm-dd hh:mm "UTC"'}
@@ -94,21 +94,25 @@ def _check_cells(sheet: Worksheet) -> None:
             assert heading in _DIGITS or not re.fullmatch(r"[\d.,]{1,15}", cell.value), where
         elif isinstance(cell.value, date):
             (needed,) = (n for n, code in _DAY_FORMATS.items() if code == cell.number_format)
-            # In a narrower column, a program would show ### instead of the value.
+            # If the column were narrower, a spreadsheet program would show ### instead of the
+            # value.
             assert widths[cell.column] > needed, where
         else:
             assert cell.value is None or isinstance(cell.value, int | float), where
 
 
 def _check_paper(sheet: Worksheet) -> None:
-    """Check that text has at least 8 points, and that each page has the headings."""
+    """Check that printed text has at least 8 points, and that each printed page repeats the
+    headings.
+    """
     setup = sheet.page_setup
     assert (setup.orientation, setup.paperSize) == ("landscape", 9)
     assert sheet.print_title_rows == "$1:$1"
     points = {
         cell.font.size for row in sheet.iter_rows(max_row=min(20, sheet.max_row)) for cell in row
     }
-    # If programs calculate the scale from the page, it depends on their fonts.
+    # If a spreadsheet program calculates the scale from the page size, the result depends on its
+    # fonts.
     properties = sheet.sheet_properties.pageSetUpPr
     assert not (properties and properties.fitToPage)
     assert min(points) * min(setup.scale or 100, 100) >= 800, (sheet.title, setup.scale)
@@ -124,7 +128,7 @@ def office_pdf(path: Path, folder: Path) -> Path:
 
 
 def unmarked(page: str) -> str:
-    """Return a page without the marks that keep its words on one line or allow line breaks."""
+    """Return an HTML page without the marks that control where words and lines may break."""
     return re.sub(
         r'<wbr>|<span class="(?:whole|whole day|long)">([^<]*(?:<wbr>[^<]*)*)</span>',
         lambda mark: (mark[1] or "").replace("<wbr>", ""),
@@ -132,14 +136,14 @@ def unmarked(page: str) -> str:
     )
 
 
-#: The pages that are not in use, by browser and by whether they run scripts of the test. A new page
-#: starts a process, which takes longer than most documents.
+#: Pages that are not in use, by browser and by whether they run scripts of the test. They are
+#: reused, because a new page starts a process, which takes longer than most documents.
 _PAGES: WeakKeyDictionary[object, dict[bool, list]] = WeakKeyDictionary()
 
 
 @contextmanager
 def opened(browser, path: Path, *, scripts: bool = False, width: int = 1280):
-    """Open a file as a reader does, without network, and with only the scripts of the test."""
+    """Open a file in a browser as a reader does, without network. Only scripts of the test can run."""
     unused = _PAGES.setdefault(browser, {}).setdefault(scripts, [])
     if unused:
         page = unused.pop()
@@ -160,7 +164,9 @@ def opened(browser, path: Path, *, scripts: bool = False, width: int = 1280):
 
 
 def cut_off(page) -> list[str]:
-    """Return the elements that extend beyond the right edge of the page or of their cell."""
+    """Return the elements that extend beyond the right edge of the page or of the cell that
+    contains them.
+    """
     return page.evaluate(
         """() => [...document.querySelectorAll('main *')]
             .filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1
@@ -179,7 +185,7 @@ def overflowing_cells(page) -> list[str]:
 
 
 def torn_words(page) -> list[str]:
-    """Return the words that continue on a second line, in tables with up to 16 columns."""
+    """Return the words that are split across two lines, in tables with up to 16 columns."""
     return page.evaluate(
         """() => [...document.querySelectorAll('.lyncnb-table')]
             .filter(table => table.rows[0].cells.length < 17)
@@ -199,8 +205,9 @@ def torn_words(page) -> list[str]:
     )
 
 
-# axe-core needs milliseconds for the contrast of each text. Most texts of a document have the same
-# styles, like every element around them. Of those, the first three are marked.
+# axe-core needs milliseconds to check the contrast of each text. Most texts of a document have the
+# same styles as many others. So only the first three texts of each combination of styles are marked
+# for the check.
 _MARK_LOOKS = """inside => {
     const styles = ['color', 'backgroundColor', 'backgroundImage', 'fontSize', 'fontWeight',
         'opacity', 'filter', 'textShadow', 'position'];
@@ -241,7 +248,8 @@ def axe_in_both_themes(page, *, inside: str = "html") -> list[tuple[str, list[st
 def axe_violations(
     page, *, inside: str = "html", rules: Sequence[str] = (), without: Sequence[str] = ()
 ) -> list[tuple[str, list[str]]]:
-    """Return the accessibility violations that axe-core finds in the page or in some elements.
+    """Return the accessibility violations that axe-core finds in the page, or only in some of its
+    elements.
 
     With `rules`, run only these rules, or the rules with one of these tags.
     """
@@ -266,11 +274,11 @@ _NAME = re.compile(r"[\w*-]+(?:\.[\w-]+)+|[A-Z][a-z]+-[A-Z]\w+|(?<![\w-])--?[A-Z
 _DATE = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d(?!\d)")
 # The maximum distance between two words on a line, in points. Columns are further apart.
 _GAP = 7.0
-_INDENT = 25.0  # The distance in points by which a line may begin before the line above it.
+_INDENT = 25.0  # A line may begin this many points further left than the line above it.
 
 
 def torn_tokens(pdf: Path, names: Iterable[str]) -> list[str]:
-    """Return the dates, and the given names, that continue on the next line of a PDF.
+    """Return the dates and the given names that are split across two lines of a PDF.
 
     Names are those of hosts, cmdlets and flags.
     """

@@ -1,4 +1,4 @@
-"""Find what the public names of lyncnb return, from their annotations."""
+"""Find the types that the public functions of lyncnb return, from their annotations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from lyncnb.base.shown.tables import Table
 
 
 def public_functions() -> Iterator[tuple[str, Callable]]:
-    """Yield each public function, class, method and property, with its name for programs."""
+    """Yield each public function, class, method and property, with the name that programs use for
+    it.
+    """
     for name in ln.__all__:
         value = getattr(ln, name)
         if inspect.isclass(value):
@@ -35,14 +37,15 @@ def public_methods(value: type) -> Iterator[tuple[str, Callable]]:
             member = member.fget
         elif isinstance(member, cached_property):
             member = member.func
-        # Methods of Python's own base classes, such as Sequence.count, have no annotations.
+        # Methods that a class inherits from Python's base classes, such as Sequence.count, have no
+        # annotations.
         is_ours = inspect.isfunction(member) and member.__module__.startswith("lyncnb")
         if is_ours and (not name.startswith("_") or name == "__init__"):
             yield f"{value.__name__}.{name}", member
 
 
 def returned_tables() -> dict[type[Table], list[str]]:
-    """Return each kind of table that the public names return, with the names that return it."""
+    """Return each type of table that a public function returns, with the names of these functions."""
     found: dict[type[Table], list[str]] = {}
     waiting = [*public_functions()]
     for name, function in waiting:

@@ -1,4 +1,4 @@
-"""Create random plans, and apply the differences between two plans one by one, for tests."""
+"""Create random plans for tests, and apply the differences between two plans one by one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import lyncnb as ln
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.reports.compare import PlanChange
 
-# CI compares a tenth of the plans that a full test may compare.
+# CI compares only a tenth of the plans that a full test run compares.
 PAIRS = int(os.environ.get("LYNCNB_COMPARE_PAIRS", "1000"))
 
 _POOLS = {
@@ -64,7 +64,9 @@ def random_plan(chance: random.Random) -> ln.CertificatePlan:
 
 
 def written(certificate: ln.PlannedCertificate) -> dict[str, object]:
-    """Return the properties of a certificate as text, by the label that changes use."""
+    """Return the properties of a certificate as text. The keys are the labels in the list of
+    changes.
+    """
     return {
         "Subject name": certificate.subject.to_rfc4514(),
         "EKU": "; ".join(certificate.extended_key_usage),
@@ -80,12 +82,12 @@ def written(certificate: ln.PlannedCertificate) -> dict[str, object]:
 
 
 def all_written(planned: ln.CertificatePlan) -> dict[str, dict[str, object]]:
-    """Return the properties of every certificate, by id."""
+    """Return the properties of every certificate in a plan, by certificate id."""
     return {certificate.id: written(certificate) for certificate in planned.certificates}
 
 
 def make(state: dict[str, dict[str, object]], change: PlanChange) -> None:
-    """Apply one change to the certificates.
+    """Apply one change to the certificates of a plan.
 
     Fail if it was applied before or has nothing to change.
     """
@@ -116,7 +118,7 @@ def make(state: dict[str, dict[str, object]], change: PlanChange) -> None:
 
 
 def applied(difference: ln.PlanDifference) -> dict[str, dict[str, object]]:
-    """Apply all changes to the old plan, one by one, and return the result."""
+    """Apply all changes to the earlier plan, one by one, and return the result."""
     state = all_written(difference.old)
     for item in difference.certificates:
         for change in item.differences:
@@ -124,14 +126,14 @@ def applied(difference: ln.PlanDifference) -> dict[str, dict[str, object]]:
         if item.change == "removed":
             assert (
                 state[item.id]["names"] == []
-            )  # A removed name is removed together with its reason.
+            )  # The reason for a name is removed together with the name.
             assert state.pop(item.id)["gone"]
-        elif item.change == "added":  # A new certificate is added as a whole.
+        elif item.change == "added":  # A new certificate is added with all its properties at once.
             assert state[item.id]["names"] == list(item.new.names)
             state[item.id] = written(item.new)
     return state
 
 
 def unordered(state: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
-    """Return the properties with names as sets, because the order of names may differ."""
+    """Return the properties with the names as sets, because the order of the names may differ."""
     return {key: value | {"names": Counter(value["names"])} for key, value in state.items()}

@@ -1,4 +1,4 @@
-"""Prepare notebook outputs for the repository, so that all links in them work."""
+"""Prepare notebook outputs for the repository, so that all of their links work."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _ELSEWHERE = ("http://", "https://", "#", "mailto:")
 
 
 def leads_somewhere(target: str, folder: Path) -> bool:
-    """Return whether a link leads to another website or to a file in the repository."""
+    """Return whether a link points to another website or to an existing file in the repository."""
     return target.startswith(_ELSEWHERE) or (folder / target.partition("#")[0]).exists()
 
 
 def without_dead_links(page: str, folder: Path) -> str:
-    """Replace each link whose target is not in the repository with its text."""
+    """Replace each link whose target is not in the repository with the text of the link."""
     return _LINK.sub(
         lambda link: link[0] if leads_somewhere(link["target"], folder) else link["words"], page
     )

@@ -12,12 +12,12 @@ import pytest
 
 from lyncnb.cli import main
 
-# The width of the output, so that tests do not depend on line breaks.
+# The output always has this width, so that tests do not depend on the size of the terminal.
 WIDE = "10000"
 
 
 class Ended(NamedTuple):
-    """The result of a command: exit status, standard output, and standard error."""
+    """The result of a command: its exit status, standard output, and standard error."""
 
     status: int
     out: str
@@ -25,14 +25,14 @@ class Ended(NamedTuple):
 
 
 class Shell:
-    """Runs commands in one folder, in this process or in a separate one."""
+    """Runs lyncnb commands in one folder, in this process or in a separate one."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
         self._capsys = capsys
 
     def __call__(self, *arguments: str | Path) -> Ended:
-        """Run a command in this process."""
+        """Run a lyncnb command in this process."""
         self._capsys.readouterr()
         status = main([str(argument) for argument in arguments])
         out, err = self._capsys.readouterr()
@@ -40,7 +40,7 @@ class Shell:
         return Ended(status, out, err)
 
     def process(self, *arguments: str | Path, environment: dict[str, str] | None = None) -> Ended:
-        """Run a command in a separate process without standard input."""
+        """Run a lyncnb command in a separate process without standard input."""
         done = subprocess.run(
             [sys.executable, "-m", "lyncnb", *map(str, arguments)],
             cwd=self.folder,
@@ -64,14 +64,14 @@ class Shell:
 
 
 def process_environment(more: dict[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of this process without the terminal size."""
-    # pytest-xdist sets the size of its terminal, which would override that of the child process.
+    """Return the environment variables of this process without the terminal size."""
+    # pytest-xdist sets the size of its terminal, which the child process would use otherwise.
     inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
     return {**inherited, **(more or {})}
 
 
 def make_shell(tmp_path, capsys, monkeypatch) -> Shell:
-    """Create a shell in an empty folder. Test files use it in a fixture."""
+    """Create a shell in an empty folder. Test files use this function in a fixture."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", WIDE)
     return Shell(tmp_path, capsys)

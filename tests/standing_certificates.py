@@ -1,4 +1,5 @@
-"""Create installed certificates of many servers with known faults, issued by a CA in this process.
+"""Create the installed certificates of many servers, with known faults, issued by a CA in this
+process.
 
 ``export_of`` writes the same text as ``lyncnb snippet certificates`` on a server.
 """
@@ -22,26 +23,27 @@ from topologies import plan, row
 
 import lyncnb as ln
 
-#: Midnight of the current date, so that certificates are valid for commands that read the clock.
+#: Midnight of the current date. Certificates are valid at this time, because some commands read the
+#: clock.
 MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @cache
 def authority() -> PythonCa:
-    """Return one CA for all deployments, with RSA keys like the CAs of Lync Server."""
+    """Return the CA that all deployments share. It has RSA keys like the CAs of Lync Server."""
     return PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
 
 
 @cache
 def key_of(bits: int):
-    """Return one key for each size. Deployments may share keys, because it makes no difference."""
+    """Return the private key of the given size, which all deployments share."""
     if bits < 1000:
         return ec.generate_private_key(ec.SECP256R1())
     return rsa.generate_private_key(65537, bits)
 
 
 def stand_for(planned: ln.PlannedCertificate, **changes) -> x509.Certificate:
-    """Issue a planned certificate, with changes, for 199 days like a public CA."""
+    """Issue a planned certificate with the given changes, for 199 days, as a public CA does."""
     ca = authority()
     values = {
         "subject": [*planned.subject.fields()],
@@ -61,7 +63,7 @@ def stand_for(planned: ln.PlannedCertificate, **changes) -> x509.Certificate:
 
 @dataclass(frozen=True)
 class Stored:
-    """A certificate in a server's store."""
+    """A certificate in the certificate store of a server."""
 
     certificate: x509.Certificate
     types: tuple[str, ...] = ()
@@ -69,7 +71,7 @@ class Stored:
 
 
 def block(certificate: x509.Certificate) -> str:
-    """Format a certificate as PEM in one line, as the script does."""
+    """Return a certificate as PEM in one line, in the form that the script writes."""
     body = base64.b64encode(der(certificate)).decode()
     return f"-----BEGIN CERTIFICATE-----\r\n{body}\r\n-----END CERTIFICATE-----\r\n"
 
@@ -83,7 +85,7 @@ def export_of(
     absent: Iterable[tuple[str, str]] = (),
     time: str = "2026-11-24T08:00:00Z",
 ) -> bytes:
-    """Return the text that the script writes on a computer."""
+    """Return the text that the snippet for certificates writes on a computer."""
     lines = ["lyncnb certificate export 1", f"Computer: {computer}", f"Time: {time}"]
     lines += [f"Lync: {'yes' if lync else 'no'}"]
     lines += [f"Not in the store: {kind} {thumbprint}" for kind, thumbprint in absent]
@@ -98,8 +100,8 @@ def export_of(
 
 # --- These functions create deployments with faults.
 
-#: How one planned certificate is installed, the state that lyncnb must report, and the codes of
-#: errors and warnings.
+#: Each entry contains the way in which a planned certificate is installed, the state that lyncnb
+#: must report, and the codes of the expected errors and warnings.
 FAULTS: Mapping[str, tuple[str, frozenset[str]]] = {
     "none": ("covered", frozenset()),
     "absent": ("none", frozenset()),
@@ -122,13 +124,14 @@ OF_EXPORTS = ("moved", "unused", "keyless")
 
 @dataclass
 class Estate:
-    """A plan, its installed certificates, and the findings that lyncnb must report."""
+    """A plan, the certificates installed on its servers, and the findings that lyncnb must report."""
 
     plan: ln.CertificatePlan
-    faults: dict[str, str] = field(default_factory=dict)  # The faults by certificate id.
-    # The words that lyncnb must report, by certificate id.
+    # The fault of each installed certificate, by certificate id.
+    faults: dict[str, str] = field(default_factory=dict)
+    # The text that lyncnb must report for each certificate, by certificate id.
     named: dict[str, str] = field(default_factory=dict)
-    # The SHA-256 hashes of unplanned certificates.
+    # The SHA-256 hashes of the installed certificates that are not planned.
     unplanned: set[str] = field(default_factory=set)
     stores: dict[str, list[Stored]] = field(default_factory=dict)
     above: tuple[x509.Certificate, ...] = ()
@@ -175,7 +178,7 @@ def random_estate(chance: random.Random, *, exported: bool) -> Estate:
 def _place(
     estate: Estate, planned: ln.PlannedCertificate, fault: str, chance: random.Random
 ) -> None:
-    """Install a certificate with a fault, or leave it out if the fault is that it is missing."""
+    """Install a certificate with a fault. If the fault is that it is missing, do not install it."""
     own = {planned.subject.common_name, *planned.servers}
     droppable = [name for name in planned.names if name not in own]
     strangers = [server for server in estate.stores if server not in planned.servers]
@@ -227,7 +230,8 @@ def _place(
     certificate = stand_for(planned, **changes)
     for server in where:
         estate.stores[server].append(Stored(certificate, types, has_key))
-    # An earlier certificate that was not removed, also next to a faulty one that is in use.
+    # An earlier certificate was not removed from the server. The certificate in use may be faulty
+    # as well.
     beside = fault in ("missing", "extra", "key", "eku") and chance.random() < 0.3
     if fault == "twice" or beside:
         before = stand_for(planned, begins=TODAY - timedelta(days=380))
@@ -236,7 +240,9 @@ def _place(
 
 
 def write_estate(estate: Estate, place: Path, chance: random.Random, *, exported: bool) -> None:
-    """Write a deployment as exports of its servers, or as files in every format."""
+    """Write the certificates of a deployment as exports of its servers, or as files in every
+    format.
+    """
     place.mkdir()
     if exported:
         for server, stored in estate.stores.items():
@@ -260,7 +266,9 @@ def write_estate(estate: Estate, place: Path, chance: random.Random, *, exported
 
 
 def write_all(table: str, path: Path) -> None:
-    """Write a certificate for everything that a table plans, and its chain, to one file."""
+    """Write one file that contains a certificate for every certificate that a table requires, and
+    the chain.
+    """
     planned = ln.plan_certificates(ln.read_topology(table.encode()), ln.load_rules())
     made = [stand_for(one, begins=datetime.now(UTC)) for one in planned.certificates]
     path.write_bytes(pem(*made, *authority().chain))

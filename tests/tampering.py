@@ -1,4 +1,4 @@
-"""Change saved plans on purpose, for tests that must reject them."""
+"""Change saved plans in forbidden ways, for tests in which lyncnb must reject them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lyncnb.plan.saved_plan_json import encode_saved_plan
 
 
 def places_in(value: object, path: tuple = ()) -> Iterator[tuple]:
-    """Return every value in a document, each as the keys that lead to it."""
+    """Return the path of every value in a document, as the keys that lead to the value."""
     yield path
     if isinstance(value, (dict, list)):
         items = value.items() if isinstance(value, dict) else enumerate(value)

@@ -1,4 +1,6 @@
-"""The hosted CI runs the same script as everybody, and the commit hooks check what they promise."""
+"""The hosted CI runs the same script as a developer does, and the commit hooks check what they
+promise.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,10 @@ WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
 
 
 def test_the_hosted_ci_runs_the_script_for_all_tests():
-    """A workflow runs .ci/run on each push and pull request, and may only read the repository."""
+    """A workflow runs .ci/run at each push and pull request. It may only read the repository."""
     (path,) = WORKFLOWS
     workflow = yaml.safe_load(path.read_text("utf-8"))
-    events = workflow[True]  # YAML 1.1 reads "on" as true.
+    events = workflow[True]  # In YAML 1.1, the key "on" is read as true.
     assert set(events) == {"push", "pull_request"}
     assert workflow["permissions"] == {"contents": "read"}
     (job,) = workflow["jobs"].values()
@@ -29,7 +31,9 @@ def test_the_hosted_ci_runs_the_script_for_all_tests():
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_actions_are_pinned_by_commit(path):
-    """Each action in a workflow has the hash of a commit, and its version as a comment."""
+    """Each action in a workflow is specified by the hash of a commit, with its version in a
+    comment.
+    """
     lines = re.findall(r"\buses: *(.+)$", path.read_text("utf-8"), re.M)
     assert lines
     pinned = re.compile(r"[\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)*")
@@ -37,7 +41,7 @@ def test_actions_are_pinned_by_commit(path):
 
 
 def test_the_hooks_run_programs_that_exist():
-    """Each hook before a commit runs a tool of the test extra, or a script of the repository."""
+    """Each commit hook runs a tool of the extra "test", or a script in the repository."""
     config = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text("utf-8"))
     hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
     programs = {hook["id"]: hook["entry"].split()[0] for hook in hooks}
@@ -68,7 +72,7 @@ MESSAGES = {
 @pytest.mark.posix
 @pytest.mark.parametrize(("message", "problem"), MESSAGES.items())
 def test_git_refuses_a_message_without_a_reason(tmp_path, message, problem):
-    """With the script as a hook, git commits only with a short subject and a body."""
+    """With the script as a hook, git accepts a commit only if it has a short subject and a body."""
     environment = {
         **os.environ,
         **dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "Planner"),

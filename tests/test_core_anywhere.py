@@ -1,4 +1,4 @@
-"""Planning needs only Python, idna, and the Public Suffix List.
+"""Planning requires only Python, idna, and the Public Suffix List.
 
 Pages, widgets, and requests need more libraries. A plan, its findings, its document, and the edits
 of its editor do not. They need pandas only if a caller passes a data frame.
@@ -15,7 +15,7 @@ from places import DATA, REPOSITORY
 import lyncnb as ln
 from lyncnb.plan.scenarios import Scenarios
 
-# This import hook rejects every library except these, as if it were not installed.
+# This import hook rejects every library outside this list, as if the library were not installed.
 CORE = """
 import importlib.abc, sys
 
@@ -33,7 +33,7 @@ for name in [n for n in sys.modules if n.partition(".")[0] not in ALLOWED and n 
 
 
 def run(code: str, *arguments: str) -> str:
-    """Run code in a Python process that has only the libraries that the core may use."""
+    """Run code in a Python process in which only the libraries of the core can be imported."""
     command = [sys.executable, "-P", "-c", CORE + code, *arguments]
     environment = {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -42,7 +42,7 @@ def run(code: str, *arguments: str) -> str:
 
 
 def test_nothing_else_can_be_imported():
-    """The environment of these tests does not contain the excluded libraries."""
+    """In the Python process of these tests, the excluded libraries cannot be imported."""
     names = ("pandas", "cryptography", "jupyterlab", "jinja2", "click", "tomli_w")
     code = (
         "import importlib\n"
@@ -55,8 +55,10 @@ def test_nothing_else_can_be_imported():
     assert run(code).split() == list(names)
 
 
-def test_a_plan_is_made_and_checked_anywhere(tmp_path):
-    """A table is read, planned, checked, explained, compared, and written as JSON and CSV."""
+def test_a_plan_is_made_without_other_libraries(tmp_path):
+    """Without other libraries, lyncnb can read, plan, check, explain and compare a table, and write
+    the plan as JSON and CSV.
+    """
     code = """
 import json
 import lyncnb as ln
@@ -82,8 +84,8 @@ print(json.dumps(document))
     assert document["judged_on"]
 
 
-def test_a_plan_is_edited_by_messages_anywhere():
-    """The page's messages change a draft without a notebook, a kernel, or a widget."""
+def test_messages_edit_a_plan_without_other_libraries():
+    """The messages of the page change a draft plan without a notebook, a kernel, or a widget."""
     code = """
 import json
 import lyncnb as ln
@@ -136,8 +138,10 @@ print(json.dumps({"messages": messages, "servers": len(rows[0]) // 4, "first": f
     assert all(last[view] for view in ("findings", "certificates", "changes", "names"))
 
 
-def test_a_first_plan_is_asked_for_by_messages_anywhere(tmp_path):
-    """The guide answers its page, and the words about cells and kernels come from the host."""
+def test_messages_create_a_first_plan_without_other_libraries(tmp_path):
+    """The guide can create a first plan from the messages of a page. The program that shows the
+    page supplies the texts about cells and kernels.
+    """
     code = """
 import json, os
 from dataclasses import replace
@@ -163,8 +167,10 @@ print(json.dumps(told))
     assert refused["lines"][-1] == "What to do: open this page again"
 
 
-def test_a_request_folder_without_keys_is_made_anywhere():
-    """The content of each request and the rules for the passphrase need no cryptography."""
+def test_requests_are_described_without_cryptography():
+    """The content of each request, and the rules for passphrases, are available without
+    cryptography.
+    """
     code = """
 import json
 import lyncnb as ln
@@ -189,12 +195,12 @@ PACKAGES = (
 
 
 def test_every_file_of_the_core_can_be_imported():
-    """No file in these packages imports at its top a library that the core may not use."""
+    """No file in the core packages imports, at its top level, a library that the core may not use."""
     files = [
         path
         for package in PACKAGES
         for path in sorted((REPOSITORY / "lyncnb" / package).rglob("*.py"))
-        # The core has no request folder on a disk and no terminal.
+        # The core uses neither a request folder on a disk nor a terminal.
         if path.name not in ("folder_lock.py", "terminal_text.py")
     ]
     names = [".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in files]

@@ -1,4 +1,5 @@
-"""The task pages in docs are short, and their commands and cells print what the pages show.
+"""The task pages in docs are short, and their commands and cells print the outputs that the pages
+show.
 
 With ``--refresh``, the outputs in the pages are written again. A note above an output selects its
 lines: ``<!-- lines: first 3, from error: 4, last 1 -->``.
@@ -23,13 +24,16 @@ from lyncnb.plan.options import OPTIONS
 DOCS = REPOSITORY / "docs"
 TEXTS = {path.name: path.read_text("utf-8") for path in sorted(DOCS.glob("*.md"))}
 PAGES = [name for name, text in TEXTS.items() if "<!-- run by tests -->" in text]
-#: The commands of these pages build, download or install, which no test does as the page says.
+#: The commands of these pages build, download or install software. No test runs them as the page
+#: shows.
 NOT_RUN = {"one-file.md", "other-environments.md", "windows.md"}
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> dict[str, list]:
-    """Run all pages in one process, with a fixed clock, and return the results by page."""
+    """Run all documentation pages in one process, with a fixed clock, and return the results by
+    page.
+    """
     environment = {
         "COLUMNS": WIDTH,
         "TZ": "UTC",
@@ -54,13 +58,14 @@ def results(tmp_path_factory) -> dict[str, list]:
 
 
 def selected(output: str, note: str) -> str:
-    """Return the lines of an output that the note above it selects, with … for the others."""
+    """Return the lines of an output that the note above it selects, with … in place of the others."""
     lines = without_random_text(output).splitlines()
     chosen = set() if note else set(range(len(lines)))
     for part in note.split(", ") if note else ():
         where, _, count = part.rpartition(" ")
         begin = {"first": 0, "last": len(lines) - int(count)}.get(where)
-        # The note "from TEXT" shows the output from the first line that begins with the text.
+        # With the note "from TEXT", the page shows the output from the first line that begins with
+        # TEXT.
         if begin is None:
             prefix = where.removeprefix("from ")
             starts = [line.strip().startswith(prefix) for line in lines]
@@ -81,7 +86,7 @@ def selected(output: str, note: str) -> str:
 @pytest.mark.parametrize("name", PAGES)
 def test_commands_and_cells_of_a_page_print_what_it_shows(request, results, name):
     """Each command and cell succeeds, and prints the output below it. --refresh writes outputs."""
-    # While files are written again, another test may have changed this page.
+    # When files are refreshed, another test may have changed this page since it was read.
     text, output = (DOCS / name).read_text("utf-8"), ""
     shown, pieces, end = [], [], 0
     for block, result in zip(blocks_of(text), results[name], strict=True):
@@ -103,7 +108,9 @@ def test_commands_and_cells_of_a_page_print_what_it_shows(request, results, name
 
 
 def test_no_page_has_commands_that_nobody_runs():
-    """Each page with commands or cells is run, or is one of the pages that cannot be run."""
+    """Each page with commands or cells is run by a test, or is in the list of pages that cannot be
+    run.
+    """
     with_code = {
         name for name, text in TEXTS.items() if re.search(r"^ *```(sh|python|power)", text, re.M)
     }
@@ -111,14 +118,16 @@ def test_no_page_has_commands_that_nobody_runs():
 
 
 def words_of(text: str) -> int:
-    """Return the number of words in the prose of a page, without generated tables."""
+    """Return the number of words in the text of a page, without generated tables."""
     text = re.sub(r"<!-- (planning tool|keys) -->.+<!-- end of \1 -->", "", text, flags=re.S)
     return len(re.sub(r"^ *```.+?^ *```|<!--.+?-->", "", text, flags=re.S | re.M).split())
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_task_page_is_short_and_says_what_to_expect(name):
-    """A page has 150 to 700 words, short table cells, and says what to do if something fails."""
+    """A task page has 150 to 700 words and short table cells, and explains what to do if a step
+    fails.
+    """
     text = TEXTS[name]
     assert 150 <= words_of(text) <= 700
     cells = [
@@ -131,7 +140,7 @@ def test_a_task_page_is_short_and_says_what_to_expect(name):
 
 
 def test_the_page_of_options_describes_every_key(request):
-    """docs/plan-toml.md lists all keys, and --refresh updates the list."""
+    """docs/plan-toml.md lists all keys of plan.toml, and --refresh updates the list."""
     values, rows = ln.PlanOptions(), []
     for name, option in OPTIONS.items():
         key = f"{option.section}.{option.key}" if option.section and option.key else option.key
@@ -144,7 +153,7 @@ def test_the_page_of_options_describes_every_key(request):
     written, end, after = rest.partition("<!-- end of keys -->")
     if request.config.getoption("--refresh"):
         page = DOCS / "plan-toml.md"
-        text = page.read_text("utf-8")  # The test above may have written outputs into it.
+        text = page.read_text("utf-8")  # The previous test may have written outputs into this page.
         before, mark, rest = text.partition("<!-- keys -->\n")
         _, end, after = rest.partition("<!-- end of keys -->")
         page.write_text(f"{before}{mark}{table}{end}{after}", "utf-8")
@@ -153,7 +162,9 @@ def test_the_page_of_options_describes_every_key(request):
 
 
 def test_the_page_of_options_has_an_example_of_every_key():
-    """The example in docs/plan-toml.md is valid, and sets each option to another value than default."""
+    """The example in docs/plan-toml.md is valid, and sets each option to a value that is not the
+    default.
+    """
     examples = [block.source for block in blocks_of(TEXTS["plan-toml.md"])
                 if block.note("file") == "every-key.plan.toml"]  # fmt: skip
     options, default = ln.PlanOptions.from_toml(examples[0].encode()), ln.PlanOptions()

@@ -1,4 +1,4 @@
-"""At each stage of a folder, all its documents agree with the manifest.
+"""At each stage of a request folder, all documents contain the same values as the manifest.
 
 The documents are read as their readers get them: page, Markdown, workbook, Word, CSV, the package
 for each CA, status, and steps. Numbers, names, dates and digests are extracted and compared.
@@ -36,7 +36,9 @@ STAGES = ("requested", "partly returned", "returned", "packaged", "deployed")
 
 @pytest.fixture
 def planner(shell):
-    """Return a table and a passphrase. ``ca`` issues the requested certificates."""
+    """Return a shell whose folder has a table and a passphrase. ``ca`` issues the requested
+    certificates.
+    """
     shell.write("t.csv", TWO_SITES)
     shell.write("passphrase", PASSPHRASE)
     shell.ca = PythonCa()
@@ -44,7 +46,9 @@ def planner(shell):
 
 
 def advance(planner, stage: str) -> None:
-    """Bring the folder to a stage. The public certificate of the Edge pool is returned last."""
+    """Bring the request folder to a stage. The CA returns the public certificate of the Edge pool
+    last.
+    """
     if stage == "requested":
         assert planner("request", "t.csv", "requests", *PASS).status == 0
         return
@@ -67,11 +71,11 @@ def advance(planner, stage: str) -> None:
         assert ended.status == 0, ended.err
 
 
-# What a reader finds in each document.
+# The functions below return the values that a reader finds in each document.
 
 
 def text_of(data: bytes, name: str) -> str:
-    """Return the text of a document without its layout."""
+    """Return the text of a document without its formatting."""
     if name.endswith(".html"):
         body = unmarked(data.decode("utf-8").partition("</style>")[2])
         return re.sub(r"<wbr>|&#\d+;", "", re.sub(r"<(?!wbr)[^>]+>", "\n", body))
@@ -87,23 +91,23 @@ def text_of(data: bytes, name: str) -> str:
 
 
 def numbers_of_rows(rows: Iterator[dict[str, str]], key: str) -> dict[str, str]:
-    """Return the number of each certificate in a table with a column of ids or files."""
+    """Return the number of each certificate, from a table that has a column of ids or file names."""
     return {Path(str(row[key])).stem: str(row["No."]) for row in rows}
 
 
 def table(data: bytes) -> Iterator[dict[str, str]]:
-    """Read a CSV file of lyncnb."""
+    """Read a CSV file that lyncnb has written."""
     return csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
 
 
 def sheet_rows(data: bytes, title: str) -> Iterator[dict[str, str]]:
-    """Return a sheet of a workbook by its headings."""
+    """Return the rows of a workbook's sheet as dictionaries. The keys are the headings."""
     headings, *rows = openpyxl.load_workbook(io.BytesIO(data))[title].iter_rows(values_only=True)
     return (dict(zip(headings, row, strict=True)) for row in rows)
 
 
 def numbers_in(planner) -> dict[str, dict[str, str]]:
-    """Return the number of each certificate, by the document that shows it."""
+    """Return the number of each certificate, for every document that shows the numbers."""
     folder = planner.folder / "requests"
     workbook = (folder / "summary.xlsx").read_bytes()
     found = {
@@ -135,14 +139,16 @@ def numbers_in(planner) -> dict[str, dict[str, str]]:
 
 
 def numbers_in_steps(folder: Path) -> dict[str, str]:
-    """Return the numbers of the packages on the checklists of all servers."""
+    """Return the numbers of the PFX packages on the checklists of all servers."""
     pattern = re.compile(r"^- No\. (\d+): Package `([\w-]+?)(?:-g\d+)?\.pfx`", re.MULTILINE)
     texts = (path.read_text("utf-8") for path in (folder / "steps").rglob("*.md"))
     return {m[2]: m[1] for text in texts for m in pattern.finditer(text)}
 
 
 def numbers_for_cas(planner) -> dict[str, dict[str, str]]:
-    """Return the numbers in the package for each CA, or none if everything is issued."""
+    """Return the numbers in the documents for each CA, or no numbers if all certificates are
+    issued.
+    """
     ended = planner("handover", "requests", "out.zip", "--force")
     if ended.status:
         return {}
@@ -163,7 +169,7 @@ def numbers_for_cas(planner) -> dict[str, dict[str, str]]:
 
 
 def recorded_numbers(manifest: Manifest) -> dict[str, str]:
-    """Return the number in each request's record."""
+    """Return the number that is recorded for each request."""
     return {one.id: str(one.number) for one in manifest.requests}
 
 
@@ -184,7 +190,7 @@ def test_every_document_has_the_same_numbers(planner):
 
 
 def test_a_new_certificate_continues_the_count(planner):
-    """The request for a second server gets the next number, and no other number changes."""
+    """If a second server is added, its request gets the next number, and no other number changes."""
     advance(planner, "requested")
     before = recorded_numbers(read_manifest(planner.folder / "requests"))
     planner.write("t.csv", TWO_SITES + "med02.contoso.com,Mediation,med02.contoso.com,,,,,,,,\n")
@@ -197,7 +203,9 @@ def test_a_new_certificate_continues_the_count(planner):
 
 
 def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(planner):
-    """If the manifest is lost, the rebuilt manifest takes the numbers from the folder's summary."""
+    """If the manifest is lost, the rebuilt manifest takes its numbers from the summary in the
+    folder.
+    """
     advance(planner, "requested")
     path = planner.folder / "requests/manifest.json"
     before = recorded_numbers(read_manifest(path.parent))
@@ -206,8 +214,8 @@ def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(planner):
     assert recorded_numbers(read_manifest(path.parent)) == before
 
 
-def test_before_a_folder_there_is_no_number(planner):
-    """A plan without a folder may still change, so no format shows numbers."""
+def test_a_plan_without_a_folder_has_no_numbers(planner):
+    """A plan that has no request folder may still change, so no document shows numbers."""
     for ending in ("html", "md", "docx", "xlsx", "csv"):
         planner("plan", "t.csv", "-o", f"p.{ending}")
         text = text_of((planner.folder / f"p.{ending}").read_bytes(), f"p.{ending}")
@@ -216,8 +224,8 @@ def test_before_a_folder_there_is_no_number(planner):
 
 
 def test_the_inventory_has_a_row_for_each_server_and_usage(planner):
-    """Server, usage, thumbprint, serial number, issuer and end date in the inventory are those on
-    record.
+    """The inventory contains the recorded server, usage, thumbprint, serial number, issuer and end
+    date of each certificate.
     """
     for stage in STAGES:
         advance(planner, stage)
@@ -246,7 +254,9 @@ def test_the_inventory_has_a_row_for_each_server_and_usage(planner):
 
 
 def test_a_public_ca_gets_the_domains_to_validate(planner):
-    """Each domain to validate is listed once, with its names and the possible validation methods."""
+    """The documents for a public CA list each domain to validate once, with its names and the
+    possible validation methods.
+    """
     advance(planner, "requested")
     assert planner("handover", "requests", "out.zip").status == 0
     with zipfile.ZipFile(planner.folder / "out.zip") as archive:
@@ -272,13 +282,15 @@ LINE = "Contoso <Taipei> & co · Planner: Ana Li, ana@contoso.com · Table: t.cs
 
 
 def margin_of(page: str) -> str:
-    """Return the text that a browser prints in the left margin of each sheet."""
+    """Return the text that a browser prints in the left margin of each printed page."""
     (text,) = re.findall(r'@bottom-left\{content:"([^"]*)"', page)
     return re.sub(r"\\([0-9a-f]+) ", lambda found: chr(int(found[1], 16)), text)
 
 
-def test_every_document_says_who_what_and_when(planner, monkeypatch):
-    """Deployment, planner, table and dates are on each sheet, and in the properties of files."""
+def test_every_document_has_planner_table_and_dates(planner, monkeypatch):
+    """Each printed page and the properties of each file contain the deployment, the planner, the
+    table and the dates.
+    """
     planner.write("o.toml", OPTIONS)
     made = ("request", "t.csv", "requests", "--options", "o.toml", *PASS)
     assert planner(*made).status == 0
@@ -300,7 +312,7 @@ def test_every_document_says_who_what_and_when(planner, monkeypatch):
     assert planner("plan", "requests/plan.json", "-o", "sheet.html").status in (0, 1)
     sheet = margin_of((planner.folder / "sheet.html").read_text("utf-8"))
     assert sheet == f"{LINE.rpartition(' · ')[0]} · Evaluated for: 2027-03-15"
-    # The value is 2027-01-01 in seconds since 1970.
+    # This value is 2027-01-01 in seconds since 1970.
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1798761600")
     options = ("--options", "o.toml", "-o")
     for command, name in (("plan", "p.docx"), ("plan", "p.html"), ("trust", "trust.html"),
@@ -319,7 +331,7 @@ def test_every_document_says_who_what_and_when(planner, monkeypatch):
 
 
 def tasks(planner) -> dict[str, list[tuple[str, str]]]:
-    """Return the tasks in the folder's Markdown page, with person and date."""
+    """Return the tasks in the Markdown page of the request folder, each with its person and date."""
     text = text_of((planner.folder / "requests/summary.md").read_bytes(), ".md")
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", text, re.MULTILINE)
     found: dict[str, list[tuple[str, str]]] = {}
@@ -329,7 +341,9 @@ def tasks(planner) -> dict[str, list[tuple[str, str]]]:
 
 
 def test_each_stage_has_its_tasks(planner):
-    """At each stage, the page lists the planner's next command, and no completed task."""
+    """At each stage, the page of the request folder lists the planner's next command, and no
+    completed task.
+    """
     wanted = {
         "requested": ("lyncnb handover", "lyncnb receive"),
         "partly returned": ("lyncnb handover", "lyncnb receive", "lyncnb pfx"),
@@ -355,7 +369,9 @@ def test_each_stage_has_its_tasks(planner):
 
 
 def test_every_document_has_the_same_digests_and_days(planner):
-    """plan_sha256, the evaluation date and the end dates of certificates are those on record."""
+    """All documents contain the recorded plan_sha256, evaluation date and end dates of
+    certificates.
+    """
     for stage in STAGES:
         advance(planner, stage)
         folder = planner.folder / "requests"

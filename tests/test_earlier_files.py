@@ -30,7 +30,8 @@ from lyncnb.request_folder.recovery_key import create_recovery_key
 
 EARLIER = Path(__file__).resolve().parent / "earlier"
 STAGES = ("requested", "answered", "packaged", "third", "renewed")
-# The values in a manifest that depend on other files. Keys and certificates differ in every folder.
+# These values of a manifest depend on other files, because keys and certificates differ in every
+# folder.
 _OF_FILES = {
     *("csr_sha256", "key_sha256", "spki_sha256", "sha256", "chain_sha256", "file_sha256"),
     *("thumbprint_sha1", "serial", "certificate", "chain", "friendly_name", "fingerprint"),
@@ -44,7 +45,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def _graft(kept: object, fresh: object) -> object:
-    """Return the earlier manifest with the values about files from a new manifest."""
+    """Return the earlier manifest, in which the values about files are taken from a new manifest."""
     if isinstance(kept, dict):
         return {
             name: fresh[name] if name in _OF_FILES else _graft(value, fresh.get(name))
@@ -68,7 +69,7 @@ def _package(folder: Path) -> ln.PfxPackages:
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory):
-    """Create the folder after each command, with the manifest that commit 50307b1 wrote."""
+    """Create the request folder after each command, with the manifest that commit 50307b1 wrote."""
     before = dict(FolderCipher.__init__.__kwdefaults__)
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
     place = tmp_path_factory.mktemp("earlier")
@@ -107,7 +108,7 @@ def stages(tmp_path_factory):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_folder_opens_at_every_stage(stages, stage):
-    """Reading the folder finds no problem and changes no byte."""
+    """An earlier request folder can be read without problems, and its files stay unchanged."""
     folder = stages / stage
     before = digest(folder)
     status = ln.folder_status(folder, today=TODAY)
@@ -120,8 +121,8 @@ def test_a_folder_opens_at_every_stage(stages, stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_folder_goes_on_from_every_stage(stages, stage, tmp_path):
-    """Request, receive, package, and rekey work as in a folder from the current version."""
+def test_commands_work_in_an_earlier_folder(stages, stage, tmp_path):
+    """The commands request, receive, pfx and rekey work as in a folder from the current version."""
     folder = tmp_path / "requests"
     shutil.copytree(stages / stage, folder)
     assert set(make_folder(folder, make_plan()).counts()) <= {"kept", "elsewhere"}
@@ -136,7 +137,7 @@ def test_a_folder_goes_on_from_every_stage(stages, stage, tmp_path):
 
 
 def test_a_folder_becomes_one_of_format_3_with_its_plan(stages, tmp_path):
-    """The folder stays in format 2 until the plan is requested again."""
+    """A request folder stays in format 2 until the user requests the plan again."""
     folder = tmp_path / "requests"
     shutil.copytree(stages / "requested", folder)
     certify(folder, *read_manifest(folder).by_id)
@@ -166,8 +167,8 @@ def test_a_folder_becomes_one_of_format_3_with_its_plan(stages, tmp_path):
     assert (folder / "manifest.v2.json").read_bytes() == earlier
 
 
-def test_the_first_plan_that_a_folder_kept_is_read(stages, tmp_path):
-    """The summary files are written again from the plan in the folder and the records."""
+def test_summaries_are_written_from_an_earlier_plan(stages, tmp_path):
+    """The summary files can be written again from the plan in an earlier folder and its records."""
     folder = tmp_path / "requests"
     shutil.copytree(stages / "third", folder)
     manifest = read_manifest(folder)
@@ -176,7 +177,9 @@ def test_the_first_plan_that_a_folder_kept_is_read(stages, tmp_path):
 
 
 def test_an_interrupted_change_of_format_keeps_both_manifests(stages, tmp_path):
-    """A manifest that changed since the first attempt is archived, and the first one stays."""
+    """If the manifest has changed since the first attempt, lyncnb archives it and also keeps the
+    first one.
+    """
     folder = tmp_path / "requests"
     shutil.copytree(stages / "requested", folder)
     (folder / "manifest.v2.json").write_bytes(b"of the first try")
@@ -189,7 +192,9 @@ def test_an_interrupted_change_of_format_keeps_both_manifests(stages, tmp_path):
 
 
 def test_a_saved_plan_opens_and_is_compared(shell):
-    """A saved plan is compared with a plan as JSON for the same date, and with its own table."""
+    """A saved plan of an earlier version can be compared with its own table, and with a JSON plan
+    for the same date.
+    """
     assert shell("compare", EARLIER / "saved.json", EARLIER / "plan.json").status == 0
     shell.write("t.csv", TWO_SITES)
     done = shell("compare", EARLIER / "saved.json", "t.csv")
@@ -199,7 +204,9 @@ def test_a_saved_plan_opens_and_is_compared(shell):
 
 @needs_ssh_keygen
 def test_a_signed_plan_says_who_approved_it(shell):
-    """The signature is verified before lyncnb finds that the rules have changed."""
+    """For an earlier saved plan, lyncnb verifies the signature before it reports that the rules
+    have changed.
+    """
     shell.write("passphrase", PASSPHRASE)
     done = shell(
         *("request", "--plan", EARLIER / "saved.json", "--approved-by", EARLIER / "signers"),
@@ -211,8 +218,8 @@ def test_a_signed_plan_says_who_approved_it(shell):
     assert not (shell.folder / "requests").exists()
 
 
-def test_an_answer_of_asis_says_that_it_is_too_old(shell):
-    """No request is left out because of an earlier asis result, which had weaker checks."""
+def test_an_earlier_asis_result_is_too_old(shell):
+    """No request is skipped because of an earlier result of asis, whose checks were weaker."""
     shell.write("t.csv", TWO_SITES)
     done = shell("request", "t.csv", "requests", "--only-missing", EARLIER / "as-is.json")
     assert done.status == 2
@@ -221,7 +228,7 @@ def test_an_answer_of_asis_says_that_it_is_too_old(shell):
 
 
 def test_a_scenario_opens():
-    """The table, options, and note of an earlier scenario are unchanged."""
+    """If lyncnb opens an earlier scenario, its table, options, and note are unchanged."""
     scenario = ln.open_scenario(EARLIER / "scenarios" / "as planned")
     assert scenario.topology == ln.read_topology(TWO_SITES.encode())
     assert (scenario.options.hash, scenario.note) == (
@@ -230,8 +237,8 @@ def test_a_scenario_opens():
     )
 
 
-def test_answers_of_the_guide_lay_out(shell):
-    """The guide still knows every answer in an earlier file."""
+def test_the_guide_accepts_earlier_answers(shell):
+    """The guide accepts every answer in a file of an earlier version."""
     done = shell("guide", "first", "--answers", EARLIER / "guide.toml")
     assert (done.status, done.err) == (0, "")
     assert "7 certificates for 5 servers" in done.out

@@ -1,4 +1,4 @@
-"""A fictional product that extends no other product works from planning to deployment.
+"""lyncnb can plan and deploy a fictional product that is not based on any other product.
 
 If it works, the code does not depend on Lync Server: roles, columns, flags, names, usages,
 findings, commands, and words are all from ``products/lighthouse.toml``.
@@ -46,8 +46,10 @@ def shell(tmp_path, capsys, monkeypatch):
     return shell
 
 
-def test_the_plan_is_what_its_file_says(shell):
-    """The plan has four types of certificates with the product's columns, flag, and finding."""
+def test_the_plan_matches_the_product_file(shell):
+    """The plan has the four types of certificates in the product file, with its columns, flag, and
+    finding.
+    """
     plan = json.loads(shell("plan", "coast.csv", "--product", PRODUCT, "--json").out)
     by_role = {c["role"]: c for c in reversed(plan["certificates"])}
     assert plan["product"] == "lighthouse"
@@ -65,15 +67,17 @@ def test_the_plan_is_what_its_file_says(shell):
     )
 
 
-def test_without_it_nobody_knows_its_columns(shell):
-    """The built-in products do not use the columns in the table."""
+def test_no_other_product_uses_its_columns(shell):
+    """Without the fictional product, no product uses the special columns of its table."""
     ended = shell("plan", "coast.csv")
     assert ended.status == 2
     assert "lamp" in ended.err
 
 
-def test_plan_toml_names_the_file_beside_it(shell):
-    """The file in ``product = "x.toml"`` is found in the folder of plan.toml."""
+def test_plan_toml_finds_the_product_file_in_its_folder(shell):
+    """If plan.toml contains ``product = "x.toml"``, lyncnb reads the file in the folder of
+    plan.toml.
+    """
     (shell.folder / "choices").mkdir()
     (shell.folder / "choices" / "light.toml").write_bytes(PRODUCT.read_bytes())
     shell.write("choices/plan.toml", 'product = "light.toml"\n')
@@ -81,12 +85,15 @@ def test_plan_toml_names_the_file_beside_it(shell):
     assert plan["product"] == "lighthouse"
 
 
-def test_the_whole_way_to_the_servers(shell, monkeypatch, tmp_path):
-    """Certificates are requested, signed, received, and packaged, and steps are written."""
+def test_a_fictional_product_from_planning_to_deployment(shell, monkeypatch, tmp_path):
+    """For a fictional product, lyncnb requests, signs, imports and packages certificates, and
+    writes the deployment steps.
+    """
     answered = answered_by_openssl(
         TABLE.encode(), tmp_path, product=PRODUCT, today=MIDNIGHT.date(), days=40
     )
-    rule_files._custom_products.clear()  # The next steps run on a later date in another process.
+    # The remaining steps run on a later date in another process.
+    rule_files._custom_products.clear()
     folder = answered.folder
     ended = shell("pfx", folder)
     assert ended.status != 0
@@ -105,8 +112,10 @@ def test_the_whole_way_to_the_servers(shell, monkeypatch, tmp_path):
         assert not re.findall(r".{40}\bLync\b.{20}", said), path.name
 
 
-def test_the_panels_speak_its_language(shell):
-    """The editor offers the product's roles and columns, and no other product plans the table."""
+def test_the_editor_offers_its_roles_and_columns(shell):
+    """The editor offers the roles and columns of the fictional product. No other product can plan
+    its table.
+    """
     rules = ln.load_rules(PRODUCT)
     editor = ln.PlanEditor(ln.read_topology("coast.csv"), rules)
     assert list(editor.plan.certificates[0].names) == LIGHT
@@ -115,9 +124,9 @@ def test_the_panels_speak_its_language(shell):
     assert editor.rules is rules
 
 
-def test_trust_of_a_product_that_says_nothing_of_it(shell):
-    """If a product has no trust rules, connecting parties need the root, and servers their chains,
-    both marked as inferred.
+def test_a_product_without_trust_rules(shell):
+    """If a product has no trust rules, each connecting party needs the root, and each server needs
+    its chain. Both are marked as inferred.
     """
     told = json.loads(shell("trust", "coast.csv", "--product", PRODUCT, "--json").out)
     (light,) = told["presentations"]

@@ -1,4 +1,4 @@
-"""A package imports only from lower layers and uses only the libraries that it may use.
+"""A package imports only from lower layers, and uses only the libraries that are allowed for it.
 
 These tables are the only definition of the layers. Each test checks one rule and lists every file
 that violates it.
@@ -20,8 +20,8 @@ from lyncnb.rules.rule_files import load_rules
 
 PACKAGE = REPOSITORY / "lyncnb"
 
-# The lowest layer is first. A package does not import from another package in its row. Files in a
-# package may import each other without a cycle.
+# The lowest layer is in the first row. A package does not import from another package in its row.
+# Files in one package may import each other, but not in a cycle.
 LAYERS = (
     {"errors"},
     {"base"},
@@ -37,7 +37,7 @@ LAYERS = (
     {"__init__", "__main__"},
 )
 
-# Libraries that only these packages or files may import, including their submodules.
+# Only the listed packages or files may import each of these libraries and their submodules.
 TOUCHES = {
     "pandas": {"base.shown.frames"},
     "csv": {"topology.csv_edit", "topology.csv_file"},
@@ -79,8 +79,8 @@ TOUCHES = {
     "subprocess": {
         *("base.workers", "base.shown.browser_print", "page.runtime", "pki.ssh_signatures")
     },
-    # No file uses the network, except the client of a cluster when its address is configured, and
-    # the one that reads certificates from the planned servers when a user asks for it.
+    # Only two files use the network: the client of a cluster, if its address is configured, and the
+    # file that reads certificates from the planned servers when a user requests it.
     "distributed": {"export.cluster_client"},
     "aiohttp": set(),
     "ftplib": set(),
@@ -94,11 +94,12 @@ TOUCHES = {
     "urllib3": set(),
 }
 
-# Attributes and functions that only these packages or files may use.
+# Only the listed packages or files may use each of these attributes and functions.
 CALLS = {
     # This method returns the content of a secret.
     "reveal": {"pki", "deploy.package_passwords", "deploy.pfx_packages", "jupyter", "widgets"},
-    # These functions read the date (through a today= argument), or the time of a lock.
+    # These functions read the current date if the argument today= has no value, or read the time of
+    # a lock.
     "now": {
         "base.disk.folder_lock",
         "checks.check_plan",
@@ -115,7 +116,7 @@ CALLS = {
     "write_text": set(),
     "mkstemp": set(),
     "urandom": set(),
-    # These functions hide an import, a message, or an exit.
+    # These functions could hide an import, a message, or the end of the program from these tests.
     "import_module": set(),
     "__import__": set(),
     "print": set(),
@@ -129,8 +130,7 @@ MODULES = {
 }
 
 
-# Files are parsed only when a test needs them, because each process in a parallel run loads this
-# file.
+# Each process of a parallel run loads this module, so files are parsed only when a test needs them.
 @cache
 def trees() -> dict[str, ast.Module]:
     return {name: ast.parse(path.read_text("utf-8")) for name, path in MODULES.items()}
@@ -142,7 +142,9 @@ def nodes() -> dict[str, tuple[ast.AST, ...]]:
 
 
 def package_of(module: str) -> str:
-    """Return the row entry for a module: its package, or a file in the root folder."""
+    """Return the name of a module in the table of layers: its package, or the file in the root
+    folder.
+    """
     return module.partition(".")[0]
 
 
@@ -151,7 +153,7 @@ def is_allowed(module: str, allowed: set[str]) -> bool:
 
 
 def relative_imports(module: str) -> Iterator[str]:
-    """Yield each module of the package that a module imports, anywhere in its code."""
+    """Yield each module of lyncnb that a module imports, including imports inside functions."""
     folder = module.split(".")[:-1]
     for node in nodes()[module]:
         if not isinstance(node, ast.ImportFrom) or not node.level:
@@ -165,7 +167,7 @@ def relative_imports(module: str) -> Iterator[str]:
 
 
 def foreign_imports(module: str) -> Iterator[str]:
-    """Yield the dotted name of each absolute import of a module."""
+    """Yield the dotted name of each module that a module imports with an absolute import."""
     for node in nodes()[module]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -205,12 +207,12 @@ def users_of(thing: str) -> set[str]:
 
 
 def test_every_package_has_a_row_and_every_row_a_package():
-    """The table contains exactly the packages and files that exist."""
+    """The table of layers contains exactly the packages and files that exist."""
     assert sorted(ROWS) == sorted({package_of(module) for module in MODULES})
 
 
-def test_imports_point_down():
-    """No file imports from its row or a higher one, not even inside a function."""
+def test_imports_are_from_lower_layers():
+    """No file imports from its own layer or a higher one, not even inside a function."""
     wrong = [
         f"{module} imports {target}"
         for module, targets in relative().items()
@@ -222,7 +224,7 @@ def test_imports_point_down():
 
 
 @pytest.mark.parametrize("paper", ["README.md", "CONTRIBUTING.md"])
-def test_papers_tell_the_layers_as_they_are(paper):
+def test_documents_list_packages_in_the_order_of_layers(paper):
     """README and CONTRIBUTING list the packages in the order of the layers."""
     text = (REPOSITORY / paper).read_text("utf-8")
     table = text.partition("| Package | Holds |")[2].partition("\n\n")[0]
@@ -239,7 +241,9 @@ def test_papers_tell_the_layers_as_they_are(paper):
 
 
 def test_the_package_imports_itself_relatively():
-    """No file uses absolute imports from lyncnb, which would hide the layer."""
+    """No file of lyncnb imports from lyncnb with an absolute import, because these tests would not
+    see its layer.
+    """
     own = {m: [n for n in names if n.split(".")[0] == "lyncnb"] for m, names in foreign().items()}
     assert {module: names for module, names in own.items() if names} == {}
 
@@ -258,8 +262,8 @@ def test_a_package_has_no_cycle(package):
     assert inside == {}
 
 
-def test_no_name_comes_by_a_detour():
-    """Every name that is imported from a file is defined in that file."""
+def test_names_are_imported_from_the_file_that_defines_them():
+    """A file imports each name from the file that defines it, not from one that only imports it."""
     defined = {
         module: {
             name
@@ -294,8 +298,8 @@ def _targets(module: str, node: ast.ImportFrom) -> list[str]:
     return [whole if whole in MODULES else ".".join(parts) for whole in wholes]
 
 
-def test_a_file_imports_only_what_is_its_to_touch():
-    """Libraries such as pandas and cryptography are imported only where the table allows it."""
+def test_only_listed_files_import_each_library():
+    """Only the files in the table import libraries such as pandas and cryptography."""
     wrong = {
         thing: outside
         for thing, allowed in TOUCHES.items()
@@ -305,7 +309,7 @@ def test_a_file_imports_only_what_is_its_to_touch():
 
 
 def test_every_import_is_declared():
-    """Every import in lyncnb is from the standard library or a dependency in pyproject.toml."""
+    """Every import in lyncnb is from the standard library or from a dependency in pyproject.toml."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     declared = {
@@ -317,7 +321,7 @@ def test_every_import_is_declared():
     assert {n for n in names - sys.stdlib_module_names if n.lower() not in declared} == set()
 
 
-def test_a_file_calls_only_what_is_its_to_call():
+def test_only_listed_files_call_each_function():
     """Only the files in the table read secrets, write files, or read the date."""
     wrong = {
         name: outside
@@ -327,8 +331,10 @@ def test_a_file_calls_only_what_is_its_to_call():
     assert wrong == {}
 
 
-def test_no_permission_is_left_over():
-    """Every package or file in the tables uses what it is allowed to use."""
+def test_every_listed_permission_is_used():
+    """Every package or file in the tables really uses the libraries and functions that are allowed
+    for it.
+    """
     idle = []
     for table, find in (
         (TOUCHES, users_of),
@@ -341,8 +347,8 @@ def test_no_permission_is_left_over():
     assert idle == []
 
 
-def test_errors_stand_in_one_file():
-    """All exceptions that a planner may see are defined in errors.py."""
+def test_errors_are_defined_in_one_file():
+    """All exceptions that a planner may see are defined in the file errors.py."""
     import lyncnb.errors
 
     known = vars(lyncnb.errors).keys()
@@ -357,7 +363,7 @@ def test_errors_stand_in_one_file():
 
 
 def test_every_error_has_a_hint():
-    """An exception in errors.py has a hint, or lists problems that each have a hint."""
+    """Each exception in errors.py has a hint, or contains a list of problems that each have a hint."""
     import lyncnb.errors
 
     bare = [
@@ -372,8 +378,8 @@ def test_every_error_has_a_hint():
     assert bare == []
 
 
-def test_no_role_is_named_in_python():
-    """Code contains no role names, because a product's requirements are in its TOML files."""
+def test_python_code_contains_no_role_names():
+    """Python code contains no role names, because TOML files define what each product requires."""
     roles = load_rules("lync2013").roles.keys()
     named = [
         f"{module}:{node.lineno} {node.value}"
@@ -401,8 +407,8 @@ def _docstring_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return first.end_lineno - first.lineno + 1 if ast.get_docstring(node) else 0
 
 
-def test_an_init_file_holds_nothing():
-    """An __init__ file contains only a docstring, except in the package root and in cli."""
+def test_init_files_contain_only_a_docstring():
+    """An __init__ file contains only a docstring, except in the root package and in cli."""
     full = [
         module
         for module, tree in trees().items()
@@ -413,7 +419,7 @@ def test_an_init_file_holds_nothing():
 
 
 def test_public_names_exist():
-    """Each public name exists in its module, is documented, and is in dir()."""
+    """Each public name exists in its module, is documented, and is included in dir()."""
     import lyncnb
 
     for name in lyncnb.__all__:
@@ -421,12 +427,12 @@ def test_public_names_exist():
         assert shown.__doc__, name
         assert name in dir(lyncnb)
         assert shown.__module__ == f"lyncnb{lyncnb._MODULES[name]}"
-        # Importing a module with this name would replace the function with the module.
+        # If a module had the name of a function, importing the module would replace the function.
         assert name not in {package_of(module) for module in MODULES}
     assert len(lyncnb.__all__) <= 75
 
 
-def test_modules_are_not_drawers():
+def test_no_module_has_a_general_name():
     """No module has a general name such as utils."""
     stems = {part for module in MODULES for part in module.split(".")}
     assert not stems & {"utils", "helpers", "common", "misc"}

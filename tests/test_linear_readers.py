@@ -1,4 +1,5 @@
-"""The time of every reader of external bytes is proportional to the size of the input.
+"""The run time of every function that reads external bytes is proportional to the size of its
+input.
 
 The test finds the readers: every public function that takes bytes or a file must be in one of the
 two lists below. So a new function is either timed or listed as a function that does not read input.
@@ -52,12 +53,15 @@ from lyncnb.topology.topology import read_topology
 from lyncnb.topology.workbook import is_workbook, read_workbook
 from lyncnb.topology.xml_tree import is_markup, scan_xml
 
-#: The largest input in bytes. Most readers reject larger inputs, or need less than 0.2 s for them.
+#: The largest input in bytes. Most readers reject larger inputs, or read this one in less than 0.2
+#: s.
 _MOST = 1 << 18
 
 
 def by_file(read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
-    """Return a function that passes bytes as a file to a reader of files."""
+    """Return a function that writes bytes to a file, and passes its path to a function that reads
+    files.
+    """
 
     def call(data: bytes, place: Path) -> object:
         path = place / "file.ipynb"
@@ -68,14 +72,14 @@ def by_file(read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
 
 
 def by_folder(data: bytes, place: Path) -> object:
-    """Read the manifest of a folder."""
+    """Read the manifest in a request folder."""
     (place / "manifest.json").write_bytes(data)
     (place / "manifest.json").chmod(0o600)
     return read_manifest(place)
 
 
 def with_digest(data: bytes, _: Path) -> object:
-    """Return a saved plan, whose last line contains a digest of the other lines."""
+    """Return the text of a saved plan, whose last line contains a digest of the lines above it."""
     body = data.removesuffix(b"}") + b",\n"
     digest = hashlib.sha256(body).hexdigest().encode()
     return read_entries(body + b'"sha256": "' + digest + b'"\n}\n')
@@ -143,10 +147,11 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     ),
 }
 
-#: The readers above call these readers with the same bytes, so they are timed together.
+#: The timed functions call these functions with the same bytes, so they are timed together.
 PARTS = {"base.toml_text.parse_toml", "topology.csv_file.read_rows"}
 
-#: These functions write bytes, compare bytes from lyncnb, or get objects from another reader.
+#: These functions write bytes, compare bytes that lyncnb has written, or receive objects from
+#: another reader.
 NO_READERS = {
     *(
         "base.disk.files.write_temporary_file",
@@ -164,7 +169,7 @@ NO_READERS = {
     *("authorities.kept_approval.keep_approval", "plan.model.combine_digest_parts"),
     *("request_folder.plan_file.archive_copy", "request_folder.plan_file.write_plan_file"),
     *("export.changes.record_plan", "page.assemble.assemble", "page.in_worker.make_session"),
-    # These functions pass SVG from lyncnb to a browser.
+    # These functions pass an SVG picture from lyncnb to a browser.
     *("base.shown.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),
     *(
         "export.key_and_csr.make_sealed_pair",
@@ -172,7 +177,7 @@ NO_READERS = {
         "pki.der_structures.encode_element",
     ),
     *("pki.hpke.seal", "pki.hpke.unseal"),
-    # OpenSSH reads this input in a separate process, for at most a minute.
+    # OpenSSH reads this input in a separate process, and may take at most a minute.
     *(
         "pki.ssh_signatures.sign_content",
         "pki.ssh_signatures.find_signing_key",
@@ -203,7 +208,7 @@ def within(before: bytes, piece: bytes, after: bytes) -> Callable[[int], bytes]:
 
 
 def numbered(before: str, line: str, after: str = "") -> Callable[[int], bytes]:
-    """Return lines of text that each contain a number, so that all lines differ."""
+    """Return lines of text, each of which contains its number, so that all lines differ."""
 
     def make(n: int) -> bytes:
         count = n // (len(line) + 3)
@@ -224,7 +229,9 @@ def notebook(n: int) -> bytes:
 
 
 def stored_workbook(body: str, *, merged: str = "") -> Callable[[int], bytes]:
-    """Return an uncompressed workbook with the given number of rows, where # is the row number."""
+    """Return an uncompressed workbook with the given number of rows. # in a cell stands for the row
+    number.
+    """
 
     def make(n: int) -> bytes:
         count = n // (len(body) + len(merged) + 3)
@@ -333,7 +340,7 @@ INPUTS: dict[str, Callable[[int], bytes]] = {
     "a spreadsheet": stored_spreadsheet("FrontEnd"),
 }
 
-# Readers raise these exceptions for invalid input.
+# Functions that read data raise these exceptions if the input is invalid.
 _REFUSALS = (
     *(LyncnbError, BadCertificate, PfxNotOpened, asn1.BadStructure, ValueError, RecursionError),
     zipfile.BadZipFile,
@@ -342,12 +349,12 @@ _REFUSALS = (
 
 @cache
 def input_of(what: str, size: int) -> bytes:
-    """Return one of the inputs, which is made once for all readers."""
+    """Return one of the inputs, which is created once for all functions."""
     return INPUTS[what](size)
 
 
 def found() -> set[str]:
-    """Return every public function that takes bytes, or a path if it reads files."""
+    """Return every public function whose argument is bytes, or a path if the function reads files."""
     return {
         name
         for name, function in public_functions()
@@ -358,7 +365,9 @@ def found() -> set[str]:
 
 
 def test_every_reader_is_known():
-    """A function that takes bytes is timed below, is part of a timed one, or is not a reader."""
+    """Every function that takes bytes is timed, is called by a timed function, or is listed as not
+    a reader.
+    """
     by_path = {"read_returned_files", "read_notebook", "clean_notebook", "read_manifest"}
     of_bytes = {name for name in READERS if name.rpartition(".")[2] not in by_path}
     assert found() == of_bytes | PARTS | NO_READERS
@@ -368,7 +377,7 @@ def test_every_reader_is_known():
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 def test_twice_the_bytes_take_at_most_thrice_the_time(tmp_path, reader):
-    """The time of each reader is proportional to the size of each input."""
+    """For each type of input, the run time of each reader is proportional to the size of the input."""
     read, slow = READERS[reader], {}
 
     def reading(data: bytes) -> None:

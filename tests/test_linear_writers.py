@@ -1,4 +1,4 @@
-"""The time of every writer is proportional to the size of the output.
+"""The run time of every function that writes output is proportional to the size of the output.
 
 The test finds the writers: every public function or method that returns bytes or has a writer's
 name must be in one of the lists below. So a new function is timed, or listed as part of another
@@ -64,13 +64,15 @@ ISSUE = date(2026, 11, 25)
 
 
 class Deployment:
-    """A plan with a number of single servers and the same number in one pool, and its results."""
+    """A plan with half of its servers in single-server pools and half in one pool, and the plan's
+    results.
+    """
 
     def __init__(self, servers: int) -> None:
         self.table = standard_editions(servers, pooled=servers)
 
     def new(self) -> Path:
-        """Return a path that does not exist yet."""
+        """Return a path at which no file exists yet."""
         return Path(tempfile.mkdtemp(dir=_PLACE[0])) / "new"
 
     @cached_property
@@ -86,12 +88,14 @@ class Deployment:
 
     @cached_property
     def findings(self) -> ln.Findings:
-        """Return the findings of the plan."""
+        """Return the findings for the plan."""
         return ln.check_plan(self.plan, on=TODAY)
 
     @cached_property
     def other(self) -> ln.CertificatePlan:
-        """Plan the same servers with one more SIP domain, which is on nearly every certificate."""
+        """Return a plan of the same servers with one more SIP domain, which affects nearly every
+        certificate.
+        """
         topology = self.topology.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com"}})
         return ln.plan_certificates(topology, ln.load_rules(), options=self.plan.options)
 
@@ -116,7 +120,7 @@ class Deployment:
 
     @cached_property
     def probe(self) -> Probe:
-        """Ask a closed port for each server."""
+        """For each server, try to connect to a closed port."""
         hosts = self.new().with_suffix(".txt")
         ports = {one.server: one.port for one in list_targets(self.plan).ports if one.server}
         hosts.write_text("".join(f"{name} {port} 127.0.0.1:1\n" for name, port in ports.items()))
@@ -129,59 +133,59 @@ class Deployment:
 
     @cached_property
     def on_record(self) -> ln.RequestBundle:
-        """Return a folder in which every certificate is recorded, without keys."""
+        """Return a request folder without keys, in which every certificate is recorded."""
         begins = datetime(2026, 11, 1, tzinfo=UTC)
         return bundle_of(self.plan, lambda _: (begins, begins.replace(year=2027)))
 
     @cached_property
     def notebook(self) -> object:
-        """Show the plan and its picture in a notebook."""
+        """Return a notebook that shows the plan and its picture."""
         shown = self.plan._repr_html_() + ln.figure(self.plan)._repr_html_()
         output = new_output("display_data", data={"text/html": shown})
         return new_notebook(cells=[new_code_cell("plan", outputs=[output])])
 
 
 class Folder(Deployment):
-    """A request folder with a number of servers, in which every certificate is issued."""
+    """A request folder for a number of servers, in which every certificate is issued."""
 
     @cached_property
     def place(self) -> Path:
-        """Create a folder for the files of this deployment."""
+        """Create a folder for the files of this test deployment."""
         return self.new().parent
 
     @cached_property
     def quick(self) -> ln.CertificatePlan:
-        """Return the plan with keys that are quick to generate."""
+        """Return the plan, with keys that can be generated quickly."""
         return ln.plan_certificates(self.topology, ln.load_rules(), options=PlanOptions(key=P256))
 
     @cached_property
     def waiting(self) -> ln.RequestBundle:
-        """Write requests for which no certificates are issued."""
+        """Write requests for which the CA has not issued certificates yet."""
         return make_folder(self.place / "waiting", self.quick)
 
     @cached_property
     def bundle(self) -> ln.RequestBundle:
-        """Write the requests, and issue the certificates to issued.pem."""
+        """Write the requests, and save the issued certificates in issued.pem."""
         bundle, ca = make_folder(self.place / "requests", self.quick), _authority()
         (self.place / "issued.pem").write_bytes(pem(*answer_all(bundle, ca).values(), *ca.chain))
         return bundle
 
     @cached_property
     def received(self) -> ln.RequestBundle:
-        """Receive the issued certificates into the request folder."""
+        """Import the issued certificates into the request folder."""
         receive(self.bundle.folder, self.place / "issued.pem", today=TODAY)
         return ln.open_requests(self.bundle.folder)
 
     @cached_property
     def signers(self) -> Path:
-        """Create a key that may approve plans, and the list of allowed signers."""
+        """Create the SSH key of an approver, and the list of keys that may approve plans."""
         public = make_key(self.place / "key")
         (self.place / "signers").write_text(f"alice@contoso.com {public}\n")
         return self.place / "signers"
 
     @cached_property
     def approved(self) -> ln.RequestBundle:
-        """Write the requests of an approved saved plan."""
+        """Write the requests of a saved plan that has been approved."""
         options = PlanOptions(key=P256, accepted={"oauth-key-too-small": "a test"})
         plan = ln.plan_certificates(self.topology, ln.load_rules(), options=options)
         findings = ln.check_plan(plan, on=TODAY)
@@ -193,17 +197,17 @@ class Folder(Deployment):
 
     @cached_property
     def issued(self) -> ln.IssuedCertificates:
-        """Match the received certificates with their requests."""
+        """Match the issued certificates with the requests."""
         return match_certificates(self.received, today=TODAY)
 
     @cached_property
     def steps(self) -> ln.DeploymentSteps:
-        """Return the deployment steps of the request folder."""
+        """Return the deployment steps for the request folder."""
         return deployment_steps(self.issued, today=TODAY)
 
     @cached_property
     def as_is(self) -> AsIs:
-        """Compare the plan with servers that have all planned certificates."""
+        """Compare the plan with installed certificates. All planned certificates are installed."""
         place = self.new()
         place.mkdir()
         for number, one in enumerate(self.plan.certificates):
@@ -214,7 +218,7 @@ class Folder(Deployment):
         return ln.compare_as_is(self.plan, place, on=TODAY)
 
 
-#: The folder for this run, which the fixture sets.
+#: The folder for this test run, which a fixture sets.
 _PLACE: list[Path] = []
 
 
@@ -228,7 +232,7 @@ Writer = Callable[[Deployment], Prepared]
 
 
 def each(name: str, suffixes: Iterable[str], prepare: Callable[..., Prepared]) -> dict[str, Writer]:
-    """Measure one writer in each of its output formats."""
+    """Return a function that measures one writer in each of its output formats."""
     return {f"{name} {suffix}": partial(prepare, suffix=suffix) for suffix in suffixes}
 
 
@@ -246,12 +250,12 @@ def scenario_files(w: Deployment) -> Prepared:
 
 
 def write_pair(first: ln.Forecast, second: ln.Forecast, suffix: str) -> bytes:
-    """Compare two forecasts, and write the result."""
+    """Compare two forecasts, and write the comparison."""
     return write_report(build_forecasts_report(compare_forecasts(first, second)), suffix)
 
 
-#: Functions that write a plan or a result of a plan. The first call prepares, and the second is
-#: measured.
+#: Functions that write a plan or a result of a plan. The first call prepares the data, and the
+#: second call is measured.
 OF_PLANS: dict[str, Writer] = {
     **each(
         "reports.summary.formats.write_plan_table",
@@ -317,7 +321,7 @@ OF_PLANS: dict[str, Writer] = {
     "topology.topology.Topology.to_xlsx": lambda w: w.topology.to_xlsx,
 }
 
-#: Functions that write a request folder, or a report about one.
+#: Functions that write a request folder, or a report about a request folder.
 OF_FOLDERS: dict[str, Writer] = {
     "export.write.write_requests": lambda w: lambda plan=w.quick: make_folder(w.new(), plan),
     "authorities.kept_approval.read_approved_plan": lambda w: partial(
@@ -348,10 +352,10 @@ OF_FOLDERS: dict[str, Writer] = {
     "authorities.survey.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
 }
 
-#: The functions among these that require a signature.
+#: These functions write a folder or report, and require the signature of an approver.
 SIGNED = {"authorities.kept_approval.read_approved_plan"}
 
-#: The writers above call these functions, so they are timed together.
+#: The timed functions call these functions, so they are timed together.
 PARTS = {
     *("authorities.submission.list_name_lines", "authorities.submission.write_part_page"),
     *("authorities.submission.build_submit_script", "deploy.pfx_packages.make_packages"),
@@ -370,10 +374,10 @@ PARTS = {
     *("request_folder.plan_file.read_present_plan", "request_folder.plan_file.read_plan_bytes"),
     "request_folder.plan_file.write_plan_file",
     *("topology.csv_file.write_csv", "topology.table_files.write_table_xlsx"),
-    # These functions write the input of render_notebook and read_notebook.
+    # These functions write the input for render_notebook and read_notebook.
     *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),
     *("authorities.summary_files.list_summary_files", "request_folder.history.build_first_history"),
-    # The panels and the page call the functions above for these outputs.
+    # To create these outputs, the panels and the page call functions that are timed above.
     *("page.planner_page.make_planner_page", "page.session.PageSession.write_document"),
     "page.session.PageSession.write_request_files",
     *("reports.summary.page.draw_days", "widgets.editing.plan_views.draw_picture"),
@@ -384,8 +388,8 @@ PARTS = {
     ),
 }
 
-#: These functions read, encrypt, answer for one server, or write output that does not grow with a
-#: plan.
+#: These functions read or encrypt data, return data for one server, or write output that does not
+#: grow with a plan.
 NO_WRITERS = {
     *("authorities.returned.mail_messages.read_mail_parts", "export.key_and_csr.make_sealed_pair"),
     *(
@@ -401,23 +405,25 @@ NO_WRITERS = {
         "topology.table_files.build_template",
     ),
     *("widgets.editing.sheet.encode_rows", "widgets.editing.scenarios.EditorScenarios.remove"),
-    # The built page does not depend on a plan, and a server shows one chain.
+    # The size of the built page does not depend on a plan. A server presents only one chain.
     *("page.assemble.assemble", "page.modules.pack_modules", "probes.fetch.read_unverified_chain"),
-    # guide/test_guide.py times the guide. A plan.toml has at most one edit for each option.
+    # guide/test_guide.py measures the run time of the guide. A plan.toml has at most one edit for
+    # each option.
     *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),
     *("guide.first_plan.write_first_plan", "checks.plan_toml_edit.edit_plan_toml"),
-    "deploy.checklist.title_ends",  # It has one title for each language.
+    "deploy.checklist.title_ends",  # The result has one title for each language.
 }
 
 
 @cache
 def world(kind: type[Deployment], servers: int) -> Deployment:
-    """Create a deployment once for all writers that are measured."""
+    """Create a test deployment once for all functions that are measured."""
     return kind(servers)
 
 
 def writers() -> set[str]:
-    """Return every public function and method that returns bytes or a report, or has a writer's name.
+    """Return every public function and method that returns bytes or a report, or whose name is that
+    of a writer.
 
     Functions in base and pki do not know plans, and cli only passes data on, so both are part of
     other functions.
@@ -435,7 +441,9 @@ def writers() -> set[str]:
 
 
 def test_every_writer_is_known():
-    """A function that writes is timed below, is part of a timed one, or does not write a plan."""
+    """Every function that writes output is timed, is called by a timed function, or does not write
+    a plan.
+    """
     timed = {name.partition(" ")[0] for name in {**OF_PLANS, **OF_FOLDERS}}
     assert writers() - timed - PARTS - NO_WRITERS == set()
     assert PARTS | NO_WRITERS <= writers()
@@ -445,12 +453,14 @@ def test_every_writer_is_known():
 @pytest.mark.slow
 @pytest.mark.parametrize("writer", OF_PLANS)
 def test_twice_the_servers_take_at_most_thrice_the_time(writer):
-    """The time of each writer of a plan's results is proportional to the number of servers."""
+    """The run time of each function that writes a plan's results is proportional to the number of
+    servers.
+    """
 
     def make(servers: int) -> Prepared:
         return OF_PLANS[writer](world(Deployment, servers))
 
-    make(5)()  # The first call of a writer imports a library.
+    make(5)()  # The first call of a function may import a library.
     assert faster_than_linear(make, size=100, most=800) is None
 
 
@@ -459,7 +469,9 @@ def test_twice_the_servers_take_at_most_thrice_the_time(writer):
     [pytest.param(one, marks=[needs_ssh_keygen] if one in SIGNED else []) for one in OF_FOLDERS],
 )
 def test_twice_the_requests_take_at_most_thrice_the_time(writer):
-    """The time of each folder writer is proportional to the number of requests, up to 200."""
+    """The run time of each function that writes a request folder is proportional to the number of
+    requests, up to 200.
+    """
 
     def make(servers: int) -> Prepared:
         return OF_FOLDERS[writer](world(Folder, servers))

@@ -1,4 +1,5 @@
-"""From a plan to the steps, lyncnb opens no connection: the kernel of the system sees none.
+"""lyncnb opens no network connection from planning to the deployment steps, as a trace of its
+system calls shows.
 
 ``test_odd_servers.py`` has the counter-test: there, the same trace shows the connections of a probe.
 """
@@ -56,7 +57,7 @@ with quick_keys():
 @pytest.mark.tools
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
 def test_no_command_from_the_plan_to_the_steps_opens_a_connection(tmp_path):
-    """A trace of the system calls of these commands has no address of a network."""
+    """In the trace of the system calls of these commands, there is no network address."""
     shutil.copy(DATA / "contoso.csv", tmp_path)
     trace = tmp_path / "trace"
     ended = subprocess.run(

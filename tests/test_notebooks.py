@@ -1,4 +1,4 @@
-"""The notebooks for planners match their source, run again, and may be published.
+"""The planners' notebooks match their sources, can run again, and contain nothing confidential.
 
 With ``--refresh``, each ``notebooks/NAME.ipynb`` is created again from ``notebooks/NAME.py``.
 Without it, the test runs the notebook and fails if a text output differs.
@@ -45,18 +45,19 @@ from lyncnb.pki.passphrase import Secret
 NOTEBOOKS = REPOSITORY / "notebooks"
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
 
-# Output that differs between runs or computers must not be in documentation.
+# These patterns match output that differs between runs or computers. Documentation must not contain
+# it.
 PERISHABLE = re.compile(
     r"\b[0-9a-f]{32,}\b"  # Hashes differ between runs of a notebook.
     r"|\b\d\d:\d\d:\d\d\b"  # Times of day differ between runs of a notebook.
-    # Memory addresses differ between runs. Four letters in a picture are not one.
+    # Memory addresses differ between runs. The same characters in a picture are not an address.
     r"|(?<![\w+/])0x[0-9a-f]{6,}"
     r"|(?<![\w.:/])/(?:root|home|tmp|Users|var)/"  # Paths differ between computers.
 )
 
 
 def from_source(name: str):
-    """Read the source of a notebook, with cell ids that are the same each time."""
+    """Read the source of a notebook. Its cell ids are the same in each run."""
     notebook = jupytext.read(NOTEBOOKS / f"{name}.py")
     notebook.metadata = {
         key: notebook.metadata[key] for key in ("kernelspec",) if key in notebook.metadata
@@ -68,7 +69,9 @@ def from_source(name: str):
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    """Run the notebooks one after another in one workspace, and return it and the executed copies."""
+    """Run the notebooks one after another in one workspace. Return the workspace and the executed
+    copies.
+    """
     folder = tmp_path_factory.mktemp("workspace")
     shutil.copytree(DATA, folder / "data")
     (folder / "notebooks").mkdir()
@@ -95,8 +98,8 @@ def executed(request, workspace):
     strip_widgets(notebook)
     notebook.metadata.pop(
         "lyncnb", None
-    )  # This entry marks an executed copy, but the committed file is not a copy.
-    notebook.metadata.pop("language_info", None)  # The version of Python belongs to one computer.
+    )  # This entry marks the executed copy of a notebook. The committed file is not a copy.
+    notebook.metadata.pop("language_info", None)  # The version of Python differs between computers.
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
@@ -112,7 +115,9 @@ def executed(request, workspace):
 
 @pytest.mark.kernel
 def test_every_notebook_runs_twice_in_one_workspace(workspace):
-    """All notebooks run one after another, twice, and none changes the requests of another."""
+    """All notebooks can run one after another in one workspace, and then again, and none of them
+    changes the requests of another.
+    """
     folder, _ = workspace
     before = requests_in(folder)
     run_all(folder)
@@ -121,14 +126,14 @@ def test_every_notebook_runs_twice_in_one_workspace(workspace):
 
 
 def requests_in(folder: Path) -> dict[Path, bytes]:
-    """Return every request and key in a workspace."""
+    """Return every request and every key in a workspace."""
     return {
         path: path.read_bytes() for suffix in ("csr", "key") for path in folder.rglob(f"*.{suffix}")
     }
 
 
 def text_outputs(cell) -> list[str]:
-    """Return the outputs of a cell as text."""
+    """Return the text outputs of a cell."""
     return [
         output.get("text", "")
         or "\n".join(output.get("data", {}).get(kind, "") for kind in ("text/plain", "text/html"))
@@ -137,8 +142,8 @@ def text_outputs(cell) -> list[str]:
 
 
 @pytest.mark.kernel
-def test_committed_outputs_are_what_a_run_gives(executed):
-    """Every cell has the source and, after a new run, the text output that is committed."""
+def test_committed_outputs_match_a_new_run(executed):
+    """In a new run, every cell has the source and the text output of the committed notebook."""
     name, now = executed
     committed = read_notebook(NOTEBOOKS / f"{name}.ipynb")
     assert [cell.source for cell in committed.cells] == [cell.source for cell in now.cells]
@@ -147,7 +152,7 @@ def test_committed_outputs_are_what_a_run_gives(executed):
 
 
 def in_semicolons(data: bytes) -> bytes:
-    """Write a CSV file as Excel does in countries with a decimal comma, in UTF-16."""
+    """Write a CSV file in UTF-16 with semicolons, as Excel does in countries with a decimal comma."""
     rows = csv.reader(data.decode("utf-8-sig").splitlines())
     text = io.StringIO()
     csv.writer(text, delimiter=";").writerows(rows)
@@ -162,7 +167,7 @@ def as_workbook(data: bytes) -> bytes:
 
 
 def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
-    """Run the code cells of a notebook with other parameters, and return the cells that fail."""
+    """Run the code cells of a notebook with other parameters, and return the cells with errors."""
     shutil.copytree(DATA, folder / "data", dirs_exist_ok=True)
     place = folder / "notebooks"
     place.mkdir(exist_ok=True)
@@ -190,16 +195,18 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
         ("contoso-zh-TW.csv", None),  # The headings of the table are in Chinese.
         ("contoso.csv", in_semicolons),
         ("contoso.csv", as_workbook),
-        # The table starts with a title row.
+        # The table starts with a title row above the headings.
         ("contoso.csv", lambda data: b"Our servers\n\n" + data),
         ("contoso.csv", lambda _: topology_builder([front_end("pool.contoso.com")]).encode()),
         ("contoso.csv", lambda _: big_table(300)),
-        # The plan has no certificate.
+        # The plan contains no certificate.
         ("contoso.csv", lambda _: table(row("sql01.contoso.com", "Database"))),
     ],
 )
 def test_planning_notebook_runs_on_any_table(tmp_path, file, made):
-    """With one changed line, no cell fails for samples, workbooks, documents, or 300 servers."""
+    """If only one line is changed, all cells also run for other samples, workbooks, documents, and
+    300 servers.
+    """
     data = (DATA / file).read_bytes()
     path = tmp_path / ("table.xlsx" if made is as_workbook else "table.csv")
     path.write_bytes(made(data) if made else data)
@@ -208,7 +215,9 @@ def test_planning_notebook_runs_on_any_table(tmp_path, file, made):
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("LYNCNB_TABLES", "3"))))
 def test_planning_notebook_runs_on_random_tables(tmp_path, seed):
-    """No cell fails for a table of one to nine servers with random roles and errors."""
+    """All cells of the planning notebook run for a random table of one to nine servers, which may
+    contain errors.
+    """
     path = tmp_path / "table.csv"
     path.write_bytes(table(*random_rows(random.Random(seed)), sip_domains="contoso.com"))
     assert failing_cells("plan", tmp_path, topology_file=str(path)) == []
@@ -216,7 +225,9 @@ def test_planning_notebook_runs_on_random_tables(tmp_path, seed):
 
 @pytest.mark.parametrize("file", ["single-server.csv", "litwareinc-global.csv"])
 def test_exploring_notebook_runs_on_other_tables(tmp_path, file):
-    """With another table, no cell of the exploring notebook fails, also without the optional role."""
+    """All cells of the exploring notebook run with another table, even if the table lacks the
+    optional role.
+    """
     assert failing_cells("explore", tmp_path, topology_file=str(DATA / file)) == []
     assert files_in(tmp_path) == {}
 
@@ -230,9 +241,9 @@ def files_in(folder: Path) -> dict[Path, bytes]:
     }
 
 
-def test_receiving_notebook_plays_the_ca_of_the_sample(tmp_path, monkeypatch):
-    """In the receiving notebook, the sample's certificates are issued, matched, and recorded, and
-    no cell fails.
+def test_receiving_notebook_issues_the_sample_certificates(tmp_path, monkeypatch):
+    """All cells of the receiving notebook run. They issue, match and record the sample's
+    certificates.
     """
     monkeypatch.setenv("LYNCNB_PASSPHRASE", "only for the documentation")
     assert failing_cells("receive", tmp_path) == []
@@ -242,8 +253,8 @@ def test_receiving_notebook_plays_the_ca_of_the_sample(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("answered", [True, False])
 def test_receiving_notebook_writes_nothing_into_a_folder_of_your_own(tmp_path, answered):
-    """In a planner's folder, nothing is written without a click until `write_in_code` is set, and
-    no cell fails.
+    """If the planner specifies another folder, the receiving notebook writes nothing without a
+    click, unless `write_in_code` is set. All cells run.
     """
     table_file = DATA / "single-server.csv"
     plan = ln.plan_certificates(ln.read_topology(table_file), ln.load_rules())
@@ -260,7 +271,8 @@ def test_receiving_notebook_writes_nothing_into_a_folder_of_your_own(tmp_path, a
     assert any(folder.glob("returned/*.cer")) is answered
 
 
-# Runs the cells of a notebook up to the last one that checks a plan, and prints the findings.
+# This code runs the cells of a notebook up to the last one that checks a plan, and prints the
+# findings.
 CHECKS_OF_A_NOTEBOOK = """
 import datetime, json, sys
 assert datetime.datetime.now(datetime.UTC).year == 2030
@@ -275,7 +287,7 @@ json.dump(found, sys.stdout)
 
 @pytest.mark.tools
 def test_checks_of_the_notebook_do_not_depend_on_the_clock():
-    """In 2030, the planning notebook has the same findings as when its outputs were committed."""
+    """In the year 2030, the planning notebook still has the findings of its committed outputs."""
     cells = [c for c in read_notebook(NOTEBOOKS / "plan.ipynb").cells if c.cell_type == "code"]
     last = max(number for number, c in enumerate(cells) if "check_plan(" in c.source)
     result = subprocess.run(
@@ -293,12 +305,13 @@ def test_checks_of_the_notebook_do_not_depend_on_the_clock():
         if "check_plan(" in cell.source
         for output in cell.outputs
     ]
-    assert json.loads(result.stdout.splitlines()[-1]) == committed  # Cells also print other lines.
+    # The cells also print lines that are not findings.
+    assert json.loads(result.stdout.splitlines()[-1]) == committed
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_notebook_and_source_say_the_same(name):
-    """The committed notebook has the cells and tags of its source."""
+def test_notebook_has_the_cells_of_its_source(name):
+    """The committed notebook has the same cells and tags as its source."""
     source, committed = from_source(name), read_notebook(NOTEBOOKS / f"{name}.ipynb")
     for before, after in zip(source.cells, committed.cells, strict=True):
         assert (before.cell_type, before.source) == (after.cell_type, after.source)
@@ -307,7 +320,7 @@ def test_notebook_and_source_say_the_same(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_is_short_and_plain(name):
-    """A notebook has at most 40 cells and 1 MB, and text before each short code cell."""
+    """A notebook has at most 40 cells and 1 MB. Each code cell is short and has text above it."""
     path = NOTEBOOKS / f"{name}.ipynb"
     cells = read_notebook(path).cells
     assert path.stat().st_size <= 1 << 20
@@ -321,7 +334,7 @@ def test_notebook_is_short_and_plain(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_has_one_parameters_cell(name):
-    """Only the first code cell has the tag parameters."""
+    """Only the first code cell has the tag "parameters"."""
     code = [cell for cell in read_notebook(NOTEBOOKS / f"{name}.ipynb").cells if "outputs" in cell]
     tagged = [
         index for index, cell in enumerate(code) if "parameters" in cell.metadata.get("tags", ())
@@ -331,7 +344,7 @@ def test_notebook_has_one_parameters_cell(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_was_run_once_from_top_to_bottom(name):
-    """Execution counts are 1, 2, 3 …, and no cell has an error or a warning."""
+    """The execution counts are 1, 2, 3 …, and no cell shows an error or a warning."""
     code = [cell for cell in read_notebook(NOTEBOOKS / f"{name}.ipynb").cells if "outputs" in cell]
     assert list(range(1, len(code) + 1)) == [cell.execution_count for cell in code]
     kinds = {output.get("name", output.output_type) for cell in code for output in cell.outputs}
@@ -339,8 +352,8 @@ def test_notebook_was_run_once_from_top_to_bottom(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_notebook_is_a_document_by_itself(name):
-    """Each picture in a notebook is a PNG output that any viewer shows, and each link works."""
+def test_pictures_are_png_and_links_work(name):
+    """Each picture in a notebook is a PNG output, which any viewer can show, and each link works."""
     cells = read_notebook(NOTEBOOKS / f"{name}.ipynb").cells
     outputs = [output for cell in cells for output in cell.get("outputs", ())]
     pictures = [
@@ -359,7 +372,7 @@ def test_notebook_is_a_document_by_itself(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_may_be_shared(name):
-    """The notebook contains no secret, widget state, timing, hash, key, time, or path."""
+    """The notebook contains no secret, widget state, run time, hash, key, time of day, or path."""
     notebook = read_notebook(NOTEBOOKS / f"{name}.ipynb")
     assert scan_notebook(notebook, name=name) == ()
     assert set(notebook.metadata) <= {"kernelspec", "title"}

@@ -1,4 +1,4 @@
-"""The wheel and the sdist have the right files, and so does an environment after the installation."""
+"""The wheel, the sdist, and an environment after the installation contain the right files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DATA = f"lyncnb-{PYPROJECT['project']['version']}.data/data"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """Build the wheel with the build backend itself, without network access."""
+    """Build the wheel with the build backend, without network access."""
     folder = tmp_path_factory.mktemp("wheel")
     code = f"from hatchling.build import build_wheel; build_wheel({str(folder)!r})"
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True)
@@ -32,7 +32,7 @@ def wheel(tmp_path_factory):
 
 
 def test_the_wheel_holds_every_module_and_its_data(wheel):
-    """Code, rule files, scripts and styles of the package are all in the wheel."""
+    """The wheel contains all Python modules, rule files, scripts and styles of the package."""
     suffixes = {".py", ".toml", ".js", ".css", ".json", ".j2", ".ps1"}
     package = {
         path.relative_to(REPOSITORY).as_posix()
@@ -51,20 +51,22 @@ def test_the_wheel_holds_the_workspace(wheel):
 
 
 def test_the_wheel_holds_the_jupyter_settings(wheel):
-    """The wheel enables its server extension but does not change settings of another JupyterLab."""
+    """The wheel enables its server extension, but does not change the settings of another
+    JupyterLab.
+    """
     placed = {name for name in wheel.namelist() if name.startswith(DATA)}
     assert placed == {f"{DATA}/etc/jupyter/jupyter_server_config.d/lyncnb.json"}
 
 
 def test_the_wheel_holds_nothing_else(wheel):
-    """The wheel contains no test, cache, or planner's file."""
+    """The wheel contains no tests, caches, or files of a planner."""
     strange = re.compile(r"tests/|__pycache__|\.executed|checkpoint|\.key$|\.csr$|requests/")
     assert [name for name in wheel.namelist() if strange.search(name)] == []
 
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
-    """Build the sdist with the build backend itself, and return the folder with its files."""
+    """Build the sdist with the build backend, and return the folder with the unpacked files."""
     folder = tmp_path_factory.mktemp("sdist")
     code = f"from hatchling.build import build_sdist; build_sdist({str(folder)!r})"
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True)
@@ -76,7 +78,7 @@ def unpacked(tmp_path_factory):
 
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="git lists the files of a clone")
 def test_the_sdist_holds_every_file_of_the_repository(unpacked):
-    """The sdist contains each committed file, and nothing else but its metadata."""
+    """The sdist contains each committed file and its metadata, and no other file."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -89,7 +91,7 @@ def test_the_sdist_holds_every_file_of_the_repository(unpacked):
 
 
 def test_the_tests_of_the_sdist_find_their_files(unpacked):
-    """Without a clone and without git, tests read the scripts that the sdist has."""
+    """Tests in the unpacked sdist find the scripts, although there is no clone and no git."""
     tests = "tests/test_repository.py::test_ci_runs_the_test_command_of_the_readme"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     result = subprocess.run(
@@ -99,7 +101,7 @@ def test_the_tests_of_the_sdist_find_their_files(unpacked):
 
 
 def test_entry_point_and_metadata():
-    """The command is lyncnb, and the version is the one in pyproject."""
+    """The command is lyncnb, and its version is the one in pyproject.toml."""
     installed = distribution("lyncnb")
     (script,) = installed.entry_points.select(group="console_scripts")
     assert (script.name, script.value) == ("lyncnb", "lyncnb.cli:main")
@@ -108,7 +110,9 @@ def test_entry_point_and_metadata():
 
 
 def test_only_our_jupyterlab_reads_our_settings(monkeypatch):
-    """Widget state and news are off in `lyncnb lab`, and unchanged in every other JupyterLab."""
+    """`lyncnb lab` does not save the state of widgets and shows no news. The settings of every
+    other JupyterLab are unchanged.
+    """
     from jupyterlab.commands import get_app_dir
     from jupyterlab_server.settings_utils import _get_overrides
 
@@ -136,7 +140,7 @@ def test_jupyter_server_enables_the_hook():
 
 
 def test_importing_the_package_is_cheap():
-    """Importing lyncnb or showing help loads neither pandas nor cryptography."""
+    """Neither importing lyncnb nor showing its help loads pandas or cryptography."""
     code = (
         "import sys, lyncnb, lyncnb.cli\n"
         "heavy = {'pandas', 'numpy', 'cryptography', 'ipywidgets', 'jupyterlab'}\n"

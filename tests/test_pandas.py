@@ -1,4 +1,6 @@
-"""The frames of all nouns: one key, declared types, and the same columns as the documents."""
+"""All data frames have the same key, the declared column types, and the same columns as the
+documents.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ PICTURES = {
 
 @pytest.fixture(scope="module")
 def nouns(quick_cipher, tmp_path_factory):
-    """Return the objects of a whole deployment: planned, requested, issued, packaged, installed."""
+    """Return the objects of a deployment at all stages: planned, requested, issued, packaged,
+    installed.
+    """
     place = tmp_path_factory.mktemp("frames")
     folder, plan = place / "requests", make_plan()
     make_folder(folder, plan)
@@ -64,7 +68,7 @@ def nouns(quick_cipher, tmp_path_factory):
 
 
 def test_all_frames_merge_by_the_id_of_the_certificate(nouns):
-    """Merged by the column ``Certificate``, the frames of all nouns have the same certificates."""
+    """If all data frames are merged by the column ``Certificate``, they have the same certificates."""
     planned = {one.id for one in nouns["plan"].certificates}
     assert len(planned) > 5
     # No server presents the OAuth certificate in a connection.
@@ -92,7 +96,9 @@ def test_all_frames_merge_by_the_id_of_the_certificate(nouns):
     ],
 )
 def test_the_key_comes_first_and_files_have_their_own_column(nouns, name, file):
-    """The id is never replaced by a file name, and the file of each certificate is in its row."""
+    """The id of a certificate is never replaced by a file name, and its row also contains its file
+    name.
+    """
     frame = nouns[name].to_frame()
     assert frame.columns[0] == KEY
     for key, path in zip(frame[KEY], frame[file], strict=True):
@@ -101,7 +107,9 @@ def test_the_key_comes_first_and_files_have_their_own_column(nouns, name, file):
 
 
 def test_a_table_of_an_earlier_version_is_replaced(nouns, tmp_path):
-    """A CSV whose first column has its earlier heading is still recognized; another file is not."""
+    """Only a CSV whose first column has the heading of an earlier version is overwritten, and no
+    other file.
+    """
     path = tmp_path / "plan.csv"
     data = write_plan_table(nouns["plan"], (), ".csv")
     for heading in (b'"Certificate"', b'"ID"'):
@@ -112,7 +120,7 @@ def test_a_table_of_an_earlier_version_is_replaced(nouns, tmp_path):
         check_output(path, PLAN_FILE)
 
 
-#: The type of each column that is not text, in the frame of every noun that has the column.
+#: Each column that is not text has this type in every data frame that contains the column.
 TYPES = {
     "Days left": "Int64",
     "Generation": "Int64",
@@ -128,17 +136,17 @@ TYPES = {
 
 
 def types(frame):
-    """Return the types of the columns that are not text."""
+    """Return the type of each column that is not text."""
     return {name: str(dtype) for name, dtype in frame.dtypes.items() if dtype != frame[KEY].dtype}
 
 
 def test_the_types_do_not_depend_on_the_data(nouns):
-    """Dates, counts and yes/no have their types in full frames and in empty ones."""
+    """Dates, counts and yes/no columns have the same types in empty data frames as in full ones."""
     for name, noun in nouns.items():
         frame = noun.to_frame()
         wanted = {heading: kind for heading, kind in TYPES.items() if heading in frame}
         if name == "saved plan":
-            del wanted["Names"]  # Here, they are the names themselves.
+            del wanted["Names"]  # In these tables, the certificates are identified by their names.
         if name == "trust":
             del wanted["Names"]
         if name == "status":
@@ -148,8 +156,8 @@ def test_the_types_do_not_depend_on_the_data(nouns):
         assert list(empty.dtypes) == list(frame.dtypes), name
 
 
-def test_a_waiting_request_changes_no_type(nouns, tmp_path):
-    """With a request that still waits, days left stay numbers that pandas sorts and adds."""
+def test_remaining_days_stay_numeric_while_a_request_waits(nouns, tmp_path):
+    """While a request waits for its certificate, the column of remaining days is still numeric."""
     plan = nouns["plan"]
     make_folder(tmp_path / "requests", plan)
     waiting = ln.folder_status(tmp_path / "requests", today=TODAY).to_frame()
@@ -165,7 +173,9 @@ def test_a_waiting_request_changes_no_type(nouns, tmp_path):
 
 
 def test_the_frame_of_a_picture_has_types(nouns):
-    """The dates of a timeline are dates, and what needs a look is a yes/no column."""
+    """In the data frame of a timeline, dates have the type date, and the column about attention is
+    yes/no.
+    """
     frame = ln.figure(nouns["forecast"]).to_frame()
     assert str(frame["Begins"].dtype) == str(frame["Ends"].dtype) == "datetime64[us]"
     assert str(frame["Needs a look"].dtype) == "boolean"
@@ -175,7 +185,9 @@ def test_the_frame_of_a_picture_has_types(nouns):
 
 
 def test_help_lists_the_columns_of_each_frame(nouns):
-    """The documentation of to_frame has every column with its type, and so has that of a panel."""
+    """The documentation of each to_frame method, and of each panel, lists every column with its
+    type.
+    """
     for noun in nouns.values():
         text = inspect.getdoc(type(noun).to_frame)
         kinds = zip(noun._list_headings(), noun._list_kinds(), strict=True)
@@ -194,7 +206,9 @@ def test_help_lists_the_columns_of_each_frame(nouns):
 
 
 def test_the_page_of_frames_lists_all_columns(request):
-    """docs/frames.md has the columns of each table that a public name returns; --refresh writes."""
+    """docs/frames.md lists the columns of each table that a public function returns. --refresh
+    updates the lists.
+    """
     parts = []
     for kind, names in sorted(returned_tables().items(), key=lambda item: item[0].__name__):
         if kind._columns:
@@ -217,7 +231,7 @@ def test_the_page_of_frames_lists_all_columns(request):
 
 
 def listed(columns):
-    """Return columns as a Markdown table."""
+    """Return a list of columns as a Markdown table."""
     return to_markdown(("Column", "Type"), [(one.heading, one.kind.value) for one in columns])
 
 

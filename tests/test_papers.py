@@ -1,4 +1,4 @@
-"""The commands in README, docs, and hints exist, and lists in documents match the data."""
+"""The commands in README, docs, and hints exist, and the lists in the documentation match the data."""
 
 from __future__ import annotations
 
@@ -41,13 +41,14 @@ _WHERE = {
 
 
 def _told_commands():
-    """Yield each command in documents, hints, and pages, with its place, name, and options."""
+    """Yield each command in documents, hints, and pages, with its position, name, and options."""
     for path in _FILES:
         is_ours = path.suffix in {".md", ".py", ".toml", ".j2", ".js"} and "tests" not in path.parts
         if not is_ours or path.name == "CHANGELOG.md":
             continue
         text = path.read_text("utf-8")
-        # A block has one command in each line. Elsewhere a command may continue on the next line.
+        # In a code block, each line is a command. In other text, a command may continue on the next
+        # line.
         text = re.sub(r"```.+?```", lambda block: block[0].replace("\n", ";"), text, flags=re.S)
         text = re.sub(r'"\n\s+f?"|\n', " ", text)
         for name, rest in re.findall(
@@ -57,12 +58,12 @@ def _told_commands():
             yield path, name, re.findall(r"(?<=\s)--?[a-z][a-z-]*", before_next)
 
 
-def test_commands_are_told_as_they_are():
-    """Documents, hints, and pages contain only commands and options that exist."""
+def test_documents_contain_only_existing_commands():
+    """The documents, hints, and pages contain only commands and options that exist."""
     told, wrong = 0, []
     for path, name, options in _told_commands():
         if name not in _COMMANDS:
-            continue  # Words such as "lyncnb makes" are not commands.
+            continue  # Phrases such as "lyncnb makes" are not commands.
         known = {
             spelling
             for option in _COMMANDS[name].params
@@ -92,8 +93,10 @@ def _rows_of_the_page() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("sentence", "where"), _rows_of_the_page())
-def test_each_sentence_of_the_page_is_met_where_the_table_says(sentence, where):
-    """Each path in the table is a file in the repository that contains the sentence next to it."""
+def test_each_sentence_is_in_the_listed_file(sentence, where):
+    """Each path in the table is a file of the repository that contains the sentence next to the
+    path.
+    """
     places = list(_PLACE.finditer(where))
     assert _PLACE.sub("", where).strip(" ,") == "", sentence
     assert places
@@ -103,8 +106,10 @@ def test_each_sentence_of_the_page_is_met_where_the_table_says(sentence, where):
         assert place["text"] in _text_of(path), (sentence, place["path"])
 
 
-def test_the_first_screen_names_the_page_and_the_tools():
-    """Before any command, README names Microsoft's page, its conditions, and the libraries."""
+def test_the_readme_begins_with_the_page_and_the_libraries():
+    """Above its first command, the README links to Microsoft's page, and lists the requirements of
+    that page and the libraries of lyncnb.
+    """
     first = _README.read_text("utf-8").partition("## ")[0]
     page = "Request certificates in advance (optional) for Lync Server\n2013"
     for words in (page, "optional", "exportable", "subject alternative", "pandas", "ipywidgets"):
@@ -112,7 +117,9 @@ def test_the_first_screen_names_the_page_and_the_tools():
 
 
 def test_python_of_the_readme_runs(request, tmp_path):
-    """The cells in README run in their order, and print what README shows. --refresh writes it."""
+    """The Python cells in the README run in their order, and print the outputs that it shows.
+    --refresh updates them.
+    """
     text = _README.read_text("utf-8")
     cells = re.sub(r"^```sh\n.+?^```$", "", text, flags=re.M | re.S)
     shutil.copytree(REPOSITORY / "data", tmp_path / "data")
@@ -149,7 +156,7 @@ def test_python_of_the_readme_runs(request, tmp_path):
 
 
 def test_every_command_line_of_the_readme_has_a_test():
-    """README has no command lines except those that other tests and .ci/run use."""
+    """Every command line in the README is run by another test or by .ci/run."""
     lines = [block.source for block in blocks_of(_README.read_text("utf-8")) if block.kind == "sh"]
     assert [line.strip().rpartition("/")[2] for line in lines] == [
         "lyncnb run",
@@ -159,7 +166,9 @@ def test_every_command_line_of_the_readme_has_a_test():
 
 
 def check_table(request, page: Path, mark: str, table: str) -> None:
-    """Compare a generated table between two marks of a page with the data; --refresh writes it."""
+    """Compare a generated table between two marks of a page with the data. --refresh updates the
+    table.
+    """
     before, start, rest = page.read_text("utf-8").partition(f"<!-- {mark} -->\n")
     written, end, after = rest.partition(f"<!-- end of {mark} -->")
     if request.config.getoption("--refresh"):
@@ -168,14 +177,14 @@ def check_table(request, page: Path, mark: str, table: str) -> None:
         assert written == table
 
 
-def test_what_the_planning_tool_asked_is_in_the_page_of_the_guide(request):
-    """docs/first-plan.md lists, with sources, the questions that the guide leaves out."""
+def test_the_guide_page_lists_the_omitted_questions(request):
+    """docs/first-plan.md lists the questions that the guide does not ask, with their sources."""
     rows = [(one.what, one.instead, one.source) for one in read_interview().left_out]
     table = to_markdown(("Planning Tool", "Here", "Source"), rows)
     check_table(request, REPOSITORY / "docs" / "first-plan.md", "planning tool", table)
 
 
-def test_every_column_stands_in_the_page_of_the_table(request):
+def test_the_table_page_lists_every_column(request):
     """docs/table-of-servers.md lists all columns, and --refresh updates the list."""
     rows = [
         (c.name, _WHERE[c.scope], c.help, ", ".join(c.roles) or "all")
@@ -198,13 +207,14 @@ def _read_tests_on_windows() -> list[Path]:
 
 
 def _find_commands(test: Path) -> set[str]:
-    """Return the commands that the tests in a file call, except those that Windows does not run."""
+    """Return the commands that the tests in a file call, except those that are skipped on Windows."""
     tree, called = ast.parse(test.read_text("utf-8")), set()
     for part in tree.body:
         if "pytest.mark.posix" in map(ast.unparse, getattr(part, "decorator_list", ())):
             continue
         for node in ast.walk(part):
-            # Either the words of a call, or a list of lines such as "plan contoso.csv".
+            # A match contains either the words of a call, or a list of lines such as "plan
+            # contoso.csv".
             words = node.args if isinstance(node, ast.Call) else getattr(node, "elts", ())
             texts = [str(one.value) for one in words if isinstance(one, ast.Constant)]
             called |= {text.partition(" ")[0] for text in texts if " " in text or text == texts[0]}
@@ -212,7 +222,7 @@ def _find_commands(test: Path) -> set[str]:
 
 
 def test_the_page_of_windows_lists_what_ran_there(request):
-    """docs/windows.md lists the commands and the test files that .ci/windows runs."""
+    """docs/windows.md lists the test files that .ci/windows runs, and the commands that they call."""
     tests = _read_tests_on_windows()
     at_terminal = [
         one

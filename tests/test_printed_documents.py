@@ -1,5 +1,5 @@
-"""Every document of both samples can be read on paper and on a phone: nothing is split, too long,
-or cut off.
+"""Every document of both samples is readable on paper and on a phone: no word is split, and no text
+is cut off.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ RULES = ln.load_rules()
 DAY = date(2026, 11, 25)
 CONTOSO, LITWARE = "contoso.csv", "litwareinc-global.csv"
 
-#: The maximum number of pages of each document on A4, for 13 and for 52 servers.
+#: Each document may have at most these numbers of A4 pages, for 13 and for 52 servers.
 MOST_PAGES = {
     "summary": (5, 12),
     "trust": (3, 5),
@@ -58,13 +58,13 @@ MOST_PAGES = {
 
 @cache
 def plan_of(sample):
-    """Return the plan of a sample with its dates."""
+    """Return the plan of a sample, with its dates."""
     options = ln.PlanOptions(planned_issue_date=date(2026, 12, 1), validity_days=199)
     return ln.plan_certificates(ln.read_topology(DATA / sample), RULES, options=options)
 
 
 def compared(plan):
-    """Compare a plan with that of a table with another SIP domain."""
+    """Compare a plan with the plan of a table that has another SIP domain."""
     cells = {0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}}
     table = plan.topology.with_cells(cells)
     new = ln.plan_certificates(table, RULES, options=ln.PlanOptions(wildcard=True))
@@ -76,7 +76,7 @@ def compared(plan):
 
 
 def handed_over(plan, place):
-    """Return the page for the administrators of each CA, by issuer."""
+    """Return the page for the administrators of each CA, by the name of the issuer."""
     folder = make_folder(place / "requests", plan).folder
     sender = "Ana Li, Contoso IT, ana@contoso.com"
     hand_over(folder, place / "out.zip", sender=sender, needed_by=date(2026, 12, 24))
@@ -102,7 +102,7 @@ DOCUMENTS = {
 
 @pytest.fixture(scope="module")
 def page_of(tmp_path_factory):
-    """Return a function that makes each document of a sample once."""
+    """Return a function that creates each document of a sample only once."""
 
     @cache
     def handover(sample):
@@ -116,7 +116,7 @@ def page_of(tmp_path_factory):
 
 
 def tokens(plan):
-    """Return the names that must not be split: those of servers, services, cmdlets and flags."""
+    """Return the words that must not be split: names of servers, services, cmdlets and flags."""
     names = {name for one in plan.certificates for name in (*one.names, *one.servers, one.pool)}
     names |= {one.subject.common_name for one in plan.certificates}
     for cmdlet in load_procedure(RULES).cmdlets:
@@ -126,9 +126,9 @@ def tokens(plan):
 
 @pytest.mark.parametrize("number", [0, 1], ids=["contoso", "litwareinc"])
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_no_token_is_torn_and_no_document_is_long(chromium, tmp_path, page_of, document, number):
-    """On paper, each host name, date, flag or cmdlet is on one line, and no content extends beyond
-    the sheet or into the next cell.
+def test_no_name_is_split_and_no_document_is_long(chromium, tmp_path, page_of, document, number):
+    """On paper, each host name, date, flag or cmdlet is on one line. No content extends beyond the
+    sheet or into the next cell.
     """
     sample = (CONTOSO, LITWARE)[number]
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
@@ -145,7 +145,9 @@ def test_no_token_is_torn_and_no_document_is_long(chromium, tmp_path, page_of, d
 
 @pytest.mark.parametrize(("name", "most"), [("plan", 23), ("receive", 5)])
 def test_a_shared_notebook_is_printed_like_the_documents(chromium, tmp_path, name, most):
-    """The tables of a shared notebook split no token, and their text has at least 6 points."""
+    """If a shared notebook is printed, its tables split no names, and their text has at least 6
+    points.
+    """
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
     notebook = read_notebook(REPOSITORY / "notebooks" / f"{name}.ipynb")
     path.write_text(render_notebook(notebook, title=name), "utf-8")
@@ -153,12 +155,12 @@ def test_a_shared_notebook_is_printed_like_the_documents(chromium, tmp_path, nam
         page.pdf(path=str(pdf), prefer_css_page_size=True)
     assert torn_tokens(pdf, tokens(plan_of(CONTOSO))) == []
     assert page_count(pdf) <= most
-    # A box of text is a sixth higher than its font.
+    # The box around a text is a sixth higher than the font size.
     assert min(w.height for w in words_in(pdf) if w.text in ("WebServicesInternal", "Server")) > 7
 
 
-# Elements wider than the screen that are in no scrolling element, and scrolling elements that are
-# not tables.
+# This script finds elements that are wider than the screen and not inside a scrolling element, and
+# scrolling elements that are not tables.
 _WIDER = """() => {
     const scrolls = element => /auto|scroll/.test(getComputedStyle(element).overflowX);
     const inside = element => element.closest('table') && scrolls(element.closest('table'));
@@ -173,7 +175,8 @@ _WIDER = """() => {
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_on_a_phone_tables_scroll_and_nothing_else(chromium, tmp_path, page_of, document):
-    """At 390 and 320 pixels, the page is as wide as the screen, whatever is expanded.
+    """At widths of 390 and 320 pixels, the page is as wide as the screen, even if all sections are
+    expanded.
 
     Only tables scroll.
     """
@@ -184,8 +187,10 @@ def test_on_a_phone_tables_scroll_and_nothing_else(chromium, tmp_path, page_of, 
             assert page.evaluate(_WIDER) == [0]
 
 
-def test_a_torn_token_is_found(chromium, tmp_path):
-    """If a page's columns are too narrow for its names, the split names are found."""
+def test_a_split_name_is_found(chromium, tmp_path):
+    """If the columns of a page are too narrow for the names, this test finds the names that are
+    split.
+    """
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
     path.write_text(
         "<p style='width:7em'>fe01.<wbr>contoso.<wbr>net</p><p style='width:3em'>2026-11-25</p>"

@@ -1,4 +1,5 @@
-"""Plan every certificate that Microsoft's documents print, from a table as a planner has it.
+"""lyncnb plans every certificate that Microsoft's documents print, from a table as a planner writes
+it.
 
 ``golden/examples.yaml`` contains 125 vectors. Vectors with enough information are planned from CSV
 to ``CertificatePlan``, with the profile ``default``, and with ``doc_example`` if the printed
@@ -25,8 +26,8 @@ GOLDEN = Path(__file__).with_name("golden") / "examples.yaml"
 WEB_ROLES = ("StandardEdition", "FrontEnd", "Director")
 COMBINED = ["Default", "WebServicesInternal", "WebServicesExternal"]
 
-# Vectors that cannot be compared with a plan as a whole, and the reasons. PRINTED_IN_PART contains
-# names in them that must be in the certificate.
+# Vectors that cannot be compared with a whole plan, and the reasons. The names in PRINTED_IN_PART
+# must be in the planned certificate.
 NOT_A_WHOLE_CERTIFICATE = {
     "LS13-RP-MOBILITY": "only some names are printed, and no subject",
     "SFB15-RP-MOBILITY": "only some names are printed, and no subject",
@@ -53,8 +54,8 @@ NOT_A_WHOLE_CERTIFICATE = {
     "SFB-HYBRID-EDGE": "one extra name for a domain of an online tenant, and no subject",
 }
 
-# Printed certificates that doc_example does not copy, because they contradict other pages or
-# themselves.
+# Printed certificates that the profile doc_example does not copy, because they contradict other
+# pages or themselves.
 UNSOUND = {
     "contradicts_other_docs": "another page, newer or more specific, says otherwise",
     "garbled": "the row is damaged: no subject label, the pool's name missing",
@@ -76,7 +77,7 @@ def is_whole(vector: dict) -> bool:
 
 
 def is_sound(vector: dict) -> bool:
-    """Return whether doc_example copies a vector, as it does for all internal rows."""
+    """Return whether the profile doc_example copies a vector. It copies all internal ones."""
     quality = vector.get("doc_quality")
     internal_row = "-INT-" in vector["id"] and vector["id"].startswith(("LS13-INT", "SFB15-INT"))
     if vector["kind"] != "documented" or quality == "garbled":
@@ -85,7 +86,7 @@ def is_sound(vector: dict) -> bool:
 
 
 def rows_for(vector: dict) -> list[dict]:
-    """Return the inputs of a vector as the rows of a planner's table."""
+    """Return the inputs of a vector as the rows of a table, as a planner would enter them."""
     inputs, role = vector["inputs"], vector["role"]
     shared = {
         "sip_domains": inputs.get("sip_domains", ["contoso.com"]),
@@ -99,7 +100,8 @@ def rows_for(vector: dict) -> list[dict]:
         "client_autoconfig", "aol_pic", "owas_external_fqdn", "tenant_sip_domains",
     )  # fmt: skip
     own = {name: inputs[name] for name in taken if name in inputs}
-    # In vectors, a missing autodiscover means false. In the table, a blank cell means true.
+    # If a vector does not specify autodiscover, this means false. A blank cell in a table means
+    # true.
     own["autodiscover"] = inputs.get("autodiscover", False)
     pool = inputs.get("pool_fqdn") or inputs.get("farm_fqdn") or inputs.get("server_fqdn")
     servers = inputs.get("pool_servers") or [inputs.get("server_fqdn") or pool or "rp.contoso.com"]
@@ -108,14 +110,15 @@ def rows_for(vector: dict) -> list[dict]:
         for name in servers
     ]
     for place, name in enumerate(inputs.get("web_external_fqdns", ())):
-        # The reverse proxy publishes a Front End pool, and then a Director.
+        # The reverse proxy publishes a Front End pool in the first case, and a Director in the
+        # second one.
         role = ("FrontEnd", "Director")[place]
         rows.append(
             {"server_fqdn": f"web{place}.contoso.net", "role": role, "web_external_fqdn": name}
         )
     if vector["usages"] == ["OAuthTokenIssuer"] and vector["role"] == "Director":
-        # The summaries print this name only for a Director, but users need a pool in every
-        # deployment.
+        # The printed summaries contain this name only for a Director, but users need a pool in
+        # every deployment.
         rows.append({"server_fqdn": "se01.contoso.net", "role": "StandardEdition"})
     return rows
 
@@ -132,17 +135,17 @@ def as_csv(rows: list[dict]) -> bytes:
     )
 
 
-#: A vector's certificate follows the rules of this product.
+#: The certificate of a vector follows the rules of this product.
 RULES_OF = {"sfb2015": "sfb2015", "sfb_hybrid": "sfbse"}
-#: The products for which another page prints a vector's certificate again, or for which it is
-#: inferred.
+#: These products have another page that prints the certificate of the vector again, or from which
+#: it is inferred.
 REPEATED = {"Skype/SfBServer2019/plan/system-requirements.md": ("sfb2019", "sfbse")}
-#: One page prints these certificates for several versions.
+#: One page prints each of these certificates for several versions.
 OF_EVERY_VERSION = ("SFB15-EDGE-EXT", "SFB15-EDGE-INT", "SFB15-RP-MOBILITY")
 
 
 def planned(vector: dict, *, profile: str = "default", product: str = ""):
-    """Plan the table of a vector, and return the only certificate that the vector describes."""
+    """Plan the table of a vector, and return the only certificate to which the vector applies."""
     product = product or RULES_OF.get(vector.get("product", ""), "lync2013")
     inputs = vector["inputs"]
     options = PlanOptions(
@@ -157,7 +160,9 @@ def planned(vector: dict, *, profile: str = "default", product: str = ""):
     wanted = set(vector["usages"])
     if vector["role"] not in ("ReverseProxy", "OfficeWebApps", "ExchangeOWA"):
         found = [c for c in plan.certificates if wanted <= set(c.usages)]
-    else:  # These certificates have no -Type, so the vectors use another word for the usage.
+    # The command for these certificates has no -Type parameter, so the vectors use another word for
+    # the usage.
+    else:
         found = [c for c in plan.certificates if c.role == vector["role"]]
     if wanted != {"OAuthTokenIssuer"}:
         found = [c for c in found if server in c.servers]
@@ -170,7 +175,7 @@ def names(values) -> set[str]:
 
 
 def test_every_vector_is_covered_or_listed():
-    """All 125 vectors are planned and compared, or are in the list with a reason."""
+    """Each of the 125 vectors is planned and compared, or is listed with the reason why not."""
     covered = {name for name, vector in vectors().items() if is_whole(vector)}
     assert covered | NOT_A_WHOLE_CERTIFICATE.keys() == vectors().keys()
     assert not covered & NOT_A_WHOLE_CERTIFICATE.keys()
@@ -186,7 +191,9 @@ def test_every_printed_certificate_is_repeated_or_unsound():
 
 
 def compared(documented: dict, expected: dict) -> dict:
-    """Describe how the names from the recommended rules differ from the printed names."""
+    """Describe how the names from the recommended rules differ from the names in Microsoft's
+    document.
+    """
     printed, recommended = names(documented["san"]), names(expected["san"])
     relation = "documented_subset_of_default" if printed < recommended else "differs"
     return {
@@ -198,7 +205,7 @@ def compared(documented: dict, expected: dict) -> dict:
 
 
 def refresh(name: str, certificate) -> None:
-    """Update the golden file with the current results, and keep every other line."""
+    """Update the current results in the golden file, and keep all other lines."""
     vector = vectors()[name]
     san = list(map(str, certificate.names))
     if names(san) == names(vector["default_profile"]["san"]):
@@ -221,7 +228,7 @@ def refresh(name: str, certificate) -> None:
 
 @pytest.mark.parametrize("name", [n for n, v in vectors().items() if is_whole(v)])
 def test_default_profile(name, request):
-    """The recommended rules produce exactly the expected subject and names."""
+    """The recommended rules result in exactly the expected subject and names."""
     certificate = planned(vectors()[name])
     if request.config.getoption("--refresh"):
         refresh(name, certificate)
@@ -240,7 +247,7 @@ def test_default_profile(name, request):
 
 @pytest.mark.parametrize("name", [n for n, v in vectors().items() if is_sound(v)])
 def test_doc_example_profile(name):
-    """The profile doc_example produces exactly what Microsoft's document prints."""
+    """The profile doc_example results in exactly the certificate that Microsoft's document prints."""
     vector = vectors()[name]
     certificate = planned(vector, profile="doc_example")
     assert certificate.subject.common_name == vector["documented"]["sn"].lower()
@@ -248,7 +255,7 @@ def test_doc_example_profile(name):
 
 
 def repeated() -> list[tuple[str, str]]:
-    """Return each complete vector that also applies to another product, with that product."""
+    """Return each complete vector that also applies to another product, together with this product."""
     again = {
         name: [p for page in vector.get("also_in", ()) for p in REPEATED.get(page, ())]
         for name, vector in vectors().items()
@@ -258,7 +265,9 @@ def repeated() -> list[tuple[str, str]]:
 
 
 def test_skype_for_business_is_counted():
-    """For 2015, 2019, and hybrid, Microsoft publishes 26 vectors, of which 23 are complete."""
+    """For Skype for Business 2015, 2019, and hybrid, Microsoft publishes 26 vectors, 23 of which
+    are complete.
+    """
     skype = {n: v for n, v in vectors().items() if v.get("product", "").startswith("sfb")}
     assert (len(skype), sum(map(is_whole, skype.values()))) == (26, 23)
     assert sum(map(is_sound, skype.values())) == 19
@@ -266,8 +275,10 @@ def test_skype_for_business_is_counted():
 
 
 @pytest.mark.parametrize(("name", "product"), repeated())
-def test_what_is_printed_again(name, product):
-    """The page for 2019 repeats the tables for 2015, so subject and names are the same."""
+def test_a_page_for_2019_repeats_the_tables_for_2015(name, product):
+    """Microsoft's page for 2019 repeats the tables for 2015, so the subjects and names are the
+    same.
+    """
     vector = vectors()[name]
     for profile, expected in (
         ("default", vector["default_profile"]),
@@ -285,8 +296,8 @@ def test_what_is_printed_again(name, product):
         ("SFB15-RP-MOBILITY", {}),
         ("LS13-INT-ALIASES", {}),
         ("LS13-AD-EXPECT", {}),
-        # The commands add contoso.net, the domain of the servers. In lyncnb this is an option, not
-        # a rule.
+        # The printed commands add contoso.net, the domain of the servers. In lyncnb, this is an
+        # option and not a rule.
         ("LS13-IIS-CMD", {"sip_domains": ["contoso.com"], "autodiscover": True}),
         ("UCMA-POOL-CMD", {"pool_fqdn": "trustedapps.contoso.com"}),
         (
@@ -296,8 +307,8 @@ def test_what_is_printed_again(name, product):
         ("CMD-EX4-SE", {"web_external_fqdn": "atl-ext.litwareinc.com"}),
     ],
 )
-def test_printed_in_part(name, more):
-    """Names that a document prints alone are on the planned certificate."""
+def test_partly_printed_names_are_planned(name, more):
+    """If a document prints only some of the names, these names are in the planned certificate."""
     vector = dict(vectors()[name])
     base = {"server_fqdn": "ee01.contoso.com"} if vector["role"] == "FrontEnd" else {}
     vector["inputs"] = base | vector["inputs"] | more
@@ -307,7 +318,9 @@ def test_printed_in_part(name, more):
 
 
 def test_autodiscover_patterns():
-    """Front End Servers and Directors have both Autodiscover names for every SIP domain."""
+    """The certificates of Front End Servers and Directors contain both Autodiscover names for every
+    SIP domain.
+    """
     domains = ["contoso.com", "fabrikam.com"]
     expected = {
         f"{label}.{d}" for d in domains for label in ("lyncdiscover", "lyncdiscoverinternal")

@@ -1,4 +1,4 @@
-"""Every report can be written and recognized in every format."""
+"""lyncnb can write every type of report in every format, and recognizes each file that it wrote."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def plan() -> ln.CertificatePlan:
 
 @cache
 def forecast(last: str = "2029-07-30") -> ln.Forecast:
-    """Create a forecast with a freeze of two months, which is too long."""
+    """Create a forecast in which changes are not allowed for two months, which is too long."""
     freezes = {"merger": f"2029-06-01 to {last}"}
     options = ln.PlanOptions(planned_issue_date=date(2026, 11, 25), freezes=freezes)
     return ln.forecast(plan(), until=date(2029, 12, 31), options=options)
 
 
 def comparison() -> Comparison:
-    """Compare the plan with a plan that has larger keys and other findings."""
+    """Compare the plan with a plan that has larger keys and different findings."""
     options = ln.PlanOptions(key=KeyParameters(bits=4096))
     other = ln.plan_certificates(plan().topology, plan().rules, options=options)
     findings = [ln.check_plan(one, on=date(2026, 11, 25)) for one in (plan(), other)]
@@ -78,7 +78,7 @@ def comparison() -> Comparison:
 
 
 def as_is() -> AsIs:
-    """Compare one installed and one unplanned certificate with the plan."""
+    """Compare the plan with one installed certificate that is planned and one that is not planned."""
     standing = StandingCertificate(
         thumbprint="AB" * 20, sha256="cd" * 32, serial="01", subject="CN=a.contoso.com",
         issuer="CN=CA", not_before="2026-01-01T00:00:00Z", not_after="2027-01-01T00:00:00Z",
@@ -103,7 +103,9 @@ def as_is() -> AsIs:
 
 
 def probe() -> Probe:
-    """Compare one shown certificate, a closed port and an invisible certificate with the plan."""
+    """Compare the plan with a probe that found one certificate, a closed port and an unreadable
+    certificate.
+    """
     found = as_is()
     facts = {"place": "a.contoso.com:5061", "address": "192.0.2.1:5061", "owner": "a.contoso.com"}
     shown = found.planned[0].certificate
@@ -118,7 +120,7 @@ def probe() -> Probe:
     )  # fmt: skip
 
 
-#: The functions that create each report of the sample.
+#: These functions create each type of report from the sample.
 REPORTS: dict[str, Callable[[], Report]] = {
     "trust": lambda: build_trust_report(ln.trust(plan())),
     "forecast": lambda: build_forecast_report(forecast()),
@@ -134,7 +136,7 @@ REPORTS: dict[str, Callable[[], Report]] = {
 
 @cache
 def report(name: str) -> Report:
-    """Create a report once for all its formats."""
+    """Create a report once for all formats."""
     return REPORTS[name]()
 
 
@@ -151,12 +153,13 @@ CASES = [(name, suffix) for name, kind in KINDS.items() for suffix in kind.is_ou
 
 
 def headings(name: str, suffix: str) -> list[list[str]]:
-    """Return the headings of each table in a report of a format."""
+    """Return the headings of each table of a report in a given format."""
     tables = (part for part in report(name).parts if isinstance(part, ReportTable))
     return [table.headings() for table in tables if suffix in table.formats]
 
 
-# A reader for each format. It returns the headings of the tables, or fails for any other format.
+# Each reader returns the headings of the tables in a file of its format, and fails for any other
+# format.
 
 
 def read_csv(data: bytes) -> list[list[str]]:
@@ -179,7 +182,7 @@ def read_markdown(data: bytes) -> list[list[str]]:
 def read_page(data: bytes) -> list[list[str]]:
     text = data.decode().replace("<wbr>", "")
     assert text.startswith("<!DOCTYPE html>")
-    # The folded part of a long table repeats the headings.
+    # The collapsed part of a long table repeats the headings.
     heads = (re.sub('<details class="lyncnb-more">.*?</details>', "", text, flags=re.DOTALL)).split(
         "<thead>"
     )[1:]
@@ -219,9 +222,9 @@ READERS = {
 
 
 @pytest.mark.parametrize(("name", "suffix"), CASES)
-def test_a_file_is_of_the_format_that_its_ending_says(name, suffix, tmp_path):
-    """A reader of the suffix's format finds the tables in a report, and only the same report may
-    replace the file.
+def test_a_report_has_the_format_of_its_suffix(name, suffix, tmp_path):
+    """The format of a report matches its file suffix, and only a report of the same type may
+    overwrite the file.
     """
     data = write_report(report(name), suffix)
     assert READERS[suffix](data) == headings(name, suffix)
@@ -229,15 +232,18 @@ def test_a_file_is_of_the_format_that_its_ending_says(name, suffix, tmp_path):
     path.write_bytes(data)
     check_output(path, KINDS[name])
     for other, kind in KINDS.items():
-        # Pictures cannot be told apart, but all other formats contain the kind of report.
+        # The type of report is stored in all formats except pictures, so lyncnb cannot distinguish
+        # pictures.
         if other != name and suffix in kind.is_ours and suffix != ".svg":
             with pytest.raises(OutputError, match="already exists"):
                 check_output(path, kind)
 
 
 @pytest.mark.parametrize("suffix", PLAN_FILE.is_ours)
-def test_a_plan_is_of_the_format_that_its_ending_says(suffix, tmp_path):
-    """The summary of a plan has its own writers, and is recognized like every other report."""
+def test_a_plan_has_the_format_of_its_suffix(suffix, tmp_path):
+    """The summary of a plan is written in the format of its file suffix, and recognized like every
+    other report.
+    """
     data = (
         ln.figure(plan()).to_svg()
         if suffix == ".svg"
@@ -255,22 +261,26 @@ def test_a_plan_is_of_the_format_that_its_ending_says(suffix, tmp_path):
                 check_output(path, kind)
 
 
-def test_no_format_is_without_a_reader():
+def test_every_format_has_a_reader():
     """These tests have a reader for every format."""
     assert FORMATS.keys() == READERS.keys()
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_an_unknown_ending_writes_nothing(name):
-    """The message lists the supported file endings."""
+def test_an_unknown_suffix_writes_nothing(name):
+    """If a file suffix is not supported, lyncnb writes nothing, and the message lists the supported
+    suffixes.
+    """
     for suffix in (".tsv", "", ".HTML"):
         with pytest.raises(OutputError) as refused:
             write_report(report(name), suffix)
         assert refused.value.hint == f"use the extension {' or '.join(KINDS[name].is_ours)}"
 
 
-def test_an_ending_without_a_format_cannot_be_offered():
-    """If a kind of report offers ``.tsv``, importing its module fails."""
+def test_a_report_cannot_offer_a_suffix_without_a_writer():
+    """If a report claims to support ``.tsv``, for which there is no writer, importing its module
+    fails.
+    """
     with pytest.raises(KeyError, match=r"\.tsv"):
         build_report_kind(
             "a list", title="List", format_id="list/1", columns=(), suffixes=(".csv", ".tsv")
@@ -278,15 +288,17 @@ def test_an_ending_without_a_format_cannot_be_offered():
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_the_short_form_is_lines(name):
+def test_the_short_form_has_no_line_breaks_in_a_line(name):
     """No line in the short form of a report has a line break."""
     lines = list(format_report(report(name), width=100))
     assert lines
     assert all(line.splitlines() == [line] for line in lines if line)
 
 
-def test_the_headings_of_a_table_stand_in_one_place():
-    """Each heading is defined together with its value, not matched by position."""
+def test_headings_are_defined_with_their_values():
+    """Each heading of a table is defined together with its value, and they are not matched by
+    position.
+    """
     tables = {tuple(row[:3]) for name, suffix in CASES for row in headings(name, suffix)}
     tables |= {tuple(list_headings(list_columns(table))[:3]) for table in range(5)}
     joined = {",".join(f'"{heading}"' for heading in first) for first in tables if len(first) > 2}

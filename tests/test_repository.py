@@ -1,4 +1,6 @@
-"""The repository contains no key, no real name, and no path or address of one computer."""
+"""The repository contains no private key, no real name, and no path or address of a developer's
+computer.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from places import REPOSITORY
 import lyncnb as ln
 from lyncnb.base.shown.tables import to_markdown
 
-# The words are split, so that this file does not contain them.
+# These words are split in the code, so that this file does not contain them.
 UNDONE = re.compile(
     "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "raise NotImplemented" + "Error"))
 )
@@ -35,7 +37,7 @@ ADDRESSES = re.compile(
         )
     )
 )
-# These are home folders, and the folder that contains this clone.
+# These patterns match home folders, and the folder that contains this clone.
 PLACES = re.compile(r"(?<![\w.~}])/(?:root|home|Users)/\w|" + re.escape(f"{REPOSITORY.parent}/"))
 PEM_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}")
 HOST = re.compile(
@@ -49,7 +51,7 @@ DOCUMENTATION = re.compile(
 
 @functools.cache
 def files() -> list[Path]:
-    """Return the files of the sdist, which are those of the repository, in a clone and without."""
+    """Return the files of the repository, which are also the files of the sdist."""
     builder = SdistBuilder(str(REPOSITORY))
     return sorted(REPOSITORY / file.distribution_path for file in builder.recurse_included_files())
 
@@ -75,14 +77,18 @@ def lines_with(pattern: re.Pattern[str], *suffixes: str) -> list[str]:
 
 
 def test_no_private_key_is_committed():
-    """No file contains a private key in PEM format or has the file name of a key or package."""
+    """No file contains a private key in PEM format, or has the file name of a private key or PFX
+    package.
+    """
     assert [path for path, text in texts() if PEM_KEY.search(text)] == []
     assert [path for path in files() if path.suffix in {".key", ".pfx", ".p12", ".jks"}] == []
 
 
 @pytest.mark.parametrize("folder", ["data", "notebooks"])
-def test_samples_name_fictional_companies(folder):
-    """Host names in samples and notebooks are in the domains of contoso, fabrikam, or litwareinc."""
+def test_samples_contain_only_fictional_companies(folder):
+    """Host names in samples and notebooks are in the domains of the fictional companies contoso,
+    fabrikam, or litwareinc.
+    """
     foreign = {
         host
         for path, text in texts()
@@ -94,7 +100,7 @@ def test_samples_name_fictional_companies(folder):
 
 
 def test_no_path_of_one_machine_is_committed():
-    """No file contains a home folder, or the folder of this clone."""
+    """No file contains the path of a home folder, or of the folder of this clone."""
     assert lines_with(PLACES) == []
 
 
@@ -103,13 +109,13 @@ def test_no_registry_address_is_committed():
     assert lines_with(ADDRESSES) == []
 
 
-def test_nothing_is_left_undone():
+def test_no_file_has_a_note_about_unfinished_work():
     """No source file contains a note about unfinished work."""
     assert lines_with(UNDONE, ".py", ".js") == []
 
 
 def test_every_module_that_a_comment_names_exists():
-    """If a comment or docstring names ``module.py``, this file exists."""
+    """If a comment or docstring mentions ``module.py``, this file exists."""
     paths = [f"/{path.relative_to(REPOSITORY)}" for path in files()]
     named = {
         name
@@ -121,13 +127,13 @@ def test_every_module_that_a_comment_names_exists():
 
 
 def test_no_lock_is_left_behind():
-    """No lock file, temporary file or notebook checkpoint is committed."""
+    """No lock file, temporary file or notebook checkpoint is in the repository."""
     left = [p for p in files() if p.suffix in {".lock", ".tmp", ".pyc"} or "checkpoint" in str(p)]
     assert left == []
 
 
 def test_constraints_hold_versions_and_markers_only():
-    """Every line in constraints.txt is name==version, with or without a marker."""
+    """Every line in constraints.txt has the form name==version, with or without a marker."""
     lines = (REPOSITORY / "constraints.txt").read_text("utf-8").splitlines()
     form = re.compile(r"[a-z0-9.-]+==[0-9][0-9A-Za-z.]*( ; [a-z_]+ .+)?")
     assert [line for line in lines if not form.fullmatch(line)] == []
@@ -169,7 +175,7 @@ def needed(name: str, extras: tuple[str, ...] = ()) -> set[str]:
 
 
 def test_requirements_have_a_hash_for_every_version():
-    """Each package in requirements.txt has the version in constraints.txt, and hashes."""
+    """Each package in requirements.txt has hashes, and the same version as in constraints.txt."""
     text = (REPOSITORY / "requirements.txt").read_text("utf-8")
     form = r"[a-z0-9.-]+==\S+( ; [^\\\n]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+\n"
     assert re.fullmatch(f"({form})+", text)
@@ -178,13 +184,15 @@ def test_requirements_have_a_hash_for_every_version():
 
 
 def test_requirements_are_what_lyncnb_needs():
-    """In this environment, requirements.txt lists exactly what lyncnb and two of its extras need."""
+    """In this environment, requirements.txt lists exactly the packages that lyncnb and two of its
+    extras need.
+    """
     lines = [Requirement(line) for line in pins("requirements.txt")]
     listed = {line.name for line in lines if not line.marker or line.marker.evaluate()}
     assert listed == needed("lyncnb", ("docx", "dash"))
 
 
-def test_every_test_says_what_it_states():
+def test_every_test_has_a_docstring():
     """Each test function has a docstring that ends with a period."""
     silent = [
         f"{path.name}::{node.name}"
@@ -198,8 +206,8 @@ def test_every_test_says_what_it_states():
     assert silent == []
 
 
-def test_ruff_is_content():
-    """Style and format of the code meet the settings in pyproject."""
+def test_ruff_accepts_the_code():
+    """The style and format of the code meet the settings for ruff in pyproject.toml."""
     for command in ("check", "format"):
         arguments = [command, "--quiet", *(["--check"] if command == "format" else []), "."]
         result = subprocess.run(
@@ -216,13 +224,13 @@ README = REPOSITORY / "README.md"
 
 
 def command_after(mark: str) -> str:
-    """Return the command line below a mark in the README."""
+    """Return the command line below a given mark in the README."""
     found = re.search(rf"^<!-- {mark} -->\n```sh\n(.+)\n```$", README.read_text("utf-8"), re.M)
     return found[1] if found else ""
 
 
 def test_ci_runs_the_test_command_of_the_readme():
-    """The command that .ci/run takes from the README is exactly the test command."""
+    """The command that .ci/run reads from the README is exactly the test command."""
     script = (REPOSITORY / ".ci" / "run").read_text("utf-8")
     assert "pytest" not in script
     pipeline = re.search(r"^command=\$\((.+)\)$", script, re.M)[1]
@@ -260,19 +268,19 @@ def test_readme_shows_the_plan_of_the_sample(request):
         assert written == table
 
 
-def test_papers_and_notebooks_name_what_exists():
-    """Every ln.NAME in a document or notebook is a public name of the package."""
+def test_documents_use_only_public_names():
+    """Each ln.NAME in a document or notebook is a public name of the package."""
     shown = [*(path for path in files() if path.suffix in (".md", ".ipynb"))]
     shown.remove(
         REPOSITORY / "CHANGELOG.md"
-    )  # This document also contains names that no longer exist.
+    )  # This document also mentions names that no longer exist.
     names = {name for path in shown for name in re.findall(r"\bln\.(\w+)", path.read_text("utf-8"))}
     assert names >= {"read_topology", "write_requests"}
     assert names - set(ln.__all__) == set()
 
 
-def test_every_link_of_the_papers_leads_somewhere():
-    """Files in the repository that README, docs, and other documents link to exist."""
+def test_every_link_to_a_file_works():
+    """If README, docs, or another document links to a file of the repository, this file exists."""
     papers = [path for path in files() if path.suffix == ".md"]
     dead = [
         f"{paper.relative_to(REPOSITORY)}: {target}"
@@ -283,8 +291,8 @@ def test_every_link_of_the_papers_leads_somewhere():
     assert dead == []
 
 
-def test_every_link_into_a_paper_meets_a_heading():
-    """Links to a section of a page in README, docs, and other documents lead to a heading."""
+def test_every_link_to_a_section_works():
+    """If README, docs, or another document links to a section of a page, the page has this heading."""
     papers = [path for path in files() if path.suffix == ".md"]
     linked = [
         (paper, (paper.parent / target if target else paper).resolve(), anchor)
@@ -305,7 +313,7 @@ def test_every_link_into_a_paper_meets_a_heading():
 
 
 def test_readme_is_read_in_three_minutes():
-    """The README has at most 700 words, without tables and commands, and shows a picture first."""
+    """Without tables and commands, the README has at most 700 words. It begins with a picture."""
     text = README.read_text("utf-8")
     assert "](docs/editor.png)" in text.partition("\n## ")[0]
     prose = re.sub(r"```.+?```", "", text, flags=re.S)
@@ -314,7 +322,7 @@ def test_readme_is_read_in_three_minutes():
 
 
 def test_one_command_writes_all_that_is_generated():
-    """.ci/refresh runs each test file that writes files with --refresh."""
+    """.ci/refresh runs each test file that updates files with --refresh."""
     script = (REPOSITORY / ".ci" / "refresh").read_text("utf-8")
     option = 'getoption("--' + 'refresh")'
     writers = [path for path, text in texts(".py") if option in text]
@@ -329,7 +337,7 @@ def test_one_command_writes_all_that_is_generated():
 
 
 def test_readme_names_every_package():
-    """The table of packages in the README matches the packages that exist."""
+    """The table of packages in the README lists exactly the packages that exist."""
     folders = {path.parent.name for path in (REPOSITORY / "lyncnb").glob("*/__init__.py")}
     table = README.read_text("utf-8").partition("| Package | Holds |")[2].partition("\n\n")[0]
     assert folders == set(re.findall(r"`(\w+)/`", table))

@@ -1,4 +1,4 @@
-"""The files in ``docs/sample``, which the planning notebook writes, match the sample deployment.
+"""The files in ``docs/sample``, which the planning notebook writes, match the plan of the sample.
 
 ``--refresh`` writes the files again.
 """
@@ -23,15 +23,15 @@ OPTIONS = ln.PlanOptions.beside(DATA / "contoso.csv")
 
 @pytest.fixture(scope="module")
 def plan() -> ln.CertificatePlan:
-    """Return the plan in the planning notebook."""
+    """Return the plan that the planning notebook creates."""
     return ln.plan_certificates(
         ln.read_topology(DATA / "contoso.csv"), ln.load_rules("lync2013"), options=OPTIONS
     )
 
 
 @pytest.mark.parametrize("name", ["summary.md", "summary.csv"])
-def test_summary_of_the_sample_is_true(request, plan, name):
-    """The summary in the documentation matches the summary of the plan."""
+def test_the_sample_summary_matches_the_plan(request, plan, name):
+    """The summary in docs/sample matches the summary of the plan."""
     findings = ln.check_plan(plan, on=OPTIONS.planned_issue_date)
     now = write_summary(build_summary(plan, findings), f".{name.rpartition('.')[2]}")
     if request.config.getoption("--refresh"):
@@ -39,8 +39,8 @@ def test_summary_of_the_sample_is_true(request, plan, name):
     assert (SAMPLE / name).read_bytes() == now
 
 
-def test_drawing_of_a_name_is_true(request, monkeypatch):
-    """The drawing in the README matches the plan of the sample."""
+def test_the_drawing_of_a_name_matches_the_plan(request, monkeypatch):
+    """The drawing of a name in the README matches the plan of the sample."""
     monkeypatch.syspath_prepend(REPOSITORY / "docs")
     drawing = import_module("draw_anatomy").draw()
     path = REPOSITORY / "docs" / "anatomy.svg"
@@ -50,21 +50,23 @@ def test_drawing_of_a_name_is_true(request, monkeypatch):
 
 
 def content_of(text: str) -> tuple[set[str], dict[str, str], str]:
-    """Return the names, subject, and key size in a request, as OpenSSL shows them."""
+    """Return the names, subject, and key size of a request, as OpenSSL prints them."""
     subject = re.findall(r"(CN|O|L|C) ?= ?([\w.]+)", text.split("Subject Public Key")[0])
     (bits,) = re.findall(r"Public-Key: \((\d+) bit\)", text)
     return set(re.findall(r"DNS:([\w.-]+)", text)), dict(subject), bits
 
 
 def test_request_of_the_sample_has_the_planned_names(request, plan, tmp_path):
-    """The CSR in the documentation has the planned subject, names, and key size."""
+    """The CSR in docs/sample has the planned subject, names, and key size."""
     edge = next(c for c in plan.certificates if "AccessEdgeExternal" in c.usages)
     planned = set(map(str, edge.names)), dict(edge.subject.fields()), str(edge.key.bits)
     path = SAMPLE / "request.txt"
     is_stale = not path.exists() or content_of(path.read_text("ascii")) != planned
     if (
         request.config.getoption("--refresh") and is_stale
-    ):  # Each run would create a new key, so the request is not refreshed if it matches.
+        # Each run would create a new key, so the request is not updated if its content is still
+        # correct.
+    ):
         ln.write_requests(plan, tmp_path / "requests", passphrase=PASSPHRASE)
         (csr,) = (tmp_path / "requests" / "csr").glob(f"{edge.id}*.csr")
         command = ["openssl", "req", "-in", csr, "-text"]

@@ -1,4 +1,4 @@
-"""Five independent implementations verify the signatures of lyncnb's requests.
+"""Five independent implementations verify the signatures of the requests that lyncnb writes.
 
 OpenSSL, Go, GnuTLS, and NSS verify all requests. Java needs a third of a second for each, so it
 verifies about 24. Each implementation must also reject the same requests with one changed bit.
@@ -25,7 +25,8 @@ from lyncnb.plan.model import build_request_content
 
 pytestmark = pytest.mark.tools
 
-# Five requests of each form, which repeats after 24. A full test may use 500.
+# The test uses five requests of each form, which repeats after 24 requests. A full test may use
+# 500.
 COUNT = int(os.environ.get("LYNCNB_REQUESTS", "120"))
 RSA_BITS = (2048, 2048, 2048, 2048, 3072, 4096)
 CURVES = (256, 384, 521)
@@ -33,7 +34,7 @@ ORGANIZATIONS = ("", "Contoso", 'Fabrikam, "Inc."', "Litware + Söhne; #1", "康
 
 
 def some_plan(chance: random.Random, number: int):
-    """Return a planned request in one of the forms that deployments have, selected by number."""
+    """Return a planned request in one of the forms that occur in deployments, selected by number."""
     domain = chance.choice(("contoso.com", "fabrikam.com", "litwareinc.com", "分公司.contoso.com"))
     count = (0, 1, 2, 5, 12, 100)[number % 6]
     names = [f"s{number}-{n}.{domain}" for n in range(count)]
@@ -59,7 +60,7 @@ def some_plan(chance: random.Random, number: int):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> dict[Path, object]:
-    """Create requests with six RSA keys, and with a separate ECDSA key for each ECDSA request."""
+    """Create requests. All RSA requests share six keys, and each ECDSA request has its own key."""
     chance, folder = random.Random(2013), tmp_path_factory.mktemp("requests")
     reused = {bits: [] for bits in RSA_BITS}
     for bits in RSA_BITS:
@@ -77,7 +78,7 @@ def made(tmp_path_factory) -> dict[Path, object]:
 
 @pytest.fixture(scope="module")
 def tampered(made, tmp_path_factory) -> list[Path]:
-    """Change one bit in the common name or the signature of each of 24 requests."""
+    """Change one bit in the common name or in the signature of each of 24 requests."""
     folder, changed = tmp_path_factory.mktemp("tampered"), []
     for number, (path, plan) in enumerate(list(made.items())[:24]):
         request = parse_request(path.read_bytes())
@@ -91,29 +92,33 @@ def tampered(made, tmp_path_factory) -> list[Path]:
 
 
 def each(paths: Sequence[Path], verify: Callable[[Path], bool]) -> set[Path]:
-    """Run a program on each file, two at a time, and return the files that it accepts."""
+    """Run a program on each file, two at a time, and return the files that the program accepts."""
     with ThreadPoolExecutor(2) as pool:
         return {path for path, good in zip(paths, pool.map(verify, paths), strict=True) if good}
 
 
 def some(paths: Sequence[Path]) -> Sequence[Path]:
-    """Return about 24 files, evenly distributed."""
+    """Return about 24 of the files, at regular intervals."""
     return paths[:: max(1, len(paths) // 24)]
 
 
 def runs(*command: object) -> bool:
-    """Return whether a program exits with status 0 for a request."""
+    """Return whether a program exits with status 0."""
     return subprocess.run(list(map(str, command)), capture_output=True).returncode == 0
 
 
 def by_openssl(paths: Sequence[Path], _: Path) -> set[Path]:
-    """Verify with OpenSSL, where the exit status of req -verify decides (from version 1.1.1)."""
+    """Return the requests that OpenSSL accepts, by the exit status of req -verify (from version
+    1.1.1).
+    """
     openssl = tool("openssl")
     return each(paths, lambda path: runs(openssl, "req", "-verify", "-noout", "-in", path))
 
 
 def by_gnutls(paths: Sequence[Path], _: Path) -> set[Path]:
-    """Verify with GnuTLS, where the output decides because certtool always exits with 0."""
+    """Return the requests that GnuTLS accepts, by the output of certtool, which always exits with
+    0.
+    """
     certtool = tool("certtool")
 
     def verify(path: Path) -> bool:
@@ -125,7 +130,9 @@ def by_gnutls(paths: Sequence[Path], _: Path) -> set[Path]:
 
 
 def by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
-    """Verify with NSS, where certutil issues only for a request with a valid signature."""
+    """Return the requests that NSS accepts. certutil issues certificates only for requests with
+    valid signatures.
+    """
     certutil = tool("certutil")
     (folder / "noise").write_bytes(random.Random(3).randbytes(4096))
     subprocess.run([certutil, "-N", "-d", folder, "--empty-password"], check=True)
@@ -164,13 +171,13 @@ def by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
 
 
 def by_java(paths: Sequence[Path], _: Path) -> set[Path]:
-    """Verify every tenth file with Java (keytool -printcertreq)."""
+    """Return the requests that Java (keytool -printcertreq) accepts, out of every tenth file."""
     keytool = tool("keytool")
     options = (*BRIEF_JAVA, "-printcertreq", "-file")
     return each(some(paths), lambda path: runs(keytool, *options, path))
 
 
-#: Results of the Go program by files, because two tests need the same results.
+#: The results of the Go program for a list of files, because two tests need the same results.
 _GO_SAID: dict[tuple[Path, ...], dict[Path, list[str]]] = {}
 
 
@@ -180,8 +187,8 @@ def ask_go(paths: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
         return _GO_SAID[asked]
     program = folder / "gorequests"
     source = Path(__file__).parent / "verifiers" / "gorequests" / "main.go"
-    # Without C and optimization, because compiling Go's library would otherwise take most of the
-    # time.
+    # The Go program is built without C and without optimization. Otherwise, compiling Go's library
+    # would take most of the time.
     settings = {"GO111MODULE": "off", "GOPROXY": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
     environment = {"HOME": str(folder), **os.environ, **settings, "CGO_ENABLED": "0"}
     command = [tool("go"), "build", "-gcflags=all=-N -l", "-o", program, source]
@@ -194,7 +201,9 @@ def ask_go(paths: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
 
 
 def by_go(paths: Sequence[Path], folder: Path) -> set[Path]:
-    """Verify with Go, which has the strictest parser of the five, and CheckSignature."""
+    """Return the requests that Go accepts. It has the strictest parser, and CheckSignature verifies
+    the signature.
+    """
     return {path for path, answer in ask_go(paths, folder).items() if answer[0] == "ok"}
 
 
@@ -209,7 +218,9 @@ VERIFIERS = {
 
 @pytest.mark.parametrize("verifier", VERIFIERS)
 def test_every_request_is_accepted(verifier, made, tmp_path):
-    """All requests (for Java some of them) can be parsed, and their signatures are valid."""
+    """All implementations can parse the requests, and find that their signatures are valid. Java
+    reads only some of them.
+    """
     good = VERIFIERS[verifier](list(made), tmp_path)
     asked = set(some(list(made))) if verifier == "Java" else set(made)
     assert sorted(path.name for path in asked - good) == []
@@ -218,12 +229,12 @@ def test_every_request_is_accepted(verifier, made, tmp_path):
 
 @pytest.mark.parametrize("verifier", VERIFIERS)
 def test_every_tampered_request_is_refused(verifier, tampered, tmp_path):
-    """With one changed bit, no request is accepted."""
+    """If one bit of a request is changed, no implementation accepts the request."""
     assert VERIFIERS[verifier](tampered, tmp_path) == set()
 
 
 def test_go_reads_the_names_that_were_planned(made, tmp_path):
-    """Go's parser finds the planned common name and alternative names, in the same order."""
+    """Go's parser finds the planned common name and the alternative names in the planned order."""
     answers = ask_go(list(made), tmp_path)
     found = {path: (answer[1], answer[2]) for path, answer in answers.items()}
     planned_names = {
@@ -232,8 +243,10 @@ def test_go_reads_the_names_that_were_planned(made, tmp_path):
     assert found == planned_names
 
 
-def test_the_requests_are_of_every_shape(made):
-    """The requests include RSA and ECDSA of every size, wildcards, IDN, no names, and 100 names."""
+def test_the_requests_have_every_form(made):
+    """The tested requests include RSA and ECDSA keys of every size, wildcards, IDN, no names, and
+    100 names.
+    """
     plans = list(made.values())
     assert len(plans) == COUNT
     assert {str(plan.key) for plan in plans} == {

@@ -1,4 +1,4 @@
-"""Define topology tables as text, for tests of planning."""
+"""Define tables of servers as text, for tests of planning."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ DEPLOYMENT = {
     "admin_url": "https://admin.contoso.com",
 }
 
-#: One Standard Edition server, with its certificate and the deployment's certificate.
+#: One Standard Edition server. The plan has its certificate and the certificate of the whole
+#: deployment.
 STANDARD_EDITION = """\
 server_fqdn,role,sip_domains,meet_urls,dialin_url,web_external_fqdn
 se01.contoso.com,StandardEdition,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com
 """
 
-#: Two Front End Servers and the deployment's certificate: three requests without error findings.
+#: Two Front End Servers. The plan has three requests, one of them for the whole deployment, and no
+#: errors.
 TWO_FRONT_ENDS = """\
 server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn
 fe01.contoso.net,FrontEnd,pool.contoso.net,Taipei,contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.contoso.com
 fe02.contoso.net,FrontEnd,pool.contoso.net,Taipei,,,,
 """
 
-#: A pool, a Director, and two Mediation Servers in two sites, with a column that lyncnb does not
-#: read.
+#: A Front End pool, a Director, and two Mediation Servers in two sites. lyncnb does not read one of
+#: the columns.
 FIVE_SERVERS = """\
 server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,autologon,rack
 fe01.contoso.com,FrontEnd,pool.contoso.com,Taipei,contoso.com;fabrikam.com,https://meet.contoso.com;https://meet.fabrikam.com,https://dialin.contoso.com,web.contoso.com,true,A1
@@ -43,7 +45,8 @@ med01.contoso.com,Mediation,,Hsinchu,,,,,,B1
 med02.contoso.com,Mediation,,Hsinchu,,,,,,B2
 """
 
-#: A pool, an Edge pool, and a Mediation Server in two sites, to which clients and partners connect.
+#: A Front End pool, an Edge pool, and a Mediation Server in two sites, to which clients and
+#: partners connect.
 TWO_SITES = """\
 server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn,\
 access_edge_fqdn,webconf_edge_fqdn,av_edge_fqdn
@@ -57,7 +60,7 @@ med01.contoso.com,Mediation,med01.contoso.com,Kaohsiung,,,,,,,
 
 
 def row(server: str, role: str, pool: str = "", **cells: str) -> dict[str, str]:
-    """Return one row of a table, with its cells by column."""
+    """Return one row of a table as a dictionary of column names and cells."""
     return {"server_fqdn": server, "role": role, "pool_fqdn": pool, **cells}
 
 
@@ -77,7 +80,7 @@ def edge(number: int = 1, **cells: str) -> dict[str, str]:
     return row(f"edge0{number}.contoso.net", "Edge", "lsedge.contoso.net", **external | cells)
 
 
-#: Rows for every other role that the samples do not have.
+#: Rows for the roles that do not occur in the samples.
 OTHERS = [
     front_end(1),
     front_end(2),
@@ -92,12 +95,12 @@ OTHERS = [
 
 
 def table(*rows: dict[str, str], **deployment: str) -> bytes:
-    """Return these rows as CSV. The first row contains the values for the whole deployment."""
+    """Return the given rows as CSV. The first row contains the values for the whole deployment."""
     return csv_of([DEPLOYMENT | deployment | rows[0], *rows[1:]])
 
 
 def csv_of(rows: Sequence[Mapping[str, str]]) -> bytes:
-    """Return rows as CSV, with every column that a row has."""
+    """Return the given rows as CSV, with every column that any row has."""
     headings = list(dict.fromkeys(heading for r in rows for heading in r))
     text = io.StringIO()
     writer = csv.DictWriter(text, headings)
@@ -107,14 +110,14 @@ def csv_of(rows: Sequence[Mapping[str, str]]) -> bytes:
 
 
 def topology(*rows: dict[str, str], **deployment: str) -> Topology:
-    """Read a table of these rows."""
+    """Return the topology of a table with the given rows."""
     return read_topology(table(*rows, **deployment))
 
 
 def plan(
     *rows: dict[str, str], options: PlanOptions | None = None, **deployment
 ) -> CertificatePlan:
-    """Plan a table of these rows with the rules for Lync Server 2013."""
+    """Plan a table with the given rows, with the rules for Lync Server 2013."""
     return plan_certificates(
         topology(*rows, **deployment), load_rules("lync2013"), options=options or PlanOptions()
     )

@@ -1,4 +1,4 @@
-"""Create topology documents as Topology Builder and Get-CsTopology write them."""
+"""Create topology documents in the formats of Topology Builder and Get-CsTopology."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ DEPLOY = "urn:schema:Microsoft.Rtc.Management.Deploy"
 _ROLES = f'xmlns="{DEPLOY}.ServiceRoles.2008"'
 _READ = f'xmlns="{DEPLOY}.Topology.2008"'
 
-#: The content of services with these names.
+#: The XML content of the services with these names.
 DIRECTOR = f'<RegistrarService IsDirector="true" {_ROLES} />'
 REGISTRAR = f'<RegistrarService IsDirector="false" {_ROLES} />'
 
 
 def web(external: str = "", internal: str = "") -> str:
-    """Return a WebServices service of a topology document with this content."""
+    """Return the XML of a WebServices service with the given content."""
     inside = f"<InternalSettings Host={quoteattr(internal)} />" if internal else ""
     inside += f"<ExternalSettings Host={quoteattr(external)}><OverrideUrls /></ExternalSettings>"
     return f"<WebService {_ROLES}>{inside}<Component ComponentName='Meet' /></WebService>"
 
 
 def edge(access: str, conferencing: str, media: str) -> str:
-    """Return the ports of an Edge pool, which contain its external names."""
+    """Return the XML of the ports of an Edge pool, which contains its external names."""
     ports = [
         f'<Port Owner="urn:component:{owner}" Usage="x" InterfaceSide="{side}" Port="{number}"'
         + (f" ConfiguredFqdn={quoteattr(name)}" if side == "External" else "")
@@ -37,7 +37,8 @@ def edge(access: str, conferencing: str, media: str) -> str:
 
 @dataclass
 class Cluster:
-    """Computers with a common name. ``services`` contains the content of each service by RoleName.
+    """A cluster of computers in a topology document. ``services`` contains the content of each
+    service by RoleName.
 
     ``machines`` without a name have the name of the cluster. An empty tuple means no computers.
     ``databases`` are services on a SQL instance of the cluster.
@@ -52,7 +53,9 @@ class Cluster:
 
 
 def front_end(fqdn: str, machines: tuple[str, ...] = ("",), **more) -> Cluster:
-    """Return a Standard Edition server, or an Enterprise Edition pool with several computers."""
+    """Return the cluster of a Standard Edition server, or of an Enterprise Edition pool with
+    several computers.
+    """
     services = {
         "UserServices": "",
         "Registrar": more.pop("registrar", REGISTRAR),
@@ -80,7 +83,7 @@ def topology_builder(
     original: list[Cluster] | None = None,
     more: str = "",
 ) -> str:
-    """Write a Topology Builder file, where `original` is the previously published topology."""
+    """Return a Topology Builder file. `original` is the topology that was published previously."""
     parts = [
         f"<{name}>{_partial(found, domains, urls, version, more)}</{name}>"
         for name, found in (("OriginalTopology", original), ("NewTopology", clusters))
@@ -139,7 +142,7 @@ def _partial(clusters, domains, urls, version, more) -> str:
 
 
 def _domains(domains: tuple[str, ...]) -> str:
-    # The default SIP domain is marked, and need not be first in the list.
+    # The default SIP domain is marked as the default, and need not be the first in the list.
     inside = "".join(f'<InternalDomain Name="{name}" />' for name in sorted(domains, reverse=True))
     return f'<InternalDomains DefaultDomain="{domains[0]}" {_READ}>{inside}</InternalDomains>'
 
@@ -147,7 +150,7 @@ def _domains(domains: tuple[str, ...]) -> str:
 def published(
     clusters: list[Cluster], *, domains: tuple[str, ...] = ("contoso.com",), version: str = "6"
 ) -> str:
-    """Write the output of ``Get-CsTopology -AsXml`` for a topology without a simple URL."""
+    """Return the output of ``Get-CsTopology -AsXml`` for a topology without simple URLs."""
     names = list(dict.fromkeys(one.site for one in clusters))
     names += dict.fromkeys(one.branch for one in clusters if one.branch)
     is_branch = {one.branch for one in clusters}
@@ -186,7 +189,9 @@ def exported(
     urls: tuple[tuple[str, str, str, str], ...] = tuple(("Global", *url) for url in URLS),
     **more,
 ) -> str:
-    """Write the same export as ``lyncnb snippet topology``, with the owner before each URL."""
+    """Return the output of ``lyncnb snippet topology`` for the same topology, with the owner before
+    each URL.
+    """
     simple = "".join(
         f'<SimpleUrl Identity={quoteattr(whose)} Component="{component}" Domain="{domain}"'
         f' ActiveUrl="{url}" />'

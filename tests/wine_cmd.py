@@ -1,4 +1,4 @@
-"""Run batch files for Windows with ``wine cmd`` and a stub for certreq."""
+"""Run Windows batch files with ``wine cmd`` and a replacement for certreq."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ _BUILD |= {"GOPROXY": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
 
 @dataclass
 class WineCmd:
-    """A separate Windows environment, where ``certreq`` is the path of the stub."""
+    """A separate Windows environment in which ``certreq`` is the path of the replacement program."""
 
     prefix: Path
     certreq: Path
     environment: dict[str, str] = field(default_factory=dict)
 
     def run(self, script: Path, typed: str = "", **environment: Path) -> tuple[int, str]:
-        """Run a batch file with keyboard input, and return the exit status and the output."""
+        """Run a batch file with keyboard input, and return its exit status and output."""
         shutil.copy(self.certreq, script.parent)
-        # The output goes to a file, because background processes of Wine would keep a pipe open.
+        # The output goes to a file, because background processes of Wine would keep a pipe open
+        # after the end.
         shown = self.prefix.with_name("shown.txt")
         with shown.open("wb") as out:
             done = subprocess.run(
@@ -50,7 +51,7 @@ class WineCmd:
 
 @pytest.fixture(scope="session")
 def wine_cmd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WineCmd]:
-    """Create a Windows environment for the tests, and remove its 800 MB afterwards."""
+    """Create a Windows environment for the tests, and delete its 800 MB after the last test."""
     place = tmp_path_factory.mktemp("wine")
     (place / "prefix").mkdir()
     windows = WineCmd(prefix=place / "prefix", certreq=place / "certreq.exe")
@@ -64,7 +65,7 @@ def wine_cmd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WineCmd]:
     }
     build = [GO or "go", "build", "-gcflags=all=-N -l", "-o", windows.certreq, _SOURCE]
     subprocess.run(build, check=True, env={**os.environ, **_BUILD})
-    # The Wine server runs until the end, because starting it for each run takes seconds.
+    # The Wine server runs until the last test ends, because starting it for each run takes seconds.
     for command in (["wineserver", "-p"], [WINE or "wine", "cmd", "/c", "exit"]):
         subprocess.run(
             command,

@@ -1,4 +1,4 @@
-"""Create workbooks as bytes, with xlsxwriter or part by part."""
+"""Create workbooks as bytes, with xlsxwriter or from separate XML parts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 
 
 def rows_of(text: str) -> list[list[str]]:
-    """Split a table into rows of cells."""
+    """Split the text of a table into rows of cells."""
     return list(csv.reader(io.StringIO(text)))
 
 
@@ -29,7 +29,9 @@ def xlsx(
     *,
     top: int = 0,
 ) -> bytes:
-    """Write rows with xlsxwriter. `change` adds content, and `top` rows stay blank above."""
+    """Write rows to a workbook with xlsxwriter. `change` adds content, and the first `top` rows
+    stay blank.
+    """
     buffer = io.BytesIO()
     with xlsxwriter.Workbook(buffer) as book:
         sheet = book.add_worksheet("Servers")
@@ -54,7 +56,7 @@ def packed(parts: Mapping[str, str | bytes], *, stored: bool = False) -> bytes:
 
 
 def workbook(more: Mapping[str, str | bytes], *, sheets: Sequence[str] = ("Servers",)) -> dict:
-    """Return the parts of a workbook. `more` contains the sheets and further parts."""
+    """Return the XML parts of a workbook. `more` contains the sheets and further parts."""
     listed = "".join(
         f'<sheet name={quoteattr(name)} sheetId="{n}" r:id="rId{n}"/>'
         for n, name in enumerate(sheets, start=1)
@@ -78,7 +80,7 @@ def workbook(more: Mapping[str, str | bytes], *, sheets: Sequence[str] = ("Serve
 
 
 def sheet_xml(rows: str, *, heading: Sequence[str] = (), before: str = "", after: str = "") -> str:
-    """Return the XML of a sheet, where `heading` is the first row."""
+    """Return the XML of a sheet. `heading` is its first row."""
     cells = "".join(f'<c t="str"><v>{escape(text)}</v></c>' for text in heading)
     first = f'<row r="1">{cells}</row>' if heading else ""
     return (
@@ -87,7 +89,9 @@ def sheet_xml(rows: str, *, heading: Sequence[str] = (), before: str = "", after
 
 
 def one_sheet(rows: str, **more: object) -> bytes:
-    """Return a workbook with one sheet, with these rows below server_fqdn, role, and site."""
+    """Return a workbook with one sheet, which has these rows below the headings server_fqdn, role,
+    and site.
+    """
     heading = more.pop("heading", ("server_fqdn", "role", "site"))
     parts, stored = more.pop("parts", {}), bool(more.pop("stored", False))
     sheet = sheet_xml(rows, heading=heading, **more)
@@ -110,7 +114,7 @@ def ods_cell(text: str) -> str:
 
 
 def ods(tables: str, *, styles: str = "", stored: bool = False, **parts: str) -> bytes:
-    """Pack tables into an OpenDocument spreadsheet."""
+    """Pack several tables into an OpenDocument spreadsheet."""
     content = (
         f"<office:document-content {_SPACES}><office:automatic-styles>{styles}"
         f"</office:automatic-styles><office:body><office:spreadsheet>{tables}</office:spreadsheet>"
@@ -123,17 +127,17 @@ def ods(tables: str, *, styles: str = "", stored: bool = False, **parts: str) ->
 
 
 def ods_table(rows: Iterable[str], name: str = "Servers", more: str = "") -> str:
-    """Return a table of rows of cells."""
+    """Return the XML of an OpenDocument table with the given rows of cells."""
     inside = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
     return f'<table:table table:name="{name}"{more}>{inside}</table:table>'
 
 
 def spreadsheet(rows: Sequence[Sequence[str]], *, stored: bool = False) -> bytes:
-    """Return an OpenDocument spreadsheet with text cells."""
+    """Return an OpenDocument spreadsheet whose cells contain text."""
     return ods(ods_table("".join(map(ods_cell, row)) for row in rows), stored=stored)
 
 
-#: Two servers as a person enters them into the template.
+#: Two servers, as a person enters them into the template of a table.
 FILLED = [
     {"Server": "fe01.contoso.net", "Role": "FrontEnd", "Pool": "pool.contoso.net",
      "Site": "Taipei", "SIP domains": "contoso.com", "Meet URLs": "https://meet.contoso.com",
@@ -144,7 +148,7 @@ FILLED = [
 
 
 def filled_in(rows: list[dict[str, object]], *, over_example: bool = False) -> bytes:
-    """Enter servers into the template, below its example row or over it."""
+    """Enter servers into the template, below its example row or in its place."""
     book, buffer = openpyxl.load_workbook(io.BytesIO(build_template(".xlsx"))), io.BytesIO()
     sheet = book["Servers"]
     places = {cell.value: cell.column for cell in sheet[1]}
