@@ -1,4 +1,6 @@
-"""Kernels that another user installed are found first."""
+"""A fixture for tests in which another user's kernel is found before the kernel of this
+environment.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ import pytest
 
 @pytest.fixture
 def older_kernel(tmp_path, monkeypatch):
-    """Put an older kernel, which cannot encrypt its channels, before this environment's kernel of
-    the same name.
+    """Install an older kernel, which cannot encrypt its channels, where it is found before this
+    environment's kernel of the same name.
     """
     kernel = tmp_path / "jupyter" / "kernels" / "python3"
     kernel.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Private keys are found in every encoding, and public data is not reported."""
+"""A search finds private keys in every encoding, and does not report public data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _quoted(text: str) -> str:
 
 
 def _number(data: bytes) -> str:
-    """Return bytes as one decimal number. Python's conversion stops at 4,300 digits."""
+    """Return bytes as one decimal number. Python's own conversion allows only 4,300 digits."""
     value, parts = int.from_bytes(data, "big"), []
     while value:
         value, part = divmod(value, 10**1000)
@@ -49,7 +49,7 @@ def _number(data: bytes) -> str:
     return "".join(reversed(parts)).lstrip("0")
 
 
-# Encodings of a text in a notebook that a reader can decode.
+# These functions encode a text in ways that a reader of a notebook can decode.
 WRAPS = {
     "plain": lambda text: text,
     "one dash as an entity": lambda text: text.replace("-", "&#45;", 1),
@@ -86,7 +86,9 @@ def _pem(key: str, form: str) -> bytes:
 @pytest.mark.parametrize("wrap", WRAPS)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_key_as_text(form, wrap):
-    """A PEM key is found as text, as entities, between tags and escaped."""
+    """The search finds a PEM key as plain text, as HTML entities, between tags, and in escaped
+    text.
+    """
     for key in KEYS:
         assert contains_key(f"<pre>{WRAPS[wrap](_pem(key, form).decode())}</pre>"), key
 
@@ -94,7 +96,7 @@ def test_a_key_as_text(form, wrap):
 @pytest.mark.parametrize("code", CODES)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_key_as_base64(form, code):
-    """A PEM or DER key is found in base64, wherever it starts and however its lines are broken."""
+    """The search finds a PEM or DER key in base64, at any offset and with any line breaks."""
     for key in KEYS:
         assert contains_key(f"it is: {CODES[code](_pem(key, form))}."), key
         if code != "UTF-16":
@@ -103,7 +105,7 @@ def test_a_key_as_base64(form, code):
 
 
 def test_a_package_as_base64():
-    """A PFX file is reported as a key."""
+    """The search reports a PFX file as a private key."""
     for key in KEYS.values():
         data = pkcs12.serialize_key_and_certificates(
             b"x", key, _certificate(key), None, BestAvailableEncryption(b"secret")
@@ -122,8 +124,10 @@ def _certificate(key) -> x509.Certificate:
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_public_things_are_no_keys(key):
-    """Certificates, requests and public keys are not reported, as PEM or as base64."""
+def test_public_data_is_not_reported(key):
+    """The search does not report certificates, requests or public keys, neither as PEM nor as
+    base64.
+    """
     pair = KEYS[key]
     certificate = _certificate(pair)
     request = x509.CertificateSigningRequestBuilder(certificate.subject).sign(pair, hashes.SHA256())
@@ -139,8 +143,8 @@ def test_public_things_are_no_keys(key):
     )
 
 
-def test_a_long_output_takes_no_longer_than_its_length():
-    """Scanning twice as many pictures and as much text takes at most three times as long."""
+def test_scan_time_is_proportional_to_the_output():
+    """Scanning twice as many pictures and twice as much text takes at most three times as long."""
 
     def search(times: int):
         picture = base64.b64encode(bytes(range(256)) * 400 * times).decode()

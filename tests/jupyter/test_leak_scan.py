@@ -1,4 +1,4 @@
-"""Planted secrets of every kind are found, and other texts are not reported."""
+"""A scan of a notebook finds hidden secrets of every type, and does not report other texts."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ PFX = pkcs12.serialize_key_and_certificates(
     b"x", KEY, None, None, serialization.BestAvailableEncryption(b"x")
 )
 PASSPHRASE = 'blue "horse" & staple'
-# The path is written in two parts, because the repository must not contain local paths.
+# The path is split in two parts, because the repository must not contain paths of one computer.
 TEMPORARY = "/tmp"
-HOME = "/".join(["", "home", "alice"])  # The repository must not contain local paths.
+# This path is split, because the repository must not contain paths of one computer.
+HOME = "/".join(["", "home", "alice"])
 WINDOWS_HOME = "\\".join(["C:", "Users", "alice"])
 STATE = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"value": "x"}}}}
 
@@ -105,7 +106,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("kind", PLANTED)
 def test_a_planted_secret_is_found(kind):
-    """A secret is reported with its cell, and the message does not repeat it."""
+    """The scan reports a secret with its cell, and the message does not repeat the secret."""
     notebook = new_notebook(cells=[new_markdown_cell("x"), PLANTED[kind]])
     found = scan_notebook(notebook, name="a.ipynb", known_secrets=[Secret(PASSPHRASE)], paths=True)
     assert [problem.file for problem in found] == ["a.ipynb cell 2"]
@@ -118,14 +119,16 @@ def test_a_planted_secret_is_found(kind):
     "metadata", [{"widgets": STATE}, {"note": PEM}, {"note": coded(PFX)}, {"note": PASSPHRASE}]
 )
 def test_metadata_is_searched_too(metadata):
-    """Widget state, a key or a passphrase in the notebook's metadata is found."""
+    """The scan finds widget state, keys and passphrases in the metadata of a notebook."""
     notebook = new_notebook(cells=[new_markdown_cell("x")], metadata=metadata)
     (problem,) = scan_notebook(notebook, known_secrets=[Secret(PASSPHRASE)])
     assert problem.file == "notebook"
 
 
 def work_notebook():
-    """Return a planner's notebook after a day of work: tables, pictures, requests and hashes."""
+    """Return a notebook as after a planner's day of work: with tables, pictures, requests and
+    hashes.
+    """
     planned = plan(front_end(1), front_end(2), edge(1))
     request = "-----BEGIN CERTIFICATE REQUEST-----\n" + coded(bytes(range(256)) * 3)
     return new_notebook(
@@ -189,12 +192,14 @@ def shipped(name):
     ids=["plan", "receive", "explore", "work", "public"],
 )
 def test_a_clean_notebook_passes(make):
-    """Nothing is reported in notebooks without a secret."""
+    """The scan reports nothing in notebooks that contain no secret."""
     assert scan_notebook(make(), known_secrets=[Secret(PASSPHRASE)], paths=True) == ()
 
 
-def test_paths_are_taken_out_of_outputs_and_left_in_code():
-    """Cleaning replaces a home folder by a tilde in outputs, but not in the source."""
+def test_paths_are_removed_from_outputs_only():
+    """Cleaning a notebook replaces the path of a home folder with a tilde in outputs, but not in
+    the source.
+    """
     notebook = new_notebook(
         cells=[
             printed(f"{HOME}/a/b and {TEMPORARY}/tmpx1/keys\n"),
@@ -209,14 +214,16 @@ def test_paths_are_taken_out_of_outputs_and_left_in_code():
     assert not replace_paths(notebook)
 
 
-def test_a_view_alone_is_no_leak():
-    """The view of a widget is not reported. Only the widget's state contains values."""
+def test_the_view_of_a_widget_is_not_reported():
+    """The scan does not report the view of a widget, because only the widget's state contains
+    values.
+    """
     assert scan_notebook(new_notebook(cells=[shown(WIDGET_VIEW, {"model_id": "abc"})])) == ()
 
 
 @pytest.mark.parametrize("piece", ["0", "a1", "b'", '"d":"', "1 "])
-def test_no_text_makes_the_search_slow(piece):
-    """The time to scan a cell grows in proportion to its length."""
+def test_scan_time_is_proportional_to_the_cell(piece):
+    """The time to scan a cell is proportional to the length of the cell."""
 
     def work(size: int):
         notebook = new_notebook(cells=[new_code_cell(piece * (size // len(piece)))])

@@ -1,4 +1,4 @@
-"""No passphrase reaches the disk through a notebook, whatever a user types, saves and runs.
+"""A notebook never writes a passphrase to the disk, whatever a user types, saves and runs.
 
 All files that a session wrote are searched, as text and base64: the notebook, checkpoints, the
 request folder, and the server's folders (settings, workspaces, logs, IPython's history).
@@ -35,7 +35,7 @@ NO_HOOK = "--ServerApp.jpserver_extensions={'lyncnb.jupyter.server_extension': F
 
 
 def shapes(needle: str) -> Iterator[bytes]:
-    """Return the searched text in several encodings, and the middle of its base64 at any offset."""
+    """Return a text in several encodings, and the middle of its base64 form at each offset."""
     yield needle.encode()
     yield needle.encode("utf-16-le")
     yield urllib.parse.quote(needle, safe="").encode()
@@ -44,13 +44,14 @@ def shapes(needle: str) -> Iterator[bytes]:
     for encoding in ("utf-8", "utf-16-le"):
         for offset in range(3):
             text = base64.b64encode(b"x" * offset + needle.encode(encoding))
-            # The first and last base64 group depend on the bytes around the text.
+            # The first and last group of base64 digits depend on the bytes before and after the
+            # text.
             yield text[4:-4]
             yield text[4:-4].replace(b"+", b"-").replace(b"/", b"_")
 
 
 def leaks(needles: list[str], *folders: Path) -> list[str]:
-    """Return each file that contains a searched text in any encoding."""
+    """Return each file that contains one of the texts in any encoding."""
     wanted = {shape for needle in needles for shape in shapes(needle)}
     contents = (
         (path, path.read_bytes())
@@ -62,8 +63,10 @@ def leaks(needles: list[str], *folders: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("offset", range(3))
-def test_the_search_finds_what_is_there(tmp_path, offset):
-    """Plain text, escaped text and base64 at any offset are found, and nothing else."""
+def test_the_search_finds_text_in_any_encoding(tmp_path, offset):
+    """The search finds plain text, escaped text, and base64 at any offset, and reports nothing
+    else.
+    """
     plain = "before " * offset + GIVEN + " after"
     (tmp_path / "plain.txt").write_text(plain)
     (tmp_path / "wide.txt").write_text(plain, encoding="utf-16")
@@ -86,8 +89,8 @@ def test_a_browser_session_leaves_no_passphrase(
     chromium,
     hook,
 ):
-    """A passphrase does not leak if it is typed, mistyped, sent, or wrong when the user saves, and a
-    password does not leak that the status panel shows.
+    """If a user saves a notebook, it contains neither a passphrase that was typed into a panel nor
+    a password that a panel shows.
 
     JupyterLab saves the state of the widgets, which a planner has to switch on.
     """
@@ -124,7 +127,7 @@ def test_a_browser_session_leaves_no_passphrase(
         lab.page.keyboard.press("Enter")
         lab.wait_text("Finished.")
         lab.save()
-        # After this edit, the panel can write again.
+        # After this edit, the panel can write requests again.
         kernel(lab, "editor.change_options(xmpp_host_names=True)")
         expect(first).to_be_enabled()
         first.fill(WRONG)
@@ -135,9 +138,10 @@ def test_a_browser_session_leaves_no_passphrase(
         document = json.loads(path.read_text())
         state = document["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]
         saved = {widget["model_name"] for widget in state["state"].values()}
-        assert "IntSliderModel" in saved  # The state of a colleague's widget stays.
+        # The saved notebook still contains the state of another widget.
+        assert "IntSliderModel" in saved
         assert ("AnyModel" in saved) == (not hook)
-        # The rows of the table are not traits either.
+        # The rows of the table are not in the saved state either.
         assert "fe02.contoso.com" not in json.dumps(state)
         lab.put_away()
         password = shown_password(lab, tmp_path, hook)
@@ -180,7 +184,7 @@ CELLS = (
 
 @pytest.mark.kernel
 def test_nbconvert_leaves_no_passphrase(tmp_path):
-    """``nbconvert --execute`` stores the widgets' table and no secret."""
+    """``nbconvert --execute`` stores the table that a widget shows, but no secret."""
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     write_notebook(tmp_path / "batch.ipynb", *CELLS)
     home = tmp_path / "home"
@@ -210,13 +214,13 @@ def test_nbconvert_leaves_no_passphrase(tmp_path):
     assert "fe02.contoso.com" in shown
     assert (
         "6 requests in requests: 6 kept" in shown
-    )  # The panel wrote the requests, and the call found them.
+    )  # The panel has written the requests, and the next call in the notebook has found them.
     assert leaks([GIVEN], tmp_path) == []
 
 
 @pytest.mark.kernel
 def test_nbconvert_without_a_passphrase_fails(tmp_path):
-    """Without a user and a passphrase, a run of nbconvert writes nothing and fails."""
+    """If no user and no passphrase is available, nbconvert fails and writes nothing."""
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     write_notebook(tmp_path / "batch.ipynb", *CELLS[:2])
     ran = subprocess.run(
@@ -234,7 +238,7 @@ def test_nbconvert_without_a_passphrase_fails(tmp_path):
 
 @pytest.mark.kernel
 def test_lyncnb_run_leaves_no_passphrase(tmp_path):
-    """The run command writes a copy and a page without secrets, and completes the request folder."""
+    """The command run writes a copy and a page without secrets, and completes the request folder."""
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     write_notebook(tmp_path / "batch.ipynb", *CELLS)
     ran = subprocess.run(

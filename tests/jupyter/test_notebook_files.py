@@ -1,4 +1,4 @@
-"""In notebook files, secrets are found and removed, and a page contains the rest."""
+"""lyncnb finds and removes secrets in notebook files, and writes the rest as a page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lyncnb.jupyter.leak_scan import scan_notebook
 from lyncnb.jupyter.notebook_files import WIDGET_VIEW, clean_notebook, read_notebook
 from lyncnb.jupyter.shared_page import render_notebook, share_notebook
 
-# Not a real key: the search looks only for the form.
+# This is not a real key. The search only looks for the format of a key.
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIA\n-----END PRIVATE KEY-----\n"
 ENCRYPTED = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIA\n-----END ENCRYPTED PRIVATE KEY-----\n"
 STATE = {"application/vnd.jupyter.widget-state+json": {"state": {"a": {"value": "needle"}}}}
@@ -47,7 +47,8 @@ def save(path, *cells, **metadata):
         (new_code_cell(f"key = '''{PEM}'''"), "the cell contains a private key"),
         (new_markdown_cell(PEM), "the cell contains a private key"),
         (shown(text_html=f"<pre>{PEM}</pre>"), "the cell contains a private key"),
-        # In the base64 of a file, the key starts at one of three positions in a group.
+        # In the base64 text of a file, a key begins at one of three offsets within a group of
+        # digits.
         (printed(base64.b64encode(PEM.encode()).decode()), "the cell contains a private key"),
         (
             printed(base64.b64encode(b"-" + PEM.encode()).decode()),
@@ -71,7 +72,9 @@ def save(path, *cells, **metadata):
     ],
 )
 def test_secrets_are_found_by_cell(cell, message):
-    """A key, an echoed answer and a passphrase in the source are reported with the cell number."""
+    """The search reports a key, a displayed answer, and a passphrase in the source, each with its
+    cell number.
+    """
     (problem,) = scan_notebook(new_notebook(cells=[new_markdown_cell("x"), cell]), name="a.ipynb")
     assert problem.file == "a.ipynb cell 2"
     assert problem.message.startswith(message)
@@ -81,7 +84,8 @@ def test_secrets_are_found_by_cell(cell, message):
 @pytest.mark.parametrize(
     "cell",
     [
-        printed("Passphrase: ········\n", "stdin"),  # JupyterLab shows a getpass prompt like this.
+        # JupyterLab shows the prompt of getpass in this way.
+        printed("Passphrase: ········\n", "stdin"),
         new_code_cell("ln.write_requests(plan, folder, passphrase=ln.ask_passphrase())"),
         new_code_cell('passphrase_file = "secret.txt"'),
         new_code_cell('os.environ.pop("LYNCNB_PASSPHRASE", None)'),
@@ -89,14 +93,14 @@ def test_secrets_are_found_by_cell(cell, message):
         shown(text_html="<table><tr><td>PRIVATE KEY</td></tr></table>"),
     ],
 )
-def test_what_is_no_secret_passes(cell):
-    """The dots of a prompt, requests, and texts about keys are not reported."""
+def test_other_texts_are_not_secrets(cell):
+    """The search does not report the dots of a hidden prompt, requests, or texts about keys."""
     assert scan_notebook(new_notebook(cells=[cell])) == ()
 
 
-def test_clean_takes_state_views_and_timings_out(tmp_path):
-    """Cleaning a notebook keeps the static form of each output, and removes widget state, views and
-    timings.
+def test_clean_removes_state_views_and_run_times(tmp_path):
+    """Cleaning a notebook removes widget state, views and run times, and keeps the static form of
+    each output.
     """
     view = {WIDGET_VIEW: {"model_id": "a"}}
     table = new_output("display_data", data={**view, "text/html": "<table></table>"})
@@ -116,8 +120,8 @@ def test_clean_takes_state_views_and_timings_out(tmp_path):
 
 
 @pytest.mark.browser
-def test_clean_makes_pictures_png_outputs(tmp_path):
-    """With the option png, cleaning replaces the picture of an editor by a PNG output."""
+def test_clean_replaces_pictures_with_png_outputs(tmp_path):
+    """With the option png, cleaning replaces the picture of an editor with a PNG output."""
     editor = ln.PlanEditor(ln.read_topology(FIVE_SERVERS.encode()), ln.load_rules("lync2013"))
     page, text, _ = editor.view.channel.make_static_form()
     saved = new_output("display_data", data={"text/html": page, "text/plain": text})
@@ -134,7 +138,7 @@ def test_clean_makes_pictures_png_outputs(tmp_path):
     width, height = re.search(r'width="(\d+)" height="(\d+)"', drawn.svg).groups()
     assert image.startswith(b"\x89PNG\r\n")
     assert struct.unpack(">II", image[16:24]) == (int(width), int(height))
-    # The picture is neither blank nor black.
+    # The picture is not a blank area in one color.
     assert len(set(zlib.decompress(image_data(image)))) > 40
     assert picture.data["text/plain"] == drawn.title
 
@@ -149,8 +153,8 @@ def image_data(image: bytes) -> bytes:
     return found
 
 
-def test_clean_changes_a_clean_notebook_not_at_all(tmp_path):
-    """Cleaning does not change a notebook without widgets, nor its time."""
+def test_clean_does_not_change_a_clean_notebook(tmp_path):
+    """Cleaning does not change a notebook without widgets, and also keeps its modification time."""
     path = save(tmp_path / "a.ipynb", new_code_cell("1"))
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")), indent=4), "utf-8")
     before = path.read_bytes(), path.stat().st_mtime_ns
@@ -158,8 +162,8 @@ def test_clean_changes_a_clean_notebook_not_at_all(tmp_path):
     assert before == (path.read_bytes(), path.stat().st_mtime_ns)
 
 
-def test_clean_refuses_what_it_cannot_take_out(tmp_path):
-    """A key in a cell is reported, and the notebook is not changed."""
+def test_clean_reports_a_key_in_a_cell(tmp_path):
+    """If a cell contains a key, cleaning reports it and does not change the notebook."""
     path = save(tmp_path / "a.ipynb", printed(PEM), widgets=STATE)
     before = path.read_bytes()
     with pytest.raises(
@@ -179,7 +183,7 @@ def test_clean_refuses_what_it_cannot_take_out(tmp_path):
     ],
 )
 def test_share_refuses_what_is_secret(tmp_path, cell, metadata, message):
-    """A notebook that contains a secret is not written as a page."""
+    """A notebook that contains a secret cannot be shared as a page."""
     path = save(tmp_path / "a.ipynb", cell, **metadata)
     with pytest.raises(NotebookError, match=f"(?s){message}"):
         share_notebook(path)
@@ -187,8 +191,8 @@ def test_share_refuses_what_is_secret(tmp_path, cell, metadata, message):
 
 
 def test_page_loads_nothing_and_runs_nothing(tmp_path):
-    """A page has no script and no address except in links, and its policy forbids scripts and
-    loading.
+    """A shared page has no scripts, has addresses only in links, and forbids scripts and loading in
+    its policy.
     """
     cell = shown(text_html="<b>x</b>", application_javascript="alert(1)", text_plain="x")
     formula = new_markdown_cell("$x^2$ [a](https://learn.microsoft.com)\n```mermaid\na-->b\n```")
@@ -204,7 +208,9 @@ def test_page_loads_nothing_and_runs_nothing(tmp_path):
 
 
 def test_page_shows_the_static_form_of_widgets():
-    """A page shows the table of a widget, and refers to no missing widget model."""
+    """A shared page shows the table of a widget, and contains no reference to a missing widget
+    model.
+    """
     data = {WIDGET_VIEW: {"model_id": "a"}, "text/html": "<p>the table</p>"}
     cell = new_code_cell("1", outputs=[new_output("display_data", data=data)])
     notebook = new_notebook(cells=[cell])
@@ -216,15 +222,15 @@ def test_page_shows_the_static_form_of_widgets():
 
 
 @pytest.mark.parametrize("content", [b"server_fqdn,role\n", b"{}", b"\xff\xfe", b""])
-def test_what_is_no_notebook_is_said_so(tmp_path, content):
-    """A file that is not a notebook causes one clear message."""
+def test_a_file_that_is_not_a_notebook_is_reported(tmp_path, content):
+    """If a file is not a notebook, the command prints one clear error message."""
     path = tmp_path / "a.ipynb"
     path.write_bytes(content)
     with pytest.raises(NotebookError, match='a.ipynb" is not a Jupyter notebook'):
         read_notebook(path)
 
 
-def test_a_missing_notebook_is_said_so(tmp_path):
-    """A missing notebook causes one clear message."""
+def test_a_missing_notebook_is_reported(tmp_path):
+    """If a notebook does not exist, the command prints one clear error message."""
     with pytest.raises(NotebookError, match=r'cannot read ".*a.ipynb": No such file'):
         read_notebook(tmp_path / "a.ipynb")

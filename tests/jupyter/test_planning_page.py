@@ -1,4 +1,4 @@
-"""The page of ``lyncnb dash`` works in Chromium, from a table to its requests, without contacting
+"""In Chromium, the page of ``lyncnb dash`` leads from a table to its requests, without contacting
 another host.
 """
 
@@ -28,13 +28,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory) -> Path:
-    """Return the empty folder in which the page works."""
+    """Return the empty folder that the page uses as its workspace."""
     return tmp_path_factory.mktemp("page")
 
 
 @pytest.fixture(scope="module")
 def address(workspace):
-    """Serve the page of a new workspace, and return its address."""
+    """Start the page for a new workspace, and return its address."""
     port = free_port()
     code = (
         f"from lyncnb.jupyter.workspace import open_page as f; f('w', browser=False, port={port})"
@@ -62,7 +62,7 @@ def address(workspace):
 
 @pytest.fixture
 def page(address, chromium):
-    """Return the open page. At the end, it must have no error and have contacted no other host."""
+    """Return the open page. After the test, check that it had no error and contacted no other host."""
     hosts, faults = set(), []
     with chromium.new_context(viewport={"width": 1300, "height": 1000}) as context:
         page = context.new_page()
@@ -81,8 +81,10 @@ def page(address, chromium):
 
 
 def test_a_table_opens_and_an_invalid_one_gives_an_error(page):
-    """The page shows the sample. A text that is not a table causes an error and changes nothing."""
-    # The kernel reports it after the page is drawn.
+    """The page opens the sample. If a pasted text is not a table, the page shows an error and keeps
+    the sample.
+    """
+    # The kernel reports the name of the table after the page is displayed.
     expect(page.get_by_label("Table in the workspace")).to_have_value("data/contoso.csv")
     page.get_by_role("button", name="Open the table").click()
     page.get_by_label("Select edge01.contoso.net").wait_for()
@@ -103,7 +105,7 @@ def test_a_table_opens_and_an_invalid_one_gives_an_error(page):
     papers = {"light": "rgb(255, 255, 255)", "dark": "rgb(33, 33, 33)"}
     for scheme, paper in papers.items():  # The page follows the color scheme of the system.
         page.emulate_media(color_scheme=scheme)
-        # The page receives it with its next frame.
+        # The page changes its colors with the next frame.
         expect(page.locator(".lc-editor")).to_have_css("background-color", paper)
     page.get_by_role("tab", name="Picture").click()
     page.get_by_label("Which picture").select_option("topology")
@@ -113,7 +115,9 @@ def test_a_table_opens_and_an_invalid_one_gives_an_error(page):
 
 
 def test_a_reload_offers_the_unsaved_edits(page, workspace):
-    """Voila starts another kernel for a reloaded page. The page then offers the edits as a draft."""
+    """If the user reloads the page, Voila starts another kernel, and the page offers the unsaved
+    edits as a draft.
+    """
     page.get_by_role("button", name="Open the table").click()
     page.get_by_label("Select dir01.contoso.net").check()
     page.get_by_label("Column to set").select_option("site")
@@ -121,7 +125,7 @@ def test_a_reload_offers_the_unsaved_edits(page, workspace):
     page.locator(".lc-bulk .lc-primary").first.click()
     page.get_by_text("1 change, not saved").wait_for()
     drafts = workspace / "w" / DRAFT_FOLDER
-    end = time.monotonic() + 60  # The draft is written some time after the last edit.
+    end = time.monotonic() + 60  # The page saves the draft some time after the last edit.
     while not any(b"Kaohsiung" in draft.read_bytes() for draft in drafts.glob("*.json")):
         assert time.monotonic() < end
         page.wait_for_timeout(100)
@@ -133,9 +137,7 @@ def test_a_reload_offers_the_unsaved_edits(page, workspace):
 
 
 def test_a_pasted_table_becomes_requests(page, workspace):
-    """After rows are pasted and the passphrase is typed, the written requests are those of the
-    pasted table.
-    """
+    """After a user pastes rows and types a passphrase, the page writes the requests for these rows."""
     rows = "server_fqdn\trole\tsip_domains\nmed01.contoso.com\tMediation\tcontoso.com\n"
     page.get_by_label("Pasted rows (instead of a file)").fill(rows)
     page.get_by_role("button", name="Open the table").click()
@@ -147,9 +149,9 @@ def test_a_pasted_table_becomes_requests(page, workspace):
     assert len(list((workspace / "w" / "requests" / "csr").glob("*.csr"))) == 1
 
 
-def test_without_a_table_one_answers_questions(page, workspace):
-    """Without a table, a button starts the guide, which leads to the files and the editor on one
-    page.
+def test_without_a_table_the_guide_starts(page, workspace):
+    """Without a table, a button starts the guide. When it ends, the same page shows the files and
+    the editor.
     """
     page.get_by_role("button", name="Answer questions instead").click()
     domains = page.get_by_label("SIP domains").first

@@ -1,4 +1,4 @@
-"""A notebook runs without a browser, writes its files, and shows questions and messages."""
+"""lyncnb runs a notebook without a browser, writes its files, and shows its questions and messages."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def save(folder: Path, *sources: str) -> Path:
 
 
 def test_a_run_leaves_the_executed_copy_and_a_page(tmp_path):
-    """The cells run in the notebook's folder, a copy and a page are written, and the notebook is
-    not changed.
+    """The cells run in the notebook's folder. lyncnb writes an executed copy and a page, and does
+    not change the notebook.
     """
     path = save(tmp_path, "import os\nprint(os.getcwd() == FOLDER)", "6 * 7")
     source = path.read_text("utf-8").replace("FOLDER", repr(str(tmp_path)))
@@ -51,7 +51,7 @@ def test_a_run_leaves_the_executed_copy_and_a_page(tmp_path):
 
 
 def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
-    """The kernel gets the passphrase when it asks.
+    """If the kernel asks for the passphrase, it receives the passphrase as input.
 
     Its environment and the files do not contain it.
     """
@@ -74,7 +74,7 @@ def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("question", ["Password of the PFX: ", "Password: ", "Passphrase: "])
 def test_no_other_hidden_question_gets_the_passphrase(tmp_path, question):
-    """A prompt for another passphrase than the folder's is not answered."""
+    """If the prompt asks for a different passphrase than the folder's, it receives no answer."""
     path = save(tmp_path, f"import getpass\nprint(getpass.getpass({question!r}))")
     with pytest.raises(NotebookError, match="but nobody can answer"):
         run_notebook(path, passphrase=lambda: Secret(NEEDLE))
@@ -83,7 +83,7 @@ def test_no_other_hidden_question_gets_the_passphrase(tmp_path, question):
 
 
 def test_kernel_channels_are_encrypted(tmp_path):
-    """The kernel gets a key pair to encrypt its sockets, as in lyncnb lab."""
+    """The kernel receives a key pair to encrypt its sockets, as in lyncnb lab."""
     path = save(
         tmp_path,
         "import json\nfrom ipykernel.kernelapp import IPKernelApp\n"
@@ -96,7 +96,9 @@ def test_kernel_channels_are_encrypted(tmp_path):
 
 @pytest.mark.usefixtures("older_kernel")
 def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
-    """If an older kernel with the same name is found first, it is rejected before it gets any data."""
+    """If an older kernel with the same name is found first, it is rejected before it receives any
+    data.
+    """
     path = save(tmp_path, "print('before')")
     with pytest.raises(NotebookError, match="cannot encrypt the channels") as caught:
         run_notebook(path)
@@ -120,8 +122,8 @@ def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
     ],
 )
 def test_a_failed_cell_is_named_and_explained(tmp_path, source, message):
-    """If a cell fails, the error names the cell and the cause, and the files show the cells before
-    it.
+    """If a cell fails, the error message contains the cell and the cause, and the files contain the
+    cells before it.
     """
     path = save(tmp_path, "print('before')", source, "print('after')")
     with pytest.raises(NotebookError, match=message):
@@ -133,10 +135,10 @@ def test_a_failed_cell_is_named_and_explained(tmp_path, source, message):
 
 
 def test_messages_of_the_kernel_are_not_shown(tmp_path, capfd, monkeypatch):
-    """Messages of a kernel's libraries are not shown, but the output of cells is."""
+    """The run does not show messages of a kernel's libraries, but it shows the output of cells."""
     monkeypatch.delenv(
         "PYTEST_CURRENT_TEST"
-    )  # With this variable, a kernel does not redirect descriptor 2.
+    )  # If this variable is set, a kernel does not redirect descriptor 2.
     path = save(
         tmp_path,
         "import os, sys\nos.write(sys.stderr.fileno(), b'of itself')",
@@ -145,14 +147,14 @@ def test_messages_of_the_kernel_are_not_shown(tmp_path, capfd, monkeypatch):
     run = run_notebook(path)
     assert capfd.readouterr() == ("", "")
     text = run.executed.read_text("utf-8")
-    assert text.count("of a cell") == 2  # The text is in the source and in the output.
+    assert text.count("of a cell") == 2  # The text appears in the source and in the output.
     assert text.count("of itself") == 1
 
 
 @pytest.mark.parametrize("said", ["no module named so", ""])
 def test_a_kernel_that_does_not_start(tmp_path, capfd, said):
-    """If a file next to the notebook hides a module of the kernel, the kernel does not start, and
-    nothing is written.
+    """If a file next to the notebook has the name of a module that the kernel imports, the kernel
+    does not start, and nothing is written.
     """
     path = save(tmp_path, "6 * 7")
     (tmp_path / "ipykernel_launcher.py").write_text(f"import sys\nsys.exit({said!r} or 1)\n")
@@ -166,8 +168,10 @@ def test_a_kernel_that_does_not_start(tmp_path, capfd, said):
 
 
 @pytest.mark.parametrize("starts", [1, 2, 3])
-def test_a_port_that_was_taken_meanwhile(tmp_path, capfd, monkeypatch, starts):
-    """A kernel whose port is used is started again with other ports, at most three times."""
+def test_a_port_that_is_already_in_use(tmp_path, capfd, monkeypatch, starts):
+    """If a port of the kernel is already in use, the kernel is started again with other ports, at
+    most three times.
+    """
     path = save(tmp_path, "6 * 7")
     find = LocalPortCache.find_available_port
     found = []
@@ -194,7 +198,7 @@ def test_a_port_that_was_taken_meanwhile(tmp_path, capfd, monkeypatch, starts):
 
 
 def test_a_missing_passphrase_stops_the_run(tmp_path):
-    """If the passphrase is missing, the planner sees the caller's error."""
+    """If the passphrase is missing, the planner sees the error of the function that requires it."""
 
     def none() -> Secret:
         raise PassphraseError("there is no passphrase", hint="give one")
@@ -204,8 +208,8 @@ def test_a_missing_passphrase_stops_the_run(tmp_path):
         run_notebook(path, passphrase=none)
 
 
-def test_a_printed_key_becomes_no_page(tmp_path):
-    """If an output contains a private key, no page is written."""
+def test_an_output_with_a_key_is_not_written_as_a_page(tmp_path):
+    """If an output contains a private key, lyncnb writes no page."""
     path = save(tmp_path, "print('-----BEGIN ' + 'PRIVATE KEY-----')")
     with pytest.raises(NotebookError, match="the cell contains a private key"):
         run_notebook(path)

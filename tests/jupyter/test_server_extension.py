@@ -1,4 +1,6 @@
-"""The pre-save hook removes the state of a panel from a notebook, and keeps all other state."""
+"""The pre-save hook removes the state of lyncnb's panels from a notebook, and keeps all other
+state.
+"""
 
 from __future__ import annotations
 
@@ -36,20 +38,24 @@ def saved_state(widgets):
 
 
 def test_the_state_of_other_widgets_is_saved():
-    """The state of another widget, such as a map, is kept when the panel's state is removed."""
+    """When the hook removes the state of a panel, it keeps the state of other widgets, such as a
+    map.
+    """
     assert saved_state(MAP) == MAP
     assert saved_state({**MAP, **PANEL}) == MAP
     assert saved_state(PANEL) is None
 
 
 def test_a_layout_that_two_widgets_share_is_saved():
-    """A layout is removed with the panel only if no other widget uses it."""
+    """When the hook removes a panel, it keeps the panel's layout if another widget also uses this
+    layout.
+    """
     shared = {**MAP, "panel": {"state": {**PANEL["panel"]["state"], "layout": "IPY_MODEL_wide"}}}
     assert saved_state(shared) == MAP
 
 
 def test_state_in_another_format_is_saved_unchanged():
-    """Metadata that is not widget state in JupyterLab's format is kept unchanged."""
+    """The hook does not change metadata that is not widget state in JupyterLab's format."""
     for widgets in ({"other": 1}, {"application/vnd.jupyter.widget-state+json": None}, [1]):
         model = {"type": "notebook", "content": {"metadata": {"widgets": widgets}}}
         remove_panel_state(model=model, path="a", contents_manager=None)
@@ -64,8 +70,8 @@ def test_jupyter_finds_the_extension():
 
 
 def test_a_saved_notebook_and_its_checkpoint_hold_no_state(tmp_path):
-    """With the hook, a saved notebook and its checkpoint contain the views, which a reload needs,
-    and no state.
+    """With the hook, a saved notebook and its checkpoint contain the views, which are needed after
+    a reload, but no state.
     """
     manager = LargeFileManager(root_dir=str(tmp_path))
     server_extension._load_jupyter_server_extension(SimpleNamespace(contents_manager=manager))
@@ -82,7 +88,7 @@ def test_a_saved_notebook_and_its_checkpoint_hold_no_state(tmp_path):
 
 
 def test_other_files_are_left_alone():
-    """A text file, a folder and a notebook without content are saved unchanged."""
+    """The hook does not change a text file, a folder, or a notebook without content."""
     for model in (None, {"type": "file", "content": "x"}, {"type": "notebook", "content": None}):
         before = str(model)
         remove_panel_state(model=model, path="a", contents_manager=None)

@@ -1,4 +1,4 @@
-"""Shared pages contain and omit the right parts, and can be read and printed."""
+"""Shared pages contain the intended parts of a notebook, and are readable on a screen and on paper."""
 
 from __future__ import annotations
 
@@ -90,13 +90,17 @@ def example():
     "address",
     ["data:text/html,x", " data:text/html,x", "da&#10;TA:text/html,x", "&#1;data:text/html,x"],
 )
-def test_a_link_to_a_page_in_itself_is_taken_out(address):
-    """A javascript: link is removed, also with a control character before it or a line break in it."""
+def test_a_javascript_link_is_removed(address):
+    """A javascript: link is removed from a shared page, even with a control character before it or
+    a line break in it.
+    """
     assert shared_page._sanitize_html(f'<a href="{address}">open</a>') == "<a>open</a>"
 
 
-def test_what_runs_or_loads_is_taken_out():
-    """Scripts, handlers, loaded addresses, frames and forms are removed. Text and style stay."""
+def test_scripts_and_loaded_addresses_are_removed():
+    """Scripts, event handlers, addresses that load content, frames and forms are removed. Text and
+    styles stay.
+    """
     notebook = new_notebook(
         cells=[
             new_markdown_cell(HOSTILE),
@@ -112,13 +116,15 @@ def test_what_runs_or_loads_is_taken_out():
 
 @pytest.mark.parametrize("name", ["a b.png", "a%20b.png", "a(1).png", "\u5716.png", "a&b.png"])
 def test_an_attached_picture_is_in_the_page(name):
-    """An attached picture is embedded in the page, also if the link writes its name in another way."""
+    """A picture that is attached to a cell is embedded in the page, even if the link encodes its
+    name differently.
+    """
     picture = {name: {"image/png": "QUJD"}}
     cell = new_markdown_cell(f"![x](<attachment:{name}>)", attachments=picture)
     assert "data:image/png;base64,QUJD" in render_notebook(new_notebook(cells=[cell]), title="x")
 
 
-#: These HTML fragments are used to bypass sanitizers.
+#: Attackers use these HTML fragments to bypass sanitizers.
 PIECES = (
     *("<svg>", "</svg>", "<math>", "<mtext>", "<mglyph>", "<annotation-xml encoding=text/html>"),
     *(
@@ -164,7 +170,7 @@ PIECES = (
 
 
 def test_a_second_sanitizer_finds_nothing():
-    """The sanitizer bleach finds no other tag, attribute or address in the page."""
+    """In the page, the sanitizer bleach finds no tag, attribute or address that it would remove."""
     from bleach import clean
     from bleach.css_sanitizer import CSSSanitizer
 
@@ -189,7 +195,7 @@ def test_a_second_sanitizer_finds_nothing():
     assert {tag for tag, name in seen if name in ("src", "href")} == {"a", "img"}
 
 
-#: Texts of a notebook by the number of their parts.
+#: These functions return texts of a notebook with a given number of parts.
 GROWING = {
     "a table": lambda count: "|a|b|\n|-|-|\n" + "|fe01.contoso.com|10.0.0.1|\n" * count,
     "a list": lambda count: "- a\n" * count,
@@ -202,7 +208,9 @@ GROWING = {
 
 @pytest.mark.parametrize("what", GROWING)
 def test_twice_the_text_takes_at_most_thrice_the_time(what):
-    """Twice as much text in a text cell or an output takes at most three times as long."""
+    """For twice as much text in a text cell or an output, rendering takes at most three times as
+    long.
+    """
 
     def make(count):
         cells = [new_markdown_cell(GROWING[what](count))]
@@ -214,7 +222,7 @@ def test_twice_the_text_takes_at_most_thrice_the_time(what):
 
 
 def test_a_page_has_contents_and_folded_code():
-    """Headings are the page's table of contents, and the first is its title.
+    """The page's title is the first heading, and its table of contents lists the headings.
 
     Code is folded or omitted.
     """
@@ -237,8 +245,8 @@ def test_a_page_has_contents_and_folded_code():
     assert "print(1)" not in bare
 
 
-def test_what_is_for_the_author_stays_out():
-    """A tagged cell and a marked paragraph are omitted, and the notebook is not changed."""
+def test_cells_for_the_author_are_omitted():
+    """The page omits tagged cells and marked paragraphs, and the notebook does not change."""
     notebook = new_notebook(
         cells=[
             new_markdown_cell("# Plan\nFor all.\n\n<!-- author -->\nPress **Run**\nnow.\n\nLast."),
@@ -258,8 +266,8 @@ def test_what_is_for_the_author_stays_out():
 
 
 @pytest.mark.parametrize("name", ["plan", "receive"])
-def test_the_page_of_our_notebooks_speaks_to_its_reader(name):
-    """The pages of lyncnb's notebooks do not ask the reader to click, run or type anything."""
+def test_shared_notebooks_do_not_instruct_the_reader(name):
+    """In the pages of lyncnb's notebooks, no text tells the reader to click, run or type anything."""
     notebook = read_notebook(REPOSITORY / "notebooks" / f"{name}.ipynb")
     page = render_notebook(notebook, title=name, code=False)
     words = words_in_page(page)
@@ -267,14 +275,17 @@ def test_the_page_of_our_notebooks_speaks_to_its_reader(name):
         r"\b(?:press(?:es|ing)?|double-click|run all|run it again|the tab|blue button|you type)\b"
     )
     assert re.findall(told, words, re.I) == []
-    # In the notebook's own text nobody is "you": a reader of the page does nothing.
+    # The texts of the notebook do not address the reader as "you", because a reader of the page
+    # does nothing.
     own = re.findall(r'<section class="text">(.*?)</section>', page, re.S)
     assert own
     assert re.findall(r"[^.]*\byour?s?\b[^.]*", words_in_page(" ".join(own)), re.I) == []
 
 
 def test_the_plan_is_on_the_first_page_with_author_and_date(tmp_path, monkeypatch):
-    """Numbers and certificates precede all else, below deployment, planner, table and date."""
+    """The page begins with the deployment, planner, table and date, followed by the numbers and the
+    certificates.
+    """
     options = ln.PlanOptions(title="Contoso <West>", planner="Ana Li, ana@contoso.com")
     planned = ln.plan_certificates(plan(front_end(1)).topology, ln.load_rules(), options=options)
     editor = ln.PlanEditor(planned.topology, options=options)
@@ -309,14 +320,14 @@ def test_the_plan_is_on_the_first_page_with_author_and_date(tmp_path, monkeypatc
     assert (min(places) >= 0, places) == (True, sorted(places))
     assert "2026-12-02" in text
     assert text.count("certificates for Lync Server 2013</caption>") == 1
-    assert "@bottom-left{content:" in page  # The footer is also on each sheet.
+    assert "@bottom-left{content:" in page  # The footer is also on each printed sheet.
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
     assert "2026-01-01" in share_notebook(path).page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("mark", ["{", "[]", '{"planner": 1}', "[" * 10_000])
-def test_an_origin_that_another_program_wrote_does_no_harm(mark):
-    """An output is untrusted text: its mark is read as names, or not at all."""
+def test_an_untrusted_origin_mark_is_harmless(mark):
+    """Untrusted data in the origin mark of an output is read as names, or is ignored."""
     notebook = new_notebook(cells=[shown("text/html", f"<p data-lyncnb-origin='x'>{mark}</p>")])
     notebook.cells[0].outputs[0].data["text/html"] += f'<p data-lyncnb-origin="{mark}">words</p>'
     page = render_notebook(notebook, title="x")
@@ -325,19 +336,19 @@ def test_an_origin_that_another_program_wrote_does_no_harm(mark):
 
 
 def words_in_page(page: str) -> str:
-    """Return the text of a page without tags."""
+    """Return the text of an HTML page without its tags."""
     return re.sub(r"<[^>]*>", " ", re.sub(r"<style.*?</style>", "", page, flags=re.S))
 
 
 def test_the_same_notebook_gives_the_same_page():
-    """The same notebook gives the same page, independent of time and random values."""
+    """The page of a notebook does not depend on the time or on random values."""
     notebook = example()
     assert render_notebook(notebook, title="x") == render_notebook(notebook, title="x")
 
 
 def test_clean_writes_the_notebook_too(tmp_path):
-    """With the option clean, state and paths are removed, and the cleaned notebook is written next
-    to the page.
+    """With the option clean, lyncnb also removes widget state and paths from the notebook, and
+    writes the cleaned copy next to the page.
     """
     notebook = example()
     notebook.metadata["widgets"] = {"state": {}, "x": 1}
@@ -356,8 +367,8 @@ def test_clean_writes_the_notebook_too(tmp_path):
     assert (again.clean.read_bytes(), again.pdf) == (written.clean.read_bytes(), None)
 
 
-def test_files_of_others_are_left_alone(tmp_path):
-    """A page, copy or PDF that lyncnb did not write is replaced only with force."""
+def test_other_files_are_not_overwritten(tmp_path):
+    """An existing page, copy or PDF that lyncnb did not write is overwritten only with force."""
     path = tmp_path / "plan.ipynb"
     write_notebook(example(), path, kind=CLEAN_COPY)
     for name, options in (("plan.html", {}), ("plan.clean.ipynb", {"clean": True})):
@@ -371,8 +382,10 @@ def test_files_of_others_are_left_alone(tmp_path):
     assert not (tmp_path / "plan.html").exists()
 
 
-def test_the_folders_passphrase_is_looked_for(shell, monkeypatch):
-    """Share finds the passphrase of the environment variable in an output, and does not print it."""
+def test_share_finds_the_passphrase_of_the_environment(shell, monkeypatch):
+    """The share command finds the passphrase from the environment variable in an output, and does
+    not print it.
+    """
     notebook = example()
     notebook.cells[-1].outputs[0].text = "it is correct horse battery, or so"
     path = shell.folder / "plan.ipynb"
@@ -388,7 +401,7 @@ def test_the_folders_passphrase_is_looked_for(shell, monkeypatch):
 
 
 def test_clean_takes_several_notebooks(shell):
-    """As a pre-commit hook, clean accepts all notebooks of the commit."""
+    """As a pre-commit hook, the clean command accepts several notebooks at once."""
     paths = [shell.folder / f"{name}.ipynb" for name in "ab"]
     for path in paths:
         notebook = example()
@@ -398,8 +411,8 @@ def test_clean_takes_several_notebooks(shell):
     assert shell("clean", *paths).out.count("already clean") == 2
 
 
-def test_the_hook_calls_a_command_that_there_is():
-    """The pre-commit definition calls lyncnb clean for notebooks."""
+def test_the_hook_calls_an_existing_command():
+    """The definition of the pre-commit hook calls lyncnb clean for notebooks."""
     import yaml
 
     (hook,) = yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text("utf-8"))
@@ -410,9 +423,9 @@ def test_the_hook_calls_a_command_that_there_is():
 @pytest.mark.parametrize("name", ["example", "plan.ipynb", "receive.ipynb"])
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
-def test_a_page_is_whole_without_scripts_and_network(name, chromium, tmp_path):
-    """In Chromium without scripts and network, no request fails, no content is cut off or split,
-    and axe-core reports no violation.
+def test_a_page_needs_no_scripts_and_no_network(name, chromium, tmp_path):
+    """In Chromium without scripts and network, the page has no failed request and no text that is
+    cut off or split, and axe-core reports no violation.
     """
     notebook = example() if name == "example" else read_notebook(REPOSITORY / "notebooks" / name)
     path = tmp_path / "page.html"
@@ -430,7 +443,7 @@ def test_a_page_is_whole_without_scripts_and_network(name, chromium, tmp_path):
         assert axe_in_both_themes(page) == []
         assert cut_off(page) == []
         assert torn_words(page) == []
-    across = 297 - 2 * 10  # The width of a landscape sheet between its margins, in millimetres.
+    across = 297 - 2 * 10  # The width of the text area of a landscape sheet, in millimeters.
     with opened(chromium, path, scripts=True, width=int(across / 25.4 * 96)) as page:
         page.emulate_media(media="print")
         assert cut_off(page) == []
@@ -440,8 +453,8 @@ def test_a_page_is_whole_without_scripts_and_network(name, chromium, tmp_path):
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 @pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
-def test_on_paper_no_column_is_lost(tmp_path, monkeypatch):
-    """Chromium prints all 23 columns of a table."""
+def test_all_columns_are_printed(tmp_path, monkeypatch):
+    """Chromium prints all 23 columns of a wide table."""
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
     path = tmp_path / "plan.ipynb"
     write_notebook(example(), path, kind=CLEAN_COPY)
@@ -456,8 +469,8 @@ def test_on_paper_no_column_is_lost(tmp_path, monkeypatch):
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 @pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
-def test_on_paper_no_row_and_no_name_is_lost(tmp_path, monkeypatch):
-    """Folded parts of a page, such as rows after the tenth, are printed."""
+def test_collapsed_rows_and_names_are_printed(tmp_path, monkeypatch):
+    """The printed page also contains its collapsed parts, such as the rows after the tenth."""
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
     planned = ln.plan_certificates(
         ln.read_topology(DATA / "litwareinc-global.csv"), ln.load_rules("lync2013")
@@ -481,8 +494,8 @@ def test_on_paper_no_row_and_no_name_is_lost(tmp_path, monkeypatch):
     assert "594.96 x 841.92" in sizes.stdout  # Seven columns fit in portrait orientation.
 
 
-def test_a_picture_has_a_sheet_of_its_own_only_where_tables_lie():
-    """A picture stays on the sheet of a narrow table.
+def test_a_picture_shares_the_sheet_of_a_narrow_table():
+    """A picture stays on the sheet of the table before it, unless this table is wide.
 
     Only the sheets of a wide table are in landscape.
     """
@@ -496,7 +509,9 @@ def test_a_picture_has_a_sheet_of_its_own_only_where_tables_lie():
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 @pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
 def test_text_before_a_picture_is_on_its_sheet(tmp_path, monkeypatch):
-    """The text before a picture is not left alone on a landscape sheet."""
+    """The text before a picture is on the same sheet as the picture, not alone on a landscape
+    sheet.
+    """
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
     topology = ln.read_topology(DATA / "contoso.csv")  # The table has fifteen columns.
     planned = ln.plan_certificates(topology, ln.load_rules("lync2013"))
@@ -519,7 +534,7 @@ def test_text_before_a_picture_is_on_its_sheet(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["chromium", "msedge", "chromium-headless-shell"])
 def test_a_chromium_is_found_by_its_name(tmp_path, monkeypatch, name):
-    """Chromium is found under each of its names if it is on the path."""
+    """The command finds Chromium under each of its names if it is on the path."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
     (tmp_path / name).touch(0o755)
@@ -527,7 +542,7 @@ def test_a_chromium_is_found_by_its_name(tmp_path, monkeypatch, name):
 
 
 def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
-    """If no Chromium browser is found, the error occurs before anything is written."""
+    """If lyncnb finds no Chromium browser, it reports an error and writes nothing."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("LYNCNB_CHROMIUM", raising=False)
     path = tmp_path / "plan.ipynb"
@@ -538,7 +553,7 @@ def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
 
 
 def cells_of(*sources: str):
-    """Return a notebook of code cells that were run in this process."""
+    """Return a notebook with the given code cells, which were run in this process."""
     notebook = nbformat.v4.new_notebook()
     space: dict[str, object] = {}
     exec(PLANNED, space)
@@ -575,9 +590,7 @@ changed = ln.plan_certificates(plan.topology, plan.rules, options=named)
     ],
 )
 def test_a_page_of_two_plans_is_refused(tmp_path, shown):
-    """A page with outputs of two plans is rejected, because each output contains the digest of its
-    plan.
-    """
+    """If a notebook contains the outputs of two plans, no page is written."""
     path = tmp_path / "a.ipynb"
     nbformat.write(cells_of("editor", shown), path)
     with pytest.raises(NotebookError, match="shows 2 different plans: cell 1; cell 2") as raised:
@@ -588,8 +601,8 @@ def test_a_page_of_two_plans_is_refused(tmp_path, shown):
     assert not path.with_suffix(".html").exists()
 
 
-def test_a_page_of_one_plan_may_name_others(tmp_path):
-    """A page with outputs of one plan is shared, and may have labelled scenarios and comparisons."""
+def test_a_page_of_one_plan_may_contain_comparisons(tmp_path):
+    """A page with the outputs of one plan may also contain labelled scenarios and comparisons."""
     path = tmp_path / "a.ipynb"
     notebook = cells_of(
         "editor",
@@ -606,7 +619,7 @@ def test_a_page_of_one_plan_may_name_others(tmp_path):
 
 @pytest.mark.kernel
 def test_rerun_makes_a_page_of_one_plan(shell):
-    """With --rerun, the notebook is run from disk, and the notebook file is not changed."""
+    """With --rerun, lyncnb runs the notebook from the disk, and does not change the notebook file."""
     notebook = cells_of("editor", "changed")
     notebook.cells[1].source = "plan"
     notebook.cells.insert(0, nbformat.v4.new_code_cell(PLANNED))
@@ -614,8 +627,8 @@ def test_rerun_makes_a_page_of_one_plan(shell):
     before = path.read_bytes()
     refused = shell("share", "a.ipynb")
     assert refused.status == 1
-    # In a separate process, because a browser of other tests may use the event loop of this
-    # process.
+    # This code runs in a separate process, because a browser of other tests may use the event loop
+    # of this process.
     ended = shell.process("share", "a.ipynb", "--rerun")
     assert ended.status == 0, ended.err
     assert "written: a.html" in ended.out

@@ -1,4 +1,4 @@
-"""A workspace has copies of the notebooks and samples, and JupyterLab serves it."""
+"""A workspace contains copies of the notebooks and samples, and JupyterLab opens it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SAMPLES = DATA
 
 
 def test_a_workspace_holds_notebooks_and_samples(tmp_path):
-    """The notebooks and all sample topologies are copied, and the path of the planning notebook is
-    returned.
+    """The command copies the notebooks and all sample topologies, and returns the path of the
+    planning notebook.
     """
     notebook = lay_out(tmp_path / "work")
     assert notebook == tmp_path / "work" / "notebooks" / "plan.ipynb"
@@ -32,8 +32,10 @@ def test_a_workspace_holds_notebooks_and_samples(tmp_path):
     assert names == {path.name for path in SAMPLES.iterdir()}
 
 
-def test_laying_out_again_overwrites_nothing(tmp_path):
-    """Existing files in a workspace are not changed, and missing files are restored."""
+def test_existing_files_in_a_workspace_are_kept(tmp_path):
+    """If the workspace already exists, lyncnb restores missing files and does not change existing
+    ones.
+    """
     notebook = lay_out(tmp_path)
     notebook.write_text("mine", "utf-8")
     (tmp_path / "data" / "contoso.csv").unlink()
@@ -42,16 +44,16 @@ def test_laying_out_again_overwrites_nothing(tmp_path):
     assert (tmp_path / "data" / "contoso.csv").is_file()
 
 
-def test_a_link_in_the_way_is_left_alone(tmp_path):
-    """A broken symbolic link is not followed when files are written."""
+def test_a_broken_link_is_not_followed(tmp_path):
+    """When lyncnb writes a file, it does not follow a broken symbolic link."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "contoso.csv").symlink_to(tmp_path / "elsewhere")
     lay_out(tmp_path)
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_file_in_the_way_is_said_so(tmp_path):
-    """If a workspace cannot be created, there is one clear message."""
+def test_a_workspace_that_cannot_be_created(tmp_path):
+    """If lyncnb cannot create a workspace, it prints one clear error message."""
     (tmp_path / "work").write_text("", "utf-8")
     with pytest.raises(
         NotebookError, match="cannot create the folder .*\n  hint: choose another folder"
@@ -61,8 +63,8 @@ def test_a_file_in_the_way_is_said_so(tmp_path):
 
 @pytest.fixture
 def serve(tmp_path):
-    """Start a function of ``workspace`` in a separate process, and return its port, log and process
-    id.
+    """Start a function of ``workspace`` in a separate process, and return its port, its log and its
+    process id.
     """
     started = []
 
@@ -70,7 +72,7 @@ def serve(tmp_path):
         port = free_port()
         config = tmp_path / "config"
         config.mkdir()
-        # A planner's settings that switch security off. lyncnb's settings take precedence.
+        # These settings of a planner switch security off. The settings of lyncnb take precedence.
         (config / "jupyter_server_config.py").write_text(
             'c.IdentityProvider.token = ""\nc.ServerApp.ip = "0.0.0.0"\n', "utf-8"
         )
@@ -110,7 +112,7 @@ def serve(tmp_path):
 @pytest.mark.kernel
 @pytest.mark.usefixtures("older_kernel")
 def test_lab_starts_no_kernel_that_cannot_encrypt_its_channels(serve, tmp_path):
-    """An older kernel with the same name that is found first is rejected."""
+    """If an older kernel with the same name is found first, lyncnb rejects it."""
     port, token, _ = serve("open_lab")
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/kernels?token={token}",
@@ -137,8 +139,8 @@ for start in (open_lab, open_page, lambda folder: run_notebook(notebook)):
 
 
 def test_libraries_that_cannot_encrypt_the_channels_are_named(tmp_path):
-    """With an older jupyter-client and ipykernel, no kernel starts, and one message names the
-    versions that are necessary.
+    """With older versions of jupyter-client and ipykernel, no kernel starts, and one message lists
+    the required versions.
     """
     for name, version in (("jupyter_client", "8.9.1"), ("ipykernel", "7.2.0")):
         metadata = tmp_path / "older" / f"{name}-{version}.dist-info" / "METADATA"

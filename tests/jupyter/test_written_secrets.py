@@ -1,4 +1,4 @@
-"""Passphrases in the source of a notebook are found by the function that takes them."""
+"""A scan finds passphrases in the source of a notebook by the functions to which they are passed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PUBLIC = {
 
 
 def scan(sources):
-    """Return the numbers of the cells that the scan reports in a notebook with these cells."""
+    """Return the numbers of the cells that the scan reports in a notebook of the given cells."""
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     problems = scan_notebook(nbformat.v4.new_notebook(cells=cells), name="n.ipynb")
     assert all("the code contains a passphrase" in one.message for one in problems)
@@ -42,18 +42,20 @@ def scan(sources):
 
 @pytest.mark.parametrize("sources", WRITTEN.values(), ids=WRITTEN)
 def test_a_passphrase_in_the_source_is_reported(sources):
-    """Each secret is reported once, with the cell that contains the text."""
+    """The scan reports each passphrase in the source once, with the number of its cell."""
     assert scan(sources) == ["n.ipynb cell 1"]
 
 
 @pytest.mark.parametrize("sources", PUBLIC.values(), ids=PUBLIC)
 def test_other_texts_are_not_reported(sources):
-    """Texts in arguments that take no secret, and invalid Python, are not reported as secrets."""
+    """The scan does not report arguments that are not secrets, or invalid Python code."""
     assert scan(sources) == []
 
 
 def takers():
-    """Yield public functions that take a secret, with its name and its position, if it has one."""
+    """Yield each public function that takes a secret, with the name and the position of the
+    argument.
+    """
     for name in ln.__all__:
         value = getattr(ln, name)
         if inspect.isfunction(value):
@@ -65,7 +67,9 @@ def takers():
 
 @pytest.mark.parametrize(("function", "parameter", "position"), list(takers()))
 def test_every_function_that_takes_a_secret_is_known(function, parameter, position):
-    """A secret is found as a keyword argument and, where Python allows it, by position."""
+    """The scan finds a secret as a keyword argument and, if Python allows it, as a positional
+    argument.
+    """
     calls = [f"ln.{function}(folder, {parameter}=words)"]
     if position is not None:
         calls.append(f"ln.{function}({'folder, ' * position}words)")

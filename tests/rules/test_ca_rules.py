@@ -1,4 +1,4 @@
-"""The CA rules are read completely, and every mistake in the files is reported."""
+"""lyncnb reads the rules of CAs completely, and reports every mistake in the rule files."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ applies = "public"
     ],
 )
 def test_mistakes_in_the_data(text, message):
-    """The message about a mistake contains the file and the place."""
+    """The message about a mistake contains the file, and the location in the file."""
     with pytest.raises(RulesError) as caught:
         parse_ca_rules({"x.toml": text})
     assert [problem.file for problem in caught.value.problems] == ["x.toml"]
@@ -82,7 +82,9 @@ def test_mistakes_in_the_data(text, message):
 
 
 def as_json(value):
-    """Return a TOML document as an editor's validator sees it, with dates as text."""
+    """Return a TOML document in the form in which an editor's validator checks it, with dates as
+    text.
+    """
     if isinstance(value, dict):
         return {key: as_json(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -91,7 +93,7 @@ def as_json(value):
 
 
 def validator():
-    """Return a validator for the schema that also checks dates."""
+    """Return a validator for the JSON schema, which also checks dates."""
     return jsonschema.Draft202012Validator(
         SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
     )
@@ -99,7 +101,7 @@ def validator():
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.toml")), ids=lambda path: path.name)
 def test_the_shipped_files_are_valid_by_the_shipped_schema(path):
-    """An editor that uses the schema reports no error in lyncnb's files."""
+    """The rule files of lyncnb are valid according to the JSON schema of lyncnb."""
     text = path.read_text("utf-8")
     assert text.startswith("#:schema ./ca_rules.schema.json\n")
     document = as_json(tomllib.loads(text))
@@ -116,13 +118,13 @@ def test_the_shipped_files_are_valid_by_the_shipped_schema(path):
         'title = "t"\nas_of = "yesterday"\n',
     ],
 )
-def test_the_schema_finds_what_the_reader_finds(text):
-    """An editor that uses the schema reports a typing error."""
+def test_the_schema_finds_a_misspelled_key(text):
+    """The JSON schema finds a misspelled key in a rule file."""
     assert list(validator().iter_errors(as_json(tomllib.loads(text))))
 
 
 def test_schema_and_records_have_the_same_keys():
-    """The schema and the records have exactly the same keys."""
+    """The JSON schema and the Python records have exactly the same keys."""
     keys = lambda kind: {  # noqa: E731
         item.metadata.get("key", item.name) for item in fields(kind) if item.init
     }
@@ -143,7 +145,7 @@ def test_schema_and_records_have_the_same_keys():
 
 @pytest.mark.parametrize("quantity", ["validity-days", "domain-validation-days"])
 def test_limits_of_public_cas_follow_one_another(quantity):
-    """Each limit of a public certificate's validity begins when the previous one ends, and is
+    """Each limit for the validity of public certificates begins when the previous one ends, and is
     stricter.
     """
     limits = ca_rules().limits(quantity)
@@ -168,7 +170,7 @@ def test_limits_on_record():
 
 
 def test_rules_of_public_cas_do_not_bind_an_internal_one():
-    """No limit in the Baseline Requirements applies to an enterprise CA."""
+    """No limit from the Baseline Requirements applies to an enterprise CA."""
     assert ca_rules().limits("validity-days", issuer="internal") == ()
 
 
@@ -183,13 +185,15 @@ def test_rules_of_public_cas_do_not_bind_an_internal_one():
     ],
 )
 def test_a_ca_is_known_by_whole_words(ca, named):
-    """A CA's name is found in any letter case, but not inside another word."""
+    """The name of a CA is recognized in uppercase and lowercase letters, but not inside another
+    word.
+    """
     assert is_named(ca, ("DigiCert",)) is named
 
 
 def test_two_sources_that_disagree_are_both_shown():
-    """If two sources disagree, the rule's source contains the other source, and the disagreement
-    contains its statement.
+    """If two sources disagree, the source of the rule contains both documents, and its note
+    contains the second statement.
     """
     text = (
         HEAD

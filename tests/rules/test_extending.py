@@ -1,4 +1,4 @@
-"""A product that extends another one has inherited, changed, removed, and inferred records."""
+"""A product file that extends another product inherits, changes and removes its records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LYNC = "Certificate requirements for internal servers in Lync Server 2013"
 
 @pytest.fixture(autouse=True)
 def _no_product_of_ones_own(monkeypatch):
-    """Remove the columns and roles that a test's product file added."""
+    """Remove the columns and roles that the product file of a test has added."""
     monkeypatch.setattr(rule_files, "_custom_products", {})
     yield
     columns.restore_custom_columns({})
@@ -36,8 +36,8 @@ def mistakes(text):
     return [problem.message for problem in caught.value.problems]
 
 
-def test_what_is_not_said_is_taken_over():
-    """An empty extension has every record of the other product, in the same order."""
+def test_an_empty_extension_inherits_everything():
+    """An extension without changes has all records of the other product, in the same order."""
     base, mine = load_rules("lync2013"), extended("")
     assert (mine.product, mine.title) == ("mine", "Mine")
     assert [c.id for c in mine.certificates] == [c.id for c in base.certificates]
@@ -45,8 +45,8 @@ def test_what_is_not_said_is_taken_over():
     assert [s.id for s in load_procedure(mine).steps] == [s.id for s in load_procedure(base).steps]
 
 
-def test_what_only_the_other_product_says_is_marked():
-    """A source is marked as inferred only if it names the other product."""
+def test_inherited_sources_are_marked_as_inferred():
+    """If a source only mentions the other product, it is marked as inferred."""
     base, mine = load_rules("lync2013"), extended("")
     assert mine.names["pool-name"].source == (
         f"Inferred: as for Lync Server 2013: {base.names['pool-name'].source}"
@@ -55,8 +55,8 @@ def test_what_only_the_other_product_says_is_marked():
     assert mine.roles["SBS"].source == base.roles["SBS"].source, "inferred already"
 
 
-def test_a_document_that_says_the_same_is_named():
-    """[sources] replaces a document of the other product with one of this product and its date."""
+def test_sources_of_the_other_product_are_replaced():
+    """[sources] replaces a document about the other product with a document about the new product."""
     mine = extended(
         f'[sources]\n"Microsoft, {LYNC}" = "Microsoft, Requirements for Mine, 2026-01-02"\n'
     )
@@ -66,8 +66,8 @@ def test_a_document_that_says_the_same_is_named():
     )
 
 
-def test_other_words_stand_in_the_texts():
-    """[words] replaces words in the texts for planners, the longest words first."""
+def test_words_of_the_other_product_are_replaced():
+    """[words] replaces words in the texts for planners, and replaces the longest words first."""
     mine = extended('[words]\n"Lync Server 2013" = "Mine 7"\n"Lync Server" = "Mine"\n')
     assert (
         mine.checks["wildcard-not-supported"].title
@@ -78,7 +78,9 @@ def test_other_words_stand_in_the_texts():
 
 
 def test_records_are_changed_and_added_by_id():
-    """A record with a known id changes only its keys, and a new record is added."""
+    """A record with an existing id changes only the keys that it contains. A record with a new id
+    is added.
+    """
     mine = extended(
         '[[certificate]]\nid = "Edge/Internal"\nissuer = "public"\nsource = "RFC 1"\n'
         '[[deploy.step]]\nid = "new"\nafter = "group-edge"\ntitle = "t"\nscope = "server"\n'
@@ -90,8 +92,10 @@ def test_records_are_changed_and_added_by_id():
     assert ids.index("new") == ids.index("group-edge") + 1
 
 
-def test_with_a_role_goes_what_is_about_nothing_else():
-    """If a role is removed, its certificates, connections, checks, and texts are also removed."""
+def test_a_role_is_removed_with_its_records():
+    """If an extension removes a role, the certificates, connections, checks, and texts of the role
+    are also removed.
+    """
     mine = extended('[without]\nrole = ["PersistentChat"]\n')
     assert "PersistentChat" not in mine.roles
     assert "PersistentChat" not in {c.role for c in mine.certificates}
@@ -101,9 +105,9 @@ def test_with_a_role_goes_what_is_about_nothing_else():
     assert load_procedure(mine).find_shell("FrontEnd")
 
 
-def test_with_a_certificate_go_the_names_that_only_it_had():
-    """If a certificate is removed, its unused names, and the places and steps of its role, are also
-    removed.
+def test_a_certificate_is_removed_with_its_names():
+    """If an extension removes a certificate, the names that only it used, and the places and steps
+    of its role, are also removed.
     """
     mine = extended('[without]\nrole = ["ReverseProxy"]\n')
     assert not [name for name in mine.names if name.startswith("published-")]
@@ -116,7 +120,9 @@ def test_with_a_certificate_go_the_names_that_only_it_had():
 
 
 def test_a_role_like_another():
-    """A role with like = ID has the steps and shell of that role."""
+    """A role with like = ID has the same deployment steps and the same shell as the role with this
+    ID.
+    """
     mine = extended(
         '[[role]]\nid = "Gateway"\ntitle = "Gateway"\nlike = "Mediation"\nsource = "Inferred: x"\n'
     )
@@ -130,7 +136,9 @@ def test_a_role_like_another():
 
 
 def test_every_mistake_is_reported_with_its_place():
-    """The reported place is in the file with the mistake, not in the merged document."""
+    """The error message gives the location of each mistake in the file that contains it, not in the
+    merged document.
+    """
     told = mistakes(
         '[without]\nrole = ["Chat"]\nrule = ["x"]\n'
         '[words]\n"Lynx" = "x"\n[sources]\n"Microsoft, Nothing" = "Microsoft, x, 2026-01-01"\n'
@@ -161,8 +169,10 @@ def test_every_mistake_is_reported_with_its_place():
     ]
 
 
-def test_a_mistake_names_its_file_of_a_folder_that_extends():
-    """If a folder extends a product, each mistake is reported with its file in the folder."""
+def test_a_mistake_in_an_extending_folder_has_its_file():
+    """If a product consists of several files in a folder, the message about a mistake contains the
+    right file.
+    """
     texts = {
         "mine/product.toml": f'{HEAD}[without]\nrole = ["Chat"]\n[words]\n"Lynx" = "x"\n',
         "mine/roles.toml": (
@@ -181,8 +191,10 @@ def test_a_mistake_names_its_file_of_a_folder_that_extends():
     ]
 
 
-def test_what_is_left_out_and_still_asked_for():
-    """A removed name that another record needs is reported with the file of that record."""
+def test_a_removed_name_that_is_still_used_is_reported():
+    """If another record needs a name that was removed, the error message contains the file of this
+    record.
+    """
     (told,) = mistakes('[without]\nname = ["edge-internal"]\n')
     assert re.fullmatch(
         r"Unknown name .edge-internal. in 'lync2013/certificates\.toml: certificate\[\d+\]\.subject_name'",
@@ -191,8 +203,10 @@ def test_what_is_left_out_and_still_asked_for():
 
 
 @pytest.mark.parametrize("base", ['"lync2010"', '"mine"', "3"])
-def test_what_cannot_be_extended(base):
-    """Only another built-in product can be extended, and the error lists them."""
+def test_only_built_in_products_can_be_extended(base):
+    """A product can extend only another built-in product. The hint of the error lists these
+    products.
+    """
     with pytest.raises(RulesError, match="'extends' must be another built-in product") as caught:
         parse_rules(f'product = "mine"\ntitle = "M"\nextends = {base}\n', source="mine.toml")
     assert "lync2013" in caught.value.problems[0].hint
@@ -253,8 +267,8 @@ rec01.contoso.com,recorder,contoso.com,rec.contoso.com;rec.fabrikam.com,true
 
 
 def test_a_planners_own_product(tmp_path):
-    """A custom product file adds a role, a column, a flag, and sources, and its product name is
-    then known.
+    """A custom product file adds a role, a column, a flag and sources. lyncnb then knows the
+    product by name.
     """
     (tmp_path / "mine.toml").write_text(OWN, encoding="utf-8")
     (tmp_path / "t.csv").write_text(TABLE, encoding="utf-8")
@@ -270,8 +284,8 @@ def test_a_planners_own_product(tmp_path):
     assert load_rules(tmp_path / "mine.toml").certificates == rules.certificates, "read again"
 
 
-def test_a_product_of_ones_own_by_name(tmp_path, monkeypatch):
-    """Custom products in the folder of the environment variable are known by name."""
+def test_a_custom_product_is_found_by_name(tmp_path, monkeypatch):
+    """Custom products in the folder that the environment variable specifies are known by name."""
     (tmp_path / "mine.toml").write_text(OWN, encoding="utf-8")
     with pytest.raises(RulesError, match='no rules for the product "mine"'):
         load_rules("mine")
@@ -298,16 +312,20 @@ def test_a_product_of_ones_own_by_name(tmp_path, monkeypatch):
         ('roles = ["Recorder"]', 'roles = ["Recorde"]', "in 'topology.column[0].roles'"),
     ],
 )
-def test_a_slip_in_a_products_columns(old, new, told):
-    """Duplicate names, names without a meaning, and paths outside the folder are reported."""
+def test_mistakes_in_the_columns_of_a_product(old, new, told):
+    """The error message lists duplicate column names, names without a meaning, and paths outside
+    the folder.
+    """
     assert old in OWN
     with pytest.raises(RulesError, match=re.escape(told)):
         parse_rules(OWN.replace(old, new, 1), source="mine.toml")
     assert "Recorder" not in columns.role_order()
 
 
-def test_files_that_are_no_product(tmp_path):
-    """A missing file, a file that is not text, and a built-in product name are rejected."""
+def test_invalid_product_files_are_rejected(tmp_path):
+    """A missing product file, a file that is not text, and the name of a built-in product are
+    rejected.
+    """
     with pytest.raises(RulesError, match=r'cannot read ".*mine.toml": No such file'):
         load_rules(tmp_path / "mine.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
@@ -320,5 +338,5 @@ def test_files_that_are_no_product(tmp_path):
 
 @pytest.mark.parametrize("product", list_products())
 def test_a_product_of_the_package_is_read_from_its_file(product):
-    """The file name of a built-in product must be its product name."""
+    """The file of a built-in product must have the name of the product."""
     assert load_rules(product).product == product

@@ -1,4 +1,6 @@
-"""The page of every finding is complete, generated from the rules, and escaped."""
+"""The page about all findings is complete, is generated from the rules, and escapes special
+characters.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,17 @@ def page():
 
 
 def text_of(html):
-    """Return the text of a page without tags, but with entities."""
+    """Return the text of a page without tags. HTML entities are not decoded."""
     return re.sub(r"<[^>]*>", "", html)
 
 
-def test_every_code_stands_there_once_or_where_it_judges(page):
-    """Each finding has its code as id, and appears at most twice on the page."""
+def test_every_code_has_a_heading(page):
+    """The code of each finding is the id of a heading, which appears once or twice on the page."""
     for code in list_all_checks(RULES):
         assert 1 <= page.count(f'<h3 id="{code}">') <= 2, code
 
 
-def test_each_says_value_why_what_and_who(page):
+def test_every_finding_has_title_meaning_hint_and_source(page):
     """The page contains the title, meaning, hint, and source of every finding, escaped."""
     from markupsafe import escape
 
@@ -41,7 +43,7 @@ def test_each_says_value_why_what_and_who(page):
 
 
 def test_days_and_limits_are_reported(page):
-    """The page contains the dates of each rule, and all values of a limit with their sources."""
+    """The page contains the dates of each rule, and all values of each limit with their sources."""
     seen = text_of(page)
     assert "from 2026-05-15 until the day before 2027-02-10" in seen
     assert "47 from 2029-03-15 (CA/Browser Forum, Baseline Requirements 2.2.6" in seen
@@ -49,7 +51,7 @@ def test_days_and_limits_are_reported(page):
 
 
 def test_hostile_text_is_escaped():
-    """The text of a rule file cannot become markup in the page."""
+    """Text in a rule file cannot become markup in the page."""
     check = replace(next(iter(RULES.checks.values())), title="<script>alert(1)</script>")
     html = build_finding_page(replace(RULES, checks={check.code: check}))
     assert "<script" not in html

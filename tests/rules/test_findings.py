@@ -1,4 +1,4 @@
-"""Findings are shown as text and JSON, in order, and a list shows a limited number of them."""
+"""Findings are sorted, and can be written as text and as JSON. A list shows only a limited number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ONE = Finding(
 
 
 def test_a_finding_as_text_and_as_json():
-    """A terminal shows a finding in two lines, and JSON has every field except the reason."""
+    """In a terminal, a finding takes two lines. As JSON, it has every field except the reason."""
     assert ONE.to_text() == (
         "error: fe01.contoso.com: the name has 65 characters [name-too-long]\n  hint: Shorten it."
     )
@@ -40,7 +40,7 @@ def test_an_accepted_error_is_a_notice_with_its_reason():
     assert "Shorten" not in accepted.hint
 
 
-def test_the_worst_stand_first_and_each_once():
+def test_findings_are_sorted_without_duplicates():
     """Findings are sorted by severity, code, subject, and message, without duplicates."""
     warning = replace(ONE, severity="warning", code="a")
     other = replace(ONE, about="a.contoso.com")
@@ -51,8 +51,10 @@ def test_the_worst_stand_first_and_each_once():
     assert found[1:].judged_on == date(2026, 11, 25)
 
 
-def test_they_show_how_many_there_are_and_the_first_sixty():
-    """A terminal or notebook cell shows the number of findings and the first sixty."""
+def test_a_list_shows_the_count_and_sixty_findings():
+    """In a terminal or a notebook cell, a list of findings shows the total number and the first
+    sixty findings.
+    """
     found = Findings(tuple(replace(ONE, code=f"x{number}") for number in range(1000, 3000)))
     lines = repr(found).splitlines()
     assert lines[0] == "Findings: 2,000 errors, 0 warnings, 0 notices"
@@ -63,7 +65,9 @@ def test_they_show_how_many_there_are_and_the_first_sixty():
 
 
 def test_a_finding_about_thirty_servers_is_one_with_a_count():
-    """A finding about thirty servers shows three messages, five servers, and the total number."""
+    """If many servers have the same finding, its entry shows three messages, five servers, and the
+    total number.
+    """
     servers = [f"fe{number:02}.contoso.com" for number in range(30)]
     many = [replace(ONE, title="Too long", about=s, message=f"{s} has 65") for s in servers]
     (group,) = group_findings(many)
@@ -77,8 +81,10 @@ def test_a_finding_about_thirty_servers_is_one_with_a_count():
     assert Findings(tuple(many))._repr_html_().count("<tr>") == 2
 
 
-def test_what_every_order_asks_is_one_entry_with_points():
-    """Several notices about the same subject are items of one entry, but errors are separate."""
+def test_notices_about_one_subject_are_one_entry():
+    """Several notices about the same subject are items of one entry, but errors are separate
+    entries.
+    """
     codes = ("caa-of-zones", "dnssec-of-zones", "names-become-public")
     notices = [replace(ONE, severity="notice", code=code, title=code) for code in codes]
     (group,) = group_findings(notices)
@@ -96,8 +102,8 @@ def test_what_every_order_asks_is_one_entry_with_points():
 
 
 def test_thirty_servers_are_one_entry_for_a_terminal():
-    """On a terminal, the same finding about many servers appears once, and different messages show
-    the first five servers.
+    """In a terminal, the same message about many servers appears once. If the messages differ, the
+    entry shows those of the first five servers.
     """
     servers = [replace(ONE, about=f"fe{number}.contoso.com") for number in range(10, 40)]
     (same,) = group_findings(servers)

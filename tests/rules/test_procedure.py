@@ -1,5 +1,5 @@
-"""Each step of the deployment procedure applies in the right case, and mistakes in the rule file
-are reported.
+"""The rules for deployment contain every step that Microsoft documents, and mistakes in them are
+reported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PROCEDURE = load_procedure(RULES)
 
 @pytest.fixture(params=[name for name in list_products() if "deploy" in load_rules(name).settings])
 def rules(request):
-    """Return the rules of each built-in product that has a procedure."""
+    """Return the rules of each built-in product that has a deployment procedure."""
     return load_rules(request.param)
 
 
@@ -31,7 +31,7 @@ def procedure(rules):
     return load_procedure(rules)
 
 
-# Each step of the procedure on Microsoft's pages, and the ids of the steps that cover it.
+# The steps on Microsoft's pages, and for each one the ids of the steps in lyncnb's procedure.
 EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal")
 PAGES = [
     ("check the package before the day", "Mediation", ("Default",), {"hand-over", "bring-package"}),
@@ -217,36 +217,36 @@ PAGES = [
 
 
 def ids(role: str, usages: tuple[str, ...]) -> set[str]:
-    """Return the ids of the steps for a certificate."""
+    """Return the ids of the deployment steps for a certificate."""
     return {step.id for step in PROCEDURE.steps if step.applies(role, usages)}
 
 
 @pytest.mark.parametrize(("page", "role", "usages", "wanted"), PAGES, ids=[p[0] for p in PAGES])
-def test_step_of_the_documents_is_there(page, role, usages, wanted):
-    """The procedure of each role covers every step in Microsoft's documents."""
+def test_the_procedure_has_every_documented_step(page, role, usages, wanted):
+    """For each role, the deployment procedure contains every step in Microsoft's documents."""
     assert wanted <= ids(role, usages)
 
 
-def test_no_step_is_without_a_place_in_the_documents():
-    """Each step of the product is in the table above."""
+def test_every_step_is_in_the_documents():
+    """Each deployment step of the product is listed in the table of Microsoft's pages."""
     named = set().union(*(wanted for *_, wanted in PAGES))
     assert {step.id for step in PROCEDURE.steps} == named
 
 
-def test_every_check_is_asked(procedure):
-    """Every check is used by at least one step."""
+def test_every_check_is_used(procedure):
+    """At least one deployment step uses each check."""
     asked = {name for s in procedure.steps for key in QUESTIONS for name in getattr(s, key)}
     assert asked == {check.id for check in procedure.checks}
 
 
-# Commands that only read. All others change something.
+# These commands only read data. All other commands change something.
 READS = re.compile(
     r"(Get|Test|Select|Sort|Where|ForEach|Format|Out|New|Import|Read|Join|ConvertTo)-[A-Z]|certutil$"
 )
 
 
 def test_checks_change_nothing(procedure):
-    """The commands of a check only read. They do not set, remove, or start anything."""
+    """The commands of a check only read data. They do not set, remove, or start anything."""
     for check in procedure.checks:
         text = PLACEHOLDER.sub("'x'", f"{check.command}\n{check.shows}\n{check.when}\n")
         for command in commands(text):
@@ -256,16 +256,18 @@ def test_checks_change_nothing(procedure):
                 assert set(command.parameters) == {"-store"}
 
 
-def test_removing_is_no_step_of_the_day(procedure):
-    """No step on the date of the change removes a certificate."""
+def test_certificates_are_not_removed_on_the_date_of_the_change(procedure):
+    """Certificates are removed only after the date of the change, or when the change is rolled
+    back.
+    """
     for step in procedure.steps:
         if any("Remove-Cs" in command for command in step.commands):
             assert step.phase in ("later", "back"), step.id
             assert step.by_hand or step.only_if, step.id
 
 
-def test_every_place_is_one_record(procedure):
-    """A place can be read and set, or belongs to another product and is changed manually."""
+def test_every_place_can_be_read_and_set(procedure):
+    """Each place that uses a certificate can be read and set by commands, or is changed manually."""
     by_hand = {place.id for place in procedure.places if not place.read}
     assert by_hand == {"listener", "application-settings"}
     for place in procedure.places:
@@ -278,8 +280,8 @@ def test_every_place_is_one_record(procedure):
             assert {step.by_hand for step in steps} == {True}, place.id
 
 
-def test_what_is_for_the_deployment_says_so(procedure):
-    """Every command that changes OAuthTokenIssuer specifies the global scope."""
+def test_oauth_commands_specify_the_global_scope(procedure):
+    """Every command that changes the OAuthTokenIssuer certificate specifies the global scope."""
     for step in procedure.steps:
         if "OAuthTokenIssuer" in step.usages:
             for command in commands(PLACEHOLDER.sub("'x'", "\n".join(step.commands))):
@@ -287,7 +289,7 @@ def test_what_is_for_the_deployment_says_so(procedure):
                     assert command.parameters.get("-Identity") == "global", step.id
 
 
-def test_every_usage_rolls_over_or_does_not(procedure):
+def test_usages_that_roll_over(procedure):
     """A/V Authentication and OAuth roll over 8 and 24 hours before the old certificate expires."""
     hours = {usage: roll.lead_hours for roll in procedure.rolls for usage in roll.usages}
     assert hours == {"AudioVideoAuthentication": 8, "OAuthTokenIssuer": 24}
@@ -295,7 +297,9 @@ def test_every_usage_rolls_over_or_does_not(procedure):
 
 
 def test_every_command_and_parameter_is_documented(procedure):
-    """The table of commands contains exactly the commands and parameters in steps and checks."""
+    """The table of commands contains exactly the commands and parameters that the steps and checks
+    use.
+    """
     printed: dict[str, set[str]] = {}
     texts = [command for step in procedure.steps for command in step.commands]
     texts += [" ".join((s.commands[-1], *s.options)) for s in procedure.steps if s.options]
@@ -314,8 +318,10 @@ def test_every_command_and_parameter_is_documented(procedure):
     assert printed == documented
 
 
-def test_a_time_that_was_found_is_shown_in_utc(procedure):
-    """Get-Utc formats a server's time like the sheets, whatever its format and time zone are."""
+def test_server_times_are_shown_in_utc(procedure):
+    """The function Get-Utc shows a server's time in UTC, whatever the format and time zone of the
+    server are.
+    """
     shown = [c.shows for c in procedure.checks if re.search(r"\$_\.Not(After|Before)", c.shows)]
     assert len(shown) == 5
     for text in shown:
@@ -324,13 +330,15 @@ def test_a_time_that_was_found_is_shown_in_utc(procedure):
         )
 
 
-# A document with its date or version. An RFC has a number. Inferred facts and lyncnb's decisions
-# have neither a document nor a date.
+# Each source is a document with its date or version, an RFC with its number, an inferred fact, or a
+# decision of lyncnb. Only the first one has a date.
 DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?|^Inferred:|^lyncnb[:,] ")
 
 
 def test_every_source_is_dated(rules, procedure):
-    """Every check and every record of the deployment procedure has a source with a date."""
+    """Every check and every record of the deployment procedure has a source, which has a date
+    unless it is inferred.
+    """
     records = [
         *procedure.steps,
         *procedure.checks,
@@ -349,7 +357,9 @@ def test_every_source_is_dated(rules, procedure):
 
 
 def test_every_role_with_a_certificate_has_a_place_and_a_shell(rules, procedure):
-    """Each role with steps has a shell, and a position in the order of the maintenance window."""
+    """Each role with deployment steps has a shell, and a position in the order of the maintenance
+    window.
+    """
     roles = {rule.role for rule in rules.certificates} - {"", "Deployment"}
     placed = [role for place in procedure.order for role in place.roles]
     assert sorted(placed) == sorted(roles)
@@ -357,7 +367,9 @@ def test_every_role_with_a_certificate_has_a_place_and_a_shell(rules, procedure)
 
 
 def test_values_are_quoted_in_commands_only():
-    """In a command, a value becomes a literal, a list of literals, or a number."""
+    """In a command, a value is written as a PowerShell literal, as a list of literals, or as a
+    number.
+    """
     shown = {"types": ("Default", "WebServicesInternal"), "friendly_name": "it's", "count": 2}
     assert (
         fill_placeholders("{types}: {friendly_name}", shown) == "Default, WebServicesInternal: it's"
@@ -384,7 +396,7 @@ STEP = {"id": "a", "title": "b", "scope": "server", "text": "c", "source": "d"}
     ],
 )
 def test_mistake_in_a_step_names_its_place(change, message):
-    """A mistake in a rule file is reported with its place."""
+    """The error message about a mistake in a rule file gives its location."""
     entry = {key: value for key, value in (STEP | change).items() if value is not None}
     rules = replace(RULES, settings={"deploy": {"folder": r"C:\x", "step": [entry]}})
     with pytest.raises(RulesError, match=message):
@@ -392,7 +404,9 @@ def test_mistake_in_a_step_names_its_place(change, message):
 
 
 def test_every_mistake_is_reported_at_once():
-    """Two mistakes are two problems: a path without a drive, and a duplicate id."""
+    """If a rule file has two mistakes, both are reported: a path without a drive, and a duplicate
+    id.
+    """
     table = {"folder": "x", "step": [STEP, STEP]}
     with pytest.raises(RulesError) as caught:
         load_procedure(replace(RULES, settings={"deploy": table}))
@@ -400,7 +414,9 @@ def test_every_mistake_is_reported_at_once():
 
 
 def test_product_without_a_procedure_is_reported():
-    """For a product file without steps, the error names the missing table."""
+    """If a product file has no deployment steps, the error message contains the name of the missing
+    table.
+    """
     with pytest.raises(
         RulesError, match="The required table 'deploy' is missing in the rules for lync2013"
     ):

@@ -1,4 +1,4 @@
-"""The rules for issued certificates are read completely, and mistakes in the file are reported."""
+"""lyncnb reads the rules for issued certificates completely, and reports mistakes in the rule file."""
 
 from __future__ import annotations
 
@@ -32,14 +32,16 @@ source = "s"
     ],
 )
 def test_mistakes_in_the_data(text, message):
-    """The message about a mistake in the data file contains its place."""
+    """The message about a mistake in the rule file gives its location."""
     with pytest.raises(RulesError) as caught:
         parse_returned_rules(text)
     assert [problem.message.startswith(message) for problem in caught.value.problems] == [True]
 
 
-def test_rules_of_cas_are_among_them():
-    """Checks of issued certificates in the CA rules are known by code and can be accepted."""
+def test_checks_of_cas_are_included():
+    """The list of checks for issued certificates includes the checks of CAs, so users can accept
+    their findings.
+    """
     assert {"validity-over-public-limit", "signature-hash-sha1-public"} <= set(
         list_returned_checks()
     )

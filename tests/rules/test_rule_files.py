@@ -1,4 +1,4 @@
-"""Product files are read completely, and mistakes are reported with their places."""
+"""lyncnb reads product files completely, and reports the location of each mistake."""
 
 from __future__ import annotations
 
@@ -84,8 +84,10 @@ source = "RFC 1"
 """
 
 
-def test_who_speaks_to_whom_is_read():
-    """A product file defines parties and connections, with the nearest pool as the default."""
+def test_parties_and_connections_are_read():
+    """A product file defines parties and their connections. By default, they connect to the nearest
+    pool.
+    """
     rules = parse_rules(SMALL + PARTY, source="small.toml")
     assert rules.parties["clients"].zone == "outside"
     (connection,) = rules.connections
@@ -108,15 +110,17 @@ def test_who_speaks_to_whom_is_read():
         ('protocol = "SIP"', 'protocol = "SIP"\nreach = "far"', "connection[0].reach"),
     ],
 )
-def test_a_slip_in_a_connection_is_reported(before, after, told):
-    """An unknown speaker, listener, name, zone, or reach is rejected with its place."""
+def test_unknown_values_in_a_connection_are_reported(before, after, told):
+    """The error message gives the location of each unknown value in a connection, such as a name or
+    a zone.
+    """
     assert before in PARTY
     with pytest.raises(RulesError, match=re.escape(told)):
         parse_rules(SMALL + PARTY.replace(before, after), source="small.toml")
 
 
 def small_folder(**changed):
-    """Return the texts of SMALL as the files of a folder, with changed texts for some files."""
+    """Return the tables of SMALL as separate files of a folder, with other texts for some files."""
     head, roles, names, certificates, checks, packages = re.split(
         r"\n(?=\[\[role|\[\[name|\[\[certificate|\[\[check|\[pfx)", SMALL
     )
@@ -133,7 +137,7 @@ def small_folder(**changed):
 
 
 def test_a_folder_is_read_as_one_file():
-    """The same tables in several files give the same rules and the same digest."""
+    """A product in several files has the same rules and the same digest as in one file."""
     folder = parse_rules(small_folder(), source="small")
     assert folder == parse_rules(SMALL, source="small.toml")
     assert [*read_product_texts("sfb2019")] == ["sfb2019.toml"]
@@ -166,8 +170,10 @@ _SPLIT = small_folder()
         ({"more": '[topology]\ncolumns = 1'}, ["Unknown key: 'small/more.toml: topology.columns'"]),
     ],
 )  # fmt: skip
-def test_a_mistake_names_its_file_of_the_folder(changed, messages):
-    """A duplicate name or title, and each mistake in a table, are reported with the file."""
+def test_a_mistake_in_a_folder_has_its_file(changed, messages):
+    """The message about a mistake, such as a duplicate name or title, contains the file of the
+    folder.
+    """
     with pytest.raises(RulesError) as caught:
         parse_rules(dict(sorted(small_folder(**changed).items())), source="small")
     told = [problem.message for problem in caught.value.problems]
@@ -176,15 +182,17 @@ def test_a_mistake_names_its_file_of_the_folder(changed, messages):
 
 
 def test_a_file_of_a_folder_that_is_not_toml():
-    """For a file that is not TOML, the error contains the file and the line."""
+    """If a file in a folder is not TOML, the error message contains the file and the line."""
     with pytest.raises(
         RulesError, match=r"^small/more\.toml: the file is not valid TOML: .*line 2"
     ):
         parse_rules(small_folder(more="a = 1\nb = &"), source="small")
 
 
-def test_a_file_becomes_rules():
-    """A product file gives its roles, names, certificates, checks, and remaining tables."""
+def test_a_product_file_is_read():
+    """The parser reads the roles, names, certificates, checks, and remaining tables of a product
+    file.
+    """
     rules = parse_rules(SMALL, source="small.toml")
     assert (rules.product, rules.title) == ("small", "Small")
     assert list(rules.roles) == ["Server"]
@@ -241,7 +249,9 @@ def test_a_file_becomes_rules():
     ],
 )  # fmt: skip
 def test_a_mistake_names_its_place(old, new, message):
-    """A mistake in a product file is rejected, with its table, number, and key."""
+    """If a product file has a mistake, the error message contains the table, its number, and the
+    key.
+    """
     assert old in SMALL
     with pytest.raises(RulesError, match=re.escape(message)) as caught:
         parse_rules(SMALL.replace(old, new, 1), source="small.toml")
@@ -249,7 +259,7 @@ def test_a_mistake_names_its_place(old, new, message):
 
 
 def test_all_mistakes_are_reported_at_once():
-    """One error contains every mistake in a product file."""
+    """One error message lists all mistakes in a product file."""
     text = SMALL.replace('issuer = "internal"\n', "").replace('why = "its own"\n', "")
     with pytest.raises(RulesError) as caught:
         parse_rules(text, source="small.toml")
@@ -259,42 +269,42 @@ def test_all_mistakes_are_reported_at_once():
     ]
 
 
-def test_text_that_is_no_toml():
-    """A file that is not TOML is rejected with the line."""
+def test_text_that_is_not_toml():
+    """If a product file is not TOML, the error message contains the line."""
     with pytest.raises(RulesError, match=r"small.toml: the file is not valid TOML: .*line 1"):
         parse_rules("product = lync", source="small.toml")
 
 
-def test_an_entry_that_is_no_table():
-    """An array of tables that contains another value is rejected."""
+def test_an_entry_that_is_not_a_table():
+    """If an array of tables contains a value that is not a table, lyncnb rejects the product file."""
     with pytest.raises(RulesError, match=r"'name\[0\]' is not a table"):
         parse_rules('product = "a"\ntitle = "b"\nname = [3]\n', source="x.toml")
 
 
 @pytest.mark.parametrize("name", ["lync2010", "../lync2013", ""])
 def test_unknown_product(name):
-    """An unknown product is rejected, and the error lists the known ones."""
+    """If a product is unknown, the error message lists the known products."""
     with pytest.raises(RulesError, match="no rules for the product") as caught:
         load_rules(name)
     assert "lync2013" in caught.value.hint
 
 
 def test_rules_are_read_once():
-    """Loading the same rules twice returns the same object."""
+    """If the same rules are loaded twice, both calls return the same object."""
     assert load_rules("lync2013") is load_rules()
 
 
 def test_vocabulary_is_closed():
-    """The planner resolves exactly the placeholders in the vocabulary."""
+    """The planner can resolve exactly the placeholders in the documented vocabulary."""
     assert list_resolved_placeholders() == list_placeholders().keys()
 
 
 @pytest.mark.parametrize("product", list_products())
 class TestEveryProduct:
-    """Every built-in product file meets these conditions."""
+    """Every built-in product file meets the conditions that these tests check."""
 
     def test_every_rule_has_a_dated_source(self, product):
-        """A source is a Microsoft document with its date, or is marked as inferred."""
+        """Each source is a Microsoft document with its date, or is marked as inferred."""
         rules = load_rules(product)
         cited = [*rules.roles.values(), *rules.names.values(), *rules.certificates]
         for rule in cited:
@@ -302,14 +312,14 @@ class TestEveryProduct:
             assert rule.source.startswith(("Microsoft, ", "Inferred: ")), rule.id
 
     def test_every_name_is_used(self, product):
-        """Each name rule is used by at least one certificate."""
+        """At least one certificate uses each name rule."""
         rules = load_rules(product)
         used = {n for c in rules.certificates for n in (c.subject_name, *c.subject_alt_name)}
         assert used == rules.names.keys()
 
     def test_who_needs_a_name_and_what_breaks_without_it(self, product):
-        """Each name has its clients and the effect if it is missing, with a source, or is in the
-        list of undocumented names.
+        """For each name, the product file states which clients use it and what fails without it,
+        with a source. The other names are in the list of undocumented names.
         """
         names = load_rules(product).names.values()
         golden = yaml.safe_load(UNDOCUMENTED.read_text(encoding="utf-8"))
@@ -322,7 +332,7 @@ class TestEveryProduct:
                 assert fact is None or fact.says.endswith("."), name
 
     def test_subject_comes_first_among_the_names(self, product):
-        """By default, the subject is the first alternative name, except in the internal Edge
+        """By default, the subject name is the first alternative name, except in the internal Edge
         certificate.
         """
         for rule in load_rules(product).certificates:
@@ -330,7 +340,7 @@ class TestEveryProduct:
                 assert rule.subject_alt_name[0] == rule.subject_name, rule.id
 
     def test_no_wildcard_as_subject(self, product):
-        """No role can have a wildcard as the subject name."""
+        """No role can have a wildcard name as its subject name."""
         rules = load_rules(product)
         for rule in rules.certificates:
             subject = rules.names[rule.subject_name]
@@ -338,8 +348,10 @@ class TestEveryProduct:
             assert "*" not in subject.template
 
 
-def test_what_is_only_told_alters_no_digest():
-    """The facts about who needs a name do not change the digest, so approved plans stay valid."""
+def test_facts_about_names_do_not_change_the_digest():
+    """The digest of a plan does not include the facts about who needs a name, so approved plans
+    stay valid.
+    """
     told = '[name.clients]\nsays = "c"\nsource = "RFC 1"\n[[certificate]]'
     before, after = (
         parse_rules(text, source="small.toml")
@@ -351,11 +363,13 @@ def test_what_is_only_told_alters_no_digest():
     party = '[[party]]\nid = "p"\ntitle = "P"\nzone = "outside"\nsource = "RFC 1"\n[[certificate]]'
     drawn = parse_rules(SMALL.replace("[[certificate]]", party, 1), source="small.toml")
     assert drawn.parties
-    assert drawn.sha256 == before.sha256  # The facts are used in pictures and in the trust plan.
+    assert drawn.sha256 == before.sha256  # Only pictures and the trust plan use these facts.
 
 
-def test_lync2013_usages_are_spelled_as_the_cmdlets_spell_them():
-    """The usages are exactly the values of Set-CsCertificate -Type that lyncnb plans."""
+def test_lync2013_usages_are_spelled_as_in_the_cmdlets():
+    """The certificate usages are exactly the values of Set-CsCertificate -Type that lyncnb
+    supports.
+    """
     assert load_rules("lync2013").usages == {
         "Default",
         "WebServicesInternal",
@@ -369,18 +383,20 @@ def test_lync2013_usages_are_spelled_as_the_cmdlets_spell_them():
 
 
 def test_lync2013_wildcards_only_for_web_roles():
-    """Only Standard Edition, Front End, Director, and reverse proxy certificates allow wildcards."""
+    """Only the certificates of Standard Edition, Front End, Director, and reverse proxy allow
+    wildcards.
+    """
     roles = {rule.role for rule in load_rules("lync2013").certificates if rule.wildcard}
     assert roles == {"StandardEdition", "FrontEnd", "Director", "ReverseProxy"}
 
 
 def test_every_flag_is_explained():
-    """Each flag in a product file has an explanation."""
+    """Each flag in a product file has an explanatory text."""
     assert all(list_flags().values())
 
 
 def test_rules_show_as_a_table():
-    """The rules are shown as a table, with one row for each certificate and its source."""
+    """The rules can be shown as a table, with a row for each certificate and its source."""
     rules = load_rules("lync2013")
     frame = rules.to_frame()
     assert list(frame.columns) == list_headings(rules._columns)

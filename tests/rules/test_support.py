@@ -1,4 +1,4 @@
-"""The end of support of each product is data with its source."""
+"""The date on which the support of a product ends is data with a source."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from lyncnb.rules.support import find_support, parse_support
     [("lync2013", "2023-04-11"), ("sfb2015", "2025-10-14"), ("sfb2019", "2025-10-14")],
 )
 def test_end_of_support_has_a_source(product, ends):
-    """The text about a product says whether its support has ended by the evaluation date, and has a
-    source.
+    """The text about a product contains its source, and says whether support has ended by the
+    evaluation date.
     """
     support = find_support(product)
     assert product in list_products()
@@ -26,13 +26,13 @@ def test_end_of_support_has_a_source(product, ends):
 
 
 def test_a_product_without_a_fixed_end_has_none():
-    """Subscription Edition has no end of support, and a custom product is not in the list."""
+    """Subscription Edition has no end of support. A custom product is not in the list of products."""
     assert find_support("sfbse") is None
     assert find_support("mine") is None
 
 
-def test_a_wrong_file_is_reported():
-    """Each mistake in the file is listed with its place."""
+def test_mistakes_in_the_support_file_are_reported():
+    """The error message lists each mistake in the file about the end of support, with its location."""
     with pytest.raises(RulesError, match=r"support\.toml contains errors") as caught:
         parse_support('[[support]]\nproduct = "x"\nends = "soon"\n')
     assert any("ends" in str(one) for one in caught.value.problems)
