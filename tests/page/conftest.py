@@ -1,4 +1,4 @@
-"""Write planner pages with the built page, and open them in a browser."""
+"""Write planner pages, and open them in a browser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from places import DATA
 
 @pytest.fixture(scope="session")
 def contoso(built_page, tmp_path_factory) -> Path:
-    """Return a planner page of the sample, as the command writes it."""
+    """Return a planner page for the sample, as the command writes it."""
     from lyncnb.cli.app import run_command
 
     path = tmp_path_factory.mktemp("page") / "planner.html"
@@ -22,7 +22,7 @@ def contoso(built_page, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def open_page(chromium) -> Callable[..., PlannerPage]:
-    """Return a function that opens a planner page in Chromium and waits for its planner.
+    """Return a function that opens a planner page in Chromium and waits until the planner is ready.
 
     A script of the test runs before the page's own.
     """

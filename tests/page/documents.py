@@ -1,4 +1,4 @@
-"""What CPython writes for the documents of a planner page."""
+"""Create the documents of a planner page with CPython, for comparisons."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lyncnb.reports.summary.formats import write_plan_table
 
 
 def plan_of(table: Path, options: ln.PlanOptions | None = None) -> ln.CertificatePlan:
-    """Return the plan of a table, as CPython makes it."""
+    """Return the plan of a table, as CPython creates it."""
     chosen = options or ln.PlanOptions()
     return ln.plan_certificates(ln.read_topology(table), ln.load_rules(), options=chosen)
 
 
 def expected_documents(plan: ln.CertificatePlan) -> dict[str, bytes]:
-    """Return what CPython writes for each document of the page."""
+    """Return the content that CPython writes for each document of a planner page."""
     findings = ln.check_plan(plan)
     return {
         kind: ln.figure(plan, kind).to_svg()

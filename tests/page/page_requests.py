@@ -1,4 +1,4 @@
-"""Make request folders with the page's JavaScript, in Node.js, for tests."""
+"""Create request folders for tests with the JavaScript of the planner page, in Node.js."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ _DRIVER = Path(__file__).with_name("make_request_zip.js")
 
 @dataclass(frozen=True)
 class Made:
-    """An archive from the page, and every message that the page sent before it was complete."""
+    """An archive that the page created, and every message that the page sent before the archive was
+    complete.
+    """
 
     archive: bytes
     messages: tuple[dict[str, Any], ...]
 
     def unpack(self, place: Path) -> Path:
-        """Unpack the archive with the modes in it, and return the request folder."""
+        """Unpack the archive with the file modes that it contains, and return the request folder."""
         (place / "requests.zip").write_bytes(self.archive)
         command = ["unzip", "-q", place / "requests.zip", "-d", place]
         subprocess.run(command, check=True)
@@ -41,11 +43,11 @@ class Made:
 
 
 class RefusedByPage(Exception):
-    """The page shows an error instead of an archive."""
+    """The planner page shows an error and creates no archive."""
 
 
 def make(plan: CertificatePlan, *, passphrase: str = PASSPHRASE, **arguments: Any) -> Made:
-    """Make the archive of a plan as the page does."""
+    """Create the archive with the requests of a plan, as the page does."""
     arguments = {"findings": (), **arguments}
     with tempfile.TemporaryDirectory() as place:
         archive = Path(place) / "requests.zip"
@@ -65,14 +67,14 @@ def make(plan: CertificatePlan, *, passphrase: str = PASSPHRASE, **arguments: An
 
 
 def find_problems(plan: CertificatePlan, passphrases: Sequence[str]) -> list[str]:
-    """Return what is wrong with each passphrase, according to the page."""
+    """Return the problem that the planner page finds in each passphrase, or "" for a valid one."""
     contents = unkeyed_folder(plan, NOW, findings=())
     (message,) = _Page(contents=contents, passphrases=list(passphrases))
     return message["problems"]
 
 
 class _Page:
-    """A process of Node.js that runs the page's script."""
+    """A Node.js process that runs the script of the planner page."""
 
     def __init__(self, **task: Any):
         self._process = subprocess.Popen(
@@ -93,7 +95,7 @@ class _Page:
 
 @cache
 def zxcvbn() -> Path:
-    """Return the JavaScript of zxcvbn from npm, or skip the test where npm has no registry."""
+    """Return the JavaScript file of zxcvbn from npm, or skip the test if npm cannot download it."""
     place = Path(tempfile.mkdtemp())
     command = ["npm", "pack", str(ZXCVBN), "--silent", "--pack-destination", place]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)

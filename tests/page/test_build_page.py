@@ -1,4 +1,4 @@
-"""The page is built once, from packages that are pinned, and every build gives the same bytes."""
+"""The planner page is built from pinned packages, and every build has the same bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.mark.slow
 def test_two_builds_are_equal(built_page, tmp_path, monkeypatch):
-    """A second build of the same installation gives the same bytes."""
+    """A second build with the same installation results in the same bytes."""
     first = built_page.read_bytes()
     monkeypatch.setenv(runtime.VARIABLE, str(tmp_path))
     second = runtime.build_runtime(npm_archives())
@@ -25,8 +25,10 @@ def test_two_builds_are_equal(built_page, tmp_path, monkeypatch):
     assert second.read_bytes() == first
 
 
-def test_a_page_that_is_not_built_names_the_command(shell, monkeypatch):
-    """Without a built page, the command names the command that builds it, and writes nothing."""
+def test_without_a_built_page_the_command_is_suggested(shell, monkeypatch):
+    """If the page has not been built, the error message contains the command to build it, and
+    nothing is written.
+    """
     monkeypatch.setenv(runtime.VARIABLE, str(shell.folder / "cache"))
     ended = shell("page", DATA / "contoso.csv", "-o", "p.html")
     assert ended.status == 2
@@ -35,7 +37,7 @@ def test_a_page_that_is_not_built_names_the_command(shell, monkeypatch):
 
 
 def test_another_package_is_refused(shell):
-    """Only exactly the pinned npm packages become a page."""
+    """The build accepts only npm packages with the pinned version and hash."""
     shell.write("pyodide-314.0.7.tgz", "another package")
     ended = shell("page", "--build", "--runtime", "pyodide-314.0.7.tgz")
     assert ended.status == 2
@@ -43,8 +45,8 @@ def test_another_package_is_refused(shell):
     assert "the SHA-512 digest differs" in ended.err
 
 
-def test_without_node_the_extra_is_named(shell, monkeypatch):
-    """Where Node.js is missing, the message says how to install it."""
+def test_without_node_the_installation_is_explained(shell, monkeypatch):
+    """If Node.js is not installed, the error message explains how to install it."""
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.setattr(runtime, "find_spec", lambda name: None)
     ended = shell("page", "--build")
@@ -53,7 +55,7 @@ def test_without_node_the_extra_is_named(shell, monkeypatch):
 
 
 def test_a_page_replaces_only_a_planner_page(built_page, shell):
-    """A planner page replaces an earlier one, but not another page of lyncnb."""
+    """A planner page overwrites an earlier planner page, but not another page that lyncnb wrote."""
     shutil.copy(DATA / "single-server.csv", shell.folder / "a.csv")
     assert shell("page", "a.csv", "-o", "p.html").status == 0
     assert shell("page", "a.csv", "-o", "p.html").status == 0
@@ -70,8 +72,10 @@ def test_a_page_replaces_only_a_planner_page(built_page, shell):
         (("-o", "p.html", "--runtime", "x.tgz"), "--runtime needs --build"),
     ],
 )
-def test_arguments_that_do_not_fit(shell, arguments, words):
-    """Arguments that have no effect together are refused, with what to add."""
+def test_arguments_without_effect_are_reported(shell, arguments, words):
+    """If an argument has no effect without another one, the command reports this and suggests what
+    to add.
+    """
     ended = shell("page", *arguments)
     assert ended.status == 2
     assert words in ended.err

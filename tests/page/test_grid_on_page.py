@@ -1,4 +1,4 @@
-"""The tests of the table in a notebook also pass on a planner page, which has the same panel.
+"""The tests of the table in a notebook also pass on a planner page, which contains the same panel.
 
 CI runs a few of them. ``LYNCNB_PAGE_GRID=1`` runs all.
 """
@@ -36,7 +36,7 @@ for _name in ALL if os.environ.get("LYNCNB_PAGE_GRID") else FEW:
 
 @pytest.fixture(scope="module")
 def opened(built_page, chromium, tmp_path_factory):
-    """Return a planner page with five servers, which all tests of this file share."""
+    """Return a planner page with five servers. All tests in this file share it."""
     folder = tmp_path_factory.mktemp("grid")
     (folder / "small.csv").write_text(FIVE_SERVERS)
     written = folder / "planner.html"
@@ -51,7 +51,7 @@ def opened(built_page, chromium, tmp_path_factory):
 
 @pytest.fixture
 def lab(opened):
-    """Return the page with the table as it was loaded."""
+    """Return the planner page with the table in its original state."""
     kernel(opened, "editor.reset()")
     opened.page.get_by_text("as loaded", exact=True).wait_for()
     opened.field("Filter servers").fill("")

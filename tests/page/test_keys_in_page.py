@@ -1,4 +1,4 @@
-"""The page's JavaScript makes the same requests, keys and folder as the command.
+"""The JavaScript of the planner page creates the same requests, keys and folder as the command.
 
 ``keys.js`` runs in Node.js, which has the same WebCrypto as a browser. OpenSSL, the cryptography
 library, and the commands of lyncnb check the result.
@@ -43,10 +43,11 @@ pytestmark = [pytest.mark.tools, pytest.mark.filterwarnings("error")]
 
 shell = pytest.fixture(make_shell)
 
-#: How many random plans are tried. CI tries a few.
+#: The number of random plans in this test. CI uses only a few.
 PLANS = int(os.environ.get("LYNCNB_PAGE_PLANS", "3"))
 
-# Every kind of key and hash, every field of a subject, and characters of several alphabets.
+# This plan contains every type of key and hash, every field of a subject, and characters of several
+# alphabets.
 KINDS = plan_of(
     planned("a.contoso.com", *(f"n{number}.contoso.com" for number in range(40)), bits=2048),
     planned("b.contoso.com", "*.contoso.com", bits=4096, hash="sha512", country="TW"),
@@ -66,21 +67,25 @@ KINDS = plan_of(
 )  # fmt: skip
 
 
-# What an AES-256-CBC encryption has before its IV: the identifier, and the head of 16 bytes.
+# These bytes precede the IV in data that is encrypted with AES-256-CBC: the algorithm identifier,
+# and the header of the 16-byte IV.
 AES_HEAD = bytes.fromhex("060960864801650304012a 0410")
 # The default keys of a plan.
 RSA = {"key": KeyParameters()}
-# ECDSA keys are quickly made, but the OAuth certificate needs an RSA key.
+# ECDSA keys can be generated quickly, but the OAuth certificate requires an RSA key. Its finding is
+# accepted.
 ACCEPT = {"oauth-key-too-small": "a test"}
 
 
 def sample(name: str, **options: object) -> CertificatePlan:
-    """Return the plan of a table of the samples, with keys that are quickly made."""
+    """Return the plan of a sample table, with keys that can be generated quickly."""
     return make_plan(DATA / name, **options)
 
 
 def check_requests(folder: Path, plan: CertificatePlan) -> None:
-    """Compare each request with the one that lyncnb builds from the same key, and ask OpenSSL."""
+    """Compare each request with the one that lyncnb builds from the same key, and verify it with
+    OpenSSL.
+    """
     manifest = read_manifest(folder)
     cipher = FolderCipher(PASSPHRASE)
     salts, vectors = set(), set()
@@ -105,14 +110,15 @@ def check_requests(folder: Path, plan: CertificatePlan) -> None:
         command += ["-in", folder / record.files.key]
         told = subprocess.run(command, capture_output=True, check=False, input=PASSPHRASE.encode())
         assert (told.returncode, told.stdout) == (0, b"Key is valid\n")
-    ((_, rounds, hash_, length),) = salts  # One derivation for the run, and an IV for each key.
+    # The run derives one key from the passphrase, and each private key has its own IV.
+    ((_, rounds, hash_, length),) = salts
     assert (rounds, hash_, length) == (600_000, "sha256", 32)
     assert len(vectors) == len(plan.certificates)
 
 
 @pytest.mark.parametrize("name", ["kinds", "contoso.csv", "contoso-zh-TW.csv"])
-def test_requests_are_those_of_python(tmp_path, name):
-    """A request has the same bytes as the one that Python builds from the same key.
+def test_requests_match_those_of_python(tmp_path, name):
+    """A request from the page has the same bytes as the one that Python builds from the same key.
 
     ECDSA signatures are random, so only what is signed is the same.
     """
@@ -122,8 +128,10 @@ def test_requests_are_those_of_python(tmp_path, name):
     assert folder_status(folder, today=TODAY).problems == ()
 
 
-def test_the_folder_is_that_of_the_command(tmp_path):
-    """Every file apart from keys, CSRs, and the writer's name is the same as the command's."""
+def test_the_folder_matches_that_of_the_command(tmp_path):
+    """Every file from the page is the same as the command's file, except keys, CSRs, and the name
+    of the program.
+    """
     plan = sample("contoso.csv")
     findings = ln.check_plan(plan, on=TODAY)
     folder = make(plan, findings=findings, accept=ACCEPT).unpack(tmp_path)
@@ -156,7 +164,9 @@ def _without_hashes(manifest: Manifest) -> Manifest:
 
 
 def test_the_next_run_keeps_every_request_and_changes_nothing(tmp_path):
-    """The command with the same plan and passphrase finds everything in place."""
+    """If the command requests the same plan again with the same passphrase, it keeps all requests
+    and changes nothing.
+    """
     plan = sample("contoso.csv")
     findings = ln.check_plan(plan, on=TODAY)
     folder = make(plan, findings=findings, accept=ACCEPT).unpack(tmp_path)
@@ -167,8 +177,8 @@ def test_the_next_run_keeps_every_request_and_changes_nothing(tmp_path):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_another_passphrase_opens_nothing(tmp_path):
-    """The command refuses another passphrase before it changes anything."""
+def test_a_wrong_passphrase_is_rejected(tmp_path):
+    """The command rejects a wrong passphrase before it changes anything in the folder."""
     plan = plan_of(planned("a.contoso.com", algorithm="ECDSA"))
     folder = make(plan).unpack(tmp_path)
     with pytest.raises(PassphraseError, match="does not match this key"):
@@ -176,7 +186,9 @@ def test_another_passphrase_opens_nothing(tmp_path):
 
 
 def test_a_key_is_bound_to_its_request(tmp_path):
-    """The command notices two exchanged requests, although their hashes were exchanged too."""
+    """If two requests were exchanged, the command detects it, even if their hashes were exchanged
+    as well.
+    """
     plan = plan_of(*(planned(f"{name}.contoso.com", algorithm="ECDSA") for name in "ab"))
     folder = make(plan).unpack(tmp_path)
     manifest = read_manifest(folder)
@@ -197,8 +209,8 @@ def test_a_key_is_bound_to_its_request(tmp_path):
     assert told.count("differs from the record that lyncnb wrote for this key") == 2
 
 
-def test_nothing_secret_leaves_the_page(tmp_path):
-    """The worker gets two hashes for each request, and no passphrase or key."""
+def test_no_secret_is_sent_to_the_worker(tmp_path):
+    """The page sends its web worker two hashes for each request, and no passphrase or key."""
     made = make(plan_of(*(planned(f"{name}.contoso.com", algorithm="ECDSA") for name in "abc")))
     kinds = [tuple(message) for message in made.messages]
     assert kinds == [("done", "total")] * 3 + [("hashes",), ("size",)]
@@ -213,8 +225,10 @@ def test_nothing_secret_leaves_the_page(tmp_path):
     } == hashes
 
 
-def test_an_archive_is_plain_and_closed():
-    """Entries have a fixed order, no compression, and modes for one user only."""
+def test_the_archive_is_uncompressed_and_private():
+    """The entries of the archive have a fixed order, no compression, and file modes that allow
+    access only to the owner.
+    """
     plan = plan_of(*(planned(f"{name}.contoso.com", algorithm="ECDSA") for name in "ab"))
     archive = zipfile.ZipFile(io.BytesIO(make(plan).archive))
     assert archive.testzip() is None
@@ -235,7 +249,7 @@ def test_an_archive_is_plain_and_closed():
 
 @pytest.fixture(scope="module")
 def archive() -> bytes:
-    """Return the archive of a small plan."""
+    """Return the archive with the requests of a small plan."""
     return make(ln.plan_certificates(_small(), ln.load_rules()), findings=()).archive
 
 
@@ -248,8 +262,10 @@ SMALL = b"server_fqdn,role,sip_domains\nmed.contoso.com,Mediation,contoso.com\n"
 
 @pytest.mark.parametrize("command", ["status", "request"])
 @pytest.mark.parametrize("program", ["unzip", "zipfile", "umask"])
-def test_commands_take_an_unpacked_folder(shell, archive, program, command):
-    """Both commands take the folder at once, and tighten the modes of most programs with a note."""
+def test_commands_accept_an_unpacked_folder(shell, archive, program, command):
+    """The commands accept the unpacked folder. If a program set wider file modes, they correct
+    these and report it.
+    """
     (shell.folder / "requests.zip").write_bytes(archive)
     if program == "unzip":
         subprocess.run(["unzip", "-q", "requests.zip"], check=True, cwd=shell.folder)
@@ -279,7 +295,9 @@ def test_commands_take_an_unpacked_folder(shell, archive, program, command):
 
 
 def test_a_pfx_is_made_of_the_page_s_key(tmp_path):
-    """A key from the page is packaged with the certificate that a CA issued for its request."""
+    """A PFX package can be created from a key of the page and the certificate that a CA issued for
+    its request.
+    """
     plan = plan_of(planned("a.contoso.com"), planned("b.contoso.com", algorithm="ECDSA"))
     folder = make(plan).unpack(tmp_path)
     ca = PythonCa()
@@ -295,7 +313,7 @@ def test_a_pfx_is_made_of_the_page_s_key(tmp_path):
 
 @pytest.mark.parametrize("seed", range(PLANS))
 def test_random_plans(tmp_path, seed):
-    """Random plans with random options give the requests that Python builds."""
+    """For random plans with random options, the page creates the same requests as Python."""
     chance = random.Random(seed)
     plan = random_plan(chance)
     key = chance.choice([P256, KeyParameters(algorithm="ECDSA", bits=384), KeyParameters()])
@@ -317,8 +335,8 @@ PIECES = (
 )
 
 
-def test_passphrases_are_judged_alike():
-    """The page and Python refuse the same passphrases, for the same reason."""
+def test_page_and_python_reject_the_same_passphrases():
+    """The page and Python reject the same passphrases for the same reasons."""
     plan = sample("contoso.csv")
     chance = random.Random(1)
     tried = ["", "short", "a" * 12, "x" * 1001, "no\ttab in this", "a\u0085b" * 6]
@@ -326,7 +344,8 @@ def test_passphrases_are_judged_alike():
     tried += ["".join(chance.choices("abcdefghijklmnop0123456789", k=12)) for _ in range(20)]
     told = find_problems(plan, tried)
     expected = [_find_problem(text, list_known_words(plan)) for text in tried]
-    # The two versions of zxcvbn write the same sentences with other punctuation.
+    # The JavaScript and Python versions of zxcvbn return the same sentences with different
+    # punctuation.
     plain = [[re.sub('[."]', "", text) for text in texts] for texts in (told, expected)]
     assert list(zip(tried, plain[0], strict=True)) == list(zip(tried, plain[1], strict=True))
     assert 50 < told.count("") < 250
@@ -341,7 +360,9 @@ def _find_problem(text: str, known: tuple[str, ...]) -> str:
 
 
 def test_a_weak_passphrase_makes_no_key():
-    """The page refuses a weak passphrase, and the message does not contain the passphrase."""
+    """If a passphrase is weak, the page creates no key, and the message does not contain the
+    passphrase.
+    """
     plan = plan_of(planned("a.contoso.com", algorithm="ECDSA"))
     with pytest.raises(RefusedByPage, match="^the passphrase is too easy to guess") as refused:
         make(plan, passphrase="contosocontoso")
@@ -349,7 +370,7 @@ def test_a_weak_passphrase_makes_no_key():
 
 
 def test_a_plan_with_errors_makes_no_request():
-    """A plan with an error that is not accepted is refused before the passphrase."""
+    """If a plan has an error that is not accepted, the page creates no request."""
     plan = ln.plan_certificates(_small(), ln.load_rules(), options=PlanOptions(wildcard=True))
     (finding, *_) = ln.check_plan(plan, on=TODAY)
     errors = [replace(finding, severity="error")]

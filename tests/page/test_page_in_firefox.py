@@ -1,4 +1,4 @@
-"""Firefox opens a planner page from the disk, and its documents are the same bytes."""
+"""Firefox can open a planner page from the disk, and the page writes the same documents as CPython."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [
 
 
 def test_documents_and_start_in_firefox(contoso, tmp_path):
-    """The page starts, opens another table, and writes each document as CPython does."""
+    """In Firefox, the page starts, opens another table, and writes each document as CPython does."""
     with Firefox(tmp_path) as firefox:
         firefox.open(contoso)
         assert firefox.wait("return document.body.dataset.state") == "ready"

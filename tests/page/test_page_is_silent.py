@@ -1,4 +1,5 @@
-"""A planner page sends nothing: a listener on this machine hears no byte of a whole session.
+"""During a whole session, a planner page sends no data: a listener on the computer receives
+nothing.
 
 Chromium sends every name and address to the listener, which records what arrives by TCP and UDP. The
 counter-tests show that the listener hears a page without the policy.
@@ -24,7 +25,7 @@ pytestmark = [
 ]
 
 TABS = ("Servers", "Deployment", "Certificates", "By name", "Picture", "Findings", "Changes")
-# Ways to send from a worker. Python runs there, and has no other way than these.
+# Ways to send data from a web worker. Python runs in the worker and can use only these.
 FROM_A_WORKER = """async (address) => {
   const ways = {
     XMLHttpRequest: () => { const r = new XMLHttpRequest(); r.open("GET", address); r.send(); },
@@ -94,14 +95,14 @@ class Listener:
                 return
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening on the port."""
         for server in (self._tcp, self._udp):
             server.close()
 
 
 @pytest.fixture(scope="module")
 def listener():
-    """Return a listener for everything that the browser of this file sends."""
+    """Return a listener that receives everything that the browser of these tests sends."""
     listener = Listener()
     yield listener
     listener.close()
@@ -109,13 +110,13 @@ def listener():
 
 @pytest.fixture(scope="module")
 def browser(listener):
-    """Start a browser that sends every name and address to the listener."""
+    """Start a browser that resolves every name and address to the listener."""
     with start_browser(f"--host-resolver-rules=MAP * 127.0.0.1:{listener.port}") as browser:
         yield browser
 
 
-def test_the_listener_hears_a_page_that_sends(browser, listener, tmp_path):
-    """A page without the policy is heard, by HTTP and by UDP."""
+def test_the_listener_receives_data_of_a_page(browser, listener, tmp_path):
+    """The listener receives data from a page without the security policy, both by HTTP and by UDP."""
     (tmp_path / "sends.html").write_text("<!DOCTYPE html><title>sends</title>")
     page = browser.new_page()
     page.goto((tmp_path / "sends.html").as_uri())
@@ -128,7 +129,9 @@ def test_the_listener_hears_a_page_that_sends(browser, listener, tmp_path):
 
 
 def test_a_whole_session_sends_nothing(browser, listener, contoso, tmp_path):
-    """A session that uses every tool and tab sends no byte, and no way out of the worker sends."""
+    """A session that uses every tool and tab sends no data, and no method of the web worker can
+    send data.
+    """
     planner = PlannerPage(browser.new_context(accept_downloads=True), contoso)
     page = planner.page
     for tab in TABS:

@@ -1,4 +1,6 @@
-"""Where a strict mode switches WebAssembly off, a planner page shows its plan and says why."""
+"""If a browser has disabled WebAssembly, a planner page shows its plan and the reason why it cannot
+edit it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ pytestmark = [
 
 
 def test_a_browser_without_a_compiler_shows_the_plan(contoso):
-    """Chromium's strict mode (--jitless) has no WebAssembly."""
+    """In Chromium's strict mode (--jitless), which has no WebAssembly, the page shows the plan and
+    a message.
+    """
     with start_browser("--js-flags=--jitless") as browser:
         stopped = PlannerPage(browser.new_context(), contoso)
         assert stopped.state == "plan"
@@ -28,7 +32,7 @@ def test_a_browser_without_a_compiler_shows_the_plan(contoso):
 
 
 def test_a_browser_without_scripts_shows_the_plan(contoso):
-    """Without any script, the plan is visible below a sentence that says why."""
+    """If scripts are disabled, the page shows the plan below a sentence with the reason."""
     with start_browser() as browser:
         page = browser.new_context(java_script_enabled=False).new_page()
         page.goto(contoso.as_uri())

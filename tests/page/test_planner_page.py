@@ -1,4 +1,4 @@
-"""One HTML file is the planner: it opens, edits, saves and writes documents without a network."""
+"""A single HTML file can open, edit and save a plan, and write its documents, without a network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SAMPLES = ("contoso-zh-TW.csv", "litwareinc-global.csv", "single-server.csv")
 
 @pytest.fixture(scope="module")
 def planner(contoso, chromium):
-    """Return a page that the tests of this file share, with the sample as it was opened."""
+    """Return a page with the sample, which all tests in this file share."""
     context = chromium.new_context(accept_downloads=True)
     shared = PlannerPage(context, contoso)
     yield shared
@@ -41,7 +41,9 @@ def planner(contoso, chromium):
 
 
 def test_every_document_equals_the_one_of_cpython(planner):
-    """The documents and pictures of all samples are the same bytes as those of the command."""
+    """The page's documents and pictures of all samples have the same bytes as those that the
+    command writes.
+    """
     for table in (DATA / "contoso.csv", *(DATA / name for name in SAMPLES)):
         planner.open(table)
         heading = planner.page.get_by_role("heading", name=f"Plan of {table.name}")
@@ -53,8 +55,8 @@ def test_every_document_equals_the_one_of_cpython(planner):
         assert written["coverage"][0] == f"{table.stem}-coverage.svg"
 
 
-def test_a_page_with_options_begins_with_them(built_page, open_page, shell):
-    """The options and the user's own product of the command are those of the page."""
+def test_a_page_opens_with_its_options(built_page, open_page, shell):
+    """A page that was written with options opens with these options."""
     options = DATA / "contoso.plan.toml"
     ended = shell("page", DATA / "contoso.csv", "--options", options, "-o", "p.html")
     assert ended.status == 0, ended
@@ -67,7 +69,7 @@ def test_a_page_with_options_begins_with_them(built_page, open_page, shell):
 
 
 def test_an_edit_is_saved_as_a_download_and_opened_again(planner, tmp_path):
-    """Save downloads the table with its options, and the page opens both files again."""
+    """The Save button downloads the table and its options, and the page can open both files again."""
     page = planner.page
     planner.open(DATA / "contoso.csv")
     page.get_by_role("heading", name="Plan of contoso.csv").wait_for()
@@ -101,7 +103,7 @@ def test_an_edit_is_saved_as_a_download_and_opened_again(planner, tmp_path):
 
 
 def test_a_draft_continues_on_another_page(contoso, open_page, tmp_path):
-    """Unsaved edits are downloaded as a draft, and another page restores them after its table."""
+    """The user can download unsaved edits as a draft, and continue with the draft on another page."""
     first = open_page(contoso)
     first.tab("Deployment").click()
     first.page.get_by_label("Organization (O)").fill("Contoso")
@@ -118,7 +120,7 @@ def test_a_draft_continues_on_another_page(contoso, open_page, tmp_path):
 
 
 def test_the_questions_lead_to_a_plan(built_page, open_page, shell):
-    """A page without a table asks the questions, downloads the first files, and opens the plan."""
+    """A page without a table asks questions, downloads the first files, and opens the plan."""
     assert shell("page", "-o", "p.html").status == 0
     planner = open_page(shell.folder / "p.html")
     page = planner.page
@@ -134,8 +136,8 @@ def test_the_questions_lead_to_a_plan(built_page, open_page, shell):
     assert downloads == ["topology.csv", "plan.toml", "guide.toml"]
 
 
-def test_the_browser_keeps_nothing(planner):
-    """The page stores nothing in the browser, also not the layout of a table."""
+def test_the_browser_stores_nothing(planner):
+    """The page stores nothing in the browser, not even the layout of a table."""
     page = planner.page
     planner.tab("Servers").click()
     page.locator("summary", has_text="Columns").click()
@@ -151,7 +153,9 @@ def test_the_browser_keeps_nothing(planner):
 
 
 def test_a_screen_reader_and_a_keyboard_suffice(contoso, open_page):
-    """Axe finds no violation, and the tools are reached and used by keyboard alone."""
+    """The page has no violation of accessibility rules, and the tools of the page can be reached
+    and used by keyboard.
+    """
     planner = open_page(contoso)
     page = planner.page
     page.keyboard.press("Tab")
@@ -170,8 +174,10 @@ def test_a_screen_reader_and_a_keyboard_suffice(contoso, open_page):
     assert axe_violations(page, inside="body") == []
 
 
-def test_where_nothing_runs_the_plan_stays(contoso, chromium):
-    """Without WebAssembly or an unpacker, the page shows the plan in its place, and says why."""
+def test_without_a_required_feature_the_plan_is_shown(contoso, chromium):
+    """If the browser lacks a required feature, the page shows the plan and the reason why it cannot
+    edit it.
+    """
     reasons = {
         "delete globalThis.WebAssembly": "This browser cannot run WebAssembly",
         "delete globalThis.DecompressionStream": "This browser is too old for the planner",
@@ -193,18 +199,23 @@ def test_where_nothing_runs_the_plan_stays(contoso, chromium):
 
 
 def test_the_policy_names_every_script(contoso):
-    """The page allows only its own scripts, by their hashes, and no connection."""
+    """The policy of the page allows only the scripts in the page, by their hashes, and no
+    connections.
+    """
     text = contoso.read_text("utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "connect-src 'none'" in policy
     assert "unsafe-eval'" not in policy.replace("'wasm-unsafe-eval'", "")
     scripts = re.findall(r"<script>", text)
-    assert policy.count("'sha256-") == len(scripts) + 1  # The estimator is added when it is needed.
+    # The script that estimates the strength of a passphrase is added only when it is needed.
+    assert policy.count("'sha256-") == len(scripts) + 1
     assert not re.search(r"<script[^>]* src=", text)
     assert len(text.encode()) <= 20_000_000
 
 
 def test_the_page_offers_every_document():
-    """The page offers every format and picture, apart from the one that needs python-docx."""
+    """The page offers every document format and picture, except the format that requires
+    python-docx.
+    """
     assert {*DOCUMENTS} == {*PLAN_SUFFIXES, *KINDS} - {".docx"}

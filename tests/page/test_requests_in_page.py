@@ -1,4 +1,4 @@
-"""The planner as one file makes keys and requests, and offers the request folder as an archive."""
+"""A planner page creates keys and requests, and offers the request folder as an archive."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [
 shell = pytest.fixture(make_shell)
 
 PASSPHRASE = "correct unicorn magnet dwarf"
-# Records every message to the worker, and what a page could store or send with.
+# This script records every message to the web worker.
 SPY = """
 window.sent = [];
 const post = Worker.prototype.postMessage;
@@ -49,7 +49,7 @@ oauth-key-too-small = "a test"
 
 @pytest.fixture
 def planner(built_page, shell, open_page, request):
-    """Return the open page of a small plan, with the spy, and its table and options."""
+    """Return an open page with a small plan, which records its messages to the web worker."""
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     options = shell.write("options.toml", getattr(request, "param", ""))
     ended = shell("page", "contoso.csv", "--options", options, "-o", "planner.html")
@@ -60,7 +60,7 @@ def planner(built_page, shell, open_page, request):
 
 
 def press(planner, first: str, again: str) -> None:
-    """Enter both passphrases, and press the button."""
+    """Enter the passphrase and its repetition, and click the button."""
     planner.page.get_by_label("Passphrase", exact=True).fill(first)
     planner.page.get_by_label("Repeat the passphrase").fill(again)
     planner.page.get_by_role("button", name="Create requests").click()
@@ -68,7 +68,7 @@ def press(planner, first: str, again: str) -> None:
 
 @pytest.mark.parametrize("planner", ["", ECDSA + ACCEPTED], ids=["RSA", "ECDSA"], indirect=True)
 def test_the_page_makes_a_request_folder(planner, shell):
-    """The commands take the downloaded folder, and nothing secret was sent or stored."""
+    """The commands accept the folder that the page created, and the page sent or stored no secret."""
     page = planner.page
     press(planner, PASSPHRASE, PASSPHRASE)
     button = page.get_by_role("button", name="Download requests.zip")
@@ -98,7 +98,9 @@ def test_the_page_makes_a_request_folder(planner, shell):
 
 
 def check_silence(page, folder: Path) -> None:
-    """Check every message to the worker, the fields, and what the browser stores."""
+    """Check that messages to the web worker, form fields, and the browser's storage contain no
+    secret.
+    """
     sent = page.evaluate("window.sent")
     assert [message for message in sent if PASSPHRASE in message] == []
     manifest = read_manifest(folder)
@@ -129,7 +131,7 @@ def check_silence(page, folder: Path) -> None:
     ],
 )
 def test_a_wrong_passphrase_makes_no_key(planner, first, again, told):
-    """The page says why, clears both fields, and asks nothing when it is left."""
+    """If the passphrase is wrong, the page shows the reason and clears the field."""
     page = planner.page
     press(planner, first, again)
     expect(page.locator("#page-problem")).to_contain_text(told)
@@ -140,7 +142,9 @@ def test_a_wrong_passphrase_makes_no_key(planner, first, again, told):
 
 
 def test_requests_by_keyboard(planner, shell):
-    """The keyboard alone makes and downloads requests, and the open part is accessible."""
+    """Users can create and download requests with the keyboard alone, and axe-core reports no
+    violation.
+    """
     page = planner.page
     assert axe_in_both_themes(page, inside="#page-bar") == []
     page.get_by_label("Passphrase", exact=True).focus()
@@ -157,8 +161,10 @@ def test_requests_by_keyboard(planner, shell):
         assert len([name for name in archive.namelist() if name.endswith(".key")]) == 3
 
 
-def test_an_archive_stays_while_another_plan_begins(planner):
-    """The questions for a first plan do not hide an archive that is not downloaded yet."""
+def test_an_archive_stays_when_a_first_plan_starts(planner):
+    """When the user starts a first plan, the page still offers an archive that is not downloaded
+    yet.
+    """
     page = planner.page
     press(planner, PASSPHRASE, PASSPHRASE)
     button = page.get_by_role("button", name="Download requests.zip")
@@ -170,7 +176,9 @@ def test_an_archive_stays_while_another_plan_begins(planner):
 
 @pytest.mark.parametrize("planner", [ECDSA], indirect=True)
 def test_a_plan_with_errors_makes_no_key(planner):
-    """The page shows the errors of the plan, as the command does: here the key of OAuth."""
+    """The page shows the errors of the plan as the command does. In this test, the OAuth key is too
+    small.
+    """
     press(planner, PASSPHRASE, PASSPHRASE)
     told = planner.page.locator("#page-problem")
     expect(told).to_contain_text("oauth-key-too-small: the key is ECDSA 521")

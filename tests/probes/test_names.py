@@ -1,4 +1,5 @@
-"""Names lead to the planned servers, to a load balancer, or to strangers, who hear nothing.
+"""A probe connects to the planned servers or a load balancer, and never to servers of others,
+wherever the names point.
 
 The system's resolver reads a hosts file (nss_wrapper), so names lead to addresses of the loopback
 network. Servers listen there on the real ports.
@@ -32,7 +33,7 @@ pytestmark = [
     ),
 ]
 
-#: The internal network: servers, and a load balancer for the web services.
+#: The addresses in the internal network: servers, and a load balancer for the web services.
 INSIDE = {
     "fe01.contoso.com": "127.3.0.1",
     "fe02.contoso.com": "127.3.0.2",
@@ -44,11 +45,12 @@ INSIDE = {
     "sip.contoso.com": "127.3.0.1",
     "meet.contoso.com": "127.3.0.9",
     "dialin.contoso.com": "127.3.0.9",
-    # A website, and a name that was left at a cloud service.
+    # These two names point to a website, and to a cloud service that is no longer in use.
     "litwareinc.com": "127.9.0.1",
     "lyncdiscoverinternal.contoso.com": "127.9.0.2",
 }
-#: What the same names lead to outside. The A/V Edge service has an address of its own.
+#: The addresses of the same names outside the internal network. The A/V Edge service has its own
+#: address.
 OUTSIDE = {
     "access.contoso.com": "127.4.0.1",
     "webconf.contoso.com": "127.4.0.2",
@@ -65,7 +67,7 @@ OUTSIDE = {
 
 @pytest.fixture(scope="module")
 def planned() -> ln.CertificatePlan:
-    """Plan a pool behind a load balancer, an Edge Server, and a reverse proxy."""
+    """Return the plan of a pool behind a load balancer, an Edge Server, and a reverse proxy."""
     web = {"web_internal_fqdn": "webint.contoso.com", "web_external_fqdn": "web.contoso.com"}
     edge = {
         "access_edge_fqdn": "access.contoso.com",
@@ -87,7 +89,7 @@ def planned() -> ln.CertificatePlan:
 def network(
     planned: ln.CertificatePlan, folder: Path, zone: str, addresses: dict[str, str], **old: bool
 ) -> Iterator[dict[tuple[str, int], Heard]]:
-    """Listen at every planned port, and on every port of the strangers and of TURN."""
+    """Run servers for every planned port, every port of unrelated servers, and every TURN port."""
     by_id = {item.id: item for item in planned.certificates}
     heard: dict[tuple[str, int], Heard] = {}
     issuing = authority().issuing
@@ -113,7 +115,8 @@ def network(
         yield heard
 
 
-#: The servers share two cores with other tests, so each gets more time than five seconds.
+#: The servers share two cores with other tests, so each gets more time than the default of five
+#: seconds.
 ASK = """import sys
 import lyncnb as ln
 from lyncnb.base.shown.report import write_report
@@ -126,7 +129,9 @@ sys.exit(found.exit_status)"""
 
 
 def ask(planned: ln.CertificatePlan, folder: Path, zone: str, addresses: dict[str, str], *also):
-    """Probe the servers with these names, and return the exit status and the JSON document."""
+    """Probe the servers with the given names and addresses, and return the exit status and the JSON
+    report.
+    """
     (folder / "servers.csv").write_bytes(planned.topology.to_csv())
     names = folder / "names"
     names.write_text("".join(f"{address} {name}\n" for name, address in addresses.items()))
@@ -140,7 +145,7 @@ def ask(planned: ln.CertificatePlan, folder: Path, zone: str, addresses: dict[st
 
 
 def check_strangers(heard: dict[tuple[str, int], Heard]) -> None:
-    """Check that a website, a cloud service, and TURN heard nothing."""
+    """Check that the website, the cloud service, and the TURN server received no connection."""
     strange = [one for (address, _), one in heard.items() if address in STRANGERS]
     assert len(strange) == 7
     assert [(one.connections, one.data) for one in strange] == [(0, b"")] * 7
@@ -149,8 +154,10 @@ def check_strangers(heard: dict[tuple[str, int], Heard]) -> None:
 STRANGERS = ("127.9.0.1", "127.9.0.2", "127.4.0.3")
 
 
-def test_inside_the_servers_are_asked_at_their_own_addresses(planned, tmp_path):
-    """Members and the load balancer are asked, and a stale member is found at its own address."""
+def test_internal_servers_are_probed_at_their_addresses(planned, tmp_path):
+    """In the internal network, a probe finds an old certificate of one pool member at the address
+    of this member.
+    """
     with network(planned, tmp_path, "inside", INSIDE, fe02=True) as heard:
         status, told = ask(planned, tmp_path, "inside", INSIDE)
         check_strangers(heard)
@@ -162,12 +169,15 @@ def test_inside_the_servers_are_asked_at_their_own_addresses(planned, tmp_path):
     notes = "\n".join(told["notes"])
     assert "lyncdiscoverinternal.contoso.com at 127.9.0.2" in notes
     assert heard["127.3.0.9", 443].connections == 3
-    # sip. leads to the pool inside. The Access Edge is not asked, so it is not called different.
+    # In the internal network, sip. points to the pool. The probe does not connect to the Access
+    # Edge service, and does not report it as different.
     assert not [line for line in told["seen"] if line["place"].startswith("access.")]
 
 
-def test_outside_the_edge_and_the_proxy_are_asked_by_name(planned, tmp_path):
-    """Outside, the names lead to the Edge and the proxy, and nobody else is asked."""
+def test_external_probes_use_public_names(planned, tmp_path):
+    """Outside the internal network, a probe connects only to the Edge Server and the reverse proxy,
+    by their public names.
+    """
     with network(planned, tmp_path, "outside", OUTSIDE) as heard:
         status, told = ask(planned, tmp_path, "outside", OUTSIDE, "no-sni")
         check_strangers(heard)
@@ -187,7 +197,9 @@ def test_outside_the_edge_and_the_proxy_are_asked_by_name(planned, tmp_path):
 
 
 def test_a_name_without_an_address_has_no_answer(planned, tmp_path):
-    """A server without an address fails the run, and further names are listed."""
+    """If a server has no address, the probe fails, and its notes list the other names without an
+    address.
+    """
     status, told = ask(planned, tmp_path, "inside", {"edge01.contoso.com": "127.3.1.1"})
     assert status == 1
     line = next(line for line in told["seen"] if line["place"] == "fe01.contoso.com:5061")

@@ -1,4 +1,6 @@
-"""Real servers of several TLS libraries, and servers that misbehave, each give the right answer."""
+"""Probes give the right result for servers with several TLS libraries, and for servers with faulty
+responses.
+"""
 
 from __future__ import annotations
 
@@ -45,27 +47,28 @@ from lyncnb.probes.result import PROBE_FILE, build_probe_report
 
 pytestmark = pytest.mark.tools
 
-#: Hosts of which a tenth hangs. CI asks a tenth of the hosts of a full test.
+#: The number of hosts, a tenth of which do not respond. CI probes a tenth of the hosts of a full
+#: test.
 HOSTS = int(os.environ.get("LYNCNB_PROBED_HOSTS", "50"))
 NAME = "fe01.contoso.com"
 
 
 @pytest.fixture(scope="module")
 def leaf() -> x509.Certificate:
-    """Return a server certificate."""
+    """Return a server certificate of the test CA."""
     planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com"))
     return certificate_for(planned.certificates[0])
 
 
 @pytest.fixture(scope="module")
 def pair(leaf, tmp_path_factory) -> Path:
-    """Write the key and the chain of a server."""
+    """Write the key and the certificate chain of a server."""
     return write_pair(tmp_path_factory.mktemp("pair"), NAME, leaf, authority().issuing)
 
 
 @contextmanager
 def program(*command: object, ready: str, port: int = 0) -> Iterator[int]:
-    """Run a server program until its output matches, and yield its port."""
+    """Run a server program, wait until its output matches a pattern, and yield its port."""
     with subprocess.Popen(
         list(map(str, command)),
         stdin=subprocess.PIPE,
@@ -84,7 +87,7 @@ def program(*command: object, ready: str, port: int = 0) -> Iterator[int]:
 
 
 def s_server(pair: Path, *options: object) -> object:
-    """Run OpenSSL's server on a port that the system assigns."""
+    """Run OpenSSL's test server on a port that the system assigns."""
     above = pair.with_name("above.pem")
     above.write_bytes(pem(authority().issuing))
     command = ("openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", pair, "-key", pair)
@@ -97,14 +100,17 @@ def s_server(pair: Path, *options: object) -> object:
         (("-tls1_2",), "TLSv1.2"),
         (("-tls1_3",), "TLSv1.3"),
         (("-tls1", "-cipher", "ALL:@SECLEVEL=0"), "TLSv1"),
-        # A server that demands a certificate ends the handshake of TLS 1.2 after it showed its own.
+        # In TLS 1.2, a server that requires a client certificate ends the handshake after it has
+        # presented its own certificate.
         (("-tls1_2", "-Verify", "5", "-verify_return_error"), ""),
         (("-tls1_3", "-Verify", "5", "-verify_return_error"), "TLSv1.3"),
     ],
     ids=["1.2", "1.3", "1.0", "mutual 1.2", "mutual 1.3"],
 )
-def test_the_server_of_openssl_shows_its_chain(options, protocol, pair, leaf):
-    """The chain is read in every version, also if the server demands a certificate."""
+def test_the_chain_of_an_openssl_server_is_read(options, protocol, pair, leaf):
+    """The probe reads the chain in every TLS version, even if the server requires a client
+    certificate.
+    """
     with s_server(pair, *options) as port:
         found = fetch_chain("127.0.0.1", port, name=NAME)
     assert (found.outcome, found.protocol) == (SHOWN, protocol)
@@ -113,8 +119,8 @@ def test_the_server_of_openssl_shows_its_chain(options, protocol, pair, leaf):
 
 @pytest.mark.skipif(not shutil.which("gnutls-serv"), reason="no gnutls-serv")
 @pytest.mark.parametrize("priority", ["NORMAL", "NORMAL:-VERS-ALL:+VERS-TLS1.2"])
-def test_the_server_of_gnutls_shows_its_chain(priority, pair, leaf):
-    """GnuTLS, which demands a certificate, shows its own first."""
+def test_the_chain_of_a_gnutls_server_is_read(priority, pair, leaf):
+    """The probe reads the chain of a GnuTLS server that requires a client certificate."""
     port = free_port()
     options = ("--x509certfile", pair, "--x509keyfile", pair, "--priority", priority)
     command = ("gnutls-serv", "--port", port, "--echo", "--require-client-cert", *options)
@@ -139,8 +145,8 @@ public class Serve { public static void main(String[] a) throws Exception {
 
 
 @pytest.mark.skipif(not shutil.which("javac"), reason="no javac")
-def test_a_java_server_shows_its_chain(pair, leaf, tmp_path):
-    """Java, which demands a certificate, shows its own first."""
+def test_the_chain_of_a_java_server_is_read(pair, leaf, tmp_path):
+    """The probe reads the chain of a Java server that requires a client certificate."""
     store = tmp_path / "store.p12"
     subprocess.run(
         ["openssl", "pkcs12", "-export", "-in", pair, "-out", store, "-passout", "pass:changeit"],
@@ -165,7 +171,9 @@ http {{ access_log {folder}/access;
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="no nginx")
 def test_nginx_shows_a_certificate_for_each_name(pair, tmp_path):
-    """The certificate depends on the name that is sent, and without a name it is the default."""
+    """The nginx server presents a certificate for each requested server name, and its default
+    certificate without a name.
+    """
     planned = plan(row("fe02.contoso.com", "FrontEnd", "eepool.contoso.com"))
     meet = certificate_for(planned.certificates[0])
     other, port = write_pair(tmp_path, "other", meet), free_port()
@@ -180,8 +188,10 @@ def test_nginx_shows_a_certificate_for_each_name(pair, tmp_path):
     assert chains[1] == chains[2] != chains[0]
 
 
-def test_names_lead_to_different_certificates(pair, tmp_path):
-    """A server that chooses by name shows the certificate of the name, and else the first one."""
+def test_a_server_selects_its_certificate_by_name(pair, tmp_path):
+    """A server that selects a certificate by name presents the first certificate if no name
+    matches.
+    """
     planned = plan(row("fe02.contoso.com", "FrontEnd", "eepool.contoso.com"))
     meet = certificate_for(planned.certificates[0])
     with listening(speak_tls([pair, write_pair(tmp_path, "meet.contoso.com", meet)])) as server:
@@ -192,7 +202,7 @@ def test_names_lead_to_different_certificates(pair, tmp_path):
 
 
 def test_three_thousand_names_are_read(tmp_path):
-    """A certificate with thousands of names is read and compared like any other."""
+    """The probe can read and compare a certificate with thousands of names."""
     planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
     one = planned.certificates[0]
     names = [*one.names, *(f"n{number}.contoso.com" for number in range(3000))]
@@ -206,7 +216,9 @@ def test_three_thousand_names_are_read(tmp_path):
 
 
 def test_a_certificate_beyond_the_limit_is_refused(tmp_path):
-    """A chain that is larger than TLS libraries accept ends the handshake, with the reason."""
+    """If a certificate chain is larger than TLS libraries accept, the handshake ends and the report
+    gives the reason.
+    """
     planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
     names = [f"n{number}.a-rather-long-name-of-a-domain.contoso.com" for number in range(4000)]
     wide = certificate_for(planned.certificates[0], san=names)
@@ -226,7 +238,7 @@ def _say(data: bytes):
 
 
 def _drip(connection: socket.socket, heard: Heard) -> None:
-    """Send one byte of a TLS record at a time."""
+    """Send a TLS record one byte at a time."""
     for byte in b"\x16\x03\x03\x40\x00" + bytes(1000):
         connection.sendall(bytes([byte]))
         time.sleep(0.05)
@@ -245,8 +257,10 @@ def _drip(connection: socket.socket, heard: Heard) -> None:
     ],
     ids=["silent", "dripping", "closing", "web", "garbage", "mail", "alert"],
 )
-def test_a_server_that_misbehaves_has_its_answer(answer, outcome, detail):
-    """Hanging, closing, garbage and other protocols end in time with the reason."""
+def test_the_reason_of_a_failed_handshake_is_reported(answer, outcome, detail):
+    """If a server hangs, closes the connection, or does not use TLS, the probe ends in time and
+    reports the reason.
+    """
     begin = time.monotonic()
     with listening(answer) as server:
         found = fetch_chain("127.0.0.1", server.port, name=NAME, timeout=0.5)
@@ -256,7 +270,9 @@ def test_a_server_that_misbehaves_has_its_answer(answer, outcome, detail):
 
 
 def test_a_port_that_never_accepts_has_no_answer():
-    """A port whose queue is full, as behind a firewall that drops packets, is silent."""
+    """If a port never accepts a connection, as behind a firewall that drops packets, the result is
+    "no answer".
+    """
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         port = listener.getsockname()[1]
@@ -269,14 +285,16 @@ def test_a_port_that_never_accepts_has_no_answer():
     assert found.detail == "the server did not accept a connection within 0.3 seconds"
 
 
-def test_an_ipv6_address_is_asked(pair, leaf):
-    """An IPv6 address works like an IPv4 address."""
+def test_an_ipv6_address_is_probed(pair, leaf):
+    """A probe can connect to an IPv6 address as to an IPv4 address."""
     with listening(speak_tls([pair]), host="::1") as server:
         assert fetch_chain("::1", server.port, name=NAME).chain[0] == der(leaf)
 
 
 def test_only_tls_10_can_be_offered(pair):
-    """The second handshake offers TLS 1.0 alone, so a newer server refuses it."""
+    """The second handshake offers only TLS 1.0, so a server that requires a newer version rejects
+    it.
+    """
     with s_server(pair, "-tls1_2") as port:
         found = fetch_chain("127.0.0.1", port, name=NAME, is_only_tls10=True)
     assert (found.outcome, found.chain) == (REFUSED, ())
@@ -294,7 +312,7 @@ print(found.outcome, *(der.hex() for der in found.chain))
 
 
 def _list_pythons() -> Iterator[str]:
-    """Yield each version of Python on this computer that runs."""
+    """Yield the path of each version of Python on this computer that can run."""
     yield sys.executable
     for version in ("3.11", "3.12", "3.13", "3.14"):
         python = shutil.which(f"python{version}")
@@ -304,7 +322,9 @@ def _list_pythons() -> Iterator[str]:
 
 @pytest.mark.parametrize("options", [(), ("-tls1_2", "-Verify", "5", "-verify_return_error")])
 def test_each_python_reads_the_same_chain(options, pair, leaf):
-    """The public method of new versions and the private one of older versions give one result."""
+    """The public method of newer Python versions and the private one of older versions return the
+    same chain.
+    """
     root = str(Path(ln.__file__).parents[1])
     for python in _list_pythons():
         with s_server(pair, *options) as port:
@@ -315,8 +335,10 @@ def test_each_python_reads_the_same_chain(options, pair, leaf):
         assert told.stdout.split() == shown, python
 
 
-def test_this_python_has_the_chain_in_one_of_two_places(pair, leaf):
-    """Without the public method, the object below the socket has the chain, and both agree."""
+def test_this_python_can_read_the_chain(pair, leaf):
+    """The chain is available in this version of Python, either from a public method or from a
+    private object.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (
@@ -329,15 +351,17 @@ def test_this_python_has_the_chain_in_one_of_two_places(pair, leaf):
 
 
 def test_the_system_resolves_names():
-    """The system's resolver finds addresses, and a name without one has none."""
+    """The system's resolver returns the addresses of a name, or none if the name has no address."""
     assert "127.0.0.1" in resolve_name("localhost")
     assert resolve_name("no-such-host.invalid") == ()
 
 
-def test_hosts_that_hang_do_not_hold_up_the_rest(tmp_path):
-    """With many hosts, of which a tenth hangs, the run is bounded, and the rest is as planned."""
+def test_hosts_that_hang_do_not_delay_the_probe(tmp_path):
+    """Even if a tenth of many hosts do not respond, the probe ends in time, and all other hosts are
+    as planned.
+    """
     servers = [f"fe{number}.contoso.com" for number in range(HOSTS)]
-    # Pools of ten servers, as large as real ones.
+    # Each pool has ten servers, as many as a large real pool.
     planned = plan(
         *(
             row(
@@ -353,7 +377,8 @@ def test_hosts_that_hang_do_not_hold_up_the_rest(tmp_path):
         mute = stack.enter_context(listening(hang, host="127.0.0.1"))
         for number, server in enumerate(servers):
             if number % 10 == 9:
-                # Each hangs at an address of its own, before or in the handshake.
+                # Each of these hosts has its own address, and stops responding before or during the
+                # handshake.
                 lines.append(f"{server} 5061 127.1.{number // 250}.{number % 250 + 1}:{mute.port}")
                 stack.enter_context(
                     listening(hang, host=lines[-1].split()[2].partition(":")[0], port=mute.port)
@@ -382,7 +407,9 @@ _STRACE = re.compile(
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
 def test_no_other_address_is_connected_to(pair, tmp_path):
-    """The command connects to the addresses in the file, and to nothing else on the network."""
+    """The command connects only to the addresses in the hosts file, and to no other network
+    address.
+    """
     table = tmp_path / "servers.csv"
     planned = plan(
         row("edge01.contoso.com", "Edge", "edgepool.contoso.com", access_edge_fqdn="a.contoso.com",
@@ -411,7 +438,7 @@ def test_no_other_address_is_connected_to(pair, tmp_path):
 
 
 def test_an_edge_with_one_name_has_three_ports(tmp_path):
-    """Access Edge and Web Conferencing Edge are asked on their ports, and TURN hears nothing."""
+    """The probe connects to the ports of Access Edge and Web Conferencing Edge, but not to TURN."""
     edge = dict.fromkeys(("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "edge.contoso.com")  # fmt: skip
     planned = plan(row("edge01.contoso.com", "Edge", "edgepool.contoso.com", **edge))
     external = next(one for one in planned.certificates if "AccessEdgeExternal" in one.usages)
@@ -429,8 +456,10 @@ def test_an_edge_with_one_name_has_three_ports(tmp_path):
     assert "no TLS port 443" in str(refused.value.problems[0])
 
 
-def test_what_a_server_sends_is_shown_as_text(tmp_path):
-    """Markup and control characters in a certificate never become markup or a path."""
+def test_markup_in_a_certificate_is_shown_as_text(tmp_path):
+    """Markup and control characters in a certificate are shown as text, and never used as markup or
+    in a path.
+    """
     planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
     evil = "<script>alert(1)</script>\x1b[31m../../etc"
     one = certificate_for(planned.certificates[0], subject=[("CN", evil[:60])], san=[NAME])
@@ -448,8 +477,8 @@ def test_what_a_server_sends_is_shown_as_text(tmp_path):
     assert ln.read_as_is(saved) == found.as_is
 
 
-def test_a_second_handshake_has_a_line_of_its_own(pair, tmp_path):
-    """The report tells which servers accept TLS 1.0, and what is shown without a name."""
+def test_a_server_that_accepts_tls_10_has_a_line(pair, tmp_path):
+    """The report has a separate line for each server that accepts TLS 1.0."""
     planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
     chain = show_as_planned(None, planned.certificates[0])
     path, hosts = write_pair(tmp_path, NAME, *chain), tmp_path / "hosts.txt"
@@ -464,7 +493,9 @@ def test_a_second_handshake_has_a_line_of_its_own(pair, tmp_path):
 
 
 def test_a_silent_port_does_not_shorten_the_handshakes_after_it(pair, tmp_path):
-    """After a silent port, connections to the address get less time, and handshakes do not."""
+    """After one port of an address did not respond, the probe waits less for connections to this
+    address, but as long as before for handshakes.
+    """
     planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
     path, hosts = (
         write_pair(tmp_path, NAME, *show_as_planned(None, planned.certificates[0])),

@@ -1,4 +1,4 @@
-"""A probe of real servers on loopback reports what they show, compared with the plan."""
+"""A probe connects to real servers on loopback, and compares their certificates with the plan."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def two_sites():
 
 
 def failing(found):
-    """Return the result and details of each line that needs attention, by place."""
+    """Return the result and the details of each line that requires attention, by host and port."""
     return {
         line.place: (line.result, " ".join(line.format_lines()))
         for line in found.seen
@@ -50,7 +50,9 @@ def failing(found):
 
 
 def test_a_correct_deployment_is_as_planned(two_sites, tmp_path):
-    """Every port that can be seen is as planned, and the rest is listed with the reason."""
+    """In a correct deployment, every visible certificate is as planned, and the report gives a
+    reason for the others.
+    """
     with live(two_sites, tmp_path) as servers:
         found = ln.probe(two_sites, hosts=servers.hosts)
     assert found.exit_status == 0
@@ -62,8 +64,8 @@ def test_a_correct_deployment_is_as_planned(two_sites, tmp_path):
     )
 
 
-def test_servers_hear_the_handshake_and_nothing_else(two_sites, tmp_path):
-    """Each port hears one connection with the planned name, and no byte after the handshake."""
+def test_servers_receive_only_the_handshake(two_sites, tmp_path):
+    """Each server receives one connection with the planned name, and no data after the handshake."""
     with live(two_sites, tmp_path, mutual=True) as servers:
         found = ln.probe(two_sites, hosts=servers.hosts)
     assert found.exit_status == 0
@@ -73,8 +75,10 @@ def test_servers_hear_the_handshake_and_nothing_else(two_sites, tmp_path):
         assert heard.names == [names[f"{host}:{port}"]]
 
 
-def test_differences_are_listed_with_what_is_wrong(tmp_path):
-    """Missing names, a missing intermediate, a wrong order and an old certificate are told apart."""
+def test_differences_are_listed_with_their_causes(tmp_path):
+    """The report distinguishes missing names, a missing intermediate certificate, a wrong order and
+    an old certificate.
+    """
     planned = pool("fe01.contoso.com", "fe02.contoso.com", "fe03.contoso.com")
     ca = authority()
 
@@ -107,8 +111,10 @@ def test_differences_are_listed_with_what_is_wrong(tmp_path):
     assert root.remarks == ("the server also sends the root certificate, which clients ignore",)
 
 
-def test_refused_and_silent_are_two_results(tmp_path):
-    """A closed port is refused, a hanging one has no answer, and neither is called different."""
+def test_closed_and_silent_ports_have_different_results(tmp_path):
+    """The result for a closed port is "refused", and for one that hangs "no answer". Neither of
+    them is "different".
+    """
     planned = pool("fe01.contoso.com")
     with listening(hang) as mute:
         hosts = tmp_path / "hosts.txt"
@@ -125,7 +131,9 @@ def test_refused_and_silent_are_two_results(tmp_path):
 
 
 def test_a_port_with_a_condition_may_be_closed(two_sites, tmp_path):
-    """A closed port that depends on a condition is listed, and does not fail the run."""
+    """If a port is open only under a condition, and is closed, the report lists it and the probe
+    does not fail.
+    """
     hosts = tmp_path / "hosts.txt"
     hosts.write_text("edge01.contoso.com 23456 127.0.0.1:1\nmed01.contoso.com 5067 127.0.0.1:1\n")
     found = ln.probe(two_sites, hosts=hosts)
@@ -134,7 +142,7 @@ def test_a_port_with_a_condition_may_be_closed(two_sites, tmp_path):
 
 
 def test_members_behind_one_address_are_counted(tmp_path):
-    """Behind a load balancer, the members are told apart by their certificates."""
+    """Behind a load balancer, the probe distinguishes the pool members by their certificates."""
     planned = pool("fe01.contoso.com", "fe02.contoso.com", "fe03.contoso.com")
     by_server = {one.servers[0]: one for one in planned.certificates if one.role == "FrontEnd"}
     issuing = authority().issuing
@@ -156,7 +164,9 @@ def test_members_behind_one_address_are_counted(tmp_path):
 
 @pytest.mark.parametrize("at_one_address", [True, False])
 def test_an_address_has_one_connection_at_a_time(at_one_address, tmp_path):
-    """Ports of one address are asked one after the other, those of several at the same time."""
+    """Ports of one address are probed one after another, and ports of different addresses at the
+    same time.
+    """
     servers = [f"fe0{number}.contoso.com" for number in range(1, 5)]
     addresses = [f"127.0.0.{1 if at_one_address else number}" for number in range(1, 5)]
     with ExitStack() as stack:
@@ -188,8 +198,10 @@ def test_an_address_has_one_connection_at_a_time(at_one_address, tmp_path):
         ("fe01.contoso.com 5269 127.0.0.1", "no TLS port 5269 for fe01.contoso.com"),
     ],
 )
-def test_a_line_that_the_plan_does_not_have_is_refused(line, told, tmp_path):
-    """A hosts file with a wrong line, or with a port outside the plan, asks nothing."""
+def test_invalid_lines_in_a_hosts_file_are_rejected(line, told, tmp_path):
+    """If a hosts file has an invalid line, or a port outside the plan, the probe makes no
+    connection.
+    """
     hosts = tmp_path / "hosts.txt"
     with listening(lambda connection, heard: None) as server:
         hosts.write_text(f"fe01.contoso.com 444 127.0.0.1:{server.port}\n{line}\n")
@@ -201,7 +213,9 @@ def test_a_line_that_the_plan_does_not_have_is_refused(line, told, tmp_path):
 
 
 def test_a_plan_without_reasons_is_refused(tmp_path):
-    """A request folder does not say which name belongs to which port."""
+    """A probe rejects a plan without reasons, because these specify which name belongs to which
+    port.
+    """
     planned = pool("fe01.contoso.com")
     document = ln.plan_document(planned, ln.check_plan(planned))
     path = tmp_path / "plan.json"
@@ -210,8 +224,10 @@ def test_a_plan_without_reasons_is_refused(tmp_path):
         ln.probe(ln.read_plan(path))
 
 
-def test_members_that_differ_are_named(tmp_path):
-    """A shared certificate that differs, and certificates of two CAs in a pool, are noted."""
+def test_members_with_different_certificates_are_noted(tmp_path):
+    """The notes list servers whose shared certificate differs, and pools with certificates from two
+    CAs.
+    """
     shared = pool("fe01.contoso.com", "fe02.contoso.com",
                   options=ln.PlanOptions(shared_certificate=("eepool.contoso.com",)))  # fmt: skip
     other, planned = PythonCa("Fabrikam"), shared.certificates[0]
@@ -241,8 +257,8 @@ def test_members_that_differ_are_named(tmp_path):
     assert len(found.to_frame()) == len(found.seen)
 
 
-def test_an_ipv6_address_in_the_file_has_its_port(tmp_path):
-    """An IPv6 address stands in brackets if it has a port of its own."""
+def test_a_hosts_file_may_contain_ipv6_addresses(tmp_path):
+    """In a hosts file, an IPv6 address with a port is written in brackets."""
     planned = pool("fe01.contoso.com")
     chain = show_as_planned(None, planned.certificates[0])
     with listening(speak_tls([write_pair(tmp_path, "a", *chain)]), host="::1") as server:

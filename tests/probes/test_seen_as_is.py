@@ -1,4 +1,6 @@
-"""What a probe saw is saved like installed certificates, and decides which requests are made."""
+"""The result of a probe can be saved as a list of installed certificates, and decides which
+requests are written.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,14 @@ def planned() -> ln.CertificatePlan:
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    """Write the root certificate of the test CA, as a user has it."""
+    """Write the root certificate of the test CA to a folder."""
     path = tmp_path / "root.cer"
     path.write_bytes(pem(authority().root))
     return path
 
 
 def of_server(found: ln.CertificatePlan, name: str) -> str:
-    """Return the id of a server's certificate."""
+    """Return the id of the planned certificate of a server."""
     return next(one.id for one in found.certificates if name in one.servers and one.pool)
 
 
@@ -42,8 +44,10 @@ def states(as_is) -> dict[str, str]:
     return {one.owner: one.state for one in as_is.planned}
 
 
-def test_what_was_seen_covers_and_the_rest_was_not_seen(planned, root, tmp_path):
-    """A shown certificate covers its planned one, and an invisible one is never missing."""
+def test_presented_certificates_need_no_request(planned, root, tmp_path):
+    """If a server presents the planned certificate, no request is needed. A certificate that no
+    port shows is "not seen", not missing.
+    """
     with live(planned, tmp_path, only=lambda one: one.server == "fe01.contoso.net") as servers:
         found = ln.probe(planned, hosts=servers.hosts, folder=root).as_is
     assert states(found) == {
@@ -61,7 +65,9 @@ def test_what_was_seen_covers_and_the_rest_was_not_seen(planned, root, tmp_path)
 
 
 def test_an_old_certificate_on_one_port_does_not_cover(planned, root, tmp_path):
-    """If one port still shows an old certificate, the new one can be reused but is not deployed."""
+    """If one port still presents an old certificate, the new one is valid but not assigned to this
+    port.
+    """
 
     def show(target, one):
         if target.port == 5061:
@@ -77,8 +83,10 @@ def test_an_old_certificate_on_one_port_does_not_cover(planned, root, tmp_path):
     assert any(remark.startswith(told) for remark in one.remarks)
 
 
-def test_without_the_root_nothing_is_proven(planned, tmp_path):
-    """Without the root, a certificate is as planned, but no request is left out for it."""
+def test_without_the_root_certificates_are_unproven(planned, tmp_path):
+    """Without the root certificate, the probe reports a certificate as planned, but does not trust
+    it enough to skip its request.
+    """
     with live(planned, tmp_path) as servers:
         found = ln.probe(planned, hosts=servers.hosts)
     assert found.exit_status == 0
@@ -86,8 +94,10 @@ def test_without_the_root_nothing_is_proven(planned, tmp_path):
     assert "CN=Contoso Root CA" in found.notes[0]
 
 
-def test_a_request_needs_a_decision_about_what_was_not_seen(planned, root, tmp_path, shell):
-    """``request --only-missing`` stops with a list, until the user accepts or adds a file."""
+def test_invisible_certificates_need_a_decision(planned, root, tmp_path, shell):
+    """``request --only-missing`` stops with a list of the certificates that no port showed, until
+    the user accepts this or adds a file.
+    """
     table, saved = shell.write("servers.csv", TWO_FRONT_ENDS), shell.folder / "seen.json"
     shell.write("passphrase", PASSPHRASE)
     with live(planned, tmp_path) as servers:
@@ -118,8 +128,8 @@ def test_a_request_needs_a_decision_about_what_was_not_seen(planned, root, tmp_p
     }
 
 
-def test_a_file_is_added_to_what_was_seen(planned, root, tmp_path):
-    """``asis`` joins a probe with the file of a certificate that no port shows."""
+def test_a_file_is_added_to_the_result_of_a_probe(planned, root, tmp_path):
+    """``asis`` combines the result of a probe with the file of a certificate that no port shows."""
     with live(planned, tmp_path) as servers:
         found = ln.probe(planned, hosts=servers.hosts, folder=root).as_is
     saved, oauth = tmp_path / "seen.json", tmp_path / "oauth.cer"

@@ -1,4 +1,4 @@
-"""The ports to ask follow from the plan and the rules for ports, without a connection."""
+"""The list of ports to probe is calculated from the plan and the rules, without a connection."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ def contoso():
 
 
 def asked(planned, **choices):
-    """Return the ports that are asked, as host, port, and the name that is sent."""
+    """Return the host, the port, and the server name for each port to probe."""
     return {(one.host, one.port, one.name) for one in list_targets(planned, **choices).ports}
 
 
 @pytest.mark.parametrize("zone", ["inside", "outside"])
-def test_no_port_without_a_certificate_is_asked(contoso, zone):
-    """TURN, XMPP, SIP and HTTP without TLS, file shares and databases are never asked."""
+def test_ports_without_tls_are_not_probed(contoso, zone):
+    """A probe never connects to ports without TLS: TURN, XMPP, SIP, HTTP, file shares and
+    databases.
+    """
     ports = {(one.role, one.port) for one in list_targets(contoso, zone=zone, extras=ALSO).ports}
     assert not {3478, 5060, 5068, 5269, 8080, 445, 1433, 80} & {port for _, port in ports}
     hosts = set(list_targets(contoso, zone=zone, extras=ALSO).hosts)
@@ -42,8 +44,10 @@ def test_no_port_without_a_certificate_is_asked(contoso, zone):
     assert hosts.isdisjoint(str(pool.av_edge_fqdn) for pool in pools)
 
 
-def test_the_zone_decides_and_not_the_address(contoso):
-    """Inside, servers are asked at their own names, and outside only the published names."""
+def test_the_zone_decides_which_names_are_probed(contoso):
+    """In the internal network, a probe connects to the servers' names. Outside, it connects only to
+    the published names.
+    """
     inside, outside = (list_targets(contoso, zone=zone) for zone in ("inside", "outside"))
     assert {one.role for one in outside.ports} == {"Edge", "ReverseProxy"}
     assert not any(one.server for one in outside.ports)
@@ -51,8 +55,10 @@ def test_the_zone_decides_and_not_the_address(contoso):
     assert "ReverseProxy" not in {one.role for one in inside.ports}
 
 
-def test_every_certificate_is_asked_or_has_a_reason(contoso):
-    """Each planned certificate is behind a port of one of the zones, or no port shows it."""
+def test_every_certificate_is_probed_or_has_a_reason(contoso):
+    """Each planned certificate is presented at a port in one of the zones, or is listed as one that
+    no port shows.
+    """
     found = [list_targets(contoso, zone=zone) for zone in ("inside", "outside")]
     behind = {one for targets in found for port in targets.ports for one in port.planned}
     never = {one.id for one in found[0].unseen} & {one.id for one in found[1].unseen}
@@ -63,8 +69,8 @@ def test_every_certificate_is_asked_or_has_a_reason(contoso):
     }
 
 
-def test_names_come_from_before_the_wildcards():
-    """With wildcards, the names themselves are asked for, and no wildcard is sent."""
+def test_host_names_are_sent_instead_of_wildcards():
+    """If the plan uses wildcards, the probe sends the actual host names and no wildcard."""
     proxy = row("rp.contoso.com", "ReverseProxy", "rp.contoso.com")
     planned = plan(front_end(), proxy, options=ln.PlanOptions(wildcard=True))
     certificate = next(one for one in planned.certificates if one.role == "ReverseProxy")
@@ -75,7 +81,9 @@ def test_names_come_from_before_the_wildcards():
 
 
 def test_an_edge_with_one_name_has_other_ports():
-    """With one name, Access Edge is on 5061 and Web Conferencing Edge on 444, else both on 443."""
+    """If an Edge pool has only one name, Access Edge uses port 5061 and Web Conferencing Edge port
+    444. Otherwise both use 443.
+    """
     one = dict.fromkeys(("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "e.contoso.com")
     shared = asked(plan(front_end(), edge(**one)), zone="outside")
     assert shared == {(*("e.contoso.com", port), "e.contoso.com") for port in (5061, 444)}
@@ -88,8 +96,10 @@ def test_an_edge_with_one_name_has_other_ports():
     }
 
 
-def test_more_is_asked_only_on_request(contoso):
-    """TLS 1.0, no name, and the ports of services are added only by their choice."""
+def test_further_ports_are_probed_only_if_selected(contoso):
+    """Probes with TLS 1.0, without a server name, and of further services are made only if the user
+    selects them.
+    """
     usual = list_targets(contoso)
     services = list_targets(contoso, extras="services")
     more = {one.port for one in services.ports} - {one.port for one in usual.ports}
@@ -110,7 +120,7 @@ def test_more_is_asked_only_on_request(contoso):
     ],
 )
 def test_an_unknown_choice_is_refused(contoso, choices, told):
-    """An unknown zone or choice is an error with the known ones."""
+    """If a zone or an option is unknown, the error message lists the known values."""
     with pytest.raises(OptionsError, match=told):
         list_targets(contoso, **choices)
 
@@ -119,14 +129,16 @@ def test_an_unknown_choice_is_refused(contoso, choices, told):
     "numbers", [{"parallel": 0}, {"parallel": 257}, {"seconds": 0}, {"seconds": 61}]
 )
 def test_impossible_numbers_are_refused(contoso, numbers):
-    """The number of connections and the time for each have limits."""
+    """The number of parallel connections and the timeout have upper and lower limits."""
     with pytest.raises(OptionsError, match="parallel is"):
         ln.probe(contoso, **numbers)
 
 
 @pytest.mark.parametrize("product", list_products())
 def test_each_port_of_a_product_has_a_source(product):
-    """Each rule for a port or an unseen certificate of a shipped product has a source."""
+    """In each built-in product, each rule about a port or about an invisible certificate has a
+    source.
+    """
     rules = ln.load_rules(product)
     assert rules.ports
     assert all(one.source for one in (*rules.ports, *rules.unseen))
@@ -145,8 +157,10 @@ def test_each_port_of_a_product_has_a_source(product):
         ('roles = ["ExchangeOWA"]\nwhy', 'roles = ["OWA"]\nwhy', "roles"),
     ],
 )  # fmt: skip
-def test_a_slip_in_a_port_is_reported(before, after, told):
-    """An unknown role, name, zone, choice or flag is rejected with its place."""
+def test_unknown_values_in_a_port_rule_are_reported(before, after, told):
+    """The error message gives the location of an unknown role, name, zone, option or flag in the
+    rules for ports.
+    """
     texts = dict(read_product_texts("lync2013"))
     assert before in texts["lync2013/ports.toml"]
     texts["lync2013/ports.toml"] = texts["lync2013/ports.toml"].replace(before, after, 1)
@@ -155,8 +169,8 @@ def test_a_slip_in_a_port_is_reported(before, after, told):
     assert any(f".{told}" in str(problem) for problem in refused.value.problems)
 
 
-def test_a_stopped_run_keeps_what_was_seen(tmp_path):
-    """After a stop, answers until then are kept, and the rest was not asked."""
+def test_a_stopped_probe_keeps_its_results(tmp_path):
+    """If a probe is stopped, it keeps its results, and lists the remaining ports as not probed."""
     planned = plan(row("fe01.contoso.com", "FrontEnd", "eepool.contoso.com"))
     hosts, stop, steps = tmp_path / "hosts.txt", threading.Event(), []
 
@@ -181,8 +195,8 @@ def test_a_stopped_run_keeps_what_was_seen(tmp_path):
     assert found.summary().endswith("the probe was stopped")
 
 
-def test_ctrl_c_ends_the_run_and_keeps_the_answers(tmp_path):
-    """An interrupt while answers are awaited stops the run instead of losing the answers."""
+def test_ctrl_c_stops_the_probe_and_keeps_its_results(tmp_path):
+    """If the user presses Ctrl+C during a probe, the probe stops and keeps its results."""
     planned = plan(row("fe01.contoso.com", "FrontEnd", "eepool.contoso.com"))
     hosts = tmp_path / "hosts.txt"
 
@@ -196,8 +210,10 @@ def test_ctrl_c_ends_the_run_and_keeps_the_answers(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_random_plans_ask_only_their_own_servers_and_names(seed):
-    """Each port has a certificate of its server, and a host and name that the plan has."""
+def test_random_plans_probe_only_planned_servers(seed):
+    """For random plans, the list contains only planned hosts and names, and each port has a
+    certificate of its server.
+    """
     planned = random_plan(random.Random(seed))
     by_id = {one.id: one for one in planned.certificates}
     servers = {str(one.fqdn) for pool in planned.topology.pools for one in pool.computers}
@@ -217,8 +233,8 @@ def test_random_plans_ask_only_their_own_servers_and_names(seed):
             assert (port.host, port.port) not in {(name, 443) for name in media}
 
 
-def test_a_member_with_the_certificate_of_another_role_is_not_asked_twice():
-    """A Front End Server that is also in a Mediation pool shows one certificate for both."""
+def test_a_server_with_two_roles_is_probed_once():
+    """If a Front End Server is also in a Mediation pool, the probe does not connect to it twice."""
     planned = plan(
         row("fe01.contoso.com", "FrontEnd", "eepool.contoso.com"),
         row("fe01.contoso.com", "Mediation", "eepool.contoso.com"),
@@ -230,7 +246,9 @@ def test_a_member_with_the_certificate_of_another_role_is_not_asked_twice():
 
 
 def test_a_certificate_that_cannot_be_read_is_different(contoso):
-    """Bytes that TLS accepts and that are no readable certificate become a line, not an error."""
+    """If TLS accepts a certificate that cannot be parsed, the report has a line about it, and the
+    probe does not fail.
+    """
     targets = list_targets(contoso)
     target = targets.ports[0]
     handshake = Handshake(outcome="shown", chain=(b"0\x82\x00\x05junk!",))

@@ -1,4 +1,4 @@
-"""With a request folder, a probe tells which request's certificate a server shows."""
+"""With a request folder, a probe finds the request of the certificate that a server presents."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TODAY = datetime.now(UTC).date()
 
 
 def pair_of(folder: Path, request: str, place: Path) -> Path:
-    """Write the key and the certificates of a request, as its server has them."""
+    """Write the key and the certificates of a request to one file, for a test server."""
     record = ln.open_requests(folder).manifest.by_id[request]
     key = load_pem_private_key((folder / record.files.key).read_bytes(), PASSPHRASE.encode())
     text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -45,7 +45,7 @@ def pair_of(folder: Path, request: str, place: Path) -> Path:
 
 @contextmanager
 def serving(plan, pairs: dict[str, Path], place: Path):
-    """Show a pair of each request on every port of its server, and yield the hosts file."""
+    """Run a server for each port of each request, and yield the hosts file."""
     place.mkdir(exist_ok=True)
     hosts, lines = place / "hosts.txt", []
     with ExitStack() as stack:
@@ -59,7 +59,7 @@ def serving(plan, pairs: dict[str, Path], place: Path):
 
 
 def issued_folder(place: Path, name: str = "requests"):
-    """Return a plan and its folder, in which all certificates are issued."""
+    """Return a plan and its request folder, in which all certificates are issued."""
     plan, folder = make_plan(TWO_FRONT_ENDS.encode()), place / name
     bundle = make_folder(folder, plan, today=TODAY)
     certify(folder, *(record.id for record in bundle.requests), today=TODAY)
@@ -71,8 +71,10 @@ def rolled(tmp_path):
     return issued_folder(tmp_path)
 
 
-def test_requests_and_old_generations_are_recognized(rolled, tmp_path):
-    """A server with the newest certificate is as planned, and one with an older one is different."""
+def test_old_certificates_of_a_request_are_recognized(rolled, tmp_path):
+    """A server with the newest certificate of a request is as planned, and one with an older
+    certificate is different.
+    """
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
     before = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
@@ -100,8 +102,8 @@ def test_requests_and_old_generations_are_recognized(rolled, tmp_path):
         assert ln.probe(plan, hosts=hosts, folder=folder).exit_status == 0
 
 
-def test_what_was_seen_is_recorded_as_deployed(rolled, tmp_path):
-    """The saved file records deployments, so that summary and forecast know what is in use."""
+def test_probed_certificates_are_recorded_as_installed(rolled, tmp_path):
+    """The result of a probe can be saved, and used to record the certificates as installed."""
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
     pairs = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
@@ -118,7 +120,9 @@ def test_what_was_seen_is_recorded_as_deployed(rolled, tmp_path):
 
 
 def test_a_server_with_an_old_certificate_on_one_port_is_not_recorded(rolled, tmp_path):
-    """As long as one port shows an old certificate, the new one is not recorded as deployed."""
+    """While one port of a server presents an old certificate, the new certificate is not recorded
+    as installed.
+    """
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
     before = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
@@ -142,7 +146,9 @@ def test_a_server_with_an_old_certificate_on_one_port_is_not_recorded(rolled, tm
 
 
 def test_a_compromised_key_is_different(rolled, tmp_path):
-    """A server that still shows a certificate with a compromised key is different."""
+    """The result for a server that still presents a certificate with a compromised key is
+    "different".
+    """
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
     pairs = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
@@ -159,7 +165,7 @@ def test_a_compromised_key_is_different(rolled, tmp_path):
 
 
 def test_a_folder_without_ca_certificates_is_refused(rolled, tmp_path):
-    """A folder that is neither a request folder nor has CA certificates is an error."""
+    """If a folder contains neither requests nor CA certificates, the probe reports an error."""
     plan, _ = rolled
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("nothing")
@@ -167,8 +173,8 @@ def test_a_folder_without_ca_certificates_is_refused(rolled, tmp_path):
         ln.probe(plan, folder=tmp_path / "other")
 
 
-def test_the_folder_itself_is_probed(rolled, tmp_path, monkeypatch, capsys):
-    """A request folder as the topology is planned again, and its certificates are recognized."""
+def test_a_request_folder_can_be_probed(rolled, tmp_path, monkeypatch, capsys):
+    """A probe of a request folder uses the plan in the folder, and recognizes the certificates."""
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
     pairs = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
@@ -183,8 +189,8 @@ def test_the_folder_itself_is_probed(rolled, tmp_path, monkeypatch, capsys):
     assert "plan.json differs from the plan on record" in capsys.readouterr().err
 
 
-def test_ctrl_c_shows_what_was_seen(rolled, tmp_path):
-    """After Ctrl+C, the command shows the answers until then, and ends with 1."""
+def test_ctrl_c_shows_the_results_so_far(rolled, tmp_path):
+    """After Ctrl+C, the command prints the results so far and ends with exit status 1."""
     with listening(hang) as mute:
         lines = f"fe01.contoso.net 444 127.0.0.1:1\nfe01.contoso.net 443 127.0.0.1:{mute.port}\n"
         (tmp_path / "hosts.txt").write_text(lines)

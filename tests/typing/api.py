@@ -1,4 +1,5 @@
-"""Use every public name as a planner's program would. This file is type-checked, but never run.
+"""Use every public name as a planner's program would. A type checker reads this file, but it is
+never run.
 
 If a public name is no longer exported, an argument changes its type, or a function returns ``Any``,
 the type checker reports an error in this file first.
@@ -88,7 +89,7 @@ DAY = date(2026, 11, 24)
 
 
 class ArrowTable:
-    """A table of another library, as polars and pyarrow have one."""
+    """A table of another library, such as polars or pyarrow."""
 
     def to_pandas(self, *, zero_copy: bool = False) -> DataFrame:
         """Return the table as a DataFrame."""
@@ -96,7 +97,7 @@ class ArrowTable:
 
 
 def trust(planned: ln.CertificatePlan, issued: ln.IssuedCertificates) -> ln.TrustPlan:
-    """Get the roots that servers need, and the certificates that they present."""
+    """Get the roots that each server needs, and the certificates that each server presents."""
     found = ln.trust(planned, chains=issued.chains)
     assert_type(found, ln.TrustPlan)
     for shown in found.presentations:
@@ -113,7 +114,7 @@ def trust(planned: ln.CertificatePlan, issued: ln.IssuedCertificates) -> ln.Trus
 
 
 def read() -> ln.Topology:
-    """Read a table into a topology and its parts."""
+    """Read a table into a topology, and read the parts of the topology."""
     topology = ln.read_topology("contoso.csv")
     assert_type(topology, ln.Topology)
     assert_type(read_topology(b"server_fqdn,role,sip_domains\n"), ln.Topology)
@@ -136,7 +137,7 @@ def read() -> ln.Topology:
 
 
 def rules() -> ln.Rules:
-    """Read a product's requirements as records."""
+    """Read the requirements of a product as records."""
     known = ln.load_rules("lync2013")
     assert_type(known, ln.Rules)
     checks: list[CheckRule] = [*known.checks.values()]
@@ -147,7 +148,7 @@ def rules() -> ln.Rules:
 
 
 def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
-    """Make a plan from a topology, with its reasons and findings."""
+    """Create a plan from a topology, with its reasons and findings."""
     options = PlanOptions(key=KeyParameters(algorithm="RSA", bits=4096), organization="Contoso")
     assert_type(options, ln.PlanOptions)
     assert_type(PlanOptions.from_toml(Path("plan.toml")), ln.PlanOptions)
@@ -171,7 +172,7 @@ def plan() -> tuple[ln.CertificatePlan, ln.Findings]:
 
 
 def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDifference:
-    """Get the differences between two plans."""
+    """Compare two plans, and get the differences."""
     difference = ln.compare_plans(old, new)
     assert_type(difference.is_empty, bool)
     assert_type(difference.certificates, tuple[ChangedCertificate, ...])
@@ -183,7 +184,7 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
 
 
 def scenarios(topology: ln.Topology) -> ScenarioComparison:
-    """Get the differences between two plans."""
+    """Save two plans as scenarios, and get the differences."""
     first = ln.Scenario(name="as planned", topology=topology, note="what we have")
     kept = Scenarios(Path("scenarios"))
     assert_type(kept.keep(first, replace=True), ln.Scenario)
@@ -228,7 +229,7 @@ def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
 
 
 def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> SavedPlan:
-    """Save a plan in a file, and request it from that file."""
+    """Save a plan in a file, and write the requests for the saved plan."""
     kept = ln.save_plan(planned, "plan.json", findings=ln.check_plan(planned, on=DAY), force=True)
     assert_type(kept, SavedPlan)
     assert_type(kept.judged_on, date)
@@ -265,7 +266,7 @@ def ahead(planned: ln.CertificatePlan, folder: Path) -> ln.Forecast:
 
 
 def shown_by_servers(planned: ln.CertificatePlan) -> int:
-    """Ask the servers which certificates they show."""
+    """Connect to the servers, and get the certificates that they present."""
     found = ln.probe(planned, zone="outside", hosts="hosts.txt", also=["tls1.0"], on=DAY)
     assert_type(found, Probe)
     assert_type(found.seen, tuple[ProbeLine, ...])
@@ -280,7 +281,7 @@ def pictures(planned: ln.CertificatePlan, facts: tuple[DatedFact, ...]) -> Figur
 
 
 def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
-    """Write a request folder for a plan, and use it."""
+    """Write a request folder for a plan, and read the folder."""
     planned, findings = plan()
     bundle = ln.write_requests(
         planned, folder, passphrase=passphrase, findings=findings,
@@ -316,7 +317,7 @@ def request(folder: Path, passphrase: ln.Secret) -> ln.RequestBundle:
 
 
 def receive(folder: Path, bundle: ln.RequestBundle) -> ln.IssuedCertificates:
-    """Send requests to a CA, and receive the certificates."""
+    """Send requests to a CA, and import the issued certificates."""
     played: DemonstrationAnswers = ln.demo.answer(bundle, "answers", today=DAY)
     print(played.files, played.mistakes)
     assert_type(ln.hand_over(folder, "to-the-ca.zip", issuer="internal"), Handover)
@@ -340,7 +341,7 @@ def receive(folder: Path, bundle: ln.RequestBundle) -> ln.IssuedCertificates:
 
 
 def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -> None:
-    """Get packages, passwords, and the deployment procedure."""
+    """Get PFX packages, passwords, and the deployment steps."""
     packages = ln.write_pfx(issued, passphrase=passphrase)
     assert_type(packages, ln.Packages)
     made: Sequence[Package] = packages.packages
@@ -369,7 +370,7 @@ def deploy(folder: Path, issued: ln.IssuedCertificates, passphrase: ln.Secret) -
 
 
 def guide() -> ln.Topology:
-    """Create a first table and plan from answers."""
+    """Create the first table and the first plan from answers."""
     answers = ln.GuideAnswers.of({"sip_domains": ["contoso.com"]})
     assert_type(ln.GuideAnswers.from_toml("guide.toml"), ln.GuideAnswers)
     assert_type(answers.sites, tuple[str, ...])
@@ -385,7 +386,7 @@ def guide() -> ln.Topology:
 
 
 def panels() -> None:
-    """Pass the same values to panels, and get them back."""
+    """Pass values to panels, and read the same values from the panels."""
     editor = ln.PlanEditor(read(), rules())
     assert_type(editor.topology, ln.Topology)
     assert_type(editor.options, ln.PlanOptions)

@@ -1,4 +1,6 @@
-"""The TypeScript compiler checks the panels' JavaScript, each panel as it is loaded."""
+"""The TypeScript compiler checks the JavaScript of each panel, in the combination in which a page
+loads it.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,17 @@ from lyncnb.widgets.request_panel import RequestChannel
 from lyncnb.widgets.status_panel import StatusChannel
 
 SCRIPTS = sorted((REPOSITORY / "lyncnb" / "widgets" / "js").glob("*.js"))
-#: The scripts of the planner as one file, by the thread in which they run.
+#: The scripts of the planner page, by the thread in which they run.
 PAGE = {"page": ("keys.js", "requests.js", "page.js"), "worker": ("worker.js",)}
 CONFIGURATION = REPOSITORY / "tests" / "typing" / "tsconfig.json"
 
 
 @pytest.mark.tools
 @pytest.mark.skipif(not shutil.which("tsc"), reason="no tsc: npm install --global typescript")
-def test_tsc_is_content(tmp_path):
-    """TypeScript finds no missing value, no wrong argument, and no name of another panel."""
+def test_typescript_accepts_the_scripts(tmp_path):
+    """In the scripts of each panel, TypeScript finds no missing value, no wrong argument, and no
+    unknown name.
+    """
     for channel in (EditorChannel, GuideChannel, RequestChannel, StatusChannel, TableChannel):
         place = tmp_path / channel.__name__
         place.mkdir()
@@ -42,7 +46,7 @@ def test_tsc_is_content(tmp_path):
         include = [str(own / name) for name in (*names, "page_types.d.ts")]
         configuration = {"extends": str(CONFIGURATION), "include": include}
         (place / "tsconfig.json").write_text(json.dumps(configuration))
-    # A build reads the shared files once, and continues after a panel with a mistake.
+    # A build reads the shared files once, and continues with the next panel after an error.
     command = ["tsc", "--build", *map(str, sorted(tmp_path.iterdir()))]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.stdout + result.stderr, result.returncode) == ("", 0)
@@ -50,12 +54,12 @@ def test_tsc_is_content(tmp_path):
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_is_checked_by_editors_too(script):
-    """The first line of each script makes editors check its types."""
+    """Because of the first line in each script, editors check the types of the script."""
     assert script.read_text("utf-8").startswith("// @ts-check\n")
 
 
 def test_the_worker_calls_methods_that_the_session_has():
-    """No test of the page is quick, and mypy does not read the worker's JavaScript."""
+    """The web worker calls only methods that the Python class PageSession has."""
     worker = (REPOSITORY / "lyncnb" / "page" / "worker.js").read_text("utf-8")
     called = set(re.findall(r"\bsession\.(\w+)\(", worker))
     assert len(called) > 5

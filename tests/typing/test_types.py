@@ -11,7 +11,7 @@ from places import REPOSITORY
 
 @pytest.fixture(scope="module")
 def complaints():
-    """Return the messages of mypy, one in each line."""
+    """Return the error messages of mypy, one for each line of its output."""
     command = [sys.executable, "-m", "mypy", "--no-error-summary", "--hide-error-context"]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert result.stderr == ""
@@ -19,13 +19,13 @@ def complaints():
 
 
 @pytest.mark.tools
-def test_mypy_is_content(complaints):
-    """Every module, and a program that uses every public name, passes mypy."""
+def test_mypy_accepts_the_package(complaints):
+    """Every module passes mypy, and so does a program that uses every public name."""
     assert complaints == []
 
 
 def test_every_public_name_is_type_checked():
-    """The program that is type-checked uses each public name."""
+    """The program that mypy checks uses each public name."""
     import lyncnb
 
     text = (REPOSITORY / "tests" / "typing" / "api.py").read_text("utf-8")
