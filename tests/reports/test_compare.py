@@ -1,4 +1,4 @@
-"""A comparison of two plans is complete, has no superfluous change, and gives a reason for each."""
+"""A comparison of two plans lists every difference once, and gives a reason for each."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ RULES = ln.load_rules("lync2013")
 
 
 @pytest.mark.slow
-def test_changes_make_the_new_plan_of_the_old_one():
-    """For any two plans, every change has an effect, and all changes together give exactly the new
-    plan.
+def test_changes_applied_to_the_old_plan_give_the_new_plan():
+    """For any two plans, all changes in the comparison, applied to the old plan, result in exactly
+    the new plan.
     """
     chance = random.Random(20)
     old = random_plan(chance)
@@ -35,11 +35,13 @@ def test_changes_make_the_new_plan_of_the_old_one():
         assert unordered(applied(difference)) == unordered(all_written(new))
         met.update(item.change for item in difference.certificates)
         old = new
-    assert set(met) == {*CHANGES}  # The random plans produced all types of changes.
+    assert set(met) == {*CHANGES}  # The random plans had all types of changes.
 
 
-def test_no_change_is_superfluous():
-    """The number of changes equals the number of single differences, counted in another way."""
+def test_every_difference_is_counted_once():
+    """A comparison has as many changes as there are single differences between the plans, counted
+    independently.
+    """
     chance = random.Random(16)
     old = random_plan(chance)
     for _ in range(PAIRS // 10):
@@ -60,8 +62,8 @@ def test_no_change_is_superfluous():
         old = new
 
 
-def test_a_plan_differs_not_from_itself():
-    """Equal plans, created together or separately, have no difference, and the comparison says so."""
+def test_equal_plans_have_no_differences():
+    """If two plans are equal, the comparison contains no differences and states this."""
     one, other = (plan(front_end(1), edge(1)) for _ in range(2))
     for difference in (compare_plans(one, one), compare_plans(one, other)):
         assert difference.is_empty
@@ -71,9 +73,9 @@ def test_a_plan_differs_not_from_itself():
         assert len(difference.to_frame()) == 0
 
 
-def test_what_a_plan_kept_of_the_other_changes_no_answer():
-    """A plan that was edited, and shares objects with the other plan, compares like a plan created
-    from scratch.
+def test_an_edited_plan_is_compared_like_a_new_plan():
+    """An edited plan that shares objects with the original plan is compared in the same way as a
+    new plan.
     """
     before = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     edited = before.topology.with_cells({0: {"extra_san": "old.contoso.com"}})
@@ -87,8 +89,8 @@ def test_what_a_plan_kept_of_the_other_changes_no_answer():
 
 
 def test_one_more_sip_domain():
-    """One more SIP domain adds names, each with its rule's reason, and adds or removes no
-    certificate.
+    """If a SIP domain is added to the table, names are added with their reasons, and no certificate
+    is added or removed.
     """
     rows = front_end(1), front_end(2)
     difference = compare_plans(
@@ -108,8 +110,8 @@ def test_one_more_sip_domain():
     ]
 
 
-def test_counts_say_the_step():
-    """Counts are shown as 74 -> 64 names (−10), and as one number if they are equal."""
+def test_different_counts_are_shown_with_an_arrow():
+    """Different counts are shown as in 74 -> 64 names (−10), and equal counts as one number."""
     count = CountChange(what="name", before=1074, after=64)
     assert str(count) == "1,074 -> 64 names (−1,010)"
     assert str(CountChange(what="name", before=3, after=5)) == "3 -> 5 names (+2)"
@@ -130,15 +132,17 @@ def test_counts_say_the_step():
          "a server has a different role"),
     ],
 )  # fmt: skip
-def test_why_a_certificate_comes_or_goes(old, new, why):
-    """The reason for an added or removed certificate names the change of its server."""
+def test_reasons_for_added_and_removed_certificates(old, new, why):
+    """The reason for an added or removed certificate mentions the change of its server."""
     difference = compare_plans(plan(*old), plan(*new))
     whys = {change.why for change in difference.changes if change.change.startswith("certificate")}
     assert why in whys
 
 
 def test_another_layout():
-    """If neither a server nor a pool changed, the reason names options or rules."""
+    """If certificates change although no server or pool has changed, the reason mentions the
+    options or rules.
+    """
     one = plan(front_end(1))
     other = plan(front_end(1), options=ln.PlanOptions(layout="separate"))
     difference = compare_plans(one, other)
@@ -148,8 +152,10 @@ def test_another_layout():
     }
 
 
-def test_what_needs_no_other_request():
-    """Another CA or another list of servers is reported, but does not require a new request."""
+def test_changes_that_require_no_new_request():
+    """If only the CA or the list of servers changes, the change is listed, but no new request is
+    required.
+    """
     one = plan(edge(1), options=ln.PlanOptions(ca={"": "CA 1"}))
     other = plan(edge(1), edge(2), options=ln.PlanOptions(ca={"": "CA 2"}))
     difference = compare_plans(one, other)
@@ -159,7 +165,9 @@ def test_what_needs_no_other_request():
 
 
 def test_the_table_and_the_page():
-    """The frame has a row for each change, and the page has the same names, once for many servers."""
+    """The data frame has a row for each change. The page lists the same names, and each change only
+    once for many servers.
+    """
     one = plan(*(front_end(n) for n in (1, 2, 3)), sip_domains="contoso.com")
     other = plan(*(front_end(n) for n in (1, 2)), sip_domains="contoso.com;litwareinc.com")
     difference = compare_plans(one, other)
@@ -173,7 +181,9 @@ def test_the_table_and_the_page():
 
 
 def test_another_product_is_reported():
-    """Two plans for different products are reported as such, even if their requests are equal."""
+    """If two plans are for different products, the comparison states this, even if their requests
+    are equal.
+    """
     one = plan(front_end(1))
     other = replace(one, rules=replace(one.rules, title="Another Server"))
     assert "Lync Server 2013 -> Another Server" in repr(compare_plans(one, other))
@@ -181,8 +191,8 @@ def test_another_product_is_reported():
 
 @pytest.mark.slow
 def test_the_time_of_a_comparison_grows_with_the_servers():
-    """If one more SIP domain changes most certificates, twice as many servers take about twice the
-    time.
+    """The time of a comparison is proportional to the number of servers, even if a SIP domain
+    changes most certificates.
     """
 
     def work(servers: int):

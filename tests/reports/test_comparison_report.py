@@ -1,4 +1,4 @@
-"""A comparison report counts the differences between two plans and lists them completely."""
+"""A comparison report lists and counts all differences between two plans."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def comparison(old: ln.CertificatePlan, new: ln.CertificatePlan) -> Comparison:
 
 @pytest.fixture(scope="module")
 def compared():
-    """Return a comparison with one more SIP domain, one server less, and another key."""
+    """Return a comparison of two plans that differ in a SIP domain, a server, and the key size."""
     old = plan(front_end(1), front_end(2), edge(1), sip_domains="contoso.com")
     new = plan(
         front_end(1), edge(1), sip_domains="contoso.com;fabrikam.com",
@@ -43,8 +43,8 @@ def compared():
 
 
 @pytest.mark.slow
-def test_the_document_makes_the_new_plan_of_the_old_one():
-    """Replacing the changed certificates in the old plan gives the certificates of the new plan."""
+def test_the_document_contains_all_changed_certificates():
+    """If the certificates in the old plan are replaced as in the report, they match the new plan."""
     chance = random.Random(3)
     old = random_plan(chance)
     for _ in range(PAIRS // 10):
@@ -64,8 +64,8 @@ def test_the_document_makes_the_new_plan_of_the_old_one():
 
 
 def test_everything_is_counted(compared):
-    """The counts of names by issuer, keys by type and findings by severity equal those of the
-    plans.
+    """The report contains the correct numbers of names by issuer, keys by type, and findings by
+    severity.
     """
     counts = {count.what: (count.before, count.after) for count in compared.counts}
     old, new = compared.difference.old, compared.difference.new
@@ -84,8 +84,8 @@ def test_everything_is_counted(compared):
 
 
 def test_renewals_a_year():
-    """The number of renewals in a year depends on the requested validity, and on the limit of the
-    issue date for public certificates.
+    """The number of renewals in a year depends on the requested validity and, for public
+    certificates, on the limit on the issue date.
     """
     rows = front_end(1), edge(1)  # One of the four certificates is public.
     asked = ln.PlanOptions(validity_days=365, planned_issue_date=date(2026, 12, 1))
@@ -100,8 +100,8 @@ def test_renewals_a_year():
     assert not any("without validity_days" in note for note in counted.notes)
 
 
-def test_findings_that_come_and_go(compared):
-    """Added and removed certificates are listed, and no others."""
+def test_added_and_removed_findings(compared):
+    """The report lists exactly the findings that were added or removed."""
     old, new = set(compared.old_findings), set(compared.new_findings)
     assert set(compared.findings_gone) | set(compared.findings_new)
     assert {f.message for f in compared.findings_gone} == {f.message for f in old - new} - {
@@ -116,7 +116,7 @@ def test_findings_that_come_and_go(compared):
 
 
 def test_a_finding_of_many_servers_is_one_entry():
-    """A notice about ten servers is one entry in each list of the comparison."""
+    """A notice about ten servers is a single entry in each list of the comparison."""
     servers = range(10, 20)
     old = plan(*map(front_end, servers))
     told = comparison(old, plan(*(front_end(n, issuer="public") for n in servers)))
@@ -131,9 +131,9 @@ def test_a_finding_of_many_servers_is_one_entry():
 
 
 @pytest.mark.parametrize("suffix", COMPARISON_FILE.is_ours)
-def test_each_file_says_what_differs(compared, suffix, tmp_path):
-    """Every format has the added name, is identical if written again, and is recognized as lyncnb's
-    file.
+def test_every_format_contains_the_differences(compared, suffix, tmp_path):
+    """In every format, the report contains the added name, is the same each time, and is recognized
+    as a file of lyncnb.
     """
     data = write_report(build_comparison_report(compared), suffix)
     assert data == write_report(build_comparison_report(compared), suffix)
@@ -154,8 +154,8 @@ def test_each_file_says_what_differs(compared, suffix, tmp_path):
 
 
 def test_lines_for_a_terminal(compared):
-    """The terminal shows a summary line, counts, then each change with reason and source, and the
-    number of the rest.
+    """In a terminal, the report has a summary line, counts, the first changes with their reasons,
+    and the number of the others.
     """
     lines = list(format_report(build_comparison_report(compared), width=100))
     assert lines[1] == repr(compared.difference)

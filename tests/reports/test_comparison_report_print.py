@@ -27,7 +27,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory):
-    """Return the page: the sample with one more domain, row and option."""
+    """Write the comparison page for the sample with one more domain, row and option, and return its
+    path.
+    """
     table, rules = ln.read_topology(DATA / "contoso.csv"), ln.load_rules("lync2013")
     more = table.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
     more = more.with_rows(remove=[len(more.cells) - 1])
@@ -44,8 +46,8 @@ def page_file(tmp_path_factory):
     return path
 
 
-def test_no_heading_of_a_table_stands_alone_at_the_end_of_a_sheet(chromium, tmp_path):
-    """In print, the caption and headings of a table are on the same sheet as its first row."""
+def test_table_headings_are_on_the_sheet_of_the_first_row(chromium, tmp_path):
+    """In print, the caption and the headings of a table are on the same sheet as its first row."""
     path, pdf = tmp_path / "t.html", tmp_path / "t.pdf"
     tables = [
         rows_to_html(("Heading",), [("row\n" * (n * 7 % 9 + 1),), ("row",)], caption="Caption")
@@ -61,14 +63,18 @@ def test_no_heading_of_a_table_stands_alone_at_the_end_of_a_sheet(chromium, tmp_
 
 
 def test_the_page_is_accessible_and_whole(page_file, chromium):
-    """axe-core reports no violation, and no content extends beyond the page or its cell."""
+    """The page has no violation of accessibility rules, and no content extends beyond the page or
+    its cell.
+    """
     with opened(chromium, page_file, scripts=True) as page:
         assert axe_in_both_themes(page) == []
         assert cut_off(page) == []
 
 
-def test_on_paper_every_column_is_there(page_file, chromium, tmp_path):
-    """The printed page contains the cause and source of each change, and the picture."""
+def test_all_columns_are_printed(page_file, chromium, tmp_path):
+    """The printed page contains all columns, such as the cause and the source of each change, and
+    the picture.
+    """
     pdf = tmp_path / "c.pdf"
     with opened(chromium, page_file) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)

@@ -1,4 +1,4 @@
-"""Pictures and their tables show what the plan contains."""
+"""Pictures of a plan, and the tables below them, show exactly what the plan contains."""
 
 from __future__ import annotations
 
@@ -55,24 +55,26 @@ def sample(request):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_picture_runs_and_loads_nothing(kind, sample):
-    """A picture is well-formed, and has a title and a description, but no script and no address."""
+def test_a_picture_has_no_scripts_and_loads_nothing(kind, sample):
+    """A picture is well-formed SVG with a title and a description, and contains no script and no
+    web address.
+    """
     figure = ln.figure(sample, kind)
     root = ET.fromstring(figure.svg)
     assert root.find(f"{SVG}title").text == figure.title
     assert root.find(f"{SVG}desc").text == figure.description
     assert not re.search(r"<script|<image|<use|href|url\(|@import|\son\w+=|javascript:", figure.svg)
-    assert figure.svg.count("http") == 1  # The only address is the SVG namespace.
+    assert figure.svg.count("http") == 1  # The only address in a picture is the SVG namespace.
     assert float(root.get("width")) == 1000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_plan_gives_the_same_bytes(kind):
-    """Rows in another order, and another process, give an identical picture."""
+    """A plan has the same picture in another process, or if its rows are in another order."""
     lines = (DATA / "litwareinc-global.csv").read_bytes().splitlines(keepends=True)
     one = ln.figure(planned("litwareinc-global"), kind).to_svg()
-    # The values of the deployment are in the first row.
+    # The values of the deployment are in the first row of the table.
     other = ln.figure(planned(b"".join([*lines[:2], *reversed(lines[2:])])), kind).to_svg()
     assert one == other.replace(b"table", b"litwareinc-global.csv")
     code = (
@@ -89,7 +91,7 @@ def test_the_same_plan_gives_the_same_bytes(kind):
 
 
 def test_pictures_need_neither_pandas_nor_cryptography():
-    """Drawing a picture imports only the modules that planning imports."""
+    """Drawing a picture imports no modules except those that planning imports."""
     code = (
         "import sys, lyncnb as ln; p = ln.plan_certificates(ln.read_topology(sys.argv[1]),"
         "ln.load_rules('lync2013')); [ln.figure(p, k)._repr_html_() for k in sys.argv[2:]];"
@@ -103,8 +105,8 @@ def test_pictures_need_neither_pandas_nor_cryptography():
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_what_a_planner_wrote_is_text_and_no_markup():
-    """A site whose name looks like a tag appears as text in the picture and on the page."""
+def test_names_of_sites_never_become_markup():
+    """If the name of a site looks like a tag, the picture and the page show it as text."""
     name = "<script>alert(1)</script>&"
     for kind in KINDS:
         figure = ln.figure(plan(front_end(site=name), edge(site=name)), kind)
@@ -112,8 +114,10 @@ def test_what_a_planner_wrote_is_text_and_no_markup():
     assert any(name in text for text in texts(ln.figure(plan(front_end(site=name)))))
 
 
-def test_a_picture_is_an_image_with_words_and_a_table():
-    """As HTML, a picture is an image with its title as name, a description, and then the table."""
+def test_a_picture_has_a_description_and_a_table():
+    """As HTML, a picture is an image with its title as the accessible name, followed by a
+    description and a table.
+    """
     figure = ln.figure(planned("contoso"))
     page = figure._repr_html_()
     assert f'alt="{figure.title}"' in page
@@ -123,8 +127,8 @@ def test_a_picture_is_an_image_with_words_and_a_table():
     assert len(figure.to_frame()) == len(figure.rows)
 
 
-def test_what_does_not_exist_is_reported_with_what_does():
-    """An unknown picture or site is rejected with the existing ones."""
+def test_unknown_pictures_and_sites_are_rejected():
+    """If a type of picture or a site is unknown, the error message lists the valid values."""
     with pytest.raises(PlanError, match="topology, coverage, timeline"):
         ln.figure(planned("contoso"), "map")
     with pytest.raises(PlanError, match="the sites are London, Redmond"):
@@ -133,7 +137,7 @@ def test_what_does_not_exist_is_reported_with_what_does():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_its_time_grows_with_the_servers(kind):
-    """Drawing a picture of twice as many servers takes about twice the time."""
+    """The time to draw a picture is proportional to the number of servers."""
 
     def work(servers: int):
         return partial(ln.figure, planned(big_table(servers)), kind)
@@ -144,8 +148,10 @@ def test_its_time_grows_with_the_servers(kind):
 # -- topology
 
 
-def test_the_table_holds_each_pool_certificate_and_connection(sample):
-    """The table has a row for each connection, and counts each pool and each certificate."""
+def test_the_table_counts_pools_certificates_and_connections(sample):
+    """The table below the picture has a row for each connection, and counts each pool and each
+    certificate.
+    """
     frame = ln.figure(sample).to_frame()
     speaking = frame[frame["Spoken to by"] != ""]
     rules = sample.rules
@@ -169,8 +175,8 @@ def test_the_table_holds_each_pool_certificate_and_connection(sample):
     assert kinds["Certificates"].astype(int).sum() == len(sample.certificates)
 
 
-def test_the_picture_holds_each_pool_and_each_name():
-    """If pools are drawn one by one, each has a box, and the shown and omitted names add up."""
+def test_the_picture_shows_each_pool_and_each_name():
+    """In a small picture, each pool has a box, and each connection shows or counts all its names."""
     contoso = planned("contoso")
     lines = texts(ln.figure(contoso))
     for pool in contoso.topology.pools:
@@ -191,9 +197,7 @@ def test_the_picture_holds_each_pool_and_each_name():
 
 
 def test_boxes_of_several_pools_count_them(sample):
-    """In any grouping, the numbers of servers and certificates in the picture are those of the
-    plan.
-    """
+    """In each picture, the counts of certificates add up to the number of certificates in the plan."""
     lines = texts(ln.figure(sample))
     certificates = [
         int(m[1].replace(",", "")) for t in lines if (m := re.match(r"([\d,]+) certificates?,", t))
@@ -201,9 +205,9 @@ def test_boxes_of_several_pools_count_them(sample):
     assert sum(certificates) == len(sample.certificates)
 
 
-def test_arrows_end_at_lines_of_the_box_that_says_who():
-    """Each arrowhead is level with a line that names a protocol, and each such line has one
-    arrowhead.
+def test_each_arrow_ends_at_the_line_of_its_protocol():
+    """Each arrow ends at the line of text that names its protocol, and each of these lines has one
+    arrow.
     """
     figure = ln.figure(planned("contoso"))
     root = ET.fromstring(figure.svg)
@@ -216,13 +220,13 @@ def test_arrows_end_at_lines_of_the_box_that_says_who():
         float(re.match(r"M[\d.]+ ([\d.]+)", node.get("d"))[1])
         for node in root.iter(f"{SVG}path")
         if (node.get("class") or "").startswith("tip-")
-    } - {44.0}  # The arrowhead in the legend is left out.
+    } - {44.0}  # The arrow in the legend is not counted.
     assert heads == spoken
 
 
 def test_a_picture_says_how_many_pools_it_shows():
-    """A certificate for the deployment is not a pool, and the picture says how many pools of other
-    sites it shows.
+    """The description of a picture contains the number of pools, without the certificate for the
+    whole deployment.
     """
     sample = planned("contoso")
     pools = len(sample.topology.pools)
@@ -240,7 +244,7 @@ def test_a_picture_says_how_many_pools_it_shows():
 
 
 def test_one_site_is_shown_pool_by_pool():
-    """If a site is selected, each of its pools has a box, and other sites share one."""
+    """If a site is selected, each of its pools has a box, and all other sites share one box."""
     litware = planned("litwareinc-global")
     lines = texts(ln.figure(litware, site="London"))
     for pool in litware.topology.pools:
@@ -250,9 +254,9 @@ def test_one_site_is_shown_pool_by_pool():
     assert any(line.startswith("3 other sites: ") for line in lines)
 
 
-def test_what_is_higher_than_a_sheet_is_cut_between_boxes():
-    """59 servers need two sheets: no box crosses the end of a sheet, and each sheet shows the
-    zones.
+def test_tall_pictures_are_split_between_boxes():
+    """A picture of 59 servers needs two sheets. No box crosses the end of a sheet, and each sheet
+    shows the zones.
     """
     figure = ln.figure(planned("litwareinc-global"))
     root = ET.fromstring(figure.svg)
@@ -279,8 +283,10 @@ def test_what_is_higher_than_a_sheet_is_cut_between_boxes():
 
 
 @pytest.mark.parametrize("site", ["", "London", "Redmond", "Taipei"])
-def test_no_title_of_a_band_stands_alone_at_the_end_of_a_sheet(site):
-    """The sheet on which a band starts has at least one complete box of the band."""
+def test_headings_of_boxes_are_not_alone_on_a_sheet(site):
+    """The sheet on which a group of boxes begins contains its heading and at least one complete
+    box.
+    """
     root = ET.fromstring(ln.figure(planned("litwareinc-global"), site=site).svg)
     cuts = [float(cut) for cut in root.get("data-breaks").split()]
     rects = [
@@ -295,8 +301,8 @@ def test_no_title_of_a_band_stands_alone_at_the_end_of_a_sheet(site):
             assert any(top < y and bottom < end for y, bottom in boxes), (top, height)
 
 
-def test_of_other_sites_no_line_is_left_without_its_arrow():
-    """In the picture of one site, no box has a line about a pool that is not shown."""
+def test_a_picture_of_one_site_has_no_lines_without_arrows():
+    """In the picture of one site, no box contains a line of text about a pool that is not shown."""
     figure = ln.figure(planned("litwareinc-global"), site="London")
     root = ET.fromstring(figure.svg)
     spoken = {
@@ -316,7 +322,7 @@ def test_of_other_sites_no_line_is_left_without_its_arrow():
 
 
 def marked(figure):
-    """Return the pools of the marked boxes."""
+    """Return the pools whose boxes are marked as changed."""
     root = ET.fromstring(figure.svg)
     return {
         pool
@@ -326,8 +332,8 @@ def marked(figure):
     }
 
 
-def test_what_changed_is_marked():
-    """Exactly the pools with changed certificates are marked, each with the change."""
+def test_pools_with_changed_certificates_are_marked():
+    """The picture of a comparison marks exactly the pools whose certificates have changed."""
     old = planned("contoso")
     place = next(p.computers[0].row for p in old.topology.pools if p.role == "Mediation")
     edited = old.topology.with_cells({place: {"extra_san": "old.contoso.com"}})
@@ -338,8 +344,8 @@ def test_what_changed_is_marked():
     assert set(frame[frame["Changed"] != ""]["Pool"]) == {"medpool01.contoso.net"}
 
 
-def test_what_is_gone_is_reported():
-    """A pool that was removed in the new plan has a box, and is in the table."""
+def test_removed_pools_are_shown():
+    """A pool that the new plan no longer contains has a box in the picture, and a row in the table."""
     whole = plan(front_end(1), row("med01.contoso.com", "Mediation", "med.contoso.com"))
     figure = ln.figure(ln.compare_plans(whole, plan(front_end(1))))
     assert "± med.contoso.com: 1 certificate" in texts(figure)
@@ -350,7 +356,7 @@ def test_what_is_gone_is_reported():
 
 @pytest.mark.parametrize("sample_name", ["contoso", "litwareinc-global"])
 def test_marks_count_each_changed_certificate(sample_name):
-    """In any grouping, the numbers in the marks are those of the comparison."""
+    """In the picture of a comparison, the marks count each changed certificate once."""
     old = planned(sample_name)
     difference = ln.compare_plans(old, planned(sample_name, layout="separate", wildcard=True))
     found = Counter()
@@ -363,9 +369,9 @@ def test_marks_count_each_changed_certificate(sample_name):
     )  # fmt: skip
 
 
-def test_of_a_comparison_there_is_one_picture():
-    """For a comparison, other kinds of pictures are rejected, and so is a site that the new plan
-    lacks.
+def test_a_comparison_has_one_type_of_picture():
+    """A comparison has no other types of pictures. A site that the new plan does not contain is
+    rejected.
     """
     difference = ln.compare_plans(planned("contoso"), planned("contoso"))
     assert marked(ln.figure(difference)) == set()
@@ -376,7 +382,9 @@ def test_of_a_comparison_there_is_one_picture():
 
 
 def test_each_pool_can_be_found_in_the_picture(sample):
-    """Every pool in the plan belongs to exactly one group of shapes, so that a click finds it."""
+    """Every pool in the plan has exactly one group of shapes in the picture, so that a click can
+    find the pool.
+    """
     root = ET.fromstring(ln.figure(sample).svg)
     named = Counter(
         pool for g in root.iter(f"{SVG}g") for pool in (g.get("data-pools") or "").split()
@@ -385,7 +393,7 @@ def test_each_pool_can_be_found_in_the_picture(sample):
 
 
 def test_a_thousand_servers_fit_on_a_sheet():
-    """For any number of servers, the height of the picture fits an A4 sheet."""
+    """For any number of servers, the picture is not higher than an A4 sheet."""
     root = ET.fromstring(ln.figure(planned(big_table(SERVERS))).svg)
     assert float(root.get("height")) <= 1414
 
@@ -394,7 +402,9 @@ def test_a_thousand_servers_fit_on_a_sheet():
 
 
 def test_each_name_of_each_certificate_is_in_the_table(sample):
-    """Each name, and each subject that is not in the SAN, is counted once for each certificate."""
+    """The table counts each name once for each certificate, and also each subject that is not in
+    the SAN.
+    """
     rows = ln.figure(sample, "coverage").rows
     assert sum(row.carrying for row in rows) == sum(len(c.names) for c in sample.certificates)
     alone = [
@@ -408,8 +418,10 @@ def test_each_name_of_each_certificate_is_in_the_table(sample):
     }
 
 
-def test_each_mark_of_the_picture_is_a_cell_of_the_table():
-    """For a small plan, the picture has one mark (full, half or ring) for each name in each column."""
+def test_each_mark_of_the_picture_is_a_row_of_the_table():
+    """The picture of a small plan has one mark (full, half or ring) for each row of the table below
+    it.
+    """
     figure = ln.figure(planned("contoso"), "coverage")
     root = ET.fromstring(figure.svg)
     marks = Counter(
@@ -420,8 +432,8 @@ def test_each_mark_of_the_picture_is_a_cell_of_the_table():
 
 
 def test_grouped_marks_count_certificates(monkeypatch):
-    """In a grouped picture, a mark is full only if each certificate of the role has a name of the
-    rule.
+    """In a grouped picture, a mark is full only if every certificate of the role has a name from
+    the rule.
     """
     monkeypatch.setattr(coverage_figure, "NAMES_SHOWN", 1)
     monkeypatch.setattr(coverage_figure, "POOLS_SHOWN", 1)
@@ -435,7 +447,9 @@ def test_grouped_marks_count_certificates(monkeypatch):
 
 
 def test_grouped_names_are_counted():
-    """In a large plan, a row shows how many names its rule gave, as in the table."""
+    """In the picture of a large plan, a row shows how many names a rule added, and the table has
+    the same number.
+    """
     figure = ln.figure(planned(big_table(SERVERS)), "coverage")
     drawn = {}
     for text in texts(figure):
@@ -451,8 +465,10 @@ def test_grouped_names_are_counted():
 
 
 @pytest.mark.parametrize(("name", "site"), [("contoso", ""), ("litwareinc-global", "London")])
-def test_headings_of_columns_are_whole(name, site):
-    """Pool and types are on separate lines in a column's heading, and no word is cut off."""
+def test_headings_of_columns_are_complete(name, site):
+    """The heading of a column shows the pool and the types on separate lines, and no word is cut
+    off.
+    """
     figure = ln.figure(planned(name), "coverage", site=site)
     root = ET.fromstring(figure.svg)
     slanted = [node.text for node in root.iter(f"{SVG}text") if node.get("transform")]
@@ -464,19 +480,22 @@ def test_headings_of_columns_are_whole(name, site):
 # -- timeline
 
 
-def test_the_planned_end_counts_the_first_day():
-    """In the timeline, a validity of 398 days from December 1 ends on the 397th day after it."""
+def test_the_first_day_counts_as_a_day_of_validity():
+    """In the timeline, a certificate that is valid for 398 days from December 1 ends 397 days
+    later.
+    """
     told = planned("contoso", planned_issue_date=date(2026, 3, 1), validity_days=398)
     figure = ln.figure(told, "timeline")
     rows = [row for row in figure.rows if row[0].startswith("Planned")]
     assert len(rows) == len(told.certificates)
     assert {row[3:5] for row in rows} == {("2026-03-01", "2027-04-02")}
-    assert not any(row[5] for row in rows)  # A validity of 398 days was allowed until 2026-03-14.
+    # Until 2026-03-14, public certificates could be valid for 398 days.
+    assert not any(row[5] for row in rows)
 
 
-def test_more_than_the_limit_is_marked():
-    """Public certificates whose requested validity exceeds the limit of the issue date have an
-    exclamation mark.
+def test_validity_beyond_the_limit_is_marked():
+    """If the requested validity of public certificates exceeds the limit on the issue date, they
+    have an exclamation mark.
     """
     told = planned("contoso", planned_issue_date=date(2026, 12, 1), validity_days=365)
     figure = ln.figure(told, "timeline")
@@ -485,15 +504,17 @@ def test_more_than_the_limit_is_marked():
     assert f"! {len(marked)} × 365 days requested, 200 allowed" in texts(figure)
 
 
-def test_without_a_planned_day_nothing_is_guessed():
-    """Without a planned issue date, the picture shows the known limits, and says what is missing."""
+def test_without_a_planned_issue_date_this_is_stated():
+    """If no planned issue date is set, the timeline shows the known limits and states that the date
+    is missing.
+    """
     figure = ln.figure(planned("contoso"), "timeline")
     assert {row[0] for row in figure.rows} == {"Limits of public CAs"}
     assert "planned_issue_date" in figure.description
 
 
-def test_later_facts_are_rows():
-    """Events of an unknown type are drawn and listed in the table."""
+def test_events_of_unknown_types_are_rows():
+    """The timeline and its table also contain events of an unknown type."""
     facts = [
         DatedFact(
             kind="Orders", about=str(number), what="ordered", begins=date(2026, 5, number + 1)
@@ -509,8 +530,10 @@ def test_later_facts_are_rows():
     assert sum(int(text) for text in after if text.isdecimal()) == 20
 
 
-def test_a_mark_of_one_day_stands_on_it():
-    """In the timeline, a mark among many that covers one day is drawn at the position of that day."""
+def test_a_mark_of_one_day_is_at_its_position():
+    """In the timeline, a mark for a single day is drawn at the position of that day, even if there
+    are many marks.
+    """
     days = [date(2027, 1, 1), *(date(2030, 1, day) for day in range(1, 21))]
     facts = [DatedFact(kind="Many", about="", what=f"{day}", begins=day, ends=day)
              for day in days]  # fmt: skip
@@ -523,8 +546,8 @@ def test_a_mark_of_one_day_stands_on_it():
 
 
 @pytest.mark.parametrize("needs_a_look", [False, True])
-def test_words_end_where_the_days_begin(needs_a_look):
-    """In the timeline, long texts, also bold ones, are cut off before the first day."""
+def test_long_texts_end_before_the_first_day(needs_a_look):
+    """In the timeline, long texts are cut off before the first day, even if they are bold."""
     fact = DatedFact(kind="Kind " * 20, about="", what="What " * 20, ends=date(2027, 5, 1),
                         needs_a_look=needs_a_look)  # fmt: skip
     root = ET.fromstring(draw_timeline([fact], title="Days", description="of one certificate"))
@@ -537,18 +560,18 @@ def test_words_end_where_the_days_begin(needs_a_look):
 
 
 @pytest.mark.parametrize("needs_a_look", [False, True])
-def test_the_legend_of_days_names_what_is_drawn(needs_a_look):
-    """The timeline's legend contains the mark for events that need attention if there is such an
-    event.
+def test_the_legend_explains_only_visible_marks(needs_a_look):
+    """The legend of the timeline explains the mark for events that need attention only if such an
+    event is shown.
     """
     fact = DatedFact(kind="K", about="", what="w", ends=date(2027, 5, 1), needs_a_look=needs_a_look)
     drawn = draw_timeline([fact], title="Days", description="of one certificate")
     assert ("! needs attention" in drawn) == needs_a_look
 
 
-def test_of_many_that_need_a_look_each_is_counted_once():
-    """In the timeline, a mark whose events all need attention shows one number with an exclamation
-    mark.
+def test_events_that_need_attention_are_counted_once():
+    """In the timeline, a mark for several events that all need attention has an exclamation mark
+    and their number.
     """
     facts = [
         DatedFact(kind="Ends", about=str(n), what=str(n), ends=date(2027, 5, 1 + n // 2),
@@ -565,8 +588,10 @@ def test_of_many_that_need_a_look_each_is_counted_once():
     assert sum(int(text[2:]) for text in told if text.startswith("! ")) == 30
 
 
-def test_the_day_from_which_all_is_seen_is_a_line():
-    """The evaluation date is a line through the whole picture, level with its mark."""
+def test_the_evaluation_date_is_a_line():
+    """The evaluation date is a vertical line through the whole timeline, at the position of its
+    mark.
+    """
     facts = [
         DatedFact(kind="Looked at", about="", what="x", begins=date(2026, 5, 1),
                      ends=date(2026, 5, 1), is_present=True),
@@ -581,8 +606,10 @@ def test_the_day_from_which_all_is_seen_is_a_line():
 
 
 @pytest.mark.parametrize("day", [date.min, date.max])
-def test_the_first_and_the_last_day_that_there_are(day):
-    """A certificate without an end date is drawn with 9999-12-31, like any other."""
+def test_the_earliest_and_the_latest_date_are_drawn(day):
+    """The timeline can show the earliest and the latest date, such as 9999-12-31 for a certificate
+    without an end date.
+    """
     fact = DatedFact(
         kind="Certificates", about="a", what="ends", begins=date(2026, 12, 1), ends=day, source="x"
     )

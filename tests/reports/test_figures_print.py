@@ -1,4 +1,6 @@
-"""Pictures are readable in Chromium at 1280 pixels, in light and dark mode, and on paper."""
+"""Pictures are readable in Chromium at a width of 1280 pixels, in light and dark mode, and on
+paper.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,11 @@ SOURCES = {
 }
 
 
-# The width of "Perimeter" in points if the small letters of a picture have at least 5.5 points.
+# If the small letters of a picture have 5.5 points, the word "Perimeter" has at least this width in
+# points.
 LEGIBLE = 36
 
-# The script returns titles that a connection line crosses.
+# This script returns the titles that a connection line crosses.
 CROSSED = """() => {
     const lines = [...document.querySelectorAll('path.solid,path.dashed,path.dotted')]
         .flatMap(e => {
@@ -55,7 +58,7 @@ def plan(request):
 
 
 def test_no_text_leaves_its_box_or_is_crossed(plan, chromium, tmp_path):
-    """In a real browser, no text extends beyond the picture or its box, and no line crosses a text."""
+    """In a browser, no text extends beyond the picture or its box, and no line crosses a text."""
     figures = {kind: ln.figure(plan, kind) for kind in KINDS}
     figures["site"] = ln.figure(plan, site=plan.topology.pools[0].site)
     for kind, figure in figures.items():
@@ -82,8 +85,8 @@ def test_no_text_leaves_its_box_or_is_crossed(plan, chromium, tmp_path):
 
 
 def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path):
-    """On a page with pictures and their tables, axe-core reports no violation, and nothing is cut
-    off.
+    """A page with pictures and their tables has no violation of accessibility rules, and nothing is
+    cut off.
     """
     path = tmp_path / "page.html"
     figures = [ln.figure(plan, kind) for kind in KINDS]
@@ -99,7 +102,7 @@ def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path):
 
 
 def changed(plan):
-    """Return the same plan with one more name in the certificates of its first pool."""
+    """Return the same plan with one more name in each certificate of the first pool."""
     place = plan.topology.pools[0].computers[0].row
     edited = plan.topology.with_cells({place: {"extra_san": "old.contoso.com"}})
     return ln.compare_plans(plan, ln.plan_certificates(edited, plan.rules))
@@ -107,8 +110,8 @@ def changed(plan):
 
 @pytest.mark.parametrize("of", ["plan", "comparison"])
 def test_on_paper_a_picture_is_text(of, plan, chromium, tmp_path):
-    """In print, a picture starts below its heading with a sheet for each part, and its words are
-    text.
+    """A printed picture begins below its heading, has one sheet for each of its parts, and contains
+    its words as text.
     """
     path = tmp_path / "page.html"
     figure = ln.figure(plan if of == "plan" else changed(plan))
@@ -120,8 +123,8 @@ def test_on_paper_a_picture_is_text(of, plan, chromium, tmp_path):
     assert "OAuthTokenIssuer" in pdf_text(pdf)
 
 
-def test_on_sheets_that_lie_on_their_side_a_high_picture_is_turned(plan, chromium, tmp_path):
-    """On landscape sheets, a topology is rotated, as large as in portrait, and not cut off."""
+def test_a_picture_is_rotated_on_a_landscape_sheet(plan, chromium, tmp_path):
+    """On a landscape sheet, a topology picture is rotated, and its text is large enough to read."""
     path = tmp_path / "page.html"
     figure = ln.figure(plan)
     path.write_text(make_page(figure.title, [figure._repr_html_()]), encoding="utf-8")

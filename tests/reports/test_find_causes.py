@@ -1,4 +1,6 @@
-"""The cause of a difference between two plans is the exact cell, row, option or rules."""
+"""The cause of a difference between two plans is the exact cell, row, option or set of rules that
+has changed.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ def causes(old: ln.CertificatePlan, new: ln.CertificatePlan) -> PlanDifference:
 
 
 def told(difference: PlanDifference) -> dict[tuple[str, str], set[str]]:
-    """Return the given causes by type of change and changed object."""
+    """Return the causes of the differences, by the type of change and the changed object."""
     found: dict[tuple[str, str], set[str]] = {}
     for change in difference.changes:
         key = change.change, change.after or change.before or change.owner
@@ -40,9 +42,9 @@ def planned(topology: ln.Topology = CONTOSO, **options: object) -> ln.Certificat
 
 
 @pytest.mark.slow
-def test_every_change_has_a_cause_and_is_else_the_same():
-    """For any two plans, every change gets a cause, and nothing else differs from the comparison
-    without causes.
+def test_every_difference_has_a_cause():
+    """Every difference between two plans has a cause, and is otherwise equal to the difference
+    without a cause.
     """
     chance = random.Random(5)
     old = random_plan(chance)
@@ -56,8 +58,10 @@ def test_every_change_has_a_cause_and_is_else_the_same():
         old = new
 
 
-def test_what_an_option_alone_makes_is_its_own():
-    """For any two plans, a change attributed to one option occurs with that option alone."""
+def test_an_option_that_is_the_only_cause():
+    """If the only cause of a difference is an option, a plan with only this option changed has the
+    same difference.
+    """
     chance = random.Random(8)
     tried = 0
     for _ in range(PAIRS // 50):
@@ -85,13 +89,15 @@ def test_what_an_option_alone_makes_is_its_own():
     ],
 )
 def test_an_option(options, cause):
-    """If only one option differs, it is the cause of every change, with its name in plan.toml."""
+    """If two plans differ only in one option, the cause of every difference is this option, with
+    its name in plan.toml.
+    """
     difference = causes(planned(), planned(**options))
     assert {change.cause for change in difference.changes} == {cause}
 
 
-def test_two_cells_are_told_apart():
-    """Each change is attributed to the cell of its pool or of the deployment."""
+def test_two_changed_cells_are_distinguished():
+    """If two cells have changed, the cause of each difference is the right one of the cells."""
     rows = {c.fqdn: c.row for _, c in CONTOSO.computers}
     edited = CONTOSO.with_cells(
         {
@@ -114,8 +120,8 @@ def test_two_cells_are_told_apart():
 
 
 def test_a_name_that_another_pool_publishes():
-    """A web name on the reverse proxy is attributed to the cell of the Front End pool that
-    publishes it.
+    """If a web name on the reverse proxy changes, the cause is the cell of the Front End pool that
+    publishes the name.
     """
     place = next(c.row for _, c in CONTOSO.computers if c.fqdn == "fe01.contoso.net")
     edited = CONTOSO.with_cells({place: {"web_external_fqdn": "newweb.contoso.com"}})
@@ -130,8 +136,8 @@ def test_a_name_that_another_pool_publishes():
 
 
 def test_a_subject_follows_the_cell_that_has_its_name():
-    """A changed subject is attributed to the cell with its name, not to removed rows elsewhere in
-    the table.
+    """If a subject name changes, the cause is the cell that contains the name, and not another row
+    that was removed.
     """
     table = (DATA / "contoso.csv").read_text("utf-8")
     lines = [line for line in table.splitlines(keepends=True) if not line.startswith("chat0")]
@@ -146,7 +152,9 @@ def test_a_subject_follows_the_cell_that_has_its_name():
 
 
 def test_rows():
-    """Added and removed servers are the cause for their certificates and for shared certificates."""
+    """If servers are added or removed, their rows are the causes of the differences in their
+    certificates.
+    """
     one = plan(front_end(1), front_end(2), edge(1))
     other = plan(front_end(1), front_end(3), edge(1))
     found = told(causes(one, other))
@@ -161,7 +169,7 @@ def test_rows():
 
 
 def test_a_flag_of_a_pool():
-    """A flag that adds names is found as the cause, although its value is in none of the names."""
+    """If a flag adds names, the cause is the flag, although the names do not contain its value."""
     one = plan(front_end(1), row("dir1.contoso.com", "Director", "dir.contoso.com"))
     other = plan(
         front_end(1, autologon="true"), row("dir1.contoso.com", "Director", "dir.contoso.com")
@@ -173,9 +181,7 @@ def test_a_flag_of_a_pool():
 
 
 def test_table_and_option_together():
-    """A change that needs two edits has both as causes, and a change that each edit makes alone has
-    either.
-    """
+    """If a difference requires two edits together, both are its causes, joined by "and"."""
     edited = CONTOSO.with_cells(
         {
             next(c.row for _, c in CONTOSO.computers if c.fqdn == "fe01.contoso.net"): {
@@ -192,7 +198,7 @@ def test_table_and_option_together():
 
 
 def test_two_subject_fields():
-    """If two options change a subject, both are causes."""
+    """If two options change a subject name, both are its causes."""
     new = planned(organization="Contoso", locality="Taipei")
     (cause,) = {change.cause for change in causes(planned(), new).changes}
     assert cause == (
@@ -201,7 +207,7 @@ def test_two_subject_fields():
 
 
 def test_other_rules():
-    """Changes caused by other rules are attributed to the rules."""
+    """If the rules of the two plans differ, they are the cause of the differences."""
     names = dict(RULES.names)
     names["lyncdiscover"] = replace(names["lyncdiscover"], template="discover.{sip_domain}")
     rules = replace(RULES, title="Another Server", names=names)
@@ -211,8 +217,8 @@ def test_other_rules():
     }
 
 
-def test_of_a_plan_on_record_nobody_knows():
-    """If one of the plans has no table, no cause is shown."""
+def test_without_a_table_no_causes_are_shown():
+    """If one of the plans was read from a file without its table, the comparison shows no causes."""
     recorded = read_plan_json(plan_json(planned(), ()), source="p.json")
     difference = causes(recorded, planned(wildcard=True))
     assert {change.cause for change in difference.changes} == {""}
@@ -221,8 +227,8 @@ def test_of_a_plan_on_record_nobody_knows():
 
 
 def test_many_servers():
-    """For 1,000 servers with one more domain and one more option, every change gets its cause
-    within seconds.
+    """For 1,000 servers with one more domain and one changed option, all causes are found within
+    seconds.
     """
     big = ln.read_topology(big_table(1000))
     more = big.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})

@@ -1,4 +1,4 @@
-"""The summary of a plan is written in every format."""
+"""lyncnb writes the summary of a plan in every format."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def plan():
 
 @pytest.fixture(scope="module")
 def findings(plan):
-    """Return the findings of the evaluation."""
+    """Return the findings for the plan."""
     return check_plan(plan)
 
 
 @pytest.fixture(scope="module")
 def hostile():
-    """Return the same plan with a site whose name contains code for every viewer."""
+    """Return a plan in which the name of a site contains code for every viewer."""
     text = TABLE.replace("Taipei", '"' + HOSTILE_SITE + '"')
     plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
     finding = Finding(
@@ -81,7 +81,9 @@ def _list_rows(plan, findings, requests=None):
 
 
 def test_one_row_per_certificate_with_every_column(plan):
-    """The row of a Front End Server shows what to request and how to use it."""
+    """The row of a Front End Server contains the properties to request and the use of the
+    certificate.
+    """
     row = _list_rows(plan, ())[0]
     request_id = row["Certificate"]
     assert request_id.startswith("FrontEnd-fe01-contoso-net-")
@@ -123,7 +125,9 @@ def test_one_row_per_certificate_with_every_column(plan):
 
 
 def test_warnings_name_findings_about_certificate_pool_and_server(plan):
-    """A row lists the codes about its certificate, its pool and its servers, each once."""
+    """A row of the summary lists each finding about its certificate, its pool or its servers once,
+    by code.
+    """
     first = plan.certificates[0]
 
     def finding(code, about, severity="warning"):
@@ -138,12 +142,15 @@ def test_warnings_name_findings_about_certificate_pool_and_server(plan):
     )
     rows = _list_rows(plan, found)
     assert rows[0]["Warnings"] == ("error: a", "warning: b", "warning: c")
-    # The first server of a pool represents the pool, so each of its certificates has the warning.
+    # The first server of a pool represents the pool, so the warning appears for each certificate of
+    # the pool.
     assert {"warning: b" in r["Warnings"] for r in rows if r["Pool"] == first.pool} == {True}
 
 
-def test_files_of_the_folder_win(plan):
-    """If requests exist, the file names are those in the folder."""
+def test_file_names_are_those_in_the_request_folder(plan):
+    """If the requests have been written, the summary contains their file names in the request
+    folder.
+    """
     first = plan.certificates[0]
     (request,) = (one for one in _requests(plan) if one.id == first.id)
     request.files = SimpleNamespace(csr="csr/x.csr", key="keys/x.key")
@@ -153,7 +160,8 @@ def test_files_of_the_folder_win(plan):
 
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".html", ".md", ".docx"])
 def test_every_format_says_whether_the_key_can_be_exported(plan, findings, suffix):
-    """If a key is on another computer, whether it can be exported is unknown.
+    """In every format, the summary shows whether each key can be exported. This is unknown if the
+    key is on another computer.
 
     All others can be exported.
     """
@@ -168,7 +176,7 @@ def test_every_format_says_whether_the_key_can_be_exported(plan, findings, suffi
 
 
 def _words(data, suffix):
-    """Return the text of a file."""
+    """Return the text of a summary file."""
     if suffix == ".docx":
         return "\n".join(p.text for p in docx.Document(io.BytesIO(data)).paragraphs)
     if suffix == ".xlsx":
@@ -178,21 +186,23 @@ def _words(data, suffix):
 
 
 def _files(plan, findings):
-    """Return the files that a request folder gets, by file name."""
+    """Return the summary files that are written to a request folder, by file name."""
     return {
         name: formats.write_plan_table(plan, findings, Path(name).suffix) for name in SUMMARY_NAMES
     }
 
 
-def test_files_are_the_four_of_the_folder_and_stay_the_same(plan, findings):
-    """The same plan gives the same four files, byte for byte."""
+def test_the_four_summary_files_are_the_same_each_time(plan, findings):
+    """For the same plan, the same four summary files are written each time, byte for byte."""
     files = _files(plan, findings)
     assert list(files) == ["summary.csv", "summary.xlsx", "summary.html", "summary.md"]
     assert _files(plan, findings) == files
 
 
 def test_csv_has_every_certificate(plan, findings):
-    """The CSV file opens in Excel as UTF-8, has every certificate, and quotes every field."""
+    """The CSV file is UTF-8 that Excel can open, contains every certificate, and quotes every
+    field.
+    """
     data = formats.write_plan_table(plan, findings, ".csv")
     assert data.startswith(b'\xef\xbb\xbf"Certificate","Role",')
     rows = list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
@@ -206,7 +216,7 @@ def _workbook(plan, findings, requests=None):
 
 
 def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
-    """The workbook has no empty sheet, and lists one certificate in each row."""
+    """The workbook contains no empty sheet, and lists one certificate in each row."""
     workbook = _workbook(plan, Findings())
     assert workbook.sheetnames == [
         *("Cover", "Certificates", "Names", "Servers", "Documents", "Files"),
@@ -221,9 +231,9 @@ def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
     assert "Findings" in _workbook(*hostile).sheetnames
 
 
-def test_workbook_and_word_link_the_documents_that_the_page_links(plan, findings):
-    """Each document that the page links for a name or finding is also a link in the workbook and in
-    Word.
+def test_workbook_and_word_have_the_links_of_the_page(plan, findings):
+    """If the page links to a document about a name or finding, the workbook and the Word document
+    have the same link.
     """
     page = formats.write_plan_table(plan, findings, ".html").decode()
     on_page = {
@@ -243,15 +253,17 @@ def test_workbook_and_word_link_the_documents_that_the_page_links(plan, findings
 
 
 def test_xlsx_lists_every_name_with_its_reason(plan, findings):
-    """The sheet of names lists every name in every certificate, with its source."""
+    """The sheet of names lists every name in every certificate, with the source of the name."""
     rows = list(_workbook(plan, findings)["Names"].iter_rows(min_row=2, values_only=True))
     wanted = {name for c in plan.certificates for name in (*c.names, c.subject.common_name)}
     assert wanted == {row[1] for row in rows}
     assert all(row[3] and row[4] and row[5] for row in rows)
 
 
-def test_xlsx_tells_findings_of_a_certificate_and_notices_once(plan):
-    """A notice is on a separate sheet, and a warning is also in the row of its certificate."""
+def test_xlsx_lists_notices_once(plan):
+    """In the workbook, each notice is listed once on its own sheet, and each warning also in the
+    row of its certificate.
+    """
     one = Finding(code="x", severity="warning", about="", message="m", hint="h", source="s")
     about = plan.certificates[0].id
     told = (replace(one, about=about), replace(one, about=about, code="y", severity="notice"))
@@ -265,7 +277,9 @@ def test_xlsx_tells_findings_of_a_certificate_and_notices_once(plan):
 
 
 def test_a_subject_name_may_break_between_its_parts(hostile):
-    """A subject is shown with a space after each comma between its parts, and values are unchanged."""
+    """A subject name is shown with a space after each comma between its fields. The values are not
+    changed.
+    """
     organization = PlanOptions(organization="Contoso, Ltd.", country="TW")
     plan = plan_certificates(hostile[0].topology, hostile[0].rules, options=organization)
     block = build_summary(plan, Findings()).blocks[0]
@@ -274,7 +288,9 @@ def test_a_subject_name_may_break_between_its_parts(hostile):
 
 
 def test_xlsx_can_be_read_on_paper(plan, findings):
-    """Every sheet has a heading that stays, text of 8 points on paper, dates and numbers."""
+    """Every sheet has repeated headings, text of at least 8 points on paper, and cells with the
+    types date and number.
+    """
     requests = list(_requests(plan))
     check_workbook(formats.write_plan_table(plan, findings, ".xlsx", requests=requests))
     for sheet in _workbook(plan, findings):
@@ -283,7 +299,7 @@ def test_xlsx_can_be_read_on_paper(plan, findings):
 
 
 def _requests(plan):
-    """Return requests of a folder, the first of which has its certificate."""
+    """Return the requests of a folder. The certificate for the first request has been issued."""
     numbers = {name: number for number, name in enumerate(list_ids_in_order(plan), start=1)}
     for number, certificate in enumerate(plan.certificates):
         digest = f"{number:064x}"
@@ -316,7 +332,7 @@ def _requests(plan):
 
 
 def test_xlsx_of_a_folder_says_when_to_renew(plan, findings):
-    """Issued certificates are on a separate sheet, ordered by end date."""
+    """The workbook of a request folder has a sheet of issued certificates, ordered by end date."""
     workbook = _workbook(plan, findings, list(_requests(plan)))
     rows = list(workbook["Renewals"].iter_rows(min_row=2, values_only=True))
     assert [row[:3] for row in rows] == [
@@ -326,8 +342,9 @@ def test_xlsx_of_a_folder_says_when_to_renew(plan, findings):
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
-def test_cover_says_when_and_never_today(plan, findings, suffix):
-    """The cover shows the planned date and the folder's last change, or says that there is none.
+def test_cover_never_shows_the_current_date(plan, findings, suffix):
+    """The cover shows the planned issue date and the date of the folder's last change, or states
+    that there is none.
 
     It never shows the current date.
     """
@@ -364,7 +381,7 @@ def _text_of(data, suffix):
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
 def test_every_name_and_fingerprint_is_reported(plan, findings, suffix):
-    """The summary shows each name, and each request with its SHA-256 hash."""
+    """The summary contains each name, and each request with its SHA-256 hash."""
     requests = list(_requests(plan))
     data = formats.write_plan_table(plan, findings, suffix, requests=requests)
     text = _text_of(data, suffix)
@@ -374,15 +391,17 @@ def test_every_name_and_fingerprint_is_reported(plan, findings, suffix):
     assert [name for name in sorted(wanted) if name not in text] == []
 
 
-def test_alike_certificates_are_one_block(plan, findings):
-    """Two Front End Servers with the same names, except their host names, are shown as one block."""
+def test_similar_certificates_are_one_block(plan, findings):
+    """If two certificates differ only in the host names of their servers, the summary shows them in
+    one block.
+    """
     blocks = build_summary(plan, findings).blocks
     assert [len(block.members) for block in blocks if block.role == "FrontEnd"] == [2]
     assert sum(len(block.members) for block in blocks) == len(plan.certificates)
 
 
-def test_a_different_name_makes_a_block_of_its_own(plan, findings):
-    """A certificate with one more name is shown in a separate block."""
+def test_a_different_name_has_its_own_block(plan, findings):
+    """If a certificate has an additional name, the summary shows it in its own block."""
     first, *others = plan.certificates
     entry = replace_name(first.subject_alt_name[-1], "more.contoso.com")
     changed = first._replace(subject_alt_name=(*first.subject_alt_name, entry))
@@ -394,15 +413,19 @@ def replace_name(entry, name):
     return type(entry)(name=DnsName.parse(name), reasons=entry.reasons)
 
 
-def test_a_short_page_says_of_no_server_that_it_needs_nothing(plan, findings):
-    """If the page does not list a server, it does not claim that the server needs no certificate."""
+def test_a_shortened_page_makes_no_claims_about_servers(plan, findings):
+    """If a shortened page omits a server's certificates, it does not state that the server needs
+    none.
+    """
     lines = shorten_summary(build_summary(plan, findings), 1).servers
     assert [line.server for line in lines if line.why_none] == []
     assert all(line.certificates for line in lines)
 
 
-def test_each_is_told_what_is_asked_of_them(hostile):
-    """The cover lists tasks for the planner, each CA and the server team, with errors first."""
+def test_the_cover_lists_tasks_by_person(hostile):
+    """The cover lists tasks for the planner, each CA and the server team. The errors are the first
+    task.
+    """
     plan, _ = hostile
     error = Finding(code="x", severity="error", about="", message="", hint="", source="")
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
@@ -421,22 +444,22 @@ def test_each_is_told_what_is_asked_of_them(hostile):
     assert asks[4].when == "by 2026-04-01"
     assert (
         asks[4].what == "Issue 4 certificates as requested, with all names."
-    )  # These requests have no numbers yet.
+    )  # In this plan, the requests have no numbers yet.
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx", ".xlsx"])
-def test_a_finding_is_reported_with_what_it_is(plan, findings, suffix):
-    """Every finding has its title before its message, such as "the key is RSA 1024", in every
-    format.
-    """
+def test_a_finding_is_shown_with_its_title(plan, findings, suffix):
+    """In every format, each finding has its title before its message, as in "the key is RSA 1024"."""
     titles = {finding.title for finding in findings}
     text = _source(formats.write_plan_table(plan, findings, suffix)).replace("\\", "")
     assert "" not in titles
     assert [title for title in titles if f"{title}:" not in text.replace("&amp;", "&")] == []
 
 
-def test_a_list_of_requests_says_by_when_and_what_they_have_in_common(plan, findings):
-    """The list of requests for a CA starts with the date and the facts that apply to all requests."""
+def test_a_list_of_requests_begins_with_common_properties(plan, findings):
+    """The list of requests for a CA begins with the date, and with the properties that all the
+    requests have.
+    """
     dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 1)))
     page = _text_of(formats.write_plan_table(dated, findings, ".html"), ".html")
     heads = re.findall(r"When:\s*by\s*2026-12-01\.\s*For each:\s*Issuer:", page)
@@ -447,20 +470,21 @@ def test_a_list_of_requests_says_by_when_and_what_they_have_in_common(plan, find
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx"])
-def test_an_ask_names_a_heading_that_is_there(plan, findings, suffix):
-    """Each task refers to an existing heading in its document: notices are among the findings or
-    separate.
-    """
+def test_each_task_refers_to_an_existing_heading(plan, findings, suffix):
+    """In each document, a task refers to a heading that exists in the document."""
     about = next(c.id for c in plan.certificates if c.issuer == "public")
     one = Finding(code="x", severity="notice", about=about, message="m", hint="h", source="s")
     told = (*findings, one)
     text = _text_of(formats.write_plan_table(plan, Findings(told), suffix), suffix)
     assert "Domain owners" in text
-    assert text.count("Notices") == 2  # The word is in the task and in the heading that it names.
+    # The word appears in the task and in the heading to which it refers.
+    assert text.count("Notices") == 2
 
 
 def test_word_document_ends_with_a_page_to_sign(plan, findings):
-    """The Word document names the plan to approve and has lines for three signatures."""
+    """The last page of the Word document contains the plan to approve, and lines for three
+    signatures.
+    """
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
     text = _text_of(formats.write_plan_table(plan, findings, ".docx", saved=saved), ".docx")
     assert text.rindex("Approval") > text.index("the whole deployment")
@@ -471,8 +495,8 @@ def test_word_document_ends_with_a_page_to_sign(plan, findings):
 
 
 def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
-    """The task for the approver refers to the last page, with the date for which approval is
-    needed.
+    """In the Word document, the task for the approver refers to the last page, and has the date by
+    which approval is needed.
     """
     dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 1)))
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
@@ -485,7 +509,7 @@ def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
 
 
 def test_word_document_without_its_library(plan, findings, monkeypatch):
-    """Without python-docx, the error says what to install, or to print the page instead."""
+    """Without python-docx, the error message suggests to install it, or to print the page."""
     monkeypatch.setitem(sys.modules, "docx", None)
     with pytest.raises(PlanError, match="need python-docx") as caught:
         formats.write_plan_table(plan, findings, ".docx")
@@ -493,7 +517,9 @@ def test_word_document_without_its_library(plan, findings, monkeypatch):
 
 
 def test_markdown_is_rendered_as_headings_and_tables(plan, findings):
-    """A wiki renders the Markdown as headings and complete tables, and no name becomes markup."""
+    """A wiki renders the Markdown summary with headings and complete tables, and no name becomes
+    markup.
+    """
     from markdown_it import MarkdownIt
 
     text = formats.write_plan_table(plan, findings, ".md").decode()
@@ -517,8 +543,8 @@ class _Page(HTMLParser):
 
 
 def test_hostile_names_stay_text_everywhere(hostile):
-    """A site name that looks like a formula, a script and a table cell is shown as text in every
-    format.
+    """If the name of a site looks like a formula, a script or a table cell, every format shows it
+    as text.
     """
     files = _files(*hostile)
     page = _Page()
@@ -537,7 +563,7 @@ def test_hostile_names_stay_text_everywhere(hostile):
 
 
 def test_page_stands_alone(plan, findings):
-    """The HTML summary loads nothing, and shows the totals."""
+    """The HTML summary shows the totals, and loads no other files."""
     text = formats.write_plan_table(plan, findings, ".html").decode()
     assert "<script" not in text
     assert text.count("src=") == text.count('src="data:image/svg+xml;base64,') == 1
@@ -545,8 +571,8 @@ def test_page_stands_alone(plan, findings):
 
 
 def test_each_name_leads_to_what_it_is_for(plan, findings):
-    """A name's link leads to its rule, which shows the clients, the effect if it is missing, and a
-    source.
+    """In the HTML summary, each name links to its rule, which shows the clients, the effect if the
+    name is missing, and a source.
     """
     page = formats.write_summary(build_summary(plan, findings), ".html").decode()
     meet = plan.rules.names["meet"]
@@ -562,13 +588,15 @@ def test_each_name_leads_to_what_it_is_for(plan, findings):
         entry = page.partition(f'<li id="s{number}"')[2].partition("</li>")[0]
         assert re.sub(r"^[^>]*>|<[^>]+>", "", entry) == source
     targets = set(re.findall(r'href="#(why-[^"]+)"', page))
-    # A name with two reasons links to both.
+    # A name with two reasons links to both of them.
     assert targets == set(re.findall(r'id="(why-[^"]+)"', page))
     assert ">not documented<" in page.partition('<tr id="why-oauth-sip-domain">')[2]
 
 
 def test_long_pages_say_what_they_leave_out(plan, findings, monkeypatch):
-    """HTML and Markdown stop at a number of rows and report it. CSV and XLSX are complete."""
+    """In HTML and Markdown, a long summary states how many rows it omits. CSV and XLSX files
+    contain all rows.
+    """
     monkeypatch.setattr(formats, "PAGE_ROWS", 2)
     sentence = "This page shows the first 2 of 6 certificates. The CSV and XLSX files contain all certificates."
     assert sentence in formats.write_plan_table(plan, findings, ".html").decode()
@@ -577,7 +605,7 @@ def test_long_pages_say_what_they_leave_out(plan, findings, monkeypatch):
 
 
 def test_json_is_the_plan_document(plan, findings):
-    """The JSON format is the plan document, and check omits the certificates."""
+    """The JSON summary is the plan document. The check command omits the certificates from it."""
     document = plan_document(plan, findings)
     assert json.loads(formats.write_plan_table(plan, findings, ".json")) == document
     short = json.loads(plan_json(plan, findings, certificates=False))
@@ -586,14 +614,14 @@ def test_json_is_the_plan_document(plan, findings):
 
 
 def test_unknown_format_is_refused(plan, findings):
-    """An unknown format of the summary is rejected with the known formats."""
+    """If the format of a summary is unknown, the error message lists the known formats."""
     with pytest.raises(PlanError, match=r"cannot write a plan as a \.pdf file") as caught:
         formats.write_plan_table(plan, findings, ".pdf")
     assert caught.value.hint == "use one of the file extensions .csv .xlsx .html .md .docx .json"
 
 
 def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
-    """A plan with more rows than a sheet can hold is rejected with an alternative."""
+    """If a plan has too many rows for a sheet, the error message suggests another format."""
     from lyncnb.base.shown import spreadsheets
 
     monkeypatch.setattr(spreadsheets, "SHEET_ROWS", 3)
@@ -602,7 +630,7 @@ def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
 
 
 def test_totals_count_in_words(plan):
-    """In the totals of a summary, one item is singular, and all other numbers are plural."""
+    """The totals of a summary use the singular for one item, and otherwise the plural."""
     finding = Finding(code="a", severity="error", about="", message="", hint="", source="")
     assert format_totals(plan, (finding,)) == (
         "6 certificates for 4 servers; findings: 1 error, 0 warnings, 0 notices."
@@ -610,7 +638,7 @@ def test_totals_count_in_words(plan):
 
 
 def test_totals_say_which_servers_have_none():
-    """Servers without a certificate are listed with their role and the reason."""
+    """The totals list the servers without a certificate, with their role and the reason."""
     text = TABLE + "sql01.contoso.net,Database,,Taipei,,,,,,,\n"
     plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
     assert format_totals(plan, ()) == (
@@ -621,7 +649,7 @@ def test_totals_say_which_servers_have_none():
 
 
 def test_subject_fields_and_ca_are_shown():
-    """Subject fields and the name of the CA are taken from the options."""
+    """The summary contains the subject fields and the name of the CA from the options."""
     options = PlanOptions(organization="Contoso, Ltd.", ca={"": "pki\\Contoso Issuing"})
     plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
     row = _list_rows(plan, ())[0]
@@ -638,9 +666,9 @@ def _source(data: bytes) -> str:
 
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".xlsx", ".docx"])
-def test_what_reads_otherwise_than_it_is_requested_is_told(plan, findings, suffix):
-    """Invisible characters and international names are reported in each format, with the requested
-    name.
+def test_requested_spellings_of_names_are_shown(plan, findings, suffix):
+    """If a name contains invisible or international characters, each format shows the requested
+    spelling of the name.
     """
     heading = "Spellings" if suffix == ".xlsx" else spellings.HEADING
     table = TABLE.replace("web.contoso.com", "分公司.contoso.com").replace("conf.", "co\u200bnf.")
@@ -653,7 +681,9 @@ def test_what_reads_otherwise_than_it_is_requested_is_told(plan, findings, suffi
 
 
 def test_a_table_keeps_the_order_of_the_plan():
-    """In tables, certificates are grouped by usage for blocks, and by computer in the CSV file."""
+    """In the CSV file, certificates are in the order of the plan. In the blocks of a page, they are
+    grouped by usage.
+    """
     options = PlanOptions(layout="separate")
     plan = plan_certificates(read_topology(TABLE.encode()), load_rules("lync2013"), options=options)
     blocks = [member.id for _, member in build_summary(plan, ()).members]
@@ -667,10 +697,8 @@ def test_a_table_keeps_the_order_of_the_plan():
     ]
 
 
-def test_what_was_accepted_is_reported(plan):
-    """Table, workbook, page and document show what was accepted for the plan and its certificates,
-    with the reasons.
-    """
+def test_accepted_findings_are_reported(plan):
+    """All formats show the accepted findings about the plan and its certificates, with the reasons."""
     finding = Finding(code="x-y", severity="error", about="a", message="m", hint="h", source="s")
     first = plan.certificates[0].id
     back = replace(finding, code="no-crl", about=first).accepted_because("no such CRL here")
@@ -685,8 +713,8 @@ def test_what_was_accepted_is_reported(plan):
     assert [row["Certificate"] for row in rows if "no such CRL here" in row["Warnings"]] == [first]
 
 
-def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
-    """Only missing certificates are tasks of a CA.
+def test_issued_certificates_are_no_longer_tasks_of_a_ca(plan, findings):
+    """The tasks of a CA include only the certificates that have not been issued.
 
     If none is missing, the server team has the next task.
     """
@@ -708,15 +736,16 @@ def test_certificates_that_are_back_are_asked_for_no_more(plan, findings):
     assert every[2].what.startswith("Renew certificates 1 to 6, valid until 2026-10-05")
 
 
-def test_all_that_is_due_is_named_by_the_day_of_its_end(plan, findings):
-    """The certificates that are due for renewal are all listed, ordered by end date."""
+def test_due_certificates_are_ordered_by_end_date(plan, findings):
+    """The tasks list all certificates that are due for renewal, ordered by end date."""
     requests = list(_requests(plan))
     lives = [
-        # This certificate is due on 2026-07-02, and ends after the next one.
+        # Renewal of this certificate is due on 2026-07-02. It expires after the next one in the
+        # list.
         ("2025-11-01", "2026-10-31"),
-        ("2026-04-01", "2026-07-29"),  # This certificate is due on 2026-06-20.
+        ("2026-04-01", "2026-07-29"),  # Renewal of this certificate is due on 2026-06-20.
         ("2026-04-01", "2026-07-29"),
-        # This certificate is due on 2026-07-31, when the first one has ended.
+        # Renewal of this certificate is due on 2026-07-31. The first one has expired by then.
         ("2026-03-20", "2026-10-05"),
     ]
     lives += lives[-1:] * (len(requests) - len(lives))
@@ -737,9 +766,9 @@ def test_all_that_is_due_is_named_by_the_day_of_its_end(plan, findings):
     ]
 
 
-def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):
-    """While the CA has the next request, the page shows the dates of the certificate in use, and
-    says so.
+def test_a_renewal_keeps_the_validity_of_the_certificate_in_use(plan, findings):
+    """During a renewal, the page shows the validity of the certificate in use, and states that the
+    CA has the next request.
     """
     requests = list(_requests(plan))
     held, requests[0].issued = requests[0].issued, None
@@ -757,8 +786,8 @@ def test_a_renewal_leaves_the_days_of_the_certificate_in_use(plan, findings):
     assert not any("Renew certificate" in ask.what for ask in told.asks)
 
 
-def test_what_is_to_be_revoked_is_asked_first(plan, findings):
-    """Certificates to revoke are the first task of the CA and the planner."""
+def test_revocations_are_the_first_task(plan, findings):
+    """If a certificate must be revoked, this is the first task of the CA and of the planner."""
     requests = list(_requests(plan))
     life = SimpleNamespace(
         held=requests[0].issued,
@@ -774,8 +803,8 @@ def test_what_is_to_be_revoked_is_asked_first(plan, findings):
     assert second.what.startswith("The key of certificate 1 is compromised")
 
 
-def test_what_is_deployed_is_not_to_be_installed_again(plan, findings):
-    """If all servers are recorded as deployed, the server team has no task."""
+def test_installed_certificates_are_not_installed_again(plan, findings):
+    """If certificates are recorded as installed on all servers, the server team has no task."""
     requests = list(_requests(plan))
     lives = {}
     for one in requests:
@@ -787,9 +816,9 @@ def test_what_is_deployed_is_not_to_be_installed_again(plan, findings):
     assert {ask.who for ask in asks} == {"Planner"}
 
 
-def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
-    """Due renewals and missing certificates are calculated from the folder's last change, not from
-    the current date.
+def test_overdue_certificates_are_due_now(plan, findings):
+    """Whether a renewal or a certificate is overdue depends on the folder's last change, not on the
+    current date.
     """
     options = replace(plan.options, planned_issue_date=date(2026, 3, 20))
     requests = list(_requests(plan))
@@ -813,14 +842,14 @@ def test_what_is_late_or_ended_is_asked_for_now(plan, findings):
     assert "Approver" not in {ask.who for ask in told.asks}
     (ended,) = (fact for fact in told.facts if fact.ends == date(2026, 10, 5))
     assert (ended.what, ended.needs_a_look) == ("ended: no. 1", True)
-    # Received certificates have no planned dates.
+    # The dates of issued certificates are actual dates, so the planned dates are not shown.
     first = [fact.kind for fact in told.facts if fact.about == plan.certificates[0].id]
     assert first == ["Issued certificates"]
 
 
-def test_a_block_says_of_which_certificate_something_holds(plan, findings):
-    """In a block of several certificates, the validity and findings of one certificate have its
-    number.
+def test_a_block_shows_the_number_of_a_single_certificate(plan, findings):
+    """In a block of several certificates, a validity or finding that applies to only one of them
+    has its number.
     """
     requests = list(_requests(plan))
     requests[1].refused = (object(),)
@@ -840,7 +869,7 @@ def test_a_block_says_of_which_certificate_something_holds(plan, findings):
 
 
 def test_a_finding_about_several_is_reported_once(plan):
-    """The page shows each finding once, with everything that it applies to."""
+    """The page shows each finding once, with all the objects to which it applies."""
     one = Finding(code="x", severity="warning", about="a", message="m", hint="h", source="s")
     other = replace(one, about="b")
     (told,) = group_findings((one, other))
@@ -849,15 +878,15 @@ def test_a_finding_about_several_is_reported_once(plan):
     assert page.count('<span class="warning">2 × warning</span>') == 1
 
 
-def test_a_day_is_not_divided(plan, findings):
-    """Dates on the cover of a summary do not break at their hyphens."""
+def test_dates_are_not_split(plan, findings):
+    """On the cover of a summary, dates are not split at their hyphens."""
     options = replace(plan.options, planned_issue_date=date(2026, 4, 1))
     page = formats.write_plan_table(replace(plan, options=options), findings, ".html").decode()
     assert 'by <span class="whole day">2026-04-01</span>' in page
 
 
 def test_blocks_of_one_pool_have_headings_of_their_own(plan, findings):
-    """The two certificates of an Edge pool have headings with their usages."""
+    """The headings of the two certificates of an Edge pool contain their usages, so they differ."""
     headings = [block.heading for block in build_summary(plan, findings).blocks]
     assert len(set(headings)) == len(headings)
     assert "edge01.contoso.net, Internal" in headings

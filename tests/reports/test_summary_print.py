@@ -1,4 +1,4 @@
-"""The summary is readable in Chromium without scripts, and on paper."""
+"""The summary is readable on paper, and in Chromium without scripts."""
 
 from __future__ import annotations
 
@@ -32,10 +32,12 @@ pytestmark = [
     pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext"),
 ]
 
-# The width of "Perimeter" in the picture in points, if its small letters have 5.5 points.
+# If the small letters of the picture have 5.5 points, the word "Perimeter" has this width in
+# points.
 LEGIBLE = 36
 
-# The samples and the maximum number of pages of their summaries, with 14 and 49 certificates.
+# Each entry is a sample and the maximum number of pages of its summary, with 14 and 49
+# certificates.
 SAMPLES = (("contoso", 5), ("litwareinc-global", 12))
 
 
@@ -44,7 +46,9 @@ DAYS = {"planned_issue_date": date(2026, 12, 1), "validity_days": 200}
 
 @pytest.fixture(scope="module", params=SAMPLES, ids=[name for name, _ in SAMPLES])
 def sample(request, data):
-    """Return a sample's plan with its issue date, as in a folder whose requests were written."""
+    """Return the plan of a sample with its issue date, as in a folder after the requests were
+    written.
+    """
     name, pages = request.param
     options = ln.PlanOptions(organization="Contoso", locality="Taipei", country="TW", **DAYS)
     topology = ln.read_topology(data / f"{name}.csv")
@@ -55,7 +59,7 @@ def sample(request, data):
 
 
 def requests_of(plan, *, is_back=lambda number: False):
-    """Return the records of a folder's requests, and of those with a received certificate."""
+    """Return the records of a folder's requests, and those whose certificate has been issued."""
     issued = SimpleNamespace(
         sha256="c" * 64,
         not_before="2026-12-01T00:00:00+00:00",
@@ -88,7 +92,7 @@ def requests_of(plan, *, is_back=lambda number: False):
     ]
 
 
-#: The parts of a folder that are printed.
+#: These parts of a request folder are printed.
 STAGES = {
     "requests": lambda number: False,
     "some back": lambda number: number % 2 == 0,
@@ -114,7 +118,7 @@ def names_in(plan):
 @pytest.mark.parametrize("landscape", [False, True], ids=["portrait", "landscape"])
 @pytest.mark.parametrize("stage", STAGES)
 def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
-    """The printed summary has few pages, and contains every name."""
+    """The printed summary has few pages, and contains every name in the plan."""
     pdf = tmp_path / "summary.pdf"
     requests = requests_of(sample.plan, is_back=STAGES[stage])
     with opened(chromium, written(sample, tmp_path, ".html", requests)) as page:
@@ -124,14 +128,15 @@ def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
     assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
     assert [r.csr_sha256 for r in requests if r.csr_sha256 not in text] == []
     assert "Importantdates" in text
-    # The picture is on the last sheet, alone or below the rest, rotated if necessary, and readable.
+    # The picture is readable on the last sheet. It is alone or below other content, and rotated if
+    # necessary.
     title = words_in(pdf, "Perimeter")[0]
     assert (title.height > title.width) == landscape
     assert max(title.height, title.width) > LEGIBLE
 
 
-def test_paper_cuts_no_border(sample, tmp_path, chromium):
-    """On paper, each table ends half a line before the edge of the page."""
+def test_borders_of_tables_are_printed(sample, tmp_path, chromium):
+    """In print, the right border of each table is inside the page."""
     with opened(chromium, written(sample, tmp_path, ".html"), scripts=True, width=703) as page:
         page.emulate_media(media="print")
         edge = """() => Math.max(...[...document.querySelectorAll('table')]
@@ -140,37 +145,40 @@ def test_paper_cuts_no_border(sample, tmp_path, chromium):
 
 
 @pytest.mark.parametrize("width", [1280, 700])
-def test_page_cuts_nothing_off(sample, tmp_path, chromium, width):
-    """At 1280 pixels, and at twice the zoom on the same screen, no content extends beyond the page."""
+def test_no_content_is_cut_off(sample, tmp_path, chromium, width):
+    """At a width of 1280 pixels, and at 200 % zoom, no content extends beyond the page."""
     path = written(sample, tmp_path, ".html")
     with opened(chromium, path, scripts=True, width=width) as page:
         assert cut_off(page) == []
 
 
 def test_page_is_accessible(sample, tmp_path, chromium):
-    """axe-core reports no violation in either theme."""
+    """The summary page has no violation of accessibility rules in the light and dark themes."""
     with opened(chromium, written(sample, tmp_path, ".html"), scripts=True) as page:
         assert axe_in_both_themes(page) == []
 
 
 @pytest.mark.skipif(not OFFICE, reason="no LibreOffice")
 def test_workbook_on_paper(sample, tmp_path):
-    """Printed with 8 points, no sheet loses a name, and only two are wider than a page."""
+    """Printed with text of 8 points, the workbook contains every name, and only two sheets are
+    wider than a page.
+    """
     pdf = office_pdf(written(sample, tmp_path, ".xlsx"), tmp_path)
     text = text_of(pdf)
     assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
-    # The footer of each page names its sheet.
+    # The footer of each printed page contains the name of the sheet.
     pages = {title: text.count(f"{title}·") for title in ("Certificates", "Servers")}
     assert 0 < pages["Certificates"] <= (6 if sample.name == "contoso" else 30)
     assert 0 < pages["Servers"] <= 3
     assert page_count(pdf) <= (19 if sample.name == "contoso" else 68)
-    # The 11 points of Calibri at 73 percent; DejaVu Sans, which replaces it here, is 1.16 high.
+    # The text is Calibri with 11 points, printed at 73 percent. LibreOffice replaces it with DejaVu
+    # Sans, whose height is 1.16 times the size.
     assert min(word.height for word in words_in(pdf)) >= 8
 
 
 @pytest.mark.skipif(not OFFICE, reason="no LibreOffice")
 def test_document_on_paper(sample, tmp_path):
-    """The printed document is not longer than the page, except for the page to sign."""
+    """The printed document has at most as many pages as the printed page, and one for signatures."""
     pdf = office_pdf(written(sample, tmp_path, ".docx"), tmp_path)
     text = text_of(pdf)
     assert page_count(pdf) <= sample.pages + 1
@@ -179,7 +187,7 @@ def test_document_on_paper(sample, tmp_path):
 
 
 def test_a_large_page_opens(tmp_path, chromium):
-    """The page of 1,000 servers (a tenth in CI) is smaller than 3 MB, and a browser opens it."""
+    """The page for 1,000 servers (in CI, a tenth) is smaller than 3 MB, and a browser can open it."""
     servers = int(os.environ.get("LYNCNB_SUMMARY_SERVERS", "100"))
     rows = ["server_fqdn,role,pool_fqdn,site,sip_domains,meet_urls,dialin_url,web_external_fqdn"]
     rows += [

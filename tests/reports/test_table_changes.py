@@ -1,4 +1,4 @@
-"""The differences between two tables are found in any order of rows."""
+"""lyncnb finds the differences between two tables, even if their rows are in a different order."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ def words(old: ln.Topology, new: ln.Topology) -> list[str]:
     return [change.words for change in list_table_changes(old, new)]
 
 
-def test_a_table_differs_not_from_itself():
-    """Equal tables have no differences, even with rows in another order."""
+def test_equal_tables_have_no_differences():
+    """Two equal tables have no differences, even if their rows are in a different order."""
     table = ln.read_topology(DATA / "litwareinc-global.csv")
     assert words(table, table) == []
     assert words(topology(front_end(1), edge(1)), topology(edge(1), front_end(1))) == []
 
 
 def test_cells_of_each_kind():
-    """For lists, additions and removals are shown, and for other cells the old and new value, each
-    with its server.
+    """A changed list is shown by the added and removed items, and any other cell by its old and new
+    value.
     """
     old = topology(front_end(1, extra_san="a.contoso.com;b.contoso.com", target_os=""), edge(1))
     new = topology(
@@ -35,7 +35,9 @@ def test_cells_of_each_kind():
 
 
 def test_the_order_of_a_list_counts():
-    """Another order of SIP domains is a change, because the first domain is the default."""
+    """If the order of SIP domains changes, this is a difference, because the first domain is the
+    default.
+    """
     old = topology(front_end(1), sip_domains="contoso.com;fabrikam.com")
     new = topology(front_end(1), sip_domains="fabrikam.com;contoso.com")
     assert words(old, new) == [
@@ -43,8 +45,8 @@ def test_the_order_of_a_list_counts():
     ]
 
 
-def test_rows_that_come_and_go():
-    """An added or removed row is reported once, without its cells.
+def test_added_and_removed_rows():
+    """An added or removed row is a single difference, without its cells.
 
     A pool's value may move to another row.
     """

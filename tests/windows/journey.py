@@ -1,4 +1,5 @@
-"""Write what a planner gets from a table, so that the files of two systems can be compared.
+"""Write all files that a planner gets from a table, so that they can be compared between two
+systems.
 
     python tests/windows/journey.py FOLDER
 
@@ -29,7 +30,7 @@ COMMANDS = (
 
 
 def write_files(folder: Path) -> None:
-    """Run the commands in a folder, and keep what each one prints."""
+    """Run the commands in a folder, and save the output of each command."""
     folder.mkdir(parents=True)
     tables = [DATA / "contoso.csv", DATA / "contoso-zh-TW.csv"]
     for table in tables:

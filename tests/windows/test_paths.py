@@ -1,4 +1,4 @@
-"""No printed text has both separators in a path, and printed commands work in cmd."""
+"""No path in the output contains both separators, and printed commands work in cmd."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 _ADDRESS = re.compile(r"https?://\S+")
 _BOTH = re.compile(r"[^\s\"']*(?:\\[^\s\"']*/|/[^\s\"']*\\)[^\s\"']*|\b[A-Za-z]:/[^\s\"']+")
-# Each command with absolute paths (HERE), with paths in a folder, and with files that are missing.
+# Each command runs with absolute paths (HERE), with paths in a folder, and with missing files.
 COMMANDS = (
     *(r"plan HERE\contoso.csv", r"plan HERE\contoso.csv -v -o HERE\out\plan.html"),
     *(r"plan in\contoso.csv -o out\plan.svg", r"plan HERE\contoso.csv --save HERE\out\plan.json"),
@@ -58,7 +58,7 @@ COMMANDS = (
 
 @pytest.fixture
 def shell(tmp_path, capsys, monkeypatch) -> Shell:
-    """Return a shell in a folder with a table, a folder for output, and passphrases."""
+    """Return a shell in a folder with a table, passphrases, and a subfolder for output."""
     table = (DATA / "single-server.csv").read_bytes()
     for name in ("in", "out", "back"):
         (tmp_path / name).mkdir()
@@ -73,7 +73,7 @@ def shell(tmp_path, capsys, monkeypatch) -> Shell:
 
 
 def answer(folder: Path, back: Path) -> None:
-    """Put certificates for all requests in a folder."""
+    """Write certificates for all requests to a folder."""
     ca, begins = PythonCa(), datetime.now(UTC) - timedelta(1)
     issued = answer_all(open_requests(folder), ca, begins=begins)
     for number, certificate in enumerate((*issued.values(), *ca.chain)):
@@ -81,7 +81,9 @@ def answer(folder: Path, back: Path) -> None:
 
 
 def test_no_path_has_both_separators(shell):
-    """Output and errors of every command have Windows paths, or paths inside the request folder."""
+    """The output and the errors of each command contain Windows paths, or paths inside the request
+    folder.
+    """
     mixed, unknown, succeeded = {}, [], set()
     for line in COMMANDS:
         if line == "ANSWER":
@@ -109,7 +111,9 @@ def test_no_path_has_both_separators(shell):
     ],
 )
 def test_a_printed_argument_is_one_argument_in_cmd(tmp_path, text):
-    """A copied command gets its argument as it is, and a path without blanks needs no quotes."""
+    """A printed argument with blanks is quoted, so that cmd reads it as one argument when the user
+    copies the command.
+    """
     printed = quote_argument(text)
     assert printed == text or set(" &(") & set(text)
     script, echo = tmp_path / "copied.cmd", "import sys; print(ascii(sys.argv[1:]))"
@@ -119,7 +123,7 @@ def test_a_printed_argument_is_one_argument_in_cmd(tmp_path, text):
 
 
 def test_a_suggested_command_can_be_copied(shell):
-    """The next step names the table by its path, without single quotes."""
+    """The suggested next command contains the path of the table, without single quotes."""
     place = shell.folder / "my plans"
     place.mkdir()
     (place / "contoso.csv").write_bytes((shell.folder / "contoso.csv").read_bytes())

@@ -1,4 +1,5 @@
-"""What only Windows can show: held files, access lists, NUL, names, and the same bytes as on Linux.
+"""Check what works differently on Windows: open files, access lists, NUL, file names. The results
+are the same as on Linux.
 
 CPython for Windows runs these tests, in CI under Wine (see ``.ci/windows``).
 """
@@ -37,7 +38,7 @@ EVERYONE = "*S-1-1-0:(OI)(CI)R"
 
 
 def start(*words: object, cwd: Path, **more: str) -> subprocess.Popen[bytes]:
-    """Start a command without a terminal."""
+    """Start a lyncnb command without a terminal."""
     return subprocess.Popen(
         [sys.executable, "-m", "lyncnb", *map(str, words)],
         cwd=cwd,
@@ -49,7 +50,7 @@ def start(*words: object, cwd: Path, **more: str) -> subprocess.Popen[bytes]:
 
 
 def lyncnb(*words: object, cwd: Path, seconds: float = 120, **more: str) -> tuple[int, str]:
-    """Run a command, and return its exit status and its output."""
+    """Run a lyncnb command, and return its exit status and its output."""
     run = start(*words, cwd=cwd, **more)
     try:
         said = run.communicate(timeout=seconds)[0]
@@ -60,7 +61,7 @@ def lyncnb(*words: object, cwd: Path, seconds: float = 120, **more: str) -> tupl
 
 @pytest.fixture(scope="module")
 def planner(tmp_path_factory) -> Path:
-    """Return a folder with a table and its request folder ``requests``."""
+    """Return a folder that contains a table and its request folder ``requests``."""
     place = tmp_path_factory.mktemp("planner")
     (place / "single.csv").write_bytes((DATA / "single-server.csv").read_bytes())
     status, said = request(place)
@@ -70,14 +71,14 @@ def planner(tmp_path_factory) -> Path:
 
 
 def request(place: Path, *more: str) -> tuple[int, str]:
-    """Request the plan of the table."""
+    """Write the requests for the plan of the table."""
     return lyncnb(
         "request", "single.csv", "requests", *more, cwd=place, LYNCNB_PASSPHRASE=PASSPHRASE
     )
 
 
 def hold(path: Path, seconds: float) -> threading.Thread:
-    """Keep a file open for a time, as Excel or a virus scanner does."""
+    """Keep a file open for a given time, as Excel or a virus scanner does."""
     opened = path.open("rb")
 
     def wait() -> None:
@@ -91,7 +92,7 @@ def hold(path: Path, seconds: float) -> threading.Thread:
 
 @contextmanager
 def hold_alone(path: Path, seconds: float) -> Iterator[None]:
-    """Keep a file open for a time in such a way that other programs cannot read it."""
+    """Keep a file open for a given time, so that no other program can read it."""
     kernel = ctypes.WinDLL("kernel32", use_last_error=True)
     kernel.CreateFileW.restype = ctypes.c_void_p
     handle = ctypes.c_void_p(kernel.CreateFileW(str(path), 0x80000000, 0, None, 3, 0, None))
@@ -111,11 +112,13 @@ def hold_alone(path: Path, seconds: float) -> Iterator[None]:
         thread.join()
 
 
-# -- These tests use files that other programs have open.
+# -- In these tests, other programs keep files of lyncnb open.
 
 
 def test_a_file_that_is_open_for_a_second_is_replaced(tmp_path):
-    """A replacement and a removal wait until the other program closes the file."""
+    """When lyncnb replaces or removes a file that is open in another program, it waits until the
+    program closes the file.
+    """
     path = tmp_path / "summary.csv"
     path.write_bytes(b"old")
     thread = hold(path, 1)
@@ -129,7 +132,9 @@ def test_a_file_that_is_open_for_a_second_is_replaced(tmp_path):
 
 
 def test_a_file_that_stays_open_is_named_with_the_usual_programs(tmp_path, monkeypatch):
-    """After five seconds, the error says what to close, and the old file is complete."""
+    """If a file stays open for five seconds, the error message suggests closing it, and the old
+    file is complete.
+    """
     path = tmp_path / "summary.csv"
     path.write_bytes(b"old")
     begin = time.monotonic()
@@ -142,7 +147,9 @@ def test_a_file_that_stays_open_is_named_with_the_usual_programs(tmp_path, monke
 
 
 def test_an_open_workbook_repeats_no_renewal(planner):
-    """If Excel has the summary open, the renewal is done once, and the same command completes."""
+    """If the summary is open in Excel during a renewal, the user can repeat the command, and the
+    request is renewed only once.
+    """
     requests = planner / "requests"
     name = read_manifest(requests).requests[0].id
     renewal = ("--renew", name, "--reason", "a test")
@@ -158,7 +165,7 @@ def test_an_open_workbook_repeats_no_renewal(planner):
 
 
 def test_readers_of_the_manifest_stop_no_run(planner):
-    """A program that reads the manifest again and again does not stop a run."""
+    """If a program reads the manifest again and again, a run of lyncnb still succeeds."""
     manifest, done = planner / "requests" / "manifest.json", threading.Event()
 
     def read() -> None:
@@ -178,7 +185,9 @@ def test_readers_of_the_manifest_stop_no_run(planner):
 
 
 def test_a_file_that_nobody_else_may_read_is_waited_for(planner):
-    """A program can also keep others from reading. lyncnb waits, and then names such programs."""
+    """If a program prevents others from reading a file, lyncnb waits, and then suggests which
+    programs to close.
+    """
     with hold_alone(planner / "single.csv", 1):
         status, said = lyncnb("check", "single.csv", cwd=planner)
     assert status == 0, said
@@ -188,7 +197,9 @@ def test_a_file_that_nobody_else_may_read_is_waited_for(planner):
 
 
 def test_a_held_key_leaves_two_passphrases_that_are_explained(planner, tmp_path):
-    """The error of rekey and status name the files of each passphrase. The same command completes."""
+    """If a key file is open during rekey, the error and the status list the files for each
+    passphrase.
+    """
     requests, new = planner / "requests", tmp_path / "new.txt"
     new.write_text("eleven brass kettles in Hualien\n")
     words = ("rekey", "requests", "--new-passphrase-file", new)
@@ -222,7 +233,9 @@ def test_a_held_key_leaves_two_passphrases_that_are_explained(planner, tmp_path)
 
 
 def test_two_requests_at_once_lose_nothing(planner):
-    """The second of two runs waits for the first, or reports that the folder is in use."""
+    """If two commands write requests to one folder at the same time, the second one waits or
+    reports that the folder is in use.
+    """
     folder, more = planner / "together", ()
     for _ in range(2):
         words = ("request", "single.csv", folder.name, *more)
@@ -242,17 +255,21 @@ def test_two_requests_at_once_lose_nothing(planner):
 
 
 def test_a_new_folder_belongs_to_its_user(planner):
-    """Nobody but the user, SYSTEM and Administrators can open the folder and its secret folders."""
+    """Only the user, SYSTEM and Administrators can open a new request folder and its folders with
+    secrets.
+    """
     for place in ("", *SECRET):
         if (planner / "requests" / place).is_dir():
             assert windows_access.find_other_users(planner / "requests" / place) == ()
 
 
 def test_an_open_folder_is_reported_and_closed(planner):
-    """A folder that others can open is a problem in status, and the next change closes it."""
+    """If other users can open a folder with keys, status reports it, and the next change corrects
+    the permissions.
+    """
     keys = planner / "requests" / "keys"
     subprocess.run(["icacls", str(keys), "/grant", EVERYONE], check=True)
-    if not windows_access.find_other_users(keys):  # Wine's icacls changes nothing.
+    if not windows_access.find_other_users(keys):  # Under Wine, icacls does not change permissions.
         subprocess.run(["start", "/unix", "/bin/chmod", "755", unix(keys)], shell=True, check=True)
         wait_until_open(keys)
     assert windows_access.find_other_users(keys)
@@ -263,7 +280,9 @@ def test_an_open_folder_is_reported_and_closed(planner):
 
 
 def test_a_copied_folder_is_closed_by_the_next_run(planner):
-    """A copy takes over the access list of its place. A run that writes closes it first."""
+    """A copied folder has the permissions of its new location, until the next command that writes
+    corrects them.
+    """
     copied = shutil.copytree(planner / "requests", planner / "copied")
     status, said = lyncnb(
         *("request", "single.csv", "copied", "--renew", read_manifest(copied).requests[0].id),
@@ -276,12 +295,12 @@ def test_a_copied_folder_is_closed_by_the_next_run(planner):
 
 
 def unix(path: Path) -> str:
-    """Return the path outside Wine."""
+    """Return the path of a file as programs outside Wine see it."""
     return path.as_posix().removeprefix(path.drive)
 
 
 def wait_until_open(path: Path) -> None:
-    """Wait for a program outside Wine."""
+    """Wait until a program outside Wine has opened the folder for other users."""
     for _ in range(50):
         if windows_access.find_other_users(path):
             return
@@ -289,7 +308,9 @@ def wait_until_open(path: Path) -> None:
 
 
 def test_the_command_for_a_disk_without_access_lists(tmp_path):
-    """The command names the folder by its full path and the user by SID, for every shell."""
+    """The suggested command contains the full path of the folder and the SID of the user, and works
+    in every shell.
+    """
     command = windows_access.build_restrict_command(tmp_path)
     assert command.startswith(f'icacls "{os.path.realpath(tmp_path)}" /inheritance:r /grant:r ')
     assert f'"*{windows_access.find_user_sid()}:(OI)(CI)F"' in command
@@ -302,7 +323,9 @@ def test_the_command_for_a_disk_without_access_lists(tmp_path):
 
 
 def test_nul_is_no_terminal(planner):
-    """A scheduled task, which has NUL as its input, ends at once instead of waiting for ever."""
+    """If the input is NUL, as in a scheduled task, the command ends at once instead of waiting for
+    an answer.
+    """
     with open(os.devnull, "rb") as nul:
         assert os.isatty(nul.fileno())
         assert not is_terminal_file(nul.fileno())
@@ -311,14 +334,16 @@ def test_nul_is_no_terminal(planner):
 
 
 def test_piped_output_is_utf_8_and_has_plain_signs(planner):
-    """A pipe gets every letter, and a minus that every code page has."""
+    """The output in a pipe is UTF-8, with a minus sign that every code page contains."""
     (planner / "小.csv").write_bytes((planner / "single.csv").read_bytes())
     status, said = lyncnb("plan", "小.csv", "-o", "小.md", cwd=planner)
     assert (status, "written: 小.md" in said) == (0, True), said
 
 
 def test_a_passphrase_file_of_powershell_is_read(tmp_path):
-    """PowerShell 5.1 writes UTF-16 with a byte order mark and CRLF."""
+    """A passphrase file that PowerShell 5.1 wrote, in UTF-16 with a byte order mark and CRLF, can
+    be read.
+    """
     file = tmp_path / "passphrase.txt"
     for encoding, mark in (("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff")):
         file.write_bytes(mark + f"{PASSPHRASE} Ċ\r\nmore".encode(encoding))
@@ -330,30 +355,30 @@ def test_a_passphrase_file_of_powershell_is_read(tmp_path):
 
 @pytest.mark.parametrize("name", ["con.html", "nul.html", "com¹.html", "folder /plan.html"])
 def test_reserved_names_are_refused(planner, name):
-    """Names of devices, and names that Windows changes, are refused with the reason."""
+    """Names of devices, and file names that Windows would change, are rejected with the reason."""
     status, said = lyncnb("plan", "single.csv", "-o", name, cwd=planner)
     assert (status, "is reserved on Windows" in said) == (2, True), said
 
 
 def test_a_path_on_another_drive_is_whole(tmp_path):
-    """There is no relative path between two drives."""
+    """If a file is on another drive, its path is shown in full, because there is no relative path."""
     other = "C:" if tmp_path.drive != "C:" else "Z:"
     assert make_relative_path(f"{other}\\plans\\a.toml", tmp_path) == f"{other}\\plans\\a.toml"
     assert make_relative_path(tmp_path / "a" / "b", tmp_path) == os.path.join("a", "b")
 
 
 def test_a_path_that_is_too_long_is_explained():
-    """A path over 260 characters has its own hint."""
+    """If a path has more than 260 characters, the error message has a separate hint."""
     path = "C:\\" + "a" * 150 + "\\" + "b" * 150
     error = system_calls.describe_error(FileNotFoundError(2, "No such file"), path, "read the file")
     assert "more than 260 characters" in error.hint
 
 
-# -- These tests check that results are the same as on Linux.
+# -- These tests check that the results are the same as on Linux.
 
 
 def test_the_files_are_the_same_bytes_as_on_linux(tmp_path):
-    """Everything that a planner writes and reads is the same on both systems."""
+    """All files that a planner writes and reads have the same bytes on Windows and on Linux."""
     linux = Path(os.environ["LYNCNB_FILES_OF_LINUX"])
     write_files(tmp_path / "here")
     here = {one.name: one.read_bytes() for one in (tmp_path / "here").iterdir()}
