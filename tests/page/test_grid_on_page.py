@@ -23,8 +23,8 @@ pytestmark = [
 ]
 
 FEW = (
-    "test_ten_rows_on_the_last_server_replace_none_unless_asked",
-    "test_the_blank_row_takes_typing",
+    "test_a_paste_replaces_servers_only_after_a_question",
+    "test_servers_are_typed_into_the_blank_row",
     "test_a_right_click_opens_the_menu_of_the_table",
     "test_undo_after_a_rejected_paste_removes_only_the_rejected_texts",
 )

@@ -1,4 +1,4 @@
-"""Provide one server and one page for each test process that tests panels in a browser."""
+"""Fixtures that start one Jupyter server and one browser page for all tests of panels in a process."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """Start one server for all modules, because starting it takes longer than most tests."""
+    """Start one Jupyter server for all test modules, because starting it takes longer than most
+    tests.
+    """
     with LabServer(tmp_path_factory.mktemp("browser")) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def folder(request, server) -> Path:
-    """Return a module's folder of notebooks, with tables of 5, 100 and 10,000 servers."""
+    """Return the folder for a module's notebooks, with tables of 5, 100 and 10,000 servers."""
     folder = server.root / request.path.stem
     folder.mkdir()
     (folder / "small.csv").write_text(FIVE_SERVERS)
@@ -32,16 +34,17 @@ def folder(request, server) -> Path:
 
 @pytest.fixture(scope="module")
 def answered(folder) -> str:
-    """Return the name of a request folder with issued certificates, next to the notebooks."""
+    """Return the name of a request folder with issued certificates, in the folder of the notebooks."""
     (folder / "ca").mkdir()
-    day = MIDNIGHT.date()  # The panels in the browser use the same date.
+    # The panels in the browser use the current date, so the certificates are valid on this date.
+    day = MIDNIGHT.date()
     answered_by_openssl(STANDARD_EDITION.encode(), folder / "ca", today=day, days=40)
     return "ca/requests"
 
 
 @pytest.fixture(scope="session")
 def pages() -> list[LabBrowser]:
-    """Return the pool of browser pages.
+    """Return the list of browser pages that tests can use again.
 
     Tests share them, since loading JupyterLab takes longer than most tests.
     """
@@ -50,8 +53,8 @@ def pages() -> list[LabBrowser]:
 
 @pytest.fixture
 def lab(request, server, chromium, pages):
-    """Return a page. After the test, its kernel is stopped, and the browser must not have reported
-    an error.
+    """Return a browser page. After the test, stop its kernel, and check that the browser reported
+    no error.
     """
     lab = pages.pop() if pages else LabBrowser(server, browser=chromium, seconds=60).start()
     failed = request.session.testsfailed
@@ -61,6 +64,7 @@ def lab(request, server, chromium, pages):
     if failed == request.session.testsfailed and not errors and not broken:
         pages.append(lab)
     else:
-        lab.stop()  # The remains of a failed test must not affect other tests.
+        # A page that a failed test has used is closed, so that it does not affect other tests.
+        lab.stop()
     assert errors == []
     assert broken == []

@@ -1,4 +1,4 @@
-"""A job of a panel runs in a background thread, and its notifications arrive in order."""
+"""A job of a panel runs in a background thread, and its messages arrive in order."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from lyncnb.widgets.background_job import CANCELLED, RUNNING, STOPPING, Job
 
 
 class LateEvent(threading.Event):
-    """A threading event that pauses when it is set, as on a busy computer."""
+    """A threading event whose set method takes some time, as on a busy computer."""
 
     def set(self):
-        """Set the event with a delay."""
+        """Wait, and then set the event."""
         super().set()
         time.sleep(0.05)
 
 
-def test_a_job_that_ends_while_it_is_cancelled_has_ended(monkeypatch):
-    """If a job ends while it is cancelled, its state is final, and another job can start."""
+def test_a_job_may_end_while_it_is_cancelled(monkeypatch):
+    """If a job ends while the user cancels it, its state does not change again, and another job can
+    start.
+    """
 
     def stopped_at_once(_, stop):
         stop.wait()

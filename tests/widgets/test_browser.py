@@ -1,4 +1,4 @@
-"""The panels work in a real JupyterLab, by mouse and keyboard.
+"""The panels work in a real JupyterLab, with mouse and keyboard.
 
 If Chromium is missing, the tests are skipped with a message. In CI that is an error.
 """
@@ -51,9 +51,9 @@ TABS = (
 # -- These tests use the plan editor.
 
 
-def test_one_role_is_changed_refused_undone(lab, folder):
-    """In the editor, a changed role reaches Python and the counts, a wrong one is rejected with a
-    reason, and undo works.
+def test_a_role_is_changed_rejected_and_undone(lab, folder):
+    """When a user changes a role in the editor, the counts are updated. An invalid role is rejected
+    with a reason, and undo works.
     """
     open_editor(lab, folder)
     live = lab.page.locator(".lc-live")
@@ -85,8 +85,10 @@ def test_one_role_is_changed_refused_undone(lab, folder):
     lab.page.get_by_text("1 change, not saved").wait_for()
 
 
-def test_five_hundred_by_filter(lab, folder):
-    """With a filter, five hundred selected servers are changed at once, and the others stay."""
+def test_five_hundred_servers_are_changed_with_a_filter(lab, folder):
+    """With a filter, a user can change five hundred selected servers at once. The other servers
+    stay unchanged.
+    """
     open_editor(lab, folder, table="large.csv")
     lab.field("Filter servers").fill("tainan")
     lab.page.get_by_text("500 of 10,000 servers shown").wait_for()
@@ -100,7 +102,7 @@ def test_five_hundred_by_filter(lab, folder):
     lab.field("Filter servers").fill("")
     lab.page.get_by_text("10,000 of 10,000 servers shown").wait_for()
     grid = lab.page.get_by_role("grid")
-    # The count includes the headings and the blank row.
+    # This count includes the headings and the blank row.
     expect(grid).to_have_attribute("aria-rowcount", "10002")
     assert lab.page.get_by_role("row").count() < 60
     grid.focus()
@@ -109,7 +111,7 @@ def test_five_hundred_by_filter(lab, folder):
 
 
 def test_everything_by_keyboard(lab, folder):
-    """A role is changed, a row selected and a change undone with the keyboard only."""
+    """With the keyboard only, a user can change a role, select a row, and undo the change."""
     open_editor(lab, folder)
     keys = lab.page.keyboard
     lab.field("Filter servers").focus()
@@ -120,7 +122,7 @@ def test_everything_by_keyboard(lab, folder):
     keys.press("Enter")
     focused = lab.page.evaluate("document.activeElement.getAttribute('aria-label')")
     assert focused == "Role of dir01.contoso.com"
-    keys.press("Escape")  # The first Escape closes the list.
+    keys.press("Escape")  # The first Escape closes the list of roles.
     if lab.page.evaluate("document.activeElement.tagName") == "SELECT":
         keys.press("Escape")  # The second Escape leaves the cell.
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
@@ -131,7 +133,7 @@ def test_everything_by_keyboard(lab, folder):
     keys.type("Kaohsiung")
     keys.press("Enter")
     wait_kernel(lab, "editor.topology.cells[2][3]", "Kaohsiung")
-    keys.press("ArrowUp")  # Enter went to the blank row.
+    keys.press("ArrowUp")  # Enter has moved the focus to the blank row.
     keys.press(" ")
     lab.page.get_by_text("1 server selected").wait_for()
     keys.press("Control+z")
@@ -143,8 +145,10 @@ def test_everything_by_keyboard(lab, folder):
     assert active.strip() == "Taipei"
 
 
-def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
-    """JupyterLab's shortcut keys on any control of the panels add and delete no cell."""
+def test_shortcuts_of_jupyterlab_have_no_effect_in_panels(lab, folder, answered):
+    """While a control of a panel has the focus, JupyterLab's shortcut keys do not add or delete
+    notebook cells.
+    """
     others = REQUESTS.format(table="small.csv", folder="guarded"), STATUS.format(folder=answered)
     open_editor(lab, folder, *others)
     for name in ("Servers", "Deployment", "Findings", "Changes", "Scenarios", "Save"):
@@ -154,7 +158,7 @@ def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
             " .lyncnb textarea:visible, .lyncnb [tabindex='0']:visible, .lyncnb summary:visible"
         )
         controls.nth(8).wait_for()
-        # Keys that activate the control are left out.
+        # This list does not contain the keys that activate the control.
         lab.page.evaluate(
             """(names) => {
               const all = document.querySelectorAll(names);
@@ -172,7 +176,7 @@ def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
             ".lyncnb button, .lyncnb select, .lyncnb input, .lyncnb textarea,"
             " .lyncnb [tabindex='0'], .lyncnb summary",
         )
-    # Also with real key presses on a list, a button, the grid and a field.
+    # The test also presses real keys on a list, a button, the grid and a field.
     lab.tab("Servers").click()
     for control in (
         lab.field("Column to set"),
@@ -191,11 +195,12 @@ def test_keys_of_jupyter_do_nothing_in_the_panels(lab, folder, answered):
     assert [prompt.strip() for prompt in prompts] == ["[1]:", "[2]:", "[3]:"]
     lab.tab("Servers").focus()
     lab.page.keyboard.press("Escape")
-    lab.page.keyboard.press("Control+s")  # Saving with the keyboard shortcut still works.
+    # The keyboard shortcut for saving the notebook still works.
+    lab.page.keyboard.press("Control+s")
 
 
 def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
-    """After a reload, the editor is shown again.
+    """After the page is reloaded, it shows the editor again, and its changes are kept.
 
     The saved files and the copied Python both give the same plan.
     """
@@ -224,14 +229,15 @@ def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
     ).inner_text()
     lab.save()
     lab.reload()
-    # The kernel still has the editor with its changes.
+    # The kernel still has the editor with the changes.
     lab.page.get_by_text("3 changes").first.wait_for()
     expect(cell_of(lab, "dir01.contoso.com", "Site")).to_have_text(
         re.compile("^Kaohsiung"), use_inner_text=True
     )
 
     lines = EDITOR.format(table="small.csv").splitlines()[:3]
-    # Open notebooks are closed, so that their outputs do not ask for a panel of an ended kernel.
+    # Open notebooks are closed, so that their outputs do not request a panel from a kernel that has
+    # ended.
     lab.shut_kernel_down()
     lab.js("panel.dispose();")
     open_panel(lab, folder, "\n".join(lines), code, "print('plan', editor.plan.sha256)")
@@ -239,7 +245,8 @@ def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
 
 
 def test_edits_after_a_reload_are_not_shared_as_an_earlier_plan(lab, folder):
-    """After a reload, JupyterLab no longer updates the saved output.
+    """If a user edits a plan after reloading the page, the saved output is outdated, and the
+    notebook cannot be shared.
 
     The panel says so, and share rejects the notebook.
     """
@@ -250,7 +257,8 @@ def test_edits_after_a_reload_are_not_shared_as_an_earlier_plan(lab, folder):
     share_notebook(path, folder / "before.html")
     lab.tab("Servers").click()
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
-    # The panel would have updated its output when it records that the output is outdated.
+    # If the panel could still update its output, it would have done so before it recorded that the
+    # output is outdated.
     record = f"__import__('pathlib').Path({DRAFT_FOLDER!r}, 'outdated.json').exists()"
     wait_kernel(lab, record, "True")
     path = lab.save()
@@ -266,8 +274,8 @@ def test_edits_after_a_reload_are_not_shared_as_an_earlier_plan(lab, folder):
 
 
 def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
-    """The saved output shows the edited table without a kernel, and is hidden while the panel is
-    active.
+    """The saved notebook shows the edited table without a kernel. While the panel is active, this
+    table is hidden.
     """
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
@@ -289,9 +297,9 @@ def test_the_saved_notebook_shows_the_table_without_a_kernel(lab, folder):
     lab.js("await panel.sessionContext.startKernel();")
 
 
-def test_a_second_view_changes_nothing_in_the_first(lab, folder):
-    """If an editor is shown in two views, text that is being typed in one view stays, and both
-    views show later changes.
+def test_a_second_view_keeps_text_in_the_first(lab, folder):
+    """If an editor has two views, text that the user is typing in one of them is kept when the
+    other one changes.
     """
     open_editor(lab, folder)
     first = lab.page.locator(".lyncnb").first.element_handle()
@@ -310,9 +318,9 @@ def test_a_second_view_changes_nothing_in_the_first(lab, folder):
     )
 
 
-def test_a_page_without_anywidget_says_what_to_install_where(tmp_path, chromium):
-    """If anywidget is missing in the environment of JupyterLab, the saved output explains how to
-    install it.
+def test_without_anywidget_the_installation_is_explained(tmp_path, chromium):
+    """If anywidget is not installed in the environment of JupyterLab, the saved output explains how
+    to install it.
     """
     (tmp_path / "labconfig").mkdir()
     settings = {"disabledExtensions": {"anywidget": True}}
@@ -332,8 +340,10 @@ def test_a_page_without_anywidget_says_what_to_install_where(tmp_path, chromium)
         assert "anywidget" not in page
 
 
-def test_findings_lead_to_their_servers_and_are_accepted(lab, folder):
-    """A finding names its server and links to its row. Accepting it needs a reason."""
+def test_findings_link_to_servers_and_can_be_accepted(lab, folder):
+    """A finding shows its server, and links to the server's row. To accept the finding, the user
+    must enter a reason.
+    """
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.tab("Findings").click()
@@ -348,8 +358,8 @@ def test_findings_lead_to_their_servers_and_are_accepted(lab, folder):
     lab.page.get_by_text("Certificates of dir01.contoso.com").wait_for()
 
 
-def test_typed_text_stays_when_a_list_is_drawn_again(lab, folder):
-    """Typed text and the focus stay when a list is drawn again."""
+def test_typed_text_stays_when_a_list_is_updated(lab, folder):
+    """If a panel updates a list, text that the user has typed and the focus stay in place."""
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.tab("Findings").click()
@@ -371,8 +381,8 @@ def test_typed_text_stays_when_a_list_is_drawn_again(lab, folder):
     expect(name).to_be_focused()
 
 
-def test_a_tick_to_replace_files_is_about_one_folder(lab, folder):
-    """A confirmation to replace files applies to only one folder."""
+def test_a_confirmation_to_replace_files_applies_to_one_folder(lab, folder):
+    """If the user confirms that files may be replaced, this applies to only one folder."""
     for name in ("one", "two"):
         (folder / name).mkdir()
         (folder / name / "topology.csv").write_text("tuned")
@@ -394,9 +404,9 @@ def test_a_tick_to_replace_files_is_about_one_folder(lab, folder):
     assert (folder / "one" / "topology.csv").read_text() == "tuned"
 
 
-def test_answers_that_come_late(lab, folder):
-    """If answers are late, an error stays readable, a second click has no effect, and a table keeps
-    its position.
+def test_late_responses_of_the_kernel(lab, folder):
+    """If the kernel's responses are late, an error stays readable, a second click has no effect,
+    and a table keeps its scroll position.
     """
     open_editor(lab, folder)
     lab.tab("Deployment").click()
@@ -442,10 +452,8 @@ def test_a_kernel_that_is_restarted(lab, folder):
     lab.page.get_by_text("The kernel was restarted or has stopped").wait_for()
 
 
-def test_a_button_fixes_what_has_one_safe_fix(lab, folder):
-    """The button Fix is shown only for a fixable finding, and its change can be undone. "Fix all"
-    shows all changes before it makes them, in one step.
-    """
+def test_a_button_fixes_findings_with_one_safe_fix(lab, folder):
+    """The Fix button appears only for findings that can be fixed, and its change can be undone."""
     open_editor(lab, folder)
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
     lab.tab("Findings").click()
@@ -460,7 +468,7 @@ def test_a_button_fixes_what_has_one_safe_fix(lab, folder):
     set_cells = "__import__('lyncnb.widgets.editing.edits', fromlist=['x']).set_cells"
     blank = f"editor.apply({set_cells}, ids={rows}, column='dialin_url', value='')"
     assert kernel(lab, blank) == "None"
-    lab.button(re.compile("errors?$")).click()  # The number of errors leads to the findings.
+    lab.button(re.compile("errors?$")).click()  # The number of errors is a link to the findings.
     lab.page.get_by_text("Fix all: 2 changes").click()
     change = 'fe01.contoso.com (FrontEnd), “Dial-in URL”: blank -> "https://dialin.contoso.com"'
     lab.page.locator("details[open] .lc-changes").get_by_text(change).wait_for()
@@ -471,9 +479,9 @@ def test_a_button_fixes_what_has_one_safe_fix(lab, folder):
     lab.page.get_by_text("Fix all: 2 changes").wait_for()
 
 
-def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
-    """A click on a name in a chip, list, explanation or picture shows its rule, sources, servers
-    and use. Escape goes back.
+def test_a_click_on_a_name_shows_its_rule(lab, folder):
+    """A click on a name in a list, an explanation or a picture shows the rule, the sources, the
+    servers and the use of the name.
     """
     open_editor(lab, folder)
     page, dialog = lab.page, lab.page.locator("dialog.lc-why")
@@ -515,13 +523,13 @@ def test_a_name_clicked_anywhere_tells_what_it_is_for(lab, folder):
     lab.tab("Servers").click()
     cell_of(lab, "fe01.contoso.com", "Role").click()
     lab.page.get_by_text("Certificates of fe01.contoso.com").wait_for()
-    # This text appears after the change above.
+    # This text appears after the first change in this test.
     page.locator(".lc-detail").get_by_text("public CA").first.wait_for()
     opened(page.locator(".lc-detail").get_by_role("button", name="web.contoso.com"), "web-external")
 
 
-def test_the_names_of_a_request_are_a_press_away(lab, folder, answered):
-    """The request panel finds a request by its id, and the status panel by the active row.
+def test_panels_show_the_names_of_a_request(lab, folder, answered):
+    """The request panel and the status panel can show all names in a request.
 
     Both show its names.
     """
@@ -542,7 +550,9 @@ def test_the_names_of_a_request_are_a_press_away(lab, folder, answered):
 
 
 def test_add_and_remove_a_server(lab, folder):
-    """A new row is shown and selected, removing can be undone, and a wrong name is rejected."""
+    """A new row is shown and selected. Removing it can be undone, and an invalid server name is
+    rejected.
+    """
     open_editor(lab, folder)
     lab.button("Add a server…").click()
     form = lab.page.get_by_role("form", name="Add a server")
@@ -551,7 +561,7 @@ def test_add_and_remove_a_server(lab, folder):
     form.get_by_role("button", name="Add").click()
     alert = form.get_by_role("alert")
     alert.get_by_text("med 03").first.wait_for()
-    # The grid has the right label, and no row that does not exist.
+    # The grid has the right accessible label, and contains only existing rows.
     expect(alert).to_contain_text("(column Server)", use_inner_text=True)
     form.get_by_role("button", name="Cancel").click()
     lab.button("Add a server…").click()
@@ -559,7 +569,8 @@ def test_add_and_remove_a_server(lab, folder):
     form.get_by_label("Server", exact=True).fill("med03.contoso.com")
     form.get_by_role("button", name="Add").click()
     lab.page.get_by_label("Select med03.contoso.com").wait_for()
-    form.wait_for(state="hidden")  # The change is announced after the row is shown.
+    # The change is announced to screen readers after the row is shown.
+    form.wait_for(state="hidden")
     lab.page.get_by_label("Select med03.contoso.com").check()
     lab.button("Remove 1 server").click()
     lab.page.get_by_text("5 of 5 servers shown").wait_for()
@@ -568,7 +579,9 @@ def test_add_and_remove_a_server(lab, folder):
 
 
 def test_the_panel_shows_an_error_in_a_callback(lab, folder):
-    """An error in lyncnb's code is shown in plain text, without a stack trace and without values."""
+    """If an error occurs in the code of a panel, the panel shows a plain message without a stack
+    trace and without values.
+    """
     broken = "def broken(**_): raise ZeroDivisionError('a secret value')\n"
     broken += "editor.view.channel.answers['explain'] = broken"
     open_editor(lab, folder, broken)
@@ -586,8 +599,8 @@ def test_the_panel_shows_an_error_in_a_callback(lab, folder):
 
 
 def test_requests_with_progress_cancel_and_finish(lab, folder):
-    """Other panels respond during a run, Cancel keeps finished requests, and a second run completes
-    the folder.
+    """While requests are written, other panels respond. Cancel keeps the finished requests, and a
+    second run creates the others.
     """
     open_panel(
         lab,
@@ -619,9 +632,9 @@ def test_requests_with_progress_cancel_and_finish(lab, folder):
     assert "cancelled/summary.html" in href
 
 
-def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
-    """A typed passphrase stays when the plan changes or the panel is shown twice, and a second
-    click on Write has no effect.
+def test_a_typed_passphrase_is_kept_and_one_click_counts(lab, folder):
+    """If the plan changes or the panel is shown twice, a typed passphrase is kept. A second click
+    on Write has no effect.
     """
     requests = HELD_REQUESTS.format(table="middle.csv", folder="pressed")
     requests = requests.replace("RequestPanel(plan,", "RequestPanel(editor,")
@@ -654,17 +667,18 @@ def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
     expect(panel.get_by_role("button", name="Cancel")).to_be_focused()
     lab.page.wait_for_timeout(300)
     expect(panel.get_by_role("alert")).to_have_count(0)
-    # If the run is canceled before its first key, no request is stored.
+    # If the user cancels the run before the first key, no request is saved.
     panel.get_by_text(re.compile(r"Working … \d+ of 100")).wait_for()
     lab.page.keyboard.press("Enter")
     panel.get_by_text("Stopping. lyncnb finishes the keys").wait_for()
     (folder / "pressed.go").touch()
     panel.get_by_text("Canceled.").wait_for()
     lab.page.wait_for_function("() => document.activeElement.textContent.startsWith('Write ')")
-    # After a run, the panel checks the folder. If a folder is half removed during that check, the
-    # panel asks for nothing. Without the number, the text of the whole panel would match too early.
+    # After a run, the panel checks the folder. If the test removed the folder during this check,
+    # the panel would not ask for a passphrase. Without the number in the pattern, an earlier text
+    # of the panel would match.
     panel.get_by_text(re.compile(r"after the run: \d+ kept")).wait_for()
-    # If the folder is removed, the panel asks for both passphrases again and gives the reason.
+    # After the folder was removed, the panel asks for both passphrases again and shows the reason.
     shutil.rmtree(folder / "pressed")
     first.fill(PASSPHRASE)
     first.press("Enter")
@@ -673,7 +687,9 @@ def test_what_is_typed_for_a_run_stays_and_a_second_press_is_none(lab, folder):
 
 
 def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
-    """After a reload during a run, the panel still shows the progress, and Cancel still works."""
+    """If the page is reloaded during a run, the panel still shows the progress, and Cancel still
+    works.
+    """
     open_panel(lab, folder, HELD_REQUESTS.format(table="middle.csv", folder="reloaded"))
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
     lab.field("Repeat the passphrase").fill(PASSPHRASE)
@@ -690,7 +706,7 @@ def test_a_reload_in_the_middle_does_not_stop_the_run(lab, folder):
 
 
 def test_passphrases_that_differ_or_are_wrong(lab, folder):
-    """If passphrases differ or are wrong, the panel shows each error, clears the fields, and
+    """If passphrases differ or are wrong, the panel shows the error, clears the fields, and
     overwrites nothing.
     """
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="wrong"))
@@ -707,7 +723,7 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
     lab.wait_text("Finished.")
     again.wait_for(state="hidden")
     expect(lab.button("Nothing to write")).to_be_disabled()
-    # Tab continues from the result of the run.
+    # The Tab key continues from the result of the run.
     expect(lab.page.locator(".lc-result")).to_be_focused()
     (folder / "wrong" / "summary.csv").unlink()
     lab.button("Refresh").click()
@@ -723,9 +739,9 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
 # -- These tests are about the steps after the requests were written.
 
 
-def test_from_the_answer_to_the_servers(lab, folder, answered):
-    """From issued certificates, the panel writes packages with a passphrase, shows one password
-    until it is hidden, and writes the steps.
+def test_from_issued_certificates_to_deployment_steps(lab, folder, answered):
+    """From issued certificates, the status panel creates PFX packages, shows a password until the
+    user hides it, and writes the deployment steps.
     """
     open_panel(lab, folder, STATUS.format(folder=answered))
     lab.wait_text("Next step: Package 2 certificates for the servers.")
@@ -741,14 +757,15 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
     chosen = package.input_value()
     lab.field("The folder's passphrase").fill(PASSPHRASE)
     lab.button("Refresh").click()
-    kernel(lab, "status")  # The earlier check of the folder was answered.
+    # The panel has already received the result of the previous check of the folder.
+    kernel(lab, "status")
     expect(package).to_have_value(chosen)
     lab.button("Show password").click()
     password = lab.page.locator(".lc-password")
     password.wait_for(state="visible")
     expect(password).to_have_attribute("aria-label", re.compile(re.escape(chosen)))
     package.select_option(index=0)
-    # The password was that of another package.
+    # The hidden password belonged to another package.
     expect(password).to_have_text("", use_inner_text=True)
     package.select_option(index=1)
     lab.field("The folder's passphrase").fill(PASSPHRASE)
@@ -765,7 +782,7 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
     assert (folder / answered / "steps").is_dir()
     lab.page.get_by_text("Package the requests for the CA").click()
     lab.button("Package all waiting requests").click()
-    # No request waits for its certificate.
+    # All certificates are issued, so no request waits for the CA.
     lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
 
 
@@ -773,7 +790,9 @@ def test_from_the_answer_to_the_servers(lab, folder, answered):
 
 
 def test_axe_finds_nothing(lab, folder, answered):
-    """The tool axe-core reports no violation in any part of the panels, in either theme."""
+    """The tool axe-core reports no violation of accessibility rules in any part of the panels, in
+    both themes.
+    """
     cells = [
         EDITOR.format(table="small.csv"),
         REQUESTS.format(table="small.csv", folder="axe"),
@@ -782,7 +801,7 @@ def test_axe_finds_nothing(lab, folder, answered):
     open_panel(lab, folder, *cells, name="axe.ipynb")
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.page.get_by_text("1 change, not saved").wait_for()
-    # The edit is rejected, so that its message is checked too.
+    # The edit is invalid, so that axe-core also checks the error message.
     set_cell(lab, "fe01.contoso.com", "Role", "Edge")
     lab.page.get_by_role("alert").get_by_text("Not done").wait_for()
     found = []
@@ -794,7 +813,7 @@ def test_axe_finds_nothing(lab, folder, answered):
             found += [
                 (theme, name, one) for one in axe_violations(lab.page, inside=inside, rules=rules)
             ]
-            inside = ".lc-editor"  # A tab changes nothing in the other two panels.
+            inside = ".lc-editor"  # Selecting a tab changes nothing in the other two panels.
         lab.tab("Certificates").click()
         lab.page.locator(".lc-name-chip").first.get_by_role("button").click()
         lab.page.locator("dialog.lc-why:visible").wait_for()

@@ -1,6 +1,4 @@
-"""Cells of the table are edited by mouse and keyboard, on both ends of their text, and rejected
-text stays.
-"""
+"""Users can edit cells of the table with mouse and keyboard, and rejected text stays in its cell."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ def text_end(lab: LabBrowser, server: str, column: str, end: str) -> tuple[float
 
 
 def double_click(lab: LabBrowser, server: str, column: str, end: str) -> None:
-    """Click twice at one point of the page, with a short pause."""
+    """Click twice at the same point of the page, with a short pause between the clicks."""
     lab.page.mouse.move(*text_end(lab, server, column, end))
     for count in (1, 2):
         lab.page.mouse.down(click_count=count)
@@ -44,7 +42,9 @@ def double_click(lab: LabBrowser, server: str, column: str, end: str) -> None:
 
 
 def opens_on_its_text(lab: LabBrowser) -> None:
-    """Open cells by a double-click, or by a click and typing, at both ends of their text."""
+    """Open cells with a double-click, or with a click and typing, at the beginning and the end of
+    their text.
+    """
     for server, column in [("dir01.contoso.com", "Site"), ("fe02.contoso.com", "Pool")]:
         for end in ("first", "last"):
             double_click(lab, server, column, end)
@@ -53,7 +53,7 @@ def opens_on_its_text(lab: LabBrowser) -> None:
             expect(control).to_be_focused()
             lab.page.keyboard.press("Escape")
             control.wait_for(state="detached")
-            # Another cell is now the active one.
+            # A click makes another cell the active one.
             cell_of(lab, "med01.contoso.com", "Server").click()
     for server, end, letters in [
         ("med01.contoso.com", "first", "Tainan"),
@@ -65,7 +65,7 @@ def opens_on_its_text(lab: LabBrowser) -> None:
         lab.page.get_by_text("not saved").wait_for()
         cell = cell_of(lab, server, "Site")
         cell.get_by_text(letters).wait_for()
-    # A list is opened, and an entry is selected by its first letter.
+    # This opens the list of roles, and selects an entry by its first letter.
     lab.page.mouse.click(*text_end(lab, "dir01.contoso.com", "Role", "last"))
     lab.page.keyboard.press("m")
     lab.page.keyboard.press("Enter")
@@ -74,13 +74,13 @@ def opens_on_its_text(lab: LabBrowser) -> None:
 
 
 def test_a_cell_opens_on_its_text(lab, folder):
-    """In JupyterLab, a double-click, or a click and typing, opens a cell even if the pointer is on
-    its text.
+    """In JupyterLab, a double-click on the text of a cell opens the cell, and so do a click and
+    typing.
     """
     open_editor(lab, folder)
     opens_on_its_text(lab)
     assert kernel(lab, "[row[3] for row in editor.topology.cells[3:]]") == "['Tainan', 'Yilan']"
-    # A second click on the active cell opens it as well.
+    # A second click on the active cell also opens the cell.
     point = text_end(lab, "fe01.contoso.com", "Site", "first")
     lab.page.mouse.click(*point)
     lab.page.wait_for_timeout(600)
@@ -89,9 +89,9 @@ def test_a_cell_opens_on_its_text(lab, folder):
 
 
 @pytest.mark.parametrize("app", ["notebook", "voila"])
-def test_the_panels_work_elsewhere(chromium, folder, app):
-    """In Notebook 7 and on a Voila page, the editor is shown and accepts an edit, also by mouse and
-    keyboard. In Notebook 7, an output with an older plan is marked, and it is not shared.
+def test_the_editor_works_in_notebook_7_and_voila(chromium, folder, app):
+    """The editor works with mouse and keyboard in Notebook 7 and on a Voila page. In Notebook 7, an
+    output with an older plan is marked and cannot be shared.
     """
     pytest.importorskip(app)
     write_notebook(folder / f"{app}.ipynb", EDITOR.format(table="small.csv"), "editor.plan")
@@ -114,7 +114,7 @@ def test_the_panels_work_elsewhere(chromium, folder, app):
             copy = lab.page.locator(".lyncnb-static")
             expect(copy).to_be_hidden()
             row = copy.locator("tr", has_text="dir01.contoso.com").first
-            expect(row).to_contain_text("Mediation")  # The saved output follows after a pause.
+            expect(row).to_contain_text("Mediation")  # The saved output is updated after a pause.
             with pytest.raises(NotebookError, match="shows 2 different plans: cell 1; cell 2"):
                 share_notebook(lab.save())
             lab.run_all()
@@ -122,8 +122,8 @@ def test_the_panels_work_elsewhere(chromium, folder, app):
         assert lab.errors() == []
 
 
-def test_a_refusal_keeps_what_was_typed(lab, folder):
-    """Rejected text stays in its cell with the reason, and Escape restores the cell."""
+def test_rejected_text_stays_in_its_cell(lab, folder):
+    """Rejected text stays in its cell, with the reason. Escape restores the previous value."""
     open_editor(lab, folder)
     top = lab.page.get_by_role("grid").bounding_box()["y"]
     lab.page.mouse.click(*text_end(lab, "med01.contoso.com", "Server", "first"))
@@ -138,7 +138,7 @@ def test_a_refusal_keeps_what_was_typed(lab, folder):
     assert lab.page.get_by_role("grid").bounding_box()["y"] == top
     box, cell = alert.bounding_box(), control.bounding_box()
     assert abs(box["y"] - (cell["y"] + cell["height"])) < 20
-    # In another cell: the rejected text stays in its cell.
+    # When the user moves to another cell, the rejected text stays in its cell.
     control.press("Tab")
     wrong = lab.page.locator(".lc-refused")
     expect(wrong).to_contain_text("med 01", use_inner_text=True)
@@ -146,7 +146,7 @@ def test_a_refusal_keeps_what_was_typed(lab, folder):
     lab.page.keyboard.press("Escape")
     lab.page.get_by_text("med01.contoso.com").first.wait_for()
     expect(wrong).to_have_count(0)
-    # After it is corrected in the cell, it is accepted.
+    # After the user corrects the text in the cell, it is accepted.
     lab.page.mouse.click(*text_end(lab, "med02.contoso.com", "Server", "last"))
     lab.page.keyboard.type("med 02")
     lab.page.keyboard.press("Enter")
@@ -159,8 +159,8 @@ def test_a_refusal_keeps_what_was_typed(lab, folder):
     expect(alert).to_be_hidden()
 
 
-def test_what_is_filtered_away_is_said_and_never_removed(lab, folder):
-    """Remove counts and removes only visible selected servers.
+def test_hidden_servers_are_never_removed(lab, folder):
+    """The Remove button counts and removes only the selected servers that the filter shows.
 
     Hidden selected servers are named.
     """
@@ -179,8 +179,10 @@ def test_what_is_filtered_away_is_said_and_never_removed(lab, folder):
     expect(nothing).to_be_disabled()
 
 
-def test_a_finding_leads_to_its_cell(lab, folder):
-    """The link in a finding selects the row and shows the column. Enter then opens the cell."""
+def test_a_finding_links_to_its_cell(lab, folder):
+    """The link in a finding selects the row of the server and shows the right column. Enter then
+    opens the cell.
+    """
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     lab.field("Filter servers").fill("med")
@@ -204,8 +206,10 @@ def test_a_finding_leads_to_its_cell(lab, folder):
     )
 
 
-def test_undo_and_save_say_what_they_did(lab, folder):
-    """Undo and Redo name the step. Save names the file and how to load it again."""
+def test_messages_of_undo_and_save(lab, folder):
+    """The messages of Undo and Redo describe the step. The message of Save contains the file name
+    and the code to load the file.
+    """
     open_editor(lab, folder)
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.button("Undo").click()
@@ -223,7 +227,9 @@ def test_undo_and_save_say_what_they_did(lab, folder):
 
 
 def test_two_rows_of_a_server_have_different_names(lab, folder):
-    """If a server with a collocated role has two rows, labels, steps and changes name the role."""
+    """If a server has two rows, because it has a second role, messages and changes also mention the
+    role.
+    """
     text = (folder / "small.csv").read_text()
     text += "fe01.contoso.com,Mediation,pool.contoso.com,Taipei,,,,,,A1\n"
     (folder / "twice.csv").write_text(text)

@@ -1,4 +1,4 @@
-"""The panels handle messages without a browser: Python validates them and holds the state."""
+"""Without a browser, the panels process messages: Python validates them and stores the state."""
 
 from __future__ import annotations
 
@@ -62,8 +62,10 @@ def talk(editor):
 # -- These tests use the editor without a browser.
 
 
-def test_an_editor_that_nobody_touched_holds_what_it_was_given(editor, topology):
-    """A new editor's topology, options and plan are plain values, and equal the arguments."""
+def test_a_new_editor_has_the_values_of_its_arguments(editor, topology):
+    """The topology, options and plan of a new editor are equal to the values that were passed to
+    it.
+    """
     assert editor.topology is topology
     assert editor.options == ln.PlanOptions()
     assert editor.plan == ln.plan_certificates(topology, editor.rules)
@@ -73,8 +75,8 @@ def test_an_editor_that_nobody_touched_holds_what_it_was_given(editor, topology)
 
 
 def test_edit_changes_adds_and_removes_in_one_step(editor):
-    """The method edit changes, adds and removes servers by name in one step, and one undo restores
-    all.
+    """The method edit changes, adds and removes servers by name in one step. One undo reverts the
+    whole step.
     """
     editor.edit(
         change=[(["dir01.contoso.com"], {"site": "Kaohsiung"})],
@@ -95,15 +97,17 @@ def test_edit_changes_adds_and_removes_in_one_step(editor):
     assert editor.topology == editor.loaded.topology
 
 
-def test_edit_refuses_a_server_that_is_not_there(editor):
-    """If edit names an unknown server, the error names it, and nothing is changed."""
+def test_edit_rejects_unknown_servers(editor):
+    """If a server does not exist, the method edit rejects the change, and the error contains the
+    server name.
+    """
     with pytest.raises(TopologyError, match="no row for the server 'fe09.contoso.com'"):
         editor.edit(change=[("fe09.contoso.com", {"site": "x"})])
     assert editor.is_saved
 
 
-def test_a_server_with_two_roles_is_named_with_its_role(rules):
-    """For a server with two roles, the name alone is rejected with both rows in the hint.
+def test_a_server_with_two_roles_needs_its_role(rules):
+    """If a server has two roles, its name alone is rejected, and the hint lists both rows.
 
     Name and role find one row.
     """
@@ -115,8 +119,8 @@ def test_a_server_with_two_roles_is_named_with_its_role(rules):
     assert editor.topology.cells[5][-1] == "Z"
 
 
-def test_options_take_texts(editor):
-    """The values of a key, a date and a list may be passed as text."""
+def test_options_can_be_text(editor):
+    """The values of a key, a date and a list can be passed to the editor as text."""
     editor.change_options(
         key="RSA 3072",
         planned_issue_date="2026-12-01",
@@ -141,8 +145,8 @@ def test_options_take_texts(editor):
         ({"ca": {"Nonsense": "CA1"}}, "Nonsense"),
     ],
 )
-def test_options_refuse_what_cannot_be(editor, values, words):
-    """For an invalid option in the editor, the message contains the value, and options and plan do
+def test_invalid_options_are_rejected(editor, values, words):
+    """If an option is invalid, the message contains the value, and the editor's options and plan do
     not change.
     """
     before = editor.options, editor.plan
@@ -151,8 +155,8 @@ def test_options_refuse_what_cannot_be(editor, values, words):
     assert (editor.options, editor.plan) == before
 
 
-def test_undo_and_redo_walk_the_same_states(editor):
-    """Undo and redo in the editor restore exactly the same states.
+def test_undo_and_redo_restore_the_same_states(editor):
+    """Undo and redo restore exactly the earlier states of the editor.
 
     A new change removes the states that could be redone.
     """
@@ -174,7 +178,7 @@ def test_undo_and_redo_walk_the_same_states(editor):
 
 
 def test_reset_goes_to_the_file_and_can_be_undone(editor):
-    """Reset restores the loaded table, as a step that can be undone."""
+    """Reset restores the table from the file. This is one step, which the user can undo."""
     editor.apply(set_cells, ids=[2], column="site", value="A")
     editor.reset()
     assert len(editor.changes()) == 0
@@ -182,8 +186,8 @@ def test_reset_goes_to_the_file_and_can_be_undone(editor):
     assert len(editor.changes()) == 1
 
 
-def test_code_repeats_every_choice(editor, topology, rules):
-    """The Python in ``code`` creates an editor with the same topology, options and plan."""
+def test_the_code_creates_the_same_plan(editor, topology, rules):
+    """The Python code in ``code`` creates an editor with the same topology, options and plan."""
     editor.edit(
         change=[
             (["fe01.contoso.com", "fe02.contoso.com"], {"site": 'Tai"pei', "rack": "C1"}),
@@ -211,7 +215,7 @@ def test_code_repeats_every_choice(editor, topology, rules):
 
 
 def test_code_of_ten_thousand_changes_is_one_call(rules):
-    """In the code, servers with the same new values are in one list."""
+    """In the generated code, all servers with the same new values are in one list."""
     rows = "".join(f"s{n}.contoso.com,Mediation,contoso.com\n" for n in range(10_000))
     topology = ln.read_topology(f"server_fqdn,role,sip_domains\n{rows}".encode())
     editor = PlanEditor(topology, rules)
@@ -219,8 +223,10 @@ def test_code_of_ten_thousand_changes_is_one_call(rules):
     assert editor.code().count("target_os") == 1
 
 
-def test_changes_tell_cells_rows_and_options(editor):
-    """`changes` has one row for each changed cell, added or removed server, and option."""
+def test_changes_list_cells_rows_and_options(editor):
+    """The method `changes` returns one row for each changed cell, added or removed server, and
+    changed option.
+    """
     editor.edit(
         change=[("dir01.contoso.com", {"site": "Kaohsiung"})],
         add=[{"server_fqdn": "med03.contoso.com", "role": "Mediation"}],
@@ -239,7 +245,9 @@ def test_changes_tell_cells_rows_and_options(editor):
 
 
 def test_save_keeps_unknown_columns_and_every_option(editor, tmp_path, rules):
-    """Both saved files give the same plan, and a custom column of the planner stays."""
+    """The saved table and options result in the same plan, and keep the planner's additional
+    columns.
+    """
     editor.apply(set_cells, ids=[2], column="site", value="Kaohsiung")
     editor.change_options(layout="separate", country="TW")
     assert not editor.is_saved
@@ -253,10 +261,12 @@ def test_save_keeps_unknown_columns_and_every_option(editor, tmp_path, rules):
 
 
 def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
-    """Files that the editor neither loaded nor saved are replaced only with overwrite."""
+    """Save overwrites a file that the editor neither loaded nor saved only with the argument
+    overwrite.
+    """
     editor.save(tmp_path)
     editor.apply(set_cells, ids=[2], column="site", value="A")
-    editor.save(tmp_path)  # The editor may replace its saved file.
+    editor.save(tmp_path)  # The editor may overwrite the file that it saved.
     other = PlanEditor(topology, rules)
     with pytest.raises(
         LyncnbError, match=r"topology.csv already exists, so lyncnb did not change it"
@@ -267,8 +277,10 @@ def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
     assert ln.read_topology(tmp_path / "topology.csv").cells == topology.cells
 
 
-def test_save_does_not_replace_choices_of_somebody_elses(editor, tmp_path):
-    """A plan.toml that the editor neither loaded nor saved is not replaced, and nothing is written."""
+def test_save_does_not_replace_other_options(editor, tmp_path):
+    """If plan.toml was neither loaded nor saved by the editor, Save does not overwrite it, and
+    writes nothing.
+    """
     (tmp_path / "plan.toml").write_text('[subject]\norganization = "Fabrikam"\n')
     with pytest.raises(FileOccupied, match=r"plan.toml already exists"):
         editor.save(tmp_path)
@@ -278,9 +290,9 @@ def test_save_does_not_replace_choices_of_somebody_elses(editor, tmp_path):
 
 
 @pytest.mark.parametrize("place", ["keys", "steps/new", "nowhere/../csr"])
-def test_save_stays_out_of_a_request_folders_own_places(editor, tmp_path, place):
-    """Save writes nothing into the subfolders of a request folder, even with overwrite, and creates
-    no folder there.
+def test_save_writes_nothing_to_request_subfolders(editor, tmp_path, place):
+    """Save writes no file to the subfolders of a request folder, even with the argument overwrite,
+    and creates no folder there.
     """
     for name in ("keys", "csr", "steps"):
         (tmp_path / "requests" / name).mkdir(parents=True)
@@ -290,8 +302,8 @@ def test_save_stays_out_of_a_request_folders_own_places(editor, tmp_path, place)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_save_follows_no_link_and_waits_for_no_pipe(editor, tmp_path):
-    """Save never overwrites a path that is not a regular file, such as a link or a pipe."""
+def test_save_does_not_write_to_links_or_pipes(editor, tmp_path):
+    """Save never overwrites a path that is not a regular file, such as a symbolic link or a pipe."""
     (tmp_path / "topology.csv").symlink_to("elsewhere.csv")
     with pytest.raises(OutputError, match="is a symbolic link"):
         editor.save(tmp_path, overwrite=True)
@@ -305,12 +317,13 @@ def test_save_follows_no_link_and_waits_for_no_pipe(editor, tmp_path):
 # -- messages
 
 
-def test_ready_is_answered_with_everything(talk):
-    """The answer to ready has facts, all rows, options and counts.
+def test_the_response_to_ready_is_complete(talk):
+    """When the page sends "ready", the editor responds with its facts, all rows, options and
+    counts.
 
     Rows are not stored in a trait.
     """
-    # The findings are sent later.
+    # The editor sends the findings later.
     assert talk.types() == ["start", "rows", "options", "rows", "state"]
     rows = talk.rows()
     assert rows[1]["server_fqdn"] == "fe02.contoso.com"
@@ -324,8 +337,8 @@ def test_ready_is_answered_with_everything(talk):
     )
 
 
-def test_an_edit_is_answered_with_the_row_and_the_counts(talk, editor):
-    """After a role is changed, the page receives the row, its mark and the counts."""
+def test_the_response_to_an_edit(talk, editor):
+    """When a role is changed, the page receives the changed row, its mark and the counts."""
     answers = talk.say("edit", ids=[2], column="role", value="Mediation")
     assert talk.rows()[2]["role"] == "Mediation"
     assert "role" in talk.rows()[2]["_changed"].split()
@@ -335,9 +348,9 @@ def test_an_edit_is_answered_with_the_row_and_the_counts(talk, editor):
     assert editor.topology.cells[2][1] == "Mediation"
 
 
-def test_a_refused_edit_changes_nothing_and_says_why(talk, editor):
-    """A rejected edit returns the reason, the cell and a hint, and the topology stays the same
-    object.
+def test_a_rejected_edit_returns_the_reason(talk, editor):
+    """If an edit is rejected, the page receives the reason, the cell and a hint, and the topology
+    does not change.
     """
     before = editor.topology
     for ids, column, value, words in [
@@ -358,8 +371,8 @@ def test_a_refused_edit_changes_nothing_and_says_why(talk, editor):
 
 
 def test_a_pool_value_is_set_for_the_pool(talk, editor):
-    """If a value of a pool is set on any member, the row that holds it changes, so rows don't
-    contradict each other.
+    """If a value belongs to a pool, an edit on any server of the pool changes the row that contains
+    the value, so that rows do not contradict each other.
     """
     talk.say("edit", ids=[1], column="web_external_fqdn", value="new.contoso.com")
     at = editor.topology.columns.index("web_external_fqdn")
@@ -370,15 +383,15 @@ def test_a_pool_value_is_set_for_the_pool(talk, editor):
 
 
 def test_many_rows_change_at_once(talk, editor):
-    """A bulk edit is one step, for any number of rows."""
+    """An edit of many rows is a single step."""
     answers = talk.say("edit", ids=[0, 1, 2, 3, 4], column="site", value="Tainan")
     assert {pool.site for pool in editor.topology.pools} == {"Tainan"}
     assert answers["state"]["undo"] == "Site of 5 servers: Tainan"
     assert talk.say("undo")["state"]["changes"] == 0
 
 
-def test_changes_say_which_cell_or_option_they_come_from(talk, editor):
-    """Each change of certificates and names has its cause and the earlier value."""
+def test_changes_of_certificates_have_their_causes(talk, editor):
+    """Each change to certificates and names is shown with its cause and the earlier value."""
     talk.say("edit", ids=[0], column="dialin_url", value="https://call.contoso.com")
     editor.change_options(autodiscover_internal_extra_domains=("contoso.net",))
     told = talk.say("changes")["changes"]["effects"]
@@ -391,14 +404,14 @@ def test_changes_say_which_cell_or_option_they_come_from(talk, editor):
 
 
 def test_a_bulk_edit_is_all_or_nothing(talk, editor):
-    """If one row cannot be changed, the bulk edit is rejected for all rows."""
+    """If one row of a bulk edit cannot be changed, the whole edit is rejected."""
     answers = talk.say("edit", ids=[0, 2], column="role", value="Edge")
     assert list(answers) == ["refused"]
     assert editor.is_saved
 
 
-def test_add_and_remove_send_all_rows_with_lasting_ids(talk, editor):
-    """A row id names the same row permanently, and undo restores row and id."""
+def test_row_ids_never_change(talk, editor):
+    """The id of a row never changes, and undo restores a removed row with its id."""
     answers = talk.say(
         "add", values={"server_fqdn": "med03.contoso.com", "role": "Mediation", "site": ""}
     )
@@ -406,7 +419,7 @@ def test_add_and_remove_send_all_rows_with_lasting_ids(talk, editor):
     assert talk.rows()[5]["server_fqdn"] == "med03.contoso.com"
     talk.say("remove", ids=[0, 3])
     assert sorted(talk.rows()) == [1, 2, 4, 5]
-    # The deployment's values in the removed row moved to another row.
+    # The deployment's values from the removed row were moved to another row.
     assert editor.topology.sip_domains == ("contoso.com",)
     talk.say("undo")
     assert sorted(talk.rows()) == [0, 1, 2, 3, 4, 5]
@@ -414,7 +427,7 @@ def test_add_and_remove_send_all_rows_with_lasting_ids(talk, editor):
 
 
 def test_a_list_has_one_entry_per_line(rules):
-    """Commas and semicolons become line breaks in the form, and a step has the name of the form's
+    """In the form, the items of a list are on separate lines, and a step has the name of the form's
     field.
     """
     table = CSV.replace("Taipei,contoso.com,", 'Taipei,"contoso.com,fabrikam.com",')
@@ -431,7 +444,9 @@ def test_a_list_has_one_entry_per_line(rules):
 
 
 def test_deployment_fields_write_the_table(talk, editor):
-    """SIP domains are set in their cell, and a yes/no value in every pool that uses it."""
+    """In the form, SIP domains are written to their cell, and a yes/no value to every pool that
+    uses it.
+    """
     talk.say("option", name="column:sip_domains", value="contoso.com\nfabrikam.com")
     assert editor.topology.sip_domains == ("contoso.com", "fabrikam.com")
     answers = talk.say("option", name="column:strict_dns", value="false")
@@ -443,8 +458,10 @@ def test_deployment_fields_write_the_table(talk, editor):
     assert answers["options"]["values"]["column:strict_dns"] == "mixed"
 
 
-def test_an_option_refused_puts_the_form_back(talk, editor):
-    """If an option is rejected, the answer has the reason and the current values for the form."""
+def test_a_rejected_option_restores_the_form(talk, editor):
+    """If an option is rejected, the response contains the reason and the current values for the
+    form.
+    """
     answers = talk.say("option", name="country", value="Taiwan")
     assert "Taiwan" in answers["refused"]["lines"][0]
     assert answers["options"]["values"]["country"] == ""
@@ -455,7 +472,9 @@ def test_an_option_refused_puts_the_form_back(talk, editor):
 
 
 def test_explain_says_why_each_name_is_there(talk):
-    """Explain returns the certificates of the selected server, each name with reason and source."""
+    """The explanation of a server contains its certificates, and each name with its reason and
+    source.
+    """
     answer = talk.say("explain", ids=[0], total=1)["explain"]
     assert answer["title"] == "Certificates of fe01.contoso.com"
     names = {entry["name"]: entry for entry in answer["certificates"][0]["names"]}
@@ -468,7 +487,7 @@ def test_explain_says_why_each_name_is_there(talk):
 
 
 def test_live_findings_equal_a_fresh_check(talk, editor):
-    """After every kind of edit and undo, the findings, counts and texts equal those of a new
+    """After each edit and undo, the findings, counts and texts of the editor equal those of a new
     evaluation.
     """
     wishes = [
@@ -545,8 +564,9 @@ _EDITS = st.one_of(
     edits=st.lists(st.tuples(_EDITS, st.integers(0, 4)), max_size=8),
     at_once=st.sampled_from([0, 99]),
 )
-def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
-    """After any edits, the sent rows, findings and counts equal those of a new start.
+def test_the_browser_has_the_current_rows_after_any_edits(edits, at_once):
+    """After any sequence of edits, the browser has the same rows, findings and counts as a newly
+    opened editor.
 
     Many rows are sent in small batches: a planner's edits can arrive between any two batches.
     """
@@ -564,7 +584,8 @@ def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
     told = [dict(shown[row_id]) for row_id in editor.state.ids]
     wanted = list(fresh.rows().values())
     for row in (*told, *wanted):
-        row.pop("_changed")  # The mark compares the row with the loaded file, which differs.
+        # This mark depends on the loaded file, which is different for the two editors.
+        row.pop("_changed")
     assert told == wanted
     changed = [row for row in editor.changes()["Server"] if row != "(options)"]
     assert state["changes"] == len(changed) + ("(options)" in set(editor.changes()["Server"]))
@@ -572,7 +593,9 @@ def test_whatever_is_edited_the_browser_knows_what_is_so(edits, at_once):
 
 
 async def _edited(talk, edits):
-    """Make edits, each after some turns of the kernel's loop, and return the rows and state sent."""
+    """Make edits, each after some steps of the kernel's event loop. Return the rows and the state
+    that were sent.
+    """
     shown, state = {}, {}
 
     def hear():
@@ -600,8 +623,8 @@ async def _edited(talk, edits):
     return shown, state
 
 
-def test_many_rows_are_seen_before_they_are_planned(rules):
-    """The first rows are sent at once, then all rows, the counts, and finally the findings."""
+def test_rows_are_sent_before_counts_and_findings(rules):
+    """The editor sends the first rows at once, then all rows, the counts, and finally the findings."""
     lines = [f"med{n:04}.contoso.com,Mediation,contoso.com" for n in range(1200)]
     topology = ln.read_topology("\n".join(["server_fqdn,role,sip_domains", *lines]).encode())
     editor = PlanEditor(topology, rules)
@@ -621,13 +644,15 @@ def test_many_rows_are_seen_before_they_are_planned(rules):
     assert len(talk.rows()) == 1200
     assert talk.heard[3][0]["counts"].keys() < talk.heard[-1][0]["counts"].keys()
     assert talk.heard[-1][0]["counts"].items() >= ln.check_plan(editor.plan).counts().items()
-    # The error occurs at once, not only after planning.
+    # The editor sends the error at once, before it plans the table.
     with pytest.raises(OptionsError, match="not a usage or role"):
         PlanEditor(topology, rules, options=ln.PlanOptions(issuer={"Nothing": "public"}))
 
 
 def test_findings_are_accepted_with_a_reason(talk, editor):
-    """A reason to accept a finding is an option in plan.toml, and a blank reason removes it."""
+    """To accept a finding, the user enters a reason, which becomes an option in plan.toml. A blank
+    reason removes the acceptance.
+    """
     talk.say("edit", ids=[2], column="role", value="Edge")
     groups = talk.say("findings")["findings"]["groups"]
     code = groups[0]["code"]
@@ -644,7 +669,7 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
     group = next(g for g in talk.say("findings")["findings"]["groups"] if g["code"] == code)
     assert (group["accepted"], group["open"]) == ("names follow in May", 0)
     editor.change_options(accepted_until={code: date(2030, 1, 31)}, accepted_for={code: ("SBA-",)})
-    # A blank reason removes the acceptance with all its limits.
+    # A blank reason removes the acceptance together with its limits.
     talk.say("option", name="accepted", key=code, value="")
     assert editor.options == PlanEditor(editor.topology, editor.rules).options
     assert editor.live.counts() == before
@@ -663,7 +688,7 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
 def test_an_acceptance_is_shown_with_its_limits(
     talk, editor, tmp_path, until, only, words, is_open
 ):
-    """Editor and request panel show the end date and limits of an acceptance.
+    """The editor and the request panel show the end date and the limits of an accepted finding.
 
     Findings outside of them stay open.
     """
@@ -690,8 +715,8 @@ def test_an_acceptance_is_shown_with_its_limits(
     assert (code not in RequestPanel(editor.plan, tmp_path).unaccepted) is (words != "for SBA-")
 
 
-def test_what_has_one_safe_fix_is_fixed(talk, editor):
-    """A code with one safe fix is fixed in one step that can be undone, in options too."""
+def test_findings_with_one_safe_fix_can_be_fixed(talk, editor):
+    """Finding codes with exactly one safe fix can be fixed in one step, which the user can undo."""
     before = editor.state
     server = next(p for p in editor.topology.pools if p.role == "Mediation").computers[0].row
     editor.apply(
@@ -717,9 +742,9 @@ def test_what_has_one_safe_fix_is_fixed(talk, editor):
     assert "lyncnb applied no fix" in str(talk.say("mend", codes=["value-not-heeded"]))
 
 
-def test_one_of_several_answers_is_chosen(talk, editor):
-    """A finding with several answers shows the changes of each answer. The chosen one is applied in
-    one step that can be undone, and an answer that is no longer offered is refused.
+def test_one_of_several_answers_is_applied(talk, editor):
+    """If a finding has several possible answers, the panel shows the changes for each of them.
+    Applying an answer is one step that can be undone, and an outdated answer is rejected.
     """
     rows = [row for row, cells in enumerate(editor.topology.cells) if "Director" in cells]
     taken = next(p.web_external_fqdn for p in editor.topology.pools if p.role == "FrontEnd")
@@ -739,7 +764,9 @@ def test_one_of_several_answers_is_chosen(talk, editor):
 
 
 def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
-    """If a folder has another plan, save is rejected, and the answer offers to replace it."""
+    """If the folder contains another plan, Save is rejected, and the response offers to replace the
+    files.
+    """
     (tmp_path / "topology.csv").write_text(
         "server_fqdn,role,sip_domains\na.contoso.com,SBA,x.com\n"
     )
@@ -753,8 +780,8 @@ def test_save_by_message_offers_to_replace(talk, editor, tmp_path):
     assert answers["code"]["is_written"] is True
 
 
-def test_saved_line_is_all_that_a_later_session_needs(talk, editor, tmp_path):
-    """One line in the notebook loads a saved table and its options."""
+def test_one_line_of_code_loads_the_saved_table(talk, editor, tmp_path):
+    """One line of code in the notebook loads a saved table and its options."""
     editor.change_options(organization="Contoso", key="RSA 4096")
     answers = talk.say("save", path=str(tmp_path / "mine.csv"), overwrite=False)
     assert (tmp_path / "mine.plan.toml").is_file()
@@ -766,8 +793,8 @@ def test_saved_line_is_all_that_a_later_session_needs(talk, editor, tmp_path):
     assert later.options == editor.options
 
 
-def test_save_asks_before_it_overwrites_what_changed_meanwhile(tmp_path):
-    """Save replaces the loaded file, but not if another person changed it."""
+def test_save_does_not_overwrite_changes_of_others(tmp_path):
+    """Save overwrites the loaded file, unless another person has changed the file."""
     path = tmp_path / "mine.csv"
     path.write_text(FIVE_SERVERS)
     editor = ln.PlanEditor(ln.read_topology(path))
@@ -776,7 +803,8 @@ def test_save_asks_before_it_overwrites_what_changed_meanwhile(tmp_path):
     editor.change_options(wildcard=False)
     editor.save()
     assert not ln.PlanOptions.beside(path).wildcard
-    path.write_text(FIVE_SERVERS.replace("A3", "A4"))  # Another person changed the file.
+    # In this step, another person changes the file.
+    path.write_text(FIVE_SERVERS.replace("A3", "A4"))
     with pytest.raises(FileOccupied, match=r"mine\.csv"):
         editor.save()
     assert "A4" in path.read_text()
@@ -785,7 +813,9 @@ def test_save_asks_before_it_overwrites_what_changed_meanwhile(tmp_path):
 
 
 def test_a_workbook_is_never_written_over(tmp_path):
-    """The editor writes CSV and never overwrites a workbook. The message suggests a file name."""
+    """The editor writes CSV files and never overwrites a workbook. The message suggests a file
+    name.
+    """
     path = tmp_path / "mine.xlsx"
     path.write_bytes(ln.read_topology(FIVE_SERVERS.encode()).to_xlsx())
     before = path.read_bytes()
@@ -798,7 +828,9 @@ def test_a_workbook_is_never_written_over(tmp_path):
 
 
 def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monkeypatch):
-    """Open loads another table and its options, and does not discard unsaved edits."""
+    """Open loads another table and its options. If there are unsaved edits, it does not discard
+    them.
+    """
     path = tmp_path / "other.csv"
     path.write_text(FIVE_SERVERS)
     (tmp_path / "other.plan.toml").write_text('layout = "separate"\n')
@@ -813,7 +845,7 @@ def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monk
     assert editor.options.layout == "separate"
     assert not editor.past
     assert len(editor.topology.cells) == 5
-    # A message shortens a long path, so the file is in the current folder.
+    # A message shortens long paths, so this test uses a file in the current folder.
     monkeypatch.chdir(tmp_path)
     answers = talk.say("open", path="none.csv")
     assert "none.csv" in answers["refused"]["lines"][0]
@@ -832,7 +864,9 @@ def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monk
     ],
 )
 def test_the_panel_shows_an_invalid_message_as_an_error(talk, editor, message):
-    """An error in a callback is shown in plain text, with no value and no stack trace."""
+    """If an error occurs while a message is processed, the panel shows a plain text without values
+    and without a stack trace.
+    """
     answers = talk.say(**{"kind" if key == "type" else key: v for key, v in message.items()})
     if "refused" in answers:
         lines = answers["refused"]["lines"]
@@ -842,7 +876,7 @@ def test_the_panel_shows_an_invalid_message_as_an_error(talk, editor, message):
 
 
 def test_messages_of_other_kinds_are_ignored(talk):
-    """The editor does not answer a message of an unknown type."""
+    """The editor does not respond to messages of an unknown type."""
     assert talk.say("nonsense") == {}
     talk.panel._receive(talk.panel, "text", [])
     talk.panel._receive(talk.panel, {"no": "type"}, [])
@@ -853,7 +887,7 @@ def test_messages_of_other_kinds_are_ignored(talk):
 
 
 def test_the_static_form_is_the_current_table(editor):
-    """Without a kernel, the saved form shows the current servers and changes as escaped text."""
+    """Without a kernel, the saved output shows the current servers and the changes as escaped text."""
     editor.apply(set_cells, ids=[2], column="site", value="<b>x</b>")
     data, _ = editor._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
@@ -864,8 +898,9 @@ def test_the_static_form_is_the_current_table(editor):
     assert "<caption>1 change since table was loaded</caption>" in data["text/html"]
 
 
-def test_a_check_box_leaves_a_request_to_the_set_up(talk, editor):
-    """One check box leaves identical certificates to server setup.
+def test_a_check_box_leaves_requests_to_server_setup(talk, editor):
+    """A check box excludes identical certificates from the requests, because server setup requests
+    them. Undo reverts this.
 
     The option holds their ids, and undo removes it.
     """

@@ -1,4 +1,4 @@
-"""In the planner's first hour, the planning notebook works by mouse and keyboard, with a CSV file
+"""In the first hour, a planner can use the planning notebook with mouse and keyboard and a CSV file
 from Excel.
 """
 
@@ -23,8 +23,8 @@ pytestmark = [
 
 @pytest.fixture
 def workspace(folder) -> Path:
-    """Write a workspace whose table Excel saved, with semicolons, a byte order mark and three
-    mistakes.
+    """Write a workspace with a table as Excel saves it: with semicolons, a byte order mark and
+    three mistakes.
     """
     place = folder / "hour"
     lay_out(place)
@@ -41,13 +41,13 @@ def workspace(folder) -> Path:
 
 
 def saved_as(lab, words: str) -> None:
-    """Wait until the editor shows this number of changes."""
+    """Wait until the editor shows the given number of changes."""
     lab.page.locator(".lc-editor").get_by_text(words, exact=True).wait_for()
 
 
 def test_from_a_table_with_mistakes_to_requests(lab, workspace):
-    """The planner loads a table, fixes three errors, moves a server, adds and undoes a SIP domain,
-    and exports.
+    """A planner loads a table, fixes three errors, moves a server, adds a SIP domain, undoes this,
+    and writes the requests.
     """
     page, keys = lab.page, lab.page.keyboard
     lab.open_notebook(workspace / "notebooks" / "plan.ipynb")
@@ -60,7 +60,8 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     live.get_by_text("2 errors").wait_for()
     live.get_by_text("1 warning").wait_for()
 
-    # Two mistakes are in the cells to which the findings lead, ready to be overwritten.
+    # The links of two findings open the cells with the mistakes, so that the planner can overwrite
+    # the values.
     lab.tab("Findings").click()
     findings = page.get_by_role("tabpanel", name=re.compile("^Findings"))
     blocks = findings.locator(".lc-block")
@@ -70,14 +71,16 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     saved_as(lab, "1 change, not saved")
     lab.tab("Findings").click()
     blocks.filter(has_text="meet-url-count").get_by_role("button", name="se01").click()
-    # The finding leads to the site's first server. The site's URLs are in another row.
+    # The link of the finding opens the first server of the site. The URLs of the site are in
+    # another row.
     cell_of(lab, "fe01.contoso.net", "Meet URLs").click()
     for key in ("Enter", "Control+End", "Alt+Enter"):
         keys.press(key)
     keys.type("https://meet.fabrikam.com")
     keys.press("Enter")
     saved_as(lab, "2 changes, not saved")
-    # The third mistake is a misspelt pool name. Then a server moves to a new pool.
+    # The third mistake is a misspelled pool name. After that, the planner moves a server to a new
+    # pool.
     for changes, server, pool in ((3, "fe03", "eepool01"), (4, "med02", "medpool02")):
         cell_of(lab, f"{server}.contoso.net", "Pool").click()
         keys.type(f"{pool}.contoso.net")
@@ -110,7 +113,7 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     request.get_by_role("button", name=f"Write {count} requests").click()
     request.get_by_text("Finished.").wait_for()
     assert len(list((workspace / "notebooks" / "requests" / "csr").glob("*.csr"))) == count
-    # The cells below show the plan that was written.
+    # The notebook cells below the editor show the plan that was written.
     summary = f"{count} requests in requests: {count} created"
     page.locator("caption", has_text=summary).wait_for()
     page.get_by_role("link", name="summary.xlsx").last.wait_for()

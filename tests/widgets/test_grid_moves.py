@@ -1,4 +1,4 @@
-"""The daily moves of a spreadsheet in the table of servers, by mouse and keyboard, on one page."""
+"""Usual operations of a spreadsheet work in the table of servers, with mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TEN_NAMES = " ".join(f"new{n:02d}" for n in range(10))
 
 @pytest.fixture(scope="module")
 def opened(server, chromium, pages, folder):
-    """Return a page with an editor of five servers, which all tests of this file share."""
+    """Return a page with an editor of five servers, which all tests in this file share."""
     lab = pages.pop() if pages else LabBrowser(server, browser=chromium, seconds=10).start()
     lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     open_editor(lab, folder)
@@ -38,7 +38,7 @@ def opened(server, chromium, pages, folder):
 
 @pytest.fixture
 def lab(opened):
-    """Return the page with the table as it was loaded."""
+    """Return the page with the table in its original state."""
     kernel(opened, "editor.reset()")
     opened.page.get_by_text("as loaded", exact=True).wait_for()
     opened.field("Filter servers").fill("")
@@ -69,31 +69,33 @@ def paste(lab: LabBrowser, text: str) -> None:
 
 
 def said(lab: LabBrowser, text: str) -> None:
-    """Wait until the editor shows a text."""
+    """Wait until the editor shows the given text."""
     lab.page.locator(".lc-said").get_by_text(text).wait_for()
 
 
 def edge(heading) -> tuple[float, float]:
-    """Return a point on the right edge of a heading."""
+    """Return a point on the right edge of a column heading."""
     box = heading.bounding_box()
     return box["x"] + box["width"] - 3, box["y"] + box["height"] / 2
 
 
 def active(lab: LabBrowser):
-    """Return the active cell. Rows that are not visible keep earlier marks."""
+    """Return the active cell. Rows that are not visible can still have an earlier mark."""
     return lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-active")
 
 
 def new_row(lab: LabBrowser):
-    """Return the first cell with texts in the blank row at the end of the table."""
+    """Return the cells of the blank row at the end of the table, with their texts."""
     return lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-wanted", has_text="New server")
 
 
 # -- new rows
 
 
-def test_ten_rows_on_the_last_server_replace_none_unless_asked(lab):
-    """Before a paste replaces a server, lyncnb asks. Each answer does what its button says."""
+def test_a_paste_replaces_servers_only_after_a_question(lab):
+    """If pasted rows would replace servers, the editor asks first. Each button has the effect that
+    its text describes.
+    """
     click(lab, "med02.contoso.com", "Server")
     paste(lab, TEN)
     question = lab.page.get_by_role("dialog", name="This paste replaces 1 server")
@@ -117,8 +119,8 @@ def test_ten_rows_on_the_last_server_replace_none_unless_asked(lab):
     assert kernel(lab, NAMES) == f"fe01 fe02 dir01 med01 {TEN_NAMES}"
 
 
-def test_headings_are_recognised_and_rows_found_by_name(lab):
-    """With headings, also other spellings, known servers are updated and the others are added."""
+def test_pasted_headings_are_recognized(lab):
+    """If the pasted rows have headings, existing servers are updated and other servers are added."""
     click(lab, "med02.contoso.com", "Server")
     paste(
         lab,
@@ -131,8 +133,10 @@ def test_headings_are_recognised_and_rows_found_by_name(lab):
     assert kernel(lab, "editor.topology.cells[2][3]") == "Yilan"
 
 
-def test_the_blank_row_takes_typing(lab):
-    """A server is typed below the last row with Tab and Enter, and the next row follows."""
+def test_servers_are_typed_into_the_blank_row(lab):
+    """Users can type a server into the blank row with Tab and Enter, and another blank row appears
+    below it.
+    """
     click(lab, "fe01.contoso.com", "Site")
     press(lab, "Control+End", "ArrowDown", "Home")
     expect(new_row(lab)).to_be_visible()
@@ -157,11 +161,13 @@ def test_the_blank_row_takes_typing(lab):
     )
     expect(lab.page.locator(".lc-servers .lc-row:not([hidden])")).to_have_count(
         9
-    )  # The count includes the headings and the blank row.
+    )  # This count includes the headings and the blank row.
 
 
-def test_the_blank_row_takes_pasting_and_keeps_what_is_rejected(lab):
-    """Rows pasted on the blank row are added. A rejected row stays there, until it is corrected."""
+def test_rows_are_pasted_into_the_blank_row(lab):
+    """Rows that are pasted into the blank row are added. A rejected row stays there until the user
+    corrects it.
+    """
     new_row(lab).click()
     paste(lab, TEN.replace("new03.contoso.com", "new 03").replace("new04.contoso.com", ""))
     lab.page.get_by_text("1 row not added").wait_for()
@@ -179,8 +185,8 @@ def test_the_blank_row_takes_pasting_and_keeps_what_is_rejected(lab):
     wait_kernel(lab, NAMES, wanted)
 
 
-def test_rows_pasted_into_a_field_of_the_form_are_rows(lab):
-    """Ten rows pasted into "Add a server" become ten servers, not one field."""
+def test_rows_pasted_into_the_form_add_servers(lab):
+    """If a user pastes ten rows into the form "Add a server", ten servers are added."""
     lab.button("Add a server…").click()
     paste(lab, TEN)
     said(lab, "added 10 servers")
@@ -191,8 +197,10 @@ def test_rows_pasted_into_a_field_of_the_form_are_rows(lab):
 # -- These tests use the list of roles.
 
 
-def test_the_list_of_roles_opens_and_letters_move_the_choice(lab):
-    """A double-click and Alt+Down show the list. Letters select, and only Enter or a click saves."""
+def test_letters_select_an_entry_in_the_list_of_roles(lab):
+    """A double-click or Alt+Down opens the list of roles. Typed letters select a role, and Enter or
+    a click saves it.
+    """
     roles = lab.page.get_by_role("listbox", name="Role of med01.contoso.com")
     for _ in range(3):
         lab.page.mouse.dblclick(*middle(lab, "med01.contoso.com", "Role"))
@@ -221,7 +229,9 @@ def test_the_list_of_roles_opens_and_letters_move_the_choice(lab):
 
 
 def test_a_right_click_opens_the_menu_of_the_table(lab):
-    """The menu has the table's own actions, not the notebook's, and Escape goes back to the cell."""
+    """A right-click opens a menu with the actions of the table, not of the notebook. Escape returns
+    to the cell.
+    """
     menu = lab.page.get_by_role("menu", name="Actions for the selected cells")
     lab.page.mouse.click(*middle(lab, "dir01.contoso.com", "Site"), button="right")
     expect(menu.get_by_role("menuitem", name="Copy")).to_be_focused()
@@ -231,7 +241,7 @@ def test_a_right_click_opens_the_menu_of_the_table(lab):
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
     press(lab, "Escape")
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
-    # By keyboard: copy, clear, paste again, and fill down.
+    # The keyboard can also copy, clear, paste, and fill down.
     press(lab, "Shift+F10", "Enter")
     said(lab, "Copied 1 cell")
     assert lab.page.evaluate("navigator.clipboard.readText()") == "Taipei"
@@ -255,8 +265,8 @@ def test_a_right_click_opens_the_menu_of_the_table(lab):
     wait_kernel(lab, NAMES, "fe01 fe02 new01 med02")
 
 
-def test_the_menu_says_why_a_value_is_there_and_shows_the_finding(lab):
-    """A value names the row from which it is inherited. A finding of the row is shown in its list."""
+def test_the_menu_shows_the_origin_of_a_value_and_findings(lab):
+    """The menu shows the row from which a value is inherited, and the finding about the row."""
     menu = lab.page.get_by_role("menu", name="Actions for the selected cells")
     lab.page.locator(".lyncnb summary", has_text="Columns").click()
     lab.page.get_by_role("checkbox", name="External web FQDN", exact=True).check()
@@ -278,8 +288,10 @@ def test_the_menu_says_why_a_value_is_there_and_shows_the_finding(lab):
 # -- undo
 
 
-def test_new_rows_that_wait_for_two_answers(lab):
-    """The answer about one new row does not remove the next row, which the kernel then rejects."""
+def test_two_new_rows_with_late_responses(lab):
+    """If the kernel's responses are late, accepting one new row does not remove the next one, which
+    is then rejected.
+    """
     lab.js(
         "panel.sessionContext.session.kernel.requestExecute({code: arg});",
         "import time\nwith editor.view.channel.turn: time.sleep(2)",
@@ -296,7 +308,9 @@ def test_new_rows_that_wait_for_two_answers(lab):
 
 
 def test_undo_after_a_rejected_paste_removes_only_the_rejected_texts(lab):
-    """Undo removes rejected texts first. Then it goes to the changed cell and names both values."""
+    """After rejected texts, Undo first removes these, and then reverts the last change and
+    describes it.
+    """
     undo, refused = lab.button("Undo"), lab.page.locator(".lc-refused")
     before = undo.get_attribute("title")
     click(lab, "fe02.contoso.com", "Role")
@@ -328,7 +342,9 @@ def test_undo_after_a_rejected_paste_removes_only_the_rejected_texts(lab):
 
 
 def test_f2_and_ctrl_f(lab):
-    """F2 puts the caret at the end of the text. Ctrl+F finds, and Enter goes to the cell."""
+    """F2 moves the cursor to the end of the cell's text. Ctrl+F opens the search, and Enter moves
+    to the cell that was found.
+    """
     click(lab, "dir01.contoso.com", "Site")
     press(lab, "F2")
     lab.page.keyboard.type("-2")
@@ -345,11 +361,11 @@ def test_f2_and_ctrl_f(lab):
 
 
 def test_ctrl_plus_and_ctrl_minus(lab):
-    """Ctrl+Plus inserts a row above, and Ctrl+Minus removes the servers of the range."""
+    """Ctrl+Plus inserts a row above the current row, and Ctrl+Minus removes the selected servers."""
     click(lab, "med01.contoso.com", "Server")
     press(lab, "Shift+ArrowDown", "Control+Minus")
     wait_kernel(lab, NAMES, "fe01 fe02 dir01")
-    for number in (1, 2):  # Two rows above the same server keep their order.
+    for number in (1, 2):  # Two rows that are inserted above the same server keep their order.
         click(lab, "fe02.contoso.com", "Server")
         press(lab, "Control+=")
         lab.page.keyboard.type(f"new0{number}.contoso.com")
@@ -375,7 +391,8 @@ def test_ctrl_plus_and_ctrl_minus(lab):
 
 @pytest.mark.parametrize("name", ["calc.html", "calc.txt", "excel.html", "excel.txt"])
 def test_cells_of_several_lines_from_other_spreadsheets(lab, name):
-    """Rows as LibreOffice Calc and Excel write them are pasted with line breaks and quotation marks.
+    """Rows from LibreOffice Calc and Excel can be pasted, even if cells contain line breaks and
+    quotation marks.
 
     ``calc.*`` are what LibreOffice Calc 25.2 put on the clipboard at a copy. ``excel.*`` are
     written by hand in the form of Excel.
@@ -396,7 +413,7 @@ def test_cells_of_several_lines_from_other_spreadsheets(lab, name):
 
 
 def test_a_second_range_whole_columns_and_rows(lab):
-    """Ctrl+click selects a further range. Ctrl+Space and Shift+Space select columns and rows."""
+    """Ctrl+click selects another range. Ctrl+Space selects a column, and Shift+Space selects a row."""
     click(lab, "fe01.contoso.com", "Server")
     press(lab, "Shift+ArrowDown")
     click(lab, "med01.contoso.com", "Server", modifiers=["Control"])
@@ -425,8 +442,10 @@ def test_a_second_range_whole_columns_and_rows(lab):
     assert copied.startswith("fe01.contoso.com\tFrontEnd\tpool.contoso.com")
 
 
-def test_the_corner_of_a_range_fills_and_the_edge_of_a_column_fits(lab):
-    """Dragging the corner repeats the rows of the range. A double-click on an edge fits the column."""
+def test_fill_a_range_and_fit_a_column(lab):
+    """Dragging the corner of a range repeats its rows. A double-click on the edge of a heading fits
+    the column width.
+    """
     click(lab, "fe02.contoso.com", "Site")
     press(lab, "Shift+ArrowDown")
     start = lab.page.locator(".lc-servers .lc-fill").bounding_box()
@@ -469,7 +488,9 @@ def test_the_corner_of_a_range_fills_and_the_edge_of_a_column_fits(lab):
 
 
 def test_servers_that_the_filter_hides_are_changed_only_on_request(lab):
-    """Of a selection that is partly hidden, a bulk action changes the shown servers by default."""
+    """If the filter hides some of the selected servers, an action changes only the visible ones by
+    default.
+    """
     for server in ("dir01.contoso.com", "med01.contoso.com", "med02.contoso.com"):
         lab.page.get_by_label(f"Select {server}").check()
     lab.field("Filter servers").fill("med02")
@@ -486,8 +507,10 @@ def test_servers_that_the_filter_hides_are_changed_only_on_request(lab):
     lab.button("Clear selection").click()
 
 
-def test_a_rejected_change_of_several_servers_is_at_each_cell(lab):
-    """Each selected server shows the rejected text with the reason. Undo removes all of them."""
+def test_rejected_changes_are_shown_at_each_cell(lab):
+    """If a change of several servers is rejected, each of their cells shows the text with the
+    reason. Undo removes all of these.
+    """
     for server in ("fe01.contoso.com", "med01.contoso.com"):
         lab.page.get_by_label(f"Select {server}").check()
     lab.field("Column to set").select_option("site")
@@ -503,8 +526,10 @@ def test_a_rejected_change_of_several_servers_is_at_each_cell(lab):
     lab.button("Clear selection").click()
 
 
-def test_a_message_covers_no_control_and_uses_the_headings_of_the_table(lab):
-    """A rejected block names columns as on the screen, at each cell, and covers no control."""
+def test_messages_use_headings_and_cover_no_control(lab):
+    """The message about rejected rows uses the headings of the table, and does not cover any
+    control.
+    """
     click(lab, "med01.contoso.com", "Server")
     paste(lab, "bad one\r\nbad two\r\n")
     lab.button("Replace 2 servers").click()
@@ -519,7 +544,7 @@ def test_a_message_covers_no_control_and_uses_the_headings_of_the_table(lab):
     )
     assert covered == []
     bubble = lab.page.locator(".lc-servers .lc-bubble")
-    for text in ("bad one", "bad two"):  # The reason follows the active cell.
+    for text in ("bad one", "bad two"):  # The displayed reason belongs to the active cell.
         expect(bubble).to_contain_text(text, use_inner_text=True)
         expect(bubble).not_to_contain_text("server_fqdn", use_inner_text=True)
         press(lab, "ArrowDown")

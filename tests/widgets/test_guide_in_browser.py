@@ -1,4 +1,4 @@
-"""The guide asks the planner for a first plan in the browser, accepts corrections, and writes the
+"""In a browser, the guide asks questions for a first plan, accepts corrections, and writes the
 files.
 """
 
@@ -22,14 +22,14 @@ GUIDE = 'import lyncnb as ln\nguide = ln.GuidePanel("{folder}")\nguide'
 
 
 def answer(panel, label, text):
-    """Enter a value into a field and leave the field."""
+    """Enter a value into a field, and leave the field."""
     field = panel.get_by_label(label).first
     field.fill(text)
     field.press("Tab")
 
 
 def page_of(panel, title):
-    """Use the guide's two buttons until a group of questions is shown."""
+    """Click the Next or Back button of the guide until a given group of questions is shown."""
     back, on = (panel.get_by_role("button", name=name) for name in ("Back", "Next"))
     while back.is_enabled():
         back.click()
@@ -40,14 +40,15 @@ def page_of(panel, title):
 
 
 def test_from_an_empty_form_to_an_editor(lab, folder):
-    """The guide shows one group of questions with the plan so far, links to wrong answers, and
-    opens an editor.
+    """The guide shows one group of questions at a time with the plan so far, and at the end opens
+    an editor.
     """
     open_panel(lab, folder, GUIDE.format(folder="first"))
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
     panel.get_by_text("Please answer these questions: SIP domains").wait_for()
     panel.get_by_role("button", name="Next").click()
-    panel.get_by_text("This answer is required.").wait_for()  # The guide stays on the page.
+    # After a wrong answer, the guide stays on the page.
+    panel.get_by_text("This answer is required.").wait_for()
     expect(panel.get_by_label("SIP domains").first).to_be_focused()
     answer(panel, "SIP domains", "con toso")
     panel.get_by_text(
@@ -59,7 +60,7 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     expect(panel.get_by_label("DNS domain of the servers")).to_have_attribute(
         "placeholder", "contoso.com"
     )
-    # A question that depends on an answer appears and disappears. Another site adds pages.
+    # Some questions appear only after a certain answer. Another site adds pages of questions.
     page_of(panel, "External names and URLs")
     expect(panel.get_by_label("First label of the host name for all simple URLs")).to_have_count(0)
     panel.get_by_label("Which form do you want for the meeting").select_option("one-host")
@@ -84,13 +85,14 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     panel.get_by_text("Written: first/topology.csv, first/plan.toml, first/guide.toml.").wait_for()
     table = ln.read_topology(folder / "first" / "topology.csv")
     assert kernel(lab, "len(guide.topology.cells)") == str(len(table.cells)) == "10"
-    # Edits that were made in the editor are overwritten only after confirmation.
+    # If the user made edits in the editor, the guide overwrites them only after a confirmation.
     (folder / "first" / "topology.csv").write_text("tuned")
     write.click()
     panel.get_by_role("alert").get_by_text("already exists, so lyncnb did not change it").wait_for()
     replace = panel.get_by_role("button", name="Replace the files")
     replace.wait_for()
-    panel.get_by_label("Folder", exact=True).fill("second")  # Another folder needs no confirmation.
+    # If the user selects another folder, no confirmation is required.
+    panel.get_by_label("Folder", exact=True).fill("second")
     replace.wait_for(state="hidden")
     panel.get_by_label("Folder", exact=True).fill("first")
     write.click()
@@ -101,8 +103,8 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
 
 
 def test_axe_finds_nothing(lab, folder):
-    """axe-core reports no violation on any page, with all sections open and an error at a field, in
-    either theme.
+    """The tool axe-core reports no violation of accessibility rules on any page of the guide, in
+    both themes.
     """
     open_panel(lab, folder, GUIDE.format(folder="axe"), name="axe.ipynb")
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
@@ -127,8 +129,8 @@ def test_axe_finds_nothing(lab, folder):
 
 
 def test_the_keyboard_alone_goes_through_every_page(lab, folder):
-    """With the keyboard alone, each page leads to the next, and the last page writes the files and
-    keeps the focus.
+    """With the keyboard alone, a user can go through all pages, write the files, and keep the
+    focus.
     """
     open_panel(lab, folder, GUIDE.format(folder="typed"), name="typed.ipynb")
     panel = lab.page.get_by_role("group", name="Questions for a first plan")

@@ -1,4 +1,4 @@
-"""The guide panel sends questions, keeps answers, and writes files."""
+"""The guide panel sends questions to its page, stores the answers, and writes files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lyncnb.errors import AnswersError
 
 @pytest.fixture
 def talk(tmp_path, monkeypatch):
-    """Return a new panel in an empty folder, to which a test sends messages like its page."""
+    """Return a new guide panel in an empty folder. The test sends messages to it as the page does."""
     monkeypatch.chdir(tmp_path)
     return Talk(ln.GuidePanel("plan").view)
 
@@ -20,8 +20,8 @@ def fields(told):
     return {(one["site"], one["key"]): one for one in told["asked"]["fields"]}
 
 
-def test_it_begins_with_what_must_be_answered(talk):
-    """Before the first answer, the panel shows no errors and no plan."""
+def test_before_the_first_answer_no_errors_are_shown(talk):
+    """Before the first answer, the guide panel shows no errors and no plan."""
     told = talk.say("ready")
     assert told["start"]["folder"] == "plan"
     assert all(source.startswith("Microsoft") for *_, source in told["start"]["left_out"])
@@ -32,8 +32,8 @@ def test_it_begins_with_what_must_be_answered(talk):
         _ = talk.panel.channel.guide.topology
 
 
-def test_answers_lay_out_a_plan(talk):
-    """If all required questions are answered, the panel shows a plan.
+def test_answers_create_a_plan(talk):
+    """When all required questions are answered, the guide panel shows a plan.
 
     Another site adds questions, and removing it restores the earlier plan.
     """
@@ -52,15 +52,16 @@ def test_answers_lay_out_a_plan(talk):
     assert made["topology"] == talk.panel.channel.guide.topology
 
 
-def test_a_site_that_is_called_otherwise_keeps_its_answers(talk):
-    """If a site is renamed, misspelt, moved or removed, the answers about its servers stay with it."""
+def test_a_renamed_site_keeps_its_answers(talk):
+    """If a site is renamed, moved or removed, the answers about its servers stay with the site."""
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     talk.say("answer", site="Main", key="directors", text="2")
     for sites in ("Taipe", "Taipe; taipe", "Taipei", "Taipei; Tainan", "Tainan; Taipei", "Taipei"):
         told = fields(talk.say("answer", site="", key="sites", text=sites))
         of_sites = {site for site, _ in told if site}
         site = next(iter(of_sites - {"Tainan"}), "")
-        if "taipe" in sites:  # Two sites have the same name, so neither has answers.
+        # If two sites have the same name, the answers cannot be assigned to either of them.
+        if "taipe" in sites:
             assert not of_sites
         else:
             assert told[site, "directors"]["text"] == "2"
@@ -68,7 +69,7 @@ def test_a_site_that_is_called_otherwise_keeps_its_answers(talk):
 
 
 def test_an_error_is_shown_at_its_field(talk):
-    """In the guide, a wrong answer and contradictory answers are shown at their fields."""
+    """The guide shows wrong or contradictory answers at their fields."""
     talk.say("answer", site="", key="sip_domains", text="contoso.com")
     told = talk.say("answer", site="Main", key="edge_servers", text="0")
     assert "no site has an Edge Server" in fields(told)["Main", "edge_servers"]["problem"]
@@ -82,8 +83,8 @@ def test_an_error_is_shown_at_its_field(talk):
     assert "no question" in talk.say("answer", site="", key="x", text="")["refused"]["lines"][0]
 
 
-def test_it_writes_when_asked(talk, tmp_path):
-    """Files are written to the panel's folder on request.
+def test_files_are_written_on_request(talk, tmp_path):
+    """The guide panel writes files to its folder only when the user requests it.
 
     Existing files are replaced only after a second click.
     """
@@ -104,8 +105,10 @@ def test_it_writes_when_asked(talk, tmp_path):
     assert "written" in talk.say("write", folder="mine", force=True)
 
 
-def test_answers_that_were_kept_are_shown_again(tmp_path):
-    """A panel with saved answers shows their texts, and blank fields for defaults."""
+def test_saved_answers_are_shown(tmp_path):
+    """If a guide panel is created with saved answers, it shows their texts, and blank fields for
+    default values.
+    """
     kept = ln.GuideAnswers.of(
         {"sip_domains": "contoso.com", "site": [{"name": "A", "directors": 2}]}
     )

@@ -1,4 +1,4 @@
-"""A click on a name in any panel shows the reason for the name and its use."""
+"""A click on a name in any panel shows the reason for the name and the use of the name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def ask(panel, name: str) -> dict:
 
 
 def test_a_name_has_its_rule_sources_servers_and_use(editor):
-    """Each rule of a name has its reason, clients, effect if missing, and certificates."""
+    """For each rule of a name, the panel shows the reason, the clients, the effect if the name is
+    missing, and the certificates.
+    """
     told = ask(editor, "meet.contoso.com")
     assert (told["title"], told["note"]) == ("meet.contoso.com", "")
     (reason,) = told["reasons"]
@@ -53,8 +55,8 @@ def test_a_name_has_its_rule_sources_servers_and_use(editor):
     ]
 
 
-def test_a_subject_alone_has_its_rule_and_what_is_not_there_says_so(editor):
-    """A subject that is not in the SAN is explained.
+def test_a_subject_outside_the_san_is_explained(editor):
+    """If a subject name is not in the SAN, the panel still explains its rule.
 
     A name in no certificate is reported as such.
     """
@@ -68,7 +70,7 @@ def test_a_subject_alone_has_its_rule_and_what_is_not_there_says_so(editor):
 
 
 def test_an_undocumented_reason_is_shown_as_such(editor):
-    """A name that the planner added has no documented reason, and this is shown."""
+    """If the planner added a name, the panel states that its reason is not documented."""
     editor.edit(change=[(["fe01.contoso.com"], {"extra_san": "www.contoso.com"})])
     (reason,) = ask(editor, "www.contoso.com")["reasons"]
     assert [(fact["says"], fact["source"]) for fact in reason["facts"][1:]] == [
@@ -77,8 +79,8 @@ def test_an_undocumented_reason_is_shown_as_such(editor):
     ]
 
 
-def test_a_finding_says_which_of_its_words_are_names(editor, tmp_path):
-    """Names in the message of a finding lead to their reasons, in both panels."""
+def test_names_in_the_message_of_a_finding_are_links(editor, tmp_path):
+    """Names in the message of a finding are links to their reasons, in both panels."""
     editor.edit(add=[{"server_fqdn": "edge01.contoso.net", "role": "Edge"}])
     editor.change_options(planned_issue_date=date(2026, 12, 1))
     names = {str(name) for one in editor.plan.certificates for name in one.names}
@@ -95,7 +97,7 @@ def test_a_finding_says_which_of_its_words_are_names(editor, tmp_path):
 
 
 def test_a_request_has_all_its_names(editor, tmp_path):
-    """In the request panel, the id of a request leads to its names, grouped by rule."""
+    """In the request panel, the id of a request links to its names, grouped by rule."""
     certificate = editor.plan.certificates[0]
     panel = RequestPanel(editor, tmp_path / "requests")
     told = ask(panel, certificate.id)
@@ -105,8 +107,10 @@ def test_a_request_has_all_its_names(editor, tmp_path):
     assert ask(panel, "gone")["note"] == "This certificate is no longer in the plan."
 
 
-def test_a_folder_tells_what_its_plan_says(tmp_path):
-    """The status panel reads the reasons for names from plan.json, or reports that it is missing."""
+def test_the_status_panel_reads_reasons_from_the_folder(tmp_path):
+    """The status panel reads the reasons for names from plan.json, or reports that this file is
+    missing.
+    """
     folder, rules = tmp_path / "requests", load_rules()
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), rules)
     write_requests(plan, folder, passphrase=PASSPHRASE)

@@ -1,4 +1,5 @@
-"""Panels need nothing from JupyterLab's page, so they also work in an output frame as in VS Code.
+"""Panels need nothing from the page of JupyterLab, so they also work in an output frame, as in VS
+Code.
 
 VS Code itself cannot run here: its extension for notebooks comes from another registry. According
 to its source (webviewPreloads.ts), it shows all outputs of a notebook in one sandboxed frame, without
@@ -27,26 +28,32 @@ SCRIPTS = sorted((WIDGETS / "js").glob("*.js"))
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_uses_only_what_every_frame_allows(script):
-    """No script loads code, opens a dialog or connection of the browser, or uses another frame."""
+    """No script of the panels loads code, opens a dialog or a connection, or accesses another
+    frame.
+    """
     code = re.sub(r"^\s*(?://|\*|/\*).*$", "", script.read_text("utf-8"), flags=re.M)
     forbidden = (
         r"\bimport\b|\brequire\(|\beval\(|new Function|fetch\(|XMLHttpRequest|WebSocket|\bWorker\("
         r"|(?<![.\w])(?:alert|confirm|prompt)\(|window\.(?:open|parent|top)\b|document\.cookie"
     )
     assert re.findall(forbidden, code) == []
-    # Only this script uses elements of JupyterLab, and it works without them.
+    # Only this script uses elements of JupyterLab's page, and it also works without them.
     assert ("jp-" in code) == (script.name == "older_outputs.js")
 
 
 def test_the_style_sheet_needs_no_front_end():
-    """The style sheet loads nothing, and each color and font of JupyterLab has a replacement."""
+    """The style sheet loads no other files, and each color and font of JupyterLab has a default
+    value.
+    """
     css = (WIDGETS / "panel.css").read_text("utf-8")
     assert re.findall(r"@import|url\(", css) == []
     assert re.findall(r"var\(--jp-[\w-]+\)", css) == []
 
 
 class Frame:
-    """An output frame as in VS Code, with a panel and its static copy, and the panel's kernel."""
+    """An output frame as in VS Code, which contains a panel and its static copy, with the kernel of
+    the panel.
+    """
 
     POLICY = (
         "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; "
@@ -84,11 +91,11 @@ class Frame:
         self.frame.wait_for_selector("#panel", state="attached")
 
     def load(self) -> None:
-        """Load the panel as anywidget does, as a module from memory."""
+        """Load the panel in the same way as anywidget, as a module from memory."""
         self.frame.evaluate(self.LOAD, [self.panel._esm, self.panel._css])
 
     def wait(self, text: str) -> None:
-        """Pass messages between page and kernel until the page shows a text."""
+        """Pass messages between the page and the kernel until the page shows the given text."""
         shown = self.frame.get_by_text(text).first
         for _ in range(500):
             if shown.is_visible():
@@ -107,8 +114,8 @@ class Frame:
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 def test_the_editor_works_in_a_frame_as_in_vs_code(chromium, tmp_path):
-    """In a sandboxed frame without a notebook, the editor replaces its copy, accepts an edit, and
-    names outputs with an older plan.
+    """In a sandboxed frame without a notebook, the editor replaces its static copy, accepts an
+    edit, and lists outputs with an older plan.
     """
     (tmp_path / "small.csv").write_text(FIVE_SERVERS, "utf-8")
     topology = ln.read_topology(tmp_path / "small.csv")

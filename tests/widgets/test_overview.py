@@ -1,4 +1,4 @@
-"""Other controls in a notebook can follow the counts and the digest of an editor's plan."""
+"""Other widgets in a notebook can use the counts and the digest of an editor's plan."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def editor() -> ln.PlanEditor:
     return ln.PlanEditor(ln.read_topology(FIVE_SERVERS.encode()), ln.load_rules("lync2013"))
 
 
-def test_a_control_follows_the_plan(editor):
-    """`observe` reports each change of the plan with its counts, findings and digest."""
+def test_observers_receive_each_change_of_the_plan(editor):
+    """After each change of the plan, `observe` reports the new counts, findings and digest."""
     seen = []
     editor.view.observe(lambda change: seen.append(change.new), "overview")
     before = editor.view.overview
@@ -43,7 +43,7 @@ def test_a_control_follows_the_plan(editor):
 
 
 def test_the_digest_follows_every_kind_of_change():
-    """After each edit of a table with many pools, the digest equals that of a new plan."""
+    """After each edit of a table with many pools, the digest equals that of a newly created plan."""
     editor = ln.PlanEditor(ln.read_topology(GLOBAL), ln.load_rules("lync2013"))
     seen = []
     editor.view.observe(lambda change: seen.append(change.new["digest"]), "overview")
@@ -61,9 +61,9 @@ def test_the_digest_follows_every_kind_of_change():
     assert len(set(seen)) >= 3
 
 
-def test_a_link_begins_with_the_plan_as_it_is(editor):
-    """A label that `dlink` connects to the editor shows the plan at once, and again after each
-    change.
+def test_a_linked_label_shows_the_current_plan(editor):
+    """A label that `dlink` connects to the editor shows the counts of the plan at once, and after
+    each change.
     """
     label = ipywidgets.Label()
     words = "{certificates} certificates, {errors} errors".format_map
@@ -75,8 +75,8 @@ def test_a_link_begins_with_the_plan_as_it_is(editor):
     assert len(editor.plan.certificates) < count
 
 
-def test_a_control_changes_the_plan(editor):
-    """A control for the scenario sets an option, and is updated when a change is undone."""
+def test_a_widget_can_change_the_plan(editor):
+    """A widget that sets an option of the plan is updated when the user undoes the change."""
     scenario = ipywidgets.ToggleButtons(options={"as planned": False, "wildcards": True})
     scenario.observe(lambda change: editor.change_options(wildcard=change.new), "value")
     editor.view.observe(lambda _: scenario.set_trait("value", editor.options.wildcard), "overview")
@@ -86,8 +86,8 @@ def test_a_control_changes_the_plan(editor):
     assert scenario.value is False
 
 
-def test_the_trait_holds_no_name_and_stays_in_the_kernel(editor):
-    """The overview is not part of the widget's state, so no notebook saves it."""
+def test_the_overview_is_not_saved_in_notebooks(editor):
+    """The counts and the digest are not part of the widget's state, so no notebook contains them."""
     overview = editor.view.overview
     assert "overview" not in editor.view.get_state()
     assert set(map(type, overview.values())) == {int, str}

@@ -1,4 +1,6 @@
-"""The picture in the editor is drawn when its tab opens, marks changes, and leads to rows."""
+"""The editor draws a picture of the plan when its tab opens, marks changes, and links its boxes to
+rows of the table.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ def editor_of(sample: str = "contoso") -> ln.PlanEditor:
     return ln.PlanEditor(ln.read_topology(DATA / f"{sample}.csv"), ln.load_rules("lync2013"))
 
 
-def test_each_kind_is_drawn_as_the_public_function_does():
-    """The pictures, texts and data in the tab equal those of ln.figure."""
+def test_pictures_match_those_of_the_public_function():
+    """The pictures, texts and data in the editor's tab equal the result of ln.figure."""
     editor = editor_of("litwareinc-global")
     talk = Talk(editor.view)
     for kind in KINDS:
@@ -37,8 +39,8 @@ def test_each_kind_is_drawn_as_the_public_function_does():
     assert (gone["kind"], gone["site"]) == ("topology", "")
 
 
-def test_what_was_edited_is_marked_until_it_is_taken_back():
-    """A change is marked in the picture until it is undone."""
+def test_changes_are_marked_until_they_are_undone():
+    """The picture marks a change in the editor until the user undoes it."""
     editor = editor_of()
     talk = Talk(editor.view)
     plain = talk.say("picture", shows="topology", site="")["picture"]["svg"]
@@ -51,8 +53,8 @@ def test_what_was_edited_is_marked_until_it_is_taken_back():
 
 
 @pytest.mark.parametrize("sample", ["contoso", "litwareinc-global", "single-server"])
-def test_each_box_leads_to_the_rows_of_its_pools(sample):
-    """The boxes in the picture lead to rows of the table, and together they lead to each row once."""
+def test_each_box_links_to_the_rows_of_its_pools(sample):
+    """The boxes of the picture link to the rows of their pools, and each row has exactly one box."""
     editor = editor_of(sample)
     talk = Talk(editor.view)
     svg = talk.say("picture", shows="topology", site="")["picture"]["svg"]
@@ -66,7 +68,7 @@ def test_each_box_leads_to_the_rows_of_its_pools(sample):
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 def test_a_click_on_a_pool_selects_its_servers(lab, folder):
-    """By mouse and keyboard, a pool in the picture selects its rows, and axe-core reports no
+    """A click on a pool in the picture, or Enter, selects the rows of the pool. axe-core reports no
     violation.
     """
     (folder / "picture.csv").write_bytes((DATA / "contoso.csv").read_bytes())

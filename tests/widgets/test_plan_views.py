@@ -1,4 +1,4 @@
-"""The views of the plan by certificate and by name are sent to the browser."""
+"""The kernel sends the lists of certificates and of names in the plan to the browser."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def editor() -> PlanEditor:
 
 
 def test_every_name_has_its_certificates(editor):
-    """All names in the plan are counted and found by a part of the name, with owner, reason and row
-    of each use.
+    """Users can search all names in the plan by a part of the name. Each use has its owner, reason
+    and row.
     """
     names = {str(name) for c in editor.plan.certificates for name in c.names}
     answer = by_name(editor, search="")
@@ -35,7 +35,9 @@ def test_every_name_has_its_certificates(editor):
 
 
 def test_a_name_of_many_certificates_lists_the_first(editor):
-    """For a name in certificates of more than twelve pools, the number of the others is shown."""
+    """If a name is in the certificates of more than twelve pools, the list shows how many more
+    there are.
+    """
     editor.edit(
         add=[
             {"server_fqdn": f"dir{n:02}.contoso.com", "role": "Director", "site": "Taipei"}
@@ -44,13 +46,13 @@ def test_a_name_of_many_certificates_lists_the_first(editor):
     )
     (entry,) = by_name(editor, search="meet.contoso.com")["names"]
     assert len(entry["uses"]) == 12
-    # The Front End Servers of a pool count as one of the twelve.
+    # The Front End Servers of a pool are one of the twelve entries.
     assert "fe01–fe02.contoso.com" in [use["owner"] for use in entry["uses"]]
     assert entry["more"] == 21 - 13
 
 
 def test_same_certificates_of_a_pool_are_folded(editor):
-    """Two Front End Servers with the same certificate are one group, and every certificate is in
+    """Front End Servers with the same certificate form one group, and every certificate belongs to
     exactly one group.
     """
     answer = list_certificates(editor)
@@ -71,6 +73,6 @@ def test_same_certificates_of_a_pool_are_folded(editor):
         ([], []),
     ],
 )
-def test_neighbours_become_one_word(names, wanted):
-    """Names with consecutive numbers in one domain are combined, and no others."""
+def test_consecutive_names_are_combined(names, wanted):
+    """Names with consecutive numbers in the same domain are combined. Other names are not combined."""
     assert combine_names(names) == wanted

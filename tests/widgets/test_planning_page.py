@@ -1,4 +1,4 @@
-"""The planning page offers and opens files, and shows errors for invalid files."""
+"""The planning page lists and opens files, and shows errors about invalid files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lyncnb.widgets.planning_page import PlanningPage
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Write a workspace with a table in each format, and with unrelated files."""
+    """Write a workspace with a table in each format, and with files that are not tables."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "five.csv").write_text(FIVE_SERVERS)
     (tmp_path / "five.xlsx").write_bytes(xlsx(rows_of(FIVE_SERVERS)))
@@ -32,17 +32,17 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_it_offers_tables_of_every_kind(folder):
-    """The page offers workbooks and documents, but no summary of a request folder and no lock file
-    of an open workbook.
+def test_the_page_lists_tables_of_every_format(folder):
+    """The page lists workbooks and topology documents, but not the summaries in a request folder or
+    the lock file of an open workbook.
     """
     told = Talk(PlanningPage()._table).say("ready")
     assert told["start"]["files"] == ["bad.xlsx", "five.csv", "five.ods", "five.xlsx", "one.tbxml"]
 
 
 @pytest.mark.parametrize("name", ["five.csv", "five.xlsx", "five.ods"])
-def test_what_it_opens_is_the_same_plan(folder, name):
-    """The editor on the page has the topology of the file, whatever its format is."""
+def test_an_opened_file_has_the_same_topology(folder, name):
+    """If the page opens a file, the editor has the topology of this file, in every format."""
     page = PlanningPage()
     told = Talk(page._table).say("open", path=name, pasted="", folder="requests")
     assert told["opened"]["words"] == f"Opened: {name}."
@@ -51,8 +51,8 @@ def test_what_it_opens_is_the_same_plan(folder, name):
 
 @pytest.mark.parametrize(("version", "product"), [("6", "lync2013"), ("7", "sfb2015")])
 def test_a_document_is_planned_by_its_product(folder, version, product):
-    """Like the command line, the page plans a document of Skype for Business with the rules of that
-    product.
+    """If the page opens a document of Skype for Business, it uses the rules of this product, as the
+    command line does.
     """
     document = topology_builder([front_end("se01.contoso.com")], version=version)
     (folder / "one.tbxml").write_text(document)
@@ -63,16 +63,18 @@ def test_a_document_is_planned_by_its_product(folder, version, product):
 
 
 def test_a_problem_of_a_workbook_has_its_cell(folder):
-    """The error names the sheet and cell of the workbook, and the page does not change."""
+    """If a workbook has an error, the message contains the sheet and the cell, and the page does
+    not change.
+    """
     page = PlanningPage()
     told = Talk(page._table).say("open", path="bad.xlsx", pasted="", folder="requests")
     assert any('bad.xlsx sheet "Servers" cell B2' in line for line in told["refused"]["lines"])
     assert page.editor is None
 
 
-def test_every_problem_of_a_table_is_told_where_it_is_opened(folder):
-    """On the page, in the editor and in a notebook cell, every problem of a table is shown with its
-    place and a hint.
+def test_every_problem_of_a_table_is_shown(folder):
+    """If a table has errors, the page, the editor and a notebook cell show every error with its
+    location and a hint.
     """
     rows = [f"fe{number},FrontEnd,contoso.com" for number in range(9)]
     (folder / "broken.csv").write_text("\n".join(["server_fqdn,role,sip_domains", *rows]))
@@ -100,7 +102,9 @@ def test_every_problem_of_a_table_is_told_where_it_is_opened(folder):
 
 
 def test_an_editor_of_a_workbook_saves_a_table(folder):
-    """Edits of a workbook are saved as CSV with the editor's topology, and the workbook stays."""
+    """If a user edits a workbook, Save writes a CSV file with the edited topology, and does not
+    change the workbook.
+    """
     before = (folder / "five.xlsx").read_bytes()
     editor = PlanEditor(ln.read_topology("five.xlsx"), ln.load_rules())
     editor.edit(change=[(["fe01.contoso.com", "fe02.contoso.com"], {"site": "Tainan"})])
@@ -115,9 +119,9 @@ def hide_a_row(_, sheet):
     sheet.set_row(2, None, None, {"hidden": True})
 
 
-def test_what_is_hidden_is_said_where_the_table_is_shown(folder):
-    """Hidden sheets, rows and columns are reported below the table in a notebook, in its text, and
-    on the page.
+def test_hidden_rows_and_columns_are_reported(folder):
+    """If a workbook has hidden sheets, rows or columns, lyncnb reports them below the table, in the
+    notebook and on the page.
     """
     (folder / "hidden.xlsx").write_bytes(xlsx(rows_of(FIVE_SERVERS), hide_a_row))
     words = "lyncnb also read the hidden rows 3"
@@ -131,7 +135,9 @@ def test_what_is_hidden_is_said_where_the_table_is_shown(folder):
 
 
 def test_a_workbook_in_a_notebook():
-    """In a notebook, a workbook has the table, plan and findings of the same CSV file."""
+    """In a notebook, a workbook has the same table, plan and findings as a CSV file with the same
+    content.
+    """
     of_book, of_csv = (
         ln.read_topology(xlsx(rows_of(TWO_SITES))),
         ln.read_topology(TWO_SITES.encode()),
@@ -144,7 +150,7 @@ def test_a_workbook_in_a_notebook():
 
 
 def test_a_scenario_is_opened_with_its_options(folder):
-    """A scenario is offered as a folder and opened with its options.
+    """The page lists a scenario as a folder, and opens it with its options.
 
     Temporary files are not offered.
     """
@@ -170,9 +176,9 @@ def test_a_scenario_is_opened_with_its_options(folder):
     assert page.editor.plan == kept.plan
 
 
-def test_without_a_table_questions_lead_to_the_same_panels(folder):
-    """Without a table, a button starts the guide, and its files are planned with the rules of their
-    product.
+def test_without_a_table_a_button_starts_the_guide(folder):
+    """Without a table, a button starts the guide. The page then plans the guide's files with the
+    rules of their product.
     """
     page = PlanningPage()
     told = Talk(page._table).say("ask", folder="requests")
@@ -184,7 +190,8 @@ def test_without_a_table_questions_lead_to_the_same_panels(folder):
     told = Talk(guide.view).say("write", folder="mine", force=False)
     assert told["written"]["words"].startswith("Written: mine/topology.csv")
     assert told["written"]["words"].endswith("The plan is shown below.")
-    assert told["written"]["python"] == ""  # A page without cells needs no Python.
+    # The page has no notebook cells, so it does not show Python code.
+    assert told["written"]["python"] == ""
     assert page.editor.rules.product == "sfbse"
     assert page.editor.topology == read_topology(folder / "mine" / "topology.csv")
     assert len(page.box.children) == 4

@@ -1,4 +1,4 @@
-"""The Pools tab: one change of a pool is one change of all its servers, by mouse and keyboard."""
+"""On the Pools tab, a change of a pool changes all servers of the pool, with mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COLUMN = """' '.join(row[editor.topology.columns.index({name!r})].split('.')[0] 
 
 @pytest.fixture(scope="module")
 def opened(server, chromium, pages, folder):
-    """Return a page with an editor of four pools, which all tests of this file share."""
+    """Return a page with an editor of four pools, which all tests in this file share."""
     (folder / "pools.csv").write_text(TABLE)
     lab = pages.pop() if pages else LabBrowser(server, browser=chromium, seconds=10).start()
     lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -46,7 +46,7 @@ def opened(server, chromium, pages, folder):
 
 @pytest.fixture
 def lab(opened):
-    """Return the page with the Pools tab of the table as it was loaded."""
+    """Return the page with the Pools tab, and with the table in its original state."""
     kernel(opened, "editor.reset()")
     opened.page.get_by_text("as loaded", exact=True).wait_for()
     opened.page.get_by_role("tab", name="Pools").click()
@@ -54,7 +54,7 @@ def lab(opened):
 
 
 def column(lab: LabBrowser, name: str) -> str:
-    """Return the first labels of the texts in a column, separated by spaces."""
+    """Return the first label of each text in a column, separated by spaces."""
     return kernel(lab, COLUMN.format(name=name))
 
 
@@ -68,17 +68,17 @@ def cell(lab: LabBrowser, pool: str, heading: str, role: str = ""):
 
 
 def press(lab: LabBrowser, *keys: str) -> None:
-    """Press keys on the keyboard one after another."""
+    """Press keys on the keyboard, one after another."""
     for key in keys:
         lab.page.keyboard.press(key)
 
 
 def said(lab: LabBrowser, text: str) -> None:
-    """Wait until the editor reports a text."""
+    """Wait until the editor shows the given message."""
     lab.page.locator(".lc-said").get_by_text(text).wait_for()
 
 
-def test_each_pool_has_one_row_with_what_belongs_to_it(lab):
+def test_each_pool_has_one_row_with_its_values(lab):
     """The table of pools shows the role, the site, the number of servers, and the names of each
     pool.
     """
@@ -96,7 +96,9 @@ def test_each_pool_has_one_row_with_what_belongs_to_it(lab):
 
 
 def test_a_pool_is_renamed_by_keyboard_with_all_its_rows(lab):
-    """A new name applies to all rows, and to the pools that use the pool as backup."""
+    """If a user renames a pool, all of its rows change, and so do the pools that use it as a backup
+    pool.
+    """
     cell(lab, "pool01", "Pool").click()
     press(lab, "F2", "Control+a")
     lab.page.keyboard.type("pool09.litware.local")
@@ -109,13 +111,14 @@ def test_a_pool_is_renamed_by_keyboard_with_all_its_rows(lab):
     expect(cell(lab, "pool01", "Pool")).to_be_visible()
 
 
-def test_a_name_in_use_merges_two_pools_and_says_so(lab):
-    """A pool with the name of another pool becomes part of it, in one step."""
+def test_a_pool_name_in_use_merges_two_pools(lab):
+    """If a user gives a pool the name of another pool, the two pools become one, in a single step."""
     cell(lab, "pool02", "Pool").dblclick()
     press(lab, "Control+a")
     lab.page.keyboard.type("pool01.litware.local")
     press(lab, "Enter")
-    # The external web names differ, so the text stays in the cell with the reason.
+    # The external web names of the two pools differ, so the text stays in the cell, with the
+    # reason.
     expect(lab.page.locator(".lc-bubble:visible")).to_contain_text("Not done")
     press(lab, "Escape")
     expect(cell(lab, "pool02", "Pool")).to_be_visible()
@@ -137,9 +140,9 @@ def test_a_name_in_use_merges_two_pools_and_says_so(lab):
     expect(cell(lab, "pool01", "Servers")).to_have_text("4")
 
 
-def test_the_buttons_add_move_and_rename_in_one_press(lab):
+def test_buttons_add_move_and_rename_with_one_click(lab):
     """One click on a button adds the next server to a pool, or opens the site or the name of the
-    pool.
+    pool for editing.
     """
     cell(lab, "pool01", "Role").click()
     buttons = lab.page.get_by_role("group", name="Change pool01.litware.local, FrontEnd")
@@ -167,7 +170,9 @@ def test_the_buttons_add_move_and_rename_in_one_press(lab):
 
 
 def test_a_server_without_a_number_is_entered_in_the_form(lab):
-    """If a server name has no number, the form opens with the values of the pool."""
+    """If the names of the servers contain no number, the form for a new server opens with the
+    values of the pool.
+    """
     cell(lab, "edges", "Role").click()
     press(lab, "Control++")
     expect(lab.page.get_by_label("Server", exact=True)).to_be_focused()
@@ -181,7 +186,7 @@ def test_a_server_without_a_number_is_entered_in_the_form(lab):
 
 
 def test_a_single_server_is_not_a_pool(lab):
-    """A server without a pool cannot get a second server, and the reason is shown."""
+    """A second server cannot be added to a server without a pool, and the panel shows the reason."""
     cell(lab, "se01", "Role").click()
     lab.button("Add a server").click()
     lab.page.get_by_text("se01.litware.local is a single server, not a pool").wait_for()
@@ -189,7 +194,9 @@ def test_a_single_server_is_not_a_pool(lab):
 
 
 def test_one_paste_changes_pools_and_adds_none(lab):
-    """Pasted texts go to all servers of the pools. Rows below the last pool are reported."""
+    """If texts are pasted, they change all servers of the pools. Pasted rows below the last pool
+    are reported.
+    """
     cell(lab, "edges", "Site").click()
     lab.page.evaluate("text => navigator.clipboard.writeText(text)", "Ulm\r\nTrier\r\nCelle\r\n")
     press(lab, "Control+v")
@@ -202,7 +209,7 @@ def test_one_paste_changes_pools_and_adds_none(lab):
 
 
 def test_removing_a_pool_removes_its_servers(lab):
-    """Ctrl+Minus removes a pool, and one Undo restores it."""
+    """Ctrl+Minus removes a pool with its servers, and one Undo restores them."""
     cell(lab, "pool02", "Role").click()
     press(lab, "Control+-")
     said(lab, "removed pool pool02.litware.local")
@@ -212,7 +219,9 @@ def test_removing_a_pool_removes_its_servers(lab):
 
 
 def test_a_rejected_role_offers_all_servers_of_the_pool(lab):
-    """In the table of servers, a role that the rest of the pool contradicts has two buttons."""
+    """If a new role contradicts the other servers of the pool, the panel offers two buttons, one of
+    them for all servers of the pool.
+    """
     lab.page.get_by_role("tab", name="Servers").click()
     set_cell(lab, "fe11.litware.local", "Role", "Director")
     lab.button("Change all servers in the pool").click()

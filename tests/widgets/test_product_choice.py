@@ -1,5 +1,5 @@
-"""The editor offers products, plans again after a choice, rejects unsuitable ones, and undoes a
-choice.
+"""Users can select another product in the editor, and undo this. Products that do not match the
+table are rejected.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ CHAT = CSV + "chat01.contoso.com,PersistentChat,,,,,,,,\n"
 
 
 def editor_of(table: str, product: str = "lync2013", **options: object) -> PlanEditor:
-    """Return an editor of a table with the rules of a product."""
+    """Return an editor for a table, with the rules of a product."""
     chosen = ln.PlanOptions(**options)
     return PlanEditor(ln.read_topology(table.encode()), ln.load_rules(product), options=chosen)
 
 
 def codes(editor: PlanEditor) -> set[str]:
-    """Return the current codes of the findings."""
+    """Return the codes of the current findings."""
     return {finding.code for finding in editor.findings}
 
 
-def test_another_product_plans_again_and_is_taken_back():
-    """Rules, names and findings are those of the selected product, and undo restores the previous
-    ones.
+def test_another_product_is_selected_and_undone():
+    """If a user selects another product, its rules are used for the names and findings. Undo
+    restores the previous product.
     """
     editor = editor_of(CSV, "sfbse")
     assert "column-of-other-product" in codes(editor), "the table is for an earlier product"
@@ -53,9 +53,9 @@ def test_another_product_plans_again_and_is_taken_back():
     assert editor.plan == editor.loaded_plan
 
 
-def test_what_the_other_product_does_not_know_is_said():
-    """If the product lacks a role in the table, the plan stays, and the message names products with
-    that role.
+def test_a_product_that_lacks_a_role_is_rejected():
+    """If the selected product lacks a role in the table, the plan stays, and the message lists the
+    products with this role.
     """
     editor = editor_of(CHAT, "sfb2015")
     before = editor.plan
@@ -69,8 +69,8 @@ def test_what_the_other_product_does_not_know_is_said():
         editor.change_options(product="lync2010")
 
 
-def test_the_form_offers_every_product_and_shows_the_one_in_force():
-    """The form offers the ids and titles of all products, and shows the product in use.
+def test_the_form_lists_every_product():
+    """The form lists all products by id and title, and shows the one in use.
 
     The field shows the product in use, also after a rejection.
     """
@@ -94,7 +94,7 @@ def test_the_form_offers_every_product_and_shows_the_one_in_force():
 
 
 def test_the_product_is_saved_and_found_again(tmp_path):
-    """plan.toml and the code contain the product of the rules."""
+    """Both plan.toml and the Python code contain the product that the user selected."""
     editor = editor_of(CSV, "sfbse")
     _, choices = editor.save(tmp_path)
     assert ln.PlanOptions.from_toml(choices).product == "sfbse"
@@ -105,8 +105,8 @@ def test_the_product_is_saved_and_found_again(tmp_path):
     assert names["editor"].plan == other.plan
 
 
-def test_options_of_an_unknown_product_say_which_there_are():
-    """Options that do not fit the rules are rejected with the available products."""
+def test_unknown_products_list_the_available_products():
+    """If options do not match the rules, the error message lists the available products."""
     with pytest.raises(OptionsError) as caught:
         ln.plan_certificates(
             ln.read_topology(CSV.encode()),
@@ -120,7 +120,7 @@ def test_options_of_an_unknown_product_say_which_there_are():
 @pytest.mark.browser
 @pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason=f"no Chromium at {CHROMIUM}")
 def test_the_product_is_chosen_in_the_browser(lab, folder):
-    """In the browser, a choice plans again at once, the counts follow, and undo resets the field."""
+    """In the browser, selecting a product updates the counts at once, and Undo resets the field."""
     open_editor(lab, folder)
     lab.tab("Deployment").click()
     expect(lab.field("Product")).to_have_value("lync2013")

@@ -1,4 +1,4 @@
-"""The request panel handles messages and calls without a browser."""
+"""Without a browser, the request panel processes messages and function calls."""
 
 from __future__ import annotations
 
@@ -34,14 +34,16 @@ def rules():
 
 @pytest.fixture
 def small(rules):
-    """Return a plan of one request with a fast key."""
+    """Return a plan with one request, whose key can be generated quickly."""
     text = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
     options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
     return ln.plan_certificates(ln.read_topology(text.encode()), rules, options=options)
 
 
 def _until(talk: Talk, *states: str) -> dict:
-    """Wait until the job of the panel is in one of these states and all messages are sent."""
+    """Wait until the job of the panel has one of the given states, and all of its messages are
+    sent.
+    """
     end = time.monotonic() + 60
     while time.monotonic() < end:
         told = [message for message, _ in talk.heard if message["type"] == "job"]
@@ -52,8 +54,8 @@ def _until(talk: Talk, *states: str) -> dict:
 
 
 def test_the_summary_is_a_frame_before_and_after_it_is_written(rules, tmp_path):
-    """`summary` has the columns and rows of summary.csv, and links to the files after they are
-    written.
+    """The `summary` of a request panel has the columns and rows of summary.csv, and links to the
+    files when they exist.
     """
     planned = ln.plan_certificates(read_topology(STANDARD_EDITION.encode()), rules)
     panel = RequestPanel(planned, tmp_path / "requests")
@@ -72,8 +74,9 @@ def test_the_summary_is_a_frame_before_and_after_it_is_written(rules, tmp_path):
         assert heading in page
 
 
-def test_a_request_panel_looks_writes_and_sums_up(small, tmp_path):
-    """The request panel does a dry run, asks for the passphrase twice, and shows the result.
+def test_a_request_panel_shows_a_preview_and_a_result(small, tmp_path):
+    """The request panel shows a preview, asks for the passphrase twice, writes the requests, and
+    shows the result.
 
     Then nothing is left to do.
     """
@@ -102,10 +105,10 @@ def test_a_request_panel_looks_writes_and_sums_up(small, tmp_path):
         (PASSPHRASE, "correct horse batterx", "differ"),
     ],
 )
-def test_a_passphrase_that_will_not_do_is_reported_and_not_shown(
-    small, tmp_path, first, again, words
-):
-    """If the passphrase is not acceptable, nothing is written, and no message contains the text."""
+def test_an_invalid_passphrase_is_reported_and_not_shown(small, tmp_path, first, again, words):
+    """If the passphrase is invalid, the panel writes nothing, and no message contains the
+    passphrase.
+    """
     talk = Talk(RequestPanel(small, tmp_path / "requests").view)
     talk.say("ready")
     answers = talk.say("write", passphrase=first, again=again)
@@ -116,8 +119,8 @@ def test_a_passphrase_that_will_not_do_is_reported_and_not_shown(
 
 
 @pytest.mark.parametrize("weak", ["aaaaaaaaaaaa", "med01.contoso.com"])
-def test_a_new_folder_gets_no_passphrase_that_is_easily_guessed(small, tmp_path, weak):
-    """A repeated pattern and a name from the plan are rejected as passphrases, and no folder is
+def test_a_passphrase_that_is_easy_to_guess_is_rejected(small, tmp_path, weak):
+    """A repeated pattern or a name from the plan is rejected as a passphrase, and no folder is
     created.
     """
     talk = Talk(RequestPanel(small, tmp_path / "requests").view)
@@ -132,7 +135,7 @@ def test_a_new_folder_gets_no_passphrase_that_is_easily_guessed(small, tmp_path,
 
 
 def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
-    """If the folder belongs to another deployment, the preview names both deployments, and the user
+    """If the folder belongs to another deployment, the preview shows both deployments, and the user
     must confirm.
 
     Requests are written only after consent.
@@ -166,8 +169,8 @@ def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
     assert talk.say("look")["look"]["other"] == ""
 
 
-def test_a_request_panel_names_a_recovery_key(small, tmp_path):
-    """The panel accepts a recovery key that is specified by its file, and rejects other files.
+def test_a_request_panel_accepts_a_recovery_key(small, tmp_path):
+    """A recovery key can be specified by its file. Other files are rejected.
 
     The run reports the recovery key.
     """
@@ -186,8 +189,10 @@ def test_a_request_panel_names_a_recovery_key(small, tmp_path):
     assert [key.fingerprint for key in named] == [public.fingerprint]
 
 
-def test_after_a_write_there_is_nothing_to_write_until_something_changes(tmp_path):
-    """Without changes the button is disabled. An edit or a new recovery key enables it."""
+def test_the_button_is_disabled_until_something_changes(tmp_path):
+    """If nothing has changed since the last run, the button is disabled. An edit or another
+    recovery key enables it.
+    """
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
     panel = RequestPanel(editor, tmp_path / "requests")
     talk = Talk(panel.view)
@@ -199,7 +204,8 @@ def test_after_a_write_there_is_nothing_to_write_until_something_changes(tmp_pat
     look = talk.heard[-1][0]
     assert (look["ready"], look["label"]) == (False, "Nothing to write")
     assert look["words"] == "The folder matches the plan: 2 requests. There is nothing to write."
-    again = RequestPanel(editor, tmp_path / "requests")  # A later session creates another panel.
+    # In a later session, the user creates another panel.
+    again = RequestPanel(editor, tmp_path / "requests")
     assert "2 requests in" in again._repr_html_()
     assert "The requests are not written to" not in again._repr_html_()
     create_recovery_key(tmp_path / "pair", PASSPHRASE)
@@ -212,7 +218,9 @@ def test_after_a_write_there_is_nothing_to_write_until_something_changes(tmp_pat
 
 
 def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
-    """An existing folder needs its passphrase once, and a wrong passphrase changes nothing."""
+    """For an existing folder, the panel asks for the passphrase once. If it is wrong, the folder
+    does not change.
+    """
     panel = RequestPanel(small, tmp_path / "requests")
     panel.start(PASSPHRASE)
     assert panel.wait(60).counts() == {"created": 1}
@@ -227,8 +235,10 @@ def test_a_wrong_passphrase_fails_in_the_panel(small, tmp_path):
     assert again.bundle.counts() == {}  # The folder is unchanged.
 
 
-def test_errors_stand_in_the_way_until_they_are_accepted(rules, tmp_path):
-    """The preview lists the codes of errors. Each needs a reason, which the manifest records."""
+def test_errors_prevent_a_run_until_they_are_accepted(rules, tmp_path):
+    """The preview lists the codes of errors. The user must enter a reason for each, which the
+    manifest records.
+    """
     text = "server_fqdn,role,sip_domains\nmed01.contoso.com,Mediation,contoso.com\n"
     text += "fe01.contoso.com,FrontEnd,contoso.com\n"
     options = ln.PlanOptions(key=KeyParameters(algorithm="ECDSA", bits=256))
@@ -252,9 +262,9 @@ def test_errors_stand_in_the_way_until_they_are_accepted(rules, tmp_path):
         panel.accept("no-such-code", "x")
 
 
-def test_cancel_keeps_what_is_finished_and_a_second_run_completes(rules, tmp_path):
-    """If a run is cancelled, the folder has only complete pairs, and writing again creates the
-    rest.
+def test_cancel_keeps_finished_requests(rules, tmp_path):
+    """If the user cancels a run, the folder contains only complete pairs of key and CSR. Another
+    run creates the others.
     """
     rows = "".join(f"m{n}.contoso.com,Mediation,contoso.com\n" for n in range(60))
     topology = ln.read_topology(f"server_fqdn,role,sip_domains\n{rows}".encode())
@@ -282,15 +292,17 @@ def test_cancel_keeps_what_is_finished_and_a_second_run_completes(rules, tmp_pat
 
 
 def test_start_compares_two_passphrases(small, tmp_path):
-    """If two passphrases differ, this is reported before the run starts."""
+    """If the two passphrases differ, the panel reports this before the run starts."""
     panel = RequestPanel(small, tmp_path / "requests")
     with pytest.raises(PassphraseError, match="differ"):
         panel.start(PASSPHRASE, PASSPHRASE + "x")
     assert panel.job.state.name == "ready"
 
 
-def test_a_request_panel_takes_an_editor_or_a_plan(tmp_path):
-    """A topology or swapped arguments give an error with the correct call."""
+def test_a_request_panel_requires_an_editor_or_a_plan(tmp_path):
+    """If a request panel is created with wrong arguments, the error message contains the correct
+    call.
+    """
     topology = read_topology(STANDARD_EDITION.encode())
     with pytest.raises(LyncnbError, match="not a Topology") as told:
         RequestPanel(topology, tmp_path)
@@ -299,9 +311,9 @@ def test_a_request_panel_takes_an_editor_or_a_plan(tmp_path):
         RequestPanel(PlanEditor(topology, load_rules()), topology)
 
 
-def test_the_other_route_writes_scripts_and_no_key(rules, tmp_path):
-    """With requests on servers, the panel writes a folder with one script for each request, and no
-    key.
+def test_requests_on_servers_are_written_as_scripts(rules, tmp_path):
+    """If the keys are created on the servers, the panel writes a folder with a script for each
+    request, and no keys.
     """
     made = plan(front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
     panel = RequestPanel(made, tmp_path / "requests")
@@ -321,8 +333,8 @@ def test_the_other_route_writes_scripts_and_no_key(rules, tmp_path):
 
 
 def test_a_wrong_template_writes_nothing(small, tmp_path):
-    """A template name that is not valid in a command line gives an error next to the button, and
-    nothing is written.
+    """If the name of a template is not valid in a command line, the panel shows an error next to
+    the button, and writes nothing.
     """
     talk = Talk(RequestPanel(small, tmp_path / "requests").view)
     talk.say("ready")
@@ -332,8 +344,8 @@ def test_a_wrong_template_writes_nothing(small, tmp_path):
 
 
 def test_a_passphrase_that_comes_late_or_twice_starts_nothing(small, tmp_path):
-    """If JupyterLab sends a message with the passphrase late or twice after a lost connection,
-    nothing is written.
+    """If the message with the passphrase arrives late or twice, after a lost connection, the panel
+    writes nothing.
     """
     talk = Talk(RequestPanel(small, tmp_path / "requests").view)
     talk.say("ready")
@@ -363,8 +375,10 @@ print(sum(isinstance(it, ln.PlanEditor) for it in gc.get_objects()),
 
 
 @pytest.mark.kernel
-def test_twenty_runs_of_all_cells_keep_the_panels_of_the_last(tmp_path):
-    """A cell that runs again closes its earlier panels, which frees the memory of their tables."""
+def test_repeated_runs_close_earlier_panels(tmp_path):
+    """If a cell runs again, the panels of its earlier run are closed, which frees the memory of
+    their tables.
+    """
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     manager, client = start_new_kernel(cwd=str(tmp_path))
 
@@ -387,7 +401,7 @@ def test_twenty_runs_of_all_cells_keep_the_panels_of_the_last(tmp_path):
         for number in range(20):
             for cell, code in enumerate(RUN_ALL):
                 run(code, f"cell{cell}")
-            if number > 3:  # IPython keeps the last three results.
+            if number > 3:  # IPython keeps references to the last three results.
                 counts.add(run(COUNT, "count"))
         assert len(counts) == 1, counts
         editors, widgets, followers = map(int, counts.pop().split())

@@ -1,5 +1,5 @@
-"""The request panel in the browser rejects weak passphrases, and asks about a folder of another
-deployment.
+"""In a browser, the request panel rejects weak passphrases, and requires a confirmation for the
+folder of another deployment.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ pytestmark = [
 
 
 def test_a_passphrase_that_is_easy_to_guess_is_refused(lab, folder):
-    """For a weak passphrase, the error is next to the button, the fields are empty, and no folder
-    is created.
+    """If a passphrase is weak, the error appears next to the button, the fields are cleared, and no
+    folder is created.
     """
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="guessed"))
     first, again = lab.field("Passphrase of the folder"), lab.field("Repeat the passphrase")
@@ -38,9 +38,9 @@ def test_a_passphrase_that_is_easy_to_guess_is_refused(lab, folder):
     assert axe_in_both_themes(lab) == []
 
 
-def test_a_press_without_an_answer_does_not_write_later(lab, folder):
-    """If the kernel does not answer for ten seconds, it gets no passphrase later, and nothing is
-    written.
+def test_nothing_is_written_if_the_kernel_does_not_respond(lab, folder):
+    """If the kernel does not respond for ten seconds, the page does not send the passphrase later,
+    and nothing is written.
     """
     open_panel(lab, folder, REQUESTS.format(table="small.csv", folder="late"))
     process = int(kernel(lab, "__import__('os').getpid()"))
@@ -63,8 +63,8 @@ def test_a_press_without_an_answer_does_not_write_later(lab, folder):
 
 
 def test_a_folder_of_another_deployment_needs_consent(lab, folder):
-    """With the keyboard alone, Write is disabled until the question that names both deployments is
-    confirmed.
+    """If the folder belongs to another deployment, Write is disabled until the user confirms this,
+    which is possible by keyboard.
     """
     topology = ln.read_topology(STANDARD_EDITION.replace("contoso.com", "fabrikam.com").encode())
     theirs = ln.plan_certificates(topology, ln.load_rules("lync2013"))

@@ -1,4 +1,6 @@
-"""Run All can be repeated in the planning notebook, and the panels follow."""
+"""Users can choose Run All repeatedly in the planning notebook, and the panels show the current
+state.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ OLDER = ".lyncnb-older"
 
 
 def show_notebook(lab, folder, name: str) -> None:
-    """Open and run a notebook with the cells of the planning notebook."""
+    """Open a notebook with the cells of the planning notebook, and run it."""
     open_panel(
         lab,
         folder,
@@ -47,9 +49,9 @@ def show_notebook(lab, folder, name: str) -> None:
     )
 
 
-def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
-    """After Run All, the editor has its rows, no cell waits, and the bundle's cell says that
-    nothing is written.
+def test_after_run_all_no_requests_are_written(lab, folder):
+    """After Run All, the editor shows its rows, no cell is running, and the notebook states that no
+    requests were written.
     """
     show_notebook(lab, folder, "first")
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
@@ -64,17 +66,17 @@ def test_after_run_all_rows_are_there_and_nothing_is_written(lab, folder):
     lab.button("Write 6 requests").click()
     panel = lab.page.get_by_role("group", name="Request panel for first")
     panel.get_by_text("Finished.").wait_for()
-    # The cell below automatically becomes the folder's table.
+    # When the requests are written, the next cell shows the table of the request folder.
     lab.page.locator("caption", has_text="6 requests in first: 6 created").wait_for()
     assert len(list((folder / "first" / "csr").glob("*.csr"))) == 6
-    # Run All shows one passphrase field again, and not a second one.
+    # After another Run All, the panel shows only one field for the passphrase.
     lab.run_all()
     panel.get_by_text("There is nothing to write").wait_for()
     expect(lab.field("Passphrase of the folder")).to_be_visible()
     expect(lab.field("Repeat the passphrase")).to_be_hidden()
 
 
-def test_the_passphrase_is_nowhere_after_the_run(lab, folder):
+def test_no_object_contains_the_passphrase_after_the_run(lab, folder):
     """After the run, no variable, environment or object of the kernel contains the passphrase."""
     show_notebook(lab, folder, "gone")
     lab.field("Passphrase of the folder").fill(PASSPHRASE)
@@ -90,8 +92,10 @@ def test_the_passphrase_is_nowhere_after_the_run(lab, folder):
     assert kernel(lab, "'LYNCNB_PASSPHRASE' in __import__('os').environ") == "False"
 
 
-def test_run_all_again_keeps_what_was_not_saved(lab, folder):
-    """After Run All, unsaved edits are restored with a note, and a button returns to the file."""
+def test_run_all_restores_unsaved_edits(lab, folder):
+    """After Run All, the editor restores unsaved edits and shows a note. A button discards the
+    edits.
+    """
     open_editor(lab, folder, PLAN)
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.get_by_text("1 change, not saved").wait_for()
@@ -106,12 +110,14 @@ def test_run_all_again_keeps_what_was_not_saved(lab, folder):
     lab.button("Use the file instead").click()
     lab.page.get_by_text("as loaded").first.wait_for()
     assert kernel(lab, "editor.topology.cells[2][3]") == "Taipei"
-    lab.button("Undo").click()  # The button back to the file is there as before.
+    lab.button("Undo").click()  # After Undo, the button that discards the edits is shown again.
     wait_kernel(lab, "editor.topology.cells[2][3]", "Kaohsiung")
 
 
-def test_edits_are_made_again_on_a_file_that_changed(lab, folder):
-    """If the file has a new row, it is loaded, and the earlier edits are applied to it."""
+def test_unsaved_edits_are_applied_to_a_changed_file(lab, folder):
+    """If the file has changed before Run All, the editor loads it, and applies the unsaved edits
+    again.
+    """
     table = folder / "moving.csv"
     table.write_text((folder / "small.csv").read_text())
     open_editor(lab, folder, table="moving.csv")
@@ -125,7 +131,8 @@ def test_edits_are_made_again_on_a_file_that_changed(lab, folder):
 
 
 def test_outputs_of_an_older_plan_are_marked(lab, folder):
-    """A cell that shows the plan is marked after the editor changed.
+    """If the plan in the editor changes, each cell that shows the earlier plan is marked as
+    outdated.
 
     Undo or a new run removes the mark.
     """
@@ -135,7 +142,8 @@ def test_outputs_of_an_older_plan_are_marked(lab, folder):
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
     lab.page.locator(OLDER).first.wait_for()
     marked = lab.page.locator(".jp-CodeCell", has=lab.page.locator(OLDER))
-    # The loaded table, the panels, and the note that nothing is written are not marked as outdated.
+    # Only the cell that shows the plan is marked, and not the loaded table, the panels, or the note
+    # about the requests.
     sources = marked.locator(".cm-content").all_inner_texts()
     assert [source.strip() for source in sources] == [PLAN], sources
     lab.button("Undo").click()
@@ -148,7 +156,9 @@ def test_outputs_of_an_older_plan_are_marked(lab, folder):
 
 
 def test_the_request_panel_follows_the_editor(lab, folder):
-    """After a change in the editor, the request panel updates its preview and writes the new plan."""
+    """After a change in the editor, the request panel updates its preview and then writes the new
+    plan.
+    """
     show_notebook(lab, folder, "followed")
     panel = lab.page.get_by_role("group", name="Request panel for followed")
     panel.get_by_text("6 requests after the run: 6 created.").wait_for()
@@ -156,7 +166,7 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     lab.button("Remove 1 server").click()
     panel.get_by_text("The plan has changed in the editor").wait_for()
     panel.get_by_text("5 requests after the run: 5 created.").wait_for()
-    # The section with blocking errors opens, and closes when they are fixed.
+    # The section with blocking errors opens, and closes when the errors are fixed.
     set_cell(lab, "dir01.contoso.com", "Role", "Edge")
     panel.get_by_text("lyncnb cannot write requests because of these errors").wait_for()
     panel.get_by_text("An external name of the Edge pool is missing").first.wait_for()
@@ -176,14 +186,16 @@ def test_the_request_panel_follows_the_editor(lab, folder):
     assert kernel(lab, "request.bundle.manifest.plan_sha256 == editor.plan.sha256") == "True"
 
 
-def test_a_panel_whose_kernel_is_busy_says_so(lab, folder):
-    """While cells still run, the panel says why it is empty, and is filled when they end."""
+def test_a_panel_explains_that_the_kernel_is_busy(lab, folder):
+    """While cells are still running, an empty panel shows the reason. It shows its content when the
+    cells have ended.
+    """
     busy = "import pathlib, time\nwhile not pathlib.Path('enough').exists(): time.sleep(0.05)"
     write_notebook(folder / "busy.ipynb", EDITOR.format(table="small.csv"), busy)
     lab.open_notebook(folder / "busy.ipynb")
     lab.run_all(wait=False)
     lab.page.get_by_text("The kernel is running a cell").wait_for()
-    # No button of the panel can be used before its content arrives.
+    # Users cannot click a button of the panel before its content arrives.
     expect(lab.button("Set")).to_be_hidden()
     (folder / "enough").touch()
     lab.page.get_by_label("Select dir01.contoso.com").wait_for()
@@ -191,7 +203,8 @@ def test_a_panel_whose_kernel_is_busy_says_so(lab, folder):
 
 
 def test_run_all_ends_at_the_editor_with_twelve_servers(lab, folder):
-    """At 1280 x 800, Run All ends with the editor at the top and twelve servers visible.
+    """On a screen of 1280 x 800 pixels, Run All ends with the editor at the top, and twelve servers
+    are visible.
 
     The bar for selected servers is closed.
     """

@@ -1,4 +1,6 @@
-"""``editor.scenarios`` keeps, opens and compares scenarios, by calls and by the panel's messages."""
+"""The methods of ``editor.scenarios``, and the messages of its panel, can save, open and compare
+scenarios.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ def editor(tmp_path) -> ln.PlanEditor:
 
 
 def test_keep_switch_and_compare(editor):
-    """Two plans are kept and compared, and ``open_scenario`` reads what was saved."""
+    """Two plans can be saved as scenarios and compared, and ``open_scenario`` reads them."""
     kept = editor.scenarios
     assert not kept.folder.exists()
     kept.keep("as planned", "what we have")
@@ -46,8 +48,10 @@ def test_keep_switch_and_compare(editor):
     assert list(kept.to_frame()["In the editor"]) == ["yes, with changes", ""]
 
 
-def test_nothing_is_lost_by_a_switch(editor):
-    """Undo restores the earlier plan with its scenario name, and Redo the other one."""
+def test_undo_restores_the_plan_of_another_scenario(editor):
+    """After another scenario is opened, Undo restores the earlier plan with its scenario name, and
+    Redo the other one.
+    """
     kept = editor.scenarios
     kept.keep("first")
     editor.change_options(wildcard=True)
@@ -66,8 +70,10 @@ def test_nothing_is_lost_by_a_switch(editor):
     editor.undo()
 
 
-def test_rows_of_a_server_stay_its_rows(editor):
-    """Changes are listed by server, for any order of the rows, and with added or removed servers."""
+def test_changes_of_a_scenario_are_listed_by_server(editor):
+    """Differences from a scenario are listed by server, even if its rows are in another order or
+    servers were added or removed.
+    """
     kept = editor.scenarios
     editor.apply(remove_servers, ids=[2])
     editor.apply(
@@ -89,7 +95,7 @@ def test_rows_of_a_server_stay_its_rows(editor):
 
 
 def test_two_rows_never_get_one_id(editor):
-    """A renamed server and another server with its old name get different row ids."""
+    """If a server is renamed, and another server has its old name, the two rows have different ids."""
     editor.scenarios.keep("both")
     editor.edit(change=[("med02.contoso.com", {"server_fqdn": "med03.contoso.com"})])
     path = editor.scenarios.folder / "both" / "topology.csv"
@@ -99,8 +105,8 @@ def test_two_rows_never_get_one_id(editor):
     assert len(set(editor.state.ids)) == 6
 
 
-def test_a_damaged_scenario_leaves_the_editor_as_it_is(editor):
-    """A damaged scenario gives one message with every problem.
+def test_a_damaged_scenario_does_not_change_the_editor(editor):
+    """If a scenario is damaged, one message lists every problem, and the editor does not change.
 
     Nothing is changed or added to Undo.
     """
@@ -122,8 +128,8 @@ def test_a_damaged_scenario_leaves_the_editor_as_it_is(editor):
         kept.compare("first")
 
 
-def test_what_somebody_else_changed_is_not_written_over(editor):
-    """Files that changed since the editor read them are replaced only on request."""
+def test_changes_of_another_person_are_not_overwritten(editor):
+    """If another person has changed the files of a scenario, they are overwritten only on request."""
     kept = editor.scenarios
     kept.keep("first")
     path = kept.folder / "first" / "plan.toml"
@@ -146,7 +152,9 @@ def test_what_somebody_else_changed_is_not_written_over(editor):
 
 
 def test_the_note_stays_unless_another_is_given(editor):
-    """Keeping the changes of a scenario keeps its note, unless another note is given."""
+    """When the changes of a scenario are saved, its note stays the same, unless another note is
+    specified.
+    """
     kept = editor.scenarios
     kept.keep("first", "why")
     editor.change_options(wildcard=True)
@@ -157,8 +165,8 @@ def test_the_note_stays_unless_another_is_given(editor):
 
 
 def test_the_cell_run_again_knows_its_scenario(editor):
-    """If the cell runs again, the new editor keeps the scenario name of its plan, and whether it
-    has changes.
+    """If the cell runs again, the new editor knows the scenario of its plan, and whether it has
+    unsaved changes.
     """
     editor.scenarios.keep("first")
     editor.change_options(wildcard=True)
@@ -168,11 +176,11 @@ def test_the_cell_run_again_knows_its_scenario(editor):
     assert (again.scenarios.current, again.scenarios.has_changes) == ("second", False)
     again.change_options(country="TW")
     assert again.scenarios.has_changes
-    again.scenarios.keep()  # No other person changed the scenario.
+    again.scenarios.keep()  # In this step, no other person has changed the scenario.
 
 
-def test_another_product_is_switched_to_and_back(editor):
-    """If a scenario has another product, the rules change with it, and back."""
+def test_a_scenario_may_have_another_product(editor):
+    """If a scenario is for another product, opening it also changes the rules of the editor."""
     kept = editor.scenarios
     kept.keep("2013")
     editor.change_options(product="sfb2019")
@@ -184,8 +192,8 @@ def test_another_product_is_switched_to_and_back(editor):
     assert kept.compare("2013", "2019").facts
 
 
-def test_by_messages(editor):
-    """The messages of the Scenarios tab support all its actions."""
+def test_messages_support_all_actions_on_scenarios(editor):
+    """The messages of the Scenarios tab support all actions on scenarios."""
     talk = Talk(editor.view)
     talk.say("ready")
     answer = talk.say("keep_scenario", name="As planned", note="what we have")
@@ -230,7 +238,9 @@ def test_by_messages(editor):
 
 
 def test_a_missing_folder_is_reported(editor):
-    """If the folder is missing, the page never shows the plan as kept."""
+    """If the folder for scenarios does not exist, the page reports this, and never shows the plan
+    as saved.
+    """
     editor.scenarios.keep("first")
     shutil.rmtree(editor.scenarios.folder)
     talk = Talk(editor.view)

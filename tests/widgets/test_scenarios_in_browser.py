@@ -1,4 +1,4 @@
-"""Scenarios work in a real JupyterLab by mouse and keyboard, from an empty folder to a comparison."""
+"""In a real JupyterLab, users can save, open and compare scenarios with mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture
 def place(folder) -> Path:
-    """Return the empty folder in which the notebook's editor keeps its scenarios."""
+    """Return the empty folder in which the editor of the notebook saves its scenarios."""
     found = folder / "scenarios"
     if found.is_dir():
         shutil.rmtree(found)
@@ -42,8 +42,8 @@ def keep(lab, name: str, note: str = "") -> None:
     lab.page.get_by_text(f"Kept as “{name}”").wait_for()
 
 
-def test_from_nothing_to_a_compared_pair(lab, folder, place):
-    """A new user keeps, changes, keeps and compares scenarios, and the panel guides each step."""
+def test_a_new_user_saves_and_compares_scenarios(lab, folder, place):
+    """A new user can save two scenarios and compare them. The panel explains each step."""
     open_editor(lab, folder)
     lab.tab("Scenarios").click()
     lab.page.get_by_text("There are no scenarios yet.").wait_for()
@@ -78,7 +78,7 @@ def test_from_nothing_to_a_compared_pair(lab, folder, place):
 
 
 def test_change_duplicate_remove_and_back(lab, folder, place):
-    """Rows are changed in place by keyboard, and a removed scenario can be restored."""
+    """By keyboard, a user can edit scenarios in their rows, and can restore a removed scenario."""
     open_editor(lab, folder)
     keep(lab, "First")
     lab.button("Duplicate First").click()
@@ -106,9 +106,9 @@ def set_cell_in_servers(lab) -> None:
     lab.page.get_by_text("1 change, not saved").wait_for()
 
 
-def test_a_damaged_one_and_one_that_is_there(lab, folder, place):
-    """All errors of a damaged scenario are shown, and replacing an existing one needs a
-    confirmation.
+def test_a_damaged_scenario_and_an_existing_scenario(lab, folder, place):
+    """The panel shows all errors of a damaged scenario. Before it replaces an existing scenario,
+    the user must confirm.
     """
     open_editor(lab, folder)
     keep(lab, "First")
@@ -128,8 +128,8 @@ def test_a_damaged_one_and_one_that_is_there(lab, folder, place):
     assert ln.open_scenario(place / "First").options == ln.PlanOptions()
 
 
-def test_what_was_begun_in_one_row_is_not_lost_by_another(lab, folder, place):
-    """If two rows are edited while the panel answers late, no text is lost.
+def test_edits_in_two_rows_are_both_kept(lab, folder, place):
+    """If a user edits two rows, and the panel's responses are late, no text is lost.
 
     Check marks follow a renamed scenario.
     """
@@ -159,8 +159,10 @@ def test_what_was_begun_in_one_row_is_not_lost_by_another(lab, folder, place):
     wait_kernel(lab, "len(editor.scenarios.names())", "3")
 
 
-def test_a_tick_is_about_the_scenario_that_was_looked_at(lab, folder, place):
-    """A confirmation to replace one scenario does not apply to another one."""
+def test_a_confirmation_applies_to_one_scenario(lab, folder, place):
+    """If a user confirms that one scenario may be replaced, the confirmation does not apply to
+    another scenario.
+    """
     open_editor(lab, folder)
     keep(lab, "First")
     keep(lab, "Second")
@@ -177,8 +179,8 @@ def test_a_tick_is_about_the_scenario_that_was_looked_at(lab, folder, place):
 
 
 def test_axe_finds_nothing(lab, folder, place):
-    """axe-core reports no violation in the tab while one scenario is changed and two are compared,
-    in either theme.
+    """While one scenario is edited and two are compared, axe-core reports no violation in the tab,
+    in both themes.
     """
     open_editor(lab, folder)
     keep(lab, "First", "why")

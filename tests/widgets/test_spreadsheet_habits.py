@@ -1,4 +1,6 @@
-"""The table works like a spreadsheet: ranges, clipboard, fill, filter, layout and keys."""
+"""The table of servers has the usual features of a spreadsheet: ranges, clipboard, fill, filter,
+layout and keys.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ SITES = "[row[3] for row in editor.topology.cells]"
 
 
 def clipboard(lab: LabBrowser, text: str | None = None) -> str:
-    """Write the real clipboard, or return its text."""
+    """Write a text to the real clipboard, or return the text in the clipboard."""
     lab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     if text is not None:
         lab.page.evaluate("text => navigator.clipboard.writeText(text)", text)
@@ -39,7 +41,7 @@ def clipboard(lab: LabBrowser, text: str | None = None) -> str:
 
 
 def press(lab: LabBrowser, *keys: str) -> None:
-    """Press keys on the keyboard one after another."""
+    """Press keys on the keyboard, one after another."""
     for key in keys:
         lab.page.keyboard.press(key)
 
@@ -50,14 +52,14 @@ def click(lab: LabBrowser, server: str, column: str, **more: object) -> None:
 
 
 def copy(lab: LabBrowser, cells: int, keys: str = "Control+c") -> str:
-    """Copy the selected cells, wait for the message, and return the clipboard's text."""
+    """Copy the selected cells, wait for the message, and return the text in the clipboard."""
     press(lab, keys)
     lab.page.locator(".lc-said").get_by_text(f"Copied {cells} cell").wait_for()
     return clipboard(lab)
 
 
 def active_text(lab: LabBrowser) -> str:
-    """Return the text of the grid's active cell."""
+    """Return the text of the active cell."""
     return lab.page.evaluate(
         "document.getElementById(document.querySelector('.lc-grid')"
         ".getAttribute('aria-activedescendant')).innerText"
@@ -65,11 +67,11 @@ def active_text(lab: LabBrowser) -> str:
 
 
 def saved_by_libreoffice(folder: Path, name: str, table: str) -> str:
-    """Have LibreOffice read a table and write it as tab-separated text."""
+    """Let LibreOffice read a table, and save it as text with tabs."""
     source = folder / f"{name}.csv"
     source.write_text(table)
-    # The codes in the filter are 9 for a tab between cells, 34 for a quotation mark, and 76 for
-    # UTF-8.
+    # These codes in LibreOffice's filter mean a tab between cells (9), quotation marks (34), and
+    # UTF-8 (76).
     what = "txt:Text - txt - csv (StarCalc):9,34,76"
     own = f"-env:UserInstallation=file://{folder}/office"
     subprocess.run(
@@ -82,8 +84,8 @@ def saved_by_libreoffice(folder: Path, name: str, table: str) -> str:
 
 
 def test_typing_goes_from_cell_to_cell(lab, folder):
-    """Typing overwrites a cell, Enter goes down to the column where Tab began, arrow keys continue,
-    and Escape restores the cell.
+    """Typed text overwrites a cell, and Enter moves down, to the column in which the user pressed
+    Tab first. Escape restores the cell.
     """
     open_editor(lab, folder)
     click(lab, "dir01.contoso.com", "Pool")
@@ -98,7 +100,8 @@ def test_typing_goes_from_cell_to_cell(lab, folder):
     lab.page.keyboard.type("never")
     press(lab, "Escape")
     assert active_text(lab) == "Hsinchu"
-    # Tab goes to the right. Enter then goes to the next row, to the column where Tab began.
+    # Tab moves to the right. Enter then moves to the next row, to the column in which the user
+    # pressed Tab first.
     press(lab, "Control+Home", "ArrowDown", "ArrowDown", "ArrowRight", "ArrowRight")
     lab.page.keyboard.type("own.contoso.com")
     press(lab, "Tab")
@@ -113,7 +116,9 @@ def test_typing_goes_from_cell_to_cell(lab, folder):
 
 
 def test_ranges_by_mouse_shift_and_keys(lab, folder):
-    """Dragging, Shift+click and Shift+arrow keys select the same cells, and they are copied."""
+    """Dragging, Shift+click and Shift+arrow keys select the same cells, and all of them can be
+    copied.
+    """
     open_editor(lab, folder)
     said = lab.page.locator(".lc-said")
     first = cell_of(lab, "fe01.contoso.com", "Server").bounding_box()
@@ -140,8 +145,10 @@ def test_ranges_by_mouse_shift_and_keys(lab, folder):
     lab.page.get_by_text("3 servers selected").wait_for()
 
 
-def test_a_block_is_pasted_with_refusals_in_their_cells(lab, folder):
-    """Pasted cells are one step. A rejected cell is red with its reason, and new rows are added."""
+def test_pasted_cells_that_are_rejected_show_the_reason(lab, folder):
+    """Pasting cells is one step. A rejected cell is red and shows the reason, and new rows are
+    added.
+    """
     open_editor(lab, folder)
     click(lab, "med01.contoso.com", "Server")
     clipboard(
@@ -168,7 +175,9 @@ def test_a_block_is_pasted_with_refusals_in_their_cells(lab, folder):
 
 @pytest.mark.tools
 def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
-    """The headings in LibreOffice's text assign each column, and new rows are added at the end."""
+    """If LibreOffice's text has headings, these determine the columns, and new rows are added at
+    the end.
+    """
     table = (
         FIVE_SERVERS.replace("Hsinchu", "Tainan") + "med07.contoso.com,Mediation,,Tainan,,,,,,B7\n"
     )
@@ -187,7 +196,9 @@ def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
 
 
 def test_fill_down_fill_a_range_and_cut(lab, folder):
-    """Ctrl+D repeats the first row, Ctrl+Enter fills the range, and one copied cell fills a range."""
+    """Ctrl+D repeats the first row of a range, Ctrl+Enter fills a range, and pasting one copied
+    cell fills a range.
+    """
     open_editor(lab, folder)
     click(lab, "dir01.contoso.com", "Site")
     lab.page.keyboard.type("Yilan")
@@ -214,7 +225,8 @@ def test_fill_down_fill_a_range_and_cut(lab, folder):
 
 
 def test_filter_by_column_and_sort_by_two(lab, folder):
-    """The filter accepts words with a column, a minus or quotation marks.
+    """Users can filter by words, by a word in a column, by excluded words, and by phrases in
+    quotation marks.
 
     Shift sorts by a second column.
     """
@@ -251,8 +263,8 @@ def test_filter_by_column_and_sort_by_two(lab, folder):
 
 
 def test_the_layout_survives_a_reload(lab, folder):
-    """Widths, sort order and columns are kept after a reload, the sort order only for the same
-    table.
+    """After a reload, the table has the same column widths and columns, and the same table also has
+    the same sort order.
     """
     open_editor(lab, folder)
     heading = lab.page.get_by_role("columnheader", name="Site")
@@ -275,24 +287,25 @@ def test_the_layout_survives_a_reload(lab, folder):
     lab.page.get_by_role("columnheader", name="SIP domains").wait_for()
     assert heading.bounding_box()["width"] == pytest.approx(wider, abs=1)
     expect(heading).to_have_attribute("aria-sort", "ascending")
-    assert "descending" not in path.read_text()  # The notebook contains none of the layout.
-    # The column of servers stays visible while other columns scroll.
+    # The saved notebook contains no information about the layout.
+    assert "descending" not in path.read_text()
+    # The column of servers stays visible when the table is scrolled sideways.
     server = lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"]
     lab.page.locator(".lc-servers .lc-grid").evaluate("e => { e.scrollLeft = 300; }")
     assert lab.page.get_by_role("columnheader", name="Server").bounding_box()["x"] == server
-    # Another table has the same widths and columns, but not the same sort order.
+    # Another table has the same column widths and columns, but not the same sort order.
     write_notebook(folder / "test.ipynb", EDITOR.format(table="middle.csv"))
     lab.reload()
-    # A cell that runs before the kernel is ready shows nothing.
+    # A cell that runs before the kernel is ready does not show an editor.
     lab.js("await panel.sessionContext.ready;")
     lab.run_all()
     lab.page.get_by_role("columnheader", name="SIP domains").wait_for()
     expect(heading).not_to_have_attribute("aria-sort", "ascending")
 
 
-def test_the_list_of_columns_is_whole_beside_the_file_browser(lab, folder):
-    """At 1280 pixels or less, and next to the file browser, every check box in the list of columns
-    can be selected.
+def test_the_list_of_columns_fits_next_to_the_file_browser(lab, folder):
+    """At 1280 pixels or less, and next to the file browser, users can select every check box in the
+    list of columns.
     """
     before = lab.page.viewport_size
     open_editor(lab, folder)
@@ -302,7 +315,9 @@ def test_the_list_of_columns_is_whole_beside_the_file_browser(lab, folder):
         980,
         760,
         560,
-    ):  # The file browser and zoom leave this width of 1280 pixels.
+        # Next to the file browser, and with zoom, the notebook has this width on a screen of 1280
+        # pixels.
+    ):
         lab.page.set_viewport_size({"width": width, "height": 800})
         hidden = lab.page.locator(".lc-picker-list input").evaluate_all(
             """boxes => boxes.filter((box) => {
@@ -315,8 +330,8 @@ def test_the_list_of_columns_is_whole_beside_the_file_browser(lab, folder):
     lab.page.set_viewport_size(before)
 
 
-def test_a_list_opens_as_a_line_each(lab, folder):
-    """SIP domains are edited one on each line. Alt+Enter adds a line, and Enter saves them."""
+def test_list_items_are_edited_on_separate_lines(lab, folder):
+    """Users edit SIP domains on separate lines. Alt+Enter adds a line, and Enter saves the list."""
     open_editor(lab, folder)
     lab.page.locator(".lyncnb summary", has_text="Columns").click()
     lab.page.get_by_role("checkbox", name="SIP domains", exact=True).check()
@@ -335,9 +350,9 @@ def test_a_list_opens_as_a_line_each(lab, folder):
     box.wait_for(state="detached")
 
 
-def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
-    """A button resolves a rejected role, servers are copied several times, and a new pool is
-    created.
+def test_leave_a_pool_copy_servers_and_create_a_pool(lab, folder):
+    """If a role is rejected, a button moves the server out of its pool. Users can also copy
+    servers, and create a new pool.
     """
     open_editor(lab, folder)
     set_cell(lab, "fe02.contoso.com", "Role", "Mediation")
@@ -347,7 +362,7 @@ def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
     press(lab, "Control+z")
     wait_kernel(lab, "editor.is_saved", "True")
     lab.page.get_by_label("Select fe02.contoso.com").check()
-    # The same for several selected servers. The focus returns to the button.
+    # This also works for several selected servers. The focus returns to the button.
     lab.field("New Role").select_option("Mediation")
     lab.button("Set for 1 server").click()
     lab.button("Remove from the pool and change").click()
@@ -363,12 +378,12 @@ def test_out_of_the_pool_copies_and_a_new_pool(lab, folder):
     lab.button("New pool from 2 servers").click()
     wait_kernel(lab, "[str(p.fqdn) for p in editor.topology.pools if p.role == 'FrontEnd']",
                 "['pool.contoso.com', 'pool02.contoso.com']")  # fmt: skip
-    # The old pool keeps its values.
+    # The previous pool keeps its values.
     assert kernel(lab, "editor.topology.cells[0][7]") == "web.contoso.com"
 
 
 def test_the_plan_by_certificate_and_by_name(lab, folder):
-    """Certificates are shown with their names as chips, and identical ones are folded.
+    """The list of certificates shows their names, and collapses identical certificates.
 
     A name is shown with its certificates and reasons.
     """
@@ -390,8 +405,10 @@ def test_the_plan_by_certificate_and_by_name(lab, folder):
     expect(lab.page.get_by_label("Select dir01.contoso.com")).to_be_checked()
 
 
-def test_changes_say_what_they_do_to_certificates(lab, folder):
-    """Changes show the counts before and after, and added and removed names. Undo clears them."""
+def test_changes_show_their_effects_on_certificates(lab, folder):
+    """The Changes tab shows the counts before and after a change, and the added and removed names.
+    Undo clears it.
+    """
     open_editor(lab, folder)
     lab.tab("Deployment").click()
     domains = lab.page.get_by_label("SIP domains", exact=True).last
@@ -411,8 +428,8 @@ def test_changes_say_what_they_do_to_certificates(lab, folder):
     expect(live).not_to_contain_text("->", use_inner_text=True)
 
 
-def test_a_list_of_keys_and_one_stop_for_the_headings(lab, folder):
-    """The question mark key lists the keys and returns the focus.
+def test_the_list_of_keys_and_the_tab_key(lab, folder):
+    """The question mark key opens a list of keys. When it closes, the focus returns to the cell.
 
     Tab treats the headings as one stop.
     """
@@ -425,7 +442,7 @@ def test_a_list_of_keys_and_one_stop_for_the_headings(lab, folder):
     press(lab, "Escape")
     dialog.wait_for(state="hidden")
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
-    # Tab goes to the next cell. After Escape, it leaves the cells.
+    # Tab moves to the next cell. After Escape, Tab moves the focus out of the table.
     press(lab, "Tab")
     expect(lab.page.locator(".lc-active")).to_have_attribute("aria-colindex", "6")
     press(lab, "Escape", "Tab")
@@ -437,7 +454,7 @@ def test_a_list_of_keys_and_one_stop_for_the_headings(lab, folder):
 
 
 def test_a_thousand_rows_are_pasted(lab, folder):
-    """A pasted block of 1,000 rows is one step, and each row is added at the end of the table."""
+    """Pasting 1,000 rows is one step, and all rows are added at the end of the table."""
     (folder / "few.csv").write_text(table_of(2))
     open_editor(lab, folder, table="few.csv")
     rows = "\n".join(f"n{n:04d}.contoso.com\tMediation\t\tTainan" for n in range(1000))

@@ -1,4 +1,6 @@
-"""The status panel in a browser shows errors, next steps, and a folder that differs from the plan."""
+"""In a browser, the status panel shows errors, the next steps, and differences between the folder
+and the plan.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,15 @@ status"""
 
 
 def written(folder: Path, name: str) -> ln.RequestBundle:
-    """Write the requests of the small table into a folder next to the notebooks."""
+    """Write the requests of the small table to a folder next to the notebooks."""
     topology = ln.read_topology(folder / "small.csv")
     plan = ln.plan_certificates(topology, ln.load_rules("lync2013"))
     return ln.write_requests(plan, folder / name, passphrase=PASSPHRASE, today=TODAY)
 
 
-def test_after_a_refusal_the_ca_is_asked(lab, folder):
-    """For rejected certificates, the panel has one folded line each and one button, all usable by
-    keyboard.
+def test_rejected_certificates_have_one_line_and_one_button(lab, folder):
+    """If certificates are rejected, the panel shows one collapsed line for each and one button. All
+    can be used by keyboard.
     """
     bundle = written(folder, "refused")
     ln.demo.answer(bundle, folder / "answers", today=TODAY)
@@ -49,7 +51,8 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     lab.page.keyboard.press("Enter")
     following.get_by_text("Next step: Send refused-handover.zip to the CA.").wait_for()
     expect(go).to_have_text("Match the files")
-    expect(go).to_be_focused()  # A second Enter would start the action of the button.
+    # If the user pressed Enter again, the action of the button would start.
+    expect(go).to_be_focused()
     panel.get_by_label("Files, folders or zip archives from the CA").fill("answers")
     go.focus()
     lab.page.keyboard.press("Enter")
@@ -75,7 +78,7 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
     panel.get_by_role("row").filter(
         has_text="The certificate was refused (The certificate is missing"
     ).first.wait_for()
-    # Filter, sort and copy work as in the editor's table, but cells cannot be edited.
+    # Users can filter, sort and copy as in the editor's table, but they cannot edit the cells.
     panel.get_by_label("Filter requests").fill("state:waiting")
     panel.get_by_text("of 6 requests shown").wait_for()
     panel.get_by_role("grid").focus()
@@ -84,7 +87,9 @@ def test_after_a_refusal_the_ca_is_asked(lab, folder):
 
 
 def test_packages_and_records_with_every_step_open(lab, folder):
-    """With steps 3 to 6, a password, a rejection and a result shown, axe-core reports no violation."""
+    """While steps 3 to 6 show a password, a rejected certificate and a result, axe-core reports no
+    violation.
+    """
     bundle = written(folder, "packaged")
     for place in ("first", "second"):
         ln.demo.answer(bundle, folder / place, today=TODAY)
@@ -118,8 +123,10 @@ def test_packages_and_records_with_every_step_open(lab, folder):
     assert found + axe_in_both_themes(lab) == []
 
 
-def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
-    """After a change in the editor, the panel shows what writing would do, until an undo."""
+def test_differences_from_the_plan_in_the_editor_are_shown(lab, folder):
+    """After a change in the editor, the panel shows what writing the plan would change, until the
+    user undoes the change.
+    """
     written(folder, "behind")
     open_panel(lab, folder, EDITOR.format(table="small.csv"), FOLLOWING.format(folder="behind"))
     panel = lab.page.get_by_role("group", name="Status of behind")
@@ -133,15 +140,15 @@ def test_a_folder_that_is_behind_the_editor_says_so(lab, folder):
     expect(panel.locator(".lc-changed-plan")).to_contain_text("1 ", use_inner_text=True)
     panel.get_by_role(
         "button", name="Package 1 selected request"
-    ).wait_for()  # The check box of the step is unchanged.
+    ).wait_for()  # The change does not affect the check boxes of this step.
     expect(ticked.get_by_role("checkbox").first).to_be_checked()
     lab.button("Undo").click()
     panel.locator(".lc-changed-plan").filter(has_text="another plan").wait_for(state="detached")
 
 
-def test_from_the_servers_to_the_summary(lab, folder):
-    """A user asks the servers after seeing the hosts, records what they show, and the summary
-    lists only what still has to be installed.
+def test_probed_certificates_are_recorded_in_the_summary(lab, folder):
+    """A user sees the list of hosts, starts a probe, and records its results. The summary then
+    lists only what still must be installed.
     """
     plan, requests = issued_folder(folder, "shown")
     ids = [one.id for one in plan.certificates if one.pool]
@@ -174,6 +181,6 @@ def test_from_the_servers_to_the_summary(lab, folder):
     assert found + axe_in_both_themes(lab) == []
     summary = lab.page.context.new_page()
     summary.goto((requests / "summary.html").as_uri())
-    # Only the OAuth certificate, which no port shows, still has to be installed.
+    # Only the OAuth certificate still must be installed, because no port shows it.
     summary.get_by_text("Install certificate 3 on 2 servers.").wait_for()
     summary.close()

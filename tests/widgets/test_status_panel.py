@@ -1,4 +1,4 @@
-"""The status panel handles messages without a browser, and calls the public functions."""
+"""Without a browser, the status panel processes messages, and calls the public functions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def talk(folder) -> Talk:
 
 
 def finish(talk: Talk) -> dict[str, dict]:
-    """Wait for the end of a step, and return the last answer of each type."""
+    """Wait until a step ends, and return the last response of each type."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
         told = {message["type"]: message for message, _ in talk.heard}
@@ -54,7 +54,9 @@ def finish(talk: Talk) -> dict[str, dict]:
 
 
 def test_it_shows_every_request_with_its_state(talk, folder):
-    """The panel shows rows, counts by state, and the next step."""
+    """The status panel shows a row for each request, the number of requests in each state, and the
+    next step.
+    """
     rows = talk.rows()
     assert [row["state"] for row in rows.values()] == ["issued", "issued"]
     assert rows[0]["servers"] == "se01.contoso.com"
@@ -65,17 +67,17 @@ def test_it_shows_every_request_with_its_state(talk, folder):
     assert {row["needs"] for row in rows.values()} == {"The certificate is issued. Package it."}
 
 
-def test_a_folder_that_is_none_is_refused(tmp_path):
-    """A folder without a manifest gives an error when the panel is created, not when it is
-    displayed.
+def test_a_folder_without_a_manifest_is_rejected(tmp_path):
+    """If a folder has no manifest, an error occurs when the panel is created, and not only when it
+    is displayed.
     """
     with pytest.raises(BundleError):
         StatusPanel(tmp_path / "nowhere")
 
 
 def test_packages_passwords_and_steps(talk, folder):
-    """A passphrase gives packages, a message gives one password at a time, and then the steps are
-    written.
+    """With the passphrase, the panel creates PFX packages. It shows one password at a time, and
+    then writes the deployment steps.
     """
     talk.say("package", passphrase=PASSPHRASE, target_os="")
     told = finish(talk)
@@ -103,8 +105,8 @@ def test_packages_passwords_and_steps(talk, folder):
 
 
 def test_the_second_year(folder):
-    """In the second year, deployments are recorded, due certificates are renewed, and each step
-    leads to the next one.
+    """In the second year, the panel records installed certificates and renews due ones, and always
+    shows the next step.
     """
     first = Talk(StatusPanel(folder, today=TODAY).view)
     first.say("ready")
@@ -129,11 +131,13 @@ def test_the_second_year(folder):
     assert told["status"]["counts"] == {"waiting": 2}
     assert told["status"]["next"]["step"] == "handover"
     valid = {row["not_after"] for row in later.rows().values() if row["state"] == "waiting"}
-    assert valid == {"2027-05-22"}  # The dates are those of the certificates on the servers.
+    assert valid == {"2027-05-22"}  # These are the dates of the certificates on the servers.
 
 
-def test_a_wrong_day_is_corrected_in_the_panel(folder):
-    """If certificates are recorded again with another date, the date is corrected and reported."""
+def test_a_wrong_installation_date_is_corrected(folder):
+    """If a user records an installation again with another date, the panel corrects the date and
+    reports this.
+    """
     talk = Talk(StatusPanel(folder, today=TODAY + timedelta(days=9)).view)
     talk.say("package", passphrase=PASSPHRASE, target_os="")
     packaged = finish(talk)["status"]["packaged"]
@@ -147,8 +151,8 @@ def test_a_wrong_day_is_corrected_in_the_panel(folder):
     assert needs == {f"The certificate has been on all its servers since {days[1]}."}
 
 
-def test_it_looks_again_when_the_request_panel_has_written(tmp_path):
-    """A status panel that was created before its folder shows the requests automatically."""
+def test_the_status_is_updated_when_requests_are_written(tmp_path):
+    """If a status panel was created before its folder, it shows the requests when they are written."""
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
     talk = Talk(StatusPanel(editor, tmp_path / "new", today=TODAY).view)
     assert talk.say("ready")["status"]["counts"] == {}
@@ -164,7 +168,7 @@ def test_it_looks_again_when_the_request_panel_has_written(tmp_path):
 
 
 def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
-    """A file without a matching request gives an error.
+    """If a file does not match a request, the panel reports an error.
 
     The default is the folder's returned files.
     """
@@ -179,8 +183,10 @@ def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
     assert "missing.cer" in " ".join(told["refused"]["lines"])
 
 
-def test_hand_over_says_when_nothing_waits(talk, tmp_path):
-    """If all requests are answered, handing over says that no request waits."""
+def test_no_waiting_requests_are_reported(talk, tmp_path):
+    """If all certificates are issued, there is nothing to send to the CA, and the panel reports
+    this.
+    """
     talk.say("handover", out=str(tmp_path / "out.zip"), issuer="", requests=[])
     assert "none of the waiting requests" in " ".join(finish(talk)["refused"]["lines"])
     assert talk.say("handover", out=" ", issuer="", requests=[])["refused"]["lines"] == [
@@ -190,7 +196,7 @@ def test_hand_over_says_when_nothing_waits(talk, tmp_path):
 
 
 def test_the_static_form_is_the_table(folder):
-    """Without a kernel, the saved form shows requests and states."""
+    """Without a kernel, the saved output shows the requests and their states."""
     data, _ = StatusPanel(folder, today=TODAY)._repr_mimebundle_()
     assert "se01.contoso.com" in data["text/html"].replace("<wbr>", "")
     assert "issued" in data["text/html"]
@@ -198,13 +204,13 @@ def test_the_static_form_is_the_table(folder):
 
 @pytest.fixture
 def refused(tmp_path) -> Talk:
-    """Return a panel of a folder with six requests: three valid certificates, two faulty ones, and
-    one missing.
+    """Return the panel of a folder with six requests. The CA returned three valid and two faulty
+    certificates, and one is missing.
     """
     planned = ln.plan_certificates(read_topology(FIVE_SERVERS.encode()), load_rules())
     bundle = ln.write_requests(planned, tmp_path / "mine", passphrase=PASSPHRASE, today=TODAY)
     ln.demo.answer(bundle, tmp_path / "answers", today=TODAY)
-    other = Demonstration()  # Another CA answered before any certificate was received.
+    other = Demonstration()  # A different CA has issued certificates for the same requests.
     other.answer(bundle, tmp_path / "later", today=TODAY + timedelta(days=1))
     talk = Talk(StatusPanel(tmp_path / "mine", today=TODAY).view)
     talk.say("receive", paths=str(tmp_path / "answers"))
@@ -212,8 +218,9 @@ def refused(tmp_path) -> Talk:
     return talk
 
 
-def test_after_a_refusal_the_ca_is_asked_again(refused, tmp_path):
-    """Only the rejected requests are packed with the panel's button.
+def test_rejected_requests_are_packaged_again(refused, tmp_path):
+    """After certificates were rejected, a button of the panel packages only their requests for the
+    CA.
 
     The next step is then to receive their certificates.
     """
@@ -241,7 +248,8 @@ def test_after_a_refusal_the_ca_is_asked_again(refused, tmp_path):
 
 
 def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(refused, tmp_path):
-    """If a request has two faulty certificates, the later one is described.
+    """If two certificates for a request were rejected, the panel describes the later one in one
+    sentence.
 
     A valid certificate stays.
     """
@@ -256,7 +264,7 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
         0,
         1,
         1,
-    ]  # Certificates of another CA are rejected.
+    ]  # The certificates of the other CA are rejected as well.
     needs = [row["needs"] for row in talk.rows().values()]
     good = "The certificate is issued. Package it. In addition, a second certificate for this request was refused."
     assert needs.count(good) == 3
@@ -268,8 +276,10 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
         assert all("--accept" not in reason["hint"] for reason in one["reasons"])
 
 
-def test_what_expired_is_not_called_refused(refused, tmp_path):
-    """An expired certificate on record is called expired, even if another one was rejected before."""
+def test_expired_certificates_are_not_called_rejected(refused, tmp_path):
+    """If a certificate has expired, the panel reports this, even if another certificate for the
+    request was rejected earlier.
+    """
     bundle = ln.open_requests(tmp_path / "mine")
     ln.demo.answer(bundle, tmp_path / "good", today=TODAY)
     ln.receive(bundle.folder, tmp_path / "good", today=TODAY)
@@ -286,7 +296,9 @@ def test_what_expired_is_not_called_refused(refused, tmp_path):
 
 
 def test_a_refused_certificate_is_accepted_with_a_reason(refused):
-    """A rejected certificate is accepted with a reason, unless its code cannot be accepted."""
+    """A user can accept a rejected certificate with a reason, unless its finding cannot be
+    accepted.
+    """
     (blind,) = (
         one
         for one in refused.say("look")["status"]["refusals"]
@@ -306,8 +318,10 @@ def test_a_refused_certificate_is_accepted_with_a_reason(refused):
     assert states[blind["id"]] == "issued"
 
 
-def test_with_an_editor_it_says_that_the_plan_is_another(folder):
-    """With an editor, the panel shows what writing the editor's plan would change, until an undo."""
+def test_a_different_plan_in_the_editor_is_reported(folder):
+    """With an editor, the status panel shows what writing the editor's plan would change, until the
+    user undoes the edit.
+    """
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
     talk = Talk(StatusPanel(editor, folder, today=TODAY).view)
     assert talk.say("ready")["status"]["behind"] == ""
@@ -330,13 +344,17 @@ def test_with_an_editor_it_says_that_the_plan_is_another(folder):
     ],
 )
 def test_an_invalid_source_gives_an_error_at_once(arguments, words):
-    """A source that is neither a folder nor an editor gives an error with the correct call at once."""
+    """If the argument of the panel is neither a folder nor an editor, an error message shows the
+    correct call.
+    """
     with pytest.raises(LyncnbError, match=words):
         StatusPanel(*arguments)
 
 
-def test_the_servers_are_asked_after_the_hosts_were_shown(tmp_path):
-    """The panel lists the hosts, asks them on request, and records what they show."""
+def test_servers_are_probed_after_the_hosts_are_shown(tmp_path):
+    """The panel lists the hosts, probes them on request, and records the certificates that they
+    present.
+    """
     plan, folder = issued_folder(tmp_path)
     ids = [one.id for one in plan.certificates if one.pool]
     talk = Talk(StatusPanel(folder).view)

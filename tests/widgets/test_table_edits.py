@@ -1,5 +1,5 @@
-"""In a bulk edit, valid cells are accepted and invalid ones rejected, and values of a pool stay
-with the pool.
+"""In an edit of many cells, valid values are accepted and invalid ones are rejected. Values of a
+pool stay with the pool.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def editor(topology) -> PlanEditor:
 
 
 def column(topology: Topology, name: str) -> list[str]:
-    """Return the texts of a column."""
+    """Return the texts in a column of the table."""
     at = topology.columns.index(name)
     return [str(row[at]) for row in topology.cells]
 
 
-def test_what_fits_is_taken_and_the_rest_says_why(topology):
-    """If one of three edited cells is invalid, it keeps its value, and its text is returned with
-    the reason.
+def test_valid_cells_are_accepted_and_others_rejected(topology):
+    """If one of three edited cells is invalid, it keeps its value, and the editor returns the text
+    with the reason.
     """
     taken = apply_block(
         topology,
@@ -60,8 +60,10 @@ def test_what_fits_is_taken_and_the_rest_says_why(topology):
     assert "NoSuchRole" in problem.message
 
 
-def test_a_contradiction_is_found_wherever_it_shows(topology):
-    """A site for only one server of a pool is rejected, and the other cells are changed."""
+def test_a_site_that_splits_a_pool_is_rejected(topology):
+    """If the site of only one server of a pool is changed, this is rejected, and other cells are
+    changed.
+    """
     taken = apply_block(
         topology, [CellText(0, "site", "Kaohsiung"), CellText(3, "site", "Kaohsiung")]
     )
@@ -69,9 +71,9 @@ def test_a_contradiction_is_found_wherever_it_shows(topology):
     assert column(taken.topology, "site")[3] == "Kaohsiung"
 
 
-def test_a_pool_takes_one_value_of_a_block(topology):
-    """In a pasted block, a pool's value is set in the pool's cell, and a different one for the same
-    pool is rejected.
+def test_two_pasted_values_for_one_pool(topology):
+    """If pasted cells contain two values for the same pool, the first one is saved for the pool,
+    and the second one is rejected.
     """
     name = "web_external_fqdn"
     taken = apply_block(
@@ -82,8 +84,8 @@ def test_a_pool_takes_one_value_of_a_block(topology):
     assert [(one.place, one.text) for one in taken.refused] == [(0, "other.contoso.com")]
 
 
-def test_rows_come_to_the_end_without_what_they_cannot_have(topology):
-    """An invalid cell of a new row stays blank, and a row without a server is not added."""
+def test_invalid_cells_of_new_rows_stay_blank(topology):
+    """If a cell of a new row is invalid, it stays blank. A row without a server name is not added."""
     taken = apply_block(
         topology,
         [],
@@ -100,17 +102,17 @@ def test_rows_come_to_the_end_without_what_they_cannot_have(topology):
 
 
 @pytest.mark.parametrize("count", [1, 40])
-def test_a_block_in_which_all_is_wrong_changes_nothing(topology, count):
-    """If all cells are rejected, the topology stays the same object."""
+def test_if_all_cells_are_rejected_nothing_changes(topology, count):
+    """If all cells are rejected, the topology does not change."""
     cells = [CellText(n % 5, "target_os", f"bad{n}") for n in range(min(count, 5))]
     taken = apply_block(topology, cells)
     assert taken.topology is topology
     assert len(taken.refused) == len(cells)
 
 
-def test_what_belongs_to_a_pool_stays_with_it(topology):
-    """If the server with the pool's values leaves the pool, another server of the pool gets the
-    values.
+def test_values_of_a_pool_stay_with_the_pool(topology):
+    """If the server whose row contains the pool's values leaves the pool, they move to another row
+    of the pool.
     """
     changes = plan_pool_moves(topology, {0: "other.contoso.com"})
     moved = topology.with_cells(changes)
@@ -120,8 +122,8 @@ def test_what_belongs_to_a_pool_stays_with_it(topology):
     assert column(whole, "web_external_fqdn")[0] == "web.contoso.com"
 
 
-def test_a_server_joins_another_pool_without_contradiction(topology):
-    """If a server joins another pool, it gets that pool's values."""
+def test_a_server_that_joins_a_pool_uses_its_values(topology):
+    """If a server joins another pool, the values of this pool apply to it."""
     rows = FIVE_SERVERS + "fe09.contoso.com,FrontEnd,,Taipei,,,,nine.contoso.com,,\n"
     topology = read_topology(rows.encode())
     joined = topology.with_cells(plan_pool_moves(topology, {5: "pool.contoso.com"}))
@@ -129,8 +131,8 @@ def test_a_server_joins_another_pool_without_contradiction(topology):
     assert len([p for p in joined.pools if p.role == "FrontEnd"]) == 1
 
 
-def test_out_of_the_pool_and_changed_is_one_step(editor):
-    """Moving a server out of its pool and changing its role is one step, and one undo reverts both."""
+def test_leaving_a_pool_and_changing_the_role_is_one_step(editor):
+    """A server can leave its pool and get another role in a single step, and one undo reverts both."""
     with pytest.raises(TopologyError):
         editor.apply(set_cells, ids=[1], column="role", value="Mediation")
     editor.apply(leave_pool, ids=[1], column="role", value="Mediation")
@@ -139,8 +141,8 @@ def test_out_of_the_pool_and_changed_is_one_step(editor):
     assert not editor.has_changes
 
 
-def test_a_new_pool_wants_a_free_name(editor):
-    """A blank pool name and the name of an existing pool are rejected, and nothing is changed."""
+def test_a_new_pool_requires_an_unused_name(editor):
+    """If the name of a new pool is blank or already exists, it is rejected, and nothing changes."""
     for name, words in [
         (" ", "no name"),
         ("pool.contoso.com", "already"),
@@ -153,8 +155,10 @@ def test_a_new_pool_wants_a_free_name(editor):
     assert column(editor.topology, "pool_fqdn")[1] == "pool02.contoso.com"
 
 
-def test_copies_take_the_next_free_number(topology, editor):
-    """Two copies of a server in one pool are fe03 and fe04, and the pool's values are not repeated."""
+def test_copies_have_the_next_unused_number(topology, editor):
+    """Two copies of a server in a pool are called fe03 and fe04, and the pool's values are not
+    repeated in their rows.
+    """
     rows = copy_rows(topology, [0, 1])
     assert [row["server_fqdn"] for row in rows] == ["fe03.contoso.com", "fe04.contoso.com"]
     assert rows[0]["pool_fqdn"] == "pool.contoso.com"
@@ -175,13 +179,15 @@ def test_copies_take_the_next_free_number(topology, editor):
         ("tw2-fe01", (), "tw2-fe02"),
     ],
 )
-def test_the_next_name(name, taken, wanted):
-    """The next name keeps the number of digits and the text after them, and skips names in use."""
+def test_the_next_server_name(name, taken, wanted):
+    """The next server name keeps the number of digits and the text after them, and skips names in
+    use.
+    """
     assert find_next_name(name, taken) == wanted
 
 
 def test_a_name_without_a_number_gives_an_error():
-    """If a server name has no number, it has no next name, which is an error."""
+    """If a server name contains no number, there is no next name, and an error is reported."""
     with pytest.raises(
         LyncnbError, match=r"edge\.contoso\.com, because the name contains no number"
     ):
@@ -189,7 +195,7 @@ def test_a_name_without_a_number_gives_an_error():
 
 
 def block(talk: Talk, cells: list[tuple[int, str, str]], add: list[dict[str, str]]) -> dict:
-    """Send a pasted block as the page does, and return the last response of each type."""
+    """Send pasted cells as the page does, and return the last response of each type."""
     return talk.say(
         "block",
         cells=[{"row": row, "column": name, "text": text} for row, name, text in cells],
@@ -198,8 +204,10 @@ def block(talk: Talk, cells: list[tuple[int, str, str]], add: list[dict[str, str
     )
 
 
-def test_a_block_names_the_servers_that_it_adds_and_replaces(editor):
-    """The description of a block names added and replaced servers, and counts other cells."""
+def test_a_paste_lists_added_and_replaced_servers(editor):
+    """The description of a paste contains the names of added and replaced servers, and the number
+    of other cells.
+    """
     talk = Talk(editor.view)
     talk.say("ready")
     new = [{"server_fqdn": f"new{n}.contoso.com", "role": "Mediation"} for n in range(5)]
@@ -214,7 +222,9 @@ def test_a_block_names_the_servers_that_it_adds_and_replaces(editor):
 
 
 def test_a_rejected_row_keeps_its_number_and_changes_nothing(editor):
-    """A rejected row is reported under the page's number, with headings, and nothing else changes."""
+    """A rejected row is reported with its number on the page and the headings, and does not change
+    anything.
+    """
     talk = Talk(editor.view)
     talk.say("ready")
     told = block(talk, [], [{"server_fqdn": "new 1", "role": "Mediation"}])["refused_cells"]
@@ -225,8 +235,8 @@ def test_a_rejected_row_keeps_its_number_and_changes_nothing(editor):
 
 
 def test_undo_names_the_cell_and_both_values(editor):
-    """If Undo reverts one cell, it names the cell and both values. If it reverts several, it names
-    the step.
+    """If Undo reverts one cell, its message contains the cell and both values. Otherwise, it
+    describes the step.
     """
     talk = Talk(editor.view)
     talk.say("ready")
@@ -235,7 +245,7 @@ def test_undo_names_the_cell_and_both_values(editor):
     assert state["said"] == "Undone: Site of med01.contoso.com: Tainan -> Hsinchu"
     assert state["cell"] == (3, "site")
     assert talk.say("redo")["state"]["said"].endswith("Hsinchu -> Tainan")
-    # The table did not have this column.
+    # The original table did not have this column.
     talk.say("edit", ids=[2], column="issuer", value="public")
     assert talk.say("undo")["state"]["cell"] == (2, "issuer")
     talk.say("edit", ids=[0, 1], column="site", value="Yilan")
@@ -262,8 +272,10 @@ def test_undo_names_the_cell_and_both_values(editor):
         (4, "rack", "The value is in the row of this server."),
     ],
 )  # fmt: skip
-def test_a_cell_says_where_its_value_comes_from(editor, row, name, note):
-    """A value is in the row itself, in another row of its group, or a default."""
+def test_the_origin_of_a_value_is_shown(editor, row, name, note):
+    """The editor shows whether a value is from the row itself, from another row of the pool, or a
+    default.
+    """
     talk = Talk(editor.view)
     talk.say("ready")
     told = talk.say("why_cell", row=row, column=name)["reasons"]
@@ -272,7 +284,9 @@ def test_a_cell_says_where_its_value_comes_from(editor, row, name, note):
 
 
 def test_a_pool_name_that_splits_a_pool_is_reported(editor):
-    """If only some servers of a pool get another pool name, the step names the pool that keeps some."""
+    """If only some servers of a pool get another pool name, the message states that the pool is
+    split.
+    """
     talk = Talk(editor.view)
     talk.say("ready")
     told = talk.say("edit", ids=[1], column="pool_fqdn", value="pool02.contoso.com")

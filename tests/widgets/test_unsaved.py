@@ -1,5 +1,5 @@
-"""Unsaved edits are kept in a draft file, offered by the next kernel, and removed when they are
-saved.
+"""Unsaved edits are stored in a draft file. The next kernel offers the draft, and saving removes
+it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lyncnb.widgets.editing.unsaved import UnsavedEdits
 
 @pytest.fixture
 def table(tmp_path, monkeypatch):
-    """Write a table of five servers in the folder in which the notebook runs."""
+    """Write a table of five servers to the folder of the notebook."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     return tmp_path / "small.csv"
@@ -30,7 +30,7 @@ def table(tmp_path, monkeypatch):
 
 @pytest.fixture
 def next_kernel(monkeypatch):
-    """Make the process appear as another kernel, as after a restart."""
+    """Return a function that simulates a restart of the kernel."""
 
     def restart(name: str = "later") -> None:
         monkeypatch.setattr(unsaved, "_name_kernel", lambda: name)
@@ -39,14 +39,14 @@ def next_kernel(monkeypatch):
 
 
 def editor_of(table) -> tuple[ln.PlanEditor, UnsavedEdits]:
-    """Open the table as the planning notebook does."""
+    """Open the table in an editor, as the planning notebook does."""
     options = ln.PlanOptions.beside(table.name)
     editor = ln.PlanEditor(ln.read_topology(table.name), options=options)
     return editor, UnsavedEdits(editor, "cell")
 
 
 def edited(table) -> tuple[ln.PlanEditor, UnsavedEdits]:
-    """Make one edit of each kind in the editor and save the draft."""
+    """Make one edit of each type in the editor, and save the draft."""
     editor, drafts = editor_of(table)
     editor.edit(
         change=[("dir01.contoso.com", {"site": "Kaohsiung", "web_external_fqdn": ""})],
@@ -63,16 +63,16 @@ def files(table) -> list:
 
 
 def listen(editor, drafts) -> list:
-    """Show the editor to a page, and return the messages."""
+    """Show the editor on a page, and return its messages to the page."""
     channel, told = editor.view.channel, []
     channel.send, channel.unsaved = lambda message, buffers=(): told.append(message), drafts
     channel.receive({"type": "ready"})
     return told
 
 
-def test_next_kernel_is_offered_the_draft_and_loads_nothing(table, next_kernel):
-    """The next kernel offers the draft with the number and time of its changes, and shows the file
-    until it is loaded.
+def test_the_next_kernel_offers_the_draft(table, next_kernel):
+    """After a restart, the kernel offers the draft with the number and the time of its changes, and
+    shows the file until the user loads the draft.
     """
     before, _ = edited(table)
     next_kernel()
@@ -88,11 +88,11 @@ def test_next_kernel_is_offered_the_draft_and_loads_nothing(table, next_kernel):
     assert editor.options == before.options
     assert editor.plan.sha256 == before.plan.sha256
     assert drafts.find() is None
-    assert len(files(table)) == 1  # The draft now belongs to this editor.
+    assert len(files(table)) == 1  # The draft now belongs to the new editor.
 
 
 def test_draft_is_readable_by_its_owner_alone(table):
-    """The draft file and its folder have modes 0600 and 0700, and no temporary file is left."""
+    """Only the owner can read the draft file and its folder, and no temporary file is left."""
     edited(table)
     (path,) = files(table)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -101,8 +101,8 @@ def test_draft_is_readable_by_its_owner_alone(table):
 
 
 @pytest.mark.parametrize("end", ["save", "undo", "reset"])
-def test_draft_ends_when_nothing_is_unsaved(table, end):
-    """After edits are saved or undone, no draft file and no folder are left."""
+def test_a_draft_is_deleted_when_nothing_is_unsaved(table, end):
+    """After all edits are saved or undone, the draft file and its folder no longer exist."""
     editor, drafts = edited(table)
     if end == "save":
         editor.save("kept")
@@ -114,13 +114,13 @@ def test_draft_ends_when_nothing_is_unsaved(table, end):
     assert not (table.parent / DRAFT_FOLDER).exists()
 
 
-def test_discarded_draft_is_gone_and_others_stay(table, next_kernel):
-    """Discard removes the offered draft of unsaved edits, and an older one is offered next."""
+def test_a_discarded_draft_is_deleted_and_others_are_kept(table, next_kernel):
+    """Discard removes the draft that is offered, and the editor then offers an older one."""
     edited(table)
     next_kernel("second")
     editor, drafts = editor_of(table)
     editor.change_options(wildcard=True)
-    drafts.keep()  # A new draft does not overwrite the offered draft.
+    drafts.keep()  # A new draft does not overwrite the draft that is offered.
     assert len(files(table)) == 2
     next_kernel("third")
     _, drafts = editor_of(table)
@@ -133,9 +133,9 @@ def test_discarded_draft_is_gone_and_others_stay(table, next_kernel):
     assert not (table.parent / DRAFT_FOLDER).exists()
 
 
-def test_draft_of_another_version_of_the_table_says_so(table, next_kernel):
-    """If the table changed on disk, the draft is still offered, with a note, and its edits are
-    applied to the new table.
+def test_a_draft_for_an_earlier_table_has_a_note(table, next_kernel):
+    """If the table has changed on the disk, the draft is still offered with a note, and its edits
+    are applied to the new table.
     """
     edited(table)
     table.write_text(FIVE_SERVERS + "med03.contoso.com,Mediation,,Hsinchu,,,,,,B3\n")
@@ -149,9 +149,9 @@ def test_draft_of_another_version_of_the_table_says_so(table, next_kernel):
     assert "med09.contoso.com" in names
 
 
-def test_draft_that_does_not_fit_stays(table, next_kernel):
-    """If the draft edits a server that no longer exists, the error names the server, and the draft
-    is kept.
+def test_a_draft_that_cannot_be_applied_is_kept(table, next_kernel):
+    """If the draft changes a server that no longer exists, the error contains the server, and the
+    draft is kept.
     """
     edited(table)
     table.write_text(FIVE_SERVERS.replace("dir01", "dir02"))
@@ -164,7 +164,7 @@ def test_draft_that_does_not_fit_stays(table, next_kernel):
 
 
 def test_other_tables_and_damaged_files_are_not_offered(table, next_kernel):
-    """Only a draft of this table is offered, and other or damaged files are ignored."""
+    """Only drafts of the same table are offered. Other files and damaged files are ignored."""
     edited(table)
     next_kernel()
     folder = table.parent / DRAFT_FOLDER
@@ -177,7 +177,7 @@ def test_other_tables_and_damaged_files_are_not_offered(table, next_kernel):
 
 
 def test_a_draft_that_cannot_be_kept_is_reported_once(table):
-    """If no folder can be created for drafts, the page reports it once, and the editor works
+    """If the folder for drafts cannot be created, the page reports this once, and the editor works
     without drafts.
     """
     (table.parent / DRAFT_FOLDER).write_text("a file")
@@ -191,9 +191,7 @@ def test_a_draft_that_cannot_be_kept_is_reported_once(table):
 
 
 def test_page_restores_compares_and_discards(table, next_kernel):
-    """The next kernel's page is offered the draft, and can restore, compare and discard it by
-    messages.
-    """
+    """After a restart, the page can restore, compare and discard the draft with messages."""
     edited(table)
     next_kernel()
     editor, drafts = editor_of(table)
@@ -211,18 +209,22 @@ def test_page_restores_compares_and_discards(table, next_kernel):
 
 
 def test_a_reload_of_the_page_is_recorded_until_the_cell_runs_again(table):
-    """After a reload, the record names the earlier plan. An undo or a new output removes it."""
+    """After the page is reloaded, a record states that the saved output is outdated. An undo or a
+    new output removes the record.
+    """
     editor, _ = editor_of(table)
 
     def run_cell() -> None:
         editor.view.show()
-        editor.view._handle = DisplayHandle()  # A notebook returns the view in this format.
+        # When a cell shows the editor, the notebook returns a handle of this type.
+        editor.view._handle = DisplayHandle()
 
     run_cell()
     channel, messages = editor.view.channel, []
     channel.send = lambda message, buffers=(): messages.append(message)
     channel.receive({"type": "ready", "page": "1"})
-    channel.receive({"type": "ready", "page": "1"})  # A second view opens in the same page.
+    # The same page opens a second view of the editor.
+    channel.receive({"type": "ready", "page": "1"})
     assert not any(message["type"] == "refused" for message in messages)
     channel.receive({"type": "ready", "page": "2"})
     (refused,) = (message for message in messages if message["type"] == "refused")
