@@ -92,7 +92,7 @@ def test_a_browser_session_leaves_no_passphrase(
     """If a user saves a notebook, it contains neither a passphrase that was typed into a panel nor
     a password that a panel shows.
 
-    JupyterLab saves the state of the widgets, which a planner has to switch on.
+    JupyterLab saves the state of widgets only if a planner enables this, so the test enables it.
     """
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     arguments = ("--debug", "--Session.debug=True", *(() if hook else (NO_HOOK,)))

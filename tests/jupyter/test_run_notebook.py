@@ -51,9 +51,8 @@ def test_a_run_leaves_the_executed_copy_and_a_page(tmp_path):
 
 
 def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
-    """If the kernel asks for the passphrase, it receives the passphrase as input.
-
-    Its environment and the files do not contain it.
+    """If the kernel asks for the passphrase, it receives the passphrase as input, and not in its
+    environment or in a file.
     """
     monkeypatch.setenv("LYNCNB_PASSPHRASE", NEEDLE)
     path = save(

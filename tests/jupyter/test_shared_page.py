@@ -224,7 +224,7 @@ def test_twice_the_text_takes_at_most_thrice_the_time(what):
 def test_a_page_has_contents_and_folded_code():
     """The page's title is the first heading, and its table of contents lists the headings.
 
-    Code is folded or omitted.
+    The code of cells is collapsed or omitted.
     """
     page = render_notebook(example(), title="plan")
     assert "<title>Plan of contoso</title>" in page

@@ -120,7 +120,7 @@ def check_requests(folder: Path, plan: CertificatePlan) -> None:
 def test_requests_match_those_of_python(tmp_path, name):
     """A request from the page has the same bytes as the one that Python builds from the same key.
 
-    ECDSA signatures are random, so only what is signed is the same.
+    ECDSA signatures are random, so in these requests only the signed content is the same.
     """
     plan = KINDS if name == "kinds" else sample(name, **RSA if name == "contoso.csv" else {})
     folder = make(plan).unpack(tmp_path)

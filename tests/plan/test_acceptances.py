@@ -1,4 +1,4 @@
-"""The reason for accepting a finding applies until its last date and only to the specified objects."""
+"""An accepted finding stays accepted until its end date, and only for the specified objects."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ LAST = date(2027, 1, 31)
 
 
 def order_of(plan, on, **accept):
-    """Return the order for a request folder, evaluated with the rules on a date."""
+    """Return the data for writing a request folder, with the findings for a given date."""
     findings = check_plan(plan, on=on)
     return make_order(plan, findings=findings, accept=accept, renew=(), reason="", now="")
 
 
 def lab(**options):
-    """Return a plan with an Edge certificate from an internal CA, and with options."""
+    """Return a plan with an Edge certificate from an internal CA and with the given options."""
     return plan_of([(EDGE, "issuer", "internal")], PlanOptions(**options))
 
 
-def test_a_reason_counts_until_its_last_day():
-    """On the last date of an acceptance, the requests are written.
-
-    One day later, the plan is rejected.
+def test_an_acceptance_ends_after_its_last_date():
+    """The requests of a plan can be written on the last date of an acceptance, but not on the next
+    day.
     """
     plan = lab(accepted={CODE: "a lab"}, accepted_until={CODE: LAST})
     order = order_of(plan, LAST)
@@ -46,8 +45,8 @@ def test_a_reason_counts_until_its_last_day():
 
 
 def test_accepted_finding_applies_only_to_named_certificates():
-    """Accepting a finding for one certificate does not accept the same finding for another
-    certificate.
+    """If a finding is accepted for one certificate, the same finding for another certificate is not
+    accepted.
     """
     plan = lab(accepted={CODE: "a lab"})
     (about,) = {f.about for f in check_plan(plan) if f.code == CODE}
@@ -60,12 +59,12 @@ def test_accepted_finding_applies_only_to_named_certificates():
         f"{CODE} is accepted only for FrontEnd-, but the finding applies to another certificate"
         in [f.message for f in check_plan(elsewhere, on=LAST)]
     )
-    # An acceptance on the command line applies to this run and to all objects.
+    # An acceptance on the command line applies to all objects, but only in this run.
     assert order_of(elsewhere, LAST, **{CODE: "today"}).accepted[0].reason == "today"
 
 
-def test_what_is_no_longer_found_is_a_notice():
-    """If a finding is accepted but the plan does not have it, a notice reports this, unless the
+def test_accepted_findings_that_no_longer_exist_are_notices():
+    """If an accepted finding no longer exists in the plan, a notice reports this, unless the
     finding can occur later.
     """
     options = PlanOptions(accepted={CODE: "a lab", "crl-distribution-point-absent": "no list"})
@@ -77,8 +76,10 @@ def test_what_is_no_longer_found_is_a_notice():
     assert notices == [("notice", f"you accepted {CODE}, but the plan does not have this finding")]
 
 
-def test_codes_that_are_accepted_whole():
-    """A panel shows a code as accepted only if all findings with this code are accepted."""
+def test_codes_with_only_accepted_findings():
+    """A panel shows the code of a finding as accepted only if every finding with this code is
+    accepted.
+    """
     edits = [(EDGE, "issuer", "internal"), (FE, "meet_urls", "")]
     reasons = {CODE: "a lab", "meet-url-missing": "follows"}
     plan = plan_of(edits, PlanOptions(accepted=reasons))
@@ -93,7 +94,7 @@ def test_codes_that_are_accepted_whole():
 
 
 def test_limits_are_kept_in_plan_toml():
-    """Options with limits are written and read without changes."""
+    """Limits of accepted findings are written to plan.toml and read from it without changes."""
     options = PlanOptions(
         accepted={CODE: "a lab"}, accepted_until={CODE: LAST}, accepted_for={CODE: ("Edge-",)}
     )
@@ -114,8 +115,8 @@ def test_limits_are_kept_in_plan_toml():
         ('[accepted]\na-b = "x"\n[accepted_for]\na-b = []', "accepted_for.a-b"),
     ],
 )
-def test_limits_that_mean_nothing_are_refused(text, message):
-    """A limit without a reason, or with a wrong type, is reported with its place."""
+def test_invalid_limits_are_rejected(text, message):
+    """If a limit has no reason or the wrong type, the error message gives its location."""
     with pytest.raises(OptionsError) as caught:
         PlanOptions.from_toml(text.encode())
     assert message in str(caught.value)

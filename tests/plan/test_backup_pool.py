@@ -1,4 +1,4 @@
-"""The certificates for a paired pool contain the other pool's simple URL hosts."""
+"""The certificates of a pool also contain the simple URL hosts of its backup pool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOKYO = "Tokyo,,https://meet-tokyo.contoso.com,https://dialin-tokyo.contoso.com,
 
 
 def paired(one="", other=""):
-    """Plan two pools in two sites, and a reverse proxy for the first site."""
+    """Return the plan of two pools in two sites, and of a reverse proxy in the first site."""
     rows = [
         f"fe01.contoso.com,FrontEnd,pool1.contoso.com,{TAIPEI},{one}",
         f"fe02.contoso.com,FrontEnd,pool2.contoso.com,{TOKYO},{other}",
@@ -26,15 +26,14 @@ def paired(one="", other=""):
 
 
 def names(plan, server):
-    """Return the names in the certificate that only one server uses."""
+    """Return the names in the certificate that only the given server uses."""
     own = (c for c in plan.certificates if c.servers == (server,) and c.role != "Deployment")
     return set(next(own).names)
 
 
 def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
-    """Only a pool with a value in the column backup_pool gets the other pool's names.
-
-    A blank cell changes nothing.
+    """If a pool has a backup pool, its certificates and the reverse proxy's certificate contain the
+    simple URL hosts of the backup pool.
     """
     before, after = paired(), paired("pool2.contoso.com")
     more = {"meet-tokyo.contoso.com", "dialin-tokyo.contoso.com"}
@@ -45,9 +44,9 @@ def test_a_backup_pool_adds_its_hosts_to_pool_and_proxy():
     assert {"meet.contoso.com", "dialin.contoso.com"} <= names(both, "fe02.contoso.com")
 
 
-def test_the_names_follow_the_other_pool():
-    """If the simple URL of the other site changes, the replanned certificates equal those of a new
-    plan.
+def test_names_change_with_the_backup_pool():
+    """If a simple URL of the backup pool's site changes, planning again has the same result as a
+    new plan.
     """
     plan = paired("pool2.contoso.com")
     index = next(n for n, row in enumerate(plan.topology.cells) if row[0] == "fe02.contoso.com")
@@ -58,15 +57,17 @@ def test_the_names_follow_the_other_pool():
     assert "call-tokyo.contoso.com" in names(again, "rp01.contoso.com")
 
 
-def test_a_backup_pool_that_is_not_there_is_an_error():
-    """A backup pool that does not exist, or is the pool itself, is reported."""
+def test_a_missing_backup_pool_is_an_error():
+    """If the backup pool does not exist, or is the pool itself, this is an error."""
     for name in ("pool9.contoso.com", "pool1.contoso.com"):
         found = {f.code: f.severity for f in check_plan(paired(name))}
         assert found["backup-pool-unknown"] == "error"
 
 
 def test_a_pool_and_its_backup_pool_count_as_one_for_sign_in():
-    """Automatic sign-in to both paired pools is valid, but to a third pool it is a finding."""
+    """Automatic sign-in can be enabled for both paired pools. If it is also enabled for a third
+    pool, this is a finding.
+    """
     head = "server_fqdn,role,pool_fqdn,site,sip_domains,backup_pool,autologon"
     rows = [
         f"fe0{n}.contoso.com,FrontEnd,pool{n}.contoso.com,Taipei,{domain},{{}},{{}}"

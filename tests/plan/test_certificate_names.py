@@ -1,5 +1,5 @@
-"""Certificates have the required names in the right order, and wildcards replace names only if this
-is allowed.
+"""Certificates contain the required names in the right order, and wildcards replace names only
+where this is allowed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ WILDCARD = PlanOptions(wildcard=True)
 
 
 def names(plan_, usage="Default", server=""):
-    """Return the names in the only certificate with a usage, or for a role without a usage."""
+    """Return the names in the only certificate with the given usage, or of the given role if it has
+    no usages.
+    """
     (certificate,) = [
         c
         for c in plan_.certificates
@@ -33,13 +35,15 @@ def names(plan_, usage="Default", server=""):
 
 
 def reasons(plan_, name, usage="Default"):
-    """Return the ids of the rules that require a name."""
+    """Return the ids of the rules that require the given name."""
     (certificate,) = [c for c in plan_.certificates if usage in (*c.usages, c.role)]
     return dict(certificate.subject_alt_name)[name]
 
 
-def test_sites_with_the_same_urls_are_worked_out_once():
-    """For sites with the same URLs, the rules are applied once, except for reverse proxies."""
+def test_rules_are_applied_once_for_sites_with_the_same_urls():
+    """If several sites have the same URLs, the rules are applied only once, except for reverse
+    proxies.
+    """
     pools = [front_end(site=f"Site {n}") | {"server_fqdn": f"fe{n}.contoso.com"} for n in range(9)]
     for n, pool in enumerate(pools):
         pool |= {"pool_fqdn": f"pool{n}.contoso.com", "web_external_fqdn": f"web{n}.contoso.com"}
@@ -59,8 +63,8 @@ def test_sites_with_the_same_urls_are_worked_out_once():
 
 
 def test_order_of_names():
-    """The names are ordered as subject, server, web, sip, aliases, simple URLs, Autodiscover, extra
-    names.
+    """A certificate lists the subject, server, web, sip, alias, simple URL, Autodiscover, and extra
+    names in this order.
     """
     planned = plan(
         front_end(
@@ -90,8 +94,10 @@ def test_order_of_names():
     )
 
 
-def test_a_name_comes_once_with_every_reason():
-    """A name from several rules has the position of the first rule, and the ids of all rules."""
+def test_a_name_appears_once_with_every_reason():
+    """If several rules require a name, it appears once, at the position of the first rule, with the
+    ids of all rules.
+    """
     planned = plan(
         front_end(extra_san="MEET.contoso.com"),
         meet_urls="https://lync.contoso.com/meet",
@@ -105,15 +111,17 @@ def test_a_name_comes_once_with_every_reason():
 
 
 def test_a_server_named_like_its_pool():
-    """If a server has the same name as its pool, the name appears once with all reasons."""
+    """If a server has the same name as its pool, the certificate contains the name once, with all
+    reasons.
+    """
     planned = plan(row("se01.contoso.com", "StandardEdition"))
     assert names(planned)[0] == "se01.contoso.com"
     assert reasons(planned, "se01.contoso.com") == ("pool-name", "server-name", "web-internal")
 
 
 def test_a_server_of_a_pool_named_like_a_web_name():
-    """If a server of a pool has the name of a web service, only its certificate has this name with
-    both reasons.
+    """If a server of a pool has the name of a web service, only its own certificate contains this
+    name for both reasons.
     """
     planned = plan(
         front_end(1, web_external_fqdn="ee02.contoso.com"), front_end(2, web_external_fqdn="")
@@ -142,8 +150,8 @@ def test_sip_names_need_automatic_sign_in_and_strict_matching(autologon, strict_
 
 
 def test_missing_names_are_left_out():
-    """A name that is missing in the topology is omitted from the certificate, and a check reports
-    it.
+    """If the topology lacks a required name, the certificate does not contain it, and a check
+    reports this.
     """
     planned = plan(front_end(web_external_fqdn=""), meet_urls="", dialin_url="", admin_url="")
     assert names(planned) == (
@@ -157,7 +165,7 @@ def test_missing_names_are_left_out():
 
 
 def test_simple_urls_of_the_pools_site():
-    """A pool uses the simple URLs of its site, which replace the URLs of the deployment."""
+    """A pool uses the simple URLs of its site instead of the URLs of the deployment."""
     planned = plan(
         front_end(1, site="Taipei"),
         row(
@@ -172,8 +180,8 @@ def test_simple_urls_of_the_pools_site():
 
 
 @pytest.mark.parametrize("wildcard", [False, True])
-def test_a_wildcard_of_the_table_goes_last_and_once(wildcard):
-    """A wildcard in the table is last, and the plan does not add the same wildcard again."""
+def test_a_wildcard_of_the_table_is_last(wildcard):
+    """A wildcard from the table is the last name, and the plan does not add it a second time."""
     cells = {"extra_san": "*.contoso.com;a.b.contoso.com"}
     planned = plan(front_end(1, **cells), front_end(2), options=PlanOptions(wildcard=wildcard))
     names = [entry.name for entry in planned.certificates[0].subject_alt_name]
@@ -183,7 +191,9 @@ def test_a_wildcard_of_the_table_goes_last_and_once(wildcard):
 
 
 def test_wildcards_one_for_each_suffix_and_last():
-    """Each parent domain of a replaced name gets a wildcard after all other names."""
+    """If wildcards replace names, there is one wildcard for each parent domain, after all other
+    names.
+    """
     planned = plan(front_end(autologon="true", extra_san="more.contoso.com"), options=WILDCARD)
     assert names(planned) == (
         "eepool.contoso.com",
@@ -199,7 +209,9 @@ def test_wildcards_one_for_each_suffix_and_last():
 
 
 def test_a_wildcard_covers_one_label_only():
-    """A wildcard covers only one label, so the name meet.emea.contoso.com needs *.emea.contoso.com."""
+    """A wildcard covers only one label, so meet.emea.contoso.com requires the wildcard
+    *.emea.contoso.com.
+    """
     planned = plan(
         front_end(autodiscover="false"),
         meet_urls="https://meet.emea.contoso.com",
@@ -211,7 +223,7 @@ def test_a_wildcard_covers_one_label_only():
 
 
 def test_no_wildcard_that_nothing_needs():
-    """A domain without names that can be replaced gets no wildcard."""
+    """A domain without replaceable names has no wildcard."""
     planned = plan(
         front_end(autodiscover="false", autologon="true"),
         meet_urls="https://meet.contoso.com",
@@ -220,8 +232,10 @@ def test_no_wildcard_that_nothing_needs():
     assert [name for name in names(planned) if "*" in name] == ["*.contoso.com"]
 
 
-def test_own_names_are_never_behind_a_wildcard():
-    """Server, pool, and web names are kept, even if a simple URL has the same host."""
+def test_names_of_servers_are_never_replaced_by_wildcards():
+    """Wildcards do not replace the names of servers, pools, and web services, even if a simple URL
+    has the same host.
+    """
     planned = plan(
         front_end(web_external_fqdn="meet.contoso.com"),
         admin_url="https://ee01.contoso.com/admin",
@@ -233,7 +247,7 @@ def test_own_names_are_never_behind_a_wildcard():
 
 
 def test_no_wildcard_below_a_public_suffix():
-    """The name contoso.com is not replaced by a wildcard, because *.com would cover other
+    """No wildcard replaces the name contoso.com, because *.com would also cover other
     organizations.
     """
     planned = plan(front_end(), meet_urls="https://contoso.com/meet", options=WILDCARD)
@@ -245,14 +259,14 @@ def test_no_wildcard_below_a_public_suffix():
     "role", ["Mediation", "PersistentChat", "SBA", "SBS", "TrustedApplication"]
 )
 def test_no_wildcards_where_they_are_not_supported(role):
-    """Other roles get no wildcards, even if the option is set."""
+    """The certificates of other roles contain no wildcards, even if the option is set."""
     planned = plan(row("x01.contoso.com", role), edge(), options=WILDCARD)
     assert not [n for c in planned.certificates for n in c.names if "*" in n]
 
 
 def test_edge_external_names():
-    """The external Edge certificate has Access, Web Conferencing, sip, and XMPP names, but no A/V
-    name.
+    """The external Edge certificate contains Access, Web Conferencing, sip, and XMPP names, but not
+    the A/V name.
     """
     planned = plan(edge(av_edge_fqdn="av.contoso.com", xmpp_domains="contoso.com;corp.contoso.com"))
     assert names(planned, "AccessEdgeExternal") == (
@@ -266,15 +280,15 @@ def test_edge_external_names():
 
 
 def test_xmpp_host_names_are_a_choice():
-    """The names xmpp.<domain> are added only if the option is set."""
+    """The certificate contains the names xmpp.<domain> only if the option is set."""
     planned = plan(edge(xmpp_domains="contoso.com"), options=PlanOptions(xmpp_host_names=True))
     assert names(planned, "AccessEdgeExternal")[-2:] == ("contoso.com", "xmpp.contoso.com")
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019"])
 def test_av_authentication_can_have_a_certificate_of_its_own(product):
-    """With the option, A/V Authentication has its own certificate, which the servers of the pool
-    share.
+    """If the option is set, A/V Authentication has a separate certificate, which all servers of the
+    pool share.
     """
     rules, topology = load_rules(product), plan(edge(1), edge(2)).topology
     combined = plan_certificates(topology, rules)
@@ -293,7 +307,7 @@ def test_av_authentication_can_have_a_certificate_of_its_own(product):
 
 
 def test_edge_internal_has_no_alternative_names():
-    """The internal Edge certificate has no alternative names unless extra names are specified."""
+    """The internal Edge certificate has no alternative names, except if extra names are specified."""
     assert names(plan(edge(1), edge(2)), "Internal") == ()
     members = plan(edge(1), edge(2), options=PlanOptions(edge_member_names=True))
     assert names(members, "Internal") == (
@@ -306,7 +320,9 @@ def test_edge_internal_has_no_alternative_names():
 
 
 def test_extra_names_are_on_every_certificate_of_the_pool():
-    """Names in extra_san are added to all certificates for the pool, and to no other certificates."""
+    """The names in extra_san are added to all certificates of the pool, and to no other
+    certificates.
+    """
     planned = plan(
         front_end(extra_san="old.contoso.com"),
         row("med01.contoso.com", "Mediation"),
@@ -317,7 +333,7 @@ def test_extra_names_are_on_every_certificate_of_the_pool():
 
 
 def test_reverse_proxy_publishes_its_site():
-    """The certificate for a reverse proxy in a site contains only the web names in this site."""
+    """The certificate of a reverse proxy in a site contains only the web names of this site."""
     planned = plan(
         front_end(site="Taipei"),
         row(
@@ -345,7 +361,9 @@ def test_reverse_proxy_publishes_its_site():
 
 
 def test_reverse_proxy_without_a_site_publishes_all():
-    """Without a site, a reverse proxy publishes all external web names, in the order of roles."""
+    """If a reverse proxy has no site, its certificate contains all external web names, in the order
+    of roles.
+    """
     planned = plan(
         row("dir01.contoso.com", "Director", site="Taipei", web_external_fqdn="adir.contoso.com"),
         front_end(site="Taipei"),
@@ -365,7 +383,9 @@ def test_reverse_proxy_without_a_site_publishes_all():
 
 
 def test_reverse_proxy_on_port_80_only():
-    """The lyncdiscover names are omitted if Autodiscover is published only on port 80."""
+    """If Autodiscover is published only on port 80, the certificate does not contain the
+    lyncdiscover names.
+    """
     rows = front_end(), row("rp01.contoso.com", "ReverseProxy")
     planned = plan(*rows, options=PlanOptions(autodiscover_https=False))
     assert "lyncdiscover.contoso.com" not in names(planned, "ReverseProxy")
@@ -373,7 +393,7 @@ def test_reverse_proxy_on_port_80_only():
 
 
 def test_autodiscover_under_further_domains():
-    """The option adds lyncdiscoverinternal names in other domains, and no external names."""
+    """The option for further domains adds lyncdiscoverinternal names, and no external names."""
     options = PlanOptions(autodiscover_internal_extra_domains=("contoso.net",))
     planned = plan(front_end(), options=options)
     assert "lyncdiscoverinternal.contoso.net" in names(planned)
@@ -381,7 +401,9 @@ def test_autodiscover_under_further_domains():
 
 
 def test_a_sip_domain_that_is_used_inside_only():
-    """The Edge and reverse proxy certificates have no names in an internal-only SIP domain."""
+    """If a SIP domain is used only internally, the Edge and reverse proxy certificates contain no
+    names in this domain.
+    """
     rows = (
         front_end(1, autologon="true"),
         edge(1, federation="true", client_autoconfig="true"),
@@ -413,8 +435,8 @@ def test_a_sip_domain_that_is_used_inside_only():
     ],
 )
 def test_a_host_belongs_to_the_nearest_sip_domain(inside, published):
-    """If the SIP domain contoso.com is only internal, a reverse proxy still publishes
-    meet.emea.contoso.com.
+    """If the SIP domain contoso.com is used only internally, a reverse proxy still publishes
+    meet.emea.contoso.com, which is in another SIP domain.
     """
     planned = plan(
         front_end(web_external_fqdn="web.fabrikam.com"),
@@ -427,7 +449,9 @@ def test_a_host_belongs_to_the_nearest_sip_domain(inside, published):
 
 
 def test_client_authentication_for_some_pools():
-    """The specified pools get both extended key usages. Other pools do not change."""
+    """The certificates of the specified pools have both extended key usages. Those of other pools
+    do not change.
+    """
     rows = (
         front_end(1), row("med01.contoso.com", "Mediation"), row("med02.contoso.com", "Mediation"),
         row("sba01.contoso.com", "SBA"), row("sbs01.contoso.com", "SBS"),
@@ -452,7 +476,7 @@ def test_client_authentication_for_some_pools():
     ],
 )
 def test_the_internal_web_name_of_a_single_director(cell, names_inside):
-    """A single Director uses its server name as the internal web name, unless the table contains
+    """A single Director uses its server name as the internal web name, unless the table specifies
     another name.
     """
     director = row("dir01.contoso.com", "Director", web_external_fqdn="dirext.contoso.com")
@@ -475,7 +499,7 @@ def test_the_internal_web_name_of_a_single_director(cell, names_inside):
 
 
 def test_an_internal_web_name_belongs_to_one_pool():
-    """It is an error if two pools have the same internal web name."""
+    """If two pools have the same internal web name, this is an error."""
     inside = {"web_internal_fqdn": "webint.contoso.com"}
     director = row("dir01.contoso.com", "Director", web_external_fqdn="dirext.contoso.com")
     planned = plan(front_end(1, **inside), director | inside)
@@ -488,8 +512,8 @@ def test_an_internal_web_name_belongs_to_one_pool():
 
 
 def test_one_certificate_for_all_front_end_servers():
-    """With the option, a specified pool gets one certificate with the pool name and the names of
-    all servers.
+    """If the option specifies a pool, the pool has one certificate with the pool name and the names
+    of all servers.
     """
     rows = (front_end(1), front_end(2), front_end(3))
     options = PlanOptions(shared_certificate=("EEPOOL.contoso.com",))
@@ -510,8 +534,8 @@ def test_one_certificate_for_all_front_end_servers():
 
 
 def test_one_certificate_for_edge_servers_and_reverse_proxy():
-    """If extra_san of the Edge pool has the reverse proxy's names, one public certificate has all
-    names.
+    """If extra_san of the Edge pool contains the reverse proxy's names, one public certificate can
+    contain all names.
     """
     proxy = row("rp01.contoso.com", "ReverseProxy")
     two = plan(front_end(1), edge(1), proxy)
@@ -531,9 +555,10 @@ def test_one_certificate_for_edge_servers_and_reverse_proxy():
 @pytest.mark.parametrize("layout", ["combined", "separate"])
 @pytest.mark.parametrize("seed", range(10))
 def test_a_shared_certificate_has_the_names_of_all_that_it_replaces(seed, layout):
-    """The shared certificate has all names of the separate certificates that it replaces.
+    """If servers share a certificate, it contains all names of the separate certificates that it
+    replaces.
 
-    Others do not change.
+    The other certificates do not change.
     """
     chance = random.Random(seed)
     rows = random_rows(chance)
@@ -559,14 +584,14 @@ def test_a_shared_certificate_has_the_names_of_all_that_it_replaces(seed, layout
 
 
 def test_a_name_that_grows_too_long():
-    """If a rule makes a name too long for DNS, the error contains the rule's id."""
+    """If a rule results in a name that is too long for DNS, the error contains the id of the rule."""
     domain = ".".join(["a" * 60] * 3 + ["b" * 50, "com"])
     with pytest.raises(PlanError, match="lyncnb cannot apply the rule lyncdiscoverinternal: "):
         plan(front_end(), sip_domains=domain)
 
 
-def test_recipes_are_made_once():
-    """Pools with the same role, flags, and site share the resolved rules."""
+def test_rules_are_resolved_once_for_similar_pools():
+    """For pools with the same role, flags, and site, the rules are resolved only once."""
     table = topology(front_end(1), row("ee09.contoso.com", "FrontEnd", "pool2.contoso.com"))
     context = plan_context(table, load_rules(), PlanOptions())
     first, second = table.pools
@@ -574,8 +599,8 @@ def test_recipes_are_made_once():
 
 
 def test_a_further_name_for_one_usage():
-    """An extra name in the form USAGE=NAME applies only to certificates with this usage, in any
-    letter case.
+    """An extra name in the form USAGE=NAME is added only to certificates with this usage, in
+    uppercase or lowercase letters.
     """
     planned = plan(
         edge(1, extra_san="AccessEdgeExternal=sip.fabrikam.com;old.contoso.net"), edge(2)
@@ -586,4 +611,6 @@ def test_a_further_name_for_one_usage():
     assert "old.contoso.net" in names["Internal"]
     lower = plan(edge(1, extra_san="accessedgeexternal = sip.fabrikam.com"), edge(2))
     (internal,) = [c for c in lower.certificates if c.usages == ("Internal",)]
-    assert internal.subject_alt_name == ()  # No name is added, so the subject is not repeated.
+    # The certificate has no additional name, so the subject name is not repeated among the
+    # alternative names.
+    assert internal.subject_alt_name == ()

@@ -1,5 +1,5 @@
-"""If roles share a server, their certificates are planned together, and findings about them are
-reported.
+"""If several roles run on the same server, their certificates are planned together, and findings
+report unsupported roles.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ON = date(2026, 11, 25)
 
 
 def together(roles, pool, rules, layout="combined"):
-    """Plan a server with several roles."""
+    """Return the plan of a server with several roles."""
     rows = [f"fe01.contoso.com,{role},{pool},{COMMON}" for role in roles]
     topology = read_topology("\n".join([HEAD, *rows]).encode())
     return plan_certificates(topology, rules, options=PlanOptions(layout=layout))
@@ -46,8 +46,8 @@ def twice(plan):
 @pytest.mark.slow
 @pytest.mark.parametrize("product", list_products())
 def test_no_server_gets_two_certificates_for_one_usage(product):
-    """For all pairs and triples of roles on a server, with and without a pool name, no usage has
-    two certificates.
+    """For any two or three roles on a server, with or without a pool name, no usage has two
+    certificates.
     """
     rules = load_rules(product)
     roles = sorted({c.role for c in rules.certificates if not c.needed_by})
@@ -65,9 +65,7 @@ SERVICES += ("WacService", "VideoInteropServer")
 
 @pytest.mark.parametrize("write", [topology_builder, published])
 def test_no_document_gives_two_certificates_for_one_usage(write):
-    """For all pairs of services on a server in a document, in a central site and a branch, no usage
-    has two certificates.
-    """
+    """For any two services on a server in a topology document, no usage has two certificates."""
     rules = load_rules("sfb2015")
     for pair, branch in itertools.product(itertools.combinations(SERVICES, 2), ("", "Hualien")):
         cluster = Cluster("a.contoso.com", dict.fromkeys(pair, ""), branch=branch)
@@ -76,7 +74,7 @@ def test_no_document_gives_two_certificates_for_one_usage(write):
 
 
 SUPPORTED = [
-    # The host role, the collocated role, and the pool name.
+    # Each entry contains the role of the host, the collocated role, and the pool name.
     ("FrontEnd", "Mediation", "pool01.contoso.com"),
     ("FrontEnd", "TrustedApplication", "pool01.contoso.com"),
     ("StandardEdition", "Mediation", ""),
@@ -89,10 +87,7 @@ SUPPORTED = [
 
 
 def test_exactly_the_documented_pairs_are_supported():
-    """A documented pair of roles is a notice, and both use the host's certificate.
-
-    Other pairs are errors.
-    """
+    """A documented pair of roles on a server causes a notice. Any other pair causes an error."""
     rules = load_rules("lync2013")
     roles = sorted({c.role for c in rules.certificates if not c.needed_by})
     pools = {frozenset(pair[:2]): pair[2] for pair in SUPPORTED}
@@ -106,8 +101,8 @@ def test_exactly_the_documented_pairs_are_supported():
 
 @pytest.mark.parametrize(("host", "guest", "pool"), SUPPORTED)
 def test_a_supported_role_adds_no_certificate(host, guest, pool):
-    """For a supported pair of roles, the plan contains only the host's certificates, with their
-    subjects and names.
+    """If two roles on a server are a supported pair, the plan contains only the certificates of the
+    first role, without changes.
     """
     rules = load_rules("lync2013")
     assert together((guest, host), pool, rules).certificates == (
@@ -116,8 +111,8 @@ def test_a_supported_role_adds_no_certificate(host, guest, pool):
 
 
 def test_a_trusted_application_never_takes_the_sip_names_of_a_front_end():
-    """The Default certificate for fe01 still has sip.contoso.com after a row for a trusted
-    application is added.
+    """If a trusted application is added to the Front End Server fe01, its Default certificate still
+    contains sip.contoso.com.
     """
     application = {
         "server_fqdn": "fe01.contoso.com",
@@ -132,7 +127,9 @@ def test_a_trusted_application_never_takes_the_sip_names_of_a_front_end():
 
 
 def test_servers_without_the_host_keep_their_certificate():
-    """If an application server is also a Front End Server, the other servers keep a certificate."""
+    """If one server of an application pool is also a Front End Server, the other servers of the
+    pool keep their certificate.
+    """
     rows = [f"app0{n}.contoso.com,TrustedApplication,pool01.contoso.com,{COMMON}" for n in (2, 3)]
     both = ("FrontEnd", "TrustedApplication")
     rows += [f"fe01.contoso.com,{r},pool01.contoso.com,{COMMON}" for r in both]
@@ -142,8 +139,10 @@ def test_servers_without_the_host_keep_their_certificate():
     assert [c.servers for c in applications] == [("app02.contoso.com", "app03.contoso.com")]
 
 
-def test_a_partner_on_a_lync_server_is_planned_again_when_its_neighbour_leaves():
-    """If the Exchange UM row is removed, Outlook Web App on the same server gets a certificate."""
+def test_a_remaining_role_on_a_server_is_planned_again():
+    """If the row for Exchange UM is removed, Outlook Web App on the same server gets its own
+    certificate.
+    """
     both = together(("ExchangeUM", "ExchangeOWA"), "", load_rules("lync2013"))
     index = next(p.computers[0].row for p in both.topology.pools if p.role == "ExchangeUM")
     left = plan_changed_topology(both, both.topology.with_rows(remove=[index]))
@@ -153,7 +152,7 @@ def test_a_partner_on_a_lync_server_is_planned_again_when_its_neighbour_leaves()
 
 @pytest.mark.parametrize("pool", ["", "fe03.contoso.com", "se01.contoso.com"])
 def test_a_front_end_pool_never_has_the_name_of_a_server(pool):
-    """A blank pool name, or the name of any server, is an error."""
+    """If a Front End pool has no name, or the name of any server, this is an error."""
     row = {"server_fqdn": "fe03.contoso.com", "role": "FrontEnd", "pool_fqdn": pool}
     if pool == "se01.contoso.com":
         row = {"server_fqdn": "se01.contoso.com", "role": "FrontEnd"}

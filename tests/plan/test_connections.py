@@ -1,4 +1,4 @@
-"""The connections between servers equal those found by comparing all pairs of pools."""
+"""The list of connections between servers is the same as when all pairs of pools are compared."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pairs(planned):
 
 
 def every_pair(planned):
-    """Apply each connection rule to every pair of pools, independently of the implementation."""
+    """Apply each connection rule to every pair of pools, without the code of lyncnb."""
     found = set()
     for rule in planned.rules.connections:
         listeners = {}
@@ -72,14 +72,14 @@ def every_pair(planned):
 
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
-def test_each_connection_is_there_once_and_no_other(sample):
-    """The list has each connection between two pools once, with the names in the plan."""
+def test_each_connection_is_listed_once(sample):
+    """The list contains each connection between two pools once, with the names in the plan."""
     source = big_table(60) if sample == "big" else DATA / f"{sample}.csv"
     planned = ln.plan_certificates(ln.read_topology(source), ln.load_rules("lync2013"))
     assert pairs(planned) == every_pair(planned) != set()
 
 
-def test_every_name_stands_on_a_certificate_of_the_listener():
+def test_used_names_are_in_certificates_of_the_listening_pool():
     """Every name that a connection uses is in a certificate of the listening pool."""
     planned = plan(front_end(1), front_end(2), edge(1), edge(2))
     for item in list_connections(planned):
@@ -92,8 +92,8 @@ def test_every_name_stands_on_a_certificate_of_the_listener():
         assert set(item.names) <= names, item.rule.id
 
 
-def test_a_site_without_a_pool_speaks_to_all_others():
-    """Mediation Servers in a site without a Front End pool connect to the pools in all sites."""
+def test_a_site_without_a_pool_connects_to_all_sites():
+    """If a site has no Front End pool, its Mediation Servers connect to the pools in all sites."""
     planned = plan(
         front_end(1, site="Taipei"),
         row("ee.fabrikam.com", "FrontEnd", "east.fabrikam.com", site="Hsinchu"),
@@ -113,7 +113,7 @@ def test_a_site_without_a_pool_speaks_to_all_others():
 
 
 def test_without_federation_no_partner_connects():
-    """A connection that requires a flag is omitted for pools without the flag."""
+    """If a connection requires a flag, it is omitted for pools without the flag."""
     ids = {item.rule.id for item in list_connections(plan(front_end(), edge(federation="no")))}
     assert "federation" not in ids
     assert "sip-from-outside" in ids
@@ -126,7 +126,9 @@ def test_a_name_that_is_missing_gives_no_connection():
 
 
 def test_a_wildcard_does_not_hide_the_names_that_are_used():
-    """With wildcards, a connection lists the names that clients use, and no wildcard."""
+    """If the plan uses wildcards, a connection still lists the names that clients use, and not the
+    wildcards.
+    """
     proxy = row("rp.contoso.com", "ReverseProxy", "rp.contoso.com")
     options = ln.PlanOptions(wildcard=True)
     names = {
@@ -139,7 +141,9 @@ def test_a_wildcard_does_not_hide_the_names_that_are_used():
 
 
 def test_one_name_for_all_edge_services_has_other_ports():
-    """If the Edge services share one name, Access Edge is on 5061 and Web Conferencing on 444."""
+    """If the Edge services share one name, Access Edge uses port 5061 and Web Conferencing Edge
+    port 444.
+    """
     one = dict.fromkeys(("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "e.contoso.com")
     for rows, expected in ((edge(**one), (5061, 444)), (edge(), (443, 443))):
         found = list_connections(plan(front_end(), rows))

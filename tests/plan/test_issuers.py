@@ -1,4 +1,5 @@
-"""For the issuer of a certificate, an option overrides a cell, and a cell overrides a rule.
+"""The issuer of a certificate is set by an option, a cell, or a rule. An option overrides a cell,
+and a cell overrides a rule.
 
 Target CAs are found too.
 """
@@ -22,8 +23,10 @@ EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication"
 COMBINED = ("Default", "WebServicesInternal", "WebServicesExternal")
 
 
-def test_the_rules_decide_if_nobody_else_does():
-    """Edge external and reverse proxy certificates are public, and all others are internal."""
+def test_default_issuers():
+    """By default, external Edge and reverse proxy certificates have a public issuer, and all others
+    an internal one.
+    """
     planned = plan(edge(), front_end(), row("rp01.contoso.com", "ReverseProxy"))
     assert issuers(planned) == {
         EXTERNAL: "public",
@@ -49,21 +52,23 @@ def test_the_rules_decide_if_nobody_else_does():
         ("", {"Edge": "public"}, "internal"),
     ],
 )
-def test_precedence(cell, option, expected):
-    """An issuer that is set for a usage or role overrides the general issuer."""
+def test_an_issuer_for_a_usage_overrides_the_general_issuer(cell, option, expected):
+    """If an issuer is set for a usage or role, it overrides the issuer for all certificates."""
     planned = plan(front_end(issuer=cell), options=PlanOptions(issuer=option))
     assert issuers(planned)[COMBINED] == expected
 
 
-def test_a_cell_is_for_its_own_server():
-    """Certificates for servers in the same pool can have different issuers."""
+def test_servers_of_a_pool_can_have_different_issuers():
+    """The certificates of servers in the same pool can have different issuers."""
     planned = plan(front_end(1, issuer="public"), front_end(2))
     by_server = {c.servers: c.issuer for c in planned.certificates if c.usages == COMBINED}
     assert by_server == {("ee01.contoso.com",): "public", ("ee02.contoso.com",): "internal"}
 
 
-def test_members_that_disagree():
-    """If servers request both issuers, the shared certificate is public, and both are listed."""
+def test_servers_that_specify_different_issuers():
+    """If the servers of a pool specify both issuers, their shared certificate is public, and both
+    values are listed.
+    """
     planned = plan(edge(1, issuer="internal"), edge(2, issuer="public"))
     assert issuers(planned) == {EXTERNAL: "public", ("Internal",): "public"}
     (pool,) = planned.topology.pools
@@ -84,15 +89,17 @@ def test_members_that_disagree():
         ({"WebServicesInternal": "usage", "FrontEnd": "role"}, "usage"),
     ],
 )
-def test_the_ca_is_found_by_usage_role_issuer(ca, expected):
-    """The CA's name is the setting for the usage, the role, the issuer, or all certificates."""
+def test_the_ca_is_set_by_usage_role_or_issuer(ca, expected):
+    """The name of the CA is taken from the setting for the usage, the role, the issuer, or all
+    certificates, in this order.
+    """
     planned = plan(front_end(), options=PlanOptions(ca=ca))
     assert {c.ca for c in planned.certificates if c.usages == COMBINED} == {expected}
 
 
 @pytest.mark.parametrize("setting", ["issuer", "ca"])
-def test_an_option_for_nothing(setting):
-    """An issuer for an unknown usage or role is rejected, with a list of the known ones."""
+def test_an_issuer_for_an_unknown_usage_is_rejected(setting):
+    """If an issuer is set for an unknown usage or role, the error message lists the known ones."""
     options = PlanOptions(**{setting: {"WebServicesExternl": "public"}})
     message = (
         f'the option "{setting}" has a value for "WebServicesExternl", which is not a usage or role'
@@ -103,7 +110,9 @@ def test_an_option_for_nothing(setting):
 
 
 def test_a_finding_that_does_not_exist_cannot_be_accepted():
-    """A misspelled code in the accepted findings is rejected, because it would accept nothing."""
+    """If the code of an accepted finding is misspelled, it is rejected, because it would have no
+    effect.
+    """
     options = PlanOptions(accepted={"underscore-in-names": "a lab"})
     with pytest.raises(
         OptionsError, match='the option "accepted" contains "underscore-in-names"'

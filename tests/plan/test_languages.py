@@ -1,6 +1,4 @@
-"""Titles are available in Traditional Chinese: in which outputs they appear, and what stays
-unchanged.
-"""
+"""In Traditional Chinese, the titles in outputs are translated, and all values stay unchanged."""
 
 from __future__ import annotations
 
@@ -49,14 +47,14 @@ from lyncnb.widgets.editor import PlanEditor
 
 SERVERS = (front_end(1), edge(1), row("rp01.contoso.com", "ReverseProxy"))
 
-#: Microsoft uses these names without translation in Traditional Chinese.
+#: In Traditional Chinese, Microsoft uses these names without translation.
 SAME = {
     *("Director", "Edge Server", "SQL Server", "Exchange Outlook Web App", "Windows"),
     *("Survivable Branch Appliance", "Survivable Branch Appliance 2015"),
     *("Access Edge FQDN", "A/V Edge FQDN"),
 }
 
-#: These words are used in other regions, but not in Taiwan.
+#: These words are common in other Chinese-speaking regions, but not in Taiwan.
 NEVER = [
     "嚮導",
     "證書",
@@ -76,12 +74,12 @@ NEVER = [
 
 
 def planned(lang):
-    """Plan a table that is not a sample."""
+    """Return the plan of a table that is not a sample, in a given language."""
     return plan(*SERVERS, options=PlanOptions(lang=lang))
 
 
 def titles():
-    """Return all English titles in the grid and in the output formats."""
+    """Return all English titles in the editor's table and in the output formats."""
     for product in list_products():
         yield from (role.title for role in load_rules(product).roles.values())
     yield from (role.title for role in list_topology_roles())
@@ -91,12 +89,12 @@ def titles():
     yield spellings.HEADING
     page = Path(formats.__file__).with_name("summary.html.j2").read_text("utf-8")
     yield from re.findall(r'say\("([^"]+)"', page)
-    yield from ("this page", "Notices")  # This output format shows all headings.
+    yield from ("this page", "Notices")  # This output format contains all headings.
     yield from ("Outside", "Perimeter", "Inside", "Whole deployment", "No site named")
 
 
 def test_every_heading_of_the_page_is_chinese():
-    """Headings of sections and tables are Chinese.
+    """On a page in Chinese, the headings of sections and tables are Chinese.
 
     The heading of a certificate begins with its name.
     """
@@ -113,11 +111,13 @@ def test_every_heading_of_the_page_is_chinese():
         for text in shown
         if not re.search(r"[\u4e00-\u9fff]|\.contoso\.(com|net)|^the whole", text)
     ]
-    assert english == ["Edge Server"]  # This is the form on Microsoft's pages for Taiwan.
+    assert english == ["Edge Server"]  # Microsoft's pages for Taiwan use this form.
 
 
-def test_a_column_is_as_wide_as_its_title_in_the_language():
-    """A column with a short Chinese title is narrower, which leaves space for pool names."""
+def test_columns_with_short_chinese_titles_are_narrower():
+    """If the Chinese title of a column is short, the column is narrower, so that pool names have
+    more space.
+    """
     topology, rules = planned("en").topology, load_rules("lync2013")
     least = {
         lang: {fact["name"]: fact["least"] for fact in describe_columns(topology, rules, lang)}
@@ -129,16 +129,18 @@ def test_a_column_is_as_wide_as_its_title_in_the_language():
     assert least["zh-TW"]["autologon"] == 100 < least["en"]["autologon"]
 
 
-def test_every_party_with_a_task_is_named_in_chinese():
-    """The planner, the approver, the CAs, the domain owners, and the server team are translated."""
+def test_the_table_of_tasks_has_chinese_names():
+    """The table of tasks has Chinese names for the planner, the approver, the CAs, the domain
+    owners, and the server team.
+    """
     made = planned("zh-TW")
     text = formats.write_plan_table(made, check_plan(made), ".md").decode()
     for name in ("規劃人員", "核准者", "網域擁有者", "內部 CA", "公用 CA", "伺服器小組"):
         assert f"| {name} |" in text
 
 
-def test_every_title_has_its_text():
-    """Only names that are the same in both languages have no translation."""
+def test_every_title_has_a_translation():
+    """Every title has a translation, except names that are the same in both languages."""
     assert {title for title in titles() if translate_title(title, "zh-TW") == title} == SAME
 
 
@@ -150,8 +152,10 @@ def test_no_word_of_another_region_is_written():
     assert translate_title("no such title", "zh-TW") == "no such title"
 
 
-def test_digest_json_and_csv_stay():
-    """Only titles depend on the language, so the digest, the JSON and the CSV file stay the same."""
+def test_digest_json_and_csv_do_not_depend_on_the_language():
+    """Only titles depend on the language. The digest, the JSON document and the CSV file stay the
+    same.
+    """
     one, other = planned("en"), planned("zh-TW")
     found = check_plan(one)
     assert one.sha256 == other.sha256
@@ -166,7 +170,7 @@ def test_digest_json_and_csv_stay():
 
 
 def test_the_page_and_the_tables_have_chinese_titles():
-    """The page, Markdown, workbook, and document have translated headings, columns, and roles."""
+    """The page, Markdown, workbook, and Word document have translated headings, columns, and roles."""
     made = planned("zh-TW")
     found = check_plan(made)
     for suffix in (".html", ".md"):
@@ -182,8 +186,10 @@ def test_the_page_and_the_tables_have_chinese_titles():
     assert "主體別名" in [cell.value for cell in book["憑證"][1]]
 
 
-def test_an_ask_names_the_heading_that_the_document_has():
-    """The last column in the table of tasks refers to a heading in the reader's language."""
+def test_each_task_refers_to_a_translated_heading():
+    """In the table of tasks, the last column refers to a heading of the document in the same
+    language.
+    """
     made = planned("zh-TW")
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
     data = formats.write_plan_table(made, check_plan(made), ".docx", saved=saved)
@@ -195,7 +201,7 @@ def test_an_ask_names_the_heading_that_the_document_has():
 
 
 def test_the_picture_names_roles_in_chinese():
-    """The heading of a box is the title of its role in the plan's language."""
+    """In a picture, the heading of a box is the title of its role in the language of the plan."""
     drawn = ln.figure(planned("zh-TW")).svg
     for title in ("Enterprise Edition 集區的前端伺服器", "外部", "周邊網路", "內部", "整個部署"):
         assert title in drawn
@@ -203,7 +209,7 @@ def test_the_picture_names_roles_in_chinese():
 
 
 def test_word_has_an_east_asian_font():
-    """The Word document has an East Asian font.
+    """A Word document in Chinese has a Chinese font.
 
     Without this setting, Word often uses a Japanese font.
     """
@@ -217,8 +223,8 @@ def test_word_has_an_east_asian_font():
     assert "各方的工作" in "\n".join(p.text for p in document.paragraphs)
 
 
-def test_the_grid_follows_the_option():
-    """The titles of columns and roles in the editor change with the language."""
+def test_the_editor_follows_the_language_option():
+    """If the user changes the language, the titles of columns and roles in the editor change."""
     made = planned("en")
     editor = PlanEditor(made.topology, made.rules)
     talk = Talk(editor.view)
@@ -230,7 +236,7 @@ def test_the_grid_follows_the_option():
 
 
 def test_an_unknown_language_is_refused():
-    """An unknown language is rejected with the supported languages."""
+    """If a language is unknown, the error message lists the supported languages."""
     with pytest.raises(OptionsError) as refused:
         PlanOptions(lang="fr")
     assert ", ".join(LANGUAGES) in refused.value.hint
@@ -240,7 +246,7 @@ def test_an_unknown_language_is_refused():
 
 
 def error_checks():
-    """List every check of a plan that reports an error, of all products and CAs."""
+    """Return every check of a plan that reports an error, from all products and CAs."""
     days = [date(year, 7, 1) for year in range(2014, 2032)]
     checks = [
         check
@@ -254,7 +260,7 @@ def error_checks():
 
 
 def plans_with_errors():
-    """Yield plans with mistakes, each with its evaluation date: the cases of all checks."""
+    """Yield plans with mistakes from the cases of all checks, each with its evaluation date."""
     for product, check in (*CASES, *(("lync2013", check) for check in ca_rules().checks)):
         if check.severity == "error" and check.fires:
             yield plan_of_case(check.fires, rules=load_rules(product)), check.fires.on
@@ -272,13 +278,15 @@ def plans_with_errors():
     yield from ((random_plan(chance), None) for _ in range(20))
 
 
-#: A name, a number, or another value in a text.
+#: This pattern matches a name, a number, or another value in a text.
 VALUE = re.compile(r"[\w*=-]*[\d._=][\w*.=-]*\w")
 ENGLISH = re.compile(r"\b[A-Z]?[a-z]+ [a-z]+ [a-z]+\b")
 
 
 def test_titles_and_hints_of_errors_are_translated():
-    """Each title and hint of an error is Chinese and keeps its values, such as names of columns."""
+    """The title and the hint of each error are Chinese, and keep their values, such as column
+    names.
+    """
     texts = {text for check in error_checks() for text in (check.title, check.hint)}
     assert len(texts) > 90
     shown = {text: translate_title(text, "zh-TW") for text in texts}
@@ -293,14 +301,16 @@ def test_titles_and_hints_of_errors_are_translated():
 
 
 def test_messages_of_errors_are_translated_with_their_values():
-    """Each message of an error is Chinese, keeps all values, and uses the words of Taiwan."""
+    """The message of each error is Chinese, keeps all values, and uses words that are common in
+    Taiwan.
+    """
     missing, lost, codes = set(), set(), set()
     for made, day in plans_with_errors():
         for finding in check_plan(made, on=day).of("error"):
             codes.add(finding.code)
             shown = finding.in_language("zh-TW")
             for text, other in ((finding.message, shown.message), (finding.hint, shown.hint)):
-                # Titles of documents stay in English.
+                # The titles of documents stay in English.
                 words = re.sub("來源說法不一致：.* 指出：", "", other)
                 if text == other or ENGLISH.search(words) or any(word in other for word in NEVER):
                     missing.add(f"{text} -> {other}")
@@ -311,7 +321,7 @@ def test_messages_of_errors_are_translated_with_their_values():
 
 
 def shown_strings():
-    """Yield every text in the package that it may show, except the translations."""
+    """Yield every text of the package that may be shown, except the translations."""
 
     def texts_in(value):
         if isinstance(value, str):
@@ -334,31 +344,36 @@ def shown_strings():
             yield from texts_in(tomllib.loads(path.read_text("utf-8")))
 
 
-def test_every_sentence_with_a_translation_is_a_sentence_of_lyncnb():
-    """The English parts of each key occur in the package, so no reworded text has an old key."""
+def test_every_translated_text_exists_in_the_package():
+    """Each translated English text also exists in the package. If a text is reworded, this test
+    finds the old translation.
+    """
     known = "\n".join(shown_strings()).lower()
     tables = tomllib.loads(Path(languages.__file__).with_name("sentences.toml").read_text("utf-8"))
     old = {}
     for key in (key for table in tables.values() for key in table):
         for piece in re.split(r'\{\w*\}|""|\. ', key):
             text = piece.strip(" .()").lower()
-            # After a number, the first word is counted: "2 certificates without a package".
+            # After a number, the first word is singular or plural, as in "2 certificates without a
+            # package".
             if text not in known and text.partition(" ")[2] not in known:
                 old[key] = piece
     assert len(tables["zh-TW"]) > 300
     assert old == {}
 
 
-def test_a_chinese_value_has_no_spaces_around_it_and_keeps_its_own():
-    """A Chinese value, such as the name of a site, stays as it is; Latin values have spaces."""
+def test_spaces_around_values_in_chinese_texts():
+    """In a Chinese text, a Chinese value, such as the name of a site, has no spaces around it, and
+    a Latin value has spaces.
+    """
     message = 'site "台北 一館" has no pool with an external web name'
     assert "「台北 一館」" in translate_title(message, "zh-TW")
     assert translate_title("Import 憑證 甲 with its password", "zh-TW") == "使用密碼匯入憑證 甲"
     assert translate_title("Import a.pfx with its password", "zh-TW") == "使用密碼匯入 a.pfx"
 
 
-def test_a_message_without_a_translation_stays():
-    """Warnings, notices, and unknown texts stay in English."""
+def test_a_message_without_a_translation_stays_english():
+    """Warnings, notices, and unknown texts are shown in English."""
     made = planned("zh-TW")
     others = [f for f in check_plan(made) if f.severity != "error"]
     assert others
@@ -367,7 +382,9 @@ def test_a_message_without_a_translation_stays():
 
 
 def test_a_long_text_that_nearly_matches_takes_linear_time():
-    """A text of 150,000 characters with the beginnings of a known message takes less than a second."""
+    """A text of 150,000 characters that contains the beginnings of a known message is processed in
+    less than a second.
+    """
     text = "Install " + "x in the store " * 10_000
     begin = time.perf_counter()
     assert translate_title(f"{text}\n", "zh-TW").startswith("將")
@@ -387,7 +404,9 @@ def wrong(lang):
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".xlsx", ".docx"])
 def test_errors_in_a_summary_are_chinese(suffix):
-    """The page, Markdown, workbook, and document show errors with hints in Chinese."""
+    """If the language is Chinese, the page, Markdown, workbook, and Word document show errors and
+    hints in Chinese.
+    """
     made = wrong("zh-TW")
     text = shown_text(formats.write_plan_table(made, check_plan(made), suffix), suffix)
     assert "錯誤" in text
@@ -401,7 +420,7 @@ def test_errors_in_a_summary_are_chinese(suffix):
 
 
 def shown_text(data, suffix):
-    """Return the text of a written file."""
+    """Return the text in a written file."""
     if suffix == ".xlsx":
         sheets = openpyxl.load_workbook(io.BytesIO(data)).worksheets
         cells = (cell for sheet in sheets for row in sheet.iter_rows() for cell in row)
@@ -412,7 +431,7 @@ def shown_text(data, suffix):
     return re.sub("<wbr>|</?b>", "", html.unescape(data.decode())).replace("\\", "")
 
 
-def test_errors_in_json_and_csv_stay():
+def test_errors_in_json_and_csv_stay_english():
     """The JSON document and the CSV file have the same bytes in both languages."""
     found = check_plan(wrong("en"))
     assert found.has_errors
@@ -426,7 +445,7 @@ def test_errors_in_json_and_csv_stay():
 
 
 def test_an_accepted_error_is_chinese():
-    """An accepted error has its reason after the Chinese message."""
+    """The reason of an accepted error follows the Chinese message."""
     error = check_plan(wrong("en")).of("error")[0]
     shown = error.accepted_because("in a lab").in_language("zh-TW")
     assert shown.message == f"{error.in_language('zh-TW').message}（已接受：in a lab）"
@@ -434,7 +453,9 @@ def test_an_accepted_error_is_chinese():
 
 
 def test_errors_in_the_editor_are_chinese():
-    """The editor lists errors in the plan's language, with the headings of its columns."""
+    """The editor shows errors in the language of the plan, with the translated titles of its
+    columns.
+    """
     made = wrong("zh-TW")
     talk = Talk(PlanEditor(made.topology, made.rules, options=made.options).view)
     talk.say("ready")
@@ -454,7 +475,7 @@ PAGE = REPOSITORY / "README.zh-TW.md"
 
 
 def chinese_headings(title, aliases):
-    """List the Chinese titles that a table can use, in the words of Taiwan."""
+    """Return the Chinese titles that a table can use as headings."""
     names = dict.fromkeys([translate_title(title, "zh-TW"), *aliases])
     return [
         name
@@ -471,7 +492,7 @@ def chinese_headings(title, aliases):
     ],
 )
 def test_the_readme_lists_the_chinese_headings_and_roles(request, mark, heading, facts):
-    """README.zh-TW.md lists the titles that a table can use, and --refresh updates the list."""
+    """README.zh-TW.md lists the Chinese titles that a table can use. --refresh updates the list."""
     rows = [(name, "、".join(chinese_headings(title, own)) or title) for name, title, own in facts]
     table = to_markdown((heading, "可以使用的寫法"), rows)
     before, begin, rest = PAGE.read_text("utf-8").partition(f"<!-- {mark} -->\n")
@@ -483,14 +504,14 @@ def test_the_readme_lists_the_chinese_headings_and_roles(request, mark, heading,
 
 
 def test_the_readme_uses_the_words_of_taiwan():
-    """README.zh-TW.md contains no words of other regions."""
+    """README.zh-TW.md contains no words that are used only in other Chinese-speaking regions."""
     assert [word for word in NEVER if word in PAGE.read_text("utf-8")] == []
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_cipher")
 def test_the_commands_of_the_readme_write_chinese_files(tmp_path, monkeypatch):
-    """The commands in README.zh-TW.md succeed, and the files that they write are Chinese."""
+    """The commands in README.zh-TW.md succeed, and write files in Chinese."""
     sample = "contoso-zh-TW.csv"
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / sample).write_bytes((DATA / sample).read_bytes())
@@ -504,7 +525,7 @@ def test_the_commands_of_the_readme_write_chinese_files(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("quick_cipher")
 def test_a_folder_keeps_the_language_of_its_plan(tmp_path):
-    """Without another language, the steps of a folder are in the language of the plan."""
+    """If no other language is specified, the deployment steps are in the language of the plan."""
     for lang in LANGUAGES:
         ln.write_requests(planned(lang), tmp_path / lang, passphrase=PASSPHRASE)
         assert ln.deployment_steps(ln.receive(tmp_path / lang)).lang == lang

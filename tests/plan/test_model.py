@@ -1,4 +1,4 @@
-"""Planned certificates and plans have ids, a digest, an explanation, and a table."""
+"""Each plan has a digest, an explanation, and a table, and each planned certificate has an id."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
 
-def test_id_is_made_of_what_the_certificate_is_for():
-    """An id consists of the role, a slug, and 8 hex digits of the SHA-256 digest of the key values."""
+def test_id_consists_of_role_name_and_digest():
+    """The id of a certificate consists of the role, a short name, and 8 hexadecimal digits of the
+    SHA-256 digest of its key values.
+    """
     certificate, _ = plan(front_end()).certificates
     what = "frontend\0default,webservicesinternal,webservicesexternal\0server\0eepool.contoso.com\0ee01.contoso.com"
     digest = hashlib.sha256(what.encode()).hexdigest()[:8]
@@ -36,7 +38,9 @@ def test_id_is_made_of_what_the_certificate_is_for():
 
 
 def test_id_of_a_shared_certificate():
-    """The id contains the pool, so that it does not change if a server is added."""
+    """The id of a shared certificate contains the pool name, so that it does not change when a
+    server is added.
+    """
     one = plan(edge(1)).certificates
     two = plan(edge(1), edge(2)).certificates
     assert [c.id for c in one] == [c.id for c in two]
@@ -45,8 +49,10 @@ def test_id_of_a_shared_certificate():
     assert one[1].id == f"Edge-lsedge-contoso-net-{digest}"
 
 
-def test_ids_are_the_same_tomorrow():
-    """The ids of certificates do not change in later versions, because request folders store them."""
+def test_ids_do_not_change_in_later_versions():
+    """The ids of certificates do not change in later versions, because request folders contain
+    them.
+    """
     planned = plan(front_end(), edge(), row("rp01.contoso.com", "ReverseProxy"))
     assert [c.id for c in planned.certificates] == [
         "FrontEnd-ee01-contoso-com-d4c862f8",
@@ -67,30 +73,32 @@ def test_ids_are_the_same_tomorrow():
         ("a" * 79 + ".contoso.com", "a" * 79),
     ],
 )
-def test_slug(name, expected):
-    """The slug in an id consists of at most 80 letters, digits, and hyphens."""
+def test_the_short_name_in_an_id(name, expected):
+    """The short name in an id consists of at most 80 letters, digits, and hyphens."""
     assert build_slug(name) == expected
 
 
 @given(st.text())
-def test_slug_is_safe_everywhere(name):
-    """A slug is a valid file name for any host name."""
+def test_the_short_name_is_a_valid_file_name(name):
+    """For any host name, the short name in an id is a valid file name."""
     assert set(build_slug(name)) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
     assert not build_slug(name).startswith("-")
     assert not build_slug(name).endswith("-")
 
 
 def test_names_are_those_of_the_entries():
-    """The property ``names`` contains the subject alternative names without reasons."""
+    """The property ``names`` contains the subject alternative names without their reasons."""
     certificate = plan(front_end()).certificates[0]
     assert certificate.names == tuple(entry.name for entry in certificate.subject_alt_name)
 
 
 class TestHash:
-    """The digest of a plan identifies its requests."""
+    """The digest of a plan identifies the requests that it contains."""
 
-    def test_it_is_the_same_however_the_table_was_saved(self):
-        """Line ends, a byte order mark, semicolons, and more columns do not change the digest."""
+    def test_digest_does_not_depend_on_the_format_of_the_table(self):
+        """Line endings, a byte order mark, semicolons, and additional columns in the table do not
+        change the digest.
+        """
         data = table(front_end(1), front_end(2), edge())
         other = b"\xef\xbb\xbf" + data.replace(b";", b" ").replace(b",", b";")
         other = other.replace(b"server_fqdn", b"Server FQDN").replace(b"role;", b"Rolle;Role;", 1)
@@ -115,11 +123,11 @@ class TestHash:
             {"issuer": {"": "public"}},
         ],
     )
-    def test_it_changes_with_what_is_requested(self, options):
-        """The digest covers names, keys, hash algorithms, subjects, and issuers."""
+    def test_digest_changes_with_the_requests(self, options):
+        """The digest changes if names, keys, hash algorithms, subjects, or issuers change."""
         assert plan(front_end()).sha256 != plan(front_end(), options=PlanOptions(**options)).sha256
 
-    def test_a_better_explanation_does_not_change_it(self):
+    def test_digest_does_not_include_reasons(self):
         """The digest of a plan does not include the reasons for names."""
         planned = plan(front_end())
         bare = [
@@ -130,9 +138,9 @@ class TestHash:
 
 
 class TestExplain:
-    """The names in a server's certificates are explained."""
+    """Explanations list the reasons for the names in a server's certificates."""
 
-    def test_every_name_with_rule_and_source(self):
+    def test_every_name_is_explained_with_rule_and_source(self):
         """The explanation has a row for each name and reason, also for shared certificates."""
         explanation = plan(front_end(1), front_end(2)).explain("EE01.contoso.com.")
         assert explanation.server == "ee01.contoso.com"
@@ -145,8 +153,8 @@ class TestExplain:
         assert meet.source.startswith("Microsoft, Certificate requirements for internal servers")
 
     def test_a_subject_that_is_not_repeated(self):
-        """The subject of the internal Edge certificate is explained, although it has no alternative
-        names.
+        """The explanation includes the subject of the internal Edge certificate, which has no
+        alternative names.
         """
         explanation = plan(edge()).explain("edge01.contoso.net")
         internal = [item for item in explanation.names if item.usages == ("Internal",)]
@@ -155,7 +163,7 @@ class TestExplain:
         ]
 
     def test_a_server_without_certificates(self):
-        """The explanation of a server that needs no certificate is not an error."""
+        """If a server needs no certificate, its explanation says so, and there is no error."""
         explanation = plan(row("sql01.contoso.com", "SQL")).explain("sql01.contoso.com")
         assert explanation.names == ()
         assert str(explanation) == "sql01.contoso.com needs no certificate"
@@ -172,21 +180,23 @@ class TestExplain:
         ],
     )
     def test_an_unknown_server(self, asked, hint):
-        """The error for an unknown server lists similar names, or the servers in the pool."""
+        """If a server is unknown, the error message lists similar names, or the servers of the
+        pool.
+        """
         with pytest.raises(PlanError, match=f'the topology has no server "{asked}"') as caught:
             plan(front_end()).explain(asked)
         assert caught.value.hint.startswith(hint)
 
     def test_nothing_to_explain(self):
-        """If a topology has no servers, the hint explains this."""
+        """If a topology contains no servers, the hint of the error says this."""
         nothing = replace(topology(front_end()), pools=())
         with pytest.raises(PlanError) as caught:
             plan_certificates(nothing, load_rules()).explain("ee01.contoso.com")
         assert caught.value.hint == "the topology has no servers"
 
 
-def test_the_names_of_a_plan_answer_which_certificates_have_a_name(data):
-    """The frame has each name on each certificate with its reason, and merges by certificate."""
+def test_the_frame_of_names_has_a_row_for_each_name(data):
+    """The data frame of names has a row for each name on each certificate, with its reason."""
     planned = plan_certificates(read_topology(data / "contoso.csv"), load_rules())
     frame = planned.names().to_frame()
     listed = frame.groupby("Certificate")["Name"].agg(set).to_dict()
@@ -202,7 +212,7 @@ def test_the_names_of_a_plan_answer_which_certificates_have_a_name(data):
 
 
 def test_a_plan_is_a_table():
-    """A plan's table has a row for each certificate in plain text, and markup in site names is
+    """The table of a plan has a row for each certificate, and special characters in site names are
     escaped.
     """
     planned = plan(front_end(site="<b>Taipei</b>"))
@@ -220,15 +230,17 @@ def test_a_plan_is_a_table():
 
 
 def test_a_plan_has_a_short_repr():
-    """The text representation of a plan has one line."""
+    """The representation of a plan as text has one line."""
     assert repr(plan(front_end())) == "2 certificates for Lync Server 2013, based on table"
 
 
 # --- These tests are about the explanation of a server's names, as text and as a table.
 
 
-def test_as_text():
-    """The text contains certificates and names, with the reason, rule, and source for each name."""
+def test_an_explanation_as_text():
+    """As text, an explanation contains the certificates and their names, with the reason, rule, and
+    source of each name.
+    """
     text = str(
         plan(edge(webconf_edge_fqdn=""), sip_domains="contoso.com").explain("edge01.contoso.net")
     )
@@ -257,8 +269,8 @@ def test_as_text():
     ]
 
 
-def test_as_table():
-    """The table has a row for each reason, and is escaped."""
+def test_an_explanation_as_a_table():
+    """As a table, an explanation has a row for each reason, and special characters are escaped."""
     explanation = plan(edge()).explain("edge01.contoso.net")
     frame = explanation.to_frame()
     assert list(frame.columns) == list_headings(explanation._columns)
@@ -266,15 +278,13 @@ def test_as_table():
     assert "sip.&lt;SIP domain&gt;" in explanation._repr_html_()
     page = explanation._repr_html_()
     assert page.count("Names on the certificates of edge01.contoso.net: ") == 2
-    # One row for the subject, and one row for all other SIP domains.
+    # The table has one row for the subject, and one for all other SIP domains.
     assert page.count("<td>sip-edge</td>") == 2
     assert ">DNS summary - Single consolidated edge" in page
 
 
-def test_what_no_document_says_is_told_to_be_undocumented():
-    """For a name that the user requested, the explanation says that no document describes its
-    clients.
-    """
+def test_requested_names_have_undocumented_clients():
+    """If the user requested a name, the explanation states that no document describes its clients."""
     asked = plan(edge(extra_san="www.contoso.com")).explain("edge01.contoso.net")
     text = str(asked).partition("  www.contoso.com")[2]
     assert "\n    Who needs it: not documented\n    Without it: not documented\n" in text
@@ -283,8 +293,8 @@ def test_what_no_document_says_is_told_to_be_undocumented():
     assert told == "not documented"
 
 
-def test_a_missing_subject_has_a_word_for_it():
-    """If the topology does not contain the subject, the text shows "(no name)"."""
+def test_a_missing_subject_is_shown_as_no_name():
+    """If the topology does not contain the name for a subject, the explanation shows "(no name)"."""
     text = str(plan(edge(access_edge_fqdn="")).explain("edge01.contoso.net"))
     assert "  (no name) (subject)\n" in text
 
@@ -299,15 +309,15 @@ def test_a_missing_subject_has_a_word_for_it():
         ("ee02", "ee02.contoso.com"),
     ],
 )
-def test_the_hint_is_by_what_was_typed(typed, meant):
-    """The hint suggests the server with the same host name, or a server with a similar name."""
+def test_the_hint_suggests_similar_servers(typed, meant):
+    """For an unknown server, the hint suggests a server with the same host name or a similar name."""
     with pytest.raises(PlanError) as caught:
         plan(front_end(1), front_end(2), edge(1)).explain(typed)
     assert caught.value.hint.startswith(f"did you mean {meant}")
 
 
-def test_the_entry_on_record_is_the_one_of_the_document():
-    """The folder, the saved plan, and the plan document record the same values."""
+def test_folder_and_document_have_the_same_values():
+    """The request folder, the saved plan, and the plan document contain the same values."""
     chance = random.Random(37)
     for certificate in (one for _ in range(20) for one in random_plan(chance).certificates):
         entry = json.loads(json.dumps(convert_to_entry(certificate), default=convert_record))

@@ -1,4 +1,6 @@
-"""The plan as a table in a notebook fits on the screen and on paper, and links names to reasons."""
+"""The table of a plan in a notebook fits on the screen and on paper, and names link to their
+reasons.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def shown(data, tmp_path_factory):
-    """Return the table for a plan with 49 certificates as a notebook page."""
+    """Return a notebook page with the table of a plan that has 49 certificates."""
     plan = ln.plan_certificates(
         ln.read_topology(data / "litwareinc-global.csv"), ln.load_rules("lync2013")
     )
@@ -38,7 +40,7 @@ def test_nothing_is_cut_off(shown, chromium):
 
 
 def test_no_name_is_lost_on_paper(shown, chromium, tmp_path):
-    """Sections of a plan that are collapsed on the screen are expanded on paper."""
+    """On paper, the sections of a plan that are collapsed on the screen are expanded."""
     plan, path = shown
     with opened(chromium, path) as page:
         page.pdf(path=str(tmp_path / "plan.pdf"), format="A4", landscape=True)
@@ -48,9 +50,9 @@ def test_no_name_is_lost_on_paper(shown, chromium, tmp_path):
 
 
 def test_a_name_leads_to_its_reason(shown, chromium):
-    """The link for a name leads to the rule and the document that require the name."""
+    """A name in the table links to the rule and the document that require it."""
     with opened(chromium, shown[1]) as page:
-        # None of the first ten certificates contains the name.
+        # The first ten certificates do not contain this name.
         page.get_by_text("Show all 49 rows").click()
         page.get_by_role("link", name="meet.litwareinc.com", exact=True).first.click()
         row = page.locator("tr:target")

@@ -48,15 +48,17 @@ FULL = PlanOptions(
 )
 
 
-def test_default_is_what_the_contract_says():
-    """The default options are the profile default, combined, no wildcard, RSA 2048, and SHA-256."""
+def test_default_options():
+    """By default, a plan has the profile default, the combined layout, no wildcards, and keys with
+    RSA 2048 and SHA-256.
+    """
     assert DEFAULT_OPTIONS == PlanOptions(
         profile="default", layout="combined", wildcard=False, key=KeyParameters(), hash="sha256"
     )
 
 
-def test_options_do_not_change():
-    """Options are immutable, and mappings in arguments are copied."""
+def test_options_are_immutable():
+    """Options cannot be changed after they are created, and mappings in arguments are copied."""
     choices = {"Default": "public"}
     options = PlanOptions(issuer=choices)
     choices["Default"] = "internal"
@@ -97,29 +99,29 @@ def test_options_do_not_change():
         ({"accepted": {"A B": "why"}}, 'option accepted is "A B"', "the code of a finding"),
     ],
 )  # fmt: skip
-def test_a_wrong_value(values, message, hint):
-    """An invalid value is rejected, with the option, the value, and the valid values."""
+def test_invalid_values_are_rejected(values, message, hint):
+    """If a value is invalid, the error message contains the option, the value, and the valid
+    values.
+    """
     with pytest.raises(OptionsError, match=re.escape(message)) as caught:
         PlanOptions(**values)
     assert hint in caught.value.hint
 
 
-def test_domains_are_cleaned():
-    """Extra domains are corrected in the same way as host names: to lowercase and without
-    duplicates.
-    """
+def test_domains_are_normalized():
+    """Extra domains are normalized in the same way as host names: lowercase and without duplicates."""
     options = PlanOptions(autodiscover_internal_extra_domains=("Contoso.NET.", "contoso.net"))
     assert options.autodiscover_internal_extra_domains == ("contoso.net",)
 
 
-def test_all_stands_for_no_usage_in_particular():
-    """The key "all" in plan.toml also works as an argument in a notebook."""
+def test_the_key_all_works_as_an_argument():
+    """In a notebook, an argument can contain the key "all", as in plan.toml."""
     assert PlanOptions(issuer={"all": "public"}) == PlanOptions(issuer={"": "public"})
 
 
 @pytest.mark.parametrize("options", [DEFAULT_OPTIONS, FULL])
-def test_the_file_gives_the_options_back(options):
-    """Options are equal after writing and reading, and result in the same text."""
+def test_options_are_equal_after_writing_and_reading(options):
+    """If options are written to a file and read again, they are equal, and result in the same file."""
     text = options.to_toml()
     assert PlanOptions.from_toml(text.encode()) == options
     assert PlanOptions.from_toml(text.encode()).to_toml() == text
@@ -130,20 +132,24 @@ def test_the_file_gives_the_options_back(options):
     key=st.text(st.characters(exclude_categories=["Cs"])),
 )
 def test_any_text_survives_the_file(text, key):
-    """Any text in a reason, CA name, or key is read back unchanged."""
+    """Any text in a reason, CA name, or key stays the same when it is written to the file and read
+    again.
+    """
     options = PlanOptions(ca={key: f"x{text}"}, accepted={"a-b": f"x{text}"})
     assert PlanOptions.from_toml(options.to_toml().encode()) == options
 
 
 def test_the_order_of_choices_does_not_matter():
-    """Two mappings in different order give the same file."""
+    """If two mappings differ only in their order, the files are equal."""
     one = PlanOptions(ca={"internal": "a", "public": "b"})
     two = PlanOptions(ca={"public": "b", "internal": "a"})
     assert one.to_toml() == two.to_toml()
 
 
 def test_the_file_is_readable():
-    """The file has separate sections for the key, subject, issuer, CA, and accepted findings."""
+    """The file has separate sections for the key, the subject, the issuer, the CA, and accepted
+    findings.
+    """
     text = FULL.to_toml()
     assert (
         'layout = "separate"  # combined to request one certificate for the Default and web usages, or separate'
@@ -156,8 +162,10 @@ def test_the_file_is_readable():
     assert "# planned_issue_date = " in DEFAULT_OPTIONS.to_toml()
 
 
-def test_the_file_may_say_little():
-    """Missing options have default values. The default key size depends on the algorithm."""
+def test_missing_options_have_default_values():
+    """Options that the file does not contain have default values. The default key size depends on
+    the algorithm.
+    """
     assert PlanOptions.from_toml(b"") == DEFAULT_OPTIONS
     options = PlanOptions.from_toml(
         b'\xef\xbb\xbfhash = "sha512"\r\n[key]\r\nalgorithm = "ECDSA"\r\n'
@@ -190,14 +198,18 @@ def test_the_file_may_say_little():
     ],
 )  # fmt: skip
 def test_a_wrong_file(text, message, hint):
-    """An error in plan.toml is reported with the file name and, for a key, a similar key."""
+    """The message about an error in plan.toml contains the file name and, for an unknown key, a
+    similar key.
+    """
     with pytest.raises(OptionsError, match=re.escape(f"plan.toml: {message}")) as caught:
         PlanOptions.from_toml(text)
     assert hint in caught.value.hint
 
 
 def test_a_file_on_disk(tmp_path):
-    """An options file is read from a path. If it cannot be read, the error contains the reason."""
+    """Options can be read from the path of a file. If the file cannot be read, the error contains
+    the reason.
+    """
     path = tmp_path / "plan.toml"
     path.write_text(FULL.to_toml(), encoding="utf-8")
     assert PlanOptions.from_toml(path) == FULL
@@ -207,7 +219,7 @@ def test_a_file_on_disk(tmp_path):
 
 
 def test_everything_wrong_is_reported_at_once():
-    """If a file or a call contains several errors, all of them are reported."""
+    """If a file or a call contains several errors, one message reports all of them."""
     with pytest.raises(OptionsError, match=r"plan.toml: 3 options have invalid values") as caught:
         PlanOptions.from_toml(b"hsh = 1\nwildcard = 2\n[subject]\ncountry = 3")
     assert [problem.message for problem in caught.value.problems] == [
@@ -219,8 +231,8 @@ def test_everything_wrong_is_reported_at_once():
         PlanOptions.from_toml(b'hash = "md5"\n[issuer]\nall = "us"')
 
 
-def test_what_is_unknown_hides_nothing_that_is_out_of_range():
-    """Unknown keys, wrong types, and values out of range are reported together."""
+def test_all_types_of_errors_are_reported_together():
+    """Unknown keys, wrong types, and values out of range are all reported in the same message."""
     with pytest.raises(OptionsError, match=r"plan.toml: 5 options have invalid values") as caught:
         PlanOptions.from_toml(
             b'hsh = 1\nwildcard = 2\nhash = "md5"\n[subject]\ncountry = "Germany"\n'
@@ -236,8 +248,8 @@ def test_what_is_unknown_hides_nothing_that_is_out_of_range():
 
 
 @pytest.mark.parametrize("accepted", [b"[acepted]\nx-y = 'why'", b"[accepted]\nx-y = 1"])
-def test_no_consequence_of_a_mistake_is_reported(accepted):
-    """If a reason is invalid, its limit is not also reported as a limit without a reason."""
+def test_consequences_of_a_mistake_are_not_reported(accepted):
+    """If the reason of an acceptance is invalid, its limit is not reported as an additional error."""
     with pytest.raises(OptionsError) as caught:
         PlanOptions.from_toml(accepted + b"\n[accepted_until]\nx-y = 2027-01-31")
     assert not caught.value.problems
@@ -245,8 +257,8 @@ def test_no_consequence_of_a_mistake_is_reported(accepted):
 
 
 @pytest.mark.posix
-def test_what_is_no_ordinary_file_is_not_read(tmp_path):
-    """Pipes and devices are rejected as options files, because reading them could take forever."""
+def test_pipes_and_devices_are_not_read(tmp_path):
+    """A pipe or device is rejected as an options file, because reading it might never end."""
     os.mkfifo(tmp_path / "plan.toml")
     for path in (tmp_path / "plan.toml", "/dev/zero", tmp_path):
         with pytest.raises(OptionsError, match="is not a regular file"):
@@ -256,15 +268,19 @@ def test_what_is_no_ordinary_file_is_not_read(tmp_path):
         PlanOptions.from_toml(tmp_path / "large.toml")
 
 
-def test_every_option_has_its_place():
-    """Every option is written to the file, and every boolean option is a flag in the rules."""
+def test_every_option_is_written_to_the_file():
+    """Every option is written to the file, and every option with the value true or false is a flag
+    in the rules.
+    """
     assert options.OPTIONS.keys() == {item.name for item in fields(PlanOptions)}
     switches = {item.name for item in fields(PlanOptions) if item.type == "bool"}
     assert switches <= list_flags().keys()
 
 
 def test_options_show_as_a_table():
-    """The options are shown as an escaped table with option, value, and meaning."""
+    """The options can be shown as a table with option, value, and meaning, and special characters
+    are escaped.
+    """
     frame = FULL.to_frame()
     assert list(frame.columns) == ["Option", "Value", "Meaning"]
     values = dict(zip(frame["Option"], frame["Value"], strict=True))
@@ -274,8 +290,10 @@ def test_options_show_as_a_table():
     assert "Contoso &quot;Ltd.&quot;" in FULL._repr_html_()
 
 
-def test_options_of_a_table_are_beside_it(tmp_path):
-    """TABLE.plan.toml, a column that only these products use: this table, and the output shows which file was read."""
+def test_options_are_in_the_folder_of_the_table(tmp_path):
+    """Options are read from TABLE.plan.toml in the folder of the table, and the output contains the
+    file name.
+    """
     (tmp_path / "north.plan.toml").write_text('[subject]\norganization = "Contoso"\n')
     north = PlanOptions.beside(tmp_path / "north.csv")
     assert north == PlanOptions(organization="Contoso")
@@ -291,7 +309,9 @@ def test_options_of_a_table_are_beside_it(tmp_path):
 
 
 def test_a_plan_toml_belongs_to_topology_csv_alone(tmp_path):
-    """plan.toml is read only for topology.csv; otherwise, a message suggests renaming it."""
+    """The file plan.toml is read only for the table topology.csv. For other tables, a message
+    suggests renaming it.
+    """
     (tmp_path / "plan.toml").write_text("wildcard = true\n")
     assert PlanOptions.beside(tmp_path / "topology.csv").wildcard
     other = PlanOptions.beside(tmp_path / "other.csv")
@@ -303,6 +323,6 @@ def test_a_plan_toml_belongs_to_topology_csv_alone(tmp_path):
 
 
 def test_a_product_file_is_found_from_the_options(tmp_path):
-    """The path of a custom product is relative to the folder of the options file."""
+    """In an options file, the path of a custom product is relative to the folder of this file."""
     (tmp_path / "north.plan.toml").write_text('product = "mine.toml"\n')
     assert PlanOptions.beside(tmp_path / "north.csv").product == str(tmp_path / "mine.toml")

@@ -1,4 +1,4 @@
-"""A plan is written as JSON in the format lyncnb-plan/1."""
+"""lyncnb writes a plan as JSON in the format lyncnb-plan/1."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FINDING = Finding(
 
 
 def test_the_whole_document():
-    """The keys, their order, and the values of the document match the format."""
+    """The keys, their order, and the values of the plan document match the format."""
     planned = plan(
         edge(site="Taipei", access_edge_fqdn="access.contoso.com", webconf_edge_fqdn=""),
         options=PlanOptions(organization="Contoso"),
@@ -68,10 +68,11 @@ def test_the_whole_document():
     ]
 
 
-def test_each_rule_is_reported_once_with_who_needs_it():
-    """Each rule appears once with its reasons, and so do the rules for subjects.
+def test_each_rule_is_in_the_document_once():
+    """The plan document contains each rule once, with its reasons, including the rules for
+    subjects.
 
-    Facts without documentation are null.
+    Facts that no document contains are null.
     """
     planned = plan(edge(extra_san="www.contoso.com"), sip_domains="contoso.com")
     reasons = {one["rule"]: one for one in plan_document(planned)["reasons"]}
@@ -86,16 +87,18 @@ def test_each_rule_is_reported_once_with_who_needs_it():
     assert (reasons["extra-san"]["clients"], reasons["extra-san"]["without"]) == (None, None)
 
 
-def test_it_is_plain_json_and_stable():
-    """json.dumps accepts the document, and the same table results in the same text."""
+def test_the_document_is_plain_json_and_stable():
+    """The plan document is plain JSON, and the same table always results in the same text."""
     one = json.dumps(plan_document(plan(front_end(1), front_end(2), edge()), ()))
     two = json.dumps(plan_document(plan(front_end(2), front_end(1), edge())))
     assert one == two
     assert json.loads(one)["certificates"][0]["servers"] == ["ee01.contoso.com"]
 
 
-def test_roles_without_a_type_have_no_usages():
-    """Every name has a reason, and the deployment's certificate has no site and no pool."""
+def test_every_name_in_the_document_has_a_reason():
+    """In the plan document, every name has a reason. The certificate of the deployment has no site
+    and no pool.
+    """
     document = plan_document(plan(front_end()))
     oauth = document["certificates"][-1]
     assert (oauth["role"], oauth["site"], oauth["pool"]) == ("Deployment", "", "")
@@ -103,8 +106,8 @@ def test_roles_without_a_type_have_no_usages():
     assert list(oauth["reasons"]) == oauth["san"] == ["contoso.com", "fabrikam.com"]
 
 
-def test_the_day_of_judgement_stands_in_the_document():
-    """If findings have an evaluation date, the plan's document contains this date."""
+def test_the_document_contains_the_evaluation_date():
+    """If the findings have an evaluation date, the plan document contains this date."""
     planned = plan(front_end())
     findings = check_plan(planned, on=date(2026, 3, 15))
     document = plan_document(planned, findings)
@@ -113,8 +116,8 @@ def test_the_day_of_judgement_stands_in_the_document():
     assert "judged_on" not in plan_document(planned, list(findings))
 
 
-def test_international_names_stand_as_people_write_them_too():
-    """In the plan's document, a name with A-labels also has its Unicode form.
+def test_international_names_have_their_unicode_form():
+    """If a name has A-labels, the plan document also contains its Unicode form.
 
     Other certificates do not have this key.
     """

@@ -1,6 +1,4 @@
-"""A topology determines the certificates that are planned for it, and unrelated changes do not
-affect them.
-"""
+"""lyncnb plans the certificates that a topology requires, and changes elsewhere do not affect them."""
 
 from __future__ import annotations
 
@@ -29,12 +27,14 @@ EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication"
 
 
 def listed(planned):
-    """Return the role, usages, servers, and sharing of each certificate."""
+    """Return the role, the usages, the servers, and the type of sharing of each certificate."""
     return [(c.role, c.usages, c.servers, c.shared_by) for c in planned.certificates]
 
 
 def test_front_end_pool():
-    """Each Front End Server has a combined certificate, and the deployment one OAuthTokenIssuer."""
+    """Each Front End Server has a combined certificate, and the deployment has one OAuthTokenIssuer
+    certificate.
+    """
     planned = plan(front_end(2), front_end(1))
     both = ("ee01.contoso.com", "ee02.contoso.com")
     assert listed(planned) == [
@@ -50,7 +50,7 @@ def test_front_end_pool():
 
 
 def test_separate_certificates():
-    """In the separate layout, each server has three certificates."""
+    """In the layout "separate", each server has three certificates."""
     planned = plan(front_end(1), front_end(2), options=PlanOptions(layout="separate"))
     assert [(c.servers[0], *c.usages) for c in planned.certificates[:-1]] == [
         ("ee01.contoso.com", "Default"),
@@ -63,7 +63,9 @@ def test_separate_certificates():
 
 
 def test_shared_certificates_come_once_with_all_their_servers():
-    """Edge, trusted application, reverse proxy, and Office Web Apps pools share a certificate."""
+    """The servers of Edge, trusted application, reverse proxy, and Office Web Apps pools share one
+    certificate.
+    """
     planned = plan(
         edge(1),
         edge(2),
@@ -85,7 +87,7 @@ def test_shared_certificates_come_once_with_all_their_servers():
 
 
 def test_certificates_of_other_roles():
-    """Mediation, Persistent Chat, branch, and Exchange servers have one certificate each."""
+    """Each Mediation, Persistent Chat, branch, and Exchange server has one certificate."""
     planned = plan(
         row("med01.contoso.com", "Mediation", "med.contoso.com"),
         row("pc01.contoso.com", "PersistentChat", "pc.contoso.com"),
@@ -116,15 +118,17 @@ def test_certificates_of_other_roles():
 
 @pytest.mark.parametrize(("cell", "count"), [("", 1), ("true", 1), ("false", 0)])
 def test_a_collocated_mediation_server_needs_nothing(cell, count):
-    """mediation_standalone = false plans no certificate; a blank cell means stand-alone."""
+    """If mediation_standalone is false, no certificate is planned. A blank cell means a stand-alone
+    server.
+    """
     planned = plan(row("med01.contoso.com", "Mediation", mediation_standalone=cell))
     assert len(planned.certificates) == count
 
 
 @pytest.mark.parametrize("role", ["Mediation", "TrustedApplication"])
 @pytest.mark.parametrize("cell", ["", "false"])
-def test_a_role_beside_front_ends_uses_their_certificates(role, cell):
-    """Two rows with the same server and pool result in one Default certificate."""
+def test_a_second_role_on_a_front_end_uses_its_certificates(role, cell):
+    """If two rows contain the same server and pool, the plan has one Default certificate for both."""
     rows = [front_end(1), front_end(2)]
     guests = [row(f"ee0{n}.contoso.com", role, "eepool.contoso.com") for n in (1, 2)]
     cells = {"mediation_standalone": cell} if cell and role == "Mediation" else {}
@@ -134,8 +138,8 @@ def test_a_role_beside_front_ends_uses_their_certificates(role, cell):
     assert len(standing.certificates) == len(alone.certificates) + 1
 
 
-def test_a_guest_gets_its_own_certificate_when_its_host_leaves():
-    """If the Front End rows are removed, the other role gets a certificate, and vice versa."""
+def test_the_remaining_role_gets_its_own_certificate():
+    """If one of two roles on a server is removed, the other one gets its own certificate."""
     guest = row("ee01.contoso.com", "Mediation", "eepool.contoso.com")
     both = plan(front_end(1), guest)
     index = next(p.computers[0].row for p in both.topology.pools if p.role == "FrontEnd")
@@ -147,18 +151,20 @@ def test_a_guest_gets_its_own_certificate_when_its_host_leaves():
 
 @pytest.mark.parametrize("role", ["Archiving", "Monitoring", "SQL", "FileStore", "SBC"])
 def test_roles_that_need_none(role):
-    """The table can contain a role that does not need a certificate."""
+    """The table can contain roles that need no certificate."""
     assert plan(row("x01.contoso.com", role)).certificates == ()
 
 
 def test_no_oauth_certificate_without_users():
-    """Only Standard Edition and Front End Servers need OAuthTokenIssuer, not Directors."""
+    """Only Standard Edition and Front End Servers need an OAuthTokenIssuer certificate, but not
+    Directors.
+    """
     planned = plan(row("dir01.contoso.com", "Director", web_external_fqdn="dir.contoso.com"))
     assert listed(planned) == [("Director", COMBINED, ("dir01.contoso.com",), "server")]
 
 
 def test_oauth_certificate():
-    """The OAuth certificate has the default SIP domain as the subject, and all SIP domains."""
+    """The OAuth certificate contains all SIP domains, and the default SIP domain is the subject."""
     planned = plan(front_end(), row("se01.contoso.com", "StandardEdition", site="Osaka"), edge())
     certificate = planned.certificates[-1]
     assert certificate.usages == ("OAuthTokenIssuer",)
@@ -169,7 +175,9 @@ def test_oauth_certificate():
 
 
 def test_missing_subjects_do_not_stop_a_plan():
-    """An Edge pool without an Access name, and a proxy without published names, have no subject."""
+    """If an Edge pool has no Access name, or a reverse proxy publishes no names, its certificate
+    has no subject.
+    """
     planned = plan(edge(access_edge_fqdn=""), row("rp01.contoso.com", "ReverseProxy", site="Osaka"))
     by_rule = {c.rule: c for c in planned.certificates}
     assert by_rule["Edge/External"].subject.common_name == ""
@@ -178,7 +186,9 @@ def test_missing_subjects_do_not_stop_a_plan():
 
 
 def test_unknown_roles():
-    """The error lists all roles that the product does not have, with their servers."""
+    """If the product lacks roles in the table, the error message lists all of them with their
+    servers.
+    """
     table_ = topology(front_end(), edge())
     odd = replace(table_, pools=tuple(replace(p, role=f"{p.role}2007") for p in table_.pools))
     with pytest.raises(PlanError) as caught:
@@ -199,14 +209,14 @@ def test_unknown_roles():
     ],
 )
 def test_client_authentication_only_for_aol(cells, options, eku):
-    """The external Edge certificate has client authentication only with AOL."""
+    """The external Edge certificate has client authentication only if AOL is used."""
     planned = plan(edge(**cells), options=PlanOptions(**options))
     by_rule = {c.rule: c.extended_key_usage for c in planned.certificates}
     assert by_rule == {"Edge/External": eku, "Edge/Internal": ("serverAuth",)}
 
 
 def test_client_authentication_on_a_reverse_proxy_is_a_choice():
-    """The certificate has only server authentication unless the option is set."""
+    """Unless the option is set, the certificate of a reverse proxy has only server authentication."""
     rows = row("rp01.contoso.com", "ReverseProxy")
     (plain,) = plan(rows).certificates
     (both,) = plan(rows, options=PlanOptions(reverse_proxy_client_eku=True)).certificates
@@ -214,8 +224,8 @@ def test_client_authentication_on_a_reverse_proxy_is_a_choice():
     assert both.extended_key_usage == ("serverAuth", "clientAuth")
 
 
-def test_options_reach_every_certificate():
-    """The key, hash algorithm, and subject fields in the options are used for all certificates."""
+def test_options_apply_to_every_certificate():
+    """All certificates have the key, the hash algorithm, and the subject fields from the options."""
     options = PlanOptions(
         key=KeyParameters(algorithm="RSA", bits=4096),
         hash="sha384",
@@ -229,7 +239,9 @@ def test_options_reach_every_certificate():
 
 
 def test_target_os_is_the_oldest_of_the_servers():
-    """The oldest server must be able to import a shared package. An option overrides the table."""
+    """The target OS of a shared certificate is that of the oldest server. An option overrides the
+    table.
+    """
     rows = edge(1, target_os="2019"), edge(2, target_os="2008R2"), front_end(target_os="2016")
     by_rule = {c.rule: c.target_os for c in plan(*rows).certificates}
     assert by_rule["Edge/External"] == "2008R2"
@@ -239,15 +251,14 @@ def test_target_os_is_the_oldest_of_the_servers():
 
 
 def test_planning_changes_nothing_outside():
-    """The garbage collector has the same state after planning as before."""
+    """Planning does not change the state of the garbage collector."""
     import gc
 
     plan(front_end())
     assert gc.isenabled()
 
 
-# --- The following properties are tested with random tables, which consist of the rows of
-# complete pools.
+# --- These properties are tested with random tables, which consist of the rows of complete pools.
 POOLS = {
     "fe": [front_end(1, site="Taipei", autologon="true"), front_end(2, site="Taipei")],
     "se": [
@@ -275,14 +286,16 @@ OPTIONS = st.builds(
 
 
 def rows_of(chosen):
-    """Return the rows of the selected pools. Each row contains the values of the deployment."""
+    """Return the rows of the selected pools. Each row also contains the values of the deployment."""
     return [DEPLOYMENT | r for name in sorted(chosen) for r in POOLS[name]]
 
 
 @pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS, data=st.data())
 def test_row_order_changes_nothing(chosen, options, data):
-    """Shuffled rows result in the same certificates, order, ids, and digest."""
+    """If the rows of the table are in a different order, the certificates, their order, their ids,
+    and the digest stay the same.
+    """
     rows = rows_of(chosen)
     shuffled = data.draw(st.permutations(rows))
     one, two = plan(*rows, options=options), plan(*shuffled, options=options)
@@ -293,11 +306,11 @@ def test_row_order_changes_nothing(chosen, options, data):
 @pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS)
 def test_unrelated_rows_change_nothing(chosen, options):
-    """Other pools in the table do not change the certificates for a pool."""
+    """If another pool is added to the table, the certificates of a pool do not change."""
     everything = {c.id: c for c in plan(*rows_of(POOLS), options=options).certificates}
     for certificate in plan(*rows_of(chosen), options=options).certificates:
         assert certificate.id in everything
-        # The certificates for these roles depend on other pools.
+        # The certificates of these roles depend on other pools.
         if certificate.role not in ("ReverseProxy", "Deployment"):
             assert everything[certificate.id] == certificate
 
@@ -305,7 +318,7 @@ def test_unrelated_rows_change_nothing(chosen, options):
 @pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS, data=st.data())
 def test_letter_case_changes_nothing(chosen, options, data):
-    """Names in uppercase result in the same plan."""
+    """If the names in the table are in uppercase letters, the plan is the same."""
     rows = rows_of(chosen)
     kept = ("role", "site", "autologon")
     loud = [
@@ -320,9 +333,9 @@ def test_letter_case_changes_nothing(chosen, options, data):
 
 
 @given(chosen=CHOSEN, options=OPTIONS)
-def test_what_holds_for_every_plan(chosen, options):
-    """For every plan, all ids differ, the subject is the first name, and each name appears once,
-    with reasons.
+def test_properties_of_every_plan(chosen, options):
+    """In every plan, all ids differ, the subject is the first name, and each name appears once,
+    with its reasons.
     """
     certificates = plan(*rows_of(chosen), options=options).certificates
     assert len({c.id for c in certificates}) == len(certificates)
@@ -333,7 +346,8 @@ def test_what_holds_for_every_plan(chosen, options):
             r for entry in certificate.subject_alt_name for r in entry.reasons
         } <= RULES.names.keys()
         if certificate.role == "ReverseProxy" and not chosen & {"fe", "se", "dir"}:
-            assert certificate.subject.common_name == ""  # The reverse proxy publishes no names.
+            # The reverse proxy publishes no names, so its certificate has no subject.
+            assert certificate.subject.common_name == ""
         elif certificate.names:
             assert certificate.names[0] == certificate.subject.common_name
         else:
@@ -343,7 +357,7 @@ def test_what_holds_for_every_plan(chosen, options):
 @pytest.mark.slow
 @given(chosen=CHOSEN, options=OPTIONS, profile=st.sampled_from(["default", "doc_example"]))
 def test_ids_do_not_depend_on_names_or_options(chosen, options, profile):
-    """Changes to names, issuers, keys, or subject fields do not change the ids of certificates."""
+    """If names, issuers, keys, or subject fields change, the ids of the certificates stay the same."""
     changed = replace(
         options,
         profile=profile,
@@ -358,12 +372,12 @@ def test_ids_do_not_depend_on_names_or_options(chosen, options, profile):
 
 
 class TestReplan:
-    """Planning again after an edit gives the same result as a new plan, and keeps unchanged
+    """If the table is edited, planning again has the same result as a new plan, and keeps unchanged
     certificates.
     """
 
     def test_an_edited_cell(self):
-        """Only the changed pool is planned again."""
+        """If a cell is edited, only the certificates of the changed pool are planned again."""
         before = plan(*rows_of(POOLS))
         (line,) = [
             n for n, r in enumerate(rows_of(POOLS)) if r["server_fqdn"] == "med01.contoso.com"
@@ -376,7 +390,9 @@ class TestReplan:
         assert [c.role for c in after.certificates if id(c) not in kept] == ["Mediation"]
 
     def test_an_edited_issuer(self):
-        """The deployment's certificate is planned again if a server that needs it changed."""
+        """If the issuer of a server is edited, the certificate of the deployment is also planned
+        again.
+        """
         before = plan(*rows_of(POOLS))
         (line,) = [
             n for n, r in enumerate(rows_of(POOLS)) if r["server_fqdn"] == "se01.contoso.com"
@@ -387,12 +403,14 @@ class TestReplan:
         assert after.certificates[-1].issuer == "public"
 
     def test_a_plan_made_by_hand(self):
-        """A plan without ``by_pool`` is planned again completely."""
+        """If a plan has no ``by_pool``, all of its certificates are planned again."""
         before = plan(*rows_of(POOLS))
         assert plan_changed_topology(replace(before, by_pool=()), before.topology) == before
 
     def test_a_published_name(self):
-        """If an external web name changes, the reverse proxy is also planned again."""
+        """If an external web name is edited, the certificate of the reverse proxy is also planned
+        again.
+        """
         before = plan(*rows_of(POOLS))
         (line,) = [
             n for n, r in enumerate(rows_of(POOLS)) if r["server_fqdn"] == "se01.contoso.com"
@@ -404,7 +422,7 @@ class TestReplan:
         assert "new.contoso.com" in proxy.names
 
     def test_another_site(self):
-        """If a site or its simple URLs change, the site's pools and the reverse proxies are planned
+        """If a site or its simple URLs are edited, its pools and the reverse proxies are planned
         again.
         """
         rows = [row | {"site": "Taipei"} for row in rows_of(POOLS)]
@@ -428,7 +446,7 @@ class TestReplan:
         assert plan_changed_topology(before, edited) == plan_certificates(edited, RULES)
 
     def test_an_unknown_role(self):
-        """A role that the product does not have is rejected after an edit."""
+        """If an edit adds a role that the product does not have, it is rejected."""
         before = plan(front_end())
         odd = replace(before.topology, pools=(replace(before.topology.pools[0], role="Fax"),))
         with pytest.raises(PlanError, match='ee01.contoso.com has the role "Fax"'):
@@ -436,7 +454,7 @@ class TestReplan:
 
 
 def test_options_and_rules_are_for_one_product():
-    """The options get the product of the rules by default, and options for a different product are
+    """By default, options have the product of the rules. Options for a different product are
     rejected.
     """
     rules = replace(load_rules(), product="other")
@@ -448,8 +466,8 @@ def test_options_and_rules_are_for_one_product():
         plan_certificates(asked, rules, options=PlanOptions(product="third"))
 
 
-def test_a_field_more_shifts_no_other(monkeypatch):
-    """Certificates are created with named fields, so the order of the fields does not matter."""
+def test_certificates_do_not_depend_on_the_order_of_fields(monkeypatch):
+    """Certificates are created with named fields, so they do not depend on the order of the fields."""
     names = PlannedCertificate._fields
     defaults = [PlannedCertificate._field_defaults.get(name, "") for name in reversed(names)]
     other = namedtuple("Other", ["more", *reversed(names)], defaults=defaults)

@@ -1,4 +1,4 @@
-"""For any deployment, products with the same documentation have the same plan."""
+"""Products with the same documentation have the same plan for every deployment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lyncnb.rules.rule_files import load_rules
 
 
 def said(certificate) -> tuple[object, ...]:
-    """Return the values that a CA sees in a certificate, and its servers."""
+    """Return the properties of a certificate that a CA sees, and its servers."""
     return (
         *(certificate.role, certificate.usages, certificate.servers, certificate.subject),
         *(certificate.names, certificate.extended_key_usage, certificate.issuer),
@@ -22,8 +22,10 @@ def said(certificate) -> tuple[object, ...]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("product", ["sfb2015", "sfb2019", "sfbse"])
-def test_the_tables_repeated_row_by_row_give_the_same_certificates(product):
-    """In 300 random deployments, the subject, names, and usages are the same as in Lync 2013."""
+def test_repeated_tables_give_the_same_certificates(product):
+    """In 300 random deployments, the subjects, names, and usages are the same as for Lync Server
+    2013.
+    """
     chance, rules = random.Random(product), load_rules(product)
     for _ in range(300):
         plan = random_plan(chance)

@@ -1,4 +1,4 @@
-"""A plan's JSON document is read unchanged, or rejected."""
+"""lyncnb reads the JSON document of a plan without changes, and rejects a document that was edited."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lyncnb.plan.recorded_plan import NOT_RECORDED, RecordedPlan, read_plan_json
 from lyncnb.reports.compare import compare_plans
 
 RULES = ln.load_rules("lync2013")
-# The titles of values that neither documents nor folders contain.
+# Plan documents and request folders do not contain the values with these titles.
 TITLES = {"ca": "CA", "target_os": "Target OS"}
 
 
@@ -26,8 +26,10 @@ def read_back(plan: ln.CertificatePlan) -> RecordedPlan:
 
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
-def test_what_was_written_is_read(sample):
-    """For any table, the certificates, reasons, and findings are read back unchanged."""
+def test_a_written_plan_is_read_unchanged(sample):
+    """For any table, the certificates, reasons, and findings in the plan document are read without
+    changes.
+    """
     source = big_table(300) if sample == "big" else DATA / f"{sample}.csv"
     plan = ln.plan_certificates(ln.read_topology(source), RULES)
     recorded = read_back(plan)
@@ -51,8 +53,10 @@ def without(state, titles):
 
 
 @pytest.mark.slow
-def test_changes_make_the_new_plan_of_a_recorded_one():
-    """All changes in a comparison with a document result in the new plan."""
+def test_changes_applied_to_a_recorded_plan_give_the_new_plan():
+    """The changes between a plan document and a plan, applied to the document, result in exactly
+    the plan.
+    """
     assert set(TITLES) == NOT_RECORDED
     chance = random.Random(17)
     old = random_plan(chance)
@@ -66,7 +70,9 @@ def test_changes_make_the_new_plan_of_a_recorded_one():
 
 
 def test_a_server_on_record_is_not_new():
-    """A server that moves to another pool is not reported as a new server."""
+    """If a server moves to another pool, the comparison with a plan document does not report it as
+    a new server.
+    """
     chance = random.Random(4)
     old, new = random_plan(chance), random_plan(chance)
     with_table = {c.id: c.differences[0].why for c in compare_plans(old, new).of("added")}
@@ -94,8 +100,8 @@ EDITS = {
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_what_was_edited_is_refused(edit):
-    """A changed document is rejected with the file name and all errors."""
+def test_an_edited_document_is_rejected(edit):
+    """If a plan document was edited, the error message contains the file name and all problems."""
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     document = json.loads(plan_json(plan, ()))
     EDITS[edit](document)
@@ -109,22 +115,26 @@ def test_what_was_edited_is_refused(edit):
     "data",
     [b"", b"[]", b"{}", b"not JSON", b'{"format": "lyncnb-plan/2"}', b"[" * 100_000, b'"\\ud800"'],
 )
-def test_what_is_no_plan_is_refused(data):
-    """A file that is not a plan is recognized and rejected before its fields are read."""
+def test_a_file_that_is_not_a_plan_is_rejected(data):
+    """If a file is not a plan document, it is rejected before its fields are read."""
     with pytest.raises(PlanError, match=r"p\.json(: the content is not valid JSON| is not a plan)"):
         read_plan_json(data, source="p.json")
 
 
 def test_an_unknown_product_is_reported():
-    """A document for an unknown product is rejected, because lyncnb has no rules for it."""
+    """If the product of a plan document is unknown, it is rejected, because lyncnb has no rules for
+    it.
+    """
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     data = plan_json(plan, ()).replace(b'"lync2013"', b'"lync2099"', 1)
     with pytest.raises(LyncnbError, match="lync2099"):
         read_plan_json(data, source="p.json")
 
 
-def test_of_a_recorded_plan_there_is_no_topology():
-    """The picture of connections needs the table, but the picture of names does not."""
+def test_a_recorded_plan_has_no_picture_of_connections():
+    """From a plan document, the picture of names can be drawn, but not the picture of connections,
+    which needs the table.
+    """
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     recorded = read_back(plan)
     with pytest.raises(PlanError, match="contains no table"):

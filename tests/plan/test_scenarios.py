@@ -1,4 +1,4 @@
-"""A scenario is a folder: a saved scenario can be opened, and no other file is lost."""
+"""A scenario is saved as a folder and can be opened again. Saving it does not change other files."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def kept(tmp_path) -> Scenarios:
 
 
 @pytest.mark.parametrize("table", ["contoso.csv", "contoso-zh-TW.csv", "litwareinc-global.csv"])
-def test_what_is_kept_is_opened(kept, table):
-    """A saved scenario with table, unknown columns, options, and note gives the same plan when it
-    is opened.
+def test_a_saved_scenario_can_be_opened(kept, table):
+    """If a scenario is saved and opened, it has the same plan, table, unknown columns, options, and
+    note.
     """
     options = ln.PlanOptions(wildcard=True, accepted={"web-names-equal": "a lab"})
     topology = ln.read_topology(DATA / table)
@@ -51,8 +51,8 @@ def test_what_is_kept_is_opened(kept, table):
     assert after.plan.topology.source == "Größe 大"
 
 
-def test_any_plan_is_kept_over_any_other(kept):
-    """Each saved scenario is complete, and contains nothing from a scenario that it replaces."""
+def test_a_scenario_replaces_another_completely(kept):
+    """Each saved scenario is complete, and contains nothing from the scenario that it replaces."""
     chance = random.Random(20)
     for number in range(40):
         plan = random_plan(chance)
@@ -65,8 +65,8 @@ def test_any_plan_is_kept_over_any_other(kept):
 
 
 @pytest.mark.slow
-def test_whatever_happens_to_the_files_is_reported(kept):
-    """If bytes are changed, removed, or added in a scenario's files, it opens or each problem is
+def test_damaged_files_of_a_scenario_are_reported(kept):
+    """If the bytes of a scenario's files are changed, the scenario still opens, or each problem is
     reported.
     """
     chance = random.Random(20)
@@ -92,16 +92,16 @@ def test_whatever_happens_to_the_files_is_reported(kept):
     assert 100 < refused < 300
 
 
-def test_the_same_again_changes_no_byte_and_no_time(kept):
-    """If nothing changed, saving a scenario writes no file."""
+def test_an_unchanged_scenario_is_not_written(kept):
+    """If a scenario has not changed, saving it does not write any file."""
     kept.keep(one())
     before = {path: path.stat().st_mtime_ns for path in kept.folder.rglob("*")}
     kept.keep(one())
     assert {path: path.stat().st_mtime_ns for path in kept.folder.rglob("*")} == before
 
 
-def test_another_is_replaced_only_when_asked(kept):
-    """A scenario with the same name is replaced only on request."""
+def test_a_scenario_is_replaced_only_on_request(kept):
+    """An existing scenario with the same name is replaced only on request."""
     kept.keep(one())
     with pytest.raises(ln.LyncnbError, match="already exists") as told:
         kept.keep(one(wildcard=True))
@@ -127,12 +127,12 @@ def test_another_is_replaced_only_when_asked(kept):
         ("con", '"plan con"'),
         ("NUL.txt", '"plan NUL.txt"'),
         ("a\u202eb", '"ab"'),
-        ("e\u0301", '"é"'),  # The name has another Unicode form of the same letter.
+        ("e\u0301", '"é"'),  # This name contains the letter é in another Unicode form.
         ("x" * 300, "x" * 100),
     ],
 )
-def test_names_that_no_folder_can_have(kept, name, instead):
-    """A name that cannot be a folder name is rejected with a valid suggestion, and no folder is
+def test_invalid_names_of_scenarios_are_rejected(kept, name, instead):
+    """If a name is not a valid folder name, the error suggests a valid one, and no folder is
     created.
     """
     with pytest.raises(ScenarioError) as told:
@@ -147,8 +147,8 @@ def test_names_that_no_folder_can_have(kept, name, instead):
     "name",
     ["Wildcards", "wildcards", "Größe", "Über: alles", "a/b", "con", "COM¹", "台" * 120, "😀" * 99],
 )
-def test_what_is_offered_instead_is_taken(kept, name):
-    """A suggested name is valid on all systems, and so is the name of a copy."""
+def test_suggested_names_are_valid(kept, name):
+    """Suggested names and the names of copies are valid on all operating systems."""
     fit = build_folder_name(name)
     assert build_folder_name(fit) == fit
     kept.keep(one(fit))
@@ -157,8 +157,10 @@ def test_what_is_offered_instead_is_taken(kept, name):
     assert set(kept.names()) == {fit, *copies}
 
 
-def test_a_message_shows_what_cannot_be_seen(kept):
-    """A pasted name cannot change the direction of a message or break its line."""
+def test_invisible_characters_are_shown_as_codes(kept):
+    """Invisible characters in a name appear as codes in a message, so that they cannot change its
+    direction or its lines.
+    """
     for name in ("Wild\u202ecards", "a\nb"):
         with pytest.raises(ScenarioError, match="<U\\+") as told:
             kept.keep(one(name))
@@ -167,21 +169,24 @@ def test_a_message_shows_what_cannot_be_seen(kept):
             kept.open(name)
 
 
-@pytest.mark.posix  # Wine changes no letter case.
-def test_names_that_some_systems_take_for_the_same(kept):
-    """Names that differ only in uppercase and lowercase letters are rejected, because some systems treat them as equal."""
+@pytest.mark.posix  # Wine does not change uppercase and lowercase letters in file names.
+def test_names_that_differ_only_in_case_are_rejected(kept):
+    """If two names differ only in uppercase and lowercase letters, the second one is rejected,
+    because some systems treat them as equal.
+    """
     kept.keep(one("Wildcards"))
     with pytest.raises(ScenarioError, match='scenario named "Wildcards" already exists'):
         kept.keep(one("WILDCARDS"))
     with pytest.raises(ScenarioError, match='scenario named "Wildcards" already exists'):
         kept.rename(kept.duplicate("Wildcards"), "wildcards")
-    kept.rename("Wildcards", "wildcards")  # The same name in another letter case.
+    # The new name differs from the old one only in uppercase and lowercase letters.
+    kept.rename("Wildcards", "wildcards")
     assert kept.names() == ("wildcards", "Wildcards copy")
 
 
 @pytest.mark.posix
-def test_what_is_not_ours_is_left_alone(kept):
-    """A folder, file, or link that is not a scenario is never changed and not listed."""
+def test_other_files_in_the_folder_are_not_changed(kept):
+    """A folder, file, or link that is not a scenario is not listed, and never changed."""
     (kept.folder / "notes").mkdir(parents=True)
     (kept.folder / "notes" / "minutes.txt").write_text("ours")
     (kept.folder / "file").write_text("ours")
@@ -199,8 +204,8 @@ def test_what_is_not_ours_is_left_alone(kept):
 
 
 def test_a_program_that_is_stopped_leaves_a_scenario_that_opens(kept):
-    """If saving a scenario is interrupted, each of its files is old or new, and hidden folders are
-    ignored.
+    """If a program is stopped while it saves a scenario, each file has the old or the new content,
+    and hidden folders are ignored.
     """
     new = replace(one(), options=ln.PlanOptions(wildcard=True), note="new")
     new = replace(new, topology=ln.read_topology(STANDARD_EDITION.encode()))
@@ -225,14 +230,16 @@ def test_a_program_that_is_stopped_leaves_a_scenario_that_opens(kept):
 
 
 def test_nothing_goes_into_a_request_folder(tmp_path):
-    """Scenarios cannot be saved in a request folder."""
+    """A scenario cannot be saved in a request folder."""
     (tmp_path / "requests" / "keys").mkdir(parents=True)
     with pytest.raises(ln.LyncnbError, match="request folder"):
         Scenarios(tmp_path / "requests" / "keys").keep(one())
 
 
 def test_duplicate_rename_note_remove_and_back(kept):
-    """Duplicating, renaming, or removing a scenario, or changing its note, changes nothing else."""
+    """If a scenario is duplicated, renamed or removed, or its note is changed, nothing else
+    changes.
+    """
     kept.keep(one())
     assert kept.duplicate("as planned") == "as planned copy"
     assert kept.duplicate("as planned") == "as planned copy 2"
@@ -250,9 +257,9 @@ def test_duplicate_rename_note_remove_and_back(kept):
     assert "3 scenarios" in repr(kept)
 
 
-def test_a_scenario_changed_by_hand_is_as_it_lies_there(kept):
-    """A scenario is read as it is in the folder, even with semicolons, Windows line endings, a
-    changed option, and no note.
+def test_an_edited_scenario_can_be_opened(kept):
+    """A scenario that was edited outside lyncnb can be opened, even with semicolons, Windows line
+    endings, and no note.
     """
     kept.keep(one())
     place = kept.folder / "as planned"
@@ -266,7 +273,9 @@ def test_a_scenario_changed_by_hand_is_as_it_lies_there(kept):
 
 
 def test_a_damaged_scenario_tells_every_problem(kept):
-    """The error for a damaged scenario lists the problems in all three files, with hints."""
+    """If a scenario is damaged, the error message lists the problems in all three files, with
+    hints.
+    """
     kept.keep(one())
     place = kept.folder / "as planned"
     (place / "topology.csv").write_text(
@@ -280,7 +289,7 @@ def test_a_damaged_scenario_tells_every_problem(kept):
     assert [one.file for one in problems] == ["plan.toml"] * 2 + ["topology.csv"] * 3 + ["note.md"]
     assert {one.row for one in problems if one.file == "topology.csv"} == {2, 3}
     assert "6 problems" in told.value.message
-    # A damaged scenario is listed, so that it can be repaired.
+    # A damaged scenario is still listed, so that users can repair it.
     assert kept.names() == ("as planned",)
     (place / "plan.toml").write_text("#" * 1_000_001)
     with pytest.raises(ScenarioError, match=r"1,000,001 bytes"):
@@ -293,8 +302,10 @@ def test_a_damaged_scenario_tells_every_problem(kept):
         ln.open_scenario(place)
 
 
-def test_what_no_plan_can_be_made_of_is_reported(kept):
-    """An unknown finding code, and a role that the product does not have, are reported."""
+def test_scenarios_that_cannot_be_planned_are_reported(kept):
+    """If a scenario contains an unknown finding code, or a role that the product lacks, this is
+    reported.
+    """
     kept.keep(one())
     place = kept.folder / "as planned"
     (place / "plan.toml").write_text('[accepted]\nname-is-internl = "a lab"\n')
@@ -306,8 +317,10 @@ def test_what_no_plan_can_be_made_of_is_reported(kept):
         kept.open("as planned")
 
 
-def test_a_product_that_is_not_here_is_reported(kept):
-    """An unknown product is reported, and a path instead of a product name opens no file."""
+def test_unknown_products_of_scenarios_are_reported(kept):
+    """If the product of a scenario is unknown, this is reported. A path is not accepted as a
+    product name.
+    """
     kept.keep(one())
     path = kept.folder / "as planned" / "plan.toml"
     for product in ("lync2099", "../../etc/passwd"):
@@ -317,7 +330,7 @@ def test_a_product_that_is_not_here_is_reported(kept):
 
 
 def test_other_options_have_another_plan():
-    """If a scenario is copied with other options, the copy does not keep the plan."""
+    """If a scenario is copied with other options, the copy does not contain the previous plan."""
     first = one()
     assert replace(first, options=ln.PlanOptions(wildcard=True)).plan.sha256 != first.plan.sha256
     plan = ln.plan_certificates(first.topology, ln.load_rules())
@@ -325,8 +338,8 @@ def test_other_options_have_another_plan():
 
 
 @pytest.mark.fault
-def test_a_disk_that_fails_is_reported_and_the_scenario_stays(kept):
-    """If a system call fails, the scenario contains the old or the new content."""
+def test_a_failing_disk_leaves_the_old_or_new_scenario(kept):
+    """If a system call fails while a scenario is saved, the files have the old or the new content."""
     kept.keep(one())
     other = one(wildcard=True)
     for number in range(60):
@@ -341,8 +354,8 @@ def test_a_disk_that_fails_is_reported_and_the_scenario_stays(kept):
     assert number > 10
 
 
-def test_a_note_of_any_size_is_no_trouble(kept):
-    """A note of a scenario that is too long is rejected, and an unpaired surrogate in it is
+def test_notes_that_are_too_long_are_rejected(kept):
+    """If the note of a scenario is too long, it is rejected. An unpaired surrogate in it is
     replaced.
     """
     with pytest.raises(ScenarioError, match="the note has"):
@@ -355,8 +368,8 @@ def test_a_note_of_any_size_is_no_trouble(kept):
     assert kept.open("as planned").note == "half ?"
 
 
-def test_it_shows_itself(kept):
-    """A scenario and the list of scenarios are shown as tables. Notes are shown as text."""
+def test_scenarios_are_shown_as_tables(kept):
+    """A scenario and the list of scenarios can be shown as tables. Notes appear as plain text."""
     scenario = replace(one(), note="<b>bold</b>")
     kept.keep(scenario)
     assert "&lt;b&gt;" in scenario._repr_html_()
@@ -367,7 +380,7 @@ def test_it_shows_itself(kept):
 
 @pytest.mark.parametrize("name", ["a\0b", pytest.param("a\ud800", marks=pytest.mark.posix)])
 def test_a_path_that_no_system_can_name(kept, name):
-    """An invalid path for a scenario is rejected with a message when it is read or written."""
+    """If the path of a scenario is invalid, reading and writing it result in an error message."""
     with pytest.raises(ScenarioError, match="is not a valid folder name"):
         ln.open_scenario(name)
     assert kept.note(name) == ""
@@ -377,7 +390,7 @@ def test_a_path_that_no_system_can_name(kept, name):
 
 
 def test_a_folder_of_scenarios_may_be_named_by_a_text(tmp_path):
-    """The folder of scenarios can be passed as text instead of a Path."""
+    """The path of the folder of scenarios can be a string or a Path."""
     kept = Scenarios(str(tmp_path / "scenarios"))
     kept.keep(one())
     assert len(kept.names()) == 1

@@ -1,4 +1,4 @@
-"""A second statement of the naming rules agrees with the planner on random deployments.
+"""A second, independent implementation of the naming rules has the same results as the planner.
 
 Its author had read Microsoft's pages and the description of the table, but before the first
 comparison neither the planner nor the product files. The deployments are of types that no golden
@@ -32,8 +32,8 @@ BRANCH = ("SBA", "SBS")
 WEB_USAGES = ("Default", "WebServicesInternal", "WebServicesExternal")
 EDGE_USAGES = ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication")
 
-# Server collocation (Microsoft, 2014-07-23): the role whose certificate a second role on the server
-# uses.
+# Server collocation (Microsoft, 2014-07-23). A server with the first role uses the certificate of
+# this role also for the other roles.
 GUESTS = {
     "FrontEnd": ("Mediation", "TrustedApplication"),
     "StandardEdition": ("Mediation", "TrustedApplication", "PersistentChat"),
@@ -42,7 +42,8 @@ GUESTS = {
     "ExchangeUM": ("ExchangeOWA",),
 }
 
-# Roles whose Default certificate opens connections to gateways, video systems or applications.
+# Servers with these roles use the Default certificate to connect to gateways, video systems or
+# applications.
 CALLERS = (
     *("FrontEnd", "StandardEdition", "Mediation", "TrustedApplication"),
     *("SBA", "SBS", "VideoInterop"),
@@ -50,7 +51,7 @@ CALLERS = (
 
 
 class Certificate(NamedTuple):
-    """The values on which the two statements must agree."""
+    """The properties of a certificate that the two implementations must agree on."""
 
     servers: frozenset[str]
     usages: frozenset[str]
@@ -60,11 +61,12 @@ class Certificate(NamedTuple):
     issuer: str
 
 
-# --- This section states the rules a second time.
+# --- This section implements the rules a second time.
 
 
 class Statement:
-    """A table of servers with its options, and the certificates that Microsoft's pages require.
+    """A table of servers with its options, from which the second implementation determines the
+    certificates.
 
     Notes
     -----
@@ -81,7 +83,7 @@ class Statement:
         self.domains = _parts(_first(rows, "sip_domains"))
 
     def certificates(self) -> Iterator[Certificate]:
-        """Yield each certificate for the deployment."""
+        """Yield each certificate that the deployment requires."""
         shared = set()
         for row in self.rows:
             role, server, pool = row["role"], row["server_fqdn"], _pool_of(row)
@@ -102,7 +104,7 @@ class Statement:
         yield from self._oauth()
 
     def _web(self, row: Row) -> Iterator[Certificate]:
-        """Yield the certificates for a Standard Edition server, Front End Server or Director."""
+        """Yield the certificates of a Standard Edition server, Front End Server or Director."""
         server, pool = row["server_fqdn"], _pool_of(row)
         server_or_pool = pool if row["role"] == "FrontEnd" else server
         hosts, admin = self._simple_urls(row["site"])
@@ -114,7 +116,7 @@ class Statement:
             more = self.options.autodiscover_internal_extra_domains
             inside |= {f"lyncdiscoverinternal.{domain}" for domain in more}
         sign_in = set(self._listed(row, "sip_dns_aliases"))
-        # Clients use strict naming unless a policy relaxes it.
+        # Clients require strict DNS naming unless a policy allows otherwise.
         if self._is_true(row, "autologon", blank=False):
             sign_in |= self._each("sip") if self._is_true(row, "strict_dns", blank=True) else set()
         exact = {
@@ -136,7 +138,7 @@ class Statement:
             yield self._made(row, usages, subject, self._spread(names, loose))
 
     def _shared(self, row: Row) -> Iterator[Certificate]:
-        """Yield the certificates that all servers in a pool or farm share."""
+        """Yield the certificates that all servers of a pool or farm share."""
         role, pool = row["role"], _pool_of(row)
         servers = [r["server_fqdn"] for r in self._members(row) if r["role"] == role]
         if role == "Edge":
@@ -145,7 +147,8 @@ class Statement:
             yield self._reverse_proxy(row, servers)
         elif role == "OfficeWebApps":
             yield self._made(row, [], pool, {pool}, servers)
-        # The pool is one of trusted applications, or of Outlook Web App, which is treated as one.
+        # This pool contains trusted applications, or Outlook Web App, for which the same rules
+        # apply.
         else:
             usages = ["Default"] if role == "TrustedApplication" else []
             yield self._made(row, usages, pool, {pool, *servers}, servers)
@@ -160,7 +163,7 @@ class Statement:
         if options.product in (
             "lync2013",
             "sfb2015",
-        ):  # XMPP ended with Skype for Business Server 2019.
+        ):  # Skype for Business Server 2019 no longer supports XMPP.
             domains = self._listed(row, "xmpp_domains")
             names |= set(domains)
             names |= {f"xmpp.{domain}" for domain in domains if options.xmpp_host_names}
@@ -169,16 +172,16 @@ class Statement:
         usages = EDGE_USAGES[:2] if apart else EDGE_USAGES
         yield self._made(row, usages, access, names, servers, issuer="public", client=aol)
         if apart:
-            # No client checks the names in this certificate. A public CA requires the subject among
-            # them.
+            # Clients do not check the names in this certificate, but a public CA requires the
+            # subject name among them.
             yield self._made(row, EDGE_USAGES[2:], access, {access}, servers, issuer="public")
         inside = self._cell(row, "edge_internal_fqdn") or _pool_of(row)
         members = {inside, *servers} if options.edge_member_names else set()
         yield self._made(row, ["Internal"], inside, members, servers)
 
     def _reverse_proxy(self, row: Row, servers: list[str]) -> Certificate:
-        """Return the reverse proxy's certificate: for its site, or for all sites with every Meet
-        URL.
+        """Return the certificate of a reverse proxy, which publishes its site or, without a site,
+        all sites.
         """
         published, hosts = set[tuple[bool, str]](), set[str]()
         for other in self.rows:
@@ -198,7 +201,7 @@ class Statement:
         )
 
     def _oauth(self) -> Iterator[Certificate]:
-        """Return the OAuth certificate of the deployment, with every SIP domain."""
+        """Return the OAuth certificate of the deployment, which contains every SIP domain."""
         rows = [row for row in self.rows if row["role"] in ("StandardEdition", "FrontEnd")]
         servers = frozenset(row["server_fqdn"] for row in rows)
         usages = frozenset({"OAuthTokenIssuer"})
@@ -218,15 +221,13 @@ class Statement:
         issuer: str = "internal",
         client: bool = False,
     ) -> Certificate:
-        """Return a certificate with the values that all certificates have: further names, issuer
-        and EKU.
-        """
+        """Return a certificate, completed with extra names, the issuer and the extended key usages."""
         role, usages = row["role"], frozenset(usages)
         servers = frozenset(servers) or frozenset({row["server_fqdn"]})
         for entry in self._listed(row, "extra_san"):
             usage, _, name = entry.rpartition("=")
-            # TLS ignores the subject if there are alternative names, so the subject is repeated
-            # among them.
+            # If a certificate has alternative names, TLS clients ignore the subject name, so it is
+            # also added to the alternative names.
             names = names | {name, subject} if not usage or usage in usages else names
         rows = [r for r in self.rows if r["server_fqdn"] in servers and r["role"] == role]
         if role in CALLERS and "Default" in usages:
@@ -238,32 +239,34 @@ class Statement:
         )
 
     def _issuer(self, role: str, rows: list[Row], usages: frozenset[str], rule: str) -> str:
-        """Return the issuer. An option takes precedence over cells, cells over the rule, and public
-        over internal.
+        """Return the issuer. An option overrides the cells, and the cells override the rule. If
+        cells differ, public takes precedence.
         """
         chosen = self.options.issuer
         cells = [entry.rpartition("=") for row in rows for entry in _parts(row["issuer"])]
-        everything = {""}  # An empty key means "all" in plan.toml.
+        everything = {""}  # An empty key in these options means "all", as in plan.toml.
         choices = [
             *({chosen[k] for k in keys if k in chosen} for keys in ({*usages, role}, everything)),
             {value for usage, _, value in cells if not usage or usage in usages},
             {rule},
         ]
-        # The word "public" sorts after "internal", so max() prefers it.
+        # In alphabetical order, "public" follows "internal", so max() returns "public" if both
+        # occur.
         return max(next(filter(None, choices)))
 
     def _spread(self, exact: set[str], loose: set[str]) -> set[str]:
-        """Return all names. With the option, wildcards replace the names for which this is allowed."""
+        """Return all names. If the option is set, wildcards replace the names for which this is
+        allowed.
+        """
         loose = loose - exact - {""}
         if self.options.wildcard:
             loose = {f"*.{name.partition('.')[2]}" for name in loose}
         return exact | loose
 
     def _simple_urls(self, site: str) -> tuple[set[str], str]:
-        """Return the hosts in the Meet, dial-in and admin URLs for a site.
+        """Return the hosts in the Meet, dial-in and admin URLs of a site.
 
-        A site with separate URLs has only those. Other sites have the URLs of the deployment:
-        those
+        A site with separate URLs has only those. Other sites have the URLs of the deployment: those
         on which all rows agree, or those in the rows without a site.
         """
         columns = ("meet_urls", "dialin_url")
@@ -277,13 +280,15 @@ class Statement:
         return {_host(url) for url in urls}, _host(_first(rows, "admin_url"))
 
     def _paired_hosts(self, row: Row) -> set[str]:
-        """Return the hosts at the paired pool's site: Meet and dial-in fail over, admin does not."""
+        """Return the Meet and dial-in hosts at the site of the backup pool. The admin URL does not
+        fail over.
+        """
         pool = self._cell(row, "backup_pool")
         sites = {other["site"] for other in self.rows if pool and _pool_of(other) == pool}
         return {host for site in sites for host in self._simple_urls(site)[0]}
 
     def _stays_inside(self, name: str) -> bool:
-        """Return whether the nearest SIP domain of a name is used only internally."""
+        """Return whether the SIP domain to which a name belongs is used only internally."""
         above = [d for d in self.domains if f".{name}".endswith(f".{d}")]
         return bool(above) and max(above, key=len) in self.options.internal_only_sip_domains
 
@@ -298,7 +303,7 @@ class Statement:
         return [other for other in self.rows if _pool_of(other) == _pool_of(row)]
 
     def _cell(self, row: Row, column: str) -> str:
-        """Return a value of the pool, whichever row of the pool contains it."""
+        """Return a value of the pool, which can be in any row of the pool."""
         return _first(self._members(row), column)
 
     def _listed(self, row: Row, column: str) -> list[str]:
@@ -340,7 +345,7 @@ SITES = ["Redmond", "London", "Taipei", "台北", "Singapore"]
 
 
 class Maker:
-    """A random deployment, created row by row."""
+    """Creates a random deployment row by row."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -358,7 +363,7 @@ class Maker:
             self.inside.append(self.public.pop())
 
     def make(self) -> tuple[list[Row], ln.PlanOptions]:
-        """Return the rows of the table, and the options."""
+        """Return the rows of the table and the options."""
         sites = [""] if self.maybe(0.2) else self.chance.sample(SITES, self.chance.randint(1, 4))
         for number, site in enumerate(sites):
             if number == 0 or self.maybe(0.8):
@@ -386,37 +391,39 @@ class Maker:
         return self.rows, self.options()
 
     def maybe(self, share: float = 0.5) -> bool:
-        """Return true in a specified share of all cases."""
+        """Return true with the given probability."""
         return self.chance.random() < share
 
     def name(self, stem: str, zone: str = "") -> str:
-        """Return a host name that is not used yet."""
+        """Return a host name that is not in use yet."""
         self.counts[stem] += 1
         return f"{stem}{self.counts[stem]:02}.{zone or self.zone}"
 
     def public_name(self, stem: str) -> str:
-        """Return a new name in one of the SIP domains that are used externally."""
+        """Return an unused name in one of the SIP domains that are also used externally."""
         return self.name(stem, self.chance.choice(self.public))
 
     def blank_or(self, share: float) -> str:
-        """Return a boolean cell in which blank means true.
+        """Return the value of a yes/no cell, in which blank means true.
 
         The value is false in a given share of all cases.
         """
         return "false" if self.maybe(share) else self.chance.choice(["true", ""])
 
     def rows_of(self, site: str) -> list[Row]:
-        """Return the rows of a site."""
+        """Return the rows of a site in the table."""
         return [row for row in self.rows if row["site"] == site]
 
     def scatter(self, rows: list[Row], **cells: str) -> None:
-        """Put each cell on some of the rows. The other rows inherit it."""
+        """Write each value to some of the rows. The other rows inherit it."""
         for column, value in cells.items():
             for row in self.chance.sample(rows, self.chance.randint(1, min(3, len(rows)))):
                 row[column] = value
 
     def pool(self, role: str, site: str, size: int, **cells: str) -> list[Row]:
-        """Add a pool of servers. With size 0, add a single server whose name is the pool."""
+        """Add a pool of servers. If the size is 0, add a single server, whose name is also the pool
+        name.
+        """
         stem = role.lower()
         pool, rows = self.name(f"{stem}pool") if size else "", []
         for _ in range(size or 1):
@@ -430,11 +437,11 @@ class Maker:
         return rows
 
     def size(self, most: int = 3) -> int:
-        """Return 0 for a single server, or a number of servers."""
+        """Return a random number of servers, or 0 for a single server without a pool."""
         return self.chance.randint(0, most)
 
     def beside(self, hosts: list[Row], role: str) -> None:
-        """Add a second role on some of a pool's servers."""
+        """Add a second role to some servers of a pool."""
         for host in self.chance.sample(hosts, self.chance.randint(1, len(hosts))):
             kept = {column: host[column] for column in ("server_fqdn", "pool_fqdn", "site")}
             row = dict.fromkeys(COLUMNS, "") | kept | {"role": role}
@@ -443,7 +450,7 @@ class Maker:
             self.rows.append(row)
 
     def further_names(self, usages: Iterable[str]) -> str:
-        """Return one to three further names, some of them for a single usage."""
+        """Return one to three extra names, some of which apply to a single usage."""
         names = [self.public_name("old") for _ in range(self.chance.randint(1, 3))]
         choices = ["", *(f"{usage}=" for usage in usages)]
         return ";".join(f"{self.chance.choice(choices)}{name}" for name in names)
@@ -460,11 +467,11 @@ class Maker:
 
     @property
     def has_chat(self) -> bool:
-        """Return whether the product has Persistent Chat."""
+        """Return whether the product has the role Persistent Chat."""
         return self.product in ("lync2013", "sfb2015")
 
     def web_cells(self, role: str, size: int) -> dict[str, str]:
-        """Return the cells of a pool with web services."""
+        """Return random values for a pool with web services."""
         cells = {
             "web_external_fqdn": self.public_name("webext"),
             "autologon": self.chance.choice(["true", "false", ""]),
@@ -482,7 +489,9 @@ class Maker:
         return cells
 
     def edge(self, site: str) -> None:
-        """Add an Edge pool with three names or one, hybrid, XMPP, and AOL."""
+        """Add an Edge pool with one or three names, and with random values for hybrid, XMPP, and
+        AOL.
+        """
         domain = self.chance.choice(self.public)
         access = self.chance.choice([f"sip.{domain}", self.name("access", domain)])
         own = [self.name("webcon", domain), self.name("av", domain)]
@@ -512,7 +521,9 @@ class Maker:
             self.chance.choice(rows)["issuer"] = self.chance.choice(["public", "internal", *mixed])
 
     def neighbours(self, site: str) -> None:
-        """Add Mediation and other pools, trusted applications, Exchange and Office Web Apps."""
+        """Add Mediation Servers and pools of other roles, trusted applications, Exchange, and
+        Office Web Apps.
+        """
         for _ in range(self.chance.choice([0, 0, 1, 2])):
             alone = self.chance.choice(["true", "", "", "false"])
             self.pool("Mediation", site, self.size(), mediation_standalone=alone)
@@ -529,7 +540,7 @@ class Maker:
                 self.beside(rows, "ExchangeOWA")
 
     def branch(self, site: str) -> None:
-        """Add branch servers, whose names do not depend on how clients sign in."""
+        """Add branch servers, whose certificate names do not depend on how clients sign in."""
         for role in BRANCH:
             if self.maybe(0.2):
                 cells = {"autologon": self.chance.choice(["true", "false", ""])}
@@ -538,7 +549,7 @@ class Maker:
                     self.beside(rows, "Mediation")
 
     def proxy(self, site: str) -> None:
-        """Add a reverse proxy for a site or, without one, for all sites."""
+        """Add a reverse proxy for the given site or, without a site, for all sites."""
         cells = {"autodiscover": self.blank_or(0.2)}
         if self.maybe(0.4):
             cells["owas_external_fqdn"] = self.public_name("office")
@@ -549,17 +560,18 @@ class Maker:
             rows[0]["issuer"] = "internal"
 
     def simple_urls(self, with_web: list[str], sites: list[str]) -> None:
-        """Add simple URLs for the deployment, for each site, or in one site for all."""
+        """Add simple URLs: for the whole deployment, for each site, or in one site only."""
         if len(with_web) < 2 or self.maybe(0.4):
             self.scatter([row for site in sites for row in self.rows_of(site)], **self.urls(""))
             return
-        if self.rows_of("") and self.maybe():  # The first site has the URLs in rows without a site.
+        # In this case, the URLs of the first site are in rows without a site.
+        if self.rows_of("") and self.maybe():
             sites = ["", *sites[1:]]
         for number, site in enumerate([with_web[-1]] if self.maybe(0.3) else sites):
             self.scatter(self.rows_of(site), **self.urls(str(number)))
 
     def urls(self, mark: str) -> dict[str, str]:
-        """Return simple URLs in one of the three forms on Microsoft's page."""
+        """Return simple URLs in one of the three forms that Microsoft documents."""
         base, option = self.public[0], self.chance.randint(1, 3)
         if option == 1:
             meet = [f"https://meet{mark}.{domain}" for domain in self.domains]
@@ -568,13 +580,16 @@ class Maker:
             hosts = [base] * len(self.domains) if option == 3 else self.domains
             meet = [f"https://lync{mark}.{host}/{n}/Meet" for n, host in enumerate(hosts)]
             dialin, admin = (f"https://lync{mark}.{base}/{what}" for what in ("Dialin", "Admin"))
-        if self.maybe(0.1):  # Dial-in is on a pool's web name, which no wildcard replaces there.
+        # In this case, the dial-in URL uses a pool's web name, and no wildcard replaces it.
+        if self.maybe(0.1):
             dialin = f"https://{_first(self.rows, 'web_external_fqdn')}/Dialin"
         kept = {"meet_urls": ";".join(meet), "dialin_url": dialin}
         return kept | ({"admin_url": admin} if self.maybe(0.7) else {})
 
     def pair(self, web: list[Row]) -> None:
-        """Pair two pools of the same type, mostly each with the other."""
+        """Make one pool the backup pool of another pool of the same role. In most cases, the backup
+        applies in both directions.
+        """
         for role in WITH_WEB[:2]:
             pools = list({_pool_of(row): None for row in web if row["role"] == role})
             if len(pools) > 1 and self.maybe():
@@ -585,7 +600,7 @@ class Maker:
                         self.scatter(rows, backup_pool=backup)
 
     def options(self) -> ln.PlanOptions:
-        """Return the options that change names, usages or issuers."""
+        """Return random options that change names, usages or issuers."""
         keys = ["Default", "Internal", "OAuthTokenIssuer", "AccessEdgeExternal", "all"]
         chosen = self.chance.sample([*keys, "ReverseProxy", "Mediation"], 2)
         pools = sorted({_pool_of(row) for row in self.rows})
@@ -634,7 +649,7 @@ TRUTHS = [("true", "false"), ("yes", "no"), ("Y", "N"), ("1", "0"), ("是", "否
 
 
 def respelled(rows: list[Row], chance: random.Random) -> bytes:
-    """Return the table with other words, letter case, separators and encodings, as a person may
+    """Return the table with other words, letter case, separators and encodings, as a person might
     write it.
     """
     truths = chance.choice(TRUTHS)
@@ -675,7 +690,7 @@ def planned(rows: list[Row], options: ln.PlanOptions, seed: int) -> Iterator[Cer
 
 
 def differences(seed: int) -> list[str]:
-    """Return the differences between the two statements for one deployment."""
+    """Return the differences between the two implementations for one deployment."""
     rows, options = Maker(seed).make()
     ours = Counter(Statement(rows, options).certificates())
     theirs = Counter(planned(rows, options, seed))
@@ -684,16 +699,16 @@ def differences(seed: int) -> list[str]:
 
 
 @pytest.mark.parametrize("first", range(0, DEPLOYMENTS, _BATCH))
-def test_two_statements_of_the_rules_agree(first: int) -> None:
-    """For each certificate, both statements have the same servers, usages, subject, names, extended
-    key usage and issuer.
+def test_two_implementations_of_the_rules_agree(first: int) -> None:
+    """For each certificate, both implementations have the same servers, usages, subject, names,
+    extended key usages and issuer.
     """
     for seed in range(first, min(first + _BATCH, DEPLOYMENTS)):
         assert (seed, differences(seed)) == (seed, [])
 
 
 def test_random_deployments_include_each_missing_type() -> None:
-    """The deployments that CI plans include each type that no golden example has."""
+    """The random deployments in CI include each type of deployment that no golden example contains."""
     made = [Maker(seed).make() for seed in range(30)]
     rows = [row for table, _ in made for row in table]
     choices = [options for _, options in made]

@@ -14,26 +14,30 @@ ROW = "fe01.contoso.com,FrontEnd,pool.contoso.com,{0},https://meet.{1},https://d
 
 
 def planned(domains: str, meet: str = "contoso.com", web: str = "web.contoso.com"):
-    """Return the plan of a Front End Server with these spellings."""
+    """Return the plan of a Front End Server with the given spellings of names."""
     table = HEAD + ROW.format(domains, meet, web) + "\n"
     return plan_certificates(read_topology(table.encode()), load_rules("lync2013"))
 
 
 def told(plan) -> dict[str, str]:
-    """Return the displayed form of each name in the plan."""
+    """Return the displayed form of each name in the plan, by the requested name."""
     found = find_certificate_spellings(plan.certificates, plan.topology)
     return {one.requested: one.written for group in found.values() for one in group}
 
 
-def test_plain_names_need_no_word():
-    """A name that looks as requested is not reported, and surrounding spaces do not matter."""
+def test_plain_names_are_not_reported():
+    """A name that looks like the requested name is not reported. Spaces around the name do not
+    matter.
+    """
     plan = planned(" contoso.com", web="Web.contoso.com.")
     assert find_spellings(plan) == ()
     assert told(plan) == {}
 
 
-def test_names_with_unseen_characters():
-    """The report shows the positions of invisible characters, also in derived names."""
+def test_names_with_invisible_characters():
+    """If a name contains invisible characters, the report shows their positions, also in names that
+    are derived from it.
+    """
     plan = planned("con\u00adtoso.com;fabrikam.com", web="web.fab\u200brikam.com")
     assert [one.written for one in find_spellings(plan)] == [
         "con<U+00AD>toso.com;fabrikam.com",
@@ -47,7 +51,9 @@ def test_names_with_unseen_characters():
 
 @pytest.mark.parametrize("domain", ["bücher.example", "xn--bcher-kva.example"])
 def test_international_names_in_both_forms(domain):
-    """International names are reported in both forms, and the summary contains the shortest one."""
+    """International names are reported in both forms. The summary contains only the domain, and not
+    the names below it.
+    """
     plan = planned(domain, meet=domain)
     found = told(plan)
     assert found["lyncdiscover.xn--bcher-kva.example"] == "lyncdiscover.bücher.example"

@@ -160,10 +160,9 @@ def test_file_names_are_those_in_the_request_folder(plan):
 
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".html", ".md", ".docx"])
 def test_every_format_says_whether_the_key_can_be_exported(plan, findings, suffix):
-    """In every format, the summary shows whether each key can be exported. This is unknown if the
-    key is on another computer.
+    """In every format, the summary shows whether each key can be exported.
 
-    All others can be exported.
+    This is unknown if the key is on another computer. All other keys can be exported.
     """
     requests = list(_requests(plan))
     requests[1].key_holder = "tools01.contoso.com"

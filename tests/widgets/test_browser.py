@@ -202,7 +202,7 @@ def test_shortcuts_of_jupyterlab_have_no_effect_in_panels(lab, folder, answered)
 def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
     """After the page is reloaded, it shows the editor again, and its changes are kept.
 
-    The saved files and the copied Python both give the same plan.
+    The saved files and the copied Python code result in the same plan.
     """
     open_editor(lab, folder, "print('plan', editor.plan.sha256)")
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
@@ -248,7 +248,7 @@ def test_edits_after_a_reload_are_not_shared_as_an_earlier_plan(lab, folder):
     """If a user edits a plan after reloading the page, the saved output is outdated, and the
     notebook cannot be shared.
 
-    The panel says so, and share rejects the notebook.
+    The panel shows a message about this.
     """
     open_editor(lab, folder)
     path = lab.save()
@@ -529,10 +529,7 @@ def test_a_click_on_a_name_shows_its_rule(lab, folder):
 
 
 def test_panels_show_the_names_of_a_request(lab, folder, answered):
-    """The request panel and the status panel can show all names in a request.
-
-    Both show its names.
-    """
+    """The request panel and the status panel can show all names in a request."""
     cells = [REQUESTS.format(table="small.csv", folder="why"), STATUS.format(folder=answered)]
     open_panel(lab, folder, *cells)
     dialog = lab.page.locator("dialog.lc-why:visible")

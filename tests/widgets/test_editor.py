@@ -690,7 +690,7 @@ def test_an_acceptance_is_shown_with_its_limits(
 ):
     """The editor and the request panel show the end date and the limits of an accepted finding.
 
-    Findings outside of them stay open.
+    Findings beyond these limits are not accepted.
     """
     talk.say("edit", ids=[2], column="role", value="Edge")
     code = talk.say("findings")["findings"]["groups"][0]["code"]
@@ -901,8 +901,6 @@ def test_the_static_form_is_the_current_table(editor):
 def test_a_check_box_leaves_requests_to_server_setup(talk, editor):
     """A check box excludes identical certificates from the requests, because server setup requests
     them. Undo reverts this.
-
-    The option holds their ids, and undo removes it.
     """
     groups = talk.say("certificates")["certificates"]["groups"]
     group = next(one for one in groups if one["count"] > 1)

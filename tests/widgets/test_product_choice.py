@@ -70,9 +70,8 @@ def test_a_product_that_lacks_a_role_is_rejected():
 
 
 def test_the_form_lists_every_product():
-    """The form lists all products by id and title, and shows the one in use.
-
-    The field shows the product in use, also after a rejection.
+    """The form lists all products by id and title, and shows the product in use, also after another
+    one was rejected.
     """
     talk = Talk(editor_of(CHAT, "sfb2015").view)
     answers = talk.say("ready")

@@ -78,7 +78,7 @@ def test_a_request_panel_shows_a_preview_and_a_result(small, tmp_path):
     """The request panel shows a preview, asks for the passphrase twice, writes the requests, and
     shows the result.
 
-    Then nothing is left to do.
+    After that, there is nothing to write.
     """
     panel = RequestPanel(small, tmp_path / "requests")
     talk = Talk(panel.view)
@@ -137,8 +137,6 @@ def test_a_passphrase_that_is_easy_to_guess_is_rejected(small, tmp_path, weak):
 def test_a_folder_of_another_deployment_needs_consent(small, rules, tmp_path):
     """If the folder belongs to another deployment, the preview shows both deployments, and the user
     must confirm.
-
-    Requests are written only after consent.
     """
     folder = tmp_path / "requests"
     other = STANDARD_EDITION.replace("contoso.com", "fabrikam.com").encode()

@@ -106,10 +106,7 @@ def test_two_rows_never_get_one_id(editor):
 
 
 def test_a_damaged_scenario_does_not_change_the_editor(editor):
-    """If a scenario is damaged, one message lists every problem, and the editor does not change.
-
-    Nothing is changed or added to Undo.
-    """
+    """If a scenario is damaged, one message lists every problem, and the editor does not change."""
     kept = editor.scenarios
     kept.keep("first")
     editor.change_options(wildcard=True)

@@ -222,7 +222,7 @@ def test_rejected_requests_are_packaged_again(refused, tmp_path):
     """After certificates were rejected, a button of the panel packages only their requests for the
     CA.
 
-    The next step is then to receive their certificates.
+    The next step is then to import the new certificates.
     """
     status = refused.say("look")["status"]
     assert status["next"]["words"] == "Ask the CA to issue 2 certificates again."
@@ -251,7 +251,7 @@ def test_a_request_is_refused_in_one_sentence_with_details_of_the_last_attempt(r
     """If two certificates for a request were rejected, the panel describes the later one in one
     sentence.
 
-    A valid certificate stays.
+    A valid certificate of the request stays valid.
     """
     later = TODAY + timedelta(days=1)
     panel = StatusPanel(tmp_path / "mine", today=later + timedelta(days=1))
