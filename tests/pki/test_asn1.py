@@ -1,4 +1,4 @@
-"""PKI objects are recognized by their structure, without PEM labels."""
+"""lyncnb recognizes PKI objects by their structure, without PEM labels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def vector(name: str) -> bytes:
     ("name", "kind"),
     [
         ("x509/cryptography.io.pem", Kind.CERTIFICATE),
-        ("x509/v1_cert.pem", Kind.CERTIFICATE),  # A version 1 certificate has no [0] version field.
+        # A version 1 certificate does not contain the version field [0].
+        ("x509/v1_cert.pem", Kind.CERTIFICATE),
         ("x509/requests/rsa_sha256.der", Kind.REQUEST),
         ("x509/requests/zero-element-attribute.pem", Kind.REQUEST),
         ("x509/custom/crl_all_reasons.pem", Kind.REVOCATION_LIST),
@@ -53,25 +54,27 @@ def vector(name: str) -> bytes:
     ],
 )
 def test_kind(name, kind):
-    """Each type of PKI object is recognized by its structure alone."""
+    """The parser recognizes each type of PKI object by its structure alone."""
     assert [found for found, _ in read_objects(vector(name))] == [kind]
 
 
 def test_certificates_in_equals_pyca():
-    """The certificates read from a PKCS #7 message are those that pyca finds in it."""
+    """The certificates that lyncnb reads from a PKCS #7 message are the same as those that pyca
+    finds in it.
+    """
     data = vector("pkcs7/amazon-roots.der")
     expected = [der(one) for one in pkcs7.load_der_pkcs7_certificates(data)]
     assert list(list_certificates(data)) == expected
 
 
 def indefinite(data: bytes) -> bytes:
-    """Encode the outermost length of an element in the indefinite form (BER)."""
+    """Encode the length of the outermost element in the indefinite form (BER)."""
     octets = data[1] & 0x7F if data[1] & 0x80 else 0
     return data[:1] + b"\x80" + data[2 + octets :] + b"\0\0"
 
 
 def test_ber_message():
-    """A PKCS #7 message with an indefinite length, as some old CAs write, can be read."""
+    """A PKCS #7 message with an indefinite length, which some old CAs write, can be read."""
     certificate = PythonCa().issuing
     message = indefinite(p7b(certificate))
     assert [kind for kind, _ in read_objects(message)] == [Kind.SIGNED_DATA]
@@ -79,7 +82,7 @@ def test_ber_message():
 
 
 def test_trailing_white_space():
-    """Line breaks after a DER file are ignored, but other bytes are not."""
+    """Line breaks after the content of a DER file are ignored, but other bytes cause an error."""
     data = der(PythonCa().root)
     assert read_objects(data + b"\r\n") == [(Kind.CERTIFICATE, data)]
     with pytest.raises(BadStructure, match="ends inside a tag or length"):
@@ -87,7 +90,7 @@ def test_trailing_white_space():
 
 
 def test_concatenated():
-    """Several concatenated DER elements are recognized one by one."""
+    """If a file contains several DER elements in sequence, each of them is recognized."""
     ca = PythonCa()
     objects = read_objects(der(ca.issuing) + der(ca.root))
     assert objects == [(Kind.CERTIFICATE, der(ca.issuing)), (Kind.CERTIFICATE, der(ca.root))]
@@ -108,20 +111,20 @@ def test_concatenated():
     ],
 )
 def test_bad_structure(data, message):
-    """Bytes that are not a complete element are rejected within limits of time and memory."""
+    """If bytes are not a complete element, they are rejected, with limited use of time and memory."""
     with pytest.raises(BadStructure, match=message):
         read_objects(data)
 
 
 def test_no_certificates_in():
-    """Only signed data contains certificates. Any other object gives none."""
+    """Only signed data contains certificates. From any other object, no certificates are read."""
     assert list_certificates(vector("pkcs7/enveloped.pem")) == ()
     with pytest.raises(BadStructure, match="a PKCS #7 message without content"):
         list_certificates(vector("x509/v1_cert.pem"))
 
 
 def test_work_factor():
-    """The iteration counts of a PFX file are added up before anything is decrypted."""
+    """The iteration counts in a PFX file are added up before any part of the file is decrypted."""
     assert compute_work_factor(vector("pkcs12/cert-key-aes256cbc.p12")) == 3 * 2048
     mac = bytes.fromhex("300a0404000000000202ffff")
     assert compute_work_factor(b"\x30" + bytes([len(mac)]) + mac) == 0xFFFF
@@ -129,7 +132,7 @@ def test_work_factor():
 
 @given(st.binary(max_size=300))
 def test_any_bytes(data):
-    """No bytes raise another exception than the documented one."""
+    """For any input, only the documented exception is raised, and no other."""
     try:
         objects = read_objects(data)
     except BadStructure:
@@ -145,7 +148,9 @@ def message() -> bytes:
 
 @given(data=st.data())
 def test_damaged_message(message, data):
-    """A damaged message gives certificates or the documented error, and no other exception."""
+    """If a message is damaged, certificates are read or the documented exception is raised, and no
+    other.
+    """
     place = data.draw(st.integers(0, len(message) - 1))
     value = data.draw(st.integers(0, 255))
     damaged = message[:place] + bytes([value]) + message[place + 1 :]
@@ -158,7 +163,7 @@ def test_damaged_message(message, data):
 
 
 def test_pem_of_pyca():
-    """The PEM that pyca writes for a certificate decodes to the same DER element."""
+    """The PEM text of a certificate that pyca writes decodes to the same DER element."""
     certificate = PythonCa().root
     body = certificate.public_bytes(Encoding.PEM).split(b"-----")[2]
     objects = read_objects(base64.b64decode(body))
@@ -172,17 +177,17 @@ def test_pem_of_pyca():
         ("30090201010400a000a100", Kind.PRIVATE_KEY),  # This is an EC key.
         ("3006020101020101", Kind.PUBLIC_KEY),
         ("3003020101", Kind.OTHER),
-        ("3006300030000300", Kind.OTHER),  # The object is signed data, but of an unknown type.
+        ("3006300030000300", Kind.OTHER),  # This object is signed data of an unknown type.
         ("0403020100", Kind.OTHER),
     ],
 )
 def test_small_kinds(data, kind):
-    """The smallest DER element of each type is recognized as that type."""
+    """Even the smallest DER element of each type of PKI object is recognized."""
     assert [found for found, _ in read_objects(bytes.fromhex(data))] == [kind]
 
 
 def test_indefinite_length_without_end():
-    """An element with an indefinite length but without an end is rejected."""
+    """An element that has an indefinite length and no end is rejected."""
     with pytest.raises(BadStructure, match="ends inside a tag or length"):
         read_objects(b"\x30\x80\x05\x00\x05\x00")
     with pytest.raises(BadStructure, match="without an end|ends inside"):
@@ -190,7 +195,7 @@ def test_indefinite_length_without_end():
 
 
 def test_work_factor_is_bounded_in_depth():
-    """In a PFX file, the search for iteration counts stops at a limited depth of nesting."""
+    """In a PFX file, iteration counts are searched only to a limited depth of nesting."""
     data = b""
     for _ in range(MAX_DEPTH + 5):
         length = len(data)

@@ -1,4 +1,5 @@
-"""Each chain of NIST's Public Key Interoperability Test Suite is evaluated as NIST expects.
+"""For each chain of NIST's Public Key Interoperability Test Suite, lyncnb has the result that NIST
+expects.
 
 The suite's cases that only a CRL decides are left out, and so is DSA, which current servers do not
 support.
@@ -20,7 +21,7 @@ from lyncnb.rules.returned_rules import list_returned_checks
 
 PLACE = Path(cryptography_vectors.__file__).parent / "x509" / "PKITS_data" / "certs"
 DAY = datetime(2020, 1, 1, tzinfo=UTC)
-#: Cases that are invalid only because of a CRL, or that use DSA.
+#: These chains are not tested, because they are invalid only due to a CRL, or use DSA.
 OTHERWISE = re.compile(
     "CRL|Delta|delta|Revoked|distributionPoint|onlyS|onlyC|DSA|LongSerialNumberTest18"
     "|NegativeSerialNumberTest15|NewWithOldTest5|OldWithNewTest2|cRL"
@@ -43,8 +44,8 @@ def issuers() -> Issuers:
 
 
 def is_good(name: str) -> bool:
-    """Return whether a certificate is valid at this time and its chain is complete and without
-    errors.
+    """Return whether a certificate is valid at the test time, and whether its chain is complete and
+    has no errors.
     """
     certificate = read_certificate((PLACE / f"{name}.crt").read_bytes())
     path = build_path(certificate, issuers(), today=DAY)
@@ -55,8 +56,8 @@ def is_good(name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", VALID)
-def test_what_nist_calls_valid_is_good(name):
-    """Chains that NIST calls valid are accepted.
+def test_valid_chains_of_nist_are_accepted(name):
+    """Chains that are valid according to NIST are accepted.
 
     Policies, mappings and limits are processed, critical or not.
     """
@@ -64,13 +65,13 @@ def test_what_nist_calls_valid_is_good(name):
 
 
 @pytest.mark.parametrize("name", INVALID)
-def test_what_nist_calls_invalid_is_not(name):
-    """Chains that NIST calls invalid are rejected: missing policies, prohibited mappings and every
-    other fault.
+def test_invalid_chains_of_nist_are_rejected(name):
+    """Chains that are invalid according to NIST are rejected, for example because a policy is
+    missing or a mapping is prohibited.
     """
     assert not is_good(name)
 
 
 def test_suite_is_complete():
-    """The test suite is complete: it has the expected number of chains of each kind."""
+    """The test suite is complete: it contains the expected number of chains of each type."""
     assert (len(VALID), len(INVALID)) == (86, 67)

@@ -1,4 +1,4 @@
-"""The fields of a certificate are read correctly."""
+"""lyncnb reads the fields of a certificate correctly."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def leaf(authority, key=KEY, **changes):
     return issue(key.public_key(), authority.issuing.subject, authority.key, **(values | changes))
 
 
-def test_facts(ca):
-    """Every field that a comparison needs is read from a certificate."""
+def test_fields_of_a_certificate(ca):
+    """Every field of a certificate that lyncnb compares is read correctly."""
     certificate = read_certificate(
         der(leaf(ca, san=["Pool.contoso.com", "*.contoso.com"], serial=0xABC, days=10))
     )
@@ -53,7 +53,7 @@ def test_facts(ca):
 
 
 def test_thumbprint_is_what_windows_shows(ca):
-    """The thumbprint of a certificate is its SHA-1 hash in capital letters without spaces, as
+    """The thumbprint of a certificate is its SHA-1 hash in uppercase letters without spaces, as
     Windows shows it.
     """
     from cryptography.hazmat.primitives import hashes
@@ -72,22 +72,27 @@ def test_thumbprint_is_what_windows_shows(ca):
     ],
 )
 def test_is_valid_at(ca, day, valid):
-    """A certificate is valid in the first and in the last second of its validity period."""
+    """A certificate is already valid in the first second of its validity period, and still valid in
+    the last second.
+    """
     certificate = read_certificate(der(leaf(ca, days=10)))
     assert certificate.is_valid_at(convert_to_time(day)) is valid
 
 
 def test_names_compare_without_case_and_blanks(ca):
-    """Names are equal if they differ only in letter case and spaces (RFC 5280 section 7.1)."""
+    """Two names are equal if they differ only in spaces or in uppercase and lowercase letters (RFC
+    5280 section 7.1).
+    """
     one = read_certificate(der(leaf(ca, subject=[("CN", "a"), ("O", "Contoso  LTD ")])))
     two = read_certificate(der(leaf(ca, subject=[("CN", "A"), ("O", "contoso ltd")])))
     three = read_certificate(der(leaf(ca, subject=[("O", "contoso ltd"), ("CN", "A")])))
     assert one.subject_key == two.subject_key
-    assert one.subject_key != three.subject_key  # The order of the components of a name counts.
+    # Two names are different if their components have a different order.
+    assert one.subject_key != three.subject_key
 
 
 def test_absent_extensions(ca):
-    """An extension that is missing in a certificate is distinguished from an empty extension."""
+    """A missing extension of a certificate is distinguished from an empty extension."""
     made = leaf(ca, eku=None, usage=None, crl=(), ca=None, san=())
     certificate = read_certificate(der(made))
     assert certificate.extended_key_usage is None
@@ -98,7 +103,7 @@ def test_absent_extensions(ca):
 
 
 def test_other_names(ca):
-    """Alternative names other than host names are read with type and value."""
+    """Alternative names that are not host names are read with their type and value."""
     from ipaddress import ip_address
 
     others = [x509.IPAddress(ip_address("192.0.2.1")), x509.RFC822Name("a@contoso.com")]
@@ -128,20 +133,22 @@ def test_name_constraints(ca):
     ids=["P-384", "Ed25519", "RSA 1024"],
 )
 def test_key(ca, key, expected):
-    """The algorithm and size of a key are read, also for types that lyncnb never generates."""
+    """The algorithm and the size of a key are read, even for types of keys that lyncnb never
+    generates.
+    """
     certificate = read_certificate(der(leaf(ca, key=key)))
     assert (certificate.key_algorithm, certificate.key_bits) == expected
 
 
 def test_spki_is_that_of_the_request(ca):
-    """The hash of a certificate's public key equals the hash in the manifest."""
+    """The hash of a certificate's public key equals the hash of the key in the manifest."""
     from lyncnb.pki.keys import spki_sha256
 
     assert read_certificate(der(leaf(ca))).spki_sha256 == spki_sha256(KEY)
 
 
 def test_weak_hash_is_named(ca):
-    """A weak signature hash is read and named."""
+    """If a certificate is signed with a weak hash algorithm, the name of the algorithm is read."""
     certificate = read_certificate(der(resigned(leaf(ca), ca.key, "sha1")))
     assert (certificate.signature_scheme, certificate.signature_hash) == ("ECDSA", "sha1")
 
@@ -157,7 +164,9 @@ def test_weak_hash_is_named(ca):
     ],
 )
 def test_signature(name, scheme, hash_name):
-    """Signature algorithms are named, also those that this computer cannot verify."""
+    """The name of the signature algorithm is read, even if this computer cannot verify such
+    signatures.
+    """
     certificate = read_certificate(vector(name))
     assert (certificate.signature_scheme, certificate.signature_hash) == (scheme, hash_name)
 
@@ -181,15 +190,15 @@ def test_signature(name, scheme, hash_name):
     ],
 )
 def test_unreadable(name, message):
-    """If a relevant field of a certificate cannot be read, the certificate is rejected with the
-    reason.
+    """If a relevant field of a certificate cannot be read, the certificate is rejected, and the
+    error contains the reason.
     """
     with pytest.raises(BadCertificate, match=message):
         read_certificate(vector(name))
 
 
 def test_bad_bytes():
-    """Bytes that are not a certificate are rejected."""
+    """If bytes are not a certificate, they are rejected."""
     with pytest.raises(BadCertificate, match="a value of an unexpected type"):
         read_certificate(b"\x30\x03\x02\x01\x00")
 
@@ -201,7 +210,7 @@ def one(ca) -> bytes:
 
 @given(data=st.data())
 def test_damaged(one, data):
-    """A certificate with a changed byte is read or rejected, and raises no other error."""
+    """A certificate with a changed byte is either read or rejected, and no other error occurs."""
     place = data.draw(st.integers(0, len(one) - 1))
     value = data.draw(st.integers(0, 255))
     with suppress(BadCertificate):
@@ -209,29 +218,29 @@ def test_damaged(one, data):
 
 
 def test_to_pem_equals_pyca(ca):
-    """The PEM text of several certificates equals the text that pyca writes."""
+    """The PEM text of several certificates is the same as the text that pyca writes."""
     assert to_pem([der(ca.issuing), der(ca.root)]) == pem(ca.issuing, ca.root)
 
 
 def test_name_text():
-    """A distinguished name is written as text in the order of its components."""
+    """As text, a distinguished name has its components in their order."""
     assert format_name((("CN", "a"), ("O", "Contoso, Ltd."))) == "CN=a, O=Contoso, Ltd."
 
 
 def test_times_are_utc(ca):
-    """The start and end of a certificate's validity are in UTC."""
+    """The start and the end of a certificate's validity are read as UTC."""
     assert read_certificate(der(leaf(ca))).not_before == datetime(2026, 11, 23, tzinfo=UTC)
 
 
 def test_directory_name(ca):
-    """A directory name among the alternative names is written as text."""
+    """As text, a directory name among the alternative names has its components in their order."""
     other = x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")]))
     certificate = read_certificate(der(leaf(ca, other_names=[other])))
     assert certificate.other_names == ("DirectoryName CN=x",)
 
 
 def test_extensions_in_version_1(ca):
-    """A version 1 certificate has no extensions. One that has extensions is rejected."""
+    """A version 1 certificate has no extensions. If it contains extensions, it is rejected."""
     data = der(leaf(ca))
     version = bytes.fromhex("a003020102")
     assert data[:2] == data[4:6] == b"\x30\x82"

@@ -1,4 +1,4 @@
-"""The certification path is found by verifying signatures."""
+"""lyncnb finds the certification path of a certificate by verifying signatures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def ca() -> PythonCa:
 
 
 def test_complete(ca):
-    """A complete path leads from the issuer to the root, whatever the order of the certificates is."""
+    """A complete path contains the certificates from the issuer to the root, in any order of the
+    input.
+    """
     path = path_of(leaf(ca.issuing, ca.key), ca.root, ca.issuing)
     assert list(path.issuers) == facts(ca.issuing, ca.root)
     assert path.is_complete
@@ -46,7 +48,7 @@ def test_complete(ca):
 
 
 def test_incomplete(ca):
-    """If the root or an issuing CA is missing, the error contains its name."""
+    """If the root or an issuing CA is missing, the error contains the name of this CA."""
     path = path_of(leaf(ca.issuing, ca.key), ca.issuing)
     assert list(path.issuers) == facts(ca.issuing)
     assert codes(path) == ["chain-incomplete"]
@@ -57,7 +59,7 @@ def test_incomplete(ca):
 
 
 def test_same_name_other_key(ca):
-    """A CA with the same name but another key is reported as not being the issuer."""
+    """If a CA has the right name but a different key, the finding states that it is not the issuer."""
     other = PythonCa()
     path = path_of(leaf(ca.issuing, ca.key), other.issuing, other.root)
     assert path.issuers == ()
@@ -67,7 +69,7 @@ def test_same_name_other_key(ca):
 
 
 def test_right_key_among_wrong_ones(ca):
-    """The CA's renewed certificate and certificates of other CAs do not disturb the path."""
+    """The right path is found, even if there are also certificates of other CAs."""
     other = PythonCa()
     path = path_of(leaf(ca.issuing, ca.key), other.issuing, other.root, *ca.chain)
     assert list(path.issuers) == facts(*ca.chain)
@@ -93,7 +95,9 @@ def test_right_key_among_wrong_ones(ca):
     ],
 )
 def test_bad_issuer(changes, code, detail):
-    """An issuer that may not issue, or that has expired, is reported."""
+    """If the issuer is not allowed to issue certificates, or is not valid on this date, this is
+    reported.
+    """
     ca = PythonCa(**changes)
     path = path_of(leaf(ca.issuing, ca.key, days=300), *ca.chain)
     assert code in codes(path)
@@ -101,7 +105,7 @@ def test_bad_issuer(changes, code, detail):
 
 
 def test_path_length(ca):
-    """A CA below a CA whose path length allows no further CA is reported."""
+    """If the path length of a CA does not allow another CA below it, such a CA is reported."""
     strict = PythonCa(path_length=0)
     key = ec.generate_private_key(ec.SECP256R1())
     below = issue(
@@ -116,14 +120,14 @@ def test_path_length(ca):
 
 
 def test_outlives_issuer(ca):
-    """A certificate that ends after its CA causes only a notice."""
+    """If a certificate expires after its CA, this is only a notice."""
     path = path_of(leaf(ca.issuing, ca.key, days=5000), *ca.chain)
     assert codes(path) == ["outlives-issuer"]
 
 
 def test_sha1_intermediate():
-    """SHA-1 is weak in an intermediate and irrelevant in the root, but the signature is valid in
-    both.
+    """A SHA-1 signature is valid. It is reported as weak for an intermediate CA, but not for the
+    root.
     """
     ca = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
     issuing = resigned(ca.issuing, ca.root_key, "sha1")
@@ -133,8 +137,8 @@ def test_sha1_intermediate():
     assert codes(path) == ["chain-signature-hash-weak"]
 
 
-def test_root_that_does_not_say_that_it_is_a_ca(ca):
-    """A version 3 root without the CA flag is reported. A version 1 root cannot have the flag."""
+def test_a_root_without_the_ca_flag(ca):
+    """If a version 3 root has no CA flag, this is reported. A version 1 root cannot have the flag."""
     plain = issue(
         ca.root_key.public_key(), ca.root.subject, ca.root_key,
         subject=[("CN", "Contoso Root CA")], eku=None, usage=None, ca=None, days=3000, crl=(),
@@ -143,7 +147,7 @@ def test_root_that_does_not_say_that_it_is_a_ca(ca):
 
 
 def test_cross_signed(ca):
-    """If a CA is cross-signed, the complete path is used."""
+    """If a CA has two certificates from different roots, the complete path is used."""
     other = PythonCa("Fabrikam")
     cross = issue(
         ca.key.public_key(), other.root.subject, other.root_key,
@@ -157,7 +161,7 @@ def test_cross_signed(ca):
 
 
 def test_loops_end():
-    """CAs that certify each other in a loop do not cause an endless search."""
+    """If CAs certify each other in a loop, the search for a path ends."""
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(6)]
     circle = [
         issue(
@@ -176,7 +180,7 @@ def test_loops_end():
 
 
 def test_unknown_signature():
-    """A signature that cannot be verified is reported as such, not as a forgery."""
+    """If a signature cannot be verified, the finding states this, and does not call it a forgery."""
     from pki.test_asn1 import vector
 
     one = read_certificate(vector("x509/verisign_md2_root.pem"))
@@ -188,8 +192,8 @@ def test_unknown_signature():
 
 
 def test_signature_that_cannot_be_checked():
-    """A signature below a CA with the right name that this computer cannot verify is reported as
-    unverifiable.
+    """If this computer cannot verify a signature by a CA with the right name, the finding states
+    this.
     """
     from pki.test_asn1 import vector
 

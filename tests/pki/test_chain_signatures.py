@@ -1,4 +1,4 @@
-"""The signature of a certificate is verified with the key of its issuer."""
+"""lyncnb verifies the signature of a certificate with the public key of its issuer."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ def signed(certificate, issuer) -> bool | None:
 
 
 def test_signed(ca):
-    """A signature is valid with the issuer's key and with no other key."""
+    """A signature is valid only with the key of the issuer."""
     assert signed(leaf(ca), ca.issuing) is True
     assert signed(leaf(ca), ca.root) is False
     assert signed(ca.root, ca.root) is True
 
 
 @pytest.mark.parametrize("hash_name", ["sha1", "md5"])
-def test_old_hash_is_no_forgery(ca, hash_name):
-    """A genuine SHA-1 or MD5 signature is valid. Its weak hash is a separate finding."""
+def test_a_weak_hash_is_not_called_a_forgery(ca, hash_name):
+    """A genuine signature with SHA-1 or MD5 is valid. A separate finding reports the weak hash
+    algorithm.
+    """
     if hash_name == "md5" and not isinstance(ca.key, rsa.RSAPrivateKey):
         ca = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
     assert signed(resigned(leaf(ca), ca.key, hash_name), ca.issuing) is True
 
 
 def test_pss():
-    """RSASSA-PSS signatures are verified too: Lync Server does not support them, but they are
-    valid.
-    """
+    """RSASSA-PSS signatures are verified and valid, although Lync Server does not support them."""
     ca = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
     assert signed(leaf(ca, pss=True), ca.issuing) is True
 
 
 def test_tampered(ca):
-    """An altered signature is invalid."""
+    """If a signature was altered, it is invalid."""
     data = bytearray(der(leaf(ca)))
     data[-1] ^= 1
     one = read_certificate(bytes(data))
@@ -65,7 +65,9 @@ def test_tampered(ca):
 
 
 def test_other_kind_of_key(ca):
-    """A signature with a key of another type is invalid and raises no error."""
+    """If the type of the key differs from that of the signature, the signature is invalid, and no
+    error occurs.
+    """
     other = PythonCa() if isinstance(ca.key, rsa.RSAPrivateKey) else None
     if other is None:
         other = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
@@ -77,26 +79,30 @@ def test_other_kind_of_key(ca):
     [
         ("x509/ed25519/root-ed25519.pem", True),
         ("x509/ed448/root-ed448.pem", True),
-        ("x509/custom/dsa_selfsigned_ca.pem", None),  # No CA uses DSA keys.
+        ("x509/custom/dsa_selfsigned_ca.pem", None),  # No CA uses DSA keys today.
         ("x509/verisign_md2_root.pem", None),
     ],
 )
 def test_unusual(name, expected):
-    """A signature that this computer cannot verify is reported as such, never as a forgery."""
+    """If this computer cannot verify a signature, the result states this, and does not call it a
+    forgery.
+    """
     one = read_certificate(vector(name))
     assert is_signed_by(one, one) is expected
 
 
 def test_web_pki(ca):
-    """The strict web PKI verifier accepts a correct chain, and otherwise reports its objection."""
+    """The strict web PKI verifier accepts a correct chain, and reports the reason if it rejects a
+    chain.
+    """
     path = [read_certificate(der(one)) for one in ca.chain]
     wrong = read_certificate(der(leaf(ca, eku=["codeSigning"])))
     assert find_web_pki_objection(read_certificate(der(leaf(ca))), path, today=TODAY) == ""
     assert "required EKU not found" in find_web_pki_objection(wrong, path, today=TODAY)
 
 
-def test_web_pki_is_not_asked(ca):
-    """The strict verifier is not used for SHA-1, which it calls invalid, or for a chain without a
+def test_web_pki_is_not_used(ca):
+    """The strict verifier is not used for chains with SHA-1, which it calls invalid, or without a
     root.
     """
     path = [read_certificate(der(one)) for one in ca.chain]
@@ -108,14 +114,14 @@ def test_web_pki_is_not_asked(ca):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"subject": [("CN", "other.contoso.com")]},  # The common name is not in the SAN.
-        {"san": ["*.com.tw"]},  # The name is a wildcard for a public suffix.
+        {"subject": [("CN", "other.contoso.com")]},  # The SAN does not contain the common name.
+        {"san": ["*.com.tw"]},  # The name is a wildcard that covers a public suffix.
         {"usage": ("key_agreement",)},
         {"crl": ()},
     ],
 )
-def test_web_pki_overlooks(changes):
-    """The strict verifier overlooks some faults, so lyncnb also runs other checks."""
+def test_faults_that_web_pki_does_not_find(changes):
+    """The strict verifier does not find some of the faults, so lyncnb has additional checks."""
     ca = PythonCa()
     path = [read_certificate(der(one)) for one in ca.chain]
     assert (
@@ -124,14 +130,18 @@ def test_web_pki_overlooks(changes):
 
 
 def test_unusable_issuer_key():
-    """If this computer cannot use the issuer's key, the signature is neither valid nor invalid."""
+    """If this computer cannot use the issuer's key, the signature is neither called valid nor
+    invalid.
+    """
     issuer = read_certificate(vector("x509/custom/unsupported_subject_public_key_info.pem"))
     one = read_certificate(der(leaf(PythonCa())))
     assert is_signed_by(one, issuer) is None
 
 
 def test_no_warning_of_a_library_is_shown():
-    """A serial number that pyca will reject in the future shows no library warning in a notebook."""
+    """If pyca warns about a serial number that it will reject in the future, lyncnb does not show
+    this warning in a notebook.
+    """
     one = read_certificate(vector("x509/custom/negative_serial.pem"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""OpenSSL, GnuTLS and lyncnb evaluate the same certificate chains with the same result.
+"""OpenSSL, GnuTLS and lyncnb evaluate the same certificate chains, and their results agree.
 
 If one of the other tools rejects a chain, lyncnb reports a finding, and all three accept each valid
 chain. The chains are created for this test: valid, invalid, and unusual ones on which tools
@@ -41,7 +41,7 @@ def _key(kind: str):
     return ec.generate_private_key(curves[kind])
 
 
-# Generating keys takes most of the time, and any key suits any CA, so keys are shared.
+# Generating keys takes most of the time, so the test CAs share keys.
 @cache
 def _keys(kind: str) -> list:
     return [_key(kind) for _ in range(2 if kind.startswith("rsa") else 3)]
@@ -49,14 +49,14 @@ def _keys(kind: str) -> list:
 
 @dataclass(frozen=True)
 class Made:
-    """A test certificate with its private key."""
+    """A test certificate and its private key."""
 
     certificate: x509.Certificate
     key: object
 
 
 def make(issuer: Made | None, number: int, values: dict) -> Made:
-    """Create one certificate with the specified deviations."""
+    """Create one certificate with the given differences from a valid one."""
     values = {"key": "p256", "begins": -_DAY, "ends": 300 * _DAY, "serial": None, **values}
     keys = _keys(values["key"])
     key = values.get("own_key") or keys[number % len(keys)]
@@ -242,7 +242,7 @@ BAD = {
        for place in ("ca1", "leaf") for hash_name in ("sha1", "md5")},
 }  # fmt: skip
 
-# The part of the chain that is missing.
+# Each entry contains the number of CAs in the chain and the position of the missing certificate.
 INCOMPLETE = {"no root": (1, 2), "no CA at all": (1, 1), "the middle one of three": (3, 2)}
 
 
@@ -279,8 +279,8 @@ def verdict_of_gnutls(place: Path, certificates: list[x509.Certificate]) -> bool
 
 
 def ours(certificates: list[x509.Certificate]) -> list[str]:
-    """Return the codes of the findings about the first certificate, with the other certificates as
-    its chain.
+    """Return the codes of lyncnb's findings about the first certificate, with the others as its
+    chain.
     """
     try:
         leaf, *above = (read_certificate(one.public_bytes(Encoding.DER)) for one in certificates)
@@ -302,18 +302,18 @@ def ours(certificates: list[x509.Certificate]) -> list[str]:
 
 
 def test_at_least_hundred_chains_are_evaluated():
-    """At least one hundred chains are evaluated."""
+    """The three lists contain at least one hundred chains."""
     assert len(GOOD) + len(BAD) + len(INCOMPLETE) >= 100
 
 
-# GnuTLS does not compare directory names, and rejects chains with such constraints. It also rejects
-# SHA-1 where no signature depends on it.
+# GnuTLS rejects these two valid chains. It does not compare directory names in constraints, and
+# rejects SHA-1 even in a root.
 _NOT_FOR_GNUTLS = ("excluded directory", "a root signed with SHA-1")
 
 
 @pytest.mark.parametrize("title", GOOD)
 def test_good_chains(tmp_path, title):
-    """All three tools accept a valid chain, and lyncnb has no finding about it."""
+    """If a chain is valid, all three tools accept it, and lyncnb has no findings about it."""
     certificates = chain(**GOOD[title])
     assert ours(certificates) == []
     assert verdict_of_openssl(tmp_path, certificates)
@@ -321,9 +321,9 @@ def test_good_chains(tmp_path, title):
 
 
 @pytest.mark.parametrize("values", BAD.values(), ids=BAD)
-def test_bad_and_odd_chains(tmp_path, values):
-    """Each invalid or unusual chain has a finding, so lyncnb reports every chain that another tool
-    rejects.
+def test_invalid_and_unusual_chains(tmp_path, values):
+    """There is a finding about each invalid or unusual chain, so lyncnb reports every chain that
+    another tool rejects.
     """
     certificates = chain(**values)
     theirs = {
@@ -335,14 +335,14 @@ def test_bad_and_odd_chains(tmp_path, values):
 
 @pytest.mark.parametrize(("depth", "missing"), INCOMPLETE.values(), ids=INCOMPLETE)
 def test_incomplete_chains(tmp_path, depth, missing):
-    """A missing certificate in a chain is reported, whatever its position is."""
+    """If a certificate of the chain is missing, this is reported, whatever its position."""
     whole = chain(depth=depth)
     assert "chain-incomplete" in ours([one for n, one in enumerate(whole) if n != missing])
 
 
 def test_many_cas_of_one_name():
-    """Among eighteen CAs with the same name, the right one is found by its key identifier, even if
-    it is the oldest.
+    """If many CAs have the same name, the right one is found by its key identifier, even if it is
+    the oldest.
     """
     leaf, issuing, root = chain(ca1={"ends": 400 * _DAY})
     others = [chain(ca1={"own_key": _key("p256")})[1] for _ in range(18)]

@@ -1,4 +1,4 @@
-"""A CSR contains exactly the planned values, and is signed with its key."""
+"""A CSR contains exactly the planned values, and is signed with the planned key."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ SUBJECT = {
 
 @pytest.fixture(scope="module")
 def rsa_key() -> keys.PrivateKey:
-    """Generate one RSA key for the module."""
+    """Generate one RSA key for all tests in this file."""
     return keys.generate_key(KeyParameters())
 
 
 @pytest.fixture(scope="module")
 def ec_key() -> keys.PrivateKey:
-    """Generate one ECDSA key for the module."""
+    """Generate one ECDSA key for all tests in this file."""
     return keys.generate_key(KeyParameters(algorithm="ECDSA", bits=256))
 
 
@@ -51,7 +51,7 @@ def structure(der: bytes) -> structures.CertificationRequestInfo:
 
 
 def extensions(der: bytes) -> dict[str, tuple[bool, object]]:
-    """Return the criticality and value of each requested extension, read with asn1crypto."""
+    """Return the criticality and the value of each requested extension, as asn1crypto reads them."""
     (attribute,) = structure(der)["attributes"]
     assert attribute["type"].native == "extension_request"
     (found,) = attribute["values"]
@@ -59,14 +59,14 @@ def extensions(der: bytes) -> dict[str, tuple[bool, object]]:
 
 
 def test_a_request_holds_subject_names_and_usages(rsa_key):
-    """Another library finds exactly the planned extensions in a CSR.
+    """The library asn1crypto finds exactly the planned extensions in a CSR.
 
     Only the key usage is critical.
     """
     request = build_request(
         build_request_content(planned(*NAMES, usages=("serverAuth", "clientAuth"))), rsa_key
     )
-    # asn1crypto shows an A-label in Unicode.
+    # The library asn1crypto shows the Unicode form of an A-label.
     assert extensions(request.der) == {
         "subject_alt_name": (False, ["pool.contoso.com", "*.contoso.com", "分公司.contoso.com"]),
         "key_usage": (True, {"digital_signature", "key_encipherment"}),
@@ -75,7 +75,9 @@ def test_a_request_holds_subject_names_and_usages(rsa_key):
 
 
 def test_the_subject_begins_with_the_country(rsa_key):
-    """The subject is encoded from C to CN (X.501), so its RFC 4514 text begins with the CN."""
+    """In a CSR, the subject is encoded from C to CN (X.501), so its text in the RFC 4514 form
+    begins with the CN.
+    """
     certificate = planned(*NAMES, **SUBJECT)
     subject = structure(build_request(build_request_content(certificate), rsa_key).der)["subject"]
     assert list(subject.native.items()) == [
@@ -91,20 +93,22 @@ def test_the_subject_begins_with_the_country(rsa_key):
 
 
 def test_without_names_there_is_no_san(rsa_key):
-    """The CSR for the internal Edge certificate has no subjectAltName extension, not an empty one."""
+    """If no alternative names are planned, the CSR has no subjectAltName extension, and not an
+    empty one.
+    """
     request = build_request(build_request_content(planned()), rsa_key)
     assert sorted(extensions(request.der)) == ["extended_key_usage", "key_usage"]
     assert request.content.names == ()
 
 
 def test_without_usages_there_is_no_eku(rsa_key):
-    """A CSR without planned extended key usages has no such extension."""
+    """If no extended key usages are planned, the CSR does not have this extension."""
     request = build_request(build_request_content(planned("a.contoso.com", usages=())), rsa_key)
     assert sorted(extensions(request.der)) == ["key_usage", "subject_alt_name"]
 
 
 def test_an_ecdsa_request_only_signs(ec_key):
-    """The key usage in an ECDSA request is only digitalSignature (RFC 8813 section 3)."""
+    """The key usage in a CSR with an ECDSA key is only digitalSignature (RFC 8813 section 3)."""
     request = build_request(
         build_request_content(planned("a.contoso.com", algorithm="ECDSA")), ec_key
     )
@@ -113,7 +117,9 @@ def test_an_ecdsa_request_only_signs(ec_key):
 
 @pytest.mark.parametrize("hash", ["sha256", "sha384", "sha512"])
 def test_the_signature_is_pkcs1_or_ecdsa_with_the_planned_hash(rsa_key, ec_key, hash):
-    """A CSR is signed with the planned hash, and with PKCS #1 v1.5 for RSA, never PSS."""
+    """A CSR is signed with the planned hash algorithm. For RSA, the signature is PKCS #1 v1.5, and
+    never PSS.
+    """
     for key, algorithm, kind in (
         (rsa_key, "RSA", f"{hash}_rsa"),
         (ec_key, "ECDSA", f"{hash}_ecdsa"),
@@ -127,16 +133,18 @@ def test_the_signature_is_pkcs1_or_ecdsa_with_the_planned_hash(rsa_key, ec_key, 
         assert request.has_valid_signature() is True
 
 
-def test_nothing_of_microsofts_tools_is_in_it(rsa_key):
-    """A CSR has no OS version, CSP, client information or template, only the extension request."""
+def test_a_request_has_no_attributes_of_microsofts_tools(rsa_key):
+    """The only attribute of a CSR is the extension request. It has no OS version, CSP, client
+    information or template.
+    """
     request = build_request(build_request_content(planned(*NAMES, **SUBJECT)), rsa_key)
     # The OID 1.3.6.1.4.1.311 belongs to Microsoft.
     assert b"\x2b\x06\x01\x04\x01\x82\x37" not in request.der
 
 
 def test_the_digests_are_over_der(rsa_key):
-    """The digests of a CSR are calculated from its DER encoding, so line endings do not change
-    them.
+    """The digest of a CSR is calculated from its DER encoding, so it does not depend on line
+    endings.
     """
     request = build_request(build_request_content(planned(*NAMES)), rsa_key)
     again = parse_request(request.pem.replace(b"\n", b"\r\n"))
@@ -170,8 +178,8 @@ plans = st.builds(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plans)
 def test_a_request_parsed_back_equals_its_plan(rsa_key, ec_key, certificate):
-    """For any plan, the content read from the CSR equals the planned content, and its signature is
-    valid.
+    """For any plan, the content that is read from the CSR equals the planned content, and the
+    signature is valid.
     """
     key = rsa_key if certificate.key.algorithm == "RSA" else ec_key
     request = build_request(build_request_content(certificate), key)
@@ -185,7 +193,9 @@ def test_a_request_parsed_back_equals_its_plan(rsa_key, ec_key, certificate):
 @pytest.mark.slow
 @given(plans)
 def test_the_same_rsa_key_and_plan_give_the_same_bytes(rsa_key, certificate):
-    """The same RSA key and plan give an identical CSR, since PKCS #1 v1.5 is deterministic."""
+    """The same plan and RSA key result in the same CSR each time, because PKCS #1 v1.5 is
+    deterministic.
+    """
     if certificate.key.algorithm == "RSA":
         assert (
             build_request(build_request_content(certificate), rsa_key).pem
@@ -193,8 +203,8 @@ def test_the_same_rsa_key_and_plan_give_the_same_bytes(rsa_key, certificate):
         )
 
 
-def test_differences_are_from_the_request_to_the_plan(rsa_key):
-    """A difference between a CSR and the plan lists the old value first, and marks added values
+def test_differences_show_the_value_of_the_request_first(rsa_key):
+    """A difference between a CSR and the plan shows the value in the CSR first, and added values
     with a plus sign.
     """
     request = build_request(
@@ -220,16 +230,16 @@ def test_differences_are_from_the_request_to_the_plan(rsa_key):
         (planned(common_name=f"{'a' * 60}.contoso.com"), "cannot create a request for 'aaaa"),
     ],
 )
-def test_what_cannot_be_made_is_refused(rsa_key, certificate, message):
-    """Another type of key, SHA-1, and a missing or too long common name (over 64 characters) raise
-    an error.
+def test_requests_that_cannot_be_created(rsa_key, certificate, message):
+    """An unsupported key type, SHA-1, or a common name that is missing or has more than 64
+    characters causes an error.
     """
     with pytest.raises(PlanError, match=message):
         build_request(build_request_content(certificate), rsa_key)
 
 
 def openssl_verifies(path: Path) -> bool:
-    """Return whether OpenSSL verifies the signature of a CSR."""
+    """Return whether OpenSSL finds that the signature of a CSR is valid."""
     form = "DER" if path.suffix == ".der" else "PEM"
     command = ["openssl", "req", "-verify", "-noout", "-inform", form, "-in", str(path)]
     return subprocess.run(command, capture_output=True).returncode == 0
@@ -246,19 +256,16 @@ READABLE = [
 
 @pytest.mark.tools
 @pytest.mark.parametrize("name", READABLE)
-def test_signatures_are_judged_as_openssl_does(name):
-    """For published CSRs, valid and invalid and with SHA-1, lyncnb and OpenSSL agree about the
-    signature.
+def test_signature_results_match_openssl(name):
+    """For published CSRs with valid, invalid and SHA-1 signatures, lyncnb and OpenSSL have the same
+    result.
     """
     path = REQUESTS / name
     assert parse_request(path.read_bytes()).has_valid_signature() is openssl_verifies(path)
 
 
 def test_a_good_sha1_request_is_not_called_tampered():
-    """A valid SHA-1 signature is reported as valid, although the library calls it invalid.
-
-    Only its hash is old.
-    """
+    """A valid SHA-1 signature is called valid, although the library calls it invalid."""
     request = parse_request((REQUESTS / "san_rsa_sha1.pem").read_bytes())
     assert request.has_valid_signature() is True
     found = list_content_differences(
@@ -268,17 +275,15 @@ def test_a_good_sha1_request_is_not_called_tampered():
     assert not [line for line in found if line.startswith("san")]
 
 
-def test_a_hash_nobody_knows_is_not_called_bad():
-    """For an MD4 signature, which this computer cannot verify, the result is None."""
+def test_an_unknown_hash_is_not_called_invalid():
+    """If this computer cannot verify a signature, such as one with MD4, the result is None."""
     request = parse_request((REQUESTS / "rsa_md4.pem").read_bytes())
     assert request.has_valid_signature() is None
     assert request.content.hash == "1.2.840.113549.1.1.3"
 
 
-def test_what_nobody_planned_is_listed():
-    """Unplanned extensions, attributes and criticality in a CSR are listed as differences, with
-    their OIDs.
-    """
+def test_unplanned_extensions_are_listed():
+    """Unplanned extensions and attributes of a CSR are listed as differences, with their OIDs."""
     request = parse_request((REQUESTS / "unsupported_extension_critical.pem").read_bytes())
     assert request.content.other == ("1.2.3.4", "1.2.3.4 critical")
     request = parse_request((REQUESTS / "challenge.pem").read_bytes())
@@ -307,7 +312,9 @@ def test_other_kinds_of_names_keep_their_kind():
 
 @pytest.mark.parametrize("place", ["subject", "san", "signature"])
 def test_a_changed_byte_is_noticed(rsa_key, place):
-    """If a letter of a name or a bit of the signature changes, the CSR's signature is invalid."""
+    """If a letter of a name or a bit of the signature is changed, the signature of the CSR is
+    invalid.
+    """
     der = bytearray(build_request(build_request_content(planned("sip.contoso.com")), rsa_key).der)
     where = {
         "subject": der.index(b"sip.contoso.com"),
@@ -329,8 +336,8 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_published_broken_requests_are_refused_by_name(name):
-    """Each published broken CSR raises an lyncnb error with its file name."""
+def test_published_faulty_requests_are_rejected_by_name(name):
+    """For each published CSR with a fault, the error message contains the file name."""
     with pytest.raises(
         BundleError, match=f"csr/{name} is not a readable certification.*{UNREADABLE[name]}"
     ):
@@ -338,17 +345,14 @@ def test_published_broken_requests_are_refused_by_name(name):
 
 
 @pytest.mark.parametrize("data", [b"", b"0", b"0\x80", b"-----BEGIN CERT", bytes(2 << 20), b"\xff"])
-def test_what_is_no_request_is_refused(data):
-    """Empty, truncated, very large and unrelated files are rejected as CSRs."""
+def test_files_that_are_not_requests_are_rejected(data):
+    """If a file is empty, truncated, very large or unrelated, it is rejected as a CSR."""
     with pytest.raises(BundleError, match="not a readable certification request"):
         parse_request(data)
 
 
 def test_a_request_has_at_most_a_mebibyte(rsa_key):
-    """A CSR file of one mebibyte is read, and one byte more is rejected.
-
-    Text before the PEM block counts.
-    """
+    """A CSR file can have at most one mebibyte, including any text before the PEM block."""
     pem = build_request(build_request_content(planned("sip.contoso.com")), rsa_key).pem
     room = (1 << 20) - len(pem) - 1
     assert parse_request(b"#" * room + b"\n" + pem).has_valid_signature() is True
@@ -357,22 +361,28 @@ def test_a_request_has_at_most_a_mebibyte(rsa_key):
 
 
 def test_bytes_after_the_request_are_refused(rsa_key):
-    """Bytes after the CSR are rejected, because some readers could ignore them."""
+    """If there are bytes after the CSR, the file is rejected, because some programs could ignore
+    them.
+    """
     der = build_request(build_request_content(planned("a.contoso.com")), rsa_key).der
     with pytest.raises(BundleError, match="not a readable certification request"):
         parse_request(der + b"\x05\x00")
 
 
-def test_a_request_that_came_out_wrong_is_not_handed_on(ec_key):
-    """A new CSR whose content differs from the plan, even in order, is rejected before it is used."""
+def test_a_new_request_that_differs_from_the_plan_is_rejected(ec_key):
+    """If the content of a new CSR differs from the plan, even in the order, the CSR is rejected
+    before it is used.
+    """
     content = build_request_content(planned("a.contoso.com", algorithm="ECDSA"))
-    usages = ("keyAgreement", "digitalSignature")  # A CSR cannot keep this order.
+    usages = ("keyAgreement", "digitalSignature")  # A CSR cannot store the usages in this order.
     with pytest.raises(PlanError, match="the new request differs from the plan: key usage"):
         build_request(dataclasses.replace(content, key_usage=usages), ec_key)
 
 
-def test_a_request_of_another_key_is_not_handed_on(ec_key):
-    """A new CSR is rejected if its public key or signature does not match the key."""
+def test_a_new_request_with_another_key_is_rejected(ec_key):
+    """If the public key or the signature of a new CSR does not match the private key, the CSR is
+    rejected.
+    """
     content = build_request_content(planned("a.contoso.com", algorithm="ECDSA"))
     request = build_request(content, ec_key)
     with pytest.raises(PlanError, match="does not belong to the new key"):

@@ -1,4 +1,4 @@
-"""The contents of two CSRs are compared, and differences are described as text."""
+"""The contents of two CSRs can be compared, and the differences are described as text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OLD = build_request_content(planned(*NAMES, **SUBJECT))
 
 
 def test_a_plan_becomes_plain_values():
-    """The content of a planned certificate has every field that a CSR holds, and no other."""
+    """The content of a planned certificate has exactly the fields that a CSR contains."""
     assert OLD == RequestContent(
         subject=(("CN", "pool.contoso.com"), ("O", "Contoso"), ("L", "Taipei"), ("C", "TW")),
         names=NAMES,
@@ -32,13 +32,15 @@ def test_a_plan_becomes_plain_values():
 
 
 def test_an_ecdsa_key_only_signs():
-    """An elliptic curve key has no keyEncipherment usage (RFC 8813 section 3)."""
+    """An elliptic curve key does not have the usage keyEncipherment (RFC 8813 section 3)."""
     content = build_request_content(planned("a.contoso.com", algorithm="ECDSA"))
     assert content.key_usage == ("digitalSignature",)
 
 
 def test_content_goes_to_another_process_unchanged():
-    """The content of a request is pickled as text and numbers, with no class except its own."""
+    """The pickled content of a request consists of text and numbers, and of no classes except its
+    own.
+    """
     assert pickle.loads(pickle.dumps(OLD)) == OLD
     assert {type(name) for name in OLD.names} == {str}
 
@@ -56,7 +58,7 @@ CASES = [
         {"names": (NAMES[0], NAMES[2], NAMES[1])},
         ("san order: sip.fabrikam.com before sip.contoso.com",),
     ),
-    # A repeated name is an additional name, not another order.
+    # If a name is repeated, this counts as an additional name, and not as a different order.
     ({"names": (*NAMES, NAMES[1])}, ("san: + sip.contoso.com",)),
     ({"hash": "sha384"}, ("hash: sha256 -> sha384",)),
     ({"key_bits": 4096}, ("key: RSA 2048 -> RSA 4096",)),
@@ -69,7 +71,7 @@ CASES = [
         ("subject O: Contoso -> Fabrikam", "subject L: - Taipei", "subject OU: + IT"),
     ),
     ({"subject": OLD.subject[::-1]}, ("subject order: CN, O, L, C -> C, L, O, CN",)),
-    # A repeated field has no other value, but is a difference.
+    # If a field is repeated, its value does not change, but this is a difference.
     ({"subject": (*OLD.subject, ("C", "TW"))}, ("subject order: CN, O, L, C -> CN, O, L, C, C",)),
     (
         {"names": (*NAMES, "lyncdiscover.fabrikam.com"), "hash": "sha512"},
@@ -79,8 +81,8 @@ CASES = [
 
 
 @pytest.mark.parametrize(("change", "said"), CASES)
-def test_a_difference_is_said_in_a_few_words(change, said):
-    """A difference is described field by field, old value first, without equal fields."""
+def test_a_difference_lists_the_changed_fields(change, said):
+    """A difference is described for each changed field, with the old value first."""
     assert list_content_differences(OLD, dataclasses.replace(OLD, **change)) == said
 
 
@@ -88,8 +90,8 @@ names = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=5).map(tuple)
 
 
 @given(names, names)
-def test_lists_are_equal_or_differ_in_words(old, new):
-    """Two lists of names are reported as different exactly when they differ."""
+def test_lists_differ_only_if_they_are_not_equal(old, new):
+    """Two lists of names have a description of differences only if they are not equal."""
     found = list_content_differences(
         dataclasses.replace(OLD, names=old), dataclasses.replace(OLD, names=new)
     )

@@ -1,4 +1,4 @@
-"""A key that was encrypted for a run can be decrypted only by that run and only for the same
+"""A key that a worker encrypted for a run can be decrypted only by this run, and only for the same
 request.
 """
 
@@ -18,23 +18,23 @@ RUN = RunKey()
 
 
 @given(st.binary(max_size=4000), st.text(max_size=80))
-def test_what_is_sealed_is_opened(data, about):
-    """Any bytes are decrypted unchanged, and do not appear in the ciphertext."""
+def test_encrypted_data_can_be_decrypted(data, about):
+    """Any data can be encrypted and decrypted again, and does not appear in the ciphertext."""
     sealed = seal(data, public=RUN.public, subject=about)
     assert RUN.open(sealed, subject=about) == data
     assert len(data) < 8 or data not in sealed
 
 
-def test_the_same_key_sealed_twice_looks_different():
-    """Encrypting the same key twice gives different ciphertexts."""
+def test_the_same_key_has_two_different_ciphertexts():
+    """If a key is encrypted twice, the two ciphertexts are different."""
     assert seal(b"key", public=RUN.public, subject="a") != seal(
         b"key", public=RUN.public, subject="a"
     )
 
 
-def test_another_run_or_request_cannot_open_it():
-    """An encrypted key is bound to its run and its request, so another run or request cannot
-    decrypt it.
+def test_another_run_cannot_decrypt_a_key():
+    """A key that was encrypted for one run and one request cannot be decrypted by another run or
+    for another request.
     """
     sealed = seal(b"key", public=RUN.public, subject="Edge-1")
     for run, about in ((RunKey(), "Edge-1"), (RUN, "Edge-2"), (RUN, "")):
@@ -46,7 +46,7 @@ def test_another_run_or_request_cannot_open_it():
 
 @pytest.mark.parametrize("place", [0, 31, 32, -1])
 def test_a_changed_byte_is_noticed(place):
-    """A changed byte in the encapsulated key or in the ciphertext is detected."""
+    """If a byte of the encrypted key is changed, this is detected."""
     sealed = bytearray(seal(b"some key", public=RUN.public, subject="a"))
     sealed[place] ^= 1
     with pytest.raises(BundleError, match="cannot be decrypted"):
@@ -54,14 +54,16 @@ def test_a_changed_byte_is_noticed(place):
 
 
 @pytest.mark.parametrize("sealed", [b"", bytes(31), bytes(32), bytes(100)])
-def test_what_was_never_sealed_does_not_open(sealed):
-    """Encrypted messages that are too short or all zero are rejected with the same text."""
+def test_data_that_was_not_encrypted_is_rejected(sealed):
+    """Data that is too short, or consists of zeros, is rejected with the same error message."""
     with pytest.raises(BundleError, match="cannot be decrypted"):
         RUN.open(sealed, subject="a")
 
 
-def test_the_private_half_stays():
-    """A run's private key is not shown, copied or pickled. Its public key has 32 bytes."""
+def test_the_private_key_of_a_run_cannot_be_copied():
+    """The private key of a run is not shown, and cannot be copied or pickled. The public key has 32
+    bytes.
+    """
     assert repr(RUN) == "RunKey(***)"
     assert len(RUN.public) == 32
     for copier in (pickle.dumps, copy.copy, copy.deepcopy):

@@ -1,4 +1,4 @@
-"""Keys have the planned type, are identified by their public key, and are validated when they are
+"""Keys have the planned type, are identified by their public key, and are checked when they are
 read.
 """
 
@@ -25,7 +25,7 @@ EVERY = [
 
 @pytest.fixture(scope="module")
 def made() -> dict[tuple[str, int], keys.PrivateKey]:
-    """Generate one key of each type except RSA 4096, which only takes longer."""
+    """Generate one key of each type except RSA 4096, which would only take longer."""
     return {
         which: keys.generate_key(KeyParameters(algorithm=which[0], bits=which[1]))
         for which in EVERY
@@ -44,8 +44,8 @@ def test_a_key_is_of_the_planned_kind(made, which):
 @pytest.mark.tools
 @pytest.mark.parametrize("which", EVERY)
 def test_the_fingerprint_is_that_of_openssl(made, which):
-    """The fingerprint of a private or public key is the SHA-256 hash of its SubjectPublicKeyInfo,
-    as in OpenSSL.
+    """The fingerprint of a key is the SHA-256 hash of its SubjectPublicKeyInfo, as OpenSSL
+    calculates it.
     """
     found = subprocess.run(
         ["openssl", "pkey", "-inform", "DER", "-pubout", "-outform", "DER"],
@@ -57,23 +57,23 @@ def test_the_fingerprint_is_that_of_openssl(made, which):
     assert keys.spki_sha256(made[which]) == keys.spki_sha256(made[which].public_key()) == expected
 
 
-def test_public_halves_are_told_apart(made):
-    """A private key matches its own public key and no other public key."""
+def test_a_private_key_matches_only_its_public_key(made):
+    """A private key matches only its own public key."""
     for one in EVERY:
         found = [keys.is_key_pair(made[one], made[other].public_key()) for other in EVERY]
         assert found == [one == other for other in EVERY]
 
 
 @pytest.mark.parametrize("which", EVERY)
-def test_a_key_comes_back_from_its_bytes(made, which):
-    """A key that was serialized is read back as the same key."""
+def test_a_key_is_the_same_after_writing_and_reading(made, which):
+    """If a key is written and read again, it is the same key."""
     again = keys.read_pkcs8(keys.to_pkcs8(made[which]))
     assert again.private_numbers() == made[which].private_numbers()
 
 
 @pytest.mark.tools
-def test_openssl_finds_our_keys_sound(made):
-    """OpenSSL's check, including the primes, accepts every generated key."""
+def test_openssl_accepts_generated_keys(made):
+    """OpenSSL's check of a key, including its primes, accepts every generated key."""
     for key in made.values():
         command = ["openssl", "pkey", "-inform", "DER", "-check", "-noout"]
         found = subprocess.run(command, input=keys.to_pkcs8(key), capture_output=True, check=True)
@@ -81,9 +81,9 @@ def test_openssl_finds_our_keys_sound(made):
 
 
 @pytest.mark.parametrize("number", ["d", "dmp1", "dmq1", "iqmp"])
-def test_an_altered_number_is_noticed(made, number):
-    """If one bit of a private number is wrong and the public key is intact, the key counts as
-    damaged.
+def test_a_changed_number_in_a_key_is_detected(made, number):
+    """If a bit of a number in an RSA key is changed, and the public key is not, the key is reported
+    as damaged.
     """
     numbers = made["RSA", 2048].private_numbers()
     values = {name: getattr(numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
@@ -95,8 +95,8 @@ def test_an_altered_number_is_noticed(made, number):
 
 
 @pytest.mark.parametrize("number", ["prime1", "prime2", "private_exponent", "coefficient"])
-def test_an_altered_number_in_the_bytes_is_noticed(made, number):
-    """An altered number in the encoded key is detected before the library reads the key."""
+def test_a_changed_number_in_an_encoded_key_is_detected(made, number):
+    """If a number in an encoded RSA key is changed, the key is rejected."""
     info = structures.PrivateKeyInfo.load(keys.to_pkcs8(made["RSA", 2048]))
     numbers = info["private_key"].parsed
     numbers[number] = numbers[number].native ^ 4
@@ -105,8 +105,8 @@ def test_an_altered_number_in_the_bytes_is_noticed(made, number):
         keys.read_pkcs8(info.dump(force=True))
 
 
-def test_an_altered_scalar_is_noticed(made):
-    """An ECDSA key with the private number of another key counts as damaged."""
+def test_a_changed_private_number_is_detected(made):
+    """If the private number of an ECDSA key is changed, the key is rejected."""
     key = made["ECDSA", 256]
     der = keys.to_pkcs8(key)
     scalar = key.private_numbers().private_value.to_bytes(32, "big")
@@ -117,7 +117,7 @@ def test_an_altered_scalar_is_noticed(made):
 
 
 def test_a_key_of_another_kind_is_refused():
-    """Ed25519 keys are rejected, because no server of this product can use them."""
+    """An Ed25519 key is rejected, because no supported server can use it."""
     der = ed25519.Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.DER,
         serialization.PrivateFormat.PKCS8,
@@ -128,10 +128,9 @@ def test_a_key_of_another_kind_is_refused():
 
 
 @pytest.mark.parametrize("der", [b"", b"0", bytes(100), b"0\x82\x01\x00" + bytes(256)])
-def test_what_is_no_key_is_a_plain_value_error(der):
-    """Bytes that are not a key raise a plain ValueError.
-
-    The caller distinguishes a wrong passphrase from damage.
+def test_bytes_that_are_not_a_key_raise_a_value_error(der):
+    """If bytes are not a key, the error is a plain ValueError, so that the caller can distinguish a
+    wrong passphrase from damage.
     """
     with pytest.raises(ValueError):
         keys.read_pkcs8(der)

@@ -1,4 +1,4 @@
-"""A library's error about a damaged structure is shown in plain words."""
+"""If a library reports a damaged structure, lyncnb shows a clear message."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from lyncnb.pki.library_words import NotAsStandard, explain_error
         ("", "the structure does not conform to the standard"),
     ],
 )  # fmt: skip
-def test_in_words(said, words):
-    """Each known error of a library has a clear message, and an unknown error has a general
+def test_errors_of_libraries_have_clear_messages(said, words):
+    """Each known error of a library has its own clear message, and any other error has a general
     message.
     """
     assert explain_error(ValueError(said)) == words
 
 
-def test_our_own_words():
-    """An lyncnb error about a structure is shown unchanged."""
+def test_own_errors_are_shown_unchanged():
+    """An error that lyncnb itself raised about a structure is shown unchanged."""
     assert (
         explain_error(NotAsStandard("its key is neither RSA nor ECDSA"))
         == "its key is neither RSA nor ECDSA"

@@ -1,4 +1,4 @@
-"""The name constraints of a CA are compared with the certificates below it."""
+"""lyncnb compares the name constraints of a CA with the certificates below the CA."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CONTOSO = x509.DirectoryName(name([("O", "Contoso")]))
 
 
 def address(text: str) -> x509.IPAddress:
-    """Return an address, or a network in the form of name constraints."""
+    """Return an IP address, or a network in the form that name constraints use."""
     read = ipaddress.ip_network if "/" in text else ipaddress.ip_address
     return x509.IPAddress(read(text))
 
 
 def said(permitted, excluded, *names, subject=(("CN", "pool"), ("O", "Contoso"))) -> list[str]:
-    """Return the report about a certificate of a CA with these name constraints."""
+    """Return the messages about a certificate of a CA that has the given name constraints."""
     ca = PythonCa(constraints=x509.NameConstraints(permitted or None, excluded or None))
     leaf = issue(
         KEY.public_key(), ca.issuing.subject, ca.key, subject=subject, other_names=names
@@ -36,7 +36,9 @@ def said(permitted, excluded, *names, subject=(("CN", "pool"), ("O", "Contoso"))
 
 
 def test_names_inside_and_outside():
-    """A name outside the permitted names is reported, and so is an excluded name."""
+    """A name is reported if it is not among the permitted names, or if it is among the excluded
+    names.
+    """
     limits = [DNS("contoso.com")], [DNS("x.contoso.com")]
     assert said(*limits, DNS("contoso.com"), DNS("a.Contoso.com")) == []
     assert said(*limits, DNS("a.x.contoso.com"), DNS("xcontoso.com")) == [
@@ -58,16 +60,16 @@ def test_names_inside_and_outside():
     ],
 )  # fmt: skip
 def test_each_kind_of_name(base, inside, outside):
-    """Each type of name is permitted or excluded exactly by its constraint."""
+    """For each type of name, a constraint permits or excludes exactly the names that it contains."""
     assert said([base], [], inside) == []
     assert len(said([base], [], outside)) == 1
     assert len(said([], [base], inside)) == 1
     assert said([], [base], outside) == []
 
 
-def test_what_a_prohibition_may_be_meant_for():
-    """If an excluded name can be read in two ways, the stricter one counts (RFC 5280 section
-    4.2.1.10).
+def test_the_stricter_meaning_of_an_exclusion_applies():
+    """If an excluded name can be understood in two ways, the stricter meaning applies (RFC 5280
+    section 4.2.1.10).
     """
     assert said([], [DNS("x.contoso.com")], DNS("*.contoso.com")) == [
         f"{WHO} excludes the name *.contoso.com"
@@ -78,9 +80,10 @@ def test_what_a_prohibition_may_be_meant_for():
 
 
 def test_subjects_are_directory_names():
-    """A subject below the permitted directory name is accepted, whatever its letter case is.
+    """If a subject is below the permitted directory name, it is accepted, in uppercase or lowercase
+    letters.
 
-    Another subject is not.
+    Any other subject is rejected.
     """
     assert said([CONTOSO], [], subject=[("O", "CONTOSO"), ("CN", "pool")]) == []
     assert said([CONTOSO], [], subject=[("O", "Fabrikam"), ("CN", "pool")]) == [
@@ -88,8 +91,8 @@ def test_subjects_are_directory_names():
     ]
 
 
-def test_a_ca_that_only_renews_its_key_is_no_name_below():
-    """Self-issued certificates within a chain are not compared with name constraints (RFC 5280
+def test_self_issued_certificates_need_not_match_constraints():
+    """Within a chain, self-issued certificates need not match the name constraints (RFC 5280
     section 6.1.3 (b)).
     """
     ca = PythonCa(constraints=x509.NameConstraints([CONTOSO], None))
@@ -101,5 +104,6 @@ def test_a_ca_that_only_renews_its_key_is_no_name_below():
     leaf, between = (read_certificate(der(one)) for one in (own, renewed))
     assert between.is_self_issued
     assert len(list(find_constraint_violations([leaf, between], issuer))) == 1
-    # As the last certificate of a chain, it counts as an end-entity certificate.
+    # As the last certificate of the chain, the self-issued certificate must match the name
+    # constraints.
     assert len(list(find_constraint_violations([between], issuer))) == 1

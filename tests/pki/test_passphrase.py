@@ -1,4 +1,4 @@
-"""A passphrase is read from a file, the environment or a prompt, and is never shown."""
+"""lyncnb reads a passphrase from a file, the environment or a prompt, and never shows it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WORDS = "correct horse battery"
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered(monkeypatch):
-    """Start each test without a passphrase in the environment, in memory or at a terminal."""
+    """Start each test without a terminal, and without a passphrase in the environment or in memory."""
     monkeypatch.delenv(passphrase.VARIABLE, raising=False)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     passphrase.forget_passphrase()
@@ -39,7 +39,9 @@ def _nothing_remembered(monkeypatch):
 
 @pytest.fixture
 def typed(monkeypatch):
-    """Simulate a passphrase prompt with typed lines, and return the list of prompts shown."""
+    """Simulate a prompt at which the given lines are typed. Return the list of prompts that were
+    shown.
+    """
     shown: list[str] = []
 
     def use(*lines: str) -> list[str]:
@@ -74,13 +76,13 @@ SHOWN = {
 
 @pytest.mark.parametrize("way", SHOWN)
 def test_a_secret_shows_stars(way):
-    """However a secret is printed, its text is replaced by stars."""
+    """If a secret is printed in any way, stars appear instead of its text."""
     assert "horse" not in SHOWN[way](Secret(WORDS))
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_holds_stars_that_are_of_no_use(protocol):
-    """A pickled secret does not contain its text, and the unpickled secret cannot be used."""
+def test_a_pickled_secret_cannot_be_used(protocol):
+    """A pickled secret does not contain the text, and the unpickled secret cannot be used."""
     data = pickle.dumps(Secret(WORDS), protocol)
     assert b"***" in data
     assert b"horse" not in data
@@ -89,7 +91,9 @@ def test_a_pickle_holds_stars_that_are_of_no_use(protocol):
 
 
 def test_a_secret_is_not_in_a_log_or_traceback(caplog):
-    """A logged secret, and an error that contains a secret, do not show its text."""
+    """If a secret, or an error that contains a secret, is logged, the text of the secret is not
+    shown.
+    """
     logging.getLogger("lyncnb").warning("using %s and %r", Secret(WORDS), Secret(WORDS))
     with pytest.raises(PassphraseError) as caught:
         check_passphrase(Secret("short horse"))
@@ -97,9 +101,8 @@ def test_a_secret_is_not_in_a_log_or_traceback(caplog):
 
 
 def test_secrets_compare_by_text_and_nothing_else():
-    """Secrets with the same text are equal.
-
-    A secret does not equal a string, and cannot be hashed or changed.
+    """Two secrets are equal if their texts are equal. A secret does not equal a string, and cannot
+    be hashed or changed.
     """
     assert Secret(WORDS) == Secret(WORDS)
     assert Secret(WORDS) != Secret(WORDS.upper())
@@ -120,21 +123,21 @@ def test_secrets_compare_by_text_and_nothing_else():
         (
             "a lone surrogate \udc80",
             "cannot be typed",
-        ),  # Python reads a variable that cannot be decoded as this text.
+        ),  # If a variable cannot be decoded, Python reads it as this text.
         ("密" * 334, "longer than 1000 bytes"),
     ],
 )
-def test_a_passphrase_that_will_not_do_is_told_why(text, message):
-    """A passphrase that is too short, too long for OpenSSL, or has control characters is rejected
-    with the reason.
+def test_invalid_passphrases_are_rejected_with_the_reason(text, message):
+    """If a passphrase is too short, is too long for OpenSSL, or contains control characters, it is
+    rejected with the reason.
     """
     with pytest.raises(PassphraseError, match=message):
         check_passphrase(text)
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=12, max_size=250))
-def test_any_text_of_twelve_characters_will_do(text):
-    """Every passphrase of at least twelve letters, symbols and spaces is accepted unchanged."""
+def test_any_text_of_twelve_characters_is_accepted(text):
+    """Any passphrase of at least twelve letters, symbols and spaces is accepted without changes."""
     assert check_passphrase(text).reveal() == text
 
 
@@ -144,17 +147,22 @@ def test_any_text_of_twelve_characters_will_do(text):
         WORDS.encode(),
         WORDS.encode() + b"\n",
         WORDS.encode() + b"\r\nanother line\r\n",
-        b"\xef\xbb\xbf" + WORDS.encode() + b"\n",  # Notepad writes UTF-8 with this byte order mark.
+        # Notepad writes this byte order mark in UTF-8 files.
+        b"\xef\xbb\xbf" + WORDS.encode() + b"\n",
     ],
 )
 def test_the_first_line_of_a_file_is_the_passphrase(tmp_path, data):
-    """The passphrase is the first line of the file, without byte order mark and line ending."""
+    """The passphrase is the first line of the file, without the byte order mark and the line
+    ending.
+    """
     (tmp_path / "pass").write_bytes(data)
     assert ask_passphrase(file=tmp_path / "pass") == Secret(WORDS)
 
 
 def test_blanks_in_a_file_belong_to_the_passphrase(tmp_path):
-    """Spaces at the end of the line belong to the passphrase. Only the line ending is removed."""
+    """Spaces at the end of the first line are part of the passphrase. Only the line ending is
+    removed.
+    """
     (tmp_path / "pass").write_bytes(f" {WORDS} \n".encode())
     assert ask_passphrase(file=tmp_path / "pass").reveal() == f" {WORDS} "
 
@@ -169,8 +177,10 @@ def test_blanks_in_a_file_belong_to_the_passphrase(tmp_path):
         (b"x" * 70_000, "longer than 4,096 bytes"),
     ],
 )
-def test_a_file_that_will_not_do_is_named(tmp_path, data, message):
-    """A missing, empty, wrongly encoded or huge passphrase file raises an error with its name."""
+def test_the_error_contains_the_name_of_an_invalid_file(tmp_path, data, message):
+    """If the passphrase file is missing, empty, wrongly encoded or very large, the error contains
+    its name.
+    """
     if data is not None:
         (tmp_path / "pass").write_bytes(data)
     with pytest.raises(PassphraseError, match=message) as caught:
@@ -180,7 +190,7 @@ def test_a_file_that_will_not_do_is_named(tmp_path, data, message):
 
 
 def pipe_of(data: bytes, *, seconds: float = 0.0, stays_open: bool = False) -> int:
-    """Return the reading end of a pipe to which a thread writes, immediately or later."""
+    """Return the file descriptor of a pipe to which a thread writes, immediately or after a delay."""
     reading, writing = os.pipe()
 
     def write() -> None:
@@ -194,15 +204,17 @@ def pipe_of(data: bytes, *, seconds: float = 0.0, stays_open: bool = False) -> i
 
 
 @pytest.mark.parametrize("stays_open", [False, True])
-def test_a_pipe_hands_over_the_passphrase(stays_open):
-    """A passphrase is read from a pipe, as in <(command), without waiting for the end of the pipe."""
+def test_a_passphrase_is_read_from_a_pipe(stays_open):
+    """A passphrase can be read from a pipe, as in <(command), without waiting for the end of the
+    pipe.
+    """
     descriptor = pipe_of(WORDS.encode() + b"\nmore\n", seconds=0.2, stays_open=stays_open)
     assert ask_passphrase(file=f"/dev/fd/{descriptor}") == Secret(WORDS)
     os.close(descriptor)
 
 
-def test_standard_input_hands_over_the_passphrase():
-    """A passphrase is read from /dev/stdin and from a shell's process substitution."""
+def test_a_passphrase_is_read_from_standard_input():
+    """A passphrase can be read from /dev/stdin and from the process substitution of a shell."""
     code = (
         "import sys; from lyncnb.pki.passphrase import ask_passphrase\n"
         "print(len(ask_passphrase(file=sys.argv[1]).reveal()))"
@@ -213,15 +225,17 @@ def test_standard_input_hands_over_the_passphrase():
 
 
 def test_a_named_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, monkeypatch):
-    """If nobody writes to a named pipe, an error follows after ten seconds (less in this test)."""
+    """If no program writes to a named pipe, an error occurs after ten seconds (in this test,
+    earlier).
+    """
     monkeypatch.setattr(passphrase, "_LINE_SECONDS", 0.2)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(PassphraseError, match="no data arrived within the time limit"):
         ask_passphrase(file=tmp_path / "pipe")
 
 
-def test_what_never_ends_is_not_read_without_end():
-    """At most four kilobytes of an endless input are read for the first line."""
+def test_endless_input_is_not_read_to_the_end():
+    """If the input never ends, at most four kilobytes are read to find the end of the first line."""
     with pytest.raises(PassphraseError, match="longer than 4,096 bytes"):
         ask_passphrase(file="/dev/zero")
     descriptor = pipe_of(b"x" * 5000)
@@ -241,10 +255,11 @@ GUESSED = (
 
 
 @pytest.mark.parametrize("text", GUESSED, ids=[text[:12] for text in GUESSED])
-def test_what_is_easy_to_guess_protects_nothing_new(text):
-    """An easily guessed passphrase opens what it protects, but is rejected for a new folder.
+def test_a_weak_passphrase_is_rejected_for_a_new_folder(text):
+    """A passphrase that is easy to guess is accepted for an existing folder, but rejected for a new
+    folder.
 
-    The error does not repeat it.
+    The error does not contain the passphrase.
     """
     assert check_passphrase(text).reveal() == text
     with pytest.raises(PassphraseError, match="too easy to guess") as caught:
@@ -252,8 +267,8 @@ def test_what_is_easy_to_guess_protects_nothing_new(text):
     assert text not in str(caught.value) + caught.value.hint
 
 
-def test_names_of_the_plan_are_guessed_first():
-    """A name from the plan is not accepted as a passphrase, however long it is."""
+def test_a_name_of_the_plan_is_not_a_passphrase():
+    """A name from the plan is rejected as a passphrase, however long it is."""
     name = "lyncpool-taipei.contoso.com"
     assert check_new_passphrase(name).reveal() == name
     with pytest.raises(PassphraseError, match="too easy to guess"):
@@ -264,9 +279,9 @@ def test_names_of_the_plan_are_guessed_first():
     "text",
     ["litwareinc Hamburg Munich 2026", "Hamburg-LitwareInc-Munich!", "litwareincHamburgMunich"],
 )
-def test_names_of_the_plan_in_a_row_are_guessed(text):
-    """Several names from the plan are not accepted as a passphrase, but random words next to a name
-    are.
+def test_several_names_of_the_plan_are_not_a_passphrase(text):
+    """Several names from the plan are rejected as a passphrase, but random words next to a name are
+    accepted.
     """
     known = list_known_words(
         ln.plan_certificates(ln.read_topology(TWO_SITES), ln.load_rules("lync2013"))
@@ -279,17 +294,18 @@ def test_names_of_the_plan_in_a_row_are_guessed(text):
     assert check_new_passphrase(WORDS, known_words=known) == Secret(WORDS)
 
 
-def test_random_words_are_taken_whatever_their_length():
-    """Passphrases of random words are accepted from 12 characters to the maximum length."""
+def test_random_words_of_any_length_are_accepted():
+    """Passphrases of random words are accepted, from 12 characters to the maximum length."""
     words = "lamp orbit canyon fiddle maple "
     for count in (1, 3, 30):
         assert check_new_passphrase(words * count) == Secret(words * count)
 
 
 def test_a_weak_passphrase_is_asked_for_again(typed):
-    """If a weak passphrase is typed for a new folder, the prompt asks again with the reason.
+    """If a user types a weak passphrase for a new folder, the prompt shows the reason and asks
+    again.
 
-    For an existing folder it is accepted.
+    For an existing folder, a weak passphrase is accepted.
     """
     prompts = typed("a" * 12, "contoso.com.", WORDS, WORDS)
     assert ask_passphrase(confirm=True, known=("contoso.com",)) == Secret(WORDS)
@@ -299,10 +315,8 @@ def test_a_weak_passphrase_is_asked_for_again(typed):
     assert ask_passphrase() == Secret("a" * 12)
 
 
-def test_the_variable_is_taken_out_of_the_environment(monkeypatch):
-    """The environment variable is removed, so that no child process gets it, and this process can
-    read the passphrase again.
-    """
+def test_the_variable_is_removed_from_the_environment(monkeypatch):
+    """The environment variable is removed after it is read, so that no child process receives it."""
     monkeypatch.setenv(passphrase.VARIABLE, WORDS)
     assert ask_passphrase() == Secret(WORDS)
     child = [sys.executable, "-c", "import os; print(os.environ.get('LYNCNB_PASSPHRASE'))"]
@@ -313,19 +327,18 @@ def test_the_variable_is_taken_out_of_the_environment(monkeypatch):
     assert ask_passphrase() == Secret(WORDS * 2)
 
 
-def test_a_variable_that_will_not_do_is_named(monkeypatch):
-    """If the environment variable is not acceptable, the error shows its name, not its value."""
+def test_the_error_contains_the_name_of_the_variable(monkeypatch):
+    """If the passphrase in the environment variable is invalid, the error contains the name of the
+    variable, but not its value.
+    """
     monkeypatch.setenv(passphrase.VARIABLE, "short")
     with pytest.raises(PassphraseError, match="in LYNCNB_PASSPHRASE has 5 characters"):
         ask_passphrase()
 
 
-def test_a_file_goes_before_the_variable_and_the_variable_before_the_prompt(
-    tmp_path, monkeypatch, typed
-):
-    """A passphrase is read from the file first, then from the environment, then from the prompt.
-
-    The environment can be left out.
+def test_order_of_the_sources_of_a_passphrase(tmp_path, monkeypatch, typed):
+    """A passphrase is read from the file, if there is one, otherwise from the environment, and
+    otherwise from the prompt.
     """
     prompts = typed("typed by the planner")
     (tmp_path / "pass").write_text("from the given file")
@@ -337,8 +350,8 @@ def test_a_file_goes_before_the_variable_and_the_variable_before_the_prompt(
 
 
 def test_without_terminal_and_passphrase_there_is_a_hint():
-    """In a script without a passphrase, the error lists the possible sources, and the exit status
-    is 3.
+    """If a script has no passphrase, the error lists the possible sources, and the exit status is
+    3.
     """
     with pytest.raises(PassphraseError, match="lyncnb cannot prompt for it") as caught:
         ask_passphrase()
@@ -347,7 +360,9 @@ def test_without_terminal_and_passphrase_there_is_a_hint():
 
 
 def test_the_prompt_asks_again_when_the_two_differ(typed):
-    """If the two inputs differ, the prompt reports it and asks for both again."""
+    """If the passphrase and its repetition differ, the prompt shows a message and asks for both
+    again.
+    """
     prompts = typed(WORDS, "correct horse batterie", WORDS, WORDS)
     assert ask_passphrase(confirm=True) == Secret(WORDS)
     beginnings = [" ".join(prompt.split()[:2]) for prompt in prompts]
@@ -355,8 +370,8 @@ def test_the_prompt_asks_again_when_the_two_differ(typed):
 
 
 def test_the_prompt_gives_up_after_three_attempts(typed):
-    """After three passphrases that are too short, the prompt ends with an error, and shows no typed
-    text.
+    """After three passphrases that are too short, the prompt ends with an error that does not
+    contain the typed texts.
     """
     prompts = typed("horse", "horse", "horse")
     with pytest.raises(
@@ -368,8 +383,8 @@ def test_the_prompt_gives_up_after_three_attempts(typed):
 
 @pytest.mark.parametrize("error", [EOFError, OSError, NotImplementedError])
 def test_a_prompt_that_cannot_ask_is_an_error_with_a_hint(monkeypatch, error):
-    """With closed input, no terminal, or a kernel without input, there is an error with a hint and
-    exit status 3.
+    """If no passphrase can be typed, because there is no terminal or the input is closed, the error
+    has a hint and exit status 3.
     """
 
     def getpass(_prompt):
@@ -386,7 +401,7 @@ ASK = "from lyncnb.pki.passphrase import ask_passphrase as a; print(len(a(confir
 
 @pytest.mark.posix
 def test_a_terminal_shows_nothing_of_what_is_typed(repository):
-    """In a real terminal, the passphrase is asked twice and not displayed."""
+    """In a real terminal, the passphrase must be typed twice, and the terminal does not show it."""
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(sys.executable, ["-c", ASK], cwd=str(repository), timeout=60)
     child.logfile_read = seen = io.BytesIO()
@@ -404,8 +419,8 @@ def test_a_terminal_shows_nothing_of_what_is_typed(repository):
 @pytest.mark.slow
 @pytest.mark.kernel
 def test_a_notebook_cell_asks_by_a_password_field(repository):
-    """In a notebook, the kernel asks with a password field, and the outputs do not show the
-    passphrase.
+    """In a notebook, the kernel asks for the passphrase in a password field, and no output shows
+    it.
     """
     from jupyter_client.manager import start_new_kernel
 

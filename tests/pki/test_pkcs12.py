@@ -1,4 +1,6 @@
-"""Four other tools read the PFX files of lyncnb, whose structure is the same as OpenSSL's."""
+"""Four other tools can read the PFX files that lyncnb writes, and their structure is the same as in
+OpenSSL's files.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def _der(certificate):
 
 @pytest.fixture(scope="module")
 def material():
-    """Return a key, its certificate, and an intermediate and a root above it."""
+    """Return a private key, its certificate, and the certificates of an intermediate CA and a root
+    CA.
+    """
     key = rsa.generate_private_key(65537, 2048)
     issuing_key, root_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root = _certificate("Contoso Root", root_key, "Contoso Root", root_key, ca=True)
@@ -65,7 +69,7 @@ def material():
 
 
 def content(material, encryption, provider=PROVIDER):
-    """Return the content of the PFX file."""
+    """Return the content for a PFX file with the given encryption."""
     _, leaf, chain = material
     return PfxContent(
         certificate=_der(leaf),
@@ -87,7 +91,7 @@ def packages(material, tmp_path_factory):
 
 
 def run(*arguments: object, **kwargs: object) -> str:
-    """Run a tool and return its output. If the tool fails, the test fails."""
+    """Run a tool, and return its output. If the tool fails, the test fails."""
     done = subprocess.run(
         [*map(str, arguments)], capture_output=True, text=True, check=True, **kwargs
     )
@@ -114,7 +118,9 @@ def _key_of(material) -> bytes:
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_openssl_reads_key_chain_name_and_provider(packages, material, encryption):
-    """OpenSSL sees the key, three certificates, the friendly name and both Windows attributes."""
+    """OpenSSL finds the private key, three certificates, the friendly name and both Windows
+    attributes in the PFX file.
+    """
     file = packages / f"{encryption}.pfx"
     common = ("openssl", "pkcs12", "-in", file, "-passin", f"pass:{PASSWORD}")
     keys = run(*common, "-nocerts", "-nodes")
@@ -133,8 +139,10 @@ def test_openssl_reads_key_chain_name_and_provider(packages, material, encryptio
         ("aes256-sha256", "MAC: sha256", "AES-256-CBC"),
     ],
 )
-def test_encryption_is_what_was_asked(packages, encryption, mac, scheme):
-    """Key and certificates are encrypted as requested, and the MAC uses the matching hash."""
+def test_the_encryption_is_as_requested(packages, encryption, mac, scheme):
+    """The key and the certificates have the requested encryption, and the MAC uses the matching
+    hash algorithm.
+    """
     file = packages / f"{encryption}.pfx"
     told = run(
         *("openssl", "pkcs12", "-in", file, "-passin", f"pass:{PASSWORD}", "-info", "-noout")
@@ -144,8 +152,8 @@ def test_encryption_is_what_was_asked(packages, encryption, mac, scheme):
 
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
-def test_gnutls_reads_it(packages, material, encryption):
-    """GnuTLS decrypts the key and certificates of the PFX file."""
+def test_gnutls_reads_a_pfx_file(packages, material, encryption):
+    """GnuTLS can decrypt the key and the certificates in the PFX file."""
     file = packages / f"{encryption}.pfx"
     told = run("certtool", "--p12-info", "--inder", "--infile", file, "--password", PASSWORD)
     assert told.count("BEGIN CERTIFICATE") == 3
@@ -153,8 +161,8 @@ def test_gnutls_reads_it(packages, material, encryption):
 
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
-def test_nss_imports_it(packages, tmp_path, encryption):
-    """NSS imports the key and chain under the friendly name."""
+def test_nss_imports_a_pfx_file(packages, tmp_path, encryption):
+    """NSS imports the key and the chain under the friendly name."""
     run("certutil", "-N", "-d", f"sql:{tmp_path}", "--empty-password")
     run(
         *("pk12util", "-i", packages / f"{encryption}.pfx", "-d", f"sql:{tmp_path}"),
@@ -167,7 +175,7 @@ def test_nss_imports_it(packages, tmp_path, encryption):
 @pytest.mark.slow
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_java_reads_a_key_entry_with_its_chain(packages, encryption):
-    """Java reads one private key entry with a chain of three certificates."""
+    """Java reads one private key entry that has a chain of three certificates."""
     told = run(
         *("keytool", *BRIEF_JAVA, "-list", "-v", "-storetype", "PKCS12"),
         *("-keystore", packages / f"{encryption}.pfx", "-storepass", PASSWORD),
@@ -178,7 +186,9 @@ def test_java_reads_a_key_entry_with_its_chain(packages, encryption):
 
 
 def _shape(data: bytes) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Return the type and attributes of each bag that can be read without the password."""
+    """Return the type and the attributes of each part of a PFX file that can be read without the
+    password.
+    """
     pfx = structures.Pfx.load(data, strict=True)
     shape = []
     for info in structures.AuthenticatedSafe.load(pfx["auth_safe"]["content"].native, strict=True):
@@ -193,7 +203,7 @@ def _shape(data: bytes) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 def _key_attributes(data: bytes) -> dict[str, bytes]:
-    """Return the attributes of the key bag, except the hash that connects key and certificate."""
+    """Return the attributes of the private key in a PFX file, by OID."""
     pfx = structures.Pfx.load(data)
     for info in structures.AuthenticatedSafe.load(pfx["auth_safe"]["content"].native):
         if info["content_type"].native == "data":
@@ -203,8 +213,10 @@ def _key_attributes(data: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
-def test_structure_is_that_of_openssl(packages, material, tmp_path, encryption):
-    """The bags and the key's attributes are those that `openssl pkcs12 -CSP -LMK` writes."""
+def test_the_structure_is_the_same_as_in_openssl(packages, material, tmp_path, encryption):
+    """The structure of a PFX file, and the attributes of the key, are the same as `openssl pkcs12
+    -CSP -LMK` writes.
+    """
     key, leaf, chain = material
     pem = serialization.Encoding.PEM
     (tmp_path / "key.pem").write_bytes(
@@ -229,9 +241,7 @@ def test_structure_is_that_of_openssl(packages, material, tmp_path, encryption):
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_wrong_password_is_refused(packages, encryption):
-    """After attributes are added, the new MAC still protects the content: a wrong password is
-    rejected.
-    """
+    """After attributes and a new MAC were added to a PFX file, a wrong password is still rejected."""
     data = (packages / f"{encryption}.pfx").read_bytes()
     with pytest.raises(ValueError, match="Invalid password"):
         pkcs12.load_pkcs12(data, b"Abcdefghij0123456789Xz")
@@ -239,7 +249,7 @@ def test_wrong_password_is_refused(packages, encryption):
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_altered_package_is_refused(packages, tmp_path, encryption):
-    """OpenSSL detects a changed byte anywhere in the encrypted part of a PFX file."""
+    """If a byte in the encrypted part of a PFX file is changed, OpenSSL rejects the file."""
     data = bytearray((packages / f"{encryption}.pfx").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "bad.pfx").write_bytes(data)
@@ -252,31 +262,34 @@ def test_altered_package_is_refused(packages, tmp_path, encryption):
 
 
 def test_without_a_provider_nothing_is_added(material):
-    """If a product names no provider, the PFX file is the library's unchanged file."""
+    """If a product specifies no provider, no provider attributes are added to the PFX file."""
     data = build_pfx(content(material, "aes256-sha256", provider=""), material[0], Secret(PASSWORD))
     assert set(_key_attributes(data)) == {"1.2.840.113549.1.9.20", "1.2.840.113549.1.9.21"}
 
 
 def test_key_of_another_certificate_is_refused(material):
-    """A key that does not match the certificate is never packaged with it."""
+    """If a key does not match the certificate, no PFX file is written."""
     other = ec.generate_private_key(ec.SECP256R1())
     with pytest.raises(PackageError, match="does not belong to the certificate of fe01"):
         build_pfx(content(material, "3des-sha1"), other, Secret(PASSWORD))
 
 
 def test_repr_of_content_and_secret_shows_no_password(material):
-    """The text of a PFX's content and of a secret does not show the password."""
+    """The repr of the content of a PFX file, and the repr of a secret, do not show the password."""
     assert PASSWORD not in repr((content(material, "3des-sha1"), Secret(PASSWORD)))
 
 
 def test_names_beyond_ascii_are_bmp_strings(material):
-    """A Chinese friendly name is a BMPString, which Windows reads (RFC 7292 section 4.2)."""
+    """A Chinese friendly name is encoded as a BMPString, which Windows can read (RFC 7292 section
+    4.2).
+    """
     named = replace(content(material, "3des-sha1"), friendly_name="前端伺服器")
     attributes = _key_attributes(build_pfx(named, material[0], Secret(PASSWORD)))
     assert "前端伺服器".encode("utf-16-be") in attributes["1.2.840.113549.1.9.20"]
 
 
-# PFX files from other sources: lyncnb reads the certificates, compares the key, and discards it.
+# From PFX files of other programs, lyncnb reads the certificates, compares the key, and then
+# discards the key.
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -294,8 +307,8 @@ def pfx(ca, key=KEY, *, encryption=None) -> bytes:
 
 @pytest.mark.parametrize("password", ["portal", Secret("portal")])
 def test_contents(ca, password):
-    """All certificates of a PFX file are returned, the key's certificate first, with the hash of
-    the public key.
+    """All certificates in a PFX file are returned, with the key's certificate first, and the hash
+    of the public key.
     """
     contents = open_pfx(pfx(ca), password)
     assert contents.certificates[1:] == (der(ca.issuing), der(ca.root))
@@ -303,7 +316,7 @@ def test_contents(ca, password):
 
 
 def test_without_password(ca):
-    """A PFX file without a password opens without one."""
+    """A PFX file without a password can be opened without a password."""
     assert len(open_pfx(pfx(ca, encryption=NoEncryption()), None).certificates) == 3
 
 
@@ -316,32 +329,32 @@ def test_without_password(ca):
     ],
 )
 def test_wrong_password(ca, password, message):
-    """If the password is wrong, the message says so and does not show the password."""
+    """If the password is wrong, the error message says so, and does not contain the password."""
     with pytest.raises(PfxNotOpened, match=message):
         open_pfx(pfx(ca), password)
 
 
 def test_old_windows():
-    """A PFX file of an old Windows version (RC2-40 and 3DES) can be read."""
+    """A PFX file from an old Windows version (RC2-40 and 3DES) can be read."""
     contents = open_pfx(vector("pkcs12/cert-rc2-key-3des.p12"), "cryptography")
     assert len(contents.certificates) == 1
 
 
 def test_no_key():
-    """A trust store is read as certificates without a key."""
+    """From a trust store, certificates without a key are read."""
     contents = open_pfx(vector("pkcs12/cert-aes256cbc-no-key.p12"), "cryptography")
     assert contents.key_spki_sha256 == ""
 
 
 def test_too_many_rounds(ca):
-    """A PFX file with iteration counts that would take years is rejected at once."""
+    """If the iteration counts in a PFX file would take years, the file is rejected at once."""
     encryption = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(3333).build(b"portal")
     data = pfx(ca, encryption=encryption)
     rounds = (3333).to_bytes(2, "big")
     assert data.count(b"\x02\x02" + rounds) >= 1
     bomb = data.replace(b"\x02\x02" + rounds, b"\x02\x02\x7f\xff")
     with pytest.raises(PfxNotOpened, match="wrong, or the file is damaged"):
-        open_pfx(bomb, "portal")  # A file with 32,767 iterations is accepted.
+        open_pfx(bomb, "portal")  # A PFX file with 32,767 iterations is accepted.
     mac = bytes.fromhex("0408") + b"saltsalt" + bytes.fromhex("02047fffffff")
     with pytest.raises(PfxNotOpened, match="the file requires 2,147,483,647 iterations"):
         open_pfx(b"\x30" + bytes([len(mac)]) + mac, "portal")
@@ -349,13 +362,13 @@ def test_too_many_rounds(ca):
 
 
 def test_damaged():
-    """A truncated PFX file is reported as damaged."""
+    """If a PFX file is truncated, it is reported as damaged."""
     data = vector("pkcs12/cert-key-aes256cbc.p12")
     with pytest.raises(PfxNotOpened, match="the file is damaged: "):
         open_pfx(data[:-10], "cryptography")
 
 
 def test_foreign_kind_of_key(ca):
-    """A key of a type that lyncnb never generates is reported as unknown."""
+    """If lyncnb never generates keys of a given type, such a key is reported as unknown."""
     contents = open_pfx(pfx(ca, key=dsa.generate_private_key(1024)), "portal")
     assert contents.key_spki_sha256 == "unknown"

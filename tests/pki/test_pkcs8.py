@@ -29,7 +29,9 @@ from lyncnb.pki.passphrase import ROUNDS
 from lyncnb.pki.pkcs8 import Encryptor, FolderCipher
 
 WORDS = "correct horse battery"
-FEW = 1000  # A small number of iterations is enough for tests, because it changes only the time.
+# In tests, a small number of iterations is sufficient, because the number affects only the run
+# time.
+FEW = 1000
 CIPHER = FolderCipher(WORDS, rounds=FEW)
 P256 = KeyParameters(algorithm="ECDSA", bits=256)
 PKCS8 = Path(cryptography_vectors.__file__).parent / "asymmetric" / "PKCS8"
@@ -37,24 +39,24 @@ PKCS8 = Path(cryptography_vectors.__file__).parent / "asymmetric" / "PKCS8"
 
 @pytest.fixture(scope="module")
 def rsa_key() -> keys.PrivateKey:
-    """Generate one RSA key for the module."""
+    """Generate one RSA key for all tests in this file."""
     return keys.generate_key(KeyParameters())
 
 
 @pytest.fixture(scope="module")
 def ec_key() -> keys.PrivateKey:
-    """Generate one ECDSA key for the module."""
+    """Generate one ECDSA key for all tests in this file."""
     return keys.generate_key(P256)
 
 
 @pytest.fixture
 def cipher() -> FolderCipher:
-    """Return a cipher with a fast key derivation."""
+    """Return a cipher that derives its key quickly."""
     return FolderCipher(WORDS, rounds=FEW)
 
 
 def envelope(pem: bytes) -> structures.EncryptedPrivateKeyInfo:
-    """Decode the PEM text to its DER structure."""
+    """Decode the PEM text of an encrypted key, and return its DER structure."""
     return structures.EncryptedPrivateKeyInfo.load(
         base64.b64decode(b"".join(pem.splitlines()[1:-1])), strict=True
     )
@@ -67,12 +69,12 @@ def salt(pem: bytes) -> bytes:
 
 
 def same(one: keys.PrivateKey, other: keys.PrivateKey) -> bool:
-    """Return whether two private keys have the same numbers."""
+    """Return whether two private keys consist of the same numbers."""
     return one.private_numbers() == other.private_numbers()
 
 
 def openssl(*arguments: str, data: bytes) -> bytes:
-    """Run OpenSSL with the passphrase in its environment, not in its arguments."""
+    """Run OpenSSL with the passphrase in an environment variable, not in the arguments."""
     return subprocess.run(
         ["openssl", *arguments],
         input=data,
@@ -82,7 +84,7 @@ def openssl(*arguments: str, data: bytes) -> bytes:
     ).stdout
 
 
-def test_what_is_written_is_pbes2_as_promised(ec_key):
+def test_keys_are_encrypted_with_pbes2(ec_key):
     """By default, keys are encrypted with PBKDF2-HMAC-SHA256, 600,000 iterations, a 16-byte salt
     and AES-256-CBC.
     """
@@ -97,8 +99,8 @@ def test_what_is_written_is_pbes2_as_promised(ec_key):
     assert algorithm["parameters"]["encryption_scheme"]["algorithm"].native == "aes256_cbc"
 
 
-def test_one_salt_a_run_and_one_iv_a_file(rsa_key, cipher):
-    """The files of a run share the salt and have different IVs. Another run has another salt."""
+def test_files_of_a_run_share_the_salt_but_not_the_iv(rsa_key, cipher):
+    """All files of a run have the same salt and different IVs. Another run has a different salt."""
     pems = [cipher.encrypt(rsa_key) for _ in range(20)]
     pems += [FolderCipher(WORDS, rounds=FEW).encrypt(rsa_key)]
     parameters = [envelope(pem)["encryption_algorithm"]["parameters"] for pem in pems]
@@ -108,15 +110,15 @@ def test_one_salt_a_run_and_one_iv_a_file(rsa_key, cipher):
 
 
 @pytest.mark.parametrize("bits", [("RSA", 2048), ("ECDSA", 256), ("ECDSA", 521)])
-def test_a_key_comes_back_with_the_passphrase(cipher, bits):
-    """Another cipher with the same passphrase decrypts the key."""
+def test_a_key_can_be_decrypted_with_the_passphrase(cipher, bits):
+    """A key can be decrypted by another cipher that has the same passphrase."""
     key = keys.generate_key(KeyParameters(algorithm=bits[0], bits=bits[1]))
     assert same(FolderCipher(WORDS).decrypt(cipher.encrypt(key)), key)
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=12, max_size=60))
 def test_any_passphrase_is_read_the_same_by_pyca(ec_key, text):
-    """With any passphrase, pyca opens the file with the passphrase in UTF-8."""
+    """With any passphrase, encoded as UTF-8, pyca can decrypt the key file."""
     pem = FolderCipher(text, rounds=1).encrypt(ec_key)
     loaded = serialization.load_pem_private_key(pem, text.encode())
     assert same(loaded, ec_key)
@@ -124,7 +126,7 @@ def test_any_passphrase_is_read_the_same_by_pyca(ec_key, text):
 
 @pytest.mark.tools
 def test_openssl_reads_what_we_write(rsa_key, ec_key, cipher):
-    """OpenSSL's pkey and pkcs8 commands return the same key."""
+    """The commands pkey and pkcs8 of OpenSSL can read a key file, and return the same key."""
     for key in (rsa_key, ec_key):
         pem = cipher.encrypt(key)
         for command in ("pkey", "pkcs8"):
@@ -137,8 +139,8 @@ def test_openssl_reads_what_we_write(rsa_key, ec_key, cipher):
 @pytest.mark.parametrize("scheme", ["aes-128-cbc", "aes-192-cbc", "aes-256-cbc"])
 @pytest.mark.parametrize("prf", ["hmacWithSHA256", "hmacWithSHA384", "hmacWithSHA512"])
 def test_we_read_what_openssl_writes(ec_key, scheme, prf):
-    """Key files that OpenSSL encrypted with PBES2, any SHA-2 hash and AES-CBC can be read, whatever
-    the iterations.
+    """Key files that OpenSSL encrypted with PBES2, SHA-2 and AES-CBC can be read, with any number
+    of iterations.
     """
     made = openssl(
         *("pkcs8", "-topk8", "-inform", "DER", "-v2", scheme, "-v2prf", prf),
@@ -150,7 +152,7 @@ def test_we_read_what_openssl_writes(ec_key, scheme, prf):
 
 @pytest.mark.tools
 def test_the_derivation_is_pbkdf2_by_another_library(ec_key, cipher):
-    """Python's PBKDF2 and OpenSSL's AES decrypt the file to the PKCS #8 key."""
+    """With Python's PBKDF2 and OpenSSL's AES, a key file can be decrypted to the PKCS #8 key."""
     found = envelope(cipher.encrypt(ec_key))
     parameters = found["encryption_algorithm"]["parameters"]
     pbkdf2 = parameters["key_derivation_func"]["parameters"]
@@ -160,8 +162,8 @@ def test_the_derivation_is_pbkdf2_by_another_library(ec_key, cipher):
     assert openssl(*command, data=found["encrypted_data"].native) == keys.to_pkcs8(ec_key)
 
 
-def test_a_wrong_passphrase_is_told_as_such(rsa_key, cipher):
-    """For a hundred keys, a wrong passphrase always gives the same error and never a key."""
+def test_a_wrong_passphrase_is_reported(rsa_key, cipher):
+    """For a hundred keys, a wrong passphrase always results in the same error, and never in a key."""
     wrong = FolderCipher("incorrect horse battery")
     for _ in range(100):
         with pytest.raises(PassphraseError, match=r"keys/a\.key: the passphrase does not match"):
@@ -169,12 +171,14 @@ def test_a_wrong_passphrase_is_told_as_such(rsa_key, cipher):
 
 
 def damaged(pem: bytes) -> bytes:
-    """Destroy the padding of an encrypted key of any length, so that no passphrase opens it."""
+    """Change the padding of an encrypted key, so that the key cannot be decrypted with any
+    passphrase.
+    """
     found = envelope(pem)
     der, text = bytearray(found.dump()), found["encrypted_data"].native
     assert der.endswith(text)
-    # CBC adds the block before the last one to it. The changed bit is in the padding's length,
-    # which becomes more than a block (RFC 8018 section 6.1.1).
+    # In CBC mode, a changed bit in this block changes the same bit in the last block. There it
+    # changes the length of the padding to more than a block (RFC 8018 section 6.1.1).
     der[-17] ^= 0x80
     body = base64.encodebytes(bytes(der))
     first, *_, last = pem.splitlines()
@@ -185,8 +189,10 @@ def damaged(pem: bytes) -> bytes:
     "parameters",
     [("RSA", 2048), ("RSA", 3072), ("ECDSA", 256), ("ECDSA", 384), ("ECDSA", 521)],
 )
-def test_a_damaged_key_is_told_from_a_wrong_passphrase(cipher, parameters):
-    """After one key of a run was decrypted, another key that cannot be decrypted counts as damaged."""
+def test_a_damaged_key_is_distinguished_from_a_wrong_passphrase(cipher, parameters):
+    """If one key of a run can be decrypted with the passphrase, and another one cannot, the second
+    one is reported as damaged.
+    """
     key = keys.generate_key(KeyParameters(algorithm=parameters[0], bits=parameters[1]))
     good, bad = cipher.encrypt(key), damaged(cipher.encrypt(key))
     reader = FolderCipher(WORDS)
@@ -201,8 +207,10 @@ def test_a_damaged_key_is_told_from_a_wrong_passphrase(cipher, parameters):
     assert not isinstance(caught.value, PassphraseError)
 
 
-def test_no_changed_byte_goes_unnoticed(ec_key, cipher):
-    """Changing any byte of a key file gives an error or the same key."""
+def test_any_changed_byte_is_detected(ec_key, cipher):
+    """If a byte of a key file is changed, the result is an error or the same key, and never a
+    different key.
+    """
     pem = cipher.encrypt(ec_key)
     reader = FolderCipher(WORDS, rounds=FEW)
     reader.decrypt(pem)
@@ -232,15 +240,17 @@ NOT_OURS = {
 
 
 @pytest.mark.parametrize("name", NOT_OURS)
-def test_a_file_that_is_not_ours_is_refused_by_name(cipher, name):
-    """Published unusual PKCS #8 files each raise a clear error before the passphrase is checked."""
+def test_unsupported_files_are_rejected_by_name(cipher, name):
+    """For each published PKCS #8 file of an unsupported type, there is a clear error before the
+    passphrase is checked.
+    """
     with pytest.raises(BundleError, match=re.escape(NOT_OURS[name])) as caught:
         cipher.decrypt((PKCS8 / name).read_bytes(), name=name)
     assert caught.value.message.startswith(name)
 
 
-def test_no_published_file_gets_past_with_anything_but_our_errors(cipher):
-    """Published PKCS #8 files, valid and broken, give a key or an lyncnb error."""
+def test_published_files_raise_only_documented_errors(cipher):
+    """For published PKCS #8 files, valid or not, the only errors are those of lyncnb."""
     files = sorted(path for path in PKCS8.iterdir() if path.is_file())
     assert len(files) >= 40
     refused = [path for path in files if refuses(cipher, path)]
@@ -248,7 +258,7 @@ def test_no_published_file_gets_past_with_anything_but_our_errors(cipher):
 
 
 def refuses(cipher: FolderCipher, path: Path) -> bool:
-    """Return whether a file is rejected with an lyncnb error and a hint.
+    """Return whether lyncnb rejects a file with an error that has a hint.
 
     Other exceptions are raised.
     """
@@ -259,8 +269,8 @@ def refuses(cipher: FolderCipher, path: Path) -> bool:
     return False
 
 
-def test_damaged_data_is_noticed(cipher):
-    """Encrypted lists of the folder are authenticated together with their place in the folder."""
+def test_damaged_data_is_detected(cipher):
+    """If encrypted data of the folder is changed, or moved to another file, this is detected."""
     pem = cipher.encrypt_data(b"PFX password for edge01.contoso.com: ..." * 10, name="pfx/a.enc")
     lines = pem.splitlines()
     lines[5] = lines[5][:20] + (b"A" if lines[5][20:21] != b"A" else b"B") + lines[5][21:]
@@ -278,15 +288,16 @@ def test_damaged_data_is_noticed(cipher):
         FolderCipher("another passphrase", rounds=1000).decrypt_data(pem, name="pfx/a.enc")
 
 
-def test_workers_cannot_choose_what_a_list_says(cipher):
-    """A list that a worker encrypts with the key for keys is rejected, once the folder requires a
-    MAC.
+def test_workers_cannot_forge_a_list(cipher):
+    """If a folder requires a MAC, a list without it is rejected, so a worker process cannot forge a
+    list.
     """
     data = b'{"keys": ["chosen by a worker"]}'
     forged = cipher.encryptor.encrypt_bytes(
         hashlib.sha256(data).digest() + data, b"LYNCNB ENCRYPTED DATA"
     )
-    # A list of an earlier lyncnb has this form, and is accepted until it is written again.
+    # This list has the format of an earlier version, which is accepted until the list is written
+    # again.
     assert cipher.decrypt_data(forged, name="recovery/keys.enc") == data
     assert cipher.is_old_data(forged, name="recovery/keys.enc")
     cipher.reject_old_data(True)
@@ -294,8 +305,8 @@ def test_workers_cannot_choose_what_a_list_says(cipher):
         cipher.decrypt_data(forged, name="recovery/keys.enc")
 
 
-def test_too_many_rounds_are_not_worked_off(ec_key, cipher):
-    """A file with more than ten million iterations is rejected at once."""
+def test_too_many_iterations_are_rejected(ec_key, cipher):
+    """If a file specifies more than ten million iterations, it is rejected at once."""
     found = envelope(cipher.encrypt(ec_key))
     function = found["encryption_algorithm"]["parameters"]["key_derivation_func"]
     function["parameters"]["iteration_count"] = 10_000_001
@@ -306,8 +317,8 @@ def test_too_many_rounds_are_not_worked_off(ec_key, cipher):
 
 
 @pytest.mark.parametrize("pem", [b"", b"-----BEGIN", bytes(100_000), "鑰匙".encode()])
-def test_what_is_no_pem_is_refused(cipher, pem):
-    """Empty, truncated, very large and unrelated files are rejected as PEM."""
+def test_files_that_are_not_pem_are_rejected(cipher, pem):
+    """If a file is empty, truncated, very large or unrelated, it is rejected as PEM."""
     with pytest.raises(BundleError, match="is not a PEM file"):
         cipher.decrypt(pem)
 
@@ -318,8 +329,8 @@ def test_line_ends_do_not_matter(ec_key, cipher):
     assert same(cipher.decrypt(pem.replace(b"\n", b"\r\n")), ec_key)
 
 
-def test_a_cipher_shows_and_gives_nothing_away(cipher):
-    """The repr and pickle of a cipher, and of a worker's cipher, do not show the passphrase."""
+def test_a_cipher_does_not_show_the_passphrase(cipher):
+    """The repr of a cipher does not show the passphrase, and a cipher cannot be copied or pickled."""
     assert repr(cipher) == "FolderCipher(***)"
     assert repr(cipher.encryptor) == "Encryptor(***)"
     for copier in (pickle.dumps, copy.copy, copy.deepcopy):
@@ -327,8 +338,10 @@ def test_a_cipher_shows_and_gives_nothing_away(cipher):
             copier(cipher)
 
 
-def test_a_worker_writes_for_the_folder(ec_key, cipher):
-    """A worker's cipher encrypts like the folder's cipher, and does not contain the passphrase."""
+def test_a_worker_encrypts_keys_for_the_folder(ec_key, cipher):
+    """The cipher of a worker process encrypts keys for the folder, and does not contain the
+    passphrase.
+    """
     worker = Encryptor(*tuple(cipher.encryptor))
     assert same(FolderCipher(WORDS).decrypt(worker.encrypt(ec_key)), ec_key)
     assert WORDS.encode() not in b"".join(worker)
@@ -336,14 +349,16 @@ def test_a_worker_writes_for_the_folder(ec_key, cipher):
 
 @given(st.integers(0, 70_000))
 def test_the_envelope_is_der_at_any_size(size):
-    """The DER encoding has lengths of one to three bytes, as another library writes them."""
+    """The DER encoding can have lengths of one to three bytes, and is the same as that of another
+    library.
+    """
     pem = CIPHER.encrypt_data(bytes(size), name="a.enc")
     assert envelope(pem).dump(force=True) == base64.b64decode(b"".join(pem.splitlines()[1:-1]))
     assert CIPHER.decrypt_data(pem, name="a.enc") == bytes(size)
 
 
 def test_threads_share_one_derivation(ec_key):
-    """Eight threads that start together encrypt their keys with the same salt."""
+    """If eight threads encrypt keys at the same time, all keys have the same salt."""
     cipher = FolderCipher(WORDS, rounds=50_000)
     with ThreadPoolExecutor(8) as pool:
         pems = list(pool.map(cipher.encrypt, [ec_key] * 8))

@@ -1,4 +1,6 @@
-"""A recovery key pair decrypts what was encrypted to it, and other files are rejected as its keys."""
+"""A recovery key decrypts the data that was encrypted for it, and other files are rejected as
+recovery keys.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,10 @@ WORDS = "four random words here"
 PAIR = RecoveryPair()
 
 
-def test_what_was_sealed_is_opened_for_its_purpose_alone():
-    """Encrypted data opens only with its key pair, salt and purpose, and if no bit was changed."""
+def test_data_is_decrypted_only_for_its_purpose():
+    """Encrypted data can be decrypted only with the right recovery key, salt and purpose, and if no
+    bit was changed.
+    """
     sealed = PAIR.public.seal(b"derived key", purpose="salt 1")
     assert PAIR.open(sealed, purpose="salt 1") == b"derived key"
     for pair, data, about in (
@@ -33,31 +37,31 @@ def test_what_was_sealed_is_opened_for_its_purpose_alone():
             pair.open(data, purpose=about)
 
 
-def test_both_halves_are_read_back():
-    """The public key is read back from PEM, and the private key from encrypted PEM."""
+def test_public_and_private_keys_are_read():
+    """The public recovery key can be read from PEM, and the private key from encrypted PEM."""
     assert read_public_key(PAIR.public.to_pem(), name="a.pub") == PAIR.public
     again = read_private_key(PAIR.to_pem(FolderCipher(WORDS)), WORDS, name="a")
     assert again.public == PAIR.public
     assert len(PAIR.public.fingerprint.split("-")) == 8
 
 
-def test_the_private_half_does_not_show_itself():
-    """The repr and the pickle of a recovery key do not show its private key."""
+def test_a_recovery_key_does_not_show_the_private_key():
+    """The repr and the pickled form of a recovery key do not contain the private key."""
     assert repr(PAIR) == "RecoveryPair(***)"
     with pytest.raises(TypeError, match="cannot be copied to another process"):
         pickle.dumps(PAIR)
 
 
 @pytest.mark.parametrize("data", [b"", b"-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"])
-def test_what_is_no_public_half_is_told(data):
-    """A file that is not a public recovery key is rejected with a hint about the right file."""
+def test_files_that_are_not_public_keys_are_rejected(data):
+    """If a file is not a public recovery key, it is rejected with a hint about the right file."""
     with pytest.raises(BundleError, match="not the public half of a recovery key") as caught:
         read_public_key(data, name="a.pub")
     assert "lyncnb recovery new" in caught.value.hint
 
 
 def test_a_key_of_another_kind_is_no_recovery_key():
-    """A server's key is not accepted as a recovery key."""
+    """The key of a server is rejected as a recovery key."""
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
