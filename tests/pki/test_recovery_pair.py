@@ -46,7 +46,7 @@ def test_public_and_private_keys_are_read():
 
 
 def test_a_recovery_key_does_not_show_the_private_key():
-    """The repr and the pickled form of a recovery key do not contain the private key."""
+    """The repr of a recovery key does not show the private key, and the key cannot be pickled."""
     assert repr(PAIR) == "RecoveryPair(***)"
     with pytest.raises(TypeError, match="cannot be copied to another process"):
         pickle.dumps(PAIR)

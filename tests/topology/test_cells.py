@@ -1,4 +1,6 @@
-"""The cells in a table are read as distinct texts, with problems and corrections for their rows."""
+"""lyncnb reads the cells of a table and stores each text once. Problems and corrections contain the
+row numbers.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,10 @@ def cells_of(columns: dict[str, list[str]]) -> tuple[Cells, Report]:
     return read_cells(table, report), report
 
 
-def test_names_are_names_and_others_have_values():
-    """Host names are not converted. Lists, URLs, and booleans are stored with their texts."""
+def test_names_are_texts_and_other_cells_have_values():
+    """Host names are stored as text. For lists, URLs, and yes/no values, the converted value is
+    also stored.
+    """
     cells, report = cells_of(
         {
             "server_fqdn": ["fe01.contoso.net", "fe02.contoso.net"],
@@ -56,7 +60,7 @@ def test_names_are_names_and_others_have_values():
 
 
 def test_every_bad_cell_is_a_problem_of_its_row():
-    """If the same invalid text is in three rows, it causes three problems, each with the row,
+    """If the same invalid text is in three rows, there are three problems, each with its row,
     column, and value.
     """
     cells, report = cells_of(
@@ -73,8 +77,10 @@ def test_every_bad_cell_is_a_problem_of_its_row():
     assert [problem.row for problem in caught.value.problems] == [2, 3, 4]
 
 
-def test_a_clean_up_is_reported_once():
-    """A correction in many rows is one note, with the first row and the number of rows."""
+def test_a_correction_is_reported_once():
+    """If many rows are corrected in the same way, there is one note, with the first row and the
+    number of rows.
+    """
     _, report = cells_of({"pool_fqdn": ["a.contoso.net", "B.contoso.net", "B.contoso.net"]})
     assert report.notes == [
         Note(
@@ -88,8 +94,8 @@ def test_a_clean_up_is_reported_once():
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\0b"])
-def test_line_breaks_are_refused_in_columns_that_are_only_kept(text):
-    """A line break or NUL is also an error in a column that lyncnb does not use."""
+def test_line_breaks_are_rejected_in_unused_columns(text):
+    """A line break or NUL in a cell is an error, even in a column that lyncnb does not use."""
     _, report = cells_of({"owner": ["Kim", text, text]})
     assert [(p.row, p.column, p.value) for p in report.problems] == [
         (3, "owner", text),
@@ -97,7 +103,7 @@ def test_line_breaks_are_refused_in_columns_that_are_only_kept(text):
     ]
 
 
-# --- These cases convert a cell to a value, by the type of the column.
+# --- In these cases, a cell is converted to a value, as its type of column requires.
 
 
 def url(text: str, host: str) -> SimpleUrl:
@@ -120,7 +126,7 @@ def url(text: str, host: str) -> SimpleUrl:
             ),
         ),
         ("pool_fqdn", " \u3000", "", None, ()),
-        # Boolean cells have several spellings.
+        # A yes/no cell can have several spellings.
         *(
             ("autologon", text, "true", True, ())
             for text in ("true", "TRUE", "Yes", "y", "1", "是")
@@ -168,7 +174,7 @@ def url(text: str, host: str) -> SimpleUrl:
             (("", "lync"), ("", "*.contoso.com")),
             ("changed to lowercase",),
         ),
-        # The text of a simple URL is kept, and only its host is a name.
+        # For a simple URL, its text is kept, and only its host is a DNS name.
         (
             "dialin_url",
             "https://dialin.contoso.com",
@@ -236,7 +242,7 @@ def url(text: str, host: str) -> SimpleUrl:
     ],
 )
 def test_cells_become_values(name, text, clean, value, notes):
-    """A cell results in corrected text, a value, and the corrections."""
+    """Reading a cell returns the corrected text, the value, and notes about the corrections."""
     assert read_cell(text, column(name)) == (clean, value, notes)
 
 
@@ -360,7 +366,7 @@ def test_cells_become_values(name, text, clean, value, notes):
     ],
 )
 def test_bad_cells_are_refused(name, text, message, hint):
-    """A cell with an invalid value is rejected with the value and a hint."""
+    """If a cell is invalid, the error message contains its value and a hint."""
     with pytest.raises(BadName, match=re.escape(message)) as caught:
         read_cell(text, column(name))
     assert hint in caught.value.hint
@@ -374,8 +380,8 @@ def test_bad_cells_are_refused(name, text, message, hint):
         st.sampled_from(["FE", "2012 R2", "Default=Public", "a.B;c.d", "YES"]),
     ),
 )
-def test_clean_text_reads_as_itself(facts, text):
-    """The corrected text results in the same value, and needs no further correction."""
+def test_corrected_text_needs_no_correction(facts, text):
+    """If the corrected text of a cell is read again, it has the same value and needs no correction."""
     try:
         clean, value, _ = read_cell(text, facts)
     except BadName:

@@ -1,4 +1,4 @@
-"""The columns, headings, roles and choices of tables are defined in ``column_rules.toml``."""
+"""The file ``column_rules.toml`` defines the columns, headings, roles and choices of tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lyncnb.topology.columns import (
 )
 from lyncnb.topology.topology import read_topology
 
-# The name, scope, type, and default of every column, which must not change.
+# The name, scope, type, and default of every column. Later versions must not change them.
 COLUMNS = [
     ("server_fqdn", "server", "fqdn", ""),
     ("role", "server", "role", ""),
@@ -60,8 +60,8 @@ COLUMNS = [
 ]
 
 
-def test_the_columns_are_those_of_the_contract():
-    """Every column has the expected scope, type, and default, and a title and help text."""
+def test_the_columns_have_the_expected_properties():
+    """Every column has the expected scope, type, and default, and also a title and a help text."""
     columns = list_topology_columns()
     assert [(c.name, c.scope, c.kind, c.default) for c in columns] == COLUMNS
     assert all(c.title and c.help for c in columns)
@@ -86,7 +86,9 @@ def test_the_columns_are_those_of_the_contract():
 
 
 def test_column_is_used_by_specific_roles():
-    """Automatic sign-in applies only to pools for sign-in, but sites apply to all roles."""
+    """A column can apply only to some roles: automatic sign-in applies to pools for sign-in, but
+    the site to all roles.
+    """
     assert column("autologon").is_used_by("Director")
     assert not column("autologon").is_used_by("Edge")
     assert column("site").is_used_by("Edge")
@@ -100,7 +102,7 @@ def test_column_is_used_by_specific_roles():
         ("admn_url", "admin_url"),
         ("sites", "site"),
         ("web_external_fqnd", "web_external_fqdn"),
-        # Users add columns with these headings.
+        # These are headings of columns that users add.
         ("notes", None),
         ("rack", None),
         ("owner", None),
@@ -109,18 +111,20 @@ def test_column_is_used_by_specific_roles():
     ],
 )
 def test_a_heading_that_is_nearly_known_is_recognised(heading, name):
-    """A column heading with one or two wrong letters is recognized, but another word is not."""
+    """A misspelled heading with one or two wrong letters is recognized, but a different word is
+    not.
+    """
     assert find_nearest_column(heading) == name
 
 
 def test_roles_named_by_columns_exist():
-    """All roles that the columns mention exist."""
+    """All roles that the definitions of columns mention exist."""
     known = {role.id for role in list_topology_roles()}
     assert {role for c in list_topology_columns() for role in c.roles} - known == set()
 
 
-def test_no_alias_means_two_things():
-    """Each heading and each spelling of a role means only one column or role."""
+def test_each_alias_has_one_meaning():
+    """No heading belongs to two columns, and no spelling of a role belongs to two roles."""
     for nouns, own in ((list_topology_columns(), "name"), (list_topology_roles(), "id")):
         seen = {}
         for noun in nouns:
@@ -129,7 +133,7 @@ def test_no_alias_means_two_things():
 
 
 def test_a_product_knows_every_role(repository):
-    """Each role in the table is a role in the rules for at least one product."""
+    """Each role that a table may contain is a role of at least one product."""
     files = (repository / "lyncnb" / "products").rglob("*.toml")
     documents = [tomllib.loads(file.read_text("utf-8")) for file in files]
     known = {role["id"] for document in documents for role in document.get("role", ())}
@@ -143,14 +147,16 @@ def test_a_product_knows_every_role(repository):
         (["Server FQDN", "ROLE"], ("server_fqdn", "role")),
         (["server-fqdn", " Role "], ("server_fqdn", "role")),
         (["ServerFqdn", "Ro le"], ("server_fqdn", "role")),
-        # Excel and input methods produce these variants of headings.
+        # Excel and input methods write headings in these forms.
         (["\ufeffserver_fqdn", "ＲＯＬＥ\u00a0"], ("server_fqdn", "role")),
         (["FQDN", "Server Role", "Pool"], ("server_fqdn", "role", "pool_fqdn")),
         (["伺服器", "角色", "集區", "站台"], ("server_fqdn", "role", "pool_fqdn", "site")),
         (["Title of mine", "role"], ("Title of mine", "role")),
-        # In Get-CsPool, Identity is the pool if another property is the computer.
+        # In the output of Get-CsPool, Identity is the pool, because another property is the
+        # computer.
         (["Identity", "Computer", "Site"], ("pool_fqdn", "server_fqdn", "site")),
-        # In Get-CsComputer, Identity repeats the name, so it is an unknown column.
+        # In the output of Get-CsComputer, Identity repeats the name, so it is read as an unknown
+        # column.
         (["Identity", "Pool", "Fqdn"], ("Identity", "pool_fqdn", "server_fqdn")),
         (["Identity", "Role"], ("server_fqdn", "role")),
         (["InternalFqdn", "ExternalFqdn"], ("web_internal_fqdn", "web_external_fqdn")),
@@ -159,12 +165,14 @@ def test_a_product_knows_every_role(repository):
             ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"),
         ),
         (["InternalInterfaceFqdn"], ("edge_internal_fqdn",)),
-        # If two headings mean the same column, the name appears twice.
+        # If two headings belong to the same column, its name is returned twice.
         (["fqdn", "server"], ("server_fqdn", "server_fqdn")),
     ],
 )
-def test_headings_find_their_columns(headings, names):
-    """In headings, letter case, spaces, underscores, hyphens, and width are ignored."""
+def test_headings_are_recognized(headings, names):
+    """Headings are recognized in uppercase and lowercase letters, and with any spaces, underscores,
+    and hyphens.
+    """
     assert name_headings(headings) == names
 
 
@@ -173,7 +181,7 @@ def test_headings_find_their_columns(headings, names):
     st.sampled_from([c.name for c in list_topology_columns()]), st.randoms(use_true_random=False)
 )
 def test_a_heading_may_be_spelled_any_way(name, random):
-    """Letter case and separators do not change the meaning of a heading."""
+    """A heading is recognized with any letter case and any separators."""
     spelled = "".join(
         random.choice((c.upper(), c)) for c in name.replace("_", random.choice("_- "))
     )
@@ -204,7 +212,8 @@ def test_a_heading_may_be_spelled_any_way(name, random):
         ("WacServer", "OfficeWebApps"),
         ("SQL Server", "Database"),
         ("PSTN gateway", "PstnGateway"),
-        # Terms in the Traditional Chinese documents and in texts that follow them.
+        # These terms occur in Microsoft's Traditional Chinese documents, and in texts that use the
+        # same terms.
         ("Director", "Director"),
         ("Edge 伺服器", "Edge"),
         ("Edge Server", "Edge"),
@@ -229,7 +238,7 @@ def test_a_heading_may_be_spelled_any_way(name, random):
     ],
 )
 def test_roles_are_found_by_alias(text, role):
-    """A role is recognized by its id, its title, and common names."""
+    """A role is recognized by its id, its title, and its common names."""
     assert find_role(text) == role
 
 
@@ -252,13 +261,17 @@ def test_roles_are_found_by_alias(text, role):
     ],
 )
 def test_headings_in_traditional_chinese(heading, name):
-    """Headings on Microsoft's pages for Taiwan are recognized, with any width and spaces."""
+    """Headings from Microsoft's pages for Taiwan are recognized, with any character width and
+    spaces.
+    """
     assert name_headings([heading, heading.replace(" ", "")])[0] == name
     assert name_headings([heading.replace("URL", "ＵＲＬ")]) == (name,)
 
 
-def test_what_the_grid_shows_in_chinese_is_read_back():
-    """Each Traditional Chinese title of a column or role is recognized."""
+def test_chinese_titles_of_the_editor_are_recognized():
+    """Each Traditional Chinese title that the editor shows for a column or role is also recognized
+    in a table.
+    """
     for facts in list_topology_columns():
         assert name_headings([translate_title(facts.title, "zh-TW")]) == (facts.name,)
     for role in list_topology_roles():
@@ -274,7 +287,7 @@ def test_what_the_grid_shows_in_chinese_is_read_back():
     ],
 )
 def test_issuers_in_traditional_chinese(cell, clean):
-    """An issuer can be entered in Chinese. Plans and tables contain the English text."""
+    """An issuer can be entered in Chinese. Plans and written tables contain the English value."""
     text = f"伺服器,角色,簽發者,SIP 網域\nedge01.contoso.net,Edge 伺服器,{cell},contoso.com\n"
     read = read_topology(text.encode())
     assert read.cells[0][read.columns.index("issuer")] == clean
@@ -282,7 +295,7 @@ def test_issuers_in_traditional_chinese(cell, clean):
 
 
 def test_roles_without_certificates_are_known():
-    """Roles that need no certificate are accepted, so that a complete inventory can be read."""
+    """A table may contain roles that need no certificate, so that it can be a complete inventory."""
     assert [role.id for role in list_topology_roles() if not role.certificates] == [
         "Archiving",
         "Monitoring",
@@ -311,7 +324,7 @@ def test_roles_without_certificates_are_known():
     ],
 )
 def test_choices_are_found_in_longer_names(text, choice):
-    """Only the version matters in a product name."""
+    """In the name of a product or operating system, only the version is significant."""
     assert find_choice(column("target_os"), text) == choice
 
 
@@ -325,8 +338,10 @@ def test_choices_are_found_in_longer_names(text, choice):
         ("\n[[role]]\n", "\n[[roles]]\n", "Unknown key: 'roles'"),
     ],
 )
-def test_a_mistake_in_the_file_names_its_place(old, new, message):
-    """An error in column_rules.toml is reported with the table, number, and key."""
+def test_a_mistake_in_the_file_has_its_location(old, new, message):
+    """If column_rules.toml contains a mistake, the error message gives the table, the number, and
+    the key.
+    """
     text = files("lyncnb.topology").joinpath("column_rules.toml").read_text("utf-8")
     assert old in text
     with pytest.raises(RulesError) as caught:

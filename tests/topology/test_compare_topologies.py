@@ -1,4 +1,4 @@
-"""Two topologies are compared: all different values are reported, and no others."""
+"""A comparison of two topologies lists exactly the values that differ."""
 
 from __future__ import annotations
 
@@ -23,25 +23,28 @@ edge01.contoso.com,Edge,edgepool.contoso.com,Taipei,,,,,,sip.contoso.com,x.conto
 
 
 def read(text: str):
-    """Read a table or document from text."""
+    """Read a table or a topology document from text."""
     return read_topology(text.encode())
 
 
 def told(before: str, after: str) -> list[tuple[str, ...]]:
-    """Return the reported differences between two topologies."""
+    """Return the differences between two topologies."""
     found = read(before).compare(read(after)).differences
     return [(one.about, one.column, one.before, one.after) for one in found]
 
 
-def test_what_means_the_same_does_not_differ():
-    """Row order, inherited values, default values, and letter case are not differences."""
+def test_equivalent_values_are_not_differences():
+    """Row order, inherited values, default values, and uppercase letters are not reported as
+    differences.
+    """
     heading, one, two, three = TABLE.splitlines(keepends=True)
     assert told(TABLE, TABLE) == []
     assert told(TABLE, heading + three + two + one.replace("fe01", "FE01")) == []
     shared = TABLE.replace("fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,,",
                            "fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,web01.contoso.com,")  # fmt: skip
     assert told(TABLE, shared) == []
-    assert told(TABLE.replace("2012R2", ""), TABLE) == []  # The default value of a blank cell.
+    # This value is the default for a blank cell.
+    assert told(TABLE.replace("2012R2", ""), TABLE) == []
 
 
 @pytest.mark.parametrize(
@@ -78,8 +81,10 @@ def test_what_means_the_same_does_not_differ():
          [("edge01.contoso.com", "target_os", "2012R2", "2019")]),
     ],
 )  # fmt: skip
-def test_each_value_that_differs_is_named(old, new, expected):
-    """A difference contains the object, the column, and both values, in either direction."""
+def test_each_different_value_is_listed(old, new, expected):
+    """Each difference contains the object, the column, and both values, whichever topology is
+    first.
+    """
     changed = TABLE.replace(old, new)
     assert changed != TABLE
     assert told(TABLE, changed) == expected
@@ -88,8 +93,8 @@ def test_each_value_that_differs_is_named(old, new, expected):
     )
 
 
-def test_a_table_and_the_document_of_the_same_servers_agree():
-    """Columns and partner roles in only one topology are listed, but not compared."""
+def test_a_table_equals_the_document_of_the_same_servers():
+    """If only one topology has a column or partner role, it is listed, but not compared."""
     clusters = [
         front_end(
             "pool01.contoso.com", ("fe01.contoso.com", "fe02.contoso.com"),
@@ -115,8 +120,8 @@ def test_a_table_and_the_document_of_the_same_servers_agree():
     assert "0 differences; in only one of the topologies: " in repr(found)
 
 
-def test_sites_that_are_called_otherwise():
-    """If the site names differ, simple URLs are compared together, and sites are reported."""
+def test_sites_with_different_names():
+    """If the sites have different names, the simple URLs of all sites are compared together."""
     renamed = TABLE.replace("Taipei", "台北").replace("//meet.", "//join.")
     found = told(TABLE, renamed)
     assert (
@@ -128,9 +133,9 @@ def test_sites_that_are_called_otherwise():
     assert sum(column == "site" for _, column, _, _ in found) == 3
 
 
-def test_the_command(shell):
-    """The exit status of compare-topology is 0 if both are equal, 1 if they differ, and 2 if a file
-    cannot be read.
+def test_the_exit_status_of_the_command(shell):
+    """The exit status of compare-topology is 0 if the topologies are equal, 1 if they differ, and 2
+    if a file cannot be read.
     """
     shell.write("a.csv", TABLE)
     shell.write("b.csv", TABLE.replace("web01.", "web02."))

@@ -1,4 +1,4 @@
-"""Cells in a CSV file are changed, and all other bytes are kept."""
+"""lyncnb can change single cells in a CSV file, and keeps all other bytes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def written(delimiter=",", end="\r\n", quoting=csv.QUOTE_MINIMAL, rows=ROWS):
 def test_a_file_keeps_encoding_separator_columns_and_line_ends(
     encoding, first, delimiter, end, quoting
 ):
-    """The changed cells are read correctly, and no other byte changes."""
+    """If cells are changed, the file keeps its encoding, its separators, its line endings, and all
+    other bytes.
+    """
     data = (first + written(delimiter, end, quoting)).encode(encoding)
     after, told = edit_csv("t.csv", data, CHANGES)
     expected = [list(row) for row in ROWS]
@@ -54,8 +56,8 @@ def test_a_file_keeps_encoding_separator_columns_and_line_ends(
     ]
 
 
-def test_blank_rows_and_an_odd_hand_stay():
-    """Blank rows are counted as in a spreadsheet, and unusual formatting is kept."""
+def test_blank_rows_and_unusual_formatting_are_kept():
+    """Blank rows are counted as in a spreadsheet program, and unusual formatting is kept."""
     data = b'\xef\xbb\xbf\r\nserver_fqdn,"role",sip_domains,,\r\n\r\nse01.contoso.com,"SE",contoso.com,,\r\n,,,,\r\nmed01.contoso.com,Mediation,,,'
     after, told = edit_csv("t.csv", data, {1: {"role": "PersistentChat"}, 0: {"role": "FrontEnd"}})
     assert after == data.replace(b'"SE"', b'"FrontEnd"').replace(b"Mediation", b"PersistentChat")
@@ -66,8 +68,8 @@ def test_blank_rows_and_an_odd_hand_stay():
 
 
 def test_a_known_column_that_is_missing_is_added():
-    """A change in a column that the file lacks adds the column at the end of every row, and keeps
-    the line ends, quotation marks, and short rows.
+    """If a fix needs a column that the file lacks, the column is added at the end of every row.
+    Line endings and quotation marks are kept.
     """
     data = b'server_fqdn;role;"sip_domains"\r\nfe01.a.net;FrontEnd;"a.com"\r\n\r\nfe02.a.net;FrontEnd\r\nrp.a.net;ReverseProxy;'
     new = {0: {"dialin_url": "https://dialin.a.com", "meet_urls": "https://meet.a.com;https://b"}}
@@ -90,15 +92,15 @@ def test_a_known_column_that_is_missing_is_added():
         ({7: {"site": "x"}}, "t.csv does not contain every row that you want to change"),
     ],
 )
-def test_what_is_not_there_is_refused(changes, message):
-    """A missing row or column of a CSV file is reported."""
+def test_missing_rows_and_columns_are_reported(changes, message):
+    """If a row or column to change does not exist in the CSV file, this is reported."""
     with pytest.raises(TopologyError, match=message):
         edit_csv("t.csv", written().encode(), changes)
 
 
 def test_a_character_that_the_encoding_lacks_is_refused():
-    """If a fix contains a character that the file's encoding lacks, it is rejected, and nothing is
-    written.
+    """If the encoding of the file does not contain a character of the new text, the change is
+    rejected, and nothing is written.
     """
     with pytest.raises(
         TopologyError,
@@ -117,8 +119,10 @@ TEXT = st.text(st.sampled_from('ab ,;"|\t臺'), max_size=6)
     st.sampled_from(["\n", "\r\n"]),
     st.data(),
 )
-def test_any_text_goes_into_any_cell(cells, delimiter, end, data):
-    """Any new text is read back correctly, and the rest of the file does not change."""
+def test_any_text_can_be_written_to_a_cell(cells, delimiter, end, data):
+    """If any new text is written to a cell, it can be read back, and the rest of the file does not
+    change.
+    """
     rows = [["server_fqdn", "role", "a", "b", "c"]]
     rows += [[f"s{n}.contoso.com", "FrontEnd", *row] for n, row in enumerate(cells)]
     table = written(delimiter, end, rows=rows).encode()
@@ -133,8 +137,8 @@ def test_any_text_goes_into_any_cell(cells, delimiter, end, data):
     assert sum(changed) <= 1
 
 
-def test_the_mended_file_is_the_mended_topology():
-    """A changed topology and the changed file are equal."""
+def test_a_changed_file_equals_the_changed_topology():
+    """If the same change is made in a topology and in its file, the two are equal."""
     data = written().encode("utf-8-sig")
     topology = read_topology(data)
     after, _ = edit_csv("t.csv", data, CHANGES)

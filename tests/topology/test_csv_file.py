@@ -1,4 +1,4 @@
-"""A CSV file or DataFrame is read as text, and problems are reported."""
+"""lyncnb reads a CSV file or DataFrame as text, and reports problems."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ def problems_of(source) -> list[tuple[int, str]]:
         f"{HEADING}\n{ROW}\n",
         f"{HEADING}\n{ROW}",
         f"{HEADING}\r\n{ROW}\r\n",
-        # Old Macintosh systems end lines like this.
+        # Files from old Macintosh systems have these line endings.
         f"{HEADING}\r{ROW}\r",
         f"{HEADING}\n{ROW}\n".replace(",", ";"),
         f"{HEADING}\n{ROW}\n".replace(",", "\t"),
         f"sep=;\n{HEADING}\n{ROW}\n".replace(",", ";"),
         f"SEP=,\r\n{HEADING}\r\n{ROW}\r\n",
         f'"sep=|"\n{HEADING}\n{ROW}\n'.replace(",", "|"),
-        # The first line and the quotation marks of Export-Csv in Windows PowerShell.
+        # Export-Csv in Windows PowerShell writes this first line, and quotes every value.
         f"#TYPE Selected.System.Object\r\n{HEADING}\r\n{ROW}\r\n",
         '"server_fqdn","role","site"\r\n"fe01.contoso.net","FrontEnd","Taipei"\r\n',
         f"\n\n{HEADING}\n\n{ROW}\n\n",
-        # Excel also writes columns and rows that contained text earlier.
+        # Excel also writes blank columns and rows that contained text earlier.
         f"{HEADING},,\n{ROW},,\n,,,,\n",
         f"{HEADING},,\n{ROW}\n",
         f"{HEADING}\n{ROW},,,\n",
@@ -70,7 +70,9 @@ def problems_of(source) -> list[tuple[int, str]]:
     ],
 )
 def test_ordinary_files_are_read(text):
-    """CSV files with commas, semicolons, tabs, all line endings, a sep= line, and spaces are read."""
+    """CSV files can be read with commas, semicolons or tabs, with any line endings, and with a sep=
+    line.
+    """
     assert rows_of(text.encode()) == [("fe01.contoso.net", "FrontEnd", "Taipei")]
     assert read_rows(text.encode()).columns == ("server_fqdn", "role", "site")
 
@@ -78,19 +80,19 @@ def test_ordinary_files_are_read(text):
 @pytest.mark.parametrize(
     "cell", ["NA", "None", "nan", "007", "1e5", "TRUE", "-", "2026-01-02", "#N/A"]
 )
-def test_no_cell_is_guessed_at(cell):
-    """Text that looks like a number, date, or missing value is not converted."""
+def test_cells_are_not_converted(cell):
+    """Text that looks like a number, a date, or a missing value is not converted."""
     assert rows_of(f"{HEADING}\nfe01.contoso.net,FrontEnd,{cell}\n".encode())[0][2] == cell
 
 
-def test_quoted_cells_hold_anything():
+def test_quoted_cells_can_contain_anything():
     """Quoted cells can contain delimiters, quotation marks, and line breaks."""
     text = f'{HEADING}\n"a,b","say ""x""","line\r\nbreak"\n'
     assert rows_of(text.encode()) == [("a,b", 'say "x"', "line\r\nbreak")]
 
 
 def test_unknown_columns_are_kept():
-    """An unknown column keeps its heading and its cells."""
+    """A column that lyncnb does not know keeps its heading and its cells."""
     table = read_rows(b"server_fqdn,role, Owner \nfe01.contoso.net,FE,  Kim \n")
     assert table.columns == ("server_fqdn", "role", " Owner ")
     assert table.texts[2].cells() == ["  Kim "]
@@ -102,12 +104,12 @@ def test_unknown_columns_are_kept():
         (f"{HEADING}\n{ROW}\n{ROW}\n", [2, 3]),
         (f"\n{HEADING}\n\n{ROW}\n,,\n{ROW}\n", [4, 6]),
         (f"sep=,\n{HEADING}\n{ROW}\n", [3]),
-        # A row that contains a line break is a single row in a spreadsheet.
+        # In a spreadsheet program, a row that contains a line break counts as one row.
         (f'{HEADING}\na,b,"c\nd"\n{ROW}\n', [2, 3]),
     ],
 )
 def test_rows_are_numbered_as_a_spreadsheet_does(text, rows):
-    """Blank rows are omitted but counted, and the heading is row 1."""
+    """Blank rows are omitted, but counted in the row numbers. The headings are row 1."""
     assert [*read_rows(text.encode()).rows] == rows
 
 
@@ -167,13 +169,15 @@ def test_rows_are_numbered_as_a_spreadsheet_does(text, rows):
         ),
     ],
 )
-def test_a_broken_table_is_named_with_its_rows(text, problems):
-    """All rows with a wrong number of cells are reported together."""
+def test_rows_with_a_wrong_number_of_cells_are_reported(text, problems):
+    """One error message lists all rows with a wrong number of cells."""
     assert problems_of(text.encode()) == problems
 
 
 def test_cp950_is_read_with_a_warning(data):
-    """A table in Big5 from a zh-TW Excel is read, with a note that the encoding is assumed."""
+    """A table in Big5 from Excel for Taiwan can be read, and a note states that the encoding is
+    assumed.
+    """
     text = (data / "contoso-zh-TW.csv").read_text("utf-8-sig")
     table = read_rows(text.encode("cp950"))
     assert [note.message for note in table.notes] == [
@@ -184,15 +188,15 @@ def test_cp950_is_read_with_a_warning(data):
 
 
 def test_a_very_large_cell_is_a_problem_of_its_row():
-    """A cell above the limit of the csv module is reported as too long."""
+    """If a cell is longer than the csv module allows, the problem contains its row."""
     text = f"{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,{'x' * 200_000}\n"
     assert problems_of(text.encode()) == [
         (3, "a cell in this row has more than 131,072 characters")
     ]
 
 
-def test_a_quotation_mark_that_swallows_the_table_is_named_where_it_stands():
-    """A quotation mark that is not closed is reported for the row in which it begins."""
+def test_an_unclosed_quotation_mark_is_reported_with_its_row():
+    """If a quotation mark is not closed, the problem contains the row in which it begins."""
     rest = f"{ROW}\n" * 6_000
     text = f'{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,"Taipei\n{rest}'
     ((row, message),) = problems_of(text.encode())
@@ -212,7 +216,9 @@ rows_of_cells = st.lists(st.lists(cells, min_size=1, max_size=5), min_size=1, ma
 
 
 def row_by_row(rows: list[list[str]], width: int):
-    """Return the expected result: complete rows, and the numbers of rows with a wrong length."""
+    """Return the expected result: the complete rows, and the numbers of rows with a wrong number of
+    cells.
+    """
     kept, ragged = {}, []
     for number, row in enumerate(rows, start=2):
         if not "".join(row).strip():
@@ -225,10 +231,12 @@ def row_by_row(rows: list[list[str]], width: int):
 
 
 @given(rows_of_cells, st.sampled_from(",;\t"), st.sampled_from(["\n", "\r\n"]), st.booleans())
-def test_rows_are_kept_left_out_or_named(rows, delimiter, line_end, quote_all):
-    """Each row is kept, is blank and counted, or is reported for its wrong length."""
+def test_each_row_is_returned_counted_or_reported(rows, delimiter, line_end, quote_all):
+    """Each row is returned, is blank and only counted, or is reported because of a wrong number of
+    cells.
+    """
     out = io.StringIO(newline="")
-    # csv.writer quotes a carriage return only if it is part of the line end.
+    # csv.writer quotes a carriage return only if the line endings contain it.
     quote_all = quote_all or any("\r" in cell for row in rows for cell in row)
     quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
     writer = csv.writer(out, delimiter=delimiter, lineterminator=line_end, quoting=quoting)
@@ -244,13 +252,15 @@ def test_rows_are_kept_left_out_or_named(rows, delimiter, line_end, quote_all):
 
 @pytest.mark.parametrize("end", "\v\f\x1c\x1d\x1e\x85\u2028\u2029")
 def test_only_line_ends_of_a_table_end_a_row(end):
-    """A character that ends a line only outside of tables is part of the cell."""
+    """Only line feeds and carriage returns end a row. Other line separators are part of a cell."""
     split = split_csv(f'a,b\nx{end}y,"z{end}"\r\n1,2\r', source="x")
     assert [column.cells() for column in split.texts] == [[f"x{end}y", "1"], [f"z{end}", "2"]]
 
 
-def test_a_large_table_is_the_sum_of_its_rows():
-    """Rows in several chunks are complete and have the correct numbers."""
+def test_a_large_table_is_read_in_chunks():
+    """If a large table is read in several chunks, all rows are complete and have the correct
+    numbers.
+    """
     rows = [f"fe{n:06d}.contoso.net,FrontEnd,Taipei" for n in range(5_000)]
     rows[3_000] = ",,"
     table = read_rows("\n".join([HEADING, *rows]).encode())
@@ -259,8 +269,8 @@ def test_a_large_table_is_the_sum_of_its_rows():
     assert table.rows == [*range(2, 3_002), *range(3_003, 5_002)]
 
 
-def test_a_large_table_with_a_ragged_row_names_it():
-    """A row with a wrong number of cells is reported with its number in a large table."""
+def test_a_wrong_row_in_a_large_table_is_reported():
+    """In a large table, a row with a wrong number of cells is reported with its row number."""
     rows = [f"fe{n:06d}.contoso.net,FrontEnd,Taipei" for n in range(30_000)]
     rows[20_000] = "fe.contoso.net,FrontEnd"
     assert problems_of("\n".join([HEADING, *rows]).encode()) == [
@@ -272,7 +282,7 @@ def test_a_large_table_with_a_ragged_row_names_it():
 
 
 def test_a_frame_becomes_text():
-    """The values in a DataFrame become the text that a CSV file would contain."""
+    """The values in a DataFrame are read as the text that they would have in a CSV file."""
     frame = pd.DataFrame(
         {
             "server_fqdn": ["fe01.contoso.net", "fe02.contoso.net", None],
@@ -294,13 +304,13 @@ def test_a_frame_becomes_text():
 
 
 class ArrowTable:
-    """A table of another library; lists in its cells become arrays in pandas."""
+    """A table of another library. Lists in its cells become arrays when it is converted to pandas."""
 
     def __init__(self, **columns):
         self.columns = columns
 
     def to_pandas(self):
-        """Return the table as pyarrow and polars do."""
+        """Return the table as a DataFrame, as pyarrow and polars do."""
         return pd.DataFrame(
             {name: [_as_array(value) for value in column] for name, column in self.columns.items()}
         )
@@ -311,7 +321,9 @@ def _as_array(value):
 
 
 def test_a_table_of_another_library_is_read():
-    """An object with a method to_pandas is read like its DataFrame, and arrays in cells are lists."""
+    """If an object has a method to_pandas, it is read like a DataFrame, and arrays in its cells are
+    read as lists.
+    """
     columns = {
         "server_fqdn": ["fe01.contoso.com", "fe02.contoso.com"],
         "role": ["FrontEnd", "FrontEnd"],
@@ -343,7 +355,7 @@ def test_a_table_of_another_library_is_read():
     ],
 )
 def test_an_array_in_a_cell_is_a_list(value, text):
-    """A cell with an array or a number of numpy has the text of the list or number."""
+    """If a cell contains a numpy array or number, it is read as the text of the list or number."""
     frame = pd.DataFrame({"server_fqdn": ["a"], "role": ["FE"], "x": [""]}).astype(object)
     frame.at[0, "x"] = value
     assert rows_of(frame) == [("a", "FE", text)]
@@ -358,7 +370,9 @@ def test_an_array_in_a_cell_is_a_list(value, text):
     ],
 )
 def test_errors_of_a_frame_name_the_index_label(index, labels):
-    """Each problem has the label of its row, also where it names another row."""
+    """For a DataFrame, each problem contains the index label of its row, and of any other row that
+    it mentions.
+    """
     frame = pd.DataFrame(
         {
             "server_fqdn": ["fe01.contoso.com", "fe01.contoso.com", "not a name"],
@@ -382,7 +396,9 @@ def test_errors_of_a_frame_name_the_index_label(index, labels):
 
 
 def test_a_named_index_is_a_label_and_a_column():
-    """After set_index, the errors name the server, and several levels are named together."""
+    """If servers are the index of a DataFrame, the errors contain the server, and the index is also
+    read as a column.
+    """
     frame = pd.DataFrame({"fqdn": ["fe01.contoso.com"], "role": ["Barista"], "n": [1]})
     with pytest.raises(TopologyError, match=r'row 2 \(index "fe01.contoso.com"\), column role'):
         read_topology(frame.set_index("fqdn"))
@@ -390,23 +406,26 @@ def test_a_named_index_is_a_label_and_a_column():
         read_topology(frame.set_index(["fqdn", "n"]))
 
 
-def test_a_frame_may_name_its_file():
-    """`attrs["source"]` is the file name of a DataFrame, and a filter keeps it."""
+def test_a_frame_can_specify_its_file_name():
+    """The attribute `attrs["source"]` specifies the file name of a DataFrame, and is kept when rows
+    are filtered.
+    """
     frame = pd.DataFrame({"server_fqdn": ["fe01.contoso.com", "fe02"], "role": "FrontEnd"})
     frame.attrs["source"] = Path("data") / "servers.csv"
     assert read_rows(frame[frame["server_fqdn"] != "fe02"]).source == "servers.csv"
-    frame.attrs["source"] = 5  # Another program set this attribute of the DataFrame.
+    # Another program has set this attribute to a value that is not a file name.
+    frame.attrs["source"] = 5
     assert read_rows(frame).source == "DataFrame"
 
 
 def test_rows_of_a_frame_are_numbered_as_in_a_file():
-    """Blank rows in a DataFrame are omitted but counted."""
+    """Blank rows in a DataFrame are omitted, but counted in the row numbers."""
     frame = pd.DataFrame({"fqdn": ["a", None, "b"], "role": ["FE", "", "FE"]})
     assert read_rows(frame).rows == [2, 4]
 
 
 def test_an_index_with_a_name_is_a_column():
-    """A DataFrame after set_index is read as a table too."""
+    """A DataFrame can also be read after set_index."""
     frame = pd.DataFrame({"fqdn": ["fe01.contoso.net"], "role": ["FE"]})
     assert read_rows(frame.set_index("fqdn")).columns == ("server_fqdn", "role")
     assert read_rows(frame.set_index("fqdn", drop=False)).columns == ("server_fqdn", "role")
@@ -426,7 +445,7 @@ def test_an_index_with_a_name_is_a_column():
     ],
 )
 def test_a_frame_is_checked_like_a_file(frame, message):
-    """The same errors are found in a DataFrame as in a file."""
+    """A DataFrame has the same errors as a file with the same table."""
     with pytest.raises(TopologyError, match=message):
         read_rows(frame)
 
@@ -440,22 +459,24 @@ def test_a_frame_is_checked_like_a_file(frame, message):
         max_size=5,
     )
 )
-def test_writing_and_reading_are_inverse(rows):
-    """A table has the same cells after it is written and read as CSV."""
+def test_a_table_is_equal_after_writing_and_reading(rows):
+    """If a table is written as CSV and read again, it has the same cells."""
     written = write_csv(["server_fqdn", "role"], [("x.contoso.net", "FE"), *rows])
     kept = [row for row in rows if any(cell.strip() for cell in row)]
     assert rows_of(written) == [("x.contoso.net", "FE"), *kept]
 
 
-def test_what_is_written_opens_in_excel():
-    """A written CSV file is UTF-8 with a byte order mark, commas, and CRLF, so that Excel opens it."""
+def test_written_files_open_in_excel():
+    """A written CSV file is UTF-8 with a byte order mark, commas, and CRLF, so that Excel can open
+    it.
+    """
     assert (
         write_csv(["a", "b"], [("台北", 'x"y')])
         == b'\xef\xbb\xbfa,b\r\n\xe5\x8f\xb0\xe5\x8c\x97,"x""y"\r\n'
     )
 
 
-# --- These tests decode a file, by size, format, and encoding.
+# --- These tests check the size, the format, and the encoding of a file.
 
 TEXT = "伺服器,角色\nfe01.contoso.net,FrontEnd\n"
 
@@ -471,30 +492,32 @@ TEXT = "伺服器,角色\nfe01.contoso.net,FrontEnd\n"
         (TEXT.encode("cp950"), True),
     ],
 )
-def test_encodings_are_told_apart(data, is_cp950):
-    """The same text is read from UTF-8, UTF-16, and cp950. Only cp950 is assumed."""
+def test_encodings_are_recognized(data, is_cp950):
+    """UTF-8, UTF-16, and cp950 are recognized. Only cp950 is reported as an assumption."""
     assert decode("contoso.csv", data) == (TEXT, is_cp950)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_without_a_mark_shows_at_once(encoding):
-    """UTF-16 is detected by the zero bytes in an ASCII heading."""
+def test_utf_16_without_a_byte_order_mark_is_recognized(encoding):
+    """UTF-16 without a byte order mark is recognized by the zero bytes in an ASCII heading."""
     assert decode("contoso.csv", "fqdn;role\n".encode(encoding)) == ("fqdn;role\n", False)
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        # The name "München" is encoded in latin-1.
+        # This is the name "München" in the encoding latin-1.
         (b"server_fqdn,role\nM\xfcnchen", "is not UTF-8 text: line 2 contains the byte 0xfc"),
         (b"\xff\xfef\0q", "is not UTF-16 text: line 1 contains the byte 0x71"),
         (b"server_fqdn,role\n\xff,\xff\n", "is not UTF-8 text: line 2 contains the byte 0xff"),
-        # A UTF-8 file that was truncated inside a character.
+        # This UTF-8 file was truncated within a character.
         (b"\xef\xbb\xbfserver_fqdn,\xe4\xbc", "is not UTF-8 text"),
     ],
 )
-def test_bytes_that_are_no_text_are_refused(data, message):
-    """Bytes in an unknown encoding are rejected with their line, and never read as latin-1."""
+def test_unknown_encodings_are_rejected(data, message):
+    """If the encoding is unknown, the error message contains the line. The bytes are never read as
+    latin-1.
+    """
     with pytest.raises(TopologyError, match=message) as caught:
         decode("contoso.csv", data)
     assert "CSV UTF-8" in caught.value.hint
@@ -509,7 +532,7 @@ def test_bytes_that_are_no_text_are_refused(data, message):
     ],
 )
 def test_other_formats_are_recognised(tmp_path, data, message, hint):
-    """A file in another format with the extension .csv is recognized and reported."""
+    """If a file with the extension .csv has another format, the error message states the format."""
     path = tmp_path / "contoso.csv"
     path.write_bytes(data)
     with pytest.raises(TopologyError, match=re.escape(message)) as caught:
@@ -518,23 +541,23 @@ def test_other_formats_are_recognised(tmp_path, data, message, hint):
     assert str(caught.value).startswith("contoso.csv ")
 
 
-def test_bytes_are_taken_as_they_are():
+def test_a_table_can_be_bytes():
     """A table can be passed as bytes. Messages then call it "table"."""
     assert load(b"server_fqdn,role") == ("table", b"server_fqdn,role")
     assert load(bytearray(b"fqdn")) == ("table", b"fqdn")
 
 
-def test_a_path_may_be_text(tmp_path):
-    """A path can be a string or a Path; messages contain the file name."""
+def test_a_path_can_be_a_string(tmp_path):
+    """The path of a table can be a string or a Path. Messages contain only the file name."""
     path = tmp_path / "contoso.csv"
     path.write_bytes(b"fqdn")
     assert load(path) == load(str(path)) == ("contoso.csv", b"fqdn")
 
 
 def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
-    """A very large file is rejected because of its size, before it is read.
+    """A very large file is rejected before it is read, because of its size.
 
-    The test file is sparse.
+    The file in this test is sparse, so it takes no space.
     """
     path = tmp_path / "huge.csv"
     with path.open("wb") as file:
@@ -548,8 +571,8 @@ def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
 
 
 def test_a_missing_file_is_reported(tmp_path, monkeypatch):
-    """A missing file is reported with its path and a hint."""
-    # A message shortens a long path, so the file is in the current folder.
+    """If a file does not exist, the error message contains its path and a hint."""
+    # Messages shorten long paths, so this test uses a file in the current folder.
     monkeypatch.chdir(tmp_path)
     path = "nowhere.csv"
     missing = ctypes.FormatError(2) if os.name == "nt" else os.strerror(errno.ENOENT)
@@ -560,22 +583,22 @@ def test_a_missing_file_is_reported(tmp_path, monkeypatch):
     assert "data/contoso.csv" in caught.value.hint
 
 
-def test_a_folder_is_no_table(tmp_path):
-    """If a folder is passed as a table, the error says so."""
+def test_a_folder_is_not_a_table(tmp_path):
+    """If the path of a table is a folder, the error message says so."""
     with pytest.raises(TopologyError, match="the path is a folder"):
         load(tmp_path)
 
 
 @pytest.mark.posix
 def test_a_device_is_not_read():
-    """A device is not read as a table, because it could be endless."""
+    """A device is rejected as a table, because it could be endless."""
     with pytest.raises(TopologyError, match="the path is not a regular file"):
         load(os.devnull)
 
 
 @pytest.mark.parametrize("path", ["a\0b.csv", "x" * 5000])
 def test_an_impossible_path_is_reported(path):
-    """An invalid path is reported as an error with a hint."""
+    """If a path is invalid, the error message has a hint."""
     with pytest.raises(TopologyError, match="cannot read") as caught:
         load(path)
     assert caught.value.hint.startswith("check the path")
@@ -583,8 +606,8 @@ def test_an_impossible_path_is_reported(path):
 
 
 @pytest.mark.parametrize(("source", "kind"), [(None, "NoneType"), ([1], "list"), (7, "int")])
-def test_something_else_is_no_source(source, kind):
-    """A source that is not a path, bytes or a table is rejected with a message."""
+def test_other_sources_are_rejected(source, kind):
+    """If a source is not a path, bytes or a table, it is rejected with an error message."""
     with pytest.raises(
         TopologyError, match=f"cannot read a topology from an object of the type {kind}"
     ) as caught:
@@ -597,7 +620,7 @@ def test_something_else_is_no_source(source, kind):
     "above", ["Contoso servers", "Contoso, as of May;;\n", 'sep=X\n"Our servers"']
 )
 def test_a_title_above_the_headings_is_left_out_and_reported(delimiter, above):
-    """A title above the headings is ignored with a note, and row numbers count it."""
+    """A title above the headings is ignored with a note, and counted in the row numbers."""
     above = above.replace("sep=X", f"sep={delimiter}")
     rows = [("server_fqdn", "role", "sip_domains"), ("fe 01", "SE", "contoso.com")]
     text = above + "\n" + "\n".join(map(delimiter.join, rows))
@@ -613,7 +636,7 @@ def test_a_title_above_the_headings_is_left_out_and_reported(delimiter, above):
 
 
 def test_a_table_with_a_title_is_corrected_in_its_file():
-    """A cell below a title is changed in the file, and the title is kept."""
+    """If a cell in a file with a title is changed, the title is kept."""
     data = b"Our servers\n\nserver_fqdn,role,sip_domains,site\nse01.contoso.com,SE,contoso.com,\n"
     after, _ = edit_csv("t.csv", data, {0: {"site": "Taipei"}})
     assert after == data.replace(b"contoso.com,\n", b"contoso.com,Taipei\n")
@@ -621,8 +644,8 @@ def test_a_table_with_a_title_is_corrected_in_its_file():
 
 @pytest.mark.parametrize("name", ["servers.xlsx", "servers.ods", "servers.XLSM"])
 def test_random_bytes_are_not_a_workbook(tmp_path, name):
-    """For random bytes with the file name of a workbook, the error is about workbooks, not about
-    text.
+    """If a file with the extension of a workbook contains random bytes, the error is about
+    workbooks, not about text.
     """
     path = tmp_path / name
     path.write_bytes(bytes(range(255, 0, -1)) * 9)

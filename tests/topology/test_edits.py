@@ -1,4 +1,4 @@
-"""After rows change, only the affected objects are created again."""
+"""If cells or rows of a topology change, only the affected objects are created again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def litware(data) -> Topology:
 
 
 def again(topology: Topology) -> Topology:
-    """Write the changed topology as CSV, and read it again."""
+    """Write the changed topology as CSV, and read this CSV."""
     return read_topology(topology.to_csv())
 
 
@@ -46,42 +46,42 @@ def pool(topology: Topology, name: str):
         ({4: {"access_edge_fqdn": "sip.contoso.com"}}, ["edgepool01.contoso.net"]),
         ({1: {"target_os": "2016"}}, ["eepool01.contoso.net"]),
         ({3: {"autologon": "yes"}}, ["dir01.contoso.net"]),
-        # Two pools, and a column that the table did not have.
+        # This edit changes two pools and adds a column to the table.
         (
             {0: {"extra_san": "lync"}, 9: {"extra_san": "chat"}},
             ["eepool01.contoso.net", "chatpool01.contoso.net"],
         ),
-        # A server that moves also affects the pool that it leaves.
+        # If a server moves to another pool, both pools change.
         (
             {1: {"pool_fqdn": "eepool02.contoso.net"}},
             ["eepool01.contoso.net", "eepool02.contoso.net"],
         ),
         ({11: {"server_fqdn": "proxy.contoso.net"}}, ["proxy.contoso.net"]),
         ({11: {"role": "OWAS"}}, ["rp01.contoso.net"]),
-        # A value for the deployment affects no pool.
+        # If a value of the whole deployment changes, no pool changes.
         ({0: {"sip_domains": "contoso.com"}}, []),
         ({0: {"meet_urls": "https://lync.contoso.com/Meet"}}, []),
-        # The same value is not a change.
+        # The new value is the same as before, so nothing changes.
         ({0: {"autologon": "true"}}, []),
         ({}, []),
     ],
 )
-def test_an_edit_concerns_its_pools_only(contoso, changes, pools):
-    """Pools that a change does not affect are the same objects."""
+def test_an_edit_changes_only_its_pools(contoso, changes, pools):
+    """After an edit, the pools that it does not affect are the same objects as before."""
     after = contoso.with_cells(changes)
     assert changed_pools(contoso, after) == pools
     assert after == again(after)
 
 
-def test_an_edit_changes_nothing_before_it(contoso, data):
-    """The original topology is not changed."""
+def test_an_edit_does_not_change_the_original(contoso, data):
+    """An edit returns a new topology, and does not change the original one."""
     contoso.with_cells({0: {"server_fqdn": "other.contoso.net", "extra_san": "lync"}})
     assert contoso == read_topology(data / "contoso.csv")
     assert "extra_san" not in contoso.columns
 
 
-def test_cells_are_cleaned_as_in_a_file(contoso):
-    """Text in a cell is corrected and reported."""
+def test_edited_cells_are_corrected_as_in_a_file(contoso):
+    """In an edit, the text of a cell is corrected and reported in the same way as in a file."""
     after = contoso.with_cells({2: {"server_fqdn": "FE03.Contoso.net.", "role": "front end"}})
     assert after.cells[2][:2] == ("fe03.contoso.net", "FrontEnd")
     assert [str(note) for note in after.notes] == [
@@ -92,13 +92,13 @@ def test_cells_are_cleaned_as_in_a_file(contoso):
 
 
 def site(topology: Topology, name: str) -> Site:
-    """Return the only site with a given name."""
+    """Return the only site with the given name."""
     (found,) = [one for one in topology.sites if one.name == name]
     return found
 
 
-def test_sites_follow_their_rows(contoso):
-    """A pool in another site, and different URLs, change the sites."""
+def test_sites_change_with_their_rows(contoso):
+    """If a pool moves to another site, or URLs change, the sites are created again."""
     rows = {row: {"site": "Hsinchu"} for row in (4, 5)}
     after = contoso.with_cells(rows)
     assert [site.name for site in after.sites] == ["Hsinchu", "Taipei"]
@@ -111,8 +111,10 @@ def test_sites_follow_their_rows(contoso):
     assert own == again(own)
 
 
-def test_a_blank_site_follows_its_pool():
-    """A row with a blank site has the site of its pool, even if the pool moves to another site."""
+def test_a_blank_site_is_the_site_of_the_pool():
+    """If the site of a row is blank, the row has the site of its pool, also after the pool has
+    moved.
+    """
     table = read_topology(
         b"fqdn,role,pool,site,sip_domains,dialin_url\n"
         b"fe01.contoso.net,FE,pool.contoso.net,,contoso.com,https://dialin1.contoso.com\n"
@@ -152,7 +154,7 @@ def test_a_blank_site_follows_its_pool():
             3,
             "fe01.contoso.net already appears in row 2",
         ),
-        # A server in another pool, whose objects are not created again.
+        # This server is in another pool, whose objects are not created again.
         (
             {7: {"server_fqdn": "dir01.contoso.net"}},
             9,
@@ -169,8 +171,8 @@ def test_a_blank_site_follows_its_pool():
         ({0: {"colour": "red"}}, 0, 'the table has no column "colour"'),
     ],
 )
-def test_an_edit_that_is_refused_says_why(contoso, changes, row, message):
-    """An invalid change is rejected with the row and a hint, as in a file."""
+def test_invalid_edits_are_rejected_with_the_reason(contoso, changes, row, message):
+    """If an edit is invalid, the error contains the row and a hint, as for a file."""
     with pytest.raises(TopologyError) as caught:
         contoso.with_cells(changes)
     (problem,) = caught.value.problems
@@ -180,7 +182,7 @@ def test_an_edit_that_is_refused_says_why(contoso, changes, row, message):
 
 
 def test_rows_are_added_at_the_end(contoso):
-    """A new server joins its pool or is a new pool, and necessary columns are added."""
+    """A new server is added to its pool, or forms a new pool. If a column is missing, it is added."""
     after = contoso.with_rows(
         add=[
             {"server_fqdn": "fe04.contoso.net", "role": "FE", "pool_fqdn": "eepool01.contoso.net"},
@@ -196,8 +198,10 @@ def test_rows_are_added_at_the_end(contoso):
 
 
 def test_a_new_row_is_checked(contoso):
-    """A new row is checked as other rows are, with its future row number."""
-    row = len(contoso.cells) + 2  # The new row follows the headings and the other rows.
+    """A new row is checked like the other rows. The problem contains the row number that it would
+    have.
+    """
+    row = len(contoso.cells) + 2  # The new row would follow the headings and the other rows.
     with pytest.raises(
         TopologyError, match=f"row {row}, column server_fqdn: .* in row 2 with the role FrontEnd"
     ):
@@ -214,8 +218,8 @@ def test_a_new_row_is_checked(contoso):
         contoso.with_rows(add=[{"server_fqdn": "fe09.contoso.net"}])
 
 
-def test_shared_values_stay_when_their_row_goes(contoso):
-    """A shared value that is only in a removed row moves to another row."""
+def test_shared_values_move_when_their_row_is_removed(contoso):
+    """If the only row with a shared value is removed, the value moves to another row."""
     after = contoso.with_rows(remove=[0])
     assert after.sip_domains == contoso.sip_domains
     assert after.sites == contoso.sites
@@ -230,7 +234,9 @@ def test_shared_values_stay_when_their_row_goes(contoso):
 
 
 def test_values_of_a_site_stay_in_the_site(litware):
-    """The simple URLs of a site move to another row, or are removed with the last row."""
+    """If a row is removed, the simple URLs of its site move to another row of the site, if there is
+    one.
+    """
     at = [row for row, cells in enumerate(litware.cells) if cells[3] == "Taipei"]
     after = litware.with_rows(remove=at[:3])
     assert site(after, "Taipei").meet_urls == site(litware, "Taipei").meet_urls
@@ -242,13 +248,13 @@ def test_values_of_a_site_stay_in_the_site(litware):
 
 
 def test_removing_the_last_row_is_refused(contoso):
-    """A topology has at least one server."""
+    """The last server of a topology cannot be removed."""
     with pytest.raises(TopologyError, match="the topology would have no servers"):
         contoso.with_rows(remove=range(len(contoso.cells)))
 
 
 def test_removed_and_added_rows_go_together(contoso):
-    """A server can be replaced in one step, with the same name."""
+    """In one step, a server can be removed and another one with the same name added."""
     after = contoso.with_rows(
         remove=[11], add=[dict(zip(contoso.columns, contoso.cells[11])) | {"target_os": "2019"}]
     )
@@ -302,8 +308,8 @@ fe03.contoso.net,FrontEnd,p2.contoso.net,,,
 
 @pytest.mark.slow
 @given(edits)
-def test_edits_are_as_good_as_reading_again(steps):
-    """After any changes, the topology is equal to the one that is read from its table."""
+def test_edits_have_the_same_result_as_reading_again(steps):
+    """After any edits, the topology is equal to the one that is read from its CSV table."""
     topology = read_topology(START)
     for kind, what in steps:
         rows = [dict(zip(topology.columns, row)) for row in topology.cells]

@@ -1,4 +1,4 @@
-"""Rows are grouped into pools, and contradictory values are reported."""
+"""Rows of a table are grouped into pools, and contradictory values are reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lyncnb.topology.topology import Topology, read_topology
 
 
 def topology(text: str) -> Topology:
-    """Read a table with spaces between the cells, after adding a SIP domain."""
+    """Read a table in which spaces separate the cells, and add a SIP domain to it."""
     lines = [line.split() for line in text.strip().splitlines()]
     cells = [[*("" if cell == "-" else cell for cell in line)] for line in lines]
     rows = [[*cells[0], "sip_domains"], *([*row, "contoso.com"] for row in cells[1:])]
@@ -26,8 +26,8 @@ def problems(text: str) -> list[tuple[int, str, str]]:
     return [(p.row, p.column, p.message) for p in caught.value.problems]
 
 
-def test_a_pool_has_its_computers_by_name():
-    """Rows with the same pool are one pool, with its servers sorted by name."""
+def test_servers_of_a_pool_are_sorted_by_name():
+    """Rows with the same pool name form one pool, whose servers are sorted by name."""
     (pool,) = topology("""
         fqdn             role     pool             site   target_os issuer
         fe02.contoso.net FrontEnd pool.contoso.net Taipei 2016      -
@@ -46,8 +46,8 @@ def test_a_pool_has_its_computers_by_name():
     assert [computer.row for computer in pool.computers] == [1, 0]
 
 
-def test_a_server_without_a_pool_is_one():
-    """If the pool is blank, the server's name is the pool."""
+def test_a_server_without_a_pool_name_is_a_pool():
+    """If the pool name is blank, the server's name is the pool name."""
     (pool,) = topology("""
         fqdn             role
         se01.contoso.net SE
@@ -56,8 +56,8 @@ def test_a_server_without_a_pool_is_one():
     assert pool.computers == (Computer(fqdn="se01.contoso.net", row=0),)
 
 
-def test_pools_come_by_site_role_and_name():
-    """Pools are sorted by site, by role as in column_rules.toml, and by name."""
+def test_pools_are_sorted_by_site_role_and_name():
+    """Pools are sorted by site, by role in the order of column_rules.toml, and by name."""
     pools = topology("""
         fqdn            role     site
         z.contoso.net   Edge     Taipei
@@ -85,7 +85,7 @@ NAMES = {
     "av_edge_fqdn": "av.contoso.com",
     "edge_internal_fqdn": "edgeint.contoso.net",
 }
-# Only rules use these columns.
+# Only rules use the values of these columns.
 FURTHER = {
     "owas_external_fqdn": ("owas.contoso.com",),
     "sip_dns_aliases": ("sipinternal.contoso.com", "sipexternal.contoso.com"),
@@ -95,8 +95,8 @@ FURTHER = {
 
 @pytest.mark.parametrize("row", [0, 1, 2])
 @pytest.mark.parametrize(("name", "value"), [*NAMES.items(), *FURTHER.items()])
-def test_a_value_of_the_pool_stands_on_any_row(name, value, row):
-    """A value for the pool can be in any row, and blank cells inherit it."""
+def test_a_value_of_the_pool_can_be_in_any_row(name, value, row):
+    """A value of a pool can be in any of its rows, and blank cells inherit it."""
     text = value if isinstance(value, str) else "|".join(value)
     cells = ["-"] * 3
     cells[row] = text
@@ -120,7 +120,7 @@ def test_a_value_of_the_pool_stands_on_any_row(name, value, row):
         ("StandardEdition", {"autologon": "1", "strict_dns": "no"}, {"autologon", "autodiscover"}),
         ("Edge", {}, {"federation", "client_autoconfig"}),
         ("Edge", {"federation": "false", "aol_pic": "true"}, {"client_autoconfig", "aol_pic"}),
-        # The role in this row does not use the column, so it has no such flag.
+        # The role in this row does not use the column, so the pool does not have the flag.
         ("Edge", {"autologon": "true"}, {"federation", "client_autoconfig"}),
         ("Mediation", {}, {"mediation_standalone"}),
         ("Mediation", {"mediation_standalone": "no"}, set()),
@@ -128,8 +128,8 @@ def test_a_value_of_the_pool_stands_on_any_row(name, value, row):
         ("PersistentChat", {"autologon": "true"}, set()),
     ],
 )
-def test_flags_are_what_is_true_and_heeded(role, cells, flags):
-    """A boolean column that is true becomes a flag of the pools whose role uses the column."""
+def test_true_columns_become_flags(role, cells, flags):
+    """If a yes/no column is true, the pool has this flag, provided that its role uses the column."""
     (pool,) = topology(f"""
         fqdn          role   {" ".join(cells)}
         a.contoso.net {role} {" ".join(cells.values())}
@@ -138,7 +138,9 @@ def test_flags_are_what_is_true_and_heeded(role, cells, flags):
 
 
 def test_equal_values_may_be_written_in_two_ways():
-    """Two spellings of the same list are not contradictory, and row order does not matter."""
+    """If the same list is spelled in two ways, this is not a contradiction, and the row order does
+    not matter.
+    """
     text = """
         fqdn             role     pool             extra_san
         fe01.contoso.net FrontEnd pool.contoso.net {}
@@ -149,8 +151,8 @@ def test_equal_values_may_be_written_in_two_ways():
     assert topology(text.format(one, other)) == topology(text.format(other, one))
 
 
-def test_two_values_of_a_pool_contradict():
-    """Two different values are reported with both rows and values."""
+def test_two_values_of_a_pool_are_a_contradiction():
+    """If a pool has two different values, the problem contains both rows and both values."""
     assert problems("""
         fqdn             role     pool             web_external_fqdn autologon
         fe01.contoso.net FrontEnd pool.contoso.net a.contoso.com     -
@@ -173,8 +175,8 @@ def test_two_values_of_a_pool_contradict():
     ]
 
 
-def test_a_pool_lies_in_one_site():
-    """A pool in two sites is rejected, and a blank site means the site of the pool."""
+def test_a_pool_belongs_to_one_site():
+    """If a pool is in two sites, this is an error. A blank site means the site of the pool."""
     assert problems("""
         fqdn             role     pool             site
         fe01.contoso.net FrontEnd pool.contoso.net Taipei
@@ -194,8 +196,8 @@ def test_a_pool_lies_in_one_site():
     assert pool.site == "Hsinchu"
 
 
-def test_a_server_stands_once_in_a_role():
-    """A server that appears twice with the same role is reported with both rows."""
+def test_a_server_appears_once_with_a_role():
+    """If a server appears twice with the same role, the problem contains both rows."""
     assert problems("""
         fqdn             role     pool
         fe01.contoso.net FrontEnd pool.contoso.net
@@ -204,7 +206,7 @@ def test_a_server_stands_once_in_a_role():
 
 
 def test_a_server_belongs_to_one_pool():
-    """A server belongs to one pool, but a partner server can belong to several."""
+    """A server can be in only one pool, but a partner server can be in several pools."""
     assert problems("""
         fqdn             role      pool
         fe01.contoso.net FrontEnd  pool.contoso.net
@@ -228,7 +230,9 @@ def test_a_server_belongs_to_one_pool():
 
 
 def test_collocated_roles_share_a_pool():
-    """A role on the servers in another role's pool is a separate pool."""
+    """If some servers of a pool have a second role, these servers form a separate pool with the
+    same name.
+    """
     pools = topology("""
         fqdn             role      pool             web_external_fqdn mediation_standalone
         fe01.contoso.net FrontEnd  pool.contoso.net a.contoso.com     -
@@ -242,7 +246,7 @@ def test_collocated_roles_share_a_pool():
 
 
 def test_two_roles_on_different_servers_need_two_pools():
-    """A pool name for servers with different roles is rejected."""
+    """If different servers with the same pool name have different roles, this is an error."""
     assert problems("""
         fqdn              role      pool
         fe01.contoso.net  FrontEnd  pool.contoso.net
@@ -260,8 +264,8 @@ def test_two_roles_on_different_servers_need_two_pools():
     ]
 
 
-def test_a_blank_server_or_role_is_reported_and_the_rest_is_looked_at():
-    """Blank required cells are reported together with problems in other rows."""
+def test_blank_cells_are_reported_with_other_problems():
+    """If a required cell is blank, this is reported together with the problems in other rows."""
     assert problems("""
         fqdn             role     pool             web_external_fqdn
         fe01.contoso.net FrontEnd pool.contoso.net a.contoso.com
@@ -284,8 +288,7 @@ def test_a_blank_server_or_role_is_reported_and_the_rest_is_looked_at():
     ]
 
 
-# --- These tests are about values that apply to a site or the deployment: simple URLs and SIP
-# domains.
+# --- These tests are about values of a site or the deployment: simple URLs and SIP domains.
 
 HEADING = "fqdn,role,site,sip_domains,meet_urls,dialin_url,admin_url"
 
@@ -309,8 +312,8 @@ MEET, DIALIN, ADMIN = (f"https://{name}.contoso.com" for name in ("meet", "diali
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_what_all_agree_on_is_the_deployments(place):
-    """A simple URL that is the same in all rows applies to every site."""
+def test_the_same_url_in_all_rows_applies_to_every_site(place):
+    """If all rows with a simple URL have the same URL, it applies to every site."""
     sites = ["Taipei", "Hsinchu", ""]
     rows = [
         f"se{n}.contoso.net,SE,{site},"
@@ -320,8 +323,10 @@ def test_what_all_agree_on_is_the_deployments(place):
     assert urls(table_of(*rows)) == dict.fromkeys(["", "Hsinchu", "Taipei"], (MEET, DIALIN, ADMIN))
 
 
-def test_sites_that_differ_have_their_own():
-    """If the sites' URLs differ, each site has separate URLs, and a site without a URL has none."""
+def test_sites_with_different_urls():
+    """If sites have different URLs, each site has only its own URLs, and a site without URLs has
+    none.
+    """
     read = table_of(
         "a.contoso.net,SE,Taipei,contoso.com,https://meettaipei.contoso.com,,",
         "b.contoso.net,SE,Hsinchu,,https://meethsinchu.contoso.com,,",
@@ -334,8 +339,8 @@ def test_sites_that_differ_have_their_own():
     }
 
 
-def test_rows_without_a_site_speak_for_the_others():
-    """If a site has its own URLs, other sites use the URLs in rows without a site."""
+def test_rows_without_a_site_apply_to_other_sites():
+    """If some sites have their own URLs, the other sites use the URLs in rows without a site."""
     read = table_of(
         f"a.contoso.net,SE,,contoso.com,,{DIALIN},",
         "b.contoso.net,SE,Taipei,,,https://dialintaipei.contoso.com,",
@@ -349,7 +354,7 @@ def test_rows_without_a_site_speak_for_the_others():
 
 
 def test_a_site_with_its_own_urls_inherits_no_admin_url():
-    """A site with separate URLs does not inherit an admin URL, but other sites do."""
+    """A site that has its own URLs does not inherit an admin URL, but other sites do."""
     read = table_of(
         f"a.contoso.net,SE,Taipei,contoso.com,{MEET},{DIALIN},{ADMIN}",
         "b.contoso.net,SE,Hsinchu,,https://meeth.contoso.com,https://dialinh.contoso.com,",
@@ -372,8 +377,8 @@ def test_a_site_with_its_own_urls_inherits_no_admin_url():
     assert [urls(read)[site][2] for site in ("", "Hsinchu", "Tainan")] == [ADMIN, "", ADMIN]
 
 
-def test_the_pool_tells_the_site_of_a_row():
-    """A row with a blank site has the site of its pool."""
+def test_a_row_without_a_site_has_the_site_of_its_pool():
+    """If the site of a row is blank, the row has the site of its pool."""
     table = b"""fqdn,role,pool,site,sip_domains,dialin_url
 fe01.contoso.net,FE,pool.contoso.net,,contoso.com,https://dialintaipei.contoso.com
 fe02.contoso.net,FE,pool.contoso.net,Taipei,,
@@ -386,8 +391,8 @@ se01.contoso.net,SE,,Hsinchu,,https://dialinhsinchu.contoso.com
     }
 
 
-def test_one_site_says_one_thing():
-    """Two URLs for the same site are reported with both rows and values."""
+def test_two_urls_of_a_site_are_a_contradiction():
+    """If a site has two different URLs, the problem contains both rows and both values."""
     with pytest.raises(TopologyError) as caught:
         table_of(
             f"a.contoso.net,SE,Taipei,contoso.com,,{DIALIN},",
@@ -401,8 +406,8 @@ def test_one_site_says_one_thing():
     )
 
 
-def test_a_deployment_without_sites_says_one_thing():
-    """In a deployment without sites, two different URLs contradict each other."""
+def test_two_urls_without_sites_are_a_contradiction():
+    """If there are no sites, two different URLs in the table are a contradiction."""
     with pytest.raises(
         TopologyError, match="the deployment has two different values: .* in row 2, and .* row 3"
     ):
@@ -413,7 +418,7 @@ def test_a_deployment_without_sites_says_one_thing():
 
 
 def test_the_default_sip_domain_comes_first():
-    """SIP domains keep their order, since the first is the default."""
+    """The order of SIP domains is kept, because the first one is the default."""
     read = table_of("a.contoso.net,SE,,fabrikam.com;contoso.com;fabrikam.com,,,")
     assert read.sip_domains == ("fabrikam.com", "contoso.com")
 
@@ -433,8 +438,8 @@ def test_the_default_sip_domain_comes_first():
         (("contoso", ""), '"contoso" is not a fully qualified domain name'),
     ],
 )
-def test_sip_domains_are_given_once(cells, message):
-    """A table without SIP domains, or with two sources of them, is rejected.
+def test_sip_domains_are_specified_once(cells, message):
+    """If a table has no SIP domains, or two different lists of them, it is rejected.
 
     An invalid SIP domain is reported alone.
     """
@@ -446,7 +451,7 @@ def test_sip_domains_are_given_once(cells, message):
 
 
 def test_row_order_changes_no_site():
-    """Sites and their values do not depend on the order of rows."""
+    """The sites and their values do not depend on the order of the rows."""
     rows = [
         f"a.contoso.net,SE,,contoso.com,,{DIALIN},",
         "b.contoso.net,SE,Taipei,contoso.com,,https://dialintaipei.contoso.com,",

@@ -1,4 +1,4 @@
-"""The headings of a table can be known, missing, blank or duplicate."""
+"""The headings of a table may be known, unknown, missing, blank or duplicate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def table(headings, rows=(("fe01.contoso.net", "FrontEnd"),), **more):
 
 
 def test_columns_get_their_names():
-    """Headings become the names of columns, in the order of the table."""
+    """Each heading is replaced by the name of its column, in the order of the table."""
     read = table(["Server", "Server Role"])
     assert read.columns == ("server_fqdn", "role")
     assert [texts.cells() for texts in read.texts] == [["fe01.contoso.net"], ["FrontEnd"]]
@@ -31,8 +31,10 @@ def test_columns_get_their_names():
         (["a;b", "c"], 'the table has no column server_fqdn; its headings are "a;b", "c"'),
     ],
 )
-def test_headings_that_do_not_fit_are_refused(headings, message):
-    """A duplicate, blank or missing heading is reported with the actual headings."""
+def test_invalid_headings_are_rejected(headings, message):
+    """If a heading is duplicate, blank or missing, the error message lists the headings of the
+    table.
+    """
     with pytest.raises(TopologyError) as caught:
         table(headings)
     problems = {problem.message: problem for problem in caught.value.problems}
@@ -42,13 +44,15 @@ def test_headings_that_do_not_fit_are_refused(headings, message):
 
 
 def test_a_table_without_rows_is_refused():
-    """A table that has only headings is rejected."""
+    """If a table has only headings, it is rejected."""
     with pytest.raises(TopologyError, match="the table has headings, but no servers"):
         table(["fqdn", "role"], rows=())
 
 
-def test_rows_that_were_refused_are_told_first():
-    """If no row can be split into cells, the reasons are reported, not that there are no rows."""
+def test_reasons_for_rejected_rows_are_reported():
+    """If no row can be split into cells, the error gives the reasons, and does not say that there
+    are no rows.
+    """
     ragged = Problem(message="the row has 1 cells", file="contoso.csv", row=2)
     assert table(["fqdn", "role"], rows=(), problems=(ragged,)).problems == (ragged,)
     with pytest.raises(TopologyError) as caught:
@@ -56,8 +60,10 @@ def test_rows_that_were_refused_are_told_first():
     assert [problem.row for problem in caught.value.problems] == [1, 2]
 
 
-def test_problems_are_raised_by_row_and_once():
-    """Problems are raised in the order of rows, without duplicates, with their number."""
+def test_problems_are_sorted_without_duplicates():
+    """All problems are reported together, in the order of rows and without duplicates, with their
+    number.
+    """
     two, one = (Problem(message="bad", row=row) for row in (7, 3))
     with pytest.raises(
         TopologyError, match=r"^lyncnb cannot use contoso\.csv: 2 problems"
@@ -69,7 +75,7 @@ def test_problems_are_raised_by_row_and_once():
 
 
 def test_a_message_shows_fifty_problems():
-    """The message shows at most fifty problems, and the error contains all of them."""
+    """The error message shows at most fifty problems. The error object contains all of them."""
     problems = [Problem(message=f"bad {row}", row=row) for row in range(1, 1201)]
     with pytest.raises(TopologyError) as caught:
         raise_problems("contoso.csv", problems)
@@ -78,7 +84,7 @@ def test_a_message_shows_fifty_problems():
 
 
 def test_texts_are_numbered_once():
-    """A column of a table stores each distinct text once, and returns all cells."""
+    """A column of a table stores each different text once, and can return all cells."""
     cells = ["b", "a", "b", "", "a"]
     texts = Texts.of(cells)
     assert texts == (["b", "a", ""], [0, 1, 0, 2, 1])
@@ -91,6 +97,6 @@ def test_texts_are_numbered_once():
     ("row", "column", "text"),
     [(7, "site", "row 7, column site: odd"), (7, "", "row 7: odd"), (0, "", "odd")],
 )
-def test_a_note_says_where(row, column, text):
-    """The text of a note is one line with its place."""
+def test_a_note_contains_its_location(row, column, text):
+    """As text, a note is one line that contains its location."""
     assert str(Note(row=row, column=column, before="", after="", message="odd")) == text

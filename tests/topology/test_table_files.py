@@ -1,4 +1,4 @@
-"""Converted tables can be read back, the template can be filled in, and no data is lost."""
+"""Tables can be converted to other formats without loss, and the template can be filled in."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ HEADINGS = st.lists(
 
 @st.composite
 def tables(draw) -> tuple[list[str], list[list[str]]]:
-    """Return a random table with servers in pools, and additional columns with any content."""
+    """Return a random table with servers in pools, and with additional columns of any content."""
     more = draw(HEADINGS)
     rows = []
     for number in range(draw(st.integers(1, 6))):
@@ -61,9 +61,9 @@ def tables(draw) -> tuple[list[str], list[list[str]]]:
 @pytest.mark.slow
 @settings(max_examples=60)
 @given(tables())
-def test_what_is_converted_reads_back(table):
-    """After any number of conversions through .xlsx and .csv, the topology, columns and cells are
-    equal.
+def test_a_table_is_equal_after_conversions(table):
+    """If a table is converted to .xlsx and .csv several times, its topology, columns and cells stay
+    the same.
     """
     columns, rows = table
     topology = read_topology(pd.DataFrame(rows, columns=columns))
@@ -77,9 +77,9 @@ def test_what_is_converted_reads_back(table):
 
 
 @pytest.mark.parametrize("text", [TWO_FRONT_ENDS, FIVE_SERVERS, TWO_SITES])
-def test_edits_of_a_workbook_are_those_of_the_table(text):
-    """Changing a cell or removing a row of a workbook gives the same result as for the CSV file,
-    and is written as CSV.
+def test_edits_of_a_workbook_match_those_of_the_table(text):
+    """If a cell or row of a workbook is changed, the result is the same as for the CSV file, and is
+    written as CSV.
     """
     plain = read_topology(text.encode())
     book = read_topology(plain.to_xlsx())
@@ -92,7 +92,9 @@ def test_edits_of_a_workbook_are_those_of_the_table(text):
 
 
 def test_a_table_that_does_not_fit_into_a_workbook():
-    """A cell with more characters than a worksheet allows is rejected and not shortened."""
+    """If a cell has more characters than a worksheet allows, the conversion is rejected, and the
+    cell is not shortened.
+    """
     with pytest.raises(TopologyError, match="does not fit in a workbook") as refused:
         write_table_xlsx(["server_fqdn", "role"], [["a" * 40_000, "FrontEnd"]])
     assert refused.value.hint == "save the table as a .csv file"
@@ -104,10 +106,10 @@ def test_a_table_that_does_not_fit_into_a_workbook():
 
 
 @pytest.mark.parametrize("over_example", [False, True])
-def test_the_template_filled_in_is_read(over_example):
-    """In a filled-in template, headings in words and a typed number and boolean are read.
+def test_a_filled_in_template_is_read(over_example):
+    """A filled-in template can be read, including its headings, typed numbers and yes/no values.
 
-    The example is not a server.
+    The example row is not read as a server.
     """
     topology = read_topology(filled_in(FILLED, over_example=over_example))
     assert [computer.fqdn for _, computer in topology.computers] == [
@@ -126,24 +128,22 @@ def test_the_template_filled_in_is_read(over_example):
 
 @pytest.mark.parametrize("suffix", [".xlsx", ".csv"])
 def test_an_empty_template_has_no_server(suffix):
-    """A template with only the example is reported as having no servers, and is always written
-    identically.
-    """
+    """If a template contains only the example row, the error states that there are no servers."""
     with pytest.raises(TopologyError, match="the table has headings, but no servers"):
         read_topology(build_template(suffix))
     assert build_template(suffix) == build_template(suffix)
 
 
 def test_the_example_is_a_server_that_can_be_planned():
-    """If its mark is removed, the example is a valid row."""
+    """If the mark of the example row is removed, the row is a valid server that can be planned."""
     text = build_template(".csv").replace(b"Example: ", b"")
     (pool,) = read_topology(text).pools
     assert pool.fqdn == "pool01.contoso.com"
 
 
 def test_help_and_choices_of_the_template():
-    """The template has a note at each heading, drop-down lists for all rows, text cells, and every
-    column and role.
+    """The template contains a note at each heading, drop-down lists in all rows, text cells, and
+    every column and role.
     """
     check_workbook(build_template(".xlsx"))
     book = openpyxl.load_workbook(io.BytesIO(build_template(".xlsx")))
@@ -151,7 +151,7 @@ def test_help_and_choices_of_the_template():
     assert [cell.value for cell in sheet[1]] == [column.title for column in list_topology_columns()]
     for cell, column in zip(sheet[1], list_topology_columns()):
         assert cell.comment.text.startswith(f"{column.help}.\n")
-    # The format @ means text.
+    # In a workbook, the format @ means text.
     assert {one.number_format for one in sheet.column_dimensions.values()} == {"@"}
     listed = {
         sheet.cell(1, next(iter(rule.sqref.ranges)).min_col).value: (
@@ -169,7 +169,8 @@ def test_help_and_choices_of_the_template():
         role.id for role in list_topology_roles()
     ]
     assert listed["Target OS"][0] == ["2008R2", "2012", "2012R2", "2016", "2019", "2022", "2025"]
-    # The list for the issuer allows other text, so that pairs may be typed.
+    # The drop-down list for the issuer also allows other text, so that users can enter a value for
+    # each usage.
     assert (listed["Role"][1], listed["Issuer"][1]) == (True, False)
     assert book["Columns"].max_row == len(list_topology_columns()) + 1
 
@@ -178,8 +179,8 @@ def test_help_and_choices_of_the_template():
 
 
 def test_convert_and_back(shell):
-    """A document is converted to a workbook and then to CSV with the same topology, and notes are
-    shown.
+    """If a topology document is converted to a workbook and then to CSV, the topology is the same,
+    and notes are shown.
     """
     shell.write("contoso.tbxml", topology_builder([front_end("se01.contoso.com")]))
     for old, new in (("contoso.tbxml", "a.xlsx"), ("a.xlsx", "b.csv"), ("b.csv", "c.xlsx")):
@@ -211,7 +212,7 @@ help = "The name that the recorder is called by"
 
 
 def test_a_product_of_ones_own_has_its_columns_and_roles(shell):
-    """The template contains the columns and roles of a custom product, and files with them are
+    """The template contains the columns and roles of a custom product, and files with them can be
     converted.
     """
     shell.write("own.toml", OWN_PRODUCT)
@@ -229,7 +230,7 @@ def test_a_product_of_ones_own_has_its_columns_and_roles(shell):
 
 
 def test_a_filled_in_template_is_never_written_over(shell):
-    """A filled-in template is overwritten only with --force, or if the file would be identical."""
+    """A filled-in template is overwritten only with --force, or if the new file would be identical."""
     assert shell("template", "t.xlsx").status == 0
     assert shell("template", "t.xlsx").status == 0
     shell.write("t.xlsx", filled_in(FILLED))
@@ -243,8 +244,10 @@ def test_a_filled_in_template_is_never_written_over(shell):
     assert shell("convert", "contoso.csv", "t.xlsx", "--force").status == 0
 
 
-def test_a_fix_in_a_csv_template_meets_its_row(shell):
-    """If a cell is fixed in a CSV template, the example does not count as a row."""
+def test_a_fix_in_a_csv_template_changes_the_right_row(shell):
+    """If a cell in a CSV template is fixed, the right row is changed, although the example row is
+    above it.
+    """
     text = (
         build_template(".csv") + b"se01.contoso.com,StandardEdition,,Taipei" + b"," * 23 + b"\r\n"
     )

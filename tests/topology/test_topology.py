@@ -1,4 +1,4 @@
-"""A table is read as a topology and written back, as specified."""
+"""A table can be read as a topology and written again."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ def sample(data, name: str) -> Topology:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_samples_go_round(data, name):
-    """A topology is unchanged after it is converted to a DataFrame and to CSV and back."""
+def test_samples_are_equal_after_conversions(data, name):
+    """If a topology is converted to a DataFrame or to CSV and read again, it is equal to the
+    original one.
+    """
     read = sample(data, name)
     assert read_topology(read.to_frame()) == read
     for again in (read_topology(read.to_frame(filled=False)), read_topology(read.to_csv())):
@@ -37,8 +39,10 @@ def test_samples_go_round(data, name):
 
 
 @pytest.mark.parametrize("name", SAMPLES[:3])
-def test_clean_samples_come_back_byte_for_byte(data, name):
-    """A clean table is written with the same headings and cells as in its file."""
+def test_samples_without_corrections_are_written_unchanged(data, name):
+    """If a table needs no corrections, it is written with the same headings and cells as in its
+    file.
+    """
     written = read_topology(data / f"{name}.csv").to_csv().decode("utf-8-sig")
     file = (data / f"{name}.csv").read_text("utf-8")
     assert written.replace("\r\n", "\n") == file
@@ -53,8 +57,10 @@ def test_clean_samples_come_back_byte_for_byte(data, name):
         ("contoso-zh-TW", 13, 8, ["台北"], 2),
     ],
 )
-def test_samples_hold_what_they_promise(data, name, rows, pools, sites, domains):
-    """Each sample has its expected servers, pools, sites and SIP domains."""
+def test_samples_have_the_expected_servers(data, name, rows, pools, sites, domains):
+    """Each sample has the expected numbers of servers, pools and SIP domains, and the expected
+    sites.
+    """
     read = sample(data, name)
     assert len(read.cells) == len([*read.computers]) == rows
     assert len(read.pools) == pools
@@ -62,15 +68,17 @@ def test_samples_hold_what_they_promise(data, name, rows, pools, sites, domains)
     assert len(read.sip_domains) == domains
 
 
-def test_the_first_sample_has_each_role_of_the_page(data):
-    """contoso.csv has every role on Microsoft's page about requesting certificates in advance."""
+def test_the_first_sample_has_each_documented_role(data):
+    """The sample contoso.csv has every role that occurs on Microsoft's page about requesting
+    certificates in advance.
+    """
     roles = {pool.role for pool in sample(data, "contoso").pools}
     assert {"StandardEdition", "FrontEnd", "Director", "Edge", "Mediation"} <= roles
 
 
 def test_the_global_sample_has_every_role(data):
-    """litwareinc-global.csv has each role of Lync Server 2013, and separate simple URLs for each
-    site.
+    """The sample litwareinc-global.csv has each role of Lync Server 2013, and each site has its own
+    simple URLs.
     """
     read = sample(data, "litwareinc-global")
     assert {pool.role for pool in read.pools} == load_rules("lync2013").roles.keys()
@@ -81,7 +89,9 @@ def test_the_global_sample_has_every_role(data):
 
 
 def test_a_table_in_chinese_is_the_same_deployment(data):
-    """The zh-TW table describes the same deployment as contoso.csv, except for the site's name."""
+    """The sample in Chinese describes the same deployment as contoso.csv, except for the name of
+    the site.
+    """
     chinese, english = sample(data, "contoso-zh-TW"), sample(data, "contoso")
     assert [pool.computers for pool in chinese.pools] == [p.computers for p in english.pools]
     assert [(p.fqdn, p.role, p.flags) for p in chinese.pools] == [
@@ -93,7 +103,7 @@ def test_a_table_in_chinese_is_the_same_deployment(data):
 
 
 def test_pandas_reads_every_sample(data):
-    """pd.read_csv reads every sample with its names and Chinese headings unchanged."""
+    """The function pd.read_csv can read every sample, with unchanged names and Chinese headings."""
     for name in SAMPLES:
         frame = pd.read_csv(data / f"{name}.csv", dtype=str)
         assert read_topology(frame).pools == sample(data, name).pools
@@ -104,7 +114,7 @@ def test_pandas_reads_every_sample(data):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp950"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_every_export_of_excel_loads(data, encoding, delimiter):
-    """Each encoding and delimiter that Excel writes gives the same topology."""
+    """For each encoding and delimiter that Excel writes, the topology is the same."""
     read = sample(data, "contoso-zh-TW")
     out = io.StringIO(newline="")
     csv.writer(out, delimiter=delimiter).writerows([read.columns, *read.cells])
@@ -121,9 +131,9 @@ SITES = "server_fqdn,role,site,sip_domains\n" + "".join(
 
 
 def test_two_spellings_of_a_site_are_one_site():
-    """Spellings with 台 or 臺, or in another letter case, are one site.
+    """If the names of two sites differ only in 台 and 臺, or in uppercase letters, they are one site.
 
-    The most frequent spelling counts, and a note says so.
+    A note states that the most frequent spelling is used.
     """
     read = read_topology(SITES.encode())
     assert [site.name for site in read.sites] == ["Hsinchu", "台中", "臺北"]
@@ -147,10 +157,11 @@ def test_two_spellings_of_a_site_are_one_site():
     assert read_topology(read.to_csv()).sites == read.sites
 
 
-def test_a_row_that_is_edited_joins_the_site_that_is_there():
-    """A new spelling in one row joins the existing site.
+def test_an_edited_row_joins_the_existing_site():
+    """If a row is edited, and its site is a different spelling of an existing site, the row belongs
+    to the existing site.
 
-    If all rows have it, it becomes the site's name.
+    If all rows have the new spelling, it becomes the name of the site.
     """
     read = read_topology(SITES.encode())
     at = read.columns.index("site")
@@ -159,8 +170,10 @@ def test_a_row_that_is_edited_joins_the_site_that_is_there():
     assert [site.name for site in all_new.sites] == ["Hsinchu", "台中", "台北"]
 
 
-def test_clean_ups_are_listed():
-    """Letter case, a final dot, white space and invisible characters are corrected and reported."""
+def test_corrections_are_listed():
+    """Uppercase letters, trailing dots, white space and invisible characters are corrected, and
+    notes report this.
+    """
     read = read_topology(
         "Server,Role,Site,SIP Domain\n"
         "FE01.Contoso.net.,fe,\u00a0Taipei,分公司.contoso.com\n"
@@ -180,8 +193,8 @@ def test_clean_ups_are_listed():
     assert read.cells[0] == ("fe01.contoso.net", "FrontEnd", "Taipei", "xn--55q8nz3c.contoso.com")
 
 
-def test_unknown_columns_come_back_unchanged():
-    """An unknown column keeps its heading, its position and its cells."""
+def test_unknown_columns_are_written_unchanged():
+    """An unknown column keeps its heading, its position and its cells when the table is written."""
     table = "Owner ,server_fqdn,NA,role,sip_domains\n  Kim  ,a.contoso.net,007,SE,contoso.com\n"
     read = read_topology(table.encode())
     assert read.columns == ("Owner ", "server_fqdn", "NA", "role", "sip_domains")
@@ -190,14 +203,14 @@ def test_unknown_columns_come_back_unchanged():
 
 
 def test_a_site_called_na_is_a_site():
-    """A site with the name "NA" is read as text, in a file and in a DataFrame."""
+    """A site with the name "NA" is read as text, from a file and from a DataFrame."""
     table = b"fqdn,role,site,sip_domains\na.contoso.net,SE,NA,contoso.com\n"
     assert [site.name for site in read_topology(table).sites] == ["NA"]
     assert list(read_topology(table).to_frame()["site"]) == ["NA"]
 
 
 def test_all_problems_are_raised_at_once():
-    """A file with many errors is rejected once, with every error, in the order of rows."""
+    """If a file has many errors, one message lists all of them, in the order of rows."""
     table = (
         "fqdn,role,pool,site,sip_domains,autologon,target_os\n"
         "pool01,FE,,,contoso.com,,\n"
@@ -222,8 +235,8 @@ def test_all_problems_are_raised_at_once():
     assert caught.value.exit_status == 2
 
 
-def test_a_message_says_where_what_and_what_to_do(tmp_path):
-    """A problem is shown with file, row, column, value and hint."""
+def test_a_problem_has_location_value_and_hint(tmp_path):
+    """As text, a problem contains the file, the row, the column, the value and a hint."""
     path = tmp_path / "contoso.csv"
     path.write_text("fqdn,role,pool,sip_domains\na.contoso.net,FE,pool01,contoso.com\n")
     with pytest.raises(TopologyError) as caught:
@@ -237,8 +250,10 @@ def test_a_message_says_where_what_and_what_to_do(tmp_path):
 
 @pytest.mark.parametrize("name", ["server_fqdn", "web_external_fqdn"])
 @pytest.mark.parametrize("kept", ["a_b.contoso.net", "fe01.contoso.local", "xn--fa-hia.de"])
-def test_a_name_that_is_legal_somewhere_is_kept(name, kept):
-    """An underscore, an internal suffix and an international name are kept, and left to the rules."""
+def test_unusual_but_valid_names_are_kept(name, kept):
+    """Names with an underscore, an internal suffix or international characters are kept. Rules
+    evaluate them later.
+    """
     cells = {"server_fqdn": "fe01.contoso.net", "web_external_fqdn": "", name: kept}
     table = f"role,sip_domains,{','.join(cells)}\nSE,contoso.com,{','.join(cells.values())}\n"
     (pool,) = read_topology(table.encode()).pools
@@ -264,7 +279,7 @@ by_kind = {
 
 @st.composite
 def clean_tables(draw):
-    """Return a random clean table: pools without contradictions, unknown columns, in any order."""
+    """Return a random table without errors, with pools and unknown columns in any order."""
     known = [
         c for c in list_topology_columns() if c.name not in ("server_fqdn", "role", "pool_fqdn")
     ]
@@ -301,8 +316,8 @@ def as_csv(names, rows, **settings) -> bytes:
 
 @pytest.mark.slow
 @given(clean_tables())
-def test_a_clean_table_comes_back_as_it_was(table):
-    """A clean table that is read from CSV and written again is unchanged."""
+def test_a_table_without_errors_is_written_unchanged(table):
+    """If a table without errors is read from CSV and written again, it is unchanged."""
     read = read_topology(as_csv(*table))
     assert read.to_csv() == b"\xef\xbb\xbf" + as_csv(*table)
     assert read.notes == ()
@@ -311,13 +326,14 @@ def test_a_clean_table_comes_back_as_it_was(table):
 
 @pytest.mark.slow
 @given(clean_tables(), st.randoms(use_true_random=False))
-def test_a_removed_row_takes_no_shared_value_with_it(table, chance):
-    """A frame has the shared values in each row, so filtering rows with pandas changes no other
-    value.
+def test_filtering_rows_does_not_change_shared_values(table, chance):
+    """A data frame contains the shared values in each row, so filtering its rows does not change
+    other values.
     """
     names, rows = table
     seen = set()
-    for row in rows:  # The values of a pool stay in its first row, and sometimes in others.
+    # The values of a pool are in its first row, and in some cases also in other rows.
+    for row in rows:
         pool = row[names.index("pool_fqdn")]
         for facts in list_topology_columns():
             is_shared = facts.name in names and facts.scope in ("pool", "site")
@@ -341,7 +357,7 @@ def test_a_removed_row_takes_no_shared_value_with_it(table, chance):
 @pytest.mark.slow
 @given(clean_tables(), st.randoms(use_true_random=False))
 def test_row_order_changes_nothing(table, shuffle):
-    """The order of rows and columns does not change the topology."""
+    """The order of rows and columns does not affect the topology."""
     names, rows = table
     read = read_topology(as_csv(names, rows))
     mixed = shuffle.sample(rows, len(rows))
@@ -356,8 +372,8 @@ def test_row_order_changes_nothing(table, shuffle):
 @pytest.mark.slow
 @given(clean_tables(), st.randoms(use_true_random=False))
 def test_letter_case_of_names_changes_nothing(table, mix):
-    """Names and headings in any letter case, and other spellings of headings, give the same
-    topology.
+    """If names and headings are written in other letter case or with other separators, the topology
+    is the same.
     """
     names, rows = table
     loose = [mix.choice((n, n.upper(), n.replace("_", " "), n.replace("_", "-"))) for n in names]
@@ -375,8 +391,8 @@ def test_letter_case_of_names_changes_nothing(table, mix):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused_in_words(data):
-    """Any content of a file gives a topology or one lyncnb error."""
+def test_any_bytes_are_read_or_cause_one_error(data):
+    """For any content of a file, the result is a topology or one lyncnb error."""
     try:
         topology = read_topology(data)
     except TopologyError:
@@ -385,8 +401,8 @@ def test_any_bytes_are_read_or_refused_in_words(data):
 
 
 @given(st.text(st.sampled_from('ab.,;"\n\r\t\0 é台'), max_size=60))
-def test_any_table_is_read_or_refused_in_words(text):
-    """Any content below a valid heading gives a topology or one lyncnb error."""
+def test_any_table_is_read_or_causes_one_error(text):
+    """For any content below valid headings, the result is a topology or one lyncnb error."""
     try:
         topology = read_topology(
             f"server_fqdn,role,sip_domains\nx.contoso.net,SE,contoso.com\n{text}".encode()
@@ -397,8 +413,10 @@ def test_any_table_is_read_or_refused_in_words(text):
 
 
 @pytest.mark.slow
-def test_the_fast_way_gives_the_same_topology(data):
-    """A large table, which is read in the fast way, gives the same topology as a DataFrame."""
+def test_the_faster_method_has_the_same_result(data):
+    """A large table, for which a faster method is used, has the same topology as a DataFrame of the
+    same table.
+    """
     rows = ["server_fqdn,role,pool_fqdn,sip_domains,owner"]
     for number in range(35_000):
         rows.append(
@@ -417,9 +435,12 @@ def test_the_fast_way_gives_the_same_topology(data):
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_the_garbage_collector_is_left_as_it_was(data, enabled):
-    """Reading pauses the garbage collector and restores its state, also after an error."""
-    was, frozen = gc.isenabled(), gc.get_freeze_count()  # Python 3.12 begins with frozen objects.
+def test_the_state_of_the_garbage_collector_is_restored(data, enabled):
+    """While a table is read, the garbage collector is paused. Its previous state is restored, even
+    after an error.
+    """
+    # Python 3.12 already has frozen objects when it starts.
+    was, frozen = gc.isenabled(), gc.get_freeze_count()
     try:
         (gc.enable if enabled else gc.disable)()
         sample(data, "contoso")
@@ -432,8 +453,10 @@ def test_the_garbage_collector_is_left_as_it_was(data, enabled):
         (gc.enable if was else gc.disable)()
 
 
-def test_a_topology_shows_itself_as_an_escaped_table():
-    """In a notebook, a topology is a table with a caption, and all its text is escaped."""
+def test_a_topology_is_shown_as_an_escaped_table():
+    """In a notebook, a topology is shown as a table with a caption, and special characters in its
+    text are escaped.
+    """
     read = read_topology(
         b"fqdn,role,site,sip_domains,owner\na.contoso.net,SE,<b>,contoso.com,<script>\n"
     )
@@ -448,9 +471,9 @@ def test_a_topology_shows_itself_as_an_escaped_table():
 
 
 @pytest.mark.parametrize("column", ["server_fqdn", "site", "notes"])
-def test_half_a_character_is_refused(column):
-    """An unpaired surrogate in a DataFrame is rejected, because no file or certificate can contain
-    it.
+def test_an_unpaired_surrogate_is_rejected(column):
+    """If a DataFrame contains an unpaired surrogate, it is rejected, because no file or certificate
+    can contain it.
     """
     row = {"server_fqdn": "fe01.contoso.com", "role": "FrontEnd", "sip_domains": "contoso.com"}
     frame = pd.DataFrame([row | {column: f"{row.get(column, '')}\ud800"}], dtype=object)

@@ -1,4 +1,5 @@
-"""Topology Builder's file and the published topology give the same servers as a typed table.
+"""Topology Builder's file and the published topology contain the same servers as a table that a
+person enters.
 
 With LYNCNB_DOCUMENTS, real documents in a folder are read too. This module has only their counts
 and digests.
@@ -95,29 +96,29 @@ ROWS = [
 
 
 def read(document: str):
-    """Read a document from the bytes of a file."""
+    """Read a topology document as bytes, as from a file."""
     return read_topology(document.encode())
 
 
 def cells_of(topology, *columns: str) -> list[tuple[str, ...]]:
-    """Return some columns of the table that a topology document gives."""
+    """Return some columns of the table that is read from a topology document."""
     places = [topology.columns.index(column) for column in columns]
     return [tuple(row[place] for place in places) for row in topology.cells]
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_role_is_read_from_its_services(form):
-    """Each server and role is one row with its pool and site."""
+    """For each server and role, the table has one row with the pool and the site."""
     topology = read(FORMS[form](EVERYTHING, domains=("contoso.com", "fabrikam.com")))
     assert sorted(ROWS) == sorted(cells_of(topology, "server_fqdn", "role", "pool_fqdn", "site"))
-    # The default SIP domain is the first.
+    # The default SIP domain is the first in the list.
     assert topology.sip_domains == ("contoso.com", "fabrikam.com")
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_names_of_pools(form):
-    """Pools have their external and internal web names, and an Edge pool its three names or single
-    name.
+    """Each pool has its external and internal web names, and an Edge pool has its three names or
+    its single name.
     """
     topology = read(FORMS[form](EVERYTHING))
     cells = {
@@ -138,10 +139,11 @@ def test_the_names_of_pools(form):
     ]
 
 
-def test_simple_urls_stand_in_the_order_of_their_domains():
-    """The Meet URLs are in the order of the SIP domains, the default first.
+def test_simple_urls_are_in_the_order_of_their_domains():
+    """The Meet URLs are in the order of the SIP domains, and the URL of the default domain is
+    first.
 
-    The published topology has none, so a note asks for them.
+    The published topology contains no Meet URLs, so a note requests them.
     """
     domains = ("contoso.com", "fabrikam.com")
     topology = read(topology_builder(EVERYTHING, domains=domains))
@@ -157,7 +159,7 @@ def test_simple_urls_stand_in_the_order_of_their_domains():
 
 
 def test_an_export_has_the_simple_urls():
-    """The file that `lyncnb snippet topology` exports is the published topology with its simple
+    """The file that `lyncnb snippet topology` writes contains the published topology and its simple
     URLs.
     """
     domains = ("contoso.com", "fabrikam.com")
@@ -177,8 +179,10 @@ def test_an_export_has_the_simple_urls():
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_gets_no_row_is_reported(form):
-    """Databases, stores, gateways, unknown elements and missing values are reported."""
+def test_services_without_a_row_are_reported(form):
+    """Databases, stores, gateways, unknown elements and missing values are reported, and have no
+    rows in the table.
+    """
     told = [str(note) for note in read(FORMS[form](EVERYTHING)).notes]
     for words in (
         "this topology is from Lync Server 2013",
@@ -194,11 +198,13 @@ def test_what_gets_no_row_is_reported(form):
         assert [one for one in told if words in one], words
     assert not [
         one for one in told if "left out" in one and "SE01" in one
-    ]  # The database and file store of SE01 belong to the server's role.
+    ]  # The database and the file store of SE01 belong to the Standard Edition server.
 
 
-def test_of_two_topologies_the_new_one_counts():
-    """OriginalTopology, which repeats the servers as published, is ignored."""
+def test_the_previous_topology_is_ignored():
+    """The element OriginalTopology is ignored, because it repeats the servers that were published
+    previously.
+    """
     old, new = [front_end("se01.contoso.com")], [front_end("se02.contoso.com")]
     assert cells_of(read(topology_builder(new, original=old)), "server_fqdn") == [
         ("se02.contoso.com",)
@@ -207,8 +213,8 @@ def test_of_two_topologies_the_new_one_counts():
     assert cells_of(read(only), "server_fqdn") == [("se01.contoso.com",)]
 
 
-def test_unknown_elements_are_passed_over():
-    """Elements of a later version in a topology document are ignored, and the rest is read."""
+def test_unknown_elements_are_ignored():
+    """Elements of a later version in a topology document are ignored, and all others are read."""
     more = '<Tea xmlns="urn:later"><Service RoleName="x" /><Cups Count="9">many</Cups></Tea>'
     with_more = read(topology_builder(EVERYTHING, more=more))
     assert with_more == read(topology_builder(EVERYTHING))
@@ -218,8 +224,10 @@ def test_unknown_elements_are_passed_over():
     ("version", "product"),
     [("5", "lync2010"), ("6", "lync2013"), ("7", "sfb2015"), ("8", "sfb2019"), ("99", "")],
 )
-def test_the_version_says_which_product(version, product):
-    """The version of the services determines the product. An unknown version determines none."""
+def test_the_version_determines_the_product(version, product):
+    """The product is determined by the version of the services. If the version is unknown, no
+    product is selected.
+    """
     for form in FORMS.values():
         assert read(form(EVERYTHING[:1], version=version)).product == product
 
@@ -229,19 +237,19 @@ def test_the_version_says_which_product(version, product):
     [("utf-8", b""), ("utf-8", b"\xef\xbb\xbf"), ("utf-16-le", b"\xff\xfe"), ("utf-16-le", b""),
      ("utf-16-be", b"\xfe\xff")],
 )  # fmt: skip
-def test_the_encoding_is_that_of_the_bytes(encoding, mark):
-    """The encoding is detected from the bytes, because Out-File writes UTF-16 whatever the
-    declaration says.
+def test_the_encoding_is_detected_from_the_bytes(encoding, mark):
+    """The encoding is detected from the bytes, because Out-File writes UTF-16 even if the XML
+    declaration says otherwise.
     """
     document = topology_builder([front_end("se01.contoso.com", site="台北")])
     topology = read_topology(mark + document.encode(encoding))
     assert cells_of(topology, "site") == [("台北",)]
 
 
-@pytest.mark.posix  # PowerShell on Linux reads it.
-def test_the_snippet_reads_and_names_what_is_read(shell):
-    """The PowerShell snippet is ASCII, can be parsed, changes nothing on a server, and exports
-    lyncnb's format.
+@pytest.mark.posix  # PowerShell on Linux reads this file.
+def test_the_snippet_writes_a_readable_file(shell):
+    """The PowerShell snippet is ASCII, can be parsed, changes nothing on a server, and writes a
+    file that lyncnb can read.
     """
     ended = shell("snippet", "topology")
     assert ended.status == 0
@@ -259,7 +267,7 @@ def test_the_snippet_reads_and_names_what_is_read(shell):
 NAMESPACE = re.compile(r"\$namespace = '(.+)'")
 
 
-# --- These documents are invalid or malicious.
+# --- These topology documents are invalid or malicious.
 
 NS = 'xmlns="urn:schema:Microsoft.Rtc.Management.Deploy.Topology.2008"'
 SOUND = topology_builder(EVERYTHING)
@@ -296,8 +304,8 @@ BAD = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_topology_document(name, tmp_path):
-    """A file that is not a topology document causes one clear message within seconds, and no other
+def test_files_that_are_not_topology_documents(name, tmp_path):
+    """If a file is not a topology document, there is one clear message within seconds, and no other
     file is read.
     """
     text, message = BAD[name]
@@ -312,8 +320,8 @@ def test_what_is_no_topology_document(name, tmp_path):
     assert refused.value.hint
 
 
-def test_a_laughing_document_is_refused():
-    """A document with nested entities (a thousand bytes that expand to a billion) is rejected."""
+def test_nested_entities_are_rejected():
+    """If nested entities would expand a thousand bytes to a billion, the document is rejected."""
     entities = '<!ENTITY a0 "ha">' + "".join(
         f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10)
     )
@@ -321,22 +329,24 @@ def test_a_laughing_document_is_refused():
         read(f"<!DOCTYPE t [{entities}]><Topology {NS}>&a9;</Topology>")
 
 
-def test_a_document_that_is_cut_anywhere():
-    """A document truncated at any position gives one message, or the remaining content is complete."""
+def test_a_truncated_document():
+    """If a document is truncated, there is one error message, or the rest of the document is read
+    completely.
+    """
     for end in range(1, len(SOUND), 97):
         with pytest.raises(TopologyError) as refused:
             read(SOUND[:end])
         assert "table is an XML or HTML document" in str(refused.value), end
 
 
-def test_names_that_are_none_are_told_as_in_a_table():
-    """Invalid names in a document are reported like those in a typed table."""
+def test_invalid_names_are_reported_as_in_a_table():
+    """Invalid names in a topology document are reported in the same way as in a table."""
     with pytest.raises(TopologyError) as refused:
         read(topology_builder([front_end("se 01.contoso.com")]))
     assert {problem.column for problem in refused.value.problems} >= {"server_fqdn", "pool_fqdn"}
 
 
-# --- These tests use random documents, large documents, and commands.
+# --- These tests use random topology documents, large ones, and commands.
 
 LABELS = st.from_regex(r"[A-Za-z][a-z0-9]{0,8}", fullmatch=True)
 COMPONENTS = {
@@ -359,8 +369,10 @@ COMPONENTS = {
     ),
     st.sampled_from(sorted(FORMS)),
 )
-def test_any_deployment_comes_back(pools, form):
-    """For any deployment, each pool keeps its role and servers, in both formats and with any names."""
+def test_any_deployment_is_read_completely(pools, form):
+    """For any deployment, each pool has its role and its servers, in both formats and with any
+    names.
+    """
     clusters, expected = [], Counter()
     for number, (role, size, label) in enumerate(pools):
         machines = tuple(f"{label}{number}-{at}.contoso.com" for at in range(size))
@@ -387,8 +399,8 @@ ALONE = {
 }
 
 
-def test_every_role_that_services_give_has_a_fixture():
-    """Every role in document_services.toml has a document in this module."""
+def test_every_role_of_services_has_a_document():
+    """For every role in document_services.toml, these tests contain a topology document."""
     text = (Path(topology_document.__file__).with_name("document_services.toml")).read_text()
     named = set(re.findall(r'^(?:\w+_)?role = "(\w+)"', text, re.MULTILINE))
     assert named == set(ALONE)
@@ -396,15 +408,17 @@ def test_every_role_that_services_give_has_a_fixture():
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("role", ALONE)
-def test_a_server_alone(role, form):
-    """A topology of one server is read for each role, in each format."""
+def test_a_topology_with_a_single_server(role, form):
+    """A topology with a single server can be read, for each role and in each format."""
     (pool,) = read(FORMS[form]([ALONE[role]])).pools
     assert (pool.fqdn, pool.role, len(pool.computers)) == ("one.contoso.com", role, 1)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_forty_pools_of_every_role(form):
-    """In twenty sites with branches, each pool is read with its name and role, in each format."""
+    """In a deployment of twenty sites with branches, each pool is read with its name and role, in
+    each format.
+    """
     clusters, expected = [], {}
     for number in range(40):
         role = [*ALONE][number % len(ALONE)]
@@ -422,7 +436,7 @@ def test_forty_pools_of_every_role(form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_five_thousand_servers_are_read(form):
-    """A document with 5,000 servers in 40 pools, with ports and components, is read."""
+    """A topology document with 5,000 servers in 40 pools can be read."""
     pools = [
         front_end(f"pool{pool}.contoso.com", tuple(f"fe{pool}-{n}.contoso.com" for n in range(125)))
         for pool in range(40)
@@ -432,8 +446,8 @@ def test_five_thousand_servers_are_read(form):
 
 
 def test_every_command_takes_a_document(shell):
-    """Plan, check, explain and request accept a document, and --product takes precedence over its
-    product.
+    """Plan, check, explain and request accept a topology document. The option --product overrides
+    the product of the document.
     """
     document = topology_builder([front_end("se01.contoso.com", databases=("UserStore",))])
     shell.write("contoso.tbxml", document)
@@ -456,7 +470,9 @@ def test_every_command_takes_a_document(shell):
     ("version", "product"), [("6", "lync2013"), ("7", "sfb2015"), ("8", "sfb2019")]
 )
 def test_a_document_chooses_the_product(shell, version, product):
-    """A document's certificates are planned with its product, unless the planner selects another."""
+    """The certificates of a topology document are planned for its product, unless the planner
+    selects another product.
+    """
     shell.write("one.xml", published([front_end("se01.contoso.com")], version=version))
     plan = json.loads(shell("plan", "one.xml", "--json").out)
     assert plan["product"] == product
@@ -464,10 +480,10 @@ def test_a_document_chooses_the_product(shell, version, product):
     assert plan["product"] == "lync2013"
 
 
-# --- These tests use real documents, if they are available.
+# --- These tests use real topology documents, if they are available.
 
 #: For each document: the SHA-256 hash of the sorted names of servers and pools, and the number of
-#: rows and pools of each role.
+#: rows and pools for each role.
 REAL = {
     "bb0d62c8332892e9a7fbe822fca33a8a9fa227f7801d374eeb3e365e60f2692c": {
         "FrontEnd": (4, 1), "Mediation": (4, 1), "Edge": (3, 1), "OfficeWebApps": (1, 1),
@@ -479,18 +495,22 @@ REAL = {
     },
 }  # fmt: skip
 
-# Without this folder, the test does not exist, so no test is skipped.
+# If this folder does not exist, the test is not defined, so that no test is skipped.
 if Path(os.environ.get("LYNCNB_DOCUMENTS", "") or "nowhere").is_dir():
 
     def test_real_documents():
-        """The roles and names of real documents are read. Their names are not in this module."""
+        """The roles and names in real topology documents are read. This file does not contain the
+        names.
+        """
         paths = sorted(Path(os.environ["LYNCNB_DOCUMENTS"]).iterdir())
         found = dict(facts(path) for path in paths if path.suffix in (".tbxml", ".xml"))
         assert REAL.items() <= found.items()
 
 
 def facts(path: Path) -> tuple[str, dict[str, tuple[int, int]]]:
-    """Return the digest of a document's names, and the number of rows and pools of each role."""
+    """Return the digest of the names in a topology document, and the number of rows and pools for
+    each role.
+    """
     topology = read_topology(path)
     names = sorted({name for row in cells_of(topology, "server_fqdn", "pool_fqdn") for name in row})
     roles = Counter(role for (role,) in cells_of(topology, "role"))
@@ -507,7 +527,7 @@ FARM = (
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_name_without_a_domain_is_read_and_reported(form):
-    """A document with a name without a domain is read.
+    """A topology document can be read even if a server name has no domain.
 
     The plan's check reports the farm, and an edit corrects it.
     """
@@ -535,8 +555,10 @@ def test_a_name_without_a_domain_is_read_and_reported(form):
         (("edge", "edge"), (443, 444), ['"443" ("edge.contoso.com")']),
     ],
 )
-def test_an_unusual_port_of_an_edge_service_is_told(names, numbers, told):
-    """A port that pictures, trust plan and probe do not assume is a remark."""
+def test_an_unusual_port_of_an_edge_service_is_reported(names, numbers, told):
+    """If an Edge service uses a port that pictures, the trust plan and probes do not assume, a
+    remark reports it.
+    """
     ports = "".join(
         f'<Port Owner="urn:component:{owner}" Usage="{usage}" InterfaceSide="External" '
         f'Port="{number}" ConfiguredFqdn="{name}.contoso.com" />'
@@ -551,9 +573,9 @@ def test_an_unusual_port_of_an_edge_service_is_told(names, numbers, told):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_host_of_a_discovery_url_is_a_name_of_the_farm(form):
-    """If the host of a discovery URL is not the farm's name, it is added to extra_san, with a
-    remark.
+def test_the_host_of_a_discovery_url_is_added(form):
+    """If the host of an Office Web Apps discovery URL differs from the farm's name, it is added to
+    extra_san with a remark.
     """
     farms = [
         Cluster("owas.contoso.com", {"WacService": FARM.format(host="office.contoso.com")}, ()),
@@ -569,9 +591,9 @@ def test_the_host_of_a_discovery_url_is_a_name_of_the_farm(form):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_an_edge_pool_leaves_open_is_asked_once(form):
-    """Two Edge pools cause one question with the four missing columns, and no Edge pool causes
-    none.
+def test_missing_columns_of_edge_pools_are_reported_once(form):
+    """For several Edge pools, there is one remark that lists the four columns that a topology
+    document does not contain.
     """
     edges = [
         Cluster(f"edge{n}.contoso.com", {"EdgeServer": edge(*["x.contoso.com"] * 3)}) for n in "12"
@@ -595,8 +617,8 @@ def test_what_an_edge_pool_leaves_open_is_asked_once(form):
     ],
 )
 def test_a_site_of_an_unknown_kind_is_an_error(form, old, new):
-    """A site of an unknown type is an error, and its branch does not become a Standard Edition
-    server.
+    """If the type of a site is unknown, this is an error, and its branch is not read as a Standard
+    Edition server.
     """
     clusters = [front_end("se01.contoso.com"), front_end("sba.contoso.com", branch="Hualien")]
     document = FORMS[form](clusters).replace(f"<{old}", f"<{new}").replace(f"</{old}", f"</{new}")
@@ -604,8 +626,10 @@ def test_a_site_of_an_unknown_kind_is_an_error(form, old, new):
         read(document)
 
 
-def test_a_document_in_latin_1_is_reported_as_one():
-    """For a document in latin-1, the message names the declared encoding, and no menu in Excel."""
+def test_a_document_in_latin_1_is_reported():
+    """If a topology document is in latin-1, the message contains the declared encoding, and does
+    not mention Excel.
+    """
     document = topology_builder([front_end("se01.contoso.com", site="Zürich Süd")])
     document = document.replace('encoding="utf-8"', 'encoding="ISO-8859-1"')
     with pytest.raises(

@@ -1,5 +1,5 @@
-"""A workbook gives the same topology as a CSV file with the same cells, and unusual content is
-    reported.
+"""A workbook is read as the same topology as a CSV file with the same cells, and unusual content is
+reported.
 
 Workbooks of LibreOffice, xlsxwriter and openpyxl are read. Files that none of these programs writes
 are created here.
@@ -58,12 +58,12 @@ def cells_of(source: bytes) -> list[tuple[str, ...]]:
 
 
 def told(source: bytes) -> list[str]:
-    """Return the notes from reading a file."""
+    """Return the notes about a file that was read."""
     return [str(note) for note in read_rows(source).notes]
 
 
 def problems_of(source) -> list[str]:
-    """Return each problem in a workbook with its place."""
+    """Return each problem in a workbook, with its location."""
     with pytest.raises(TopologyError) as refused:
         read_topology(source)
     assert all(problem.hint for problem in refused.value.problems)
@@ -73,8 +73,8 @@ def problems_of(source) -> list[str]:
 
 @pytest.mark.parametrize("table", [TWO_FRONT_ENDS, FIVE_SERVERS, TWO_SITES])
 @pytest.mark.parametrize("write", [xlsx, spreadsheet])
-def test_a_workbook_is_the_table_of_its_cells(table, write):
-    """Topology, cells, columns and rows of a workbook are those of the CSV file, and nothing is
+def test_a_workbook_is_read_like_the_csv_file(table, write):
+    """A workbook has the same topology, cells, columns and rows as the CSV file, and nothing is
     reported.
     """
     expected, topology = read_topology(table.encode()), read_topology(write(rows_of(table)))
@@ -85,7 +85,7 @@ def test_a_workbook_is_the_table_of_its_cells(table, write):
 
 
 def test_samples_are_read_from_workbooks(data):
-    """Every sample in data/ is read from a workbook, also with Chinese headings."""
+    """Every sample in data/ can be read from a workbook, also with Chinese headings."""
     for path in sorted(data.glob("*.csv")):
         expected = read_topology(path)
         for write in (xlsx, spreadsheet):
@@ -94,7 +94,7 @@ def test_samples_are_read_from_workbooks(data):
 
 
 def test_problems_have_a_sheet_and_a_cell():
-    """All problems are reported together, each with sheet and cell, value and hint, as for CSV."""
+    """All problems are reported together, each with its sheet, cell, value and hint."""
     rows = [HEADING, ["fe 01.contoso.net", "Frontend server", "a\nb", ""], ["", "Fronted", "", ""]]
     book = read_topology_problems(xlsx(rows))
     sheet = 'table sheet "Servers" cell'
@@ -118,9 +118,9 @@ def read_topology_problems(source: bytes) -> list[tuple[str, str]]:
     )
 
 
-def test_a_clean_up_names_its_cell():
-    """Spaces at the ends, non-breaking spaces and invisible characters in names and headings are
-    removed, and the cell is reported.
+def test_the_note_about_a_correction_contains_the_cell():
+    """Spaces and invisible characters at the ends of names and headings are removed, and the note
+    contains the cell.
     """
     rows = [["Server\u00a0", " Role", "site"], [" fe01.contoso.net\u00a0", "FrontEnd", "Taipei "]]
     topology_notes = read_topology_notes(xlsx([*map(list, rows)]))
@@ -156,8 +156,8 @@ def formatted(code: str, value: object):
         (1.1, "General", "1.1"),
         (0.1 + 0.2, "General", "0.3"),
         (123456789012, "General", "123456789012"),
-        (1, "0.0", "1.0"),  # The number in the cell is a version.
-        (7, "000", "007"),  # The number in the cell is a telephone extension.
+        (1, "0.0", "1.0"),  # The number in this cell is a version.
+        (7, "000", "007"),  # The number in this cell is a telephone extension.
         (12.5, "0.00", "12.50"),
         (1234.5, "#,##0.0", "1234.5"),
         (True, "General", "TRUE"),
@@ -171,7 +171,7 @@ def formatted(code: str, value: object):
     ],
 )
 def test_numbers_and_dates_of_other_columns(value, code, text):
-    """In additional columns, a number is read with the zeros of its format, and a date as
+    """In additional columns, a number is read with the leading zeros of its format, and a date as
     2026-03-01.
     """
     assert cells_of(xlsx([HEADING, ONE], formatted(code, value))) == [(*ONE[:3], text)]
@@ -194,8 +194,10 @@ BUILT_IN = "".join(f'<xf numFmtId="{number}"/>' for number in (0, 1, 2, 14, 22, 
         ('s="3"><v>1e300</v>', "1e300"),
     ],
 )
-def test_formats_that_have_no_code_in_the_file(cell, text):
-    """The numbers of built-in formats are known, and dates in strict workbooks are read."""
+def test_dates_with_built_in_formats(cell, text):
+    """Cells with a built-in number format are read as dates if the format is a date, and so are
+    dates in strict workbooks.
+    """
     styles = f'<styleSheet xmlns="{MAIN}"><cellStyleXfs><xf numFmtId="14"/></cellStyleXfs>'
     parts = {"xl/styles.xml": f"{styles}<cellXfs>{BUILT_IN}</cellXfs></styleSheet>"}
     row = f'<row r="2"><c r="A2" t="str"><v>fe01</v></c><c r="D2" {cell}</c></row>'
@@ -206,7 +208,9 @@ def test_formats_that_have_no_code_in_the_file(cell, text):
 
 
 def test_days_that_count_from_1904():
-    """Dates in a workbook that count from 1904, as in Excel for Macintosh, are read."""
+    """Dates in a workbook that counts days from 1904, as Excel for Macintosh does, are read
+    correctly.
+    """
     buffer = io.BytesIO()
     book = openpyxl.Workbook()
     book.epoch = openpyxl.utils.datetime.CALENDAR_MAC_1904
@@ -217,13 +221,15 @@ def test_days_that_count_from_1904():
 
 
 def test_text_that_looks_like_a_number_stays_text():
-    """Text such as 1.0, 007 and 1e5 is kept character by character."""
+    """Text that looks like a number, such as 1.0, 007 and 1e5, is read without changes."""
     for text in ("1.0", "007", "1e5", "+1", "'x", "=A1", "2026-03-01", "_x0041_", "NA"):
         assert cells_of(xlsx([HEADING, [*ONE[:3], text]])) == [(*ONE[:3], text)]
 
 
-def test_numbers_and_truth_values_where_a_column_means_something():
-    """The number 2012 and the boolean TRUE are read as values of the known columns."""
+def test_numbers_and_truth_values_in_known_columns():
+    """In a known column, a number such as 2012, and TRUE or FALSE, are read as values of this
+    column.
+    """
     rows = [["server_fqdn", "role", "sip_domains", "target_os", "autologon"],
             ["fe01.contoso.net", "FrontEnd", "contoso.com", 2012, True]]  # fmt: skip
     (pool,) = read_topology(xlsx(rows)).pools
@@ -231,9 +237,9 @@ def test_numbers_and_truth_values_where_a_column_means_something():
     assert pool.computers[0].target_os == "2012"
 
 
-def test_a_date_where_a_name_should_be_is_refused():
-    """A date in a column of names is rejected, because Excel changes MAR1 to a date and the typed
-    text is lost.
+def test_a_date_in_a_column_for_names_is_rejected():
+    """A date in a column for names is rejected, because Excel changes text such as MAR1 to a date,
+    and the typed text is lost.
     """
     rows = [HEADING, [*ONE[:2], date(2026, 3, 1), ""], TWO]
 
@@ -247,7 +253,7 @@ def test_a_date_where_a_name_should_be_is_refused():
 
 
 def test_formulas():
-    """The result of a formula is read.
+    """For a formula, its calculated result is read.
 
     A formula without a result, or with an error, is rejected.
     """
@@ -257,9 +263,10 @@ def test_formulas():
         sheet.write_formula(1, 3, '=""', value="")
         sheet.write_formula(
             2, 0, "=B9"
-        )  # For a formula that is not calculated, xlsxwriter writes the result 0.
+        )  # If a formula has not been calculated, xlsxwriter writes the result 0.
         sheet.write_formula(3, 0, "=Old!A1", value="#REF!")
-        sheet.write_formula(4, 3, "=Old!A1", value="#N/A")  # This column is not known to lyncnb.
+        # This column is not known to lyncnb, so an error value in it is read as text.
+        sheet.write_formula(4, 3, "=Old!A1", value="#N/A")
 
     rows = [HEADING, ONE, TWO, TWO, ["fe05.contoso.net", *TWO[1:3], ""]]
     found = read_rows(xlsx(rows, change))
@@ -273,8 +280,8 @@ def test_formulas():
     assert not any("server_fqdn is blank" in one for one in problems_of(xlsx(rows, change)))
 
 
-def test_a_blank_result_is_a_result():
-    """A formula with an empty result, such as ="", is a blank cell.
+def test_a_formula_with_an_empty_result_is_blank():
+    """If the result of a formula is empty, as for ="", the cell is blank.
 
     Without a result element, it was not calculated.
     """
@@ -285,8 +292,8 @@ def test_a_blank_result_is_a_result():
     assert (problem.cell, problem.message[:27]) == ("C2", "the cell contains a formula")
 
 
-def test_openpyxl_calculates_nothing():
-    """A formula that openpyxl wrote into a workbook has no result and is rejected."""
+def test_formulas_of_openpyxl_have_no_result():
+    """If openpyxl has written a formula to a workbook, the formula has no result and is rejected."""
     book, buffer = openpyxl.Workbook(), io.BytesIO()
     book.active.append(HEADING)
     book.active.append(['=CONCATENATE("fe01",".contoso.net")', *ONE[1:]])
@@ -295,7 +302,7 @@ def test_openpyxl_calculates_nothing():
 
 
 def test_merged_cells():
-    """A cell merged over several rows counts for each of them.
+    """If a cell is merged over several rows, its value applies to each of these rows.
 
     A cell merged over several columns is rejected.
     """
@@ -335,7 +342,9 @@ def test_merged_cells():
 
 
 def test_hidden_rows_and_columns_are_read_and_reported():
-    """Rows and columns hidden by the user, by a filter or by zero height are read and reported."""
+    """Rows and columns that are hidden by the user or by a filter, or have no height, are read, and
+    reported.
+    """
 
     def change(_, sheet):
         sheet.set_row(2, None, None, {"hidden": True})
@@ -353,8 +362,10 @@ def test_hidden_rows_and_columns_are_read_and_reported():
     ]
 
 
-def test_rows_and_columns_of_no_size_are_hidden():
-    """Rows and columns with zero size, as some programs write, are reported as hidden."""
+def test_rows_and_columns_with_zero_size_are_hidden():
+    """Rows and columns with a height or width of zero, which some programs write, are reported as
+    hidden.
+    """
     columns = '<cols><col min="2" max="3" width="0"/></cols>'
     row = '<row r="2" ht="0"><c r="A2" t="str"><v>fe01</v></c></row>'
     assert told(one_sheet(row, before=columns)) == [
@@ -363,15 +374,17 @@ def test_rows_and_columns_of_no_size_are_hidden():
     ]
 
 
-def test_headings_far_down_are_not_looked_for():
-    """If a sheet has 50 rows with content and no headings, the search for headings stops."""
+def test_the_search_for_headings_stops_after_fifty_rows():
+    """If the first 50 rows with content contain no headings, the search for headings stops."""
     rows = [[f"note {n}"] for n in range(50)]
     assert cells_of(xlsx([[], *rows[1:], HEADING, ONE])) == [tuple(ONE)]
     assert "the table has no column server_fqdn" in problems_of(xlsx([*rows, HEADING, ONE]))[0]
 
 
 def test_headings_below_a_title():
-    """The first row with server and role is the heading row, and rows above are ignored."""
+    """The first row with the headings for server and role is the heading row. Rows above it are
+    ignored.
+    """
     title = [["Our servers"], [], ["Written by", "Kim"]]
     book = xlsx([*title, HEADING, ONE])
     assert cells_of(book) == [tuple(ONE)]
@@ -381,9 +394,9 @@ def test_headings_below_a_title():
 
 
 def test_sheets():
-    """The sheet with lyncnb's headings is read.
+    """If a workbook has several sheets, the sheet with the headings of a table is read.
 
-    Several such sheets are rejected, and hidden ones reported.
+    If several sheets have such headings, the workbook is rejected. Hidden sheets are reported.
     """
 
     def more(*names, hide=()):
@@ -417,9 +430,9 @@ def test_sheets():
     ]
 
 
-def test_headings_that_are_missing_are_told_as_of_csv():
-    """Missing headings are reported for the row with most known headings, or else for the first
-    row.
+def test_missing_headings_are_reported_as_for_csv():
+    """If headings are missing, the error refers to the row with the most known headings, or to the
+    first row.
     """
     (found,) = problems_of(xlsx([["Title"], ["Server", "Roll", "Site"], ["fe01"]]))
     assert found == (
@@ -432,7 +445,7 @@ def test_headings_that_are_missing_are_told_as_of_csv():
     ]
 
 
-def test_how_a_text_is_pronounced_is_no_part_of_it():
+def test_the_pronunciation_of_a_text_is_ignored():
     """The pronunciation that Chinese and Japanese Excel stores with a text is ignored."""
     strings = (
         f'<sst xmlns="{MAIN}"><si><t>fe01.contoso.net</t></si><si><t>FrontEnd</t></si>'
@@ -448,7 +461,9 @@ def test_how_a_text_is_pronounced_is_no_part_of_it():
 
 
 def test_strict_workbooks_prefixes_and_macros():
-    """Strict Open XML namespaces, prefixed names, .xlsm and unusual letter case are accepted."""
+    """Workbooks with strict Open XML namespaces, prefixed names, macros, or unusual letter case can
+    be read.
+    """
     parts = workbook({"xl/worksheets/sheet1.xml": sheet_xml("", heading=HEADING)})
     cells = "".join(f'<x:c t="inlineStr"><x:is><x:t>{t}</x:t></x:is></x:c>' for t in ONE)
     parts["xl/worksheets/sheet1.xml"] = (
@@ -465,9 +480,9 @@ def test_strict_workbooks_prefixes_and_macros():
     assert cells_of(packed(strict))[0][:2] == tuple(ONE[:2])
 
 
-def test_traps_of_opendocument():
-    """Repeated cells and rows, covered cells, notes, hidden parts, errors, numbers and dates in
-    OpenDocument are handled.
+def test_unusual_content_of_opendocument():
+    """In OpenDocument files, repeated cells and rows, covered cells, notes, hidden parts and errors
+    are read correctly.
     """
     hidden = (
         '<style:style style:name="ta2" style:family="table">'
@@ -521,8 +536,8 @@ def test_traps_of_opendocument():
 
 
 def test_numbers_and_blanks_of_opendocument():
-    """In OpenDocument, a number is read with its stored digits, and white space in XML counts as
-    one space.
+    """In OpenDocument files, a number is read with its stored digits, and white space in the XML
+    counts as one space.
     """
     number = (
         '<table:table-cell office:value-type="float" office:value="{}"><text:p>{}</text:p>'
@@ -541,8 +556,8 @@ def test_numbers_and_blanks_of_opendocument():
 
 
 def test_formulas_of_opendocument():
-    """In OpenDocument, formulas without a result, with an error, or with a blank result are
-    handled.
+    """In OpenDocument files, formulas without a result or with an error are rejected, and blank
+    results are read.
     """
     formula = 'table:table-cell table:formula="of:=[.A9]"'
     blank = f'{formula} office:value-type="string" office:string-value=""'
@@ -564,7 +579,7 @@ def test_formulas_of_opendocument():
     assert any("cell A4, column server_fqdn: server_fqdn is blank" in p for p in problems_of(book))
 
 
-# --- These files are invalid or malicious.
+# --- These workbooks are invalid or malicious.
 
 CALCEXT = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 504
@@ -656,8 +671,8 @@ BAD = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_workbook(name, tmp_path):
-    """A file that is not a workbook causes one clear message with a hint within seconds, and no
+def test_files_that_are_not_workbooks(name, tmp_path):
+    """If a file is not a workbook, there is one clear message with a hint within seconds, and no
     other file is read.
     """
     content, message = BAD[name]
@@ -673,16 +688,16 @@ def test_what_is_no_workbook(name, tmp_path):
 
 
 def test_a_table_of_text_with_the_name_of_a_workbook(tmp_path):
-    """A CSV file with the extension of a workbook is read as CSV."""
+    """If a CSV file has the file extension of a workbook, it is read as CSV."""
     path = tmp_path / "contoso.xlsx"
     path.write_text(TWO_FRONT_ENDS)
     assert read_topology(path) == read_topology(TWO_FRONT_ENDS.encode())
 
 
 @pytest.mark.slow
-def test_cells_in_every_corner_cost_no_more_than_themselves():
-    """A single cell in the last row and column is reported with its place, with little time and
-    memory.
+def test_a_cell_in_the_last_row_is_read_quickly():
+    """If a sheet has a cell in its last row and column, the cell is reported, and reading takes
+    little time and memory.
     """
     rows = [["Server", "Role"], ONE[:2]]
 
@@ -697,8 +712,10 @@ def test_cells_in_every_corner_cost_no_more_than_themselves():
 
 
 @pytest.mark.slow
-def test_a_bomb_of_cells_is_refused_in_time():
-    """Millions of empty cells, styles or links are rejected without being counted to the end."""
+def test_millions_of_cells_are_rejected_in_time():
+    """If a workbook contains millions of empty cells, styles or links, it is rejected before all of
+    them are counted.
+    """
     row = f"<row>{'<c/>' * 7_000}</row>"
     nothing = lambda *_: None  # noqa: E731
     pieces = [sheet_xml(row).encode()] * 2
@@ -710,8 +727,10 @@ def test_a_bomb_of_cells_is_refused_in_time():
         read_topology(packed(parts, stored=True))
 
 
-def test_a_workbook_that_is_cut_or_changed_anywhere():
-    """A truncated or changed workbook gives one message, or the remaining content is complete."""
+def test_a_truncated_or_changed_workbook():
+    """If a workbook is truncated or changed, there is one error message, or the rest is read
+    completely.
+    """
     sound = xlsx(rows_of(TWO_FRONT_ENDS))
     expected = read_topology(sound)
     for end in range(1, len(sound), 211):
@@ -725,7 +744,9 @@ def test_a_workbook_that_is_cut_or_changed_anywhere():
 
 @pytest.mark.slow
 def test_five_thousand_servers_are_read():
-    """A template with 5,000 servers and all columns is read, from xlsxwriter and as a spreadsheet."""
+    """A template with 5,000 servers and all columns can be read, as a workbook and as an
+    OpenDocument spreadsheet.
+    """
     heading = ["server_fqdn", "role", "pool_fqdn", "sip_domains", *(f"note {n}" for n in range(9))]
     rows = [heading] + [
         [f"fe{n}.contoso.com", "FrontEnd", f"pool{n // 8}.contoso.com", "contoso.com",
@@ -748,7 +769,7 @@ TEXT = st.text(
 @settings(max_examples=30)
 @given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6))
 def test_any_text_is_read_as_openpyxl_reads_it(rows):
-    """For any text, openpyxl finds the same text in each cell of the file."""
+    """For any text, openpyxl and lyncnb read the same text from each cell of a workbook."""
     book = xlsx([HEADING, *([*ONE[:2], a, b] for a, b in rows)])
     sheet = openpyxl.load_workbook(io.BytesIO(book)).active
     expected = [
@@ -758,12 +779,12 @@ def test_any_text_is_read_as_openpyxl_reads_it(rows):
     assert [row[: len(found[0])] for row in expected] == found
 
 
-# --- These tests use LibreOffice, which is started once.
+# --- These tests use LibreOffice, which is started only once.
 
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory):
-    """Return a workbook with unusual content that LibreOffice saved as .xlsx and .ods."""
+    """Return a workbook with unusual content, which LibreOffice saved as .xlsx and .ods."""
     place = tmp_path_factory.mktemp("office")
 
     def change(book, sheet):
@@ -799,9 +820,9 @@ def office(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["xlsx", "ods"])
-def test_what_libreoffice_saved(office, kind):
-    """A table saved by LibreOffice is the same, and unusual content is reported as in xlsxwriter's
-    files.
+def test_workbooks_that_libreoffice_saved(office, kind):
+    """If LibreOffice has saved a workbook, its table is the same, and unusual content is reported
+    in the same way.
     """
     assert read_topology(office / f"plain.{kind}") == read_topology(TWO_SITES.encode())
     filled = read_topology(office / f"filled.{kind}")
@@ -828,7 +849,9 @@ def test_what_libreoffice_saved(office, kind):
 
 
 def test_every_command_takes_a_workbook(shell):
-    """Plan, check, explain, compare, request and steps accept a workbook like the CSV file."""
+    """The commands plan, check, explain, compare, request and steps have the same results for a
+    workbook as for the CSV file.
+    """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     for name, write in (("contoso.xlsx", xlsx), ("contoso.ods", spreadsheet)):
         shell.write(name, write(rows_of(TWO_FRONT_ENDS)))
@@ -843,15 +866,17 @@ def test_every_command_takes_a_workbook(shell):
             expected = shell(*(part.replace(name, "contoso.csv") for part in command))
             ended = shell(*command)
             assert (ended.status, ended.err) == (0, expected.err), ended
-            # A finding that applies to two similar names is shown once.
+            # A finding that applies to two similar names is shown only once.
             if command[0] != "compare":
                 assert ended.out.replace(name, "contoso.csv") == expected.out
         ended = shell("steps", name, "--request-on-server", "-o", f"scripts-{name}")
         assert ended.status == 0
 
 
-def test_a_problem_as_a_command_tells_it(shell):
-    """The message and JSON of a problem have sheet and cell, and the fix must be made by hand."""
+def test_a_command_reports_the_cell_of_a_problem(shell):
+    """The message and the JSON of a problem contain the sheet and the cell. Users must fix
+    workbooks themselves.
+    """
     shell.write("contoso.xlsx", xlsx([HEADING, [ONE[0], "Fronted", "", ""]]))
     ended = shell("check", "contoso.xlsx", "--json")
     assert (
