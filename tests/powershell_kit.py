@@ -31,9 +31,10 @@ SCRIPT_FUNCTIONS = (
 
 #: Tests that run scripts are skipped if PowerShell is not installed. If the environment variable
 #: LYNCNB_PWSH is set, they fail instead.
-needs_pwsh = pytest.mark.skipif(
-    _PWSH is None and not os.environ.get("LYNCNB_PWSH"), reason=_NOT_RUN
-)
+needs_pwsh = [
+    pytest.mark.posix,
+    pytest.mark.skipif(_PWSH is None and not os.environ.get("LYNCNB_PWSH"), reason=_NOT_RUN),
+]
 
 Json = dict[str, Any]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,10 @@ from lyncnb.cli import main
 
 # The output always has this width, so that tests do not depend on the size of the terminal.
 WIDE = "10000"
+
+
+# The commands that succeeded since the last time that tests/windows/what_ran.py read them.
+SUCCEEDED: set[str] = set()
 
 
 class Ended(NamedTuple):
@@ -37,6 +42,7 @@ class Shell:
         status = main([str(argument) for argument in arguments])
         out, err = self._capsys.readouterr()
         assert "Traceback" not in out + err
+        keep_success(status, arguments)
         return Ended(status, out, err)
 
     def process(self, *arguments: str | Path, environment: dict[str, str] | None = None) -> Ended:
@@ -54,6 +60,7 @@ class Shell:
             for stream in (done.stdout, done.stderr)
         )
         assert "Traceback" not in out + err
+        keep_success(done.returncode, arguments)
         return Ended(done.returncode, out, err)
 
     def write(self, name: str, content: str | bytes) -> Path:
@@ -61,6 +68,12 @@ class Shell:
         path = self.folder / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
+
+
+def keep_success(status: int, arguments: Sequence[object]) -> None:
+    """Remember the name of a command that succeeded."""
+    if status in (0, 1) and arguments:
+        SUCCEEDED.add(str(arguments[0]))
 
 
 def process_environment(more: dict[str, str] | None = None) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..base.terminal import quote_argument
 from .inputs import add_json_option, get_passphrase
 from .output import write_json, write_lines, write_next_steps
 
@@ -50,7 +51,8 @@ def recovery_command(what: str, file: str, passphrase_file: str | None, as_json:
         f"{file}.html is the recovery sheet, which contains no secrets. Print it and fill it in."
     )
     write_lines(f"The fingerprint is {public.fingerprint}")
-    write_next_steps(f"Add the recovery key to a folder: lyncnb rekey FOLDER --recovery {file}.pub")
+    half = quote_argument(f"{file}.pub")
+    write_next_steps(f"Add the recovery key to a folder: lyncnb rekey FOLDER --recovery {half}")
     return 0
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ..base.disk import files
+from ..base.disk import files, windows_access
 from ..base.disk.outputs import OWN_FOLDERS, reject_reserved_path
 from ..base.json_text import parse_json
 from ..base.pasted_text import visible
@@ -88,8 +88,8 @@ def create_recovery_key(
     Parameters
     ----------
     file : path
-        The path for the encrypted private key, with mode 0600. The file must not exist, and must
-        not be in a request folder, because the key opens such folders.
+        The path for the encrypted private key, which only you can open (mode 0600). The file must
+        not exist, and must not be in a request folder, because the key opens such folders.
     passphrase : Secret or str
         The passphrase of the private key, at least 12 characters.
 
@@ -114,6 +114,7 @@ def create_recovery_key(
     try:
         purpose = _PURPOSE.format(pair.public.fingerprint).encode()
         files.write_new_file(path, purpose + pair.to_pem(FolderCipher(secret)), 0o600)
+        windows_access.restrict_access(path)
         files.write_new_file(public_path, pair.public.to_pem(), 0o644)
         files.write_new_file(
             sheet_path, _build_recovery_sheet(path.name, pair.public).encode(), 0o644

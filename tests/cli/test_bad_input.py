@@ -103,7 +103,7 @@ def test_file_of_201_megabytes(shell):
     _refused(shell, "huge.csv", None, "huge.csv has 201 MB")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs /dev/zero")
+@pytest.mark.posix
 def test_endless_device(shell):
     """A device file is rejected and not read."""
     ended = shell("check", "/dev/zero")

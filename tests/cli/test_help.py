@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+import pytest
 from places import REPOSITORY
 
 from lyncnb.cli.app import COMMANDS
@@ -33,6 +34,7 @@ def test_help_lists_every_command():
     assert all(f"  {name} " in build_overview() for name in listed)
 
 
+@pytest.mark.posix  # .ci/windows does not install lyncnb.
 def test_version_is_that_of_the_package():
     """The option --version prints the installed version of lyncnb."""
     from importlib.metadata import version

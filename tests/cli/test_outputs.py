@@ -98,6 +98,13 @@ def outputs() -> dict[str, list[str]]:
 
 
 OUTPUTS = outputs()
+#: The page needs npm. Under Wine, a test that reads a folder again and again has one output only.
+EACH = [
+    pytest.param(name, marks=pytest.mark.posix if name == "page output" else ()) for name in OUTPUTS
+]
+FOR_FOLDERS = [
+    pytest.param(name, marks=() if name == "plan output" else pytest.mark.posix) for name in OUTPUTS
+]
 
 
 def endings_of(planner, command: list[str]) -> list[str]:
@@ -173,7 +180,7 @@ def test_every_output_is_found():
     assert forced == {name.split()[0] for name in OUTPUTS} | {"run", "approve", "guide"}
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("output", FOR_FOLDERS)
 def test_no_file_of_a_request_folder_is_overwritten(planner, output):
     """With any flag, no command overwrites a file of a request folder, such as keys, requests, the
     manifest and the archive.
@@ -187,7 +194,7 @@ def test_no_file_of_a_request_folder_is_overwritten(planner, output):
             refused(planner, [*command, str(path), "--force"])
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("output", FOR_FOLDERS)
 def test_no_output_is_written_to_the_subfolders_of_a_request_folder(planner, output):
     """No output is written to the subfolders of a request folder, even with --force, and even if
     the path contains a link or dots.
@@ -199,6 +206,9 @@ def test_no_output_is_written_to_the_subfolders_of_a_request_folder(planner, out
             *("requests/csr/../keys/new", "nowhere/../requests/pfx/new", "requests/KEYS/new"),
             *("requests/Archive/new", "requests/returned/new", "requests/keys./new"),
         ):
+            if os.name == "nt" and "keys." in place:
+                refused(planner, [*command, place + ending, "--force"])
+                continue
             refused(planner, [*command, place + ending], "is one of lyncnb's own files")
             refused(planner, [*command, place + ending, "--force"], "is one of lyncnb's own files")
 
@@ -211,7 +221,7 @@ def test_summary_of_a_request_folder_is_not_overwritten(planner):
         refused(planner, ["plan", "contoso.csv", "-o", f"requests/summary{ending}"])
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("output", EACH)
 def test_unknown_file_is_replaced_only_with_force(planner, output):
     """If lyncnb did not write a file, a command overwrites it only with --force."""
     command = OUTPUTS[output]
@@ -222,7 +232,7 @@ def test_unknown_file_is_replaced_only_with_force(planner, output):
         assert (planner.folder / f"mine{ending}").read_bytes() != b"my own work\n"
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("output", EACH)
 def test_earlier_output_is_replaced(planner, output):
     """A command overwrites its earlier output and keeps the permissions of the file."""
     command = OUTPUTS[output]
@@ -233,7 +243,7 @@ def test_earlier_output_is_replaced(planner, output):
         path.chmod(0o600)
         ended = planner(*command, path)
         assert "already exists" not in ended.err
-        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.stat().st_mode & 0o777 == 0o600 or os.name == "nt"
         # Each of these files contains the time at which it was written.
         is_timed = ending in (".ics", ".html") or output in ("asis save", "probe")
         assert is_timed or path.read_bytes() == first
@@ -254,7 +264,7 @@ def test_output_of_another_command_is_not_replaced(planner):
             refused(planner, [*OUTPUTS[name], f"{other}.html"], "already exists")
 
 
-@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize("output", EACH)
 def test_wrong_suffix_is_rejected(planner, output):
     """If the name of an output file has no suffix or a wrong one, it is rejected, and the message
     lists the valid suffixes.

@@ -408,6 +408,7 @@ def test_closed_pipe_is_reported(shell, topology):
     assert done.stderr in (b"", b"lyncnb: cannot write to standard output: Broken pipe\n")
 
 
+@pytest.mark.posix
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_standard_output_that_is_full(shell, topology):
     """If standard output is written to a full disk, an error is reported."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 
 import pytest
@@ -15,6 +16,7 @@ from printing import unmarked
 from shell_kit import make_shell
 from topologies import TWO_FRONT_ENDS, TWO_SITES
 
+from lyncnb.base.terminal import quote_argument
 from lyncnb.plan.saved_plan_json import encode_saved_plan
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.rules import rule_files
@@ -36,8 +38,9 @@ def planner(shell):
 
 def alter(planner, old, new, name="p.json"):
     path = planner.folder / name
-    assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
+    data = path.read_bytes()
+    assert old.encode() in data
+    path.write_bytes(data.replace(old.encode(), new.encode()))
 
 
 def alter_with_digest(planner, old, new):
@@ -46,7 +49,7 @@ def alter_with_digest(planner, old, new):
     path = planner.folder / "p.json"
     head = path.read_text("utf-8").rpartition('"sha256": "')[0]
     digest = hashlib.sha256(head.encode()).hexdigest()
-    path.write_text(f'{head}"sha256": "{digest}"\n}}\n', "utf-8")
+    path.write_bytes(f'{head}"sha256": "{digest}"\n}}\n'.encode())
 
 
 def test_plan_is_saved_with_its_digest(planner):
@@ -90,9 +93,9 @@ def test_document_for_the_approver_contains_the_digest(planner, ending):
     """
     page = planner.folder / f"p.{ending}"
     planner("plan", "t.csv", "-o", page)
-    assert "ssh-keygen" not in page.read_text()
+    assert "ssh-keygen" not in page.read_text("utf-8")
     planner("plan", "t.csv", "--save", "p.json", "-o", page)
-    text = unmarked(page.read_text()).replace("\\", "")
+    text = unmarked(page.read_text("utf-8")).replace("\\", "")
     assert "ssh-keygen -Y sign -n lyncnb-plan -f KEY p.json" in text
     assert hashlib.sha256((planner.folder / "p.json").read_bytes()).hexdigest() in text
     assert "not who approved the plan" in text
@@ -338,8 +341,9 @@ def test_file_name_that_begins_with_a_hyphen(planner):
     a file name.
     """
     ended = planner("plan", "t.csv", "--save=-p q.json")
-    assert "lyncnb approve './-p q.json' --key KEY" in ended.err
-    assert "-f KEY './-p q.json'" in ended.err
+    name = quote_argument(os.path.join(".", "-p q.json"))
+    assert f"lyncnb approve {name} --key KEY" in ended.err
+    assert f"-f KEY {name}" in ended.err
 
 
 @pytest.mark.parametrize("day", ["9999-12-31", "9998-12-31"])

@@ -22,6 +22,7 @@ from lyncnb.cli import main
 from lyncnb.cli.app import COMMANDS
 
 pytestmark = [
+    pytest.mark.posix,
     pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full and fork"),
     pytest.mark.usefixtures("quick_cipher"),
 ]

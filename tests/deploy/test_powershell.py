@@ -45,6 +45,7 @@ def values(name: str) -> dict[str, object]:
     return {"Server": name, "Modules": [name], "Steps": [step], "BackSteps": []}
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_name_adds_no_command(hostile):
     """If a name contains PowerShell code, the script has the same number of syntax elements as with
@@ -56,6 +57,7 @@ def test_hostile_name_adds_no_command(hostile):
     assert attacked.kinds == harmless.kinds
 
 
+@pytest.mark.posix
 def test_simple_quoting_adds_commands():
     """With simple quotation marks, a malicious name would add commands, which shows that the test
     for malicious names can fail.
@@ -65,6 +67,7 @@ def test_simple_quoting_adds_commands():
     assert "CommandAst" not in parse("$a = 'x'\n").kinds
 
 
+@pytest.mark.posix
 def test_every_literal_evaluates_to_the_original_text(walk):
     """Each PowerShell literal is parsed as one string and evaluates to the original text."""
     chance = random.Random("lyncnb literals")
@@ -96,6 +99,7 @@ COMMANDS = {  # Commands that are part of Windows or of Windows PowerShell 3.
 }
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019", "sfbse"])
 def test_every_script_is_powershell_3(product):
     """The PowerShell parser finds no error in any generated script, and no syntax that is newer
@@ -124,6 +128,7 @@ def blocks(document):
     return re.findall(r"^ *```powershell\n(.*?)^ *```", document, re.S | re.M)
 
 
+@pytest.mark.posix
 def test_every_snippet_is_powershell_3():
     """The PowerShell commands in snippets and documents use no syntax that is newer than version 3."""
     texts = [path.read_text("utf-8") for path in (EXPORT_SCRIPT, xml_tree.EXPORT_SCRIPT)]
@@ -134,6 +139,7 @@ def test_every_snippet_is_powershell_3():
         assert (found.errors, found.newer) == ((), set()), text
 
 
+@pytest.mark.posix
 def test_newer_syntax_is_detected():
     """The parser detects newer PowerShell syntax, which shows that the tests for version 3 can
     fail.
@@ -179,6 +185,7 @@ def test_values_are_written_as_literals(value, expected):
     assert format_literal(value) == expected
 
 
+@pytest.mark.posix
 def test_windows_powershell_can_read_the_script():
     """A generated script is UTF-8 with a byte order mark and CRLF line endings, can be parsed, and
     requires PowerShell 3.0.

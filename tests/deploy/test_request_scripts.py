@@ -60,6 +60,7 @@ def test_one_script_for_each_certificate(contoso, tmp_path):
     assert set(frame["Certificate"]) == {server.server for server in steps.servers}
 
 
+@pytest.mark.posix
 def test_request_command_contains_the_planned_values():
     """The request command in a script contains the planned names, subject, key and client
     authentication.
@@ -83,6 +84,7 @@ def test_request_command_contains_the_planned_values():
     assert "-ComputerFqdn" not in here.parameters
 
 
+@pytest.mark.posix
 def test_each_script_checks_that_its_key_can_be_exported(contoso):
     """Before the script renames the request file, it finds the key by its friendly name and checks
     that the key can be exported.
@@ -97,6 +99,7 @@ def test_each_script_checks_that_its_key_can_be_exported(contoso):
         assert parse(check.command).errors == ()
 
 
+@pytest.mark.posix
 def test_only_edge_servers_omit_the_computer_name(contoso):
     """The request command contains -ComputerFqdn except on Edge Servers, which cannot connect to
     the topology store.
@@ -106,6 +109,7 @@ def test_only_edge_servers_omit_the_computer_name(contoso):
         assert named == ([True, False] if certificate.startswith("Edge-") else [True])
 
 
+@pytest.mark.posix
 def test_requests_of_one_computer_have_different_names(contoso):
     """If one computer creates several requests, each request has a different friendly name."""
     found = [of[0].parameters["-FriendlyName"] for of in requests_of(contoso).values()]
@@ -140,6 +144,7 @@ def begun(walk, part="FrontEnd-", **changes):
     return page, f"{page.server}-{NOON:%Y-%m-%d}.req"
 
 
+@pytest.mark.posix
 def test_complete_request_is_renamed(walk):
     """The script writes a request under a temporary file name, and renames the file when the
     request is complete.
@@ -158,6 +163,7 @@ def test_complete_request_is_renamed(walk):
     assert walk.run(page, "Verify", on=TOOLS)["code"] == 0
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("ending", ["", ".new"])
 @pytest.mark.parametrize("text", ["", BEGIN, f"{BEGIN}MII=\n", f"MII=\nMII=\n{END}", "Hello\n"])
 def test_incomplete_request_must_be_deleted(walk, text, ending):
@@ -175,6 +181,7 @@ def test_incomplete_request_must_be_deleted(walk, text, ending):
     assert walk.read(TOOLS)[name] == WHOLE
 
 
+@pytest.mark.posix
 def test_incomplete_request_is_not_renamed(walk):
     """If the request command succeeds but its file is incomplete, the script stops and does not
     rename the file.
@@ -186,6 +193,7 @@ def test_incomplete_request_is_not_renamed(walk):
     assert name not in walk.read(TOOLS)
 
 
+@pytest.mark.posix
 def test_next_run_renames_a_complete_request(walk):
     """If the temporary file of an interrupted run is complete, the next run renames it and creates
     no new request.
@@ -199,6 +207,7 @@ def test_next_run_renames_a_complete_request(walk):
     assert walk.read(TOOLS)[name] == WHOLE
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("kind", ["break", "fail", "error", "nothing"])
 def test_failure_of_any_command_leaves_one_complete_request(walk, kind):
     """If any command of the script fails, the next run completes the work, and exactly one complete
@@ -218,6 +227,7 @@ def test_failure_of_any_command_leaves_one_complete_request(walk, kind):
     assert at > 5
 
 
+@pytest.mark.posix
 def test_request_of_an_earlier_plan_is_ignored(walk):
     """The file name of a request contains the evaluation date, so the script ignores a file from an
     earlier plan.
@@ -230,6 +240,7 @@ def test_request_of_an_earlier_plan_is_ignored(walk):
     assert {earlier, name} <= set(walk.read(TOOLS))
 
 
+@pytest.mark.posix
 def test_key_that_cannot_be_exported_stops_the_script(walk):
     """If the key cannot be exported, the script stops before it renames the request file."""
     page, name = begun(walk, exportable=False)
@@ -240,6 +251,7 @@ def test_key_that_cannot_be_exported_stops_the_script(walk):
     assert name not in walk.read(TOOLS)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("computer", [TOOLS, "edge01.contoso.net"])
 def test_an_edge_server_requests_without_its_name(walk, computer):
     """On an Edge Server, the request command has no -ComputerFqdn, which would require the topology
@@ -253,6 +265,7 @@ def test_an_edge_server_requests_without_its_name(walk, computer):
     assert name in walk.read(computer)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("layout", ["combined", "separate"])
 def test_requests_of_similar_pools_have_different_names(layout):
     """Two Edge pools with the same external name, and a server with two roles, have requests with
@@ -266,6 +279,7 @@ def test_requests_of_similar_pools_have_different_names(layout):
     assert len(set(found)) == len(found)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_add_no_command(hostile):
     """Whatever the name of the organization is, each request script contains the same commands."""
@@ -280,6 +294,7 @@ def test_hostile_names_add_no_command(hostile):
     assert named(hostile) == named("Contoso")
 
 
+@pytest.mark.posix
 def test_blank_parameters_are_omitted():
     """If a certificate has no additional names, like the internal Edge certificate, the request
     command has no -DomainName.
@@ -309,6 +324,7 @@ def test_unsupported_key_is_rejected(product, algorithm, bits):
     assert "set key in plan.toml to RSA 2048 or RSA 4096" in refused.value.hint
 
 
+@pytest.mark.posix
 def test_the_largest_key_of_the_cmdlet_is_requested():
     """An RSA 4096 key is requested with the -KeySize parameter, as planned."""
     options = PlanOptions(key=KeyParameters(algorithm="RSA", bits=4096))

@@ -178,6 +178,7 @@ def test_commands_name_types_and_thumbprint(steps, contoso):
     assert re.fullmatch("[0-9A-F]{40}", thumbprint)
 
 
+@pytest.mark.posix
 def test_scripts_parse(steps):
     """The steps include a script for each server, and PowerShell can parse every script."""
     scripts = build_server_scripts(steps)
@@ -621,6 +622,7 @@ def test_checklist_has_a_table_of_contents(steps):
     )
 
 
+@pytest.mark.posix
 def test_page_contains_what_the_administrator_needs(steps):
     """The page for a server contains its script and the expiry date of each package, and explains
     only the commands that it uses.
@@ -676,6 +678,7 @@ def test_scripts_and_checklist_have_the_same_commands(steps):
             assert place.set in text
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_names_add_no_command(steps, hostile):
     """Whatever the name of a pool, server, subject or certificate is, each deployment script
@@ -780,6 +783,7 @@ def test_renewal_has_steps_only_for_affected_servers(renewed):
     assert "no server needs a change" in done.summary()
 
 
+@pytest.mark.posix
 def test_new_root_is_installed_before_any_assignment(renewed):
     """If a renewed certificate has a new root, servers that only need this root have a page for
     trust, and the first page says so.

@@ -312,6 +312,7 @@ def test_manifest_records_the_packages(issued):
         assert record.package.encryption == "3des-sha1"
 
 
+@pytest.mark.posix
 def test_openssl_sees_the_provider_of_a_written_package(issued):
     """The written PFX file has the provider that Lync Server requires."""
     one = package(issued).packages[0]
@@ -367,6 +368,7 @@ def elliptic(tmp_path_factory):
     return bundle.folder, write_pfx(issued, passphrase=PASSPHRASE, today=TODAY).packages
 
 
+@pytest.mark.posix
 def test_elliptic_key_has_a_suitable_provider(elliptic):
     """A package with an elliptic curve key specifies the Software Key Storage Provider, and
     contains the issuer but no root.
@@ -385,6 +387,7 @@ def test_elliptic_key_has_a_suitable_provider(elliptic):
     assert all(certificate.subject != certificate.issuer for certificate in chain)
 
 
+@pytest.mark.posix
 @pytest.mark.skipif(not shutil.which("pwsh"), reason="no pwsh, so no .NET")
 def test_dotnet_opens_a_package_with_an_elliptic_key(elliptic):
     """.NET can read the elliptic curve key and both certificates in a package."""

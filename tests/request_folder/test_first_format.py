@@ -23,13 +23,14 @@ from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.record_deployments import deployed
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
+from lyncnb.base.disk import windows_access
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
-from lyncnb.request_folder.files_on_disk import SUMMARY_NAMES
+from lyncnb.request_folder.files_on_disk import SECRET, SUMMARY_NAMES
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.recovery_key import create_recovery_key
 
@@ -53,6 +54,8 @@ def original(tmp_path_factory):
 def folder(original, tmp_path):
     """Return a copy of the folder that a test may change."""
     shutil.copytree(original, tmp_path / "first")
+    for name in SECRET:  # On Windows, a copy gets the access list of its new location.
+        windows_access.restrict_access(tmp_path / "first" / "requests" / name)
     return tmp_path / "first" / "requests"
 
 

@@ -22,16 +22,18 @@ import pytest
 from folders import public_keys_of_keys, public_keys_of_requests
 from journey import write_files
 from places import DATA
+from shell_kit import keep_success
 
 from lyncnb.base.disk import files, system_calls, windows_access
 from lyncnb.base.disk.file_names import make_relative_path
 from lyncnb.base.disk.folder_lock import OWNER_NAME
 from lyncnb.base.terminal import is_terminal_file
-from lyncnb.errors import BundleError, PassphraseError
+from lyncnb.errors import BundleError, OutputError, PassphraseError
 from lyncnb.pki.passphrase import ask_passphrase
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.files_on_disk import SECRET
 from lyncnb.request_folder.manifest import read_manifest
+from lyncnb.request_folder.recovery_key import create_recovery_key
 
 PASSPHRASE = "seven grey herons over Keelung"
 EVERYONE = "*S-1-1-0:(OI)(CI)R"
@@ -56,6 +58,7 @@ def lyncnb(*words: object, cwd: Path, seconds: float = 120, **more: str) -> tupl
         said = run.communicate(timeout=seconds)[0]
     finally:
         run.kill()
+    keep_success(run.returncode, words)
     return run.returncode, " ".join(said.decode("utf-8").split())
 
 
@@ -294,6 +297,12 @@ def test_a_copied_folder_is_closed_by_the_next_run(planner):
     assert windows_access.find_other_users(copied / "keys") == ()
 
 
+def test_a_recovery_key_belongs_to_its_user(tmp_path):
+    """Nobody but the user, SYSTEM and Administrators can open the private half of the key."""
+    create_recovery_key(tmp_path / "recovery.key", PASSPHRASE)
+    assert windows_access.find_other_users(tmp_path / "recovery.key") == ()
+
+
 def unix(path: Path) -> str:
     """Return the path of a file as programs outside Wine see it."""
     return path.as_posix().removeprefix(path.drive)
@@ -358,6 +367,16 @@ def test_reserved_names_are_refused(planner, name):
     """Names of devices, and file names that Windows would change, are rejected with the reason."""
     status, said = lyncnb("plan", "single.csv", "-o", name, cwd=planner)
     assert (status, "is reserved on Windows" in said) == (2, True), said
+
+
+def test_no_key_or_folder_gets_a_reserved_name(tmp_path, monkeypatch):
+    """Names of devices, and names with characters of Windows, are refused for every new file."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("con.key", "a:b", "a?.key", "folder /key"):
+        with pytest.raises(OutputError, match="is reserved on Windows"):
+            create_recovery_key(name, PASSPHRASE)
+        assert lyncnb("lab", name, "--no-browser", cwd=tmp_path)[0] == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_path_on_another_drive_is_whole(tmp_path):

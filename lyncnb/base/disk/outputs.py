@@ -159,11 +159,6 @@ def check_output(
         If the path cannot be used, with a hint. :class:`FileOccupied` if `force` would help.
     """
     check_suffix(Path(path).suffix.lower(), kind, f"{path}: ")
-    if system_calls.WINDOWS and (name := find_reserved_name(path)):
-        raise OutputError(
-            f'"{shown(name)}" in {shown(os.fspath(path))} is reserved on Windows',
-            hint="choose another name",
-        )
     reject_reserved_path(path)
     _reject_inputs(Path(path), inputs)
     facts = _find_status(path)
@@ -241,7 +236,7 @@ def write_output(
 
 
 def reject_reserved_path(path: str | os.PathLike[str]) -> None:
-    """Raise an error if a path belongs to lyncnb's own files in a request folder.
+    """Raise an error if Windows reserves a name, or a path belongs to lyncnb's own files.
 
     Raises
     ------
@@ -258,6 +253,11 @@ def reject_reserved_path(path: str | os.PathLike[str]) -> None:
             f"{shown(os.fsdecode(path))} is not a valid file name",
             hint="enter the file name again",
         ) from None
+    if system_calls.WINDOWS and (name := find_reserved_name(path)):
+        raise OutputError(
+            f"{shown(name)} in {shown(os.fspath(path))} is reserved on Windows",
+            hint="choose another name",
+        )
     lexical = Path(os.path.abspath(path))
     resolved = Path(os.path.realpath(lexical.parent)) / lexical.name
     for target in dict.fromkeys((lexical, resolved)):

@@ -27,8 +27,8 @@ _ALLOWED = ("SY", "BA", "OW", "CO", "S-1-5-18", "S-1-5-32-544", "S-1-3-0", "S-1-
 _ENTRY = re.compile(r"\((\w+);(\w*);([^;]*);[^;]*;[^;]*;([^;)]*)")
 
 
-def restrict_access(folder: str | os.PathLike[str]) -> bool:
-    """Allow only the current user, SYSTEM and Administrators to access a folder and its content.
+def restrict_access(path: str | os.PathLike[str]) -> bool:
+    """Allow only the current user, SYSTEM and Administrators to access a file or folder.
 
     Returns
     -------
@@ -37,7 +37,8 @@ def restrict_access(folder: str | os.PathLike[str]) -> bool:
     """
     if sys.platform != "win32":
         return False
-    users = "".join(f"(A;OICI;FA;;;{sid})" for sid in (find_user_sid(), "SY", "BA"))
+    inherit = "OICI" if os.path.isdir(path) else ""
+    users = "".join(f"(A;{inherit};FA;;;{sid})" for sid in (find_user_sid(), "SY", "BA"))
     security, size, present = ctypes.c_void_p(), ctypes.c_ulong(), ctypes.c_int()
     entries, default = ctypes.c_void_p(), ctypes.c_int()
     library = ctypes.WinDLL("advapi32", use_last_error=True)
@@ -49,23 +50,23 @@ def restrict_access(folder: str | os.PathLike[str]) -> bool:
         library.GetSecurityDescriptorDacl(
             security, ctypes.byref(present), ctypes.byref(entries), ctypes.byref(default)
         )
-        path, what = os.path.abspath(folder), ctypes.c_ulong(_DACL | _PROTECTED)
-        library.SetNamedSecurityInfoW(path, _FILE, what, None, None, entries, None)
+        full, what = os.path.abspath(path), ctypes.c_ulong(_DACL | _PROTECTED)
+        library.SetNamedSecurityInfoW(full, _FILE, what, None, None, entries, None)
         # The emulator Wine ignores the first call, so the function is called twice.
-        if find_other_users(folder):
-            library.SetFileSecurityW(path, what, security)
+        if find_other_users(path):
+            library.SetFileSecurityW(full, what, security)
     finally:
         ctypes.WinDLL("kernel32").LocalFree(security)
-    return not find_other_users(folder)
+    return not find_other_users(path)
 
 
-def find_other_users(folder: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Return the SIDs of all other users and groups that have access to a folder.
+def find_other_users(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return the SIDs of all other users and groups that have access to a file or folder.
 
     Returns
     -------
     tuple of str
-        Empty on other systems than Windows. If the folder has no access list, so that everybody
+        Empty on other systems than Windows. If there is no access list, so that everybody
         has access, the SID of Everyone.
     """
     if sys.platform != "win32":
@@ -74,7 +75,7 @@ def find_other_users(folder: str | os.PathLike[str]) -> tuple[str, ...]:
     free = ctypes.WinDLL("kernel32").LocalFree
     security, text = ctypes.c_void_p(), ctypes.c_wchar_p()
     if library.GetNamedSecurityInfoW(
-        os.path.abspath(folder), _FILE, _DACL, None, None, None, None, ctypes.byref(security)
+        os.path.abspath(path), _FILE, _DACL, None, None, None, None, ctypes.byref(security)
     ):
         return ("S-1-1-0",)
     try:
