@@ -246,7 +246,7 @@ def check_computer_name(name: str) -> None:
     """
     if name and not COMPUTER_NAME.fullmatch(name):
         raise OptionsError(
-            f'"{shown(name)}" is not a valid computer name',
+            f"{shown(name)} is not a valid computer name",
             hint="enter the name as tools01.contoso.com",
         )
 

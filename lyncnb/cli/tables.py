@@ -57,7 +57,7 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
         row, heading, value = formulas[0]
         write_note(
             f"warning: {output} has {count_of(len(formulas), 'cell')} that a spreadsheet "
-            f'program would run as a formula, e.g. row {row}, {heading}: "{shown(value)}". '
+            f"program would run as a formula, e.g. row {row}, {heading}: {shown(value)}. "
             "Correct the source, or write an .xlsx file, where every cell is text"
         )
     write(f"written: {output}")

@@ -29,6 +29,7 @@ from lyncnb.base.disk.file_names import make_relative_path
 from lyncnb.base.disk.folder_lock import OWNER_NAME
 from lyncnb.base.terminal import is_terminal_file
 from lyncnb.errors import BundleError, OutputError, PassphraseError
+from lyncnb.jupyter.workspace import lay_out
 from lyncnb.pki.passphrase import ask_passphrase
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.files_on_disk import SECRET
@@ -372,10 +373,11 @@ def test_reserved_names_are_refused(planner, name):
 def test_no_key_or_folder_gets_a_reserved_name(tmp_path, monkeypatch):
     """Names of devices, and names with characters of Windows, are refused for every new file."""
     monkeypatch.chdir(tmp_path)
-    for name in ("con.key", "a:b", "a?.key", "folder /key"):
+    for name in ("con.key", "key:1", "a?.key", "folder /key"):
         with pytest.raises(OutputError, match="is reserved on Windows"):
             create_recovery_key(name, PASSPHRASE)
-        assert lyncnb("lab", name, "--no-browser", cwd=tmp_path)[0] == 2
+        with pytest.raises(OutputError, match="is reserved on Windows"):
+            lay_out(name)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -394,6 +396,13 @@ def test_a_path_that_is_too_long_is_explained():
 
 
 # -- These tests check that the results are the same as on Linux.
+
+
+def test_the_planning_notebook_runs(tmp_path):
+    """A kernel runs every cell, and the notebook writes its requests."""
+    status, said = lyncnb("run", cwd=tmp_path, seconds=500, LYNCNB_PASSPHRASE=PASSPHRASE)
+    assert (status, " cells ran" in said) == (0, True), said
+    assert read_manifest(tmp_path / "work" / "notebooks" / "requests").requests
 
 
 def test_the_files_are_the_same_bytes_as_on_linux(tmp_path):

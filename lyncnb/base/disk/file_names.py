@@ -59,7 +59,7 @@ def build_file_name(name: str, suffix: str) -> str:
     """
     if not _PLAIN.fullmatch(name):
         raise BundleError(
-            f'lyncnb cannot use "{shown(name)}" as a file name, because it is not the name of a '
+            f"lyncnb cannot use {shown(name)} as a file name, because it is not the name of a "
             "server or request",
             hint=(
                 "somebody edited a file that contains this name. Restore manifest.json "

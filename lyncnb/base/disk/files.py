@@ -64,7 +64,7 @@ def make_folder(path: str | os.PathLike[str], mode: int = 0o700) -> None:
     path = Path(path)
     if system_calls.WINDOWS and (name := find_reserved_name(path)):
         raise BundleError(
-            f'"{shown(name)}" in {shown(os.fspath(path))} is reserved on Windows',
+            f"{shown(name)} in {shown(os.fspath(path))} is reserved on Windows",
             hint="choose another name",
         )
     mode = folder_access.choose_folder_mode(path.parent, mode)
