@@ -22,7 +22,7 @@ _PLAN = "plan options"
 
 @dataclass(slots=True)
 class _RuleDates:
-    """The dates on which each rule prevents lyncnb from replacing a certificate."""
+    """The dates on which each rule prevents the replacement of a certificate."""
 
     found: dict[tuple[object, ...], list[int]] = field(default_factory=dict)
 
@@ -33,7 +33,7 @@ class _RuleDates:
 def find_rules_between(
     timetable: Timetable, certificate: Hold, first_missing_day: int, *, lead_source: str
 ) -> tuple[BrokenRule, ...]:
-    """List the rules that prevent a certificate from being replaced in time.
+    """Return the rules that prevent a certificate from being replaced in time.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def find_rules_between(
 
 
 def find_rules_for_first_issue(timetable: Timetable, issue_day: int) -> tuple[BrokenRule, ...]:
-    """List the rules that forbid the planned issue date of the first certificate."""
+    """Return the rules that do not allow the planned issue date of the first certificate."""
     blocked, ends = _RuleDates(), list[BrokenRule]()
     _check_order(timetable, issue_day, blocked)
     change = timetable.days.next_change[issue_day]
@@ -83,7 +83,8 @@ def _check_issue(
     if days.next_change[issue_day] > last_day:
         _check_servers(days, issue_day, last_day, rule_dates)
     elif is_free:
-        # The next certificate can be installed in time, but it expires before it can be replaced.
+        # The next certificate can be installed in time, but it expires before it can itself be
+        # replaced.
         step = find_step(timetable.terms.validity, days.date(issue_day))
         rule_dates.add("validity", step, day=issue_day)
 

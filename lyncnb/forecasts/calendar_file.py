@@ -17,11 +17,11 @@ PRODUCT = "-//lyncnb//certificate forecast//EN"
 
 _DAY = timedelta(days=1)
 _MORNING = time(8, tzinfo=UTC)
-_LISTED = 50  # The maximum number of certificates that an entry lists.
+_LISTED = 50  # The largest number of certificates that a calendar entry lists.
 
 
 def build_calendar(forecast: Forecast) -> bytes:
-    """Write a forecast as an iCalendar file.
+    """Return a forecast as an iCalendar file.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def build_calendar(forecast: Forecast) -> bytes:
 
 def _build_entries(forecast: Forecast) -> Iterator[DayEntry]:
     for work in forecast.days():
-        # An entry for an order also includes the validations on the same day.
+        # An entry for an order also includes the domain validations on the same day.
         if work.what != "validate":
             yield _build_entry(work, forecast)
         elif validated := tuple(

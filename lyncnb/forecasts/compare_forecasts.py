@@ -32,7 +32,7 @@ COLUMNS = columns(
     ("Difference", lambda row: row[3] - row[2], Kind.COUNT),
 )
 
-#: The type of file for a comparison of forecasts.
+#: The type of file for a comparison of two forecasts.
 FORECASTS_FILE = build_report_kind(
     "a comparison of forecasts",
     title="Comparison of two forecasts",
@@ -53,7 +53,7 @@ _PROBLEMS = columns(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ForecastComparison(Table):
-    """A comparison of two forecasts, as a table of the work in each year and in total."""
+    """A comparison of two forecasts: the work in each year and in total."""
 
     _columns = COLUMNS
 
@@ -64,7 +64,7 @@ class ForecastComparison(Table):
         return self.work(get_period="year")
 
     def work(self, *, get_period: str) -> Iterator[tuple[str, str, int, int]]:
-        """Yield each period and type of work, with the amount in both forecasts.
+        """Yield each period and type of work, with the amount of work in both forecasts.
 
         Parameters
         ----------
@@ -97,7 +97,7 @@ class ForecastComparison(Table):
         return self.summary()
 
     def summary(self) -> str:
-        """Return a sentence with the work in both forecasts."""
+        """Return a sentence that compares the work in the two forecasts."""
         return f"{self.first.source}: {self.first.summary()} | {self.second.source}: " + (
             self.second.summary()
         )
@@ -106,7 +106,7 @@ class ForecastComparison(Table):
         return "".join(render_parts(self.parts()))
 
     def lines(self) -> list[str]:
-        """Return a line of text about each forecast."""
+        """Return one line of text about each of the two forecasts."""
         sides = (("first", self.first), ("second", self.second))
         return [f"{name}: {one.source}: {one.summary()}" for name, one in sides]
 
@@ -134,7 +134,7 @@ class ForecastComparison(Table):
         return parts
 
     def problems(self) -> Iterator[tuple[str, ForecastProblem]]:
-        """Yield each problem and the forecasts that have it: ``both``, ``first``, or ``second``."""
+        """Yield each problem, and which forecasts have it: ``both``, ``first``, or ``second``."""
         for problem in self.first.problems:
             yield ("both" if problem in self.second.problems else "first"), problem
         for one in self.second.problems:
@@ -159,7 +159,7 @@ def compare_forecasts(first: Forecast, second: Forecast) -> ForecastComparison:
 
 
 def build_forecasts_report(comparison: ForecastComparison) -> Report:
-    """Return two forecasts as a report, by month in CSV and JSON, else by year."""
+    """Return two forecasts as a report: by month in CSV and JSON, and by year in other formats."""
     parts = comparison.parts()
     for name, one in (("First", comparison.first), ("Second", comparison.second)):
         parts.append(Sentence(f"{name}: {one.source}", (".html",)))

@@ -29,7 +29,7 @@ from .model import (
     ForecastEntry,
 )
 
-#: The type of file for a forecast.
+#: The type of file for a forecast of renewals.
 FORECAST_FILE = build_report_kind(
     "a forecast",
     title="Certificate forecast",
@@ -39,11 +39,11 @@ FORECAST_FILE = build_report_kind(
     calendar=PRODUCT,
 )
 
-_SHOWN = 40  # The maximum number of problems and certificates that the short form lists.
+_SHOWN = 40  # The largest number of problems and certificates that the short form lists.
 
 
 def build_forecast_report(forecast: Forecast, *, max_shown: int = _SHOWN) -> Report:
-    """Return a forecast as a report.
+    """Return a forecast of renewals as a report.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def _build_entry(entry: ForecastEntry) -> dict[str, object]:
 
 
 def _format_text(forecast: Forecast, max_shown: int) -> Iterator[list[str] | ReportTable]:
-    """Yield the problems, the work, and the next orders."""
+    """Yield the forecast as text: the problems, the work, and the next orders."""
     yield [forecast.summary(), *(f"  note: {note}" for note in forecast.notes)]
     problems = [[*problem.lines()] for problem in forecast.problems[:max_shown]]
     if problems:
@@ -151,7 +151,7 @@ def _format_text(forecast: Forecast, max_shown: int) -> Iterator[list[str] | Rep
 
 
 def _find_next_orders(forecast: Forecast) -> list[ForecastEntry]:
-    """Return the next entry with an order date for each certificate."""
+    """Return for each certificate the next forecast entry that has an order date."""
     found: dict[str, ForecastEntry] = {}
     for entry in forecast.entries:
         if entry.order_on:

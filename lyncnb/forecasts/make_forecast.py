@@ -1,4 +1,4 @@
-"""Calculate the work for certificates in the next years, for a plan or request folder.
+"""Forecast the work for certificates in the next years, for a plan or request folder.
 
 The functions have no side effects. For a request folder, they read the files and use the current
 date.
@@ -46,11 +46,10 @@ DEFAULT_UNTIL = date(2030, 12, 31)
 
 _DAY = timedelta(days=1)
 _LAST_SECOND = time(23, 59, 59)
-_LONGEST = 100 * 366 * _DAY  # A forecast covers at most a century.
+_LONGEST = 100 * 366 * _DAY  # The longest period that a forecast covers is a century.
 _YEARS = 1900, 2900
-_BEFORE = (
-    400 * _DAY
-)  # A certificate that is issued on the first day may have been ordered a year earlier.
+# A certificate that is issued on the first day of a forecast may have been ordered a year earlier.
+_BEFORE = 400 * _DAY
 _ASKED = "plan options: validity, validity_days"
 _ON_RECORD = "the certificate on record"
 
@@ -62,7 +61,7 @@ def forecast(
     start: date | None = None,
     options: PlanOptions | None = None,
 ) -> Forecast:
-    """Calculate when to order, renew, and roll over each certificate, until a date.
+    """Forecast when to order, renew, and roll over each certificate, until a date.
 
     Parameters
     ----------
@@ -138,14 +137,14 @@ def forecast(
 
 @dataclass(frozen=True, kw_only=True)
 class _ForecastInput:
-    """The input for a forecast: a plan, with records and installed certificates by request id."""
+    """The input for a forecast: a plan, with records and installed certificates by request ID."""
 
     plan: CertificatePlan
     records: Mapping[str, RequestRecord]
     held: Mapping[str, Held]
     under_way: Mapping[str, Generation] = field(default_factory=dict)
-    seen: date | None = None  # This is the latest date in the records.
-    origin: Origin | None = None  # This value is only set for a folder.
+    seen: date | None = None  # The latest date in the records of the folder.
+    origin: Origin | None = None  # The origin of the forecast, which is set only for a folder.
 
 
 def _read_plan(plan: CertificatePlan | RequestBundle | str | os.PathLike[str]) -> _ForecastInput:
@@ -185,8 +184,8 @@ def _find_start(input_data: _ForecastInput, options: PlanOptions, start: date | 
     if start is not None:
         return convert_to_date(start)
     if input_data.seen is not None:
-        # A certificate that expired after the last run must not count as valid, so the start is
-        # not in the past.
+        # The forecast starts no earlier than today. Otherwise, a certificate that expired after the
+        # last run would count as valid.
         return max(input_data.seen, date.fromisoformat(format_timestamp(None)[:10]))
     issue = options.planned_issue_date
     if issue is None:
@@ -216,8 +215,8 @@ class _Schedules:
     ) -> None:
         self.read, self.options, self.days, self.begin = read, options, days, begin
         self.terms = terms
-        # A custom product may not have any steps. In this case, no usage rolls over and no
-        # service restarts.
+        # A custom product may not have any deployment steps. In this case, no usage rolls over, and
+        # no service restarts.
         has_steps = "deploy" in read.plan.rules.settings
         self.procedure = load_procedure(read.plan.rules) if has_steps else None
         self._timetables: dict[Terms, Timetable] = {}
@@ -230,7 +229,10 @@ class _Schedules:
 
     @property
     def public_cas(self) -> tuple[str, ...]:
-        """The names of the public CAs in the plan, after "" for the general rules."""
+        """The names of the public CAs in the plan.
+
+        The first name "" stands for the general rules.
+        """
         public = [
             certificate
             for certificate in self.read.plan.certificates
@@ -239,7 +241,7 @@ class _Schedules:
         return tuple(dict.fromkeys(("", *map(self.find_ca, public)))) if public else ()
 
     def find_ca(self, certificate: PlannedCertificate) -> str:
-        """Return the name of the recorded or planned CA for a certificate, or "" if unknown."""
+        """Return the name of a certificate's recorded or planned CA, or "" if it is unknown."""
         record = self.read.records.get(certificate.id)
         return (record.ca if record else "") or certificate.ca
 
@@ -279,7 +281,7 @@ class _Schedules:
         return self._timetables[terms]
 
     def find_roll_overs(self, certificate: PlannedCertificate) -> dict[str, RollOver]:
-        """Return the roll-over rule for each usage of a certificate that can roll over."""
+        """Return the rollover rule for each usage of a certificate that can roll over."""
         if self.procedure is None:
             return {}
         found = ((usage, self.procedure.find_roll_over(usage)) for usage in certificate.usages)
@@ -288,7 +290,10 @@ class _Schedules:
     def list_validities(
         self, issuer: str, ca: str, requested_days: int | None, source: str = _ASKED
     ) -> tuple[Step, ...]:
-        """Return the validity that a CA issues, by date; `source` is the source of `asked` days."""
+        """Return the validity of new certificates by date.
+
+        `source` is the source of `asked` days.
+        """
         key = (issuer, ca, requested_days, source)
         if key not in self._validity:
             limits = ca_rules().smallest("validity-days", issuer=issuer, ca=ca)
@@ -300,7 +305,7 @@ class _Schedules:
         return self._validity[key]
 
     def list_reuse_periods(self, ca: str) -> tuple[Step, ...]:
-        """Return how many days a public CA may reuse a domain validation, by date."""
+        """Return for how many days a public CA may reuse a domain validation, by date."""
         if ca not in self._reuse:
             self._reuse[ca] = _list_validity_steps(
                 ca_rules().smallest("domain-validation-days", ca=ca), None
@@ -308,7 +313,7 @@ class _Schedules:
         return self._reuse[ca]
 
     def is_restart_required(self, certificate: PlannedCertificate) -> bool:
-        """Return whether a step for a certificate drains or restarts services."""
+        """Return whether a deployment step for a certificate drains or restarts services."""
         key = (certificate.role, certificate.usages)
         if key not in self._restarts:
             self._restarts[key] = any(
@@ -325,7 +330,7 @@ class _Schedules:
 
 
 def _count_days(certificate: Held) -> int:
-    """Return the validity of a certificate in days, including the last second."""
+    """Return the validity of a certificate in days. The last second is included."""
     return max(
         1, (add_time_span(certificate.ends, timedelta(seconds=1)) - certificate.begins) // _DAY
     )
@@ -336,7 +341,7 @@ def _list_validity_steps(
     requested_days: int | None,
     source: str = _ASKED,
 ) -> tuple[Step, ...]:
-    """List the validity by date: the limit, or the requested number of days if it is lower."""
+    """Return the validity by date: the limit, or the requested number of days if it is lower."""
     steps = []
     for day, least in limits:
         if requested_days is not None and (least is None or requested_days <= least.value):
@@ -359,20 +364,20 @@ _UNLIMITED = 36_500
 
 
 class _Schedule:
-    """The renewal schedule for a certificate."""
+    """The renewal schedule for one certificate."""
 
     def __init__(self, of: _Schedules, certificate: PlannedCertificate, name: str) -> None:
         self.of, self.certificate, self.name = of, certificate, name
         self.find_timetable = of.find_timetable(certificate, name)
         self.find_roll_overs = of.find_roll_overs(certificate)
         self.days = of.days
-        self.ends = datetime.min.replace(tzinfo=UTC)  # This is the certificate that is in use.
+        self.ends = datetime.min.replace(tzinfo=UTC)  # The certificate that is in use.
         self.is_restart_required = of.is_restart_required(certificate)
         self.find_ca = of.find_ca(certificate)
         self.on_record: dict[Hold, Held] = {}
 
     def make(self) -> tuple[list[ForecastEntry], list[ForecastProblem]]:
-        """Return the forecast entries and the problems for this certificate."""
+        """Return the forecast entries and the problems for the certificate."""
         entries: list[ForecastEntry] = []
         problems: list[ForecastProblem] = []
         held = self.of.read.held.get(self.name)
@@ -401,7 +406,7 @@ class _Schedule:
                 return (
                     entries,
                     problems,
-                )  # The certificate is never installed, which is already reported as a problem.
+                )  # The certificate is never installed. This problem is already reported.
             last = self.days.date(hold.last + 1)
             self.ends = datetime.combine(last, time(), tzinfo=UTC)
         if hold is None:
@@ -440,14 +445,14 @@ class _Schedule:
         )
 
     def _is_future(self, issue_date: date) -> bool:
-        """Return whether the planned issue date is not in the past; always true for a plan."""
+        """Return whether the planned issue date is not in the past. For a plan, return True."""
         return not self.of.read.records or issue_date >= self.of.begin
 
     def _build_recorded_entry(self, recorded: Held) -> Hold:
         lead = timedelta(hours=self.find_timetable.terms.lead_hours)
         number = self.days.number
-        # A certificate must be valid for the complete day. Its validity includes the second of
-        # notAfter.
+        # A certificate must be valid for the complete day. The second of notAfter belongs to its
+        # validity.
         last, deadline = (
             number(find_last_whole_day(moment))
             for moment in (recorded.ends, add_time_span(recorded.ends, -lead))
@@ -480,16 +485,15 @@ class _Schedule:
 
     def _build_turn_entry(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:
         day, certificate = self.days.date, self.certificate
-        # A certificate that is issued on the planned date can expire before lyncnb can install
-        # it.
+        # A certificate that is issued on the planned date can expire before it can be installed.
         comes = turn.change < self.days.count and turn.change <= turn.hold.last
         change = day(turn.change) if comes else None
         done = change and datetime.combine(change + _DAY, time(), tzinfo=UTC)
         effect = []
         for usage, roll in self.find_roll_overs.items() if done and not is_first else ():
             moment = add_time_span(self.ends, -timedelta(hours=roll.lead_hours))
-            # The validity includes the second of notAfter, so a certificate that ends at
-            # 23:59:59 is valid for the complete day.
+            # The second of notAfter belongs to the validity, so a certificate that ends at 23:59:59
+            # is valid for the complete day.
             if done and done <= add_time_span(moment, timedelta(seconds=1)):
                 effect.append((usage, moment))
         shared = certificate.shared_by == "deployment"
@@ -556,7 +560,7 @@ class _Schedule:
 def _add_validations(
     entries: list[ForecastEntry], schedules: _Schedules
 ) -> Iterator[ForecastEntry]:
-    """Add the domains that need a new validation to each forecast entry."""
+    """Add to each forecast entry the domains that need a new validation."""
     domains = {
         certificate.id: _list_domains(
             certificate, each_name=ca_rules().validates_each_name(schedules.find_ca(certificate))
@@ -578,7 +582,7 @@ def _add_validations(
         for domain in domains[one.id]:
             proof = proofs.get((one.ca, domain))
             if one.number and day is None:
-                # No validation is possible in time. A separate problem reports this.
+                # No validation is possible in time. This is reported as a separate problem.
                 continue
             if proof is None or (issued - proof).days > reuse:
                 proofs[one.ca, domain] = day or issued
@@ -592,12 +596,12 @@ def _add_validations(
 
 
 def _find_issue_date(entry: ForecastEntry, schedules: _Schedules) -> date:
-    """Return the issue date of an entry; for a certificate on record, the first day of validity."""
+    """Return the issue date of an entry. For a recorded certificate, this is its first day."""
     return entry.issued_on or schedules.read.held[entry.id].begins.date()
 
 
 def _list_domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[str, ...]:
-    """List the domains that the CA validates: every name, or only the registered domains.
+    """Return the domains that the CA validates: every name, or only the registered domains.
 
     A CA may use the validation of a domain for all names below the domain. Source: Baseline
     Requirements 3.2.2.4.7.

@@ -24,7 +24,7 @@ from ..reports.timeline_figure import DatedFact
 CANNOT_WORK = "Problems with the schedule"
 CHANGES = "Server changes by month"
 
-_OWNERS = 4  # The maximum number of owners that a table row lists.
+_OWNERS = 4  # The largest number of owners that a table row lists.
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -91,7 +91,7 @@ class ForecastEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenRule:
-    """A rule that prevents the replacement of a certificate, with dates and source.
+    """A rule that prevents the replacement of a certificate, with its dates and its source.
 
     ``rule`` is one of ``validity``, ``roll-over``, ``freeze``, ``window``, ``lead time``,
     ``validation``, ``earliest order``.
@@ -117,12 +117,12 @@ class ForecastProblem:
 
     @property
     def missing(self) -> str:
-        """A short description of the missing certificates."""
+        """A short description of the certificates that are missing in the period."""
         number = len(self.certificates)
         return f"{number:,} certificates" if number > 1 else self.certificates[0]
 
     def lines(self) -> Iterator[str]:
-        """Yield the problem as lines of text."""
+        """Yield the problem in the forecast as lines of text."""
         yield f"problem: {join_first(self.certificates, 3)}: {self.what}"
         for rule in self.rules:
             yield f"  {rule.rule}: {rule.says}"
@@ -140,7 +140,7 @@ class MonthWork(NamedTuple):
 
 
 class DayWork(NamedTuple):
-    """The work on a date: ``what`` is order, validate, or change."""
+    """The work on one date: ``what`` is order, validate, or change."""
 
     day: date
     what: str
@@ -174,7 +174,7 @@ def _format_moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-#: These columns belong to the table with a row for each certificate.
+#: The columns of the table with one row for each certificate.
 COLUMNS = columns(
     ("Certificate", "id"),
     ("Servers", "servers"),
@@ -211,8 +211,8 @@ CHANGES_BY_MONTH = columns(
     ("Year", 0),
     *((month, number) for number, month in enumerate(_MONTHS, 1)),
 )
-#: These columns belong to the problems, with a row for each rule: the problem, the rule, and
-#: its index.
+#: The columns of the table of problems, with one row for each rule: the problem, the rule, and its
+#: index.
 BROKEN = columns(
     ("Certificates", lambda row: row[0].certificates if row[2] == 0 else ""),
     ("What", lambda row: row[0].what if row[2] == 0 else ""),
@@ -220,7 +220,7 @@ BROKEN = columns(
     ("Says", lambda row: row[1].says),
     ("Source", lambda row: row[1].source),
 )
-# These columns fit on a page. Files contain all columns and a row for each certificate.
+# The columns that fit on a page. Files contain all columns, and one row for each certificate.
 _WORK = columns(
     ("Order, by", lambda ones: _format_with_last(ones[0].order_on, ones[0].order_by)),
     ("Validate", _format_validation),
@@ -302,7 +302,7 @@ class Forecast(Table):
         )
 
     def days(self) -> tuple[DayWork, ...]:
-        """Return the work by date: orders, validations, and server changes."""
+        """Return the work by date: orders, validations, and changes to servers."""
         found: dict[tuple[date, str], list[ForecastEntry]] = {}
         for entry in self.entries:
             told = (
@@ -319,11 +319,11 @@ class Forecast(Table):
 
     @property
     def figure_title(self) -> str:
-        """The title of the figure with the renewals."""
+        """The title of the figure that shows the renewals."""
         return f"Forecast: {self.source}"
 
     def dated_facts(self) -> tuple[DatedFact, ...]:
-        """List the events for ``ln.figure(forecast)``.
+        """Return the events for ``ln.figure(forecast)``.
 
         Returns
         -------
@@ -367,7 +367,7 @@ class Forecast(Table):
         return "".join(render_parts((*self.problem_tables(), self.changes_table(), work, *notes)))
 
     def problem_tables(self) -> Iterator[ReportTable]:
-        """Yield a table of the problems and their rules, if there are problems."""
+        """If there are problems, yield a table of the problems and their rules."""
         if self.problems:
             yield ReportTable(
                 columns=BROKEN,
@@ -384,7 +384,7 @@ class Forecast(Table):
             )
 
     def changes_table(self) -> ReportTable:
-        """Return the server changes by month as a table that highlights busy months."""
+        """Return the server changes by month as a table. Months with many changes are marked."""
         return ReportTable(
             columns=CHANGES_BY_MONTH,
             items=self.changes,
@@ -392,7 +392,7 @@ class Forecast(Table):
         )
 
     def work_table(self, caption: str) -> ReportTable:
-        """Return the work in chronological order. Entries with the same dates share a row."""
+        """Return the work in chronological order. Entries with the same dates share one row."""
         return ReportTable(
             columns=_WORK,
             items=lambda: _group_by_dates(self.entries),
@@ -407,7 +407,7 @@ class Forecast(Table):
             yield MonthWork(year, *(sum(column) for column in list(zip(*months, strict=True))[1:]))
 
     def changes(self, *, bars: bool = True) -> Iterator[tuple[str, ...]]:
-        """Yield each year with the number of server changes by month.
+        """Yield each year with the number of server changes in each month.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Calculate the schedule of repeated renewals, in which a day is a number.
+"""Calculate the schedule of repeated renewals. Days are represented as numbers.
 
 The functions have no side effects. A day is the number of days since the first day in
 :class:`Days`. A certificate can replace another one if it is ordered on a day without a freeze and
@@ -27,7 +27,7 @@ from ..base.renewal_days import (
 
 
 class Step(NamedTuple):
-    """A number of days for certificates that are issued on a date or later, and the reason."""
+    """The number of days that applies to certificates from an issue date on, and the reason."""
 
     begins: date
     days: int
@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """The conditions for replacing a certificate.
+    """The conditions under which a certificate is replaced, such as lead times.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Terms:
 
 
 def find_step(steps: Sequence[Step], day: date) -> Step:
-    """Return the step that applies to certificates that are issued on a date."""
+    """Return the validity step that applies to certificates that are issued on a date."""
     return steps[max(0, bisect_right(steps, day, key=lambda step: step.begins) - 1)]
 
 
@@ -69,10 +69,10 @@ class Hold(NamedTuple):
     """A certificate in a schedule while it is in use. The dates are day numbers."""
 
     issued: int
-    last: int  # On this day, the certificate is valid for the complete day for the last time.
-    deadline: int  # This is the last day on which the next certificate may be installed.
-    renew: int  # This is the first day of the renewal period.
-    # The value is true for a planned certificate, and false for a recorded certificate.
+    last: int  # The last day on which the certificate is valid for the complete day.
+    deadline: int  # The last day on which the next certificate may be installed.
+    renew: int  # The first day of the renewal period.
+    # Whether the certificate is planned. A recorded certificate is not planned.
     is_planned: bool = True
 
 
@@ -94,14 +94,14 @@ class Turn(NamedTuple):
 
 
 class Timetable:
-    """Calculates the schedules for certificates with the same terms."""
+    """Calculates the schedules for certificates that have the same terms of renewal."""
 
     def __init__(self, terms: Terms, days: Days) -> None:
         self.terms, self.days = terms, days
         count = days.count
         self.lasts = self._compute_last_days()
-        # The work on a day is finished at the end of the day, so the lead time starts on the
-        # next day.
+        # The work on a day is finished at the end of the day, so the lead time starts on the next
+        # day.
         lead = -(-terms.lead_hours // 24)
         self.deadlines = [last - lead for last in self.lasts]
         self.validate = [self._find_validation_day(issue) for issue in range(count)]
@@ -132,7 +132,7 @@ class Timetable:
         return self.days.next_unfrozen[first] if first >= 0 else issue_day
 
     def build_certificate(self, issue_day: int) -> Hold:
-        """Return the certificate that is issued on a day, with all dates."""
+        """Return the certificate that is issued on a day, with all of its dates."""
         length = self.lasts[issue_day] - issue_day + 1
         renew = issue_day + int(length * (1 - EXPIRING_SHARE))
         return Hold(issue_day, self.lasts[issue_day], self.deadlines[issue_day], renew)

@@ -1,1 +1,1 @@
-"""Ask questions about a new deployment, and create the first table and plan from the answers."""
+"""Ask questions about a new deployment, and create its first table and plan."""

@@ -15,10 +15,10 @@ from ..topology.columns import column
 from .name_patterns import LABEL, read_pattern
 from .questions import Question, read_interview
 
-#: The value of an answer has one of these types.
+#: The types that the value of an answer can have.
 Value = str | bool | int | tuple[str, ...] | tuple[int, ...]
 
-#: A subject name has at most this number of characters (RFC 5280, ub-common-name).
+#: The maximum number of characters in a subject name (RFC 5280, ub-common-name).
 LONGEST_NAME = 64
 
 _MOST = 99
@@ -81,7 +81,7 @@ def _read_choice(question: Question, text: str) -> str:
 
 
 def _find_choice(text: str, choices: Mapping[str, str]) -> str:
-    """Find a choice by its number, its word, the beginning of its word, or its meaning."""
+    """Return the choice with a number, word, beginning of a word, or meaning."""
     answer = _normalize(text)
     by_text = {str(number): choice for number, choice in enumerate(choices, 1)}
     by_text |= {_normalize(meaning): choice for choice, meaning in choices.items()}
@@ -95,7 +95,7 @@ def _find_choice(text: str, choices: Mapping[str, str]) -> str:
 
 
 def _normalize(text: str) -> str:
-    """Remove blanks from a choice and convert it to lowercase: "2012 R2" becomes "2012r2"."""
+    """Return a choice without blanks in lowercase, such as "2012r2" for "2012 R2"."""
     return text.casefold().replace(" ", "")
 
 
@@ -107,7 +107,7 @@ def _read_product(question: Question, text: str) -> str:
     if text in known or (text.isascii() and text.isdecimal()):
         return _find_choice(text, known)
     try:
-        rules = load_rules(text)  # lyncnb finds a custom product by the product's file or name.
+        rules = load_rules(text)  # A custom product is found by its file or its name.
     except LyncnbError as error:
         raise BadName(error.message, error.hint) from None
     return text if text.endswith(".toml") else rules.product
@@ -178,7 +178,7 @@ def _read_domain(question: Question, text: str) -> str:
 
 
 def _reject_special_zone(name: DnsName, text: str) -> None:
-    """Reject a domain in a zone for which public CAs must not issue certificates."""
+    """Raise an error for a domain for which public CAs must not issue certificates."""
     for check in ca_rules().checks:
         for zone in check.suffixes if check.test == "name_in_zone" else ():
             if name == zone or name.endswith(f".{zone}"):
@@ -261,7 +261,7 @@ _READERS: Mapping[str, Callable[[Question, str], Value]] = {
 
 
 def format_answer(value: Value) -> str:
-    """Convert a value to the text of an answer. :func:`read_answer` converts the text back."""
+    """Convert a value to the text of an answer. :func:`read_answer` does the reverse."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""Define ``GuideAnswers``: the answers of a user from a file, a form or a terminal.
+"""Define ``GuideAnswers``: a user's answers from a file, a form or a terminal.
 
 A blank answer means the default of the question. A default may depend on other answers.
 lyncnb therefore repeats the interview from its start each time, and collects questions,
@@ -29,21 +29,20 @@ from ..rules.rule_files import load_rules
 from .answer_values import Value, format_answer, is_yes, read_answer
 from .questions import Question, read_interview
 
-#: This type contains the answers during an interview by site and key. The site "" means the
-#: deployment.
+#: The answers during an interview, by site and key. The site "" means the deployment.
 Texts = Mapping[tuple[str, str], str]
 
 _LARGEST = 1_000_000
-# The short name of a site has this number of letters, or more if two sites begin with the same
-# letters.
+# The number of letters in the short name of a site. If two sites begin with the same letters, their
+# short names have more.
 _CODE = 3
-_SITES = "site"  # The array of sites in an answers file has this name.
+_SITES = "site"  # The name of the array of sites in a file with answers.
 _OF_ITS_OWN = 'use a different name for each site: name = "Taipei"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A question for the deployment or for one site, with its answer.
+    """A question about the deployment or about one site, with its answer.
 
     Parameters
     ----------
@@ -71,18 +70,18 @@ class Asked:
 
     @property
     def place(self) -> tuple[str, str]:
-        """The site and key that identify the question."""
+        """The site and the key, which identify the question."""
         return self.site, self.question.key
 
     @property
     def where(self) -> str:
-        """A description of the question's site and key, for messages."""
+        """A description of the question by its site and key, for messages."""
         return describe_position(self.site, self.question.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class GuideAnswers(Table, Told):
-    """The answers about a new deployment. Create the object with one of its class methods.
+    """The answers to the questions about a new deployment.
 
     Parameters
     ----------
@@ -164,12 +163,15 @@ class GuideAnswers(Table, Told):
             raise AnswersError(f"{name}: {error}", hint=error.hint) from None
         product = document.get("product")
         if isinstance(product, str) and product.endswith(".toml") and not isinstance(source, bytes):
-            # As in plan.toml, the path is relative to the folder of the file.
+            # As in plan.toml, the path is relative to the folder that contains the file.
             document["product"] = str(Path(source).parent / product)
         return cls.of(document, source=name)
 
     def to_document(self, *, in_full: bool = True) -> dict[str, Any]:
-        """Return the answers as a document for :meth:`of`. With `in_full`, include the defaults."""
+        """Return the answers as a document for :meth:`of`.
+
+        With `in_full`, defaults are included.
+        """
         document: dict[str, Any] = {}
         sites: dict[str, dict[str, Any]] = {name: {"name": name} for name in self.sites}
         for asked in self.asked:
@@ -181,7 +183,7 @@ class GuideAnswers(Table, Told):
         return {**document, _SITES: list(sites.values())}
 
     def find_product_for(self, folder: str | os.PathLike[str]) -> str:
-        """Return the name of the product in the form that a file in the folder uses.
+        """Return the product's name in the form that a file in the folder uses.
 
         The path of a custom product is relative to the folder.
         """
@@ -191,7 +193,7 @@ class GuideAnswers(Table, Told):
         return Path(make_relative_path(product, folder)).as_posix()
 
     def to_toml(self, *, folder: str | os.PathLike[str] = ".") -> str:
-        """Return the text of ``guide.toml``: every answer below its question.
+        """Return the text of ``guide.toml``, in which every answer is below its question.
 
         Equal answers have the same text.
 
@@ -204,16 +206,16 @@ class GuideAnswers(Table, Told):
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """The names of the central sites."""
+        """The names of the central sites in the answers."""
         value = self._values["", "sites"]
         return tuple(map(str, value)) if isinstance(value, tuple) else ()
 
     def value(self, key: str, site: str = "") -> Value | None:
-        """Return the value of an answer, or None if the interview does not ask the question."""
+        """Return the value of an answer, or None if the question does not apply."""
         return self._values.get((site, key))
 
     def text(self, key: str, site: str = "") -> str:
-        """Return the text of an answer, or "" if the interview does not ask the question."""
+        """Return the text of an answer, or "" if the question does not apply."""
         value = self.value(key, site)
         return "" if value is None else format_answer(value)
 
@@ -223,7 +225,7 @@ class GuideAnswers(Table, Told):
 
     @property
     def rules(self) -> Rules:
-        """The rules of the product that the answers select."""
+        """The rules of the product that the user selected in the answers."""
         return load_rules(self.text("product"))
 
     @property
@@ -242,7 +244,7 @@ class GuideAnswers(Table, Told):
 
 
 def walk_questions(answers: Texts, *, is_strict: bool = False) -> tuple[Asked, ...]:
-    """Repeat the interview with some answers.
+    """Repeat the interview with some answers, and return the questions that apply.
 
     Parameters
     ----------
@@ -258,7 +260,7 @@ def walk_questions(answers: Texts, *, is_strict: bool = False) -> tuple[Asked, .
     """
     walked: list[Asked] = []
     values: dict[tuple[str, str], Value] = {}
-    sites: dict[str, str] = {}  # This mapping contains the short name of each site, by site name.
+    sites: dict[str, str] = {}  # The short name of each site, by site name.
     unknown: frozenset[str] = frozenset()
     outside = _has_external_access(answers, is_strict=is_strict)
     for is_of_site, group in itertools.groupby(
@@ -373,7 +375,7 @@ def _has_branch(sites: Iterable[str], values: Mapping[tuple[str, str], Value]) -
 
 
 def make_short_names(names: Sequence[str]) -> dict[str, str]:
-    """Create a short name for each name from its first letters. Similar names need more letters.
+    """Return a short name for each name, made of its first letters. Similar names need more.
 
     Parameters
     ----------
@@ -403,7 +405,7 @@ def make_short_names(names: Sequence[str]) -> dict[str, str]:
 def _split_document(
     document: Mapping[str, Any], reader: RecordReader
 ) -> dict[tuple[str, str], str]:
-    """Split the content of an answers file into answers, and report unknown entries."""
+    """Split the content of a file into answers, and report unknown entries."""
     questions = [item for item in read_interview().question if item.key != "sites"]
     texts: dict[tuple[str, str], str] = {}
     names: dict[str, None] = {}
@@ -441,7 +443,7 @@ def _split_document(
 
 
 def _read_site_name(value: object) -> str:
-    """Read the name of a site like an answer, so that equal names have the same form."""
+    """Read the name of a site in the same way as an answer, so that equal names stay equal."""
     if not isinstance(value, str) or not value.strip():
         raise BadName(f"is {describe_value(value) if value else 'missing'}", _OF_ITS_OWN)
     try:
@@ -464,7 +466,7 @@ def _convert_to_text(value: object) -> str | None:
 
 
 def describe_position(site: str, key: str) -> str:
-    """Describe the site and key of an answer, or only the key, for messages."""
+    """Describe the site and key of an answer for messages. Without a site, describe the key."""
     return f"site {site}, {key}" if site else key
 
 
@@ -480,7 +482,8 @@ def _raise_problems(problems: Sequence[Problem], source: str) -> None:
 
 
 def _format_toml(questions: Sequence[Asked], sites: Sequence[str], *, product: str) -> str:
-    import tomli_w  # Only writing needs this package, so it is imported here.
+    # The package is imported inside the function, because it is needed only for writing.
+    import tomli_w
 
     lines = ["# Answers for lyncnb guide --answers. A missing line means the default value."]
     for site in ("", *sites):

@@ -1,4 +1,4 @@
-"""Define ``FirstPlan``: answers with their table, plan and findings, as files and Python code.
+"""Define ``FirstPlan``: answers and their table, plan and findings, as files and Python code.
 
 The files are in one folder: the table to edit, the options, and the answers. With the
 answers, the interview can be repeated. lyncnb writes all files or none.
@@ -38,17 +38,17 @@ from .answers import GuideAnswers
 from .lay_out import guided_topology, lay_out
 from .questions import LeftOut, read_interview
 
-#: The answers file has this name. It is next to the table and the options.
+#: The name of the file with the answers. It is next to the table and the options.
 ANSWERS_FILE = "guide.toml"
 
-# The preview of the table shows these columns.
+# The columns that the preview of the table shows.
 _ROWS_SHOWN = 60
 _COLUMNS_SHOWN = ("server_fqdn", "role", "pool_fqdn", "site")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class FirstPlan(Table, Told):
-    """The first plan of a deployment, which you can edit.
+    """The first plan of a deployment, created from answers. You can edit it further.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class FirstPlan(Table, Told):
 
     @property
     def python(self) -> str:
-        """Python code that makes the same plan from the answers."""
+        """Python code that creates the same plan from the answers."""
         return format_python(self.answers)
 
     @property
@@ -104,7 +104,7 @@ class FirstPlan(Table, Told):
 
     @property
     def told_findings(self) -> tuple[str, ...]:
-        """One sentence for each group of errors and warnings."""
+        """One sentence for each group of errors and warnings in the plan."""
         serious = (finding for finding in self.findings if finding.severity != "notice")
         return tuple(
             f"{entry.severity}: {entry.words} [{', '.join(entry.codes)}]"
@@ -112,7 +112,7 @@ class FirstPlan(Table, Told):
         )
 
     def overview(self) -> tuple[list[str], list[list[str]]]:
-        """Return the headings and rows of a preview of the table, with at most 60 servers."""
+        """Return the headings and rows of the table's preview, with at most 60 servers."""
         columns = self.topology.columns
         shown = [columns.index(name) for name in _COLUMNS_SHOWN if name in columns]
         rows = [[row[index] for index in shown] for row in self.topology.cells[:_ROWS_SHOWN]]
@@ -138,7 +138,7 @@ class FirstPlan(Table, Told):
 
 
 def guided_plan(answers: GuideAnswers) -> FirstPlan:
-    """Create a topology from answers, plan its certificates, and check the plan.
+    """Create a table of servers from answers, plan its certificates, and check the plan.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def guided_plan(answers: GuideAnswers) -> FirstPlan:
 
 
 def format_python(answers: GuideAnswers) -> str:
-    """Return Python code that makes a plan from the same answers, without the defaults."""
+    """Return Python code that creates a plan from the same answers. Defaults are left out."""
     lines = ["import lyncnb as ln", "", "answers = ln.GuideAnswers.of({"]
     for key, value in answers.to_document(in_full=False).items():
         if key == "site":
@@ -249,7 +249,7 @@ def write_first_plan(
             written.append(target / name)
             write_output(target / name, data, _build_output_kind(data), force=force)
     except BaseException:
-        # This code also runs after Ctrl-C, because a table without its options would be
+        # The files are also removed after Ctrl-C, because a table without its options would be
         # incomplete.
         for path in written:
             _restore_files(path, before[path.name])
@@ -261,7 +261,7 @@ def write_first_plan(
 
 
 def check_folder(folder: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Reject an unsuitable folder for a first plan, before the interview starts.
+    """Raise an error if a folder is unsuitable for a first plan, before the questions start.
 
     Parameters
     ----------
@@ -285,7 +285,7 @@ def _check_path(
     force: bool,
     answers_file: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Reject a folder that is unsuitable for a first plan. It may contain identical files."""
+    """Raise an error if a folder is unsuitable for a first plan. It may have identical files."""
     reject_reserved_path(folder)
     path = Path(folder)
     if os.path.lexists(path) and not path.is_dir():

@@ -1,4 +1,4 @@
-"""Convert answers to a table of servers, with the names of the servers and the columns.
+"""Create a table of servers from answers, and choose the names of the servers.
 
 ``[[part]]`` in ``questions.toml`` defines the kinds of servers. This module counts and
 names the servers.
@@ -17,16 +17,16 @@ from .answers import GuideAnswers, describe_position, make_short_names
 from .name_patterns import LABEL, fill_pattern, read_pattern
 from .questions import Part, read_interview
 
-#: Messages show this name as the source of a generated table.
+#: The name that messages show as the source of a generated table.
 SOURCE = "guide"
 
-# On Windows, the NetBIOS name of a computer has at most this number of characters.
+# The maximum number of characters in the NetBIOS name of a Windows computer.
 _NETBIOS = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayoutProblem:
-    """A problem with an answer: the site and key of the question, the message, and what to do."""
+    """A problem with an answer: the question's site and key, the message, and what to do."""
 
     site: str
     key: str
@@ -36,7 +36,7 @@ class LayoutProblem:
 
 @dataclass(slots=True, kw_only=True)
 class Layout:
-    """The table while it is being generated: its rows, the uses of each name, and the notes."""
+    """The table while it is being created: its rows, the uses of each name, and the notes."""
 
     answers: GuideAnswers
     patterns: Mapping[str, Mapping[str, str]]
@@ -48,7 +48,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pool:
-    """A planned pool: the kind of server, the site (in answers and table), and the servers."""
+    """A planned pool: its kind of server, its site (in answers and table), and its servers."""
 
     part: Part
     site: str
@@ -268,7 +268,7 @@ def _check_branches(layout: Layout, branches: Sequence[str]) -> None:
 
 
 def _find_only_sites(answers: GuideAnswers) -> dict[str, str]:
-    """Return, for each kind of server, the site of the only pool.
+    """Return for each kind of server the site of its pool, if there is only one such pool.
 
     This pool serves all sites, so its rows have no site.
     """
@@ -338,7 +338,7 @@ def _make_name(
     domain: str,
     what: str,
 ) -> str:
-    """Create a name from the user's pattern. Report a name that is not valid or is already used."""
+    """Create a name from the user's pattern. Report a name that is invalid or already used."""
     label = fill_pattern(layout.patterns[key], kind, values)
     name = f"{label}.{domain}"
     taken = layout.names.get(name)

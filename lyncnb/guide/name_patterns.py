@@ -1,4 +1,4 @@
-"""Read patterns for server names such as ``{site}-{role}{n:02}``, and fill in the values."""
+"""Read patterns for server names such as ``{site}-{role}{n:02}``, and fill in values."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ _NUMBERS = ("n", "k")
 _BLANK = "\0"
 _AROUND_BLANK = re.compile(r"(-)\0-|^\0-|-\0$|\0")
 
-#: This pattern matches a label of a host name (RFC 1035 section 2.3.4). CAs reject an
-#: underscore.
+#: The pattern for a label of a host name (RFC 1035 section 2.3.4). CAs reject an underscore.
 LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 
 _MEANINGS = {
@@ -30,7 +29,9 @@ _MEANINGS = {
 def fill_pattern(
     patterns: Mapping[str, str], server_kind: str, values: Mapping[str, object]
 ) -> str:
-    """Fill in a pattern in lowercase. The caller checks whether the resulting label is valid.
+    """Fill in a pattern for server names.
+
+    The result is in lowercase. The caller checks whether the result is a valid label.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def fill_pattern(
 def read_pattern(
     text: str, *, placeholders: Collection[str], kinds: Collection[str], default: str
 ) -> Mapping[str, str]:
-    """Read a pattern, or several patterns by kind of server or service.
+    """Read a name pattern, or several patterns by kind of server or service.
 
     Parameters
     ----------

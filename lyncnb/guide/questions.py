@@ -1,4 +1,4 @@
-"""Read the questions of the interview, and the types of servers, from ``questions.toml``."""
+"""Read the questions of the guide, and the types of servers, from ``questions.toml``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FILE = "questions.toml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question of the interview. The first lines of ``questions.toml`` explain the fields."""
+    """A question of the guide. The first lines of ``questions.toml`` explain the fields."""
 
     key: str
     group: str
@@ -37,18 +37,18 @@ class Question:
 
     @property
     def is_of_site(self) -> bool:
-        """Whether the interview asks the question for each site."""
+        """Whether the guide asks the question once for each site."""
         return self.scope == "site"
 
     @property
     def may_be_blank(self) -> bool:
-        """Whether a blank answer is valid."""
+        """Whether a blank answer to the question is valid."""
         return self.kind == "names" and not self.default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """The value that answers set in a table column, for the pools with one type of server."""
+    """A value that answers set in a table column, for the pools with one type of server."""
 
     column: str
     answer: str = ""
@@ -76,7 +76,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A feature of Microsoft's Planning Tool that the interview lacks, and a replacement."""
+    """A feature of Microsoft's Planning Tool that the guide lacks, and what replaces it."""
 
     what: str
     instead: str
@@ -85,7 +85,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interview:
-    """The content of ``questions.toml``. `outside` lists the answers that mean external access."""
+    """The content of ``questions.toml``: the questions and types of servers."""
 
     outside: tuple[str, ...]
     question: tuple[Question, ...]
@@ -99,7 +99,7 @@ class Interview:
 
 @cache
 def read_interview() -> Interview:
-    """Return the interview from the file ``questions.toml`` in the package."""
+    """Return the content of the file ``questions.toml`` in the package."""
     reader = RecordReader(_FILE)
     data = (package_files(__package__) / _FILE).read_bytes()
     content = reader.record(Interview, parse_toml(data))

@@ -1,4 +1,4 @@
-"""List tasks with a notebook call and a command, for the help in panels and the documentation."""
+"""List tasks with a notebook call and a command, for the help in panels and the docs."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ TASKS: tuple[tuple[str, str, str], ...] = (
 
 
 def list_help_rows() -> list[list[str]]:
-    """Return the table of tasks for a panel's page, with the headings in the first row."""
+    """Return the table of tasks for the page of a panel. The first row has the headings."""
     return [list(HEADINGS), *map(list, TASKS)]

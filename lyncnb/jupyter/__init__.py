@@ -1,1 +1,1 @@
-"""Handle notebook files and the user's workspace, and extend Jupyter Server."""
+"""Process notebook files and the user's workspace, and extend Jupyter Server."""

@@ -1,4 +1,4 @@
-"""Provide the pictures that are attached to a text cell for conversion by nbconvert."""
+"""Provide the pictures that are attached to a text cell when nbconvert converts a notebook."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _BROKEN = {"image/png": ""}
 
 
 class Attachments(NotebookNode):
-    """The pictures of a text cell by name. A missing picture is shown as a broken picture.
+    """The pictures of a text cell, by name. A missing picture is shown as a broken picture.
 
     Without this class, nbconvert fails for the whole notebook if a picture is missing.
     nbconvert also looks up names in the form of a link, with ``%20`` for a space.
@@ -24,6 +24,6 @@ class Attachments(NotebookNode):
         return dict.get(self, unquote(name)) or _BROKEN
 
     def __getattr__(self, name: str) -> Any:
-        # Otherwise, every attribute would exist, because the object has a picture for every
-        # name.
+        # Without this method, every attribute would seem to exist, because the object has a picture
+        # for every name.
         raise AttributeError(name)

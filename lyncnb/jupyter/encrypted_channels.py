@@ -11,18 +11,18 @@ from importlib.metadata import version
 
 from ..errors import NotebookError
 
-#: With this value of ``KernelManager.transport_encryption``, Jupyter does not start a kernel
+#: The value of ``KernelManager.transport_encryption`` with which Jupyter does not start a kernel
 #: that cannot encrypt its channels.
 REQUIRED = "required"
 
-#: These are the first versions with which nbclient and JupyterLab start kernels with encrypted
-#: channels. jupyter-client 8.9 has the setting, but its asynchronous client rejects the key of
-#: the kernel. The rest of lyncnb works with older versions.
+#: The first versions with which nbclient and JupyterLab start kernels with encrypted channels.
+#: jupyter-client 8.9 has the setting, but its asynchronous client rejects the key of the kernel.
+#: All other functions of lyncnb work with older versions.
 NEEDED = {"jupyter-client": "8.10", "ipykernel": "7.3"}
 
 
 def get_encryption_setting() -> str:
-    """Return the value of the setting if the installed libraries have this setting.
+    """Return the value of the encryption setting if the installed libraries support it.
 
     Raises
     ------
@@ -48,5 +48,5 @@ def get_encryption_setting() -> str:
 
 
 def _parse_version(text: str) -> tuple[int, ...]:
-    """Return the first two numbers of a version."""
+    """Return the first two numbers of a version, such as (2, 12)."""
     return tuple(int(number) for number in re.findall(r"\d+", text)[:2])

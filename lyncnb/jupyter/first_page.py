@@ -15,7 +15,7 @@ from .notebook_files import Notebook
 _HEADING = "The plan"
 _SEE_ABOVE = '<p>The certificates are <a href="#The-plan">at the top of this page</a>.</p>'
 
-# The output of the plan editor begins with the numbers of certificates, servers and findings.
+# The beginning of the plan editor's output: the numbers of certificates, servers and findings.
 _COUNTS = re.compile(rf'<div {PLAN_ATTRIBUTE}="([0-9a-f]+)">(<p>[^<]*</p>)')
 
 

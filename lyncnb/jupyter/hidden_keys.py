@@ -20,25 +20,23 @@ from urllib.parse import unquote
 
 _KEY_TEXT = re.compile(
     r"-----\s*BEGIN[^-\r\n]*PRIVATE\s+KEY|PuTTY-User-Key-File|openssh-key-v1"
-    # This pattern matches the output of "openssl pkey -text" and of .NET's ToXmlString(true).
+    # The pattern for the output of "openssl pkey -text" and of .NET's ToXmlString(true).
     r"|Private-Key:\s*\(\d+ bit|\bprivateExponent:|<RSAKeyValue>[^@]{0,9000}<D>",
     re.IGNORECASE,
 )
 
-# These patterns match the first bytes of a private key in DER at any position. No certificate
-# and no request has these bytes. The comments below name the source of each pattern.
+# The patterns for the first bytes of a private key in DER, at any position. No certificate or
+# request contains these bytes. The comment before each pattern names its source.
 _KEY_BYTES = re.compile(
-    # The pattern is based on RFC 5958 section 2: version, rsaEncryption or id-ecPublicKey, then
-    # an OCTET STRING.
+    # RFC 5958 section 2: version, rsaEncryption or id-ecPublicKey, then an OCTET STRING.
     rb"\x02\x01[\x00\x01]\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x04"
     rb"|\x02\x01[\x00\x01]\x30[\x10-\x20]\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06.{6,12}\x04"
-    # The pattern is based on RFC 8017 appendix A.1.2: version 0, then a modulus of 1024 bits or
-    # more.
+    # RFC 8017 appendix A.1.2: version 0, then a modulus of 1024 bits or more.
     rb"|\x30\x82..\x02\x01\x00\x02[\x81\x82]"
-    # The pattern is based on RFC 5915 section 3: version 1, 32 or 48 bytes, then a named curve.
+    # RFC 5915 section 3: version 1, 32 or 48 bytes, then a named curve.
     rb"|\x02\x01\x01\x04(?:\x20.{32}|\x30.{48})\xa0"
-    # The patterns are based on RFC 8018 appendix A.4 for an encrypted key, and on RFC 7292
-    # section 4 for a PFX file: version 3, then data.
+    # RFC 8018 appendix A.4 for an encrypted key, and RFC 7292 section 4 for a PFX file: version 3,
+    # then data.
     rb"|\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d"
     rb"|\x02\x01\x03\x30[\x80-\x84].{0,4}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07[\x01\x02]",
     re.DOTALL,
@@ -53,12 +51,12 @@ _HEX = re.compile(r"(?:(?:0x|\\x)?[0-9A-Fa-f]{2}(?:[:,]|,?\s+)?){24,}")
 _HEX_MARKS = re.compile(r"0x|[^0-9A-Fa-f]")
 _BYTES = re.compile(r"""b(?:'((?:[^'\\]|\\.){16,})'|"((?:[^"\\]|\\.){16,})")""")
 _DECIMAL = re.compile(r"(?:\d{1,3}[,\s]{1,4}){24,}")
-# This pattern matches a key as one decimal number. A 256-bit key in DER has about 160 digits, an
+# The pattern for a key as one decimal number. A 256-bit key in DER has about 160 digits, and an
 # 8,192-bit key about 11,000.
 _NUMBER = re.compile(r"(?<!\d)\d{150,12000}(?!\d)")
 _DIGITS_AT_ONCE = 4000
-# This pattern matches base85 in the forms of Git, Python and Adobe. Longer text is skipped, because
-# it is a picture in base64.
+# The pattern for base85 in the forms of Git, Python and Adobe. Longer text is skipped, because it
+# is a picture in base64.
 _BASE85 = re.compile(r"(?<![!-~])[!-~]{60,12000}(?![!-~])")
 _ENDS = "'\".,:"
 _COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda")
@@ -67,7 +65,7 @@ _MOST_UNPACKED = 1 << 20
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _CODED = re.compile(r"[A-Za-z0-9+/]{24,}")
 
-# lyncnb decodes base64 twice, because nobody encodes a key three times by accident.
+# The number of times that base64 is decoded. Nobody encodes a key three times by accident.
 _DEPTH = 2
 
 
@@ -103,8 +101,8 @@ def contains_key(text: str, *, depth: int = _DEPTH) -> bool:
 
 
 def _is_printable(data: bytes) -> bool:
-    # lyncnb skips bytes that are not text: pictures, and base64 that was decoded from a position
-    # inside a group of characters.
+    # Skip bytes that are not text, such as pictures, or base64 that was decoded from the wrong
+    # position.
     return len(data.translate(None, _PRINTABLE)) < len(data) // 4
 
 
@@ -114,7 +112,7 @@ def _is_key_in_utf16(data: bytes) -> bool:
 
 
 def _decode_text(text: str) -> Iterator[str]:
-    """Yield a text unchanged, and as a browser or a program would decode it."""
+    """Yield a text unchanged, and in the forms to which a browser or a program would decode it."""
     yield text
     for _ in range(3):
         # The text is decoded twice, because a page can contain another escaped page.
@@ -133,9 +131,9 @@ def _decode_text(text: str) -> Iterator[str]:
 
 
 def _decode_base64(text: str) -> Iterator[bytes]:
-    """Decode each run of base64 from four positions, because it may begin with other letters."""
+    """Decode each run of base64 from four positions, because other letters may precede it."""
     yield from _decode_other_forms(text)
-    # The base64 alphabets in RFC 4648 sections 4 and 5 differ in two characters.
+    # The two base64 alphabets (RFC 4648 sections 4 and 5) differ in two characters.
     joined = "".join(text.replace("\\n", "").replace("\\r", "").split())
     for run in _CODED.findall(joined.replace("-", "+").replace("_", "/")):
         for start in range(4):
@@ -175,7 +173,7 @@ def _convert_to_bytes(digits: str) -> bytes:
 
 
 def _decode_base85(word: str) -> Iterator[bytes]:
-    """Decode a base85 word, which can be in quotation marks after a name and an equals sign."""
+    """Decode a base85 word. It can be in quotation marks after a name and an equals sign."""
     starts = {word, *(word.partition(mark)[2] for mark in ("='", '="', "=b'", "'", '"', "<~"))}
     for start in starts - {""}:
         text = start.rstrip(_ENDS).removesuffix("~>")

@@ -1,4 +1,4 @@
-"""Find secrets in a notebook before it is shared, and report only the cells that contain them.
+"""Find secrets in a notebook before it is shared, and report only the cells with secrets.
 
 A saved notebook contains everything that its cells printed. The state of a widget is a copy
 of what the user typed.
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 Notebook = Any  # The real type is nbformat.NotebookNode, a dict whose keys are also attributes.
 
-# JupyterLab saves the answer to input() in the output. For getpass(), it saves eight dots instead.
+# JupyterLab saves the user's answer to input() in the output. For getpass(), it saves eight dots
+# instead.
 _HIDDEN_ANSWER = re.compile(r"·+\s*\Z")
 
-# This pattern matches a variable, argument or key with a secret's name, and a string literal as its
+# The pattern for a variable, argument or key with the name of a secret, and a string literal as its
 # value.
 _SECRET_NAME = (
     r"(?:pass(?:phrase|word|wd|code)|pwd|secret|token|credentials?"
@@ -44,13 +45,13 @@ _WRITTEN = (
     "the code contains a passphrase or another secret",
     "use ln.ask_passphrase() instead. Then change the passphrase: lyncnb rekey",
 )
-# These patterns match a token in an HTTP header, or in the address that JupyterLab prints.
-# JupyterLab's own tokens have 48 characters.
+# The patterns for a token in an HTTP header, or in the address that JupyterLab prints. JupyterLab's
+# own tokens have 48 characters.
 _AUTHORIZATION = re.compile(
     r"\b(?:Bearer|Basic)\s+[A-Za-z0-9+/_.=-]{16,}|[?&](?:amp;)?token=[\w.~-]{16,}", re.IGNORECASE
 )
 
-# These patterns match paths that contain the name of the user.
+# The patterns for paths that contain the name of the user.
 HOME_PATH = re.compile(
     r"(?:(?<![\w.-])/(?:home|Users|var/home)/"
     r"|[A-Z]:(?:\\{1,2}|/)(?:Users|Documents and Settings)(?:\\{1,2}|/))"
@@ -71,7 +72,7 @@ def scan_notebook(
     known_secrets: Sequence[Secret] = (),
     paths: bool = False,
 ) -> tuple[Problem, ...]:
-    """Find data that must not be shared: keys, answers to questions, passphrases and widget state.
+    """Find data in a notebook that must not be shared, such as keys and passphrases.
 
     Parameters
     ----------
@@ -131,7 +132,7 @@ def scan_notebook(
 
 
 def raise_problems(problems: Sequence[Problem], path: Path) -> None:
-    """Raise an error that lists all problems, if there are any.
+    """If there are problems, raise an error that lists all of them.
 
     Raises
     ------
@@ -145,7 +146,7 @@ def raise_problems(problems: Sequence[Problem], path: Path) -> None:
 
 
 def replace_paths(notebook: Notebook) -> bool:
-    """Replace home folders with ``~`` and temporary folders with a word in a notebook's outputs.
+    """Replace home folders with ``~`` and temporary folders with a word in notebook outputs.
 
     Returns
     -------
@@ -200,7 +201,7 @@ def _find_known_secrets(node: Any, forms: Sequence[str]) -> Iterator[tuple[str, 
 
 
 def _encode_secret(secret: str) -> Iterator[str]:
-    """Yield the encodings in which a notebook can contain a secret unnoticed."""
+    """Yield the encodings in which a notebook can contain a secret without anybody noticing."""
     yield secret
     yield html.escape(secret)
     yield html.escape(secret, quote=False)
@@ -212,8 +213,8 @@ def _encode_secret(secret: str) -> Iterator[str]:
         yield data.hex().upper()
         for before in range(3):
             coded = base64.b64encode(b"\0" * before + data).decode("ascii")
-            # The first and last group of characters depend on the bytes around the secret, so
-            # they are omitted.
+            # The first and last group of characters depend on the bytes around the secret, so they
+            # are left out.
             yield coded[4 if before else 0 : -4]
             yield coded[4 if before else 0 : -4].replace("+", "-").replace("/", "_")
 
@@ -238,7 +239,7 @@ def _list_texts(node: Any) -> Iterator[str]:
     elif isinstance(node, dict):
         for value in node.values():
             yield from _list_texts(value)
-        # A notebook may store a JSON Web Key as separate values, not as text.
+        # A notebook may store a JSON Web Key as separate values instead of text.
         if "kty" in node and "d" in node:
             yield '"kty":"key","d":"'
     elif isinstance(node, (list, tuple)):

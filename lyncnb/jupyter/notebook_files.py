@@ -15,10 +15,10 @@ from ..errors import UnreadableNotebook
 from .leak_scan import raise_problems, replace_paths, scan_notebook
 from .png_pictures import split_pictures
 
-#: A saved output has this MIME type if it shows a live widget.
+#: The MIME type of a saved output that shows a live widget.
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
-#: This is the type of file that :func:`clean_notebook` replaces.
+#: The type of file that :func:`clean_notebook` replaces.
 CLEANED = outputs.OutputKind(what="a notebook", is_ours={".ipynb": outputs.match_content()})
 
 _WIDGET_GONE = (
@@ -57,8 +57,8 @@ def read_notebook(path: str | Path) -> Notebook:
             "in JupyterLab",
         )
     try:
-        # The notebook is validated first, because the readers in nbformat assume that all
-        # values have the right types.
+        # The notebook is validated first, because the functions in nbformat assume that all values
+        # have the right types.
         nbformat.validate(values)
         return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     except (nbformat.ValidationError, RecursionError) as error:
@@ -70,9 +70,9 @@ def read_notebook(path: str | Path) -> Notebook:
 
 
 def _is_notebook_document(values: dict[str, object]) -> bool:
-    # The validation in nbformat requires these types.
+    # The types that the validation in nbformat requires.
     version = values.get("nbformat")
-    # A notebook in format 3 has worksheets.
+    # A notebook in nbformat 3 has worksheets.
     cells = values.get("cells", [] if version == 3 else None)
     numbers = (version, values.get("nbformat_minor", 0))
     known = version in (3, 4) and all(type(number) is int for number in numbers)
@@ -87,8 +87,8 @@ def _parse_json(path: Path, text: str) -> object:
     try:
         values: object = json.loads(text)
         if "\\ud" in text.lower() or not text.isascii():
-            # Bytes that are not UTF-8 and unpaired surrogates are rejected, because they could
-            # not be written again.
+            # Bytes that are not UTF-8 and unpaired surrogates are rejected, because lyncnb could
+            # not write them again.
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise UnreadableNotebook(
@@ -102,7 +102,7 @@ def _parse_json(path: Path, text: str) -> object:
 def write_notebook(
     notebook: Notebook, path: Path, *, kind: outputs.OutputKind, force: bool = False
 ) -> None:
-    """Write a notebook completely or not at all, and replace an earlier file.
+    """Write a notebook completely or not at all. An earlier file is replaced.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def clean_notebook(path: str | Path, *, png: bool = False) -> bool:
         If the file does not exist or is not a notebook.
     """
     path = Path(path)
-    # The file is a notebook, so lyncnb may replace it.
+    # The existing file is a notebook, so lyncnb may replace it.
     outputs.check_output(path, CLEANED, force=True)
     notebook = read_notebook(path)
     changed = strip_widgets(notebook)

@@ -1,4 +1,4 @@
-"""Record which saved outputs show an earlier plan, because JupyterLab does not update them.
+"""Record which saved outputs of a notebook show an earlier plan.
 
 After a reload of the page, JupyterLab ignores updates to outputs that it loaded from the file. The
 panel continues to work, but its static output in the notebook does not change. The record is a
@@ -15,11 +15,12 @@ from pathlib import Path
 from ..base.disk import files
 from ..errors import BundleError, LyncnbError
 
-#: This folder is next to the notebook. It contains this record, and drafts of unsaved edits.
+#: The folder next to the notebook that contains the record of outdated outputs, and drafts of
+#: unsaved edits.
 DRAFT_FOLDER = ".lyncnb-draft"
 
 _NAME = "outdated.json"
-_LARGEST = 1 << 20  # The record has at most this size in bytes.
+_LARGEST = 1 << 20  # The maximum size of the record in bytes.
 
 
 def record_outdated(
@@ -51,7 +52,8 @@ def record_outdated(
         files.replace_file(path, json.dumps(outdated, indent=1).encode())
     else:
         path.unlink(missing_ok=True)
-        with suppress(OSError):  # If the folder contains drafts, it is not removed.
+        # The folder can also contain drafts. In this case, it is not removed.
+        with suppress(OSError):
             folder.rmdir()
 
 
@@ -62,5 +64,5 @@ def read_outdated(folder: Path) -> dict[str, str]:
             files.read_specified_file(folder / _NAME, limit=_LARGEST, error_class=BundleError)
         )
     except (LyncnbError, ValueError, RecursionError):
-        return {}  # Most notebooks have no such file.
+        return {}  # Most notebooks have no record of outdated outputs.
     return dict(content) if isinstance(content, dict) else {}

@@ -1,4 +1,4 @@
-"""Run a notebook without a browser, and write the executed copy and a static page next to it.
+"""Run a notebook without a browser, and write the executed copy and a static page.
 
 The kernel receives the passphrase as the answer to ``getpass``, as if a person typed it.
 The passphrase is never in the kernel's environment or arguments, and never in the two
@@ -33,29 +33,28 @@ if TYPE_CHECKING:
 
 _Args = TypeVarTuple("_Args")
 
-# Another program can take the port of a kernel after lyncnb has found that the port is free.
-# The next attempt uses other ports.
+# The number of attempts to start a kernel. Another program can take a port after lyncnb has found
+# that the port is free. The next attempt uses other ports.
 _STARTS = 3
 
-# An executed copy has this metadata key. The next run may replace a file with this key.
+# The metadata key that marks an executed copy. The next run may replace a file with this key.
 _MARK = "lyncnb"
 
 
 def _is_executed(file: IO[bytes]) -> bool:
-    # lyncnb reads only the end of the file, because a notebook's metadata is there.
+    # Only the end of the file is read, because the metadata of a notebook is at the end.
     file.seek(0, os.SEEK_END)
     file.seek(max(file.tell() - (1 << 16), 0))
     return f'"{_MARK}": {{'.encode() in file.read()
 
 
-#: This is the type of file for an executed copy.
+#: The type of file for an executed copy of a notebook.
 EXECUTED = OutputKind(what="an executed notebook", is_ours={".ipynb": _is_executed})
 
 _PASSPHRASE_VARIABLE = "LYNCNB_PASSPHRASE"
 
-#: lyncnb sets this variable in a kernel that runs a notebook without a browser. Nobody can
-#: press a button there, so a panel does the work of its button at once. The value is not a
-#: secret.
+#: The variable that lyncnb sets in a kernel which runs a notebook without a browser. Nobody can
+#: press a button, so a panel does the work of its button at once. The value is not a secret.
 UNATTENDED_VARIABLE = "LYNCNB_UNATTENDED"
 
 
@@ -75,7 +74,7 @@ class NotebookRun:
 
 
 def is_unattended() -> bool:
-    """Return whether this kernel runs a notebook without a user.
+    """Return whether the kernel runs a notebook without a user.
 
     ``lyncnb`` sets a variable in its kernels. Other programs, such as papermill and nbconvert,
     answer no prompt. Voila does not either, but shows the panels to a user.
@@ -94,7 +93,7 @@ def run_notebook(
     progress: Callable[[int, int], None] | None = None,
     force: bool = False,
 ) -> NotebookRun:
-    """Run a notebook from top to bottom in a kernel of this environment.
+    """Run a notebook from top to bottom, in a kernel of the current Python environment.
 
     Parameters
     ----------
@@ -179,7 +178,7 @@ def rerun_notebook(
 
 
 def _find_request_folders(notebook: Notebook, parent: Path) -> tuple[Path, ...]:
-    """Return the request folders next to a notebook that are named in its code."""
+    """Return the request folders next to a notebook whose names its code contains."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     return tuple(
         folder
@@ -189,12 +188,12 @@ def _find_request_folders(notebook: Notebook, parent: Path) -> tuple[Path, ...]:
 
 
 class _InterruptibleLoop(asyncio.SelectorEventLoop):
-    """An event loop in which Ctrl-C ends the notebook, because the handler of nbclient fails."""
+    """An event loop in which Ctrl-C ends the notebook. The handler of nbclient does not work."""
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[*_Args], object], *args: *_Args
     ) -> NoReturn:
-        # nbclient handles this exception.
+        # nbclient handles a RuntimeError, and then runs without a signal handler.
         raise RuntimeError("signal handlers are available only in the main thread")
 
 
@@ -238,8 +237,7 @@ async def _execute_notebook(
     # The passphrase is removed from the environment, so that no child process inherits it.
     environment = {k: v for k, v in os.environ.items() if k != _PASSPHRASE_VARIABLE}
     environment[UNATTENDED_VARIABLE] = "1" if unattended else ""
-    # The kernel's messages are hidden, such as the message when it stops, because they do not help
-    # the user.
+    # The kernel's own messages, such as the one when it stops, do not help the user and are hidden.
     with tempfile.TemporaryFile() as kernel_log:
         try:
             await client.async_execute(env=environment, stderr=kernel_log)
@@ -305,14 +303,14 @@ def _make_client(notebook: Notebook, path: Path) -> Any:
         resources={"metadata": {"path": str(path.parent.resolve())}},
         timeout=None,
         record_timing=False,
-        # By default, nbclient saves every value of the widgets in the notebook.
+        # By default, nbclient would save every value of the widgets in the notebook.
         store_widget_state=False,
         config=Config({"KernelManager": {"transport_encryption": get_encryption_setting()}}),
     )
 
 
 class _PassphraseAnswers:
-    """Answer ``getpass`` in the kernel with the passphrase, and stop at any other question."""
+    """Answers ``getpass`` in the kernel with the passphrase. Any other question is an error."""
 
     def __init__(self, client: Any, passphrase: Callable[[], Secret] | None) -> None:
         self.failure: LyncnbError | None = None
@@ -343,13 +341,14 @@ class _PassphraseAnswers:
                 answer = self._answer(message["content"])
             except LyncnbError as error:
                 self.failure = error
-                # The cell waits for an answer that will not come, so lyncnb interrupts it.
+                # The cell waits for an answer that it will not get, so the cell is interrupted.
                 await self._make_client.km.interrupt_kernel()
             else:
                 self._make_client.kc.input(answer.reveal())
 
     def _answer(self, question: dict[str, Any]) -> Secret:
-        # The folder's passphrase must not answer other hidden questions, such as a PFX password.
+        # The folder's passphrase must not be used to answer other hidden questions, such as one for
+        # a PFX password.
         is_ours = question.get("password") and question.get("prompt") in PROMPTS
         if not is_ours or self._passphrase is None:
             raise NotebookError(
@@ -366,8 +365,8 @@ class _PassphraseAnswers:
 
 
 def _make_cell_error(cell: str, error: CellExecutionError) -> NotebookError:
-    # The messages of errors from lyncnb are complete. For other errors, the type of the
-    # exception is added.
+    # The messages of errors from lyncnb are complete. For other errors, the type of the exception
+    # is added.
     if any(error.ename == kind.__name__ for kind in _list_error_types(LyncnbError)):
         return NotebookError(f"{cell} failed: {error.evalue}")
     return NotebookError(

@@ -18,7 +18,7 @@ _REFERENCE = "IPY_MODEL_"
 
 
 def remove_panel_state(model: dict[str, Any] | None = None, **_: Any) -> None:
-    """Remove the state of lyncnb's panels from a notebook that is about to be saved.
+    """Remove the state of lyncnb's panels from a notebook before it is saved.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def _is_panel(widget: dict[str, Any]) -> bool:
 
 
 def _list_references(widget: dict[str, Any]) -> set[str]:
-    """Return the ids of the models to which a widget refers, such as its layout."""
+    """Return the IDs of the models to which a widget refers, such as its layout."""
     values = [value for value in widget["state"].values() if isinstance(value, str)]
     return {value.removeprefix(_REFERENCE) for value in values if value.startswith(_REFERENCE)}
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 _MARK = 'class="lyncnb-notebook"'
 
-# The page omits content for the author of the notebook: a cell with this tag, and a paragraph
-# below a line with this comment.
+# The marks for content that only the author of the notebook should see: a tag for cells, and a
+# comment on the line above a paragraph.
 _AUTHOR = "author"
 _AUTHOR_PARAGRAPH = re.compile(rf"^<!-- {_AUTHOR} -->\n(?:.+\n?)*", re.M)
 
@@ -40,14 +40,14 @@ def _is_ours(file: IO[bytes]) -> bool:
     if outputs.match_page(_MARK.encode())(file):
         return True
     file.seek(0)
-    # An earlier version of lyncnb wrote this page.
+    # The page was written by an earlier version of lyncnb.
     return outputs.match_page(b"font-src data:")(file)
 
 
-#: This is the type of file that :func:`share_notebook` writes.
+#: The type of file that :func:`share_notebook` writes.
 PAGE = outputs.OutputKind(what="a notebook's page", is_ours={".html": _is_ours})
 
-#: These are the types of file for the printed page and the cleaned notebook.
+#: The types of file for the printed page and the cleaned notebook.
 PRINTED = outputs.OutputKind(
     what="a page that Chromium printed",
     is_ours={".pdf": outputs.match_content(b"%PDF-", b"Skia/PDF")},
@@ -56,8 +56,8 @@ CLEAN_COPY = outputs.OutputKind(
     what="a cleaned notebook", is_ours={".ipynb": outputs.match_content(b'"lyncnb"', b'"cleaned"')}
 )
 
-# A table with more columns is printed in landscape. Pictures, and the text before them, then get
-# separate pages in portrait.
+# The number of columns from which a table is printed in landscape. Pictures, and the text before
+# them, then get separate pages in portrait.
 _UPRIGHT_COLUMNS = 8
 _UPRIGHT = "@page{size:A4}"
 _ON_THEIR_SIDE = (
@@ -173,7 +173,7 @@ _PROPERTIES = frozenset(
         "width",
     ]
 )
-# These tags have no readable content, so the content is removed with the tag.
+# Tags that have no readable content, so their content is removed together with the tag.
 _WHOLE = frozenset(["noscript", "script", "style", "template", "title"])
 _NEEDS = re.compile(rf'<p class="{NEEDS_CLASS}">.*?</p>', re.S)
 _HEADING = re.compile(r'<h([1-3]) id="([^"]+)"[^>]*>(.*?)</h\1>', re.S)
@@ -212,7 +212,7 @@ LAYOUT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedNotebook:
-    """The files that :func:`share_notebook` wrote.
+    """The files that :func:`share_notebook` has written.
 
     ``clean`` and ``pdf`` are None if not requested.
     """
@@ -303,7 +303,7 @@ def share_notebook(
 
 
 def _reject_other_plans(notebook: Notebook, path: Path) -> None:
-    """Raise an error if outputs show two different plans or an earlier plan."""
+    """Raise an error if the outputs show two different plans, or an earlier plan."""
     cells: dict[str, list[str]] = {}
     outdated = read_outdated(path.parent / DRAFT_FOLDER)
     for number, cell in enumerate(notebook.cells, 1):
@@ -365,7 +365,7 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_o
             _convert_to_static(output) for output in cell.get("outputs", ())
         ]
     body = _NEEDS.sub("", _ANCHOR.sub("", _render_cells(static, code=code)))
-    # Remove the empty heading above the index in pandas tables, because a screen reader cannot
+    # The empty heading above the index in pandas tables is removed, because a screen reader cannot
     # read it.
     body = _NO_HEADING.sub("<td></td>", body)
     first = _HEADING.search(body)
@@ -374,7 +374,7 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_o
     heads = re.findall(r"<tr.*?</tr>", _remove_folded_content(body), re.S)
     columns = max((row.count("<th") for row in heads), default=0)
     layout = _UPRIGHT if columns <= _UPRIGHT_COLUMNS else _ON_THEIR_SIDE
-    # Add the styles of lyncnb's tables and pictures, because the <style> tags in outputs were
+    # The styles of lyncnb's tables and pictures are added, because the <style> tags in outputs were
     # removed.
     styles = TABLE_STYLE + FIGURE_STYLE + _STYLE.replace("LAYOUT", layout)
     return make_page(
@@ -385,7 +385,7 @@ def render_notebook(notebook: Notebook, *, title: str, code: bool = True, made_o
 
 
 def _remove_author_content(cell: Notebook) -> Notebook | None:
-    """Remove the author's content from a cell. Return None if nothing else remains."""
+    """Remove the author's content from a cell. If nothing else remains, return None."""
     if _AUTHOR in cell.get("metadata", {}).get("tags", ()):
         return None
     if cell.cell_type == "markdown" and f"<!-- {_AUTHOR} -->" in cell.source:
@@ -395,9 +395,9 @@ def _remove_author_content(cell: Notebook) -> Notebook | None:
 
 
 def _remove_folded_content(body: str) -> str:
-    """Before printing, remove content that is collapsed on the page, such as picture data."""
+    """Remove content that is collapsed on the page, such as picture data, before printing."""
     kept: list[str] = []
-    folded: list[bool] = []  # Each item shows whether the enclosing element is removed.
+    folded: list[bool] = []  # For each open element, whether the element is removed.
     for part in _DETAILS.split(body):
         if part == "</details>":
             folded[-1:] = []
@@ -444,7 +444,7 @@ def _make_image(kind: str, content: Any, description: str) -> str:
 
 
 def _sanitize_html(text: object) -> str:
-    """Remove everything that runs or loads something from an HTML fragment."""
+    """Remove everything from an HTML fragment that would run code or load a file."""
     import nh3
 
     return nh3.clean(
@@ -463,7 +463,8 @@ def _sanitize_attribute(tag: str, name: str, value: str) -> str | None:
     """Return the safe value of an HTML attribute, or None to remove the attribute."""
     if name == "src" and not value.startswith("data:image/"):
         return None
-    # Browsers ignore blanks and control characters in an address, so lyncnb removes them first.
+    # Browsers ignore blanks and control characters in an address, so these characters are removed
+    # first.
     if name == "href" and re.sub(r"[\x00-\x20]", "", value).lower().startswith("data:"):
         return None
     return value
@@ -474,7 +475,8 @@ def _build_table_of_contents(body: str) -> str:
     if len(headings) < 2:
         return ""
     links = "".join(
-        f'<li><a href="#{anchor}">{html.escape(text)}</a></li>'  # The anchor is already escaped.
+        # The text of the anchor is already escaped.
+        f'<li><a href="#{anchor}">{html.escape(text)}</a></li>'
         for text, anchor in headings
     )
     return f'<nav aria-label="Contents"><ul>{links}</ul></nav>'

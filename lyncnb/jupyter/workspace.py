@@ -1,4 +1,4 @@
-"""Set up a workspace with notebooks and sample topologies, and open it in JupyterLab or Voila.
+"""Set up a workspace with notebooks and sample topologies, and open it in a browser.
 
 lyncnb never overwrites existing files in a workspace, so you can set it up again at any
 time.
@@ -16,13 +16,13 @@ from ..errors import NotebookError
 from .encrypted_channels import get_encryption_setting
 from .run_notebook import UNATTENDED_VARIABLE
 
-#: By default, a workspace is in this folder.
+#: The default folder of a workspace.
 DEFAULT_FOLDER = "work"
 
-#: JupyterLab opens this notebook together with the workspace.
+#: The notebook that JupyterLab opens together with the workspace.
 PLANNING_NOTEBOOK = Path("notebooks", "plan.ipynb")
 
-#: ``lyncnb dash`` serves this page, which is at the root of the workspace.
+#: The page that ``lyncnb dash`` serves. It is at the root of the workspace.
 PAGE = Path("planning_page.ipynb")
 
 _PACKAGE = Path(__file__).parent.parent
@@ -94,22 +94,22 @@ def open_lab(
         "--ServerApp.allow_remote_access=False",
         f"--KernelManager.transport_encryption={encryption}",
         f"--ServerApp.open_browser={browser}",
-        # With this log level, the server prints only the address and problems.
+        # The log level at which the server prints only the address and problems.
         "--Application.log_level=WARN",
         *([f"--ServerApp.port={port}", "--ServerApp.port_retries=0"] if port else []),
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        # This option is necessary because containers usually run as root.
+        # The option is necessary because containers usually run as root.
         arguments.append("--allow-root")
-    # Users cannot act on deprecation warnings between extensions of Jupyter, so the warnings
-    # are hidden.
+    # Users cannot act on deprecation warnings between extensions of Jupyter, so the warnings are
+    # hidden.
     with warnings.catch_warnings(record=True):
         server = LabApp.initialize_server(argv=arguments)
     provider = server.identity_provider
     if not provider.auth_enabled:
-        # The Jupyter configuration of the user may disable the token, so lyncnb sets a token.
+        # The user's Jupyter configuration may disable the token, so lyncnb always sets a token.
         provider.token = provider.trait_defaults("token")
-        provider.token_generated = True  # The printed address includes the token.
+        provider.token_generated = True  # The address that the server prints includes the token.
     server.start()
 
 
@@ -140,18 +140,17 @@ def open_page(
     if not page.exists():
         write_new_file(page, (_PACKAGE / "jupyter" / PAGE).read_bytes(), 0o644)
     _prepare_environment()
-    # Voila cannot answer a prompt. The user presses the buttons on the page instead.
+    # With Voila, no code can ask for input. The user presses the buttons on the page instead.
     os.environ[UNATTENDED_VARIABLE] = ""
     Voila.launch_instance(
         argv=[
             str(page),
-            "--template=lyncnb",  # This template does not load anything from other hosts.
+            "--template=lyncnb",  # The template does not load anything from other hosts.
             "--token",  # Without a token, Voila would serve every user of the computer.
             "--Voila.ip=127.0.0.1",
             f"--Voila.open_browser={browser}",
             f"--KernelManager.transport_encryption={encryption}",
-            # The panels link to files with these extensions. By default, Voila serves only
-            # pictures.
+            # The file extensions to which the panels link. By default, Voila serves only pictures.
             r"--VoilaConfiguration.file_allowlist=.*\.(csv|xlsx|html|md|svg|png|zip|ics)",
             *([f"--Voila.port={port}", "--Voila.port_retries=0"] if port else []),
         ]
@@ -159,7 +158,7 @@ def open_page(
 
 
 def _list_contents() -> list[tuple[Path, Path]]:
-    """Return each file in the package for a workspace, and the file's path in the workspace."""
+    """Return each file in the package for a workspace, with its path in the workspace."""
     root = _PACKAGE / "_workspace"
     if not root.is_dir():
         root = _PACKAGE.parent  # An editable installation uses the files in the cloned repository.
@@ -169,13 +168,13 @@ def _list_contents() -> list[tuple[Path, Path]]:
 
 
 def _prepare_environment() -> None:
-    # Kernels and terminals inherit the environment of this process.
+    # Kernels and terminals inherit the environment of the current process.
     os.environ.pop("LYNCNB_PASSPHRASE", None)
     # In a served workspace, a user presses the buttons, so panels must not start their work
     # automatically.
     os.environ.pop(UNATTENDED_VARIABLE, None)
-    # Jupyter searches this folder first, so these settings apply to this JupyterLab and to
-    # nbconvert in its terminals. Other servers in the same environment keep their settings.
+    # Jupyter searches the folder first, so its settings apply to the JupyterLab that lyncnb starts
+    # and to nbconvert in its terminals. Other servers in the same environment keep their settings.
     paths = [str(_PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(path for path in paths if path)
     paths = [str(_PACKAGE / "jupyter" / "share"), os.environ.get("JUPYTER_PATH", "")]

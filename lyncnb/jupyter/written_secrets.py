@@ -11,8 +11,8 @@ import ast
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
-#: For each function, this mapping contains the positions of the secret arguments, starting at
-#: 0. The positions are empty if the secret is a keyword argument.
+#: For each function, the positions of its secret arguments, starting at 0. If the secret is a
+#: keyword argument, there are no positions.
 _POSITIONS: Mapping[str, tuple[int, ...]] = {
     "Secret": (0,),
     "rekey": (1, 2),

@@ -19,12 +19,13 @@ from .modules import LIBRARIES
 from .planner_page import escape_json
 from .session import DOCUMENTS
 
-# Pyodide expects module workers, but a page from a disk cannot load their scripts. Each change
-# consists of the text in the pinned version, and its replacement.
+# Pyodide expects module workers, but a page that is opened from a disk cannot load their scripts.
+# Each change consists of the text in the pinned version, and its replacement.
 _PYODIDE_CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "pyodide.asm.mjs": (
         ("export default _createPyodideModule;", ""),
-        # Without this change, a memory of more than 30 MB does not fit (pyodide issue 6254).
+        # Without this change to Pyodide, a memory of more than 30 MB does not fit (pyodide issue
+        # 6254).
         (
             "Module.HEAP8.set(t),l}",
             "t.length>Module.HEAP8.length&&Module.growMemory(t.length),Module.HEAP8.set(t),l}",
@@ -45,7 +46,7 @@ def assemble(
     *,
     packages: Sequence[str],
 ) -> bytes:
-    """Return the page without a table.
+    """Return the planner page without a table.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ def assemble(
     script = "\n".join(
         (_join_panel_scripts(), *map(_read_file, ("keys.js", "requests.js", "page.js")))
     )
-    # When the page creates requests, it adds the estimator as a script.
+    # When the page creates requests, it adds the script that estimates passphrases.
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
         for text in (script, estimator)
@@ -136,7 +137,7 @@ def _replace_once(text: str, old: str, new: str, name: str) -> str:
 
 
 def _compress(data: bytes) -> bytes:
-    # The highest level of compression takes five times as long for one percent.
+    # The highest level of compression would take five times as long and save only one percent.
     return gzip.compress(data, 7, mtime=0)
 
 
@@ -145,7 +146,7 @@ def _build_json_element(name: str, value: object) -> str:
 
 
 def _describe_programs(packages: Sequence[str], zxcvbn_licence: str) -> str:
-    """Return paragraphs about the programs in the page, with their licences."""
+    """Return paragraphs about the programs in the page, with their licenses."""
     own = distribution(__package__.partition(".")[0])
     lines = [f"lyncnb {own.version} (MIT)", *packages]
     texts = [f"pyodide, with Python: MPL-2.0, PSF-2.0\n\nzxcvbn\n\n{zxcvbn_licence.strip()}"]

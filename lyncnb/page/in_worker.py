@@ -10,7 +10,7 @@ from typing import Any
 
 from .session import DOCUMENTS, PageSession
 
-# These messages are the first questions of the guide, and every tab of the plan editor.
+# The messages that open the first questions of the guide, and every tab of the plan editor.
 _QUESTIONS: tuple[Mapping[str, object], ...] = (
     {"type": "ready"},
     {"type": "answer", "site": "", "key": "sip_domains", "text": "contoso.com"},
@@ -30,7 +30,7 @@ _VIEWS: tuple[Mapping[str, object], ...] = (
 
 
 def make_session(post_message: Callable[[str, str, list[bytes]], object]) -> PageSession:
-    """Return a session whose messages go to the page as JSON and bytes."""
+    """Return a session that sends its messages to the page as JSON and bytes."""
 
     def send_message(kind: str, parts: Mapping[str, Any], buffers: Sequence[bytes] = ()) -> None:
         post_message(kind, json.dumps(parts), [*map(bytes, buffers)])

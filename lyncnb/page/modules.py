@@ -14,8 +14,7 @@ from pathlib import Path
 from ..base.disk import files
 from ..errors import BundleError
 
-#: With these libraries, the page plans and writes documents. They are the names of the
-#: packages.
+#: The names of the packages with which the page plans and writes documents.
 LIBRARIES = {
     "idna": "idna",
     "publicsuffixlist": "publicsuffixlist",
@@ -25,12 +24,12 @@ LIBRARIES = {
     "tomlkit": "tomlkit",
     "xlsxwriter": "xlsxwriter",
 }
-#: Python finds the modules of a page in this folder.
+#: The folder in which Python finds the modules of a page.
 SITE = "/lib/site"
 
 _OWN = __package__.partition(".")[0]
 _ENTRY = f"{__package__}.in_worker"
-# Python reads the rules in these folders by name.
+# The folders in which Python reads rules by name.
 _DATA = ("products", "cas")
 _DATA_ENDINGS = (".toml", ".j2", ".json")
 _LARGEST = 1 << 26
@@ -57,7 +56,7 @@ def _list_files() -> Iterator[tuple[str, bytes]]:
     for path in sorted(set(data)):
         if path.suffix in _DATA_ENDINGS:
             yield f"{_OWN}/{path.relative_to(root).as_posix()}", _read_file(path)
-    # A compiled module uses this name to find its list of public names.
+    # The name by which a compiled module finds its list of public names.
     yield f"{_OWN}/__init__.pyci", _read_file(root / "__init__.pyi")
     for name, project in {_OWN: _OWN, **LIBRARIES}.items():
         version = distribution(project).version

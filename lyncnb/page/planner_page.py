@@ -20,7 +20,7 @@ from ..plan.scenarios import TOPOLOGY_FILE
 from ..reports.summary.formats import write_plan_table
 from ..rules.findings import Findings
 
-#: This is the type of file that ``lyncnb page -o FILE.html`` writes.
+#: The type of file that ``lyncnb page -o FILE.html`` writes.
 PAGE_FILE = OutputKind(
     what="a planner page",
     is_ours={".html": match_page(b'<meta name="generator" content="lyncnb page">')},
@@ -86,7 +86,7 @@ def _fill_page(
     opened_files: Mapping[str, bytes] | None = None,
     product: str = "",
 ) -> bytes:
-    """Insert the files and the summary of the plan into the built page."""
+    """Insert the files and the summary of the plan into the planner page."""
     style = "\n".join(re.findall(r"<style>(.*?)</style>", summary, re.DOTALL)[:1])
     body = re.search(r"<body[^>]*>(.*)</body>", summary, re.DOTALL)
     contents = [

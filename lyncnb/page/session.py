@@ -36,7 +36,7 @@ _LARGEST = 1 << 28
 _TABLES = (".csv", ".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
 _DRAFT_FOLDER = Path(".lyncnb-draft")
 
-#: The page offers these documents, by key and with a title.
+#: The documents that the page offers, by key and with a title.
 DOCUMENTS: Mapping[str, str] = {
     ".html": "Summary, web page (.html)",
     ".xlsx": "Summary, workbook (.xlsx)",
@@ -48,12 +48,12 @@ DOCUMENTS: Mapping[str, str] = {
 
 
 class Post(Protocol):
-    """A function that sends a message with its parts and buffers to the page."""
+    """A function that sends a message, with its parts and buffers, to the planner page."""
 
     def __call__(
         self, kind: str, parts: Mapping[str, Any], buffers: Sequence[bytes] = (), /
     ) -> object:
-        """Send a message to the page."""
+        """Send a message to the planner page."""
 
 
 def _describe_next_session(path: Path, is_first: bool) -> tuple[str, str]:
@@ -62,7 +62,7 @@ def _describe_next_session(path: Path, is_first: bool) -> tuple[str, str]:
 
 
 class PageSession:
-    """The tables, panels and files of one page.
+    """The tables, panels and files of one planner page.
 
     Parameters
     ----------
@@ -84,35 +84,35 @@ class PageSession:
             deliver=self._deliver_files,
         )
 
-    # -- These methods process messages from the page. Each of them reports its errors to the
-    # page.
+    # -- The following methods process messages from the planner page. Each of them reports its
+    # errors to the page.
     def start_session(self, names: Sequence[str], product: str) -> None:
-        """Open the files in the page. Without a table, ask the first questions."""
+        """Open the files in the planner page. Without a table, show the first questions."""
         self._run_safely(lambda: self._start_session(list(names), product))
 
     def open_files(self, names: Sequence[str]) -> None:
-        """Open files that the user chose: a table with options, or a draft."""
+        """Open files that the user has chosen: a table with options, or a draft."""
         self._run_safely(lambda: self._open_files(list(names)))
 
     def ask_questions(self) -> None:
-        """Show the questions for a first plan."""
+        """Show the questions that lead to a first plan."""
         self._run_safely(self._ask_questions)
 
     def receive(self, message: str) -> None:
-        """Answer a JSON message from the panel."""
+        """Answer a message from the panel on the page."""
         if self._channel is not None:
             self._channel.receive(json.loads(message))
 
     def write_document(self, kind: str) -> None:
-        """Download a document or a picture of the plan."""
+        """Let the browser download a document or a picture of the plan."""
         self._run_safely(lambda: self._write_document(kind))
 
     def download_draft(self) -> None:
-        """Download the unsaved edits as a draft, which this page or a notebook can restore."""
+        """Download the unsaved edits as a draft. The page or a notebook can restore the draft."""
         self._run_safely(self._download_draft)
 
     def prepare_requests(self, now: str) -> None:
-        """Send the data with which the page creates keys. `now` is the recorded time in UTC."""
+        """Send the data from which the page creates keys. `now` is the recorded time in UTC."""
         self._run_safely(lambda: self._prepare_requests(now))
 
     def write_request_files(self, written: Mapping[str, Mapping[str, str]]) -> None:
@@ -125,7 +125,7 @@ class PageSession:
         except LyncnbError as error:
             self._post("refused", {"lines": format_all_problems(error)})
         except Exception as error:
-            # If the error were hidden, the page would not seem to respond.
+            # If the error were not shown, the page would seem not to respond.
             self._post("refused", {"lines": describe_unexpected_error(error)})
 
     # -- Open tables.
@@ -163,7 +163,7 @@ class PageSession:
             loaded = self.editor.loaded
             self.receive(json.dumps({"type": "open", "path": name}))
             if self.editor.loaded is loaded:
-                return  # The panel shows the reason.
+                return  # The panel itself shows the reason for the error.
         else:
             topology, options = read_topology(name), PlanOptions.beside(name)
             self._show_editor(PlanEditing(topology, options=options))
@@ -217,7 +217,7 @@ class PageSession:
         self._show_panel("guide", GuideChannel(guide))
         self._send_state()
 
-    # -- These methods pass files to the user.
+    # -- The following methods pass files to the user.
     def _deliver_files(self, paths: Sequence[Path]) -> None:
         for path in paths:
             data = files.read_specified_file(path, limit=_LARGEST, error_class=BundleError)
@@ -233,7 +233,7 @@ class PageSession:
             data = write_plan_table(editor.plan, editor.findings, kind)
         self._post("file", {"name": name}, [data])
 
-    # These modules are not in the prepared memory, because few sessions create requests.
+    # The modules are not in the prepared memory, because few sessions create requests.
     def _prepare_requests(self, now: str) -> None:
         from .request_folder_of import unkeyed_folder
 
@@ -244,7 +244,7 @@ class PageSession:
     def _write_request_files(self, written: Mapping[str, Mapping[str, str]]) -> None:
         from .request_folder_of import keyed_folder
 
-        # This is the plan from the moment when the page began to create its keys.
+        # The plan at the time when the page began to create its keys.
         plan, now, findings = self._requested
         self._post("request_files", keyed_folder(plan, now, written, findings=findings))
 

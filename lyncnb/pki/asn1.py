@@ -1,4 +1,4 @@
-"""Read ASN.1 elements, and detect the type of a PKI object, without decrypting it.
+"""Read ASN.1 elements, and detect the type of a PKI object without decrypting it.
 
 File names and PEM labels are not reliable. For example, AD CS labels a PKCS #7 message as
 CERTIFICATE, and portals use the extension ``.cer`` for any file. So this module detects the type of
@@ -11,25 +11,26 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-#: A PFX file has about 12 levels. A file with many more levels is an attack on the reader.
+#: The largest number of nested levels. A PFX file has about 12 levels. A file with many more levels
+#: would be an attack on the reader.
 MAX_DEPTH = 40
 
-#: A PKCS #7 message for a complete deployment has about a thousand certificates. Five megabytes
-#: of two-octet elements would be two million elements, which would exhaust the memory of a
-#: computer.
+#: The largest number of elements. A PKCS #7 message for a complete deployment has about a thousand
+#: certificates. Five megabytes of two-octet elements would be two million elements, which would
+#: exhaust the memory of a computer.
 MAX_ELEMENTS = 20_000
 
-# Each element is read several times to detect the type of a file.
+# Results are cached, because each element is read several times to detect the type of a file.
 _MAX_READ = 4 * MAX_ELEMENTS
 
 _SEQUENCE, _INTEGER, _BIT_STRING, _OCTET_STRING, _OID = 0x30, 0x02, 0x03, 0x04, 0x06
 _CONTEXT_0, _CONTEXT_1 = 0xA0, 0xA1
-# This is the DER encoding of the OID 1.2.840.113549.1.7.2.
+# The DER encoding of the OID 1.2.840.113549.1.7.2 (signedData).
 _SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
 
 
 class Kind(Enum):
-    """The type of a PKI object in ASN.1. Messages contain the value."""
+    """The type of a PKI object in ASN.1. The value is its name in messages."""
 
     CERTIFICATE = "a certificate"
     REQUEST = "a certification request (PKCS #10)"
@@ -44,7 +45,7 @@ class Kind(Enum):
 
 
 class BadStructure(ValueError):
-    """The data does not consist of complete ASN.1 elements."""
+    """The error for data that does not consist of complete ASN.1 elements."""
 
 
 class Element(NamedTuple):
@@ -138,7 +139,7 @@ def _read_length(data: bytes, offset: int, limit: int) -> tuple[int, int | None]
 
 
 def _find_end(data: bytes, offset: int, limit: int, depth: int, allowance: _Allowance) -> int:
-    """Return the offset of the two zero octets at the end of an element with indefinite length."""
+    """Return the offset of the two zero octets that end an element with indefinite length."""
     levels = 1
     while True:
         if data[offset : offset + 2] == b"\0\0":
@@ -162,7 +163,7 @@ def _find_end(data: bytes, offset: int, limit: int, depth: int, allowance: _Allo
 def list_children(
     data: bytes, parent: Element, depth: int = 0, allowance: _Allowance | None = None
 ) -> list[Element]:
-    """List the ASN.1 elements that are directly inside another element.
+    """Return the ASN.1 elements that are directly inside another element.
 
     Raises
     ------
@@ -205,8 +206,8 @@ def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
         If some bytes do not belong to an element. Programs interpret a certificate with additional
         bytes in different ways.
     """
-    # An element can end with octets that look like white space. Therefore, only octets after
-    # the last element count as white space.
+    # An element can end with octets that look like white space. Therefore, only octets after the
+    # last element are treated as white space.
     last = len(data.rstrip(b"\r\n\t \x1a"))
     objects: list[tuple[Kind, bytes]] = []
     offset, allowance = 0, _Allowance()
@@ -262,7 +263,7 @@ def _get_only_child(data: bytes, parent: Element) -> Element:
 
 
 def _detect_kind(data: bytes, element: Element, allowance: _Allowance) -> Kind:
-    """Detect the type of a top-level ASN.1 element from the tags inside it."""
+    """Return the type of a top-level ASN.1 element, detected from the tags inside it."""
     if element.tag != _SEQUENCE:
         return Kind.OTHER
     inner = list_children(data, element, 0, allowance)
@@ -305,14 +306,14 @@ def _detect_versioned_kind(tags: tuple[int, ...], version: int) -> Kind:
         return Kind.PRIVATE_KEY
     if tags[1:2] == (_OCTET_STRING,) and set(tags[2:]) <= {_CONTEXT_0, _CONTEXT_1}:
         return Kind.PRIVATE_KEY
-    # An RSA private key has nine numbers, DSA has six, and an RSA public key has two.
+    # An RSA private key has nine numbers, a DSA private key has six, and an RSA public key has two.
     if set(tags) == {_INTEGER} and len(tags) >= 6:
         return Kind.PRIVATE_KEY
     return Kind.PUBLIC_KEY if tags == (_INTEGER, _INTEGER) else Kind.OTHER
 
 
 def compute_work_factor(data: bytes) -> int:
-    """Return the sum of the iteration counts in a password-protected file, before decryption.
+    """Return the sum of the iteration counts in a password-protected file, without decrypting it.
 
     Parameters
     ----------
@@ -339,7 +340,7 @@ def compute_work_factor(data: bytes) -> int:
 
 
 def list_object_identifiers(data: bytes) -> tuple[str, ...]:
-    """List the object identifiers in a file in dotted form, without duplicates, in file order.
+    """Return the object identifiers in a file in dotted form, without duplicates, in file order.
 
     Raises
     ------
@@ -355,7 +356,7 @@ def list_object_identifiers(data: bytes) -> tuple[str, ...]:
 
 
 def _format_oid(content: bytes) -> str:
-    """Format the octets of an object identifier as dotted numbers (ITU-T X.690 section 8.19)."""
+    """Convert the octets of an object identifier to dotted numbers (ITU-T X.690 section 8.19)."""
     numbers, value = [], 0
     for octet in content[:64]:
         value = value << 7 | octet & 0x7F
@@ -371,7 +372,7 @@ _ElementPairs = Iterator[tuple[Element, Element | None]]
 
 
 def _list_elements(data: bytes) -> _ElementPairs:
-    """Yield every ASN.1 element with the previous one, including those inside octet strings."""
+    """Yield every ASN.1 element with the previous one. Elements in octet strings are included."""
     allowance = _Allowance()
     yield from _list_elements_below(
         data, read_element(data, 0, len(data), 0, allowance), 0, allowance
@@ -394,7 +395,7 @@ def _list_elements_below(
 def _open_octet_string(
     data: bytes, element: Element, depth: int, allowance: _Allowance
 ) -> _ElementPairs:
-    """Read the ASN.1 elements in an octet string, or return nothing for other bytes."""
+    """Return the ASN.1 elements in an octet string. For other bytes, return nothing."""
     begin, end = element.content, element.content_end
     try:
         inner = read_element(data, begin, end, depth + 1, allowance)

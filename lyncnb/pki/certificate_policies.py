@@ -1,4 +1,4 @@
-"""Process the certificate policies in a path as RFC 5280 section 6.1 and Windows specify.
+"""Process the certificate policies in a path as RFC 5280 section 6.1 and Windows do.
 
 A server accepts any policy. So a path is invalid only if a CA requires an explicit policy and the
 certificates have no common policy. For this check, the last level of the policy tree is enough (RFC
@@ -30,7 +30,7 @@ class _State:
 
 
 def find_policy_violation(path: Sequence[Certificate]) -> str:
-    """Return the reason why the policies in a certification path are not valid, or "".
+    """Return why the policies in a certification path are not valid, or "" if they are valid.
 
     Parameters
     ----------

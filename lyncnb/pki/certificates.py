@@ -1,4 +1,4 @@
-"""Read an X.509 certificate and check its structure.
+"""Read an X.509 certificate, and check its structure.
 
 Only this module reads issued certificates. If it rejects a certificate, other modules do not
 process it. ``authorities/evaluation/compare_certificate.py`` and ``chain.py`` evaluate it.
@@ -39,9 +39,9 @@ NameKey = tuple[frozenset[tuple[str, str]], ...]
 
 Extensions = Mapping[x509.ObjectIdentifier, x509.ExtensionType]
 
-#: These are short names of subject fields, as in the plan (RFC 4514 section 3).
+#: The short names of subject fields, as in a plan (RFC 4514 section 3).
 FIELD_NAMES = {x509.ObjectIdentifier(oid): short for short, oid in SUBJECT_OIDS.items()} | {
-    # Public CAs and directories add these fields, but no plan contains them.
+    # Fields that public CAs and directories add to a subject, and that no plan contains.
     NameOID.DOMAIN_COMPONENT: "DC",
     NameOID.USER_ID: "UID",
     NameOID.EMAIL_ADDRESS: "emailAddress",
@@ -86,7 +86,7 @@ _SCHEMES = {
 
 _POLICY_MAPPINGS = x509.ObjectIdentifier("2.5.29.33")
 
-# This module or chain.py processes these extensions, so they may be critical.
+# The extensions that lyncnb processes. Therefore, they may be marked as critical.
 _UNDERSTOOD = frozenset(
     {
         x509.BasicConstraints.oid,
@@ -102,7 +102,7 @@ _UNDERSTOOD = frozenset(
     }
 )
 
-# The library pyca raises these exceptions for a certificate that it cannot read.
+# The exceptions that the library cryptography raises for a certificate that it cannot read.
 _READ_ERRORS = (
     # Before version 50, cryptography reports this error for a name with a wrong string tag.
     KeyError,
@@ -127,7 +127,7 @@ class GeneralName(NamedTuple):
 
 
 class BadCertificate(ValueError):
-    """The data looks like a certificate, but cannot be read."""
+    """The error for data that looks like a certificate but cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,22 +196,22 @@ class Certificate:
 
     @property
     def serial_hex(self) -> str:
-        """The serial number in the format of Windows."""
+        """The serial number of the certificate, in the format of Windows."""
         return format_serial(self.serial)
 
     @property
     def common_names(self) -> tuple[str, ...]:
-        """All common names in the subject, in order. Certificates from public CAs may have none."""
+        """All common names in the certificate's subject, in order."""
         return tuple(value for name, value in self.subject if name == "CN")
 
     @property
     def is_self_issued(self) -> bool:
-        """Whether the certificate has the same name as subject and issuer."""
+        """Whether the certificate has the same name as its subject and its issuer."""
         return self.subject_key == self.issuer_key
 
     @property
     def subject_text(self) -> str:
-        """The subject on one line, as :func:`format_name` formats it."""
+        """The certificate's subject on one line, in the format of :func:`format_name`."""
         return format_name(self.subject)
 
     @property
@@ -226,7 +226,7 @@ class Certificate:
 
 
 def format_serial(serial: int) -> str:
-    """Format a serial number like Windows: as pairs of lowercase hexadecimal digits."""
+    """Format a serial number as Windows does: in pairs of lowercase hexadecimal digits."""
     digits = f"{abs(serial):x}"
     return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
 
@@ -284,8 +284,8 @@ def read_certificate(der: bytes) -> Certificate:
 def _read_certificate(der: bytes) -> Certificate:
     try:
         with warnings.catch_warnings():
-            # The library pyca warns about certificates that a later version will reject, such
-            # as a certificate with a negative serial number. lyncnb reports them as findings.
+            # The library cryptography warns about certificates that a later version will reject,
+            # such as one with a negative serial number. lyncnb reports these problems as findings.
             warnings.simplefilter("ignore")
             return _read_content(der, x509.load_der_x509_certificate(der))
     except _READ_ERRORS as error:
@@ -293,7 +293,7 @@ def _read_certificate(der: bytes) -> Certificate:
 
 
 def _describe_certificate(der: bytes) -> str:
-    """Return the serial number and the subject of a damaged certificate, if they can be read."""
+    """Return the serial number and the subject of a damaged certificate, if they are readable."""
     serial, subject = b"", tuple[str, ...]()
     try:
         content = list_children(der, read_element(der, 0, len(der)))[0]
@@ -301,7 +301,8 @@ def _describe_certificate(der: bytes) -> str:
         serial = der[fields[0].content : fields[0].content_end][:24]
         subject = tuple(_read_common_names(der, fields[4]))
     except (BadStructure, IndexError):
-        pass  # In this case, the message contains only the readable fields.
+        # A damaged certificate may lack some fields. The message contains only the readable ones.
+        pass
     number = f"serial {serial.hex()}" if serial else "no serial number"
     return f"serial number {number}, {', '.join(map(shown, subject[:3])) or 'no common name'}"
 
@@ -373,7 +374,7 @@ def _read_content(der: bytes, certificate: x509.Certificate) -> Certificate:
 
 
 def _reject_two_algorithms(der: bytes) -> None:
-    """Reject a certificate that contains two different signature algorithms.
+    """Raise an error for a certificate with two different signature algorithms.
 
     Source: RFC 5280 section 4.1.1.2. The signature protects only the inner algorithm.
     """
@@ -395,7 +396,8 @@ def _read_name_fields(name: x509.Name) -> tuple[tuple[str, str], ...]:
 
 
 def _read_value_text(value: str | bytes) -> str:
-    # The library pyca returns a BIT STRING in a name as bytes. No planned subject contains one.
+    # The library cryptography returns a BIT STRING in a name as bytes. No planned subject contains
+    # one.
     return value if isinstance(value, str) else "#" + value.hex()
 
 
@@ -429,12 +431,12 @@ def _read_general_value(name: x509.GeneralName) -> str:
 
 
 def _read_key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
-    """Return the algorithm and the size of the key, and the hash of the SubjectPublicKeyInfo."""
+    """Return the algorithm and size of a key, and the hash of its SubjectPublicKeyInfo."""
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        # lyncnb never generates a key that pyca cannot read, so any value that differs from a
-        # plan is correct here.
+        # lyncnb never generates a key that the library cannot read. Therefore, any value is correct
+        # that differs from all values in plans.
         unusable = hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest()
         return certificate.public_key_algorithm_oid.dotted_string, 0, unusable
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -457,7 +459,10 @@ def _get_curve_name(certificate: x509.Certificate) -> str:
 
 
 def _read_policy_mappings(extensions: Extensions) -> tuple[tuple[str, str], ...]:
-    """Read the policy mappings, which pyca does not support, as pairs of (CA above, this CA)."""
+    """Return the policy mappings as pairs of (CA above, this CA).
+
+    The library does not read them.
+    """
     extension = extensions.get(_POLICY_MAPPINGS)
     if not isinstance(extension, x509.UnrecognizedExtension):
         return ()
@@ -574,7 +579,7 @@ _EMAIL_ADDRESS = x509.ObjectIdentifier("1.2.840.113549.1.9.1")
 def _list_constrained_names(
     certificate: x509.Certificate, extensions: Extensions
 ) -> tuple[GeneralName, ...]:
-    """List the names to which name constraints apply (RFC 5280 section 4.2.1.10)."""
+    """Return the names to which name constraints apply (RFC 5280 section 4.2.1.10)."""
     names = extensions.get(x509.SubjectAlternativeName.oid)
     alternative = names if isinstance(names, x509.SubjectAlternativeName) else ()
     names_found = [_read_general_name(name) for name in alternative]

@@ -1,4 +1,4 @@
-"""Build the certification path of a certificate by checking signatures.
+"""Build the certification path of a certificate by verifying signatures.
 
 lyncnb uses no trust store, because it cannot know which roots the servers trust. A private CA from
 2008 may violate Web PKI rules that Windows never required. This module checks only what every
@@ -25,14 +25,12 @@ from .certificate_policies import find_policy_violation
 from .certificates import Certificate, NameKey, format_name, format_serial
 from .name_constraints import find_constraint_violations
 
-# --- Signature checks and the result of a strict verifier are separate. The function
-# :func:`is_signed_by` determines whether a signature is valid. The Web PKI verifier of pyca
-# applies the rules of browsers to every chain, and ignores other rules (a common name that is
-# not in the SAN, a missing extended key usage, a wildcard on a public suffix). Therefore, its
-# result is only a notice.
+# --- Verifying signatures is separate from the strict verifier. The function :func:`is_signed_by`
+# determines whether a signature is valid. The Web PKI verifier of the library cryptography applies
+# the rules of browsers to every chain. lyncnb does not require all of these rules, such as a common
+# name that is also in the SAN. Therefore, the result of this verifier is only a notice.
 
-# The mapping contains the key type for each signature scheme. Schemes that are not in the
-# mapping cannot be checked.
+# The key type for each signature scheme. Signatures with other schemes cannot be verified.
 _KEYS = {
     "RSASSA-PKCS1-v1_5": (rsa.RSAPublicKey,),
     "RSASSA-PSS": (rsa.RSAPublicKey,),
@@ -70,7 +68,7 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool | None:
 
 
 def _load_certificate(certificate: Certificate) -> x509.Certificate:
-    """Load a certificate without pyca's deprecation warnings, such as about serial number 0."""
+    """Load a certificate without deprecation warnings, such as one about serial number 0."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return x509.load_der_x509_certificate(certificate.der)
@@ -85,7 +83,8 @@ def _verify_signature(key: object, certificate: x509.Certificate) -> None:
     if chosen is None:
         raise ValueError("the signature algorithm has no hash algorithm")
     if isinstance(key, ec.EllipticCurvePublicKey):
-        # pyca returns no parameters for SHA-1, so this line creates the scheme.
+        # The library returns no parameters for SHA-1, so the signature scheme is created
+        # explicitly.
         key.verify(signature, content, ec.ECDSA(chosen))
     elif isinstance(key, rsa.RSAPublicKey):
         is_pss = certificate.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
@@ -98,7 +97,7 @@ def _verify_signature(key: object, certificate: x509.Certificate) -> None:
 def find_web_pki_objection(
     certificate: Certificate, issuers: Sequence[Certificate], *, today: date
 ) -> str:
-    """Return the reason why pyca's Web PKI verifier rejects a complete path.
+    """Return why the Web PKI verifier of the library cryptography rejects a complete path.
 
     Parameters
     ----------
@@ -125,8 +124,8 @@ def find_web_pki_objection(
     if not issuers or not certificate.dns_names or hashes & {"sha1", "md5", ""}:
         return ""
     name = certificate.dns_names[0].replace("*", "name", 1)
-    # Other checks evaluate the dates, so a certificate that is not yet valid must not fail here
-    # as well.
+    # Other checks evaluate the dates, so the verifier must not reject a certificate that is not yet
+    # valid.
     begins = max(link.not_before for link in (certificate, *issuers))
     moment = max(convert_to_time(today), begins)
     with warnings.catch_warnings():
@@ -145,20 +144,20 @@ def find_web_pki_objection(
     return ""
 
 
-#: A real path has two to five certificates. An attacker can cross-sign CAs to create endless
-#: paths.
+#: The largest number of certificates in a path. A real path has two to five certificates. An
+#: attacker can cross-sign CAs to create endless paths.
 MAX_PATH = 24
 
-#: This is the number of candidates to check first for one issuer name. The most likely
-#: candidates are first. A folder contains each CA once or twice, so a large number of CAs with
-#: one name is an attack that slows the search or hides the right CA. If none of these
-#: candidates signed the certificate, lyncnb checks more candidates, in total four times the
-#: number of CA certificates. Therefore, the time is proportional to the input.
+#: The number of candidates to check first for one issuer name. The most likely candidates are
+#: first. A folder contains each CA once or twice, so a large number of CAs with one name is an
+#: attack that slows the search or hides the right CA. If none of these candidates signed the
+#: certificate, lyncnb checks more candidates, in total four times the number of CA certificates.
+#: Therefore, the time is proportional to the input.
 MAX_CANDIDATES = 64
 _FURTHER_CHECKS = 4
 
-#: This is the maximum number of paths to compare for one certificate. Cross-signing results in
-#: two or three paths.
+#: The largest number of paths to compare for one certificate. Cross-signing results in two or
+#: three paths.
 MAX_PATHS = 64
 
 
@@ -187,13 +186,13 @@ class Path:
     other_roots: tuple[Certificate, ...] = ()
 
 
-#: The key of the index is a subject name, with a key identifier, with an issuer and serial
+#: The key of the index: a subject name, alone, with a key identifier, with an issuer and serial
 #: number, or with both.
 _Hint = tuple[NameKey, bytes | None, tuple[NameKey, int] | None]
 
 
 class Issuers:
-    """CA certificates by subject name, with the results of signature checks.
+    """CA certificates by subject name, with cached results of signature checks.
 
     Only the cache for :func:`is_signed_by` is mutable. A thousand certificates can have the same
     issuing CA, whose signature is then checked only once.
@@ -223,8 +222,8 @@ class Issuers:
         name, key, own = (
             certificate.issuer_key, certificate.authority_key_id, certificate.authority
         )  # fmt: skip
-        # The key identifier is a hint, not a rule (RFC 5280 section 4.2.1.1). Candidates with a
-        # different identifier are last. A CA without an identifier counts as a match.
+        # The key identifier is a hint and not a rule (RFC 5280 section 4.2.1.1). Candidates with a
+        # different identifier come last. A CA without an identifier is treated as a match.
         hints = [(name, key_id, own) for key_id in ((key, b"") if key else (None,))]
         likely = merge(*(self._by_hint.get(hint, ()) for hint in hints), key=_sort_newest_first)
         seen = set()
@@ -248,7 +247,7 @@ class Issuers:
             yield candidate, signed
 
     def count_candidates(self, certificate: Certificate) -> int:
-        """Count the certificates whose subject is the certificate's issuer."""
+        """Return the number of CA certificates whose subject is the certificate's issuer."""
         return len(self._by_hint.get((certificate.issuer_key, None, None), ()))
 
     def is_signed(self, certificate: Certificate, issuer: Certificate) -> bool | None:
@@ -260,13 +259,13 @@ class Issuers:
 
 
 def _has_other_key(certificate: Certificate, issuer: Certificate) -> bool:
-    """Return whether the authority key identifier names a key other than this issuer's."""
+    """Return whether the authority key identifier belongs to another key than the issuer's."""
     expected, actual = certificate.authority_key_id, issuer.subject_key_id
     return bool(expected and actual and expected != actual)
 
 
 def _find_contradiction(certificate: Certificate, issuer: Certificate) -> str:
-    """Describe how the authority key identifier and the issuer differ. Return "" if they match."""
+    """Describe how the authority key identifier and the issuer differ, or return ""."""
     identifier = f'the authority key identifier of "{format_name(certificate.subject)}"'
     if _has_other_key(certificate, issuer):
         return (
@@ -287,7 +286,7 @@ def _sort_newest_first(certificate: Certificate) -> tuple[float, str]:
 
 
 def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Path:
-    """Find the path from a certificate to a self-signed root.
+    """Return the path from a certificate to a self-signed root.
 
     Parameters
     ----------
@@ -334,7 +333,7 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
 def follow_path(
     certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers, *, today: date
 ) -> Path | None:
-    """Return a known path if all signatures are correct up to a self-signed root.
+    """Return a known path if all signatures up to a self-signed root are valid.
 
     Parameters
     ----------
@@ -363,7 +362,7 @@ def _list_chains(
     issuers: Issuers,
     rejected: dict[Certificate, Objection],
 ) -> Iterator[tuple[tuple[Certificate, ...], bool]]:
-    """Yield every chain of issuers, and whether the chain ends with a self-signed certificate."""
+    """Yield every chain of issuers, and whether it ends with a self-signed certificate."""
     last = path_above[-1] if path_above else certificate
     if path_above and last.is_self_issued and issuers.is_signed(last, last):
         yield path_above, True
@@ -424,7 +423,7 @@ def _build_missing_objection(
 def list_objections(
     certificate: Certificate, path: tuple[Certificate, ...], *, today: date
 ) -> tuple[Objection, ...]:
-    """List the problems with the CA certificates in a certification path.
+    """Return the problems with the CA certificates in a certification path.
 
     Parameters
     ----------
@@ -445,8 +444,8 @@ def list_objections(
     for depth, issuer in enumerate(path):
         who = f'"{format_name(issuer.subject)}"'
         is_root = depth == len(path) - 1 and issuer.is_self_issued
-        # A root with version 1 has no extension that marks it as a CA. According to RFC 5280,
-        # the person who trusts the root decides.
+        # A root with version 1 has no extension that marks it as a CA. According to RFC 5280, the
+        # relying party decides whether to trust it as a CA.
         may_sign = issuer.key_usage is None or "keyCertSign" in issuer.key_usage
         if not may_sign or not (issuer.is_ca or (is_root and issuer.is_version_1)):
             objections.append(
@@ -493,12 +492,12 @@ def list_objections(
 
 
 def _count_cas_below(certificates_below: tuple[Certificate, ...], depth: int) -> int:
-    # Self-issued certificates, for example of a CA with a renewed key, do not count (RFC 5280
+    # Self-issued certificates, for example of a CA with a renewed key, are not counted (RFC 5280
     # section 4.2.1.9).
     return sum(not issuer.is_self_issued for issuer in certificates_below[1 : depth + 1])
 
 
-# Windows Server 2008 R2 to 2012 R2 support these keys and signatures in a chain.
+# The keys and signatures that Windows Server 2008 R2 to 2012 R2 support in a chain.
 _CHAIN_KEYS = ("RSA", "ECDSA")
 _CHAIN_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
@@ -507,7 +506,7 @@ _WEAK_HASHES = {"md5": "chain-signature-hash-broken", "sha1": "chain-signature-h
 
 
 def _check_key(issuer: Certificate, label: str, *, is_root: bool) -> Iterator[Objection]:
-    """Yield problems with an issuer's key and signature, except the self-signature of a root."""
+    """Yield problems with an issuer's key and signature. A root's own signature is ignored."""
     if not is_root and (code := _WEAK_HASHES.get(issuer.signature_hash)):
         yield Objection(code=code, detail=f"{label} is signed with {issuer.signature_hash.upper()}")
     if issuer.key_algorithm not in _CHAIN_KEYS:
@@ -534,7 +533,7 @@ def _check_key(issuer: Certificate, label: str, *, is_root: bool) -> Iterator[Ob
 
 
 def _check_purpose(issuer: Certificate, label: str) -> Iterator[Objection]:
-    """Yield a problem if the extended key usage of a CA excludes certificates that it issues."""
+    """Yield a problem if a CA's extended key usage excludes the certificates that it issues."""
     usages = issuer.extended_key_usage
     if usages is None or "serverAuth" in usages:
         return

@@ -98,7 +98,7 @@ class CertificationRequest:
             return ""
 
     def has_valid_signature(self) -> bool | None:
-        """Return whether the key in the request signed it, or None if this cannot be checked.
+        """Return whether the request is signed with its own key, or None if this is unknown.
 
         pyca's ``is_signature_valid`` cannot be used, because it is False for every SHA-1 signature.
         """
@@ -161,7 +161,7 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
 def _verify_request(
     request: CertificationRequest, content: RequestContent, key: keys.PrivateKey
 ) -> CertificationRequest:
-    """Verify the new request before it is used."""
+    """Verify a new certificate request before it is used."""
     if request.content != content:
         what = "; ".join(list_content_differences(content, request.content))
         raise PlanError(
@@ -177,8 +177,8 @@ def _verify_request(
 
 
 def _build_subject(fields: tuple[tuple[str, str], ...]) -> x509.Name:
-    # The most significant field is first in a DER structure (X.501) and last in text (RFC 4514,
-    # 2.1).
+    # In a DER structure, the most significant field is first (X.501). In text, it is last (RFC 4514
+    # section 2.1).
     return x509.Name([x509.NameAttribute(_SUBJECT[short], value) for short, value in fields[::-1]])
 
 
@@ -275,7 +275,7 @@ def _read_content(
 
 
 def _list_unusual_criticality(parsed: x509.CertificateSigningRequest) -> list[str]:
-    """List the extensions that are critical only in the request, or only in a plan."""
+    """Return the extensions that are critical only in the request, or only in a plan."""
     return [
         f"{extension.oid.dotted_string} {'critical' if extension.critical else 'not critical'}"
         for extension in parsed.extensions

@@ -1,4 +1,4 @@
-"""Create a certification authority for demonstrations, whose key exists only in memory.
+"""Create a certification authority for demonstrations. Its key exists only in memory.
 
 The issuer name shows that the certificates must not be used outside a demonstration.
 """
@@ -18,11 +18,12 @@ from cryptography.x509.oid import NameOID
 from ..base.certificate_fields import EXTENDED_KEY_USAGES
 from .csr import CertificationRequest
 
-#: Every demonstration CA has this common name.
+#: The common name of every demonstration CA.
 DEMONSTRATION_NAME = "lyncnb demonstration CA, not for servers"
 
 _CRL = "http://pki.contoso.net/demonstration.crl"
-# The root is valid on every date that a planner can choose for a demonstration.
+# The first day and the number of days of the root's validity. They include every date that a
+# planner can choose for a demonstration.
 _ROOT_BEGINS, _ROOT_DAYS = datetime(2020, 1, 1, tzinfo=UTC), 365 * 40
 
 
@@ -36,7 +37,7 @@ class DemonstrationCa:
         self._root = self._make_root()
 
     def root(self) -> bytes:
-        """Return the root certificate as PEM, which is the same for each response of this CA."""
+        """Return the root certificate as PEM. It is the same for all certificates of the CA."""
         return self._root
 
     def _make_root(self) -> bytes:
@@ -57,7 +58,7 @@ class DemonstrationCa:
         days: int,
         crl: bool = True,
     ) -> bytes:
-        """Issue a certificate for a request, and return it as DER.
+        """Issue a certificate for a request, and return the certificate as DER.
 
         Parameters
         ----------

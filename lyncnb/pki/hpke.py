@@ -21,7 +21,7 @@ RECOVERY = "lyncnb recovery of a derived key 1\n"
 
 
 class RunKey:
-    """The key pair of a run. The private key never leaves this object."""
+    """The key pair of a run. The private key never leaves the object."""
 
     __slots__ = ("_private",)
 
@@ -40,7 +40,7 @@ class RunKey:
         return self._private.public_key().public_bytes_raw()
 
     def open(self, sealed: bytes, *, subject: str) -> bytes:
-        """Decrypt data that was sealed for the key of this run and the request `subject`.
+        """Decrypt data that was sealed for the key pair and for the request `subject`.
 
         Raises
         ------
@@ -57,7 +57,7 @@ class RunKey:
 
 
 def seal(data: bytes, *, public: bytes, subject: str, purpose: str = _PURPOSE) -> bytes:
-    """Encrypt data for a public key. Only the same purpose and subject can open the data."""
+    """Encrypt data for a public key. Only the same purpose and subject can decrypt it."""
     recipient = X25519PublicKey.from_public_bytes(public)
     return _SUITE.encrypt(data, recipient, info=(purpose + subject).encode())
 

@@ -34,13 +34,13 @@ def generate_key(parameters: KeyParameters) -> PrivateKey:
 
 
 def key_parameters(key: PublicKey | PrivateKey) -> tuple[str, int]:
-    """Return the algorithm and the bits of a key, for example ``("RSA", 2048)``."""
+    """Return the algorithm and the size of a key in bits, for example ``("RSA", 2048)``."""
     rsa_key = isinstance(key, rsa.RSAPublicKey | rsa.RSAPrivateKey)
     return ("RSA" if rsa_key else "ECDSA"), key.key_size
 
 
 def find_key_difference(key: PublicKey) -> str:
-    """Describe how a key differs from keys that :func:`generate_key` creates; "" if it does not.
+    """Describe how a key differs from keys that :func:`generate_key` creates, or return "".
 
     A key from a file must be as strong as a generated key. With a small exponent, a different size,
     or a different curve, servers or CAs could reject the key, or it would be weaker than planned.
@@ -60,7 +60,7 @@ def find_key_difference(key: PublicKey) -> str:
 
 
 def spki_sha256(key: PublicKey | PrivateKey) -> str:
-    """Return the fingerprint of a public key: the SHA-256 of the SubjectPublicKeyInfo.
+    """Return the fingerprint of a public key: the SHA-256 of its SubjectPublicKeyInfo.
 
     Source: RFC 5280 section 4.1.2.7 for the structure, RFC 7469 section 2.4 for the choice.
     """
@@ -90,7 +90,7 @@ def to_pkcs8(key: PrivateKey) -> bytes:
 
 
 def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
-    """Load a private key without testing the primes again, which would take as long as generation.
+    """Load a private key without testing its primes again, which would take a long time.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
 
 
 def _is_consistent(key: PrivateKey) -> bool:
-    """Return whether the numbers in a private key match by calculation (RFC 8017 section 3.2).
+    """Return whether the numbers in a private key fit together (RFC 8017 section 3.2).
 
     Without this check, a changed block in the middle of a CBC text would not be detected.
     """
@@ -156,7 +156,7 @@ _PRIMES = (
 
 
 def weakness(modulus: int) -> str:
-    """Return the reason why an RSA modulus can be factored, or "". Public CAs reject such keys.
+    """Return why an RSA modulus can be factored, or "". Public CAs reject such keys.
 
     Source: CA/Browser Forum, Baseline Requirements 2.2.6, section 6.1.1.3. This check does not
     find Debian's weak keys of 2008, because that needs lists of them.

@@ -6,7 +6,7 @@ import re
 
 from ..base.pasted_text import visible
 
-# ASN.1 errors from pyca have this form: ParseError { kind: …, location: […] }.
+# The form of ASN.1 errors from the library: ParseError { kind: …, location: […] }.
 _KINDS = {
     "InvalidValue": "an invalid value",
     "InvalidTag": "an invalid tag",
@@ -20,7 +20,7 @@ _KINDS = {
     "OidTooLong": "an object identifier that is too long",
     "UnknownDefinedBy": "a value of an unknown type",
 }
-# These texts identify other errors from pyca. The first match applies.
+# The texts that identify other errors from the library. The first match applies.
 _OTHER_ERRORS = {
     "version": "an unknown version",
     "x400Address": "a type of name that is not used in server certificates",
@@ -32,7 +32,7 @@ _OTHER_ERRORS = {
     "PEM": "damaged PEM text",
     "unsupported": "a data type that this computer does not support",
 }
-# These names for fields in a certificate are easier to understand than those of pyca.
+# Names for fields in a certificate that are easier to understand than those of the library.
 _PARTS = {
     "signature alg": "signature algorithm",
     "spki": "public key",
@@ -47,7 +47,7 @@ _UNKNOWN = "the structure does not conform to the standard"
 
 
 class NotAsStandard(ValueError):
-    """A structure that lyncnb, not the library, rejects. The planner sees the text."""
+    """The error for a structure that lyncnb rejects although the library accepts it."""
 
 
 def explain_error(error: Exception) -> str:

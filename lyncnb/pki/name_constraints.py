@@ -11,8 +11,8 @@ from itertools import islice
 from ..base.pasted_text import visible
 from .certificates import Certificate, GeneralName, NameKey, format_name
 
-#: If a CA certificate forbids thousands of names, the message contains this number of names and
-#: the total number.
+#: If a CA certificate forbids thousands of names, a message contains only this number of names,
+#: and the total number.
 _MOST_LISTED = 20
 
 
@@ -64,7 +64,7 @@ def _format_name(name: GeneralName) -> str:
 
 
 class _Trees:
-    """The trees for one type of name in the name constraints, for fast searches.
+    """The name constraints for one type of name, arranged for fast searches.
 
     If each name was compared with each constraint, the time would grow with the square of the file
     size.
@@ -78,14 +78,14 @@ class _Trees:
 
     @cached_property
     def above(self) -> frozenset[str]:
-        """The host names in the trees, and the suffixes of host names."""
+        """The host names in the name constraints, and the suffixes of host names."""
         return frozenset().union(
             *(_list_dotted_parents(b) for b in self.bases if isinstance(b, str))
         )
 
     @cached_property
     def networks(self) -> Mapping[tuple[int, int], frozenset[int]]:
-        """The IP networks in the trees, by IP version and prefix length."""
+        """The IP networks in the name constraints, by IP version and prefix length."""
         addresses: dict[tuple[int, int], set[int]] = {}
         for base in self.bases:
             with suppress(ValueError):
@@ -95,7 +95,7 @@ class _Trees:
         return {key: frozenset(values) for key, values in addresses.items()}
 
     def contains_name(self, name: GeneralName, *, is_excluded: bool) -> bool:
-        """Return whether a tree contains a name. ``is_excluded`` is true for excluded trees."""
+        """Return whether the constraints contain a name. ``is_excluded`` selects excluded names."""
         if isinstance(name.value, tuple):
             return any(name.value[:length] in self.bases for length in self.lengths)
         value = name.value.casefold()
@@ -112,7 +112,7 @@ class _Trees:
             return host in self.bases or bool(_list_dotted_parents(host) & self.bases)
         return (
             True if is_excluded else value in self.bases
-        )  # If lyncnb cannot compare a name, it is treated as not allowed.
+        )  # A name that cannot be compared is treated as not allowed.
 
     def _contains_host(self, host: str, *, is_excluded: bool) -> bool:
         if "" in self.bases or (_list_parents(host) | _list_dotted_parents(host)) & self.bases:
@@ -138,7 +138,7 @@ class _Trees:
 
 @lru_cache(maxsize=64)
 def _group_trees(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
-    """Group constraints by type of name.
+    """Group name constraints by the type of name.
 
     The result is cached, because many issuers have the same constraints.
     """

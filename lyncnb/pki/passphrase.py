@@ -23,15 +23,15 @@ from .passphrase_strength import (
 
 VARIABLE = "LYNCNB_PASSPHRASE"
 MIN_CHARACTERS = 12
-# The command-line tool of OpenSSL cannot read a longer passphrase (APP_PASS_LEN 1024).
+# The longest passphrase that the command-line tool of OpenSSL can read (APP_PASS_LEN 1024).
 MAX_BYTES = 1000
-#: A new file uses this number of rounds of PBKDF2-HMAC-SHA256. Source: OWASP, Password Storage
-#: Cheat Sheet.
+#: The number of rounds of PBKDF2-HMAC-SHA256 for a new file. Source: OWASP, Password Storage Cheat
+#: Sheet.
 ROUNDS = 600_000
 SALT_BYTES, DERIVED_BYTES = 16, 32
-#: These are the rules for a new passphrase, with the text for each violation. The page that
-#: creates keys in a browser uses the same rules. It replaces ``{count}`` with the number, and
-#: ``{why}`` with the reason from zxcvbn.
+#: The rules for a new passphrase, with the text for each violation. The page that creates keys in
+#: a browser uses the same rules. It replaces ``{count}`` with the number, and ``{why}`` with the
+#: reason from zxcvbn.
 NEW_RULES = {
     "least_characters": MIN_CHARACTERS,
     "most_bytes": MAX_BYTES,
@@ -45,14 +45,14 @@ NEW_RULES = {
     "little_remains": LITTLE_REMAINS,
     "hint": "use four or five random words, and no names from the deployment",
 }
-#: These are the two hidden prompts in this package: for a passphrase, and for its repetition.
+#: The two hidden prompts in the package: for a passphrase, and for its repetition.
 PROMPTS = (
     f"Passphrase (at least {MIN_CHARACTERS} characters): ",
     "Repeat the passphrase: ",
 )
 _ATTEMPTS = 3
-# A passphrase from a pipe, which a password manager can write, has this maximum size and time
-# limit.
+# The maximum size and the time limit of a passphrase from a pipe, to which a password manager can
+# write.
 _LINE_BYTES, _LINE_SECONDS = 4096, 10.0
 
 
@@ -78,7 +78,7 @@ class Secret:
         raise AttributeError("you cannot change a secret")
 
     def reveal(self) -> str:
-        """Return the text. Call this method as late as possible, and do not keep a copy."""
+        """Return the secret text. Call the method as late as possible, and do not keep a copy."""
         if self._text is None:
             raise PassphraseError(
                 (
@@ -254,14 +254,14 @@ _remembered: Secret | None = None
 
 
 def forget_passphrase() -> None:
-    """Forget the passphrase from the environment, so that the next call requires it again."""
+    """Forget the passphrase from the environment. The next call must get it again."""
     global _remembered
     _remembered = None
 
 
 def _read_environment() -> Secret | None:
     # A notebook or command needs the passphrase more than once: for keys, and then for packages.
-    # The first call removes the variable, so the value is kept in this process.
+    # The first call removes the environment variable, so its value is kept in the process.
     global _remembered
     if (text := os.environ.pop(VARIABLE, None)) is not None:
         _remembered = Secret(text)
@@ -269,7 +269,7 @@ def _read_environment() -> Secret | None:
 
 
 def is_run_without_user() -> bool:
-    """Return whether a program such as papermill runs the notebook, so that nobody can answer.
+    """Return whether the notebook runs without a user, in a program such as papermill.
 
     Such a program does not answer prompts, and nobody can press a button.
     """
@@ -278,7 +278,7 @@ def is_run_without_user() -> bool:
 
 
 def _can_prompt() -> bool:
-    """Return whether a prompt is possible: in a terminal or in a notebook."""
+    """Return whether lyncnb can ask for input: in a terminal or in a notebook."""
     return _find_kernel() is not None or is_terminal(sys.stdin)
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 
-# The library zxcvbn rejects more than 72 characters. If the first characters are strong, the
-# rest is not needed.
+# The library zxcvbn rejects text of more than 72 characters. If the first characters are strong,
+# the rest does not matter.
 ESTIMATED_CHARACTERS = 64
-# The library returns scores from 0 to 4. The scores 0 and 1 mean fewer than a million guesses.
+# The highest score of a weak passphrase. zxcvbn returns scores from 0 to 4. The scores 0 and 1 mean
+# fewer than a million guesses.
 LEAST_SCORE = 2
-WITHIN_A_WORD = 4  # A known word with fewer characters counts only as a separate word.
+# The length from which a known word counts inside other text. A shorter word counts only as a
+# separate word.
+WITHIN_A_WORD = 4
 LITTLE_REMAINS = "The passphrase is too short if lyncnb does not count the names from the plan."
 
 
 def find_weakness(text: str, known_words: Sequence[str] = ()) -> str | None:
-    """Return the reason why a passphrase is too easy to guess, or None.
+    """Return why a passphrase is too easy to guess, or None if it is strong enough.
 
     Parameters
     ----------
@@ -43,11 +46,11 @@ def find_weakness(text: str, known_words: Sequence[str] = ()) -> str | None:
 
 
 def _estimate_strength(text: str, known_words: Sequence[str]) -> str | None:
-    """Return the reason why zxcvbn considers a text easy to guess, or None."""
+    """Return why zxcvbn considers a text easy to guess, or None."""
     # zxcvbn takes 0.1 s to load and few commands need it, so it is imported on first use.
     from zxcvbn import zxcvbn
 
-    # The result contains the passphrase, so only these two values are kept.
+    # The result of zxcvbn contains the passphrase, so only two of its values are kept.
     result = zxcvbn(text, user_inputs=known_words)
     if result["score"] >= LEAST_SCORE:
         return None

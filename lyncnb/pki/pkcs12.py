@@ -1,4 +1,4 @@
-"""Write a key, a certificate, and the chain as a PFX file (PKCS #12) that Windows can import.
+"""Write a key, a certificate, and its chain as a PFX file (PKCS #12) for Windows.
 
 The library writes the PFX, but not two attributes of the key that Windows reads: the provider that
 stores the key, and the mark that the key belongs to the computer. These attributes are not in the
@@ -33,12 +33,13 @@ from .der_structures import (
 from .keys import PrivateKey, PublicKey, is_key_pair, spki_sha256
 from .passphrase import Secret
 
-#: The key derivation uses this number of rounds. The password is one of 62^22 random texts, so
-#: more rounds would not add protection. The library uses the same number, which every reader
-#: accepts.
+#: The number of rounds of the key derivation. The password is one of 62^22 random texts, so more
+#: rounds would not add protection. The library uses the same number, which every program that
+#: reads PFX files accepts.
 KDF_ROUNDS = 20_000
 
-# Windows reads the provider from this attribute of the key bag (Microsoft, PFXImportCertStore).
+# The attribute of the key bag from which Windows reads the provider (Microsoft,
+# PFXImportCertStore).
 _CSP_NAME = "1.3.6.1.4.1.311.17.1"
 _LOCAL_KEY_SET = "1.3.6.1.4.1.311.17.2"
 
@@ -49,14 +50,13 @@ _ALGORITHMS = {
 _DATA = "1.2.840.113549.1.7.1"  # Source: RFC 5652 section 4.
 _BMP_STRING = 0x1E
 _DIGESTS = {"1.3.14.3.2.26": "sha1", "2.16.840.1.101.3.4.2.1": "sha256"}
-# For the MAC key, these are the output length and block length of the hash in bytes (RFC 7292
-# appendix B.2).
+# The output length and block length of each hash in bytes, for the MAC key (RFC 7292 appendix B.2).
 _MAC_HASHES = {"sha1": (20, 64), "sha256": (32, 64)}
 
 
 @sequence
 class _ContentInfo:
-    """ContentInfo (RFC 5652 section 3)."""
+    """The structure ContentInfo (RFC 5652 section 3)."""
 
     content_type: x509.ObjectIdentifier
     content: Annotated[TLV, Explicit(0)]
@@ -64,7 +64,7 @@ class _ContentInfo:
 
 @sequence
 class _DigestInfo:
-    """DigestInfo (RFC 8017 appendix A.2.4)."""
+    """The structure DigestInfo (RFC 8017 appendix A.2.4)."""
 
     digest_algorithm: AlgorithmIdentifier
     digest: bytes
@@ -72,7 +72,7 @@ class _DigestInfo:
 
 @sequence
 class _MacData:
-    """MacData (RFC 7292 section 4)."""
+    """The structure MacData (RFC 7292 section 4)."""
 
     mac: _DigestInfo
     mac_salt: bytes
@@ -81,7 +81,7 @@ class _MacData:
 
 @sequence
 class _Pfx:
-    """PFX (RFC 7292 section 4)."""
+    """The structure PFX (RFC 7292 section 4)."""
 
     version: int
     auth_safe: _ContentInfo
@@ -90,7 +90,7 @@ class _Pfx:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PfxContent:
-    """The content of a PFX file to write, except the private key.
+    """The content of a PFX file to write, without the private key.
 
     ``certificate`` and ``chain`` are DER. The chain starts with the issuer. ``encryption`` is
     ``3des-sha1`` or ``aes256-sha256``. ``provider`` is the name of a Windows CSP, "" for none.
@@ -107,12 +107,14 @@ def _load_certificate(der: bytes) -> x509.Certificate:
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore"
-        )  # The command ``receive`` reports such problems, for example a serial number of 0.
+            # Problems with the certificate, for example a serial number of 0, are reported by the
+            # command ``receive``.
+        )
         return x509.load_der_x509_certificate(der)
 
 
 def build_pfx(content: PfxContent, key: PrivateKey, password: Secret) -> bytes:
-    """Return the bytes of a PFX file with a key, a certificate, and the chain.
+    """Return the bytes of a PFX file with a key, a certificate, and its chain.
 
     Parameters
     ----------
@@ -216,12 +218,12 @@ def _add_attributes(bag: bytes, attributes: list[bytes]) -> bytes:
 
 
 def _derive_mac_key(password: Secret, salt: bytes, rounds: int, hash_name: str) -> bytes:
-    """Derive the key of the MAC (RFC 7292 appendix B.2, purpose 3).
+    """Derive the key of the MAC in a PFX file (RFC 7292 appendix B.2, purpose 3).
 
     One output block is enough, because the key is as long as the hash.
     """
     size, block = _MAC_HASHES[hash_name]
-    # The password is encoded as a BMPString with two zeros at the end (appendix B.1).
+    # The password is encoded as a BMPString with two zeros at the end (RFC 7292 appendix B.1).
     text = password.reveal().encode("utf-16-be") + b"\0\0"
     digest = bytes([3]) * block + _fill_block(salt, block) + _fill_block(text, block)
     digest_of = getattr(hashlib, hash_name)
@@ -236,17 +238,17 @@ def _fill_block(data: bytes, block: int) -> bytes:
     return (data * (length // len(data) + 1))[:length]
 
 
-# --- This section reads a PFX file from a portal. Some portals generate the key, or add the key
-# of the CSR to the response. lyncnb needs only the certificates. It compares the public key and
-# then discards the private key. No other module opens a PFX file that lyncnb did not write.
+# --- The following functions read a PFX file from a portal. Some portals generate the key, or add
+# the key of the CSR to the response. lyncnb needs only the certificates. It compares the public key
+# and then discards the private key. Only these functions open PFX files that lyncnb did not write.
 
-#: OWASP recommends 600,000 rounds. A file with a hundred times as many rounds would only waste
-#: time.
+#: The largest number of rounds. OWASP recommends 600,000 rounds. A file with a hundred times as
+#: many rounds would only waste time.
 MAX_ROUNDS = 5_000_000
 
 
-# These object identifiers can be outside the encrypted part of a PFX file that pyca can open:
-# types of content and bags, attributes, digests, and ciphers (all tested with OpenSSL 3.5).
+# The object identifiers that can be outside the encrypted part of a PFX file which the library can
+# open: types of content and bags, attributes, digests, and ciphers (all tested with OpenSSL 3.5).
 _KNOWN_ROOTS = (
     *("1.2.840.113549.1.7.", "1.2.840.113549.1.12.", "1.2.840.113549.1.9.", "1.2.840.113549.2."),
     *("1.2.840.113549.1.5.", "1.2.840.113549.3.", "1.3.14.3.2.", "1.3.6.1.4.1.311.17."),
@@ -256,12 +258,12 @@ _KNOWN_ROOTS = (
 
 
 class PfxNotOpened(ValueError):
-    """The error that a PFX file cannot be opened. The text contains the reason, but no password."""
+    """The error for a PFX file that cannot be opened. Its text contains no password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PfxContents:
-    """The content of an opened PFX file: the certificates, and the SHA-256 of the public key.
+    """The certificates of an opened PFX file, and the SHA-256 of its public key.
 
     The certificates are DER, and the key's certificate is first. ``key_spki_sha256`` is empty
     without a key, and ``unknown`` for a type of key that lyncnb does not generate.
@@ -272,7 +274,7 @@ class PfxContents:
 
 
 def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
-    """Open a PFX file, and return the certificates and the hash of the public key.
+    """Open a PFX file, and return its certificates and the hash of its public key.
 
     Parameters
     ----------
@@ -303,11 +305,11 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
     text = password.reveal() if isinstance(password, Secret) else password
     try:
         with warnings.catch_warnings():
-            # The library pyca warns that a later version will reject BER.
+            # The library cryptography warns that a later version will reject BER.
             warnings.simplefilter("ignore")
             contents = pkcs12.load_pkcs12(data, text.encode() if text else None)
     except (ValueError, TypeError, OverflowError, UnsupportedAlgorithm):
-        # The library pyca raises the same error for a wrong password, a damaged file and an
+        # The library cryptography raises the same error for a wrong password, a damaged file and an
         # unknown cipher.
         unknown = [oid for oid in used if not oid.startswith(_KNOWN_ROOTS)]
         if unknown:

@@ -34,9 +34,9 @@ from .der_structures import SEQUENCE, AlgorithmIdentifier, encode_element, wrap_
 from .library_words import explain_error
 from .passphrase import DERIVED_BYTES, ROUNDS, SALT_BYTES, Secret, check_passphrase
 
-# --- A run encrypts with one derived key, and with a new random IV for each file. A worker
-# process gets only this object. With it, the process can encrypt keys for the folder, but it
-# does not get the passphrase.
+# --- In one run, all files are encrypted with one derived key, and with a new random IV for each
+# file. A worker process gets only the object ``Encryptor``. With it, the process can encrypt keys
+# for the folder, but it does not get the passphrase.
 
 IV_BYTES = 16
 BLOCK_BITS = 128
@@ -89,7 +89,7 @@ class Encryptor(NamedTuple):
         return "Encryptor(***)"
 
     def encrypt(self, key: keys.PrivateKey) -> bytes:
-        """Write a key as PEM ``ENCRYPTED PRIVATE KEY`` (PKCS #8, RFC 5958)."""
+        """Return a private key as PEM ``ENCRYPTED PRIVATE KEY`` (PKCS #8, RFC 5958)."""
         return self.encrypt_bytes(keys.to_pkcs8(key), KEY_LABEL)
 
     def encrypt_bytes(self, data: bytes, label: bytes) -> bytes:
@@ -108,11 +108,12 @@ def _encode_pem(der: bytes, label: bytes) -> bytes:
     return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (label, lines, label)
 
 
-# A file with more rounds would occupy the computer for minutes, so lyncnb rejects it.
+# The largest number of rounds. A file with more rounds would occupy the computer for minutes, so it
+# is rejected.
 _MAX_ROUNDS = 10_000_000
 _DATA_LABEL = b"LYNCNB ENCRYPTED DATA"
 _WHAT = {KEY_LABEL: "key", _DATA_LABEL: "file"}
-# A list of passwords has about 100 bytes for each package.
+# The largest size of encrypted data. A list of passwords has about 100 bytes for each package.
 _MAX_PEM_BYTES = {KEY_LABEL: 64 * 1024, _DATA_LABEL: 64 * 1024 * 1024}
 
 _Content = TypeVar("_Content")
@@ -124,15 +125,15 @@ _PRFS: dict[str, hashes.HashAlgorithm] = {
 }
 _CIPHERS = {"aes128_cbc": 16, "aes192_cbc": 24, "aes256_cbc": 32}
 _GCM, _NONCE_BYTES, _TAG_BYTES = "aes256_gcm", 12, 16
-# Each purpose has its own key. A key does not reveal the keys for other purposes or the
-# original key.
+# Each purpose has its own key. A key does not reveal the keys for other purposes or the original
+# key.
 _FOR_DATA, _FOR_RECORDS = b"lyncnb data of a folder 1", b"lyncnb records of a folder 1"
 _PBES2, _PBKDF2 = (
     "1.2.840.113549.1.5.13",
     "1.2.840.113549.1.5.12",
 )  # Source: RFC 8018 appendix A.
-# These are names of algorithms for messages. Sources: RFC 8018 appendix B.1.2 and B.2.2, and
-# the AES identifiers of NIST.
+# The names of algorithms in messages. Sources: RFC 8018 appendix B.1.2 and B.2.2, and the AES
+# identifiers of NIST.
 _NAMES = {
     "1.2.840.113549.2.7": "sha1",
     "1.2.840.113549.2.9": "sha256",
@@ -150,7 +151,10 @@ _ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 #]+)-----\s([^-]+)-----END \1-----")
 
 @sequence
 class _Pbkdf2:
-    """PBKDF2-params (RFC 8018 appendix A.2) with an explicit salt. A missing `prf` means SHA-1."""
+    """The structure PBKDF2-params with an explicit salt (RFC 8018 appendix A.2).
+
+    A missing `prf` means SHA-1.
+    """
 
     salt: bytes
     iteration_count: int
@@ -160,7 +164,7 @@ class _Pbkdf2:
 
 @sequence
 class _Pbes2:
-    """PBES2-params (RFC 8018 appendix A.4)."""
+    """The structure PBES2-params (RFC 8018 appendix A.4)."""
 
     key_derivation_func: AlgorithmIdentifier
     encryption_scheme: AlgorithmIdentifier
@@ -168,7 +172,7 @@ class _Pbes2:
 
 @sequence
 class _GcmParameters:
-    """GCMParameters (RFC 5084 section 3.2). The length of the tag is in bytes."""
+    """The structure GCMParameters (RFC 5084 section 3.2). The tag length is in bytes."""
 
     nonce: bytes
     icv_length: int
@@ -185,7 +189,7 @@ class _Envelope(NamedTuple):
 
 @sequence
 class _EncryptedPrivateKeyInfo:
-    """EncryptedPrivateKeyInfo (RFC 5958 section 3)."""
+    """The structure EncryptedPrivateKeyInfo (RFC 5958 section 3)."""
 
     encryption_algorithm: AlgorithmIdentifier
     encrypted_data: bytes
@@ -237,17 +241,17 @@ class FolderCipher:
         self._takes_old_data = not is_rejected
 
     def set_seal_function(self, seal: Callable[[DerivedKey], object]) -> None:
-        """Set a function that seals the derived key of this run before the first encryption."""
+        """Set a function that seals the derived key of the run before the first encryption."""
         with self._lock:
             self._before_use = seal
             if self._own is not None:
-                # Callers use this method first, so the key has not been used for encryption
-                # yet.
+                # The derived key has not been used for encryption yet, because callers use this
+                # method first.
                 self._own = None
 
     @property
     def encryptor(self) -> Encryptor:
-        """The object that encrypts keys in this run, which is created at first use."""
+        """The object that encrypts keys in the current run. It is created at first use."""
         with self._lock:
             if self._own is None:
                 salt = secrets.token_bytes(SALT_BYTES)
@@ -287,7 +291,7 @@ class FolderCipher:
 
     @property
     def derivation(self) -> Derivation:
-        """The key derivation for this folder, from an opened file or from this run."""
+        """The key derivation for the folder, from an opened file or from the current run."""
         with self._lock:
             proven = (which for which in self._derived if which.salt in self._proven)
             if (derivation := next(proven, None)) is not None:
@@ -297,7 +301,7 @@ class FolderCipher:
         )
 
     def compute_macs(self, derivation: Derivation, texts: Iterable[bytes]) -> list[str]:
-        """Return the HMAC-SHA256 of each text with a separate key, in hexadecimal.
+        """Return the HMAC-SHA256 of each text with a separate key, as hexadecimal digits.
 
         Raises
         ------
@@ -332,7 +336,7 @@ class FolderCipher:
         )
 
     def decrypt_data(self, pem: bytes, *, name: str) -> bytes:
-        """Decrypt the result of :meth:`encrypt_data`; raises the errors of :meth:`decrypt`.
+        """Decrypt the result of :meth:`encrypt_data`. The errors are those of :meth:`decrypt`.
 
         ``name`` is the path in the folder. Files from earlier versions can also be opened, unless
         :meth:`refuse_old_data` rejects them.
@@ -360,7 +364,7 @@ class FolderCipher:
         return data
 
     def decrypt_pkcs8(self, pem: bytes, *, name: str) -> bytes:
-        """Decrypt the result of :meth:`encrypt_pkcs8`; raises the errors of :meth:`decrypt`."""
+        """Decrypt the result of :meth:`encrypt_pkcs8`. The errors are those of :meth:`decrypt`."""
         return self._decrypt_with(pem, name, KEY_LABEL, _check_pkcs8)
 
     def find_derived_key(self, pem: bytes, *, name: str) -> DerivedKey:
@@ -396,8 +400,8 @@ class FolderCipher:
         return content
 
     def _build_open_error(self, salt: bytes, name: str, label: bytes) -> BundleError:
-        # A cipher cannot distinguish a wrong key from damaged data. However, if another file
-        # with the same salt could be opened, the data is damaged.
+        # A cipher cannot distinguish a wrong key from damaged data. However, if another file with
+        # the same salt could be opened, the data is damaged.
         if salt in self._proven:
             return keys.damaged(
                 name,
@@ -438,7 +442,7 @@ def _encode_gcm_algorithm(derivation: Derivation, nonce: bytes) -> bytes:
 
 
 def _read_salt(algorithm: bytes) -> bytes:
-    """Return the salt in the result of :func:`_encode_algorithm` without the IV."""
+    """Return the salt in the result of :func:`_encode_algorithm`. The result has no IV."""
     whole = decode_der(AlgorithmIdentifier, algorithm + bytes(IV_BYTES))
     pbes2 = _read_parameters(whole, _PBES2, _Pbes2)
     return _read_parameters(pbes2.key_derivation_func, _PBKDF2, _Pbkdf2).salt
@@ -485,7 +489,7 @@ def read_derivation(pem: bytes, *, name: str) -> Derivation:
 
 
 def _check_pkcs8(data: bytes) -> bytes:
-    # The function raises ValueError if the data is not a key.
+    # If the data is not a key, the function raises ValueError.
     serialization.load_der_private_key(data, None)
     return data
 

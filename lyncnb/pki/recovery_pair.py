@@ -35,18 +35,18 @@ class RecoveryPublicKey:
         return "-".join(digest[start : start + 4] for start in range(0, 32, 4))
 
     def seal(self, data: bytes, *, purpose: str) -> bytes:
-        """Encrypt data for this public key. The same purpose is required to open the data."""
+        """Encrypt data for the public key. The data can be opened only for the same purpose."""
         return hpke.seal(data, public=self.public, subject=purpose, purpose=hpke.RECOVERY)
 
     def to_pem(self) -> bytes:
-        """Write the public key as PEM ``PUBLIC KEY`` (RFC 8410)."""
+        """Return the public key as PEM ``PUBLIC KEY`` (RFC 8410)."""
         return X25519PublicKey.from_public_bytes(self.public).public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
 
 
 class RecoveryPair:
-    """A recovery key pair. The private key leaves this object only in encrypted form."""
+    """A recovery key pair. The private key leaves the object only in encrypted form."""
 
     __slots__ = ("_private",)
 
@@ -61,7 +61,7 @@ class RecoveryPair:
 
     @property
     def public(self) -> RecoveryPublicKey:
-        """The public key of the pair, which can be distributed."""
+        """The public key of the pair, which you can distribute."""
         return RecoveryPublicKey(self._private.public_key().public_bytes_raw())
 
     def open(self, sealed: bytes, *, purpose: str) -> bytes:
@@ -74,7 +74,7 @@ class RecoveryPair:
             ) from None
 
     def to_pem(self, cipher: FolderCipher) -> bytes:
-        """Write the private key as PEM ``ENCRYPTED PRIVATE KEY`` with the cipher's passphrase."""
+        """Return the private key as PEM ``ENCRYPTED PRIVATE KEY`` with the cipher's passphrase."""
         data = self._private.private_bytes(
             serialization.Encoding.DER,
             serialization.PrivateFormat.PKCS8,

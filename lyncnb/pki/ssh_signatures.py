@@ -28,25 +28,27 @@ from .passphrase import VARIABLE
 _PROGRAM = "ssh-keygen"
 _GOOD = re.compile(r'Good "[^"]+" signature with (\S+) key (SHA256:\S+)')
 _LINE = re.compile(r"^signers:([0-9]{1,9}): ", re.MULTILINE)
-# In the list of allowed signers, a line begins with this pattern.
+# The pattern for the beginning of a line in the list of allowed signers.
 _NAMES = re.compile(r'\s*"?([^"\s]+)')
-# This limit applies only to verification, because signing can require a passphrase or a token.
+# The time limit for verifying a signature. Signing has no time limit, because it can require a
+# passphrase or a token.
 _SECONDS = 60
 _FILES = ("-s", "signature", "-f", "signers")
-# An armored signature is smaller than 1 kB. A list has one line for each signer.
+# The largest sizes to read. An armored signature is smaller than 1 kB. A list has one line for each
+# signer.
 _LARGEST_SIGNATURE, _LARGEST_SIGNERS = 100_000, 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
-    """A signer: the name in the list of allowed signers, and the key's fingerprint."""
+    """A person who signs: the name in the list of allowed signers, and the key's fingerprint."""
 
     name: str
     key: str
 
 
 def find_ssh_keygen() -> str:
-    """Find the program ``ssh-keygen`` from OpenSSH.
+    """Return the path of the program ``ssh-keygen`` from OpenSSH.
 
     Raises
     ------
@@ -117,7 +119,7 @@ def sign_content(content: bytes, key: str | os.PathLike[str], *, namespace: str)
     with tempfile.TemporaryDirectory(prefix="lyncnb-sign-") as folder:
         _write_files(Path(folder), content=content)
         command = [program, "-q", "-Y", "sign", "-n", namespace, "-f", str(path.absolute())]
-        # In a terminal, the signer must see messages such as "touch the token".
+        # In a terminal, the person who signs must see messages such as "touch the token".
         is_shown = is_terminal(sys.stderr)
         ended = _run_program([*command, "content"], folder, is_shown=is_shown, timeout=None)
         made = Path(folder, "content.sig")
@@ -147,7 +149,7 @@ def _check_key_file(path: Path) -> None:
 
 
 def find_signing_key(content: bytes, signature: bytes, *, namespace: str) -> str:
-    """Return the fingerprint of the key that signed these bytes, even if it is not allowed.
+    """Return the fingerprint of the key that signed bytes, whether or not it is allowed.
 
     Raises
     ------
@@ -223,7 +225,7 @@ def verify_signature(content: bytes, signature: bytes, signers: bytes, *, namesp
 
 
 def _reject_unclear_name(name: str, key: str) -> None:
-    """Reject a signer's name with invisible characters, or a name that cannot be recorded."""
+    """Raise an error for a signer's name that is invisible in part or cannot be recorded."""
     if set(name) & set('*?!," '):
         raise ApprovalError(
             (

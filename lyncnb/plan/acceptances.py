@@ -1,4 +1,4 @@
-"""Determine which findings the options of a plan accept, until when, and for which certificates."""
+"""Determine which findings the options of a plan accept, until when, and for what."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .options import PlanOptions
 
 
 def find_acceptance(finding: Finding, options: PlanOptions, *, day: date) -> str:
-    """Return why the options accept a finding on a date, until when, and for which certificates.
+    """Return why, until when, and for which certificates the options accept a finding.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def is_acceptance_expired(code: str, options: PlanOptions, *, day: date) -> bool
 
 
 def describe_acceptance_limits(code: str, options: PlanOptions) -> str:
-    """Return the last date and the scope for which a finding is accepted, as text.
+    """Describe the last date and the certificates for which a finding is accepted.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def describe_acceptance_limits(code: str, options: PlanOptions) -> str:
 
 
 def is_id_listed(subject_id: str, ids: Iterable[str]) -> bool:
-    """Return whether an id is in a list, or begins with a text in the list."""
+    """Return whether an ID is in a list, or begins with a text in the list."""
     return any(subject_id.lower().startswith(begins.lower()) for begins in ids if begins)
 
 

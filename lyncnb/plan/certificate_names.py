@@ -1,4 +1,4 @@
-"""Determine the names on the certificates of a pool from the rules, with the reason for each name.
+"""Determine the names on the certificates of a pool from the rules, each with its reasons.
 
 lyncnb applies the rules once for each role, set of flags, and site, and stores the result as a
 ``ResolvedRule``. The names of the pool and its servers are then added.
@@ -22,8 +22,8 @@ from ..topology.topology import Topology
 from .issuers import choose_issuer, find_target_ca
 from .options import PlanOptions
 
-# --- This section determines the names on the certificate of a pool. Each name appears once,
-# with its reasons. Wildcards are last.
+# --- The following functions determine the names on the certificate of a pool. Each name appears
+# once, with its reasons. Wildcards are last.
 
 Values = tuple[DnsName, ...]
 
@@ -46,7 +46,7 @@ def _build_name_finder(columns: Column) -> Finder:
     )
 
 
-# In addition to the name columns, these placeholders are replaced with names of a pool or
+# The placeholders, in addition to the name columns, that are replaced with names of a pool or
 # server.
 _POOL_PLACEHOLDERS: Mapping[str, Finder] = {
     "computer.fqdn": lambda pool, server: (server,),
@@ -61,12 +61,12 @@ def _find_name_finder(placeholder: str) -> Finder:
 
 
 def _build_extra_name_finder(usages: Iterable[str]) -> Finder:
-    """Return a function that returns a pool's additional names for the specified usages."""
+    """Return a function that returns a pool's additional names for certain usages."""
     wanted = {"", *(usage.lower() for usage in usages)}
     return lambda pool, server: tuple(n for usage, n in pool.extra_san if usage.lower() in wanted)
 
 
-#: Each of these options lists pools. lyncnb sets a flag for the listed pools.
+#: The options that contain a list of pools. lyncnb sets a flag for each pool in the list.
 _POOL_OPTIONS = ("client_authentication", "shared_certificate")
 
 #: The column that contains the name of the paired pool.
@@ -74,26 +74,26 @@ BACKUP_POOL = "backup_pool"
 
 
 class Part(NamedTuple):
-    """Names on a certificate: from a rule that depends on the pool, or from rules that do not."""
+    """A source of names on a certificate: one rule that depends on the pool, or other rules."""
 
     find: Finder | None
-    why: tuple[str, ...]  # The rule with this id adds the names that ``find`` returns.
-    # All pools with the same role, flags, and site have these entries.
+    why: tuple[str, ...]  # The ID of the rule whose names the function ``find`` returns.
+    # The names that all pools with the same role, flags, and site have in common.
     fixed: Mapping[DnsName, SanEntry]
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRule:
-    """A certificate rule whose names were determined for a role, a set of flags, and a site."""
+    """A certificate rule with its names for a role, a set of flags, and a site."""
 
     rule: CertificateRule
-    subject: Part | None  # The value is None if the flags for the subject are not set.
+    subject: Part | None  # The subject name, or None if the flags for the subject are not set.
     parts: tuple[Part, ...]
     extended_key_usage: tuple[str, ...]
-    # A wildcard can replace the names from the rules with these ids.
+    # The IDs of the rules whose names a wildcard can replace.
     may_be_wildcard: frozenset[str]
-    issuer: str  # This issuer applies if no cell in the table requests an issuer.
-    ca: str  # The options specify this CA for the issuer.
+    issuer: str  # The issuer that is used if no cell in the table requests an issuer.
+    ca: str  # The CA that the options specify for the issuer.
 
     def find_common_name(self, pool: Pool, server: DnsName) -> DnsName | str:
         """Return the common name for a certificate, or "" if the topology does not contain it."""
@@ -133,7 +133,7 @@ class ResolvedRule:
         kept: list[SanEntry] = []
         stars: dict[DnsName, SanEntry] = {}
         for entry in names.values():
-            if entry.name.is_wildcard:  # The table already contains the wildcard.
+            if entry.name.is_wildcard:  # The table of servers already contains the wildcard.
                 merge_entry(stars, entry)
                 continue
             star = _build_wildcard(entry.name)
@@ -145,7 +145,7 @@ class ResolvedRule:
 
 
 def merge_entry(entries: dict[DnsName, SanEntry], entry: SanEntry) -> None:
-    """Add a name entry, or add the reasons to an existing entry with the same name."""
+    """Add an entry for a name, or add the reasons to an existing entry for the same name."""
     known = entries.get(entry.name)
     if known is not None:
         entry = SanEntry(entry.name, _merge_reasons(known.reasons, entry.reasons))
@@ -176,7 +176,7 @@ def build_template_finder(rule: NameRule) -> Finder:
 
 
 def fill_template(rule: NameRule, values: Iterable[DnsName]) -> Values:
-    """Replace the placeholder in the template of a rule with values."""
+    """Return a rule's template with its placeholder replaced by each value."""
     before, _, after = rule.parts
     names = [f"{before}{value}{after}" for value in values]
     try:
@@ -187,9 +187,9 @@ def fill_template(rule: NameRule, values: Iterable[DnsName]) -> Values:
         ) from None
 
 
-# These placeholders are replaced with values of the deployment and a site. The values are the
-# same for all pools in the site. _POOL_PLACEHOLDERS contains the placeholders for a pool. The
-# value "" means no placeholder.
+# The placeholders that are replaced with values of the deployment and a site. The values are the
+# same for all pools in the site. _POOL_PLACEHOLDERS contains the placeholders for a pool. The value
+# "" means no placeholder.
 _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
     "": lambda context, site: (DnsName(),),
     "sip_domain": lambda context, site: context.sip_domains,
@@ -209,7 +209,7 @@ _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
 }
 
 
-# These placeholders are replaced with values of the site that contains the backup pool.
+# The placeholders that are replaced with values of the site that contains the backup pool.
 _OF_BACKUP: Mapping[str, Callable[[Iterable[Site]], Iterable[DnsName]]] = {
     "backup.meet_url.host": lambda sites: _list_meet_hosts(sites),
     "backup.dialin_url.host": lambda sites: _list_dialin_hosts(sites),
@@ -217,7 +217,7 @@ _OF_BACKUP: Mapping[str, Callable[[Iterable[Site]], Iterable[DnsName]]] = {
 
 
 def list_resolved_placeholders() -> frozenset[str]:
-    """Return all placeholders that this module supports.
+    """Return all placeholders in name templates that lyncnb can replace with values.
 
     The rule vocabulary must list the same ones.
     """
@@ -239,15 +239,15 @@ class PlanContext:
     sip_domains: Values
     extra_domains: Values
     sites: Mapping[str, Site]
-    # The context contains all pools, because a reverse proxy certificate contains names of
-    # other pools.
+    # The context contains all pools, because a reverse proxy certificate contains names of other
+    # pools.
     pools: tuple[Pool, ...]
-    flags: frozenset[str]  # These flags are set by the options.
-    # For each flag, these pools are listed in the option.
+    flags: frozenset[str]  # The flags that the options set.
+    # For each flag, the pools that the option lists.
     flagged_pools: Mapping[str, frozenset[str]]
-    # Every certificate has these subject fields in addition to the common name.
+    # The subject fields that every certificate has in addition to the common name.
     subject: DistinguishedName
-    publishing: frozenset[str]  # The certificates for these roles contain names of other pools.
+    publishing: frozenset[str]  # The roles whose certificates contain names of other pools.
     _published: dict[str, set[tuple[int, DnsName]]] = field(default_factory=dict)
     _resolved: dict[tuple[str, frozenset[str], str, frozenset[str]], tuple[ResolvedRule, ...]] = (
         field(default_factory=dict)
@@ -277,11 +277,11 @@ class PlanContext:
         return name
 
     def find_sites(self, site: str) -> tuple[Site, ...]:
-        """Return a tuple with the named site, or an empty tuple if the site is unknown."""
+        """Return a tuple with the site that has a name. If the site is unknown, it is empty."""
         return (self.sites[site],) if site in self.sites else ()
 
     def list_published_sites(self, site: str) -> tuple[Site, ...]:
-        """Return the sites that a reverse proxy in a site publishes; a blank site means all sites.
+        """Return the sites that a reverse proxy in a site publishes. A blank site means all sites.
 
         The sites of the backup pools follow.
         """
@@ -296,7 +296,7 @@ class PlanContext:
         return tuple({published.name: published for published in sites}.values())
 
     def list_backup_sites(self, pool: Pool) -> tuple[Site, ...]:
-        """Return a tuple with the site of a pool's backup pool, or an empty tuple."""
+        """Return a tuple with the site of a pool's backup pool, or an empty tuple without one."""
         names = pool.names_in(BACKUP_POOL)
         if not names:
             return ()
@@ -339,7 +339,7 @@ class PlanContext:
         return resolved
 
     def _find_twin_site(self, site: str) -> str:
-        """Return the first site with the same simple URLs, because it results in the same names."""
+        """Return the first site with the same simple URLs. Its certificates have equal names."""
         if not self._twins:
             first: dict[object, str] = {}
             for name, other in self.sites.items():
@@ -388,7 +388,10 @@ class PlanContext:
         site: str,
         usages: tuple[str, ...],
     ) -> tuple[Part, ...]:
-        """Apply the name rules whose flags are set. Merge names that do not depend on the pool."""
+        """Apply the name rules whose flags are set.
+
+        Names that do not depend on the pool are merged.
+        """
         parts: list[Part] = []
         fixed: dict[DnsName, SanEntry] = {}
         for rule in names:
@@ -465,7 +468,7 @@ def plan_context(topology: Topology, rules: Rules, options: PlanOptions) -> Plan
 
 
 def find_publishing_roles(rules: Rules) -> frozenset[str]:
-    """Return the roles with names of other pools on their certificates."""
+    """Return the roles whose certificates contain the names of other pools."""
     return frozenset(
         rule.role
         for rule in rules.certificates

@@ -14,7 +14,7 @@ from ..topology.columns import list_topology_roles, role_order
 from ..topology.model import Pool
 from .model import PlannedCertificate
 
-#: The tuple contains the planned certificates for a pool.
+#: The planned certificates for a pool.
 _Part = tuple[PlannedCertificate, ...]
 
 
@@ -70,7 +70,7 @@ def _make_sort_key(rules: Rules) -> Callable[[Pool], tuple[bool, int, str]]:
 
 
 def find_hosted_pools(pools: Iterable[Pool], rules: Rules) -> list[tuple[Pool, Pool]]:
-    """Return each pool that uses the certificate of another pool, and that other pool.
+    """Return each pool that uses the certificate of another pool, and the other pool.
 
     Notes
     -----

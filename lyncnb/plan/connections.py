@@ -23,7 +23,7 @@ _Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Connections from pools with the same role and site to one pool, with the same names.
+    """Connections to one pool, with the same names, from all pools with one role and site.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Connection:
 def group_certificates_by_pool(
     plan: CertificatePlan,
 ) -> Mapping[_Place, tuple[PlannedCertificate, ...]]:
-    """Group certificates by pool name and role, or by "" and role for all servers."""
+    """Group certificates by pool name and role. The name "" stands for all servers."""
     groups: dict[_Place, list[PlannedCertificate]] = {}
     for certificate in plan.certificates:
         groups.setdefault((certificate.pool, certificate.role), []).append(certificate)
@@ -61,7 +61,7 @@ def group_certificates_by_pool(
 
 
 def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
-    """Return the connections in a plan.
+    """Return the TLS connections in a plan.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
 
 
 def find_port(rule: ConnectionRule | PortRule, pool: Pool, rules: Rules) -> int:
-    """Return the port of a rule on a pool. The Edge services of a pool may share one name."""
+    """Return the port to which a rule connects on a pool. Edge services can share one name."""
     if rule.shared_port and rule.names:
         column = rules.names[rule.names[0]].parts[1].removeprefix("pool.")
         if pool.shares_edge_name(column):
@@ -152,8 +152,8 @@ class ConnectionNames:
         for certificate in certificates:
             if rule.usage in certificate.usages or not (rule.usage or certificate.usages):
                 for entry in self._list_entries(pool, certificate):
-                    # A saved plan may not contain the reasons for names. In this case, all
-                    # names are possible.
+                    # A saved plan may not contain the reasons for names. In this case, all names
+                    # are possible.
                     if not entry.reasons or not wanted.isdisjoint(entry.reasons):
                         names[str(entry.name)] = None
                 if not certificate.subject_alt_name and certificate.subject.common_name:
@@ -180,7 +180,7 @@ def _find_speakers(
     counts: Mapping[str, Mapping[str, int]],
     single_pools: Mapping[str, Sequence[str]],
 ) -> Iterator[tuple[str, str | None, int]]:
-    """Yield each role or party that connects to a pool, with the site and the number of pools.
+    """Yield each role or party that connects to a pool, with its site and number of pools.
 
     ``single_pools`` contains, for each role, the sites without a listening pool.
     """

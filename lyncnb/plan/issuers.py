@@ -34,7 +34,7 @@ def find_requested_issuers(rule: CertificateRule, computers: Iterable[Computer])
 def choose_issuer(
     rule: CertificateRule, computers: Iterable[Computer], options: PlanOptions
 ) -> str:
-    """Return the issuer type: an option overrides the table, and the table overrides the rule.
+    """Return the issuer type. An option overrides the table, and the table overrides the rule.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def find_target_ca(rule: CertificateRule, issuer: str, options: PlanOptions) -> 
 
 
 def find_settings(rule: CertificateRule, choices: Mapping[str, str]) -> set[str]:
-    """Return the settings for the usages or the role of a certificate, or the general settings.
+    """Return the settings for a certificate's usages or role, or else the general settings.
 
     Letter case does not matter in usages and roles, as in the cmdlets.
     """

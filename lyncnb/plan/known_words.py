@@ -7,11 +7,11 @@ from collections import Counter
 
 from .model import CertificatePlan
 
-_SHORTEST = 3  # Shorter words are ignored. The unit is characters.
+_SHORTEST = 3  # The minimum length of a word in characters. Shorter words are ignored.
 
 
 def list_known_words(plan: CertificatePlan) -> tuple[str, ...]:
-    """Return the names in a plan and the words in them. The most frequent ones are first.
+    """Return the names in a plan and the words in them, the most frequent ones first.
 
     Returns
     -------

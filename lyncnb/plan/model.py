@@ -35,12 +35,12 @@ from ..rules.model import NOT_DOCUMENTED, Fact, NameRule, Rules
 from ..topology.topology import Topology
 from .options import PlanOptions, build_table_origin
 
-#: A certificate that no cmdlet of the product assigns has this usage text.
+#: The usage of a certificate that no cmdlet of the product assigns, as text.
 NO_TYPE = "assigned in another product"
 
-# --- This section explains the names on the certificates of a server in a table.
+# --- The following classes explain the names on the certificates of a server in a table.
 
-#: These are the headings for the reasons for a name.
+#: The headings above the reasons for a name.
 REASON_COLUMNS = ("Why", "Who needs it", "Without it")
 
 
@@ -48,23 +48,23 @@ REASON_COLUMNS = ("Why", "Who needs it", "Without it")
 class ExplainedName:
     """A name on a certificate, with one reason for the name."""
 
-    certificate: str  # This is the id of the certificate.
+    certificate: str  # The ID of the certificate.
     role: str
     usages: tuple[str, ...]
-    place: str  # The value is one of: subject | SAN | subject and SAN.
+    place: str  # Where the name is used. The value is one of: subject | SAN | subject and SAN.
     name: str
-    rule: str  # This is the id of the name rule.
+    rule: str  # The ID of the name rule.
     why: str
     source: str
-    # These clients need the name. The value is None if this is not documented.
+    # The clients that need the name, or None if they are not documented.
     clients: Fact | None = None
-    # This is the effect of a missing name. The value is None if it is not documented.
+    # The effect of a missing name, or None if it is not documented.
     without: Fact | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Explanation(Table):
-    """The names on all certificates for a server. If ``server`` is empty, the names in the plan.
+    """The names on all certificates for a server, or for the complete plan, with reasons.
 
     It is empty if the server needs no certificate.
     """
@@ -140,17 +140,17 @@ class Explanation(Table):
 
 
 def format_fact(fact: Fact | None, *, separator: str = "\n") -> str:
-    """Return a fact about a name and its source, or the text that it is not documented."""
+    """Return a fact about a name with its source, or a text that it is not documented."""
     return f"{fact.says}{separator}{fact.source}" if fact else NOT_DOCUMENTED
 
 
 def _format_facts(item: ExplainedName | NameRule) -> tuple[str, ...]:
-    """Return the reason, the clients, and the effect, each with its source."""
+    """Return the reason for a name, the clients, and the effect, each with its source."""
     facts = (Fact(says=item.why, source=item.source), item.clients, item.without)
     return tuple(map(format_fact, facts))
 
 
-# In a notebook, these columns fit on a screen that is 1280 pixels wide.
+# The columns that fit on a screen which is 1280 pixels wide, in a notebook.
 _SHOWN_COLUMNS = (
     "Role, site",
     "Pool",
@@ -161,7 +161,8 @@ _SHOWN_COLUMNS = (
     "Issuer, key, EKU",
 )
 
-# With this limit, file names are much shorter than the 255 characters that file systems allow.
+# The longest part of a name in an ID. With this limit, file names are much shorter than the 255
+# characters that file systems allow.
 _SLUG_LENGTH = 80
 
 
@@ -177,29 +178,29 @@ class PlannedCertificate(NamedTuple):
     takes four times as long, which is the time for reading a server's row.
     """
 
-    # All certificates for a pool have the same values in the following fields.
+    # In the following fields, all certificates for a pool have the same values.
     role: str
     site: str
-    pool: str  # For a certificate for the complete deployment, this value is "".
+    pool: str  # The name of the pool, or "" for a certificate of the complete deployment.
     usages: tuple[str, ...]
     extended_key_usage: tuple[str, ...]
     key: KeyParameters
     hash: str
-    shared_by: str  # The value is one of: server | pool | deployment.
-    rule: str  # This is the id of the certificate rule.
-    # Each certificate has different values in the following fields.
+    shared_by: str  # What uses the certificate: server | pool | deployment.
+    rule: str  # The ID of the certificate rule.
+    # In the following fields, each certificate has different values.
     servers: tuple[str, ...]
     subject: DistinguishedName
     subject_alt_name: tuple[SanEntry, ...]
-    issuer: str  # The value is one of: internal | public.
-    ca: str  # This is the name of the target CA, or "" if the options do not specify it.
-    target_os: str  # This is the oldest Windows version on the servers.
-    # The value is true if the certificate is requested during the setup of the server.
+    issuer: str  # The type of the issuer. The value is one of: internal | public.
+    ca: str  # The name of the CA, or "" if the options do not specify a CA.
+    target_os: str  # The oldest Windows version on the servers.
+    # Whether the certificate is requested during the setup of the server.
     at_set_up: bool = False
 
     @property
     def id(self) -> str:
-        """The id ``<role>-<slug>-<8 hex>``, which is also used in the certificate's file names.
+        """The ID ``<role>-<slug>-<8 hex>``, which is also used in the certificate's file names.
 
         The id depends only on the role, the usages, and the server, pool, or deployment. It does
         not
@@ -251,7 +252,7 @@ def compute_plan_digest(product: str, certificates: Iterable[PlannedCertificate]
 
 
 def encode_digest_part(certificates: Iterable[PlannedCertificate]) -> bytes:
-    """Return the bytes of several certificates for the digest."""
+    """Return the bytes of several certificates for the plan's digest."""
     return b"".join(
         b"," + _encode_json(build_certificate_document(certificate)) for certificate in certificates
     )
@@ -293,9 +294,9 @@ def convert_to_entry(certificate: PlannedCertificate) -> PlannedEntry:
     )
 
 
-# The key usages of an RSA key are digitalSignature for ECDHE_RSA, and keyEncipherment for the
-# RSA key exchange (RFC 5246 section 7.4.2). An ECDSA key is only used for signatures: RFC 8813
-# section 3 forbids keyEncipherment.
+# The key usages of an RSA key are digitalSignature for ECDHE_RSA, and keyEncipherment for the RSA
+# key exchange (RFC 5246 section 7.4.2). An ECDSA key is only used for signatures: RFC 8813 section
+# 3 forbids keyEncipherment.
 _KEY_USAGE = {"RSA": ("digitalSignature", "keyEncipherment"), "ECDSA": ("digitalSignature",)}
 
 
@@ -313,7 +314,7 @@ def build_request_content(certificate: PlannedCertificate) -> RequestContent:
 
 
 def build_certificate_document(certificate: PlannedCertificate) -> dict[str, object]:
-    """Return the JSON values of the record that :func:`planned_entry` returns.
+    """Return a planned certificate as JSON values, as in a plan document.
 
     This function does not create the record, because the digest of 100,000 certificates would take
     1.5 s longer. A test compares the results.
@@ -338,8 +339,7 @@ def build_certificate_document(certificate: PlannedCertificate) -> dict[str, obj
         "hash": certificate.hash,
         "shared_by": certificate.shared_by,
         "exportable": True,  # A key that is created in advance must be copied to the server.
-        # The value is written only if it is true, so that the digests of other plans do not
-        # change.
+        # The value is written only if it is true, so that the digests of other plans do not change.
         **({"at_set_up": True} if certificate.at_set_up else {}),
     }
 
@@ -432,7 +432,7 @@ class CertificatePlan(Table):
         return Explanation(server=wanted, names=tuple(rows), plan=self)
 
     def names(self) -> Explanation:
-        """Explain every name in the plan, for example to find the certificates with ``meet`` names.
+        """Explain every name in the plan, for example to find certificates with ``meet`` names.
 
         Returns
         -------
@@ -490,7 +490,7 @@ class CertificatePlan(Table):
         # Two plans on the same page must have different anchors.
         mark = f"lyncnb-why-{shown[-1].id[-8:] if shown else ''}-"
         rows = [self._build_row(certificate, mark) for certificate in shown]
-        # Empty rows are counted, but not shown.
+        # The hidden rows are passed as empty rows, so that they are counted but not shown.
         rows += [()] * (len(self.certificates) - len(shown))
         used = dict.fromkeys(
             rule for c in shown for entry in c.subject_alt_name for rule in entry.reasons

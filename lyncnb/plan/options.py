@@ -49,7 +49,7 @@ _CERTIFICATES, _KEY_GROUP = "Certificates", "Key and hash"
 _SUBJECT_GROUP, _DATES = "Subject fields", "Dates and Windows"
 _DOCUMENTS = "Documents"
 
-#: This tuple describes all options in the order of the file. Forms group the options.
+#: The descriptions of all options, in the order of the file. Forms group the options.
 OPTIONS: Mapping[str, Option] = {
     "title": Option(
         "", "title", ("name of the deployment, which every document shows; if blank, "
@@ -61,7 +61,7 @@ OPTIONS: Mapping[str, Option] = {
                        "e.g. Ana Li, ana@contoso.com"),
         "Planner", "text", _DOCUMENTS,
     ),
-    # The module ``rules.model`` defines these values.
+    # The values that the module ``rules.model`` defines.
     "product": Option(
         "", "product", "product whose certificate rules apply", "Product", "choice", _CERTIFICATES
     ),
@@ -259,7 +259,7 @@ def format_option_value(value: object) -> object:
 
 
 def read_options(document: Mapping[str, object], reader: RecordReader) -> dict[str, Any]:
-    """Read the options of a plan from a parsed TOML document. The reader collects all problems."""
+    """Read a plan's options from a parsed TOML document. The reader collects all problems."""
     return read_option_values(document, reader, OPTIONS, _find_types())
 
 
@@ -270,7 +270,7 @@ def _find_types() -> dict[str, Any]:
 
 
 class _OptionsFileNote(Table):
-    """A note about the options file, which is missing in a changed copy of the options."""
+    """A note about the options file. A changed copy of the options does not have it."""
 
     __slots__ = ("_found",)
     _columns = columns(("Option", 0), ("Value", 1), ("Meaning", 2))
@@ -437,11 +437,11 @@ class PlanOptions(_OptionsFileNote):
 
     @property
     def renewal_terms(self) -> RenewalTerms:
-        """The lead times, freezes, and windows that determine renewal dates."""
+        """The lead times, freezes, and maintenance windows that determine renewal dates."""
         return RenewalTerms(self.lead_days, read_work_days(self.freezes, self.windows))
 
     def validity_for(self, issuer: str) -> int | None:
-        """Return the number of days to request from an ``internal`` or ``public`` CA."""
+        """Return the validity in days to request from an ``internal`` or ``public`` CA."""
         return self.validity.get(issuer, self.validity_days)
 
     def _store_validity(self) -> None:
@@ -502,7 +502,7 @@ class PlanOptions(_OptionsFileNote):
 
     @classmethod
     def from_toml(cls, source: str | Path | bytes) -> PlanOptions:
-        """Read options from a TOML file.
+        """Read the options of a plan from a TOML file.
 
         Parameters
         ----------
@@ -528,7 +528,7 @@ class PlanOptions(_OptionsFileNote):
         try:
             values = read_plan_toml(data, reader, OPTIONS, _find_types())
             if reader.problems and "accepted" not in values:
-                # The values in this section may have caused the error, so the text of the error
+                # The values in the section may have caused the error, so the text of the error
                 # contains the section.
                 values = {key: value for key, value in values.items() if key not in _LIMITS}
             try:
@@ -571,7 +571,7 @@ class PlanOptions(_OptionsFileNote):
         path = build_options_path(Path(table))
         if path.is_file():
             options = cls.from_toml(path)
-            # The path of a custom product is relative to this folder.
+            # The path of a custom product is relative to the folder of the table.
             if options.product.endswith(".toml"):
                 options = replace(options, product=str(path.parent / options.product))
             note = f"Options from {path.name}"
@@ -593,7 +593,7 @@ class PlanOptions(_OptionsFileNote):
         return options
 
     def to_toml(self) -> str:
-        """Return the content of ``plan.toml``: all options in a fixed order, each with a comment.
+        """Return the content of ``plan.toml``: all options in a fixed order, with comments.
 
         Returns
         -------
@@ -619,7 +619,7 @@ class PlanOptions(_OptionsFileNote):
         return f"{getattr(self, '_found', 'Plan options')}: {different} set."
 
     def _find_changed_rows(self) -> list[tuple[object, ...]]:
-        """Return the rows for options with a value that is not the default."""
+        """Return the table rows for options whose value is not the default."""
         default = dict(zip(OPTIONS, DEFAULT_OPTIONS._list_items(), strict=True))
         return [row for row in self._list_items() if row != default[str(row[0])]]
 
@@ -638,7 +638,7 @@ _DOMAIN_LISTS = (
 )  # fmt: skip
 _LIMITS = ("accepted_until", "accepted_for")
 
-# An options file has a few kB, so a larger file is not an options file.
+# The largest size in bytes. An options file has a few kB, so a larger file is not an options file.
 _LARGEST = 1_000_000
 
 
@@ -689,7 +689,8 @@ def _check_subject_field(name: str, value: Any) -> None:
     try:
         written = (
             value.upper() if name == "country" and len(value) == 2 else value
-        )  # A country code in lowercase is accepted here, because another check reports it.
+            # A country code in lowercase is accepted here, because another check reports it.
+        )
         replace(DistinguishedName(common_name=""), **{name: written})
     except ValueError as error:
         raise OptionsError(
@@ -715,7 +716,7 @@ def _check_texts_by_key(name: str, values: object) -> dict[str, str]:
     for key, value in values.items():
         _check_text(name, key)
         _check_text(f"{name}.{key or ALL}", value, required=True)
-    # plan.toml uses "all" as the key, and users can also do this in a notebook.
+    # In plan.toml, the key "all" means all usages. In a notebook, "all" is also allowed.
     return {"" if key == ALL else key: values[key] for key in sorted(values)}
 
 

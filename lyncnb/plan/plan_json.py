@@ -113,7 +113,7 @@ def plan_json(
     certificates: bool = True,
     fixed: Iterable[Finding] | None = None,
 ) -> bytes:
-    """Return the plan document as JSON.
+    """Return a plan and its findings as a JSON document.
 
     Parameters
     ----------

@@ -17,16 +17,16 @@ from ..base.records import RecordReader, describe_value
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, Problem
 
-#: In the file, this text stands for the key "", which means all usages.
+#: The key in the file that means all usages. In Python, this key is "".
 ALL = "all"
 
-#: In a separate folder for a scenario or a guided plan, the table and the options have these
-#: file names.
+#: The file names of the table and the options, in a separate folder for a scenario or a guided
+#: plan.
 TOPOLOGY_FILE, OPTIONS_FILE = "topology.csv", "plan.toml"
 
 
 def build_options_path(table: Path) -> Path:
-    """Return the path of the options file for a table: ``TABLE.plan.toml`` in the same folder.
+    """Return the path of a table's options file: ``TABLE.plan.toml`` in the same folder.
 
     If a folder contains ``topology.csv`` and ``plan.toml``, these files belong together.
     """
@@ -35,7 +35,7 @@ def build_options_path(table: Path) -> Path:
 
 
 class Option(NamedTuple):
-    """An option of a plan: the place in the file, the comment, and the form field.
+    """An option of a plan: its place in the file, its comment, and its form field.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def read_plan_toml(
 
 
 def raise_problems(problems: Sequence[Problem]) -> None:
-    """Raise an error for a single problem, or an error with a list of several problems."""
+    """Raise an error for one problem, or an error that lists several problems."""
     if len(problems) == 1:
         raise OptionsError(problems[0].message, hint=problems[0].hint)
     if problems:
@@ -228,7 +228,7 @@ def _reject_unknown_key(key: str, reader: RecordReader, options: Mapping[str, Op
 
 def _format_line(key: str, value: object) -> str:
     """Return a key and its value as a line of TOML."""
-    import tomli_w  # Only writing needs this module, so it is imported here.
+    import tomli_w  # The module is needed only for writing, so it is imported inside the function.
 
     name = tomli_w.dumps({key: 0}).removesuffix(" = 0\n")
     return f"{name} = {_format_value(value)}"

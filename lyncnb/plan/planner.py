@@ -34,13 +34,13 @@ from .issuers import choose_issuer, find_target_ca
 from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS, PlanOptions
 
-# --- This section plans the certificates for a pool. The names are determined once, and then
-# the name of each server is inserted.
+# --- The following functions plan the certificates for a pool. The names are determined once, and
+# then the name of each server is inserted.
 
-# This placeholder for the name of a server is not a valid host name.
+# The placeholder for the name of a server. It is not a valid host name.
 _SERVER = DnsName("\0")
 
-#: Certificates from the same rule differ in these values: servers, subject, names, target_os.
+#: The values in which certificates from the same rule differ: servers, subject, names, target_os.
 _Row = tuple[tuple[str, ...], DistinguishedName, tuple[SanEntry, ...], str]
 
 _SHARED_BY = {"computer": "server", "pool": "pool", "deployment": "deployment"}
@@ -122,15 +122,15 @@ def create_certificates(
 
 
 def _build_shared_values(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
-    """Return the values that differ between certificates, for a certificate that a pool shares."""
-    # The certificates for single servers contain names with this placeholder.
+    """Return servers, subject, names and Windows version for a certificate that a pool shares."""
+    # The certificates for single servers contain names with the placeholder for a server.
     server = pool.computers[0].fqdn
     return (
         tuple(map(_NAME_OF, pool.computers)),
         context.subject.with_common_name(resolved.find_common_name(pool, server)),
         resolved.build_entries(resolved.names(pool, server), pool, server),
-        # All servers must be able to import the package, even the server with the oldest
-        # Windows version.
+        # All servers must be able to import the package, even the server with the oldest Windows
+        # version.
         context.options.target_os or min(map(_SYSTEM_OF, pool.computers)),
     )
 
@@ -138,7 +138,7 @@ def _build_shared_values(resolved: ResolvedRule, pool: Pool, context: PlanContex
 def _build_server_values(
     resolved: ResolvedRule, pool: Pool, context: PlanContext
 ) -> Iterable[_Row]:
-    """Return the values that differ between certificates, for each server in a pool."""
+    """Return subject, names and Windows version for the certificate of each server in a pool."""
     names = resolved.names(pool, _SERVER)
     entries = resolved.build_entries(names, pool, _SERVER)
     own = names.get(_SERVER)
@@ -233,7 +233,7 @@ def load_rules_for(topology: Topology, options: PlanOptions) -> Rules:
 
 
 def validate_options(topology: Topology, rules: Rules, options: PlanOptions) -> PlanOptions:
-    """Validate a topology and options, and set the product of the rules in the options.
+    """Check a topology and options, and set the product of the rules in the options.
 
     Raises
     ------
@@ -283,7 +283,7 @@ def plan_changed_topology(previous_plan: CertificatePlan, topology: Topology) ->
     removed = [pool for pool in old.pools if id(pool) not in present]
     _check_roles(added, rules)
     if sites or any(rules.roles[pool.role].publish_order for pool in (*added, *removed)):
-        # These certificates contain the names of other pools.
+        # The certificates contain the names of other pools.
         publishing = find_publishing_roles(rules)
         for pool in topology.pools:
             if pool.role in publishing:
@@ -311,7 +311,7 @@ def plan_changed_topology(previous_plan: CertificatePlan, topology: Topology) ->
 
 
 def _find_changed_sites(old_sites: Iterable[Site], new_sites: Iterable[Site]) -> set[str]:
-    """Return the sites that exist in only one topology, or that have different simple URLs."""
+    """Return the sites that only one topology has, or whose simple URLs differ."""
     before, after = ({site.name: site for site in sites} for sites in (old_sites, new_sites))
     return {name for name in before | after if before.get(name) != after.get(name)}
 
@@ -390,7 +390,7 @@ def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
 
 
 def _suggest_products(roles: set[str], rules: Rules) -> str:
-    """Return a hint with the products that have the unknown roles, or all known roles."""
+    """Return a hint with the products that have the unknown roles, or with all known roles."""
     titles = list_product_titles()
     others = [name for name in titles if name != rules.product]
     knowing = [name for name in others if roles.issubset(load_rules(name).roles)]
@@ -401,7 +401,7 @@ def _suggest_products(roles: set[str], rules: Rules) -> str:
 
 
 def _set_product(options: PlanOptions, rules: Rules) -> PlanOptions:
-    """Return the options with the product of the rules, and reject another product."""
+    """Return the options with the product of the rules. Another product is an error."""
     if options.product == rules.product:
         return options
     # The user did not choose a product, so the product of the rules applies.
@@ -426,8 +426,7 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
                 hint=list_returned_checks()[code].hint,
             )
         if code not in list_all_checks(rules):
-            # A misspelled code would not accept any finding, and users would not know the
-            # reason.
+            # A misspelled code would not accept any finding, and users would not know the reason.
             similar_codes = difflib.get_close_matches(code, list_all_checks(rules), n=3, cutoff=0.4)
             raise OptionsError(
                 f'the option "accepted" contains "{code}", which is not the code of a finding '

@@ -27,7 +27,7 @@ from .model import CertificatePlan, PlannedCertificate
 from .options import DEFAULT_OPTIONS
 from .plan_json import FORMAT
 
-#: These fields are missing in a plan document and in a folder, so they are not compared.
+#: The fields that a plan document and a folder do not contain. They are not compared.
 NOT_RECORDED = frozenset(("ca", "target_os"))
 
 _EDITED = "create the file again: lyncnb plan TOPOLOGY -o FILE.json"
@@ -64,7 +64,7 @@ class RecordedFinding:
     source: str = ""
 
     def build_finding(self, *, accepted: str = "") -> Finding:
-        """Return the finding. ``accepted`` is the reason for accepting it, or ""."""
+        """Convert the record to a finding. ``accepted`` is the reason for accepting it, or ""."""
         return Finding(
             code=self.code,
             severity=self.severity,
@@ -76,7 +76,7 @@ class RecordedFinding:
         )
 
 
-#: The mapping contains the rules for the names on certificates, by certificate id and name.
+#: The rules for the names on certificates, by certificate ID and name.
 NameReasons = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
@@ -189,8 +189,8 @@ def build_recorded_plan(
     )
 
 
-# A plan with 100,000 certificates and the sources of their names has about 400 MB. lyncnb does
-# not write larger plans.
+# The largest size of a plan document in bytes. A plan with 100,000 certificates and the sources of
+# their names has about 400 MB. lyncnb does not write larger plans.
 _LARGEST = 1 << 30
 
 
@@ -205,12 +205,12 @@ def read_plan_file(path: Path) -> bytes:
     return files.read_specified_file(path, limit=_LARGEST, error_class=PlanError)
 
 
-# --- This section reads the plan document that ``lyncnb plan --json`` writes.
+# --- The following functions read the plan document that ``lyncnb plan --json`` writes.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _NameReason:
-    """A rule for a name in a plan document. lyncnb does not read its source."""
+    """A rule for a name in a plan document. The source of the rule is not read."""
 
     rule: str
     source: str = ""
@@ -226,7 +226,7 @@ class _DocumentEntry(PlannedEntry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DocumentReason:
-    """The texts of a rule in a plan document, which lyncnb does not use."""
+    """The texts about a rule in a plan document, which lyncnb does not use."""
 
     rule: str
     why: str

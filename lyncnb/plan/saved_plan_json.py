@@ -41,12 +41,12 @@ from .recorded_plan import (
 from .totals import format_totals
 
 FORMAT = "lyncnb-saved-plan/1"
-#: SSH signatures of a saved plan have this namespace (``ssh-keygen -Y sign -n``).
+#: The namespace of SSH signatures of a saved plan (``ssh-keygen -Y sign -n``).
 NAMESPACE = "lyncnb-plan"
-#: This command approves a saved plan without lyncnb. KEY and FILE are placeholders.
+#: The command that approves a saved plan without lyncnb. KEY and FILE are placeholders.
 SIGN_LINE = f"ssh-keygen -Y sign -n {NAMESPACE} -f KEY FILE"
 
-#: The file name of a saved plan ends with this text.
+#: The end of the file name of a saved plan.
 SAVED_PLAN_FILE = OutputKind(
     what="a saved plan", is_ours={".json": match_content(b'"format": "lyncnb-saved-plan/')}
 )
@@ -79,7 +79,7 @@ def build_saved_plan_values(
     judged_on: date,
     libraries: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return the JSON values of a saved plan, without the digest.
+    """Return the JSON values of a saved plan, without its digest.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def _encode_lines(entries: Iterable[str]) -> Iterator[str]:
     yield "]" if between == "\n" else "\n]"
 
 
-# --- This section reads a saved plan. The following classes define the valid content.
+# --- The following functions and classes read a saved plan. The classes define the valid content.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +275,7 @@ class _Document:
     read_me: tuple[str, ...]
     product: str
     rules: Mapping[str, str]
-    # Files from versions before lyncnb 0.2 do not contain this value.
+    # A file from a version before lyncnb 0.2 does not contain the value.
     libraries: Mapping[str, str] = field(default_factory=dict)
     judged_on: str
     plan_sha256: str
@@ -287,7 +287,7 @@ class _Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedDocument:
-    """The content of a saved plan, which was read without planning again.
+    """The content of a saved plan that was read without planning again.
 
     ``values`` contains the JSON values without the digest. ``is_whole`` is true if the digest in
     the last line matches the previous lines.
@@ -368,7 +368,7 @@ def is_saved_plan(data: bytes) -> bool:
 def read_saved_json(
     data: bytes, *, source: str, whole: bool = True, rules: Rules | None = None
 ) -> SavedDocument:
-    """Read a saved plan, and validate each value.
+    """Read a saved plan, and validate each of its values.
 
     Parameters
     ----------
@@ -412,7 +412,8 @@ def read_saved_json(
     topology = _collect_problems(problems, lambda: _read_table(table, source, reader))
     problems = [*reader.problems, *problems]
     if day is None or topology is None or chosen is None or problems or (whole and content is None):
-        # The function continues, so that all problems in the file are reported together.
+        # After a problem, reading continues, so that all problems in the file are reported
+        # together.
         if not whole:
             return read_saved_json(data, source=source, rules=rules)
         raise PlanAltered(

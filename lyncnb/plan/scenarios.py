@@ -1,4 +1,4 @@
-"""Define ``Scenario``: a table, the options, and a note, in a folder with three files.
+"""Define ``Scenario``: a table, its options, and a note, in a folder with three files.
 
 ``scenarios/NAME/`` contains ``topology.csv``, ``plan.toml``, and ``note.md``. lyncnb writes a new
 folder completely or not at all, and later replaces only changed files. People read, compare, and
@@ -30,14 +30,14 @@ from .plan_toml import OPTIONS_FILE as OPTIONS_FILE
 from .plan_toml import TOPOLOGY_FILE as TOPOLOGY_FILE
 from .planner import plan_certificates, validate_options
 
-#: The editor stores its scenarios in this folder, which is next to the notebook.
+#: The folder in which the editor stores its scenarios. It is next to the notebook.
 DEFAULT_FOLDER = "scenarios"
 
 NOTE_FILE = "note.md"
 _FILES = (TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE)
-_LARGEST = 1 << 28  # The table may have this number of bytes. 100,000 servers need about 30 MB.
-# The other files may have this number of bytes. Options need a few thousand bytes, and a note
-# is short.
+_LARGEST = 1 << 28  # The largest size of the table in bytes. 100,000 servers need about 30 MB.
+# The largest size of the other files in bytes. Options need a few thousand bytes, and a note is
+# short.
 _MOST = {OPTIONS_FILE: 1_000_000, NOTE_FILE: 1 << 16}
 
 
@@ -63,17 +63,18 @@ class Scenario(Table):
     topology: Topology
     options: PlanOptions = DEFAULT_OPTIONS
     note: str = ""
-    # The plan is not an argument, because a copy with other options has another plan.
+    # The plan is not an argument of the constructor, because a copy with other options has another
+    # plan.
     _plan: CertificatePlan | None = field(default=None, init=False, compare=False)
 
     @property
     def rules(self) -> Rules:
-        """The rules for the product in the options."""
+        """The rules for the product that the options specify."""
         return load_rules(self.options.product)
 
     @property
     def plan(self) -> CertificatePlan:
-        """The plan, which is created on first use. Its source is the name of the scenario.
+        """The plan of the scenario. It is created on first use.
 
         Raises
         ------
@@ -112,7 +113,7 @@ class Scenario(Table):
         return same and self.options == other.options
 
     def files(self) -> dict[str, bytes]:
-        """Return the content of the files in the folder of the scenario, by file name.
+        """Return the content of the files in the scenario's folder, by file name.
 
         Raises
         ------
@@ -142,7 +143,7 @@ class Scenario(Table):
 
 
 def is_scenario(folder: str | os.PathLike[str]) -> bool:
-    """Return whether a folder contains a scenario, even if the scenario is damaged."""
+    """Return whether a folder contains a scenario. The scenario may be damaged."""
     marks = (TOPOLOGY_FILE, OPTIONS_FILE)
     return os.path.isdir(folder) and any(
         os.path.lexists(os.path.join(folder, mark)) for mark in marks
@@ -150,12 +151,12 @@ def is_scenario(folder: str | os.PathLike[str]) -> bool:
 
 
 def list_scenario_files(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
-    """Return the names of the files in the folder of a scenario, or nothing for other folders."""
+    """Return the file names in a scenario's folder. For any other folder, return nothing."""
     return tuple(Path(folder, name) for name in _FILES) if is_scenario(folder) else ()
 
 
 def open_scenario(folder: str | os.PathLike[str]) -> Scenario:
-    """Open a scenario in a folder.
+    """Read a scenario from its folder.
 
     Parameters
     ----------
@@ -279,7 +280,7 @@ class Scenarios(Table):
     folder: Path
 
     def __post_init__(self) -> None:
-        # Notebooks specify the folder as text.
+        # In notebooks, users specify the folder as text.
         object.__setattr__(self, "folder", Path(self.folder))
 
     def names(self) -> tuple[str, ...]:
@@ -315,7 +316,7 @@ class Scenarios(Table):
             raise ScenarioError(error.message, hint=error.hint) from None
 
     def open(self, name: str) -> Scenario:
-        """Return a scenario with a name.
+        """Return the scenario that has a name.
 
         Raises
         ------
@@ -326,14 +327,14 @@ class Scenarios(Table):
         return open_scenario(self.folder / name)
 
     def note(self, name: str) -> str:
-        """Return the note of a scenario; blank if it cannot be read."""
+        """Return the note of a scenario, or blank if the note cannot be read."""
         with suppress(BundleError, ScenarioError):
             read = small_folder.read_files(self.folder / name, (NOTE_FILE,), limit=_MOST[NOTE_FILE])
             return _decode_note(read.get(NOTE_FILE, b""))
         return ""
 
     def keep(self, scenario: Scenario, *, replace: bool = False) -> Scenario:
-        """Save a scenario in a folder, and replace only the files that differ.
+        """Save a scenario in a folder. Only the files that differ are replaced.
 
         Parameters
         ----------
@@ -450,7 +451,7 @@ class Scenarios(Table):
         raise ScenarioError(f"{self.folder} contains no scenario {shown(name)}", hint=hint)
 
     def _check_new_name(self, name: str, *, allowed_name: str = "") -> str:
-        """Reject an invalid folder name, or the name of an existing scenario except `exempt`."""
+        """Raise an error for an invalid or existing name of a scenario, except `exempt`."""
         reject_reserved_path(self.folder)
         plain = build_folder_name(name)
         if plain != name or not name:
@@ -479,7 +480,7 @@ class Scenarios(Table):
         return name
 
     def _find_copy_name(self, name: str) -> str:
-        """Return an unused name for the copy of a scenario."""
+        """Return a name for the copy of a scenario that is not used yet."""
         taken = {entry.casefold() for entry in os.listdir(self.folder)}
         number = 1
         while True:

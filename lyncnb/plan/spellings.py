@@ -17,7 +17,8 @@ from ..topology.source_table import Note
 from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
 
-#: In summaries, the list of such names has this heading and these columns.
+#: The heading and the columns of the list of such names in summaries: names that look different on
+#: the screen than in the request.
 HEADING = "Names that are displayed differently from the names in the requests"
 COLUMNS = ("Where", "Reads as", "Requested", "Why")
 
@@ -39,7 +40,7 @@ class Spelling:
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        """The cells of a row in the list of such names, in the order of ``COLUMNS``."""
+        """The cells of a row in the list of such texts, in the order of ``COLUMNS``."""
         return self.place, self.written, self.requested, self.what
 
 
@@ -62,7 +63,7 @@ def find_spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
 def find_certificate_spellings(
     certificates: Iterable[PlannedCertificate], topology: Topology
 ) -> Mapping[str, tuple[Spelling, ...]]:
-    """Return the names on each certificate that look different on the screen than in the request.
+    """Return the names on each certificate that look different on the screen.
 
     Parameters
     ----------

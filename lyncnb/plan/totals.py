@@ -36,7 +36,7 @@ def build_origin(
 
 
 def explain_missing_certificate(rules: Rules, role: str) -> str:
-    """Return the reason why a server with this role has no certificate."""
+    """Return why a server with a role has no certificate."""
     is_required = any(role == rule.role or role in rule.needed_by for rule in rules.certificates)
     if is_required:
         return "none: the table does not contain the data that makes a certificate necessary"
@@ -44,7 +44,7 @@ def explain_missing_certificate(rules: Rules, role: str) -> str:
 
 
 def list_servers_without_certificate(plan: CertificatePlan) -> tuple[tuple[DnsName, str], ...]:
-    """Return the servers without a certificate, and the role of each of these servers."""
+    """Return the servers without a certificate, each with its role."""
     served = {server for certificate in plan.certificates for server in certificate.servers}
     left = {
         computer.fqdn: pool.role
@@ -54,7 +54,7 @@ def list_servers_without_certificate(plan: CertificatePlan) -> tuple[tuple[DnsNa
     return tuple(left.items())
 
 
-_NAMED = 10  # The maximum number of servers that a sentence lists.
+_NAMED = 10  # The largest number of servers that a sentence lists.
 
 
 def format_totals(plan: CertificatePlan, findings: Iterable[Finding]) -> str:

@@ -1,1 +1,1 @@
-"""Ask the planned servers for their certificates, and compare the certificates with the plan."""
+"""Probe the planned servers for their certificates, and compare these with the plan."""

@@ -1,4 +1,4 @@
-"""Ask the ports in a plan: resolve the names, connect to each address, and collect the answers.
+"""Connect to the ports in a plan: resolve the names, and collect the results.
 
 One connection at a time is open to an address, and only to addresses of the plan's own names, or of
 the hosts file. A further name is asked only at an address of its pool, because a domain's website
@@ -23,11 +23,11 @@ Progress = Callable[[int, int], object]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: At most this number of handshakes is made with the address of a load balancer, to reach
-#: several members of the pool.
+#: The largest number of handshakes with the address of a load balancer, to reach several members
+#: of the pool.
 _MOST_REPEATS = 8
-# If one connection to an address has no answer, later connections get less time, because the
-# server is probably off. A handshake always has the full time.
+# The time limit in seconds after a connection to the same address got no response. The server is
+# probably off, so later connections get less time. A handshake always has the full time.
 _BRIEFLY = 1.0
 _RESOLVE_SECONDS, _LOOKUPS = 10.0, 64
 _STOPPED = Handshake(
@@ -38,7 +38,7 @@ _LOOK_EVERY = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The answer of one address at a port. ``address`` is "" if the host has no address."""
+    """The response of one address at a port. ``address`` is "" if the host has no address."""
 
     target: Target
     handshake: Handshake
@@ -48,7 +48,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stranger:
-    """A name in the plan whose addresses do not belong to its pool, so that it was not asked."""
+    """A name in the plan whose addresses do not belong to its pool, so it is not probed."""
 
     name: str
     port: int
@@ -58,7 +58,7 @@ class Stranger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """All answers in the order of the targets, and the names that were only resolved.
+    """All responses in the order of the targets, and the names that were only resolved.
 
     ``unresolved`` are further names without an address. ``hosts`` are the addresses by host.
     """
@@ -78,7 +78,7 @@ def ask_ports(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Answers:
-    """Ask all ports.
+    """Connect to all ports, and return the responses.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def _resolve_names(
     found = _run_in_threads(
         listed,
         resolve_name,
-        # If no DNS server answers, each name takes many seconds, and no connection is made.
+        # If no DNS server responds, each name takes many seconds, and no connection is made.
         parallel=max(parallel, _LOOKUPS),
         stop=stop,
         interval=_RESOLVE_SECONDS,
@@ -141,7 +141,7 @@ _Connection = tuple[int, Target, str, int]
 
 @dataclass(slots=True)
 class _Connections:
-    """The connections to make, by number. A target without an address already has an answer."""
+    """The connections to make, by number. A target without an address already has a result."""
 
     hosts: Mapping[str, tuple[str, ...]]
     asked: list[_Connection] = field(default_factory=list)
@@ -162,14 +162,14 @@ class _Connections:
             handshake = Handshake(outcome=NO_ANSWER, detail=detail)
             self.answers.append((self._find_next(), Answer(target=target, handshake=handshake)))
         elif not target.server and not target.is_anchored:
-            # Members were already asked at their own addresses. The other addresses belong to a
-            # load balancer.
+            # The members of the pool were already probed at their own addresses. All other
+            # addresses belong to a load balancer.
             own = {address for name in target.members for address in self.hosts.get(name, ())}
             addresses = tuple(address for address in addresses if address not in own)
         self._connect_to(target, [(address, target.port) for address in addresses])
 
     def find_pool_addresses(self, target: Target) -> tuple[str, ...]:
-        """Return the addresses of a further name that belong to its pool.
+        """Return the addresses of an additional name that belong to its pool, and the other ones.
 
         List the other addresses.
         """
@@ -209,7 +209,7 @@ def _ask_addresses(
     progress: Progress | None,
     stop: threading.Event,
 ) -> Iterator[_Numbered]:
-    """Yield the numbered answers. The ports of one address are asked one after another."""
+    """Yield the numbered responses. The ports of one address are probed one after another."""
     by_address: dict[str, list[_Connection]] = {}
     for connection in connections:
         by_address.setdefault(connection[2], []).append(connection)
@@ -241,7 +241,7 @@ def _ask_address(
     stop: threading.Event,
     on_done: Callable[[_Numbered], object],
 ) -> None:
-    """Ask the ports of one address, one connection at a time."""
+    """Connect to the ports of one address, one connection at a time."""
     to_connect = timeout
     for number, target, address, port in connections:
         if stop.is_set():
@@ -268,7 +268,7 @@ def _run_in_threads(
     interval: float | None = None,
     on_wait: Callable[[], object] = lambda: None,
 ) -> Mapping[int, Result]:
-    """Process each item in its own thread, and return the results by the position of the item.
+    """Process each item in its own thread, and return the results by the item's position.
 
     The threads are daemons, because a system's resolver can hang, and nobody can end it. After
     ``interval``, an item is given up. ``on_wait`` is called after each result and several times a

@@ -1,4 +1,4 @@
-"""Compare the certificates that servers showed with the plan, without opening a connection."""
+"""Compare the certificates that servers presented with the plan, without any connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .fetch import SHOWN
 from .result import AS_PLANNED, DIFFERENT, NOT_VISIBLE, RESULTS, ProbeLine
 from .targets import Target, Targets
 
-# A missing root is not a difference, because servers do not send it.
+# A missing root is not a difference, because servers do not send the root.
 _CHAIN_END = "chain-incomplete"
 
 
@@ -44,7 +44,7 @@ class FolderFacts:
 
 
 def read_folder_facts(bundle: RequestBundle) -> FolderFacts:
-    """Collect the data in a request folder that helps to recognize certificates."""
+    """Return the data in a request folder that helps to recognize certificates."""
     requests: dict[str, str] = {}
     expected: dict[str, str] = {}
     records = bundle.manifest.requests
@@ -72,7 +72,7 @@ def read_folder_facts(bundle: RequestBundle) -> FolderFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """A chain that a port showed, as certificates. It is empty if it cannot be read."""
+    """A chain that a port presented, as certificates. It is empty if it cannot be read."""
 
     answer: Answer
     chain: tuple[Certificate, ...] = ()
@@ -100,7 +100,7 @@ def read_sightings(answers: Iterable[Answer]) -> tuple[Sighting, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A shown certificate, compared with one of the planned certificates that the port may show."""
+    """A presented certificate, compared with one of the certificates planned for the port."""
 
     entry: PlannedEntry
     evaluation: Evaluation
@@ -116,8 +116,8 @@ class Evaluator:
     folder: FolderFacts
     sightings: tuple[Sighting, ...]
     at: datetime
-    #: The keys are the CA certificates that lyncnb does not have. The values are the answers
-    #: that need them.
+    #: The keys are the CA certificates that lyncnb does not have. The values are the responses
+    #: that need these certificates.
     unknown_cas: dict[str, list[Answer]] = field(default_factory=dict)
     _issuers: Issuers = field(init=False)
     _entries: dict[str, PlannedEntry] = field(init=False)
@@ -134,7 +134,7 @@ class Evaluator:
         self._accepted = list_accepted_codes((), self.plan.options, day=self.at.date())
 
     def list_lines(self, targets: Targets) -> tuple[ProbeLine, ...]:
-        """Return a line for each answer, and for each certificate that no port shows."""
+        """Return a line for each response, and for each certificate that no port presents."""
         lines = list(dict.fromkeys(map(self._describe_answer, self.sightings)))
         lines = _mark_old_certificates(lines)
         lines += [
@@ -224,7 +224,7 @@ class Evaluator:
 
 
 def is_target_name_missing(target: Target, certificate: Certificate) -> bool:
-    """Return whether a certificate does not cover the name that was sent."""
+    """Return whether a certificate does not cover the name that was sent in the handshake."""
     name = target.name.casefold()
     present = certificate.dns_names or certificate.common_names
     parent = f"*.{name.partition('.')[2]}"
@@ -238,7 +238,7 @@ def _ignore_missing_root(evaluation: Evaluation) -> Iterator[Finding]:
 
 
 def _find_chain_problems(chain: tuple[Certificate, ...], path: Path) -> Iterator[str]:
-    """Yield the problems with the certificates that the server sent after its own certificate."""
+    """Yield the problems with the certificates that the server sent after its own one."""
     sent = chain[1:]
     for issuer in path.issuers:
         if not issuer.is_self_issued and issuer not in sent:
@@ -268,7 +268,7 @@ def _format_address(address: str, port: int) -> str:
 
 
 def _mark_old_certificates(lines: list[ProbeLine]) -> list[ProbeLine]:
-    """Mark ports that show an older certificate than another port of the same server."""
+    """Mark ports that present an older certificate than another port of the same server."""
     newest: dict[tuple[str, str], ProbeLine] = {}
     for line in lines:
         if line.certificate is not None and line.certificate.servers and line.result == AS_PLANNED:

@@ -13,15 +13,15 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 
-#: A connection ends in one of these ways: with a chain, or without a chain.
+#: The possible results of a connection: with a chain, or without a chain.
 SHOWN, REFUSED, NO_ANSWER = "shown", "refused", "no answer"
 
-#: This is the size of the largest chain that is kept. OpenSSL reads at most 100 KiB by default.
+#: The size in bytes of the largest chain that is kept. OpenSSL reads at most 100 KiB by default.
 _MOST_BYTES = 1 << 18
 # Servers from 2008 have SHA-1 signatures, small keys and TLS 1.0. lyncnb reports their
 # certificates, but does not trust them. Cipher suites without a certificate are not useful.
 _CIPHERS = "ALL:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=0"
-# Python 3.12 and later have this constant as ssl.OP_LEGACY_SERVER_CONNECT.
+# In Python 3.12 and later, the constant is ssl.OP_LEGACY_SERVER_CONNECT.
 _LEGACY_SERVER_CONNECT = 0x4
 _SHOWN_REASON = 100
 
@@ -52,7 +52,7 @@ def fetch_chain(
     connect_timeout: float = 60.0,
     is_only_tls10: bool = False,
 ) -> Handshake:
-    """Connect to one address, and read the certificates that the server shows.
+    """Connect to one address, and read the certificates that the server presents.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def _shake_hands(connection: ssl.SSLSocket, remaining: float, timeout: float) ->
 
 
 def read_unverified_chain(connection: ssl.SSLSocket) -> tuple[bytes, ...]:
-    """Return the certificates that a server sent as DER, even after a failed handshake.
+    """Return the certificates that a server sent, as DER, even after a failed handshake.
 
     Notes
     -----
@@ -163,7 +163,7 @@ def _make_context(is_only_tls10: bool) -> ssl.SSLContext:
     return context
 
 
-#: These reasons of OpenSSL have plainer names.
+#: Plain descriptions of some error reasons from OpenSSL.
 _REASONS = {
     "WRONG_VERSION_NUMBER": "the service on this port does not use TLS",
     "HTTP_REQUEST": "the service on this port does not use TLS",
@@ -198,8 +198,7 @@ def resolve_name(name: str) -> tuple[str, ...]:
         Distinct addresses; empty if the name has none.
     """
     try:
-        # On a computer without an IPv6 address, connections to IPv6 addresses would always
-        # fail.
+        # On a computer without an IPv6 address, connections to IPv6 addresses would always fail.
         found = socket.getaddrinfo(
             name, None, type=socket.SOCK_STREAM, flags=getattr(socket, "AI_ADDRCONFIG", 0)
         )

@@ -1,4 +1,4 @@
-"""Ask the planned servers for their certificates, and compare them with the plan."""
+"""Probe the planned servers for their certificates, and compare these with the plan."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def probe(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Probe:
-    """Ask the planned servers which certificates they show, and compare these with the plan.
+    """Read the certificates that the planned servers present, and compare them with the plan.
 
     The function connects only to the addresses of the plan's own names, or to those in a hosts
     file. It sends the messages of a TLS handshake and nothing else.
@@ -168,13 +168,13 @@ def _list_notes(
 
 
 def _is_unlikely(addresses: tuple[str, ...], zone: str) -> bool:
-    """Return whether addresses are private or public contrary to the zone from which you ask."""
+    """Return whether addresses are private or public, contrary to what the zone suggests."""
     known = [ipaddress.ip_address(address.partition("%")[0]) for address in addresses]
     return any(one.is_global == (zone == "inside") for one in known)
 
 
 def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> Iterator[str]:
-    """Yield how many members answered for a name, and whether their shared certificates differ."""
+    """Yield how many members responded for a name, and whether their certificates differ."""
     shared = {item.id for item in plan.certificates if item.shared_by == "pool"}
     behind: dict[tuple[str, str], dict[str, None]] = {}
     sizes: dict[tuple[str, str], int] = {}

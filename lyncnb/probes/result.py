@@ -1,4 +1,4 @@
-"""Define ``Probe``: the certificates that servers show, compared with the plan.
+"""Define ``Probe``: the certificates that servers present, compared with the plan.
 
 This module contains only the data classes. ``evaluate.py`` creates the objects.
 """
@@ -17,7 +17,7 @@ from ..base.shown.report import Report, ReportTable, Sentence, build_report_kind
 from ..base.shown.tables import Table, columns, count_of, join_first
 from ..rules.findings import Finding, list_lines
 
-#: These are the five results. The most urgent result is first.
+#: The five possible results. The most urgent result comes first.
 DIFFERENT, REFUSED, NO_ANSWER = "different", "refused", "no answer"
 AS_PLANNED, NOT_VISIBLE = "as planned", "cannot be seen"
 RESULTS = (DIFFERENT, REFUSED, NO_ANSWER, AS_PLANNED, NOT_VISIBLE)
@@ -26,7 +26,7 @@ _OWNERS_SHOWN = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeLine(Told):
-    """The answer of one address at one port, or a planned certificate that no port shows.
+    """The response of one address at one port, or a certificate that no port presents.
 
     ``result`` is one of ``RESULTS``. ``place`` is the host and port of the plan, ``address`` the
     address and port that were asked; both are "" for a certificate that cannot be seen. ``name`` is
@@ -55,13 +55,13 @@ class ProbeLine(Told):
 
     @property
     def is_failure(self) -> bool:
-        """Whether the line needs attention. A port that may be closed does not have to answer."""
+        """Whether the line needs attention. A port that may be closed does not have to respond."""
         return self.result == DIFFERENT or (
             self.result in (REFUSED, NO_ANSWER) and not self.condition
         )
 
     def format_lines(self) -> Iterator[str]:
-        """Yield the findings as lines, errors first, and the remarks."""
+        """Yield the findings about the certificate as lines, errors first, and then the remarks."""
         return list_lines(self.findings, self.remarks)
 
 
@@ -80,7 +80,7 @@ _COLUMNS = columns(
     ("Details", lambda row: tuple(row.format_lines())),
 )
 
-#: This is the type of file for the result of a probe.
+#: The type of file for the result of a probe.
 PROBE_FILE = build_report_kind(
     "a probe of servers",
     title="Certificates that servers show",
@@ -92,7 +92,7 @@ PROBE_FILE = build_report_kind(
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Probe(Table):
-    """The certificates that the planned servers show, compared with the plan.
+    """The certificates that the planned servers present, compared with the plan.
 
     ``zone`` is the zone of who asked: ``inside`` or ``outside``. ``made_at`` is a UTC time in ISO
     8601. ``notes`` describe pools, and names that were not asked. ``as_is`` has the same
@@ -118,7 +118,7 @@ class Probe(Table):
         return int(self.cancelled or any(line.is_failure for line in self.seen))
 
     def counts(self) -> dict[str, int]:
-        """Count the lines with each result, such as ``{"different": 1, "as planned": 12}``."""
+        """Return the number of lines with each result, such as ``{"as planned": 12}``."""
         results = [line.result for line in self.seen]
         return {result: results.count(result) for result in RESULTS if result in results}
 
@@ -129,11 +129,11 @@ class Probe(Table):
         return self.summary()
 
     def _repr_html_(self) -> str:
-        """Return the content of the page: a row for each server and certificate, and the notes."""
+        """Return the page's content: a row for each server and certificate, and the notes."""
         return "\n".join(render_parts(build_probe_report(self).parts))
 
     def summary(self) -> str:
-        """Return a sentence that summarizes the result."""
+        """Return a sentence that summarizes the result of the probe."""
         counts = self.counts()
         unseen = counts.pop(NOT_VISIBLE, 0)
         asked = count_of(sum(counts.values()), "port")
@@ -145,7 +145,7 @@ class Probe(Table):
 
 
 def build_probe_report(probe: Probe) -> Report:
-    """Return a probe as a report that starts with the lines that need attention."""
+    """Return a probe as a report. The lines that need attention come first."""
     return Report(
         kind=PROBE_FILE,
         about=probe.source,
@@ -181,12 +181,12 @@ class _Alike:
 
     @property
     def result(self) -> str:
-        """The result that all lines have."""
+        """The result that all of the lines have."""
         return self.lines[0].result
 
     @property
     def where(self) -> str:
-        """The host with its ports, or the owners of certificates that no port shows."""
+        """The host with its ports, or the owners of certificates that no port presents."""
         first = self.lines[0]
         if first.result == NOT_VISIBLE:
             owners = join_first([*dict.fromkeys(line.owner for line in self.lines)], _OWNERS_SHOWN)
@@ -202,7 +202,7 @@ class _Alike:
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The certificate with its thumbprint, last day, and request in the folder."""
+        """The certificate with its thumbprint, its last day, and its request in the folder."""
         one, request = self.lines[0].certificate, self.lines[0].request
         if one is None:
             return ()
@@ -210,7 +210,7 @@ class _Alike:
 
     @property
     def details(self) -> tuple[str, ...]:
-        """The findings and remarks."""
+        """The findings and remarks about the lines."""
         return tuple(self.lines[0].format_lines())
 
 
@@ -235,7 +235,7 @@ def _group_lines(lines: Iterable[ProbeLine]) -> list[_Alike]:
 
 
 def _format_lines(probe: Probe) -> Iterator[str]:
-    """Yield a line for each server and certificate, with all ports that showed it."""
+    """Yield a line for each server and certificate, with all ports that presented it."""
     for group in _group_lines(probe.seen):
         text = ": ".join(filter(None, (group.result, group.where, ", ".join(group.shown))))
         if not group.shown and len(group.details) == 1:

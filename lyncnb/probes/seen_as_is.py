@@ -1,4 +1,4 @@
-"""Convert the certificates that ports showed to installed certificates, as ``asis`` saves them."""
+"""Convert the certificates that ports presented to installed certificates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def list_installed_certificates(
     records: Iterable[RequestRecord] = (),
     made_at: str,
 ) -> AsIs:
-    """Return the installed certificates that the ports showed.
+    """Return the installed certificates that the ports presented.
 
     A planned certificate that no port showed is ``not-seen``, even if another port showed one that
     fits: nobody knows which certificate is installed for it. If a port showed a different
@@ -48,7 +48,7 @@ def list_installed_certificates(
 
 
 def _build_files(sightings: Iterable[Sighting], made_at: str) -> Iterator[ReturnedFile]:
-    """Yield a file for each host and port, and an export of shown certificates for each server."""
+    """Yield a file for each host and port, and for each server an export of its certificates."""
     by_server: dict[str, dict[str, dict[str, None]]] = {}
     for sighting in sightings:
         if not sighting.chain:
@@ -60,8 +60,7 @@ def _build_files(sightings: Iterable[Sighting], made_at: str) -> Iterator[Return
             shown = places.setdefault(leaf.sha256, {})
             shown.update(dict.fromkeys(filter(None, (target.usage,))))
     for server, places in by_server.items():
-        # A server that shows a certificate has its key. The usages on a closed port are
-        # unknown.
+        # A server that presents a certificate has its key. The usages on a closed port are unknown.
         export = ServerExport(
             computer=server,
             exported_at=made_at,
@@ -96,8 +95,8 @@ def _adjust_certificate(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsI
             remarks += (f"{line.place} shows the correct certificate, but {problem}",)
         elif line.result == DIFFERENT and line.certificate is not None:
             host, _, port = line.place.rpartition(":")
-            # If a certificate has such a remark, the command deployed does not record it for
-            # the server.
+            # If a certificate has such a remark, the command ``deployed`` does not record the
+            # certificate for the server.
             other = f"port {port}, which shows {line.certificate.thumbprint}"
             remarks += (f"on {host}, the certificate is not assigned to {other}",)
     is_different = any(line.result == DIFFERENT for line in lines)
@@ -106,6 +105,6 @@ def _adjust_certificate(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsI
 
 
 def _is_shown(line: ProbeLine, item: PlannedAsIs) -> bool:
-    """Return whether a port shows the chosen certificate, so that only its chain is wrong."""
+    """Return whether a port presents the chosen certificate, so that only its chain is wrong."""
     shown, chosen = line.certificate, item.certificate
     return shown is not None and chosen is not None and shown.sha256 == chosen.sha256

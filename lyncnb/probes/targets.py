@@ -1,4 +1,4 @@
-"""List the ports to ask from a plan and the rules for ports, without opening a connection.
+"""List the ports to probe from a plan and the rules for ports, without any connection.
 
 A server is asked at its own address. The name that is sent comes from the rules for names, and the
 certificate that must be shown from the plan. Names whose addresses can belong to a load balancer
@@ -19,9 +19,10 @@ from ..plan.model import CertificatePlan, PlannedCertificate
 from ..rules.model import PORT_CHOICES, ZONES, PortRule
 from ..topology.model import Pool
 
-#: You can run ``probe`` in one of these zones.
+#: The zones in which you can run ``probe``.
 FROM = tuple(zone for zone in ZONES if zone != "perimeter")
-#: On request, ``probe`` also makes a second handshake, and asks the ports of single services.
+#: The additional work of ``probe`` on request: a second handshake, and the ports of single
+#: services.
 TLS10, NO_SNI = "tls1.0", "no-sni"
 ALSO = (TLS10, NO_SNI, *PORT_CHOICES)
 
@@ -32,7 +33,7 @@ _NO_NAME = "if some clients, such as certain phones, do not send a server name"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A port to ask: the host, the name to send, and the certificates that the port may show.
+    """A port to probe: the host, the name to send, and the certificates that it may present.
 
     ``host`` is the name whose addresses are asked: a server, or a name of the pool. ``server`` is
     the server, or "" for a name, behind which any member can answer. ``name`` is the name that is
@@ -62,13 +63,13 @@ class Target:
 
     @property
     def place(self) -> str:
-        """The host and port in the usual notation."""
+        """The host and the port in the usual notation."""
         return f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unseen:
-    """A planned certificate that no port shows in this zone, and the reason."""
+    """A planned certificate that no port presents in the zone, and the reason."""
 
     id: str
     owner: str
@@ -78,7 +79,7 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """The ports to ask, the certificates that no port shows, and the names that are only resolved.
+    """The ports to probe, the certificates that no port presents, and names to resolve.
 
     ``lookups`` are names that the plan has for a port without a connection of their own: their
     addresses are compared with those of the pool, and differences are listed.
@@ -90,7 +91,7 @@ class Targets:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The names of all hosts to ask, without duplicates."""
+        """The names of all hosts to probe, without duplicates."""
         return tuple(dict.fromkeys(target.host for target in self.ports))
 
 
@@ -101,7 +102,7 @@ def list_targets(
     extras: Iterable[str] = (),
     hosts: str | os.PathLike[str] | None = None,
 ) -> Targets:
-    """Return the ports that ``probe`` asks for a plan.
+    """Return the ports of a plan to which ``probe`` connects.
 
     Parameters
     ----------
@@ -139,7 +140,7 @@ def list_targets(
             (rule, target) for rule, target in here if not (target.is_anchor or target.server)
         ]
         ports += [target for rule, target in others if rule.by_name]
-        # Without an anchor, the right addresses are unknown, for example for external names in
+        # Without an anchor, the correct addresses are unknown, for example for external names in
         # the internal network.
         lookups = [target for rule, target in others if rule.anchors and not rule.by_name]
     ports += [
@@ -179,7 +180,7 @@ def _reject_plan_without_reasons(plan: CertificatePlan) -> None:
 
 
 def _list_ports(plan: CertificatePlan) -> Iterator[tuple[PortRule, Target]]:
-    """Yield each port of each server, anchor, and further name in all zones."""
+    """Yield each port of each server, anchor, and additional name in all zones."""
     certificates, names_of = group_certificates_by_pool(plan), ConnectionNames(plan)
     pools: dict[str, list[Pool]] = {}
     for pool in plan.topology.pools:
@@ -234,8 +235,8 @@ def _list_pool_ports(
         for held in item.servers:
             by_server.setdefault(held, []).append(item)
     for server in () if rule.anchored else target.members:
-        # A server with two roles shows the certificate of the other role, whose ports are also
-        # asked.
+        # A server with two roles presents the certificate of the other role, whose ports are also
+        # probed.
         if not (held_by := by_server.get(server)):
             continue
         yield replace(
@@ -247,7 +248,7 @@ def _list_pool_ports(
         )
     planned = tuple(item.id for item in own_name)
     for name in dict.fromkeys((*anchors, *names)):
-        # A single server with the same name as its pool was already asked.
+        # A single server with the same name as its pool was already probed.
         if name not in target.members or rule.anchored:
             is_anchor = name in anchors
             yield replace(target, host=name, name=name, planned=planned, is_anchor=is_anchor)
@@ -260,7 +261,7 @@ def _find_own_name(
     certificates: Iterable[PlannedCertificate],
     find_names: ConnectionNames,
 ) -> str:
-    """Return the name of the server if the rule sends it first, or "" for the name of the pool."""
+    """Return the server's name if the rule sends it first, or "" for the pool's name."""
     first = find_names.plan.rules.names[rule.names[0]]
     if first.parts[1] != "computer.fqdn":
         return ""
@@ -309,12 +310,13 @@ def _list_unseen(
         yield Unseen(id=item.id, owner=item.owner, usages=item.usages, why=why)
 
 
-# --- A hosts file has a line for each port, with the address to ask.
+# --- The following functions read a hosts file. It has one line for each port, with the address to
+# probe.
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A line in a hosts file: a name and a port in the plan, and the address to ask."""
+    """A line in a hosts file: a name and a port in the plan, and the address to probe."""
 
     row: int
     name: str
@@ -325,7 +327,7 @@ class Host:
 
 @dataclass(slots=True)
 class _Lines:
-    """The valid lines in a hosts file, and the problems with the other lines."""
+    """The valid lines in a hosts file, and the problems with all other lines."""
 
     file: str
     hosts: list[Host] = field(default_factory=list)
@@ -391,7 +393,7 @@ def _parse_port(text: str) -> int:
 
 
 def _parse_address(text: str, port: int) -> tuple[str, int]:
-    """Return an address and its port, which follows a colon or is the port of the line."""
+    """Return an address and its port. The port follows a colon, or is the port of the line."""
     host, own = text, port
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
@@ -408,7 +410,7 @@ def _parse_address(text: str, port: int) -> tuple[str, int]:
 def _apply_hosts(
     every: Iterable[tuple[PortRule, Target]], zone: str, hosts: Iterable[Host]
 ) -> Iterator[Target]:
-    """Yield the ports in a hosts file with their addresses. An unknown name or port is an error.
+    """Yield the ports in a hosts file with their addresses. An unknown port is an error.
 
     A name such as meet can have the same port on a pool and on a reverse proxy. The zone decides.
     """

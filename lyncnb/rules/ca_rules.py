@@ -23,7 +23,7 @@ from ..errors import RulesError
 from .model import ISSUERS, Case, CheckRule, compute_deciding_digest
 from .rule_mistakes import check_codes, check_periods
 
-#: These quantities can have limits, which have these units.
+#: The quantities that can have limits, with the units of the limits.
 QUANTITIES: Mapping[str, str] = {
     "validity-days": "days between the start and the end of a certificate's validity period",
     "usual-validity-days": "days of validity that lyncnb assumes by default",
@@ -37,7 +37,7 @@ QUANTITIES: Mapping[str, str] = {
     "age-months": "months after which lyncnb reports the rules as old",
 }
 
-#: A check evaluates either the plan or an issued certificate.
+#: What a check evaluates: the plan or an issued certificate.
 JUDGES = ("plan", "returned")
 
 
@@ -58,7 +58,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherSource:
-    """A source that disagrees with a rule, and what it says."""
+    """A source that disagrees with a rule, and what the source says."""
 
     says: str
     source: Source
@@ -82,7 +82,7 @@ class CaLimit:
     conflicts: tuple[OtherSource, ...] = make_named_field("conflict", default=())
 
     def holds_on(self, on_date: date) -> bool:
-        """Return whether the limit applies on a day."""
+        """Return whether the limit applies on a date."""
         return (self.effective is None or self.effective <= on_date) and (
             self.until is None or on_date < self.until
         )
@@ -192,7 +192,7 @@ class CaRules:
     methods: tuple[ValidationMethod, ...] = make_named_field("method", default=())
     roots: tuple[RootRule, ...] = make_named_field("root", default=())
     checks: tuple[CaCheck, ...] = make_named_field("check", default=())
-    #: This is the name of the file, for messages. The file itself does not contain this key.
+    #: The name of the file, for messages. The file itself does not contain this key.
     file: str = field(default="", init=False)
 
 
@@ -214,7 +214,7 @@ class CaRuleSet:
 
     @property
     def subjects(self) -> Mapping[str, str]:
-        """The group of each check code, without codes that have no group."""
+        """The group of each check code. Codes without a group are left out."""
         return {check.code: check.group for check in self.checks if check.group}
 
     def checks_by_code(self) -> dict[str, CheckRule]:
@@ -318,7 +318,9 @@ class CaRuleSet:
             )
             for limit, bound in applicable:
                 if on and bound.names and general is not None and limit.value >= general:
-                    continue  # In this case, the limit for all CAs is smaller.
+                    # The limit of the CA itself is not smaller than the limit for all CAs, so it
+                    # has no effect.
+                    continue
                 own = (
                     []
                     if bound.names or not on
@@ -415,7 +417,7 @@ def _rule_files() -> list[Traversable]:
 
 @cache
 def compute_ca_rules_digest() -> str:
-    """Return the SHA-256 of the CA rule files, in hexadecimal."""
+    """Return the SHA-256 of the CA rule files, as hexadecimal digits."""
     digest = hashlib.sha256()
     for file in _rule_files():
         digest.update(file.read_bytes())
@@ -464,7 +466,7 @@ def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:
 
 
 def _check_file(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet) -> None:
-    """Report invalid values of rules, with their place in the file."""
+    """Report values of rules that are not valid, with their location in the file."""
     authorities = [a for other in rule_set.files for a in (*other.programmes, *other.cas)]
     known = [*ISSUERS, *(authority.id for authority in authorities)]
     for kind, listed in (("programme", rules.programmes), ("ca", rules.cas)):

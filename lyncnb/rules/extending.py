@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 from ..base.records import Placed, RecordReader, build_key_path, get_position
 from .model import replace_documents, replace_words
 
-#: A table in a TOML document.
+#: The type of a table in a TOML document.
 Toml: TypeAlias = Mapping[str, object]
 
 # The key that identifies the records in each array.
@@ -35,8 +35,8 @@ _IDENTITY = {
     "check": "code",
     "deploy.cmdlet": "name",
 }
-# These keys contain lists of ids of other records, with the types of the other records. If a
-# list in _WHOLE becomes empty, the record has no subject any more.
+# The keys that contain lists of IDs of other records, with the types of these records. If a list in
+# _WHOLE becomes empty, the record has no subject any more.
 _LISTS = {
     **dict.fromkeys(("roles", "speakers", "listeners"), ("role", "party")),
     **dict.fromkeys(("not_for", "hosted_by", "needed_by"), ("role",)),
@@ -46,8 +46,7 @@ _LISTS = {
     "connections": ("connection",),
 }
 _WHOLE = ("roles", "speakers", "listeners", "names", "needed_by", "connections", "places")
-# lyncnb first removes records that depend on roles, and then everything that refers to these
-# records.
+# Records that depend on roles are removed first, and then everything that refers to these records.
 _ABOUT_ROLES = ("connection", "deploy.place")
 _COPIED_LISTS = ("roles", "not_for")
 _OWN = ("extends", "without", "words", "sources")
@@ -98,7 +97,8 @@ def extend_product(
         if key not in _OWN:
             taken[key] = _apply_changes(taken.get(key), value, key, reader)
     taken["words"] = [*(words if isinstance(words, list) else [words]), tables["words"]]
-    # A TOML file cannot contain a tuple, so a tuple marks values from this function.
+    # A TOML file cannot contain a tuple, so a tuple marks the values that the function
+    # extend_product added.
     this = (wording.title, tables["sources"])
     taken.setdefault("cited", (*(earlier if isinstance(earlier, tuple) else ()), this))
     return taken
@@ -116,25 +116,25 @@ def _read_table(reader: RecordReader, value: object, where: str) -> dict[str, An
     return {}
 
 
-# --- These functions adapt inherited records.
+# --- The following functions adapt inherited records.
 
 
 @dataclass(slots=True)
 class _Wording:
-    """Replacements that adapt texts and sources of the other product to this product."""
+    """Replacements that adapt texts and sources from another product to the current product."""
 
     words: Mapping[str, str]
     sources: Mapping[str, str]
-    title: str  # The title of the other product.
+    title: str  # The title of the product that is extended.
     used: set[str] = field(default_factory=set)
 
     def text(self, text: str) -> str:
-        """Replace words of the other product in a text."""
+        """Replace words of the extended product in a text."""
         self.used.update(old for old in self.words if old in text)
         return replace_words(text, self.words)
 
     def source(self, text: str) -> str:
-        """Replace documents about the other product in a source, or mark the source as inferred."""
+        """Adapt a source to the product: replace its document, or mark the source as inferred."""
         return "; ".join(map(self._replace_document, text.split("; ")))
 
     def _replace_document(self, text: str) -> str:
@@ -169,7 +169,8 @@ def _place_with_source(entry: object, source: str, where: str) -> str:
     return path if ": " in path else f"{source}: {path}"
 
 
-# --- These functions remove records, and create records for a role that is like another role.
+# --- The following functions remove records, and create records for a role that is like another
+# role.
 
 
 def _find_arrays(document: Toml) -> Iterable[tuple[str, list[Placed]]]:
@@ -223,7 +224,7 @@ def _find_used_names(arrays: Mapping[str, list[Placed]]) -> set[object]:
 
 
 def _remove_ids(record: Placed, removed_ids: Mapping[str, set[object]]) -> bool:
-    """Remove ids from the lists in a record. Return whether the record still has a subject."""
+    """Remove IDs from the lists in a record. Return whether the record still has a subject."""
     for key, kinds in _LISTS.items():
         value = record.get(key)
         if isinstance(value, list) and value:
@@ -251,7 +252,7 @@ def _copy_role_lists(document: Toml, extension: Toml, reader: RecordReader) -> N
                     said.insert(said.index(role["like"]) + 1, role.get("id"))
 
 
-# --- These functions apply changes to records.
+# --- The following functions apply changes to records.
 
 
 def _apply_changes(base: object, value: object, path: str, reader: RecordReader) -> object:
@@ -272,7 +273,7 @@ def _apply_changes(base: object, value: object, path: str, reader: RecordReader)
 def _merge_records(
     base: list[object], records: list[object], path: str, reader: RecordReader
 ) -> list[object]:
-    """Change records by id, and add new records."""
+    """Change records by ID, and add new records."""
     key = _IDENTITY[path]
     merged = list(base)
     ids = [record.get(key) if isinstance(record, Mapping) else None for record in merged]

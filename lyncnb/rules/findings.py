@@ -1,4 +1,4 @@
-"""Represent the results of an evaluation as ``Finding`` and ``Findings``, with their severities."""
+"""Represent the results of an evaluation as findings, with their severities."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Edit = CellEdit | OptionEdit | HeadingEdit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding(Told):
-    """The result of a check for a certificate, a server, or the file.
+    """The result of a check about a certificate, a server, or a file.
 
     ``title`` is the same for all findings of a check. ``message`` contains the place and the value.
     ``accepted`` is the reason for accepting an error, which then becomes a notice. ``edits``
@@ -77,7 +77,7 @@ class Finding(Told):
     )
 
     code: str
-    severity: str  # The value is one of: error | warning | notice.
+    severity: str  # The severity is one of: error | warning | notice.
     about: str
     message: str
     hint: str
@@ -95,7 +95,7 @@ class Finding(Told):
         return f"{self.title}{say(': ')}{self.message}" if self.title else self.message
 
     def in_language(self, lang: str) -> Finding:
-        """Return an error, also an accepted one, in a language.
+        """Return an error, accepted or not, in a language.
 
         Warnings and notices are the same in all languages.
         """
@@ -110,7 +110,7 @@ class Finding(Told):
         return replace(self, title=title, message=message, hint=hint, lang=lang)
 
     def accepted_because(self, reason: str) -> Finding:
-        """Return the notice that replaces this error after a user has accepted it."""
+        """Return the notice that replaces an error after a user has accepted it."""
         return replace(
             self,
             severity="notice",
@@ -138,7 +138,7 @@ def format_acceptance(reason: str) -> str:
     return f" (accepted: {reason})"
 
 
-_MESSAGES_SHOWN = 3  # A line contains at most this number of messages.
+_MESSAGES_SHOWN = 3  # The largest number of messages in a line.
 _PLACES_SHOWN = 5
 
 
@@ -174,12 +174,12 @@ class FindingGroup:
 
     @property
     def about(self) -> tuple[str, ...]:
-        """The certificates and servers that the findings are about, without duplicates."""
+        """The certificates and servers that the findings concern, without duplicates."""
         return tuple(dict.fromkeys(finding.about for finding in self.findings))
 
     @property
     def points(self) -> tuple[FindingGroup, ...]:
-        """The groups within a subject, one for each code; empty for findings with one code."""
+        """The groups within a subject, one for each code. For a single code, there are none."""
         return group_findings(self.findings, by_subject=False) if self.subject else ()
 
     @property
@@ -275,7 +275,7 @@ def group_findings(
     return tuple(groups)
 
 
-_SHOWN = 60  # A repr contains at most this number of findings, so that it fits in a notebook cell.
+_SHOWN = 60  # The largest number of findings in a repr, so that it fits in a notebook cell.
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -292,9 +292,9 @@ class Findings(Table, Sequence[Finding]):
     )
 
     items: tuple[Finding, ...] = ()
-    #: This is the evaluation date, or None if no date applies.
+    #: The evaluation date, or None if no date applies.
     judged_on: date | None = field(default=None, compare=False)
-    #: This is the plan that was checked, if there is one.
+    #: The plan that was checked, or None.
     plan: Marked | None = field(default=None, compare=False)
 
     @overload
@@ -318,12 +318,12 @@ class Findings(Table, Sequence[Finding]):
         return any(finding.severity == "error" for finding in self.items)
 
     def counts(self) -> dict[str, int]:
-        """Count the findings by severity, such as ``{"error": 0, "warning": 2, "notice": 1}``."""
+        """Return the number of findings by severity, such as ``{"error": 0, "warning": 2}``."""
         severities = [finding.severity for finding in self.items]
         return {severity: severities.count(severity) for severity in SEVERITIES}
 
     def of(self, severity: str) -> Findings:
-        """Return the findings with a severity."""
+        """Return the findings that have a severity."""
         return replace(self, items=tuple(f for f in self.items if f.severity == severity))
 
     def _list_items(self) -> Iterable[Any]:
@@ -368,7 +368,7 @@ def create_finding(
     edits: tuple[Edit, ...] = (),
     choices: tuple[tuple[Edit, ...], ...] = (),
 ) -> Finding:
-    """Create a finding for a check, about an object, with a message that contains the value.
+    """Create a finding of a check about an object. The message contains the value.
 
     The default hint is the one of the check.
     """

@@ -15,8 +15,8 @@ from ..base.certificate_fields import NAMES_HEADING
 from ..base.shown.tables import Table, columns
 from ..topology.columns import list_flag_columns, list_pool_name_columns
 
-#: Name templates can contain these placeholders, whose values are described. Each name column
-#: of a pool is also a placeholder.
+#: The placeholders that name templates can contain, with a description of their values. Each name
+#: column of a pool is also a placeholder.
 _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
     {
         "computer.fqdn": "the server's own name",
@@ -49,7 +49,7 @@ def list_placeholders() -> Mapping[str, str]:
     return MappingProxyType({**_PLACEHOLDERS, **of_pools})
 
 
-#: Conditions can use these flags: options of ``PlanOptions``, and ``extra_san``. Each yes/no
+#: The flags that conditions can use: options of ``PlanOptions``, and ``extra_san``. Each yes/no
 #: column of a pool is also a flag.
 _CHOICES: Mapping[str, str] = MappingProxyType(
     {
@@ -78,21 +78,21 @@ def list_flags() -> Mapping[str, str]:
 PROFILES = ("default", "doc_example")
 LAYOUTS = ("combined", "separate")
 ISSUERS = ("internal", "public")
-#: These are the severities of findings, from the most to the least severe.
+#: The severities of findings, from the most to the least severe.
 SEVERITIES = ("error", "warning", "notice")
 
-#: Servers and clients are in these zones, from the Internet to the internal network.
+#: The zones of servers and clients, from the Internet to the internal network.
 ZONES = ("outside", "perimeter", "inside")
 
-#: A connection reaches listening pools in this range. ``site``: pools in the same site as the
-#: speaker, or in all sites if the speaker's site is blank. ``nearest``: like ``site``, but
-#: pools in all sites if the speaker's site has none.
+#: The listening pools to which a connection is made. ``site``: pools in the site of the side that
+#: opens the connection, or in all sites if its site is blank. ``nearest``: like ``site``, but
+#: pools in all sites if its site has none.
 REACHES = ("site", "nearest", "deployment")
 
-#: The command ``probe`` asks these ports and names only with the option ``--also``.
+#: The ports and names that the command ``probe`` uses only with the option ``--also``.
 PORT_CHOICES = ("services",)
 
-#: Placeholders with these beginnings are not allowed on certificates per computer, pool, or
+#: The beginnings of placeholders that are not allowed on certificates per computer, pool, or
 #: deployment.
 OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -114,7 +114,7 @@ OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
 TEMPLATE = re.compile(r"([a-z0-9.*-]*)(?:\{([a-z_.]+)\})?([a-z0-9.-]*)")
 
 
-#: This text replaces a fact that no document states.
+#: The text that replaces a fact which no document states.
 NOT_DOCUMENTED = "not documented"
 
 
@@ -129,7 +129,7 @@ class Fact:
         return f"{self.says} [{self.source}]"
 
 
-#: These keys contain texts for people, which do not affect plans or findings.
+#: The keys whose texts are for people. They do not affect plans or findings.
 _WORDS = frozenset(
     (
         *("title", "why", "meaning", "hint", "source", "disagreement", "clients", "without"),
@@ -221,19 +221,19 @@ class RoleRule:
     source: str
     traits: frozenset[str] = frozenset()  # Examples: publishes_web, single_computer.
     publish_order: int = (
-        # This is the position of the role's names on a reverse proxy certificate. The value 0 means
-        # that they are not published.
+        # The position of the role's names on a reverse proxy certificate, or 0 if they are not
+        # published.
         0
     )
     zone: str = "inside"  # one of ZONES
     hosted_by: tuple[
         str, ...
-    ] = ()  # On the servers of these roles, this role needs no separate certificate.
+    ] = ()  # The roles on whose servers this role needs no separate certificate.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRule:
-    """A client operating system; ``hashes`` contains the hash algorithms that it supports."""
+    """A client operating system. ``hashes`` contains the hash algorithms that it supports."""
 
     id: str
     hashes: tuple[str, ...]
@@ -256,7 +256,7 @@ class PartyRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionRule:
-    """A rule for a TLS connection: which roles or parties open and accept it, and by which names.
+    """A rule for a TLS connection: who opens it, who accepts it, and by which names.
 
     ``speakers`` are ids of roles or parties, ``listeners`` are ids of roles. The listener presents
     its certificate for ``usage``, or "" for roles whose certificates have no usage. The speaker
@@ -286,7 +286,7 @@ class ConnectionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortRule:
-    """A rule for a TLS port that ``probe`` reads: whose port it is, and which certificate it shows.
+    """A rule for a TLS port that ``probe`` reads, and for the certificate on this port.
 
     The servers with ``roles`` show the certificate for ``usage``. The name rules in ``names`` say
     by which names others connect; the first name is sent. ``zone`` is the zone of who asks. The
@@ -315,7 +315,7 @@ class PortRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnseenRule:
-    """A reason why no port shows the certificates of these roles, or with these usages."""
+    """The reason why no port presents the certificates of some roles or usages."""
 
     id: str
     why: str
@@ -389,19 +389,19 @@ class CheckRule:
     roles: tuple[str, ...] = ()
     usages: tuple[str, ...] = ()
     issuers: tuple[str, ...] = ()
-    not_for: tuple[str, ...] = ()  # The check does not apply to these roles and usages.
-    names: tuple[str, ...] = ()  # Functions that check names use the name rules with these ids.
-    limit: int = 0  # The function reports a number that exceeds this limit.
-    suffixes: tuple[str, ...] = ()  # Functions that check name endings use these endings.
-    labels: tuple[str, ...] = ()  # Functions that check labels look for these labels in names.
-    keys: tuple[str, ...] = ()  # Functions that check keys use keys such as "ECDSA 521".
+    not_for: tuple[str, ...] = ()  # The roles and usages to which the check does not apply.
+    names: tuple[str, ...] = ()  # The IDs of the name rules that a function for names uses.
+    limit: int = 0  # The limit above which the function reports a number.
+    suffixes: tuple[str, ...] = ()  # The endings that a function for name endings uses.
+    labels: tuple[str, ...] = ()  # The labels that a function for labels looks for in names.
+    keys: tuple[str, ...] = ()  # The keys that a function for keys uses, such as "ECDSA 521".
     policies: tuple[
         str, ...
-    ] = ()  # A certificate must have one of these certificate policies (OIDs).
+    ] = ()  # The certificate policies (OIDs). A certificate must have one of them.
     effective: date | None = None
     until: date | None = None
     cas: tuple[str, ...] = ()
-    # These CAs have a smaller limit, so the check does not apply to them.
+    # The CAs to which the check does not apply, because they have a smaller limit.
     not_cas: tuple[str, ...] = ()
     disagreement: str = ""
     fires: Case | None = None
@@ -422,7 +422,7 @@ def replace_words(text: str, replacements: Mapping[str, str]) -> str:
 
 
 def replace_documents(text: str, replacements: Mapping[str, str], title: str) -> tuple[str, str]:
-    """Replace documents of another product in a source with the documents of this product.
+    """Replace documents of another product in a source with the product's own documents.
 
     Parameters
     ----------
@@ -476,7 +476,7 @@ class Rules(Table):
     names: Mapping[str, NameRule]
     certificates: tuple[CertificateRule, ...]
     checks: Mapping[str, CheckRule]
-    # These are the remaining tables in the product file: pfx, deploy.
+    # The remaining tables in the product file: pfx, deploy.
     settings: Mapping[str, object]
     parties: Mapping[str, PartyRule] = field(default_factory=lambda: MappingProxyType({}))
     connections: tuple[ConnectionRule, ...] = ()
@@ -486,14 +486,14 @@ class Rules(Table):
     clients: tuple[ClientRule, ...] = ()  # The clients are sorted from the oldest to the newest.
     sha256: str = field(default="", compare=False)
     file_sha256: str = field(default="", compare=False)
-    # These are the replacements of words in shared texts, in order.
+    # The replacements of words in shared texts, in order.
     words: tuple[Mapping[str, str], ...] = ()
-    #: For the sources of shared texts, these are the title of the other product, and the
-    #: documents about this product by the documents of the other product.
+    #: For the sources of shared texts: the title of the other product, and the corresponding
+    #: document about this product for each of its documents.
     cited: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     def oldest_client(self, chosen: str) -> ClientRule | None:
-        """Return the selected client operating system, or by default the oldest in the list."""
+        """Return the selected client operating system, or by default the oldest one."""
         fitting = (client for client in self.clients if chosen in ("", client.id))
         return next(fitting, None)
 
@@ -504,13 +504,13 @@ class Rules(Table):
         return text
 
     def source(self, text: str) -> str:
-        """Replace documents in a source of another product with the documents of this product."""
+        """Replace documents in a source of another product with the product's own documents."""
         for title, documents in self.cited:
             text, _ = replace_documents(text, documents, title)
         return text
 
     def own(self, check: CheckRule) -> CheckRule:
-        """Return a copy of a shared check with the words of this product."""
+        """Return a copy of a shared check with the words of the product."""
         if not self.words:
             return check
         title, meaning, hint = map(self.said, (check.title, check.meaning, check.hint))

@@ -55,42 +55,40 @@ from .model import Rules
 
 _Record = TypeVar("_Record")
 
-#: A step is run once for each item in one of these scopes: server, certificate, assignment
-#: call, usage, place, CA certificate in the trust plan, or certificate to request.
+#: The scopes of a step, which runs once for each item: server, certificate, assignment call,
+#: usage, setting, CA certificate in the trust plan, or certificate to request.
 SCOPES = ("server", "certificate", "call", "usage", "place", "issuer", "request")
 
 #: The phases of a step: on the day of the change, after the old certificate has expired, for the
 #: rollback, for the day and the rollback, for the request and the issued certificate before that
-#: day
-#: (if keys are on a computer with the administrative tools), and at the setup of a server.
+#: day (if keys are on a computer with the administrative tools), and at the setup of a server.
 PHASES = ("day", "later", "back", "both", "request", "finish", "set-up")
 
-#: The steps in these phases do not belong to a server.
+#: The phases whose steps do not belong to a server.
 BEFORE = ("request", "finish", "set-up")
 
-#: A script has these switches for optional actions.
+#: The switches of a script for optional actions.
 SWITCHES = ("StartServices", "DrainServices", "TrustInstalled")
 
-#: In a step, the script can perform these actions in addition to the commands.
+#: The actions that the script can perform in a step, in addition to the commands.
 DEEDS = ("record", "assign", "drain", "start", "set", "restore")
 
-#: These keys of a step contain ids of checks, in the order in which the script uses them.
+#: The keys of a step that contain IDs of checks, in the order in which the script uses them.
 QUESTIONS = ("only_if", "holds", "waits", "needs", "confirms")
 
-#: A certificate is assigned immediately, or in addition to the current certificate until a
-#: date.
+#: The two ways to assign a certificate: immediately, or in addition to the current certificate
+#: until a date.
 CALLS = ("assign", "roll")
 
-#: A step may belong to one of these parts of a checklist, in addition to the part for its
-#: phase.
+#: The parts of a checklist to which a step may belong, in addition to the part for its phase.
 PARTS = ("once", "exception")
 
-#: These columns of the summary show the commands of a step.
+#: The columns of the summary that show the commands of a step.
 COLUMNS = ("Import", "Assign")
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
-# Each scope has these placeholders, in the order of the documentation.
+# The placeholders of each scope, in the order of the documentation.
 _SERVER = ("server", "pool", "packages", "product", "folder", "record_path", "provider")
 _CERTIFICATE = (
     *_SERVER,
@@ -174,7 +172,7 @@ class Place:
     usages: tuple[str, ...] = ()
 
     def applies(self, role: str, usages: tuple[str, ...]) -> bool:
-        """Return whether the place uses certificates with this role and these usages."""
+        """Return whether the setting uses certificates with a role and usages."""
         if self.roles and role not in self.roles:
             return False
         return not self.usages or not set(self.usages).isdisjoint(usages)
@@ -182,7 +180,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step.
+    """A step of the deployment procedure, such as an import or a check.
 
     ``roles`` and ``usages`` limit its scope. If they are empty, the step applies everywhere.
 
@@ -229,7 +227,7 @@ class Step:
     caution: str = ""
 
     def applies(self, role: str, usages: tuple[str, ...]) -> bool:
-        """Return whether the step applies to certificates with this role and these usages."""
+        """Return whether the step applies to certificates with a role and usages."""
         if self.roles and role not in self.roles:
             return False
         if self.without_usages:
@@ -239,7 +237,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """An item on a sheet that consists of several steps, with their common result."""
+    """An item on a sheet that consists of several steps with a common result."""
 
     id: str
     title: str
@@ -273,7 +271,7 @@ class Shell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cmdlet:
-    """A cmdlet in steps, with the parameters that steps use and the page that documents them.
+    """A cmdlet in steps, with the parameters that steps use and the page that documents it.
 
     ``keys`` contains the keys that the command can create, such as ``RSA 2048``. It is empty if the
     command does not create a key.
@@ -300,7 +298,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Procedure:
-    """The deployment procedure of a product: all steps in order, with the data that they need.
+    """The deployment procedure of a product: all steps in order, with the data they need.
 
     ``folder`` is the folder for packages and scripts on a server.
     """
@@ -454,11 +452,11 @@ class PackageRules:
     encryptions: tuple[Encryption, ...] = make_named_field("encryption")
 
     def provider_for(self, algorithm: str) -> str:
-        """Return the provider for keys of an algorithm, RSA or ECDSA."""
+        """Return the Windows provider for keys of an algorithm, RSA or ECDSA."""
         return self.provider if algorithm == "RSA" else self.elliptic_provider
 
     def encryption_for(self, target_os: str) -> Encryption:
-        """Return the encryption for a Windows Server version.
+        """Return the encryption of packages for a Windows Server version.
 
         Raises
         ------

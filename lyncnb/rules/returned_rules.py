@@ -1,4 +1,4 @@
-"""Read the rules for issued certificates, and create findings from these rules and the CA rules."""
+"""Read the rules for issued certificates, and create findings from rules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .findings import Finding, create_finding
 from .model import CheckRule, Rules
 from .rule_mistakes import check_checks
 
-Difference = tuple[str, str]  # Each pair contains a code and a message.
+Difference = tuple[str, str]  # Each pair contains the code of a finding and a message.
 
 
 class Planned(Protocol):
@@ -26,7 +26,7 @@ class Planned(Protocol):
 
     @property
     def id(self) -> str:
-        """The id of the planned certificate, which is the subject of findings."""
+        """The ID of the planned certificate, which is the subject of findings."""
 
     @property
     def role(self) -> str:
@@ -128,7 +128,7 @@ def list_all_checks(rules: Rules) -> Mapping[str, CheckRule]:
 
 
 def is_acceptable(code: str) -> bool:
-    """Return whether a planner may accept an error with a reason.
+    """Return whether a planner may accept an error if a reason is given.
 
     A planner may accept only a matter of policy, not an invalid signature, key, name, or date.
     """
@@ -159,7 +159,7 @@ def create_returned_finding(code: str, subject_id: str, message: str) -> Finding
 
 
 def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding, ...]:
-    """Create the findings for one planned certificate. Checks that do not apply to it are left out.
+    """Create the findings for one planned certificate. Checks that do not apply are left out.
 
     Parameters
     ----------

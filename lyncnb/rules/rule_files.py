@@ -67,24 +67,24 @@ from .rule_mistakes import (
     list_ids,
 )
 
-#: This environment variable contains the folder with custom products.
+#: The environment variable that contains the folder with custom products.
 FOLDER = "LYNCNB_PRODUCTS"
 
-# The mapping contains the custom product files that were read, by product name.
+# The custom product files that were read, by product name.
 _custom_products: dict[str, Rules] = {}
 
-# A message shows at most this number of characters of an invalid name.
+# The largest number of characters of an invalid name that a message shows.
 _SHOWN = 100
 
-# A product has about 300 kB, so a much larger file is not a product.
+# The largest size in bytes. A product has about 300 kB, so a much larger file is not a product.
 _LARGEST = 5_000_000
 
-# In a product folder, this file contains the name and title.
+# The file in a product folder that contains the name and title.
 _HEAD = "product.toml"
 
 
 def list_products() -> tuple[str, ...]:
-    """List the built-in products, in alphabetical order."""
+    """Return the names of the built-in products in alphabetical order."""
     return tuple(
         sorted(
             entry.name.removesuffix(".toml")
@@ -127,7 +127,7 @@ def _read_title(product: str) -> str:
 
 
 def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
-    """Read the rules of one product version.
+    """Load the rules of one product version.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
 
 
 def load_recorded_rules(product: str, *, sha256: str = "") -> Rules:
-    """Read the rules of a product whose name is recorded in a file, possibly from another person.
+    """Load the rules of a product whose name comes from a file, possibly of another person.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def _name_source(product: str) -> str:
 
 @cache
 def _read_document(product: str) -> Mapping[str, object]:
-    """Return the complete document of a built-in product, including the product that it extends."""
+    """Return the complete document of a built-in product, with the product that it extends."""
     reader = RecordReader(_name_source(product))
     document = _merge_with_base(_combine_files(read_product_texts(product), reader), reader)
     if reader.problems:
@@ -299,7 +299,8 @@ def _combine_files(texts: Mapping[str, str], reader: RecordReader) -> dict[str, 
             documents[file] = parse_toml(text)
         except NotToml as error:
             raise RulesError(f"{file}: {error}", hint=error.hint) from None
-    if len(documents) == 1:  # Every message already contains the name of the file.
+    # With a single file, every message already contains the name of the file.
+    if len(documents) == 1:
         return documents[file]
     whole = Placed({}, "")
     for file, document in documents.items():
@@ -341,7 +342,7 @@ def _is_plain_value(value: object) -> bool:
     return not isinstance(value, Mapping) and not _is_array(value)
 
 
-# Planning does not need these tables.
+# The tables that planning does not need.
 _NOT_PLANNED = frozenset(
     (
         *("title", "words", "cited", "party", "connection", "trust"),
@@ -430,7 +431,7 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     cited = document.get("cited")
     is_ours = isinstance(
         cited, tuple
-    )  # The reader created these records when it merged the two documents.
+    )  # The records were created when the two documents were merged.
     where = get_position(document, "")
     reader.known(where, document, (*_TABLES, "cited") if is_ours else _TABLES)
     title, product = (
@@ -464,9 +465,7 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
 def _list_replacements(reader: RecordReader, replacements: object) -> tuple[Mapping[str, str], ...]:
     """Return the word replacements of a product, after those of the extended product."""
     if isinstance(replacements, list):
-        return tuple(
-            replacements
-        )  # The reader validated these texts when it merged the two documents.
+        return tuple(replacements)  # The texts were validated when the two documents were merged.
     return (reader.value(Mapping[str, str], replacements, "words") or {},) if replacements else ()
 
 

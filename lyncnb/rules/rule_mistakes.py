@@ -62,7 +62,7 @@ class _HasPeriod(Protocol):
 
 
 def check_checks(reader: RecordReader, checks: Mapping[str, CheckRule]) -> None:
-    """Report mistakes in checks, with the place in the file."""
+    """Report mistakes in checks, with the location in the file."""
     check_codes(reader, checks)
     check_periods(reader, checks)
     for where, check in checks.items():
@@ -108,8 +108,8 @@ def check_names(reader: RecordReader, names: Mapping[str, NameRule]) -> None:
             )
 
 
-# Product names, roles, and usages become parts of file names and scripts, so they must not
-# contain a path.
+# Product names, roles, and usages become parts of file names and scripts, so they must not contain
+# a path.
 PRODUCT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
@@ -138,7 +138,7 @@ def check_words(
 
 
 def list_ids(document: Mapping[str, object], kind: str) -> list[str]:
-    """Return the ids of all records in an array, including invalid records."""
+    """Return the IDs of all records in an array, including invalid records."""
     records = document.get(kind, [])
     ids = (
         [record.get("id") for record in records if isinstance(record, Mapping)]
@@ -214,7 +214,7 @@ def check_connections(
 def check_trusts(
     reader: RecordReader, trusts: Mapping[str, TrustRule], known_ids: Mapping[str, list[str]]
 ) -> None:
-    """Report trust entries with unknown references, or with both connections and roles."""
+    """Report trust rules with unknown references, or with both connections and roles."""
     for where, rule in trusts.items():
         reader.report_unknown_values(
             f"{where}.connections", rule.connections, known_ids["connection"], "connection"
@@ -236,7 +236,10 @@ def check_ports(
     unseen: Mapping[str, UnseenRule],
     known_ids: Mapping[str, list[str]],
 ) -> None:
-    """Report ports with unknown roles, names, flags or zones, and unseen certificates likewise."""
+    """Report rules for ports with unknown roles, names, flags or zones.
+
+    Rules for certificates that no port presents are checked in the same way.
+    """
     for where, rule in ports.items():
         reader.report_unknown_values(f"{where}.roles", rule.roles, known_ids["role"], "role")
         for key, names in (("names", rule.names), ("anchors", rule.anchors)):

@@ -1,4 +1,4 @@
-"""Read the end dates of support for the products."""
+"""Read the dates on which the support for products ends."""
 
 from __future__ import annotations
 
