@@ -115,12 +115,12 @@ def test_no_file_has_a_note_about_unfinished_work():
 
 
 def test_every_module_that_a_comment_names_exists():
-    """If a comment or docstring mentions ``module.py``, this file exists."""
+    """If a comment, a docstring or CONTRIBUTING mentions ``module.py``, this file exists."""
     paths = [f"/{path.relative_to(REPOSITORY)}" for path in files()]
     named = {
         name
-        for path, text in texts(".py", ".toml", ".js")
-        if path.is_relative_to(REPOSITORY / "lyncnb")
+        for path, text in texts(".py", ".toml", ".js", ".md")
+        if path.is_relative_to(REPOSITORY / "lyncnb") or path.name == "CONTRIBUTING.md"
         for name in re.findall(r"(?<![\w./])[a-z]\w*(?:/\w+)*\.py\b", text)
     }
     assert {name for name in named if not any(path.endswith(f"/{name}") for path in paths)} == set()
