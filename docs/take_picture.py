@@ -27,7 +27,7 @@ import lyncnb as ln
 editor = ln.PlanEditor(ln.read_topology("contoso.csv"))
 editor"""
 CHANGED = "se01.contoso.net"
-FRAME = (440, 182)  # The size of each of the three pictures, in pixels of the page.
+FRAME = (460, 287)  # The size of each of the three pictures, in pixels of the page.
 
 
 def fit_column(lab: LabBrowser, heading: str) -> None:
@@ -37,15 +37,15 @@ def fit_column(lab: LabBrowser, heading: str) -> None:
     lab.page.mouse.dblclick(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
 
 
-def show_all_rows(lab: LabBrowser) -> None:
-    """Drag the corner of the table until it shows all rows."""
+def show_all_rows(lab: LabBrowser, more: int = 4) -> None:
+    """Drag the corner of the table until it shows all rows, and some pixels more."""
     table = lab.page.locator(".lc-editor .lc-grid").first
     hidden = table.evaluate("e => e.scrollHeight - e.clientHeight")
     box = table.bounding_box()
     x, y = box["x"] + box["width"] - 5, box["y"] + box["height"] - 5
     lab.page.mouse.move(x, y)
     lab.page.mouse.down()
-    lab.page.mouse.move(x, y + hidden + 4, steps=5)
+    lab.page.mouse.move(x, y + hidden + more, steps=5)
     lab.page.mouse.up()
 
 
@@ -69,9 +69,11 @@ def take_change(lab: LabBrowser) -> None:
     """Photograph a change of one role in a narrow window: the cell, the counts, and a name."""
     page = lab.page
     width, height = FRAME
-    page.set_viewport_size({"width": 544, "height": 1800})
+    page.set_viewport_size({"width": 564, "height": 1800})
+    page.get_by_placeholder("Filter, such as").first.fill(CHANGED.partition(".")[0])
     page.wait_for_timeout(900)
     fit_column(lab, "Server")
+    show_all_rows(lab, 60)  # The text below the table is not in the picture.
     server = cell_of(lab, CHANGED, "Server")
     server.click()
     page.keyboard.press("ArrowRight")
@@ -79,9 +81,9 @@ def take_change(lab: LabBrowser) -> None:
     roles = page.get_by_label(f"Role of {CHANGED}")
     roles.select_option("SBA")
     panel = page.locator(".lyncnb").first.bounding_box()
-    row = server.bounding_box()
+    search = page.get_by_placeholder("Filter, such as").first.bounding_box()
     frame = {"x": panel["x"], "width": width, "height": height}
-    photograph(lab, "change-1.png", {**frame, "y": row["y"] - 2 * row["height"]})
+    photograph(lab, "change-1.png", {**frame, "y": search["y"] - 13})
 
     roles.press("Enter")
     lab.wait_text("77 names")
@@ -89,11 +91,10 @@ def take_change(lab: LabBrowser) -> None:
     photograph(lab, "change-2.png", {**frame, "y": panel["y"]})
 
     lab.tab("By name").click()
-    page.get_by_title("Show the reasons for this name").get_by_text("meet.").first.click()
-    page.set_viewport_size({"width": 474, "height": 1800})  # The dialog is as wide as the frame.
+    page.locator(".lc-needed").get_by_text("meet.").first.click()
+    page.set_viewport_size({"width": 494, "height": 1800})  # The dialog is as wide as the frame.
     dialog = page.locator("dialog[open]").bounding_box()
-    # Seven pixels above the dialog, so that the last line in the picture is whole.
-    photograph(lab, "change-3.png", {**frame, "x": dialog["x"], "y": dialog["y"] - 7})
+    photograph(lab, "change-3.png", {**frame, "x": dialog["x"], "y": dialog["y"]})
 
 
 def take() -> None:
