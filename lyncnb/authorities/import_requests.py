@@ -207,8 +207,8 @@ def receive_requests(
     check_computer_name(computer)
     accepted = check_accepted_errors(accept or {})
     came, findings_of_files = _read_requests(paths)
-    # This check runs first, so that lyncnb creates no lock file in a folder that is not a request
-    # folder.
+    # The folder is checked first, so that lyncnb creates no lock file in a folder that is not a
+    # request folder.
     read_manifest(path)
     with record_changes(
         path, "receive --request", now=now, wait_seconds=lock_seconds, repairs=True

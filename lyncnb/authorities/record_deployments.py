@@ -190,8 +190,8 @@ def deployed(
         )
     seen = read_server_reports(reports)
     path = Path(folder)
-    # This check runs first, so that lyncnb creates no lock file in a folder that is not a request
-    # folder.
+    # The folder is checked first, so that lyncnb creates no lock file in a folder that is not a
+    # request folder.
     read_manifest(path)
     command = "deployed --revoked" if revoked else "deployed"
     with record_changes(

@@ -225,7 +225,7 @@ class FolderStatus(Table, Told):
 
     @property
     def exit_status(self) -> int:
-        """The exit status: 3 for problems in the folder, 1 for those of certificates, else 0."""
+        """The exit status: 3 if the folder has problems, 1 if certificates have, else 0."""
         if self.needs_attention:
             return 3
         return int(any(request.needs_attention for request in self.requests))
@@ -625,7 +625,7 @@ def _build_planned_status(
     """Return the row of a planned certificate: the one in use and the next one."""
     record, held = lifecycle.record, lifecycle.held
     # A certificate with an error must not be packaged or installed, even if the manifest records
-    # that this has happened.
+    # that it was.
     present = "refused" if is_faulty and record.state != "retired" else record.active_state
     under_way = "" if lifecycle.under_way is None else present
     by_date = find_state_by_date(held, today, lifecycle.renew_from(terms))

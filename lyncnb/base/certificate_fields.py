@@ -118,7 +118,7 @@ class DistinguishedName:
         )
 
     def with_common_name(self, name: str) -> DistinguishedName:
-        """Return this subject with another common name, or without a common name if it is blank."""
+        """Return the subject name with another common name, or with none if it is blank."""
         return DistinguishedName(
             common_name=name,
             organization=self.organization,

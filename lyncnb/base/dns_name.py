@@ -114,7 +114,7 @@ class DnsName(str):
         return self.registered_domain is None and not self.is_public_suffix
 
     def covers(self, name: str) -> bool:
-        """Return whether a certificate that contains this host name is valid for a server.
+        """Return whether a certificate that contains the host name is valid for a server.
 
         Notes
         -----

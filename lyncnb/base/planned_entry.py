@@ -55,7 +55,8 @@ class PlannedEntry:
     certificate is requested during server setup, so that lyncnb creates no request.
     """
 
-    # A JSON file contains all of these keys. Without a plan, their values are blank.
+    # The keys that every JSON file with certificates contains. Without a plan, their values are
+    # blank.
     whole: ClassVar = True
 
     id: Id

@@ -32,7 +32,7 @@ class Days:
 
     def __init__(self, begin: date, until: date, work: WorkDays) -> None:
         self.begin, self.until = begin, until
-        #: The number of the last planned day. The table also contains the year after this day.
+        #: The number of the last planned day. The table also contains the following year.
         self.goal = (until - begin).days
         end = date.fromordinal(min(until.toordinal() + _AFTER, date.max.toordinal() - 7))
         self.count = (end - begin).days + 1
@@ -50,8 +50,8 @@ class Days:
             is_in and not is_frozen
             for is_in, is_frozen in zip(self.windowed, self.frozen, strict=True)
         )
-        #: For each day, the next and the previous day on which changes are allowed. This can be
-        #: the day itself.
+        #: For each day, the next and the previous day on which changes are allowed. If changes are
+        #: allowed on the day itself, both are the day itself.
         self.next_change = find_next_flags(may_change)
         self.last_change = find_last_flags(may_change)
         self.next_unfrozen = find_next_flags(bytearray(not day for day in self.frozen))

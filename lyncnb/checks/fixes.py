@@ -179,7 +179,8 @@ def av_edge_name_on_certificate(
         return ()
     kept = [p for p in pool.extra_san if p[1] != pool.av_edge_fqdn or p[0].lower() == "internal"]
     if len(kept) == len(pool.extra_san):
-        # The A/V Edge name does not come from the additional names, so there is nothing to remove.
+        # The A/V Edge name comes from another column than the additional names, so nothing can be
+        # removed.
         return ()
     return tuple(
         CellEdit(row=row, column="extra_san", text=_format_pairs(kept))
@@ -273,7 +274,7 @@ def web_external_fqdn_not_published(
 def reverse_proxy_publishes_nothing(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
-    """Offer to publish the pools of all sites, or those of one site with external web names."""
+    """Offer to publish the pools of all sites, or of one site with external web names."""
     proxies = [p for p in view.pools_by_place[about] if "reverse_proxy" in view.get_traits(p)]
     sites = view.sites_with_web_names
     for site in dict.fromkeys(("", *sites[:8])) if sites else ():

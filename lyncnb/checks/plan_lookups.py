@@ -244,8 +244,8 @@ class PlanView:
             if resolved.rule.usages != certificate.usages:
                 continue
             finders, fixed = self._find_required_parts(resolved)
-            # Usually, no required name is missing, and the names are the same for every pool with
-            # this role.
+            # Usually, no required name is missing, and all pools with the same role need the same
+            # names.
             needed = _merge_names(needed, fixed) if needed else fixed
             for find, why in finders:
                 # The names are the same for every server in the pool, so the first server is used.

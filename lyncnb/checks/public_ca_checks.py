@@ -17,7 +17,7 @@ from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
 _SHOWN = 5  # The largest number of names in a message.
-# After this period, a certificate that was ordered is no longer in use.
+# The number of days after which an ordered certificate is no longer in use.
 _BEFORE = timedelta(days=398)
 # The period for which the check reports dates. It contains one or two renewals.
 _AHEAD = timedelta(days=366)
@@ -145,8 +145,7 @@ def _join_names(names: Iterable[str]) -> str:
     return join_first(list(dict.fromkeys(names)), _SHOWN)
 
 
-# The checks that produce these messages report only domains or a number of certificates, not single
-# certificates.
+# Checks that report only domains or a number of certificates, and no single certificates.
 _MESSAGES = {
     "caa_parameters_of_zones": (
         "CAs read the parameters accounturi and validationmethods in the CAA records for {domains}"

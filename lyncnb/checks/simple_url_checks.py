@@ -51,8 +51,8 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
     sites = list(view.list_web_sites())
     counts = {kind: Counter(getattr(site, kind) for site in sites) for kind in _KINDS}
     for site in sites:
-        # Missing URLs are not reported by this check, because the Admin URL is optional, and other
-        # checks report a missing Meet or Dial-in URL.
+        # Missing URLs are ignored, because the Admin URL is optional, and other checks report a
+        # missing Meet or Dial-in URL.
         given = [kind for kind in _KINDS if getattr(site, kind)]
         own = [kind for kind in given if counts[kind][getattr(site, kind)] == 1]
         if own and len(own) < len(given):

@@ -218,8 +218,8 @@ def _check_usage(
             "--approved-by needs --plan, because only a saved plan can be approved"
         )
     if not folder.strip():
-        # If a shell variable is not set, the path is empty. Without this check, the current folder
-        # would be used.
+        # If a shell variable is not set, the path is empty. An empty path would mean the current
+        # folder, so it is rejected.
         raise click.UsageError("the argument FOLDER is blank")
     if choices["reason"] and not choices["renew"] and saved_plan is None:
         raise click.UsageError("--reason is the reason for a renewal, so it needs --renew")

@@ -52,7 +52,7 @@ def prepare_streams() -> None:
     for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
         if stream is None:
             # If the caller closed a standard stream, the next file that lyncnb opens would get the
-            # number of this stream.
+            # stream's number.
             try:
                 os.fstat(number)
             except OSError:

@@ -102,7 +102,7 @@ def number_of(package: ServerPackage, say: Say) -> str:
 
 
 def list_documented_commands(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
-    """Return the documented commands on the pages, without those for other roles."""
+    """Return the documented commands on the pages. Commands for other roles are left out."""
     texts = [
         text
         for server in steps.pages

@@ -339,7 +339,7 @@ def _report_key_elsewhere(record: RequestRecord) -> str:
 def _build_friendly_name(
     record: RequestRecord, certificate: IssuedCertificate, deployment: str
 ) -> str:
-    """Return the friendly name of a certificate in the Windows store. It must be unique there.
+    """Return the friendly name of a certificate. It must be unique in the Windows store.
 
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """

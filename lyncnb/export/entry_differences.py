@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from ..base.planned_entry import PlannedEntry, PlannedKey
 
-#: If one of these fields changes, a new certificate is required.
+#: The fields whose change requires a new certificate.
 CONTENT = ("subject", "san", "eku", "key", "hash")
-#: If one of these fields changes, the change is only reported and recorded.
+#: The fields whose change is only reported and recorded.
 ABOUT = ("servers", "site", "pool", "usages", "issuer", "shared_by", "exportable", "at_set_up")
 
 

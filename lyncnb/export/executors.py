@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ..plan.model import PlannedCertificate
 
 # The time in seconds for one key pair, measured on one core (2026, x86-64). After a run has
-# started, only the ratios of these times matter.
+# started, only the ratios of the times matter.
 _SECONDS = {
     ("RSA", 2048): 0.05,
     ("RSA", 3072): 0.05 * 3.3,

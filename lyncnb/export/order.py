@@ -123,7 +123,7 @@ class Order:
     #: approved.
     approved_plan: str = ""
 
-    #: The saved plan for the requests, if there is one, and its file.
+    #: The saved plan for the requests and its file, or None without a saved plan.
     saved: PlanOnRecord | None = None
     saved_file: bytes = field(default=b"", repr=False)
     #: The reason to use the plan, although another plan was approved for the folder.

@@ -38,7 +38,7 @@ _STOLEN = "the key is compromised"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Choice:
-    """The requests that get a new generation, and those that have a compromised key.
+    """The requests that get a new generation, and the requests with a compromised key.
 
     ``kept`` are those with a compromised key that already have another key under way;
     ``elsewhere`` those whose key is on another computer.

@@ -138,7 +138,8 @@ def _preview_without_lock(folder: Path, order: Order, cipher: FolderCipher) -> P
         except BundleError:
             if os.path.lexists(folder / OWNER_NAME):
                 return None
-            # Another run may have finished in the meantime, but a real problem is still there.
+            # Another run may have finished in the meantime. A problem that still exists is a real
+            # problem.
             if attempt == 2:
                 raise
     return None

@@ -406,7 +406,7 @@ class _Schedule:
                 return (
                     entries,
                     problems,
-                )  # The certificate is never installed. This problem is already reported.
+                )  # The certificate is never installed, which is already reported as a problem.
             last = self.days.date(hold.last + 1)
             self.ends = datetime.combine(last, time(), tzinfo=UTC)
         if hold is None:
@@ -582,7 +582,7 @@ def _add_validations(
         for domain in domains[one.id]:
             proof = proofs.get((one.ca, domain))
             if one.number and day is None:
-                # No validation is possible in time. This is reported as a separate problem.
+                # No validation is possible in time, which is reported as a separate problem.
                 continue
             if proof is None or (issued - proof).days > reuse:
                 proofs[one.ca, domain] = day or issued
@@ -596,7 +596,7 @@ def _add_validations(
 
 
 def _find_issue_date(entry: ForecastEntry, schedules: _Schedules) -> date:
-    """Return the issue date of an entry. For a recorded certificate, this is its first day."""
+    """Return the issue date of an entry. For a recorded certificate, return its first day."""
     return entry.issued_on or schedules.read.held[entry.id].begins.date()
 
 

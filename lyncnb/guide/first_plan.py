@@ -303,7 +303,7 @@ def _check_path(
 
 
 def _build_output_kind(data: bytes | None) -> OutputKind:
-    """Return a type of file that accepts only files with this content, or only missing files."""
+    """Return a type of file that accepts only missing files, or files with certain content."""
 
     def is_same(file: IO[bytes]) -> bool:
         return data is not None and file.read(len(data) + 1) == data

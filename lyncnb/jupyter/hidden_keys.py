@@ -26,7 +26,7 @@ _KEY_TEXT = re.compile(
 )
 
 # The patterns for the first bytes of a private key in DER, at any position. No certificate or
-# request contains these bytes. The comment before each pattern names its source.
+# request contains such bytes. The comment before each pattern names its source.
 _KEY_BYTES = re.compile(
     # RFC 5958 section 2: version, rsaEncryption or id-ecPublicKey, then an OCTET STRING.
     rb"\x02\x01[\x00\x01]\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x04"

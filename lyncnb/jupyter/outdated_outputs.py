@@ -52,7 +52,7 @@ def record_outdated(
         files.replace_file(path, json.dumps(outdated, indent=1).encode())
     else:
         path.unlink(missing_ok=True)
-        # The folder can also contain drafts. In this case, it is not removed.
+        # If the folder also contains drafts, it is not removed.
         with suppress(OSError):
             folder.rmdir()
 

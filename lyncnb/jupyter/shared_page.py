@@ -463,8 +463,7 @@ def _sanitize_attribute(tag: str, name: str, value: str) -> str | None:
     """Return the safe value of an HTML attribute, or None to remove the attribute."""
     if name == "src" and not value.startswith("data:image/"):
         return None
-    # Browsers ignore blanks and control characters in an address, so these characters are removed
-    # first.
+    # Blanks and control characters are removed from an address, because browsers ignore them.
     if name == "href" and re.sub(r"[\x00-\x20]", "", value).lower().startswith("data:"):
         return None
     return value

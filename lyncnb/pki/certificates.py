@@ -104,7 +104,7 @@ _UNDERSTOOD = frozenset(
 
 # The exceptions that the library cryptography raises for a certificate that it cannot read.
 _READ_ERRORS = (
-    # Before version 50, cryptography reports this error for a name with a wrong string tag.
+    # Before version 50, cryptography raises KeyError for a name with a wrong string tag.
     KeyError,
     ValueError,
     TypeError,

@@ -83,7 +83,7 @@ class CertificationRequest:
 
     @property
     def computer(self) -> str:
-        """The computer that created the request, from an attribute, or "" without this attribute.
+        """The computer that created the request, or "" if the request has no such attribute.
 
         The author of the request can enter any name. A value that is not a valid name is ignored.
 
@@ -98,7 +98,7 @@ class CertificationRequest:
             return ""
 
     def has_valid_signature(self) -> bool | None:
-        """Return whether the request is signed with its own key, or None if this is unknown.
+        """Return whether the request is signed with its own key. If unknown, return None.
 
         pyca's ``is_signature_valid`` cannot be used, because it is False for every SHA-1 signature.
         """

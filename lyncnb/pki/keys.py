@@ -146,8 +146,9 @@ def damaged(name: str, what: str) -> BundleError:
 # The number of rounds of Fermat's method that CAs perform (Baseline Requirements 6.1.1.3).
 _ROUNDS = 100
 
-# A modulus from Infineon's library is a power of 65537 modulo each of these primes. For another
-# library, the probability is one in 2**27 or less (CVE-2017-15361, 2017-10).
+# The primes that show whether a modulus comes from Infineon's library: it is then a power of 65537
+# modulo each prime. For another library, the probability is one in 2**27 or less (CVE-2017-15361,
+# 2017-10).
 _GENERATOR = 65537
 _PRIMES = (
     *(3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89),

@@ -32,7 +32,7 @@ _OTHER_ERRORS = {
     "PEM": "damaged PEM text",
     "unsupported": "a data type that this computer does not support",
 }
-# Names for fields in a certificate that are easier to understand than those of the library.
+# Plain names for fields in a certificate, which replace the names that the library uses.
 _PARTS = {
     "signature alg": "signature algorithm",
     "spki": "public key",

@@ -11,8 +11,8 @@ from itertools import islice
 from ..base.pasted_text import visible
 from .certificates import Certificate, GeneralName, NameKey, format_name
 
-#: If a CA certificate forbids thousands of names, a message contains only this number of names,
-#: and the total number.
+#: The largest number of forbidden names in a message. A CA certificate can forbid thousands of
+#: names, so the message also contains the total number.
 _MOST_LISTED = 20
 
 

@@ -228,7 +228,7 @@ class FolderCipher:
 
     @classmethod
     def from_derived_keys(cls, derived: Iterable[DerivedKey]) -> FolderCipher:
-        """Return a cipher that opens files with these derived keys, but cannot encrypt."""
+        """Return a cipher that opens files with given derived keys, but cannot encrypt."""
         cipher = cls.__new__(cls)
         cipher._passphrase, cipher._rounds, cipher._before_use = None, 0, None
         cipher._lock, cipher._proven, cipher._own = threading.Lock(), set(), None
@@ -336,7 +336,9 @@ class FolderCipher:
         )
 
     def decrypt_data(self, pem: bytes, *, name: str) -> bytes:
-        """Decrypt the result of :meth:`encrypt_data`. The errors are those of :meth:`decrypt`.
+        """Decrypt the result of :meth:`encrypt_data`.
+
+        The errors are the same as for :meth:`decrypt`.
 
         ``name`` is the path in the folder. Files from earlier versions can also be opened, unless
         :meth:`refuse_old_data` rejects them.
@@ -364,7 +366,10 @@ class FolderCipher:
         return data
 
     def decrypt_pkcs8(self, pem: bytes, *, name: str) -> bytes:
-        """Decrypt the result of :meth:`encrypt_pkcs8`. The errors are those of :meth:`decrypt`."""
+        """Decrypt the result of :meth:`encrypt_pkcs8`.
+
+        The errors are the same as for :meth:`decrypt`.
+        """
         return self._decrypt_with(pem, name, KEY_LABEL, _check_pkcs8)
 
     def find_derived_key(self, pem: bytes, *, name: str) -> DerivedKey:

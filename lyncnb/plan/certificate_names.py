@@ -263,7 +263,7 @@ class PlanContext:
         return tuple(domain for domain in self.sip_domains if domain not in inside)
 
     def exclude_internal(self, hosts: Values) -> Values:
-        """Return the host names without those in SIP domains for internal use only."""
+        """Return the host names that are not in a SIP domain for internal use only."""
         inside = self.options.internal_only_sip_domains
         if not inside:
             return hosts

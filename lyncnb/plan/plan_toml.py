@@ -17,7 +17,7 @@ from ..base.records import RecordReader, describe_value
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, Problem
 
-#: The key in the file that means all usages. In Python, this key is "".
+#: The key in the file that means all usages. In Python, the key is "".
 ALL = "all"
 
 #: The file names of the table and the options, in a separate folder for a scenario or a guided

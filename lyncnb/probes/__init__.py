@@ -1,1 +1,1 @@
-"""Probe the planned servers for their certificates, and compare these with the plan."""
+"""Probe the planned servers for their certificates, and compare them with the plan."""

@@ -117,7 +117,7 @@ class Evaluator:
     sightings: tuple[Sighting, ...]
     at: datetime
     #: The keys are the CA certificates that lyncnb does not have. The values are the responses
-    #: that need these certificates.
+    #: whose chains need them.
     unknown_cas: dict[str, list[Answer]] = field(default_factory=dict)
     _issuers: Issuers = field(init=False)
     _entries: dict[str, PlannedEntry] = field(init=False)

@@ -1,4 +1,4 @@
-"""Probe the planned servers for their certificates, and compare these with the plan."""
+"""Probe the planned servers for their certificates, and compare them with the plan."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ _Heading = tuple[str, str]
 
 
 def _build_headings(columns: Sequence[_Place], *, by_role: bool) -> dict[_Place, _Heading]:
-    """Return the headings of the columns: a pool or role, and one usage if there are several."""
+    """Return the headings of the columns: a pool or role, and a usage if it has several."""
     kinds: dict[str, set[tuple[str, ...]]] = {}
     for _, role, pool, usages in columns:
         kinds.setdefault(role if by_role else pool or role, set()).add(usages)
@@ -241,7 +241,7 @@ def _draw_legend(drawing: Drawing) -> None:
 def _draw_mark(
     drawing: Drawing, x: float, y: float, mark: _Mark, *, available_width: float
 ) -> None:
-    """Draw a mark with its fraction or percentage. The text is left out if there is no space."""
+    """Draw a mark. If there is space for it, add the fraction or percentage."""
     number = mark.carrying or mark.subject_only
     if mark.carrying >= mark.of:
         drawing.draw_disc(x, y, 5.5, "mark")

@@ -118,7 +118,7 @@ def _check_site(plan: CertificatePlan, site: str) -> None:
 
 
 def check_kind(kind: str) -> None:
-    """Raise an error if there is no picture of this kind.
+    """Raise an error if no picture of a plan has the given kind.
 
     Raises
     ------

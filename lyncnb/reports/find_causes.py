@@ -115,7 +115,8 @@ class _Search:
         alone = self._those(key in keys for keys in self._alone)
         if alone:
             return alone, " or "
-        if len(self._factors) == 2:  # At this point, each input was already tried alone.
+        # Each input was already tried alone, so several inputs together cause the change.
+        if len(self._factors) == 2:
             return self._factors, " and "
         return self._those(key not in keys for keys in self._without) or self._factors, " and "
 

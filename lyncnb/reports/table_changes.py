@@ -128,7 +128,7 @@ def _split_values(text: str) -> list[str]:
 
 
 def _list_owners(topology: Topology, keys: Set[tuple[str, str]] | None = None) -> set[_Owner]:
-    """Return the owners of cells in a table, or only those of some servers' rows."""
+    """Return the owners of cells in a table, or only the owners in some servers' rows."""
     found: set[_Owner] = set()
     for pool, computer in topology.computers:
         if keys is None or (computer.fqdn, pool.role) in keys:

@@ -26,15 +26,15 @@ BOLD = 1.12  # The factor by which bold letters are wider.
 MARGIN = 12
 _WHOLE = "Whole deployment"
 BAND_TITLE = 350  # The estimated width of a band's title. Lines run to the right of it.
-# The factor by which a picture may exceed a sheet. Up to this factor, it is printed a little
-# smaller.
+# A picture that exceeds a sheet by at most this factor is printed a little smaller, on one sheet.
 _ALMOST = 1.12
 _TOP = 96.0  # The top of the picture: below the heading, the legend and the titles of the zones.
 _CONTINUED = 30.0  # The top of the picture on each further sheet.
 _GAP = 10  # below a box
 _LOWEST = 53  # The minimum height of a box with the gap below it, in pixels.
 _POOLS_OF_A_SITE = 40  # The largest number of pools in a site that are drawn one by one.
-_NAMES_TRIED = 8  # The largest number of names to try for a line. There is never space for more.
+# The largest number of names to try for a line. A line never has space for more names.
+_NAMES_TRIED = 8
 
 _Cell = tuple[str, ...]
 # Each key contains a pool and a role. The pool is "" for the whole deployment.

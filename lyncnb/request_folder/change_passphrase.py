@@ -264,7 +264,7 @@ def _read_recipients(
     old: FolderCipher,
     new: FolderCipher,
 ) -> tuple[Recipient, ...]:
-    """Return the recovery keys in the folder's list, without those to remove."""
+    """Return the recovery keys in the folder's list, except the keys to remove."""
     try:
         present = read_recovery_keys(folder, old)
     except PassphraseError as error:

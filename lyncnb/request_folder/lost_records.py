@@ -208,8 +208,8 @@ def _find_deployments(
         if event.what == UNDEPLOYED:
             by_server.pop(event.server, None)
         elif event.what == DEPLOYED and (issued := valid_servers.get(event.certificate)):
-            # A user may have edited the history, so its values are validated as strictly as those
-            # of a manifest.
+            # A user may have edited the history, so its values are validated as strictly as a
+            # manifest.
             deployment = RecordReader(HISTORY_NAME, is_json=True).record(
                 Deployment,
                 {

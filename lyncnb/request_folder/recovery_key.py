@@ -155,7 +155,7 @@ def open_recovery_key(file: str | os.PathLike[str], passphrase: Secret | str) ->
 
 
 def read_recovery_keys(folder: Path, cipher: FolderCipher) -> tuple[Recipient, ...]:
-    """Return a folder's recovery keys from the encrypted list. Without a list, there are none.
+    """Return a folder's recovery keys from the encrypted list. A missing list is empty.
 
     Raises
     ------

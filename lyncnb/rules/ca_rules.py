@@ -192,7 +192,7 @@ class CaRules:
     methods: tuple[ValidationMethod, ...] = make_named_field("method", default=())
     roots: tuple[RootRule, ...] = make_named_field("root", default=())
     checks: tuple[CaCheck, ...] = make_named_field("check", default=())
-    #: The name of the file, for messages. The file itself does not contain this key.
+    #: The name of the file, for messages. It is not a key in the file.
     file: str = field(default="", init=False)
 
 

@@ -35,8 +35,8 @@ _IDENTITY = {
     "check": "code",
     "deploy.cmdlet": "name",
 }
-# The keys that contain lists of IDs of other records, with the types of these records. If a list in
-# _WHOLE becomes empty, the record has no subject any more.
+# The keys that contain lists of IDs of other records, with the types of the other records. If a
+# list in _WHOLE becomes empty, the record applies to nothing and is removed.
 _LISTS = {
     **dict.fromkeys(("roles", "speakers", "listeners"), ("role", "party")),
     **dict.fromkeys(("not_for", "hosted_by", "needed_by"), ("role",)),
@@ -46,7 +46,8 @@ _LISTS = {
     "connections": ("connection",),
 }
 _WHOLE = ("roles", "speakers", "listeners", "names", "needed_by", "connections", "places")
-# Records that depend on roles are removed first, and then everything that refers to these records.
+# Records that depend on roles are removed first, and then all records that refer to the removed
+# ones.
 _ABOUT_ROLES = ("connection", "deploy.place")
 _COPIED_LISTS = ("roles", "not_for")
 _OWN = ("extends", "without", "words", "sources")

@@ -179,7 +179,7 @@ class FindingGroup:
 
     @property
     def points(self) -> tuple[FindingGroup, ...]:
-        """The groups within a subject, one for each code. For a single code, there are none."""
+        """The groups within a subject, one for each code. The list is empty for a single code."""
         return group_findings(self.findings, by_subject=False) if self.subject else ()
 
     @property

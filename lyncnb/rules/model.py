@@ -228,7 +228,7 @@ class RoleRule:
     zone: str = "inside"  # one of ZONES
     hosted_by: tuple[
         str, ...
-    ] = ()  # The roles on whose servers this role needs no separate certificate.
+    ] = ()  # The roles on whose servers the role itself needs no separate certificate.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,7 +286,7 @@ class ConnectionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortRule:
-    """A rule for a TLS port that ``probe`` reads, and for the certificate on this port.
+    """A rule for a TLS port that ``probe`` reads, and for the certificate on the port.
 
     The servers with ``roles`` show the certificate for ``usage``. The name rules in ``names`` say
     by which names others connect; the first name is sent. ``zone`` is the zone of who asks. The
@@ -488,8 +488,8 @@ class Rules(Table):
     file_sha256: str = field(default="", compare=False)
     # The replacements of words in shared texts, in order.
     words: tuple[Mapping[str, str], ...] = ()
-    #: For the sources of shared texts: the title of the other product, and the corresponding
-    #: document about this product for each of its documents.
+    #: The title of the other product whose texts are shared, and for each document about it the
+    #: corresponding document about this product.
     cited: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     def oldest_client(self, chosen: str) -> ClientRule | None:
@@ -498,7 +498,7 @@ class Rules(Table):
         return next(fitting, None)
 
     def said(self, text: str) -> str:
-        """Replace words in a text of another product with the words of this product."""
+        """Replace words in another product's text with the words of the current product."""
         for words in self.words:
             text = replace_words(text, words)
         return text

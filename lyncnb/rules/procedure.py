@@ -318,7 +318,7 @@ class Procedure:
         return next((roll for roll in self.rolls if usage in roll.usages), None)
 
     def can_create_key(self, key: str) -> bool:
-        """Return whether every command that creates keys can create a key of this type and size."""
+        """Return whether every command that creates keys supports a type and size of key."""
         return all(key in cmdlet.keys for cmdlet in self.cmdlets if cmdlet.keys)
 
     def find_shell(self, role: str) -> Shell | None:

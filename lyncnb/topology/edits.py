@@ -30,7 +30,7 @@ _SHARED = ("site", "deployment")  # The scopes of columns whose values can apply
 def is_shared_change(
     columns_changed: Set[str], cells: Cells, old_cells: Iterable[Pool], new_cells: Iterable[Pool]
 ) -> bool:
-    """Return whether a change in these columns can affect sites or the deployment."""
+    """Return whether a change in certain columns can affect sites or the deployment."""
     if "site" in columns_changed or any(_map_scopes().get(n) in _SHARED for n in columns_changed):
         return True
     # A row without a site inherits the site of its pool.

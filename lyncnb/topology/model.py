@@ -63,7 +63,7 @@ class Pool:
     further_names: tuple[tuple[str, tuple[DnsName, ...]], ...] = ()
 
     def names_in(self, column: str) -> tuple[DnsName, ...]:
-        """Return the pool's names in a column. For a blank cell, there are none."""
+        """Return the pool's names in a column. A blank cell contains no names."""
         if column == "extra_san":
             return tuple(name for _, name in self.extra_san)
         value: DnsName | None = getattr(self, column, None)
@@ -87,7 +87,7 @@ _EDGE_NAMES = ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A site with the simple URLs that apply to it: its own, or those of the deployment."""
+    """A site with the simple URLs that apply to it, which can be those of the deployment."""
 
     name: str
     meet_urls: tuple[SimpleUrl, ...] = ()

@@ -159,7 +159,7 @@ def parse_whole_number(text: str, max_value: int) -> int | None:
 
 
 def format_plain_number(text: str) -> str:
-    """Return a number as text. Integers have no decimal point, and there are no rounding errors."""
+    """Return a number as text, without rounding errors. Integers have no decimal point."""
     if text.isdigit():
         return text
     try:

@@ -78,7 +78,7 @@ class Topology(Table):
         return ((pool, computer) for pool in self.pools for computer in pool.computers)
 
     def compare(self, other: Topology) -> TopologyDifference:
-        """Compare the values in this topology with the values in another topology.
+        """Compare the values in one topology with the values in another topology.
 
         Parameters
         ----------

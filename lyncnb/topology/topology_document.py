@@ -34,7 +34,7 @@ class _Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Meaning:
-    """The server role of services that have one of these names in a topology document."""
+    """The server role of services that have certain names in a topology document."""
 
     names: tuple[str, ...]
     role: str = ""

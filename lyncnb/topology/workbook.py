@@ -37,8 +37,7 @@ _SAVE_AS = (
     "in Excel or LibreOffice, choose File > Save As, and select the type Excel Workbook (.xlsx)"
 )
 _ODS = "application/vnd.oasis.opendocument.spreadsheet"
-#: The sheets without servers in the template from ``lyncnb template``. No note about these sheets
-#: is necessary.
+#: The sheets without servers in the template from ``lyncnb template``. They do not require a note.
 OWN_SHEETS = ("Columns", "Roles")
 _LISTED = 5
 # The largest number of cells in a table, including blank cells.

@@ -138,9 +138,8 @@ def parse_xml(source: str, text: str) -> XmlTree:
         If the text is not valid XML, is not a topology, or is malicious.
     """
     tree = XmlTree(source)
-    # If expat gets text instead of bytes, it ignores the declared encoding. This is necessary,
-    # because Out-File in PowerShell writes UTF-16 with a declaration of UTF-8, and some editors do
-    # the reverse.
+    # expat gets text instead of bytes, so that it ignores the declared encoding. Out-File in
+    # PowerShell writes UTF-16 with a declaration of UTF-8, and some editors do the reverse.
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartDoctypeDeclHandler = tree.refuse
     parser.EntityDeclHandler = tree.refuse

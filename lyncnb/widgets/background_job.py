@@ -34,8 +34,8 @@ _WORDS = {
     "failed": "The work did not finish.",
     "finished": "Finished.",
 }
-# The panel reports progress at most once in this number of seconds, so that it does not slow down
-# the browser.
+# The minimum time in seconds between two progress reports, so that they do not slow down the
+# browser.
 _UPDATE_EVERY = 0.1
 
 
@@ -65,7 +65,7 @@ class Job(Generic[Result]):
 
     def __init__(self, tell: Callable[[JobState], object]):
         self._tell = tell
-        # This lock protects the state of the job and the notification about it. A callback may read
+        # The lock protects the state of the job and the notification about it. A callback may read
         # the state.
         self._lock = threading.RLock()
         self._stop = threading.Event()

@@ -29,7 +29,7 @@ from .panel import Panel, ShownAsPanel, list_panel_cells
 class EditorView(Panel):
     """The widget of a plan editor. Other controls can read the counts of the plan from it."""
 
-    #: This trait contains the counts and the digest of the plan, for controls that follow the plan
+    #: The trait contains the counts and the digest of the plan, for controls that follow the plan
     #: with ``observe`` or ``dlink``. It contains no names and is not sent to the browser, so no
     #: notebook stores it.
     overview = traitlets.Dict(read_only=True)

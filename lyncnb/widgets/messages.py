@@ -102,7 +102,7 @@ NextStep = TypedDict(
         # The panel's step that comes next (look, handover, receive, package or steps), or "".
         "step": str,
         "label": str,  # The label of the button that starts the step.
-        # The IDs of the requests to process in this step. An empty list means all requests.
+        # The IDs of the requests to process in the step. An empty list means all requests.
         "requests": list[str],
     },
 )
@@ -117,7 +117,7 @@ Refusal = TypedDict(
         "words": str,  # One line that describes the state of the request.
         "file": str,
         "serial": str,
-        "earlier": int,  # The number of certificates for this request that were refused earlier.
+        "earlier": int,  # The number of earlier certificates for the request that were refused.
         "reasons": list[RefusedReason],
     },
 )

@@ -33,7 +33,7 @@ class StatementNames(NamedTuple):
 
 
 def has_kernel() -> bool:
-    """Return whether this code runs in a notebook kernel, not in a script or a shell."""
+    """Return whether the code runs in a notebook kernel, not in a script or a shell."""
     return hasattr(get_ipython(), "kernel")
 
 
@@ -148,8 +148,7 @@ def _parse_statements(source: str) -> tuple[StatementNames, ...]:
     try:
         statements = ast.parse(source).body
     except (SyntaxError, ValueError):
-        # A cell can contain lines that are not Python, such as a magic command. These lines are
-        # skipped.
+        # Lines that are not Python, such as a magic command, are skipped.
         return ()
     return tuple(map(_find_names, statements))
 
@@ -189,8 +188,8 @@ class PlansShown:
 
 
 def _is_same_plan(state: State, other: State) -> bool:
-    # States are compared by identity, because comparing 100,000 rows would be slow. This works
-    # because Undo restores the same topology object.
+    # States are compared by identity, because comparing 100,000 rows would be slow. Undo restores
+    # the same topology object, so its identity is sufficient.
     return state.topology is other.topology and state.options == other.options
 
 
@@ -202,7 +201,7 @@ _shown: dict[tuple[str, str], PlanEditing] = {}
 
 
 def restore_edits(editor: PlanEditing) -> list[str]:
-    """Repeat the edits of the editor that this cell showed before, and remember the new editor.
+    """Repeat the edits of the editor that the cell showed before, and remember the new editor.
 
     Parameters
     ----------

@@ -21,8 +21,8 @@ from .panel_scripts import read_scripts, read_styles
 
 _REST = 0.6  # The time in seconds between a change and the update of the static output.
 # On a JupyterHub, the browser page and the kernel often have different versions of anywidget, but
-# both need the same minor version. The panel's style sheet hides this paragraph as soon as the
-# panel has loaded.
+# both need the same minor version. The paragraph explains this, and the panel's style sheet hides
+# it as soon as the panel has loaded.
 _NEEDS = (
     "JupyterLab shows this copy instead of the panel if its environment does not have anywidget "
     f"{'.'.join(anywidget.__version__.split('.')[:2])}. Install anywidget in the environment of "
@@ -37,8 +37,8 @@ class Panel(anywidget.AnyWidget):
     The widget exchanges messages with the page, and updates the static output.
     """
 
-    # The script is passed as text, because anywidget would watch a file for changes, and this would
-    # keep every closed widget in memory.
+    # The script is passed as text. If it were a path, anywidget would watch the file for changes
+    # and keep every closed widget in memory.
     _css = read_styles()
 
     def __init__(self, channel: Channel[Any]):
@@ -57,8 +57,8 @@ class Panel(anywidget.AnyWidget):
 
     def _receive(self, _: object, message: Any, __: object) -> None:
         if isinstance(message, dict):
-            # The text of the message is stored only in these objects, so they are released after
-            # the work.
+            # Only these objects contain the text of the message, so they are released after the
+            # work.
             secrets = {key: Secret(str(message.pop(key))) for key in _SECRETS if key in message}
             message = {**message, **secrets}
         self.channel.receive(message)
@@ -94,7 +94,7 @@ class Panel(anywidget.AnyWidget):
         if self._handle is None:
             return
         form = _build_bundle(*self.channel.make_static_form())
-        # After the page is reloaded, JupyterLab ignores updates of this output.
+        # After the page is reloaded, JupyterLab ignores updates of the static output.
         if self.channel.is_reloaded:
             self._record(self._shown, form["text/html"])
         elif form["text/html"] != self._shown:
@@ -149,7 +149,7 @@ _in_cells: dict[str, tuple[int, list[ShownAsPanel]]] = {}
 
 
 def close_earlier(panel: ShownAsPanel) -> None:
-    """Close the panels that an earlier run of this cell has shown. Their output is gone.
+    """Close the panels that an earlier run of the cell has shown. Their output is gone.
 
     ipywidgets keeps every widget that is not closed. IPython keeps every result of a cell: those
     of the closed panels are removed from its history, so a panel's table does not stay in memory.

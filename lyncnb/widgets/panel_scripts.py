@@ -7,7 +7,7 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 
-# Every panel needs these JavaScript files, which are loaded before the panel's own files.
+# The JavaScript files that every panel needs. They are loaded before the panel's own files.
 _SHARED_SCRIPTS = ("elements.js", "keyboard_guard.js", "kernel_messages.js", "name_reasons.js")
 
 

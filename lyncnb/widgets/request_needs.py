@@ -19,7 +19,7 @@ from ..deploy.server_steps import DeploymentSteps
 from ..rules.returned_rules import is_acceptable, list_returned_checks
 from .messages import NextStep, Refusal
 
-#: Requests in these states have no usable certificate. The CA must issue another one.
+#: The states of a request without a usable certificate. The CA must issue another one.
 _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 

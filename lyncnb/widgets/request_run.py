@@ -58,8 +58,8 @@ class NothingWritten:
         return self._words
 
     def _repr_html_(self) -> str:
-        # This CSS class tells the page that the output does not show a plan, so the output cannot
-        # be out of date.
+        # The CSS class that tells the page that the output does not show a plan, so the output
+        # cannot be out of date.
         return f'<div class="lyncnb-unwritten">{tables.format_paragraph(self._words)}</div>'
 
     def _ipython_display_(self) -> None:

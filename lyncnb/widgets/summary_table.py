@@ -14,7 +14,7 @@ from ..base.shown import tables
 from ..reports.summary.columns import CSV, NOTEBOOK, list_columns
 from ..reports.summary.content import Line, Summary
 
-#: A notebook shows only these columns: the servers, the certificate, its names and its issuer.
+#: The columns that a notebook shows: the servers, the certificate, its names and its issuer.
 SHOWN = tables.list_headings(list_columns(NOTEBOOK))
 
 

@@ -29,8 +29,8 @@ from ...rules.returned_rules import (
 from .compare_certificate import compare_certificate
 from .compare_roots import compare_root
 
-#: These findings depend on other certificates, which may be missing in the folder. lyncnb reads
-#: the findings in this list from the manifest, and computes all other findings again.
+#: The findings that depend on other certificates, which may be missing in the folder. lyncnb reads
+#: them from the manifest, and computes all other findings again.
 NOTED = (
     *("duplicate-serial", "different-certificates-in-pool", "replacement-unproven"),
     *("answers-of-two-cas", "issued-under-another-root", "issued-by-another-ca"),
@@ -164,7 +164,7 @@ def _find_other_roots(path: Path) -> Iterator[Difference]:
 def downgrade_accepted_errors(
     all_findings: Iterable[Finding], accepted: Mapping[str, str]
 ) -> tuple[Finding, ...]:
-    """Change accepted errors to notices with the acceptance reason, if the rules allow this."""
+    """If the rules allow it, change accepted errors to notices with the acceptance reason."""
     return tuple(
         finding.accepted_because(accepted[finding.code])
         if finding.severity == "error" and finding.code in accepted and is_acceptable(finding.code)

@@ -344,7 +344,7 @@ def _read_pfx(der: bytes, password: AskPassword | None) -> Iterator[Certificate 
         yield "file-without-certificate", "the file is a PFX without certificates"
 
 
-# AD CS shows this text for a pending or denied request, on its web page and in the output of
+# The text that AD CS shows for a pending or denied request, on its web page and in the output of
 # certreq.
 _PENDING = ("certificate pending", "taken under submission", "request is pending")
 _DENIED = ("request was denied", "denied by policy module", "certificate request denied")

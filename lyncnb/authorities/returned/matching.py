@@ -193,8 +193,8 @@ def _evaluate_match(request: Outstanding, certificate: Certificate, batch: Batch
     told = tuple(
         noted_finding
         for noted_finding in evidence.noted
-        # If a certificate from another CA was accepted, the recorded finding about this difference
-        # is kept.
+        # If a certificate from another CA was accepted, the recorded finding about the other CA is
+        # kept.
         if noted_finding[0] not in _FOUND_AGAIN
         or (is_held and noted_finding[0] in (OTHER_ROOT, OTHER_ISSUER))
     )
@@ -217,7 +217,7 @@ def _add_ca_difference(
         request.request_id if is_held else ""
     )
     if is_held and evaluation.path.issuers:
-        # The CA's signature on this certificate was verified. Therefore, a recorded certificate
+        # The CA's signature on the new certificate was verified. Therefore, a recorded certificate
         # from another CA is wrong and gets an error.
         ca = replace(ca, tops={})
     other = other_ca(request.planned_ca, certificate, evaluation.path, ca, batch.issuers)

@@ -433,7 +433,7 @@ class _Evaluated:
             is_fictional=self.fictional,
         )
         evaluation = evaluate_installed(evidence, evaluated_at=self.at)
-        # Without the CA certificates, lyncnb cannot verify that a CA signed this certificate.
+        # Without the CA certificates, lyncnb cannot verify that a CA signed the certificate.
         # However, the files rarely contain the root of a public CA, because the operating system
         # provides it.
         is_proven = evaluation.path.is_complete or (

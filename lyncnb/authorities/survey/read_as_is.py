@@ -161,7 +161,7 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
         files=tuple(_build_finding(file, file.file) for file in said.files),
         notes=said.notes,
     )
-    # The digest is required, because lyncnb decides from this file which requests to leave out.
+    # The digest is required, because lyncnb decides from the file which requests to leave out.
     if build_report_document(build_as_is_report(found))["sha256"] != said.sha256:
         raise ReturnedFileError(
             f"{name}: the file was changed after lyncnb saved it, so its digest does not match",

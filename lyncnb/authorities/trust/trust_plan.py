@@ -87,7 +87,7 @@ def _add_pools(plan: CertificatePlan) -> CertificatePlan:
     for (name, role), certificates in group_certificates_by_pool(plan).items():
         if not name or role not in plan.rules.roles:
             continue
-        # The names in a certificate show whether the option that adds these names was set.
+        # The names in a certificate show whether the option that adds such names was set.
         unset = {
             flag
             for certificate in certificates

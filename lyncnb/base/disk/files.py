@@ -511,9 +511,9 @@ def remove_stale_files(folder: str | os.PathLike[str]) -> int:
 # their final names in order.
 
 # The number of threads that sync files. With 16 threads, the file system writes several files in
-# one commit of the journal. This takes a third of the time of separate fsync calls: on ext4, 73
-# instead of 250 microseconds per file. sync() would write the complete disk, and it reports no
-# errors for single files.
+# one commit of the journal, in a third of the time of separate fsync calls (on ext4, 73 instead of
+# 250 microseconds per file). sync() would write the complete disk, and it reports no errors for
+# single files.
 _SYNC_THREADS = 16
 
 

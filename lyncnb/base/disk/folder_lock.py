@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import filelock
 
 LOCK_NAME = "lyncnb.lock"
-#: The old lock file. The earliest versions of lyncnb lock only this file, so newer versions also
-#: lock it in folders to which the earliest versions can write. OneDrive and SharePoint reject a
-#: file with this name.
+#: The old lock file. The earliest versions of lyncnb lock only this file, so newer versions lock
+#: it as well in folders to which the earliest versions can write. OneDrive and SharePoint reject a
+#: file with the name of the old lock file.
 OLD_LOCK_NAME = ".lock"
 OWNER_NAME = ".lock.owner"
 _NOTE = re.compile(r".* on (.+), process ([0-9]+), since .+\n(?:(\S+) (\S+) ([0-9a-f]+)\n)?")

@@ -51,7 +51,7 @@ _MANIFEST, _KEYS = "manifest.json", "keys"
 _MANIFEST_MARK = b'"lyncnb-requests/'
 
 # The number of bytes to read. In the page of a notebook, styles precede the mark by which lyncnb
-# recognizes the page, and both fit into this size.
+# recognizes the page. The styles and the mark fit into this number of bytes.
 _HEAD_BYTES = 1 << 22
 
 _LINE_BYTES = 1 << 16

@@ -82,7 +82,8 @@ class Folded:
         return "\n".join(self.lines)
 
 
-# The characters with a special meaning in Markdown. Those of HTML become entities.
+# The characters with a special meaning in Markdown. Characters that are special in HTML become
+# entities.
 _MARKDOWN = str.maketrans(
     {
         "&": "&amp;",

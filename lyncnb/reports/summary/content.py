@@ -142,7 +142,7 @@ class Request(Protocol):
 
     @property
     def import_commands(self) -> tuple[str, ...]:
-        """The commands that import the package. Without a package, there are none."""
+        """The commands that import the package. The list is empty until the package exists."""
 
     @property
     def assign_commands(self) -> tuple[str, ...]:
@@ -230,7 +230,7 @@ class Member:
     # Whether the last certificate for the request was refused.
     is_refused: bool = False
     key_holder: str = ""  # The computer that has the key, or "" if the key is in the folder.
-    # The commands that import the package. Without a package, there are none.
+    # The commands that import the package. The list is empty until the package exists.
     import_commands: tuple[str, ...] = ()
     assign_commands: tuple[str, ...] = ()
     # Whether the certificate is requested during the setup of its server.
@@ -361,7 +361,7 @@ class Block:
 
     @property
     def in_use_as(self) -> str:
-        """Describe the usages to which the certificate is assigned, or that there are none."""
+        """Describe the usages to which the certificate is assigned, or report that it has none."""
         return ", ".join(self.usages) or NO_TYPE
 
     @property

@@ -145,7 +145,7 @@ def _build_blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[B
     groups: dict[tuple[object, ...], list[tuple[int, PlannedCertificate]]] = {}
     for place, certificate in enumerate(plan.certificates):
         groups.setdefault(_make_block_key(certificate), []).append((place, certificate))
-    # Certificates from the same CA are listed together, and their numbers follow this order.
+    # Certificates from the same CA are listed together and numbered in the order of the list.
     authorities: dict[tuple[str, str], list[list[tuple[int, PlannedCertificate]]]] = {}
     for group in groups.values():
         authorities.setdefault((group[0][1].issuer, group[0][1].ca), []).append(group)
@@ -299,7 +299,7 @@ def _group_codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]
     return codes
 
 
-# --- The following functions list the servers, including those that do not need a certificate.
+# --- The following functions list all servers, even those that need no certificate.
 
 
 def _list_server_lines(plan: CertificatePlan, blocks: Iterable[Block]) -> Iterator[ServerLine]:

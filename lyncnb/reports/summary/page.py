@@ -39,7 +39,7 @@ class RequestList:
 
     @property
     def size(self) -> int:
-        """The number of requests to the CA, without those that are created during server setup."""
+        """The number of requests to the CA, not counting requests during server setup."""
         return sum(not m.is_at_set_up for block in self.blocks for m in block.members)
 
     def heading(self, translate: Callable[[str], str]) -> str:

@@ -102,7 +102,7 @@ def _set_page_format(document: Document, summary: Summary) -> None:
     from docx.shared import Mm, Pt
 
     language = summary.lang
-    # Without this setting for the language, a program may use the glyphs of another region.
+    # Without a setting for the language, a program may use the glyphs of another region.
     if language == "zh-TW":
         defaults = document.styles.element.find(f".//{qn('w:rPrDefault')}//{qn('w:lang')}")
         defaults.set(qn("w:eastAsia"), language)

@@ -72,7 +72,7 @@ class Channel(Generic[Told]):
         differ from the arguments of the answering function.
     """
 
-    #: The JavaScript files that the page loads, in this order. The files that every page needs come
+    #: The JavaScript files that the page loads, in order. The files that every page needs come
     #: first.
     scripts: ClassVar[tuple[str, ...]] = ()
     #: The time in seconds for which a random number is valid. The page returns the number in a
@@ -96,8 +96,8 @@ class Channel(Generic[Told]):
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._cell: CellName | None = None
         self._page_id = ""
-        #: While a view of the panel starts, only this view gets messages. The value "" means all
-        #: views.
+        #: The view to which messages go. While a view of the panel starts, only that view gets
+        #: messages. The value "" means all views.
         self.view_id = ""
         # The random number, which is valid only once, and the time at which it expires.
         self._number, self._number_end = 0, 0.0
@@ -215,7 +215,8 @@ class Channel(Generic[Told]):
             work = partial(self._run_for_view, self.view_id, work)
         try:
             loop = asyncio.get_running_loop()
-        # In a thread or without a kernel, there is no event loop that could run the work later.
+        # In a thread or without a kernel, no event loop could run the work later, so the work runs
+        # at once.
         except RuntimeError:
             work()
         else:

@@ -102,7 +102,7 @@ class Draft:
         return self._places[1]
 
     def places(self, ids: Iterable[int]) -> list[int]:
-        """Return the row indices for these IDs, in table order.
+        """Return the row indices for some IDs, in table order. IDs of removed rows are left out.
 
         IDs of removed rows are left out.
         """
@@ -181,7 +181,7 @@ class Draft:
         self.state = state
 
     def name_scenario(self, name: str) -> None:
-        """Set the name of the current scenario. This is not a step that you can undo."""
+        """Set the name of the current scenario. The user cannot undo the change of the name."""
         self.state = replace(self.state, scenario=name)
 
     def rename_scenario(self, name: str, new: str) -> None:

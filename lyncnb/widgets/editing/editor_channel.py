@@ -59,8 +59,8 @@ VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
         "changes": explanations.list_changes,
     }
 )
-#: The page offers these actions if a change to some servers contradicts the other servers of their
-#: pool.
+#: The actions that the page offers if a change to some servers contradicts the other servers of
+#: their pool.
 POOL_OFFERS = ("Change all servers in the pool", "Remove from the pool and change")
 # The largest number of rejected cells in a block for which the page shows the reasons.
 _REFUSED_LISTED = 500

@@ -266,7 +266,7 @@ def change_option(draft: Draft, *, name: str, value: Text, key: str | None = Non
 
 
 def repeat_edits(draft: Draft, *, edits: ServerEdits, options: Mapping[str, object]) -> None:
-    """Repeat another draft's edits in two steps: first those of the table, then the options."""
+    """Repeat another draft's edits in two steps: edits of the table, then edits of options."""
     if edits:
         edit_table(draft, edits=edits, description="reapplied your earlier changes to the table")
     change_options(
@@ -301,7 +301,7 @@ def redo(draft: Draft) -> str:
 
 
 def _return_to_state(draft: Draft, state: State, description: str) -> None:
-    """Restore an earlier or later state of the draft, and record which cells change by this."""
+    """Restore an earlier or later state of the draft, and record which cells change."""
     before, draft.state, draft.told = draft.state, state, description
     if before.ids != state.ids:
         known = set(before.ids)
@@ -386,7 +386,7 @@ def find_other_members(draft: Draft, row_indices: Sequence[int], column: str) ->
 
 
 def _find_whole_pool(row_indices: Sequence[int], draft: Draft) -> str:
-    """Return the name of the pool that consists of exactly these rows, or ""."""
+    """Return the name of the pool that consists of exactly the given rows, or ""."""
     names = list_group_names(draft.topology, "pool")
     pools = {names[place] for place in row_indices}
     pool = pools.pop()
@@ -425,7 +425,7 @@ def _describe_move(draft: Draft, row_indices: Sequence[int], pool: str, descript
 
 
 def _find_rows_to_set(draft: Draft, name: str, row_indices: Sequence[int]) -> list[int]:
-    """Return the rows to change so that each pool or site of these rows keeps one value."""
+    """Return the rows to change so that all rows of a pool or site keep the same value."""
     scope = _list_scopes().get(name, "server")
     if scope == "server":
         return list(row_indices)

@@ -21,8 +21,8 @@ from .messages import ColumnFacts, FieldFacts, FieldGroup, UsageRow
 from .sheet import FINDINGS, list_column_names
 
 SHOWN = ("server_fqdn", "role", "pool_fqdn", "site", "issuer", "target_os")
-#: The table of pools shows these columns, and also all other columns of pools and sites that have a
-#: value.
+#: The columns in the table of pools. All other columns of pools and sites that have a value are
+#: also shown.
 SHOWN_OF_POOLS = (
     "pool_fqdn",
     "role",
@@ -252,8 +252,8 @@ def list_deployment_values(topology: Topology) -> Iterator[tuple[str, str, str]]
             at = topology.columns.index(facts.name)
             cells = dict.fromkeys(
                 map(itemgetter(at, roles_at), topology.cells)
-                # Most rows are blank in these columns. Only the rows with a value are checked,
-                # because a table can have 10,000 rows.
+                # Most rows are blank in a deployment-wide column. Only rows with a value are
+                # checked, because a table can have 10,000 rows.
             )
             texts = dict.fromkeys(text for text, role in cells if text and role)
         separator = "\n" if kind == "list" else " "

@@ -66,7 +66,7 @@ ColumnFacts = TypedDict(
         "title": str,
         "least": int,  # The minimum width of the column in pixels.
         "share": int,
-        # Other headings that a pasted table can have for this column.
+        # Other headings that the column can have in a pasted table.
         "aliases": NotRequired[list[str]],
         "scope": NotRequired[str],
         "help": NotRequired[str],
@@ -95,8 +95,7 @@ FindingItem = TypedDict(
         "row": int | None,
         "column": str,
         "heading": str,
-        # If a finding has several possible answers, this list describes the changes that each
-        # answer makes.
+        # The changes that each answer makes, if the finding has several possible answers.
         "choices": list[str],
     },
 )

@@ -33,7 +33,7 @@ from .choices import (
 from .draft import Draft, State
 from .forms import SHOWN
 
-# lyncnb can read tables in these file formats, but it cannot write them.
+# The table formats that lyncnb can read but not write.
 _NOT_WRITTEN = (".xlsx", ".xlsm", ".ods", ".tbxml", ".xml")
 
 

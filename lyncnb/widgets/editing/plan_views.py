@@ -112,7 +112,7 @@ def _list_uses(
 
 
 def join_few(texts: list[str], max_count: int = _OWNERS_NAMED) -> str:
-    """Join the first few texts, and add how many more there are."""
+    """Join the first few texts, and add the number of the remaining texts."""
     return join_first(texts, max_count)
 
 

@@ -17,8 +17,7 @@ from .messages import RowsColumn, TableRows
 # not save them.
 
 INHERITED = (
-    # A text with this prefix is not in the cell. The blank cell inherits it from the pool, the
-    # site, or a default.
+    # The prefix of a text that a blank cell inherits from the pool, the site, or a default.
     "\x01"
 )
 
@@ -275,7 +274,7 @@ class Sheet:
 
 
 def _list_defaults(column: Column, roles: Sequence[str]) -> list[str]:
-    """Return the default values of the blank cells in a column, for each of these roles."""
+    """Return the default values of the blank cells in a column, for each role."""
     text = INHERITED + column.default if column.default else ""
     by_role = {role: text if column.is_used_by(role) else "" for role in set(roles)}
     return [by_role[role] for role in roles]
@@ -351,7 +350,7 @@ def describe_origin(topology: Topology, row_index: int, name: str) -> str:
 
 
 def pool_names(topology: Topology) -> list[str]:
-    """Return the pool of each row. Without a pool, this is the server's name."""
+    """Return the pool of each row. A row without a pool has its server's name as the pool."""
     server, pool = topology.columns.index("server_fqdn"), _place(topology, "pool_fqdn")
     if pool is None:
         return [row[server] for row in topology.cells]
@@ -359,7 +358,7 @@ def pool_names(topology: Topology) -> list[str]:
 
 
 def list_group_names(topology: Topology, scope: str) -> list[str]:
-    """Return the name of each row's pool or site, which shares a column of this scope, or ""."""
+    """Return the name of the pool or site that shares a column, for each row, or ""."""
     if scope == "pool":
         return pool_names(topology)
     if scope == "site":

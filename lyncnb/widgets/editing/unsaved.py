@@ -54,7 +54,7 @@ class DraftServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedServers:
-    """The servers in a table with changed cells, and the new texts in these cells."""
+    """The servers in a table whose cells have changed, and the new texts."""
 
     servers: tuple[DraftServer, ...]
     values: Mapping[str, str]
@@ -86,7 +86,7 @@ class DraftFile:
 
     @property
     def edits(self) -> ServerEdits:
-        """The edits in this draft that change the table."""
+        """The edits in the draft that change the table."""
         return ServerEdits(
             change=tuple(
                 (tuple(server.key for server in part.servers), dict(part.values))
@@ -130,7 +130,7 @@ class DraftFile:
 
 
 class UnsavedEdits:
-    """Keeps the unsaved edits of one editor, and finds those that an earlier kernel kept.
+    """Keeps the unsaved edits of one editor, and finds the edits that an earlier kernel kept.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class UnsavedEdits:
         return self._editor.path or self._editor.loaded.topology.source
 
     def find(self) -> tuple[Path, DraftFile] | None:
-        """Return the newest draft for this table that another kernel left, or None."""
+        """Return the newest draft for a table that another kernel left, or None."""
         state = self._editor.saved
         table, digest = self._table, None
         found = []
@@ -207,7 +207,7 @@ class UnsavedEdits:
         return self._digest[1]
 
     def restore(self) -> None:
-        """Repeat the edits in a draft, and keep them as this editor's own draft.
+        """Repeat the edits in a draft, and keep them as the draft of the current editor.
 
         Raises
         ------
@@ -247,7 +247,7 @@ class UnsavedEdits:
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
-        # The folder can contain other drafts. In this case, it is not removed.
+        # If the folder contains other drafts, it is not removed.
         with suppress(OSError):
             self._folder.rmdir()
 
@@ -261,7 +261,7 @@ def compute_table_digest(state: State) -> str:
 
 @cache
 def _name_kernel() -> str:
-    """Return a name for this kernel: the time at which it wrote its first draft."""
+    """Return a name for the current kernel: the time of the kernel's first draft."""
     return f"{datetime.now(UTC):%Y%m%d%H%M%S%f}"
 
 
