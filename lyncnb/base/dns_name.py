@@ -217,7 +217,8 @@ def get_library_versions() -> dict[str, str]:
 
     The version of ``publicsuffixlist`` ends with the date of its copy of the Public Suffix List.
     """
-    # The library is imported only when it is needed, because the import takes some milliseconds.
+    # importlib.metadata is imported only when it is needed, because the import takes some
+    # milliseconds.
     from importlib.metadata import version
 
     return {library: version(library) for library in ("publicsuffixlist", "idna")}

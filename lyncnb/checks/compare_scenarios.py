@@ -146,7 +146,7 @@ class ScenarioComparison(Table):
 def compare_scenarios(
     *scenarios: Scenario, on: date | None = None, findings: Sequence[Findings | None] = ()
 ) -> ScenarioComparison:
-    """Compare scenarios with the first one of them.
+    """Compare each scenario with the first one.
 
     Parameters
     ----------

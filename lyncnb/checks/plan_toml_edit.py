@@ -33,7 +33,7 @@ def edit_plan_toml(data: bytes, edits: Iterable[OptionEdit], *, expected: PlanOp
     OptionsError
         If the changed file would not contain the expected options.
     """
-    import tomlkit  # The library is imported only for fixes, so planning works without it.
+    import tomlkit  # The library tomlkit is imported only for fixes, so planning works without it.
 
     mark = b"\xef\xbb\xbf" if data.startswith(b"\xef\xbb\xbf") else b""
     document = tomlkit.parse(data.removeprefix(mark).decode("utf-8"))

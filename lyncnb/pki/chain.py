@@ -83,8 +83,8 @@ def _verify_signature(key: object, certificate: x509.Certificate) -> None:
     if chosen is None:
         raise ValueError("the signature algorithm has no hash algorithm")
     if isinstance(key, ec.EllipticCurvePublicKey):
-        # The library returns no parameters for SHA-1, so the signature scheme is created
-        # explicitly.
+        # The library cryptography returns no parameters for SHA-1, so the signature scheme is
+        # created explicitly.
         key.verify(signature, content, ec.ECDSA(chosen))
     elif isinstance(key, rsa.RSAPublicKey):
         is_pss = certificate.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS

@@ -6,7 +6,7 @@ import re
 
 from ..base.pasted_text import visible
 
-# The form of ASN.1 errors from the library: ParseError { kind: …, location: […] }.
+# The form of ASN.1 errors from the library cryptography: ParseError { kind: …, location: […] }.
 _KINDS = {
     "InvalidValue": "an invalid value",
     "InvalidTag": "an invalid tag",
@@ -20,7 +20,7 @@ _KINDS = {
     "OidTooLong": "an object identifier that is too long",
     "UnknownDefinedBy": "a value of an unknown type",
 }
-# The texts that identify other errors from the library. The first match applies.
+# The texts that identify other errors from the library cryptography. The first match applies.
 _OTHER_ERRORS = {
     "version": "an unknown version",
     "x400Address": "a type of name that is not used in server certificates",
@@ -32,7 +32,8 @@ _OTHER_ERRORS = {
     "PEM": "damaged PEM text",
     "unsupported": "a data type that this computer does not support",
 }
-# Plain names for fields in a certificate, which replace the names that the library uses.
+# Plain names for fields in a certificate, which replace the names that the library cryptography
+# uses.
 _PARTS = {
     "signature alg": "signature algorithm",
     "spki": "public key",
@@ -47,11 +48,11 @@ _UNKNOWN = "the structure does not conform to the standard"
 
 
 class NotAsStandard(ValueError):
-    """The error for a structure that lyncnb rejects although the library accepts it."""
+    """The error for a structure that lyncnb rejects although cryptography accepts it."""
 
 
 def explain_error(error: Exception) -> str:
-    """Return in plain English why the library rejects a certificate, request, or key."""
+    """Return in plain English why cryptography rejects a certificate, request, or key."""
     text = str(error)
     if isinstance(error, NotAsStandard):
         return visible(text)

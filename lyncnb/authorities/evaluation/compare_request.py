@@ -101,7 +101,8 @@ def _compare_key(content: RequestContent, entry: PlannedEntry) -> Iterator[Diffe
 
 def _compare_usages(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
     usages = content.extended_key_usage
-    # If the request does not specify extended key usages, the CA's template determines them.
+    # If the request does not specify extended key usages, the template of the CA determines the
+    # usages.
     if usages and set(usages) != set(entry.eku):
         planned, present = ", ".join(entry.eku), ", ".join(usages)
         yield (

@@ -65,8 +65,8 @@ def lock_folder(folder: str | os.PathLike[str], *, wait_seconds: float = 0.0) ->
         If another process still has the lock (the message contains its name), the folder does not
         exist, or :func:`files.check_folder` rejects it.
     """
-    # Planning without a folder must work without the library for locks, so it is imported inside
-    # the function.
+    # Planning without a folder must work without the library filelock, so it is imported inside the
+    # function.
     import filelock
 
     folder = Path(folder)

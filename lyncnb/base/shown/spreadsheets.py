@@ -205,7 +205,7 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str, origin: Origin = UNKNOWN) ->
         for name in frame.namelist():
             entry, part = _build_zip_entry(name), frame.read(name)
             if name == _PROPERTIES and origin.created is None:
-                # By default, the library would write the current date, which is not the date of the
+                # By default, xlsxwriter would write the current date, which is not the date of the
                 # document.
                 part = _DATES.sub(b"", part)
             match = _SHEET_FILE.fullmatch(name)
@@ -249,7 +249,8 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
     import xlsxwriter
 
     buffer = io.BytesIO()
-    # In memory, the library writes no temporary files. They would remain if the process is ended.
+    # If it works in memory, xlsxwriter writes no temporary files. They would remain if the process
+    # is ended.
     with xlsxwriter.Workbook(buffer, {"in_memory": True}) as workbook:
         created = origin.created or _CREATED
         workbook.set_properties({"title": title, "author": origin.author, "created": created})
