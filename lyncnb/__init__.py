@@ -40,7 +40,8 @@ def __getattr__(name: str) -> object:
         value = getattr(_import_module(_MODULES[name], __name__), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # From now on, Python finds the name in the module and does not call ``__getattr__`` again.
+    # After the first access, Python finds the name in the module itself and does not call
+    # ``__getattr__`` again.
     globals()[name] = value
     return value
 

@@ -238,7 +238,7 @@ class OutputError(LyncnbError):
 class FileOccupied(OutputError):
     """A file with the same name exists, and lyncnb replaces it only on request."""
 
-    occupied = True  # The user interface then offers to replace the file.
+    occupied = True  # If such a file exists, the user interface offers to replace it.
 
 
 class PageError(LyncnbError):

@@ -48,7 +48,7 @@ class CaOnRecord:
             shows.add(request_id)
 
     def without(self, request_id: str) -> CaOnRecord:
-        """Return the CA's recorded certificates, leaving out those for one request."""
+        """Return the CA's recorded certificates without the certificates for one request."""
         return CaOnRecord(
             roots={key: one for key, one in self.roots.items() if one[1] - {request_id}},
             tops={key: one for key, one in self.tops.items() if one[1] - {request_id}},

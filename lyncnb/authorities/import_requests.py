@@ -237,7 +237,7 @@ def receive_requests(
 
 
 def check_computer_name(name: str) -> None:
-    """Reject a name that is not a valid computer name; a blank name is allowed.
+    """Raise an error if a name is not a valid computer name. A blank name is allowed.
 
     Raises
     ------

@@ -21,7 +21,7 @@ class StatusRow(Protocol):
 
     @property
     def id(self) -> str:
-        """The id of the request."""
+        """The ID of the request."""
 
     @property
     def servers(self) -> Sequence[str]:

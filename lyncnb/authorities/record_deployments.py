@@ -531,8 +531,8 @@ class _DeploymentRun:
             if deployment.server == server
         ]
         for later, one in newer:
-            # A report shows the installed certificates only at its own time. Later installations on
-            # record are not changed by it.
+            # A report shows which certificates were installed when it was created. It does not
+            # change the record of later installations.
             if (one.on, one.recorded_at) > (report.at[:10], report.at) or record.deployed_at:
                 self.notes.append(
                     f"{report.source}: on {report.at[:10]}, {server} had generation "

@@ -80,7 +80,7 @@ _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStatus(Told):
-    """The state of a planned certificate: the one in use, and the progress of the next one.
+    """The state of a planned certificate: the certificate in use, and the progress of the next.
 
     ``not_after`` and ``days_left`` belong to the certificate in use, whose generation is
     ``in_use``. Without a certificate in use, they are empty, None, and 0. ``generation`` is the
@@ -225,7 +225,7 @@ class FolderStatus(Table, Told):
 
     @property
     def exit_status(self) -> int:
-        """The exit status: 3 if the folder has problems, 1 if certificates have, else 0."""
+        """The exit status: 3 for folder problems, 1 for certificate problems, else 0."""
         if self.needs_attention:
             return 3
         return int(any(request.needs_attention for request in self.requests))
@@ -622,7 +622,7 @@ def _list_statuses(
 def _build_planned_status(
     lifecycle: Generations, today: datetime, terms: RenewalTerms, *, is_faulty: bool
 ) -> RequestStatus:
-    """Return the row of a planned certificate: the one in use and the next one."""
+    """Return the row of a planned certificate, with the certificate in use and the next one."""
     record, held = lifecycle.record, lifecycle.held
     # A certificate with an error must not be packaged or installed, even if the manifest records
     # that it was.

@@ -29,7 +29,7 @@ from ..request_folder.generations import ToRevoke
 from ..request_folder.request_record import RequestRecord
 from ..rules.ca_rules import ca_rules
 
-#: The columns of the table of requests for a CA, in the package and in memory.
+#: The columns of the table of requests for a CA.
 COLUMNS = columns(
     ("Certificate", "id"),
     ("Role", "plan.role"),

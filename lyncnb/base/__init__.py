@@ -1,1 +1,1 @@
-"""Provide modules that know nothing about certificates: names, values, tables and files."""
+"""Provide modules that are independent of certificates: names, values, tables and files."""

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 # The pattern for most valid names. All other names are checked by the function parse_name.
 # Possessive quantifiers keep the matching time linear.
 _CLEAN = r"(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z][a-z0-9]*+(?:-[a-z0-9]++)*+"
-# The maximum length of a label (RFC 1035 section 2.3.4). In a name that is not longer, no label is
-# too long.
+# The maximum length of a label (RFC 1035 section 2.3.4). A name that is not longer contains no
+# label that is too long.
 _SHORT = 63
 _LONGEST = 253
 _is_clean = re.compile(rf"{_CLEAN}\Z").match

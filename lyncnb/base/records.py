@@ -237,7 +237,7 @@ class RecordReader:
         return _make_reader(hint)(self, value, path)
 
     def known(self, path: str, table: Mapping[str, object], keys: Iterable[str]) -> None:
-        """Report every key in a table that is not known."""
+        """Report every unknown key in a table."""
         keys = list(keys)
         for key in sorted(table.keys() - keys):
             close = get_close_matches(key, keys, n=1, cutoff=0.6)

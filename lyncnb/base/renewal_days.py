@@ -61,7 +61,7 @@ class Days:
         return (day - self.begin).days
 
     def date(self, number: int) -> date:
-        """Return the date that has a number in the table.
+        """Return the date for a day number in the table.
 
         The latest result is the last date that Python supports.
         """

@@ -59,7 +59,7 @@ class Weekday:
     which: int = 0
 
     def holds_on(self, date_: date) -> bool:
-        """Return whether a date is the weekday."""
+        """Return whether a date falls on the weekday."""
         if date_.weekday() != self.weekday:
             return False
         if self.which < 0:

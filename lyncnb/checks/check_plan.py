@@ -125,7 +125,7 @@ def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
 def check_accepted_findings(
     plan: CertificatePlan, findings: Iterable[Finding], *, on: date
 ) -> tuple[Finding, ...]:
-    """Return the accepted findings in the options that the plan does not have."""
+    """Return the findings that the options accept although the plan does not have them."""
     return tuple(_check_accepted_findings(PlanView(plan, on=on), findings))
 
 
@@ -197,7 +197,7 @@ class _CheckSet:
         )
 
     def select_reporting_checks(self, certificate: PlannedCertificate, view: PlanView) -> _CheckSet:
-        """Return the checks that report something about a certificate, or that may do so."""
+        """Return the checks that report, or may report, something about a certificate."""
         reporting = [
             (rule, test)
             for rule, test in self.of_certificate

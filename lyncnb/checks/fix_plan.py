@@ -1,4 +1,4 @@
-"""Apply every fix to a plan that does not cause a new finding of the same severity.
+"""Fix a plan: apply every fix that causes no new finding of the same severity.
 
 Each fix is first applied to a copy of the plan. It is used only if its finding disappears, and all
 new findings are less severe: after an error is fixed, a notice may apply.

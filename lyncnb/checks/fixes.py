@@ -143,7 +143,7 @@ def column_nearly_known(
 
 
 def collocated_role(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
-    """Mark a role as collocated if the table has a column for this fact."""
+    """Mark a role as collocated, if the table has a column for the mark."""
     return tuple(
         CellEdit(row=computer.row, column=name, text="false")
         for pool, names in find_collocation_switches(view)

@@ -114,7 +114,7 @@ def _format_value(value: object) -> str:
 def acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, all_findings: Iterable[Finding]
 ) -> Pairs:
-    """Find an acceptance that has expired, or that is for findings which the plan does not have."""
+    """Find an acceptance that has expired, or whose finding the plan does not have."""
     options, pools = view.plan.options, view.plan.topology.pools
     by_code: dict[str, list[Finding]] = {}
     for finding in all_findings:

@@ -123,14 +123,14 @@ class PlanView:
         return self._pools.get((certificate.role, certificate.pool))
 
     def find_pools_by_name(self, name: str) -> list[Pool]:
-        """Return all pools with a name. Collocated roles have several pools with the same name."""
+        """Return all pools with the given name. Collocated roles have a pool each."""
         if not self._by_name:
             for pool in self.plan.topology.pools:
                 self._by_name.setdefault(pool.fqdn, []).append(pool)
         return self._by_name.get(name, [])
 
     def find_certificate(self, id_: str) -> PlannedCertificate | None:
-        """Return the certificate with an ID."""
+        """Return the certificate with the given ID."""
         if not self._by_id:
             self._by_id = {certificate.id: certificate for certificate in self.certificates}
         return self._by_id.get(id_)
@@ -202,11 +202,11 @@ class PlanView:
         ]
 
     def list_wildcards(self, certificate: PlannedCertificate) -> list[DnsName]:
-        """Return the alternative names of a certificate that are wildcards."""
+        """Return the wildcards among a certificate's alternative names."""
         return self._load_names(certificate).wildcards
 
     def list_features(self, certificate: PlannedCertificate) -> tuple[object, ...] | None:
-        """Return a certificate's features that checks use, except role, usages, issuer, and CA.
+        """Return the features that affect checks, other than role, usages, issuer, and CA.
 
         Return None if the certificate has wildcards or a required name is missing. The checks then
         run for this certificate separately.

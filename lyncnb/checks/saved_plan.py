@@ -253,7 +253,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
             hint=_HINT,
         ) from None
     findings = check_plan(plan, on=document.judged_on)
-    # If a library has another version, the plan is accepted if it is the same with that version.
+    # A different version of a library is accepted if it results in the same plan.
     again = build_saved_plan_values(
         plan,
         findings,

@@ -267,7 +267,7 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
 
 
 def select_server_steps(steps: DeploymentSteps, server: ServerSteps) -> DeploymentSteps:
-    """Return the procedure with the steps for only one server, or for one key elsewhere."""
+    """Return the steps for only one server, or for one key on another computer."""
     if server in steps.key_holders:
         return replace(steps, servers=(), key_holders=(server,), missing=(), covered=())
     own, covered = (

@@ -332,7 +332,7 @@ class Filler:
         )
 
     def _fill_place_step(self, step: Step, place: Place, values: Values) -> ServerStep:
-        """Return a step for one server component, with the commands that a person runs for it."""
+        """Return a step for one setting of a server, with the commands that a person runs."""
         own = self._fill_place(place, values)
         values = {**values, "new": own.new}
         filled = self.fill_step(step, values, package=str(values["package"]), about=own.name)

@@ -156,8 +156,8 @@ _HISTORIES = (
     "lyncnb cannot remove these copies."
 )
 
-#: The event in the history that a confirmed list was removed completely. It contains the token of
-#: the list.
+#: The history event that records that a confirmed list was removed completely. It contains the
+#: token of the list.
 _FINISHED = "purge-finished"
 
 

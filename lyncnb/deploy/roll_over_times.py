@@ -85,7 +85,7 @@ def _choose_effective_time(
     end, lead = package.in_use_until, timedelta(hours=roll.lead_hours)
     if specified is None:
         latest = add_time_span(end, -lead) if end is not None else now
-        # A certificate that is not valid yet cannot be rolled over to.
+        # It is not possible to roll over to a certificate that is not valid yet.
         return latest if latest > now and latest >= package.not_before else None
     # A time without a time zone is in the time zone of the current computer. The server checks the
     # time again.

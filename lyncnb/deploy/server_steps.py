@@ -242,7 +242,7 @@ class DeploymentSteps(Table):
     missing: tuple[MissingPackage, ...]
     order: tuple[Stage, ...]
     cmdlets: tuple[Cmdlet, ...]
-    unit: str = "server"  # Whether the steps are for servers or for requests.
+    unit: str = "server"  # What the steps are for: "server" or "request".
     lacking: str = "without a package"
     key_holders: tuple[ServerSteps, ...] = ()
     covered: tuple[MissingPackage, ...] = ()

@@ -116,7 +116,7 @@ def _reject_other_plan(as_is: AsIs, plan: CertificatePlan, name: str) -> None:
 
 
 def _reject_unseen(planned: Iterable[PlannedAsIs]) -> None:
-    """Reject certificates that the probe did not see. They may be installed all the same."""
+    """Reject certificates that the probe did not see. They may nevertheless be installed."""
     unseen = [one for one in planned if one.state == NOT_SEEN]
     if unseen:
         raise PlanRejected(

@@ -79,7 +79,7 @@ class Wanted:
 def resolve_renewals(
     planned_requests: Sequence[Wanted], specified: Sequence[str]
 ) -> frozenset[str]:
-    """Return the complete IDs for IDs or unique beginnings of IDs.
+    """Return the complete IDs of requests, from IDs or unique beginnings of IDs.
 
     Raises
     ------

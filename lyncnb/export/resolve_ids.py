@@ -10,7 +10,7 @@ from ..errors import LyncnbError
 def resolve_ids(
     ids: Sequence[str], specified: Sequence[str], *, option_name: str, error: type[LyncnbError]
 ) -> frozenset[str]:
-    """Return the complete IDs for IDs or unique beginnings of IDs.
+    """Return the complete IDs of requests, from IDs or unique beginnings of IDs.
 
     Parameters
     ----------

@@ -81,7 +81,7 @@ def _read_choice(question: Question, text: str) -> str:
 
 
 def _find_choice(text: str, choices: Mapping[str, str]) -> str:
-    """Return the choice with a number, word, beginning of a word, or meaning."""
+    """Return the choice that the user entered: a number, word, beginning, or meaning."""
     answer = _normalize(text)
     by_text = {str(number): choice for number, choice in enumerate(choices, 1)}
     by_text |= {_normalize(meaning): choice for choice, meaning in choices.items()}

@@ -375,7 +375,7 @@ def _has_branch(sites: Iterable[str], values: Mapping[tuple[str, str], Value]) -
 
 
 def make_short_names(names: Sequence[str]) -> dict[str, str]:
-    """Return a short name for each name, made of its first letters. Similar names need more.
+    """Return a short name for each name: its first letters. Similar names get more letters.
 
     Parameters
     ----------

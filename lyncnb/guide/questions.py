@@ -93,7 +93,7 @@ class Interview:
     left_out: tuple[LeftOut, ...]
 
     def find_question(self, key: str) -> Question:
-        """Return the question that has a key."""
+        """Return the question with the given key."""
         return next(question for question in self.question if question.key == key)
 
 

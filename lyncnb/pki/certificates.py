@@ -435,8 +435,8 @@ def _read_key_facts(certificate: x509.Certificate) -> tuple[str, int, str]:
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        # lyncnb never generates a key that the library cannot read. Therefore, any value is correct
-        # that differs from all values in plans.
+        # lyncnb never generates a key that the library cryptography cannot read. Any value that
+        # differs from all planned values is therefore correct.
         unusable = hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest()
         return certificate.public_key_algorithm_oid.dotted_string, 0, unusable
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -83,7 +83,7 @@ class CertificationRequest:
 
     @property
     def computer(self) -> str:
-        """The computer that created the request, or "" if the request has no such attribute.
+        """The computer that created the request, or "" if the request does not name it.
 
         The author of the request can enter any name. A value that is not a valid name is ignored.
 

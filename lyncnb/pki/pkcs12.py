@@ -34,8 +34,8 @@ from .keys import PrivateKey, PublicKey, is_key_pair, spki_sha256
 from .passphrase import Secret
 
 #: The number of rounds of the key derivation. The password is one of 62^22 random texts, so more
-#: rounds would not add protection. The library uses the same number, which every program that
-#: reads PFX files accepts.
+#: rounds would not add protection. The library cryptography uses the same number, which every
+#: program that reads PFX files accepts.
 KDF_ROUNDS = 20_000
 
 # The attribute of the key bag from which Windows reads the provider (Microsoft,
@@ -247,8 +247,9 @@ def _fill_block(data: bytes, block: int) -> bytes:
 MAX_ROUNDS = 5_000_000
 
 
-# The object identifiers that can be outside the encrypted part of a PFX file which the library can
-# open: types of content and bags, attributes, digests, and ciphers (all tested with OpenSSL 3.5).
+# The object identifiers that can be outside the encrypted part of a PFX file which the library
+# cryptography can open: types of content and bags, attributes, digests, and ciphers (all tested
+# with OpenSSL 3.5).
 _KNOWN_ROOTS = (
     *("1.2.840.113549.1.7.", "1.2.840.113549.1.12.", "1.2.840.113549.1.9.", "1.2.840.113549.2."),
     *("1.2.840.113549.1.5.", "1.2.840.113549.3.", "1.3.14.3.2.", "1.3.6.1.4.1.311.17."),

@@ -149,7 +149,7 @@ def _check_key_file(path: Path) -> None:
 
 
 def find_signing_key(content: bytes, signature: bytes, *, namespace: str) -> str:
-    """Return the fingerprint of the key that signed bytes, whether or not it is allowed.
+    """Return the fingerprint of the key that signed the bytes, whether it is allowed or not.
 
     Raises
     ------

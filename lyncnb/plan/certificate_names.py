@@ -112,7 +112,7 @@ class ResolvedRule:
                     reasons = why if known is None else _merge_reasons(known.reasons, why)
                     entries[name] = SanEntry(name, reasons)
             elif entries.keys().isdisjoint(fixed):
-                entries |= fixed  # Usually, all pools share the same entries.
+                entries |= fixed  # Usually, all pools share the same entries for names.
             else:
                 for entry in fixed.values():
                     merge_entry(entries, entry)
@@ -277,7 +277,7 @@ class PlanContext:
         return name
 
     def find_sites(self, site: str) -> tuple[Site, ...]:
-        """Return a tuple with the site that has a name. If the site is unknown, it is empty."""
+        """Return a tuple with the named site. If the site is unknown, the tuple is empty."""
         return (self.sites[site],) if site in self.sites else ()
 
     def list_published_sites(self, site: str) -> tuple[Site, ...]:

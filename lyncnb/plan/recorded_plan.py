@@ -107,7 +107,8 @@ def build_recorded_certificates(
     """
     by_use: dict[tuple[str, tuple[str, ...]], str] = {}
     for rule in rules.certificates if rules else ():
-        # In the list, the rules for other profiles come later.
+        # For each role and its usages, the first rule is used. Rules for other profiles come later
+        # in the list.
         by_use.setdefault((rule.role, rule.usages), rule.id)
     certificates, ids = [], set()
     names: dict[str, DnsName] = {}

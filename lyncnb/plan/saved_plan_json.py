@@ -275,7 +275,7 @@ class _Document:
     read_me: tuple[str, ...]
     product: str
     rules: Mapping[str, str]
-    # A file from a version before lyncnb 0.2 does not contain the value.
+    # Plans that were saved before lyncnb 0.2 do not record the versions of libraries.
     libraries: Mapping[str, str] = field(default_factory=dict)
     judged_on: str
     plan_sha256: str

@@ -316,7 +316,7 @@ class Scenarios(Table):
             raise ScenarioError(error.message, hint=error.hint) from None
 
     def open(self, name: str) -> Scenario:
-        """Return the scenario that has a name.
+        """Return the scenario with the given name.
 
         Raises
         ------
@@ -480,7 +480,7 @@ class Scenarios(Table):
         return name
 
     def _find_copy_name(self, name: str) -> str:
-        """Return a name for the copy of a scenario that is not used yet."""
+        """Return an unused name for the copy of a scenario."""
         taken = {entry.casefold() for entry in os.listdir(self.folder)}
         number = 1
         while True:

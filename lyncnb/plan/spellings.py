@@ -17,8 +17,8 @@ from ..topology.source_table import Note
 from ..topology.topology import Topology
 from .model import CertificatePlan, PlannedCertificate
 
-#: The heading and the columns of the list of such names in summaries: names that look different on
-#: the screen than in the request.
+#: The heading and the columns of the list of names that look different on the screen than in the
+#: request.
 HEADING = "Names that are displayed differently from the names in the requests"
 COLUMNS = ("Where", "Reads as", "Requested", "Why")
 
@@ -40,7 +40,7 @@ class Spelling:
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        """The cells of a row in the list of such texts, in the order of ``COLUMNS``."""
+        """The cells of a row in the list of such names, in the order of ``COLUMNS``."""
         return self.place, self.written, self.requested, self.what
 
 

@@ -26,8 +26,8 @@ Result = TypeVar("Result")
 #: The largest number of handshakes with the address of a load balancer, to reach several members
 #: of the pool.
 _MOST_REPEATS = 8
-# The time limit in seconds after a connection to the same address got no response. The server is
-# probably off, so later connections get less time. A handshake always has the full time.
+# The time limit in seconds for a connection to an address that has not responded before. Such a
+# server is probably off. A handshake always has the full time.
 _BRIEFLY = 1.0
 _RESOLVE_SECONDS, _LOOKUPS = 10.0, 64
 _STOPPED = Handshake(
@@ -169,7 +169,7 @@ class _Connections:
         self._connect_to(target, [(address, target.port) for address in addresses])
 
     def find_pool_addresses(self, target: Target) -> tuple[str, ...]:
-        """Return the addresses of an additional name that belong to its pool, and the other ones.
+        """Return which addresses of an additional name belong to its pool, and which do not.
 
         List the other addresses.
         """

@@ -238,7 +238,7 @@ def _ignore_missing_root(evaluation: Evaluation) -> Iterator[Finding]:
 
 
 def _find_chain_problems(chain: tuple[Certificate, ...], path: Path) -> Iterator[str]:
-    """Yield the problems with the certificates that the server sent after its own one."""
+    """Yield the problems with the chain that the server sent after its own certificate."""
     sent = chain[1:]
     for issuer in path.issuers:
         if not issuer.is_self_issued and issuer not in sent:

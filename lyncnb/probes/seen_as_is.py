@@ -95,8 +95,8 @@ def _adjust_certificate(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsI
             remarks += (f"{line.place} shows the correct certificate, but {problem}",)
         elif line.result == DIFFERENT and line.certificate is not None:
             host, _, port = line.place.rpartition(":")
-            # If a certificate has such a remark, the command ``deployed`` does not record the
-            # certificate for the server.
+            # If a certificate has a remark about a port, the command ``deployed`` does not record
+            # the certificate for the server.
             other = f"port {port}, which shows {line.certificate.thumbprint}"
             remarks += (f"on {host}, the certificate is not assigned to {other}",)
     is_different = any(line.result == DIFFERENT for line in lines)

@@ -56,7 +56,7 @@ class PlanChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedCertificate:
-    """A certificate that differs between two plans. If only one plan has it, the other is None.
+    """A certificate that differs between two plans. ``old`` or ``new`` is None if missing.
 
     ``change`` is one of ``CHANGES``; ``differences`` lists every difference.
     """

@@ -18,7 +18,7 @@ from ..base.records import Check, check_range, is_single_line, match_pattern
 
 STATES = ("planned", "waiting", "issued", "packaged", "retired")
 
-#: The text that replaces the name of the computer with a key until the name is known.
+#: The text that stands for the computer with the key until the name of the computer is known.
 SOME_COMPUTER = "a computer with the administrative tools"
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")

@@ -50,7 +50,7 @@ def build_key_path(request_id: str) -> str:
 
 
 def read_time(text: str) -> datetime:
-    """Return the time for a UTC time in the manifest, in ISO 8601 with seconds."""
+    """Parse a UTC time from the manifest (ISO 8601 with seconds)."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 

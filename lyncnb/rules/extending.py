@@ -225,7 +225,7 @@ def _find_used_names(arrays: Mapping[str, list[Placed]]) -> set[object]:
 
 
 def _remove_ids(record: Placed, removed_ids: Mapping[str, set[object]]) -> bool:
-    """Remove IDs from the lists in a record. Return whether the record still has a subject."""
+    """Remove IDs from the lists in a record. Return whether it still applies to anything."""
     for key, kinds in _LISTS.items():
         value = record.get(key)
         if isinstance(value, list) and value:

@@ -323,7 +323,7 @@ class Findings(Table, Sequence[Finding]):
         return {severity: severities.count(severity) for severity in SEVERITIES}
 
     def of(self, severity: str) -> Findings:
-        """Return the findings that have a severity."""
+        """Return the findings with the given severity."""
         return replace(self, items=tuple(f for f in self.items if f.severity == severity))
 
     def _list_items(self) -> Iterable[Any]:

@@ -390,11 +390,11 @@ class CheckRule:
     usages: tuple[str, ...] = ()
     issuers: tuple[str, ...] = ()
     not_for: tuple[str, ...] = ()  # The roles and usages to which the check does not apply.
-    names: tuple[str, ...] = ()  # The IDs of the name rules that a function for names uses.
-    limit: int = 0  # The limit above which the function reports a number.
-    suffixes: tuple[str, ...] = ()  # The endings that a function for name endings uses.
-    labels: tuple[str, ...] = ()  # The labels that a function for labels looks for in names.
-    keys: tuple[str, ...] = ()  # The keys that a function for keys uses, such as "ECDSA 521".
+    names: tuple[str, ...] = ()  # The IDs of the name rules that checks of names use.
+    limit: int = 0  # The limit above which a check reports a number.
+    suffixes: tuple[str, ...] = ()  # The endings that checks of name endings use.
+    labels: tuple[str, ...] = ()  # The labels for which checks of labels look in names.
+    keys: tuple[str, ...] = ()  # The keys that checks of keys use, such as "ECDSA 521".
     policies: tuple[
         str, ...
     ] = ()  # The certificate policies (OIDs). A certificate must have one of them.

@@ -97,7 +97,7 @@ def list_topology_roles() -> tuple[Role, ...]:
 
 
 def column(name: str) -> Column:
-    """Return the column with a name. Aliases are not allowed."""
+    """Return the column with the given name. Aliases are not allowed."""
     return _list_columns()[name]
 
 

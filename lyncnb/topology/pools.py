@@ -163,7 +163,7 @@ class _Gatherer:
     def _collect_flags(
         self, roles: Sequence[str], texts: Sequence[Sequence[str]]
     ) -> Iterable[frozenset[str]]:
-        """Return the flags of each pool that are set and that the pool's role uses."""
+        """Return for each pool the flags that are set and that its role uses."""
         switches = [facts.name for facts in self.shared if facts.kind == "bool"]
         flag_texts = [column for facts, column in zip(self.shared, texts) if facts.kind == "bool"]
         keys = list(zip(roles, *flag_texts))

@@ -225,7 +225,7 @@ class Topology(Table):
         changed_columns: Set[str],
         new_indices: Mapping[int, int] | None = None,
     ) -> Topology:
-        """Create the pools and sites again that an edit affects."""
+        """After an edit, create the affected pools and sites again."""
         report = Report(self.source)
         # In a topology document, a name may have no domain. The user adds the domain later.
         single = edits.has_single_label(self.columns, (self.cells[index] for index in removed))

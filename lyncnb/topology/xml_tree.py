@@ -60,7 +60,7 @@ class Element:
         return element
 
     def all(self, name: str) -> Iterator[Element]:
-        """Yield all descendants that have a name, in document order."""
+        """Yield all descendants with the given name, in document order."""
         waiting = self.children[::-1]
         while waiting:
             child = waiting.pop()

@@ -47,7 +47,7 @@ def find_cell_id() -> str:
 
 
 def execution_count() -> int:
-    """Return the execution count of the running or next cell; 0 outside a kernel."""
+    """Return the execution count of the running or next cell, or 0 outside a kernel."""
     shell = get_ipython()
     return 0 if shell is None else int(shell.execution_count)
 

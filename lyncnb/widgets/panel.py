@@ -57,8 +57,8 @@ class Panel(anywidget.AnyWidget):
 
     def _receive(self, _: object, message: Any, __: object) -> None:
         if isinstance(message, dict):
-            # Only these objects contain the text of the message, so they are released after the
-            # work.
+            # Only the Secret objects contain the secrets in the message, so the secrets are
+            # released after the work.
             secrets = {key: Secret(str(message.pop(key))) for key in _SECRETS if key in message}
             message = {**message, **secrets}
         self.channel.receive(message)

@@ -375,7 +375,7 @@ class StatusChannel(Channel[StatusTold]):
         }
         super().__init__(answers, f"Request folder {work.folder}, current state:")
         work.on_change = self.job_changed
-        self._shown_time = 0  # The time at which the manifest was written that the page shows.
+        self._shown_time = 0  # The time at which the displayed manifest was written.
         call_after_changes(self._files_may_differ)
         if work.editor is not None:
             stop = work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))

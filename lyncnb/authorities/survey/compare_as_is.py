@@ -408,7 +408,7 @@ class _Evaluated:
                 self.uses.setdefault(certificate.sha256, []).append(entry)
 
     def nearest(self, entry: PlannedEntry) -> _Pair | None:
-        """Return the closest installed certificate for a planned certificate that none covers."""
+        """Return the closest installed certificate for a planned certificate without a match."""
 
         def compute_distance(one: _Near) -> tuple[object, ...]:
             apart, certificate = one

@@ -113,7 +113,7 @@ def _add_pools(plan: CertificatePlan) -> CertificatePlan:
 
 #: Each key contains a role or another party, and a pool or a site. The site is None for all sites.
 _Who = tuple[str, str | None, str | None]
-# The value that replaces the pool in a key if the CAs of the pools differ.
+# The marker that replaces the name of the pool if a role's pools have different CAs.
 _SOME = "some"
 _OWN: tuple[_Who, str] = (("", None, None), "chain of the server's own certificate")
 

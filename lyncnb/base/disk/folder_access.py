@@ -236,7 +236,7 @@ def grant_access_to_team(folder: Path, group: str) -> None:
 
 
 def remove_folder_access(path: Path) -> bool:
-    """Take all permissions from other users on a folder with the mode 755.
+    """Remove the permissions of other users from a folder with the mode 755.
 
     Returns
     -------
@@ -248,7 +248,7 @@ def remove_folder_access(path: Path) -> bool:
 
 
 def remove_file_access(path: Path) -> bool:
-    """Take all permissions from other users on a file with the mode 644."""
+    """Remove the permissions of other users from a file with the mode 644."""
     return _remove_access(path, _FILE, stat.S_IFREG | 0o644, 0o600)
 
 

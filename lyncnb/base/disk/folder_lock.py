@@ -189,7 +189,7 @@ def _is_alive(text: str) -> bool:
     if int(process) == os.getpid():
         return token in _held.values()
     # If the disk supports kernel locks, no other process on this computer has the lock. Otherwise,
-    # the process in the note must be assumed to run.
+    # lyncnb assumes that the process in the note is still running.
     return started not in (None, "-") and started == _find_start_time(int(process))
 
 

@@ -247,7 +247,7 @@ def reject_reserved_path(path: str | os.PathLike[str]) -> None:
     try:
         if b"\0" in os.fsencode(path):
             raise ValueError(path)
-    # The method resolve() also raises ValueError, for a path with an unpaired surrogate.
+    # The method resolve() raises ValueError for a path with an unpaired surrogate.
     except ValueError:
         raise OutputError(
             f"{shown(os.fsdecode(path))} is not a valid file name",

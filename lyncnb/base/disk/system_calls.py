@@ -103,7 +103,7 @@ def find_user_id() -> int:
 
 
 def find_program(name: str) -> str | None:
-    """Return a program's path.
+    """Return the path of a program that is specified by name or by an absolute path.
 
     Only absolute folders in PATH are searched. The program is specified by its name or by an
     absolute path.

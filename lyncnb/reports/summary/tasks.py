@@ -64,7 +64,10 @@ def _build_planner_task(
 
 
 def _list_revocation_tasks(stages: _Stages) -> Iterator[Ask]:
-    """Yield the tasks to revoke certificates with a compromised key and to record this fact."""
+    """Yield the tasks to revoke certificates with a compromised key.
+
+    The revocation must also be recorded.
+    """
     authorities = group_by_authority(stages.summary.blocks)
     for number, (name, blocks) in enumerate(authorities.items(), start=1):
         words = [text for block in blocks for one in block.members for text in one.revoke]

@@ -303,5 +303,5 @@ def _add_table(
 
 def _clean_text(value: object) -> str:
     text = "\n".join(value) if isinstance(value, tuple) else format_cell(value)
-    # XML 1.0 does not allow other control characters, and a table of servers does not contain them.
+    # XML 1.0 does not allow most control characters, and a table of servers contains none of them.
     return "".join(c for c in text if c >= " " or c in "\t\n")

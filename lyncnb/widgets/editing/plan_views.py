@@ -128,7 +128,8 @@ def _describe_use(
     ]
     is_subject = certificate.subject.common_name == name
     place = " and ".join(["subject"] * is_subject + ["SAN"] * (name in certificate.names))
-    # A name can be only the subject name. Then the rule of its certificate gives the reason for it.
+    # A name can be only the subject name. In this case, the certificate's rule contains the reason
+    # for the name.
     if not reasons:
         of_rule = next(rule for rule in rules.certificates if rule.id == certificate.rule)
         reasons = [rules.names[of_rule.subject_name]] if of_rule.subject_name in rules.names else []
