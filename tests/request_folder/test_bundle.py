@@ -1,4 +1,4 @@
-"""A request folder can be opened and shown as a table, text, HTML and JSON."""
+"""A request folder can be opened, and shown as a table, text, HTML and JSON."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def folder(tmp_path):
     return tmp_path / "requests"
 
 
-def test_a_bundle_shows_itself_as_a_table(folder):
-    """The table, HTML, text and JSON of a request folder show the same values."""
+def test_a_bundle_is_shown_as_a_table(folder):
+    """The table, the HTML, the text and the JSON of a request folder contain the same values."""
     plan = numbered(2)
     bundle = write(plan, folder)
     frame = bundle.to_frame()
@@ -38,7 +38,7 @@ def test_a_bundle_shows_itself_as_a_table(folder):
     assert repr(open_requests(folder)) == f"2 requests in {folder}"
 
 
-def test_opening_what_is_no_request_folder_is_refused(tmp_path):
-    """open_requests reports what is missing in a folder that is not a request folder."""
+def test_other_folders_cannot_be_opened(tmp_path):
+    """If a folder is not a request folder, the error of open_requests states what is missing."""
     with pytest.raises(BundleError, match="does not exist"):
         open_requests(tmp_path)

@@ -1,4 +1,4 @@
-"""Any sequence of operations on a request folder keeps the private key of every public key.
+"""After any sequence of operations on a request folder, every public key still has its private key.
 
 The operations: edits, runs, runs in which a system call fails, renewals, issued certificates, wrong
 passphrases, changed passphrases and lost manifests. After every step, the folder has the private
@@ -60,14 +60,16 @@ BREAKS = st.tuples(
 
 
 def error_of(number: int | None):
-    """Create an operating system error, or KeyboardInterrupt."""
+    """Return an operating system error with the given number, or KeyboardInterrupt."""
     if number is None:
         return KeyboardInterrupt
     return lambda call: OSError(number, os.strerror(number))
 
 
 class FolderMachine(RuleBasedStateMachine):
-    """A request folder with random operations, and conditions that hold after each operation."""
+    """A request folder on which random operations are performed, and conditions that must always be
+    met.
+    """
 
     def __init__(self, base: Path):
         super().__init__()
@@ -78,8 +80,8 @@ class FolderMachine(RuleBasedStateMachine):
         self.seen: set[str] = set()
 
     def teardown(self):
-        """Write the requests once more: after any sequence of operations, the folder can be
-        completed.
+        """Write the requests once more, because a folder can be completed after any sequence of
+        operations.
         """
         self.finish_rekey()
         if self.servers:
@@ -103,22 +105,22 @@ class FolderMachine(RuleBasedStateMachine):
         """Return whether a change of the passphrase was interrupted."""
         return bool(self.other)
 
-    # --- These operations change the plan.
+    # --- These operations change the plan of the folder.
 
     @initialize(details=st.dictionaries(st.integers(0, 4), DETAILS, min_size=1, max_size=3))
     def begin(self, details):
-        """Plan some servers for the request folder."""
+        """Create a plan with some servers for the request folder."""
         self.servers = dict(details)
 
     @rule(number=st.integers(0, 4), details=DETAILS)
     def edit(self, number, details):
-        """Add a server, or change the names in its certificate."""
+        """Add a server to the plan, or change the names in the certificate of a server."""
         self.servers[number] = details
 
     @precondition(lambda self: len(self.servers) > 1)
     @rule(data=st.data())
     def drop(self, data):
-        """Remove a server from the plan, so that its request retires."""
+        """Remove a server from the plan, so that its request is retired."""
         del self.servers[data.draw(st.sampled_from(sorted(self.servers)))]
 
     # --- runs ---
@@ -126,8 +128,8 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying)
     @rule()
     def run(self):
-        """Write the requests. The folder matches the plan, and a second run changes no file and no
-        time.
+        """Write the requests. After that, the folder matches the plan, and a second run changes no
+        files.
         """
         write(self.plan, self.folder, passphrase=self.passphrase)
         assert_complete_under(self)
@@ -139,13 +141,13 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying)
     @rule(where=BREAKS)
     def run_that_breaks(self, where):
-        """A system call of a run fails, or the planner interrupts the run."""
+        """Write the requests while a system call fails, or the planner interrupts the run."""
         self.broken(where, lambda: write(self.plan, self.folder, passphrase=self.passphrase))
 
     @precondition(lambda self: not self.is_rekeying)
     @rule(data=st.data(), reason=st.sampled_from(["key leaked", "lost laptop"]))
     def renew(self, data, reason):
-        """Renew one request. The disk may fail during the renewal."""
+        """Renew one request, while the disk may fail."""
         number = data.draw(st.sampled_from(sorted(self.servers)))
         where = data.draw(st.one_of(st.none(), BREAKS))
         asked = {"renew": [certificate(number).id], "reason": reason}
@@ -154,7 +156,7 @@ class FolderMachine(RuleBasedStateMachine):
         )
 
     def broken(self, where, action):
-        """Run a function while one of its system calls fails.
+        """Call a function, and let one of its system calls fail.
 
         A short function may end before that call.
         """
@@ -167,7 +169,7 @@ class FolderMachine(RuleBasedStateMachine):
 
     @rule()
     def dry_run(self):
-        """A dry run changes no file."""
+        """Do a dry run, and check that it changes no file."""
         before = snapshot(self.place)
         if not self.is_rekeying:
             write(self.plan, self.folder, passphrase=None, dry_run=True)
@@ -175,7 +177,7 @@ class FolderMachine(RuleBasedStateMachine):
 
     @rule()
     def wrong_passphrase(self):
-        """If the folder has a key, a wrong passphrase changes nothing."""
+        """Use a wrong passphrase, and check that nothing changes if the folder contains a key."""
         if not list(self.place.rglob("*.key")):
             return
         before = snapshot(self.place)
@@ -187,12 +189,12 @@ class FolderMachine(RuleBasedStateMachine):
             p: f[3] for p, f in before.items() if ".lock" not in p
         }
 
-    # --- These operations add issued certificates, and change the folder.
+    # --- These operations add issued certificates, and change the passphrase or the manifest.
 
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule(data=st.data())
     def certificate_comes_back(self, data):
-        """A CA issues the certificate for one request."""
+        """Let a CA issue the certificate for one request, and import it."""
         manifest = read_manifest(self.folder)
         written = [record for record in manifest.requests if record.is_written]
         if written:
@@ -201,7 +203,7 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule(passphrase=st.sampled_from(PASSPHRASES), where=st.one_of(st.none(), BREAKS))
     def change_passphrase(self, passphrase, where):
-        """Change the passphrase of the folder. The disk may fail during the change."""
+        """Change the passphrase of the folder, while the disk may fail."""
         if passphrase == self.passphrase:
             return
         self.broken(where, lambda: rekey(self.folder, self.passphrase, passphrase))
@@ -213,13 +215,13 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.is_rekeying)
     @rule()
     def finish_rekey(self):
-        """Repeat the change of the passphrase that was interrupted."""
+        """Repeat a change of the passphrase that was interrupted."""
         if self.is_rekeying:
             rekey(self.folder, self.passphrase, self.other)
             self.passphrase, self.other = self.other, ""
 
     def opens(self, passphrase):
-        """Return whether a passphrase opens every key."""
+        """Return whether every key can be decrypted with a passphrase."""
         try:
             public_keys_of_keys(self.folder, passphrase)
         except BundleError:
@@ -229,7 +231,7 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule()
     def lose_the_manifest(self):
-        """Delete the manifest. A run stops with an error, and a rebuild creates the manifest again."""
+        """Delete the manifest, check that a run stops with an error, and rebuild the manifest."""
         if not list(self.folder.rglob("*.key")):
             return
         (self.folder / "manifest.json").unlink()
@@ -240,15 +242,17 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule()
     def rebuild(self):
-        """Run the deep check (rebuild) on a folder in any condition."""
+        """Rebuild the manifest, which checks every file. The folder can be in any condition."""
         if list(self.folder.rglob("*.key")):
             rebuild_manifest(self.folder, self.passphrase)
 
-    # --- These conditions always hold.
+    # --- These conditions must always be met.
 
     @invariant()
     def no_key_is_lost(self):
-        """The folder has the private key of each public key that was ever in a finished CSR."""
+        """Check that the folder contains the private key of each public key that was ever in a
+        complete CSR.
+        """
         if self.folder.exists():
             self.seen |= public_keys_of_requests(self.folder)
             passphrases = [p for p in (self.passphrase, self.other) if p]
@@ -256,19 +260,19 @@ class FolderMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_open(self):
-        """No key is readable by other users."""
+        """Check that other users cannot read any key."""
         if self.folder.exists():
             assert_private(self.folder)
 
 
 def assert_complete_under(machine: FolderMachine) -> None:
-    """Check the folder with its current passphrase."""
+    """Check that every key in the folder can be decrypted with its current passphrase."""
     assert_complete(machine.folder, machine.plan, machine.seen, passphrase=machine.passphrase)
 
 
 @pytest.mark.fault
 def test_no_key_is_ever_lost(tmp_path):
-    """Hundreds of random operations lose no private key."""
+    """After hundreds of random operations on a request folder, no private key is lost."""
     before = dict(FolderCipher.__init__.__kwdefaults__)
     lower_rounds()
     try:

@@ -1,4 +1,6 @@
-"""A change of the passphrase covers the whole folder, and every key can be opened at every moment."""
+"""A change of the passphrase applies to the whole folder, and every key can be decrypted at any
+time.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ LIST = "pfx/passwords.enc"
 
 @pytest.fixture
 def folder(tmp_path):
-    """Write a folder with an archived generation, a password list and unknown files."""
+    """Write a request folder that contains a superseded generation, a list of passwords and unknown
+    files.
+    """
     place, plan = tmp_path / "requests", numbered(4)
     write(plan, place)
     write(plan, place, renew=[plan.certificates[0].id], reason="x")
@@ -44,8 +48,10 @@ def folder(tmp_path):
     return place
 
 
-def test_every_file_is_under_the_new_passphrase(folder):
-    """After the change, only the new passphrase opens the keys, the archive and the lists."""
+def test_every_file_uses_the_new_passphrase(folder):
+    """After a change, the keys, the archived keys and the lists can be decrypted only with the new
+    passphrase.
+    """
     plan, before = numbered(4), public_keys_of_keys(folder)
     told = []
     done = rekey(folder, PASSPHRASE, NEW, progress=lambda *step: told.append(step))
@@ -64,14 +70,15 @@ def test_every_file_is_under_the_new_passphrase(folder):
 
 @pytest.mark.parametrize("data", [b"", b"no PEM", None])
 def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
-    """A damaged password list is reported and left unchanged, and the keys get the new passphrase.
+    """If the list of passwords is damaged, it is reported and not changed, and the keys get the new
+    passphrase.
 
     Packages can be created again, but a key cannot.
     """
     if (
         data is None
-        # In these cases, the key has another passphrase, or its damage is visible only after it is
-        # opened.
+        # In these cases, a key has another passphrase, or its damage is found only after it is
+        # decrypted.
     ):
         data = FolderCipher("of another folder").encrypt_data(b"a,secret", name=LIST)
     (folder / LIST).write_bytes(data)
@@ -92,15 +99,19 @@ def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
     ],
 )
 def test_a_wrong_passphrase_changes_nothing(folder, old, new, message):
-    """A wrong passphrase changes nothing: lyncnb opens every file before it changes the first one."""
+    """If the passphrase is wrong, nothing is changed, because lyncnb decrypts every file before it
+    changes the first one.
+    """
     before = snapshot(folder)
     with pytest.raises(PassphraseError, match=message):
         rekey(folder, old, new)
     assert snapshot(folder) == before
 
 
-def test_the_same_again_has_nothing_to_do_and_says_so(folder):
-    """Repeating a finished change reports that nothing is left to do, and writes nothing."""
+def test_a_repeated_change_has_nothing_to_do(folder):
+    """If a change of the passphrase is repeated, lyncnb reports that there is nothing to do, and
+    writes nothing.
+    """
     done = rekey(folder, PASSPHRASE, NEW)
     before = snapshot(folder)
     again = rekey(folder, PASSPHRASE, NEW)
@@ -111,10 +122,11 @@ def test_the_same_again_has_nothing_to_do_and_says_so(folder):
         rekey(folder, PASSPHRASE, "a third passphrase of words")
 
 
-def test_a_key_that_does_not_open_stops_it(folder):
-    """A damaged key of the folder stops the change.
+def test_a_damaged_key_stops_the_change(folder):
+    """If a key of the folder is damaged, the change of the passphrase stops before any file is
+    changed.
 
-    The error names the key, and no file is changed.
+    The error contains the name of the key file.
     """
     name = numbered(4).certificates[2].id
     (folder / "keys" / f"{name}.key").write_bytes(b"damaged")
@@ -127,7 +139,7 @@ def test_a_key_that_does_not_open_stops_it(folder):
 
 
 def test_key_in_the_file_of_another_request_stops_the_change(folder):
-    """If a key file contains the intact key of another request, the change of the passphrase stops."""
+    """If a key file contains the key of another request, the change of the passphrase stops."""
     one, two = sorted((folder / "keys").iterdir())[:2]
     one.write_bytes(two.read_bytes())
     with pytest.raises(BundleError, match="needs attention") as caught:
@@ -135,8 +147,8 @@ def test_key_in_the_file_of_another_request_stops_the_change(folder):
     assert "differs from the key on record" in str(caught.value)
 
 
-def test_strangers_files_are_left_alone_and_named(folder):
-    """A key file that lyncnb did not write is reported and stays unchanged."""
+def test_unknown_key_files_are_reported_and_not_changed(folder):
+    """If the folder contains a key file that lyncnb did not write, it is reported and not changed."""
     other = FolderCipher("somebody else's own").encrypt_data(b"x", name=LIST)
     (folder / "keys" / "other.key").write_bytes(other)
     (folder / "keys" / "other.key").chmod(0o600)
@@ -146,16 +158,15 @@ def test_strangers_files_are_left_alone_and_named(folder):
 
 
 @pytest.mark.parametrize("done", range(7))
-def test_an_interrupted_change_is_seen_and_completed(folder, done, monkeypatch):
-    """A change that stopped after any number of files blocks all other writes.
-
-    Repeating it completes it.
+def test_an_interrupted_change_is_detected_and_completed(folder, done, monkeypatch):
+    """After an interrupted change of the passphrase, no other command can write to the folder until
+    the change is repeated.
     """
     plan, before = numbered(4), public_keys_of_keys(folder)
     real, count = os.replace, iter(range(100))
 
     def stop(source, target):
-        # The manifest announces the change before any key file is changed.
+        # The manifest records that a change has begun, before any key file is changed.
         if next(count) >= done + 1:
             raise KeyboardInterrupt
         real(source, target)
@@ -177,8 +188,10 @@ def test_an_interrupted_change_is_seen_and_completed(folder, done, monkeypatch):
     assert public_keys_of_requests(folder) <= before
 
 
-def test_the_error_names_the_files_of_each_passphrase(folder, monkeypatch):
-    """If a file cannot be replaced, the error and the status name the files of each passphrase."""
+def test_the_error_lists_the_files_of_each_passphrase(folder, monkeypatch):
+    """If a file cannot be replaced, the error and the status list the files for the old and for the
+    new passphrase.
+    """
     real, stopped = os.replace, []
 
     def refuse(source, target):
@@ -208,8 +221,8 @@ def test_the_error_names_the_files_of_each_passphrase(folder, monkeypatch):
 
 
 def test_an_interrupted_change_needs_the_same_two_passphrases(folder):
-    """With a third passphrase, an interrupted change writes nothing, and the message names the
-    files.
+    """If a different passphrase is used to repeat an interrupted change, nothing is written, and
+    the message lists the files.
     """
     manifest = read_manifest(folder)
     save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
@@ -220,9 +233,9 @@ def test_an_interrupted_change_needs_the_same_two_passphrases(folder):
     assert rekey(folder, PASSPHRASE, NEW).already == 1
 
 
-def test_a_change_to_a_weak_passphrase_that_was_begun_is_finished(folder):
-    """If an earlier version started a change to a weak passphrase, the change is completed, so that
-    the folder has only one passphrase.
+def test_an_interrupted_change_to_a_weak_passphrase_is_completed(folder):
+    """If an earlier version has begun a change to a weak passphrase, this change can still be
+    completed.
     """
     weak = "a" * 12
     save_manifest(folder, replace(read_manifest(folder), rekeying="2026-11-24T00:00:00Z"))
@@ -231,9 +244,9 @@ def test_a_change_to_a_weak_passphrase_that_was_begun_is_finished(folder):
     assert rekey(folder, PASSPHRASE, weak).already == 1
 
 
-def test_a_run_that_was_interrupted_before_can_be_completed_after(folder):
-    """A change of the passphrase also encrypts keys without a CSR, and the next run completes their
-    requests.
+def test_an_interrupted_run_is_completed_after_the_change(folder):
+    """A change of the passphrase also encrypts keys whose CSR was not written, and the next run
+    completes their requests.
     """
     plan = numbered(5)
     dry = write(plan, folder, dry_run=True)
@@ -249,30 +262,30 @@ def test_a_run_that_was_interrupted_before_can_be_completed_after(folder):
     assert public_keys_of_requests(folder) <= public_keys_of_keys(folder, NEW)
 
 
-def test_the_result_tells_itself(folder):
-    """The text and the JSON of the result show how many files were changed."""
+def test_the_result_contains_the_number_of_files(folder):
+    """The text and the JSON of the result contain the number of changed files."""
     done = rekey(folder, PASSPHRASE, NEW)
     assert repr(done) == f"6 files in {folder} now use the new passphrase"
     assert json.loads(json.dumps(done.to_document()))["changed"] == 6
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path):
-    """A folder without a manifest is rejected, and no lock or other file is created in it."""
+    """If a folder has no manifest, the change is rejected, and no file is created in the folder."""
     with pytest.raises(BundleError, match="does not exist"):
         rekey(tmp_path, PASSPHRASE, NEW)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_new_folder_is_complete_after_it(folder):
-    """After a change of the passphrase, a new folder is complete under the new passphrase."""
+def test_a_new_folder_is_complete_after_the_change(folder):
+    """After its passphrase was changed, a new folder is complete."""
     plan = numbered(4)
     rekey(folder, PASSPHRASE, NEW)
     rekey(folder, NEW, PASSPHRASE)
     assert_complete(folder, plan)
 
 
-def test_a_disk_that_reads_back_other_bytes_is_noticed(folder, monkeypatch):
-    """The old ciphertext stays until the new ciphertext was read back and opened."""
+def test_a_disk_that_returns_other_bytes_is_detected(folder, monkeypatch):
+    """The old encrypted key is removed only after the new one was read from the disk and decrypted."""
     before = public_keys_of_keys(folder)
     other = FolderCipher(PASSPHRASE).decrypt(next((folder / "archive").glob("*.key")).read_bytes())
     real = FolderCipher.encrypt
@@ -285,8 +298,8 @@ def test_a_disk_that_reads_back_other_bytes_is_noticed(folder, monkeypatch):
 
 
 @pytest.mark.posix
-def test_a_key_that_others_can_read_stops_it(folder):
-    """A key that other users can read stops the change. Its permissions must be corrected first."""
+def test_a_key_that_others_can_read_stops_the_change(folder):
+    """If other users can read a key, the change stops until the permissions are corrected."""
     next((folder / "keys").iterdir()).chmod(0o644)
     with pytest.raises(BundleError, match="needs attention") as caught:
         rekey(folder, PASSPHRASE, NEW)
@@ -294,8 +307,8 @@ def test_a_key_that_others_can_read_stops_it(folder):
 
 
 def test_half_written_files_of_an_earlier_run_are_removed(folder):
-    """A change of the passphrase removes temporary files of an earlier run, which no passphrase
-    opens.
+    """A change of the passphrase removes temporary files of an earlier run, which no passphrase can
+    decrypt.
     """
     (folder / "keys" / ".tmp-lyncnb-00").write_bytes(b"half")
     (folder / "keys" / "other.key").write_bytes(b"x")
@@ -305,8 +318,10 @@ def test_half_written_files_of_an_earlier_run_are_removed(folder):
     assert repr(done).endswith("neither passphrase can decrypt them: keys/other.key")
 
 
-def test_what_was_done_before_is_counted(folder):
-    """The text shows how many files an interrupted change had already encrypted."""
+def test_files_of_an_interrupted_change_are_counted(folder):
+    """If a change is repeated, the text also contains the number of files that the interrupted
+    change encrypted.
+    """
     save_manifest(folder, replace(read_manifest(folder), rekeying="2026-11-24T00:00:00Z"))
     key = sorted((folder / "keys").iterdir())[0]
     key.write_bytes(FolderCipher(NEW).encrypt(FolderCipher(PASSPHRASE).decrypt(key.read_bytes())))

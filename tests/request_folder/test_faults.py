@@ -1,5 +1,5 @@
-"""After an interrupted run, the next run completes the folder, and each written CSR still has its
-    key.
+"""If a run was interrupted, the next run completes the folder, and each CSR on the disk still has
+its key.
 
 These tests do not cover a loss of power: data that a killed process wrote stays in the system's
 memory. The order of the system calls limits what a loss of power can undo. It is traced below.
@@ -51,8 +51,8 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
 
 NEW = "wrong mule capacitor"
-# This is the number of runs that are killed. A full test uses 200. A change of the passphrase
-# is killed a fifth as often.
+# This many runs are killed. A full test uses 200. A fifth of this number of changes of the
+# passphrase are killed as well.
 KILLS = int(os.environ.get("LYNCNB_KILLS", "20"))
 ERRORS = {
     "ENOSPC": errno.ENOSPC,
@@ -60,24 +60,25 @@ ERRORS = {
     "EACCES": errno.EACCES,
     "Ctrl-C": None,
 }
-# The error number of a failed call decides only about the hint. Therefore each call gets one of
-# these errors, chosen with a seed. With LYNCNB_ERRORS=all, each call gets every error.
+# The error number of a failed system call affects only the hint. So each call fails with one of
+# these errors, which is selected at random. With LYNCNB_ERRORS=all, each call fails with every
+# error.
 OF_THE_SYSTEM = ("ENOSPC", "EIO", "EACCES")
 
 
 def error_of(name):
-    """Create the error of a system call, or the planner's KeyboardInterrupt."""
+    """Return the error of a system call, or KeyboardInterrupt."""
     number = ERRORS[name]
     if number is None:
         return lambda call: KeyboardInterrupt(call)
     return lambda call: OSError(number, os.strerror(number))
 
 
-# --- In these tests, each single system call fails.
+# --- In these tests, each system call fails in turn.
 
 
 def first_run(folder):
-    """Write three requests into a new folder.
+    """Write three requests to a new folder.
 
     Like ECDSA requests, they are synced to disk together.
     """
@@ -85,17 +86,17 @@ def first_run(folder):
 
 
 def single_run(folder):
-    """Write two requests one by one from threads, like RSA requests."""
+    """Write two requests one after another from several threads, like requests with RSA keys."""
     return write(RSA, folder)
 
 
 def changed_run(folder):
-    """Renew one of three requests and retire another."""
+    """Write a changed plan: one of three requests is renewed, and another one is retired."""
     return write(CHANGED, folder)
 
 
 def changed_passphrase(folder):
-    """Change the passphrase of three keys and an archived key."""
+    """Change the passphrase of three current keys and one archived key."""
     return rekey(folder, PASSPHRASE, NEW)
 
 
@@ -107,16 +108,16 @@ CHANGED = plan_of(
 
 
 def prepare_nothing(folder):
-    """Leave the request folder missing before the run."""
+    """Do nothing, so that the run creates the request folder."""
 
 
 def prepare_written(folder):
-    """Write the folder that a later run changes."""
+    """Write the request folder that a later run changes."""
     write(THREE, folder)
 
 
 def prepare_archived(folder):
-    """Write a folder with a superseded generation."""
+    """Write a request folder that contains a superseded generation."""
     write(THREE, folder)
     write(THREE, folder, renew=[THREE.certificates[0].id], reason="x")
 
@@ -133,12 +134,13 @@ CASES = {
 @pytest.mark.parametrize("error", ["of the system", "Ctrl-C"])
 @pytest.mark.parametrize("case", CASES)
 def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
-    """Whichever system call fails, the message is plain, no key is lost, and the next run completes
-    the folder.
+    """Whichever system call fails, the error message is clear, no key is lost, and the next run
+    completes the folder.
     """
     prepare, run, plan = CASES[case]
     prepare(tmp_path / "original")
-    # Ctrl-C is tested at the calls that protect keys. Any system call may fail.
+    # Ctrl+C is tested at the system calls that protect keys. Errors are tested at every system
+    # call.
     kinds, errors = (ESSENTIAL, [error]) if error == "Ctrl-C" else (KINDS, OF_THE_SYSTEM)
     with failing(None, OSError, kinds) as counted:
         shutil_copy(tmp_path / "original", tmp_path / "counted")
@@ -159,7 +161,7 @@ def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
                 told["told" if "hint:" in str(problem) else "told without a hint"] += 1
             except KeyboardInterrupt:
                 told["interrupted"] += 1
-        # Threads that sync together vary the order of the calls slightly.
+        # Several threads sync files at the same time, so the order of the calls varies slightly.
         assert calls.failed or number > counted.count - 12
         seen |= public_keys_of_requests(folder)
         assert seen <= public_keys_of_keys(folder, PASSPHRASE, NEW), calls.failed
@@ -172,13 +174,13 @@ def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
 
 
 def shutil_copy(source, target):
-    """Copy a folder with its permissions, if it exists."""
+    """Copy a folder with its permissions, if the folder exists."""
     if source.exists():
         shutil.copytree(source, target)
 
 
 def complete(folder, case, plan, seen):
-    """Run the planner's next command, and check that no key is lost."""
+    """Run the next command of the planner, and check that no key is lost."""
     passphrase = PASSPHRASE
     if case == "rekey":
         passphrase = NEW
@@ -193,7 +195,7 @@ def complete(folder, case, plan, seen):
 
 
 def passphrase_of(folder):
-    """Return the passphrase that opens all keys in a folder."""
+    """Return the passphrase with which all keys in a folder can be decrypted."""
     try:
         public_keys_of_keys(folder, NEW)
     except BundleError:
@@ -203,13 +205,15 @@ def passphrase_of(folder):
 
 @pytest.mark.parametrize("error", ["ENOSPC", "Ctrl-C"])
 def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
-    """A purge that fails removes only confirmed keys. Repeating the confirmation completes it."""
+    """If a purge fails, it has removed only confirmed keys. Repeating the confirmation completes
+    the purge.
+    """
     original = tmp_path / "original"
     prepare_archived(original)
     certify(original, *(record.id for record in read_manifest(original).requests[:2]), days=90)
     write(
         plan_of(THREE.certificates[2]), original
-    )  # The other two requests are no longer in the plan.
+    )  # The other two requests are not in the plan anymore.
     day = {"today": date(2027, 3, 1)}
     kinds = (*ESSENTIAL, "unlink")
     with failing(None, error_of(error), kinds) as counted:
@@ -218,7 +222,9 @@ def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
     kept = public_keys_of_keys(tmp_path / "counted")
     assert (
         len(kept) == 2
-    )  # The keys belong to a planned request and to a superseded one that the CA may have received.
+        # The two keys belong to a planned request, and to a superseded one that the CA may have
+        # received.
+    )
     for number in range(counted.count):
         folder = tmp_path / str(number)
         shutil.copytree(original, folder)
@@ -230,14 +236,16 @@ def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
         purge(folder, confirmed=purge(folder, **day), **day)
         write(THREE, folder)
         assert_complete(folder, THREE)
-        # Files that an interruption moved to archive/ are also removed in the end.
+        # After the purge is completed, archive/ does not contain files from the interrupted purge.
         left = {path.stem for path in (folder / "archive").glob("*-g*")}
         assert left == {f"{THREE.certificates[0].id}-g1"}
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "Ctrl-C"])
 def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
-    """A rebuild that fails keeps every key accessible, and the next rebuild completes."""
+    """If a rebuild of the manifest fails, every key can still be decrypted, and the next rebuild
+    succeeds.
+    """
     original = tmp_path / "original"
     prepare_archived(original)
     (original / "manifest.json").write_bytes(b"damaged")
@@ -259,24 +267,29 @@ def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
         assert_complete(folder, THREE)
 
 
-# --- In these tests, runs are killed at any moment.
+# --- In these tests, runs are killed at random times.
 
 
 @pytest.fixture(scope="module")
 def writers():
-    """Return the writers of this file, since importing lyncnb takes as long as many jobs."""
+    """Return the writer processes, which all tests share, because importing lyncnb takes as long as
+    many jobs.
+    """
     with Writers() as writers:
         yield writers
 
 
 def test_killed_at_random_moments(tmp_path, writers, record_property):
-    """SIGKILL at random moments in runs with 1 to 200 requests loses no key and exposes no key."""
+    """If a run with up to 200 requests is killed at a random time, no key is lost, and other users
+    cannot read a key.
+    """
     chance, told, share = random.Random(20261124), Counter(), 1.0
     slow = _duration(writers, tmp_path / "slow", 200)
     quick = _duration(writers, tmp_path / "quick", 1)
     for number in range(KILLS):
         folder = tmp_path / str(number)
-        if number % 8 == 7:  # RSA pairs are written one by one, from threads.
+        # RSA keys and their requests are written one by one, from several threads.
+        if number % 8 == 7:
             count = chance.randint(1, 4)
             seconds, key = quick + 0.05 * count, "RSA"
         else:
@@ -299,7 +312,7 @@ def _duration(writers, folder, count):
 def _kill_one(writers, folder, count, seconds, chance, key):
     told, seen = Counter(), set()
     parameters = KeyParameters() if key == "RSA" else P256
-    # A third of the runs change an existing folder. One run in six is killed twice.
+    # A third of the runs change an existing folder, and a sixth of the runs are killed twice.
     extra = {}
     if chance.random() < 1 / 3:
         write(numbered(count, key=parameters), folder)
@@ -330,7 +343,7 @@ def _kill_one(writers, folder, count, seconds, chance, key):
 
 
 def _wait_for_keys(folder, seconds):
-    """Wait until a run writes its keys. Half-written keys count."""
+    """Wait until a run writes its first key, at least partly."""
     end = time.monotonic() + seconds
     there = len(os.listdir(folder / "keys")) if (folder / "keys").exists() else 0
     while time.monotonic() < end:
@@ -340,8 +353,8 @@ def _wait_for_keys(folder, seconds):
 
 
 def test_a_killed_change_of_passphrase_is_completed(tmp_path, writers):
-    """After SIGKILL at any moment in rekey, every key can be opened, and repeating rekey completes
-    it.
+    """If a change of the passphrase is killed at any time, every key can be decrypted, and
+    repeating the command completes it.
     """
     chance, told, plan = random.Random(7), Counter(), numbered(30)
     write(plan, tmp_path / "r")
@@ -367,14 +380,16 @@ def test_a_killed_change_of_passphrase_is_completed(tmp_path, writers):
     print(f"\nrekey: {dict(told)}", end="")
 
 
-# --- These tests check the order of system calls.
+# --- These tests check the order of the system calls.
 
 _CALL = re.compile(r"^\d+ +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d+)")
 _PATH = re.compile(r'"([^"]+)"|\d+<([^>]+)>')
 
 
 def traced(folder, plan_code, trace):
-    """Write a folder under strace, and return (call, paths) in the order in which the calls ended."""
+    """Write a folder under strace, and return the call and its paths in the order in which the
+    calls ended.
+    """
     program = (
         "import sys; import folders as kit; kit.lower_rounds(); from pathlib import Path; "
         f"kit.write({plan_code}, Path(sys.argv[1]))"
@@ -401,7 +416,7 @@ def traced(folder, plan_code, trace):
 
 
 def position(calls, names, *paths):
-    """Return the position of the first call of a type on these paths."""
+    """Return the position of the first call of a given type with the given paths."""
     for index, (name, found) in enumerate(calls):
         if name in names and found[: len(paths)] == list(paths):
             return index
@@ -413,9 +428,9 @@ def position(calls, names, *paths):
     ["kit.numbered(3)", "kit.numbered(3, key=kit.KeyParameters())"],
     ids=["ECDSA", "RSA"],
 )
-def test_a_key_is_on_the_disk_before_its_csr_has_a_name(tmp_path, plan_code):
-    """A key is announced, written, synced and renamed, and its folder synced, before the CSR is
-    written. Then both are recorded.
+def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
+    """Before a CSR is written, its key is announced in the manifest, written, and synced to the
+    disk with its folder.
     """
     folder = tmp_path / "r"
     calls = traced(folder, plan_code, tmp_path / "trace")
@@ -425,7 +440,8 @@ def test_a_key_is_on_the_disk_before_its_csr_has_a_name(tmp_path, plan_code):
         for index, (name, found) in enumerate(calls)
         if name.startswith("rename") and found[1] == str(folder / "manifest.json")
     ]
-    # The manifest is written with the announcement, the pair, and the hashes of the summary.
+    # The manifest is written three times: with the announcement, with the pair, and with the hashes
+    # of the summary.
     assert len(manifests) == 3
     for item in numbered(3).certificates:
         key, request = folder / "keys" / f"{item.id}.key", folder / "csr" / f"{item.id}.csr"
@@ -452,7 +468,7 @@ def test_a_key_is_on_the_disk_before_its_csr_has_a_name(tmp_path, plan_code):
         temp = calls[index][1][0]
         assert position(calls, ("fsync",), temp) < index
         assert ("fsync", [str(folder)]) in calls[index:]
-    # No file is opened for writing under its final name: O_EXCL creates a temporary file.
+    # No file is opened for writing under its final name. Instead, O_EXCL creates a temporary file.
     text = (tmp_path / "trace").read_text("utf-8", "replace")
     for line in text.splitlines():
         if "openat(" in line and "O_CREAT" in line and f"{folder}/" in line and ".lock" not in line:
@@ -461,8 +477,10 @@ def test_a_key_is_on_the_disk_before_its_csr_has_a_name(tmp_path, plan_code):
             assert "/.tmp-lyncnb-" in line, line
 
 
-def test_each_call_of_a_purge_of_what_is_deployed_fails_in_turn(tmp_path):
-    """A purge that fails removes only the deployed key, and the next purge completes it."""
+def test_each_call_of_a_purge_of_installed_certificates_fails(tmp_path):
+    """If a purge of installed certificates fails, it has removed only their keys, and the next
+    purge completes it.
+    """
     original = tmp_path / "original"
     write(THREE, original)
     first = read_manifest(original).requests[0]

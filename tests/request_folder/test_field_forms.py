@@ -1,4 +1,4 @@
-"""The manifest's fields accept valid values and report values of another type."""
+"""The fields of the manifest accept valid values, and values of a wrong type are reported."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def problems_of(document: dict) -> list[Problem]:
         (("package",), {"file": "/a.pfx"}, "package.file' must be a package (.pfx) in the"),
     ],
 )
-def test_a_value_of_another_kind_is_reported(path, value, message):
-    """An invalid value causes exactly one error, which contains the request, the field and the
+def test_a_value_of_a_wrong_type_is_reported(path, value, message):
+    """If a value has the wrong type, there is one error with the request, the field and the
     expected type.
     """
     document = json.loads(encode_manifest(FULL))
@@ -64,9 +64,9 @@ def test_a_value_of_another_kind_is_reported(path, value, message):
     assert problems[0].file == "manifest.json"
 
 
-def test_a_generation_on_record_twice_is_reported():
-    """A generation number that is recorded twice is reported, since both generations would have the
-    same file.
+def test_a_duplicate_generation_is_reported():
+    """If a generation number is recorded twice, this is an error, because both generations would
+    have the same file.
     """
     document = json.loads(encode_manifest(FULL))
     document["requests"][0]["archived"] *= 2
@@ -81,7 +81,7 @@ def test_a_generation_on_record_twice_is_reported():
     [
         ("pfx/passwords.pem", True),
         ("returned/deep/a.cer", True),
-        ("pfx", False),  # The value is the request folder itself.
+        ("pfx", False),  # This path is the request folder itself.
         ("pfx/", False),
         ("pfx/../keys/a.key", False),
         ("/pfx/a", False),
@@ -90,7 +90,7 @@ def test_a_generation_on_record_twice_is_reported():
         ("pfx/a\\b", False),
     ],
 )
-def test_paths_are_kept_inside(path, inside):
+def test_paths_outside_the_folder_are_rejected(path, inside):
     """A path is accepted only if it is in one of the subfolders that lyncnb creates in a request
     folder.
     """
@@ -128,7 +128,8 @@ PLAN = {
     ],
 )
 def test_a_saved_plan_on_record(altered, message):
-    """The approver, plan and time of a saved plan are read completely, or an error is reported.
+    """The record of a saved plan contains its approver, its plan and its time. Otherwise, an error
+    is reported.
 
     Unknown fields are kept.
     """

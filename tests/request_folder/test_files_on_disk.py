@@ -1,4 +1,4 @@
-"""lyncnb lists the files of a request folder without changing it."""
+"""lyncnb lists the files of a request folder without changing them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from lyncnb.request_folder.files_on_disk import (
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
-def test_a_folder_that_is_not_there_is_empty(tmp_path):
-    """A missing folder has no manifest, no requests and no problems."""
+def test_a_missing_folder_is_empty(tmp_path):
+    """If the folder does not exist, there is no manifest, no request and no problem."""
     survey = take_survey(tmp_path / "none")
     assert not survey.exists
     assert not survey.has_manifest
@@ -30,8 +30,10 @@ def test_a_folder_that_is_not_there_is_empty(tmp_path):
     assert survey.problems == ()
 
 
-def test_looking_touches_nothing(tmp_path):
-    """Listing a folder shows names, modes and half-written files, and changes no time."""
+def test_listing_a_folder_changes_nothing(tmp_path):
+    """The list contains names, modes and temporary files. Creating it does not change the time of
+    any file.
+    """
     plan = numbered(2)
     manifest = write(plan, tmp_path / "r").manifest
     (tmp_path / "r" / "keys" / ".tmp-lyncnb-00").write_bytes(b"half")
@@ -45,7 +47,7 @@ def test_looking_touches_nothing(tmp_path):
 
 
 def test_the_hash_of_a_csr_is_that_of_its_der(tmp_path):
-    """The hash of a CSR is the SHA-256 of its DER encoding, and is empty for text that is not PEM."""
+    """The hash of a CSR is the SHA-256 hash of its DER encoding, or empty if the text is not PEM."""
     write(numbered(1), tmp_path / "r")
     data = next((tmp_path / "r" / "csr").iterdir()).read_bytes()
     assert csr_sha256(data) == csr.parse_request(data).csr_sha256
@@ -55,8 +57,8 @@ def test_the_hash_of_a_csr_is_that_of_its_der(tmp_path):
     assert csr_sha256(data.replace(b"=", b"").replace(b"\n", b"", 5)[:-60]) == ""
 
 
-def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
-    """A directory with the name of a known file does not count as that file."""
+def test_a_directory_is_not_listed_as_a_file(tmp_path):
+    """If a directory has the name of a known file, it is not listed as this file."""
     manifest = write(numbered(1), tmp_path / "r").manifest
     path = manifest.requests[0].files.csr
     (tmp_path / "r" / path).unlink()
@@ -66,7 +68,7 @@ def test_a_folder_in_place_of_a_file_is_no_file(tmp_path):
 
 
 def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
-    """If a folder cannot be listed, the operating system's error becomes a plain message."""
+    """If a folder cannot be listed, a clear message contains the error of the operating system."""
     write(numbered(1), tmp_path / "r")
 
     def refused(path):
@@ -91,7 +93,9 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
     ],
 )
 def test_only_the_modes_of_an_unpacked_archive_are_changed(tmp_path, of_folder, of_key, expected):
-    """Other modes may be set on purpose, so lyncnb reports them and does not change them."""
+    """Only the file modes that an archive program sets are corrected. Other wrong modes are
+    reported, because a person may have set them.
+    """
     write(numbered(1), tmp_path / "r")
     keys = tmp_path / "r" / "keys"
     (key,) = keys.iterdir()
@@ -104,8 +108,10 @@ def test_only_the_modes_of_an_unpacked_archive_are_changed(tmp_path, of_folder, 
 
 
 @pytest.mark.posix
-def test_a_link_to_a_key_is_not_closed(tmp_path):
-    """A symbolic link and a second name of a file keep their modes, and so does a team folder."""
+def test_modes_of_links_are_not_changed(tmp_path):
+    """The modes of a symbolic link, of a file with two names, and of a team's folder are not
+    changed.
+    """
     folder = tmp_path / "r"
     write(numbered(2), folder)
     first, second = sorted((folder / "keys").iterdir())
@@ -124,9 +130,9 @@ def test_a_link_to_a_key_is_not_closed(tmp_path):
     assert [path.stat().st_mode & 0o777 for path in (first, second)] == [0o644, 0o644]
 
 
-def test_windows_has_no_modes_to_judge(tmp_path, monkeypatch):
-    """On Windows, the mode of a key file shows only the read-only attribute, so no mode is
-    rejected.
+def test_modes_are_not_checked_on_windows(tmp_path, monkeypatch):
+    """On Windows, the mode of a key file contains only the read-only attribute, so no mode is
+    reported as wrong.
     """
     manifest = write(numbered(1), tmp_path / "r").manifest
     next((tmp_path / "r" / "keys").iterdir()).chmod(0o644)

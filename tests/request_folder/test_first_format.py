@@ -1,5 +1,5 @@
-"""Folders in the first manifest format (commit cedf946) open unchanged and can be used, and invalid
-values are reported.
+"""Request folders in the first manifest format (commit cedf946) can be read and changed, and
+invalid values are reported.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """Write one folder in the first manifest format."""
+    """Write one request folder in the first manifest format."""
     before = dict(FolderCipher.__init__.__kwdefaults__)
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
     place = tmp_path_factory.mktemp("first")
@@ -52,17 +52,16 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def folder(original, tmp_path):
-    """Return a copy of the folder that a test may change."""
+    """Return a copy of the request folder, which a test may change."""
     shutil.copytree(original, tmp_path / "first")
     for name in SECRET:  # On Windows, a copy gets the access list of its new location.
         windows_access.restrict_access(tmp_path / "first" / "requests" / name)
     return tmp_path / "first" / "requests"
 
 
-def test_it_opens_and_what_changes_nothing_changes_no_byte(folder):
-    """Reading commands change nothing.
-
-    Each writing command adds its evidence once and then changes nothing.
+def test_missing_data_is_added_once(folder):
+    """Commands that read a folder in the first format change nothing, and commands that write add
+    missing data once.
     """
     before = digest(folder)
     assert [len(record.archived) for record in open_requests(folder).requests].count(1) == 1
@@ -78,16 +77,16 @@ def test_it_opens_and_what_changes_nothing_changes_no_byte(folder):
         )
         assert {one.action for one in packages.packages} == {"kept", "waiting"}
         changed = {name for name, text in digest(folder).items() if before.get(name) != text}
-        # The plan, key bindings, evidence about the CA, the commands of the steps, and the history
-        # are added once.
+        # The run adds the plan, the key bindings, the evidence about the CA, the commands of the
+        # steps, and the history.
         news = {"manifest.json", "manifest.v1.json", "plan.json", "history.jsonl", *SUMMARY_NAMES}
         assert changed == (set() if number else news)
     assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/3"
 
 
-def test_what_is_new_brings_the_evidence_of_every_judgement(folder, tmp_path):
-    """If one more certificate is received, the evidence for all evaluations is added, which the
-    first format does not contain.
+def test_evidence_for_earlier_certificates_is_added(folder, tmp_path):
+    """If another certificate is imported, the evidence for the earlier certificates is also
+    recorded.
     """
     before = digest(folder)
     bundle, ca = open_requests(folder), PythonCa("Fabrikam")
@@ -104,7 +103,7 @@ def test_what_is_new_brings_the_evidence_of_every_judgement(folder, tmp_path):
         assert record.issued.judgement.chain_complete
         assert record.issued.file_sha256
         assert record.issued.chain_sha256
-    # The issuers are the root and the issuing CA of both certificates.
+    # The recorded issuers are the root and the issuing CA of both certificates.
     assert len(manifest.issuers) == 4
     written = digest(folder)
     assert {name for name in before if before[name] != written[name]} == {"manifest.json"}
@@ -112,20 +111,20 @@ def test_what_is_new_brings_the_evidence_of_every_judgement(folder, tmp_path):
     assert digest(folder) == written
 
 
-def test_an_issuer_that_did_not_sign_is_evidence_that_is_kept(folder, tmp_path):
-    """A CA with the issuer's name but another key is recorded as evidence, because no other file
-    would show it later.
+def test_an_issuer_with_another_key_is_recorded(folder, tmp_path):
+    """If a CA has the name of the issuer but a different key, it is recorded as evidence, because
+    no other file shows it.
     """
     (tmp_path / "ca.pem").write_bytes(pem(*PythonCa("Contoso").chain))
     receive(folder, folder.parent / "returned", tmp_path / "ca.pem", today=TODAY)
     record = next(one for one in read_manifest(folder).requests if one.issued)
-    # The rejected certificates are a root and an issuing CA.
+    # The two rejected CA certificates belong to a root and an issuing CA.
     assert len(record.issued.judgement.rejected) == 2
 
 
-def test_it_goes_on_with_what_is_written_next(folder):
-    """A deployment, a purge and a rekey work in a folder with the first format, and the manifest
-    then has the next format.
+def test_commands_work_in_a_folder_of_the_first_format(folder):
+    """In a folder with the first format, deployed, purge and rekey work, and the manifest is then
+    written in the next format.
     """
     deployed(folder, today=TODAY)
     listed = purge(folder, today=TODAY)
@@ -136,9 +135,9 @@ def test_it_goes_on_with_what_is_written_next(folder):
     assert folder_status(folder, today=TODAY).problems == ()
 
 
-def test_the_writer_of_the_first_format_is_the_one_of_cedf946(folder):
-    """Reading a manifest of commit cedf946 and writing it in the first format gives identical
-    bytes.
+def test_the_first_format_matches_commit_cedf946(folder):
+    """If a manifest from commit cedf946 is read and written in the first format, the bytes are
+    identical.
     """
     from lyncnb.request_folder.manifest import encode_manifest
 
@@ -156,7 +155,7 @@ _GONE = object()
 
 
 def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Yield the path of every value in a document."""
+    """Yield the path of every value in a JSON document."""
     if path:
         yield path
     if isinstance(value, dict):
@@ -168,7 +167,7 @@ def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 
 
 def edited(document: dict, path: tuple[str | int, ...], value: object) -> bytes:
-    """Return the document with one value replaced or removed."""
+    """Return a copy of the document in which one value is replaced or removed."""
     document = copy.deepcopy(document)
     inside = document
     for step in path[:-1]:
@@ -181,7 +180,7 @@ def edited(document: dict, path: tuple[str | int, ...], value: object) -> bytes:
 
 
 def commands(place: Path) -> list[tuple[str, ...]]:
-    """Return every command that reads a manifest. Commands that change the folder come last."""
+    """Return every command that reads a manifest. Those that change the folder are last."""
     asked = ("--passphrase-file", str(place / "passphrase"))
     return [
         ("status", "requests"),
@@ -202,7 +201,9 @@ def commands(place: Path) -> list[tuple[str, ...]]:
 
 
 def to_present_format(place: Path) -> None:
-    """Add to a manifest every field of the current format that the first format did not have."""
+    """Add the fields that the current format has, and the first format does not have, to a
+    manifest.
+    """
     create_recovery_key(place / "pair", PASSPHRASE)
     make_folder(place / "requests", make_plan(), recovery=[place / "pair.pub"])
     receive(place / "requests", place / "returned", today=TODAY)
@@ -226,12 +227,12 @@ def to_present_format(place: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["first", "present"])
-def test_every_odd_value_is_reported_by_every_command(original, shell, tmp_path, form):
-    """No invalid field in the manifest crashes a command, and the repair does not need that field.
+def test_invalid_values_do_not_crash_a_command(original, shell, tmp_path, form):
+    """If any field of the manifest is invalid, no command crashes, and the manifest can be rebuilt
+    without this field.
 
-    LYNCNB_EDITS sets the number of edits, half for each format. The full test uses a thousand, and
-    CI
-    uses a tenth of them.
+    LYNCNB_EDITS sets the number of edits. Half of them are made in each format. A full test uses a
+    thousand, and CI a tenth.
     """
     count = int(os.environ.get("LYNCNB_EDITS", "100")) // 2
     shutil.copytree(original, tmp_path, dirs_exist_ok=True)

@@ -1,4 +1,6 @@
-"""Request folders work on disks without modes, in git working trees and in synchronized folders."""
+"""Request folders can be on disks without file modes, in git working trees and in synchronized
+folders.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ OPEN = "does not support file permissions"
 
 
 def mounted(tmp_path):
-    """Mount a disk that shows one mode for every file. Return None if this is not possible."""
+    """Mount a disk on which every file has the same mode, and return its path, or None if this is
+    not possible.
+    """
     program = shutil.which("bindfs")
     if program is None or not os.access("/dev/fuse", os.W_OK):
         return None
@@ -48,7 +52,7 @@ def mounted(tmp_path):
 
 @pytest.fixture(params=["a mount", "the calls"])
 def disk(request, tmp_path, monkeypatch):
-    """Return a path on a disk without modes: a real mount, or simulated system calls."""
+    """Return a path on a disk without file modes: on a real mount, or with simulated system calls."""
     if request.param == "a mount":
         place = mounted(tmp_path)
         if place is None:
@@ -80,7 +84,7 @@ def disk(request, tmp_path, monkeypatch):
 
 
 def files_of(folder):
-    """Return the contents and times of the files.
+    """Return the contents and the times of the files in a folder.
 
     Folders are left out, because reading changes their times.
     """
@@ -91,9 +95,9 @@ def files_of(folder):
     }
 
 
-def test_a_disk_without_modes_is_worked_on_with_a_warning(disk):
-    """On a disk without modes, every command works and warns each time that the disk does not
-    protect the keys.
+def test_commands_work_on_a_disk_without_modes(disk):
+    """On a disk without file modes, every command works, and warns that the disk does not protect
+    the keys.
     """
     folder = disk / "requests"
     assert any(OPEN in note for note in write(numbered(2), folder).notes)
@@ -115,15 +119,15 @@ def test_a_disk_without_modes_is_worked_on_with_a_warning(disk):
     assert sorted(path.name for path in disk.iterdir()) == ["requests"]
 
 
-def test_it_is_said_before_the_folder_is_there(disk):
-    """The dry run warns before the folder exists, and creates nothing."""
+def test_a_dry_run_warns_about_the_disk(disk):
+    """If the folder does not exist yet, a dry run warns about the disk, and creates nothing."""
     assert [OPEN in note for note in list_location_warnings(disk / "new" / "requests")] == [True]
     assert list(disk.iterdir()) == []
 
 
-def test_modes_that_somebody_opened_on_another_disk_are_refused(tmp_path):
-    """File modes that a disk cannot store are accepted, but modes that a person changed are
-    rejected.
+def test_modes_that_a_person_changed_are_rejected(tmp_path):
+    """If a disk cannot store file modes, wrong modes are accepted. If a person has changed the
+    modes, they are rejected.
     """
     folder = tmp_path / "requests"
     assert not any(OPEN in note for note in write(numbered(1), folder).notes)
@@ -146,8 +150,8 @@ PLACES = {
 
 @pytest.mark.parametrize(("program", "path"), PLACES.items())
 def test_a_synchronised_folder_is_reported_at_its_creation(tmp_path, program, path):
-    """On every operating system, the dry run and the run that creates the folder report a
-    synchronized folder. Later runs don't.
+    """If a request folder is created in a synchronized folder, the dry run and the first run report
+    this, and later runs do not.
     """
     folder = tmp_path / path
     for dry_run in (True, False):
@@ -159,7 +163,7 @@ def test_a_synchronised_folder_is_reported_at_its_creation(tmp_path, program, pa
 
 @pytest.mark.parametrize("mark", [".dropbox.cache", ".stfolder", ".sync_nextcloud.db"])
 def test_a_synchronised_folder_is_known_by_its_mark(tmp_path, mark):
-    """A synchronized folder is recognized by its marker file, whatever its name is."""
+    """A synchronized folder with any name is recognized by its marker file."""
     (tmp_path / mark).mkdir()
     (note,) = list_location_warnings(tmp_path / "a" / "requests")
     assert "Choose a folder that is not synchronized" in note
@@ -167,12 +171,14 @@ def test_a_synchronised_folder_is_known_by_its_mark(tmp_path, mark):
 
 @pytest.mark.parametrize("name", ["drop box", "my onedrives", "git", "cloud"])
 def test_similar_folder_name_causes_no_warning(tmp_path, name):
-    """A folder whose name only resembles that of a synchronized folder causes no warning."""
+    """If the name of a folder only resembles that of a synchronized folder, there is no warning."""
     assert list_location_warnings(tmp_path / name / "requests") == ()
 
 
-def test_git_is_told_and_takes_nothing(tmp_path):
-    """A notice reports that the folder is in a git working tree, and git ignores all its files."""
+def test_git_ignores_the_files_of_the_folder(tmp_path):
+    """If a request folder is in a git working tree, a notice reports this, and git ignores all
+    files of the folder.
+    """
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     folder = tmp_path / "plans" / "requests"
     (note,) = [note for note in write(numbered(1), folder).notes if "git working tree" in note]
@@ -188,15 +194,16 @@ def test_git_is_told_and_takes_nothing(tmp_path):
     assert folder_status(folder).problems == ()
 
 
-def test_what_somebody_wrote_into_gitignore_stays(tmp_path):
-    """A folder of an earlier version gets a .gitignore with its next change, but an existing
+def test_an_existing_gitignore_is_kept(tmp_path):
+    """A folder from an earlier version gets a .gitignore with its next change. An existing
     .gitignore is never replaced.
     """
     folder = tmp_path / "requests"
     write(numbered(1), folder)
     (folder / ".gitignore").unlink()
     write(numbered(1), folder)
-    assert not (folder / ".gitignore").exists()  # The unchanged plan changes nothing.
+    # The plan has not changed, so the run changes nothing.
+    assert not (folder / ".gitignore").exists()
     (folder / ".gitignore").write_text("keys/\n")
     write(numbered(2), folder)
     assert (folder / ".gitignore").read_text() == "keys/\n"

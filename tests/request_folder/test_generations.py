@@ -1,5 +1,5 @@
-"""The generation of a request that is in use is the recorded generation, and not the generation
-that was issued last.
+"""lyncnb finds the generation of a request that is in use on the servers, which is not always the
+newest one.
 """
 
 from __future__ import annotations
@@ -16,39 +16,37 @@ LATER = "2027-02-01T00:00:00Z"
 
 
 def waiting():
-    """Return a request for two servers that waits for its certificate."""
+    """Return a request for two servers whose certificate has not been issued."""
     servers = ("fe01.contoso.com", "fe02.contoso.com")
     return record(plan=replace(record().plan, servers=servers))
 
 
 def deployed(part, *servers, on="2026-12-02"):
-    """Record that servers use the certificate of the current generation."""
+    """Record that servers use the certificate of the request's current generation."""
     new = build_deployments(part.issued, servers or part.plan.servers, date_text=on, recorded_at=AT)
     return replace(part, deployments=(*part.deployments, *new))
 
 
 def issued_once():
-    """Return a request whose first certificate was issued."""
+    """Return a request whose first certificate has been issued."""
     return waiting().with_issued(issued_record(), at=AT)
 
 
 def renewed(part):
-    """Return the next generation of a request, with its certificate."""
+    """Return the next generation of a request, with an issued certificate."""
     new = part.superseded(at=LATER, reasons=("renewed",))
     return new.with_issued(issued_record(serial="02", sha256="b" * 64), at=LATER)
 
 
 def test_before_a_certificate_nothing_is_in_use():
-    """A request's generation that waits for its certificate is pending, and no generation is in
-    use.
-    """
+    """If a request has no certificate, its generation is pending, and no generation is in use."""
     found = find_generations(waiting())
     assert (found.in_use, found.held, found.deployed_on) == (None, None, "")
     assert found.under_way == waiting()
 
 
-def test_the_first_certificate_is_in_use_when_it_came_back():
-    """The first certificate is in use as soon as it is received, if no deployment is recorded."""
+def test_the_first_certificate_is_in_use_when_it_is_imported():
+    """If no installation is recorded, the first certificate is in use as soon as it is imported."""
     found = find_generations(issued_once())
     assert (found.in_use, found.under_way) == (issued_once(), None)
     assert found.held == issued_once().issued
@@ -56,9 +54,9 @@ def test_the_first_certificate_is_in_use_when_it_came_back():
 
 
 def test_a_renewal_leaves_the_old_certificate_in_use():
-    """After a renewal, the old certificate stays in use until the new one is deployed.
+    """After a renewal, the old certificate stays in use until the new one is recorded as installed.
 
-    Receiving or packaging is not enough.
+    It is not sufficient to import or package the new certificate.
     """
     found = find_generations(renewed(issued_once()))
     assert (found.in_use.generation, found.under_way.generation) == (1, 2)
@@ -66,7 +64,7 @@ def test_a_renewal_leaves_the_old_certificate_in_use():
 
 
 def test_a_recorded_deployment_replaces_the_old_certificate():
-    """After a recorded deployment, the new certificate is in use instead of the old one."""
+    """If the new certificate is recorded as installed, it is in use, and the old one is not."""
     found = find_generations(deployed(renewed(deployed(issued_once())), on="2027-02-03"))
     assert (found.in_use.generation, found.under_way) == (2, None)
     assert (found.deployed_on, found.held.serial) == ("2027-02-03", "02")
@@ -74,16 +72,16 @@ def test_a_recorded_deployment_replaces_the_old_certificate():
 
 
 def test_a_generation_that_only_some_servers_have_is_not_in_use():
-    """The old certificate stays in use until the last server has the new certificate."""
+    """The old certificate stays in use until the new one is recorded as installed on all servers."""
     new = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
     found = find_generations(new)
     assert (found.in_use.generation, found.under_way.generation) == (1, 2)
     assert (found.used, found.deployed_on) == ({1, 2}, "")
 
 
-def test_of_several_certificates_on_the_servers_the_first_to_end_counts():
-    """If one server has the second generation and another server has the third, both generations
-    are in use.
+def test_the_certificate_that_expires_first_counts():
+    """If different servers use different generations, all of these are in use, and the one that
+    expires first counts.
     """
     second = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
     third = second.superseded(at=LATER, reasons=("renewed",))
@@ -93,9 +91,9 @@ def test_of_several_certificates_on_the_servers_the_first_to_end_counts():
     assert (found.used, found.in_use.generation, found.held.serial) == ({2, 3}, 2, "02")
 
 
-def test_what_stood_before_the_first_request_is_in_use_until_another_is_recorded():
-    """A previous certificate that covered a request stays in use until another deployment is
-    recorded, even if the request is made later.
+def test_a_covering_certificate_stays_in_use():
+    """If an earlier certificate covered a request, it stays in use until another one is recorded as
+    installed.
     """
     stood = CoveringCertificate(
         thumbprint_sha1="C" * 40,
@@ -118,8 +116,8 @@ def test_what_stood_before_the_first_request_is_in_use_until_another_is_recorded
     assert find_generations(deployed(answered)).held == answered.issued
 
 
-def test_a_server_that_went_back_has_the_old_certificate_again():
-    """If a server returns to the old certificate, the last record of its deployment counts."""
+def test_a_server_can_return_to_the_old_certificate():
+    """If a server uses the old certificate again, its last recorded installation counts."""
     new = deployed(renewed(deployed(issued_once())), on="2027-02-03")
     back = build_deployments(
         issued_record(), new.plan.servers, date_text="2027-02-05", recorded_at=LATER
@@ -128,8 +126,10 @@ def test_a_server_that_went_back_has_the_old_certificate_again():
     assert find_generations(replace(new, archived=(old,))).in_use.generation == 1
 
 
-def test_a_server_that_joined_later_never_had_the_old_certificate():
-    """A server that joined later is covered by its first recorded certificate, and by none before."""
+def test_earlier_certificates_do_not_count_for_a_new_server():
+    """If a server was added later, the certificates from before its first recorded installation do
+    not count for it.
+    """
     pool = renewed(issued_once())
     joined = (*pool.plan.servers, "fe03.contoso.com")
     pool = replace(pool, plan=replace(pool.plan, servers=joined))
@@ -141,9 +141,9 @@ def test_a_server_that_joined_later_never_had_the_old_certificate():
     assert found.deployed_on == ""
 
 
-def test_a_second_certificate_for_the_same_request_is_under_way():
-    """A second certificate for the same key is pending, and the servers keep the recorded
-    certificate.
+def test_a_second_certificate_for_the_same_request_is_pending():
+    """If a second certificate is issued for the same key, it is pending, and the recorded one stays
+    in use.
     """
     first = deployed(issued_once())
     again = first.with_issued(issued_record(serial="03", sha256="c" * 64), at=LATER)
@@ -151,8 +151,10 @@ def test_a_second_certificate_for_the_same_request_is_under_way():
     assert (found.held.serial, found.under_way) == ("01", again)
 
 
-def test_a_removed_key_says_that_the_servers_have_the_certificate():
-    """A removed key counts as a deployment, because earlier versions recorded only the removal."""
+def test_a_removed_key_counts_as_an_installation():
+    """If a key was removed, its certificate counts as installed, because earlier versions recorded
+    only the removal.
+    """
     old = replace(issued_once(), deployed_at=AT)
     assert find_generations(old).deployed_on == AT[:10]
     assert find_generations(renewed(old)).is_recorded

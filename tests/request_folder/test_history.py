@@ -1,4 +1,4 @@
-"""The history of a request folder has one line for each run that changed something.
+"""The history of a request folder contains one line for each run that has changed something.
 
 Hashes chain the lines.
 """
@@ -29,17 +29,17 @@ LATER = TODAY + timedelta(days=30)
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder of three requests."""
+    """Return a request folder with three requests."""
     return write(numbered(3), tmp_path / "requests", workers=1).folder
 
 
 def lines(folder):
-    """Return the lines of the history as plain JSON."""
+    """Return the lines of the history as JSON objects."""
     return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
 
 
 def events(folder, what):
-    """Return the events of one kind in a folder's history, in order."""
+    """Return the events of a given type in the history of a folder, in their order."""
     found = [event for line in read_history(folder).lines for event in line.events()]
     return [event for event in found if event.what == what]
 
@@ -49,7 +49,7 @@ def names_of(folder):
 
 
 def test_a_run_that_changes_something_adds_one_line(folder):
-    """A line records the time, user, computer, command and reason of a run, and the state of each
+    """A line contains the time, user, computer, command and reason of a run, and the state of each
     generation.
     """
     names = names_of(folder)
@@ -72,9 +72,10 @@ def test_a_run_that_changes_something_adds_one_line(folder):
 
 
 def test_each_line_has_the_hash_of_the_line_before(folder):
-    """Each line holds the hash of the previous line, so an edited or removed line is detected.
+    """Each line contains the hash of the previous line, so that an edited or removed line is
+    detected.
 
-    Later runs continue.
+    Later runs still add lines.
     """
     certify(folder, *names_of(folder))
     path = folder / "history.jsonl"
@@ -92,8 +93,8 @@ def test_each_line_has_the_hash_of_the_line_before(folder):
     assert len(lines(folder)) == 3
 
 
-def test_the_same_again_adds_nothing(folder):
-    """A run that changes nothing, or only reads, does not change the history file."""
+def test_a_run_without_changes_adds_no_line(folder):
+    """A run that changes nothing, or only reads the folder, does not change the history."""
     before = snapshot(folder, but_lock=True)
     write(numbered(3), folder)
     ln.folder_status(folder, today=TODAY)
@@ -102,9 +103,9 @@ def test_the_same_again_adds_nothing(folder):
     assert snapshot(folder, but_lock=True) == before
 
 
-def test_a_line_that_was_cut_off_is_completed_by_the_next_run(folder):
-    """The next run adds the entries that are missing after an interrupted run or an incomplete
-    copy.
+def test_missing_lines_are_added_by_the_next_run(folder):
+    """If the last lines of the history are missing after an interrupted run or an incomplete copy,
+    the next run adds them.
     """
     names = names_of(folder)
     certify(folder, *names)
@@ -120,11 +121,11 @@ def test_a_line_that_was_cut_off_is_completed_by_the_next_run(folder):
     assert read_history(folder).notes == ()
 
 
-def test_a_history_that_was_removed_is_missed_and_begins_again(folder):
-    """A missing history file is reported, and the next run starts a new one.
+def test_a_missing_history_is_reported_and_started_again(folder):
+    """If the history file is missing, this is reported, and the next run starts a new history.
 
-    The next run that changes something records the manifest's facts again, marked as recorded
-    later.
+    The next run that changes something records the facts in the manifest again, and marks them as
+    recorded later.
     """
     (folder / "history.jsonl").unlink()
     (note,) = ln.folder_status(folder, today=TODAY).notes
@@ -134,10 +135,8 @@ def test_a_history_that_was_removed_is_missed_and_begins_again(folder):
     assert len(events(folder, "requested")) == 3
 
 
-def test_a_rebuilt_manifest_knows_servers_and_revocations(folder):
-    """A rebuild restores from the history what only the lost manifest recorded: servers and
-    revocations.
-    """
+def test_a_rebuild_restores_installations_and_revocations(folder):
+    """If the manifest is lost, a rebuild reads the installations and revocations from the history."""
     first, second, third = names_of(folder)
     certify(folder, first, second, third)
     ln.deployed(folder, today=TODAY)
@@ -161,9 +160,9 @@ def test_a_rebuilt_manifest_knows_servers_and_revocations(folder):
     assert not rebuild_manifest(folder, PASSPHRASE, today=LATER).manifest.by_id[third].deployments
 
 
-def test_a_generation_that_the_manifest_lost_is_named(folder, tmp_path):
-    """If an older manifest lacks a generation that the history has, an error names it, and no keys
-    are generated.
+def test_a_generation_missing_in_the_manifest_is_reported(folder, tmp_path):
+    """If an older manifest lacks a generation that the history contains, this is an error, and no
+    keys are generated.
     """
     name = names_of(folder)[0]
     older = shutil.copytree(folder, tmp_path / "older")
@@ -183,9 +182,9 @@ def test_a_generation_that_the_manifest_lost_is_named(folder, tmp_path):
     assert not ln.folder_status(folder, today=LATER).problems
 
 
-def test_a_rebuild_gives_up_what_is_not_here(folder, tmp_path):
-    """If two copies of a folder were merged, a rebuild records missing generations as lost, and
-    work can continue.
+def test_a_rebuild_records_missing_generations_as_lost(folder, tmp_path):
+    """If the history contains generations whose files are missing, a rebuild records them as lost,
+    and the folder can be used again.
     """
     name = names_of(folder)[0]
     older = shutil.copytree(folder, tmp_path / "older")
@@ -200,9 +199,9 @@ def test_a_rebuild_gives_up_what_is_not_here(folder, tmp_path):
     assert [one["command"] for one in lines(older)][-2:] == ["status --rebuild", "request"]
 
 
-def test_a_generation_of_which_each_copy_made_a_key_is_given_up_by_renewing(folder, tmp_path):
-    """If two copies of a folder each generated a key for one generation, a renewal replaces both
-    keys, since the CA may have either request.
+def test_a_renewal_replaces_keys_of_two_copies(folder, tmp_path):
+    """If two copies of a folder have different keys for the same generation, a renewal replaces
+    both keys.
     """
     name = names_of(folder)[0]
     other = shutil.copytree(folder, tmp_path / "other")
@@ -222,8 +221,10 @@ def test_a_generation_of_which_each_copy_made_a_key_is_given_up_by_renewing(fold
     assert not ln.folder_status(other, today=LATER).problems
 
 
-def test_a_certificate_that_the_manifest_lost_is_a_note(folder):
-    """A certificate that the manifest lost is only a notice, because it can be received again."""
+def test_a_certificate_missing_in_the_manifest_is_a_notice(folder):
+    """If the manifest lacks a certificate that the history contains, this is only a notice, because
+    it can be imported again.
+    """
     names = names_of(folder)
     before = read_manifest(folder)
     certify(folder, *names)
@@ -234,9 +235,9 @@ def test_a_certificate_that_the_manifest_lost_is_a_note(folder):
     assert serial in told
 
 
-def test_what_the_manifest_does_not_show_is_there_too(folder, tmp_path):
-    """The history records a handover and a change of the passphrase, which the manifest does not
-    show.
+def test_the_history_has_events_outside_the_manifest(folder, tmp_path):
+    """The history also records events that the manifest does not contain, such as a handover to a
+    CA and a change of the passphrase.
     """
     ln.hand_over(folder, tmp_path / "out.zip")
     assert [event.id for event in events(folder, "handed over")] == names_of(folder)
@@ -245,8 +246,8 @@ def test_what_the_manifest_does_not_show_is_there_too(folder, tmp_path):
     assert "encrypted with another passphrase" in lines(folder)[-1]["did"][0]
 
 
-def test_damaged_lines_are_noted(folder):
-    """Damaged lines are reported as notices, and the other lines still count."""
+def test_damaged_lines_are_reported(folder):
+    """If lines of the history are damaged, notices report them, and the other lines are read."""
     path = folder / "history.jsonl"
     good = path.read_bytes()
     path.write_bytes(b"x\n" + b'{"at": "now", "user": "a", "host": "b", "command": "c"}\n' + good)
@@ -256,9 +257,9 @@ def test_damaged_lines_are_noted(folder):
     assert "line 2 is damaged: 'at' must be a time" in history.notes[1]
 
 
-def test_a_strange_name_of_the_user_spoils_no_line(folder, monkeypatch):
-    """A user name with special characters, taken from an environment variable, leaves the line
-    readable.
+def test_special_characters_in_the_user_name(folder, monkeypatch):
+    """If the user name in the environment contains special characters, the line of the history is
+    still readable.
     """
     monkeypatch.setenv("LOGNAME", "a\nb\udcff\u202e")
     certify(folder, *names_of(folder))
@@ -267,15 +268,17 @@ def test_a_strange_name_of_the_user_spoils_no_line(folder, monkeypatch):
 
 
 def test_a_retired_request_and_a_revocation_are_events(folder):
-    """The history records a retired request and a revocation with their dates."""
+    """The history contains the dates on which a request was retired and a certificate was revoked."""
     write(numbered(2), folder, today=LATER)
     (event,) = events(folder, "retired")
     assert (event.id, event.on) == (names_of(folder)[-1], "2026-12-24")
     assert replace(read_manifest(folder)).by_id[event.id].state == "retired"
 
 
-def test_the_same_again_completes_a_history_that_a_killed_run_did_not_begin(folder):
-    """If the first run ends after the manifest and before the history, the next run records it."""
+def test_the_next_run_writes_a_missing_history(folder):
+    """If the first run was killed after it wrote the manifest, and before the history, the next run
+    writes the history.
+    """
     path, before = folder / "history.jsonl", snapshot(folder, but_lock=True)
     path.unlink()
     assert set(write(numbered(3), folder).counts()) == {"kept"}

@@ -1,4 +1,4 @@
-"""A key file stays bound to its request: a copied, edited or restored key file is detected."""
+"""Each key file is bound to its request, so that a copied, edited or restored key file is detected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def edit(folder: Path, change) -> None:
-    """Edit the JSON of a manifest, as in an editor."""
+    """Edit the JSON document of a manifest, as a person might do."""
     path = folder / "manifest.json"
     document = json.loads(path.read_bytes())
     change(document)
@@ -37,13 +37,14 @@ def edit(folder: Path, change) -> None:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder of three requests."""
+    """Return a request folder with three requests."""
     write(numbered(3), tmp_path / "requests")
     return tmp_path / "requests"
 
 
 def attack(folder: Path) -> None:
-    """Replace B's key by A's, create a CSR from it, and record it as lyncnb would.
+    """Replace the key of request B with the key of request A, sign a CSR with it, and record both
+    in the manifest.
 
     Only somebody who once had A's key can sign that CSR. The passphrase is not needed.
     """
@@ -65,22 +66,28 @@ def attack(folder: Path) -> None:
 
 @pytest.fixture
 def attacked(folder):
-    """Return an attacked folder without its history, which records B's key."""
+    """Return a folder in which the key of a request was replaced, without the history, which
+    contains the old key.
+    """
     attack(folder)
     (folder / HISTORY_NAME).unlink()
     return folder
 
 
 def without_bindings(document) -> None:
-    """Remove every binding, as in a manifest of an older lyncnb or of an attacker."""
+    """Remove the bindings of all keys from the manifest, as an earlier version or an attacker would
+    write it.
+    """
     document.pop("binding_key", None)
     for entry in document["requests"]:
         entry.pop("binding", None)
 
 
 @pytest.mark.parametrize("is_bound", [True, False])
-def test_a_key_copied_over_another_one_is_refused_everywhere(attacked, is_bound):
-    """If a key was copied over another key, every command names both requests and changes nothing."""
+def test_a_copied_key_is_rejected_by_every_command(attacked, is_bound):
+    """If a key file was replaced with a copy of another key file, each command reports both
+    requests and changes nothing.
+    """
     if not is_bound:
         edit(attacked, without_bindings)
     first, second, _ = read_manifest(attacked).requests
@@ -104,8 +111,9 @@ def test_a_key_copied_over_another_one_is_refused_everywhere(attacked, is_bound)
 
 
 @pytest.mark.parametrize("has_history", [True, False])
-def test_the_request_concerned_is_renewed_and_the_other_stays(folder, has_history):
-    """The attacked request is renewed and the other request stays.
+def test_a_request_with_a_replaced_key_can_be_renewed(folder, has_history):
+    """If the key of a request was replaced with another request's key, it can be renewed, and the
+    other request does not change.
 
     The archived generation no longer matches the other request's public key.
     """
@@ -121,9 +129,9 @@ def test_the_request_concerned_is_renewed_and_the_other_stays(folder, has_histor
     assert write(numbered(3), folder).counts() == {"kept": 3}
 
 
-def test_a_key_that_the_history_has_otherwise_is_refused_until_it_is_given_up(folder):
-    """The history also reveals a copied key, and a rejected rebuild does not abandon any
-    generation.
+def test_a_key_that_differs_from_the_history_is_rejected(folder):
+    """If the history contains a different public key for a request, the key is rejected until the
+    request is renewed.
     """
     attack(folder)
     name = read_manifest(folder).requests[1].id
@@ -143,9 +151,9 @@ def test_a_key_that_the_history_has_otherwise_is_refused_until_it_is_given_up(fo
     assert folder_status(folder).problems == ()
 
 
-def test_an_older_pair_that_is_put_back_is_noticed(folder):
-    """If an older pair of key and CSR is put back, it is detected, because a superseded generation
-    is not the current one.
+def test_a_restored_older_pair_is_detected(folder):
+    """If an older key and its CSR are restored, this is detected, because they belong to a
+    superseded generation.
     """
     record = read_manifest(folder).requests[1]
     kept = {path: (folder / path).read_bytes() for path in record.files}
@@ -164,11 +172,9 @@ def test_an_older_pair_that_is_put_back_is_noticed(folder):
     assert "differs from the record that lyncnb wrote" in str(caught.value.problems[0])
 
 
-def test_a_folder_without_bindings_gets_them_by_the_next_command(folder):
-    """The status command reports keys without a binding as not verified, and the next command with
-    the passphrase binds them.
-
-    The next command opens and binds them, and changes nothing else.
+def test_missing_bindings_are_added_by_the_next_command(folder):
+    """If a key has no binding, the status reports it as not verified, and the next command with the
+    passphrase adds the binding.
     """
     bound = read_manifest(folder)
     assert all(record.binding for record in bound.requests)
@@ -185,7 +191,7 @@ def test_a_folder_without_bindings_gets_them_by_the_next_command(folder):
 
 
 def test_every_command_with_the_passphrase_keeps_keys_bound(folder, tmp_path):
-    """Every command with the passphrase keeps the keys bound: pfx, rekey, recovery and rebuild."""
+    """After pfx, rekey, recovery and rebuild, the keys are still bound to their requests."""
     create_recovery_key(tmp_path / "recovery", "four random words here")
     ids = [record.id for record in read_manifest(folder).requests]
     certify(folder, *ids[:2])
@@ -198,10 +204,11 @@ def test_every_command_with_the_passphrase_keeps_keys_bound(folder, tmp_path):
     assert write(numbered(4), folder, passphrase="another passphrase").counts() == {"kept": 4}
 
 
-def test_lists_of_an_earlier_version_are_written_again_once(folder, tmp_path):
-    """The first run accepts the old form of the lists and rewrites it.
+def test_lists_of_an_earlier_version_are_converted_once(folder, tmp_path):
+    """Encrypted lists from an earlier version are accepted once, and the first run writes them in
+    the new format.
 
-    Later, that form is rejected because it has no MAC.
+    After that, the earlier format is rejected, because it has no MAC.
     """
     create_recovery_key(tmp_path / "recovery", "four random words here")
     name_recovery_key(folder, PASSPHRASE, tmp_path / "recovery.pub")

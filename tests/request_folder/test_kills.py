@@ -1,4 +1,4 @@
-"""SIGKILL at any moment of request, receive, pfx, rekey, recovery and purge loses nothing.
+"""If request, receive, pfx, rekey, recovery or purge is killed at any time, no data is lost.
 
 ``test_faults`` kills commands that write requests without a recovery key. LYNCNB_KILLS sets how
 many processes are killed at random moments, over all kinds. CI uses a tenth of it. In the steps
@@ -56,7 +56,7 @@ LATER = "2027-12-01"
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory, quick_cipher):
-    """Write a folder in each state in which a command can start, with the command's arguments."""
+    """Write a folder for each command that is killed, in the state in which the command starts."""
     tmp_path, plan = tmp_path_factory.mktemp("states"), numbered(6)
     place = tmp_path / "states"
     place.mkdir()
@@ -78,11 +78,12 @@ def states(tmp_path_factory, quick_cipher):
     sealed = shutil.copytree(packaged, place / "sealed")
     write(plan, sealed, recovery=[public])
     bare = shutil.copytree(sealed, place / "bare")
-    shutil.rmtree(bare / "pfx")  # Killing a command that has nothing left to do would test nothing.
+    # If a command has nothing left to do, killing it is not a useful test.
+    shutil.rmtree(bare / "pfx")
     gone = shutil.copytree(packaged, place / "gone")
     write(
         plan_of(numbered(7).certificates[6]), gone
-    )  # All other requests left the plan and will expire.
+    )  # The other requests are not in the plan anymore, and their certificates will expire.
     fingerprint = read_recovery_key(public).fingerprint
     return {
         "request": (written, {"do": "request", "count": 8, "recovery": [public]}),
@@ -99,13 +100,17 @@ def states(tmp_path_factory, quick_cipher):
 
 @pytest.fixture(scope="module")
 def writers():
-    """Return the writers of this file, since importing lyncnb takes as long as many jobs."""
+    """Return the writer processes, which all tests share, because importing lyncnb takes as long as
+    many jobs.
+    """
     with Writers() as writers:
         yield writers
 
 
 def test_killed_at_random_moments(tmp_path, states, writers, record_property):
-    """After any killed command, every request has its key, and repeating the command completes it."""
+    """If any command is killed, every request still has its key, and repeating the command
+    completes it.
+    """
     chance, told = random.Random(20261125), Counter()
     seconds, share = {}, 1.0
     for name, (state, job) in states.items():
@@ -127,15 +132,17 @@ def test_killed_at_random_moments(tmp_path, states, writers, record_property):
     assert told["killed"] > KILLS / 3
 
 
-#: These commands encrypt the folder's passphrase to a recovery key, open a folder with the recovery
-#: key, or remove it.
+#: These commands encrypt the passphrase of the folder for a recovery key, use a recovery key, or
+#: remove it.
 WRAPPING = ("request", "pfx, sealed", "recovery", "with recovery", "take out")
 
 
 @pytest.mark.parametrize("name", WRAPPING)
-def test_killed_at_each_step_of_wrapping(tmp_path, states, writers, name, record_property):
-    """Whichever system call is the last one, passphrase and recovery key still open the folder, and
-    repeating the command completes it.
+def test_killed_at_each_step_of_a_recovery_command(
+    tmp_path, states, writers, name, record_property
+):
+    """If a command is killed before any system call, the passphrase and the recovery key can still
+    decrypt the folder, and the command can be repeated.
     """
     state, job = states[name]
     with failing(None, OSError) as counted:
@@ -150,11 +157,13 @@ def test_killed_at_each_step_of_wrapping(tmp_path, states, writers, name, record
         shutil.rmtree(folder)
     print(f"\n{name}: {steps} of {counted.count} steps: {dict(told)}", end="")
     record_property("kills", dict(told))
-    assert told["killed"] > steps * 0.8  # Threads vary the order of the calls slightly.
+    # The number of system calls varies slightly, because several threads write files.
+    assert told["killed"] > steps * 0.8
 
 
 def kill_one(writers, folder, job, seconds=0.0, step=None):
-    """Kill one writer, check that nothing is lost, and let another writer complete the same command.
+    """Kill a writer process, check that no data is lost, and let another writer complete the same
+    command.
 
     The writer is killed after a number of seconds, or kills itself before a system call.
     """
@@ -168,7 +177,7 @@ def kill_one(writers, folder, job, seconds=0.0, step=None):
     kept = public_keys_of_keys(folder, PASSPHRASE, NEW)
     if (
         job["do"] == "purge"
-    ):  # A purge removes keys, but never a key whose request is still in the plan.
+    ):  # A purge removes keys, but never the key of a request that is in the plan.
         assert public_keys_of_requests(folder) - kept <= before
     elif job["do"] == "request":
         assert before <= kept
@@ -177,7 +186,8 @@ def kill_one(writers, folder, job, seconds=0.0, step=None):
         assert kept == before
     assert_private(folder)
     if status == 0 and job["do"] in ("rekey",):
-        return Counter({"finished before": 1})  # The old passphrase no longer opens any key.
+        # The change is complete, so the old passphrase cannot decrypt any key.
+        return Counter({"finished before": 1})
     if job["do"] == "rekey" and is_done(folder):
         return Counter({"killed": 1})
     assert writers.wait(writers.start(folder=folder, **job)) == 0
@@ -185,7 +195,7 @@ def kill_one(writers, folder, job, seconds=0.0, step=None):
 
 
 def is_done(folder) -> bool:
-    """Return whether a change of the passphrase was finished when its process was killed."""
+    """Return whether a change of the passphrase was already complete when its process was killed."""
     if read_manifest(folder).rekeying:
         return False
     try:
@@ -196,14 +206,14 @@ def is_done(folder) -> bool:
 
 
 def finished(name, folder, pair) -> None:
-    """Check that the folder is as the command leaves it when it is not killed."""
+    """Check that the state of the folder is the same as after a command that was not killed."""
     manifest = read_manifest(folder)
     passphrase = NEW if name in ("rekey", "with recovery", "take out") else PASSPHRASE
     keys = public_keys_of_keys(folder, passphrase)
     assert public_keys_of_requests(folder) <= keys, name
     if name == "purge":
-        # The keys of the planned request and of the superseded request, which the CA may have
-        # received.
+        # These are the keys of the planned request, and of the superseded request, which the CA may
+        # have received.
         assert len(keys) == 2
         return
     assert folder_status(folder, today=TODAY).problems == (), name

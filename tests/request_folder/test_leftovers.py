@@ -1,6 +1,4 @@
-"""Files of an interrupted run are adopted if their content matches, or moved to archive/, but never
-removed.
-"""
+"""Files of an interrupted run are adopted or moved to archive/, but never removed."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ NOW = "2026-11-24T08:00:00Z"
 
 
 def interrupted(folder, plan, *, announced=None) -> Manifest:
-    """Write a folder, then reset its records to the state before the pairs were written."""
+    """Write a folder, and reset its records to the state before the keys and CSRs were written."""
     write(plan, folder)
     done = read_manifest(folder)
     records = (
@@ -51,7 +49,7 @@ def interrupted(folder, plan, *, announced=None) -> Manifest:
 
 
 def look(folder, manifest, cipher=True):
-    """Process leftover files with the correct passphrase."""
+    """Process the files of an interrupted run with the correct passphrase."""
     return process_leftovers(
         take_survey(folder),
         manifest,
@@ -61,7 +59,9 @@ def look(folder, manifest, cipher=True):
 
 
 def test_finished_pairs_are_adopted(tmp_path):
-    """A key and CSR that match are adopted and not generated again."""
+    """If a key and a CSR of an interrupted run match, they are adopted, and no new key is
+    generated.
+    """
     plan = numbered(3)
     manifest = interrupted(tmp_path / "r", plan)
     before = snapshot(tmp_path / "r")
@@ -76,7 +76,7 @@ def test_finished_pairs_are_adopted(tmp_path):
 
 
 def test_a_key_without_its_csr_goes_to_the_archive(tmp_path):
-    """A key without a CSR is moved to the archive and reported, and another key is generated."""
+    """A key without a CSR is moved to the archive and reported, and a new key is generated."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     lone = plan.certificates[0].id
@@ -100,8 +100,8 @@ def test_a_csr_without_its_key_goes_to_the_archive(tmp_path):
     assert len(list((folder / "archive").glob("*-orphan-*.csr"))) == 1
 
 
-def test_a_pair_that_does_not_belong_together_goes_to_the_archive(tmp_path):
-    """A key and CSR that do not match go to the archive, and both files are kept."""
+def test_a_key_that_does_not_match_its_csr_is_archived(tmp_path):
+    """If a key and a CSR do not match, both are moved to the archive."""
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     one, two = (folder / "keys" / f"{item.id}.key" for item in plan.certificates)
@@ -113,8 +113,10 @@ def test_a_pair_that_does_not_belong_together_goes_to_the_archive(tmp_path):
     assert_complete(folder, plan, seen)
 
 
-def test_a_key_that_does_not_open_goes_to_the_archive(tmp_path):
-    """A damaged key of an interrupted run goes to the archive, and its request is created again."""
+def test_a_damaged_key_is_archived(tmp_path):
+    """If a key of an interrupted run is damaged, it is moved to the archive, and the request is
+    created again.
+    """
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     damaged = folder / "keys" / f"{plan.certificates[1].id}.key"
@@ -123,7 +125,9 @@ def test_a_key_that_does_not_open_goes_to_the_archive(tmp_path):
 
 
 def test_a_pair_of_another_plan_is_adopted_and_then_superseded(tmp_path):
-    """A finished pair of an earlier plan is archived as a complete generation."""
+    """If a key and a CSR of an interrupted run are for an earlier plan, they are archived as a
+    complete generation.
+    """
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     seen = public_keys_of_requests(folder)
@@ -139,8 +143,10 @@ def test_a_pair_of_another_plan_is_adopted_and_then_superseded(tmp_path):
     assert_complete(folder, changed, seen)
 
 
-def test_what_left_the_plan_meanwhile_is_adopted_as_retired(tmp_path):
-    """A finished pair whose request left the plan stays in its folder as a retired request."""
+def test_a_pair_outside_the_plan_is_adopted_as_retired(tmp_path):
+    """If a key and a CSR are for a request that is not in the plan anymore, they stay in place, and
+    the request is retired.
+    """
     folder, plan = tmp_path / "r", numbered(2)
     interrupted(folder, plan)
     bundle = write(plan_of(plan.certificates[0]), folder)
@@ -151,7 +157,9 @@ def test_what_left_the_plan_meanwhile_is_adopted_as_retired(tmp_path):
 
 @pytest.mark.parametrize("stop", ["before", "csr linked", "csr moved", "key linked", "both moved"])
 def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
-    """If moving a superseded pair was interrupted at any step, the next run completes the move."""
+    """If moving a superseded key and CSR to the archive was interrupted at any step, the next run
+    completes it.
+    """
     folder, plan = tmp_path / "r", numbered(2)
     write(plan, folder)
     seen = public_keys_of_requests(folder)
@@ -159,7 +167,8 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
     history = (folder / HISTORY_NAME).read_bytes()
     write(changed, folder)
     name = plan.certificates[0].id
-    # Restore the state in which the move was announced and the new request was not yet written.
+    # This restores the state in which the move was announced, and the new request was not written
+    # yet.
     done = read_manifest(folder)
     announced = replace(
         done.by_id[name], state="planned", csr_sha256="", spki_sha256="", key_sha256=""
@@ -181,9 +190,9 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
     assert_complete(folder, changed, seen)
 
 
-def test_a_folder_that_was_copied_while_a_move_was_half_done_is_finished(tmp_path):
-    """If a copy of the folder holds both the old and the new file, identical bytes count as the
-    same file.
+def test_a_copy_of_a_folder_completes_the_move(tmp_path):
+    """If a copy of the folder contains a file both in its old and in its new place, with the same
+    bytes, the move is completed.
     """
     folder, plan = tmp_path / "r", numbered(1)
     write(plan, folder)
@@ -200,9 +209,9 @@ def test_a_folder_that_was_copied_while_a_move_was_half_done_is_finished(tmp_pat
     assert len(list((folder / "archive").glob(f"{name}-g1.*"))) == 2
 
 
-def test_a_key_encrypted_anew_by_hand_is_taken_on_record(tmp_path):
-    """A key that was encrypted again with the same passphrase is recorded and does not count as
-    damaged.
+def test_a_key_that_was_encrypted_again_is_recorded(tmp_path):
+    """If a person has encrypted a key again with the same passphrase, it is recorded, and not
+    reported as damaged.
     """
     folder, plan = tmp_path / "r", numbered(1)
     write(plan, folder)
@@ -216,7 +225,7 @@ def test_a_key_encrypted_anew_by_hand_is_taken_on_record(tmp_path):
 
 
 def test_half_written_files_are_removed(tmp_path):
-    """Temporary files are removed, since no CSR exists for their keys."""
+    """Temporary files are removed, because there is no CSR for the keys in them."""
     folder, plan = tmp_path / "r", numbered(1)
     write(plan, folder)
     for place in ("", "csr", "keys"):
@@ -225,8 +234,8 @@ def test_half_written_files_are_removed(tmp_path):
     assert not list(folder.rglob(".tmp-*"))
 
 
-def test_the_passphrase_is_proven_on_a_sound_key(tmp_path):
-    """The passphrase must open at least one intact key, or the run ends.
+def test_the_passphrase_must_decrypt_an_intact_key(tmp_path):
+    """If the passphrase cannot decrypt at least one intact key, the run ends.
 
     An empty folder accepts any passphrase.
     """
@@ -242,8 +251,8 @@ def test_the_passphrase_is_proven_on_a_sound_key(tmp_path):
     assert verify_passphrase(survey, manifest, FolderCipher(PASSPHRASE)) is True
 
 
-def test_the_passphrase_is_proven_in_the_archive_when_there_is_nothing_else(tmp_path):
-    """If all requests of a folder are superseded, the passphrase is checked on the archived keys."""
+def test_the_passphrase_is_checked_with_archived_keys(tmp_path):
+    """If all requests of a folder are superseded, the passphrase is checked with the archived keys."""
     folder, plan = tmp_path / "r", numbered(1)
     manifest = write(plan, folder).manifest
     (folder / "archive").mkdir(mode=0o700)
@@ -254,7 +263,7 @@ def test_the_passphrase_is_proven_in_the_archive_when_there_is_nothing_else(tmp_
     assert verify_passphrase(take_survey(folder), manifest, FolderCipher(PASSPHRASE)) is True
 
 
-def test_an_interrupted_first_run_has_a_passphrase_already(tmp_path):
+def test_another_passphrase_is_rejected_after_an_interrupted_run(tmp_path):
     """After an interrupted first run, another passphrase is rejected, so that a folder never has
     two passphrases.
     """
@@ -266,8 +275,8 @@ def test_an_interrupted_first_run_has_a_passphrase_already(tmp_path):
     assert snapshot(folder) == before
 
 
-def test_nothing_is_moved_over_another_file(tmp_path):
-    """If a file name in archive/ is already used, the move stops, and both files stay."""
+def test_a_file_is_not_moved_to_an_existing_name(tmp_path):
+    """If a file name in archive/ is already in use, the file is not moved, and both files are kept."""
     (tmp_path / "archive").mkdir()
     (tmp_path / "a.key").write_bytes(b"one")
     (tmp_path / "archive" / "a.key").write_bytes(b"two")
@@ -277,8 +286,10 @@ def test_nothing_is_moved_over_another_file(tmp_path):
     assert (tmp_path / "archive" / "a.key").read_bytes() == b"two"
 
 
-def test_without_a_passphrase_a_dry_run_takes_pairs_for_sound(tmp_path):
-    """Without a passphrase, a dry run treats pairs as intact and shows which would be adopted."""
+def test_a_dry_run_without_a_passphrase_assumes_intact_keys(tmp_path):
+    """Without a passphrase, a dry run assumes that keys are intact, and shows which keys and CSRs
+    would be adopted.
+    """
     folder, plan = tmp_path / "r", plan_of(certificate(1))
     manifest = interrupted(folder, plan)
     assert len(look(folder, manifest, cipher=False).adopted) == 1
@@ -287,9 +298,9 @@ def test_without_a_passphrase_a_dry_run_takes_pairs_for_sound(tmp_path):
 
 
 @pytest.mark.parametrize("odd", ODD_KEYS)
-def test_a_key_that_nobody_plans_goes_to_the_archive(tmp_path, odd):
-    """A key file that has the name of an announced request but an unplanned key goes to the
-    archive.
+def test_an_unplanned_key_is_archived(tmp_path, odd):
+    """If a key file has the name of an announced request, but contains an unplanned type of key, it
+    is moved to the archive.
     """
     folder, plan = tmp_path / "r", numbered(2)
     item = plan.certificates[1]

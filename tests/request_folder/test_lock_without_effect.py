@@ -1,5 +1,5 @@
-"""If two runs write at once on a disk without working locks, every request without a key is
-reported.
+"""If two runs write to a disk without working locks at the same time, every request without a key
+is reported.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from lyncnb.request_folder.change_passphrase import rekey
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-# A run that waits for its turn and then writes, as often as requested. Like sshfs and rclone, the
-# kernel grants the lock to everybody. The computers have different names or are the same computer.
+# This program writes requests whenever it reads a job. As with sshfs and rclone, every process gets
+# the lock. The two processes pretend to be on different computers or on the same one.
 WRITER = """
 import filelock, json, sys, time
 from pathlib import Path
@@ -84,7 +84,7 @@ def writers(request):
 
 
 def lost(folder: Path) -> list[str]:
-    """Return each CSR that has no key and that status does not report."""
+    """Return each CSR that has no key and is not reported by the status."""
     cipher, told = FolderCipher(PASSPHRASE), " ".join(map(str, folder_status(folder).problems))
     missing = []
     for path in (*(folder / "csr").glob("*.csr"), *(folder / "archive").glob("*.csr")):
@@ -100,9 +100,9 @@ def lost(folder: Path) -> list[str]:
     return missing
 
 
-def test_no_request_without_a_key_goes_untold(tmp_path, writers):
-    """After two simultaneous runs (LYNCNB_LOCK_PAIRS pairs), every missing key is reported, and a
-    third run completes the folder.
+def test_every_request_without_a_key_is_reported(tmp_path, writers):
+    """After two runs at the same time, every missing key is reported, and a third run completes the
+    folder.
     """
     chance, outcomes = random.Random(36), []
     for number in range(int(os.environ.get("LYNCNB_LOCK_PAIRS", "1"))):
@@ -167,7 +167,7 @@ def _request(folder):
     ],
     ids=lambda one: one.__name__[1:] if callable(one) else "",
 )
-def test_a_run_that_is_taken_over_gives_no_file_its_name(tmp_path, monkeypatch, before, run):
+def test_a_run_that_is_taken_over_changes_no_file(tmp_path, monkeypatch, before, run):
     """Before a command writes, replaces or removes a file, it checks that no other run has taken
     over the folder.
     """
@@ -191,7 +191,8 @@ def test_a_run_that_is_taken_over_gives_no_file_its_name(tmp_path, monkeypatch, 
     kept, real = counted(), system_calls.open
 
     def opened(path, flags, *mode):
-        # As soon as the run writes any file except its lock note, another computer takes over.
+        # As soon as the run creates a file other than its lock note, another computer takes over
+        # the folder.
         if flags & os.O_EXCL and (folder / OWNER_NAME).exists():
             (folder / OWNER_NAME).write_text(THERE)
         return real(path, flags, *mode)

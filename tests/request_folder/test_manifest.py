@@ -1,4 +1,4 @@
-"""The manifest records the requests, and values that cannot be trusted are rejected."""
+"""The manifest contains the records of the requests, and untrustworthy values are rejected."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ AT = "2026-11-24T08:00:00Z"
 
 
 def record(request_id: str = ID, **changes: object) -> RequestRecord:
-    """Create the record of a written request."""
+    """Return the record of a request that was written."""
     fields = {
         "state": "waiting",
         "files": list_current_files(request_id),
@@ -79,24 +79,26 @@ FULL = Manifest(
 )
 
 
-def test_what_is_saved_is_read_back(tmp_path):
-    """Reading a saved manifest gives an equal manifest."""
+def test_a_saved_manifest_is_read_unchanged(tmp_path):
+    """If a manifest is saved and read, the two are equal."""
     assert save_manifest(tmp_path, FULL) is True
     assert read_manifest(tmp_path) == FULL
 
 
-def test_saving_the_same_again_writes_nothing(tmp_path):
-    """Saving an unchanged manifest writes nothing and keeps its time."""
+def test_an_unchanged_manifest_is_not_written(tmp_path):
+    """If an unchanged manifest is saved, the file is not written, and its time stays the same."""
     save_manifest(tmp_path, FULL)
     before = (tmp_path / "manifest.json").stat()
     assert save_manifest(tmp_path, read_manifest(tmp_path)) is False
     after = (tmp_path / "manifest.json").stat()
-    # The access time is not compared, because reading changes it.
+    # Reading a file changes its access time, so this time is not compared.
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_the_document_is_plain_json_with_one_request_a_line():
-    """The manifest is JSON with one request on each line, so a diff names the changed requests."""
+def test_the_manifest_has_one_request_on_each_line():
+    """The manifest is JSON with one request on each line, so that a diff shows the changed
+    requests.
+    """
     text = encode_manifest(FULL).decode()
     document = json.loads(text)
     assert document["format"] == "lyncnb-requests/3"
@@ -108,9 +110,9 @@ def test_the_document_is_plain_json_with_one_request_a_line():
     assert len([line for line in text.splitlines() if f'"id": "{ID}", "generation"' in line]) == 1
 
 
-def test_changes_are_copies_and_keep_the_order():
-    """with_records replaces records in place, adds new ones at the end, and does not change the
-    original manifest.
+def test_with_records_keeps_the_order():
+    """The method with_records returns a changed copy of the manifest, in which the order of the
+    requests is kept.
     """
     new = record("Edge-edge01-contoso-com-89abcdef")
     changed = FULL.with_records([new, replace(record(OTHER), state="retired")])
@@ -119,26 +121,26 @@ def test_changes_are_copies_and_keep_the_order():
     assert FULL.by_id[OTHER].state == "waiting"
 
 
-def test_an_encrypted_file_is_registered_once():
-    """with_encrypted does not add a path that is already recorded."""
+def test_an_encrypted_file_is_recorded_once():
+    """The method with_encrypted does not add a path that is already recorded."""
     assert FULL.with_encrypted("pfx/passwords.pem") is FULL
     assert FULL.with_encrypted("pfx/more.pem").encrypted == ("pfx/passwords.pem", "pfx/more.pem")
 
 
 def edited(change) -> bytes:
-    """Return the document of a manifest with edited values."""
+    """Return the JSON document of a manifest with edited values."""
     document = json.loads(encode_manifest(FULL))
     change(document)
     return json.dumps(document).encode()
 
 
 def set_files(document):
-    """Set the files of a record to a path outside the folder."""
+    """Set the paths of a request's files to a path outside the folder."""
     document["requests"][0]["files"]["key"] = "../other/keys/a.key"
 
 
 def set_archived(document):
-    """Set the files of a superseded generation to a path outside the folder."""
+    """Set the paths of a superseded generation's files to a path outside the folder."""
     document["requests"][0]["archived"][0]["files"]["csr"] = "/etc/passwd"
 
 
@@ -173,7 +175,7 @@ def set_id(document):
             edited(lambda d: d["requests"][0].update(csr_sha256="A" * 64)),
             "csr_sha256. must be a SHA-256",
         ),
-        # A missing value gets its default.
+        # If this value is missing, its default is used.
         (edited(lambda d: d["requests"][0].pop("generation")), None),
         (edited(lambda d: d["requests"][0].pop("plan")), f"Missing required value: '{ID}.plan'"),
         (edited(lambda d: d["requests"][0]["plan"].update(id=OTHER)), "plan.id' does not match"),
@@ -190,7 +192,9 @@ def set_id(document):
     ],
 )
 def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, data, message):
-    """A damaged or newer manifest, or one with paths outside the folder, is rejected with a hint."""
+    """If a manifest is damaged, newer, or contains paths outside the folder, it is rejected with a
+    hint.
+    """
     (tmp_path / "manifest.json").write_bytes(data)
     if message is None:
         assert read_manifest(tmp_path).requests[0].generation == 1
@@ -202,7 +206,7 @@ def test_a_manifest_that_cannot_be_trusted_is_refused(tmp_path, data, message):
 
 
 def test_every_wrong_field_is_reported_with_its_request(tmp_path):
-    """Every invalid field is reported with its request, field name and value."""
+    """For each invalid field, the error contains the request, the name of the field and the value."""
 
     def change(document):
         document["rekeying"] = 5
@@ -219,8 +223,8 @@ def test_every_wrong_field_is_reported_with_its_request(tmp_path):
     ]
 
 
-def test_what_a_later_lyncnb_wrote_is_kept(tmp_path):
-    """Fields that a later lyncnb wrote are kept at every level."""
+def test_fields_of_a_later_version_are_kept(tmp_path):
+    """Fields that a later version of lyncnb has added are kept at every level of the manifest."""
 
     def change(document):
         request = document["requests"][0]
@@ -236,9 +240,9 @@ def test_what_a_later_lyncnb_wrote_is_kept(tmp_path):
     assert [place["colour"]["shade"] for place in places] == [0, 1, 2, 3, 4]
 
 
-def test_the_first_format_stays_until_something_is_written(tmp_path):
-    """A folder in format /1 can be read, stays as it is, and moves to the new format with its next
-    change.
+def test_the_first_format_is_kept_until_a_change(tmp_path):
+    """A manifest in the first format can be read, and is written in a newer format only when it
+    changes.
     """
     path = tmp_path / "manifest.json"
     earlier = replace(FULL, plan_json_sha256="", table=None)
@@ -252,8 +256,8 @@ def test_the_first_format_stays_until_something_is_written(tmp_path):
     assert json.loads(path.read_bytes())["format"] == "lyncnb-requests/2"
 
 
-def test_what_the_second_format_added_is_read_back(tmp_path):
-    """The fields of the second format are read back: evidence, rejected certificates, recovery keys
+def test_fields_of_the_second_format_are_read(tmp_path):
+    """The fields of the second format can be read: evidence, rejected certificates, recovery keys
     and issuers.
     """
     judgement = Judgement(
@@ -281,9 +285,9 @@ def test_what_the_second_format_added_is_read_back(tmp_path):
     assert read_manifest(tmp_path) == manifest
 
 
-def test_what_a_plan_may_hold_a_manifest_may_hold(tmp_path):
-    """A manifest accepts the same names of sites and CAs as a plan: other spaces, other scripts and
-    tabs.
+def test_a_manifest_accepts_the_same_names_as_a_plan(tmp_path):
+    """The names of sites and CAs in a manifest can contain the same special spaces, scripts and
+    tabs as in a plan.
     """
     entry = PlannedEntry(
         id=ID, site="台北\u3000分公司", subject={"CN": "a.contoso.com", "O": "Contoso\xa0Ltd"}
@@ -291,13 +295,13 @@ def test_what_a_plan_may_hold_a_manifest_may_hold(tmp_path):
     changed = record(plan=entry, ca="CA\twith a tab")
     packaged = changed.with_package(
         package_record("deliver/a.pfx"), at=AT
-    )  # An earlier version wrote this manifest.
+    )  # This manifest was written by an earlier version.
     save_manifest(tmp_path, replace(FULL, requests=(packaged,)))
     assert read_manifest(tmp_path).requests == (packaged,)
 
 
-def test_no_manifest_is_said_with_what_to_do(tmp_path):
-    """If the manifest is missing, the error names the command that creates it."""
+def test_a_missing_manifest_has_a_hint(tmp_path):
+    """If the manifest is missing, the hint of the error contains the command that creates it."""
     with pytest.raises(BundleError, match="does not exist") as caught:
         read_manifest(tmp_path)
     assert "lyncnb status FOLDER --rebuild" in caught.value.hint
@@ -311,7 +315,9 @@ DOORS = (
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b"], ids=["too long", "with a zero"])
 @pytest.mark.parametrize("door", DOORS)
-def test_a_name_that_no_system_takes_is_refused_in_words(door, name):
-    """If an argument is not a valid path, such as the text of a file, the error shows it."""
+def test_invalid_paths_raise_an_error_of_lyncnb(door, name):
+    """If a path is too long, or contains a zero byte, the functions that read files raise an error
+    of lyncnb.
+    """
     with pytest.raises(ln.LyncnbError):
         getattr(ln, door)(name)

@@ -1,5 +1,5 @@
-"""``plan.json`` in a request folder is written with the requests, compared with the manifest, and
-read as untrusted input.
+"""A run writes ``plan.json`` to the request folder. Later commands compare it with the manifest,
+and do not trust its content.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder for two sites, as the request command writes it."""
+    """Return a request folder for two sites, as the request command writes it."""
     plan = make_plan()
     return make_folder(tmp_path / "requests", plan, findings=None, accept=OAUTH).folder
 
@@ -54,14 +54,14 @@ OAUTH = {"oauth-key-too-small": "only a test"}
 
 
 def put(folder, data):
-    """Write another plan.json into a folder, and its digest into the manifest."""
+    """Write another plan.json to a folder, and write its digest to the manifest."""
     (folder / "plan.json").write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
     save_manifest(folder, replace(read_manifest(folder), plan_json_sha256=digest, summary={}))
 
 
 def altered(folder, change):
-    """Write a complete saved plan with one value altered."""
+    """Write a complete saved plan in which one value is changed."""
     document = json.loads((folder / "plan.json").read_bytes())
     del document["sha256"]
     change(document)
@@ -73,8 +73,8 @@ def summaries(folder):
     return {name: (folder / name).read_bytes() for name in SUMMARY_NAMES}
 
 
-def test_it_is_the_saved_plan_of_the_same_table(folder, tmp_path):
-    """The request command reads plan.json as a saved plan and finds that nothing has changed."""
+def test_plan_json_is_the_saved_plan_of_the_table(folder, tmp_path):
+    """The request command accepts plan.json as a saved plan, and finds that nothing has changed."""
     saved = read_saved_plan(folder / "plan.json")
     assert saved.plan.sha256 == read_manifest(folder).plan_sha256
     shutil.copy(folder / "plan.json", tmp_path / "copy.json")
@@ -83,8 +83,10 @@ def test_it_is_the_saved_plan_of_the_same_table(folder, tmp_path):
     assert (folder / "plan.json").read_bytes() == again.data
 
 
-def test_a_saved_plan_is_kept_as_it_is(tmp_path):
-    """A saved plan is kept byte for byte, so that its digest and its signature stay valid."""
+def test_a_saved_plan_is_kept_byte_for_byte(tmp_path):
+    """If the requests of a saved plan are written, plan.json is the same file, so that its digest
+    and signature stay valid.
+    """
     plan = make_plan()
     saved = save_plan(plan, tmp_path / "p.json", findings=check_plan(plan, on=TODAY))
     folder = write(saved, tmp_path / "requests", findings=None, accept=OAUTH).folder
@@ -92,8 +94,10 @@ def test_a_saved_plan_is_kept_as_it_is(tmp_path):
     assert read_manifest(folder).plans[-1].shown_sha256 == saved.sha256
 
 
-def test_the_same_plan_on_another_day_changes_no_byte(folder, tmp_path):
-    """plan.json keeps its evaluation date, whatever the current date and the name of the table are."""
+def test_plan_json_does_not_depend_on_the_date(folder, tmp_path):
+    """If the same plan is requested on a later date, or its table has another name, plan.json does
+    not change.
+    """
     before = snapshot(folder)
     table = tmp_path / "other name.csv"
     table.write_bytes(make_plan().topology.to_csv())
@@ -105,9 +109,9 @@ def test_the_same_plan_on_another_day_changes_no_byte(folder, tmp_path):
     assert snapshot(folder) == before
 
 
-def test_a_file_of_that_name_that_is_somebodys_goes_to_the_archive(tmp_path):
-    """If ``plan.json`` is a file from another person, it may be a signed plan, so it is moved to
-    the archive.
+def test_an_existing_plan_json_is_moved_to_the_archive(tmp_path):
+    """If the folder already contains a different ``plan.json``, it is moved to the archive, because
+    it may be a signed plan.
     """
     folder = tmp_path / "requests"
     folder.mkdir(0o700)
@@ -128,10 +132,11 @@ def test_a_file_of_that_name_that_is_somebodys_goes_to_the_archive(tmp_path):
         ),
     ],
 )
-def test_a_plan_that_is_not_the_one_on_record_is_reported(folder, tmp_path, data, message):
-    """If plan.json differs from the manifest, it is reported.
+def test_a_plan_json_that_differs_from_the_manifest_is_reported(folder, tmp_path, data, message):
+    """If plan.json is missing or differs from the manifest, the status reports this, and the next
+    run restores the file.
 
-    Other commands work, the summary stays, and a request run restores plan.json.
+    Until then, other commands work, but do not update the summary.
     """
     before = summaries(folder)
     if data is None:
@@ -151,8 +156,10 @@ def test_a_plan_that_is_not_the_one_on_record_is_reported(folder, tmp_path, data
     assert summaries(folder) != before
 
 
-def test_a_handover_does_not_need_it(folder, tmp_path):
-    """A handover without plan.json states that the plan's date is missing."""
+def test_a_handover_does_not_need_plan_json(folder, tmp_path):
+    """If plan.json is missing, the files for the CA can still be written, and the result states
+    that the date is missing.
+    """
     (folder / "plan.json").unlink()
     assert "the date (--needed-by)" in hand_over(folder, tmp_path / "out.zip").missing
 
@@ -170,9 +177,9 @@ def test_a_handover_does_not_need_it(folder, tmp_path):
         lambda d: d.update(certificates=[5]),
     ],
 )
-def test_what_no_plan_can_have_is_not_shown(folder, change):
-    """If plan.json and its digests were altered to impossible values, no page is written and the
-    summary stays.
+def test_invalid_values_of_plan_json_are_not_shown(folder, change):
+    """If plan.json and its digests were changed to invalid values, no page is written, and the
+    summary does not change.
     """
     before = summaries(folder)
     altered(folder, change)
@@ -185,8 +192,8 @@ def test_what_no_plan_can_have_is_not_shown(folder, change):
     assert "lyncnb did not update the summary files: " in note
 
 
-def test_texts_of_an_altered_plan_are_no_markup(folder):
-    """HTML in a finding or a site name of an altered plan appears as text on the page."""
+def test_texts_of_a_changed_plan_are_not_markup(folder):
+    """If a finding or a site name in a changed plan.json contains HTML, the page shows it as text."""
 
     def change(document):
         document["findings"][0]["message"] = "<script>alert(1)</script>"
@@ -200,10 +207,10 @@ def test_texts_of_an_altered_plan_are_no_markup(folder):
     assert b"<script>alert" not in page
 
 
-def test_no_altered_plan_ends_a_command_in_a_fault(folder):
-    """No altered value in plan.json crashes a command.
+def test_no_changed_plan_crashes_a_command(folder):
+    """If any value in plan.json is changed, no command crashes.
 
-    LYNCNB_EDITS sets the number of altered values.
+    LYNCNB_EDITS sets the number of changed values.
     """
     chance, data = random.Random(3), (folder / "plan.json").read_bytes()
     for _ in range(int(os.environ.get("LYNCNB_EDITS", "40"))):
@@ -212,8 +219,10 @@ def test_no_altered_plan_ends_a_command_in_a_fault(folder):
         certify(folder, *read_manifest(folder).by_id)
 
 
-def test_a_lost_manifest_is_filled_in_from_the_plan(folder):
-    """A rebuild restores servers, sites, issuers and the order of requests from plan.json."""
+def test_a_rebuild_uses_the_values_in_plan_json(folder):
+    """If the manifest is lost, a rebuild reads the servers, sites, issuers and the order of the
+    requests from plan.json.
+    """
     before = read_manifest(folder)
     (folder / "manifest.json").unlink()
     bundle = rebuild_manifest(folder, PASSPHRASE, today=TODAY)
@@ -226,8 +235,10 @@ def test_a_lost_manifest_is_filled_in_from_the_plan(folder):
     assert set(make_folder(folder, findings=None, accept=OAUTH).counts()) == {"kept"}
 
 
-def test_a_lost_manifest_is_not_filled_in_from_another_plan(folder):
-    """An altered plan, or a plan with other requests, is not used to rebuild a lost manifest."""
+def test_a_rebuild_does_not_use_another_plan(folder):
+    """If plan.json was changed, or contains other requests, a rebuild of the manifest does not use
+    it.
+    """
     data = (folder / "plan.json").read_bytes()
     others = [data.replace(b"Taipei", b"Tainan"), b"{}"]
     other = write(numbered(2), folder.parent / "other").folder
@@ -242,8 +253,10 @@ def test_a_lost_manifest_is_not_filled_in_from_another_plan(folder):
 
 
 @pytest.mark.posix  # On Windows, the last process removes its lock file.
-def test_one_file_is_the_lock(tmp_path):
-    """A lock file is written only to folders that an earlier version can also write."""
+def test_the_second_lock_file_is_only_for_earlier_versions(tmp_path):
+    """A second lock file, for earlier versions, is written only to folders that earlier versions
+    can also change.
+    """
     folder = write(numbered(1), tmp_path / "requests").folder
     assert LOCK_NAME in os.listdir(folder)
     assert OLD_LOCK_NAME not in os.listdir(folder)
@@ -253,9 +266,9 @@ def test_one_file_is_the_lock(tmp_path):
 
 
 @pytest.mark.fault
-def test_interrupted_at_any_call_the_next_run_completes(tmp_path):
-    """If a run with a changed plan fails at any call, the next run completes plan, manifest and
-    summary.
+def test_the_next_run_completes_an_interrupted_change_of_plan(tmp_path):
+    """If a run with a changed plan fails at any system call, the next run completes the plan, the
+    manifest and the summary.
     """
     start, plan = tmp_path / "start", numbered(1)
     changed = with_extra(plan, 0, "sip.contoso.com")

@@ -1,4 +1,4 @@
-"""A rebuild creates the manifest from keys and CSRs, and checks a folder thoroughly."""
+"""A rebuild creates the manifest from the keys and CSRs in a folder, and checks every file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 @pytest.fixture
 def folder(tmp_path):
-    """Write a folder with a superseded generation."""
+    """Write a request folder that contains a superseded generation."""
     place, plan = tmp_path / "requests", numbered(3)
     write(plan, place)
     write(plan, place, renew=[plan.certificates[0].id], reason="x")
@@ -49,7 +49,7 @@ def folder(tmp_path):
 
 
 def rebuild(folder, **arguments):
-    """Rebuild the manifest on the date that the other tests use."""
+    """Rebuild the manifest, on the date that the other tests use."""
     return rebuild_manifest(folder, PASSPHRASE, today=TODAY, **arguments)
 
 
@@ -60,18 +60,18 @@ def keys_of(folder):
     }
 
 
-def test_a_sound_folder_stays_as_it_is(folder):
-    """A rebuild does not change an intact folder."""
+def test_an_intact_folder_is_not_changed(folder):
+    """If a folder is intact, a rebuild does not change it."""
     before = {k: v for k, v in snapshot(folder).items() if k != str(folder)}
     bundle = rebuild(folder)
     assert (bundle.changes, bundle.notes) == ((), ())
     assert {k: v for k, v in snapshot(folder).items() if k != str(folder)} == before
 
 
-def test_a_lost_manifest_is_made_from_keys_and_csrs(folder):
-    """A rebuild records every pair of key and CSR again.
+def test_a_lost_manifest_is_created_from_keys_and_csrs(folder):
+    """If the manifest is lost, a rebuild records every pair of key and CSR again.
 
-    The next run keeps the pairs and adds the missing facts.
+    The next run keeps these pairs, and adds the missing facts.
     """
     plan, old = numbered(3), read_manifest(folder)
     before = keys_of(folder)
@@ -96,8 +96,8 @@ def test_a_lost_manifest_is_made_from_keys_and_csrs(folder):
 
 
 @pytest.mark.parametrize("data", [b"{", b"not json at all", b'{"format": "lyncnb-requests/1"}'])
-def test_a_damaged_manifest_is_kept_beside_the_new_one(folder, data):
-    """A damaged manifest is kept in archive/ when a new one is written."""
+def test_a_damaged_manifest_is_moved_to_the_archive(folder, data):
+    """If the manifest is damaged, a rebuild moves it to archive/ and writes a new one."""
     (folder / "manifest.json").write_bytes(data)
     rebuild(folder)
     assert [p.read_bytes() for p in (folder / "archive").glob("manifest-*.json")] == [data]
@@ -105,7 +105,9 @@ def test_a_damaged_manifest_is_kept_beside_the_new_one(folder, data):
 
 
 def test_a_newer_manifest_is_not_replaced(folder):
-    """A manifest of a later lyncnb is not replaced, because it holds more than the files show."""
+    """If the manifest was written by a later version, it is not replaced, because the files do not
+    contain all of its data.
+    """
     data = b'{"format": "lyncnb-requests/7"}'
     (folder / "manifest.json").write_bytes(data)
     with pytest.raises(BundleError, match="is newer than the format of this lyncnb version"):
@@ -113,8 +115,8 @@ def test_a_newer_manifest_is_not_replaced(folder):
     assert (folder / "manifest.json").read_bytes() == data
 
 
-def test_a_file_in_the_way_is_adopted(folder):
-    """A pair of a key and a CSR that is missing in an older, restored manifest is recorded."""
+def test_an_unrecorded_pair_is_adopted(folder):
+    """If a restored older manifest lacks a key and its CSR, a rebuild records them."""
     old = read_manifest(folder)
     plan = numbered(4)
     write(plan, folder)
@@ -125,10 +127,8 @@ def test_a_file_in_the_way_is_adopted(folder):
     assert write(plan, folder).counts() == {"kept": 4}
 
 
-def test_an_older_manifest_is_put_right(folder):
-    """If an older manifest lacks a renewal, the rebuild restores it from the files, and nothing is
-    lost.
-    """
+def test_an_older_manifest_is_corrected(folder):
+    """If a restored older manifest lacks a renewal, a rebuild restores the records from the files."""
     plan, old = numbered(3), read_manifest(folder)
     changed = with_extra(plan, 1, "sip.contoso.com")
     write(changed, folder)
@@ -139,8 +139,10 @@ def test_an_older_manifest_is_put_right(folder):
     assert_complete(folder, changed, seen)
 
 
-def test_a_key_whose_csr_is_gone_stays_findable(folder):
-    """A key without its CSR is kept as a superseded generation, because the CA may have the CSR."""
+def test_a_key_without_a_csr_is_recorded(folder):
+    """A key without its CSR is recorded as a superseded generation, because the CA may have the
+    CSR.
+    """
     plan, old = numbered(3), read_manifest(folder)
     record = old.requests[1]
     save_manifest(
@@ -158,8 +160,8 @@ def test_a_key_whose_csr_is_gone_stays_findable(folder):
     assert record.spki_sha256 in public_keys_of_keys(folder)
 
 
-def test_what_cannot_be_used_is_left_alone_and_named(folder):
-    """A damaged key, a CSR without a key, and unknown files are reported and stay in place."""
+def test_unusable_files_are_reported_and_not_changed(folder):
+    """A damaged key, a CSR without a key, and unknown files are reported and not changed."""
     names = [item.id for item in numbered(3).certificates]
     (folder / "keys" / f"{names[0]}.key").write_bytes(b"damaged")
     (folder / "keys" / f"{names[1]}.key").unlink()
@@ -178,8 +180,10 @@ def test_what_cannot_be_used_is_left_alone_and_named(folder):
     assert (folder / "keys" / "other.key").read_bytes() == b"x"
 
 
-def test_keys_that_changed_places_are_found(folder):
-    """Two keys whose files were swapped are detected: neither matches its CSR."""
+def test_exchanged_keys_are_detected(folder):
+    """If the files of two keys were exchanged, both keys are reported, because they do not match
+    their CSRs.
+    """
     one, two = sorted((folder / "keys").iterdir())[:2]
     swap = one.read_bytes()
     one.write_bytes(two.read_bytes())
@@ -190,7 +194,7 @@ def test_keys_that_changed_places_are_found(folder):
 
 
 def test_a_wrong_passphrase_changes_nothing(folder):
-    """A rebuild needs a passphrase that opens at least one key, and otherwise changes nothing."""
+    """If a passphrase cannot decrypt at least one key, a rebuild changes nothing."""
     (folder / "manifest.json").unlink()
     before = keys_of(folder)
     with pytest.raises(PassphraseError):
@@ -200,22 +204,24 @@ def test_a_wrong_passphrase_changes_nothing(folder):
 
 
 def test_a_folder_without_keys_is_refused(tmp_path):
-    """A rebuild rejects a folder that has no keys."""
+    """If a folder contains no keys, a rebuild is rejected."""
     with pytest.raises(BundleError, match="contains no keys and no CSRs"):
         rebuild(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_change_of_passphrase_comes_first(folder):
-    """A rebuild stops if an interrupted rekey left two passphrases in the folder."""
+def test_an_interrupted_rekey_stops_a_rebuild(folder):
+    """If an interrupted change has left two passphrases in the folder, a rebuild stops."""
     manifest = read_manifest(folder)
     save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
     with pytest.raises(BundleError, match="passphrase change"):
         rebuild(folder)
 
 
-def test_what_a_run_announced_is_left_to_the_next_run(folder):
-    """A rebuild leaves a single key of an interrupted run for the next run."""
+def test_a_key_of_an_interrupted_run_is_not_changed(folder):
+    """If a run was interrupted after it wrote a key, a rebuild does not change the key, and the
+    next run processes it.
+    """
     plan = numbered(4)
     save_manifest(folder, write(plan, folder, dry_run=True).manifest)
     name = plan.certificates[3].id
@@ -229,10 +235,9 @@ def test_what_a_run_announced_is_left_to_the_next_run(folder):
     assert write(plan, folder).counts() == {"archived": 1, "kept": 3, "created": 1}
 
 
-def test_certificates_in_returned_are_to_be_matched_again(folder):
-    """A rebuilt manifest has no certificates.
-
-    A notice names the command that matches certificates in returned/ again.
+def test_a_notice_suggests_to_import_certificates_again(folder):
+    """After a rebuild, the manifest contains no certificates, and a notice suggests to import the
+    files in returned/ again.
     """
     (folder / "returned").mkdir()
     (folder / "returned" / "a.cer").write_bytes(b"x")
@@ -248,8 +253,8 @@ def test_half_written_files_are_removed(folder):
     assert not list(folder.rglob(".tmp-*"))
 
 
-def test_an_archived_key_encrypted_anew_is_taken_on_record(folder):
-    """An archived key that was encrypted again is recorded with its new hash."""
+def test_an_archived_key_that_was_encrypted_again_is_recorded(folder):
+    """If an archived key was encrypted again, a rebuild records its new hash."""
     path = next((folder / "archive").glob("*.key"))
     cipher = FolderCipher(PASSPHRASE)
     path.write_bytes(cipher.encrypt(cipher.decrypt(path.read_bytes())))
@@ -258,14 +263,14 @@ def test_an_archived_key_encrypted_anew_is_taken_on_record(folder):
 
 
 @pytest.mark.posix
-def test_a_link_and_a_wrong_signature_are_named(folder, tmp_path):
-    """A symbolic link and a CSR with an invalid signature are reported and not recorded."""
+def test_links_and_invalid_signatures_are_reported(folder, tmp_path):
+    """A symbolic link, and a CSR with an invalid signature, are reported and not recorded."""
     names = [item.id for item in numbered(3).certificates]
     os.rename(folder / "keys" / f"{names[0]}.key", tmp_path / "key")
     os.symlink(tmp_path / "key", folder / "keys" / f"{names[0]}.key")
     path = folder / "csr" / f"{names[1]}.csr"
     request = csr.parse_request(path.read_bytes())
-    # The last byte is a byte of the signature.
+    # This byte belongs to the signature.
     der = request.der[:-1] + bytes([request.der[-1] ^ 1])
     path.write_bytes(
         b"-----BEGIN CERTIFICATE REQUEST-----\n%s-----END CERTIFICATE REQUEST-----\n"
@@ -279,9 +284,9 @@ def test_a_link_and_a_wrong_signature_are_named(folder, tmp_path):
 
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("odd", ODD_KEYS)
-def test_a_key_that_nobody_plans_is_not_adopted(folder, odd, lost):
-    """A key with a small exponent, or with another size or curve, is reported and left in place,
-    with or without a manifest.
+def test_an_unplanned_key_is_not_adopted(folder, odd, lost):
+    """A key with a small exponent, or with an unplanned size or curve, is reported and not
+    recorded.
     """
     item = numbered(4).certificates[3]
     put_odd_pair(folder, item, odd)
@@ -300,8 +305,10 @@ def test_a_key_that_nobody_plans_is_not_adopted(folder, odd, lost):
     assert "belongs to a file that lyncnb must write" in str(caught.value)
 
 
-def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):
-    """The hint repeats the given arguments: an unsigned saved plan, without a list of signers."""
+def test_an_unsigned_plan_requires_no_list_of_signers(tmp_path):
+    """If the saved plan was not signed, the note about a lost manifest suggests a request command
+    without a list of signers.
+    """
     plan = ln.plan_certificates(ln.read_topology(STANDARD_EDITION.encode()), ln.load_rules())
     place = tmp_path / "requests"
     saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))
@@ -312,9 +319,9 @@ def test_of_a_plan_that_nobody_signed_no_signers_are_asked_for(tmp_path):
     assert note.endswith("lyncnb request --plan FILE FOLDER")
 
 
-def test_a_manifest_that_came_back_gives_no_two_generations_one_number(tmp_path):
-    """With an older manifest and newer keys, no generation number is used twice, and each
-    certificate keeps its key.
+def test_generation_numbers_are_not_used_twice(tmp_path):
+    """If an older manifest is restored, no generation number is used twice, and each certificate
+    keeps its key.
     """
     folder, plan = tmp_path / "requests", numbered(2)
     write(plan, folder)
@@ -333,7 +340,7 @@ def test_a_manifest_that_came_back_gives_no_two_generations_one_number(tmp_path)
     newer = read_manifest(folder).by_id[first]
     (folder / "manifest.json").write_bytes(
         older
-    )  # A backup, or a synchronization program, left this file.
+    )  # A backup or a synchronization program has left this file.
     rebuild_manifest(folder, PASSPHRASE, today=TODAY)
     record = read_manifest(folder).by_id[first]
     assert (record.generation, record.spki_sha256) == (2, newer.spki_sha256)
@@ -351,7 +358,7 @@ def test_a_manifest_that_came_back_gives_no_two_generations_one_number(tmp_path)
     purge(folder, today=TODAY, confirmed=listed)
 
 
-def test_the_present_key_is_no_superseded_one(tmp_path):
+def test_the_current_key_gets_a_new_generation_number(tmp_path):
     """If an older backup is restored next to a newer archive, the current key gets a new generation
     number.
     """
@@ -370,8 +377,8 @@ def test_the_present_key_is_no_superseded_one(tmp_path):
     assert folder_status(folder).problems == ()
 
 
-def test_a_manifest_that_could_not_be_read_is_not_written(tmp_path):
-    """If a manifest could not be read, a command does not overwrite it."""
+def test_an_unreadable_manifest_is_not_overwritten(tmp_path):
+    """If the manifest could not be read, no command overwrites it."""
     folder, plan = tmp_path / "requests", numbered(2)
     write(plan, folder)
     manifest = read_manifest(folder)

@@ -1,4 +1,6 @@
-"""If the passphrase is lost, a folder's recovery key opens it, and no other key does."""
+"""If the passphrase of a folder is lost, its recovery key can decrypt the folder, and no other key
+can.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ from lyncnb.request_folder.recovery_key import (
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-OWN = "four random words here"  # This passphrase protects the recovery key.
+OWN = "four random words here"  # This passphrase protects the recovery key, not the folder.
 NEW = "wrong mule capacitor"
 
 
@@ -66,24 +68,24 @@ def pair(tmp_path):
 
 @pytest.fixture
 def other(tmp_path):
-    """Create another recovery key, to which nothing was encrypted."""
+    """Create a second recovery key, for which nothing was encrypted."""
     create_recovery_key(tmp_path / "other", OWN)
     return tmp_path / "other"
 
 
 def public(pair) -> str:
-    """Return the name of the public key file."""
+    """Return the path of the file that contains the public key."""
     return f"{pair}.pub"
 
 
 def opened(pair):
-    """Open the private key of the recovery key."""
+    """Read the private key of a recovery key."""
     return open_recovery_key(pair, OWN)
 
 
 @pytest.mark.posix
-def test_a_recovery_key_is_files_that_openssl_reads(pair):
-    """OpenSSL reads both halves of a recovery key.
+def test_openssl_reads_a_recovery_key(pair):
+    """OpenSSL can read the private and the public key of a recovery key.
 
     The private key is encrypted, and no file is overwritten.
     """
@@ -105,14 +107,14 @@ def test_a_recovery_key_is_files_that_openssl_reads(pair):
 
 
 def words_of(sheet: str) -> str:
-    """Return the text of a sheet, with its line breaks."""
+    """Return the text of a recovery sheet, with its line breaks."""
     body = sheet.partition("<body")[2].replace("<br>", "\n")
     return html.unescape(re.sub(r"<[^>]*>", "", body))
 
 
-def test_a_recovery_sheet_says_what_the_key_opens_and_how(pair):
-    """The printed sheet contains the fingerprint, lines to fill in and commands. The file of the
-    key contains its purpose.
+def test_a_recovery_sheet_has_fingerprint_and_commands(pair):
+    """The printed sheet for a recovery key contains its fingerprint, lines to fill in, and
+    commands.
     """
     fingerprint = opened(pair).public.fingerprint
     sheet = pair.with_name("recovery.html").read_text("utf-8")
@@ -139,7 +141,9 @@ ON_LINUX = (pytest.param(name, marks=pytest.mark.posix) for name in ("a <b> & c.
 
 @pytest.mark.parametrize("name", [*ON_LINUX, "$(id)", "a & c.key"])
 def test_a_recovery_sheet_shows_any_file_name(tmp_path, name):
-    """A file name is text on the sheet, and an argument in its commands."""
+    """On a recovery sheet, a file name with special characters appears as text, and as one argument
+    in each command.
+    """
     create_recovery_key(tmp_path / name, OWN)
     sheet = (tmp_path / f"{name}.html").read_text("utf-8")
     words = words_of(sheet)
@@ -148,8 +152,8 @@ def test_a_recovery_sheet_shows_any_file_name(tmp_path, name):
 
 @pytest.mark.browser
 @pytest.mark.skipif(not PDF_TOOLS, reason="no pdfinfo and pdftotext")
-def test_a_recovery_sheet_is_one_sheet(pair, tmp_path, monkeypatch):
-    """On paper everything fits one page, even for a long name."""
+def test_a_recovery_sheet_fits_on_one_page(pair, tmp_path, monkeypatch):
+    """A recovery sheet fits on one printed page, even with a long file name."""
     monkeypatch.setenv("LYNCNB_CHROMIUM", CHROMIUM)
     place = tmp_path / f"{'recovery-of-contoso-' * 3}.key"
     create_recovery_key(place, OWN)
@@ -159,8 +163,8 @@ def test_a_recovery_sheet_is_one_sheet(pair, tmp_path, monkeypatch):
     assert "stolen" in pdf_text(printed)
 
 
-def test_a_recovery_key_does_not_stand_in_the_folder_it_opens(tmp_path):
-    """A recovery key is not accepted in the folder that it opens, because an attacker with the
+def test_a_recovery_key_is_not_written_to_its_folder(tmp_path):
+    """A recovery key cannot be written to the folder that it decrypts, because a thief of the
     folder would have both.
     """
     write(numbered(1), tmp_path / "requests")
@@ -168,9 +172,9 @@ def test_a_recovery_key_does_not_stand_in_the_folder_it_opens(tmp_path):
         create_recovery_key(tmp_path / "requests" / "keys" / "recovery", OWN)
 
 
-def test_a_folder_opens_without_its_passphrase(tmp_path, pair):
-    """A recovery key opens the keys of every run and of the archive, and encrypts them with a new
-    passphrase.
+def test_a_folder_can_be_decrypted_with_a_recovery_key(tmp_path, pair):
+    """With a recovery key, all keys of a folder, including archived ones, can be decrypted and get
+    a new passphrase.
     """
     folder, plan = tmp_path / "requests", numbered(3)
     write(plan, folder, recovery=[public(pair)])
@@ -184,19 +188,19 @@ def test_a_folder_opens_without_its_passphrase(tmp_path, pair):
         6,
         0,
         (),
-    )  # The list of recovery keys is encrypted too.
+    )  # The numbers include the encrypted list of recovery keys.
     assert public_keys_of_keys(folder, NEW) == before
     assert folder_status(folder).problems == ()
     assert_complete(folder, numbered(4), passphrase=NEW)
     assert_private(folder)
-    # The recovery key is still listed, and opens what the new passphrase protects.
+    # The recovery key is still listed, and can also decrypt the folder after the change.
     rekey(folder, opened(pair), "yet another passphrase")
     assert public_keys_of_keys(folder, "yet another passphrase") == before
 
 
-def test_a_folder_of_today_gets_one_and_no_key_is_touched(tmp_path, pair):
-    """Adding a recovery key to a folder encrypts the current passphrase to it, and does not encrypt
-    any key again.
+def test_a_recovery_key_is_added_to_an_existing_folder(tmp_path, pair):
+    """If a recovery key is added to an existing folder, the passphrase is encrypted for it, and the
+    key files do not change.
     """
     folder = tmp_path / "requests"
     write(numbered(3), folder)
@@ -215,8 +219,8 @@ def test_a_folder_of_today_gets_one_and_no_key_is_touched(tmp_path, pair):
     assert len(public_keys_of_keys(folder, NEW)) == 3
 
 
-def test_another_recovery_key_opens_nothing(tmp_path, pair, other):
-    """A recovery key opens only what was encrypted to it."""
+def test_another_recovery_key_is_rejected(tmp_path, pair, other):
+    """A recovery key cannot decrypt a folder for which it was not added."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     with pytest.raises(
@@ -225,9 +229,9 @@ def test_another_recovery_key_opens_nothing(tmp_path, pair, other):
         rekey(folder, opened(other), NEW)
 
 
-def test_a_key_that_somebody_puts_there_is_never_sealed_to(tmp_path, pair, other):
-    """The recipients come only from the list under the passphrase, so a planted key receives no
-    passphrase.
+def test_nothing_is_encrypted_for_a_planted_key(tmp_path, pair, other):
+    """If an attacker adds a recovery key to the manifest, no passphrase is encrypted for it,
+    because only the encrypted list counts.
     """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
@@ -246,15 +250,16 @@ def test_a_key_that_somebody_puts_there_is_never_sealed_to(tmp_path, pair, other
     assert snapshot(folder / "keys") == before
 
 
-def test_a_planted_list_does_not_hand_the_folder_over(tmp_path, pair, other):
-    """A recovery encrypts only to the recovery key that was used, and lists the others for a person
-    to check.
+def test_a_planted_list_gives_no_access(tmp_path, pair, other):
+    """After a recovery, the new passphrase is encrypted only for the recovery key that was used.
+    The others must be added again.
     """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     ours, theirs = (recovery_key.read_recovery_key(public(one)) for one in (pair, other))
     named = [Recipient(key=key, added_at="2026-11-24T00:00:00Z") for key in (ours, theirs)]
-    # The attack needs only write access and public keys, and no passphrase of the folder.
+    # The attacker needs only write access and the public keys, but not the passphrase of the
+    # folder.
     recovery_key.write_list(folder, FolderCipher("words of the attacker"), named)
     done = rekey(folder, opened(pair), NEW)
     assert done.not_sealed == (theirs.fingerprint,)
@@ -266,15 +271,15 @@ def test_a_planted_list_does_not_hand_the_folder_over(tmp_path, pair, other):
         BundleError, match="contains no file that was encrypted for the recovery key"
     ):
         rekey(folder, opened(other), "the attacker's passphrase")
-    # The folder's owner adds the other recovery keys again.
+    # The owner of the folder adds the other recovery key again.
     name_recovery_key(folder, NEW, public(other))
     rekey(folder, opened(other), "yet another passphrase")
 
 
-def test_a_list_that_is_gone_is_noticed_before_anything_is_encrypted(tmp_path, pair):
-    """A missing list of recovery keys is noticed before anything is encrypted.
+def test_a_missing_list_of_recovery_keys_is_reported(tmp_path, pair):
+    """If the list of recovery keys is missing, this is reported before anything is encrypted.
 
-    Adding the recovery key again fixes it.
+    To create the list again, the user adds the recovery key again.
     """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
@@ -288,10 +293,8 @@ def test_a_list_that_is_gone_is_noticed_before_anything_is_encrypted(tmp_path, p
     assert len(public_keys_of_keys(folder, NEW)) == 3
 
 
-def test_a_recovery_key_that_is_taken_out_opens_the_folder_no_longer(tmp_path, pair, other):
-    """After a recovery key is removed, new salts protect the folder, and only old copies open with
-    that key.
-    """
+def test_a_removed_recovery_key_cannot_decrypt_the_folder(tmp_path, pair, other):
+    """After a recovery key is removed, it can decrypt only old copies of the folder."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair), public(other)])
     shutil.copytree(folder, tmp_path / "copy")
@@ -312,8 +315,8 @@ def test_a_recovery_key_that_is_taken_out_opens_the_folder_no_longer(tmp_path, p
         rekey(folder, "yet another passphrase", NEW, take_out=["abc"])
 
 
-def test_the_last_recovery_key_can_be_taken_out(tmp_path, pair):
-    """After the last recovery key is removed, only the passphrase opens the folder."""
+def test_the_last_recovery_key_can_be_removed(tmp_path, pair):
+    """After the last recovery key is removed, only the passphrase can decrypt the folder."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     rekey(folder, PASSPHRASE, NEW, take_out=opened(pair).public.fingerprint)
@@ -324,7 +327,7 @@ def test_the_last_recovery_key_can_be_taken_out(tmp_path, pair):
 
 @pytest.mark.posix
 def test_openssl_still_reads_the_keys_with_the_passphrase(tmp_path, pair):
-    """A recovery key adds files and changes no key file, so OpenSSL still opens the keys with the
+    """A recovery key does not change the key files, so OpenSSL can still decrypt them with the
     passphrase.
     """
     folder = tmp_path / "requests"
@@ -335,7 +338,7 @@ def test_openssl_still_reads_the_keys_with_the_passphrase(tmp_path, pair):
 
 
 def test_a_rebuilt_manifest_knows_the_recovery_keys(tmp_path, pair):
-    """A rebuilt manifest records the list of recovery keys, so that rekey includes it."""
+    """A rebuilt manifest contains the list of recovery keys, so that rekey also encrypts this list."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     recovery = read_manifest(folder).recovery
@@ -347,7 +350,7 @@ def test_a_rebuilt_manifest_knows_the_recovery_keys(tmp_path, pair):
 
 
 def test_purge_leaves_the_recovery_keys_alone(tmp_path, pair):
-    """Purge removes keys, but keeps the recovery data of the remaining keys."""
+    """The command purge removes keys, but not the recovery data of the keys that remain."""
     folder, plan = tmp_path / "requests", numbered(2)
     write(plan, folder, recovery=[public(pair)])
     purge(folder, today=date(2030, 1, 1), confirmed=purge(folder, today=date(2030, 1, 1)))
@@ -366,7 +369,7 @@ def _empty_seals(folder):
 
 
 def _flip_seals(folder):
-    """Change one character of the encrypted passphrase, so that the file is still valid JSON."""
+    """Change one character of the encrypted passphrase. The file is still valid JSON."""
     for path in (folder / "recovery").glob("*.sealed"):
         document = json.loads(path.read_bytes())
         sealed = document["sealed"]
@@ -392,9 +395,9 @@ DEAD = {
 
 
 @pytest.mark.parametrize(("damage", "message"), DEAD.values(), ids=DEAD)
-def test_a_dead_recovery_key_needs_attention(tmp_path, pair, damage, message):
-    """Status reports a recovery key that no longer works, without a passphrase, until the key is
-    added again.
+def test_a_recovery_key_that_does_not_work_is_reported(tmp_path, pair, damage, message):
+    """If a recovery key does not work anymore, the status reports this without a passphrase, until
+    the key is added again.
     """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
@@ -419,10 +422,10 @@ def test_a_dead_recovery_key_needs_attention(tmp_path, pair, damage, message):
     [b"", b"{}", b"[]", b'{"recovery": 1}', b"[" * 60_000, b" " * 70_000, "1e999", "-1", "1" * 30],
     ids=lambda damage: damage[:16] or "empty",
 )
-def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
-    """If the recovery data for one key is damaged, the other keys can still be opened.
+def test_damaged_recovery_data_affects_only_one_key(tmp_path, pair, damage):
+    """If the recovery data of one key is damaged, all other keys can still be decrypted.
 
-    The key is listed, and its request is renewed.
+    The result lists the key, and the user renews its request.
     """
     folder = tmp_path / "requests"
     first = numbered(1).certificates[0].id
@@ -447,7 +450,7 @@ def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
     assert len(public_keys_of_keys(folder, NEW, PASSPHRASE)) == 3
     with pytest.raises(PassphraseError):
         FolderCipher(NEW).decrypt((folder / key).read_bytes())
-    # The key that cannot be opened is given up, and the folder is complete again.
+    # After the request whose key cannot be decrypted is renewed, the folder is complete again.
     bundle = write(numbered(3), folder, passphrase=NEW, renew=[first], reason="key is lost")
     assert bundle.counts() == {"renewed": 1, "kept": 2}
     again = rekey(folder, NEW, "another correct horse battery")
@@ -455,8 +458,10 @@ def test_a_damaged_seal_loses_nothing_but_itself(tmp_path, pair, damage):
     assert not folder_status(folder).problems
 
 
-def test_a_damaged_list_of_passwords_hinders_no_recovery(tmp_path, pair):
-    """A damaged password list does not stop a recovery: packages are created again from the keys."""
+def test_a_damaged_list_of_passwords_does_not_prevent_recovery(tmp_path, pair):
+    """If the list of PFX passwords is damaged, a recovery still succeeds, because packages can be
+    created again.
+    """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     (folder / "pfx").mkdir(mode=0o700)
@@ -468,13 +473,12 @@ def test_a_damaged_list_of_passwords_hinders_no_recovery(tmp_path, pair):
 
 
 @pytest.mark.parametrize("what", ["name", "request", "take out", "with recovery"])
-def test_interrupted_anywhere_both_ways_stay_open(tmp_path, pair, what):
-    """Whichever system call fails, passphrase and recovery key both open the folder, and repeating the
-    command completes it.
+def test_an_interrupted_command_keeps_both_ways_to_decrypt(tmp_path, pair, what):
+    """If any system call fails, the passphrase and the recovery key can still decrypt the folder,
+    and repeating the command completes it.
 
-    LYNCNB_RECOVERY_STEPS sets how many calls fail, or is ``all``. CI uses a tenth of them, chosen
-    with
-    a seed. ``test_kills`` does the same with a killed process.
+    LYNCNB_RECOVERY_STEPS sets how many calls fail, or is ``all``. CI uses a tenth of them, selected
+    at random. ``test_kills`` does the same with a killed process.
     """
     original = tmp_path / "original"
     write(numbered(2), original, **({} if what == "name" else {"recovery": [public(pair)]}))
@@ -520,7 +524,7 @@ def test_interrupted_anywhere_both_ways_stay_open(tmp_path, pair, what):
 
 
 def act_again(act, folder) -> None:
-    """Repeat the command. A command that was finished may report that nothing is left to do."""
+    """Repeat the command. If it was complete, it may report that there is nothing to do."""
     if not read_manifest(folder).rekeying and not public_is_old(folder):
         return
     act(folder)
@@ -535,8 +539,8 @@ def public_is_old(folder) -> bool:
     return True
 
 
-def test_what_is_sealed_is_durable_before_the_first_key(tmp_path, pair, monkeypatch):
-    """No key is encrypted before the recovery data is stored on disk."""
+def test_recovery_data_is_stored_before_the_first_key(tmp_path, pair, monkeypatch):
+    """The recovery data is stored on the disk before the first key is encrypted."""
     folder, seen = tmp_path / "requests", []
     sealer = recovery_key._build_sealer
 
@@ -555,10 +559,8 @@ def test_what_is_sealed_is_durable_before_the_first_key(tmp_path, pair, monkeypa
 
 
 @pytest.mark.parametrize("take_out", [False, True])
-def test_a_change_that_broke_off_after_the_list_is_finished_by_the_same_again(
-    tmp_path, pair, monkeypatch, take_out
-):
-    """If a change stopped after the list was encrypted, repeating it with both passphrases
+def test_a_change_that_stopped_after_the_list_is_repeated(tmp_path, pair, monkeypatch, take_out):
+    """If a change stopped after it encrypted the list, repeating it with the same two passphrases
     completes it.
     """
     folder = tmp_path / "requests"
@@ -580,9 +582,9 @@ def test_a_change_that_broke_off_after_the_list_is_finished_by_the_same_again(
     assert len(read_manifest(folder).recovery) == (0 if take_out else 1)
 
 
-def test_a_list_that_cannot_be_read_says_what_to_do(tmp_path, pair):
-    """If the list of recovery keys is damaged, missing or of another version, a hint shows how to
-    continue, and nothing is encrypted.
+def test_an_unreadable_list_of_recovery_keys_has_a_hint(tmp_path, pair):
+    """If the list of recovery keys is damaged, missing or newer, nothing is encrypted, and a hint
+    explains how to continue.
     """
     folder = tmp_path / "requests"
     write(numbered(1), folder, recovery=[public(pair)])
@@ -600,7 +602,7 @@ def test_a_list_that_cannot_be_read_says_what_to_do(tmp_path, pair):
     assert len(list((folder / "keys").iterdir())) == 1
 
 
-def test_a_key_without_a_name_is_refused_in_words():
-    """An empty path of a recovery key is rejected with a plain message."""
+def test_an_empty_path_of_a_recovery_key_is_rejected():
+    """If the path of a recovery key is empty, it is rejected with a clear error message."""
     with pytest.raises(OutputError, match="is not a valid file name"):
         create_recovery_key("", OWN)

@@ -1,4 +1,6 @@
-"""Renewal dates are a share of the lifetime, and are shown as a table and a calendar."""
+"""Renewal dates depend on the lifetime of the certificates, and can be shown as a table and as a
+calendar.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from lyncnb.request_folder.renewals import list_renewals, write_renewals
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return a folder with certificates of 90 days, one of 198 days, and one request that waits."""
+    """Return a folder with certificates for 90 days, one for 198 days, and a request without a
+    certificate.
+    """
     path = tmp_path_factory.mktemp("renewals")
     bundle = make_folder(path / "requests")
     ca = PythonCa()
@@ -30,7 +34,7 @@ def folder(tmp_path_factory):
 
 
 def test_renewals(folder):
-    """There is one renewal for each recorded certificate, and the most urgent is first."""
+    """There is one renewal for each recorded certificate, and the most urgent one is first."""
     found = list_renewals(folder, today=TODAY)
     long = find_id(open_requests(folder), "ee01")
     assert len(found) == len(open_requests(folder).requests) - 1
@@ -39,12 +43,12 @@ def test_renewals(folder):
         "2027-01-22",
         "2027-02-20",
     )
-    # The renewal date is a third of 198 days before the certificate's end.
+    # The renewal date is a third of 198 days before the end of the certificate.
     assert f"{found[-1].renew_from:%Y-%m-%d}" == "2027-04-04"
 
 
-def test_agrees_with_status(folder):
-    """A request is due for renewal on the day on which its state becomes expiring."""
+def test_renewal_dates_match_the_status(folder):
+    """The state of a request becomes "expiring" on its renewal date."""
     for one in list_renewals(folder, today=TODAY):
         day = one.renew_from
         states = [
@@ -57,23 +61,21 @@ def test_agrees_with_status(folder):
 
 
 @pytest.mark.parametrize(("share", "day"), [(0.5, "2027-01-07"), (0.1, "2027-02-12")])
-def test_share(folder, share, day):
-    """The renewal date depends on the lifetime, so a short-lived certificate is renewed closer to
-    its end.
-    """
+def test_renewal_date_depends_on_the_lifetime(folder, share, day):
+    """The shorter the lifetime of a certificate is, the fewer days before its end it is renewed."""
     assert f"{list_renewals(folder, share=share, today=TODAY)[0].renew_from:%Y-%m-%d}" == day
 
 
 @pytest.mark.parametrize("share", [0, 1, -1, 30])
-def test_bad_share(folder, share):
-    """A number of days is not accepted as the share of a lifetime after which to renew."""
+def test_invalid_shares_are_rejected(folder, share):
+    """The share of the lifetime must be a fraction, and a number of days is rejected."""
     with pytest.raises(ValueError, match="is not a valid share of the lifetime"):
         list_renewals(folder, share=share)
 
 
 def test_calendar(folder):
-    """The calendar has a one-day event with a reminder for each renewal, with the deployment,
-    certificate and command.
+    """For each renewal, the calendar contains an event with a reminder, the deployment, the
+    certificate and the command.
     """
     data = list_renewals(folder, today=TODAY).to_ical()
     calendar = Calendar.from_ical(data)
@@ -81,7 +83,7 @@ def test_calendar(folder):
     assert len(events) == len(list_renewals(folder, today=TODAY))
     first = events[0]
     assert first["DTSTART"].dt == date(2027, 1, 22)
-    # A calendar event ends on the day after the renewal date.
+    # An event of one day ends on the following day.
     assert first["DTEND"].dt == date(2027, 1, 23)
     assert first["DTSTAMP"].dt == datetime.fromisoformat("2026-11-24T00:00:00+00:00")
     assert first["SUMMARY"].endswith("(valid until 2027-02-20)")
@@ -96,7 +98,7 @@ def test_calendar(folder):
 
 
 def test_calendar_is_stable(folder, tmp_path):
-    """The same certificates give the same calendar file on any date. It contains only names."""
+    """If the certificates do not change, the calendar file is the same on any date."""
     data = list_renewals(folder, today=TODAY).to_ical()
     assert list_renewals(folder, today=date(2027, 1, 1)).to_ical() == data
     written = write_renewals(open_requests(folder), tmp_path / "renewals.ics")
@@ -105,14 +107,14 @@ def test_calendar_is_stable(folder, tmp_path):
 
 
 def test_table(folder):
-    """The table shows the number of days until each renewal."""
+    """The table contains the number of days until each renewal."""
     frame = list_renewals(folder, today=TODAY).to_frame()
     assert frame["Days left"].iloc[0] == 88
     assert "Renew from" in list_renewals(folder, today=TODAY)._repr_html_()
 
 
 def test_hostile_names(folder):
-    """Line breaks in a subject cannot add a property to a calendar event."""
+    """If a subject contains line breaks, they cannot add properties to an event of the calendar."""
     from dataclasses import replace
 
     from lyncnb.request_folder.renewals import Renewals

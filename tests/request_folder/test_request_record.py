@@ -1,4 +1,4 @@
-"""A request's record can be changed only by copies, and keeps its other values."""
+"""The record of a request is immutable, and methods return changed copies of it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from request_folder.test_manifest import AT, archived, record
 from lyncnb.request_folder.request_record import NameNote, list_archived_files
 
 
-def test_a_superseded_request_is_blank_but_for_its_archive():
-    """The record of the next generation starts empty.
+def test_a_renewed_request_has_an_empty_record():
+    """If a request is renewed, the record of the new generation is empty, except for the archived
+    generations.
 
-    The archive holds all values of the superseded one.
+    The last archived generation contains all earlier values.
     """
     present = record(archived=(archived(),), generation=2, key_holder="edge01")
     present = present.with_issued(issued_record(), at=AT)
@@ -27,24 +28,24 @@ def test_a_superseded_request_is_blank_but_for_its_archive():
     assert [part.generation for part in new.generations] == [3, 1, 2]
 
 
-def test_a_key_that_is_held_elsewhere_is_not_missed():
-    """The key of a request that was created on its server is not reported as missing."""
+def test_a_key_on_a_server_is_not_reported_as_missing():
+    """If the key of a request was created on its server, it is not reported as missing."""
     assert record().has_key
     assert not record(key_holder="edge01").has_key
     assert not record().with_deployed(at=AT).has_key
 
 
-def test_records_are_values():
-    """Records of requests with equal values are equal, and cannot be changed."""
+def test_equal_records_are_immutable():
+    """Two records of requests with the same values are equal, and a record cannot be changed."""
     note = NameNote(name="a", written="b", note="c")
     assert note == NameNote(name="a", written="b", note="c")
     with pytest.raises(FrozenInstanceError):
         note.name = "d"
 
 
-def test_a_certificate_makes_a_request_issued_and_its_old_package_stale():
-    """with_issued records the certificate and its time, and removes the package of the previous
-    certificate.
+def test_with_issued_removes_the_old_package():
+    """The method with_issued records a certificate and its time, and removes the package of the
+    previous certificate.
     """
     packaged = record().with_issued(issued_record(), at=AT)
     packaged = packaged.with_package(package_record(), at=AT)
@@ -55,16 +56,16 @@ def test_a_certificate_makes_a_request_issued_and_its_old_package_stale():
     assert (again.issued_at, again.packaged_at) == ("2026-12-01T00:00:00Z", "")
 
 
-def test_a_retired_request_stays_retired_when_its_certificate_comes():
-    """A certificate from the CA does not put a retired request back into the plan."""
+def test_a_certificate_does_not_reactivate_a_retired_request():
+    """If a certificate is issued for a retired request, the request stays retired."""
     retired = record(state="retired").with_issued(issued_record(), at=AT)
     assert retired.state == "retired"
     assert retired.active_state == "issued"
 
 
 def test_a_certificate_for_a_superseded_generation_is_kept_with_it():
-    """A certificate for an older generation is stored with that generation and does not change the
-    current one.
+    """A certificate for an earlier generation is recorded for this generation, and the current one
+    does not change.
     """
     changed = record(generation=2, archived=(archived(),)).with_issued(
         issued_record(), at=AT, generation=1

@@ -1,5 +1,5 @@
-"""Several people can write to one folder, and root can write to a folder of another user. Real
-users are used.
+"""Several users can write to one request folder, and root can write to the folder of another user.
+The tests use real users.
 
 Each step runs in a child process under the user ID of another user. Modules are imported before,
 since that user may not be able to read them.
@@ -46,7 +46,7 @@ DAY = date(2026, 12, 5)
 
 
 def work(folder, team=""):
-    """Run what planners do in a folder, from the request to the purge."""
+    """Run the commands that planners use in a folder, from request to purge."""
     write(numbered(2), folder, team=team)
     certify(folder, IDS[0], today=DAY)
     package(folder)
@@ -54,7 +54,7 @@ def work(folder, team=""):
 
 
 def package(folder):
-    """Package the issued certificates, and write the deployment steps."""
+    """Create the PFX packages of the issued certificates, and write the deployment steps."""
     issued = match_certificates(open_requests(folder), today=DAY)
     write_pfx(issued, passphrase=PASSPHRASE, workers=1, today=DAY)
     issued = match_certificates(open_requests(folder), today=DAY)
@@ -62,12 +62,12 @@ def package(folder):
 
 
 def problems(folder):
-    """Return the problems that status reports."""
+    """Return the problems that the status reports."""
     return [str(problem) for problem in folder_status(folder, today=DAY).problems]
 
 
 def clean_up(folder):
-    """Purge deployed keys, and change the passphrase."""
+    """Remove the keys of installed certificates, and change the passphrase."""
     given = {"passphrase": PASSPHRASE, "deployed": IDS[:1], "today": DAY}
     purge(folder, confirmed=purge(folder, **given), **given)
     rekey(folder, PASSPHRASE, PASSPHRASE + " too")
@@ -76,7 +76,9 @@ def clean_up(folder):
 
 @pytest.fixture(scope="module", autouse=True)
 def imported(quick_cipher):
-    """Run all commands once as root, so that every module is imported."""
+    """Run all commands once as root, so that every module is already imported when the tests change
+    the user.
+    """
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "requests"
         work(folder)
@@ -96,7 +98,7 @@ def place():
 
 
 def as_user(user, function, *arguments, **keywords):
-    """Run a function as another user, and return its result or the message of its error."""
+    """Call a function as another user, and return its result or its error message."""
     reader, writer = os.pipe()
     child = os.fork()
     if child:
@@ -123,7 +125,7 @@ def as_user(user, function, *arguments, **keywords):
 
 
 def facts(folder):
-    """Return the mode, user and group of a folder and its files."""
+    """Return the mode, the user and the group of a folder and of its files."""
     return {
         path.relative_to(folder).as_posix(): (
             stat.S_IMODE(path.lstat().st_mode),
@@ -135,12 +137,14 @@ def facts(folder):
 
 
 def refused(told):
-    """Return whether a function was rejected with an lyncnb error."""
+    """Return whether a function was rejected with an error of lyncnb."""
     return isinstance(told, str) and told.startswith("BundleError")
 
 
 def test_a_team_writes_one_folder(place):
-    """Two members of a team share all the work. Both can read every file, and no other user can."""
+    """Two members of a team can share all the work in a folder, and no other user can read its
+    files.
+    """
     folder = place / "requests"
     assert "2 requests" in as_user(ANN, write, numbered(2), folder, team=str(TEAM))
     assert as_user(BEN, problems, folder) == []
@@ -173,14 +177,15 @@ def test_a_team_writes_one_folder(place):
 
 
 def test_reading_needs_no_ownership(place):
-    """Every user who can read the files can run status, but only the owner can write."""
+    """Every user who can read the files can run status, but only the owner can write to the folder."""
     folder = place / "requests"
     as_user(ANN, write, numbered(2), folder)
     assert refused(as_user(BEN, problems, folder))
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     told = as_user(BEN, problems, folder)
-    assert len(told) == 3  # Other users can now read the key folder and two keys.
+    # In this step, other users can read the folder of the keys and two key files.
+    assert len(told) == 3
     assert all("by other users" in problem for problem in told)
     told = as_user(BEN, rebuild_manifest, folder, PASSPHRASE)
     assert "belongs to another user" in told
@@ -188,7 +193,7 @@ def test_reading_needs_no_ownership(place):
 
 
 def test_a_run_of_root_does_not_lock_the_owner_out(place):
-    """Files that root creates in a folder belong to the folder's owner."""
+    """If root writes to the folder of another user, the new files belong to this user."""
     folder = place / "requests"
     as_user(ANN, write, numbered(2), folder)
     work(folder)
@@ -200,7 +205,9 @@ def test_a_run_of_root_does_not_lock_the_owner_out(place):
 
 
 def test_root_gives_the_files_of_a_team_to_the_owner_and_the_team(place):
-    """Files that root creates in a team's folder belong to the folder's owner and to the team."""
+    """If root writes to the folder of a team, the new files belong to the owner of the folder and
+    to the team's group.
+    """
     folder = place / "requests"
     as_user(ANN, write, numbered(2), folder, team=str(TEAM))
     work(folder)
@@ -208,8 +215,8 @@ def test_root_gives_the_files_of_a_team_to_the_owner_and_the_team(place):
     assert as_user(BEN, problems, folder) == []
 
 
-def test_a_group_that_is_not_on_record_is_refused(tmp_path):
-    """A folder that a group can write, but without a recorded team, is rejected."""
+def test_a_group_without_a_recorded_team_is_rejected(tmp_path):
+    """If a group can write to a folder, and no team is recorded, the folder is rejected."""
     folder = tmp_path / "requests"
     write(numbered(1), folder)
     os.chown(folder, -1, TEAM)
@@ -229,7 +236,7 @@ def test_a_group_that_is_not_on_record_is_refused(tmp_path):
 
 
 def test_another_group_than_the_recorded_one_is_refused(tmp_path):
-    """If a folder belongs to another group than the recorded team, it is rejected."""
+    """If the group of a folder is not the recorded team, the folder is rejected."""
     folder = tmp_path / "requests"
     write(numbered(1), folder, team=str(TEAM))
     os.chown(folder, -1, TEAM + 1)
@@ -238,9 +245,9 @@ def test_another_group_than_the_recorded_one_is_refused(tmp_path):
         folder_status(folder)
 
 
-def test_a_folder_that_is_there_becomes_no_team_s(tmp_path):
-    """An existing folder cannot become a team's folder, and no folder is created for an unknown
-    group.
+def test_an_existing_folder_cannot_become_a_team_folder(tmp_path):
+    """An existing folder cannot become the folder of a team. If the group is unknown, no folder is
+    created.
     """
     folder = tmp_path / "requests"
     with pytest.raises(BundleError, match='this computer has no group named "planners of contoso"'):
@@ -251,8 +258,8 @@ def test_a_folder_that_is_there_becomes_no_team_s(tmp_path):
         write(numbered(1), folder, team=str(TEAM))
 
 
-def test_a_folder_that_was_made_for_a_team_by_hand_has_to_be_named(tmp_path):
-    """An empty folder with mode 2770 is accepted only with --team."""
+def test_a_prepared_team_folder_requires_the_option(tmp_path):
+    """An empty folder with mode 2770 is accepted only if the option --team is specified."""
     folder = tmp_path / "requests"
     folder.mkdir()
     os.chown(folder, -1, TEAM)
@@ -264,8 +271,8 @@ def test_a_folder_that_was_made_for_a_team_by_hand_has_to_be_named(tmp_path):
     assert problems(folder) == []
 
 
-def test_a_rebuilt_manifest_knows_the_team(tmp_path):
-    """A rebuilt manifest records the folder's group as the team."""
+def test_a_rebuilt_manifest_records_the_team(tmp_path):
+    """In a rebuilt manifest, the group of the folder is recorded as the team."""
     folder = tmp_path / "requests"
     write(numbered(1), folder, team=str(TEAM))
     (folder / NAME).unlink()

@@ -1,4 +1,6 @@
-"""Files of synchronization programs and interrupted runs are reported, matched and adopted."""
+"""Files of synchronization programs, and files of interrupted runs, are reported and can be
+adopted.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-# The names that synchronization programs give to conflicting copies.
+# Synchronization programs give these names to conflicting copies.
 COPIES = {
     "OneDrive": "{stem}-DESKTOP-1{ending}",
     "Dropbox": "{stem} (planner's conflicted copy 2026-11-24){ending}",
@@ -30,13 +32,15 @@ COPIES = {
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return a folder of two requests."""
+    """Return a request folder with two requests."""
     write(numbered(2), tmp_path / "requests")
     return tmp_path / "requests"
 
 
 def put_copy(folder, other, program: str) -> tuple[str, str]:
-    """Add the first pair of another computer's folder, and return its id and CSR."""
+    """Copy the first key and CSR of another computer's folder to the folder, and return the id and
+    the path of the CSR.
+    """
     record = read_manifest(other).requests[0]
     names = []
     for place, ending in (("csr", ".csr"), ("keys", ".key")):
@@ -49,12 +53,12 @@ def put_copy(folder, other, program: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("program", COPIES)
-def test_a_pair_of_another_computer_is_reported_matched_and_taken_in(folder, tmp_path, program):
-    """A pair from another computer is reported and adopted, because a CA may have its CSR and issue
-    a certificate.
+def test_a_pair_of_another_computer_is_adopted(folder, tmp_path, program):
+    """A key and CSR from another computer are reported and can be adopted, because a CA may issue a
+    certificate for the CSR.
     """
     other = tmp_path / "other"
-    write(numbered(1), other)  # The same passphrase in another run gives another key.
+    write(numbered(1), other)  # With the same passphrase, another run generates another key.
     name, path = put_copy(folder, other, program)
     (problem,) = folder_status(folder).problems
     assert (problem.file, "is not in the manifest" in problem.message) == (path, True)
@@ -76,8 +80,10 @@ def test_a_pair_of_another_computer_is_reported_matched_and_taken_in(folder, tmp
     assert write(numbered(2), folder).counts() == {"kept": 2}
 
 
-def test_a_copy_of_the_same_pair_is_no_generation(folder):
-    """A copy of a known key stays in place and is reported as a notice."""
+def test_a_copy_of_a_known_pair_is_not_adopted(folder):
+    """If the folder contains a copy of a known key, the copy is not adopted, and a notice reports
+    it.
+    """
     put_copy(folder, folder, "OneDrive")
     status = folder_status(folder)
     assert status.problems == ()
@@ -90,9 +96,9 @@ def test_a_copy_of_the_same_pair_is_no_generation(folder):
     "name",
     ["manifest-DESKTOP-1.json", "manifest (1).json", "manifest.sync-conflict-20261124.json"],
 )
-def test_a_copy_of_the_manifest_stops_who_writes(folder, name):
-    """If two computers wrote the folder, a copy of the manifest stops further writes until a person
-    resolves it.
+def test_a_copy_of_the_manifest_prevents_changes(folder, name):
+    """If the folder contains a copy of the manifest, no command writes to the folder until a person
+    removes the copy.
     """
     shutil.copy(folder / "manifest.json", folder / name)
     assert [problem.file for problem in folder_status(folder).problems] == [name]
@@ -103,8 +109,8 @@ def test_a_copy_of_the_manifest_stops_who_writes(folder, name):
         rebuild_manifest(folder, PASSPHRASE)
 
 
-def test_files_in_no_record_are_reported_in_every_place(folder):
-    """Unrecorded files cause one notice for each folder, with the number of files."""
+def test_unrecorded_files_are_reported_in_every_folder(folder):
+    """For each subfolder, one notice reports the number of files that are not recorded."""
     for place in ("archive", "returned", "pfx"):
         (folder / place).mkdir(mode=0o700, exist_ok=True)
         for number in range(3):
