@@ -95,7 +95,7 @@ def _keep_bytecode_of_this_run() -> None:
     """
     place = os.environ.get("PYTEST_DEBUG_TEMPROOT") or tempfile.gettempdir()
     for earlier in Path(place).glob("lyncnb-bytecode-*"):
-        # This folder was left by a run that was killed more than a day ago.
+        # A run that was killed more than a day ago left this folder.
         with contextlib.suppress(OSError):
             if earlier.stat().st_mtime < time.time() - 86_400:
                 shutil.rmtree(earlier)

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 
 from lyncnb.base.disk import system_calls
 
-#: These types of system calls change the disk. ``close`` may report an error that occurred in
+#: The types of system calls that change the disk. ``close`` may report an error that occurred in
 #: ``write``.
 KINDS = (
     *("open", "write", "fsync", "close", "link", "rename", "replace"),
     *("unlink", "mkdir", "chmod"),
 )
-#: These system calls must succeed before data is safe on the disk.
+#: The system calls that must succeed before data is safe on the disk.
 ESSENTIAL = ("write", "fsync", "link", "rename", "replace")
 
 

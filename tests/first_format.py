@@ -18,8 +18,7 @@ from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.deploy.write_pfx import write_pfx
 from lyncnb.request_folder.bundle import open_requests
 
-# These are the fields of the first manifest format in commit cedf946, in the order of the
-# dataclasses.
+# The fields of the first manifest format in commit cedf946, in the order of the dataclasses.
 _HEAD = ("product", "plan_sha256", "accepted", "summary", "encrypted", "rekeying", "log")
 _REQUEST = (
     *("id", "generation", "state", "files", "csr_sha256", "spki_sha256", "key_sha256"),

@@ -58,7 +58,8 @@ def _purge(folder: Path, job: dict) -> None:
     purge(folder, confirmed=purge(folder, **day), **day)
 
 
-#: A job can also contain one of these actions, by its name.
+#: Actions that a job of a writer process can perform in a request folder, by name. A job without
+#: such an action writes requests.
 OTHERS = {
     "receive": _receive,
     "pfx": _package,

@@ -506,7 +506,8 @@ def assert_complete(
     assert_private(folder)
 
 
-#: Each of these unusual keys, which no plan contains, has the name of its peculiarity.
+#: Unusual private keys that no plan contains. The text in front of each one names the unusual
+#: property.
 ODD_KEYS = {
     "exponent": lambda: rsa.generate_private_key(3, 2048),
     "bits": lambda: rsa.generate_private_key(65537, 1024),

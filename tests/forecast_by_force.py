@@ -119,7 +119,8 @@ class Search:
     def __init__(self, case: Case, *, usages, issuer: str) -> None:
         self.case, self.issuer = case, issuer
         self.lead = max((LEAD_HOURS.get(usage, 0) for usage in usages), default=0)
-        # The certificates that are in use at the end may be valid for some time afterwards.
+        # The certificates in use at the end of the forecast may remain valid for some time
+        # afterwards.
         count = (case.until - case.start).days + 1 + min(case.asked, 200) + 14
         self.days = [case.start + number * DAY for number in range(count)]
 
@@ -137,7 +138,9 @@ class Search:
         return datetime.combine(issue, time()) + self.length(issue) * DAY
 
     def can_be_issued(self, issue: date) -> bool:
-        """Return whether the order and the domain validation can be early enough."""
+        """Return whether a certificate with this issue date can be ordered, and its domains
+        validated, early enough.
+        """
         case = self.case
         order = issue - case.lead[self.issuer] * DAY
         if order < case.start or order in case.frozen:
@@ -195,7 +198,9 @@ class Search:
         return found
 
     def reached(self, first: date) -> set[date]:
-        """Return every issue date that can be reached from the first issue date by renewals."""
+        """Return every issue date that can be reached by renewals, beginning with the given issue
+        date.
+        """
         found, waiting = set(), [first]
         while waiting:
             day = waiting.pop()
@@ -209,7 +214,7 @@ class Search:
         return self.last_day_before(self.end(issue))
 
     def last_day_before(self, end: datetime) -> date:
-        """Return the last date whose end is at least the lead time before a given time."""
+        """Return the last date that ends at least the required lead time before the given time."""
         day = end.date() + DAY
         while datetime.combine(day, time()) + 24 * HOUR > end - self.lead * HOUR:
             day -= DAY

@@ -131,7 +131,7 @@ def plan_of_case(case, *, rules=RULES):
     return plan
 
 
-#: These notices appear for every plan with public certificates, even if it has no mistakes.
+#: Notices that appear for every plan with public certificates, even if it has no mistakes.
 ADVICE = frozenset(
     check.code
     for check in ca_rules().checks

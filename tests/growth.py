@@ -63,7 +63,8 @@ def faster_than_linear(
     large = make(2 * size)
     # If the first measurement looks too slow, the fastest of five measurements counts.
     if (twice := seconds(large)) >= 2.5 * once:
-        # The two sizes are measured alternately, so that other processes affect both of them.
+        # Input of the original size and of twice the size is measured alternately, so that other
+        # processes affect both.
         pairs = [(seconds(small), seconds(large)) for _ in range(5)]
         once, twice = (min(taken) for taken in zip(*pairs, strict=True))
     if once < LONG_ENOUGH or twice < 3 * once:

@@ -488,7 +488,7 @@ def start_chromium():
     """Start Playwright and the installed Chromium. The caller must close both."""
     from playwright.sync_api import expect, sync_playwright
 
-    # The same time limit applies to all other waits in the page.
+    # The time limit for the start of a browser also applies to all other waits in the page.
     expect.set_options(timeout=60_000)
     playwright = sync_playwright().start()
     browser = playwright.chromium.launch(

@@ -88,7 +88,7 @@ def write_notebook(path: Path, *cells: str) -> None:
 
 
 def open_panel(lab: LabBrowser, folder: Path, *cells: str, name: str = "test.ipynb") -> None:
-    """Open a notebook with these code cells, run it, and wait for the panel."""
+    """Open a notebook with the given code cells, run it, and wait for the panel."""
     write_notebook(folder / name, *cells)
     lab.open_notebook(folder / name)
     lab.run_all()

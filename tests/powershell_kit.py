@@ -22,7 +22,7 @@ _NOT_RUN = "no pwsh on PATH: PowerShell was not asked"
 _DEPLOY = Path(__file__).parent / "deploy"
 PARAMETERS = _DEPLOY / "cmdlet_parameters.json"
 
-#: A check may call these functions of the script.
+#: Functions in the script that a check may call.
 SCRIPT_FUNCTIONS = (
     *("Test-Key", "Test-ServicesStopped", "Test-ServicesRun", "Test-ServicesLoaded"),
     *("Test-RestartAhead", "Get-NotRunning", "Get-Stale", "Get-Utc", "Test-FailedOver"),

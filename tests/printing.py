@@ -75,7 +75,7 @@ def check_workbook(data: bytes) -> None:
 
 # Serial numbers, versions of Windows, and digests may consist of digits only, but are not numbers.
 _DIGITS = ("Serial number", "Windows")
-# The keys are the widths of the formatted texts.
+# The width of a formatted date or time, and its number format in Excel.
 _DAY_FORMATS = {10: "yyyy-mm-dd", 20: 'yyyy-mm-dd hh:mm "UTC"'}
 
 
@@ -205,9 +205,8 @@ def torn_words(page) -> list[str]:
     )
 
 
-# axe-core needs milliseconds to check the contrast of each text. Most texts of a document have the
-# same styles as many others. So only the first three texts of each combination of styles are marked
-# for the check.
+# axe-core needs milliseconds to check the contrast of each text, and most texts of a document have
+# the same styles. So only the first three texts with the same styles are marked for the check.
 _MARK_LOOKS = """inside => {
     const styles = ['color', 'backgroundColor', 'backgroundImage', 'fontSize', 'fontWeight',
         'opacity', 'filter', 'textShadow', 'position'];

@@ -13,7 +13,7 @@ import pytest
 
 from lyncnb.cli import main
 
-# The output always has this width, so that tests do not depend on the size of the terminal.
+# The width of the output is fixed, so that tests do not depend on the size of the terminal.
 WIDE = "10000"
 
 

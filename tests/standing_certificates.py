@@ -85,7 +85,7 @@ def export_of(
     absent: Iterable[tuple[str, str]] = (),
     time: str = "2026-11-24T08:00:00Z",
 ) -> bytes:
-    """Return the text that the snippet for certificates writes on a computer."""
+    """Return the text that ``lyncnb snippet certificates`` writes when it runs on a server."""
     lines = ["lyncnb certificate export 1", f"Computer: {computer}", f"Time: {time}"]
     lines += [f"Lync: {'yes' if lync else 'no'}"]
     lines += [f"Not in the store: {kind} {thumbprint}" for kind, thumbprint in absent]
@@ -266,8 +266,8 @@ def write_estate(estate: Estate, place: Path, chance: random.Random, *, exported
 
 
 def write_all(table: str, path: Path) -> None:
-    """Write one file that contains a certificate for every certificate that a table requires, and
-    the chain.
+    """Issue every certificate that a table requires, and write all of them to one file with the
+    chain.
     """
     planned = ln.plan_certificates(ln.read_topology(table.encode()), ln.load_rules())
     made = [stand_for(one, begins=datetime.now(UTC)) for one in planned.certificates]

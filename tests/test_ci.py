@@ -1,6 +1,4 @@
-"""The hosted CI runs the same script as a developer does, and the commit hooks check what they
-promise.
-"""
+"""The hosted CI runs the same script as developers do, and the commit hooks run existing programs."""
 
 from __future__ import annotations
 

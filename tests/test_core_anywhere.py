@@ -15,7 +15,7 @@ from places import DATA, REPOSITORY
 import lyncnb as ln
 from lyncnb.plan.scenarios import Scenarios
 
-# This import hook rejects every library outside this list, as if the library were not installed.
+# This import hook rejects every library except the listed ones, as if it were not installed.
 CORE = """
 import importlib.abc, sys
 

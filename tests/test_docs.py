@@ -85,7 +85,9 @@ def selected(output: str, note: str) -> str:
 @pytest.mark.posix
 @pytest.mark.parametrize("name", PAGES)
 def test_commands_and_cells_of_a_page_print_what_it_shows(request, results, name):
-    """Each command and cell succeeds, and prints the output below it. --refresh writes outputs."""
+    """Each command and cell in a documentation page succeeds, and prints the output below it.
+    --refresh updates the outputs.
+    """
     # When files are refreshed, another test may have changed this page since it was read.
     text, output = (DOCS / name).read_text("utf-8"), ""
     shown, pieces, end = [], [], 0

@@ -312,7 +312,7 @@ def test_every_document_has_planner_table_and_dates(planner, monkeypatch):
     assert planner("plan", "requests/plan.json", "-o", "sheet.html").status in (0, 1)
     sheet = margin_of((planner.folder / "sheet.html").read_text("utf-8"))
     assert sheet == f"{LINE.rpartition(' · ')[0]} · Evaluated for: 2027-03-15"
-    # This value is 2027-01-01 in seconds since 1970.
+    # The expected time is 2027-01-01 in seconds since 1970.
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1798761600")
     options = ("--options", "o.toml", "-o")
     for command, name in (("plan", "p.docx"), ("plan", "p.html"), ("trust", "trust.html"),

@@ -30,8 +30,7 @@ from lyncnb.request_folder.recovery_key import create_recovery_key
 
 EARLIER = Path(__file__).resolve().parent / "earlier"
 STAGES = ("requested", "answered", "packaged", "third", "renewed")
-# These values of a manifest depend on other files, because keys and certificates differ in every
-# folder.
+# Values of a manifest that depend on other files. Keys and certificates differ in every folder.
 _OF_FILES = {
     *("csr_sha256", "key_sha256", "spki_sha256", "sha256", "chain_sha256", "file_sha256"),
     *("thumbprint_sha1", "serial", "certificate", "chain", "friendly_name", "fingerprint"),
@@ -69,7 +68,9 @@ def _package(folder: Path) -> ln.PfxPackages:
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory):
-    """Create the request folder after each command, with the manifest that commit 50307b1 wrote."""
+    """For each command, return the request folder as it was after the command, with the manifest
+    that commit 50307b1 wrote.
+    """
     before = dict(FolderCipher.__init__.__kwdefaults__)
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
     place = tmp_path_factory.mktemp("earlier")
@@ -177,8 +178,8 @@ def test_summaries_are_written_from_an_earlier_plan(stages, tmp_path):
 
 
 def test_an_interrupted_change_of_format_keeps_both_manifests(stages, tmp_path):
-    """If the manifest has changed since the first attempt, lyncnb archives it and also keeps the
-    first one.
+    """If the conversion of a folder to a newer format is repeated, and its manifest has changed,
+    lyncnb keeps both manifests.
     """
     folder = tmp_path / "requests"
     shutil.copytree(stages / "requested", folder)

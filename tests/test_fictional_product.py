@@ -31,7 +31,7 @@ LIGHT = ["light.contoso.com", "lamp01.contoso.com", "horn.light.contoso.com"]
 
 @pytest.fixture(autouse=True)
 def _nobody_knows_it(monkeypatch):
-    """Unload the product before and after each test."""
+    """Unload the fictional product before and after each test."""
     monkeypatch.setattr(rule_files, "_custom_products", {})
     columns.restore_custom_columns({})
     yield

@@ -37,7 +37,7 @@ LAYERS = (
     {"__init__", "__main__"},
 )
 
-# Only the listed packages or files may import each of these libraries and their submodules.
+# For each library, the only packages or files that may import it or its submodules.
 TOUCHES = {
     "pandas": {"base.shown.frames"},
     "csv": {"topology.csv_edit", "topology.csv_file"},
@@ -94,11 +94,11 @@ TOUCHES = {
     "urllib3": set(),
 }
 
-# Only the listed packages or files may use each of these attributes and functions.
+# For each attribute or function, the only packages or files that may use it.
 CALLS = {
-    # This method returns the content of a secret.
+    # The method reveal returns the content of a secret.
     "reveal": {"pki", "deploy.package_passwords", "deploy.pfx_packages", "jupyter", "widgets"},
-    # These functions read the current date if the argument today= has no value, or read the time of
+    # Functions that read the current date if the argument today= has no value, or read the time of
     # a lock.
     "now": {
         "base.disk.folder_lock",
@@ -111,12 +111,13 @@ CALLS = {
         "widgets.editing.unsaved",
     },
     "today": set(),
-    # These methods write to the disk.
+    # Methods that write to the disk.
     "write_bytes": set(),
     "write_text": set(),
     "mkstemp": set(),
     "urandom": set(),
-    # These functions could hide an import, a message, or the end of the program from these tests.
+    # Functions that could hide an import, a message, or the end of the program from the tests of
+    # layers.
     "import_module": set(),
     "__import__": set(),
     "print": set(),

@@ -147,10 +147,11 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     ),
 }
 
-#: The timed functions call these functions with the same bytes, so they are timed together.
+#: Functions that a timed function calls with the same bytes, so that the measured times include
+#: them.
 PARTS = {"base.toml_text.parse_toml", "topology.csv_file.read_rows"}
 
-#: These functions write bytes, compare bytes that lyncnb has written, or receive objects from
+#: Functions that write bytes, compare bytes that lyncnb has written, or receive objects from
 #: another reader.
 NO_READERS = {
     *(
@@ -169,7 +170,7 @@ NO_READERS = {
     *("authorities.kept_approval.keep_approval", "plan.model.combine_digest_parts"),
     *("request_folder.plan_file.archive_copy", "request_folder.plan_file.write_plan_file"),
     *("export.changes.record_plan", "page.assemble.assemble", "page.in_worker.make_session"),
-    # These functions pass an SVG picture from lyncnb to a browser.
+    # Functions that pass an SVG picture from lyncnb to a browser.
     *("base.shown.browser_print.draw_picture", "jupyter.png_pictures.split_pictures"),
     *(
         "export.key_and_csr.make_sealed_pair",

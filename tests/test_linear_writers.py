@@ -232,7 +232,7 @@ Writer = Callable[[Deployment], Prepared]
 
 
 def each(name: str, suffixes: Iterable[str], prepare: Callable[..., Prepared]) -> dict[str, Writer]:
-    """Return a function that measures one writer in each of its output formats."""
+    """For each output format, return a function that measures one writer."""
     return {f"{name} {suffix}": partial(prepare, suffix=suffix) for suffix in suffixes}
 
 
@@ -352,10 +352,10 @@ OF_FOLDERS: dict[str, Writer] = {
     "authorities.survey.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
 }
 
-#: These functions write a folder or report, and require the signature of an approver.
+#: The functions that write a folder or a report, and require the signature of an approver.
 SIGNED = {"authorities.kept_approval.read_approved_plan"}
 
-#: The timed functions call these functions, so they are timed together.
+#: Functions that a timed function calls, so that the measured times include them.
 PARTS = {
     *("authorities.submission.list_name_lines", "authorities.submission.write_part_page"),
     *("authorities.submission.build_submit_script", "deploy.pfx_packages.make_packages"),
@@ -374,7 +374,7 @@ PARTS = {
     *("request_folder.plan_file.read_present_plan", "request_folder.plan_file.read_plan_bytes"),
     "request_folder.plan_file.write_plan_file",
     *("topology.csv_file.write_csv", "topology.table_files.write_table_xlsx"),
-    # These functions write the input for render_notebook and read_notebook.
+    # Functions that write the input for render_notebook and read_notebook.
     *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),
     *("authorities.summary_files.list_summary_files", "request_folder.history.build_first_history"),
     # To create these outputs, the panels and the page call functions that are timed above.
@@ -388,7 +388,7 @@ PARTS = {
     ),
 }
 
-#: These functions read or encrypt data, return data for one server, or write output that does not
+#: Functions that read or encrypt data, return data for one server, or write output that does not
 #: grow with a plan.
 NO_WRITERS = {
     *("authorities.returned.mail_messages.read_mail_parts", "export.key_and_csr.make_sealed_pair"),
@@ -411,7 +411,9 @@ NO_WRITERS = {
     # each option.
     *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),
     *("guide.first_plan.write_first_plan", "checks.plan_toml_edit.edit_plan_toml"),
-    "deploy.checklist.title_ends",  # The result has one title for each language.
+    # The result of this function contains one title for each language, and does not grow with a
+    # plan.
+    "deploy.checklist.title_ends",
 }
 
 

@@ -57,7 +57,9 @@ with quick_keys():
 @pytest.mark.tools
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace")
 def test_no_command_from_the_plan_to_the_steps_opens_a_connection(tmp_path):
-    """In the trace of the system calls of these commands, there is no network address."""
+    """The commands from planning to the deployment steps connect to no network address, as a trace
+    of their system calls shows.
+    """
     shutil.copy(DATA / "contoso.csv", tmp_path)
     trace = tmp_path / "trace"
     ended = subprocess.run(

@@ -45,8 +45,7 @@ from lyncnb.pki.passphrase import Secret
 NOTEBOOKS = REPOSITORY / "notebooks"
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
 
-# These patterns match output that differs between runs or computers. Documentation must not contain
-# it.
+# Patterns for output that differs between runs or computers, which documentation must not contain.
 PERISHABLE = re.compile(
     r"\b[0-9a-f]{32,}\b"  # Hashes differ between runs of a notebook.
     r"|\b\d\d:\d\d:\d\d\b"  # Times of day differ between runs of a notebook.
@@ -98,7 +97,7 @@ def executed(request, workspace):
     strip_widgets(notebook)
     notebook.metadata.pop(
         "lyncnb", None
-    )  # This entry marks the executed copy of a notebook. The committed file is not a copy.
+    )  # The metadata of an executed copy marks it as a copy. The committed notebook is not a copy.
     notebook.metadata.pop("language_info", None)  # The version of Python differs between computers.
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
@@ -204,8 +203,8 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
     ],
 )
 def test_planning_notebook_runs_on_any_table(tmp_path, file, made):
-    """If only one line is changed, all cells also run for other samples, workbooks, documents, and
-    300 servers.
+    """If a planner changes only the path of the table, all cells of the planning notebook run, also
+    for workbooks, topology documents, and 300 servers.
     """
     data = (DATA / file).read_bytes()
     path = tmp_path / ("table.xlsx" if made is as_workbook else "table.csv")
@@ -271,7 +270,7 @@ def test_receiving_notebook_writes_nothing_into_a_folder_of_your_own(tmp_path, a
     assert any(folder.glob("returned/*.cer")) is answered
 
 
-# This code runs the cells of a notebook up to the last one that checks a plan, and prints the
+# Code that runs the cells of a notebook up to the last one that checks a plan, and prints the
 # findings.
 CHECKS_OF_A_NOTEBOOK = """
 import datetime, json, sys

@@ -120,7 +120,7 @@ def test_a_table_of_an_earlier_version_is_replaced(nouns, tmp_path):
         check_output(path, PLAN_FILE)
 
 
-#: Each column that is not text has this type in every data frame that contains the column.
+#: The type of each column that is not text, in every data frame with this column.
 TYPES = {
     "Days left": "Int64",
     "Generation": "Int64",
@@ -146,7 +146,9 @@ def test_the_types_do_not_depend_on_the_data(nouns):
         frame = noun.to_frame()
         wanted = {heading: kind for heading, kind in TYPES.items() if heading in frame}
         if name == "saved plan":
-            del wanted["Names"]  # In these tables, the certificates are identified by their names.
+            # In the data frame of a saved plan, the column Names contains the names, and not their
+            # number.
+            del wanted["Names"]
         if name == "trust":
             del wanted["Names"]
         if name == "status":
@@ -173,8 +175,8 @@ def test_remaining_days_stay_numeric_while_a_request_waits(nouns, tmp_path):
 
 
 def test_the_frame_of_a_picture_has_types(nouns):
-    """In the data frame of a timeline, dates have the type date, and the column about attention is
-    yes/no.
+    """In the data frame of a timeline, dates have a date type, and the column about events that
+    need attention is yes/no.
     """
     frame = ln.figure(nouns["forecast"]).to_frame()
     assert str(frame["Begins"].dtype) == str(frame["Ends"].dtype) == "datetime64[us]"

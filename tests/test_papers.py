@@ -94,8 +94,8 @@ def _rows_of_the_page() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("sentence", "where"), _rows_of_the_page())
 def test_each_sentence_is_in_the_listed_file(sentence, where):
-    """Each path in the table is a file of the repository that contains the sentence next to the
-    path.
+    """For each sentence of Microsoft's page, the listed file exists in the repository and contains
+    the text next to its path.
     """
     places = list(_PLACE.finditer(where))
     assert _PLACE.sub("", where).strip(" ,") == "", sentence

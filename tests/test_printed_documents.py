@@ -133,7 +133,7 @@ def test_no_name_is_split_and_no_document_is_long(chromium, tmp_path, page_of, d
     sample = (CONTOSO, LITWARE)[number]
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
     path.write_bytes(page_of(document, sample))
-    # This is the width of A4 in portrait format.
+    # The window has the width of an A4 page in portrait format.
     with opened(chromium, path, scripts=True, width=703) as page:
         page.pdf(path=str(pdf), format="A4")
         page.emulate_media(media="print")
@@ -159,8 +159,8 @@ def test_a_shared_notebook_is_printed_like_the_documents(chromium, tmp_path, nam
     assert min(w.height for w in words_in(pdf) if w.text in ("WebServicesInternal", "Server")) > 7
 
 
-# This script finds elements that are wider than the screen and not inside a scrolling element, and
-# scrolling elements that are not tables.
+# A script that finds elements that are wider than the screen and not inside a scrolling element,
+# and scrolling elements that are not tables.
 _WIDER = """() => {
     const scrolls = element => /auto|scroll/.test(getComputedStyle(element).overflowX);
     const inside = element => element.closest('table') && scrolls(element.closest('table'));
@@ -175,7 +175,7 @@ _WIDER = """() => {
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_on_a_phone_tables_scroll_and_nothing_else(chromium, tmp_path, page_of, document):
-    """At widths of 390 and 320 pixels, the page is as wide as the screen, even if all sections are
+    """At widths of 390 and 320 pixels, no page is wider than the screen, even if all sections are
     expanded.
 
     Only tables scroll.
@@ -188,7 +188,7 @@ def test_on_a_phone_tables_scroll_and_nothing_else(chromium, tmp_path, page_of, 
 
 
 def test_a_split_name_is_found(chromium, tmp_path):
-    """If the columns of a page are too narrow for the names, this test finds the names that are
+    """If the columns of a page are too narrow for the names, the check reports the names that are
     split.
     """
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"

@@ -26,8 +26,8 @@ GOLDEN = Path(__file__).with_name("golden") / "examples.yaml"
 WEB_ROLES = ("StandardEdition", "FrontEnd", "Director")
 COMBINED = ["Default", "WebServicesInternal", "WebServicesExternal"]
 
-# Vectors that cannot be compared with a whole plan, and the reasons. The names in PRINTED_IN_PART
-# must be in the planned certificate.
+# Test vectors that cannot be compared with a whole plan, and the reasons. The names in
+# PRINTED_IN_PART must be in the planned certificate.
 NOT_A_WHOLE_CERTIFICATE = {
     "LS13-RP-MOBILITY": "only some names are printed, and no subject",
     "SFB15-RP-MOBILITY": "only some names are printed, and no subject",
@@ -77,7 +77,9 @@ def is_whole(vector: dict) -> bool:
 
 
 def is_sound(vector: dict) -> bool:
-    """Return whether the profile doc_example copies a vector. It copies all internal ones."""
+    """Return whether the profile doc_example copies the printed certificate of a test vector. It
+    copies all internal certificates.
+    """
     quality = vector.get("doc_quality")
     internal_row = "-INT-" in vector["id"] and vector["id"].startswith(("LS13-INT", "SFB15-INT"))
     if vector["kind"] != "documented" or quality == "garbled":
@@ -86,7 +88,7 @@ def is_sound(vector: dict) -> bool:
 
 
 def rows_for(vector: dict) -> list[dict]:
-    """Return the inputs of a vector as the rows of a table, as a planner would enter them."""
+    """Return the inputs of a test vector as the rows of a table, as a planner would enter them."""
     inputs, role = vector["inputs"], vector["role"]
     shared = {
         "sip_domains": inputs.get("sip_domains", ["contoso.com"]),
@@ -100,8 +102,8 @@ def rows_for(vector: dict) -> list[dict]:
         "client_autoconfig", "aol_pic", "owas_external_fqdn", "tenant_sip_domains",
     )  # fmt: skip
     own = {name: inputs[name] for name in taken if name in inputs}
-    # If a vector does not specify autodiscover, this means false. A blank cell in a table means
-    # true.
+    # If a test vector does not specify autodiscover, this means false. A blank cell in a table
+    # means true.
     own["autodiscover"] = inputs.get("autodiscover", False)
     pool = inputs.get("pool_fqdn") or inputs.get("farm_fqdn") or inputs.get("server_fqdn")
     servers = inputs.get("pool_servers") or [inputs.get("server_fqdn") or pool or "rp.contoso.com"]
@@ -135,17 +137,19 @@ def as_csv(rows: list[dict]) -> bytes:
     )
 
 
-#: The certificate of a vector follows the rules of this product.
+#: The rules of this product determine the certificate of the test vector.
 RULES_OF = {"sfb2015": "sfb2015", "sfb_hybrid": "sfbse"}
-#: These products have another page that prints the certificate of the vector again, or from which
-#: it is inferred.
+#: Other products for which a page prints the certificate of the test vector, or for which it is
+#: inferred.
 REPEATED = {"Skype/SfBServer2019/plan/system-requirements.md": ("sfb2019", "sfbse")}
 #: One page prints each of these certificates for several versions.
 OF_EVERY_VERSION = ("SFB15-EDGE-EXT", "SFB15-EDGE-INT", "SFB15-RP-MOBILITY")
 
 
 def planned(vector: dict, *, profile: str = "default", product: str = ""):
-    """Plan the table of a vector, and return the only certificate to which the vector applies."""
+    """Plan the table of a test vector, and return the only certificate to which the test vector
+    applies.
+    """
     product = product or RULES_OF.get(vector.get("product", ""), "lync2013")
     inputs = vector["inputs"]
     options = PlanOptions(
@@ -160,8 +164,8 @@ def planned(vector: dict, *, profile: str = "default", product: str = ""):
     wanted = set(vector["usages"])
     if vector["role"] not in ("ReverseProxy", "OfficeWebApps", "ExchangeOWA"):
         found = [c for c in plan.certificates if wanted <= set(c.usages)]
-    # The command for these certificates has no -Type parameter, so the vectors use another word for
-    # the usage.
+    # The command for these certificates has no -Type parameter, so the test vectors use another
+    # word for the usage.
     else:
         found = [c for c in plan.certificates if c.role == vector["role"]]
     if wanted != {"OAuthTokenIssuer"}:
@@ -175,7 +179,7 @@ def names(values) -> set[str]:
 
 
 def test_every_vector_is_covered_or_listed():
-    """Each of the 125 vectors is planned and compared, or is listed with the reason why not."""
+    """Each of the 125 test vectors is planned and compared, or is listed with the reason why not."""
     covered = {name for name, vector in vectors().items() if is_whole(vector)}
     assert covered | NOT_A_WHOLE_CERTIFICATE.keys() == vectors().keys()
     assert not covered & NOT_A_WHOLE_CERTIFICATE.keys()
@@ -255,7 +259,9 @@ def test_doc_example_profile(name):
 
 
 def repeated() -> list[tuple[str, str]]:
-    """Return each complete vector that also applies to another product, together with this product."""
+    """Return each complete test vector that also applies to another product, together with this
+    product.
+    """
     again = {
         name: [p for page in vector.get("also_in", ()) for p in REPEATED.get(page, ())]
         for name, vector in vectors().items()
@@ -265,8 +271,8 @@ def repeated() -> list[tuple[str, str]]:
 
 
 def test_skype_for_business_is_counted():
-    """For Skype for Business 2015, 2019, and hybrid, Microsoft publishes 26 vectors, 23 of which
-    are complete.
+    """For Skype for Business 2015, 2019, and hybrid, Microsoft publishes 26 test vectors, 23 of
+    which are complete.
     """
     skype = {n: v for n, v in vectors().items() if v.get("product", "").startswith("sfb")}
     assert (len(skype), sum(map(is_whole, skype.values()))) == (26, 23)

@@ -120,7 +120,7 @@ def probe() -> Probe:
     )  # fmt: skip
 
 
-#: These functions create each type of report from the sample.
+#: Functions that create each type of report from the sample.
 REPORTS: dict[str, Callable[[], Report]] = {
     "trust": lambda: build_trust_report(ln.trust(plan())),
     "forecast": lambda: build_forecast_report(forecast()),

@@ -22,7 +22,8 @@ from places import REPOSITORY
 import lyncnb as ln
 from lyncnb.base.shown.tables import to_markdown
 
-# These words are split in the code, so that this file does not contain them.
+# The words that mark unfinished work are split in the code, so that this file does not contain
+# them.
 UNDONE = re.compile(
     "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "raise NotImplemented" + "Error"))
 )
@@ -37,7 +38,7 @@ ADDRESSES = re.compile(
         )
     )
 )
-# These patterns match home folders, and the folder that contains this clone.
+# Patterns for home folders, and for the folder that contains this clone.
 PLACES = re.compile(r"(?<![\w.~}])/(?:root|home|Users)/\w|" + re.escape(f"{REPOSITORY.parent}/"))
 PEM_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}")
 HOST = re.compile(
@@ -273,7 +274,7 @@ def test_documents_use_only_public_names():
     shown = [*(path for path in files() if path.suffix in (".md", ".ipynb"))]
     shown.remove(
         REPOSITORY / "CHANGELOG.md"
-    )  # This document also mentions names that no longer exist.
+    )  # The changelog also mentions names that no longer exist.
     names = {name for path in shown for name in re.findall(r"\bln\.(\w+)", path.read_text("utf-8"))}
     assert names >= {"read_topology", "write_requests"}
     assert names - set(ln.__all__) == set()

@@ -25,8 +25,7 @@ from lyncnb.plan.model import build_request_content
 
 pytestmark = pytest.mark.tools
 
-# The test uses five requests of each form, which repeats after 24 requests. A full test may use
-# 500.
+# The number of requests in the test: five of each of the 24 forms. A full test may use 500.
 COUNT = int(os.environ.get("LYNCNB_REQUESTS", "120"))
 RSA_BITS = (2048, 2048, 2048, 2048, 3072, 4096)
 CURVES = (256, 384, 521)

@@ -9,7 +9,7 @@ DEPLOY = "urn:schema:Microsoft.Rtc.Management.Deploy"
 _ROLES = f'xmlns="{DEPLOY}.ServiceRoles.2008"'
 _READ = f'xmlns="{DEPLOY}.Topology.2008"'
 
-#: The XML content of the services with these names.
+#: The XML content of services in a topology document, by the name of the service.
 DIRECTOR = f'<RegistrarService IsDirector="true" {_ROLES} />'
 REGISTRAR = f'<RegistrarService IsDirector="false" {_ROLES} />'
 
@@ -189,8 +189,8 @@ def exported(
     urls: tuple[tuple[str, str, str, str], ...] = tuple(("Global", *url) for url in URLS),
     **more,
 ) -> str:
-    """Return the output of ``lyncnb snippet topology`` for the same topology, with the owner before
-    each URL.
+    """Return the output of ``lyncnb snippet topology`` for a topology, in which the owner precedes
+    each simple URL.
     """
     simple = "".join(
         f'<SimpleUrl Identity={quoteattr(whose)} Component="{component}" Domain="{domain}"'

@@ -49,7 +49,7 @@ def _number(data: bytes) -> str:
     return "".join(reversed(parts)).lstrip("0")
 
 
-# These functions encode a text in ways that a reader of a notebook can decode.
+# Functions that encode a text in ways that a reader of a notebook can decode.
 WRAPS = {
     "plain": lambda text: text,
     "one dash as an entity": lambda text: text.replace("-", "&#45;", 1),

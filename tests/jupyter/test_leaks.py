@@ -214,7 +214,7 @@ def test_nbconvert_leaves_no_passphrase(tmp_path):
     assert "fe02.contoso.com" in shown
     assert (
         "6 requests in requests: 6 kept" in shown
-    )  # The panel has written the requests, and the next call in the notebook has found them.
+    )  # The panel has written the requests, and the next cell of the notebook has found them.
     assert leaks([GIVEN], tmp_path) == []
 
 
@@ -238,7 +238,9 @@ def test_nbconvert_without_a_passphrase_fails(tmp_path):
 
 @pytest.mark.kernel
 def test_lyncnb_run_leaves_no_passphrase(tmp_path):
-    """The command run writes a copy and a page without secrets, and completes the request folder."""
+    """The command "lyncnb run" writes a copy and a page without secrets, and completes the request
+    folder.
+    """
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     write_notebook(tmp_path / "batch.ipynb", *CELLS)
     ran = subprocess.run(

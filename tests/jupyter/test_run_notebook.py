@@ -95,8 +95,8 @@ def test_kernel_channels_are_encrypted(tmp_path):
 
 @pytest.mark.usefixtures("older_kernel")
 def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
-    """If an older kernel with the same name is found first, it is rejected before it receives any
-    data.
+    """If an older kernel, which cannot encrypt its channels, is found first, it is rejected before
+    it receives any data.
     """
     path = save(tmp_path, "print('before')")
     with pytest.raises(NotebookError, match="cannot encrypt the channels") as caught:
@@ -137,7 +137,7 @@ def test_messages_of_the_kernel_are_not_shown(tmp_path, capfd, monkeypatch):
     """The run does not show messages of a kernel's libraries, but it shows the output of cells."""
     monkeypatch.delenv(
         "PYTEST_CURRENT_TEST"
-    )  # If this variable is set, a kernel does not redirect descriptor 2.
+    )  # If PYTEST_CURRENT_TEST is set, a kernel does not redirect descriptor 2.
     path = save(
         tmp_path,
         "import os, sys\nos.write(sys.stderr.fileno(), b'of itself')",

@@ -124,7 +124,7 @@ def test_an_attached_picture_is_in_the_page(name):
     assert "data:image/png;base64,QUJD" in render_notebook(new_notebook(cells=[cell]), title="x")
 
 
-#: Attackers use these HTML fragments to bypass sanitizers.
+#: HTML fragments with which attackers try to bypass sanitizers.
 PIECES = (
     *("<svg>", "</svg>", "<math>", "<mtext>", "<mglyph>", "<annotation-xml encoding=text/html>"),
     *(
@@ -195,7 +195,7 @@ def test_a_second_sanitizer_finds_nothing():
     assert {tag for tag, name in seen if name in ("src", "href")} == {"a", "img"}
 
 
-#: These functions return texts of a notebook with a given number of parts.
+#: Functions that return texts of a notebook with a given number of parts.
 GROWING = {
     "a table": lambda count: "|a|b|\n|-|-|\n" + "|fe01.contoso.com|10.0.0.1|\n" * count,
     "a list": lambda count: "- a\n" * count,
@@ -368,7 +368,9 @@ def test_clean_writes_the_notebook_too(tmp_path):
 
 
 def test_other_files_are_not_overwritten(tmp_path):
-    """An existing page, copy or PDF that lyncnb did not write is overwritten only with force."""
+    """An existing page, copy or PDF that lyncnb did not write is overwritten only with the option
+    --force.
+    """
     path = tmp_path / "plan.ipynb"
     write_notebook(example(), path, kind=CLEAN_COPY)
     for name, options in (("plan.html", {}), ("plan.clean.ipynb", {"clean": True})):
@@ -383,8 +385,8 @@ def test_other_files_are_not_overwritten(tmp_path):
 
 
 def test_share_finds_the_passphrase_of_the_environment(shell, monkeypatch):
-    """The share command finds the passphrase from the environment variable in an output, and does
-    not print it.
+    """If an output contains the passphrase from the environment variable, the share command reports
+    this and does not print the passphrase.
     """
     notebook = example()
     notebook.cells[-1].outputs[0].text = "it is correct horse battery, or so"
@@ -499,7 +501,7 @@ def test_a_picture_shares_the_sheet_of_a_narrow_table():
 
     Only the sheets of a wide table are in landscape.
     """
-    wide = example()  # This notebook has a table with 23 columns.
+    wide = example()  # The example notebook has a table with 23 columns.
     narrow = new_notebook(cells=[new_markdown_cell("# Plan")])
     assert ".lyncnb-figure{page:upright}" in render_notebook(wide, title="Plan")
     assert "upright" not in render_notebook(narrow, title="Plan")
@@ -627,8 +629,8 @@ def test_rerun_makes_a_page_of_one_plan(shell):
     before = path.read_bytes()
     refused = shell("share", "a.ipynb")
     assert refused.status == 1
-    # This code runs in a separate process, because a browser of other tests may use the event loop
-    # of this process.
+    # The command runs in a separate process, because a browser of other tests may use the event
+    # loop of this process.
     ended = shell.process("share", "a.ipynb", "--rerun")
     assert ended.status == 0, ended.err
     assert "written: a.html" in ended.out

@@ -72,7 +72,7 @@ def serve(tmp_path):
         port = free_port()
         config = tmp_path / "config"
         config.mkdir()
-        # These settings of a planner switch security off. The settings of lyncnb take precedence.
+        # Settings of a planner that switch security off. The settings of lyncnb take precedence.
         (config / "jupyter_server_config.py").write_text(
             'c.IdentityProvider.token = ""\nc.ServerApp.ip = "0.0.0.0"\n', "utf-8"
         )
@@ -112,7 +112,9 @@ def serve(tmp_path):
 @pytest.mark.kernel
 @pytest.mark.usefixtures("older_kernel")
 def test_lab_starts_no_kernel_that_cannot_encrypt_its_channels(serve, tmp_path):
-    """If an older kernel with the same name is found first, lyncnb rejects it."""
+    """If JupyterLab first finds an older kernel, which cannot encrypt its channels, lyncnb rejects
+    it.
+    """
     port, token, _ = serve("open_lab")
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/api/kernels?token={token}",

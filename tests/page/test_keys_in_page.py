@@ -46,7 +46,7 @@ shell = pytest.fixture(make_shell)
 #: The number of random plans in this test. CI uses only a few.
 PLANS = int(os.environ.get("LYNCNB_PAGE_PLANS", "3"))
 
-# This plan contains every type of key and hash, every field of a subject, and characters of several
+# A plan with every type of key and hash, every field of a subject, and characters of several
 # alphabets.
 KINDS = plan_of(
     planned("a.contoso.com", *(f"n{number}.contoso.com" for number in range(40)), bits=2048),
@@ -67,8 +67,8 @@ KINDS = plan_of(
 )  # fmt: skip
 
 
-# These bytes precede the IV in data that is encrypted with AES-256-CBC: the algorithm identifier,
-# and the header of the 16-byte IV.
+# The bytes that precede the IV in data encrypted with AES-256-CBC: the algorithm identifier, and
+# the header of the 16-byte IV.
 AES_HEAD = bytes.fromhex("060960864801650304012a 0410")
 # The default keys of a plan.
 RSA = {"key": KeyParameters()}

@@ -24,7 +24,7 @@ pytestmark = [
 shell = pytest.fixture(make_shell)
 
 PASSPHRASE = "correct unicorn magnet dwarf"
-# This script records every message to the web worker.
+# A script that records every message to the web worker.
 SPY = """
 window.sent = [];
 const post = Worker.prototype.postMessage;

@@ -173,11 +173,11 @@ def test_pem_of_pyca():
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
-        ("300902010130000400a000", Kind.PRIVATE_KEY),  # This is a PKCS #8 key.
-        ("30090201010400a000a100", Kind.PRIVATE_KEY),  # This is an EC key.
+        ("300902010130000400a000", Kind.PRIVATE_KEY),  # The object is a PKCS #8 key.
+        ("30090201010400a000a100", Kind.PRIVATE_KEY),  # The object is an EC key.
         ("3006020101020101", Kind.PUBLIC_KEY),
         ("3003020101", Kind.OTHER),
-        ("3006300030000300", Kind.OTHER),  # This object is signed data of an unknown type.
+        ("3006300030000300", Kind.OTHER),  # The object is signed data of an unknown type.
         ("0403020100", Kind.OTHER),
     ],
 )

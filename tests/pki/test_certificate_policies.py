@@ -21,7 +21,7 @@ from lyncnb.rules.returned_rules import list_returned_checks
 
 PLACE = Path(cryptography_vectors.__file__).parent / "x509" / "PKITS_data" / "certs"
 DAY = datetime(2020, 1, 1, tzinfo=UTC)
-#: These chains are not tested, because they are invalid only due to a CRL, or use DSA.
+#: Chains that are not tested, because they are invalid only due to a CRL, or use DSA.
 OTHERWISE = re.compile(
     "CRL|Delta|delta|Revoked|distributionPoint|onlyS|onlyC|DSA|LongSerialNumberTest18"
     "|NegativeSerialNumberTest15|NewWithOldTest5|OldWithNewTest2|cRL"

@@ -296,7 +296,7 @@ def test_workers_cannot_forge_a_list(cipher):
     forged = cipher.encryptor.encrypt_bytes(
         hashlib.sha256(data).digest() + data, b"LYNCNB ENCRYPTED DATA"
     )
-    # This list has the format of an earlier version, which is accepted until the list is written
+    # The list has the format of an earlier version, which is accepted until the list is written
     # again.
     assert cipher.decrypt_data(forged, name="recovery/keys.enc") == data
     assert cipher.is_old_data(forged, name="recovery/keys.enc")

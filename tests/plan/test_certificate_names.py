@@ -143,7 +143,9 @@ def test_a_server_of_a_pool_named_like_a_web_name():
     [("true", "", True), ("true", "false", False), ("", "", False), ("false", "true", False)],
 )
 def test_sip_names_need_automatic_sign_in_and_strict_matching(autologon, strict_dns, expected):
-    """An internal certificate contains sip.<SIP domain> only if both columns are true or blank."""
+    """An internal certificate contains sip.<SIP domain> only if the table enables automatic sign-in
+    and strict DNS naming.
+    """
     planned = plan(front_end(autologon=autologon, strict_dns=strict_dns))
     assert ("sip.contoso.com" in names(planned)) is expected
     assert ("sip.fabrikam.com" in names(planned)) is expected

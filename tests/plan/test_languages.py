@@ -54,7 +54,7 @@ SAME = {
     *("Access Edge FQDN", "A/V Edge FQDN"),
 }
 
-#: These words are common in other Chinese-speaking regions, but not in Taiwan.
+#: Words that are common in other Chinese-speaking regions, but not in Taiwan.
 NEVER = [
     "嚮導",
     "證書",
@@ -89,7 +89,7 @@ def titles():
     yield spellings.HEADING
     page = Path(formats.__file__).with_name("summary.html.j2").read_text("utf-8")
     yield from re.findall(r'say\("([^"]+)"', page)
-    yield from ("this page", "Notices")  # This output format contains all headings.
+    yield from ("this page", "Notices")  # These two titles appear only in some output formats.
     yield from ("Outside", "Perimeter", "Inside", "Whole deployment", "No site named")
 
 
@@ -124,7 +124,7 @@ def test_columns_with_short_chinese_titles_are_narrower():
         for lang in LANGUAGES
     }
     assert least["en"]["strict_dns"] == round(8.4 * len("Strict DNS matching")) + 22
-    # The Chinese title is 嚴格 DNS 比對.
+    # The Chinese title of the column strict_dns is 嚴格 DNS 比對.
     assert least["zh-TW"]["strict_dns"] == round(8.4 * (4 * 2 + 5)) + 22
     assert least["zh-TW"]["autologon"] == 100 < least["en"]["autologon"]
 
@@ -278,7 +278,7 @@ def plans_with_errors():
     yield from ((random_plan(chance), None) for _ in range(20))
 
 
-#: This pattern matches a name, a number, or another value in a text.
+#: A pattern for a name, a number, or another value in a text.
 VALUE = re.compile(r"[\w*=-]*[\d._=][\w*.=-]*\w")
 ENGLISH = re.compile(r"\b[A-Z]?[a-z]+ [a-z]+ [a-z]+\b")
 

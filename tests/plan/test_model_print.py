@@ -52,7 +52,7 @@ def test_no_name_is_lost_on_paper(shown, chromium, tmp_path):
 def test_a_name_leads_to_its_reason(shown, chromium):
     """A name in the table links to the rule and the document that require it."""
     with opened(chromium, shown[1]) as page:
-        # The first ten certificates do not contain this name.
+        # The table first shows only ten certificates, none of which contains the name.
         page.get_by_text("Show all 49 rows").click()
         page.get_by_role("link", name="meet.litwareinc.com", exact=True).first.click()
         row = page.locator("tr:target")

@@ -127,7 +127,7 @@ def test_a_scenario_is_replaced_only_on_request(kept):
         ("con", '"plan con"'),
         ("NUL.txt", '"plan NUL.txt"'),
         ("a\u202eb", '"ab"'),
-        ("e\u0301", '"é"'),  # This name contains the letter é in another Unicode form.
+        ("e\u0301", '"é"'),  # The name contains the letter é in another Unicode form.
         ("x" * 300, "x" * 100),
     ],
 )

@@ -147,7 +147,7 @@ class Statement:
             yield self._reverse_proxy(row, servers)
         elif role == "OfficeWebApps":
             yield self._made(row, [], pool, {pool}, servers)
-        # This pool contains trusted applications, or Outlook Web App, for which the same rules
+        # The pool contains trusted applications, or Outlook Web App, for which the same rules
         # apply.
         else:
             usages = ["Default"] if role == "TrustedApplication" else []
@@ -564,7 +564,7 @@ class Maker:
         if len(with_web) < 2 or self.maybe(0.4):
             self.scatter([row for site in sites for row in self.rows_of(site)], **self.urls(""))
             return
-        # In this case, the URLs of the first site are in rows without a site.
+        # Sometimes, the URLs of the first site are in rows without a site.
         if self.rows_of("") and self.maybe():
             sites = ["", *sites[1:]]
         for number, site in enumerate([with_web[-1]] if self.maybe(0.3) else sites):
@@ -580,7 +580,7 @@ class Maker:
             hosts = [base] * len(self.domains) if option == 3 else self.domains
             meet = [f"https://lync{mark}.{host}/{n}/Meet" for n, host in enumerate(hosts)]
             dialin, admin = (f"https://lync{mark}.{base}/{what}" for what in ("Dialin", "Admin"))
-        # In this case, the dial-in URL uses a pool's web name, and no wildcard replaces it.
+        # Sometimes, the dial-in URL uses a pool's web name, which no wildcard replaces.
         if self.maybe(0.1):
             dialin = f"https://{_first(self.rows, 'web_external_fqdn')}/Dialin"
         kept = {"meet_urls": ";".join(meet), "dialin_url": dialin}

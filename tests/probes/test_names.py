@@ -45,7 +45,8 @@ INSIDE = {
     "sip.contoso.com": "127.3.0.1",
     "meet.contoso.com": "127.3.0.9",
     "dialin.contoso.com": "127.3.0.9",
-    # These two names point to a website, and to a cloud service that is no longer in use.
+    # Two of the names point to servers of others: a website, and a cloud service that is no longer
+    # in use.
     "litwareinc.com": "127.9.0.1",
     "lyncdiscoverinternal.contoso.com": "127.9.0.2",
 }

@@ -377,8 +377,8 @@ def test_hosts_that_hang_do_not_delay_the_probe(tmp_path):
         mute = stack.enter_context(listening(hang, host="127.0.0.1"))
         for number, server in enumerate(servers):
             if number % 10 == 9:
-                # Each of these hosts has its own address, and stops responding before or during the
-                # handshake.
+                # Each host that hangs has its own address, and stops responding before or during
+                # the handshake.
                 lines.append(f"{server} 5061 127.1.{number // 250}.{number % 250 + 1}:{mute.port}")
                 stack.enter_context(
                     listening(hang, host=lines[-1].split()[2].partition(":")[0], port=mute.port)

@@ -65,8 +65,8 @@ def test_presented_certificates_need_no_request(planned, root, tmp_path):
 
 
 def test_an_old_certificate_on_one_port_does_not_cover(planned, root, tmp_path):
-    """If one port still presents an old certificate, the new one is valid but not assigned to this
-    port.
+    """If one port still presents an old certificate, the probe reports that the new certificate is
+    not assigned to this port.
     """
 
     def show(target, one):
@@ -96,7 +96,7 @@ def test_without_the_root_certificates_are_unproven(planned, tmp_path):
 
 def test_invisible_certificates_need_a_decision(planned, root, tmp_path, shell):
     """``request --only-missing`` stops with a list of the certificates that no port showed, until
-    the user accepts this or adds a file.
+    the user accepts the list or adds the missing files.
     """
     table, saved = shell.write("servers.csv", TWO_FRONT_ENDS), shell.folder / "seen.json"
     shell.write("passphrase", PASSPHRASE)

@@ -34,7 +34,7 @@ SOURCES = {
 # points.
 LEGIBLE = 36
 
-# This script returns the titles that a connection line crosses.
+# A script that returns the titles in a picture that a connection line crosses.
 CROSSED = """() => {
     const lines = [...document.querySelectorAll('path.solid,path.dashed,path.dotted')]
         .flatMap(e => {

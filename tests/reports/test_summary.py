@@ -354,8 +354,8 @@ def test_cover_never_shows_the_current_date(plan, findings, suffix):
         formats.write_plan_table(dated, findings, suffix, requests=list(_requests(plan))), suffix
     )
     assert "no date is set yet" in without
-    # Sources may have dates in this month. The current date appears only as the evaluation date, on
-    # the cover and on each printed sheet.
+    # The sources on the page may have dates. The current date appears only as the evaluation date,
+    # on the cover and on each printed sheet.
     told = re.sub(r"Evaluated for[^\w]*(3a )?[^\w]*[\d-]{10}", "", without)
     assert date.today().isoformat() not in told
     assert f"{findings.judged_on}: the findings follow the rules that apply on this date" in without

@@ -92,7 +92,7 @@ def requests_of(plan, *, is_back=lambda number: False):
     ]
 
 
-#: These parts of a request folder are printed.
+#: The parts of a request folder that are printed.
 STAGES = {
     "requests": lambda number: False,
     "some back": lambda number: number % 2 == 0,

@@ -77,7 +77,7 @@ def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
     """
     if (
         data is None
-        # In these cases, a key has another passphrase, or its damage is found only after it is
+        # Cases in which a key has another passphrase, or its damage is found only after it is
         # decrypted.
     ):
         data = FolderCipher("of another folder").encrypt_data(b"a,secret", name=LIST)

@@ -51,8 +51,8 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
 
 NEW = "wrong mule capacitor"
-# This many runs are killed. A full test uses 200. A fifth of this number of changes of the
-# passphrase are killed as well.
+# The number of runs that are killed. A full test uses 200. The number of killed changes of the
+# passphrase is a fifth of it.
 KILLS = int(os.environ.get("LYNCNB_KILLS", "20"))
 ERRORS = {
     "ENOSPC": errno.ENOSPC,
@@ -213,7 +213,7 @@ def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
     certify(original, *(record.id for record in read_manifest(original).requests[:2]), days=90)
     write(
         plan_of(THREE.certificates[2]), original
-    )  # The other two requests are not in the plan anymore.
+    )  # Two of the requests are not in the plan anymore.
     day = {"today": date(2027, 3, 1)}
     kinds = (*ESSENTIAL, "unlink")
     with failing(None, error_of(error), kinds) as counted:
@@ -222,7 +222,7 @@ def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
     kept = public_keys_of_keys(tmp_path / "counted")
     assert (
         len(kept) == 2
-        # The two keys belong to a planned request, and to a superseded one that the CA may have
+        # One key belongs to a planned request, and one to a superseded request that the CA may have
         # received.
     )
     for number in range(counted.count):

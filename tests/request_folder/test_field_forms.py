@@ -81,7 +81,7 @@ def test_a_duplicate_generation_is_reported():
     [
         ("pfx/passwords.pem", True),
         ("returned/deep/a.cer", True),
-        ("pfx", False),  # This path is the request folder itself.
+        ("pfx", False),  # The path of the request folder itself is not accepted.
         ("pfx/", False),
         ("pfx/../keys/a.key", False),
         ("/pfx/a", False),

@@ -118,7 +118,7 @@ def test_an_issuer_with_another_key_is_recorded(folder, tmp_path):
     (tmp_path / "ca.pem").write_bytes(pem(*PythonCa("Contoso").chain))
     receive(folder, folder.parent / "returned", tmp_path / "ca.pem", today=TODAY)
     record = next(one for one in read_manifest(folder).requests if one.issued)
-    # The two rejected CA certificates belong to a root and an issuing CA.
+    # The rejected CA certificates belong to a root and an issuing CA.
     assert len(record.issued.judgement.rejected) == 2
 
 

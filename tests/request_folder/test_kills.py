@@ -132,7 +132,7 @@ def test_killed_at_random_moments(tmp_path, states, writers, record_property):
     assert told["killed"] > KILLS / 3
 
 
-#: These commands encrypt the passphrase of the folder for a recovery key, use a recovery key, or
+#: Commands that encrypt the passphrase of the folder for a recovery key, use a recovery key, or
 #: remove it.
 WRAPPING = ("request", "pfx, sealed", "recovery", "with recovery", "take out")
 
@@ -212,8 +212,8 @@ def finished(name, folder, pair) -> None:
     keys = public_keys_of_keys(folder, passphrase)
     assert public_keys_of_requests(folder) <= keys, name
     if name == "purge":
-        # These are the keys of the planned request, and of the superseded request, which the CA may
-        # have received.
+        # The remaining keys belong to the planned request, and to the superseded request, which the
+        # CA may have received.
         assert len(keys) == 2
         return
     assert folder_status(folder, today=TODAY).problems == (), name

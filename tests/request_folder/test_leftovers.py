@@ -167,8 +167,7 @@ def test_a_move_that_was_interrupted_is_finished(tmp_path, stop):
     history = (folder / HISTORY_NAME).read_bytes()
     write(changed, folder)
     name = plan.certificates[0].id
-    # This restores the state in which the move was announced, and the new request was not written
-    # yet.
+    # Restore the state in which the move was announced, and the new request was not written yet.
     done = read_manifest(folder)
     announced = replace(
         done.by_id[name], state="planned", csr_sha256="", spki_sha256="", key_sha256=""

@@ -30,8 +30,8 @@ from lyncnb.request_folder.change_passphrase import rekey
 
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
-# This program writes requests whenever it reads a job. As with sshfs and rclone, every process gets
-# the lock. The two processes pretend to be on different computers or on the same one.
+# A program that writes requests whenever it reads a job. As with sshfs and rclone, every process
+# gets the lock. The two processes pretend to be on different computers or on the same one.
 WRITER = """
 import filelock, json, sys, time
 from pathlib import Path

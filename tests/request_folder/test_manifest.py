@@ -153,7 +153,7 @@ def set_id(document):
     ("data", "message"),
     [
         (b"", "is not valid JSON"),
-        # This document is truncated.
+        # The JSON document is truncated.
         (b'{"format": "lyncnb-requests/1", "reque', "is not valid JSON"),
         (b"\xff\xfe{", "is not valid JSON"),
         (b"[" * 100_000, "is not valid JSON"),
@@ -295,7 +295,7 @@ def test_a_manifest_accepts_the_same_names_as_a_plan(tmp_path):
     changed = record(plan=entry, ca="CA\twith a tab")
     packaged = changed.with_package(
         package_record("deliver/a.pfx"), at=AT
-    )  # This manifest was written by an earlier version.
+    )  # An earlier version could write such a manifest.
     save_manifest(tmp_path, replace(FULL, requests=(packaged,)))
     assert read_manifest(tmp_path).requests == (packaged,)
 

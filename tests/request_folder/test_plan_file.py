@@ -252,7 +252,7 @@ def test_a_rebuild_does_not_use_another_plan(folder):
     assert set(make_folder(folder, findings=None, accept=OAUTH).counts()) == {"kept"}
 
 
-@pytest.mark.posix  # On Windows, the last process removes its lock file.
+@pytest.mark.posix  # On Windows, the last process that uses a folder removes the lock file.
 def test_the_second_lock_file_is_only_for_earlier_versions(tmp_path):
     """A second lock file, for earlier versions, is written only to folders that earlier versions
     can also change.

@@ -270,7 +270,7 @@ def test_links_and_invalid_signatures_are_reported(folder, tmp_path):
     os.symlink(tmp_path / "key", folder / "keys" / f"{names[0]}.key")
     path = folder / "csr" / f"{names[1]}.csr"
     request = csr.parse_request(path.read_bytes())
-    # This byte belongs to the signature.
+    # The changed byte belongs to the signature.
     der = request.der[:-1] + bytes([request.der[-1] ^ 1])
     path.write_bytes(
         b"-----BEGIN CERTIFICATE REQUEST-----\n%s-----END CERTIFICATE REQUEST-----\n"

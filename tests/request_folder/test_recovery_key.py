@@ -310,7 +310,8 @@ def test_a_removed_recovery_key_cannot_decrypt_the_folder(tmp_path, pair, other)
     with pytest.raises(BundleError, match="contains no file that was encrypted"):
         rekey(folder, opened(pair), "yet another passphrase")
     rekey(folder, opened(other), "yet another passphrase")
-    rekey(tmp_path / "copy", opened(pair), NEW)  # SECURITY.md describes this case.
+    # SECURITY.md explains that a removed recovery key can still decrypt old copies of the folder.
+    rekey(tmp_path / "copy", opened(pair), NEW)
     with pytest.raises(BundleError, match='"abc" matches 0 recovery keys'):
         rekey(folder, "yet another passphrase", NEW, take_out=["abc"])
 
@@ -410,7 +411,7 @@ def test_a_recovery_key_that_does_not_work_is_reported(tmp_path, pair, damage, m
     assert status.exit_status == 3
     assert not any(opens in note for note in status.notes)
     if damage is _damage_list:
-        (folder / LIST).unlink()  # The hint says to remove the damaged list.
+        (folder / LIST).unlink()  # The user removes the damaged list, as the hint suggests.
     name_recovery_key(folder, PASSPHRASE, public(pair))
     assert not folder_status(folder).problems
     rekey(folder, opened(pair), NEW)

@@ -184,7 +184,8 @@ def test_reading_needs_no_ownership(place):
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     told = as_user(BEN, problems, folder)
-    # In this step, other users can read the folder of the keys and two key files.
+    # Other users can now read the folder of the keys and two key files, which causes three
+    # problems.
     assert len(told) == 3
     assert all("by other users" in problem for problem in told)
     told = as_user(BEN, rebuild_manifest, folder, PASSPHRASE)

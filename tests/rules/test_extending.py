@@ -56,7 +56,9 @@ def test_inherited_sources_are_marked_as_inferred():
 
 
 def test_sources_of_the_other_product_are_replaced():
-    """[sources] replaces a document about the other product with a document about the new product."""
+    """The table [sources] replaces a document about the other product with a document about the new
+    product.
+    """
     mine = extended(
         f'[sources]\n"Microsoft, {LYNC}" = "Microsoft, Requirements for Mine, 2026-01-02"\n'
     )
@@ -67,7 +69,9 @@ def test_sources_of_the_other_product_are_replaced():
 
 
 def test_words_of_the_other_product_are_replaced():
-    """[words] replaces words in the texts for planners, and replaces the longest words first."""
+    """The table [words] replaces words in the texts for planners, and replaces the longest words
+    first.
+    """
     mine = extended('[words]\n"Lync Server 2013" = "Mine 7"\n"Lync Server" = "Mine"\n')
     assert (
         mine.checks["wildcard-not-supported"].title
@@ -267,8 +271,8 @@ rec01.contoso.com,recorder,contoso.com,rec.contoso.com;rec.fabrikam.com,true
 
 
 def test_a_planners_own_product(tmp_path):
-    """A custom product file adds a role, a column, a flag and sources. lyncnb then knows the
-    product by name.
+    """A custom product file can add roles, columns, flags and sources. lyncnb then knows the
+    product by its name.
     """
     (tmp_path / "mine.toml").write_text(OWN, encoding="utf-8")
     (tmp_path / "t.csv").write_text(TABLE, encoding="utf-8")

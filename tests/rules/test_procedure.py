@@ -31,7 +31,8 @@ def procedure(rules):
     return load_procedure(rules)
 
 
-# The steps on Microsoft's pages, and for each one the ids of the steps in lyncnb's procedure.
+# The deployment steps on Microsoft's pages, and for each one the ids of the steps in lyncnb's
+# procedure.
 EXTERNAL = ("AccessEdgeExternal", "DataEdgeExternal")
 PAGES = [
     ("check the package before the day", "Mediation", ("Default",), {"hand-over", "bring-package"}),
@@ -239,7 +240,7 @@ def test_every_check_is_used(procedure):
     assert asked == {check.id for check in procedure.checks}
 
 
-# These commands only read data. All other commands change something.
+# Commands that only read data. All other commands change something.
 READS = re.compile(
     r"(Get|Test|Select|Sort|Where|ForEach|Format|Out|New|Import|Read|Join|ConvertTo)-[A-Z]|certutil$"
 )
@@ -330,8 +331,7 @@ def test_server_times_are_shown_in_utc(procedure):
         )
 
 
-# Each source is a document with its date or version, an RFC with its number, an inferred fact, or a
-# decision of lyncnb. Only the first one has a date.
+# Each source must contain a date, unless it is an inferred fact or a decision of lyncnb.
 DATED = re.compile(r"\d{4}-\d{2}(-\d{2})?|^Inferred:|^lyncnb[:,] ")
 
 

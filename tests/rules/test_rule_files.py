@@ -120,7 +120,9 @@ def test_unknown_values_in_a_connection_are_reported(before, after, told):
 
 
 def small_folder(**changed):
-    """Return the tables of SMALL as separate files of a folder, with other texts for some files."""
+    """Return the tables of a small product as separate files of a folder, with other texts for some
+    of the files.
+    """
     head, roles, names, certificates, checks, packages = re.split(
         r"\n(?=\[\[role|\[\[name|\[\[certificate|\[\[check|\[pfx)", SMALL
     )
@@ -171,9 +173,7 @@ _SPLIT = small_folder()
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_folder_has_its_file(changed, messages):
-    """The message about a mistake, such as a duplicate name or title, contains the file of the
-    folder.
-    """
+    """If a product consists of several files, the message about a mistake contains the right file."""
     with pytest.raises(RulesError) as caught:
         parse_rules(dict(sorted(small_folder(**changed).items())), source="small")
     told = [problem.message for problem in caught.value.problems]
@@ -363,7 +363,8 @@ def test_facts_about_names_do_not_change_the_digest():
     party = '[[party]]\nid = "p"\ntitle = "P"\nzone = "outside"\nsource = "RFC 1"\n[[certificate]]'
     drawn = parse_rules(SMALL.replace("[[certificate]]", party, 1), source="small.toml")
     assert drawn.parties
-    assert drawn.sha256 == before.sha256  # Only pictures and the trust plan use these facts.
+    # The facts are used only in pictures and in the trust plan.
+    assert drawn.sha256 == before.sha256
 
 
 def test_lync2013_usages_are_spelled_as_in_the_cmdlets():

@@ -102,7 +102,7 @@ def test_column_is_used_by_specific_roles():
         ("admn_url", "admin_url"),
         ("sites", "site"),
         ("web_external_fqnd", "web_external_fqdn"),
-        # These are headings of columns that users add.
+        # Headings of columns that users add.
         ("notes", None),
         ("rack", None),
         ("owner", None),
@@ -212,8 +212,8 @@ def test_a_heading_may_be_spelled_any_way(name, random):
         ("WacServer", "OfficeWebApps"),
         ("SQL Server", "Database"),
         ("PSTN gateway", "PstnGateway"),
-        # These terms occur in Microsoft's Traditional Chinese documents, and in texts that use the
-        # same terms.
+        # Terms from Microsoft's Traditional Chinese documents, and from texts that use the same
+        # terms.
         ("Director", "Director"),
         ("Edge 伺服器", "Edge"),
         ("Edge Server", "Edge"),

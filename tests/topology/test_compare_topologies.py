@@ -43,7 +43,7 @@ def test_equivalent_values_are_not_differences():
     shared = TABLE.replace("fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,,",
                            "fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,web01.contoso.com,")  # fmt: skip
     assert told(TABLE, shared) == []
-    # This value is the default for a blank cell.
+    # The new value is the default for a blank cell.
     assert told(TABLE.replace("2012R2", ""), TABLE) == []
 
 

@@ -35,7 +35,8 @@ def written(delimiter=",", end="\r\n", quoting=csv.QUOTE_MINIMAL, rows=ROWS):
         ("", ",", "\r\n", csv.QUOTE_MINIMAL),
         ("sep=;\r\n", ";", "\r\n", csv.QUOTE_MINIMAL),
         ("", "\t", "\n", csv.QUOTE_MINIMAL),
-        ("", ",", "\n", csv.QUOTE_ALL),  # Export-Csv in PowerShell writes this format.
+        # Export-Csv in PowerShell quotes all values, as in this format.
+        ("", ",", "\n", csv.QUOTE_ALL),
         ("", ",", "\r", csv.QUOTE_MINIMAL),
     ],
 )

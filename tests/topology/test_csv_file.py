@@ -506,11 +506,11 @@ def test_utf_16_without_a_byte_order_mark_is_recognized(encoding):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        # This is the name "München" in the encoding latin-1.
+        # The name "München" in the encoding latin-1.
         (b"server_fqdn,role\nM\xfcnchen", "is not UTF-8 text: line 2 contains the byte 0xfc"),
         (b"\xff\xfef\0q", "is not UTF-16 text: line 1 contains the byte 0x71"),
         (b"server_fqdn,role\n\xff,\xff\n", "is not UTF-8 text: line 2 contains the byte 0xff"),
-        # This UTF-8 file was truncated within a character.
+        # A UTF-8 file that was truncated within a character.
         (b"\xef\xbb\xbfserver_fqdn,\xe4\xbc", "is not UTF-8 text"),
     ],
 )

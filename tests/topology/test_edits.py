@@ -46,7 +46,7 @@ def pool(topology: Topology, name: str):
         ({4: {"access_edge_fqdn": "sip.contoso.com"}}, ["edgepool01.contoso.net"]),
         ({1: {"target_os": "2016"}}, ["eepool01.contoso.net"]),
         ({3: {"autologon": "yes"}}, ["dir01.contoso.net"]),
-        # This edit changes two pools and adds a column to the table.
+        # The edit changes two pools and adds a column to the table.
         (
             {0: {"extra_san": "lync"}, 9: {"extra_san": "chat"}},
             ["eepool01.contoso.net", "chatpool01.contoso.net"],
@@ -154,7 +154,7 @@ def test_a_blank_site_is_the_site_of_the_pool():
             3,
             "fe01.contoso.net already appears in row 2",
         ),
-        # This server is in another pool, whose objects are not created again.
+        # The server is in another pool, whose objects are not created again.
         (
             {7: {"server_fqdn": "dir01.contoso.net"}},
             9,

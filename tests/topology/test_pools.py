@@ -85,7 +85,7 @@ NAMES = {
     "av_edge_fqdn": "av.contoso.com",
     "edge_internal_fqdn": "edgeint.contoso.net",
 }
-# Only rules use the values of these columns.
+# Columns whose values only rules use.
 FURTHER = {
     "owas_external_fqdn": ("owas.contoso.com",),
     "sip_dns_aliases": ("sipinternal.contoso.com", "sipexternal.contoso.com"),

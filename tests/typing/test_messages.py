@@ -64,7 +64,7 @@ class Declarations:
             return f"Record<string, {self.of(inner[1])}>"
         if hint.__name__ not in self.interfaces:
             self.interfaces[hint.__name__] = (
-                ""  # This interface must be declared before the interfaces that it contains.
+                ""  # An interface must be declared before the interfaces that it contains.
             )
             lines = [f"  {part};\n" for part in self.parts(hint)]
             self.interfaces[hint.__name__] = f"interface {hint.__name__} {{\n{''.join(lines)}}}\n"

@@ -102,7 +102,7 @@ def test_five_hundred_servers_are_changed_with_a_filter(lab, folder):
     lab.field("Filter servers").fill("")
     lab.page.get_by_text("10,000 of 10,000 servers shown").wait_for()
     grid = lab.page.get_by_role("grid")
-    # This count includes the headings and the blank row.
+    # The number of rows includes the headings and the blank row.
     expect(grid).to_have_attribute("aria-rowcount", "10002")
     assert lab.page.get_by_role("row").count() < 60
     grid.focus()
@@ -158,7 +158,7 @@ def test_shortcuts_of_jupyterlab_have_no_effect_in_panels(lab, folder, answered)
             " .lyncnb textarea:visible, .lyncnb [tabindex='0']:visible, .lyncnb summary:visible"
         )
         controls.nth(8).wait_for()
-        # This list does not contain the keys that activate the control.
+        # Keys that would activate the control are not pressed.
         lab.page.evaluate(
             """(names) => {
               const all = document.querySelectorAll(names);
@@ -523,7 +523,7 @@ def test_a_click_on_a_name_shows_its_rule(lab, folder):
     lab.tab("Servers").click()
     cell_of(lab, "fe01.contoso.com", "Role").click()
     lab.page.get_by_text("Certificates of fe01.contoso.com").wait_for()
-    # This text appears after the first change in this test.
+    # The text about the public CA appears after the issuer has changed.
     page.locator(".lc-detail").get_by_text("public CA").first.wait_for()
     opened(page.locator(".lc-detail").get_by_role("button", name="web.contoso.com"), "web-external")
 

@@ -65,7 +65,7 @@ def opens_on_its_text(lab: LabBrowser) -> None:
         lab.page.get_by_text("not saved").wait_for()
         cell = cell_of(lab, server, "Site")
         cell.get_by_text(letters).wait_for()
-    # This opens the list of roles, and selects an entry by its first letter.
+    # Typing a letter opens the list of roles, and selects an entry by its first letter.
     lab.page.mouse.click(*text_end(lab, "dir01.contoso.com", "Role", "last"))
     lab.page.keyboard.press("m")
     lab.page.keyboard.press("Enter")

@@ -584,7 +584,7 @@ def test_the_browser_has_the_current_rows_after_any_edits(edits, at_once):
     told = [dict(shown[row_id]) for row_id in editor.state.ids]
     wanted = list(fresh.rows().values())
     for row in (*told, *wanted):
-        # This mark depends on the loaded file, which is different for the two editors.
+        # The mark of a row depends on the loaded file, which is different for the two editors.
         row.pop("_changed")
     assert told == wanted
     changed = [row for row in editor.changes()["Server"] if row != "(options)"]
@@ -803,7 +803,7 @@ def test_save_does_not_overwrite_changes_of_others(tmp_path):
     editor.change_options(wildcard=False)
     editor.save()
     assert not ln.PlanOptions.beside(path).wildcard
-    # In this step, another person changes the file.
+    # Another person changes the file.
     path.write_text(FIVE_SERVERS.replace("A3", "A4"))
     with pytest.raises(FileOccupied, match=r"mine\.csv"):
         editor.save()

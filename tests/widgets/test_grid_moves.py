@@ -161,7 +161,7 @@ def test_servers_are_typed_into_the_blank_row(lab):
     )
     expect(lab.page.locator(".lc-servers .lc-row:not([hidden])")).to_have_count(
         9
-    )  # This count includes the headings and the blank row.
+    )  # The number of rows includes the headings and the blank row.
 
 
 def test_rows_are_pasted_into_the_blank_row(lab):

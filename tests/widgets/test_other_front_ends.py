@@ -37,7 +37,7 @@ def test_a_script_uses_only_what_every_frame_allows(script):
         r"|(?<![.\w])(?:alert|confirm|prompt)\(|window\.(?:open|parent|top)\b|document\.cookie"
     )
     assert re.findall(forbidden, code) == []
-    # Only this script uses elements of JupyterLab's page, and it also works without them.
+    # Only one script uses elements of JupyterLab's page, and it also works without them.
     assert ("jp-" in code) == (script.name == "older_outputs.js")
 
 

@@ -173,7 +173,7 @@ def test_the_cell_run_again_knows_its_scenario(editor):
     assert (again.scenarios.current, again.scenarios.has_changes) == ("second", False)
     again.change_options(country="TW")
     assert again.scenarios.has_changes
-    again.scenarios.keep()  # In this step, no other person has changed the scenario.
+    again.scenarios.keep()  # No other person has changed the scenario since it was saved.
 
 
 def test_a_scenario_may_have_another_product(editor):

@@ -70,7 +70,7 @@ def saved_by_libreoffice(folder: Path, name: str, table: str) -> str:
     """Let LibreOffice read a table, and save it as text with tabs."""
     source = folder / f"{name}.csv"
     source.write_text(table)
-    # These codes in LibreOffice's filter mean a tab between cells (9), quotation marks (34), and
+    # In LibreOffice's filter, the codes mean a tab between cells (9), quotation marks (34), and
     # UTF-8 (76).
     what = "txt:Text - txt - csv (StarCalc):9,34,76"
     own = f"-env:UserInstallation=file://{folder}/office"
@@ -362,7 +362,8 @@ def test_leave_a_pool_copy_servers_and_create_a_pool(lab, folder):
     press(lab, "Control+z")
     wait_kernel(lab, "editor.is_saved", "True")
     lab.page.get_by_label("Select fe02.contoso.com").check()
-    # This also works for several selected servers. The focus returns to the button.
+    # With a check box, several servers can leave their pool in the same way. The focus returns to
+    # the button.
     lab.field("New Role").select_option("Mediation")
     lab.button("Set for 1 server").click()
     lab.button("Remove from the pool and change").click()

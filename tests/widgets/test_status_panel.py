@@ -131,7 +131,8 @@ def test_the_second_year(folder):
     assert told["status"]["counts"] == {"waiting": 2}
     assert told["status"]["next"]["step"] == "handover"
     valid = {row["not_after"] for row in later.rows().values() if row["state"] == "waiting"}
-    assert valid == {"2027-05-22"}  # These are the dates of the certificates on the servers.
+    # While a request waits, the panel shows the end dates of the certificates on the servers.
+    assert valid == {"2027-05-22"}
 
 
 def test_a_wrong_installation_date_is_corrected(folder):
