@@ -89,7 +89,8 @@ def titles():
     yield spellings.HEADING
     page = Path(formats.__file__).with_name("summary.html.j2").read_text("utf-8")
     yield from re.findall(r'say\("([^"]+)"', page)
-    yield from ("this page", "Notices")  # These two titles appear only in some output formats.
+    # The table of tasks contains the titles "this page" and "Notices".
+    yield from ("this page", "Notices")
     yield from ("Outside", "Perimeter", "Inside", "Whole deployment", "No site named")
 
 

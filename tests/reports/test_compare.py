@@ -23,8 +23,8 @@ RULES = ln.load_rules("lync2013")
 
 @pytest.mark.slow
 def test_changes_applied_to_the_old_plan_give_the_new_plan():
-    """For any two plans, all changes in the comparison, applied to the old plan, result in exactly
-    the new plan.
+    """If all changes in a comparison are applied to the old plan, the result is exactly the new
+    plan.
     """
     chance = random.Random(20)
     old = random_plan(chance)
@@ -111,7 +111,9 @@ def test_one_more_sip_domain():
 
 
 def test_different_counts_are_shown_with_an_arrow():
-    """Different counts are shown as in 74 -> 64 names (−10), and equal counts as one number."""
+    """If two counts differ, both are shown, as in "74 -> 64 names (−10)". Equal counts are shown as
+    one number.
+    """
     count = CountChange(what="name", before=1074, after=64)
     assert str(count) == "1,074 -> 64 names (−1,010)"
     assert str(CountChange(what="name", before=3, after=5)) == "3 -> 5 names (+2)"
@@ -191,7 +193,7 @@ def test_another_product_is_reported():
 
 @pytest.mark.slow
 def test_the_time_of_a_comparison_grows_with_the_servers():
-    """The time of a comparison is proportional to the number of servers, even if a SIP domain
+    """The time of a comparison is proportional to the number of servers, even if a new SIP domain
     changes most certificates.
     """
 

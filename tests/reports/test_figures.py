@@ -370,8 +370,8 @@ def test_marks_count_each_changed_certificate(sample_name):
 
 
 def test_a_comparison_has_one_type_of_picture():
-    """A comparison has no other types of pictures. A site that the new plan does not contain is
-    rejected.
+    """For a comparison of two plans, only the picture of connections can be drawn, and only for
+    sites in the new plan.
     """
     difference = ln.compare_plans(planned("contoso"), planned("contoso"))
     assert marked(ln.figure(difference)) == set()

@@ -494,8 +494,8 @@ def test_word_document_ends_with_a_page_to_sign(plan, findings):
 
 
 def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
-    """In the Word document, the task for the approver refers to the last page, and has the date by
-    which approval is needed.
+    """In the Word document, the task for the approver refers to the last page, and states the date
+    by which approval is needed.
     """
     dated = replace(plan, options=replace(plan.options, planned_issue_date=date(2026, 12, 1)))
     saved = SavedFile(name="p.json", sha256="ab" * 32, sign_line="ssh-keygen -Y sign")
@@ -508,7 +508,7 @@ def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
 
 
 def test_word_document_without_its_library(plan, findings, monkeypatch):
-    """Without python-docx, the error message suggests to install it, or to print the page."""
+    """Without python-docx, the error message suggests installing it or printing the page."""
     monkeypatch.setitem(sys.modules, "docx", None)
     with pytest.raises(PlanError, match="need python-docx") as caught:
         formats.write_plan_table(plan, findings, ".docx")
@@ -744,7 +744,8 @@ def test_due_certificates_are_ordered_by_end_date(plan, findings):
         ("2025-11-01", "2026-10-31"),
         ("2026-04-01", "2026-07-29"),  # Renewal of this certificate is due on 2026-06-20.
         ("2026-04-01", "2026-07-29"),
-        # Renewal of this certificate is due on 2026-07-31. The first one has expired by then.
+        # Renewal of this certificate is due on 2026-07-31. By then, an earlier certificate has
+        # expired.
         ("2026-03-20", "2026-10-05"),
     ]
     lives += lives[-1:] * (len(requests) - len(lives))

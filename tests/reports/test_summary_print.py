@@ -178,7 +178,9 @@ def test_workbook_on_paper(sample, tmp_path):
 
 @pytest.mark.skipif(not OFFICE, reason="no LibreOffice")
 def test_document_on_paper(sample, tmp_path):
-    """The printed document has at most as many pages as the printed page, and one for signatures."""
+    """The printed Word document is not longer than the printed HTML page, except for one page with
+    signatures.
+    """
     pdf = office_pdf(written(sample, tmp_path, ".docx"), tmp_path)
     text = text_of(pdf)
     assert page_count(pdf) <= sample.pages + 1

@@ -236,7 +236,7 @@ def test_a_key_of_an_interrupted_run_is_not_changed(folder):
 
 
 def test_a_notice_suggests_to_import_certificates_again(folder):
-    """After a rebuild, the manifest contains no certificates, and a notice suggests to import the
+    """After a rebuild, the manifest contains no certificates, and a notice suggests importing the
     files in returned/ again.
     """
     (folder / "returned").mkdir()

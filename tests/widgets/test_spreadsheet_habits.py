@@ -315,7 +315,7 @@ def test_the_list_of_columns_fits_next_to_the_file_browser(lab, folder):
         980,
         760,
         560,
-        # Next to the file browser, and with zoom, the notebook has this width on a screen of 1280
+        # The width that the file browser and the zoom leave for the notebook on a screen of 1280
         # pixels.
     ):
         lab.page.set_viewport_size({"width": width, "height": 800})

@@ -216,7 +216,7 @@ def test_a_reload_of_the_page_is_recorded_until_the_cell_runs_again(table):
 
     def run_cell() -> None:
         editor.view.show()
-        # When a cell shows the editor, the notebook returns a handle of this type.
+        # When a cell shows the editor, the notebook returns a display handle.
         editor.view._handle = DisplayHandle()
 
     run_cell()

@@ -136,8 +136,8 @@ def test_a_file_that_is_open_for_a_second_is_replaced(tmp_path):
 
 
 def test_a_file_that_stays_open_is_named_with_the_usual_programs(tmp_path, monkeypatch):
-    """If a file stays open for five seconds, the error message suggests closing it, and the old
-    file is complete.
+    """If a file stays open for five seconds, the error message suggests closing other programs, and
+    the previous file is complete.
     """
     path = tmp_path / "summary.csv"
     path.write_bytes(b"old")
@@ -189,8 +189,8 @@ def test_readers_of_the_manifest_stop_no_run(planner):
 
 
 def test_a_file_that_nobody_else_may_read_is_waited_for(planner):
-    """If a program prevents others from reading a file, lyncnb waits, and then suggests which
-    programs to close.
+    """If a program prevents others from reading a file, lyncnb waits, and then suggests closing
+    such programs.
     """
     with hold_alone(planner / "single.csv", 1):
         status, said = lyncnb("check", "single.csv", cwd=planner)
