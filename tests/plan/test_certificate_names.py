@@ -225,7 +225,7 @@ def test_a_wildcard_covers_one_label_only():
 
 
 def test_no_wildcard_that_nothing_needs():
-    """A domain without replaceable names has no wildcard."""
+    """The plan adds no wildcard for a domain without replaceable names."""
     planned = plan(
         front_end(autodiscover="false", autologon="true"),
         meet_urls="https://meet.contoso.com",
@@ -261,7 +261,9 @@ def test_no_wildcard_below_a_public_suffix():
     "role", ["Mediation", "PersistentChat", "SBA", "SBS", "TrustedApplication"]
 )
 def test_no_wildcards_where_they_are_not_supported(role):
-    """The certificates of other roles contain no wildcards, even if the option is set."""
+    """If wildcards are enabled, the certificates of roles that do not support wildcards still
+    contain none.
+    """
     planned = plan(row("x01.contoso.com", role), edge(), options=WILDCARD)
     assert not [n for c in planned.certificates for n in c.names if "*" in n]
 
@@ -282,15 +284,17 @@ def test_edge_external_names():
 
 
 def test_xmpp_host_names_are_a_choice():
-    """The certificate contains the names xmpp.<domain> only if the option is set."""
+    """The external Edge certificate contains the names xmpp.<domain> only if the option
+    xmpp_host_names is set.
+    """
     planned = plan(edge(xmpp_domains="contoso.com"), options=PlanOptions(xmpp_host_names=True))
     assert names(planned, "AccessEdgeExternal")[-2:] == ("contoso.com", "xmpp.contoso.com")
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019"])
 def test_av_authentication_can_have_a_certificate_of_its_own(product):
-    """If the option is set, A/V Authentication has a separate certificate, which all servers of the
-    pool share.
+    """With the option separate_av_certificate, A/V Authentication has its own certificate, which
+    all servers of the pool share.
     """
     rules, topology = load_rules(product), plan(edge(1), edge(2)).topology
     combined = plan_certificates(topology, rules)
@@ -385,8 +389,8 @@ def test_reverse_proxy_without_a_site_publishes_all():
 
 
 def test_reverse_proxy_on_port_80_only():
-    """If Autodiscover is published only on port 80, the certificate does not contain the
-    lyncdiscover names.
+    """If Autodiscover is published only on port 80, the certificate of a reverse proxy does not
+    contain the lyncdiscover names.
     """
     rows = front_end(), row("rp01.contoso.com", "ReverseProxy")
     planned = plan(*rows, options=PlanOptions(autodiscover_https=False))
@@ -395,7 +399,9 @@ def test_reverse_proxy_on_port_80_only():
 
 
 def test_autodiscover_under_further_domains():
-    """The option for further domains adds lyncdiscoverinternal names, and no external names."""
+    """The option autodiscover_internal_extra_domains adds lyncdiscoverinternal names, and no
+    external names.
+    """
     options = PlanOptions(autodiscover_internal_extra_domains=("contoso.net",))
     planned = plan(front_end(), options=options)
     assert "lyncdiscoverinternal.contoso.net" in names(planned)
@@ -451,8 +457,8 @@ def test_a_host_belongs_to_the_nearest_sip_domain(inside, published):
 
 
 def test_client_authentication_for_some_pools():
-    """The certificates of the specified pools have both extended key usages. Those of other pools
-    do not change.
+    """If client authentication is enabled for some pools, only their certificates have both
+    extended key usages.
     """
     rows = (
         front_end(1), row("med01.contoso.com", "Mediation"), row("med02.contoso.com", "Mediation"),
@@ -514,8 +520,8 @@ def test_an_internal_web_name_belongs_to_one_pool():
 
 
 def test_one_certificate_for_all_front_end_servers():
-    """If the option specifies a pool, the pool has one certificate with the pool name and the names
-    of all servers.
+    """With the option shared_certificate, a Front End pool has one certificate with the pool name
+    and the names of all servers.
     """
     rows = (front_end(1), front_end(2), front_end(3))
     options = PlanOptions(shared_certificate=("EEPOOL.contoso.com",))

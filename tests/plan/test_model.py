@@ -97,7 +97,7 @@ class TestHash:
 
     def test_digest_does_not_depend_on_the_format_of_the_table(self):
         """Line endings, a byte order mark, semicolons, and additional columns in the table do not
-        change the digest.
+        change the digest of the plan.
         """
         data = table(front_end(1), front_end(2), edge())
         other = b"\xef\xbb\xbf" + data.replace(b";", b" ").replace(b",", b";")
@@ -124,7 +124,9 @@ class TestHash:
         ],
     )
     def test_digest_changes_with_the_requests(self, options):
-        """The digest changes if names, keys, hash algorithms, subjects, or issuers change."""
+        """The digest of a plan changes if names, keys, hash algorithms, subjects, or issuers
+        change.
+        """
         assert plan(front_end()).sha256 != plan(front_end(), options=PlanOptions(**options)).sha256
 
     def test_digest_does_not_include_reasons(self):
@@ -180,8 +182,8 @@ class TestExplain:
         ],
     )
     def test_an_unknown_server(self, asked, hint):
-        """If a server is unknown, the error message lists similar names, or the servers of the
-        pool.
+        """If a server is unknown, the error message lists similar names. For the name of a pool, it
+        lists the servers of the pool.
         """
         with pytest.raises(PlanError, match=f'the topology has no server "{asked}"') as caught:
             plan(front_end()).explain(asked)

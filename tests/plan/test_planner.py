@@ -216,7 +216,9 @@ def test_client_authentication_only_for_aol(cells, options, eku):
 
 
 def test_client_authentication_on_a_reverse_proxy_is_a_choice():
-    """Unless the option is set, the certificate of a reverse proxy has only server authentication."""
+    """Unless the option reverse_proxy_client_eku is set, the certificate of a reverse proxy has
+    only server authentication.
+    """
     rows = row("rp01.contoso.com", "ReverseProxy")
     (plain,) = plan(rows).certificates
     (both,) = plan(rows, options=PlanOptions(reverse_proxy_client_eku=True)).certificates
@@ -310,7 +312,7 @@ def test_unrelated_rows_change_nothing(chosen, options):
     everything = {c.id: c for c in plan(*rows_of(POOLS), options=options).certificates}
     for certificate in plan(*rows_of(chosen), options=options).certificates:
         assert certificate.id in everything
-        # The certificates of these roles depend on other pools.
+        # The certificates of some roles depend on other pools.
         if certificate.role not in ("ReverseProxy", "Deployment"):
             assert everything[certificate.id] == certificate
 

@@ -17,7 +17,7 @@ from lyncnb.plan.recorded_plan import NOT_RECORDED, RecordedPlan, read_plan_json
 from lyncnb.reports.compare import compare_plans
 
 RULES = ln.load_rules("lync2013")
-# Plan documents and request folders do not contain the values with these titles.
+# The titles of values that plan documents and request folders do not contain.
 TITLES = {"ca": "CA", "target_os": "Target OS"}
 
 
@@ -54,8 +54,8 @@ def without(state, titles):
 
 @pytest.mark.slow
 def test_changes_applied_to_a_recorded_plan_give_the_new_plan():
-    """The changes between a plan document and a plan, applied to the document, result in exactly
-    the plan.
+    """If all changes in a comparison are applied to the plan document, the result is exactly the
+    new plan.
     """
     assert set(TITLES) == NOT_RECORDED
     chance = random.Random(17)

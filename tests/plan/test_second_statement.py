@@ -32,8 +32,8 @@ BRANCH = ("SBA", "SBS")
 WEB_USAGES = ("Default", "WebServicesInternal", "WebServicesExternal")
 EDGE_USAGES = ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication")
 
-# Server collocation (Microsoft, 2014-07-23). A server with the first role uses the certificate of
-# this role also for the other roles.
+# From Microsoft, Server collocation, 2014-07-23: a server with the first role uses the certificate
+# of this role also for the other roles.
 GUESTS = {
     "FrontEnd": ("Mediation", "TrustedApplication"),
     "StandardEdition": ("Mediation", "TrustedApplication", "PersistentChat"),
@@ -244,7 +244,7 @@ class Statement:
         """
         chosen = self.options.issuer
         cells = [entry.rpartition("=") for row in rows for entry in _parts(row["issuer"])]
-        everything = {""}  # An empty key in these options means "all", as in plan.toml.
+        everything = {""}  # In the option, an empty key means "all", as in plan.toml.
         choices = [
             *({chosen[k] for k in keys if k in chosen} for keys in ({*usages, role}, everything)),
             {value for usage, _, value in cells if not usage or usage in usages},
@@ -255,7 +255,7 @@ class Statement:
         return max(next(filter(None, choices)))
 
     def _spread(self, exact: set[str], loose: set[str]) -> set[str]:
-        """Return all names. If the option is set, wildcards replace the names for which this is
+        """Return all names. If wildcards are enabled, they replace the names for which this is
         allowed.
         """
         loose = loose - exact - {""}

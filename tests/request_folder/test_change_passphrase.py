@@ -49,8 +49,8 @@ def folder(tmp_path):
 
 
 def test_every_file_uses_the_new_passphrase(folder):
-    """After a change, the keys, the archived keys and the lists can be decrypted only with the new
-    passphrase.
+    """After a change of the passphrase, the keys, the archived keys and the lists can be decrypted
+    only with the new passphrase.
     """
     plan, before = numbered(4), public_keys_of_keys(folder)
     told = []
@@ -263,21 +263,25 @@ def test_an_interrupted_run_is_completed_after_the_change(folder):
 
 
 def test_the_result_contains_the_number_of_files(folder):
-    """The text and the JSON of the result contain the number of changed files."""
+    """The result of a change of the passphrase contains the number of changed files, as text and as
+    JSON.
+    """
     done = rekey(folder, PASSPHRASE, NEW)
     assert repr(done) == f"6 files in {folder} now use the new passphrase"
     assert json.loads(json.dumps(done.to_document()))["changed"] == 6
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path):
-    """If a folder has no manifest, the change is rejected, and no file is created in the folder."""
+    """If a folder has no manifest, a change of its passphrase is rejected, and no file is created
+    in the folder.
+    """
     with pytest.raises(BundleError, match="does not exist"):
         rekey(tmp_path, PASSPHRASE, NEW)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_new_folder_is_complete_after_the_change(folder):
-    """After its passphrase was changed, a new folder is complete."""
+    """If the passphrase of a new folder is changed, the folder is still complete."""
     plan = numbered(4)
     rekey(folder, PASSPHRASE, NEW)
     rekey(folder, NEW, PASSPHRASE)
@@ -285,7 +289,9 @@ def test_a_new_folder_is_complete_after_the_change(folder):
 
 
 def test_a_disk_that_returns_other_bytes_is_detected(folder, monkeypatch):
-    """The old encrypted key is removed only after the new one was read from the disk and decrypted."""
+    """When the passphrase is changed, an old encrypted key is removed only after the new one was
+    read from the disk and decrypted.
+    """
     before = public_keys_of_keys(folder)
     other = FolderCipher(PASSPHRASE).decrypt(next((folder / "archive").glob("*.key")).read_bytes())
     real = FolderCipher.encrypt
@@ -299,7 +305,9 @@ def test_a_disk_that_returns_other_bytes_is_detected(folder, monkeypatch):
 
 @pytest.mark.posix
 def test_a_key_that_others_can_read_stops_the_change(folder):
-    """If other users can read a key, the change stops until the permissions are corrected."""
+    """If other users can read a key, a change of the passphrase stops until the permissions are
+    corrected.
+    """
     next((folder / "keys").iterdir()).chmod(0o644)
     with pytest.raises(BundleError, match="needs attention") as caught:
         rekey(folder, PASSPHRASE, NEW)
@@ -319,8 +327,8 @@ def test_half_written_files_of_an_earlier_run_are_removed(folder):
 
 
 def test_files_of_an_interrupted_change_are_counted(folder):
-    """If a change is repeated, the text also contains the number of files that the interrupted
-    change encrypted.
+    """If an interrupted change of the passphrase is repeated, the result also contains the number
+    of files that were already encrypted.
     """
     save_manifest(folder, replace(read_manifest(folder), rekeying="2026-11-24T00:00:00Z"))
     key = sorted((folder / "keys").iterdir())[0]

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
 def test_a_missing_folder_is_empty(tmp_path):
-    """If the folder does not exist, there is no manifest, no request and no problem."""
+    """If a request folder does not exist, it has no manifest, no requests and no problems."""
     survey = take_survey(tmp_path / "none")
     assert not survey.exists
     assert not survey.has_manifest
@@ -31,9 +31,7 @@ def test_a_missing_folder_is_empty(tmp_path):
 
 
 def test_listing_a_folder_changes_nothing(tmp_path):
-    """The list contains names, modes and temporary files. Creating it does not change the time of
-    any file.
-    """
+    """Listing a request folder returns names, modes and temporary files, and changes no times."""
     plan = numbered(2)
     manifest = write(plan, tmp_path / "r").manifest
     (tmp_path / "r" / "keys" / ".tmp-lyncnb-00").write_bytes(b"half")

@@ -175,7 +175,7 @@ def set_id(document):
             edited(lambda d: d["requests"][0].update(csr_sha256="A" * 64)),
             "csr_sha256. must be a SHA-256",
         ),
-        # If this value is missing, its default is used.
+        # If the value is missing, its default is used.
         (edited(lambda d: d["requests"][0].pop("generation")), None),
         (edited(lambda d: d["requests"][0].pop("plan")), f"Missing required value: '{ID}.plan'"),
         (edited(lambda d: d["requests"][0]["plan"].update(id=OTHER)), "plan.id' does not match"),

@@ -61,7 +61,7 @@ def keys_of(folder):
 
 
 def test_an_intact_folder_is_not_changed(folder):
-    """If a folder is intact, a rebuild does not change it."""
+    """If a request folder is intact, rebuilding the manifest does not change it."""
     before = {k: v for k, v in snapshot(folder).items() if k != str(folder)}
     bundle = rebuild(folder)
     assert (bundle.changes, bundle.notes) == ((), ())
@@ -140,8 +140,8 @@ def test_an_older_manifest_is_corrected(folder):
 
 
 def test_a_key_without_a_csr_is_recorded(folder):
-    """A key without its CSR is recorded as a superseded generation, because the CA may have the
-    CSR.
+    """When the manifest is rebuilt, a key without its CSR is recorded as a superseded generation,
+    because the CA may have the CSR.
     """
     plan, old = numbered(3), read_manifest(folder)
     record = old.requests[1]
@@ -161,7 +161,9 @@ def test_a_key_without_a_csr_is_recorded(folder):
 
 
 def test_unusable_files_are_reported_and_not_changed(folder):
-    """A damaged key, a CSR without a key, and unknown files are reported and not changed."""
+    """When the manifest is rebuilt, a damaged key, a CSR without a key, and unknown files are
+    reported and not changed.
+    """
     names = [item.id for item in numbered(3).certificates]
     (folder / "keys" / f"{names[0]}.key").write_bytes(b"damaged")
     (folder / "keys" / f"{names[1]}.key").unlink()
@@ -181,8 +183,8 @@ def test_unusable_files_are_reported_and_not_changed(folder):
 
 
 def test_exchanged_keys_are_detected(folder):
-    """If the files of two keys were exchanged, both keys are reported, because they do not match
-    their CSRs.
+    """If the files of two keys were exchanged, rebuilding the manifest reports both keys, because
+    they do not match their CSRs.
     """
     one, two = sorted((folder / "keys").iterdir())[:2]
     swap = one.read_bytes()
@@ -194,7 +196,7 @@ def test_exchanged_keys_are_detected(folder):
 
 
 def test_a_wrong_passphrase_changes_nothing(folder):
-    """If a passphrase cannot decrypt at least one key, a rebuild changes nothing."""
+    """If a passphrase cannot decrypt at least one key, rebuilding the manifest changes nothing."""
     (folder / "manifest.json").unlink()
     before = keys_of(folder)
     with pytest.raises(PassphraseError):
@@ -204,14 +206,16 @@ def test_a_wrong_passphrase_changes_nothing(folder):
 
 
 def test_a_folder_without_keys_is_refused(tmp_path):
-    """If a folder contains no keys, a rebuild is rejected."""
+    """If a folder contains no keys, its manifest cannot be rebuilt."""
     with pytest.raises(BundleError, match="contains no keys and no CSRs"):
         rebuild(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupted_rekey_stops_a_rebuild(folder):
-    """If an interrupted change has left two passphrases in the folder, a rebuild stops."""
+    """If an interrupted change of the passphrase has left two passphrases in a folder, its manifest
+    cannot be rebuilt.
+    """
     manifest = read_manifest(folder)
     save_manifest(folder, replace(manifest, rekeying="2026-11-24T00:00:00Z"))
     with pytest.raises(BundleError, match="passphrase change"):
@@ -219,8 +223,8 @@ def test_an_interrupted_rekey_stops_a_rebuild(folder):
 
 
 def test_a_key_of_an_interrupted_run_is_not_changed(folder):
-    """If a run was interrupted after it wrote a key, a rebuild does not change the key, and the
-    next run processes it.
+    """If a run was interrupted after it wrote a key, rebuilding the manifest does not change the
+    key, and the next run processes it.
     """
     plan = numbered(4)
     save_manifest(folder, write(plan, folder, dry_run=True).manifest)
@@ -254,7 +258,7 @@ def test_half_written_files_are_removed(folder):
 
 
 def test_an_archived_key_that_was_encrypted_again_is_recorded(folder):
-    """If an archived key was encrypted again, a rebuild records its new hash."""
+    """If an archived key was encrypted again, rebuilding the manifest records its new hash."""
     path = next((folder / "archive").glob("*.key"))
     cipher = FolderCipher(PASSPHRASE)
     path.write_bytes(cipher.encrypt(cipher.decrypt(path.read_bytes())))
@@ -264,7 +268,9 @@ def test_an_archived_key_that_was_encrypted_again_is_recorded(folder):
 
 @pytest.mark.posix
 def test_links_and_invalid_signatures_are_reported(folder, tmp_path):
-    """A symbolic link, and a CSR with an invalid signature, are reported and not recorded."""
+    """Rebuilding the manifest reports a symbolic link, and a CSR with an invalid signature, and
+    does not record them.
+    """
     names = [item.id for item in numbered(3).certificates]
     os.rename(folder / "keys" / f"{names[0]}.key", tmp_path / "key")
     os.symlink(tmp_path / "key", folder / "keys" / f"{names[0]}.key")
@@ -285,8 +291,8 @@ def test_links_and_invalid_signatures_are_reported(folder, tmp_path):
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize("odd", ODD_KEYS)
 def test_an_unplanned_key_is_not_adopted(folder, odd, lost):
-    """A key with a small exponent, or with an unplanned size or curve, is reported and not
-    recorded.
+    """Rebuilding the manifest reports a key with a small exponent, or with an unplanned size or
+    curve, and does not record it.
     """
     item = numbered(4).certificates[3]
     put_odd_pair(folder, item, odd)
