@@ -111,7 +111,7 @@ def test_concatenated():
     ],
 )
 def test_bad_structure(data, message):
-    """If bytes are not a complete element, they are rejected, with limited use of time and memory."""
+    """Bytes that are not a complete DER element are rejected, with limited use of time and memory."""
     with pytest.raises(BadStructure, match=message):
         read_objects(data)
 
@@ -132,7 +132,7 @@ def test_work_factor():
 
 @given(st.binary(max_size=300))
 def test_any_bytes(data):
-    """For any input, only the documented exception is raised, and no other."""
+    """For any input, the ASN.1 parser raises only the documented exception."""
     try:
         objects = read_objects(data)
     except BadStructure:
@@ -148,8 +148,8 @@ def message() -> bytes:
 
 @given(data=st.data())
 def test_damaged_message(message, data):
-    """If a message is damaged, certificates are read or the documented exception is raised, and no
-    other.
+    """If a PKCS #7 message is damaged, its certificates are read, or the documented exception is
+    raised.
     """
     place = data.draw(st.integers(0, len(message) - 1))
     value = data.draw(st.integers(0, 255))

@@ -198,7 +198,7 @@ def test_unreadable(name, message):
 
 
 def test_bad_bytes():
-    """If bytes are not a certificate, they are rejected."""
+    """Bytes that are not a certificate are rejected."""
     with pytest.raises(BadCertificate, match="a value of an unexpected type"):
         read_certificate(b"\x30\x03\x02\x01\x00")
 
@@ -223,7 +223,7 @@ def test_to_pem_equals_pyca(ca):
 
 
 def test_name_text():
-    """As text, a distinguished name has its components in their order."""
+    """A distinguished name is written as text with its components in their original order."""
     assert format_name((("CN", "a"), ("O", "Contoso, Ltd."))) == "CN=a, O=Contoso, Ltd."
 
 
@@ -233,7 +233,9 @@ def test_times_are_utc(ca):
 
 
 def test_directory_name(ca):
-    """As text, a directory name among the alternative names has its components in their order."""
+    """A directory name among the alternative names is written as text with its components in their
+    original order.
+    """
     other = x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")]))
     certificate = read_certificate(der(leaf(ca, other_names=[other])))
     assert certificate.other_names == ("DirectoryName CN=x",)

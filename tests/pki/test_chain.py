@@ -69,7 +69,7 @@ def test_same_name_other_key(ca):
 
 
 def test_right_key_among_wrong_ones(ca):
-    """The right path is found, even if there are also certificates of other CAs."""
+    """The right certification path is found, even if there are also certificates of other CAs."""
     other = PythonCa()
     path = path_of(leaf(ca.issuing, ca.key), other.issuing, other.root, *ca.chain)
     assert list(path.issuers) == facts(*ca.chain)

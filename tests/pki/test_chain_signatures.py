@@ -102,8 +102,8 @@ def test_web_pki(ca):
 
 
 def test_web_pki_is_not_used(ca):
-    """The strict verifier is not used for chains with SHA-1, which it calls invalid, or without a
-    root.
+    """The strict web PKI verifier is not used for chains with SHA-1, which it calls invalid, or
+    without a root.
     """
     path = [read_certificate(der(one)) for one in ca.chain]
     old = read_certificate(der(resigned(leaf(ca), ca.key, "sha1")))
@@ -121,7 +121,9 @@ def test_web_pki_is_not_used(ca):
     ],
 )
 def test_faults_that_web_pki_does_not_find(changes):
-    """The strict verifier does not find some of the faults, so lyncnb has additional checks."""
+    """The strict web PKI verifier does not find some of the faults, so lyncnb has additional
+    checks.
+    """
     ca = PythonCa()
     path = [read_certificate(der(one)) for one in ca.chain]
     assert (

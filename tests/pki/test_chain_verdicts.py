@@ -302,12 +302,12 @@ def ours(certificates: list[x509.Certificate]) -> list[str]:
 
 
 def test_at_least_hundred_chains_are_evaluated():
-    """The three lists contain at least one hundred chains."""
+    """The tests evaluate at least one hundred certificate chains."""
     assert len(GOOD) + len(BAD) + len(INCOMPLETE) >= 100
 
 
-# GnuTLS rejects these two valid chains. It does not compare directory names in constraints, and
-# rejects SHA-1 even in a root.
+# Two valid chains that GnuTLS rejects. It does not compare directory names in constraints, and does
+# not accept SHA-1 even in a root.
 _NOT_FOR_GNUTLS = ("excluded directory", "a root signed with SHA-1")
 
 

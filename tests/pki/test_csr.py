@@ -346,7 +346,7 @@ def test_published_faulty_requests_are_rejected_by_name(name):
 
 @pytest.mark.parametrize("data", [b"", b"0", b"0\x80", b"-----BEGIN CERT", bytes(2 << 20), b"\xff"])
 def test_files_that_are_not_requests_are_rejected(data):
-    """If a file is empty, truncated, very large or unrelated, it is rejected as a CSR."""
+    """An empty, truncated, very large or unrelated file is not accepted as a CSR."""
     with pytest.raises(BundleError, match="not a readable certification request"):
         parse_request(data)
 

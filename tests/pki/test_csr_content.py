@@ -82,7 +82,7 @@ CASES = [
 
 @pytest.mark.parametrize(("change", "said"), CASES)
 def test_a_difference_lists_the_changed_fields(change, said):
-    """A difference is described for each changed field, with the old value first."""
+    """A difference between two CSRs is described for each changed field, with the old value first."""
     assert list_content_differences(OLD, dataclasses.replace(OLD, **change)) == said
 
 
@@ -91,7 +91,7 @@ names = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=5).map(tuple)
 
 @given(names, names)
 def test_lists_differ_only_if_they_are_not_equal(old, new):
-    """Two lists of names have a description of differences only if they are not equal."""
+    """Two lists of names are described as different only if they are not equal."""
     found = list_content_differences(
         dataclasses.replace(OLD, names=old), dataclasses.replace(OLD, names=new)
     )

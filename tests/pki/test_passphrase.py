@@ -123,7 +123,7 @@ def test_secrets_compare_by_text_and_nothing_else():
         (
             "a lone surrogate \udc80",
             "cannot be typed",
-        ),  # If a variable cannot be decoded, Python reads it as this text.
+        ),  # Python represents a byte of a variable that it cannot decode by such a surrogate.
         ("密" * 334, "longer than 1000 bytes"),
     ],
 )

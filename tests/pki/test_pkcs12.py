@@ -341,7 +341,7 @@ def test_old_windows():
 
 
 def test_no_key():
-    """From a trust store, certificates without a key are read."""
+    """From a PFX file that is a trust store, the certificates are read without a key."""
     contents = open_pfx(vector("pkcs12/cert-aes256cbc-no-key.p12"), "cryptography")
     assert contents.key_spki_sha256 == ""
 
@@ -369,6 +369,6 @@ def test_damaged():
 
 
 def test_foreign_kind_of_key(ca):
-    """If lyncnb never generates keys of a given type, such a key is reported as unknown."""
+    """A key of a type that lyncnb never generates is reported as unknown."""
     contents = open_pfx(pfx(ca, key=dsa.generate_private_key(1024)), "portal")
     assert contents.key_spki_sha256 == "unknown"

@@ -177,8 +177,8 @@ def damaged(pem: bytes) -> bytes:
     found = envelope(pem)
     der, text = bytearray(found.dump()), found["encrypted_data"].native
     assert der.endswith(text)
-    # In CBC mode, a changed bit in this block changes the same bit in the last block. There it
-    # changes the length of the padding to more than a block (RFC 8018 section 6.1.1).
+    # In CBC mode, a changed bit in the second-to-last block changes the same bit of the last block,
+    # in which the length of the padding then exceeds a block (RFC 8018 section 6.1.1).
     der[-17] ^= 0x80
     body = base64.encodebytes(bytes(der))
     first, *_, last = pem.splitlines()
@@ -318,7 +318,7 @@ def test_too_many_iterations_are_rejected(ec_key, cipher):
 
 @pytest.mark.parametrize("pem", [b"", b"-----BEGIN", bytes(100_000), "鑰匙".encode()])
 def test_files_that_are_not_pem_are_rejected(cipher, pem):
-    """If a file is empty, truncated, very large or unrelated, it is rejected as PEM."""
+    """An empty, truncated, very large or unrelated file is not accepted as PEM."""
     with pytest.raises(BundleError, match="is not a PEM file"):
         cipher.decrypt(pem)
 

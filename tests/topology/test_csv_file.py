@@ -396,8 +396,8 @@ def test_errors_of_a_frame_name_the_index_label(index, labels):
 
 
 def test_a_named_index_is_a_label_and_a_column():
-    """If servers are the index of a DataFrame, the errors contain the server, and the index is also
-    read as a column.
+    """If the server names are the index of a DataFrame, the errors contain the server name, and the
+    index is also read as a column.
     """
     frame = pd.DataFrame({"fqdn": ["fe01.contoso.com"], "role": ["Barista"], "n": [1]})
     with pytest.raises(TopologyError, match=r'row 2 \(index "fe01.contoso.com"\), column role'):

@@ -354,7 +354,9 @@ def test_rows_without_a_site_apply_to_other_sites():
 
 
 def test_a_site_with_its_own_urls_inherits_no_admin_url():
-    """A site that has its own URLs does not inherit an admin URL, but other sites do."""
+    """A site with its own simple URLs does not inherit the admin URL of the deployment. A site
+    without simple URLs inherits it.
+    """
     read = table_of(
         f"a.contoso.net,SE,Taipei,contoso.com,{MEET},{DIALIN},{ADMIN}",
         "b.contoso.net,SE,Hsinchu,,https://meeth.contoso.com,https://dialinh.contoso.com,",

@@ -61,8 +61,8 @@ def test_reasons_for_rejected_rows_are_reported():
 
 
 def test_problems_are_sorted_without_duplicates():
-    """All problems are reported together, in the order of rows and without duplicates, with their
-    number.
+    """All problems are reported together, in the order of rows and without duplicates, and the
+    message contains their number.
     """
     two, one = (Problem(message="bad", row=row) for row in (7, 3))
     with pytest.raises(

@@ -246,7 +246,7 @@ def test_the_encoding_is_detected_from_the_bytes(encoding, mark):
     assert cells_of(topology, "site") == [("台北",)]
 
 
-@pytest.mark.posix  # PowerShell on Linux reads this file.
+@pytest.mark.posix  # In this test, PowerShell on Linux parses the snippet.
 def test_the_snippet_writes_a_readable_file(shell):
     """The PowerShell snippet is ASCII, can be parsed, changes nothing on a server, and writes a
     file that lyncnb can read.

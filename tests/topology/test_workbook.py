@@ -195,9 +195,7 @@ BUILT_IN = "".join(f'<xf numFmtId="{number}"/>' for number in (0, 1, 2, 14, 22, 
     ],
 )
 def test_dates_with_built_in_formats(cell, text):
-    """Cells with a built-in number format are read as dates if the format is a date, and so are
-    dates in strict workbooks.
-    """
+    """A cell with a built-in date format is read as a date, also in strict workbooks."""
     styles = f'<styleSheet xmlns="{MAIN}"><cellStyleXfs><xf numFmtId="14"/></cellStyleXfs>'
     parts = {"xl/styles.xml": f"{styles}<cellXfs>{BUILT_IN}</cellXfs></styleSheet>"}
     row = f'<row r="2"><c r="A2" t="str"><v>fe01</v></c><c r="D2" {cell}</c></row>'
@@ -253,7 +251,7 @@ def test_a_date_in_a_column_for_names_is_rejected():
 
 
 def test_formulas():
-    """For a formula, its calculated result is read.
+    """For a formula in a workbook, the calculated result is read.
 
     A formula without a result, or with an error, is rejected.
     """
@@ -265,7 +263,7 @@ def test_formulas():
             2, 0, "=B9"
         )  # If a formula has not been calculated, xlsxwriter writes the result 0.
         sheet.write_formula(3, 0, "=Old!A1", value="#REF!")
-        # This column is not known to lyncnb, so an error value in it is read as text.
+        # lyncnb does not know the column, so an error value in it is read as text.
         sheet.write_formula(4, 3, "=Old!A1", value="#N/A")
 
     rows = [HEADING, ONE, TWO, TWO, ["fe05.contoso.net", *TWO[1:3], ""]]
