@@ -1,6 +1,6 @@
 """Write the checklist as HTML with a sheet for each server, or as Markdown.
 
-It shows what a script runs: both come from the same steps.
+The checklist shows exactly the commands of the script, because both come from the same steps.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _NAMED = 3
 def build_start_commands(server: ServerSteps) -> tuple[str, tuple[str, ...]]:
     """Return the SHA-256 of the script for a page, and the commands that start the script.
 
-    Source: Microsoft, about_Execution_Policies; Microsoft, Unblock-File.
+    Sources: Microsoft, about_Execution_Policies; Microsoft, Unblock-File.
     """
     path = quote_literal("\\".join((server.folder, build_script_name(server))))
     digest = hashlib.sha256(build_import_script(server)).hexdigest()

@@ -1,6 +1,7 @@
 """Fill in the texts and commands of a deployment procedure with the values of a server.
 
-Pure. Values from a planner or a CA enter a command only as PowerShell literals.
+The functions have no side effects. Values from a planner or a CA enter a command only as PowerShell
+literals.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ def format_requested_name(
 ) -> str:
     """Return the friendly name of a certificate that the administrative tools request.
 
-    Names in a store must differ. One computer may make the requests of a whole deployment, in which
-    two Edge pools may have the same common name and a server may have two roles. So a name has the
-    server or pool, role and usages, and the generation of a renewed request.
+    Friendly names in a Windows store must be unique. One computer may request the certificates of a
+    whole deployment, in which two Edge pools can have the same common name, and a server can have
+    two roles. Therefore, the name contains the server or pool, the role and usages, and the
+    generation of a renewed request.
 
     Source: Microsoft, Certificate requirements for internal servers in Lync Server 2013.
     """

@@ -1,7 +1,7 @@
 """Store the passwords of the packages in a list, encrypted with the folder's passphrase.
 
-A package and its password must reach a server by different ways, so the list never leaves the
-folder. lyncnb shows a single password on request.
+A package and its password must be sent to a server separately, so the list never leaves the folder.
+lyncnb shows a single password on request.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ class PasswordList:
     def save_passwords(self, added: dict[str, Secret]) -> None:
         """Write the list with new passwords. Old passwords remain until ``purge`` removes them.
 
-        The list is on disk before the packages: a package without a password is useless, a
-        password without a package does no harm.
+        The list is written before the packages, because a package without a password is useless,
+        and a password without a package does no harm.
         """
         self._passwords |= added
         document = {

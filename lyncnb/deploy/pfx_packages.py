@@ -21,9 +21,10 @@ from .package_passwords import LIST
 class Package:
     """A package of a certificate, or the reason why the package does not exist.
 
-    ``action`` is ``written``, ``kept`` (it was there already), ``deployed`` (its key was removed
-    because its servers have it), ``elsewhere`` (its key is on another computer, where it is
-    exported), ``waiting`` (no certificate is issued yet) or ``refused``.
+    ``action`` is one of these texts: ``written``; ``kept``, if the package already existed;
+    ``deployed``, if the key was removed because the servers have it; ``elsewhere``, if the key is
+    on another computer, where it is exported; ``waiting``, if no certificate is issued yet;
+    ``refused``.
     """
 
     request_id: str

@@ -1,7 +1,7 @@
 """Write values as PowerShell literals, and scripts for Windows PowerShell 3.0 and later.
 
-The scripts are fixed files in this package; only literals are inserted. Everything that
-PowerShell could interpret passes through ``quote``.
+The scripts are fixed files in this package, into which only literals are inserted. All text that
+PowerShell could interpret passes through ``quote_literal``.
 """
 
 from __future__ import annotations

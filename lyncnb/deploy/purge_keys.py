@@ -1,9 +1,9 @@
 """Remove files that no CA or server needs any more. The user confirms a list of them first.
 
-This is the only place in lyncnb that removes a key. What a later step may need is never listed: a
-certificate in use keeps its key until its successor is recorded on all servers. A key recorded as
-deployed remains until its certificate is received. What an interrupted run left in ``archive/`` is
-never removed.
+Only this module removes keys. It never lists a file that a later step may need: a certificate in
+use keeps its key until its successor is recorded as installed on all servers. A key that is
+recorded as deployed remains until its certificate is received. Files that an interrupted run left
+in ``archive/`` are never removed.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ KEY_AND_CSR, CSR = "key and CSR", "CSR"
 class PurgeItem:
     """A file or entry that a purge removes: key and CSR, CSR, key, package or a copy.
 
-    ``nothing`` is a request whose key was never here: only its deployment is recorded. A copy is a
-    file with the same key that no record names.
+    The item ``nothing`` is a request whose key was never in the folder, so only its deployment is
+    recorded. A copy is a file that contains a key but is not in the manifest.
     """
 
     id: str
@@ -63,10 +63,11 @@ class PurgeItem:
 class PurgeList(Table, Told):
     """The items that a purge will remove or has removed. ``token`` identifies the list.
 
-    ``kept`` counts the superseded generations that remain because no later one is on the servers,
-    ``unanswered`` the requests that are recorded as deployed without an issued certificate.
-    ``passwords`` are the packages, by SHA-256, whose passwords are removed because nobody needs the
-    packages. ``unopened`` are files that may contain a key and remain because they did not open.
+    ``kept`` is the number of superseded generations that remain because no later one is installed.
+    ``unanswered`` is the number of requests that are recorded as deployed without an issued
+    certificate. ``passwords`` lists the packages, by SHA-256, whose passwords are removed because
+    nobody needs the packages. ``unopened`` lists files that may contain a key and remain because
+    lyncnb could not open them.
     """
 
     told: ClassVar = (
@@ -172,10 +173,11 @@ def purge(
 ) -> PurgeList:
     """List the files that are not needed any more. If the user confirmed the list, remove them.
 
-    Listed are: keys and CSRs of superseded generations, once a later one is recorded on all of its
-    servers; those whose certificate has expired and is not in use; key and package of requests
-    named in `deployed`, whose CSR remains, so that a later run with the same plan requests nothing
-    again.
+    The list contains three groups of files. The first group is the keys and CSRs of superseded
+    generations, if a later generation is recorded on all of its servers. The second group is the
+    keys and CSRs whose certificate has expired and is not in use. The third group is the keys and
+    packages of the requests in `deployed`. Their CSRs remain, so that a later run with the same
+    plan requests nothing again.
 
     Parameters
     ----------
@@ -365,8 +367,9 @@ def _find_unused_passwords(
 ) -> tuple[str, ...]:
     """Return the packages, by SHA-256, whose passwords are no longer needed.
 
-    The password of a recorded package remains while its key is needed: the package may be on its
-    way to a server. So does the password of a package that has another name in the folder.
+    The password of a recorded package remains as long as its key is needed, because the package may
+    still be sent to a server. The password of a package that has another name in the folder also
+    remains.
     """
     if opener is None:
         return ()

@@ -16,8 +16,8 @@ from .server_steps import DeploymentSteps, ServerStep
 def list_install_commands(steps: DeploymentSteps) -> dict[str, tuple[tuple[str, ...], ...]]:
     """Return the commands of the import and assign steps by request ID.
 
-    A command that is the same on several servers appears once. A comment gives the condition of a
-    step, or says what to do by hand.
+    A command that is the same on several servers appears only once. A comment contains the
+    condition of a step, or the manual work.
     """
     found: dict[str, dict[str, dict[str, None]]] = {}
     for server in steps.servers:

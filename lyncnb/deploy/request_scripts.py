@@ -1,7 +1,7 @@
 """Write scripts that request certificates with the administrative tools of the product.
 
-Each certificate has one script, no matter how many servers share it: two keys for one certificate
-would be an error. This file only makes text.
+Each certificate has only one script, no matter how many servers share it, because two keys for one
+certificate would be an error. This module creates only text.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Decide when a certificate takes effect: at once, or later together with the current one.
 
-Pure. Splits the usages of a package into calls of ``Set-CsCertificate``: usages that can roll over
-have their own call.
+The functions have no side effects. They split the usages of a package into calls of
+``Set-CsCertificate``. Usages that can roll over have a separate call.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def split_into_calls(
 ) -> ServerPackage:
     """Split a certificate's usages into calls of ``Set-CsCertificate``.
 
-    Usages that can roll over get their own call.
+    Usages that can roll over have a separate call.
     """
     rest = tuple(usage for usage in package.usages if procedure.find_roll_over(usage) is None)
     calls = [Call(usages=rest)] if rest else []
@@ -79,8 +79,8 @@ def _choose_effective_time(
 ) -> datetime | None:
     """Choose when a new certificate takes effect. Return None to assign it at once.
 
-    Source: that of the roll. The time is the end of the certificate in use minus the lifetime of a
-    token, even if that is soon.
+    The time is the end of the current certificate minus the lifetime of a token, even if this time
+    is soon. Its source is the source of the rollover rule.
     """
     end, lead = package.in_use_until, timedelta(hours=roll.lead_hours)
     if specified is None:

@@ -1,8 +1,8 @@
 """Find keys and packages that are not in the records of a folder, by their content.
 
 Programs that synchronize a folder leave copies, and a second certificate leaves the package of the
-first. A key is recognized by the SHA-256 of its file or, once opened, by its public key; a package
-by its SHA-256 or by the key in it.
+first one. lyncnb recognizes a key by the SHA-256 of its file or, after opening it, by its public
+key. It recognizes a package by its SHA-256 or by the key in it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PACKAGE_ENDINGS = (".pfx", ".p12")
 class SecretCopy:
     """A file with the key of a request: its path, its type, and the hash of the public key.
 
-    ``spki_sha256`` is empty where the file could not be opened.
+    ``spki_sha256`` is empty if the file could not be opened.
     """
 
     path: str

@@ -1,7 +1,7 @@
 """Define the data of a checklist and a script: packages, checks, steps and servers.
 
-Values only; ``steps.py`` computes them, ``fill_steps.py`` fills them in, ``step_files.py`` writes
-the files.
+The classes contain only values. ``steps.py`` computes the values, ``fill_steps.py`` inserts them,
+and ``step_files.py`` writes the files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from ..rules.procedure import Cmdlet, RollOver, Shell, Stage, Step
 class Call:
     """The usages of a certificate that one ``Set-CsCertificate`` command assigns together.
 
-    ``effective`` is when a call that rolls over takes effect: naive in the servers' time, or UTC.
+    ``effective`` is the time at which a call that rolls over takes effect: without a time zone in
+    the time of the servers, or in UTC.
     """
 
     usages: tuple[str, ...]
@@ -55,13 +56,14 @@ class Call:
 class ServerPackage:
     """A packaged certificate: its servers, its content, and the certificate that it replaces.
 
-    ``issuer`` is ``internal`` or ``public``; ``path`` the certificates above it, issuer first.
-    ``in_use_until`` is the end of the certificate that it replaces, if the folder knows one.
-    ``key_holder`` is the computer that has its key, if the key is not in the folder: the package is
-    exported there, so its ``sha256`` is not known yet. ``eku`` are its planned extended key usages;
-    blank if the plan is not known. ``san`` are its DNS names.
-    ``number`` is that of the certificate in the folder, 0 if it has none.
-    ``superseded`` is the serial number and issuer of the certificate that it replaces, if known.
+    ``issuer`` is ``internal`` or ``public``. ``path`` contains the certificates above the
+    certificate, starting with the issuer. ``in_use_until`` is the end of the certificate that it
+    replaces, if this date is known. ``key_holder`` is the computer that has the key, if the key is
+    not in the folder. In this case, the package is exported on that computer, so its ``sha256`` is
+    not known yet. ``eku`` contains the planned extended key usages, and is blank if the plan is not
+    known. ``san`` contains the DNS names. ``number`` is the number of the certificate in the
+    folder, or 0. ``superseded`` is the serial number and issuer of the certificate that it
+    replaces, if known.
     """
 
     id: str
@@ -134,10 +136,10 @@ class FilledPlace:
 class ServerStep:
     """A step on one server, with the server's values filled in.
 
-    ``about`` distinguishes the same step for several usages or certificates. ``number`` is its
-    number on the sheet and in the script, such as ``2b``: line b of item 2. ``task`` is the title
-    of an item that has several steps, ``expected`` the result of the item, and ``values`` are those
-    of the placeholders.
+    ``about`` distinguishes the same step for several usages or certificates. ``number`` is the
+    number of the step on the sheet and in the script. For example, ``2b`` is line b of item 2.
+    ``task`` is the title of an item that has several steps, and ``expected`` is the result of the
+    item. ``values`` contains the values of the placeholders.
     """
 
     step: Step
@@ -176,9 +178,9 @@ class ServerStep:
 class ServerSteps:
     """The procedure for one server: the change, the later steps, and the steps to go back.
 
-    The names of its page and script are ``server`` and ``suffix``, which distinguishes two pages of
-    one server or request. ``issuers`` are the CA certificates that it must trust; a server that has
-    only trust steps is ``trust_only``.
+    The page and the script are named after ``server`` and ``suffix``, which distinguishes two pages
+    for one server or request. ``issuers`` contains the CA certificates that the server must trust.
+    ``trust_only`` is true for a server that has only trust steps.
     """
 
     server: str
@@ -217,10 +219,10 @@ class ServerSteps:
 class DeploymentSteps(Table):
     """The deployment procedure for every server that has a package.
 
-    ``missing`` are the requests without a package, ``covered`` those that need none because an
-    installed certificate covers them. ``order`` says which servers come first in the change;
-    ``cmdlets`` where each command is documented. ``key_holders`` has the earlier steps for each
-    request whose key is on another computer.
+    ``missing`` contains the requests without a package, and ``covered`` the requests that need none
+    because of an installed certificate. ``order`` describes which servers are changed first, and
+    ``cmdlets`` where each command is documented. ``key_holders`` contains the earlier steps for
+    each request whose key is on another computer.
     """
 
     _columns: ClassVar = columns(

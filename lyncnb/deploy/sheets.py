@@ -1,6 +1,6 @@
 """Arrange the steps of a checklist: numbered items in parts for each server, and notes.
 
-Pure. A script and every form of a checklist use the same numbers.
+The functions have no side effects. A script and every form of a checklist use the same numbers.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ _GENERAL = {
 class Item:
     """A numbered item on a server's sheet: one instruction with its expected result.
 
-    ``only_if`` are the conditions of all its lines.
+    ``only_if`` contains the conditions of all lines of the item.
     """
 
     number: str
@@ -100,7 +100,8 @@ class Item:
 class Line:
     """A line of an item: one step, or the same step for several certificates.
 
-    ``title`` is blank if it is that of the item. ``conditions`` are whole sentences.
+    ``title`` is blank if it is the same as the title of the item. ``conditions`` contains complete
+    sentences.
     """
 
     title: str
@@ -142,7 +143,7 @@ class Note:
 def number_steps(pages: Iterable[ServerSteps], procedure: Procedure) -> tuple[ServerSteps, ...]:
     """Return the pages, with the numbers of their steps on the sheets.
 
-    What is done once for all servers has a letter, which is the same on all of them.
+    An item that is done once for all servers has a letter, which is the same on all sheets.
     """
     pages = tuple(pages)
     used = {step.step.id for page in pages for step in page.steps if step.step.part == ONCE}
@@ -197,7 +198,7 @@ def _group_by_task(steps: Iterable[ServerStep]) -> list[list[ServerStep]]:
 def list_parts(page: ServerSteps, say: Say = str) -> Iterator[Part]:
     """Yield the parts of a server's sheet that have items, in their order and in a language.
 
-    A page whose steps are all of one kind, such as a request, has no heading above them.
+    If all steps of a page are of one kind, such as a request, the page has no headings for parts.
     """
     sections = (("", page.steps), ("later", page.later), ("back", page.back))
     found = {p: own for name, steps in sections for p, own in _group_by_part(steps, name).items()}
@@ -324,9 +325,9 @@ def list_common_items(steps: DeploymentSteps, say: Say = str) -> tuple[Once, ...
 def list_notes(steps: DeploymentSteps, say: Say = str) -> tuple[Note, ...]:
     """Return the explanations of the steps without repetition.
 
-    A note for one server has its values.
+    A note for a single server contains the server's values.
 
-    Only the titles are in another language.
+    Only the titles are translated to another language.
     """
     found: dict[str, list[ServerStep]] = {}
     for page in steps.pages:

@@ -1,6 +1,6 @@
 """Write the deployment procedure: checklists in ``steps/``, and a script for each server.
 
-Checklist and script come from the same steps: the checklist shows what the script runs.
+The checklist shows exactly the commands of the script, because both come from the same steps.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Build the deployment steps for each server: import, assignment, checks and trust.
 
-It reads the folder, and writes nothing. ``step_files.py`` writes the files.
+This module reads the folder but writes no files. ``step_files.py`` writes the files.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _find_first_renewal(manifest: Manifest) -> str:
 def _is_new(record: RequestRecord, renewed_at: str) -> bool:
     """Return whether the servers of a certificate have a different certificate or none.
 
-    Certificates issued before the first renewal are assumed to be on their servers.
+    Certificates that were issued before the first renewal are assumed to be installed.
     """
     life = find_generations(record)
     if life.under_way is not None:
@@ -198,7 +198,7 @@ def _list_other_certificates(
 ) -> Iterator[ServerPackage]:
     """Yield other issued certificates, which are deployed or not packaged.
 
-    Clients verify them, too.
+    Clients also verify these certificates.
     """
     told = {package.id for package in packages}
     for record in issued.bundle.manifest.requests:

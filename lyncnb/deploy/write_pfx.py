@@ -1,7 +1,7 @@
 """Package the key, certificate and chain of each request as a PFX file in ``pfx/``.
 
-A package suits the oldest Windows version among its servers. Each package has its own random
-password, which is kept only in an encrypted list, never in a script, table or log.
+A package is suitable for the oldest Windows version among its servers. Each package has a random
+password, which is stored only in an encrypted list and never in a script, table or log.
 """
 
 from __future__ import annotations

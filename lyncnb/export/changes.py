@@ -309,8 +309,8 @@ def _resume_announced_request(
 ) -> tuple[RequestRecord, Change]:
     """Return the new record of a request that was announced and has no files yet.
 
-    The computer that makes its key does not change, unless this run names another one or renews
-    the request.
+    The computer that creates the key does not change, unless the current run specifies another one
+    or renews the request.
     """
     stays = not is_renewed and not old_record.plan.at_set_up
     holder = request.key_holder or (old_record.key_holder if stays else "")
@@ -403,7 +403,7 @@ def record_saved_plan(
 ) -> tuple[PlanOnRecord, ...]:
     """Record a saved plan as the last plan of the folder.
 
-    If it already is the last one, its times do not change.
+    If it is already the last plan, the recorded times do not change.
     """
     if saved is None:
         return plans
@@ -417,8 +417,9 @@ def record_saved_plan(
 def reject_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None) -> None:
     """Reject a saved plan that was replaced, or that is older than the recorded plan.
 
-    A signature does not expire: a person who can write the plan's file can restore one that was
-    approved earlier. With a reason, the plan is accepted and the reason is recorded.
+    A signature does not expire. Therefore, a person who can write the plan's file can restore a
+    plan that was approved earlier. If the user specifies a reason, lyncnb accepts the plan and
+    records the reason.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """Create the keys of a plan on the workers of a Dask cluster.
 
-The workers receive the content of each request and a public key of this run. They return the
-request and its key, sealed to this run (``key_and_csr.py``). Dask unpickles what a scheduler or a
-worker sends, and a pickle can run code. So a child process (``cluster_client.py``) without a
-passphrase or key has the connection; this process only reads JSON with bytes.
+The workers receive the content of each request and a public key of the run. They return the request
+and its key, which is sealed to the run (``key_and_csr.py``). Dask unpickles what a scheduler or a
+worker sends, and a pickle can run code. Therefore, the connection belongs to a child process
+(``cluster_client.py``) that has no passphrase and no key. The main process reads only JSON.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class _ClusterExecutor(Executor):
     def refusal(self) -> str:
         """Wait for the child process to connect to the cluster. Return the error if it fails.
 
-        Return a message if it fails, or "" if it is connected.
+        Without an error, return "".
         """
         first = _read_answer(self._answers)
         if first is None or first.get("ready") is not True:

@@ -1,8 +1,8 @@
 """Run the client of a Dask cluster in a separate process.
 
-Opens a connection only on request. What a scheduler or a worker sends is unpickled here, so assume
-that it can run code in this process: the process gets no secret, and its parent (``cluster.py``)
-checks what it returns.
+The process opens a connection only on request. It unpickles data from schedulers and workers, which
+could run code in it. Therefore, the process gets no secret, and its parent (``cluster.py``) checks
+the data that it returns.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ async def _test_connection(address: str, seconds: float, arguments: dict[str, An
 class _Work:
     """The tasks that run on the workers of a cluster.
 
-    Each task is answered as soon as its result arrives.
+    The result of each task is sent as soon as it arrives.
 
     The executor of distributed asks for the state of a task after its result has arrived. If the
     worker is lost in between, it treats the result as the three parts of an exception.

@@ -1,8 +1,8 @@
 """Find requests that are not needed, because an installed certificate already covers them.
 
-Two statements are needed: ``asis`` reports that a certificate is installed, and the user
-states that its key is available. Except for reading the file of ``asis``, this module reads
-and writes nothing.
+Two facts are required: ``asis`` reports that a certificate is installed, and the user confirms that
+its key is available. Except for reading the file of ``asis``, this module reads and writes no
+files.
 """
 
 from __future__ import annotations

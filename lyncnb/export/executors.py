@@ -1,9 +1,9 @@
 """Create all keys and requests of a plan, with the fastest suitable executor.
 
-RSA: a thread for each available core, because RSA key generation releases the GIL. ECDSA: a
-plain loop, because threads are slower. From about two thousand requests, processes are
-used. On other machines, any ``concurrent.futures`` executor can be used. Memory use does
-not grow with the number of requests.
+RSA keys are created in one thread for each available core, because RSA key generation releases the
+GIL. ECDSA keys are created in a plain loop, because threads would be slower. For more than about
+two thousand requests, processes are used. On other machines, any ``concurrent.futures`` executor
+can be used. Memory use does not grow with the number of requests.
 """
 
 from __future__ import annotations
@@ -117,8 +117,8 @@ def create_pairs(
 ) -> Exported:
     """Create a key and a CSR for each item, and store each pair when it is finished.
 
-    RSA keys come first, then ECDSA keys. Each pair is checked before it is stored: the request
-    contains the key's public half, matches the plan, and has a valid signature.
+    RSA keys are created first, and then ECDSA keys. Before a pair is stored, lyncnb checks that the
+    request contains the public key, matches the plan, and has a valid signature.
 
     Parameters
     ----------

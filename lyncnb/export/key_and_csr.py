@@ -1,9 +1,9 @@
 """Create the key and the CSR of a planned request, on this machine or another one.
 
-Only module-level functions and plain data, so that any executor can send them to its workers. A
-process of this machine returns the key encrypted. Another machine returns it sealed to this run,
-and everything is checked before the key is encrypted: passphrase and derived key never leave this
-machine.
+The module contains only functions and plain data, so that any executor can send them to its
+workers. A process on this machine returns the key encrypted. Another machine returns the key sealed
+to the run, and everything is checked before the key is encrypted. The passphrase and the derived
+key never leave this machine.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Encrypt = Callable[[keys.PrivateKey], bytes]
 class FinishedPair(NamedTuple):
     """A private key and its CSR, ready to be written.
 
-    ``key_pem`` is encrypted; the two SHA-256 are as in :class:`csr.CertificationRequest`.
+    ``key_pem`` is encrypted. The two SHA-256 values are as in :class:`csr.CertificationRequest`.
     """
 
     id: str
@@ -51,7 +51,8 @@ class FinishedPair(NamedTuple):
 def make_pair(name: str, content: RequestContent, encrypt: Encrypt) -> FinishedPair:
     """Create a key and its CSR, and check that they match each other and the plan.
 
-    ``encrypt`` encrypts the key; it is called last, because its first call may be slow.
+    The function ``encrypt`` encrypts the key. It is called last, because its first call may be
+    slow.
     """
     key = keys.generate_key(content.key)
     return _make_checked_pair(name, key, build_request(content, key), encrypt)
@@ -166,8 +167,8 @@ class Written(NamedTuple):
 class PairStore:
     """Writes pairs of a key and a CSR into a locked folder.
 
-    A pair that arrives more than a quarter of a second after the last sync is synced at once;
-    other pairs are synced together.
+    A pair that arrives more than a quarter of a second after the last sync is synced immediately.
+    Other pairs are synced together.
 
     Parameters
     ----------

@@ -56,8 +56,8 @@ NO_COVERS = Covers()
 class Wanted:
     """A planned request with its ID.
 
-    ``key_holder`` names the computer that makes a new key. Blank means this computer.
-    ``covered`` is the certificate that covers the request, so that nothing is requested.
+    ``key_holder`` is the computer that creates a new key. Blank means the current computer.
+    ``covered`` is the certificate that covers the request, so that no certificate is requested.
     """
 
     id: str
@@ -134,7 +134,7 @@ class Order:
     def plan_file(self, present: bytes) -> bytes:
         """Return the content for ``plan.json``.
 
-        A plan that equals the present file keeps that file's evaluation date.
+        If the plan equals the existing file, the evaluation date in the file is kept.
         """
         if self.saved_file:
             return self.saved_file
@@ -173,8 +173,9 @@ def make_order(
 ) -> Order:
     """Check that the requests of a plan may be written, and return the task for the folder.
 
-    ``key_holders`` names the computer that makes a key, by id; other keys are made here, or on the
-    server at set-up. ``covers`` are the requests that are left out.
+    ``key_holders`` contains the computer that creates the key, by request ID. Other keys are
+    created on the current computer, or on the server during setup. ``covers`` contains the requests
+    that are left out.
 
     Raises
     ------

@@ -40,8 +40,8 @@ _STOLEN = "the key is compromised"
 class _Choice:
     """The requests that get a new generation, and the requests with a compromised key.
 
-    ``kept`` are those with a compromised key that already have another key under way;
-    ``elsewhere`` those whose key is on another computer.
+    ``kept`` contains requests with a compromised key that already have another key. ``elsewhere``
+    contains requests whose key is on another computer.
     """
 
     renewed: tuple[RequestRecord, ...]
@@ -66,8 +66,8 @@ def renew(
 ) -> RequestBundle:
     """Create new keys and requests for certificates in a folder from its saved plan.
 
-    Subject, names and everything else remain as planned. The certificates in use remain in use, and
-    the old keys remain in ``archive/``. The plan is evaluated with today's rules.
+    The subject, the names and all other values remain as planned. The certificates in use remain in
+    use, and the old keys remain in ``archive/``. The plan is evaluated with today's rules.
 
     Parameters
     ----------

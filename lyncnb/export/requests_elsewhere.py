@@ -1,7 +1,7 @@
 """Prepare a request folder for keys that are created on other computers.
 
-This module makes no key and no CSR, and needs no passphrase. ``receive_requests`` receives
-the CSRs.
+This module creates no key and no CSR, and needs no passphrase. ``receive_requests`` receives the
+CSRs.
 """
 
 from __future__ import annotations

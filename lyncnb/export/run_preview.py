@@ -1,6 +1,6 @@
 """Preview the changes that a run will make in a request folder.
 
-``foresee`` compares the task with the folder. A dry run stops at this point. A real run
+``preview_changes`` compares the task with the folder. A dry run stops at this point. A real run
 repeats the comparison under the lock and then makes the changes.
 """
 
@@ -55,8 +55,9 @@ _LARGEST = 1 << 32
 class Preview:
     """A preview of a run: files to move, requests to create, and the manifest to save first.
 
-    ``is_proven`` means that the passphrase opened a key; a folder without keys proves nothing.
-    ``plan_file`` is the new content of ``plan.json``; ``has_its_plan`` means that the file has it.
+    ``is_proven`` means that the passphrase opened a key. In a folder without keys, the passphrase
+    cannot be verified. ``plan_file`` is the new content of ``plan.json``, and ``has_its_plan``
+    means that the file already has this content.
     """
 
     survey: Survey
@@ -163,7 +164,7 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
 def _find_begun_renewals(manifest: Manifest, order: Order) -> frozenset[str]:
     """Return the renewals that an earlier run finished before it could write the summary.
 
-    The same command then only writes the summary.
+    The next run of the same command only writes the summary.
     """
     return frozenset() if is_summary_current(manifest) else list_waiting_renewals(manifest, order)
 
@@ -290,8 +291,8 @@ def _list_foreign_requests(
 ) -> Iterator[Problem]:
     """Yield changed requests whose key is created elsewhere. A run cannot create them again.
 
-    lyncnb never makes a key for a request that another computer makes, or the reverse, unless the
-    planner names that request for renewal.
+    If another computer creates the key for a request, lyncnb does not create one, and the reverse.
+    The planner can change this by specifying the request for renewal.
     """
     holders = {request.id: request.key_holder for request in order.wanted}
     for record in new_manifest.requests:

@@ -1,9 +1,9 @@
 """Make the changes of a preview in a request folder without ever losing a key.
 
-A run has these steps: lock the folder; read everything; verify the passphrase; save the
-plan; announce the files in the manifest; move superseded files; for each request write the
-key and then the CSR, each durably; record in the manifest that they are written; write the
-summary. If a run is interrupted at any point, the next run completes it.
+A run has these steps: lock the folder, read all files, verify the passphrase, save the plan,
+announce the files in the manifest, and move superseded files. For each request, it then writes the
+key and afterwards the CSR, each durably. Finally, it records in the manifest that the requests are
+written, and writes the summary. If a run is interrupted at any point, the next run completes it.
 """
 
 from __future__ import annotations
@@ -321,7 +321,8 @@ def write_requests(
     """Write the keys, certificate requests and summary of a plan into a request folder.
 
     Writing the same plan again changes no byte and no time. A changed request gets a new
-    generation, and all of the old one moves to ``archive/``. Nothing is overwritten or removed.
+    generation, and all files of the old generation are moved to ``archive/``. No file is
+    overwritten or removed.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Connect to the ports in a plan: resolve the names, and collect the results.
 
-One connection at a time is open to an address, and only to addresses of the plan's own names, or of
-the hosts file. A further name is asked only at an address of its pool, because a domain's website
-or a cloud service must not be asked.
+Only one connection to an address is open at a time. lyncnb connects only to addresses of the plan's
+own names, or to addresses in the hosts file. It connects to an additional name only at an address
+of its pool, because it must not connect to a domain's website or to a cloud service.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Stranger:
 class Answers:
     """All responses in the order of the targets, and the names that were only resolved.
 
-    ``unresolved`` are further names without an address. ``hosts`` are the addresses by host.
+    ``unresolved`` contains additional names without an address. ``hosts`` contains the addresses by
+    host.
     """
 
     answers: tuple[Answer, ...]
@@ -171,7 +172,7 @@ class _Connections:
     def find_pool_addresses(self, target: Target) -> tuple[str, ...]:
         """Return which addresses of an additional name belong to its pool, and which do not.
 
-        List the other addresses.
+        The result also contains the other addresses.
         """
         known = {
             address
@@ -270,9 +271,9 @@ def _run_in_threads(
 ) -> Mapping[int, Result]:
     """Process each item in its own thread, and return the results by the item's position.
 
-    The threads are daemons, because a system's resolver can hang, and nobody can end it. After
-    ``interval``, an item is given up. ``on_wait`` is called after each result and several times a
-    second. Ctrl-C sets ``stop``, and the results until then are returned.
+    The threads are daemons, because the system's resolver can hang, and a thread cannot be ended.
+    After ``interval``, an item is abandoned. ``on_wait`` is called after each result and several
+    times a second. Ctrl-C sets ``stop``, and the results until then are returned.
     """
     ended: queue.SimpleQueue[tuple[int, Result | None]] = queue.SimpleQueue()
     results: dict[int, Result] = {}

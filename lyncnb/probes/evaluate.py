@@ -32,8 +32,9 @@ _CHAIN_END = "chain-incomplete"
 class FolderFacts:
     """The data in a request folder: certificates, expected certificates, and their CAs.
 
-    ``requests`` describes the request of each certificate, by SHA-256. ``expected`` is the newest
-    certificate of each request, by id. ``accepted`` are the accepted errors of each request.
+    ``requests`` describes the request of each certificate, by SHA-256. ``expected`` contains the
+    newest certificate of each request, by ID. ``accepted`` contains the accepted errors of each
+    request.
     """
 
     requests: Mapping[str, str] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """Read the certificate chain that a server sends in a TLS handshake.
 
-This is the only module that opens connections. It sends the messages of the handshake and nothing
-else, presents no certificate, and trusts nothing that it receives: a chain is only bytes.
+Only this module opens connections. It sends the messages of the handshake and nothing else,
+presents no certificate, and trusts nothing that it receives. A chain is only bytes.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _SHOWN_REASON = 100
 class Handshake:
     """The result of one TLS connection.
 
-    ``chain`` contains the certificates as DER in the order in which the server sent them. It is
-    empty if ``outcome`` is not ``shown``; then ``detail`` describes why. ``protocol`` is the
-    negotiated version, or "" if the server ended the handshake after its certificate. ``is_silent``
-    means that nothing answered at the address.
+    ``chain`` contains the certificates as DER, in the order in which the server sent them. If
+    ``outcome`` is not ``shown``, ``chain`` is empty, and ``detail`` describes why. ``protocol`` is
+    the negotiated version, or "" if the server ended the handshake after its certificate.
+    ``is_silent`` means that nothing responded at the address.
     """
 
     outcome: str

@@ -28,11 +28,12 @@ _OWNERS_SHOWN = 12
 class ProbeLine(Told):
     """The response of one address at one port, or a certificate that no port presents.
 
-    ``result`` is one of ``RESULTS``. ``place`` is the host and port of the plan, ``address`` the
-    address and port that were asked; both are "" for a certificate that cannot be seen. ``name`` is
-    the name that was sent. ``id`` is the planned certificate, and ``owner`` its server or pool.
-    ``request`` is the request in the folder whose certificate is shown. ``protocol`` is the TLS
-    version, if the handshake was completed. ``condition`` describes when the port is open.
+    ``result`` is one of ``RESULTS``. ``place`` is the host and port in the plan, and ``address`` is
+    the address and port to which lyncnb connected. Both are "" for a certificate that no port
+    presents. ``name`` is the name that was sent. ``id`` is the planned certificate, and ``owner``
+    is its server or pool. ``request`` is the request in the folder whose certificate is presented.
+    ``protocol`` is the TLS version, if the handshake was completed. ``condition`` describes when
+    the port is open.
     """
 
     told: ClassVar = (
@@ -94,9 +95,10 @@ PROBE_FILE = build_report_kind(
 class Probe(Table):
     """The certificates that the planned servers present, compared with the plan.
 
-    ``zone`` is the zone of who asked: ``inside`` or ``outside``. ``made_at`` is a UTC time in ISO
-    8601. ``notes`` describe pools, and names that were not asked. ``as_is`` has the same
-    certificates for ``request --only-missing``. ``cancelled`` means that the run was stopped.
+    ``zone`` is the zone in which the probe ran: ``inside`` or ``outside``. ``made_at`` is a UTC
+    time in ISO 8601. ``notes`` describes pools, and names that were not probed. ``as_is`` has the
+    same certificates for ``request --only-missing``. ``cancelled`` means that the probe was
+    stopped.
     """
 
     _columns: ClassVar = _COLUMNS

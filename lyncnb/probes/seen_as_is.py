@@ -30,9 +30,9 @@ def list_installed_certificates(
 ) -> AsIs:
     """Return the installed certificates that the ports presented.
 
-    A planned certificate that no port showed is ``not-seen``, even if another port showed one that
-    fits: nobody knows which certificate is installed for it. If a port showed a different
-    certificate, the planned one is not ``covered``.
+    A planned certificate that no port presented is ``not-seen``, even if another port presented a
+    suitable certificate, because nobody knows which certificate is installed for it. If a port
+    presented a different certificate, the planned one is not ``covered``.
     """
     files = [*_build_files(sightings, made_at)]
     if folder.issuers:

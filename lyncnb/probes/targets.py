@@ -1,8 +1,8 @@
 """List the ports to probe from a plan and the rules for ports, without any connection.
 
-A server is asked at its own address. The name that is sent comes from the rules for names, and the
-certificate that must be shown from the plan. Names whose addresses can belong to a load balancer
-are asked as well (``anchors``).
+lyncnb connects to a server at the server's own address. The rules for names determine the name that
+is sent, and the plan determines the certificate that must be presented. lyncnb also connects to
+names whose addresses can belong to a load balancer (``anchors``).
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ _NO_NAME = "if some clients, such as certain phones, do not send a server name"
 class Target:
     """A port to probe: the host, the name to send, and the certificates that it may present.
 
-    ``host`` is the name whose addresses are asked: a server, or a name of the pool. ``server`` is
-    the server, or "" for a name, behind which any member can answer. ``name`` is the name that is
-    sent and verified; "" sends none. ``planned`` are the ids of the certificates that the port may
-    show. ``addresses`` are fixed by the hosts file, each with a port; otherwise, the resolver finds
-    them. ``anchors`` and ``members`` are host names: another name is asked only at an address of
-    one of these. With ``is_anchored``, the members are not asked at their own addresses.
-    ``condition`` describes when the port is open; then no answer never fails a run.
+    ``host`` is the name whose addresses are probed: a server, or a name of the pool. ``server`` is
+    the server, or "" for a name behind which any member can respond. ``name`` is the name that is
+    sent and verified, or "" to send no name. ``planned`` contains the IDs of the certificates that
+    the port may present. ``addresses`` contains the addresses in the hosts file, each with a port.
+    Without them, the resolver finds the addresses. ``anchors`` and ``members`` are host names:
+    another name is probed only at an address of one of these. With ``is_anchored``, the members are
+    not probed at their own addresses. ``condition`` describes when the port is open. With a
+    condition, a missing response is never a failure.
     """
 
     rule: str
@@ -81,8 +82,8 @@ class Unseen:
 class Targets:
     """The ports to probe, the certificates that no port presents, and names to resolve.
 
-    ``lookups`` are names that the plan has for a port without a connection of their own: their
-    addresses are compared with those of the pool, and differences are listed.
+    ``lookups`` contains the names of a port to which no separate connection is made. Their
+    addresses are compared with the addresses of the pool, and differences are listed.
     """
 
     ports: tuple[Target, ...]
@@ -359,8 +360,8 @@ class _Lines:
 def read_hosts(path: str | os.PathLike[str]) -> tuple[Host, ...]:
     """Read a hosts file: lines such as ``fe01.contoso.com 5061 192.0.2.11``.
 
-    The address can have a port of its own (``127.0.0.1:45061``, ``[::1]:45061``). A number sign
-    begins a comment.
+    The address can include a port (``127.0.0.1:45061``, ``[::1]:45061``). A number sign begins a
+    comment.
 
     Raises
     ------
@@ -412,7 +413,8 @@ def _apply_hosts(
 ) -> Iterator[Target]:
     """Yield the ports in a hosts file with their addresses. An unknown port is an error.
 
-    A name such as meet can have the same port on a pool and on a reverse proxy. The zone decides.
+    A name such as meet can have the same port on a pool and on a reverse proxy. In this case, the
+    zone determines the port.
     """
     by_place: dict[tuple[str, int], list[Target]] = {}
     for _, target in sorted(every, key=lambda port: port[0].zone != zone):

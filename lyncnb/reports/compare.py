@@ -1,7 +1,8 @@
 """Compare two plans: find the certificates and names that differ, and the reasons.
 
-Pure. Complete: the old plan with these changes is the new one. Minimal: nothing that both plans
-have is listed. As in ``CertificatePlan.sha256``, another reason for the same name does not count.
+The functions have no side effects. The old plan with all of the changes is the new plan, and no
+change lists a value that both plans have. As in ``CertificatePlan.sha256``, a different reason for
+the same name is not a change.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ CHANGES: Mapping[str, str] = {
 class PlanChange(NamedTuple):
     """A difference between two plans, shown as one row of the comparison table.
 
-    Create it with keyword arguments.
+    Use keyword arguments to create it.
 
     ``change`` is ``certificate added``, ``certificate removed``, ``name added``, ``name removed``
-    or ``changed``; then ``what`` names what differs, for example ``Key``. ``cause`` is blank until
-    ``find_causes`` fills it in.
+    or ``changed``. For ``changed``, ``what`` is the field that differs, for example ``Key``.
+    ``cause`` is blank until ``find_causes`` sets it.
 
     Notes
     -----
@@ -58,7 +59,7 @@ class PlanChange(NamedTuple):
 class ChangedCertificate:
     """A certificate that differs between two plans. ``old`` or ``new`` is None if missing.
 
-    ``change`` is one of ``CHANGES``; ``differences`` lists every difference.
+    ``change`` is one of ``CHANGES``. ``differences`` lists every difference.
     """
 
     id: str
@@ -144,7 +145,8 @@ CHANGE_COLUMNS = columns(
 class PlanDifference(Table):
     """All differences between two plans.
 
-    ``certificates`` are those that differ: in the order of the new plan, then the removed ones.
+    ``certificates`` contains the certificates that differ, in the order of the new plan, followed
+    by the removed certificates.
     """
 
     _columns: ClassVar = CHANGE_COLUMNS

@@ -1,6 +1,7 @@
 """Define ``Comparison``: two plans and their counts, as text, JSON, page and table.
 
-Pure. ``compare.py`` finds the differences; this file counts them and writes the report.
+The functions have no side effects. ``compare.py`` finds the differences. This module counts them
+and writes the report.
 """
 
 from __future__ import annotations
@@ -249,7 +250,7 @@ def build_comparison_report(comparison: Comparison, *, max_shown: int = _SHOWN) 
 def _build_values(comparison: Comparison) -> dict[str, object]:
     """Return the data of a comparison for JSON: each differing certificate, old and new.
 
-    Replacing each ``old`` with its ``new`` turns the old plan into the new one.
+    If each ``old`` is replaced with its ``new``, the old plan becomes the new one.
     """
     side = ("source=topology.source", "product=rules.product", "plan_sha256=sha256")
     return {

@@ -1,8 +1,9 @@
 """Draw which names are on which certificates, with names in rows and pools in columns.
 
-The shape of a mark shows how many: a full disc, all certificates of the pool have the name; half
-a disc, some; a ring, only as the subject. If there are too many names, rows are rules. If there
-are too many pools, columns are roles. A fraction then shows how many.
+The shape of a mark shows how many certificates of a pool have the name. A full disc means all, half
+a disc means some, and a ring means only as the subject. If there are too many names, each row is a
+rule. If there are too many pools, each column is a role, and a fraction shows how many certificates
+have the name.
 """
 
 from __future__ import annotations

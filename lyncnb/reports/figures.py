@@ -1,6 +1,6 @@
 """Draw the pictures of a plan with ``figure``, each with a title and a description.
 
-``topology_figure``, ``coverage_figure`` and ``timeline_figure`` draw them.
+The modules ``topology_figure``, ``coverage_figure`` and ``timeline_figure`` draw the pictures.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIGURE_FILE = OutputKind(what="a picture", is_ours={".svg": match_content(*Figur
 class Dated(Protocol):
     """An object with dated events for a timeline: the status of a request folder, or a forecast.
 
-    ``figure_title`` is the heading above them.
+    ``figure_title`` is the heading above the events.
     """
 
     @property

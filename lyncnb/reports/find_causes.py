@@ -1,9 +1,10 @@
 """Find the cell, row, option or rules that cause each difference between two plans.
 
-Pure. Each input that the planner changed is tried alone: one option is set to its new value, and
-what then differs from the old plan comes from this option. What differs with only the new table
-comes from the table; the values of a cell and the owner of the certificate identify the cell. If
-no input alone causes a difference, the inputs that it cannot occur without cause it together.
+The functions have no side effects. Each input that the planner changed is tried alone. For example,
+one option is set to its new value, and all resulting differences from the old plan are caused by
+this option. Differences that the new table alone results in are caused by the table. The values of
+a cell and the owner of the certificate identify the cell. If no input alone causes a difference, it
+is caused together by all inputs without which it does not occur.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Find the differences between two tables of servers: changed cells, and complete rows.
 
-Pure. A value of a pool, a site or the deployment may be in any of its rows: it is compared for
-its owner, not for its row.
+The functions have no side effects. A value of a pool, a site or the deployment can be in any of its
+rows. Therefore, it is compared for its owner and not for its row.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Draw the timeline: when certificates are issued and expire, and which limits apply.
 
-It draws rows of dated events of any type. A new type of event needs no change here.
+The functions draw rows of dated events of any type. A new type of event needs no change in this
+module.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def list_plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
 def list_limit_facts(start_date: date | None, ca: str = "") -> tuple[DatedFact, ...]:
     """Return the limits on the validity of public certificates that apply from a day on.
 
-    Those of all public CAs, and those of the named one.
+    The result contains the limits of all public CAs, and the limits of the named CA.
     """
     return tuple(
         DatedFact(

@@ -1,7 +1,7 @@
 """Arrange the boxes of the topology picture: boxes for pools, in bands for sites.
 
-The detail depends on what fits on one sheet: pools, or the roles of each site, or roles only.
-``topology_figure`` draws the boxes.
+The level of detail depends on what fits on one sheet: pools, or the roles of each site, or roles
+only. ``topology_figure`` draws the boxes.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ class CertificateKind:
 class Box:
     """A box in the topology picture: a pool, the pools with a role, or another party.
 
-    ``pools`` are role and name of each pool, as ``Edge/edgepool.contoso.com``; ``marks`` describe
-    the changes of their certificates.
+    ``pools`` contains the role and name of each pool, such as ``Edge/edgepool.contoso.com``.
+    ``marks`` describes the changes to their certificates.
     """
 
     zone: str
@@ -284,7 +284,8 @@ def _make_bands(
 def _select_connected(bands: Sequence[Band], site: str) -> list[Band]:
     """Leave out boxes in other sites that have no connection with the current site.
 
-    Lines whose connecting parties are all left out are left out too: they would have no arrow.
+    Lines of text are also left out if none of their connecting parties is shown, because no arrow
+    would point to them.
     """
     own = [box for band in bands for box in band.boxes if (site in {s for _, s in box.speaks})]
     spoken = {
@@ -418,7 +419,7 @@ def _combine_bare_pools(band: Band) -> None:
 def _add_arrival(box: Box, item: Connection) -> None:
     """Add a party that opens a connection to its line in a box.
 
-    A single pool has a line for each set of names; several pools combine their names. Servers and
+    A single pool has a line for each set of names. Several pools combine their names. Servers and
     people never share a line.
     """
     shown = next(s for s in box.shown if is_used_by(item, s, box.shown))
@@ -441,7 +442,7 @@ def _describe_arrivals(box: Box, rules: Rules) -> None:
 def _set_positions(bands: Sequence[Band], *, sheet: float = 0) -> float:
     """Set the positions of all boxes and lines. Return the height of the picture.
 
-    The outside parties are next to the bands of the sites, not above them.
+    The parties outside the company are next to the bands of the sites and not above them.
     """
     y, lowest = _TOP, dict.fromkeys(ZONES, _TOP)
     for band in bands:

@@ -1,7 +1,7 @@
 """Draw the deployment from outside to inside, with its connections and their names.
 
-Each connection ends at a line of the listener's box that describes it in words. ``topology_boxes``
-decides the content and positions.
+Each connection ends at a line of text in the listener's box, which describes the connection.
+``topology_boxes`` determines the content and positions.
 """
 
 from __future__ import annotations

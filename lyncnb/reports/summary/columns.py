@@ -1,7 +1,7 @@
 """Define the columns that describe a certificate in the summary tables.
 
-Tables have their columns in the order of this list. A column that has the same heading but
-another value in two tables is listed twice, one after the other.
+The tables have their columns in the order of the list. A column that has the same heading but
+different values in two tables is listed twice, one after the other.
 """
 
 from __future__ import annotations

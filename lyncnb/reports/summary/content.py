@@ -1,8 +1,8 @@
 """Define the content of a summary without its layout: cover, certificates, and servers.
 
 The page, the workbook, the wiki text and the document to sign show the same ``Summary``.
-``from_plan`` makes it, ``progress`` adds the state of a folder's requests. Nothing in it depends
-on today's date.
+``from_plan`` creates it, and ``progress`` adds the state of a folder's requests. The content does
+not depend on today's date.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class CoverFacts(IssuedFacts, Protocol):
 class Request(Protocol):
     """The data about a request in a folder that the summary shows.
 
-    Hashes are empty until the request is written; times are UTC, ISO 8601, or empty.
+    Hashes are empty until the request is written. Times are in UTC, in ISO 8601, or empty.
     """
 
     @property
@@ -180,8 +180,8 @@ class InUse(Protocol):
 class NeededNames:
     """Names that a certificate contains for the same reasons.
 
-    ``is_own`` marks the name that differs between the certificates of a block: the server's.
-    ``is_alternative`` is false for a subject name that is not an alternative name as well.
+    ``is_own`` marks the name that differs between the certificates of a block: the name of the
+    server. ``is_alternative`` is false for a subject name that is not also an alternative name.
     """
 
     names: tuple[str, ...]
@@ -202,10 +202,10 @@ AFTER_PACKAGING = "after packaging"
 class Member:
     """A certificate in a block: its servers, its files, and the hashes of its request.
 
-    The days are those of the certificate in use; files and hashes are those of the newest request.
-    ``is_to_follow`` means that this request has not yet replaced the certificate in use.
-    ``covered_by`` is the thumbprint of a certificate that covers it: then nothing is requested, and
-    ``csr_file`` contains a sentence about it.
+    The dates belong to the certificate in use. Files and hashes belong to the newest request.
+    ``is_to_follow`` means that the newest request has not yet replaced the certificate in use.
+    ``covered_by`` is the thumbprint of a certificate that covers the planned one. In this case,
+    nothing is requested, and ``csr_file`` contains a sentence about it.
     """
 
     place: int  # The position of the certificate in the plan, starting with 0.
@@ -288,7 +288,7 @@ class Member:
 class Block:
     """Certificates in a plan that differ only in the name of the server.
 
-    ``place`` counts the blocks from 1, for links.
+    ``place`` is the number of the block, starting with 1, for links.
     """
 
     place: int
@@ -384,7 +384,7 @@ class Block:
     def validity(self) -> tuple[str, ...]:
         """Describe the validity of the block's certificates and when to renew them.
 
-        Return "" if none is issued.
+        If no certificate is issued, return "".
         """
         days: dict[str, set[str]] = {}
         for one in self.members:
@@ -457,7 +457,8 @@ class Ask:
 class ServerLine:
     """A server with one role, and the certificates that it needs.
 
-    ``certificates`` are ids of certificates, ``usages`` the types of each.
+    ``certificates`` contains the IDs of the certificates, and ``usages`` the usages of each
+    certificate.
     """
 
     server: str
@@ -502,12 +503,12 @@ class SavedFile:
 class Summary:
     """The complete content of a summary about a plan or a request folder.
 
-    ``asks``, ``folder_changed`` and the state of each member come from the requests of a folder;
-    the rest comes from the plan. ``origin`` says who made it, of what and for which day, and
-    ``saved`` is the plan whose approval sheet is the last page. ``facts`` are the plan's events.
-    ``left_out`` counts the certificates of the plan that are not in ``blocks``. ``reasons`` are the
-    rules that require the names of the blocks. ``approval`` lists which saved plan the folder's
-    requests come from and who approved it, a heading and a text each.
+    ``asks``, ``folder_changed`` and the state of each member come from the requests of a folder.
+    All other data comes from the plan. ``origin`` is the origin of the document, and ``saved`` is
+    the plan whose approval sheet is the last page. ``facts`` contains the plan's events.
+    ``left_out`` is the number of certificates in the plan that are not in ``blocks``. ``reasons``
+    contains the rules that require the names in the blocks. ``approval`` describes the saved plan
+    of the folder's requests and its approval, with a heading and a text each.
     """
 
     title: str
@@ -756,7 +757,7 @@ _NUMBERS = 60  # The largest number of numbers or ranges in a sentence.
 def name_certificates(members: Iterable[Member], ids: Collection[str]) -> str:
     """Describe some certificates by number, such as ``certificates 1 to 4 and 6``.
 
-    Without numbers, count them.
+    Without numbers, return how many certificates there are.
     """
     chosen = [member for member in members if member.id in ids]
     if any(not member.number for member in chosen):

@@ -1,7 +1,7 @@
 """Write the plan, findings and requests in every format, and the plan as JSON.
 
-The CSV has one complete row for each certificate; page, workbook, Markdown and document are laid
-out for their readers. The same arguments always give the same bytes.
+The CSV has one complete row for each certificate. The page, workbook, Markdown and document are
+arranged for their readers. The same arguments always result in the same bytes.
 """
 
 from __future__ import annotations

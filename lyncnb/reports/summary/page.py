@@ -53,7 +53,7 @@ class RequestList:
     def common(self) -> tuple[tuple[str, str], ...]:
         """The facts that apply to all blocks of the section.
 
-        In print, the blocks do not repeat them.
+        In print, the blocks do not repeat these facts.
         """
         first, *others = map(list_common_facts, self.blocks)
         return tuple(fact for fact in first if others and all(fact in other for other in others))

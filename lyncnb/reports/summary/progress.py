@@ -1,6 +1,7 @@
 """Add the state of the requests to a summary: files, issued certificates, and next steps.
 
-Needs no plan, so that any command that changes a request's record can update the summary.
+The functions do not need the plan, so any command that changes the record of a request can update
+the summary.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Return the next tasks for the summary, according to the stage of each certificate.
 
-``request_folder.generations`` says how far a request is; here each stage has its tasks. A plan
-without a folder is at the first stage.
+``request_folder.generations`` determines the stage of a request. This module contains the tasks for
+each stage. A plan without a folder is at the first stage.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def _is_complete(stages: _Stages, stage: str) -> bool:
 def _list_domain_owner_tasks(stages: _Stages) -> Iterator[Ask]:
     """Yield the tasks for owners of domains whose certificates are not issued yet.
 
-    They must prepare the validation.
+    The owners must prepare the validation.
     """
     summary = stages.summary
     waiting, issued = stages.ids(*_NOT_ISSUED), stages.ids("issued", "packaged", "deployed")
