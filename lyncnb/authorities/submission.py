@@ -55,7 +55,7 @@ class Part(Told):
 
     ``issuer`` is internal or public, ``ca`` is the CA's name if known, and ``folder`` is the folder
     for these requests in the package. ``template`` and ``config`` (``host\CA name``) apply to an AD
-    CS CA; If ``config`` is empty, ``submit.cmd`` asks for it. ``revoke`` lists certificates that
+    CS CA. If ``config`` is empty, ``submit.cmd`` asks for it. ``revoke`` lists certificates that
     the CA must revoke now.
     """
 
@@ -507,7 +507,7 @@ def build_submit_script(stems: Iterable[str], *, template: str, config: str = ""
     stems : iterable of str
         n names of files in ``csr`` without ``.csr``; the output files have the same names.
     template, config : str
-        Checked by :func:`check_template` and :func:`check_config`. Without a configuration
+        Checked by :func:`check_template_name` and :func:`check_ca_config`. Without a configuration
         string, the script asks once for the CA.
 
     Returns

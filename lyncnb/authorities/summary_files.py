@@ -211,7 +211,7 @@ def build_folder_summary(folder: Path, manifest: Manifest) -> Summary | None:
     Returns
     -------
     Summary or None
-        None if the folder has more than 10,000 requests, or :func:`planned_summary` fails.
+        None if the folder has more than 10,000 requests, or :func:`build_planned_summary` fails.
     """
     if len(manifest.requests) > _MOST:
         return None
@@ -256,7 +256,7 @@ def refresh_summary_files(folder: Path, manifest: Manifest) -> Manifest:
     -------
     Manifest
         The manifest to save. It is unchanged if the files are current, or cannot be written
-        (:func:`stale_note` returns the reason).
+        (:func:`explain_stale_summary` returns the reason).
     """
     if is_summary_current(manifest) or len(manifest.requests) > _MOST:
         return manifest

@@ -48,7 +48,7 @@ class WorkerProcesses:
     opening : tuple
         The first message to each child process, through a pipe to a process of the same user.
     command : str
-        The Python code that a child process runs. It calls :func:`serve`.
+        The Python code that a child process runs. It calls :func:`serve_tasks`.
     hidden : str
         The environment variable that is removed in child processes.
     """

@@ -197,7 +197,7 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
     """Read a certificate request in PEM or DER encoding.
 
     This function does not check the signature. For this, use
-    :meth:`CertificationRequest.signature_verifies`.
+    :meth:`CertificationRequest.has_valid_signature`.
 
     Parameters
     ----------

@@ -341,7 +341,7 @@ class FolderCipher:
         The errors are the same as for :meth:`decrypt`.
 
         ``name`` is the path in the folder. Files from earlier versions can also be opened, unless
-        :meth:`refuse_old_data` rejects them.
+        :meth:`reject_old_data` rejects them.
         """
         envelope = _read_envelope(pem, name, _DATA_LABEL)
         if not envelope.is_gcm:

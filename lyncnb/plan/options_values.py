@@ -58,7 +58,7 @@ def _convert_to_plain_value(value: object) -> object:
 
 
 def read_options_values(document: Mapping[str, object], reader: RecordReader) -> PlanOptions | None:
-    """Convert the JSON values from :func:`options_values` to options.
+    """Convert the JSON values from :func:`convert_options_to_values` to options.
 
     Parameters
     ----------

@@ -197,7 +197,7 @@ def rebuild_manifest(
         A folder with ``csr/`` and ``keys/``; the manifest may be missing or damaged.
     passphrase : Secret or str
         The passphrase of the folder. It may be None if no file is encrypted (see
-        :func:`has_secrets`).
+        :func:`has_encrypted_files`).
     today : date, optional
         The date to record instead of the current time.
     lock_seconds : float, optional

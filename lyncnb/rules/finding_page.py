@@ -13,7 +13,7 @@ from .returned_rules import is_acceptable, list_returned_checks
 
 _TITLE = "Findings of lyncnb"
 
-#: The file name of the page that :func:`finding_page` creates.
+#: The file name of the page that :func:`build_finding_page` creates.
 FINDING_PAGE = OutputKind(what="a page of findings", is_ours={".html": match_page(_TITLE.encode())})
 
 

@@ -3,7 +3,7 @@
 lyncnb uses a kernel lock, and a note that contains the name of the writing user. On some disks
 (sshfs, rclone, or WSL together with Windows) and in synchronized copies, kernel locks do not work
 between two computers. In this case, the note prevents a second writer. lyncnb never overwrites the
-note of another computer, and checks its own note before each important step (:func:`confirm`).
+note of another computer, and checks its own note before each important step (:func:`confirm_lock`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Read and write a folder that contains a few text files.
 
-A new folder gets its final name when all its files are on the disk. Later, ``files.replace``
+A new folder gets its final name when all its files are on the disk. Later, ``files.replace_file``
 replaces each file separately. lyncnb never reads hidden files, such as those of an interrupted
 program. There is no lock file, because a folder in version control should not contain one.
 """

@@ -29,8 +29,8 @@ _ADDRESS = r"https://[^\s;,<>\"]+"
 class Document:
     """A document with a web address, and with its title as sources write it.
 
-    ``zh_tw`` means that Microsoft also publishes the page in Traditional Chinese, under ``/zh-
-    tw/``.
+    ``zh_tw`` means that Microsoft also publishes the page in Traditional Chinese, under
+    ``/zh-tw/``.
     """
 
     title: str

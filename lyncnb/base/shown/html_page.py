@@ -175,7 +175,7 @@ def make_page(title: str, parts: Iterable[str], *, origin: Origin | None = None)
     Returns
     -------
     str
-        An HTML document, as for :func:`render`.
+        An HTML document, as for :func:`render_template`.
     """
     from markupsafe import Markup
 

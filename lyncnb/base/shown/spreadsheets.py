@@ -1,7 +1,7 @@
 """Write rows to a CSV or XLSX file, so that no cell is a formula.
 
 Excel and LibreOffice run a cell that starts like a formula, and the names in a topology can come
-from other people. All tables for people are written by this module. (``csv_source`` writes the
+from other people. All tables for people are written by this module. (``csv_file`` writes the
 topology as CSV without changes, because programs read it again.)
 """
 
@@ -135,7 +135,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     -------
     bytes
         UTF-8 with BOM (without it, Excel does not detect UTF-8), CRLF, with quotation marks around
-        every cell, and at most 32,767 characters in each cell (see :func:`fitting`).
+        every cell, and at most 32,767 characters in each cell (see :func:`truncate_text`).
     """
     # Each row is encoded separately. Otherwise, the text of all 100,000 rows would be in memory
     # twice.
@@ -196,7 +196,7 @@ def to_xlsx(sheets: Sequence[Sheet], *, title: str, origin: Origin = UNKNOWN) ->
 
     Notes
     -----
-    Cells with more than 32,767 characters are truncated (see :func:`fitting`).
+    Cells with more than 32,767 characters are truncated (see :func:`truncate_text`).
     """
     buffer = io.BytesIO()
     layouts = tuple(map(_lay_out, sheets))

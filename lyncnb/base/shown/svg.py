@@ -208,7 +208,8 @@ class Drawing:
         title, description : str
             Plain text for people who cannot see the picture.
         break_positions : iterable of float, optional
-            The heights, in ascending order, at which :func:`sheets` can divide the picture.
+            The heights at which :func:`split_into_sheets` can divide the picture, in ascending
+            order.
 
         Returns
         -------
