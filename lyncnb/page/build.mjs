@@ -1,6 +1,6 @@
-// Makes the memory from which each page starts, with Node.js:
+// Creates the memory from which each page starts, with Node.js:
 // node build.mjs PYODIDE_FOLDER PACK OUTPUT_FOLDER
-// PACK holds the files of lyncnb and its libraries. The result is the same for the same input.
+// PACK contains the files of lyncnb and its libraries. The result is the same for the same input.
 import crypto from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
@@ -88,7 +88,7 @@ maker.runPython(COMPILE);
 const compiled = maker.globals.get("compiled");
 const library = maker.globals.get("library");
 const take = (proxy) => { const bytes = proxy.toJs(); proxy.destroy(); return bytes; };
-const read = (name) => new Uint8Array(fs.readFileSync(name)); // Pyodide does not know a Buffer
+const read = (name) => new Uint8Array(fs.readFileSync(name)); // Pyodide does not accept a Buffer
 const files = readPack(read(packed)).map(([name, bytes]) => {
   if (!name.endsWith(".py")) return [name, bytes];
   return [name.slice(0, -3) + ".pyc", take(compiled(bytes, name))];
@@ -121,7 +121,7 @@ gc.collect()
 loaded
 `));
 
-// Freed memory keeps its content. Filled with zeros, it needs no room in the page.
+// Freed memory keeps its content. If it is filled with zeros, it needs no space in the page.
 function clearFreeMemory(module) {
   const grow = WebAssembly.Memory.prototype.grow;
   const held = [];

@@ -95,7 +95,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
   const sha256 = async (bytes) => hex(new Uint8Array(await subtle.digest("SHA-256", bytes)));
 
   // --- The encryption of the keys, as FolderCipher in pki/pkcs8.py writes it: PBES2 (RFC 8018) with
-  // --- PBKDF2-HMAC-SHA-256 and AES-256-CBC. One derivation for a run, and a new IV for each key.
+  // --- PBKDF2-HMAC-SHA-256 and AES-256-CBC. A run derives one key, and each file has a new IV.
 
   const FOR_RECORDS = "lyncnb records of a folder 1";
 
@@ -193,7 +193,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
       throw new Error(`the signature in ${content.csr} is not valid; test the memory of this computer`);
     }
     if (isRsa) return sequence(info, sequence(identifier(hash.rsa), NULL), bits(raw));
-    const half = raw.length / 2; // WebCrypto returns the two numbers of the signature in a row.
+    const half = raw.length / 2; // WebCrypto returns the two numbers of the signature one after the other.
     const signature = sequence(integer(raw.subarray(0, half)), integer(raw.subarray(half)));
     return sequence(info, sequence(identifier(hash.ecdsa)), bits(signature));
   }
@@ -228,7 +228,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
   }
 
   /**
-   * Makes pairs in the order of the requests, as many at a time as the computer has processors.
+   * Creates keys and CSRs in the order of the requests, as many at a time as the computer has processors.
    * @param {RequestToMake[]} requests @param {Awaited<ReturnType<typeof deriveKeys>>} keys
    * @param {(done: number, total: number) => void} progress
    */
@@ -251,7 +251,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
     return pairs;
   }
 
-  // --- The manifest: what depends on the passphrase replaces placeholders of request_folder_of.py.
+  // --- The manifest: values that depend on the passphrase replace the placeholders of request_folder_of.py.
 
   const MANIFEST = "manifest.json";
 
@@ -281,7 +281,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
     return replaceOnce(lines.join("\n"), old, `"binding_key": {"salt": "${hex(salt)}"`);
   }
 
-  // --- A ZIP archive without compression (APPNOTE.TXT). Unix modes, and the same date for every file.
+  // --- A ZIP archive without compression (APPNOTE.TXT), with Unix modes and the same date for every file.
 
   const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
     let value = index;
@@ -375,7 +375,7 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
   }
 
   /**
-   * Makes the keys and CSRs of a plan, and returns a ZIP archive with the whole request folder.
+   * Creates the keys and CSRs of a plan, and returns a ZIP archive with the complete request folder.
    * @param {object} task
    * @param {UnkeyedFolder} task.contents what `unkeyed_folder` returned
    * @param {(hashes: PublicHashes) => Promise<Record<string, string>>} task.writeFiles asks the worker

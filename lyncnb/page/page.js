@@ -107,7 +107,7 @@ const ANSWERS = {
     for (const id of ["document", "download", "draft"]) at(id).disabled = !has_plan;
   },
   file({ name }, [buffer]) {
-    // A browser drops a download if the next one begins at once.
+    // A browser drops a download if the next download begins immediately.
     downloads = downloads.then(() => {
       const link = document.createElement("a");
       link.href = URL.createObjectURL(new Blob([buffer]));

@@ -1,4 +1,5 @@
-// What the build puts before page.js and worker.js. Editors and tsc use this file, but browsers do not.
+// The declarations of the code that the build inserts before page.js and worker.js. Editors and tsc use
+// this file, but browsers do not.
 
 /** The panels of the notebook, by name. */
 declare const PANELS: Record<string, { render(host: { model: unknown; el: HTMLElement }): () => void }>;

@@ -1,6 +1,6 @@
 // @ts-check
-// The "Requests" part of the page: it asks for a passphrase, makes the request folder, and offers it as
-// an archive. The passphrase is in the two fields and in this thread, and in no message to the worker.
+// The "Requests" section of the page: it asks for a passphrase, creates the request folder, and offers it as
+// an archive. The passphrase stays in the two fields and in the main thread. No message to the worker has it.
 
 /**
  * @param {{post: (message: any) => void, say: (words: string) => void, warn: (lines: string[]) => void,

@@ -350,7 +350,7 @@ class CertificatePlan(Table):
 
     Certificates for the complete deployment are last. ``by_pool`` contains the same certificates,
     in a tuple for each pool in ``topology.pools`` and a tuple for the deployment. So
-    ``planner.replan`` can reuse the certificates for unchanged pools.
+    ``plan_changed_topology`` can reuse the certificates for unchanged pools.
     """
 
     _columns: ClassVar = columns(

@@ -24,7 +24,7 @@ function makeCellControl(column, value, name, store, suggestions) {
     return h("textarea", { class: "lc-control lc-lines", "aria-label": name, spellcheck: false,
       value: entries.join("\n"), rows: Math.max(3, Math.min(10, entries.length + 1)) });
   }
-  const known = column.always ? [] : store.distinct(column.name); // names of servers are unique, so suggest none
+  const known = column.always ? [] : store.distinct(column.name); // server names are unique, so none are suggested
   const texts = [...(column.choices ?? []).map(([key]) => key), ...known];
   suggestions.replaceChildren(...texts.slice(0, 300).map((text) => h("option", { value: text })));
   const input = h("input", { type: "text", value, "aria-label": name, class: "lc-control",
@@ -40,7 +40,7 @@ function makeCellControl(column, value, name, store, suggestions) {
 function controlText(control, column, before) {
   if (!column.list || !(control instanceof HTMLTextAreaElement)) return control.value.trim();
   const entries = listEntries(control.value);
-  // The same entries with other separators are not a change.
+  // If only the separators between the entries differ, the cell has not changed.
   return entries.join(";") === listEntries(before).join(";") ? before : entries.join(";");
 }
 

@@ -24,7 +24,7 @@ function parseBlock(text) {
     if (text[at] === "\t") {
       at++;
       if (at < end && !"\r\n".includes(text[at])) continue;
-      row.push(""); // the last cell of its row is blank
+      row.push(""); // the last cell of the row is blank
     }
     if (text[at] === "\r") at++;
     if (text[at] === "\n") at++;

@@ -1,5 +1,5 @@
 // @ts-check
-// Findings by code, each with its meaning and its places. The user can accept errors.
+// The findings by code, each with its meaning and locations. The user can accept errors.
 
 /**
  * @param {{send: Send<Acceptance>, reasons: NameReasons, mend?: (codes: string[]) => void,
@@ -81,7 +81,7 @@ function makeFindings({ send, reasons, mend, choose, goTo }) {
       h("p", { class: "lc-source" }, group.source));
   }
 
-  /** Combines groups on one subject to an expandable entry, at the position of the first group.
+  /** Combines the groups of one subject into an expandable entry, at the position of the first group.
    *  @param {FindingGroup[]} groups */
   function blocks(groups) {
     /** @param {FindingGroup} group */

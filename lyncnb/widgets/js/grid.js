@@ -164,7 +164,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
     if (editing) editing.control.value = typed;
   }
 
-  // The new rows have changed, so show them again below the rows of the table.
+  // The new rows have changed, so they are shown again below the rows of the table.
   const refreshNew = () => setView(shownRows(), header.sorts);
   // The rows of the table, without the new rows.
   const shownRows = () => (view.length === count ? view : view.filter((at) => at >= 0));
@@ -1088,7 +1088,7 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
   }
 
   /**
-   * Moves to the next cell, also to the next row. After Escape, and at both ends of the table, Tab leaves
+   * Moves to the next cell, if necessary in the next row. After Escape, and at both ends of the table, Tab leaves
    * the table.
    * @param {number} step @returns {boolean} whether there is a next cell
    */

@@ -28,8 +28,8 @@ function showAfterRunAll(root) {
     const cells = [...(notebook?.querySelectorAll(".jp-CodeCell") ?? [])];
     const isBusy = cells.some((cell) =>
       !cell.contains(root) && cell.querySelector(".jp-InputPrompt")?.textContent?.includes("[*]"));
-    // A slow page draws the editor when the cells below are already done. Just after a reload of
-    // the page, their numbers prove nothing.
+    // A slow page may draw the editor after the cells below it have run. Just after a reload of
+    // the page, the execution counts of the cells do not show this.
     const own = countOf(root.closest(".jp-CodeCell"));
     const isLater = own > 0 && performance.now() > 15000 && cells.some((cell) => countOf(cell) > own);
     wasBusy ||= isBusy || isLater;
@@ -64,7 +64,7 @@ function watchNotebook(root) {
       } else if (!isOlder && mark) mark.remove();
       if (isOlder) marked.push(countOf(cell));
     }
-    const named = cells().length ? marked : [...older]; // other front ends have other elements
+    const named = cells().length ? marked : [...older]; // other notebook programs use other elements
     words.textContent = named.length
       ? `${named.length === 1 ? "This output shows" : "These outputs show"} an older plan: `
         + `${named.map((count) => `[${count}]`).join(", ")}. To update, run ${named.length === 1 ? "the cell" : "these cells"} again.` : "";

@@ -1,5 +1,5 @@
 // @ts-check
-// The rows of the table of pools. A pool is made of the servers in the table, so nothing is stored here.
+// The rows of the table of pools. They are computed from the rows of servers, so nothing is stored.
 // The ID of a pool is the ID of its first server. A pool name with several roles has a row for each role.
 
 /** @typedef {{name: string, places: number[], all: number[]}} PoolRow `places` are the servers with the

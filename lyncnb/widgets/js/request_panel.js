@@ -30,7 +30,7 @@ export default {
     let other = ""; // the folder's deployment, if it differs from the plan's deployment
     let ready = false; // whether the preview is finished and has no problems
     let busy = false;
-    let asked = false; // whether write is not answered yet; a second press would send no passphrase
+    let asked = false; // whether the kernel has not answered the request to write; a second press sends no passphrase
     let blocked = true; // whether the last preview prevents writing
     let cancelHadFocus = false;
     let openErrors = 0;

@@ -215,7 +215,7 @@ function makeScenariosTab({ send, retitle }) {
           name.value = "";
           note.value = "";
         }
-        // After keeping a second scenario, a comparison is the likely next step.
+        // After the user has kept a second scenario, a comparison is the likely next step.
         if (!ticked.includes(asked) && ticked.length < (list?.most ?? 3)) ticked.push(asked);
       }
       draw();

@@ -33,7 +33,7 @@ function makeDetail(reasons) {
     panel,
     /** @param {Explanation} message */
     show(message) {
-      // If nothing has changed, a button that is being pressed must stay.
+      // If nothing has changed, the content stays, because the user may be pressing a button in it.
       const content = JSON.stringify(message);
       if (content === shown) return;
       shown = content;

@@ -27,7 +27,7 @@ export default {
     let wanted = { words: "", step: "", label: "", requests: [] };
     const go = button("", goOn, { class: "lc-button lc-primary", hidden: true });
     let today = ""; // the date that the kernel sent
-    let wentOn = false; // whether the button started the step, because it is disabled while the step runs
+    let wentOn = false; // whether this button started the running step; the button is then disabled
     const refused = h("div", { class: "lc-refusals" });
     const odd = h("div", {});
     const behind = h("div", { role: "status", class: "lc-changed-plan" });
