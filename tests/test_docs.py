@@ -149,7 +149,8 @@ def test_the_page_of_options_describes_every_key(request):
         default = getattr(values, name) if option.key else ""
         shown = "" if default in ("", (), None) else f"; default: {str(default).lower()}"
         rows.append((key or f"[{option.section}]", f"{option.comment}{shown}"))
-    table = to_markdown(("Key", "Value"), rows)
+    # On a narrow page, a long key breaks after "_", so that both columns are visible.
+    table = to_markdown(("Key", "Value"), rows).replace("\\_", "\\_<wbr>")
     text = TEXTS["plan-toml.md"]
     before, mark, rest = text.partition("<!-- keys -->\n")
     written, end, after = rest.partition("<!-- end of keys -->")
