@@ -17,7 +17,7 @@ from lyncnb.cli import main
 WIDE = "10000"
 
 
-# The commands that succeeded since the last time that tests/windows/what_ran.py read them.
+# The commands that succeeded since tests/windows/what_ran.py last read this list.
 SUCCEEDED: set[str] = set()
 
 
@@ -71,7 +71,7 @@ class Shell:
 
 
 def keep_success(status: int, arguments: Sequence[object]) -> None:
-    """Remember the name of a command that succeeded."""
+    """Add the name of a command that succeeded to the list."""
     if status in (0, 1) and arguments:
         SUCCEEDED.add(str(arguments[0]))
 

@@ -299,7 +299,9 @@ def test_a_copied_folder_is_closed_by_the_next_run(planner):
 
 
 def test_a_recovery_key_belongs_to_its_user(tmp_path):
-    """Nobody but the user, SYSTEM and Administrators can open the private half of the key."""
+    """Only the user, SYSTEM and Administrators can open the file with the private key of a recovery
+    key.
+    """
     create_recovery_key(tmp_path / "recovery.key", PASSPHRASE)
     assert windows_access.find_other_users(tmp_path / "recovery.key") == ()
 
@@ -371,7 +373,9 @@ def test_reserved_names_are_refused(planner, name):
 
 
 def test_no_key_or_folder_gets_a_reserved_name(tmp_path, monkeypatch):
-    """Names of devices, and names with characters of Windows, are refused for every new file."""
+    """For every new file or folder, the name of a device, or a name with characters that Windows
+    does not allow, is rejected.
+    """
     monkeypatch.chdir(tmp_path)
     for name in ("con.key", "key:1", "a?.key", "folder /key"):
         with pytest.raises(OutputError, match="is reserved on Windows"):
@@ -399,7 +403,7 @@ def test_a_path_that_is_too_long_is_explained():
 
 
 def test_the_planning_notebook_runs(tmp_path):
-    """A kernel runs every cell, and the notebook writes its requests."""
+    """The planning notebook runs completely, and writes its requests."""
     status, said = lyncnb("run", cwd=tmp_path, seconds=500, LYNCNB_PASSPHRASE=PASSPHRASE)
     assert (status, " cells ran" in said) == (0, True), said
     assert read_manifest(tmp_path / "work" / "notebooks" / "requests").requests

@@ -8,7 +8,9 @@ from shell_kit import SUCCEEDED
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item):
-    """Add the commands since the previous test, those of fixtures included."""
+    """Add the commands that succeeded since the previous test, including those of fixtures, to the
+    report of a test.
+    """
     result = yield
     item.user_properties += [("command", name) for name in sorted(SUCCEEDED)]
     SUCCEEDED.clear()
