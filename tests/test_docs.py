@@ -109,7 +109,7 @@ def test_commands_and_cells_of_a_page_print_what_it_shows(request, results, name
         assert [before for before, _ in shown] == [now for _, now in shown]
 
 
-def test_no_page_has_commands_that_nobody_runs():
+def test_every_page_with_commands_is_run():
     """Each page with commands or cells is run by a test, or is in the list of pages that cannot be
     run.
     """

@@ -253,7 +253,7 @@ def test_the_inventory_has_a_row_for_each_server_and_usage(planner):
         assert (recorded == {None}) == (stage != "deployed")
 
 
-def test_a_public_ca_gets_the_domains_to_validate(planner):
+def test_documents_for_a_public_ca_list_domains_to_validate(planner):
     """The documents for a public CA list each domain to validate once, with its names and the
     possible validation methods.
     """

@@ -204,7 +204,7 @@ def test_a_saved_plan_opens_and_is_compared(shell):
 
 
 @needs_ssh_keygen
-def test_a_signed_plan_says_who_approved_it(shell):
+def test_the_signature_of_an_earlier_plan_is_verified(shell):
     """For an earlier saved plan, lyncnb verifies the signature before it reports that the rules
     have changed.
     """

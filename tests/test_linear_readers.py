@@ -365,7 +365,7 @@ def found() -> set[str]:
     }
 
 
-def test_every_reader_is_known():
+def test_every_reader_is_listed():
     """Every function that takes bytes is timed, is called by a timed function, or is listed as not
     a reader.
     """

@@ -442,7 +442,7 @@ def writers() -> set[str]:
     }
 
 
-def test_every_writer_is_known():
+def test_every_writer_is_listed():
     """Every function that writes output is timed, is called by a timed function, or does not write
     a plan.
     """
@@ -454,7 +454,7 @@ def test_every_writer_is_known():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("writer", OF_PLANS)
-def test_twice_the_servers_take_at_most_thrice_the_time(writer):
+def test_writing_time_is_proportional_to_the_servers(writer):
     """The run time of each function that writes a plan's results is proportional to the number of
     servers.
     """
@@ -470,7 +470,7 @@ def test_twice_the_servers_take_at_most_thrice_the_time(writer):
     "writer",
     [pytest.param(one, marks=[needs_ssh_keygen] if one in SIGNED else []) for one in OF_FOLDERS],
 )
-def test_twice_the_requests_take_at_most_thrice_the_time(writer):
+def test_writing_time_is_proportional_to_the_requests(writer):
     """The run time of each function that writes a request folder is proportional to the number of
     requests, up to 200.
     """

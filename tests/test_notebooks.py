@@ -251,7 +251,7 @@ def test_receiving_notebook_issues_the_sample_certificates(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("answered", [True, False])
-def test_receiving_notebook_writes_nothing_into_a_folder_of_your_own(tmp_path, answered):
+def test_receiving_notebook_writes_nothing_to_another_folder(tmp_path, answered):
     """If the planner specifies another folder, the receiving notebook writes nothing without a
     click, unless `write_in_code` is set. All cells run.
     """

@@ -58,7 +58,7 @@ def test_the_wheel_holds_the_jupyter_settings(wheel):
     assert placed == {f"{DATA}/etc/jupyter/jupyter_server_config.d/lyncnb.json"}
 
 
-def test_the_wheel_holds_nothing_else(wheel):
+def test_the_wheel_contains_no_other_files(wheel):
     """The wheel contains no tests, caches, or files of a planner."""
     strange = re.compile(r"tests/|__pycache__|\.executed|checkpoint|\.key$|\.csr$|requests/")
     assert [name for name in wheel.namelist() if strange.search(name)] == []
@@ -109,7 +109,7 @@ def test_entry_point_and_metadata():
     assert f"## [{installed.version}]" in (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
 
 
-def test_only_our_jupyterlab_reads_our_settings(monkeypatch):
+def test_settings_apply_only_to_lyncnb_lab(monkeypatch):
     """`lyncnb lab` does not save the state of widgets and shows no news. The settings of every
     other JupyterLab are unchanged.
     """

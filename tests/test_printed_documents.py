@@ -174,7 +174,7 @@ _WIDER = """() => {
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_on_a_phone_tables_scroll_and_nothing_else(chromium, tmp_path, page_of, document):
+def test_on_a_phone_only_tables_scroll(chromium, tmp_path, page_of, document):
     """At widths of 390 and 320 pixels, no page is wider than the screen, even if all sections are
     expanded.
 

@@ -127,13 +127,13 @@ def test_every_module_that_a_comment_names_exists():
     assert {name for name in named if not any(path.endswith(f"/{name}") for path in paths)} == set()
 
 
-def test_no_lock_is_left_behind():
+def test_no_lock_file_is_committed():
     """No lock file, temporary file or notebook checkpoint is in the repository."""
     left = [p for p in files() if p.suffix in {".lock", ".tmp", ".pyc"} or "checkpoint" in str(p)]
     assert left == []
 
 
-def test_constraints_hold_versions_and_markers_only():
+def test_constraints_contain_only_versions_and_markers():
     """Every line in constraints.txt has the form name==version, with or without a marker."""
     lines = (REPOSITORY / "constraints.txt").read_text("utf-8").splitlines()
     form = re.compile(r"[a-z0-9.-]+==[0-9][0-9A-Za-z.]*( ; [a-z_]+ .+)?")
@@ -311,7 +311,7 @@ def test_every_link_to_a_section_works():
     ] == []
 
 
-def test_readme_is_read_in_three_minutes():
+def test_readme_is_short():
     """Without tables and commands, the README has at most 700 words. It begins with a picture."""
     text = README.read_text("utf-8")
     assert "](docs/editor.png)" in text.partition("\n## ")[0]

@@ -232,7 +232,7 @@ def test_every_tampered_request_is_refused(verifier, tampered, tmp_path):
     assert VERIFIERS[verifier](tampered, tmp_path) == set()
 
 
-def test_go_reads_the_names_that_were_planned(made, tmp_path):
+def test_go_finds_the_planned_names(made, tmp_path):
     """Go's parser finds the planned common name and the alternative names in the planned order."""
     answers = ask_go(list(made), tmp_path)
     found = {path: (answer[1], answer[2]) for path, answer in answers.items()}

@@ -118,7 +118,7 @@ def test_a_planted_secret_is_found(kind):
 @pytest.mark.parametrize(
     "metadata", [{"widgets": STATE}, {"note": PEM}, {"note": coded(PFX)}, {"note": PASSPHRASE}]
 )
-def test_metadata_is_searched_too(metadata):
+def test_the_metadata_is_also_scanned(metadata):
     """The scan finds widget state, keys and passphrases in the metadata of a notebook."""
     notebook = new_notebook(cells=[new_markdown_cell("x")], metadata=metadata)
     (problem,) = scan_notebook(notebook, known_secrets=[Secret(PASSPHRASE)])

@@ -190,7 +190,7 @@ def test_share_refuses_what_is_secret(tmp_path, cell, metadata, message):
     assert [path] == list(tmp_path.iterdir())
 
 
-def test_page_loads_nothing_and_runs_nothing(tmp_path):
+def test_a_shared_page_has_no_scripts_and_loads_nothing(tmp_path):
     """A shared page has no scripts, has addresses only in links, and forbids scripts and loading in
     its policy.
     """

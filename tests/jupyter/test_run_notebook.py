@@ -50,7 +50,7 @@ def test_a_run_leaves_the_executed_copy_and_a_page(tmp_path):
     assert "42" in run.page.read_text("utf-8")
 
 
-def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
+def test_a_passphrase_is_passed_only_to_getpass(tmp_path, monkeypatch):
     """If the kernel asks for the passphrase, it receives the passphrase as input, and not in its
     environment or in a file.
     """
@@ -72,7 +72,7 @@ def test_a_passphrase_reaches_getpass_and_nothing_else(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("question", ["Password of the PFX: ", "Password: ", "Passphrase: "])
-def test_no_other_hidden_question_gets_the_passphrase(tmp_path, question):
+def test_other_prompts_do_not_receive_the_passphrase(tmp_path, question):
     """If the prompt asks for a different passphrase than the folder's, it receives no answer."""
     path = save(tmp_path, f"import getpass\nprint(getpass.getpass({question!r}))")
     with pytest.raises(NotebookError, match="but nobody can answer"):

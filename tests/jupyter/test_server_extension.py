@@ -69,7 +69,7 @@ def test_jupyter_finds_the_extension():
     ]
 
 
-def test_a_saved_notebook_and_its_checkpoint_hold_no_state(tmp_path):
+def test_saved_notebooks_and_checkpoints_contain_no_state(tmp_path):
     """With the hook, a saved notebook and its checkpoint contain the views, which are needed after
     a reload, but no state.
     """

@@ -66,7 +66,7 @@ def takers():
 
 
 @pytest.mark.parametrize(("function", "parameter", "position"), list(takers()))
-def test_every_function_that_takes_a_secret_is_known(function, parameter, position):
+def test_secrets_are_found_in_every_function_call(function, parameter, position):
     """The scan finds a secret as a keyword argument and, if Python allows it, as a positional
     argument.
     """

@@ -294,7 +294,7 @@ def test_commands_accept_an_unpacked_folder(shell, archive, program, command):
     assert told not in " ".join((shell(*arguments).err).split())
 
 
-def test_a_pfx_is_made_of_the_page_s_key(tmp_path):
+def test_a_pfx_package_is_created_from_a_key_of_the_page(tmp_path):
     """A PFX package can be created from a key of the page and the certificate that a CA issued for
     its request.
     """

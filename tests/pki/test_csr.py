@@ -58,7 +58,7 @@ def extensions(der: bytes) -> dict[str, tuple[bool, object]]:
     return {e["extn_id"].native: (e["critical"].native, e["extn_value"].native) for e in found}
 
 
-def test_a_request_holds_subject_names_and_usages(rsa_key):
+def test_a_request_contains_subject_names_and_usages(rsa_key):
     """The library asn1crypto finds exactly the planned extensions in a CSR.
 
     Only the key usage is critical.

@@ -37,7 +37,7 @@ def test_an_ecdsa_key_only_signs():
     assert content.key_usage == ("digitalSignature",)
 
 
-def test_content_goes_to_another_process_unchanged():
+def test_content_can_be_sent_to_another_process():
     """The pickled content of a request consists of text and numbers, and of no classes except its
     own.
     """

@@ -100,7 +100,7 @@ def test_a_secret_is_not_in_a_log_or_traceback(caplog):
     assert "horse" not in caplog.text + str(caught.value) + repr(caught.value.args)
 
 
-def test_secrets_compare_by_text_and_nothing_else():
+def test_secrets_are_equal_if_their_texts_are_equal():
     """Two secrets are equal if their texts are equal. A secret does not equal a string, and cannot
     be hashed or changed.
     """
@@ -224,7 +224,7 @@ def test_a_passphrase_is_read_from_standard_input():
     assert done.stdout == f"{len(WORDS)}\n"
 
 
-def test_a_named_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, monkeypatch):
+def test_a_named_pipe_without_a_writer_causes_an_error(tmp_path, monkeypatch):
     """If no program writes to a named pipe, an error occurs after ten seconds (in this test,
     earlier).
     """
@@ -400,7 +400,7 @@ ASK = "from lyncnb.pki.passphrase import ask_passphrase as a; print(len(a(confir
 
 
 @pytest.mark.posix
-def test_a_terminal_shows_nothing_of_what_is_typed(repository):
+def test_a_terminal_does_not_show_the_passphrase(repository):
     """In a real terminal, the passphrase must be typed twice, and the terminal does not show it."""
     pexpect = pytest.importorskip("pexpect")
     child = pexpect.spawn(sys.executable, ["-c", ASK], cwd=str(repository), timeout=60)
@@ -418,7 +418,7 @@ def test_a_terminal_shows_nothing_of_what_is_typed(repository):
 
 @pytest.mark.slow
 @pytest.mark.kernel
-def test_a_notebook_cell_asks_by_a_password_field(repository):
+def test_a_notebook_cell_shows_a_password_field(repository):
     """In a notebook, the kernel asks for the passphrase in a password field, and no output shows
     it.
     """

@@ -151,7 +151,7 @@ def test_sip_names_need_automatic_sign_in_and_strict_matching(autologon, strict_
     assert ("sip.fabrikam.com" in names(planned)) is expected
 
 
-def test_missing_names_are_left_out():
+def test_missing_names_are_omitted():
     """If the topology lacks a required name, the certificate does not contain it, and a check
     reports this.
     """
@@ -292,7 +292,7 @@ def test_xmpp_host_names_are_a_choice():
 
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015", "sfb2019"])
-def test_av_authentication_can_have_a_certificate_of_its_own(product):
+def test_av_authentication_can_have_a_separate_certificate(product):
     """With the option separate_av_certificate, A/V Authentication has its own certificate, which
     all servers of the pool share.
     """
@@ -562,7 +562,7 @@ def test_one_certificate_for_edge_servers_and_reverse_proxy():
 
 @pytest.mark.parametrize("layout", ["combined", "separate"])
 @pytest.mark.parametrize("seed", range(10))
-def test_a_shared_certificate_has_the_names_of_all_that_it_replaces(seed, layout):
+def test_a_shared_certificate_has_all_names_of_separate_ones(seed, layout):
     """If servers share a certificate, it contains all names of the separate certificates that it
     replaces.
 

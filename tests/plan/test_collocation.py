@@ -110,7 +110,7 @@ def test_a_supported_role_adds_no_certificate(host, guest, pool):
     )
 
 
-def test_a_trusted_application_never_takes_the_sip_names_of_a_front_end():
+def test_a_front_end_keeps_its_sip_names():
     """If a trusted application is added to the Front End Server fe01, its Default certificate still
     contains sip.contoso.com.
     """

@@ -49,7 +49,7 @@ def test_no_name_is_lost_on_paper(shown, chromium, tmp_path):
     assert [name for name in sorted(wanted) if name not in text] == []
 
 
-def test_a_name_leads_to_its_reason(shown, chromium):
+def test_a_name_links_to_its_reason(shown, chromium):
     """A name in the table links to the rule and the document that require it."""
     with opened(chromium, shown[1]) as page:
         # The table first shows only ten certificates, none of which contains the name.

@@ -62,7 +62,7 @@ def test_separate_certificates():
     ]
 
 
-def test_shared_certificates_come_once_with_all_their_servers():
+def test_servers_of_some_pools_share_one_certificate():
     """The servers of Edge, trusted application, reverse proxy, and Office Web Apps pools share one
     certificate.
     """
@@ -117,7 +117,7 @@ def test_certificates_of_other_roles():
 
 
 @pytest.mark.parametrize(("cell", "count"), [("", 1), ("true", 1), ("false", 0)])
-def test_a_collocated_mediation_server_needs_nothing(cell, count):
+def test_a_collocated_mediation_server_needs_no_certificate(cell, count):
     """If mediation_standalone is false, no certificate is planned. A blank cell means a stand-alone
     server.
     """
@@ -252,7 +252,7 @@ def test_target_os_is_the_oldest_of_the_servers():
     assert {c.target_os for c in forced.certificates} == {"2022"}
 
 
-def test_planning_changes_nothing_outside():
+def test_planning_keeps_the_state_of_the_garbage_collector():
     """Planning does not change the state of the garbage collector."""
     import gc
 
@@ -404,7 +404,7 @@ class TestReplan:
         assert after.certificates == plan_certificates(edited, RULES).certificates
         assert after.certificates[-1].issuer == "public"
 
-    def test_a_plan_made_by_hand(self):
+    def test_a_plan_without_by_pool_is_planned_again(self):
         """If a plan has no ``by_pool``, all of its certificates are planned again."""
         before = plan(*rows_of(POOLS))
         assert plan_changed_topology(replace(before, by_pool=()), before.topology) == before

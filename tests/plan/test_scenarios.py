@@ -229,7 +229,7 @@ def test_a_program_that_is_stopped_leaves_a_scenario_that_opens(kept):
     assert kept.files("as planned") == new_files
 
 
-def test_nothing_goes_into_a_request_folder(tmp_path):
+def test_scenarios_are_not_saved_in_a_request_folder(tmp_path):
     """A scenario cannot be saved in a request folder."""
     (tmp_path / "requests" / "keys").mkdir(parents=True)
     with pytest.raises(ln.LyncnbError, match="request folder"):

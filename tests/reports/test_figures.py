@@ -224,7 +224,7 @@ def test_each_arrow_ends_at_the_line_of_its_protocol():
     assert heads == spoken
 
 
-def test_a_picture_says_how_many_pools_it_shows():
+def test_a_picture_describes_the_number_of_pools():
     """The description of a picture contains the number of pools, without the certificate for the
     whole deployment.
     """

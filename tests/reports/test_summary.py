@@ -330,7 +330,7 @@ def _requests(plan):
         )
 
 
-def test_xlsx_of_a_folder_says_when_to_renew(plan, findings):
+def test_xlsx_of_a_folder_lists_issued_certificates(plan, findings):
     """The workbook of a request folder has a sheet of issued certificates, ordered by end date."""
     workbook = _workbook(plan, findings, list(_requests(plan)))
     rows = list(workbook["Renewals"].iter_rows(min_row=2, values_only=True))
@@ -493,7 +493,7 @@ def test_word_document_ends_with_a_page_to_sign(plan, findings):
     assert "Approved by" not in without
 
 
-def test_word_document_asks_for_the_signature_on_its_own_page(plan, findings):
+def test_the_task_for_the_approver_refers_to_the_last_page(plan, findings):
     """In the Word document, the task for the approver refers to the last page, and states the date
     by which approval is needed.
     """
@@ -561,7 +561,7 @@ def test_hostile_names_stay_text_everywhere(hostile):
     assert line.replace("\\|", "").count("|") == 5
 
 
-def test_page_stands_alone(plan, findings):
+def test_the_page_loads_no_other_files(plan, findings):
     """The HTML summary shows the totals, and loads no other files."""
     text = formats.write_plan_table(plan, findings, ".html").decode()
     assert "<script" not in text
@@ -569,7 +569,7 @@ def test_page_stands_alone(plan, findings):
     assert "6 certificates for 4 servers" in text
 
 
-def test_each_name_leads_to_what_it_is_for(plan, findings):
+def test_each_name_links_to_its_rule(plan, findings):
     """In the HTML summary, each name links to its rule, which shows the clients, the effect if the
     name is missing, and a source.
     """
@@ -592,7 +592,7 @@ def test_each_name_leads_to_what_it_is_for(plan, findings):
     assert ">not documented<" in page.partition('<tr id="why-oauth-sip-domain">')[2]
 
 
-def test_long_pages_say_what_they_leave_out(plan, findings, monkeypatch):
+def test_long_pages_state_how_many_rows_they_omit(plan, findings, monkeypatch):
     """In HTML and Markdown, a long summary states how many rows it omits. CSV and XLSX files
     contain all rows.
     """
@@ -636,7 +636,7 @@ def test_totals_count_in_words(plan):
     )
 
 
-def test_totals_say_which_servers_have_none():
+def test_totals_list_servers_without_certificates():
     """The totals list the servers without a certificate, with their role and the reason."""
     text = TABLE + "sql01.contoso.net,Database,,Taipei,,,,,,,\n"
     plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
@@ -885,7 +885,7 @@ def test_dates_are_not_split(plan, findings):
     assert 'by <span class="whole day">2026-04-01</span>' in page
 
 
-def test_blocks_of_one_pool_have_headings_of_their_own(plan, findings):
+def test_blocks_of_one_pool_have_different_headings(plan, findings):
     """The headings of the two certificates of an Edge pool contain their usages, so they differ."""
     headings = [block.heading for block in build_summary(plan, findings).blocks]
     assert len(set(headings)) == len(headings)

@@ -149,7 +149,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize(("program", "path"), PLACES.items())
-def test_a_synchronised_folder_is_reported_at_its_creation(tmp_path, program, path):
+def test_a_synchronized_folder_is_reported_when_it_is_created(tmp_path, program, path):
     """If a request folder is created in a synchronized folder, the dry run and the first run report
     this, and later runs do not.
     """
@@ -162,7 +162,7 @@ def test_a_synchronised_folder_is_reported_at_its_creation(tmp_path, program, pa
 
 
 @pytest.mark.parametrize("mark", [".dropbox.cache", ".stfolder", ".sync_nextcloud.db"])
-def test_a_synchronised_folder_is_known_by_its_mark(tmp_path, mark):
+def test_a_synchronized_folder_is_recognized_by_its_marker(tmp_path, mark):
     """A synchronized folder with any name is recognized by its marker file."""
     (tmp_path / mark).mkdir()
     (note,) = list_location_warnings(tmp_path / "a" / "requests")

@@ -338,7 +338,7 @@ def test_openssl_still_reads_the_keys_with_the_passphrase(tmp_path, pair):
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def test_a_rebuilt_manifest_knows_the_recovery_keys(tmp_path, pair):
+def test_a_rebuilt_manifest_lists_the_recovery_keys(tmp_path, pair):
     """A rebuilt manifest contains the list of recovery keys, so that rekey also encrypts this list."""
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
@@ -350,7 +350,7 @@ def test_a_rebuilt_manifest_knows_the_recovery_keys(tmp_path, pair):
     assert read_recovery_keys(folder, FolderCipher(NEW))[0].on_record == recovery[0]
 
 
-def test_purge_leaves_the_recovery_keys_alone(tmp_path, pair):
+def test_purge_keeps_the_recovery_data(tmp_path, pair):
     """The command purge removes keys, but not the recovery data of the keys that remain."""
     folder, plan = tmp_path / "requests", numbered(2)
     write(plan, folder, recovery=[public(pair)])

@@ -176,7 +176,7 @@ def test_a_team_writes_one_folder(place):
     )
 
 
-def test_reading_needs_no_ownership(place):
+def test_users_who_can_read_the_files_can_run_status(place):
     """Every user who can read the files can run status, but only the owner can write to the folder."""
     folder = place / "requests"
     as_user(ANN, write, numbered(2), folder)
@@ -193,7 +193,7 @@ def test_reading_needs_no_ownership(place):
     assert "--team" in told
 
 
-def test_a_run_of_root_does_not_lock_the_owner_out(place):
+def test_files_that_root_creates_belong_to_the_owner(place):
     """If root writes to the folder of another user, the new files belong to this user."""
     folder = place / "requests"
     as_user(ANN, write, numbered(2), folder)
@@ -205,7 +205,7 @@ def test_a_run_of_root_does_not_lock_the_owner_out(place):
     assert "now use the new passphrase" in clean
 
 
-def test_root_gives_the_files_of_a_team_to_the_owner_and_the_team(place):
+def test_files_that_root_creates_belong_to_the_team(place):
     """If root writes to the folder of a team, the new files belong to the owner of the folder and
     to the team's group.
     """

@@ -184,7 +184,7 @@ def test_rules_of_public_cas_do_not_bind_an_internal_one():
         ("", False),
     ],
 )
-def test_a_ca_is_known_by_whole_words(ca, named):
+def test_a_ca_is_recognized_by_whole_words(ca, named):
     """The name of a CA is recognized in uppercase and lowercase letters, but not inside another
     word.
     """

@@ -270,7 +270,7 @@ rec01.contoso.com,recorder,contoso.com,rec.contoso.com;rec.fabrikam.com,true
 """
 
 
-def test_a_planners_own_product(tmp_path):
+def test_a_custom_product_adds_roles_and_columns(tmp_path):
     """A custom product file can add roles, columns, flags and sources. lyncnb then knows the
     product by its name.
     """

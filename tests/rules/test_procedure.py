@@ -395,7 +395,7 @@ STEP = {"id": "a", "title": "b", "scope": "server", "text": "c", "source": "d"}
         ({"holds": ["nowhere"]}, r"Unknown check \"nowhere\" in 'deploy.step\[0\].holds'"),
     ],
 )
-def test_mistake_in_a_step_names_its_place(change, message):
+def test_a_mistake_in_a_step_has_its_location(change, message):
     """The error message about a mistake in a rule file gives its location."""
     entry = {key: value for key, value in (STEP | change).items() if value is not None}
     rules = replace(RULES, settings={"deploy": {"folder": r"C:\x", "step": [entry]}})

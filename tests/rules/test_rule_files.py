@@ -248,7 +248,7 @@ def test_a_product_file_is_read():
         ("[[check]]", '[[role]]\nid = "Server"\ntitle = "S"\nsource = "x"\n[[check]]', "'role[1].id' is \"Server\", which 'role[0]' already uses"),
     ],
 )  # fmt: skip
-def test_a_mistake_names_its_place(old, new, message):
+def test_a_mistake_has_its_location(old, new, message):
     """If a product file has a mistake, the error message contains the table, its number, and the
     key.
     """
@@ -317,7 +317,7 @@ class TestEveryProduct:
         used = {n for c in rules.certificates for n in (c.subject_name, *c.subject_alt_name)}
         assert used == rules.names.keys()
 
-    def test_who_needs_a_name_and_what_breaks_without_it(self, product):
+    def test_every_name_has_clients_and_effects(self, product):
         """For each name, the product file states which clients use it and what fails without it,
         with a source. The other names are in the list of undocumented names.
         """
@@ -331,7 +331,7 @@ class TestEveryProduct:
                 assert fact is None or re.search(r"\d{4}-\d\d-\d\d", fact.source), name
                 assert fact is None or fact.says.endswith("."), name
 
-    def test_subject_comes_first_among_the_names(self, product):
+    def test_the_subject_is_the_first_name(self, product):
         """By default, the subject name is the first alternative name, except in the internal Edge
         certificate.
         """

@@ -110,7 +110,7 @@ def test_column_is_used_by_specific_roles():
         ("備註", None),
     ],
 )
-def test_a_heading_that_is_nearly_known_is_recognised(heading, name):
+def test_a_misspelled_heading_is_recognized(heading, name):
     """A misspelled heading with one or two wrong letters is recognized, but a different word is
     not.
     """
@@ -132,7 +132,7 @@ def test_each_alias_has_one_meaning():
                 assert seen.setdefault(normalize_heading(text), noun) is noun, text
 
 
-def test_a_product_knows_every_role(repository):
+def test_every_role_belongs_to_a_product(repository):
     """Each role that a table may contain is a role of at least one product."""
     files = (repository / "lyncnb" / "products").rglob("*.toml")
     documents = [tomllib.loads(file.read_text("utf-8")) for file in files]
@@ -294,7 +294,7 @@ def test_issuers_in_traditional_chinese(cell, clean):
     assert any(note.before == cell and note.after == clean for note in read.notes)
 
 
-def test_roles_without_certificates_are_known():
+def test_roles_without_certificates_are_accepted():
     """A table may contain roles that need no certificate, so that it can be a complete inventory."""
     assert [role.id for role in list_topology_roles() if not role.certificates] == [
         "Archiving",
@@ -323,7 +323,7 @@ def test_roles_without_certificates_are_known():
         ("2012R22", None),
     ],
 )
-def test_choices_are_found_in_longer_names(text, choice):
+def test_versions_are_found_in_longer_names(text, choice):
     """In the name of a product or operating system, only the version is significant."""
     assert find_choice(column("target_os"), text) == choice
 

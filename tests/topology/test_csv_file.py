@@ -619,7 +619,7 @@ def test_other_sources_are_rejected(source, kind):
 @pytest.mark.parametrize(
     "above", ["Contoso servers", "Contoso, as of May;;\n", 'sep=X\n"Our servers"']
 )
-def test_a_title_above_the_headings_is_left_out_and_reported(delimiter, above):
+def test_a_title_above_the_headings_is_ignored_and_reported(delimiter, above):
     """A title above the headings is ignored with a note, and counted in the row numbers."""
     above = above.replace("sep=X", f"sep={delimiter}")
     rows = [("server_fqdn", "role", "sip_domains"), ("fe 01", "SE", "contoso.com")]

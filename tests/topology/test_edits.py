@@ -253,7 +253,7 @@ def test_removing_the_last_row_is_refused(contoso):
         contoso.with_rows(remove=range(len(contoso.cells)))
 
 
-def test_removed_and_added_rows_go_together(contoso):
+def test_a_server_can_be_replaced_in_one_step(contoso):
     """In one step, a server can be removed and another one with the same name added."""
     after = contoso.with_rows(
         remove=[11], add=[dict(zip(contoso.columns, contoso.cells[11])) | {"target_os": "2019"}]

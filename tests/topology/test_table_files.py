@@ -211,7 +211,7 @@ help = "The name that the recorder is called by"
 """
 
 
-def test_a_product_of_ones_own_has_its_columns_and_roles(shell):
+def test_the_template_has_the_columns_of_a_custom_product(shell):
     """The template contains the columns and roles of a custom product, and files with them can be
     converted.
     """

@@ -177,7 +177,7 @@ def test_undo_and_redo_restore_the_same_states(editor):
     assert editor.redo() == ""
 
 
-def test_reset_goes_to_the_file_and_can_be_undone(editor):
+def test_reset_restores_the_file_and_can_be_undone(editor):
     """Reset restores the table from the file. This is one step, which the user can undo."""
     editor.apply(set_cells, ids=[2], column="site", value="A")
     editor.reset()
@@ -471,7 +471,7 @@ def test_a_rejected_option_restores_the_form(talk, editor):
     assert editor.options.issuer == {}
 
 
-def test_explain_says_why_each_name_is_there(talk):
+def test_explain_returns_the_reason_for_each_name(talk):
     """The explanation of a server contains its certificates, and each name with its reason and
     source.
     """

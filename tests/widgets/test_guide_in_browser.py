@@ -128,7 +128,7 @@ def test_axe_finds_nothing(lab, folder):
     assert found + axe_in_both_themes(lab) == []
 
 
-def test_the_keyboard_alone_goes_through_every_page(lab, folder):
+def test_every_page_can_be_used_by_keyboard(lab, folder):
     """With the keyboard alone, a user can go through all pages, write the files, and keep the
     focus.
     """

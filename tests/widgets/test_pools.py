@@ -193,7 +193,7 @@ def test_a_single_server_is_not_a_pool(lab):
     assert column(lab, "server_fqdn").count("se") == 1
 
 
-def test_one_paste_changes_pools_and_adds_none(lab):
+def test_pasted_texts_change_pools(lab):
     """If texts are pasted, they change all servers of the pools. Pasted rows below the last pool
     are reported.
     """

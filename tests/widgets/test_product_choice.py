@@ -92,7 +92,7 @@ def test_the_form_lists_every_product():
     assert "VideoInterop" not in [role for role, _ in roles]
 
 
-def test_the_product_is_saved_and_found_again(tmp_path):
+def test_the_selected_product_is_saved(tmp_path):
     """Both plan.toml and the Python code contain the product that the user selected."""
     editor = editor_of(CSV, "sfbse")
     _, choices = editor.save(tmp_path)

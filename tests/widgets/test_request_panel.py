@@ -53,7 +53,7 @@ def _until(talk: Talk, *states: str) -> dict:
     raise AssertionError(talk.heard)
 
 
-def test_the_summary_is_a_frame_before_and_after_it_is_written(rules, tmp_path):
+def test_the_summary_is_available_before_it_is_written(rules, tmp_path):
     """The `summary` of a request panel has the columns and rows of summary.csv, and links to the
     files when they exist.
     """
@@ -341,7 +341,7 @@ def test_a_wrong_template_writes_nothing(small, tmp_path):
     assert not (tmp_path / "requests").exists()
 
 
-def test_a_passphrase_that_comes_late_or_twice_starts_nothing(small, tmp_path):
+def test_a_late_or_repeated_passphrase_starts_no_run(small, tmp_path):
     """If the message with the passphrase arrives late or twice, after a lost connection, the panel
     writes nothing.
     """

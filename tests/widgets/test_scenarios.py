@@ -161,7 +161,7 @@ def test_the_note_stays_unless_another_is_given(editor):
     assert kept.kept.note("first") == "because"
 
 
-def test_the_cell_run_again_knows_its_scenario(editor):
+def test_a_repeated_cell_keeps_its_scenario(editor):
     """If the cell runs again, the new editor knows the scenario of its plan, and whether it has
     unsaved changes.
     """

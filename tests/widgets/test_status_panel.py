@@ -53,7 +53,7 @@ def finish(talk: Talk) -> dict[str, dict]:
     raise AssertionError(talk.heard)
 
 
-def test_it_shows_every_request_with_its_state(talk, folder):
+def test_the_status_panel_shows_every_request(talk, folder):
     """The status panel shows a row for each request, the number of requests in each state, and the
     next step.
     """

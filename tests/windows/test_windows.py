@@ -168,7 +168,7 @@ def test_an_open_workbook_repeats_no_renewal(planner):
     assert read_manifest(requests).by_id[name].generation == 2
 
 
-def test_readers_of_the_manifest_stop_no_run(planner):
+def test_readers_of_the_manifest_do_not_stop_a_run(planner):
     """If a program reads the manifest again and again, a run of lyncnb still succeeds."""
     manifest, done = planner / "requests" / "manifest.json", threading.Event()
 
@@ -188,7 +188,7 @@ def test_readers_of_the_manifest_stop_no_run(planner):
         reader.join()
 
 
-def test_a_file_that_nobody_else_may_read_is_waited_for(planner):
+def test_a_file_that_cannot_be_read_is_waited_for(planner):
     """If a program prevents others from reading a file, lyncnb waits, and then suggests closing
     such programs.
     """
@@ -200,7 +200,7 @@ def test_a_file_that_nobody_else_may_read_is_waited_for(planner):
     assert (status, "another program, such as Excel" in said) == (2, True), said
 
 
-def test_a_held_key_leaves_two_passphrases_that_are_explained(planner, tmp_path):
+def test_an_open_key_file_leaves_two_passphrases(planner, tmp_path):
     """If a key file is open during rekey, the error and the status list the files for each
     passphrase.
     """
@@ -236,7 +236,7 @@ def test_a_held_key_leaves_two_passphrases_that_are_explained(planner, tmp_path)
     assert lyncnb("rekey", "requests", "--new-passphrase-file", old, cwd=planner, **back)[0] == 0
 
 
-def test_two_requests_at_once_lose_nothing(planner):
+def test_two_commands_at_the_same_time_lose_no_request(planner):
     """If two commands write requests to one folder at the same time, the second one waits or
     reports that the folder is in use.
     """
@@ -334,7 +334,7 @@ def test_the_command_for_a_disk_without_access_lists(tmp_path):
 # -- These tests are about terminals and texts.
 
 
-def test_nul_is_no_terminal(planner):
+def test_nul_is_not_a_terminal(planner):
     """If the input is NUL, as in a scheduled task, the command ends at once instead of waiting for
     an answer.
     """
@@ -385,7 +385,7 @@ def test_no_key_or_folder_gets_a_reserved_name(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_on_another_drive_is_whole(tmp_path):
+def test_a_path_on_another_drive_is_shown_in_full(tmp_path):
     """If a file is on another drive, its path is shown in full, because there is no relative path."""
     other = "C:" if tmp_path.drive != "C:" else "Z:"
     assert make_relative_path(f"{other}\\plans\\a.toml", tmp_path) == f"{other}\\plans\\a.toml"
