@@ -108,8 +108,8 @@ def _keep_bytecode_of_this_run() -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int | None:
-    """Start one worker process more than there are cores for ``-n auto``, because tests often wait
-    for a browser.
+    """Start one worker process more than the number of cores for ``-n auto``, because tests often
+    wait for a browser.
     """
     asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
     return None if asked else (os.cpu_count() or 1) + 1

@@ -220,7 +220,9 @@ def test_the_signature_of_an_earlier_plan_is_verified(shell):
 
 
 def test_an_earlier_asis_result_is_too_old(shell):
-    """No request is skipped because of an earlier result of asis, whose checks were weaker."""
+    """No request is skipped because of an earlier result of the command asis, whose checks were
+    weaker.
+    """
     shell.write("t.csv", TWO_SITES)
     done = shell("request", "t.csv", "requests", "--only-missing", EARLIER / "as-is.json")
     assert done.status == 2

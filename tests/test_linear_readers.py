@@ -178,7 +178,8 @@ NO_READERS = {
         "pki.der_structures.encode_element",
     ),
     *("pki.hpke.seal", "pki.hpke.unseal"),
-    # OpenSSH reads this input in a separate process, and may take at most a minute.
+    # OpenSSH reads the input of these functions in a separate process, which may take at most a
+    # minute.
     *(
         "pki.ssh_signatures.sign_content",
         "pki.ssh_signatures.find_signing_key",

@@ -343,7 +343,9 @@ def test_notebook_has_one_parameters_cell(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_was_run_once_from_top_to_bottom(name):
-    """The execution counts are 1, 2, 3 …, and no cell shows an error or a warning."""
+    """In each notebook, the execution counts are 1, 2, 3 …, and no cell shows an error or a
+    warning.
+    """
     code = [cell for cell in read_notebook(NOTEBOOKS / f"{name}.ipynb").cells if "outputs" in cell]
     assert list(range(1, len(code) + 1)) == [cell.execution_count for cell in code]
     kinds = {output.get("name", output.output_type) for cell in code for output in cell.outputs}

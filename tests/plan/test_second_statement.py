@@ -244,7 +244,7 @@ class Statement:
         """
         chosen = self.options.issuer
         cells = [entry.rpartition("=") for row in rows for entry in _parts(row["issuer"])]
-        everything = {""}  # In the option, an empty key means "all", as in plan.toml.
+        everything = {""}  # In the option issuer, an empty key means "all", as in plan.toml.
         choices = [
             *({chosen[k] for k in keys if k in chosen} for keys in ({*usages, role}, everything)),
             {value for usage, _, value in cells if not usage or usage in usages},

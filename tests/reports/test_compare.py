@@ -39,8 +39,8 @@ def test_changes_applied_to_the_old_plan_give_the_new_plan():
 
 
 def test_every_difference_is_counted_once():
-    """A comparison has as many changes as there are single differences between the plans, counted
-    independently.
+    """The number of changes in a comparison equals the number of single differences between the
+    plans, which the test counts in another way.
     """
     chance = random.Random(16)
     old = random_plan(chance)

@@ -205,8 +205,8 @@ def passphrase_of(folder):
 
 @pytest.mark.parametrize("error", ["ENOSPC", "Ctrl-C"])
 def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
-    """If a purge fails, it has removed only confirmed keys. Repeating the confirmation completes
-    the purge.
+    """If the command purge fails, it has removed only confirmed keys. Repeating the confirmation
+    completes the purge.
     """
     original = tmp_path / "original"
     prepare_archived(original)

@@ -123,8 +123,8 @@ def test_an_issuer_with_another_key_is_recorded(folder, tmp_path):
 
 
 def test_commands_work_in_a_folder_of_the_first_format(folder):
-    """In a folder with the first format, deployed, purge and rekey work, and the manifest is then
-    written in the next format.
+    """In a request folder with the first manifest format, the commands deployed, purge and rekey
+    work, and write the manifest in the next format.
     """
     deployed(folder, today=TODAY)
     listed = purge(folder, today=TODAY)

@@ -1,4 +1,5 @@
-"""If request, receive, pfx, rekey, recovery or purge is killed at any time, no data is lost.
+"""If the command request, receive, pfx, rekey, recovery or purge is killed at any time, no data is
+lost.
 
 ``test_faults`` kills commands that write requests without a recovery key. LYNCNB_KILLS sets how
 many processes are killed at random moments, over all kinds. CI uses a tenth of it. In the steps
@@ -177,7 +178,7 @@ def kill_one(writers, folder, job, seconds=0.0, step=None):
     kept = public_keys_of_keys(folder, PASSPHRASE, NEW)
     if (
         job["do"] == "purge"
-    ):  # A purge removes keys, but never the key of a request that is in the plan.
+    ):  # The command purge removes keys, but never the key of a request that is in the plan.
         assert public_keys_of_requests(folder) - kept <= before
     elif job["do"] == "request":
         assert before <= kept

@@ -339,7 +339,9 @@ def test_openssl_still_reads_the_keys_with_the_passphrase(tmp_path, pair):
 
 
 def test_a_rebuilt_manifest_lists_the_recovery_keys(tmp_path, pair):
-    """A rebuilt manifest contains the list of recovery keys, so that rekey also encrypts this list."""
+    """A rebuilt manifest contains the list of recovery keys, so that the command rekey also
+    encrypts this list.
+    """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
     recovery = read_manifest(folder).recovery

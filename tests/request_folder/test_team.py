@@ -177,7 +177,9 @@ def test_a_team_writes_one_folder(place):
 
 
 def test_users_who_can_read_the_files_can_run_status(place):
-    """Every user who can read the files can run status, but only the owner can write to the folder."""
+    """Every user who can read the files can run the command status, but only the owner can write to
+    the folder.
+    """
     folder = place / "requests"
     as_user(ANN, write, numbered(2), folder)
     assert refused(as_user(BEN, problems, folder))

@@ -330,7 +330,8 @@ def test_the_response_to_ready_is_complete(talk):
     assert rows[1]["rack"] == "A2"
     assert rows[1]["web_external_fqdn"] == INHERITED + "web.contoso.com"
     assert rows[1]["sip_domains"] == INHERITED + "contoso.com"
-    assert rows[3]["web_external_fqdn"] == ""  # A Mediation Server does not use this column.
+    # A Mediation Server does not use the column web_external_fqdn.
+    assert rows[3]["web_external_fqdn"] == ""
     assert rows[3]["target_os"] == INHERITED + "2012R2"
     assert "contoso" not in json.dumps(talk.panel.get_state(), default=str).replace(
         talk.panel._esm, ""

@@ -140,7 +140,7 @@ def test_differences_from_the_plan_in_the_editor_are_shown(lab, folder):
     expect(panel.locator(".lc-changed-plan")).to_contain_text("1 ", use_inner_text=True)
     panel.get_by_role(
         "button", name="Package 1 selected request"
-    ).wait_for()  # The change does not affect the check boxes of this step.
+    ).wait_for()  # The change of the plan does not affect the check boxes of the next step.
     expect(ticked.get_by_role("checkbox").first).to_be_checked()
     lab.button("Undo").click()
     panel.locator(".lc-changed-plan").filter(has_text="another plan").wait_for(state="detached")

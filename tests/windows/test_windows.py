@@ -268,8 +268,8 @@ def test_a_new_folder_belongs_to_its_user(planner):
 
 
 def test_an_open_folder_is_reported_and_closed(planner):
-    """If other users can open a folder with keys, status reports it, and the next change corrects
-    the permissions.
+    """If other users can open a folder with keys, the command status reports it, and the next
+    change corrects the permissions.
     """
     keys = planner / "requests" / "keys"
     subprocess.run(["icacls", str(keys), "/grant", EVERYONE], check=True)
