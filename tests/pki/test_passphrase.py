@@ -123,7 +123,7 @@ def test_secrets_are_equal_if_their_texts_are_equal():
         (
             "a lone surrogate \udc80",
             "cannot be typed",
-        ),  # Python represents a byte of a variable that it cannot decode by such a surrogate.
+        ),  # Python represents a byte of a variable that it cannot decode by a lone surrogate.
         ("密" * 334, "longer than 1000 bytes"),
     ],
 )
