@@ -51,8 +51,8 @@ class Calls:
 def failing(
     fail_at: int | None, error: Callable[[str], BaseException], kinds: tuple[str, ...] = KINDS
 ) -> Iterator[Calls]:
-    """Let call number `fail_at` (from 0) among the types `kinds` fail. If it is None, only count
-    the calls.
+    """Let the system call with the number `fail_at` (from 0) fail. Only calls of the types in
+    `kinds` count. If the number is None, only count the calls.
     """
     calls, real = Calls(fail_at, error), {name: getattr(system_calls, name) for name in kinds}
     for name, function in real.items():

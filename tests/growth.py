@@ -52,8 +52,8 @@ def faster_than_linear(
         None if twice the input takes less than three times as long, or all runs are short.
     """
     while (once := seconds(small := make(size))) < LONG_ENOUGH:
-        # Even if the run time grew with the square of the size, the run with the largest input
-        # would take only this time, which is too short to be measured.
+        # If the longest run would be too short to be measured, even if the run time grew with the
+        # square of the size, no input is large enough.
         if size * 2 > most or once * (most / size) ** 2 < LONG_ENOUGH:
             return None
         wanted = size * LONG_ENOUGH / once

@@ -316,7 +316,7 @@ def test_every_import_is_declared():
     declared = {
         requirement.split(">")[0].strip().replace("-", "_").lower()
         for requirement in [*project["dependencies"], *extras["cluster"], *extras["dash"]]
-    } | {"ipython", "traitlets"}  # ipywidgets consists of these two libraries.
+    } | {"ipython", "traitlets"}  # The dependency ipywidgets always installs IPython and traitlets.
     declared |= {"docx"} if any("python-docx" in name for name in extras["docx"]) else set()
     names = {name.split(".")[0] for names in foreign().values() for name in names}
     assert {n for n in names - sys.stdlib_module_names if n.lower() not in declared} == set()

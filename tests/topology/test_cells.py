@@ -103,7 +103,7 @@ def test_line_breaks_are_rejected_in_unused_columns(text):
     ]
 
 
-# --- In these cases, a cell is converted to a value, as its type of column requires.
+# --- These cases convert a cell to a value. The type of the column determines the conversion.
 
 
 def url(text: str, host: str) -> SimpleUrl:
