@@ -321,7 +321,7 @@ def convert_to_json(value: object) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [convert_to_json(item) for item in value]
     if is_dataclass(value):
-        return {item.name: convert_to_json(getattr(value, item.name)) for item in fields(value)}
+        return list_json_values(value)
     if isinstance(value, datetime):
         return format_time(value)
     return value.isoformat() if isinstance(value, date) else str(value)

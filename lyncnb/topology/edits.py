@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
+from operator import itemgetter
 from typing import TypeVar
 
 from ..base.dns_name import DnsName
@@ -64,6 +65,17 @@ def add_needed_columns(
         )
     blanks = ("",) * len(missing)
     return (*columns, *missing), [(*row, *blanks) for row in cells] if missing else list(cells)
+
+
+def arrange_rows(
+    columns: Sequence[str], rows: Sequence[Row], new_columns: Sequence[str]
+) -> Sequence[Row]:
+    """Return the rows of a table in the order of other columns, with blanks in added columns."""
+    if new_columns == columns:
+        return rows
+    at = {name: place for place, name in enumerate(columns)}
+    pick = itemgetter(*(at.get(name, len(columns)) for name in new_columns))
+    return [pick((*row, "")) for row in rows]
 
 
 def replace_texts(

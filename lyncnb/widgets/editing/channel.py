@@ -18,6 +18,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
+from ...base.garbage_collection import pause_garbage_collection
 from ...base.records import RecordReader
 from ...base.shown import tables
 from ...errors import PROBLEMS_SHOWN, LyncnbError, Problem
@@ -236,7 +237,8 @@ class Channel(Generic[Told]):
 
         `cell` is the edited cell. The page shows the error next to it.
         """
-        with self.turn:
+        # A change of 100,000 rows creates millions of objects without cycles.
+        with self.turn, pause_garbage_collection():
             self._cell = cell
             try:
                 work()

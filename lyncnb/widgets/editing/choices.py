@@ -13,6 +13,7 @@ from ...base.disk.system_calls import describe_error
 from ...errors import FileOccupied, LyncnbError
 from ...plan.options import DEFAULT_OPTIONS, PlanOptions
 from ...plan.plan_toml import OPTIONS_FILE, TOPOLOGY_FILE, build_options_path
+from ...topology.edits import arrange_rows
 from ...topology.topology import Topology, read_topology
 from .draft import State, find_heading
 from .forms import LABELS
@@ -74,24 +75,18 @@ def match_row_ids(
 
 def find_edits(loaded_state: State, current_state: State) -> ServerEdits:
     """Return the edits that turn the loaded table into the current table."""
-    columns = current_state.topology.columns
-    at = {name: place for place, name in enumerate(loaded_state.topology.columns)}
-    before = dict(zip(loaded_state.ids, loaded_state.topology.cells))
-    keys = dict(zip(loaded_state.ids, list_server_keys(loaded_state.topology)))
+    columns, loaded = current_state.topology.columns, loaded_state.topology
+    before = dict(zip(loaded_state.ids, arrange_rows(loaded.columns, loaded.cells, columns)))
+    keys = dict(zip(loaded_state.ids, list_server_keys(loaded)))
     groups: dict[tuple[tuple[str, str], ...], list[Server]] = {}
     added = []
     for row_id, row in zip(current_state.ids, current_state.topology.cells):
         old = before.get(row_id)
         if old is None:
             added.append({name: str(text) for name, text in zip(columns, row) if text})
-        elif old is not row:
-            values = tuple(
-                (name, str(text))
-                for name, text in zip(columns, row)
-                if text != (old[at[name]] if name in at else "")
-            )
-            if values:
-                groups.setdefault(values, []).append(keys[row_id])
+        elif old != row:
+            values = [(name, str(new)) for name, new, text in zip(columns, row, old) if new != text]
+            groups.setdefault(tuple(values), []).append(keys[row_id])
     left = set(current_state.ids)
     return ServerEdits(
         change=tuple((tuple(servers), dict(values)) for values, servers in groups.items()),
@@ -131,12 +126,9 @@ def list_change_rows(loaded_state: State, current_state: State) -> list[tuple[st
     if current_state is loaded_state:
         return []
     rows = []
-    columns = current_state.topology.columns
-    at = {name: place for place, name in enumerate(loaded_state.topology.columns)}
-    before = dict(zip(loaded_state.ids, loaded_state.topology.cells))
-    was_named = dict(
-        zip(loaded_state.ids, map(_format_key, list_server_keys(loaded_state.topology)))
-    )
+    columns, loaded = current_state.topology.columns, loaded_state.topology
+    before = dict(zip(loaded_state.ids, arrange_rows(loaded.columns, loaded.cells, columns)))
+    was_named = dict(zip(loaded_state.ids, map(_format_key, list_server_keys(loaded))))
     here = columns.index("server_fqdn")
     titles = [find_heading(name) for name in columns]
     for row_id, row in zip(current_state.ids, current_state.topology.cells):
@@ -145,10 +137,9 @@ def list_change_rows(loaded_state: State, current_state: State) -> list[tuple[st
             texts = "; ".join(str(text) for text in row[here + 1 :] if text)
             rows.append((str(row[here]), "(whole row)", "", f"added: {texts}"))
             continue
-        if old is row:
+        if old == row:
             continue
-        for name, heading, text in zip(columns, titles, row):
-            was = old[at[name]] if name in at else ""
+        for heading, was, text in zip(titles, old, row):
             if text != was:
                 rows.append((was_named[row_id], heading, str(was), str(text)))
     left = set(current_state.ids)

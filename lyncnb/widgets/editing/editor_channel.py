@@ -266,7 +266,7 @@ class EditorChannel(Channel[EditorTold]):
                 self._start()
         if self.unsaved:
             # Writing the draft of a large table takes long, so it waits until the user pauses.
-            self.later("draft", max(self.until_kept, 5 * self._draft_seconds), self.keep_draft)
+            self.later("draft", max(self.until_kept, 10 * self._draft_seconds), self.keep_draft)
 
     def keep_draft(self) -> None:
         """Write the unsaved edits to a draft file.

@@ -8,6 +8,7 @@ from itertools import compress, count
 from operator import is_not
 
 from ...topology.columns import Column, list_topology_columns
+from ...topology.edits import arrange_rows
 from ...topology.topology import Topology
 from .messages import RowsColumn, TableRows
 
@@ -79,7 +80,7 @@ class Sheet:
     def __init__(self, loaded: Topology):
         self._loaded = loaded
         self._known = {column.name: column for column in list_topology_columns()}
-        self._rearranged: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+        self._rearranged: dict[tuple[str, ...], Sequence[tuple[str, ...]]] = {}
         self.topology = loaded
         self._grouped: Topology | None = (
             None  # The following attributes belong to the topology that was last processed.
@@ -176,14 +177,10 @@ class Sheet:
     def _arrange_loaded_rows(self) -> Sequence[tuple[str, ...]]:
         """Return the rows of the loaded file, arranged in the columns of the current table."""
         columns = self.topology.columns
-        if columns == self._loaded.columns:
-            return self._loaded.cells
         if columns not in self._rearranged:
-            at = {name: place for place, name in enumerate(self._loaded.columns)}
-            self._rearranged[columns] = [
-                tuple(row[at[name]] if name in at else "" for name in columns)
-                for row in self._loaded.cells
-            ]
+            self._rearranged[columns] = arrange_rows(
+                self._loaded.columns, self._loaded.cells, columns
+            )
         return self._rearranged[columns]
 
     def _find_touched_rows(
@@ -226,7 +223,7 @@ class Sheet:
         loaded, ids = self._arrange_loaded_rows(), self.ids
         changed = [
             ""
-            if ids[place] < len(loaded) and row is loaded[ids[place]]
+            if ids[place] < len(loaded) and row == loaded[ids[place]]
             else " ".join(self.find_changed_columns(place))
             for place, row in zip(row_indices, rows)
         ]
