@@ -39,6 +39,10 @@ class Talk:
             if message["type"] != "rows":
                 continue
             rows = {} if message["all"] else rows
+            if message["moved"]:
+                blank = {name: "" for row in rows.values() for name in row}
+                order = array("I", buffers[-1])
+                rows = {row_id: rows.get(row_id) or dict(blank) for row_id in order}
             ids = array("I", buffers[0])
             for n, facts in enumerate(message["columns"]):
                 texts = bytes(buffers[1 + 2 * n]).decode().split("\0")

@@ -505,9 +505,8 @@ def test_live_findings_equal_a_fresh_check(talk, editor):
         ("redo", {}),
         ("reset", {}),
     ]
-    shown = {}
     talk.say("ready")
-    shown.update(talk.rows())
+    shown = talk.rows()
     for kind, more in wishes:
         answers = talk.say(kind, **more)
         assert "refused" not in answers, answers
@@ -523,10 +522,7 @@ def test_live_findings_equal_a_fresh_check(talk, editor):
             **found.counts(),
             "accepted": 0,
         }
-        if kind in ("add", "remove"):
-            shown.clear()
-        for row_id, texts in talk.rows().items():
-            shown.setdefault(row_id, {}).update(texts)
+        shown = talk.rows_after(shown)
         fresh = Talk(PlanEditor(editor.topology, editor.rules, options=editor.options).view)
         fresh.say("ready")
         expected = [row["_findings"] for row in fresh.rows().values()]

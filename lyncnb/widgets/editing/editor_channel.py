@@ -306,11 +306,13 @@ class EditorChannel(Channel[EditorTold]):
             self.send({"type": "form", "groups": groups})
         is_other = columns != self._columns or state.topology.columns != sheet.topology.columns
         self._columns, self._groups = columns, groups
-        if state.ids != sheet.ids or is_other:
+        if is_other:
             self.send({"type": "columns", "columns": columns})
             self._send_all()
         elif state.topology is not sheet.topology:
-            self._send_rows(*sheet.update(state.topology))
+            order = None if state.ids == sheet.ids else state.ids
+            self._is_all_new |= order is not None
+            self._send_rows(*sheet.update(state.topology, state.ids), order=order)
         self._send_rest(said)
         self._send_outdated_cells()
 
@@ -321,10 +323,15 @@ class EditorChannel(Channel[EditorTold]):
             self._older = older
             self.send({"type": "older", "cells": older})
 
-    def _send_rows(self, row_indices: Sequence[int], columns: Mapping[str, list[str]]) -> None:
-        if row_indices and columns:
+    def _send_rows(
+        self,
+        row_indices: Sequence[int],
+        columns: Mapping[str, list[str]],
+        order: Sequence[int] | None = None,
+    ) -> None:
+        if (row_indices and columns) or order is not None:
             ids = [self._sheet.ids[place] for place in row_indices]
-            self.send(*encode_rows(ids, columns, is_complete=False))
+            self.send(*encode_rows(ids, columns, is_complete=False, order=order))
 
     def _send_rest(self, description: str) -> None:
         """Send the parts of the page that depend on the table rows.

@@ -54,6 +54,8 @@ TableRows = TypedDict(
         "type": Literal["rows"],
         # Whether the message replaces all table rows, not only those with the same IDs.
         "all": bool,
+        # Whether rows were added, removed or moved. The last buffer then contains all IDs in order.
+        "moved": bool,
         # The number of all table rows, if the message contains only the first ones.
         "total": NotRequired[int],
         "columns": list[RowsColumn],

@@ -24,7 +24,11 @@ INHERITED = (
 
 
 def encode_rows(
-    ids: Sequence[int], columns: Mapping[str, Sequence[str]], *, is_complete: bool
+    ids: Sequence[int],
+    columns: Mapping[str, Sequence[str]],
+    *,
+    is_complete: bool,
+    order: Sequence[int] | None = None,
 ) -> tuple[TableRows, list[bytes]]:
     """Encode the rows of a table as a message and its binary buffers.
 
@@ -36,6 +40,8 @@ def encode_rows(
         The m columns, each with n texts without NUL.
     is_complete : bool
         Whether these are all rows. If not, they replace the rows with the same IDs.
+    order : sequence of int, optional
+        The IDs of all rows, if rows were added, removed or moved.
 
     Returns
     -------
@@ -43,7 +49,7 @@ def encode_rows(
         The column names, and the number of bytes per code.
     buffers : list of bytes
         The IDs (4 bytes each). For each column, the distinct texts joined by NUL, and then n
-        codes.
+        codes. At the end, the IDs of all rows if ``order`` is given.
     """
     buffers = [_encode_numbers(ids, 4)]
     facts: list[RowsColumn] = []
@@ -53,7 +59,10 @@ def encode_rows(
         buffers.append("\0".join(distinct).encode("utf-8", "replace"))
         buffers.append(_encode_numbers(map(distinct.__getitem__, texts), width))
         facts.append({"name": name, "width": width})
-    return {"type": "rows", "all": is_complete, "columns": facts}, buffers
+    if order is not None:
+        buffers.append(_encode_numbers(order, 4))
+    is_moved = order is not None
+    return {"type": "rows", "all": is_complete, "moved": is_moved, "columns": facts}, buffers
 
 
 def _encode_numbers(values: Iterable[int], width: int) -> bytes:
@@ -104,12 +113,17 @@ class Sheet:
         self.topology, self.ids = topology, ids
         self.columns = self._read_texts(range(len(ids)))
         self.columns[FINDINGS] = [""] * len(ids)
-        kept = sum(row_id < len(self._loaded.cells) for row_id in ids)
-        self.changes = len(self._loaded.cells) - kept
-        self.changes += sum(map(self._count_changes, ids, self.columns[CHANGED]))
+        self._count_all_changes()
 
-    def update(self, topology: Topology) -> tuple[list[int], dict[str, list[str]]]:
-        """Update the texts after an edit that added and removed no rows.
+    def _count_all_changes(self) -> None:
+        kept = sum(row_id < len(self._loaded.cells) for row_id in self.ids)
+        self.changes = len(self._loaded.cells) - kept
+        self.changes += sum(map(self._count_changes, self.ids, self.columns[CHANGED]))
+
+    def update(
+        self, topology: Topology, ids: tuple[int, ...]
+    ) -> tuple[list[int], dict[str, list[str]]]:
+        """Update the texts after an edit, if it did not change both the columns and the rows.
 
         Returns
         -------
@@ -119,22 +133,59 @@ class Sheet:
             The new texts by column name, only for columns with a difference.
         """
         before, self.topology = self.topology, topology
-        edited, names = find_edited_cells(before, topology)
+        has_same_rows = ids == self.ids
+        edited, names = (
+            find_edited_cells(before, topology) if has_same_rows else self._move_rows(before, ids)
+        )
         places = self._find_touched_rows(before, edited, names)
         placing = names & _PLACING or before.columns != topology.columns
         fresh = self._read_texts(places, list_column_names(topology) if placing else sorted(names))
         different = {}
         for name, texts in fresh.items():
-            old = self.columns.setdefault(name, [""] * len(self.ids))
+            old = self.columns.setdefault(name, [""] * len(ids))
             if any(old[place] != text for place, text in zip(places, texts)):
                 different[name] = texts
-                if name == CHANGED:
-                    ids = [self.ids[place] for place in places]
-                    self.changes -= sum(map(self._count_changes, ids, (old[p] for p in places)))
-                    self.changes += sum(map(self._count_changes, ids, texts))
+                if name == CHANGED and has_same_rows:
+                    changed_ids = [ids[place] for place in places]
+                    self.changes -= sum(
+                        map(self._count_changes, changed_ids, (old[p] for p in places))
+                    )
+                    self.changes += sum(map(self._count_changes, changed_ids, texts))
                 for place, text in zip(places, texts):
                     old[place] = text
+        if not has_same_rows:
+            self._count_all_changes()
         return places, different
+
+    def _move_rows(self, before: Topology, ids: tuple[int, ...]) -> tuple[list[int], set[str]]:
+        """Put the texts into the new order of the rows, with blank texts for added rows.
+
+        Returns
+        -------
+        edited : list of int
+            The added and the edited rows.
+        names : set of str
+            The columns with a change, or with a text in an added or removed row.
+        """
+        columns, cells = before.columns, self.topology.cells
+        removed = dict(zip(self.ids, range(len(self.ids))))
+        old_places = [removed.pop(row_id, None) for row_id in ids]
+        self.ids = ids
+        for name, texts in self.columns.items():
+            self.columns[name] = ["" if place is None else texts[place] for place in old_places]
+        kept = [place for place, old in enumerate(old_places) if old is not None]
+        added = [place for place, old in enumerate(old_places) if old is None]
+        edited, names = find_different_cells(
+            columns,
+            [before.cells[old] for old in old_places if old is not None],
+            [cells[place] for place in kept],
+        )
+        for row in (
+            *(cells[place] for place in added),
+            *(before.cells[p] for p in removed.values()),
+        ):
+            names.update(name for name, text in zip(columns, row) if text)
+        return [*(kept[place] for place in edited), *added], names
 
     def set_findings(
         self, by_server: Mapping[str, str], servers: Iterable[str] | None
@@ -284,15 +335,21 @@ def find_edited_cells(old_cells: Topology, new_cells: Topology) -> tuple[list[in
     """
     if old_cells.columns != new_cells.columns:
         return list(range(len(new_cells.cells))), set(new_cells.columns)
+    return find_different_cells(new_cells.columns, old_cells.cells, new_cells.cells)
+
+
+def find_different_cells(
+    columns: tuple[str, ...], old: Sequence[tuple[str, ...]], new: Sequence[tuple[str, ...]]
+) -> tuple[list[int], set[str]]:
+    """Return the rows and the columns in which two tables with the same columns differ."""
     places: list[int] = []
     at: set[int] = set()
-    old, new = old_cells.cells, new_cells.cells
     for place in compress(count(), map(is_not, old, new)):
         a, b = old[place], new[place]
         if a != b:
             places.append(place)
             at.update(k for k, (x, y) in enumerate(zip(a, b)) if x is not y and x != y)
-    return places, {new_cells.columns[k] for k in at}
+    return places, {columns[k] for k in at}
 
 
 def list_differences(

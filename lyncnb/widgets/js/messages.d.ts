@@ -221,6 +221,7 @@ interface UsageOption {
 interface TableRows {
   type: "rows";
   all: boolean;
+  moved: boolean;
   total?: number;
   columns: RowsColumn[];
 }

@@ -49,9 +49,30 @@ function makeStore() {
     return code;
   }
 
+  /**
+   * Adds, removes and moves rows. New rows are blank.
+   * @param {number[]} order the IDs of all rows
+   */
+  function move(order) {
+    const from = order.map((id) => place.get(id));
+    for (const column of columns.values()) {
+      const blank = intern(column, "");
+      const old = column.codes;
+      column.codes = Uint32Array.from(from, (at) => at === undefined ? blank : old[at]);
+    }
+    setOrder(order);
+  }
+
+  /** @param {number[]} order */
+  function setOrder(order) {
+    ids = order;
+    place = new Map(ids.map((id, n) => [id, n]));
+  }
+
   /** @param {TableRows} message @param {DataView[]} buffers */
   function read(message, buffers) {
     several.clear();
+    if (message.moved) move(Array.from(decodeNumbers(buffers[buffers.length - 1], 4)));
     const numbers = decodeNumbers(buffers[0], 4);
     const arrived = message.columns.map((facts, n) => ({
       name: facts.name,
@@ -59,8 +80,7 @@ function makeStore() {
       codes: decodeNumbers(buffers[2 + 2 * n], facts.width),
     }));
     if (message.all) {
-      ids = Array.from(numbers);
-      place = new Map(ids.map((id, n) => [id, n]));
+      setOrder(Array.from(numbers));
       columns = new Map(arrived.map((column) => [column.name, {
         texts: column.texts,
         // Use Uint32, so that there is always a code for later texts.

@@ -383,7 +383,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
       store.read(message, buffers);
       pools.forget();
       total = message.total ?? store.size;
-      if (message.all) {
+      if (message.all || message.moved) {
         grid.hideSent();
         for (const id of selected) if (store.at(id) === undefined) selected.delete(id);
         if (!isRest) {
