@@ -19,7 +19,10 @@ CSV, NOTEBOOK, CERTIFICATES, RENEWALS, FILES = range(5)
 
 
 class _Described(NamedTuple):
-    """A column with its heading, the value of a :class:`Line`, the width, and the type."""
+    """A column with its heading, the value of a :class:`Line`, and the type.
+
+    ``widths`` has each table that has the column. Only the sheets of the workbook use the width.
+    """
 
     heading: str
     value: str | Callable[[Any], Any]
@@ -33,6 +36,7 @@ def _format_findings(line: Line) -> tuple[str, ...]:
     return tuple(code for code in line.member.warnings if not code.startswith("notice: "))
 
 
+# The column is only in ``summary.csv``, or also in its short form.
 _TABLE, _SHOWN = {CSV: 0}, {CSV: 0, NOTEBOOK: 0}
 
 _COLUMNS = (
