@@ -212,7 +212,7 @@ def test_sha1(issuer, code):
 
 
 def test_md5():
-    """Lyncnb reports an MD5 signature as broken."""
+    """lyncnb reports an MD5 signature as broken."""
     certificate = resigned(made(), RSA_CA.key, "md5")
     assert compared(certificate) == [
         ("signature-hash-weak", "the CA signed the certificate with MD5")
@@ -327,7 +327,7 @@ def test_ldap_only(role, expected):
     ],
 )
 def test_requested_validity(days, asked, expected):
-    """Lyncnb reports a validity period that is more than one day shorter than requested."""
+    """lyncnb reports a validity period that is more than one day shorter than requested."""
     assert compared(made(days=days), validity_days=asked) == expected
 
 

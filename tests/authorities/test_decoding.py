@@ -87,7 +87,7 @@ def trusted() -> bytes:
     ],
 )
 def test_forms(data, expected):
-    """Lyncnb reads the certificates in each file format in the right order, and reports no problem."""
+    """lyncnb reads the certificates in each file format in the right order, and reports no problem."""
     decoded = decode(data)
     assert sorted(one.der for one in decoded.certificates) == sorted(map(der, expected))
     assert decoded.remarks == ()
@@ -144,7 +144,7 @@ def test_damaged_beside_good():
 
 
 def test_pfx():
-    """Lyncnb asks for the password of a PFX file only if the file has a password, and only once."""
+    """lyncnb asks for the password of a PFX file only if the file has a password, and only once."""
     asked = []
 
     def password():
@@ -165,7 +165,7 @@ def test_pfx():
 
 
 def test_json_of_cfssl():
-    """Lyncnb reads the certificate in the JSON output of cfssl, and does not report the request in
+    """lyncnb reads the certificate in the JSON output of cfssl, and does not report the request in
     the same file as a problem.
     """
     request = x509.CertificateSigningRequestBuilder().subject_name(LEAF.subject)
@@ -279,7 +279,7 @@ def test_two_begin_lines():
 
 
 def test_empty_message():
-    """Lyncnb reports a PKCS #7 message that contains no certificates."""
+    """lyncnb reports a PKCS #7 message that contains no certificates."""
     inner = bytes.fromhex("0201013100300b06092a864886f70d0107013100")
     signed = b"\x30" + bytes([len(inner)]) + inner
     wrapped = bytes.fromhex("06092a864886f70d010702") + b"\xa0" + bytes([len(signed)]) + signed

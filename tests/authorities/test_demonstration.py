@@ -142,7 +142,7 @@ def test_folder_with_a_real_name_is_rejected(tmp_path):
     ],
 )
 def test_sample_names_are_recognized_by_their_domain(tmp_path, name, expected):
-    """Lyncnb recognizes a sample name by its last two labels: the name of the organization and the
+    """lyncnb recognizes a sample name by its last two labels: the name of the organization and the
     top-level domain.
     """
     entry = bundle_of("contoso.com", tmp_path / "requests").requests[0].plan

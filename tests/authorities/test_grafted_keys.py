@@ -67,7 +67,7 @@ def grafted(der: bytes, key: bytes) -> bytes | None:
 
 
 def test_no_certificate_is_lost(tmp_path):
-    """Lyncnb stores each readable certificate unchanged, as a rejected or an accepted certificate."""
+    """lyncnb stores each readable certificate unchanged, as a rejected or an accepted certificate."""
     bundle = make_folder(tmp_path / "requests")
     request_id = find_id(bundle, "med01")
     key = request_of(bundle, request_id).public_key()

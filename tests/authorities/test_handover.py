@@ -297,7 +297,7 @@ def test_same_bytes(folder, tmp_path):
 
 
 def test_no_clobber(folder, tmp_path):
-    """Lyncnb does not overwrite a different file that has the name of the package."""
+    """lyncnb does not overwrite a different file that has the name of the package."""
     (tmp_path / "out.zip").write_bytes(b"mine")
     with pytest.raises(OutputError, match="already exists, so lyncnb did not change it"):
         hand_over(folder, tmp_path / "out.zip")
@@ -414,7 +414,7 @@ def handover_of(folder, place):
     ],
 )
 def test_private_keys_are_recognized(data, refused):
-    """Lyncnb recognizes a private key by its PEM label and its structure.
+    """lyncnb recognizes a private key by its PEM label and its structure.
 
     A sentence about keys does not count.
     """

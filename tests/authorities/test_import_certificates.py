@@ -207,7 +207,7 @@ def test_superseded(folder, tmp_path):
 
 
 def test_files_copied_into_the_folder_are_read(folder):
-    """Lyncnb reads the files that the planner copies into the subfolder `returned`, and keeps all
+    """lyncnb reads the files that the planner copies into the subfolder `returned`, and keeps all
     of them.
     """
     bundle = open_requests(folder)
@@ -225,7 +225,7 @@ def test_files_copied_into_the_folder_are_read(folder):
 
 
 def test_hostile(folder, tmp_path):
-    """Lyncnb reports each of sixty damaged, malicious or unrelated files, and nothing else changes."""
+    """lyncnb reports each of sixty damaged, malicious or unrelated files, and nothing else changes."""
     key = ec.generate_private_key(ec.SECP256R1())
     foreign = python_ca.issue(
         key.public_key(), CA.issuing.subject, CA.key, subject=[("CN", "sip.contoso.com")]

@@ -292,7 +292,7 @@ def test_a_request_that_was_changed_is_refused(waiting):
 
 
 def test_second_request_for_a_certificate_is_rejected(waiting):
-    """Lyncnb rejects a second request for the same certificate, and a request for a certificate
+    """lyncnb rejects a second request for the same certificate, and a request for a certificate
     whose key is in the folder.
     """
     folder, plan, made = waiting
@@ -342,7 +342,7 @@ def test_request_for_no_planned_certificate_is_unknown(waiting):
 
 
 def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
-    """Lyncnb looks for the computer that has the key in the argument, in the request (if
+    """lyncnb looks for the computer that has the key in the argument, in the request (if
     Microsoft's tools created it), and in the plan, in this order.
     """
     folder, plan, made = waiting
@@ -360,7 +360,7 @@ def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
 
 
 def test_files_without_a_request_change_nothing(waiting):
-    """Lyncnb reports all files that contain no request together, and reports a private key in a
+    """lyncnb reports all files that contain no request together, and reports a private key in a
     folder.
 
     Nothing changes.

@@ -403,7 +403,7 @@ def test_duplicate_serial_number_before_the_chain_is_received(folder):
 
 
 def test_forged_serial_number_is_ignored(folder):
-    """Lyncnb searches for duplicate serial numbers only among certificates that the CA really
+    """lyncnb searches for duplicate serial numbers only among certificates that the CA really
     signed.
     """
     good = folder.good(serial=4711)

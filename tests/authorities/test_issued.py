@@ -57,7 +57,7 @@ def test_matched(bundle, issued):
 
 
 def test_findings(bundle, issued):
-    """Lyncnb lists the findings about certificates and files, with the errors first."""
+    """lyncnb lists the findings about certificates and files, with the errors first."""
     assert [(found.severity, found.code, found.about) for found in issued.findings] == [
         ("error", "crl-distribution-point-absent", edge_external(bundle)),
         ("notice", "file-without-certificate", "notes.txt"),

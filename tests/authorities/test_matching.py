@@ -158,7 +158,7 @@ def test_replaces():
 
 
 def test_renews():
-    """Lyncnb compares the certificate for a new generation with the certificate of the previous
+    """lyncnb compares the certificate for a new generation with the certificate of the previous
     generation.
     """
     before = made("old", begins=TODAY - timedelta(300))
@@ -204,7 +204,7 @@ def test_retired():
 
 
 def test_self_signed():
-    """Lyncnb does not accept a certificate that is signed with the request's own key."""
+    """lyncnb does not accept a certificate that is signed with the request's own key."""
     name = [("CN", "pool.contoso.com")]
     from cas.python_ca import name as make_name
 
@@ -215,7 +215,7 @@ def test_self_signed():
 
 
 def test_ca_certificate():
-    """Lyncnb does not accept a CA certificate that contains a server's key, not even as an issuer."""
+    """lyncnb does not accept a CA certificate that contains a server's key, not even as an issuer."""
     one = made("a", ca=True, usage=CA_USAGE, eku=None)
     matched = match([asked("a")], file(one, *CHAIN))
     assert matched.answers == ()
@@ -223,7 +223,7 @@ def test_ca_certificate():
 
 
 def test_unknown_key():
-    """Lyncnb reports a certificate for an unknown key together with its file."""
+    """lyncnb reports a certificate for an unknown key together with its file."""
     matched = match([asked("a")], file(made("foreign"), name="foreign.cer"))
     assert codes(matched.findings) == [("unknown-key", "foreign.cer")]
     assert matched.findings[0].message == ('"pool.contoso.com", issued by "Contoso Issuing CA 1"')
@@ -264,7 +264,7 @@ def test_duplicate_serial():
 
 
 def test_one_certificate_for_two_requests():
-    """Lyncnb reports a certificate that also contains the names of another waiting request."""
+    """lyncnb reports a certificate that also contains the names of another waiting request."""
     both = (*SAN["a"], "b.contoso.com")
     (answer,) = match([asked("a"), asked("b")], file(made("a", san=both), *CHAIN)).answers
     assert codes(answer.findings) == [
@@ -315,7 +315,7 @@ def test_web_pki_objection_is_a_notice_for_public_certificates():
 
 @pytest.mark.parametrize("known", [True, False])
 def test_pfx_key(known):
-    """Lyncnb reports a PFX file only if its key does not belong to the request folder."""
+    """lyncnb reports a PFX file only if its key does not belong to the request folder."""
     key = spki_sha256(KEYS["a" if known else "foreign"])
     remark = ("private-key-in-file", "the file is a PFX with a private key")
     matched = match([asked("a")], file(name="p.pfx", remarks=(remark,), key_spki_sha256=(key,)))

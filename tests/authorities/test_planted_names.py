@@ -129,7 +129,7 @@ def test_recorded_plan_with_a_path_as_a_server_is_rejected(shell, text):
 
 @pytest.mark.parametrize("text", PLANTED)
 def test_file_names_are_derived_from_valid_names(text):
-    """Lyncnb derives each file name from a valid host name or id, or writes no file."""
+    """lyncnb derives each file name from a valid host name or id, or writes no file."""
     with pytest.raises(BundleError, match="is not the name of a server or request"):
         build_file_name(text, ".ps1")
 

@@ -281,7 +281,7 @@ def test_later_report_replaces_the_record(folder, tmp_path):
 
 
 def test_every_wrong_report_is_listed(folder, tmp_path):
-    """Lyncnb validates each field of the servers' reports, and lists all faulty reports."""
+    """lyncnb validates each field of the servers' reports, and lists all faulty reports."""
     pool = pool_of(folder)
     server = pool.plan.servers[0]
     thumbprint = pool.issued.thumbprint_sha1

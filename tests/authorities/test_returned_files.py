@@ -66,7 +66,7 @@ def test_links_and_pipes(tmp_path):
 
 
 def test_named_link_is_followed(tmp_path):
-    """Lyncnb follows a symbolic link if the planner specifies it as an argument."""
+    """lyncnb follows a symbolic link if the planner specifies it as an argument."""
     (tmp_path / "real.cer").write_bytes(pem(LEAF))
     (tmp_path / "link.cer").symlink_to(tmp_path / "real.cer")
     (file,) = read_returned_files([tmp_path / "link.cer"])
@@ -74,7 +74,7 @@ def test_named_link_is_followed(tmp_path):
 
 
 def test_folder_in_order(tmp_path):
-    """Lyncnb reads a folder and its subfolders in the order of the file names, and skips hidden
+    """lyncnb reads a folder and its subfolders in the order of the file names, and skips hidden
     files.
     """
     for name in ("b/2.cer", "a.p7b", "b/1.cer", ".hidden/x.cer", "b/.y.cer", "Thumbs.db"):
@@ -89,7 +89,7 @@ def test_folder_in_order(tmp_path):
 
 
 def test_archive(tmp_path):
-    """Lyncnb reads an archive in memory, and skips the folders and the files that operating systems
+    """lyncnb reads an archive in memory, and skips the folders and the files that operating systems
     add.
     """
     path = tmp_path / "answers.zip"
@@ -110,7 +110,7 @@ def test_archive(tmp_path):
 
 
 def test_archive_sum_is_bounded(tmp_path, monkeypatch):
-    """Lyncnb limits the size of each entry in an archive, and also the total size of all entries."""
+    """lyncnb limits the size of each entry in an archive, and also the total size of all entries."""
     monkeypatch.setattr(returned_files, "MAX_UNPACKED_BYTES", 3000)
     path = tmp_path / "sum.zip"
     path.write_bytes(archive(*((f"{n}.bin", os.urandom(1000)) for n in range(9))))
@@ -181,7 +181,7 @@ def test_unreadable_by_rights(tmp_path):
 
 
 def test_zip64(tmp_path):
-    """Lyncnb rejects a ZIP64 archive (for more than four gigabytes), because no CA sends such an
+    """lyncnb rejects a ZIP64 archive (for more than four gigabytes), because no CA sends such an
     archive.
     """
     data = archive(("a.cer", pem(LEAF)))
@@ -195,7 +195,7 @@ def test_zip64(tmp_path):
 
 
 def test_archive_with_a_damaged_directory(tmp_path):
-    """Lyncnb reports an archive whose central directory is damaged."""
+    """lyncnb reports an archive whose central directory is damaged."""
     data = archive(("a.cer", pem(LEAF)))
     path = tmp_path / "list.zip"
     path.write_bytes(data.replace(b"PK\x01\x02", b"PK\x01\x09"))
@@ -220,7 +220,7 @@ def test_specified_file_without_a_certificate_is_reported(tmp_path, name):
 
 
 def test_notes_of_submit_cmd_are_skipped(tmp_path):
-    """Lyncnb skips the notes that submit.cmd writes, but reads a certificate in a file with such a
+    """lyncnb skips the notes that submit.cmd writes, but reads a certificate in a file with such a
     name.
     """
     names = ["ca.txt", "Edge-pool-0a1b2c3d.txt", "Edge-pool-0a1b2c3d.failed.txt"]
@@ -302,7 +302,7 @@ SENT = {
 
 @pytest.mark.parametrize("data", SENT.values(), ids=SENT)
 def test_files_of_mail_programs_and_cas_are_read(tmp_path, data):
-    """Lyncnb reads server certificates, intermediates and roots in e-mails and web pages without
+    """lyncnb reads server certificates, intermediates and roots in e-mails and web pages without
     any remark.
     """
     path = tmp_path / "answer"
@@ -336,7 +336,7 @@ BAD_ARCHIVES = {
 
 @pytest.mark.parametrize(("data", "code"), BAD_ARCHIVES.values(), ids=BAD_ARCHIVES)
 def test_invalid_archives_are_reported_and_not_extracted(tmp_path, data, code):
-    """Lyncnb reports an invalid archive, extracts nothing to the disk, and reads no file outside
+    """lyncnb reports an invalid archive, extracts nothing to the disk, and reads no file outside
     the archive.
     """
     (tmp_path / "answer.tar.gz").write_bytes(data)

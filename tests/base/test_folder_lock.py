@@ -148,7 +148,7 @@ THERE = "planner on another.contoso.com, process 7, since 2026-11-24T08:00:00+00
 
 
 def test_lock_of_another_computer_is_respected(tmp_path):
-    """Lyncnb cannot check whether a process on another computer is still running, so the hint
+    """lyncnb cannot check whether a process on another computer is still running, so the hint
     explains how to continue.
     """
     (tmp_path / OWNER_NAME).write_text(THERE)

@@ -1,4 +1,4 @@
-"""Lyncnb cleans the text that users enter or paste."""
+"""lyncnb cleans the text that users enter or paste."""
 
 from __future__ import annotations
 

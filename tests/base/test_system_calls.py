@@ -1,4 +1,4 @@
-"""Lyncnb runs only programs on the system's path, and no program in the folder of a plan."""
+"""lyncnb runs only programs on the system's path, and no program in the folder of a plan."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ def test_program_in_the_current_folder_is_not_run(tmp_path, monkeypatch, path):
 
 
 def test_a_program_of_the_system_is_found():
-    """Lyncnb finds a program in the same folder in which a shell finds it."""
+    """lyncnb finds a program in the same folder in which a shell finds it."""
     assert find_program("sh") == shutil.which("sh")

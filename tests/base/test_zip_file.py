@@ -44,7 +44,7 @@ def test_files_in_an_archive_are_found_by_name():
 
 
 def test_unpacked_sizes_are_added_up():
-    """Lyncnb adds up the real sizes of all files that it reads from an archive, whatever sizes the
+    """lyncnb adds up the real sizes of all files that it reads from an archive, whatever sizes the
     directory of the archive states.
     """
     archive = Archive(write_zip({"a": b"a" * 700_000, "b": b"b" * 700_000}), max_unpacked=1_000_000)
@@ -55,7 +55,7 @@ def test_unpacked_sizes_are_added_up():
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_unusual_compression_methods_are_rejected(method):
-    """Lyncnb rejects an archive with an unusual compression method, because it cannot limit the
+    """lyncnb rejects an archive with an unusual compression method, because it cannot limit the
     memory for the decompression.
     """
     buffer = io.BytesIO()
@@ -66,7 +66,7 @@ def test_unusual_compression_methods_are_rejected(method):
 
 
 def test_archive_directory_that_is_too_long_is_not_read():
-    """Lyncnb does not read the directory of an archive if it is too long or truncated."""
+    """lyncnb does not read the directory of an archive if it is too long or truncated."""
     data = write_zip({str(n): b"" for n in range(11)})
     with pytest.raises(BadArchive, match="more than 10 entries"):
         Archive(data, max_entries=10)

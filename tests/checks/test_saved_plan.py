@@ -310,7 +310,7 @@ def test_versions_of_libraries_are_text(tmp_path):
 
 
 def test_all_problems_are_reported_together(tmp_path):
-    """Lyncnb reports all wrong types, missing keys, and unknown keys in a saved plan together."""
+    """lyncnb reports all wrong types, missing keys, and unknown keys in a saved plan together."""
     first = saved(plan(front_end()), tmp_path)
     document = json.loads(first.data)
     document["judged_on"] = "tomorrow"

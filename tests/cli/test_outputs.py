@@ -336,6 +336,6 @@ def test_no_workspace_or_folder_inside_a_request_folder(planner):
 
 
 def test_files_and_subfolders_of_a_request_folder_are_protected(planner):
-    """Lyncnb protects every file and subfolder that it creates directly in a request folder."""
+    """lyncnb protects every file and subfolder that it creates directly in a request folder."""
     with lock_folder(planner.folder / "requests"):
         assert {path.name for path in (planner.folder / "requests").iterdir()} <= OWN_PLACES

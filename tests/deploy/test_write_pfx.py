@@ -135,7 +135,7 @@ def test_packaging_again_changes_no_byte_and_no_time(issued):
     ],
 )
 def test_encryption_follows_the_target(target, expected):
-    """Lyncnb encrypts a package so that the target version of Windows Server can read it."""
+    """lyncnb encrypts a package so that the target version of Windows Server can read it."""
     assert load_package_rules(load_rules()).encryption_for(target).id == expected
 
 

@@ -1,4 +1,4 @@
-"""Lyncnb omits a request if an installed certificate covers it and the key of this certificate is
+"""lyncnb omits a request if an installed certificate covers it and the key of this certificate is
 available.
 """
 
@@ -331,7 +331,7 @@ def test_shortened_id_must_be_unique(tmp_path, stands, asked, words):
 
 
 def test_uncovered_request_cannot_be_omitted(tmp_path):
-    """Lyncnb reports an error, and creates nothing, if a request to omit is not covered or the
+    """lyncnb reports an error, and creates nothing, if a request to omit is not covered or the
     options contradict each other.
     """
     stands = kept(tmp_path / "estate", bits=2048)

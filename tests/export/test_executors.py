@@ -162,7 +162,7 @@ def test_progress_counts_to_the_end(stored):
     ],
 )
 def test_time_is_estimated_before_starting(count, fields, workers, seconds):
-    """Lyncnb estimates the time from the number and type of the keys and the number of cores,
+    """lyncnb estimates the time from the number and type of the keys and the number of cores,
     before it creates a key.
     """
     plans = [planned("a.contoso.com", **fields)] * count

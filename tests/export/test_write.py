@@ -499,7 +499,7 @@ def test_folder_with_a_weak_passphrase_can_be_opened(folder, monkeypatch):
 
 
 def test_passphrase_is_asked_twice_only_for_a_new_folder(folder):
-    """Lyncnb asks for the passphrase of a new folder twice, and for the passphrase of an existing
+    """lyncnb asks for the passphrase of a new folder twice, and for the passphrase of an existing
     folder once.
 
     Later it is asked once and checked on a key.
