@@ -455,7 +455,9 @@ def public_keys_of_keys(folder: Path, *passphrases: str) -> set[str]:
             continue
         for cipher in ciphers:
             try:
-                found.add(keys.spki_sha256(cipher.decrypt(path.read_bytes(), name=path.name)))
+                found.add(
+                    keys.compute_spki_sha256(cipher.decrypt(path.read_bytes(), name=path.name))
+                )
                 break
             except Exception:
                 if cipher is ciphers[-1]:

@@ -9,7 +9,7 @@ from lyncnb.base.dns_name import DnsName
 from lyncnb.checks.public_ca_checks import PUBLIC_CA_TESTS
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
-from lyncnb.rules.ca_rules import ca_rules
+from lyncnb.rules.ca_rules import load_ca_rules
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
 
@@ -134,7 +134,7 @@ def plan_of_case(case, *, rules=RULES):
 #: Notices that appear for every plan with public certificates, even if it has no mistakes.
 ADVICE = frozenset(
     check.code
-    for check in ca_rules().checks
+    for check in load_ca_rules().checks
     if (check.test or check.code.replace("-", "_")) in PUBLIC_CA_TESTS
 )
 

@@ -174,10 +174,10 @@ def test_requests_are_described_without_cryptography():
     code = """
 import json
 import lyncnb as ln
-from lyncnb.page.request_folder_of import unkeyed_folder
+from lyncnb.page.request_folder_of import prepare_folder
 
 plan = ln.plan_certificates(ln.read_topology(sys.argv[1]), ln.load_rules())
-print(json.dumps(unkeyed_folder(plan, "2026-11-29T08:00:00Z", findings=ln.check_plan(plan))))
+print(json.dumps(prepare_folder(plan, "2026-11-29T08:00:00Z", findings=ln.check_plan(plan))))
 """
     folder = json.loads(run(code, str(DATA / "contoso.csv")))
     plan = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), ln.load_rules())

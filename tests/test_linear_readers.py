@@ -44,7 +44,7 @@ from lyncnb.pki.recovery_pair import read_private_key, read_public_key
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.recorded_plan import read_plan_json
 from lyncnb.plan.saved_plan_json import is_saved_plan, read_saved_json
-from lyncnb.request_folder.files_on_disk import csr_sha256, key_sha256
+from lyncnb.request_folder.files_on_disk import compute_csr_sha256, compute_key_sha256
 from lyncnb.request_folder.lost_records import read_damaged_manifest
 from lyncnb.request_folder.manifest import Manifest, read_manifest
 from lyncnb.request_folder.plan_file import read_entries
@@ -130,8 +130,8 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     "plan.recorded_plan.read_plan_json": lambda data, _: read_plan_json(data, source="a"),
     "plan.saved_plan_json.is_saved_plan": lambda data, _: is_saved_plan(data),
     "plan.saved_plan_json.read_saved_json": lambda data, _: read_saved_json(data, source="a"),
-    "request_folder.files_on_disk.csr_sha256": lambda data, _: csr_sha256(data),
-    "request_folder.files_on_disk.key_sha256": lambda data, _: key_sha256(data),
+    "request_folder.files_on_disk.compute_csr_sha256": lambda data, _: compute_csr_sha256(data),
+    "request_folder.files_on_disk.compute_key_sha256": lambda data, _: compute_key_sha256(data),
     "request_folder.lost_records.read_damaged_manifest": lambda data, _: read_damaged_manifest(
         data
     ),

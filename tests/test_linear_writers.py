@@ -370,7 +370,7 @@ PARTS = {
     *("reports.summary.workbook.write_workbook", "reports.timeline_figure.draw_timeline"),
     *("reports.topology_figure.draw_topology",),
     *("request_folder.manifest.save_manifest", "request_folder.renewals.write_renewals"),
-    *("export.order.Order.plan_file", "plan.saved_plan_json.saved_plan"),
+    *("export.order.Order.plan_file", "plan.saved_plan_json.encode_plan_in_parts"),
     *("request_folder.plan_file.read_present_plan", "request_folder.plan_file.read_plan_bytes"),
     "request_folder.plan_file.write_plan_file",
     *("topology.csv_file.write_csv", "topology.table_files.write_table_xlsx"),
@@ -398,10 +398,13 @@ NO_WRITERS = {
         "plan.recorded_plan.read_plan_file",
     ),
     *("plan.scenarios.Scenarios.remove", "request_folder.recovery_key.write_list"),
-    *("deploy.checklist.title_ends", "deploy.package_passwords.PasswordList.save_passwords"),
+    *(
+        "deploy.checklist.translate_title_end",
+        "deploy.package_passwords.PasswordList.save_passwords",
+    ),
     *(
         "rules.finding_page.build_finding_page",
-        "topology.csv_file.load",
+        "topology.csv_file.read_source",
         "topology.table_files.build_template",
     ),
     *("widgets.editing.sheet.encode_rows", "widgets.editing.scenarios.EditorScenarios.remove"),
@@ -413,7 +416,7 @@ NO_WRITERS = {
     *("guide.first_plan.write_first_plan", "checks.plan_toml_edit.edit_plan_toml"),
     # The result of this function contains one title for each language, and does not grow with a
     # plan.
-    "deploy.checklist.title_ends",
+    "deploy.checklist.translate_title_end",
 }
 
 

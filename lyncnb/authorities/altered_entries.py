@@ -14,7 +14,7 @@ from pathlib import Path
 from ..base.disk import files
 from ..errors import BundleError, Problem
 from ..pki.csr import CertificationRequest, parse_request
-from ..request_folder.files_on_disk import csr_sha256
+from ..request_folder.files_on_disk import compute_csr_sha256
 from ..request_folder.manifest import NAME, Manifest
 from ..request_folder.plan_file import PLAN_NAME, read_entries, read_plan_bytes
 from ..request_folder.request_record import RequestRecord
@@ -46,7 +46,7 @@ def _read_request(folder: Path, record: RequestRecord) -> CertificationRequest |
     path = folder / record.files.csr
     try:
         data = files.read_file(path) if record.is_written and path.is_file() else b""
-        if not data or csr_sha256(data) != record.csr_sha256:
+        if not data or compute_csr_sha256(data) != record.csr_sha256:
             return None
         return parse_request(data, name=record.files.csr)
     except BundleError:

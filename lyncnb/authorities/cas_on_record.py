@@ -34,7 +34,9 @@ class CaOnRecord:
     roots: dict[str, tuple[Certificate, set[str]]] = field(default_factory=dict)
     tops: dict[tuple[NameKey, bytes], tuple[Certificate, set[str]]] = field(default_factory=dict)
 
-    def add(self, request_id: str, chain: Sequence[Certificate], *, is_complete: bool) -> None:
+    def add_chain(
+        self, request_id: str, chain: Sequence[Certificate], *, is_complete: bool
+    ) -> None:
         """Add a certificate and its issuers to the recorded certificates from the CA."""
         top = chain[-1]
         if is_complete:
@@ -47,7 +49,7 @@ class CaOnRecord:
         if len(shows) < 2:
             shows.add(request_id)
 
-    def without(self, request_id: str) -> CaOnRecord:
+    def exclude_request(self, request_id: str) -> CaOnRecord:
         """Return the CA's recorded certificates without the certificates for one request."""
         return CaOnRecord(
             roots={key: one for key, one in self.roots.items() if one[1] - {request_id}},
@@ -58,7 +60,7 @@ class CaOnRecord:
 CasOnRecord = Mapping[PlannedCa, CaOnRecord]
 
 
-def other_ca(
+def find_ca_difference(
     planned: PlannedCa, certificate: Certificate, path: Path, ca: CaOnRecord, issuers: Issuers
 ) -> Difference | None:
     """Return a finding if a certificate is from another CA than the folder's other certificates.
@@ -87,7 +89,7 @@ def other_ca(
             return None
         return OTHER_ROOT, (
             f"the certificate with serial number {certificate.serial_hex} chains to the "
-            f"root {fingerprint(top)}, but {_describe_others(planned)} chain to the root "
+            f"root {format_root(top)}, but {_describe_others(planned)} chain to the root "
             f"{_list_roots(ca)}"
         )
     for recorded, _ in ca.tops.values():
@@ -97,7 +99,7 @@ def other_ca(
         names = _list_issuers(one for one, _ in ca.tops.values())
         return OTHER_ROOT, (
             f"the certificate with serial number {certificate.serial_hex} chains to the "
-            f"root {fingerprint(top)}, but {_describe_others(planned)} chain to {names}"
+            f"root {format_root(top)}, but {_describe_others(planned)} chain to {names}"
         )
     names = _list_roots(ca) if ca.roots else _list_issuers(one for one, _ in ca.tops.values())
     message = (
@@ -130,7 +132,7 @@ def _describe_others(planned: PlannedCa) -> str:
     return f"other certificates from the {issuer or 'same'} CA{f' {shown(name)}' if name else ''}"
 
 
-def fingerprint(root: Certificate) -> str:
+def format_root(root: Certificate) -> str:
     """Return the subject and the SHA-256 of a root certificate.
 
     Two roots can have the same subject.
@@ -139,7 +141,7 @@ def fingerprint(root: Certificate) -> str:
 
 
 def _list_roots(ca: CaOnRecord) -> str:
-    return " or ".join(fingerprint(one) for one, _ in [*ca.roots.values()][:3])
+    return " or ".join(format_root(one) for one, _ in [*ca.roots.values()][:3])
 
 
 def _read_issuer_name(certificate: Certificate) -> str:

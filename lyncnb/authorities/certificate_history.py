@@ -229,7 +229,7 @@ def certificate_history(
     known = _RecordedData(manifest, history)
     generations: list[GenerationHistory] = []
     for match in _merge_matches(found):
-        all_generations = known.generations(match.record, match.servers)
+        all_generations = known.list_generations(match.record, match.servers)
         if day:
             all_generations, more = _filter_by_date(match, all_generations, day)
             notes = (*notes, *more)
@@ -298,7 +298,7 @@ class _RecordedData:
         self._events: dict[tuple[str, int], list[tuple[Event, HistoryLine | None]]] = {}
         seen = set()
         for line in history.lines:
-            for event in line.events():
+            for event in line.list_events():
                 seen.add(event.identity)
                 self._events.setdefault((event.id, event.generation), []).append((event, line))
         for event in list_events(manifest):
@@ -306,7 +306,9 @@ class _RecordedData:
                 self._events.setdefault((event.id, event.generation), []).append((event, None))
         self._plans = {plan.sha256: plan for plan in manifest.plans}
 
-    def generations(self, record: RequestRecord, servers: Sequence[str]) -> list[GenerationHistory]:
+    def list_generations(
+        self, record: RequestRecord, servers: Sequence[str]
+    ) -> list[GenerationHistory]:
         """Return all generations of a request in the manifest and the history, oldest first."""
         numbers = {part.generation for part in record.generations}
         numbers |= {number for name, number in self._events if name == record.id}

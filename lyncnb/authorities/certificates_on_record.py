@@ -16,14 +16,19 @@ from ..pki.chain import Issuers
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.request_record import IssuedRecord, RequestRecord
 from ..rules.findings import Finding, sort_findings
-from ..rules.returned_rules import create_returned_finding, returned_rules
+from ..rules.returned_rules import create_returned_finding, load_returned_rules
 from .cas_on_record import PlannedCa
 from .demonstration import is_fictional
 from .evaluation.cross_findings import add_cross_findings
 from .evaluation.evaluation import read_recorded_findings
 from .returned.candidates import Match, Outstanding, find_earlier_certificates, group_by_public_key
 from .returned.decoding import decode
-from .returned.issued import DISPLACED, IssuedCertificate, IssuedCertificates, distinct_findings
+from .returned.issued import (
+    DISPLACED,
+    IssuedCertificate,
+    IssuedCertificates,
+    list_distinct_findings,
+)
 from .returned.matching import evaluate_on_record
 from .returned.returned_files import MAX_FILE_BYTES
 
@@ -77,7 +82,7 @@ def load_issued(bundle: RequestBundle, *, today: date | None = None) -> IssuedCe
     held = [match for match in matches if match.certificate.sha256 == match.asked.held_sha256]
     refused = [match for match in matches if match.certificate.sha256 != match.asked.held_sha256]
     told = [*(found for _, found in missing), *packages.values()]
-    told += distinct_findings(map(build_issued_certificate, matches))
+    told += list_distinct_findings(map(build_issued_certificate, matches))
     return IssuedCertificates(
         bundle=bundle,
         today=at.date(),
@@ -106,7 +111,7 @@ def build_issued_certificate(match: Match) -> IssuedCertificate:
     )
 
 
-def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
+def find_acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
     """Return the recorded reasons for accepting errors in the certificate for a request."""
     found = {acceptance.code: acceptance.reason for acceptance in bundle.manifest.accepted}
     for part in (record.issued, *record.refused):
@@ -117,7 +122,7 @@ def acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, str]:
 
 def _find_ca_acceptance_reasons(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str]]:
     """Return for each planned CA the acceptance reasons that apply to all its certificates."""
-    codes = returned_rules().accepted_for_a_ca
+    codes = load_returned_rules().accepted_for_a_ca
     found: dict[PlannedCa, dict[str, str]] = {}
     for record in bundle.requests:
         judgement = record.issued.judgement if record.issued is not None else None
@@ -165,7 +170,7 @@ def list_outstanding_requests(
             held_sha256=record.issued.sha256 if record.issued else "",
             held_file=record.issued.file if record.issued else "",
             accepted=of_ca.get((record.plan.issuer, record.ca), {})
-            | acceptances(bundle, record)
+            | find_acceptances(bundle, record)
             | dict(accepted),
             noted={
                 certificate.sha256: read_recorded_findings(certificate.judgement)

@@ -22,7 +22,7 @@ from ..pki.csr import parse_request
 from ..pki.demonstration_ca import DEMONSTRATION_NAME, DemonstrationCa
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.request_record import RequestRecord
-from ..rules.ca_rules import ca_rules
+from ..rules.ca_rules import load_ca_rules
 
 _FICTIONAL = re.compile(r"(?:.*\.)?(?:contoso|fabrikam|litwareinc)\.[a-z]+", re.IGNORECASE)
 _FIRST_FILE = 100
@@ -139,7 +139,7 @@ def _find_validity_days(record: RequestRecord, day: date) -> int:
         return _INTERNAL_DAYS
     # The last second belongs to the validity period, so a validity from midnight to midnight counts
     # as one more day.
-    return min(limit.value for limit in ca_rules().limits("validity-days", on=day)) - 1
+    return min(limit.value for limit in load_ca_rules().list_limits("validity-days", on=day)) - 1
 
 
 def _choose_mistakes(records: list[RequestRecord]) -> tuple[RequestRecord | None, ...]:

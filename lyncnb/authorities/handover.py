@@ -30,7 +30,7 @@ from ..base.times import convert_to_date
 from ..errors import BundleError, OptionsError, RulesError
 from ..pki.asn1 import BadStructure, Kind, read_objects
 from ..request_folder.bundle import RequestBundle, open_requests
-from ..request_folder.files_on_disk import csr_sha256, reject_problems
+from ..request_folder.files_on_disk import compute_csr_sha256, reject_problems
 from ..request_folder.generations import ToRevoke, list_certificates_to_revoke
 from ..request_folder.history import HANDED_OVER, Event, record_changes
 from ..request_folder.manifest import format_timestamp, read_manifest
@@ -38,7 +38,7 @@ from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import load_procedure
 from ..rules.rule_files import load_recorded_rules
 from .altered_entries import find_altered_entries
-from .import_requests import unverified_keys
+from .import_requests import describe_unverified_keys
 from .read_plan import build_folder_origin, read_folder_options
 from .submission import (
     COLUMNS,
@@ -112,7 +112,7 @@ class Handover(Table, Told):
 
     def to_text(self) -> str:
         """Return the contents of the package for the CAs as plain lines for a terminal."""
-        lines = unverified_keys(record.key_holder for record in self.requests)
+        lines = describe_unverified_keys(record.key_holder for record in self.requests)
         files = (
             (f"in {part.folder}/", record.files.csr) for part, record in _list_requests(self.parts)
         )
@@ -251,7 +251,7 @@ def _record_handover(folder: Path, parts: Iterable[Part], name: str, now: str) -
     try:
         with record_changes(folder, "handover", now=now, wait_seconds=10.0) as run:
             read_manifest(folder)
-            run.add(
+            run.add_events(
                 *(
                     Event(
                         HANDED_OVER,
@@ -291,21 +291,21 @@ def _build_cover(bundle: RequestBundle, sender: str, needed_by: date | None) -> 
         cover,
         product=rules.title,
         rolled=frozenset(usage for roll in load_procedure(rules).rolls for usage in roll.usages),
-        said=rules.said,
-        source=rules.source,
+        said=rules.adapt_text,
+        source=rules.adapt_source,
     )
 
 
 def _is_selected(record: RequestRecord, *, issuer: str, site: str | None, pool: str) -> bool:
     plan = record.plan
     return (
-        (site is None or _is_equal(site, plan.site))
-        and (not pool or _is_equal(pool, plan.pool))
+        (site is None or _is_same_text(site, plan.site))
+        and (not pool or _is_same_text(pool, plan.pool))
         and (not issuer or issuer.casefold() in (plan.issuer, record.ca.casefold()))
     )
 
 
-def _is_equal(first: str, second: str) -> bool:
+def _is_same_text(first: str, second: str) -> bool:
     return first.casefold() == second.casefold()
 
 
@@ -445,7 +445,7 @@ def _find_config(ca: str) -> str:
 
 def _read_csr(folder: Path, record: RequestRecord) -> bytes:
     data = read_file(folder / record.files.csr)
-    if csr_sha256(data) != record.csr_sha256:
+    if compute_csr_sha256(data) != record.csr_sha256:
         raise BundleError(
             f"{folder / record.files.csr}: the file differs from the request that lyncnb wrote",
             hint="run lyncnb status FOLDER to see which files to restore",

@@ -24,7 +24,7 @@ from ..errors import BundleError, OptionsError, Problem, ReturnedFileError
 from ..pki.csr import CertificationRequest, parse_request
 from ..pki.keys import find_key_difference
 from ..request_folder.bundle import RequestBundle
-from ..request_folder.files_on_disk import Survey, csr_sha256, reject_problems, take_survey
+from ..request_folder.files_on_disk import Survey, compute_csr_sha256, reject_problems, take_survey
 from ..request_folder.history import record_changes
 from ..request_folder.leftovers import Move, find_pending_moves, move_files
 from ..request_folder.manifest import Manifest, format_timestamp, read_manifest, save_manifest
@@ -127,7 +127,7 @@ class ReceivedRequests(Table, Told):
         """Return the results of the import as plain lines for a terminal."""
         lines = []
         taken = [request.key_holder for request in self.requests if request.action != "refused"]
-        lines += unverified_keys(taken)
+        lines += describe_unverified_keys(taken)
         for one in self.requests:
             parts = [f"{one.action}: {one.file}: {one.request_id or 'unknown'}"]
             if one.key_holder:
@@ -140,7 +140,7 @@ class ReceivedRequests(Table, Told):
         return "\n".join(lines) + "\n"
 
 
-def unverified_keys(key_holders: Iterable[str]) -> list[str]:
+def describe_unverified_keys(key_holders: Iterable[str]) -> list[str]:
     """Yield a line for each computer where you must check whether its keys are exportable."""
     return [
         (
@@ -402,8 +402,10 @@ def _store_request(survey: Survey, record: RequestRecord, request: Certification
     """
     target = survey.folder / record.files.csr
     moves = find_pending_moves(survey, record)
-    if survey.has(record.files.csr) and record.files.csr not in {move.source for move in moves}:
-        there = csr_sha256(files.read_file(target))
+    if survey.has_file(record.files.csr) and record.files.csr not in {
+        move.source for move in moves
+    }:
+        there = compute_csr_sha256(files.read_file(target))
         if there == request.csr_sha256:
             return
         stem = f"archive/{record.id}-orphan-{there[:8] or 'unread'}"

@@ -56,7 +56,7 @@ class StatusRow(Protocol):
         """Whether the certificate in use is revoked or must be revoked."""
 
 
-def next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tuple[str, ...]:
+def list_next_steps(folder: str | os.PathLike[str], rows: Iterable[StatusRow]) -> tuple[str, ...]:
     """Return the next steps for a request folder, the most urgent first.
 
     Parameters

@@ -59,7 +59,7 @@ class PlanStanding(Told):
         return self.follows and not self.refused
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """Describe in one line how the request folder compares with its saved plan."""
         digest = f"{self.plan.shown_as} {self.plan.shown_sha256[:12]}…"
         plan = f"the saved plan ({digest}), evaluation date {self.plan.judged_on}"
@@ -90,7 +90,7 @@ class PlanStanding(Told):
     @property
     def problem(self) -> Problem | None:
         """The problem to report if the request folder does not match its saved plan, or None."""
-        return None if self.follows else Problem(message=self.words, file=NAME, hint=_HINT)
+        return None if self.follows else Problem(message=self.description, file=NAME, hint=_HINT)
 
 
 def compare_with_saved_plan(manifest: Manifest, issued: IssuedCertificates) -> PlanStanding | None:

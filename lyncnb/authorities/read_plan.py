@@ -91,7 +91,7 @@ def recreate_plan(folder: str | os.PathLike[str]) -> CertificatePlan:
     path = Path(folder)
     manifest = read_manifest(path)
     data = read_plan_bytes(path, manifest)
-    saved = read_saved_json(data, source=PLAN_NAME, whole=False)
+    saved = read_saved_json(data, source=PLAN_NAME, is_complete=False)
     rules = load_recorded_rules(manifest.product)
     return plan_certificates(saved.topology, rules, options=saved.options)
 
@@ -100,7 +100,7 @@ def read_folder_options(folder: Path, manifest: Manifest) -> PlanOptions | None:
     """Return the options of the plan in a request folder, or None if the plan cannot be read."""
     try:
         data = read_plan_bytes(folder, manifest)
-        return read_saved_json(data, source=PLAN_NAME, whole=False).options
+        return read_saved_json(data, source=PLAN_NAME, is_complete=False).options
     except LyncnbError:
         return None
 
@@ -113,7 +113,9 @@ def build_folder_origin(folder: Path, manifest: Manifest) -> Origin:
     options, judged_on = PlanOptions(), None
     domains: tuple[str, ...] = ()
     try:
-        saved = read_saved_json(read_plan_bytes(folder, manifest), source=PLAN_NAME, whole=False)
+        saved = read_saved_json(
+            read_plan_bytes(folder, manifest), source=PLAN_NAME, is_complete=False
+        )
         options, judged_on = saved.options, saved.judged_on
         domains = tuple(map(str, saved.topology.sip_domains))
     except LyncnbError:  # Earlier versions of lyncnb did not store the plan in the folder.

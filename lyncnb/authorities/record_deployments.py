@@ -218,7 +218,7 @@ def deployed(
                 f"{path}: lyncnb recorded nothing", problems=tuple(dict.fromkeys(run.problems))
             )
         changed = manifest.with_records(run.records.values())
-        written.add(*run.withdrawn)
+        written.add_events(*run.withdrawn)
         if changed != manifest:
             save_manifest(path, changed)
             save_manifest(path, refresh_summary_files(path, changed))

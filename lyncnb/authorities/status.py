@@ -57,7 +57,7 @@ from ..rules.returned_rules import list_returned_checks
 from .altered_entries import find_altered_entries
 from .certificates_on_record import load_issued
 from .kept_approval import verify_approval
-from .next_steps import next_steps
+from .next_steps import list_next_steps
 from .plan_standing import PlanStanding, compare_with_saved_plan
 from .returned.issued import IssuedCertificates
 from .summary_files import explain_stale_summary
@@ -147,7 +147,7 @@ class RequestStatus(Told):
     number: int = 0
 
     @property
-    def under_way_words(self) -> str:
+    def next_generation_text(self) -> str:
         """Describe the stage of the next certificate, and on how many servers it is installed."""
         if not self.has_next:
             return self.under_way
@@ -201,7 +201,7 @@ class FolderStatus(Table, Told):
         ("Since", "since", Kind.INSTANT),
         ("Valid until", "not_after", Kind.INSTANT),
         ("Days left", "days_left", Kind.COUNT),
-        ("Under way", "under_way_words"),
+        ("Under way", "next_generation_text"),
         ("Deployed", "deployed_on", Kind.DAY),
         ("Certificate refused", "refused"),
         ("No.", lambda row: row.number or "", Kind.COUNT),
@@ -355,10 +355,10 @@ def folder_status(
         folder=path,
         today=at.date(),
         requests=requests,
-        next_steps=next_steps(path, requests),
+        next_steps=list_next_steps(path, requests),
         problems=problems,
         notes=(
-            *((standing.words,) if standing and standing.follows else ()),
+            *((standing.description,) if standing and standing.follows else ()),
             *approval.notes,
             *_list_notes(survey, manifest, at, problems),
             *of_history,
@@ -384,7 +384,7 @@ def list_steps_on_record(
         The evaluation time; the default is the current time.
     """
     terms = read_renewal_terms(Path(folder), manifest)
-    return next_steps(folder, list_rows_on_record(manifest, terms, today=today))
+    return list_next_steps(folder, list_rows_on_record(manifest, terms, today=today))
 
 
 def list_rows_on_record(
@@ -471,7 +471,7 @@ def _list_notes(
     unfinished = [
         record.id
         for record in manifest.requests
-        if not record.is_written and any(survey.has(path) for path in record.files)
+        if not record.is_written and any(survey.has_file(path) for path in record.files)
     ]
     if unfinished:
         yield (

@@ -27,7 +27,7 @@ from ..base.toml_text import NotToml, parse_toml
 from ..errors import OptionsError, RulesError
 from ..request_folder.generations import ToRevoke
 from ..request_folder.request_record import RequestRecord
-from ..rules.ca_rules import ca_rules
+from ..rules.ca_rules import load_ca_rules
 
 #: The columns of the table of requests for a CA.
 COLUMNS = columns(
@@ -133,7 +133,7 @@ class Wordings:
     internal: Wording
     public: Wording
 
-    def of(self, issuer: str) -> Wording:
+    def find_wording(self, issuer: str) -> Wording:
         """Return the texts on the page for one type of CA."""
         return self.public if issuer == "public" else self.internal
 
@@ -234,8 +234,8 @@ def write_part_page(part: Part, *, cover: Cover) -> str:
     str
         An HTML page that needs no other file.
     """
-    words = _read_wordings().of(part.issuer)
-    today = cover.today or ca_rules().as_of
+    words = _read_wordings().find_wording(part.issuer)
+    today = cover.today or load_ca_rules().as_of
     filled = {
         "template": part.template,
         "requests": count_of(len(part.requests), "certificate request"),
@@ -252,7 +252,7 @@ def write_part_page(part: Part, *, cover: Cover) -> str:
         "authorities/handover.html.j2",
         title=_build_title(part, words),
         sender=cover.sender,
-        running=cover.origin.line,
+        running=cover.origin.one_line_text,
         origin=list(cover.origin.facts()),
         needed_by=cover.needed_by,
         product=cover.product,
@@ -304,8 +304,12 @@ def _list_withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]
 
 def _describe_lifetimes(ca: str, today: date) -> str:
     """Describe the maximum validity of a public certificate, today and after announced changes."""
-    rules = ca_rules()
-    steps = [(day, limit.value) for day, limit in rules.smallest("validity-days", ca=ca) if limit]
+    rules = load_ca_rules()
+    steps = [
+        (day, limit.value)
+        for day, limit in rules.list_smallest_limits("validity-days", ca=ca)
+        if limit
+    ]
     days = max((day, value) for day, value in steps if day <= today)[1]
     words = [f"A certificate is valid for at most {days} days"]
     for day, value in steps:
@@ -318,7 +322,7 @@ def _describe_lifetimes(ca: str, today: date) -> str:
 def _list_validation_types(today: date, *, only_the_name_itself: bool) -> list[str]:
     """Describe the types of domain control validation for public CAs, with their end dates."""
     last: dict[str, date] = {}
-    for method in ca_rules().methods:
+    for method in load_ca_rules().methods:
         end = method.until or date.max
         if method.only_the_name_itself == only_the_name_itself and end > today:
             last[method.by] = max(end - timedelta(days=1), last.get(method.by, date.min))
@@ -340,7 +344,7 @@ def _list_domains(part: Part, today: date) -> Iterator[DomainLine]:
     """Yield each domain that the CA must validate. Some CAs validate each name separately."""
     if part.issuer != "public":
         return
-    each_name = ca_rules().validates_each_name(part.ca)
+    each_name = load_ca_rules().validates_each_name(part.ca)
     names: dict[str, set[str]] = {}
     for record in part.requests:
         for name in map(DnsName, record.plan.san):

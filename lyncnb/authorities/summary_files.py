@@ -244,7 +244,7 @@ def _describe_approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
         "Approved by",
         "; ".join(approvals) or "nobody; the plan was requested without a signature",
     )
-    if left := manifest.left_out_of_approved:
+    if left := manifest.omitted_requests:
         ids = ", ".join(left[:_IDS_NAMED]) + (" …" if len(left) > _IDS_NAMED else "")
         yield "Approved, not requested", f"{ids}; installed certificates are reused instead"
 

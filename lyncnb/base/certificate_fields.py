@@ -129,7 +129,7 @@ class DistinguishedName:
         )
 
     @property
-    def too_long(self) -> bool:
+    def is_too_long(self) -> bool:
         """Whether the common name has more than 64 characters (RFC 5280 appendix A.1)."""
         return len(self.common_name) > _SUBJECT["common_name"][1]
 

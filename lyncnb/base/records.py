@@ -182,7 +182,7 @@ class RecordReader:
         if unknown and shape.keeps_others:
             values["others"] = {key: table[key] for key in table if key in unknown}
         elif unknown:
-            self.known(path, table, shape.keys)
+            self.reject_unknown_keys(path, table, shape.keys)
         for name, key, read, take, is_needed, may_not_be_blank in shape.read:
             if key not in table:
                 if is_needed:
@@ -236,7 +236,9 @@ class RecordReader:
             return None
         return _make_reader(hint)(self, value, path)
 
-    def known(self, path: str, table: Mapping[str, object], keys: Iterable[str]) -> None:
+    def reject_unknown_keys(
+        self, path: str, table: Mapping[str, object], keys: Iterable[str]
+    ) -> None:
         """Report every unknown key in a table."""
         keys = list(keys)
         for key in sorted(table.keys() - keys):
@@ -422,9 +424,9 @@ def _find_shape(kind: Any) -> _Shape:
     )
 
 
-def _is_convertible(take: _Take, value: object) -> bool:
+def _is_convertible(take_value: _Take, value: object) -> bool:
     try:
-        take(value)
+        take_value(value)
     except _InvalidValue:
         return False
     return True

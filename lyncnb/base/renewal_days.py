@@ -39,7 +39,7 @@ class Days:
         self.freezes = work.find_freezes(begin, end)
         self.frozen = bytearray(self.count)
         for freeze in self.freezes:
-            first, last = self.number(freeze.begins), self.number(freeze.ends)
+            first, last = self.convert_to_number(freeze.begins), self.convert_to_number(freeze.ends)
             for day in range(max(0, first), min(self.count, last + 1)):
                 self.frozen[day] = 1
         window = work.list_window_days(begin, end)
@@ -56,11 +56,11 @@ class Days:
         self.last_change = find_last_flags(may_change)
         self.next_unfrozen = find_next_flags(bytearray(not day for day in self.frozen))
 
-    def number(self, day: date) -> int:
+    def convert_to_number(self, day: date) -> int:
         """Return the number of a date in the table. The first date has the number 0."""
         return (day - self.begin).days
 
-    def date(self, number: int) -> date:
+    def convert_to_date(self, number: int) -> date:
         """Return the date for a day number in the table.
 
         The latest result is the last date that Python supports.
@@ -205,14 +205,16 @@ class RenewalTerms:
             return RenewalDates(_subtract_days(change, lead_days), change)
         days = self._build_days_around(renewal_day.year)
         ways = self._find_issue_dates(renewal_day.year, lead_days)
-        number = days.number
+        number = days.convert_to_number
         first = max(number(start) + 1, 0)
         issue = choose_issue_day(
             days, ways, renewal_day=number(renewal_day), first_day=first, deadline=number(last_day)
         )
         if issue is None:
             return RenewalDates(_subtract_days(renewal_day, lead_days), renewal_day)
-        return RenewalDates(days.date(issue - lead_days), days.date(days.next_change[issue]))
+        return RenewalDates(
+            days.convert_to_date(issue - lead_days), days.convert_to_date(days.next_change[issue])
+        )
 
     def _build_days_around(self, year: int) -> Days:
         if year not in self._days:

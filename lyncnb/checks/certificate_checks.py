@@ -40,7 +40,7 @@ def _compute_header_size(length: int) -> int:
     return 2 if length < 0x80 else 2 + (length.bit_length() + 7) // 8
 
 
-def subject_name_missing(
+def find_subject_name_missing(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate without a subject name."""
@@ -48,16 +48,16 @@ def subject_name_missing(
         yield f"{view.format_label(certificate)} has no subject name"
 
 
-def common_name_too_long(
+def find_common_name_too_long(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose common name is longer than X.520 allows."""
     name = certificate.subject.common_name
-    if certificate.subject.too_long:
+    if certificate.subject.is_too_long:
         yield f'"{name}" has {len(name)} characters; the limit is {COMMON_NAME_CHARACTERS}'
 
 
-def san_too_large_for_ad_cs(
+def find_san_too_large_for_ad_cs(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose alternative names exceed the size limit of AD CS."""
@@ -70,7 +70,7 @@ def san_too_large_for_ad_cs(
         )
 
 
-def san_nearly_too_large_for_ad_cs(
+def find_san_nearly_too_large_for_ad_cs(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose alternative names almost reach the size limit of AD CS."""
@@ -94,7 +94,7 @@ def _find_size_over_limit(certificate: PlannedCertificate, limit: int) -> int:
     return size if size > limit else 0
 
 
-def subject_name_not_in_san(
+def find_subject_name_not_in_san(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose subject name is not among its alternative names."""
@@ -110,7 +110,7 @@ def subject_name_not_in_san(
         yield f'"{name}" is missing from the subject alternative names: {names}'
 
 
-def wildcard_in_subject_name(
+def find_wildcard_in_subject_name(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose subject name is a wildcard."""
@@ -118,7 +118,7 @@ def wildcard_in_subject_name(
         yield f'the subject name is "{certificate.subject.common_name}"'
 
 
-def wildcard_not_supported(
+def find_wildcard_not_supported(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a wildcard on a certificate for which the product supports no wildcards."""
@@ -128,7 +128,7 @@ def wildcard_not_supported(
         yield f'"{name}" is on a certificate for the role {certificate.role}'
 
 
-def wildcard_tolerated(
+def find_wildcard_tolerated(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a wildcard that is allowed on a certificate but not necessary."""
@@ -136,7 +136,7 @@ def wildcard_tolerated(
         yield f'"{name}" is on {view.format_label(certificate)}'
 
 
-def av_edge_name_on_certificate(
+def find_av_edge_name_on_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate with an A/V Edge name that no other service has."""
@@ -147,7 +147,7 @@ def av_edge_name_on_certificate(
         yield f'"{name}" is on the certificate'
 
 
-def aol_without_client_authentication(
+def find_aol_without_client_authentication(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find an Edge certificate for public IM with AOL that lacks client authentication."""
@@ -160,11 +160,11 @@ def aol_without_client_authentication(
         )
 
 
-def hash_not_listed_for_clients(
+def find_hash_not_listed_for_clients(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate with a hash that Microsoft does not list for the oldest client."""
-    client = view.plan.rules.oldest_client(view.plan.options.oldest_client)
+    client = view.plan.rules.find_oldest_client(view.plan.options.oldest_client)
     if client and certificate.hash not in client.hashes:
         listed = ", ".join(client.hashes)
         yield (
@@ -173,7 +173,7 @@ def hash_not_listed_for_clients(
         )
 
 
-def wildcard_does_not_cover(
+def find_wildcard_does_not_cover(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate with a required name that none of its wildcards covers."""
@@ -183,7 +183,7 @@ def wildcard_does_not_cover(
             yield f'"{name}" is missing, and {", ".join(wildcards)} does not cover this name'
 
 
-def needed_name_missing(
+def find_needed_name_missing(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate on which no name covers a required name."""
@@ -191,15 +191,15 @@ def needed_name_missing(
         yield f'"{name}" is not on the certificate'
 
 
-def needed_name_forgotten(
+def find_needed_name_forgotten(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate without wildcards on which a required name is missing."""
     if not view.list_wildcards(certificate):
-        yield from needed_name_missing(certificate, view, rule)
+        yield from find_needed_name_missing(certificate, view, rule)
 
 
-def oauth_key_too_small(
+def find_oauth_key_too_small(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find an OAuthTokenIssuer certificate whose key is not an RSA key of at least 2048 bits."""
@@ -207,7 +207,7 @@ def oauth_key_too_small(
         yield f"the key is {certificate.key.algorithm} {certificate.key.bits}"
 
 
-def key_size_not_documented(
+def find_key_size_not_documented(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate with an RSA key size that Microsoft does not list."""
@@ -215,7 +215,7 @@ def key_size_not_documented(
         yield f"the key is RSA {certificate.key.bits}"
 
 
-def ecdsa_key_doubtful(
+def find_ecdsa_key_doubtful(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find an elliptic curve key on a server whose certificates are assigned with cmdlets."""
@@ -223,20 +223,22 @@ def ecdsa_key_doubtful(
         yield f"the key is {certificate.key.algorithm} {certificate.key.bits}"
 
 
-def key_refused(certificate: PlannedCertificate, view: PlanView, rule: CheckRule) -> Iterator[str]:
+def find_key_refused(
+    certificate: PlannedCertificate, view: PlanView, rule: CheckRule
+) -> Iterator[str]:
     """Find a certificate with a key type that the rule does not allow."""
     if str(certificate.key) in rule.keys:
         yield f"{view.format_label(certificate)} has the key {certificate.key}"
 
 
-def issuer_not_allowed(
+def find_issuer_not_allowed(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose issuer is not allowed or recommended for its role or usage."""
     yield f"the issuer of {view.format_label(certificate)} is {certificate.issuer}"
 
 
-def issuers_differ(
+def find_issuers_differ(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate for which the table specifies different issuers."""
@@ -248,7 +250,7 @@ def issuers_differ(
         yield f"{', '.join(words)}; the plan uses {certificate.issuer}"
 
 
-def wildcard_and_desk_phones(
+def find_wildcard_and_desk_phones(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a wildcard on a certificate that desk phones receive."""
@@ -256,7 +258,7 @@ def wildcard_and_desk_phones(
         yield f'"{name}" is on a certificate that desk phones receive'
 
 
-def too_many_names(
+def find_too_many_names(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate with more names than the rule allows."""
@@ -265,7 +267,7 @@ def too_many_names(
         yield f"{view.format_label(certificate)} has {count:,} names; the limit is {rule.limit}"
 
 
-def servers_share_certificate(
+def find_servers_share_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate that several servers share, if the rules plan one for each server."""
@@ -278,7 +280,7 @@ def servers_share_certificate(
         )
 
 
-def organization_without_place(
+def find_organization_without_place(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose subject has an organization but no location."""
@@ -292,7 +294,7 @@ def organization_without_place(
         yield f"the subject {subject} has an organization (O), but no country (C)"
 
 
-def place_without_organization(
+def find_place_without_organization(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose subject has a location but no organization."""
@@ -304,7 +306,7 @@ def place_without_organization(
         )
 
 
-def subject_fields_planned(
+def find_subject_fields_planned(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose subject has other fields than the common name."""
@@ -313,14 +315,14 @@ def subject_fields_planned(
         yield f"the subject is {subject}"
 
 
-def certificate_planned(
+def find_certificate_planned(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Report every certificate to which the rule applies."""
     yield f"{view.format_label(certificate)} is planned"
 
 
-def client_authentication(
+def find_client_authentication(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate with client authentication as an extended key usage."""
@@ -332,7 +334,7 @@ def client_authentication(
         )
 
 
-def unit_on_public_certificate(
+def find_unit_on_public_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a public certificate whose subject has an organizational unit."""
@@ -343,7 +345,7 @@ def unit_on_public_certificate(
         )
 
 
-def no_san_on_public_certificate(
+def find_no_san_on_public_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a public certificate without alternative names."""
@@ -355,7 +357,7 @@ def no_san_on_public_certificate(
         )
 
 
-def common_name_not_a_san_on_public_certificate(
+def find_common_name_not_a_san_on_public_certificate(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a public certificate whose common name is not among its alternative names."""
@@ -364,7 +366,7 @@ def common_name_not_a_san_on_public_certificate(
         yield f'"{name}" is not one of the {len(certificate.names)} subject alternative names'
 
 
-def validity_asked_over_limit(
+def find_validity_asked_over_limit(
     certificate: PlannedCertificate, view: PlanView, rule: CheckRule
 ) -> Iterator[str]:
     """Find a certificate whose planned validity exceeds the limit on the planned issue date."""
@@ -376,7 +378,7 @@ def validity_asked_over_limit(
         )
 
 
-def name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
+def find_name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a name in a DNS zone that the rule lists."""
     for zone in rule.suffixes:
         if name == zone or name.endswith(f".{zone}"):
@@ -384,36 +386,38 @@ def name_in_zone(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     return ""
 
 
-def internal_name_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
+def find_internal_name_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a name on a public certificate that does not exist in the public DNS."""
     return f'"{name}" does not end in a registered domain' if view.is_internal_name(name) else ""
 
 
-def underscore_in_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
+def find_underscore_in_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a name that contains an underscore."""
     return f'"{name}" has an underscore' if name.has_underscore else ""
 
 
-def international_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
+def find_international_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a name with an internationalized label in its encoded form (``xn--…``)."""
     return (
         f'"{name}" is the encoded form of an internationalized domain name' if name.is_idn else ""
     )
 
 
-def single_label_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
+def find_single_label_name(name: DnsName, view: PlanView, rule: CheckRule) -> str:
     """Find a name that has only one label."""
     return "" if "." in name else f'"{name}" has no domain'
 
 
-def registry_wildcard_on_public_certificate(name: DnsName, view: PlanView, rule: CheckRule) -> str:
+def find_registry_wildcard_on_public_certificate(
+    name: DnsName, view: PlanView, rule: CheckRule
+) -> str:
     """Find a wildcard that covers a whole public suffix."""
     if name.is_wildcard and name.parent.is_registry:
         return f'"{name}" covers every domain under {name.parent}'
     return ""
 
 
-def shared_domain_wildcard_on_public_certificate(
+def find_shared_domain_wildcard_on_public_certificate(
     name: DnsName, view: PlanView, rule: CheckRule
 ) -> str:
     """Find a wildcard for a domain whose owner assigns its subdomains to others."""
@@ -423,55 +427,55 @@ def shared_domain_wildcard_on_public_certificate(
 
 
 def _list_functions_by_name(*tests: _Test) -> dict[str, _Test]:
-    return {test.__name__: test for test in tests}
+    return {test.__name__.removeprefix("find_"): test for test in tests}
 
 
 CERTIFICATE_TESTS = _list_functions_by_name(
-    subject_name_missing,
-    common_name_too_long,
-    san_too_large_for_ad_cs,
-    san_nearly_too_large_for_ad_cs,
-    no_san_on_public_certificate,
-    common_name_not_a_san_on_public_certificate,
-    subject_name_not_in_san,
-    wildcard_in_subject_name,
-    av_edge_name_on_certificate,
-    aol_without_client_authentication,
-    issuer_not_allowed,
-    issuers_differ,
-    too_many_names,
-    servers_share_certificate,
+    find_subject_name_missing,
+    find_common_name_too_long,
+    find_san_too_large_for_ad_cs,
+    find_san_nearly_too_large_for_ad_cs,
+    find_no_san_on_public_certificate,
+    find_common_name_not_a_san_on_public_certificate,
+    find_subject_name_not_in_san,
+    find_wildcard_in_subject_name,
+    find_av_edge_name_on_certificate,
+    find_aol_without_client_authentication,
+    find_issuer_not_allowed,
+    find_issuers_differ,
+    find_too_many_names,
+    find_servers_share_certificate,
 )
 # The checks whose results depend only on the role, usages, issuer, CA, and ``PlanView.features``.
 # Their messages may contain the name of the certificate.
 FEATURE_TESTS = _list_functions_by_name(
-    certificate_planned,
-    client_authentication,
-    unit_on_public_certificate,
-    validity_asked_over_limit,
-    wildcard_not_supported,
-    wildcard_tolerated,
-    hash_not_listed_for_clients,
-    wildcard_does_not_cover,
-    needed_name_missing,
-    needed_name_forgotten,
-    oauth_key_too_small,
-    key_size_not_documented,
-    ecdsa_key_doubtful,
-    key_refused,
-    wildcard_and_desk_phones,
-    organization_without_place,
-    place_without_organization,
-    subject_fields_planned,
+    find_certificate_planned,
+    find_client_authentication,
+    find_unit_on_public_certificate,
+    find_validity_asked_over_limit,
+    find_wildcard_not_supported,
+    find_wildcard_tolerated,
+    find_hash_not_listed_for_clients,
+    find_wildcard_does_not_cover,
+    find_needed_name_missing,
+    find_needed_name_forgotten,
+    find_oauth_key_too_small,
+    find_key_size_not_documented,
+    find_ecdsa_key_doubtful,
+    find_key_refused,
+    find_wildcard_and_desk_phones,
+    find_organization_without_place,
+    find_place_without_organization,
+    find_subject_fields_planned,
 )
 # The checks that examine single names. Their message about a name is the same for every
 # certificate.
 NAME_TESTS = _list_functions_by_name(
-    internal_name_on_public_certificate,
-    underscore_in_name,
-    international_name,
-    single_label_name,
-    name_in_zone,
-    registry_wildcard_on_public_certificate,
-    shared_domain_wildcard_on_public_certificate,
+    find_internal_name_on_public_certificate,
+    find_underscore_in_name,
+    find_international_name,
+    find_single_label_name,
+    find_name_in_zone,
+    find_registry_wildcard_on_public_certificate,
+    find_shared_domain_wildcard_on_public_certificate,
 )

@@ -167,10 +167,10 @@ def _check_all_certificates(
         for rule, test in tests.of_certificate:
             for message in test(certificate, view, rule):
                 yield _make_finding(view, rule, certificate.id, message)
-        for name in view.names(certificate) if tests.of_name else ():
+        for name in view.list_names(certificate) if tests.of_name else ():
             remarks = tests.remarks_by_name.get(name)
             if remarks is None:
-                remarks = tests.remarks(name, view)
+                remarks = tests.list_messages(name, view)
             for rule, message in remarks:
                 yield _make_finding(view, rule, certificate.id, message)
 
@@ -205,7 +205,7 @@ class _CheckSet:
         ]
         return replace(self, of_certificate=reporting)
 
-    def remarks(self, name: DnsName, view: PlanView) -> list[tuple[CheckRule, str]]:
+    def list_messages(self, name: DnsName, view: PlanView) -> list[tuple[CheckRule, str]]:
         """Return the messages about a name on a certificate, each with the check that found it."""
         results = [(rule, test(name, view, rule)) for rule, test in self.of_name]
         self.remarks_by_name[name] = [(rule, message) for rule, message in results if message]

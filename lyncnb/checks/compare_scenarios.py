@@ -56,7 +56,7 @@ class ScenarioFact:
         """Whether the scenarios differ in the option or count."""
         return any(value != self.values[0] for value in self.values)
 
-    def marked(self) -> tuple[object, ...]:
+    def list_marked_values(self) -> tuple[object, ...]:
         """Return the values, with ``MARK`` before each one that differs from the first value."""
         return tuple(
             value if value == self.values[0] else f"{MARK}{format_cell(value) or 'blank'}"
@@ -130,7 +130,7 @@ class ScenarioComparison(Table):
     def _repr_html_(self) -> str:
         headings = (*_FIXED[:2], *self.names)
         other, alike = self.differing(), self.alike()
-        rows = [(fact.of, fact.what, *fact.marked()) for fact in other]
+        rows = [(fact.of, fact.what, *fact.list_marked_values()) for fact in other]
         words = f"{MARK.strip()} marks a value that is different in “{self.names[0]}”."
         if not other:
             words = "All options and counts are the same in all scenarios."

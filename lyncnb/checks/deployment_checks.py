@@ -24,7 +24,7 @@ DeploymentTest = Callable[[PlanView, CheckRule], Iterator[tuple[str, str]]]
 Pairs = Iterator[tuple[str, str]]
 
 
-def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
+def find_web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an external web services name that several pools share."""
     owners: dict[str, list[Pool]] = defaultdict(list)
     for pool in view.find_pools_with_trait("publishes_web"):
@@ -34,10 +34,13 @@ def web_external_fqdn_shared(view: PlanView, rule: CheckRule) -> Pairs:
         if len(pools) > 1:
             whose = " and ".join(f"{pool.fqdn} ({pool.role})" for pool in pools)
             for pool in pools:
-                yield view.place(pool), f'"{name}" is the external web name of {whose}'
+                yield (
+                    view.find_representative(pool),
+                    f'"{name}" is the external web name of {whose}',
+                )
 
 
-def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
+def find_web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an external web services name that no reverse proxy certificate contains."""
     published = view.list_names_with_trait("reverse_proxy")
     if not view.find_pools_with_trait("reverse_proxy"):
@@ -46,48 +49,57 @@ def web_external_fqdn_not_published(view: PlanView, rule: CheckRule) -> Pairs:
         name = pool.web_external_fqdn
         if name and name not in published:
             yield (
-                view.place(pool),
+                view.find_representative(pool),
                 f'the name "{name}" of {pool.fqdn} is not on any reverse proxy certificate',
             )
 
 
-def no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
+def find_no_reverse_proxy(view: PlanView, rule: CheckRule) -> Pairs:
     """Find external web services names in a deployment that has no reverse proxy."""
     if view.find_pools_with_trait("reverse_proxy"):
         return
     pools = [pool for pool in view.find_pools_with_trait("publishes_web") if pool.web_external_fqdn]
     names = sorted({pool.web_external_fqdn for pool in pools if pool.web_external_fqdn})
     if names:
-        yield view.place(pools[0]), f"no reverse proxy publishes {join_first(names, 5)}"
+        yield (
+            view.find_representative(pools[0]),
+            f"no reverse proxy publishes {join_first(names, 5)}",
+        )
 
 
-def reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
+def find_reverse_proxy_publishes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a reverse proxy in a site without any external web services name."""
     sites = {
         pool.site for pool in view.find_pools_with_trait("publishes_web") if pool.web_external_fqdn
     }
     for proxy in view.find_pools_with_trait("reverse_proxy"):
         if not sites or (proxy.site and proxy.site not in sites):
-            yield view.place(proxy), (f'site "{proxy.site}" has no pool with an external web name')
+            yield (
+                view.find_representative(proxy),
+                (f'site "{proxy.site}" has no pool with an external web name'),
+            )
 
 
-def web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
+def find_web_internal_fqdn_overridden(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an overridden internal web services name on a server that must use its own name."""
     for pool in view.find_pools_with_trait("single_computer"):
         name = pool.web_internal_fqdn
         if name and name != pool.fqdn:
-            yield view.place(pool), f'web_internal_fqdn is "{name}", but the server is {pool.fqdn}'
+            yield (
+                view.find_representative(pool),
+                f'web_internal_fqdn is "{name}", but the server is {pool.fqdn}',
+            )
 
 
-def web_internal_fqdn_of_single_server(view: PlanView, rule: CheckRule) -> Pairs:
+def find_web_internal_fqdn_of_single_server(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an overridden internal web services name on a pool with a single server."""
     for pool in view.plan.topology.pools:
         name = pool.web_internal_fqdn
         if pool.role in rule.roles and len(pool.computers) == 1 and name not in (None, pool.fqdn):
-            yield view.place(pool), f'web_internal_fqdn of {pool.fqdn} is "{name}"'
+            yield view.find_representative(pool), f'web_internal_fqdn of {pool.fqdn} is "{name}"'
 
 
-def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
+def find_web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an internal web services name that another server, pool, or web service has."""
     pools = view.find_pools_with_trait("publishes_web")
     named = [pool for pool in pools if pool.web_internal_fqdn not in (None, pool.fqdn)]
@@ -113,10 +125,10 @@ def web_internal_fqdn_taken(view: PlanView, rule: CheckRule) -> Pairs:
         message = (
             f'web_internal_fqdn of {pool.fqdn} is "{name}", but this name is already used: {what}'
         )
-        yield view.place(pool), message
+        yield view.find_representative(pool), message
 
 
-def web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
+def find_web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool whose internal and external web services have the same name."""
     for pool in view.find_pools_with_trait("publishes_web"):
         inside = pool.web_internal_fqdn or pool.fqdn
@@ -125,20 +137,20 @@ def web_names_equal(view: PlanView, rule: CheckRule) -> Pairs:
                 f'web_external_fqdn of {pool.fqdn} is "{inside}", which is also the internal web '
                 "name of the pool"
             )
-            yield view.place(pool), message
+            yield view.find_representative(pool), message
 
 
-def web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:
+def find_web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool with several servers whose web services have no separate internal name."""
     for pool in view.find_pools_with_trait("publishes_web"):
         if len(pool.computers) > 1 and pool.web_internal_fqdn in (None, pool.fqdn):
             yield (
-                view.place(pool),
+                view.find_representative(pool),
                 f"{pool.fqdn} has {len(pool.computers)} servers, but no separate web_internal_fqdn",
             )
 
 
-def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
+def find_other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a certificate from another CA although the CA of the internal servers must issue it."""
     roles = {role.id for role in view.plan.rules.roles.values() if "publishes_web" in role.traits}
     cas = {(c.issuer, c.ca) for c in view.certificates if c.role in roles and "Default" in c.usages}
@@ -155,18 +167,18 @@ def other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
             )
 
 
-def pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
+def find_pool_name_differs_from_server(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a single-server pool whose name differs from the server name."""
     for pool in view.find_pools_with_trait("single_computer"):
         others = [c.fqdn for c in pool.computers if c.fqdn != pool.fqdn]
         if others:
             yield (
-                view.place(pool),
+                view.find_representative(pool),
                 f"the pool name is {pool.fqdn}, but the server name is {', '.join(others)}",
             )
 
 
-def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
+def find_certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
     """Find several certificates that should be one shared certificate according to the rules."""
     seen: dict[tuple[str, str, tuple[str, ...]], list[PlannedCertificate]] = defaultdict(list)
     for certificate in view.find_certificates(rule):
@@ -179,50 +191,62 @@ def certificate_not_shared(view: PlanView, rule: CheckRule) -> Pairs:
             yield ids[0], f"{owner} has {len(ids)} certificates{usage}: {', '.join(ids)}"
 
 
-def edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
+def find_edge_pool_name_external(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool whose internal name is also one of its external names."""
     for pool in view.find_pools_with_trait("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"):
             name = getattr(pool, column)
             if name in (pool.fqdn, pool.edge_internal_fqdn or pool.fqdn):
                 yield (
-                    view.place(pool),
+                    view.find_representative(pool),
                     (f"{column} contains {name}, which is the internal name of {pool.fqdn}"),
                 )
 
 
-def edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
+def find_edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool without a name that its external certificate needs."""
     for pool in view.find_pools_with_trait("perimeter"):
         for column in ("access_edge_fqdn", "webconf_edge_fqdn"):
             if getattr(pool, column) is None:
-                yield view.place(pool), f"{column} is blank in every row for {pool.fqdn}"
+                yield (
+                    view.find_representative(pool),
+                    f"{column} is blank in every row for {pool.fqdn}",
+                )
 
 
-def av_edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
+def find_av_edge_name_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool without an A/V Edge name."""
     for pool in view.find_pools_with_trait("perimeter"):
         if pool.av_edge_fqdn is None:
-            yield view.place(pool), f"av_edge_fqdn is blank in every row for {pool.fqdn}"
+            yield (
+                view.find_representative(pool),
+                f"av_edge_fqdn is blank in every row for {pool.fqdn}",
+            )
 
 
-def web_external_fqdn_missing(view: PlanView, rule: CheckRule) -> Pairs:
+def find_web_external_fqdn_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool that has web services but no external web services name."""
     for pool in view.find_pools_with_trait("publishes_web"):
         if pool.web_external_fqdn is None:
-            yield view.place(pool), (f"web_external_fqdn is blank in every row for {pool.fqdn}")
+            yield (
+                view.find_representative(pool),
+                (f"web_external_fqdn is blank in every row for {pool.fqdn}"),
+            )
 
 
-def xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
+def find_xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an XMPP domain that is not a SIP domain."""
     domains = set(view.plan.topology.sip_domains)
     for pool in view.find_pools_with_trait("perimeter"):
-        others = [name for name in pool.names_in("xmpp_domains") if name not in domains]
+        others = [name for name in pool.list_names("xmpp_domains") if name not in domains]
         if others:
-            yield view.place(pool), (f"xmpp_domains for {pool.fqdn} contains {_join_names(others)}")
+            yield (
+                view.find_representative(pool),
+                (f"xmpp_domains for {pool.fqdn} contains {_join_names(others)}"),
+            )
 
 
-def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
+def find_several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
     """Find automatic sign-in on several pools that are not a pool and its backup pool."""
     pools = [
         pool for pool in view.find_pools_with_trait("heeds_autologon") if "autologon" in pool.flags
@@ -234,14 +258,17 @@ def several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
     if len(counted) > 1:
         names = [pool.fqdn for pool in pools]
         listed = join_first(names, 8)
-        yield view.place(pools[0]), f"autologon is set for {len(pools)} pools: {listed}"
+        yield (
+            view.find_representative(pools[0]),
+            f"autologon is set for {len(pools)} pools: {listed}",
+        )
 
 
 def _are_paired(pool: Pool, other: Pool) -> bool:
-    return pool.fqdn in other.names_in(BACKUP_POOL) or other.fqdn in pool.names_in(BACKUP_POOL)
+    return pool.fqdn in other.list_names(BACKUP_POOL) or other.fqdn in pool.list_names(BACKUP_POOL)
 
 
-def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
+def find_issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an issuer that is set for a text which is neither a usage nor a role of the product."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
@@ -256,7 +283,7 @@ def issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
             )
 
 
-def issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
+def find_issuer_key_not_here(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an issuer that is set for a usage that no certificate of the server has."""
     for role, key, servers in find_unused_issuer_keys(view):
         message = (
@@ -281,7 +308,7 @@ def find_unused_issuer_keys(view: PlanView) -> Iterator[tuple[str, str, list[str
             yield role, key, servers
 
 
-def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
+def find_collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a role that shares servers and certificates with another role."""
     certificates = view.plan.rules.certificates
     for pool, host in find_hosted_pools(view.plan.topology.pools, view.plan.rules):
@@ -291,27 +318,30 @@ def collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
             continue
         servers = _join_names([computer.fqdn for computer in pool.computers])
         yield (
-            view.place(pool),
+            view.find_representative(pool),
             (f"on {servers}, the role {pool.role} uses the certificate for the role {host.role}"),
         )
 
 
-def roles_not_supported_together(view: PlanView, rule: CheckRule) -> Pairs:
+def find_roles_not_supported_together(view: PlanView, rule: CheckRule) -> Pairs:
     """Find roles on one server that no document lists as supported on the same server."""
     together = find_unsupported_roles(view.plan.topology.pools, view.plan.rules)
     for roles, servers in together.items():
         yield servers[0], f"{_join_names(servers)} has the roles {', '.join(roles)}"
 
 
-def pool_named_like_server(view: PlanView, rule: CheckRule) -> Pairs:
+def find_pool_named_like_server(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool whose name is also the name of a server."""
     servers = {c.fqdn for _, c in view.plan.topology.computers}
     for pool in view.plan.topology.pools:
         if pool.role in rule.roles and pool.fqdn in servers:
-            yield view.place(pool), f"the pool {pool.fqdn} has the same name as a server"
+            yield (
+                view.find_representative(pool),
+                f"the pool {pool.fqdn} has the same name as a server",
+            )
 
 
-def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
+def find_stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a pool that is marked as stand-alone but shares servers with another role."""
     topology = view.plan.topology
     for pool, names in find_collocation_switches(view):
@@ -326,7 +356,7 @@ def stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
             place = topology.columns.index(name)
             if any(topology.cells[row][place] == "true" for row in rows):
                 yield (
-                    view.place(pool),
+                    view.find_representative(pool),
                     (f"{name} is true for {pool.fqdn}, but the pool is collocated"),
                 )
 
@@ -343,7 +373,7 @@ def find_collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]
         yield pool, [name for name in flags if switches.get(name) == (pool.role,)]
 
 
-def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
+def find_extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an additional name for a usage that no certificate of the pool has."""
     pools = view.plan.topology.pools
     by_role: dict[str, set[str]] = defaultdict(set)
@@ -362,7 +392,7 @@ def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
             ):
                 reported.add((pool.fqdn, usage))
                 yield (
-                    view.place(pool),
+                    view.find_representative(pool),
                     (
                         f'{name} has a value for the usage "{usage}", but {pool.fqdn} does '
                         "not have this usage"
@@ -370,13 +400,13 @@ def extra_name_usage(view: PlanView, rule: CheckRule) -> Pairs:
                 )
 
 
-def value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
+def find_value_not_heeded(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a name in a table column that the role does not use."""
     for facts, idle in find_unused_columns(view):
         whose = _join_names([f"{pool.fqdn} ({pool.role})" for pool in idle])
         roles = ", ".join(facts.roles)
         yield (
-            view.place(idle[0]),
+            view.find_representative(idle[0]),
             (f"{whose} has a value in {facts.name}, a column that only these roles use: {roles}"),
         )
 
@@ -394,12 +424,12 @@ def find_unused_columns(view: PlanView) -> Iterator[tuple[Column, list[Pool]]]:
             continue
         # Collocated roles have the same pool name and use the same values of the pool.
         heeded = {pool.fqdn for pool in pools if pool.role in facts.roles}
-        idle = [p for p in pools if p.names_in(facts.name) and p.fqdn not in heeded]
+        idle = [p for p in pools if p.list_names(facts.name) and p.fqdn not in heeded]
         if idle:
             yield facts, idle
 
 
-def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
+def find_column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a table column with values that only another product uses."""
     topology, rules = view.plan.topology, view.plan.rules
     used = rules.pool_columns
@@ -409,7 +439,7 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
         filled = [
             pool
             for pool in topology.pools
-            if pool.names_in(facts.name) or (facts.default != "true" and facts.name in pool.flags)
+            if pool.list_names(facts.name) or (facts.default != "true" and facts.name in pool.flags)
         ]
         titles = [
             title
@@ -419,7 +449,7 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
         if titles:
             whose = _join_names([pool.fqdn for pool in filled])
             yield (
-                view.place(filled[0]),
+                view.find_representative(filled[0]),
                 (
                     f"{whose} has a value in {facts.name}, a column that only these products "
                     f"use: {', '.join(titles)}"
@@ -427,18 +457,18 @@ def column_of_other_product(view: PlanView, rule: CheckRule) -> Pairs:
             )
 
 
-def column_not_read(view: PlanView, rule: CheckRule) -> Pairs:
+def find_column_not_read(view: PlanView, rule: CheckRule) -> Pairs:
     """Find table columns that lyncnb does not use. Misspelled headings are reported separately."""
     near = {heading for heading, _ in find_similar_columns(view)}
     unread = [shown(h) for h in view.plan.topology.unread_columns if h not in near]
     if unread and view.plan.topology.pools:
-        yield view.place(view.plan.topology.pools[0]), ", ".join(unread)
+        yield view.find_representative(view.plan.topology.pools[0]), ", ".join(unread)
 
 
-def column_nearly_known(view: PlanView, rule: CheckRule) -> Pairs:
+def find_column_nearly_known(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a heading that is almost the name of a known column."""
     for heading, name in find_similar_columns(view):
-        place = view.place(view.plan.topology.pools[0])
+        place = view.find_representative(view.plan.topology.pools[0])
         yield place, f"{shown(heading)} is not a known column; did you mean {name}?"
 
 
@@ -451,7 +481,7 @@ def find_similar_columns(view: PlanView) -> Iterator[tuple[str, str]]:
             yield heading, name
 
 
-def device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
+def find_device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a server whose host name Windows reserves for a device."""
     for pool in view.plan.topology.pools:
         for computer in pool.computers:
@@ -470,37 +500,37 @@ def _join_names(names: Sequence[str]) -> str:
 
 
 DEPLOYMENT_TESTS: dict[str, DeploymentTest] = {
-    test.__name__: test
+    test.__name__.removeprefix("find_"): test
     for test in (
-        web_external_fqdn_shared,
-        web_external_fqdn_not_published,
-        no_reverse_proxy,
-        reverse_proxy_publishes_nothing,
-        web_internal_fqdn_overridden,
-        pool_name_differs_from_server,
-        web_names_equal,
-        web_internal_fqdn_of_single_server,
-        web_internal_fqdn_taken,
-        xmpp_domain_is_no_sip_domain,
-        web_internal_fqdn_blank,
-        other_ca_than_internal_servers,
-        certificate_not_shared,
-        edge_pool_name_external,
-        edge_name_missing,
-        av_edge_name_missing,
-        web_external_fqdn_missing,
-        several_autologon_pools,
-        issuer_key_unknown,
-        issuer_key_not_here,
-        value_not_heeded,
-        column_of_other_product,
-        collocated_role,
-        roles_not_supported_together,
-        pool_named_like_server,
-        stand_alone_and_collocated,
-        extra_name_usage,
-        column_not_read,
-        column_nearly_known,
-        device_name_as_server,
+        find_web_external_fqdn_shared,
+        find_web_external_fqdn_not_published,
+        find_no_reverse_proxy,
+        find_reverse_proxy_publishes_nothing,
+        find_web_internal_fqdn_overridden,
+        find_pool_name_differs_from_server,
+        find_web_names_equal,
+        find_web_internal_fqdn_of_single_server,
+        find_web_internal_fqdn_taken,
+        find_xmpp_domain_is_no_sip_domain,
+        find_web_internal_fqdn_blank,
+        find_other_ca_than_internal_servers,
+        find_certificate_not_shared,
+        find_edge_pool_name_external,
+        find_edge_name_missing,
+        find_av_edge_name_missing,
+        find_web_external_fqdn_missing,
+        find_several_autologon_pools,
+        find_issuer_key_unknown,
+        find_issuer_key_not_here,
+        find_value_not_heeded,
+        find_column_of_other_product,
+        find_collocated_role,
+        find_roles_not_supported_together,
+        find_pool_named_like_server,
+        find_stand_alone_and_collocated,
+        find_extra_name_usage,
+        find_column_not_read,
+        find_column_nearly_known,
+        find_device_name_as_server,
     )
 }

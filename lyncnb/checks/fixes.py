@@ -44,29 +44,39 @@ Answers = Iterator[tuple[Edit, ...]]
 Choice = Callable[[PlanView, CheckRule, str], Answers]
 
 
-def web_internal_fqdn_overridden(
+def fix_web_internal_fqdn_overridden(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Clear the internal web services name of a server that must use its own name."""
-    pools = [p for p in view.find_pools_with_trait("single_computer") if view.place(p) == about]
+    pools = [
+        p
+        for p in view.find_pools_with_trait("single_computer")
+        if view.find_representative(p) == about
+    ]
     rows = [row for pool in pools for row in _find_rows(view, pool)]
     return tuple(_clear_cells(view, rows, "web_internal_fqdn"))
 
 
-def pool_name_differs_from_server(
+def fix_pool_name_differs_from_server(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Clear a single server's pool name if it differs from the name of the server.
 
     Other pool names may be intended.
     """
-    pools = [p for p in view.find_pools_with_trait("single_computer") if view.place(p) == about]
+    pools = [
+        p
+        for p in view.find_pools_with_trait("single_computer")
+        if view.find_representative(p) == about
+    ]
     rows = [row for pool in pools for row in _find_rows(view, pool)]
     servers = {_get_cell_text(view, row, "server_fqdn").casefold() for row in rows}
     return tuple(_clear_cells(view, rows, "pool_fqdn")) if len(servers) == 1 else ()
 
 
-def meet_url_missing(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
+def fix_meet_url_missing(
+    view: PlanView, rule: CheckRule, about: str, message: str
+) -> tuple[Edit, ...]:
     """Propose a Meet URL for each SIP domain.
 
     The URLs have the form that Topology Builder proposes.
@@ -75,7 +85,7 @@ def meet_url_missing(view: PlanView, rule: CheckRule, about: str, message: str) 
     return _fill_cell(view, about, "meet_urls", urls)
 
 
-def dialin_url_missing(
+def fix_dialin_url_missing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Propose the Dial-in URL in the default SIP domain, in the form of Topology Builder."""
@@ -83,37 +93,42 @@ def dialin_url_missing(
     return _fill_cell(view, about, "dialin_url", f"https://dialin.{domains[0]}") if domains else ()
 
 
-def web_external_fqdn_missing(
+def fix_web_external_fqdn_missing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Propose an external web services name in the default SIP domain."""
     return _propose_name(view, about, "web_external_fqdn", "publishes_web")
 
 
-def edge_name_missing(
+def fix_edge_name_missing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Propose an external name for an Edge pool in the default SIP domain."""
     return _propose_name(view, about, message.partition(" ")[0], "perimeter")
 
 
-def av_edge_name_missing(
+def fix_av_edge_name_missing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Propose an A/V Edge name in the default SIP domain."""
     return _propose_name(view, about, "av_edge_fqdn", "perimeter")
 
 
-def value_not_heeded(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
+def fix_value_not_heeded(
+    view: PlanView, rule: CheckRule, about: str, message: str
+) -> tuple[Edit, ...]:
     """Clear a name that no role in the pool uses."""
     for column, idle in find_unused_columns(view):
-        if view.place(idle[0]) == about and f" has a value in {column.name}, " in message:
+        if (
+            view.find_representative(idle[0]) == about
+            and f" has a value in {column.name}, " in message
+        ):
             rows = [row for pool in idle for row in _find_rows(view, pool)]
             return tuple(_clear_cells(view, rows, column.name))
     return ()
 
 
-def issuer_key_not_here(
+def fix_issuer_key_not_here(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Remove the issuer for a usage that no certificate of the server has."""
@@ -131,7 +146,7 @@ def issuer_key_not_here(
     )
 
 
-def column_nearly_known(
+def fix_column_nearly_known(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Replace a misspelled heading with the name of the column."""
@@ -142,26 +157,28 @@ def column_nearly_known(
     )
 
 
-def collocated_role(view: PlanView, rule: CheckRule, about: str, message: str) -> tuple[Edit, ...]:
+def fix_collocated_role(
+    view: PlanView, rule: CheckRule, about: str, message: str
+) -> tuple[Edit, ...]:
     """Mark a role as collocated, if the table has a column for the mark."""
     return tuple(
         CellEdit(row=computer.row, column=name, text="false")
         for pool, names in find_collocation_switches(view)
-        if view.place(pool) == about and f"the role {pool.role} uses " in message
+        if view.find_representative(pool) == about and f"the role {pool.role} uses " in message
         for name in names
         if name in view.plan.topology.columns
         for computer in pool.computers
     )
 
 
-def stand_alone_and_collocated(
+def fix_stand_alone_and_collocated(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Set the columns that mark a collocated role as stand-alone to false."""
     return tuple(
         CellEdit(row=row, column=name, text="false")
         for pool, names in find_collocation_switches(view)
-        if view.place(pool) == about
+        if view.find_representative(pool) == about
         for name in names
         if name in view.plan.topology.columns
         for row in _find_rows(view, pool)
@@ -169,7 +186,7 @@ def stand_alone_and_collocated(
     )
 
 
-def av_edge_name_on_certificate(
+def fix_av_edge_name_on_certificate(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Remove the A/V Edge name from the additional names of the pool."""
@@ -189,7 +206,7 @@ def av_edge_name_on_certificate(
     )
 
 
-def validity_asked_over_limit(
+def fix_validity_asked_over_limit(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Set the longest allowed validity, unless this shortens the certificates of another CA."""
@@ -201,7 +218,7 @@ def validity_asked_over_limit(
     return (OptionEdit(option="validity_days", value=rule.limit),)
 
 
-def option_changes_nothing(
+def fix_option_changes_nothing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Reset an option to its default, or remove a key that no certificate uses."""
@@ -217,7 +234,7 @@ def option_changes_nothing(
     return ()
 
 
-def acceptance_counts_for_nothing(
+def fix_acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
     """Remove the acceptance of a finding if it has expired or does not apply."""
@@ -235,7 +252,7 @@ def acceptance_counts_for_nothing(
     return ()
 
 
-def pool_named_like_server(
+def fix_pool_named_like_server(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer a new pool name in the server's domain, or a role whose pool has the server's name."""
@@ -248,7 +265,7 @@ def pool_named_like_server(
             yield (CellEdit(row=pool.computers[0].row, column="role", text=role.id),)
 
 
-def web_external_fqdn_shared(
+def fix_web_external_fqdn_shared(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer another external web services name in the same domain for the server's pools."""
@@ -263,7 +280,7 @@ def web_external_fqdn_shared(
     )
 
 
-def web_external_fqdn_not_published(
+def fix_web_external_fqdn_not_published(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer to publish the pools of all sites on one of the reverse proxies."""
@@ -271,7 +288,7 @@ def web_external_fqdn_not_published(
         yield tuple(_set_site(view, [proxy], ""))
 
 
-def reverse_proxy_publishes_nothing(
+def fix_reverse_proxy_publishes_nothing(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer to publish the pools of all sites, or of one site with external web names."""
@@ -281,7 +298,7 @@ def reverse_proxy_publishes_nothing(
         yield tuple(_set_site(view, proxies, site))
 
 
-def several_autologon_pools(
+def fix_several_autologon_pools(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
     """Offer each pool as the only pool for automatic sign-in."""
@@ -300,11 +317,14 @@ def _propose_name(view: PlanView, about: str, column: str, trait: str) -> tuple[
 
 def _propose_names(view: PlanView, column: str, trait: str) -> Iterator[tuple[str, CellEdit]]:
     """Yield the first server and the edit for each pool that has no name in a column."""
-    unnamed = (pool for pool in view.find_pools_with_trait(trait) if not pool.names_in(column))
+    unnamed = (pool for pool in view.find_pools_with_trait(trait) if not pool.list_names(column))
     for domain in view.plan.topology.sip_domains[:1]:
         free = _list_free_names(view, _SERVICE_LABELS[column], domain)
         for pool, name in zip(unnamed, free):
-            yield view.place(pool), CellEdit(row=pool.computers[0].row, column=column, text=name)
+            yield (
+                view.find_representative(pool),
+                CellEdit(row=pool.computers[0].row, column=column, text=name),
+            )
 
 
 def _list_free_names(view: PlanView, label: str, domain: str) -> Iterator[str]:
@@ -348,36 +368,36 @@ def _format_pairs(pairs: Iterable[tuple[str, str]]) -> str:
 
 #: The functions that create a fix. The key is the name of the check that reports the finding.
 FIXES: dict[str, Fix] = {
-    fix.__name__: fix
+    fix.__name__.removeprefix("fix_"): fix
     for fix in (
-        web_internal_fqdn_overridden,
-        pool_name_differs_from_server,
-        meet_url_missing,
-        dialin_url_missing,
-        web_external_fqdn_missing,
-        edge_name_missing,
-        av_edge_name_missing,
-        value_not_heeded,
-        issuer_key_not_here,
-        column_nearly_known,
-        collocated_role,
-        stand_alone_and_collocated,
-        av_edge_name_on_certificate,
-        validity_asked_over_limit,
-        option_changes_nothing,
-        acceptance_counts_for_nothing,
+        fix_web_internal_fqdn_overridden,
+        fix_pool_name_differs_from_server,
+        fix_meet_url_missing,
+        fix_dialin_url_missing,
+        fix_web_external_fqdn_missing,
+        fix_edge_name_missing,
+        fix_av_edge_name_missing,
+        fix_value_not_heeded,
+        fix_issuer_key_not_here,
+        fix_column_nearly_known,
+        fix_collocated_role,
+        fix_stand_alone_and_collocated,
+        fix_av_edge_name_on_certificate,
+        fix_validity_asked_over_limit,
+        fix_option_changes_nothing,
+        fix_acceptance_counts_for_nothing,
     )
 }
 
 #: The functions that offer several answers. The key is the name of the check that reports the
 #: finding.
 CHOICES: dict[str, Choice] = {
-    choice.__name__: choice
+    choice.__name__.removeprefix("fix_"): choice
     for choice in (
-        pool_named_like_server,
-        web_external_fqdn_shared,
-        web_external_fqdn_not_published,
-        reverse_proxy_publishes_nothing,
-        several_autologon_pools,
+        fix_pool_named_like_server,
+        fix_web_external_fqdn_shared,
+        fix_web_external_fqdn_not_published,
+        fix_reverse_proxy_publishes_nothing,
+        fix_several_autologon_pools,
     )
 }

@@ -29,12 +29,12 @@ _NEVER_IDLE = frozenset(
 )
 
 
-def option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
+def find_option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an option, or a usage in an option, that has no effect on the plan."""
     plan = view.plan
     if not plan.topology.pools:
         return
-    place = view.place(plan.topology.pools[0])
+    place = view.find_representative(plan.topology.pools[0])
     for name, key in _find_unused_keys(plan):
         yield place, format_unused_key(name, key)
     choices = [
@@ -111,7 +111,7 @@ def _format_value(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def acceptance_counts_for_nothing(
+def find_acceptance_counts_for_nothing(
     view: PlanView, rule: CheckRule, all_findings: Iterable[Finding]
 ) -> Pairs:
     """Find an acceptance that has expired, or whose finding the plan does not have."""
@@ -121,7 +121,7 @@ def acceptance_counts_for_nothing(
         by_code.setdefault(finding.code, []).append(finding)
     for code in options.accepted if pools else ():
         findings, until = by_code.get(code, []), options.accepted_until.get(code)
-        place = view.place(pools[0])
+        place = view.find_representative(pools[0])
         if until and until < view.on:
             yield place, format_expired_acceptance(code, until)
         elif findings and not any(find_acceptance(f, options, day=view.on) for f in findings):
@@ -148,15 +148,15 @@ def format_unneeded_acceptance(code: str) -> str:
 
 
 #: The check runs last, because it needs the findings of all other checks.
-LAST_TESTS = {acceptance_counts_for_nothing.__name__: acceptance_counts_for_nothing}
+LAST_TESTS = {"acceptance_counts_for_nothing": find_acceptance_counts_for_nothing}
 
 
-def country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
+def find_country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a country code in lowercase letters."""
     country, pools = view.plan.options.country, view.plan.topology.pools
     if country != country.upper() and pools:
         yield (
-            view.place(pools[0]),
+            view.find_representative(pools[0]),
             (
                 f'the country in the options is "{country}", but the certificates will '
                 f"contain {country.upper()}"
@@ -164,14 +164,18 @@ def country_in_small_letters(view: PlanView, rule: CheckRule) -> Pairs:
         )
 
 
-def planned_issue_date_passed(view: PlanView, rule: CheckRule) -> Pairs:
+def find_planned_issue_date_passed(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a planned issue date that is before the evaluation date."""
     planned, pools = view.plan.options.planned_issue_date, view.plan.topology.pools
     if pools and planned is not None and planned < view.on:
-        yield view.place(pools[0]), f"planned_issue_date is {planned}"
+        yield view.find_representative(pools[0]), f"planned_issue_date is {planned}"
 
 
 OPTION_TESTS: dict[str, DeploymentTest] = {
-    test.__name__: test
-    for test in (option_changes_nothing, country_in_small_letters, planned_issue_date_passed)
+    test.__name__.removeprefix("find_"): test
+    for test in (
+        find_option_changes_nothing,
+        find_country_in_small_letters,
+        find_planned_issue_date_passed,
+    )
 }

@@ -15,7 +15,7 @@ from ..base.dns_name import DnsName
 from ..plan.certificate_names import Finder, ResolvedRule, plan_context
 from ..plan.issuers import find_settings_by_usage
 from ..plan.model import CertificatePlan, PlannedCertificate
-from ..rules.ca_rules import ca_rules, is_named
+from ..rules.ca_rules import is_named, load_ca_rules
 from ..rules.findings import CellEdit
 from ..rules.model import CheckRule
 from ..topology.columns import list_pool_name_columns
@@ -66,7 +66,7 @@ class PlanView:
         self.plan = plan
         self.on = on
         ours = (rule for rule in plan.rules.checks.values() if rule.holds_on(on))
-        self.checks = [*ours, *map(plan.rules.own, ca_rules().plan_checks(on))]
+        self.checks = [*ours, *map(plan.rules.adapt_check, load_ca_rules().list_plan_checks(on))]
         self.certificates = plan.certificates
         self._rules = {rule.id: rule for rule in plan.rules.certificates}
         asked = plan.options.issuer
@@ -181,7 +181,7 @@ class PlanView:
         return self._asked[scope]
 
     # -- The following methods find names.
-    def names(self, certificate: PlannedCertificate) -> list[DnsName]:
+    def list_names(self, certificate: PlannedCertificate) -> list[DnsName]:
         """Return a certificate's subject name and alternative names, without duplicates."""
         names = [entry.name for entry in certificate.subject_alt_name]
         subject = DnsName(certificate.subject.common_name)
@@ -317,7 +317,7 @@ class PlanView:
         """The pools by their first server (see :meth:`place`)."""
         pools: dict[str, list[Pool]] = {}
         for pool in self.plan.topology.pools:
-            pools.setdefault(self.place(pool), []).append(pool)
+            pools.setdefault(self.find_representative(pool), []).append(pool)
         return pools
 
     @cached_property
@@ -383,7 +383,7 @@ class PlanView:
         return servers
 
     # -- The following method finds the server that represents a pool or certificate in a finding.
-    def place(self, pool: Pool) -> str:
+    def find_representative(self, pool: Pool) -> str:
         """Return the first server in a pool, which represents the pool in a finding."""
         return pool.computers[0].fqdn
 
@@ -404,7 +404,7 @@ class PlanView:
         """Return the first server in a site, which represents the site in a finding."""
         pools = [pool for pool in self.plan.topology.pools if pool.site == site.name]
         web = [pool for pool in pools if "publishes_web" in self.get_traits(pool)]
-        return self.place((web or pools or self.plan.topology.pools)[0])
+        return self.find_representative((web or pools or self.plan.topology.pools)[0])
 
     def format_site(self, site: Site) -> str:
         """Format the name of a site as part of a sentence."""

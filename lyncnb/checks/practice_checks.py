@@ -10,14 +10,17 @@ from .deployment_checks import DeploymentTest, Pairs, list_pools
 from .plan_lookups import PlanView
 
 
-def no_autologon_pool(view: PlanView, rule: CheckRule) -> Pairs:
+def find_no_autologon_pool(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a deployment in which no pool is used for automatic sign-in."""
     pools = view.find_pools_with_trait("heeds_autologon")
     if pools and not any("autologon" in pool.flags for pool in pools):
-        yield view.place(pools[0]), f"autologon is blank or false for {list_pools(pools)}"
+        yield (
+            view.find_representative(pools[0]),
+            f"autologon is blank or false for {list_pools(pools)}",
+        )
 
 
-def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
+def find_relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
     """Find SIP domains without a sip name, in which relaxed name matching cannot work."""
     for pool in view.find_pools_with_trait("heeds_autologon"):
         if "autologon" not in pool.flags or "strict_dns" in pool.flags:
@@ -26,12 +29,12 @@ def relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
         if others:
             names = ", ".join(f"sip.{domain}" for domain in others)
             yield (
-                view.place(pool),
+                view.find_representative(pool),
                 f"{pool.fqdn} does not end with {', '.join(others)}. Add {names}",
             )
 
 
-def names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
+def find_names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
     """Find names that clients use although they are not in any SIP domain."""
     web, edges = (
         view.find_pools_with_trait("publishes_web"),
@@ -49,10 +52,10 @@ def names_outside_sip_domains(view: PlanView, rule: CheckRule) -> Pairs:
     )
     if outside:
         message = f"{join_first([*outside], _SHOWN)} (SIP domains: {', '.join(domains)})"
-        yield view.place((web or edges)[0]), message
+        yield view.find_representative((web or edges)[0]), message
 
 
-def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
+def find_sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
     """Find several Edge pools whose certificates contain the sip names of all SIP domains."""
     pools = [
         p
@@ -60,23 +63,23 @@ def sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pairs:
         if p.flags & {"federation", "client_autoconfig"}
     ]
     if len(pools) > 1:
-        yield view.place(pools[0]), list_pools(pools)
+        yield view.find_representative(pools[0]), list_pools(pools)
 
 
-def backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
+def find_backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a backup pool that is missing, has no web services, or is the pool itself."""
     known = {pool.fqdn for pool in view.find_pools_with_trait("publishes_web")}
     for pool in view.find_pools_with_trait("publishes_web"):
-        for name in pool.names_in(BACKUP_POOL):
+        for name in pool.list_names(BACKUP_POOL):
             if name == pool.fqdn or name not in known:
-                yield view.place(pool), f"backup_pool of {pool.fqdn} is {name}"
+                yield view.find_representative(pool), f"backup_pool of {pool.fqdn} is {name}"
 
 
-def aol_ended(view: PlanView, rule: CheckRule) -> Pairs:
+def find_aol_ended(view: PlanView, rule: CheckRule) -> Pairs:
     """Find an Edge pool for public instant messaging with AOL, which no longer exists."""
     for pool in view.find_pools_with_trait("perimeter"):
         if "aol_pic" in pool.flags:
-            yield view.place(pool), f"aol_pic is set for {pool.fqdn}"
+            yield view.find_representative(pool), f"aol_pic is set for {pool.fqdn}"
 
 
 _SHOWN = 5  # The largest number of names in a message.
@@ -87,13 +90,13 @@ def _is_within(name: str, domain: DnsName) -> bool:
 
 
 PRACTICE_TESTS: dict[str, DeploymentTest] = {
-    test.__name__: test
+    test.__name__.removeprefix("find_"): test
     for test in (
-        no_autologon_pool,
-        relaxed_matching_does_not_cover,
-        names_outside_sip_domains,
-        sip_names_on_several_edge_pools,
-        aol_ended,
-        backup_pool_unknown,
+        find_no_autologon_pool,
+        find_relaxed_matching_does_not_cover,
+        find_names_outside_sip_domains,
+        find_sip_names_on_several_edge_pools,
+        find_aol_ended,
+        find_backup_pool_unknown,
     )
 }

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from ..base.shown.tables import count_of, join_first
-from ..rules.ca_rules import ca_rules
+from ..rules.ca_rules import load_ca_rules
 from ..rules.model import CheckRule
 from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
@@ -23,13 +23,13 @@ _BEFORE = timedelta(days=398)
 _AHEAD = timedelta(days=366)
 
 
-def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
+def find_domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
     """Report for how many days a domain control validation can be used."""
     certificates = view.find_certificates(rule)
     if certificates:
         domains = _join_names(_names_to_validate(view, rule))
         message = f"a CA can reuse the validation of {domains} for {count_of(rule.limit, 'day')}"
-        shorter = [m for m in ca_rules().methods if 0 < m.reuse_days < rule.limit]
+        shorter = [m for m in load_ca_rules().methods if 0 < m.reuse_days < rule.limit]
         message += "".join(f" ({m.reuse_days} with a {m.title})" for m in shorter)
         yield certificates[0].id, message
 
@@ -37,12 +37,12 @@ def domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
 def _names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
     """Return the domains to validate, or the names if all CAs validate each name separately."""
     certificates = view.find_certificates(rule)
-    if not all(ca_rules().validates_each_name(c.ca) for c in certificates):
+    if not all(load_ca_rules().validates_each_name(c.ca) for c in certificates):
         return view.list_domains(rule)
     return sorted({entry.name for c in certificates for entry in c.subject_alt_name})
 
 
-def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
+def find_organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
     """Report for how many days the verification of the organization can be used."""
     certificates = [c for c in view.find_certificates(rule) if c.subject.organization]
     if certificates:
@@ -53,16 +53,16 @@ def organization_verified_again(view: PlanView, rule: CheckRule) -> Pairs:
         )
 
 
-def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
+def find_validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the validation methods that have ended, or that will end within a year."""
     certificates = view.find_certificates(rule)
-    methods = [m for m in ca_rules().methods if m.until and m.until - view.on <= _AHEAD]
+    methods = [m for m in load_ca_rules().methods if m.until and m.until - view.on <= _AHEAD]
     ended = [m.title for m in methods if m.until and view.on - _BEFORE < m.until <= view.on]
     ending = [f"{m.title} (on {m.until})" for m in methods if m.until and m.until > view.on]
     words = [f"ended: {', '.join(ended)}"] if ended else []
     words += [f"ends within a year: {', '.join(ending)}"] if ending else []
     kinds: dict[date, list[str]] = {}
-    for m in ca_rules().methods:
+    for m in load_ca_rules().methods:
         if m.discouraged and m.discouraged <= view.on and not (m.until and m.until <= view.on):
             kinds.setdefault(m.discouraged, []).append(m.by)
     words += [
@@ -73,14 +73,14 @@ def validation_methods_end(view: PlanView, rule: CheckRule) -> Pairs:
         yield certificates[0].id, "; ".join(words)
 
 
-def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
+def find_names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
     """Find names on public certificates that cannot be validated with a file on a web server."""
     edges = {role.id for role in view.plan.rules.roles.values() if "perimeter" in role.traits}
     certificates, names = [], []
     for certificate in view.find_certificates(rule):
         affected = [
             name
-            for name in view.names(certificate)
+            for name in view.list_names(certificate)
             if name.is_wildcard or certificate.role in edges
         ]
         if affected:
@@ -90,11 +90,11 @@ def names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
         yield certificates[0].id, f"a file on a web server cannot validate {_join_names(names)}"
 
 
-def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
+def find_caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the zones in which CAs look for CAA records, and the tags that CAs read."""
     certificates = view.find_certificates(rule)
     if certificates:
-        wild = any(name.is_wildcard for c in certificates for name in view.names(c))
+        wild = any(name.is_wildcard for c in certificates for name in view.list_names(c))
         tags = "the issue and issuewild tags" if wild else "the issue tag"
         yield (
             certificates[0].id,
@@ -102,17 +102,17 @@ def caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:
         )
 
 
-def names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
+def find_names_become_public(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the names that will become visible in public certificate logs."""
     certificates = view.find_certificates(rule)
     if certificates:
-        names = [name for c in certificates for name in view.names(c)]
+        names = [name for c in certificates for name in view.list_names(c)]
         count = len(set(names))
         become = "name becomes" if count == 1 else "names become"
         yield certificates[0].id, f"{count:,} {become} public: {_join_names(names)}"
 
 
-def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs:
+def find_crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs:
     """Report the public CAs that may issue certificates without a CRL distribution point."""
     certificates = view.find_certificates(rule)
     if certificates:
@@ -122,9 +122,9 @@ def crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> Pairs
         yield certificates[0].id, f"{count} {whose} may have no CRL distribution point"
 
 
-def rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
+def find_rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:
     """Find CA rules whose last review was too long ago."""
-    certificates, as_of = view.find_certificates(rule), ca_rules().as_of
+    certificates, as_of = view.find_certificates(rule), load_ca_rules().as_of
     if certificates and view.on > _add_months(as_of, rule.limit):
         message = (
             f"the last review was on {as_of}, more than {rule.limit} months before the evaluation "
@@ -179,15 +179,15 @@ def _make_check(message: str) -> DeploymentTest:
 
 
 PUBLIC_CA_TESTS: dict[str, DeploymentTest] = {
-    test.__name__: test
+    test.__name__.removeprefix("find_"): test
     for test in (
-        domains_validated_again,
-        organization_verified_again,
-        validation_methods_end,
-        names_need_dns_validation,
-        caa_of_zones,
-        names_become_public,
-        crl_distribution_point_not_assured,
-        rules_of_cas_old,
+        find_domains_validated_again,
+        find_organization_verified_again,
+        find_validation_methods_end,
+        find_names_need_dns_validation,
+        find_caa_of_zones,
+        find_names_become_public,
+        find_crl_distribution_point_not_assured,
+        find_rules_of_cas_old,
     )
 } | {name: _make_check(message) for name, message in _MESSAGES.items()}

@@ -231,7 +231,7 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
     """
     path = Path(path)
     data = read_plan_file(path)
-    document = read_saved_json(data, source=path.name, whole=False)
+    document = read_saved_json(data, source=path.name, is_complete=False)
     rules = load_recorded_rules(document.options.product)
     try:
         plan = plan_certificates(document.topology, rules, options=document.options)

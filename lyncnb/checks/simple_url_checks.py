@@ -32,21 +32,21 @@ def _list_urls(site: Site) -> Iterator[tuple[str, SimpleUrl]]:
         yield "admin_url", site.admin_url
 
 
-def meet_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
+def find_meet_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that has web services but no Meet URL."""
     for site in view.list_web_sites():
         if not site.meet_urls:
             yield view.find_first_server(site), f"{view.format_site(site)} has no Meet URL"
 
 
-def dialin_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
+def find_dialin_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that has web services but no Dial-in URL."""
     for site in view.list_web_sites():
         if site.dialin_url is None:
             yield view.find_first_server(site), f"{view.format_site(site)} has no Dial-in URL"
 
 
-def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
+def find_simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that overrides some of the simple URLs, but not all of them."""
     sites = list(view.list_web_sites())
     counts = {kind: Counter(getattr(site, kind) for site in sites) for kind in _KINDS}
@@ -64,7 +64,7 @@ def simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
             yield view.find_first_server(site), message
 
 
-def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
+def find_meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site with a different number of Meet URLs than SIP domains."""
     domains = len(view.plan.topology.sip_domains)
     for site in view.list_web_sites():
@@ -73,7 +73,7 @@ def meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
             yield view.find_first_server(site), f"{counts} in {view.format_site(site)}"
 
 
-def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
+def find_simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL that has a port, a query, or a character that is not allowed."""
     for site in view.list_sites():
         for column, url in _list_urls(site):
@@ -86,7 +86,7 @@ def simple_url_not_allowed(view: PlanView, rule: CheckRule) -> Pairs:
                 )
 
 
-def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
+def find_simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL with a hyphen. Microsoft's documentation does not mention hyphens."""
     for site in view.list_sites():
         for column, url in _list_urls(site):
@@ -94,7 +94,7 @@ def simple_url_has_hyphen(view: PlanView, rule: CheckRule) -> Pairs:
                 yield view.find_first_server(site), f'{column} "{url.url}" has a hyphen'
 
 
-def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
+def find_simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL that is the same as another one, or the beginning of another one."""
     for site in view.list_sites():
         urls = [(column, url.url.lower().rstrip("/")) for column, url in _list_urls(site)]
@@ -112,7 +112,7 @@ def simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
                     )
 
 
-def simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
+def find_simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is a SIP domain."""
     domains = set(view.plan.topology.sip_domains)
     for site in view.list_web_sites():
@@ -124,7 +124,7 @@ def simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
                 )
 
 
-def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
+def find_simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is the name of a pool or server."""
     taken = view.pool_and_server_names
     for site in view.list_sites():
@@ -136,7 +136,7 @@ def simple_url_is_pool_name(view: PlanView, rule: CheckRule) -> Pairs:
                 )
 
 
-def simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
+def find_simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is the web services name of a pool."""
     pools = view.find_pools_with_trait("publishes_web")
     taken = {name for p in pools for name in (p.web_internal_fqdn, p.web_external_fqdn) if name}
@@ -154,17 +154,17 @@ def simple_url_is_web_name(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 SIMPLE_URL_TESTS: dict[str, DeploymentTest] = {
-    test.__name__: test
+    test.__name__.removeprefix("find_"): test
     for test in (
-        meet_url_missing,
-        dialin_url_missing,
-        simple_urls_not_all_overridden,
-        meet_url_count,
-        simple_url_not_allowed,
-        simple_url_has_hyphen,
-        simple_url_overlaps,
-        simple_url_is_pool_name,
-        simple_url_is_web_name,
-        simple_url_is_sip_domain,
+        find_meet_url_missing,
+        find_dialin_url_missing,
+        find_simple_urls_not_all_overridden,
+        find_meet_url_count,
+        find_simple_url_not_allowed,
+        find_simple_url_has_hyphen,
+        find_simple_url_overlaps,
+        find_simple_url_is_pool_name,
+        find_simple_url_is_web_name,
+        find_simple_url_is_sip_domain,
     )
 }

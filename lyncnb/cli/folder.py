@@ -504,9 +504,9 @@ def _ask_about_other_deployment(plan: CertificatePlan, folder: str) -> None:
     other = compare_deployments(plan, folder)
     if other is None:
         return
-    write_note(f"note: {other.words}")
+    write_note(f"note: {other.description}")
     is_asked = is_terminal(sys.stdin)
-    if is_asked and not click.confirm(f"{other.consent}?", err=True):
+    if is_asked and not click.confirm(f"{other.consent_text}?", err=True):
         raise BundleError("no files were written", hint="choose a different folder for this plan")
 
 
@@ -663,7 +663,7 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
         rows = [
             (
                 *(item.number or "", item.id, item.state, item.not_after[:10], item.days_left),
-                *(item.under_way_words, item.deployed_on),
+                *(item.next_generation_text, item.deployed_on),
             )
             for item in shown
         ]

@@ -26,7 +26,7 @@ from .sheets import ONCE, Item, Line, Say, list_common_items, list_notes, list_p
 IMPORT_AND_ASSIGN = ": import and assign"
 
 
-def title_ends(title: str, after: str = "") -> tuple[bytes, ...]:
+def translate_title_end(title: str, after: str = "") -> tuple[bytes, ...]:
     """Return how a page's title ends in every language, with the text that follows the title."""
     return tuple(f"{translate_title(title, lang)}{after}".encode() for lang in LANGUAGES)
 
@@ -35,8 +35,8 @@ def title_ends(title: str, after: str = "") -> tuple[bytes, ...]:
 CHECKLIST = outputs.OutputKind(
     what="a checklist",
     is_ours={
-        ".md": outputs.match_first_line(b"# ", title_ends(IMPORT_AND_ASSIGN)),
-        ".html": outputs.match_page(title_ends(IMPORT_AND_ASSIGN, "</title>")),
+        ".md": outputs.match_first_line(b"# ", translate_title_end(IMPORT_AND_ASSIGN)),
+        ".html": outputs.match_page(translate_title_end(IMPORT_AND_ASSIGN, "</title>")),
     },
 )
 
@@ -90,15 +90,15 @@ def build_script_name(server: ServerSteps) -> str:
     return build_file_name(server.stem, ".ps1")
 
 
-def format_validity(package: ServerPackage, say: Say) -> str:
+def format_validity(package: ServerPackage, translate: Say) -> str:
     """Describe the validity of a certificate. The end includes the time of day."""
     begin, end = f"{package.not_before:%Y-%m-%d}", f"{package.not_after:%Y-%m-%d %H:%M} UTC"
-    return say("{} to {}").format(begin, end)
+    return translate("{} to {}").format(begin, end)
 
 
-def number_of(package: ServerPackage, say: Say) -> str:
+def format_package_number(package: ServerPackage, translate: Say) -> str:
     """Return the number that a certificate has in every document of the folder, or ""."""
-    return say("No. {}: ").format(package.number) if package.number else ""
+    return translate("No. {}: ").format(package.number) if package.number else ""
 
 
 def list_documented_commands(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
@@ -127,10 +127,12 @@ def to_markdown(steps: DeploymentSteps) -> str:
     """Return the checklist as Markdown, with a section for each server and a box for each item."""
     say = make_translator(steps.lang)
     lines = [f"# {escape_markdown(steps.title)}{say(IMPORT_AND_ASSIGN)}", ""]
-    lines += [f"{escape_markdown(steps.origin.line)}\n"] if steps.origin.line else []
+    lines += (
+        [f"{escape_markdown(steps.origin.one_line_text)}\n"] if steps.origin.one_line_text else []
+    )
     lines += [escape_markdown(steps.summary(say)), ""]
     lines += [steps.parts, ""] if steps.parts else []
-    lines += _markdown_gaps(steps, say)
+    lines += _format_missing_packages(steps, say)
     if once := list_common_items(steps, say):
         lines += ["", f"## {say('Once for all servers')}", ""]
         for one in once:
@@ -152,55 +154,63 @@ def to_markdown(steps: DeploymentSteps) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _markdown_gaps(steps: DeploymentSteps, say: Say) -> list[str]:
+def _format_missing_packages(steps: DeploymentSteps, translate: Say) -> list[str]:
     """Return a line for each reason why requests have no package, or need none."""
     kinds = (("Not packaged", steps.missing), ("Not requested", steps.covered))
     return [
-        f"- **{say(kind)}**{say(': ')}{escape_markdown(one.request)}{say(': ')}"
+        f"- **{translate(kind)}**{translate(': ')}{escape_markdown(one.request)}{translate(': ')}"
         f"{escape_markdown(one.why)}"
         for kind, gaps in kinds
-        for one in group_missing(gaps, say)
+        for one in group_missing(gaps, translate)
     ]
 
 
-def _format_server(steps: DeploymentSteps, server: ServerSteps, say: Say) -> list[str]:
-    lines = ["", f"## {escape_markdown(server.server)} ({escape_markdown(say(server.title))})", ""]
+def _format_server(steps: DeploymentSteps, server: ServerSteps, translate: Say) -> list[str]:
+    lines = [
+        "",
+        f"## {escape_markdown(server.server)} ({escape_markdown(translate(server.title))})",
+        "",
+    ]
     for package in server.packages:
         what = escape_markdown(", ".join(package.usages) or package.role)
-        text = say("Package `{}` for {}, thumbprint `{}`, valid {}").format(
-            package.file, what, package.thumbprint, format_validity(package, say)
+        text = translate("Package `{}` for {}, thumbprint `{}`, valid {}").format(
+            package.file, what, package.thumbprint, format_validity(package, translate)
         )
-        lines.append(f"- {number_of(package, say)}{text}")
+        lines.append(f"- {format_package_number(package, translate)}{text}")
     if len(steps.pages) > 1:
-        lines += _markdown_gaps(select_server_steps(steps, server), say)
+        lines += _format_missing_packages(select_server_steps(steps, server), translate)
     if server.shell:
-        text = say("Run the commands in: {}, as an administrator.")
-        lines += ["", text.format(escape_markdown(say(server.shell.title)))]
+        text = translate("Run the commands in: {}, as an administrator.")
+        lines += ["", text.format(escape_markdown(translate(server.shell.title)))]
     digest, commands = build_start_commands(server)
     lines += [
         "",
-        say("The script `{}` has the SHA-256 `{}`.").format(build_script_name(server), digest),
+        translate("The script `{}` has the SHA-256 `{}`.").format(
+            build_script_name(server), digest
+        ),
     ]
     lines += ["", "```powershell", *commands, "```"]
-    for part in list_parts(server, say):
+    for part in list_parts(server, translate):
         lines += ["", f"### {part.heading}", ""] if part.heading else [""]
         lines += [part.about, ""] if part.about else []
         for item in part.items:
-            lines += _format_item(item, say)
+            lines += _format_item(item, translate)
     return lines
 
 
-def _format_item(item: Item, say: Say) -> list[str]:
-    by_hand = say(" (by hand)") if item.by_hand else ""
+def _format_item(item: Item, translate: Say) -> list[str]:
+    by_hand = translate(" (by hand)") if item.by_hand else ""
     lines = [f"- [ ] **{item.number}. {escape_markdown(item.title)}**{by_hand}  ", ""]
-    lines += [f"  {say('Only if: {}.').format(escape_markdown(text))}  " for text in item.only_if]
+    lines += [
+        f"  {translate('Only if: {}.').format(escape_markdown(text))}  " for text in item.only_if
+    ]
     for line in item.lines:
         lines += [f"  {escape_markdown(text)}  " for text in (line.title, *line.conditions) if text]
         lines += _format_step(line)
-    return [*lines, f"  {say('Expected result: ')}{escape_markdown(item.expected)}", ""]
+    return [*lines, f"  {translate('Expected result: ')}{escape_markdown(item.expected)}", ""]
 
 
-def group_missing(missing: Sequence[MissingPackage], say: Say) -> tuple[MissingPackage, ...]:
+def group_missing(missing: Sequence[MissingPackage], translate: Say) -> tuple[MissingPackage, ...]:
     """Return each reason for missing packages once, with the number of requests."""
     requests: dict[str, list[str]] = {}
     for one in missing:
@@ -209,8 +219,10 @@ def group_missing(missing: Sequence[MissingPackage], say: Say) -> tuple[MissingP
         MissingPackage(
             request=names[0]
             if len(names) == 1
-            else say("{} certificates ({})").format(f"{len(names):,}", join_first(names, _NAMED)),
-            why=say(why),
+            else translate("{} certificates ({})").format(
+                f"{len(names):,}", join_first(names, _NAMED)
+            ),
+            why=translate(why),
         )
         for why, names in requests.items()
     )
@@ -256,13 +268,13 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
         format_name=format_name,
         once_of=lambda server: [s.number for s in server.steps if s.step.part == ONCE],
         cmdlets=list_documented_commands(steps),
-        together=partial(group_missing, say=say),
-        running=steps.origin.line,
+        together=partial(group_missing, translate=say),
+        running=steps.origin.one_line_text,
         script=f"A script {_SCRIPT} {_START}",
         start_of=build_start_commands,
         script_of=build_script_name,
-        valid_of=partial(format_validity, say=say),
-        number_of=partial(number_of, say=say),
+        valid_of=partial(format_validity, translate=say),
+        number_of=partial(format_package_number, translate=say),
     )
 
 

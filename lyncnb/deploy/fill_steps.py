@@ -116,24 +116,24 @@ class Filler:
             "provider": provider,
         }
 
-    def path(self, *names: str) -> str:
+    def build_path(self, *names: str) -> str:
         """Return the full path that a file has on a server."""
         return "\\".join((self.procedure.folder, *names))
 
-    def server_steps(
+    def build_server_steps(
         self, server: str, packages: list[ServerPackage], to_request: list[PlannedEntry]
     ) -> ServerSteps:
         """Return every step for one server, including the certificates to request during setup."""
         of_server: list[ServerPackage | PlannedEntry] = [*packages, *to_request]
         own = next((one for one in of_server if one.shared_by != "deployment"), None)
-        role_here, pool = (own.role, own.pool) if own else self._host(server, of_server[0])
+        role_here, pool = (own.role, own.pool) if own else self._find_host(server, of_server[0])
         role = self.rules.roles.get(role_here)
-        steps = [step for entry in to_request for step in self._set_up(server, entry)]
+        steps = [step for entry in to_request for step in self._build_setup_steps(server, entry)]
         found = self._list_places(server, packages)
         if packages:
             first = next((one for one in packages if one.shared_by != "deployment"), packages[0])
             own_package = replace(first, role=role_here, pool=pool)
-            steps += self._steps(server, own_package, packages)
+            steps += self._build_steps(server, own_package, packages)
         return ServerSteps(
             server=server,
             role=role_here,
@@ -146,7 +146,7 @@ class Filler:
             back=tuple(step for step in steps if step.step.phase in ("back", "both")),
             places=tuple(self._fill_place(*one) for one in found),
             folder=self.procedure.folder,
-            issuers=tuple(issuer for issuer, _ in self.trusted.on_server(server)),
+            issuers=tuple(issuer for issuer, _ in self.trusted.list_cas_of_server(server)),
         )
 
     def build_trust_steps(self, server: str, issuers: Collection[str]) -> ServerSteps:
@@ -154,7 +154,9 @@ class Filler:
         role_here, pool = self.hosts[server]
         role = self.rules.roles.get(role_here)
         common = self._build_common_values(server, pool, [])
-        news = [pair for pair in self.trusted.on_server(server) if pair[0].sha256 in issuers]
+        news = [
+            pair for pair in self.trusted.list_cas_of_server(server) if pair[0].sha256 in issuers
+        ]
         steps = tuple(
             self.fill_step(step, common | self._build_issuer_values(issuer, reasons))
             for step in self.procedure.steps
@@ -173,12 +175,12 @@ class Filler:
             back=(),
             folder=self.procedure.folder,
             issuers=tuple(
-                one for one, _ in self.trusted.on_server(server) if one.sha256 in issuers
+                one for one, _ in self.trusted.list_cas_of_server(server) if one.sha256 in issuers
             ),
             trust_only=True,
         )
 
-    def _set_up(self, server: str, entry: PlannedEntry) -> Iterator[ServerStep]:
+    def _build_setup_steps(self, server: str, entry: PlannedEntry) -> Iterator[ServerStep]:
         """Return the values for requesting a certificate on the server that needs it."""
         key = entry.key
         values: Values = {
@@ -240,7 +242,7 @@ class Filler:
             suffix=FINISH,
         )
 
-    def _host(self, server: str, package: ServerPackage | PlannedEntry) -> tuple[str, str]:
+    def _find_host(self, server: str, package: ServerPackage | PlannedEntry) -> tuple[str, str]:
         """Return the role and pool of a server that has only the deployment's certificate."""
         return self.hosts.get(server, (self._find_host_role(package), server))
 
@@ -263,10 +265,10 @@ class Filler:
             "server": server,
             "pool": pool,
             "packages": tuple(package.file for package in packages),
-            "record_path": self.path(f"before-{change}.csv"),
+            "record_path": self.build_path(f"before-{change}.csv"),
         }
 
-    def _steps(
+    def _build_steps(
         self, server: str, own_packages: ServerPackage, packages: list[ServerPackage]
     ) -> Iterator[ServerStep]:
         common = self._build_common_values(server, own_packages.pool, packages)
@@ -283,7 +285,7 @@ class Filler:
                     yield self.fill_step(step, common)
             elif step.scope == "issuer":
                 if step.applies(own_packages.role, own_packages.usages):
-                    for issuer, reasons in self.trusted.on_server(server):
+                    for issuer, reasons in self.trusted.list_cas_of_server(server):
                         yield self.fill_step(
                             step, common | self._build_issuer_values(issuer, reasons)
                         )
@@ -293,7 +295,7 @@ class Filler:
                         yield self._fill_place_step(step, place, values)
             else:
                 for package in packages:
-                    yield from self._of_package(step, package, common)
+                    yield from self._fill_package_step(step, package, common)
 
     def _list_places(
         self, server: str, packages: list[ServerPackage]
@@ -348,7 +350,7 @@ class Filler:
         commands = tuple(text for text in (own.each, own.set, clear) if text)
         return replace(filled, commands=commands or filled.commands, place=own.name)
 
-    def _of_package(
+    def _fill_package_step(
         self, step: Step, package: ServerPackage, common: Values
     ) -> Iterator[ServerStep]:
         values = {**common, **self._build_package_values(package)}
@@ -379,7 +381,7 @@ class Filler:
     ) -> dict[str, str | int | tuple[str, ...]]:
         return {
             "package": package.file,
-            "package_path": self.path(package.file),
+            "package_path": self.build_path(package.file),
             "thumbprint": package.thumbprint,
             "certificate_path": f"Cert:\\LocalMachine\\My\\{package.thumbprint}",
             "friendly_name": package.friendly_name,
@@ -392,7 +394,7 @@ class Filler:
             "ports": self._list_ports(package.role, package.usages),
             "key_holder": package.key_holder,
             "answer": f"returned/{package.id}.cer",
-            "answer_path": self.path(f"{package.id}.cer"),
+            "answer_path": self.build_path(f"{package.id}.cer"),
         }
 
     def _list_ports(self, role: str, usages: tuple[str, ...]) -> tuple[str, ...]:
@@ -430,7 +432,7 @@ class Filler:
             "issuer_thumbprint": issuer.thumbprint,
             "issuer_sha256": issuer.sha256,
             "store": store,
-            "chain_path": self.path("chain", f"{issuer.thumbprint}.cer"),
+            "chain_path": self.build_path("chain", f"{issuer.thumbprint}.cer"),
             "issuer_path": f"Cert:\\LocalMachine\\{store}\\{issuer.thumbprint}",
             "needed_for": "; ".join(reasons),
         }

@@ -39,7 +39,7 @@ _DAMAGED = (
 )
 
 
-def new_password() -> Secret:
+def generate_password() -> Secret:
     """Generate a random password of 24 letters and digits, which has about 138 bits."""
     return Secret("".join(secrets.choice(_ALPHABET) for _ in range(_CHARACTERS)))
 
@@ -87,13 +87,13 @@ class PasswordList:
                 ),
             ) from None
 
-    def save_passwords(self, added: dict[str, Secret]) -> None:
+    def save_passwords(self, new_passwords: dict[str, Secret]) -> None:
         """Write the list with new passwords. Old passwords remain until ``purge`` removes them.
 
         The list is written before the packages, because a package without a password is useless,
         and a password without a package does no harm.
         """
-        self._passwords |= added
+        self._passwords |= new_passwords
         document = {
             "format": _FORMAT,
             "passwords": {k: v.reveal() for k, v in sorted(self._passwords.items())},
@@ -106,7 +106,7 @@ class PasswordList:
         """The SHA-256 of each package whose password is in the list."""
         return frozenset(self._passwords)
 
-    def drop(self, packages: Iterable[str]) -> None:
+    def remove_passwords(self, packages: Iterable[str]) -> None:
         """Remove the passwords of packages from the list. Packages are specified by SHA-256."""
         for digest in packages:
             self._passwords.pop(digest, None)

@@ -232,7 +232,7 @@ def purge(
             manifest = add_bindings(manifest, cipher)
         _remove_files(survey, manifest, listed, format_timestamp(today))
         if listed.passwords and cipher is not None:
-            PasswordList(path, cipher).drop(listed.passwords)
+            PasswordList(path, cipher).remove_passwords(listed.passwords)
         manifest = read_manifest(path).with_event(_FINISHED, token, at=format_timestamp(today))
         save_manifest(path, manifest)
     return replace(listed, is_done=True)
@@ -402,7 +402,7 @@ def _list_for_request(
         # The list includes files that an interrupted purge had announced but did not remove.
         yield from _list_for_deployed(survey, record)
     elif why:
-        there = tuple(path for path in record.files if survey.has(path))
+        there = tuple(path for path in record.files if survey.has_file(path))
         what = CSR if record.key_holder else KEY_AND_CSR
         yield _build_key_item(record.id, record.generation, why, there, what)
         yield from _list_package(survey, record, record, why)
@@ -412,7 +412,7 @@ def _list_remaining_files(
     survey: Survey, record: RequestRecord, generation: ArchivedGeneration
 ) -> tuple[str, ...]:
     """Return a superseded generation's remaining files, even if its move was interrupted."""
-    there = [path for path in generation.files if survey.has(path)]
+    there = [path for path in generation.files if survey.has_file(path)]
     if generation is record.archived[-1]:
         there += [move.source for move in find_pending_moves(survey, record)]
     return tuple(there)
@@ -431,7 +431,7 @@ def _list_for_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeI
             ),
             files=(),
         )
-    if survey.has(key):
+    if survey.has_file(key):
         yield PurgeItem(
             id=record.id,
             generation=record.generation,
@@ -500,11 +500,11 @@ def _supersede_expired(
     for record in manifest.requests:
         if record.id not in expired:
             continue
-        new = record.superseded(at=now, reasons=("expired",))
+        new = record.build_next_generation(at=now, reasons=("expired",))
         moves += [
             Move(source=source, target=target)
             for source, target in zip(record.files, new.archived[-1].files, strict=True)
-            if survey.has(source)
+            if survey.has_file(source)
         ]
         # The next key is created on the same computer as the earlier key.
         new = replace(new, reasons=("expired, and purged",), key_holder=record.key_holder)

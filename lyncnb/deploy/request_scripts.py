@@ -22,7 +22,7 @@ from ..request_folder.bundle import RequestBundle
 from ..request_folder.manifest import format_timestamp
 from ..request_folder.request_record import RequestRecord
 from ..rules.procedure import Procedure, load_procedure
-from .checklist import build_script_name, title_ends, to_html
+from .checklist import build_script_name, to_html, translate_title_end
 from .fill_steps import Filler, Values, format_requested_name
 from .server_script import build_import_script
 from .server_steps import DeploymentSteps, MissingPackage, ServerSteps
@@ -37,7 +37,7 @@ _TITLE = ": requests on a server"
 REQUESTS = outputs.OutputKind(
     what="requests on a server",
     is_ours={
-        ".html": outputs.match_page(title_ends(_TITLE, "</title>")),
+        ".html": outputs.match_page(translate_title_end(_TITLE, "</title>")),
         ".ps1": outputs.match_first_line(b"\xef\xbb\xbf#requires -Version 3.0"),
     },
 )
@@ -196,8 +196,8 @@ def _build_values(
         "key_algorithm": key.algorithm,
         "client_eku": "clientAuth" in certificate.extended_key_usage,
         "request": name,
-        "request_path": filler.path(name),
-        "new_path": filler.path(f"{name}.new"),
+        "request_path": filler.build_path(name),
+        "new_path": filler.build_path(f"{name}.new"),
         "template": template if certificate.issuer == "internal" else "",
         "organization": subject.get("O", ""),
         "unit": subject.get("OU", ""),

@@ -88,7 +88,7 @@ def _identify_key(data: bytes, path: str, opener: Opener | None) -> str:
     if opener is None:
         return ""
     try:
-        return keys.spki_sha256(opener.cipher.decrypt(data, name=path))
+        return keys.compute_spki_sha256(opener.cipher.decrypt(data, name=path))
     except BundleError:
         return ""
 

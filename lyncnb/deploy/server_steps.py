@@ -315,10 +315,10 @@ class DeploymentSteps(Table):
             f"Then import and assign certificates on {len(self.servers) - trusting:,}."
         )
 
-    def summary(self, say: Callable[[str], str] = str) -> str:
-        """Return one sentence with the counts, in English or as ``say`` translates it."""
+    def summary(self, translate: Callable[[str], str] = str) -> str:
+        """Return one sentence with the counts, in English or as ``translate`` translates it."""
         if not self.pages and not self.missing and not self.covered:
-            return f"{self.title}{say(': ')}{say('no server needs a change')}"
+            return f"{self.title}{translate(': ')}{translate('no server needs a change')}"
         count = sum(len(server.steps) for server in self.servers)
         words = [f"{count_of(count, 'step')} for {count_of(len(self.servers), self.unit)}"]
         if self.key_holders:
@@ -329,4 +329,4 @@ class DeploymentSteps(Table):
             words.append(f"{covered} covered by installed certificates")
         if self.missing:
             words.append(f"{count_of(len(self.missing), 'certificate')} {self.lacking}")
-        return f"{self.title}{say(': ')}{say('; ').join(map(say, words))}"
+        return f"{self.title}{translate(': ')}{translate('; ').join(map(translate, words))}"

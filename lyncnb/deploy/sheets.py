@@ -195,7 +195,7 @@ def _group_by_task(steps: Iterable[ServerStep]) -> list[list[ServerStep]]:
     return groups
 
 
-def list_parts(page: ServerSteps, say: Say = str) -> Iterator[Part]:
+def list_parts(page: ServerSteps, translate: Say = str) -> Iterator[Part]:
     """Yield the parts of a server's sheet that have items, in their order and in a language.
 
     If all steps of a page are of one kind, such as a request, the page has no headings for parts.
@@ -208,28 +208,28 @@ def list_parts(page: ServerSteps, say: Say = str) -> Iterator[Part]:
             is_alone = len(found) == 1 and part == "evening"
             yield Part(
                 name=part,
-                heading="" if is_alone else say(heading),
-                about=say(about),
-                items=tuple(_build_item(group, say) for group in _group_by_task(found[part])),
+                heading="" if is_alone else translate(heading),
+                about=translate(about),
+                items=tuple(_build_item(group, translate) for group in _group_by_task(found[part])),
             )
 
 
-def _translated(step: ServerStep, say: Say) -> ServerStep:
+def _translate_step(step: ServerStep, translate: Say) -> ServerStep:
     """Return a step with its texts in a language. Its commands stay the same."""
     return replace(
         step,
-        title=say(step.title),
-        about=say(step.about),
-        task=say(step.task),
-        expected=say(step.expected),
-        caution=say(step.caution),
-        only_if=tuple(replace(check, text=say(check.text)) for check in step.only_if),
-        needs=tuple(replace(check, text=say(check.text)) for check in step.needs),
+        title=translate(step.title),
+        about=translate(step.about),
+        task=translate(step.task),
+        expected=translate(step.expected),
+        caution=translate(step.caution),
+        only_if=tuple(replace(check, text=translate(check.text)) for check in step.only_if),
+        needs=tuple(replace(check, text=translate(check.text)) for check in step.needs),
     )
 
 
-def _build_item(group: Sequence[ServerStep], say: Say) -> Item:
-    steps = [_translated(step, say) for step in group]
+def _build_item(group: Sequence[ServerStep], translate: Say) -> Item:
+    steps = [_translate_step(step, translate) for step in group]
     first = steps[0]
     conditions = [{check.text for check in step.only_if} for step in steps]
     common = [
@@ -244,7 +244,7 @@ def _build_item(group: Sequence[ServerStep], say: Say) -> Item:
         else:
             runs.append([step])
     title = first.task if len(steps) > 1 else first.title
-    lines = [_build_line(run, common, title if len(runs) == 1 else "", say) for run in runs]
+    lines = [_build_line(run, common, title if len(runs) == 1 else "", translate) for run in runs]
     # A step that is the same for each condition is listed only once.
     if len({line.commands for line in lines}) == 1:
         lines = [*(replace(line, commands=()) for line in lines[:-1]), lines[-1]]
@@ -260,10 +260,12 @@ def _build_item(group: Sequence[ServerStep], say: Say) -> Item:
     )
 
 
-def _build_line(steps: Sequence[ServerStep], common: Sequence[str], heading: str, say: Say) -> Line:
+def _build_line(
+    steps: Sequence[ServerStep], common: Sequence[str], heading: str, translate: Say
+) -> Line:
     """Return one line for steps that differ only in their subjects. The heading is not repeated."""
     first = steps[0]
-    numbers = say("{} to {}").format(first.number, steps[-1].number)
+    numbers = translate("{} to {}").format(first.number, steps[-1].number)
     name = first.name if len(steps) == 1 else f"{numbers}. {first.title}"
     # The line does not mention whether a package was copied, because packages are copied once for
     # all servers.
@@ -277,8 +279,8 @@ def _build_line(steps: Sequence[ServerStep], common: Sequence[str], heading: str
     return Line(
         title="" if first.title == heading else name,
         conditions=(
-            *(say("Only if: {}.").format(text) for text in dict.fromkeys(only_if)),
-            *(say("Before: {}.").format(text) for text in dict.fromkeys(before)),
+            *(translate("Only if: {}.").format(text) for text in dict.fromkeys(only_if)),
+            *(translate("Before: {}.").format(text) for text in dict.fromkeys(before)),
         ),
         caution=" ".join(dict.fromkeys(step.caution for step in steps if step.caution)),
         commands=tuple(dict.fromkeys(command for step in steps for command in step.commands)),
@@ -302,7 +304,7 @@ def build_sheet_document(page: ServerSteps) -> list[dict[str, object]]:
     ]
 
 
-def list_common_items(steps: DeploymentSteps, say: Say = str) -> tuple[Once, ...]:
+def list_common_items(steps: DeploymentSteps, translate: Say = str) -> tuple[Once, ...]:
     """Return the items that are done once for all servers, by letter, with the servers' roles."""
     found: dict[str, list[tuple[ServerSteps, ServerStep]]] = {}
     for page in steps.servers:
@@ -311,18 +313,20 @@ def list_common_items(steps: DeploymentSteps, say: Say = str) -> tuple[Once, ...
                 found.setdefault(step.number, []).append((page, step))
     return tuple(
         Once(
-            step=_translated(pairs[0][1], say),
-            title=_fill_general_text(pairs[0][1].step.title, [step for _, step in pairs], say),
-            expected=_fill_general_text(
-                pairs[0][1].step.expected, [step for _, step in pairs], say
+            step=_translate_step(pairs[0][1], translate),
+            title=_fill_general_text(
+                pairs[0][1].step.title, [step for _, step in pairs], translate
             ),
-            roles=tuple(dict.fromkeys(say(page.title) for page, _ in pairs)),
+            expected=_fill_general_text(
+                pairs[0][1].step.expected, [step for _, step in pairs], translate
+            ),
+            roles=tuple(dict.fromkeys(translate(page.title) for page, _ in pairs)),
         )
         for _, pairs in sorted(found.items(), key=lambda pair: (len(pair[0]), pair[0]))
     )
 
 
-def list_notes(steps: DeploymentSteps, say: Say = str) -> tuple[Note, ...]:
+def list_notes(steps: DeploymentSteps, translate: Say = str) -> tuple[Note, ...]:
     """Return the explanations of the steps without repetition.
 
     A note for a single server contains the server's values.
@@ -336,7 +340,7 @@ def list_notes(steps: DeploymentSteps, say: Say = str) -> tuple[Note, ...]:
     is_alone = len(steps.pages) == 1
     return tuple(
         Note(
-            title=_fill_general_text(same[0].step.title, same, say),
+            title=_fill_general_text(same[0].step.title, same, translate),
             text=" ".join(dict.fromkeys(s.text for s in same))
             if is_alone
             else _fill_general_text(same[0].step.text, same),
@@ -347,7 +351,7 @@ def list_notes(steps: DeploymentSteps, say: Say = str) -> tuple[Note, ...]:
     )
 
 
-def _fill_general_text(text: str, steps: Sequence[ServerStep], say: Say = str) -> str:
+def _fill_general_text(text: str, steps: Sequence[ServerStep], translate: Say = str) -> str:
     """Return a text for several steps. A value that differs between the steps is described."""
     values: dict[str, str | int | tuple[str, ...]] = {}
     if len({step.values.get("pool", "") for step in steps}) > 1:
@@ -359,5 +363,5 @@ def _fill_general_text(text: str, steps: Sequence[ServerStep], say: Say = str) -
         first = steps[0].values.get(name, "")
         is_same = all(step.values.get(name, "") == first for step in steps)
         assert isinstance(first, str | int | tuple)
-        values[name] = first if is_same else say(_GENERAL.get(name, name))
-    return say(fill_placeholders(text, values))
+        values[name] = first if is_same else translate(_GENERAL.get(name, name))
+    return translate(fill_placeholders(text, values))

@@ -340,7 +340,7 @@ def build_procedure(
     idle = [name for name in hosts or {} if name not in by_server and name not in to_request]
     trusting = (filler.build_trust_steps(name, news) for name in idle if news)
     pages = [
-        filler.server_steps(name, by_server.get(name, []), to_request.get(name, []))
+        filler.build_server_steps(name, by_server.get(name, []), to_request.get(name, []))
         for name in dict.fromkeys([*by_server, *to_request])
     ]
     return DeploymentSteps(

@@ -52,7 +52,7 @@ class TrustOfPackages:
         plan = build_recorded_plan([*planned], self.rules, source="")
         return trust(plan, chains={one.id: path for one, path in planned.items()})
 
-    def on_server(self, server: str) -> tuple[tuple[Certificate, tuple[str, ...]], ...]:
+    def list_cas_of_server(self, server: str) -> tuple[tuple[Certificate, tuple[str, ...]], ...]:
         """Return the CA certificates that a server must trust, roots first, with the reasons."""
         found: dict[str, dict[str, None]] = {}
         for one in self._list_required.get(server, ()):

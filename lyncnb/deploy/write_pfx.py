@@ -43,7 +43,7 @@ from ..request_folder.recovery_key import convert_old_lists, seal_new_keys
 from ..request_folder.request_record import PackageRecord, RequestRecord, list_package_names
 from ..rules.procedure import Encryption, PackageRules, load_package_rules
 from ..rules.rule_files import load_recorded_rules
-from .package_passwords import LIST, PasswordList, new_password
+from .package_passwords import LIST, PasswordList, generate_password
 from .pfx_packages import Package, Packages, Task, make_packages
 from .recorded_commands import record_commands
 from .steps import deployment_steps
@@ -238,7 +238,7 @@ def _split_packages(
         if record.state == "retired":
             continue
         target = target_os or record.target_os
-        encryption = rules.encryption_for(target)
+        encryption = rules.find_encryption(target)
         one = issued.by_id.get(record.id)
         package = Package(
             request_id=record.id,
@@ -440,7 +440,7 @@ def _write_packages(
 def _build_task(base: Path, job: _Job, cipher: FolderCipher, rules: PackageRules) -> Task:
     name = job.record.files.key
     key = cipher.decrypt(files.read_file(base / name), name=name)
-    if keys.spki_sha256(key) != job.record.spki_sha256:
+    if keys.compute_spki_sha256(key) != job.record.spki_sha256:
         raise PackageError(
             f"{name} is not the key for this request", hint="restore keys/ from a backup"
         )
@@ -451,9 +451,9 @@ def _build_task(base: Path, job: _Job, cipher: FolderCipher, rules: PackageRules
         chain=tuple(der for der in job.issued.chain if not read_certificate(der).is_self_issued),
         friendly_name=job.package.friendly_name,
         encryption=job.encryption.id,
-        provider=rules.provider_for(keys.key_parameters(key)[0]),
+        provider=rules.find_provider(keys.find_key_parameters(key)[0]),
     )
-    return Task(content=content, key=keys.to_pkcs8(key), password=new_password())
+    return Task(content=content, key=keys.to_pkcs8(key), password=generate_password())
 
 
 def _build_package_record(job: _Job, digest: str, now: str) -> PackageRecord:

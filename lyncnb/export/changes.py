@@ -365,7 +365,7 @@ def _make_renewed_record(
     new = _make_planned_record(
         request, generation=old_record.generation + 1, reasons=reasons, now=now
     )
-    archived = old_record.superseded(at=now, reasons=reasons).archived
+    archived = old_record.build_next_generation(at=now, reasons=reasons).archived
     new = replace(
         new, archived=archived, stood_before=old_record.stood_before, others=old_record.others
     )

@@ -100,7 +100,7 @@ def connect_to_cluster(
     child = start_child(_COMMAND, hidden=VARIABLE)
     try:
         executor = _ClusterExecutor(child, (address, seconds))
-        if refusal := executor.refusal():
+        if refusal := executor.find_connection_error():
             message, hint = _REFUSALS.get(refusal, _NO_ANSWER)
             raise ClusterError(message.format(address=address), hint=hint.format(address=address))
         yield executor
@@ -127,7 +127,7 @@ class _ClusterExecutor(Executor):
         self._has_ended = False
         self._send(opening)
 
-    def refusal(self) -> str:
+    def find_connection_error(self) -> str:
         """Wait for the child process to connect to the cluster. Return the error if it fails.
 
         Without an error, return "".

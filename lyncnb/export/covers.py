@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 
-from ..authorities.evaluation.evaluation import entry_sha256
+from ..authorities.evaluation.evaluation import compute_entry_sha256
 from ..authorities.survey.as_is import NOT_SEEN, STATES, AsIs, PlannedAsIs
 from ..authorities.survey.read_as_is import read_as_is
 from ..base.shown.tables import count_of, join_first
@@ -94,7 +94,7 @@ def find_covers(
 
 def _reject_other_plan(as_is: AsIs, plan: CertificatePlan, name: str) -> None:
     before = {one.id: one.entry_sha256 for one in as_is.planned}
-    now = {one.id: entry_sha256(convert_to_entry(one)) for one in plan.certificates}
+    now = {one.id: compute_entry_sha256(convert_to_entry(one)) for one in plan.certificates}
     parts = {
         "only the plan contains {}": now.keys() - before.keys(),
         "only the list contains {}": before.keys() - now.keys(),

@@ -143,7 +143,7 @@ def create_pairs(
     job = _Job(items, cipher, store, options)
     if options.executor is not None:
         job.run_on_executor(items, options.executor, options.workers or _REMOTE_TASKS)
-        return job.result()
+        return job.get_result()
     width = options.workers or count_cores()
     rsa = [item for item in items if item[1].key.algorithm == "RSA"]
     other = [item for item in items if item[1].key.algorithm != "RSA"]
@@ -153,7 +153,7 @@ def create_pairs(
         job.run_processes(other, width)
     else:
         job.run_loop(other)
-    return job.result()
+    return job.get_result()
 
 
 class _Job:
@@ -172,7 +172,7 @@ class _Job:
         self._left = sum(_estimate_seconds(certificate) for _, certificate in items)
         self._start = time.monotonic()
 
-    def result(self) -> Exported:
+    def get_result(self) -> Exported:
         return Exported(self._done, self._done < self._total)
 
     def run_loop(self, items: Sequence[Item]) -> None:
@@ -180,7 +180,7 @@ class _Job:
             if self._cancel.is_set():
                 return
             self._store(self._make_pair(item))
-            self._count(item)
+            self._report_pair(item)
 
     def run_threads(self, items: Sequence[Item], width: int) -> None:
         with ThreadPoolExecutor(width, "lyncnb-rsa") as pool:
@@ -196,7 +196,7 @@ class _Job:
             with closing(_run_in_window(submit_item, items, 4 * width, self._cancel)) as finished:
                 for item, future in finished:
                     self._store(future.result())
-                    self._count(item)
+                    self._report_pair(item)
 
     def run_processes(self, items: Sequence[Item], width: int) -> None:
         rest = iter(items)
@@ -215,7 +215,7 @@ class _Job:
                 for chunk, future in finished:
                     for item, values in zip(chunk, future.result(), strict=True):
                         self._store(FinishedPair(*values))
-                        self._count(item)
+                        self._report_pair(item)
 
     def run_on_executor(self, items: Sequence[Item], executor: Executor, width: int) -> None:
         run_key = RunKey()
@@ -235,12 +235,12 @@ class _Job:
                 self._store(
                     open_sealed_pair(name, content, answer, run_key=run_key, encryptor=encryptor)
                 )
-                self._count(item)
+                self._report_pair(item)
 
     def _make_pair(self, item: Item) -> FinishedPair:
         return make_pair(item[0], build_request_content(item[1]), self._cipher.encrypt)
 
-    def _count(self, item: Item) -> None:
+    def _report_pair(self, item: Item) -> None:
         self._done += 1
         seconds = _estimate_seconds(item[1])
         self._spent += seconds

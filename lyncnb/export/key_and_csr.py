@@ -24,7 +24,7 @@ from ..pki.csr import CertificationRequest, build_request, parse_request
 from ..pki.hpke import RunKey, seal
 from ..pki.passphrase import VARIABLE
 from ..pki.pkcs8 import Encryptor
-from ..request_folder.files_on_disk import key_sha256
+from ..request_folder.files_on_disk import compute_key_sha256
 from ..request_folder.request_record import build_csr_path, build_key_path
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class PairStore:
         self._batch.add(key, pair.key_pem, stage=0)
         self._batch.add(request, pair.csr_pem, _CSR_MODE, stage=1)
         self._waiting[pair.id] = Written(
-            pair.csr_sha256, pair.spki_sha256, key_sha256(pair.key_pem)
+            pair.csr_sha256, pair.spki_sha256, compute_key_sha256(pair.key_pem)
         )
         if len(self._waiting) >= _BATCH or time.monotonic() >= self._due:
             self._commit_pairs()

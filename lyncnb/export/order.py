@@ -26,7 +26,7 @@ from ..errors import (
 )
 from ..plan.acceptances import find_acceptance, list_accepted_codes
 from ..plan.model import CertificatePlan, PlannedCertificate, convert_to_entry
-from ..plan.saved_plan_json import saved_plan
+from ..plan.saved_plan_json import encode_plan_in_parts
 from ..plan.spellings import Spelling, find_certificate_spellings
 from ..request_folder.request_record import (
     Acceptance,
@@ -140,7 +140,7 @@ class Order:
             return self.saved_file
         data = b""
         for day in dict.fromkeys((*_find_evaluation_date(present), self.judged_on)):
-            data = saved_plan(self.plan, self.findings, judged_on=day)
+            data = encode_plan_in_parts(self.plan, self.findings, judged_on=day)
             if data == present:
                 break
         return data

@@ -23,7 +23,7 @@ class OtherDeployment:
     planned: tuple[str, ...]
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """Describe in two sentences both deployments and what writing the requests would change."""
         return (
             "This folder contains the requests of another deployment: "
@@ -32,7 +32,7 @@ class OtherDeployment:
         )
 
     @property
-    def consent(self) -> str:
+    def consent_text(self) -> str:
         """The text that the user confirms. It contains the names of both deployments."""
         names = _find_main_domain(self.in_folder), _find_main_domain(self.planned)
         if names[0] == names[1]:

@@ -143,7 +143,7 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
     after = after.with_numbers_of(before)
     # A folder of an earlier version has no request numbers until its content changes.
     if after != before:
-        after = after.numbered(list_ids_in_order(order.plan))
+        after = after.with_new_numbers(list_ids_in_order(order.plan))
     if cipher is not None:
         after = add_bindings(after, cipher)
     planned = {record.id for record in after.requests if record.is_to_write}
@@ -245,12 +245,12 @@ def _remove_lost_files(survey: Survey, old_manifest: Manifest, new_manifest: Man
         old = old_manifest.by_id.get(record.id)
         if old is None or record.generation == old.generation:
             continue
-        if not all(map(survey.has, old.files)):
+        if not all(map(survey.has_file, old.files)):
             superseded = record.archived[-1]
             superseded = replace(
                 superseded,
-                csr_sha256=superseded.csr_sha256 if survey.has(old.files.csr) else "",
-                key_sha256=superseded.key_sha256 if survey.has(old.files.key) else "",
+                csr_sha256=superseded.csr_sha256 if survey.has_file(old.files.csr) else "",
+                key_sha256=superseded.key_sha256 if survey.has_file(old.files.key) else "",
             )
             changed.append(replace(record, archived=(*record.archived[:-1], superseded)))
     return new_manifest.with_records(changed)
@@ -265,10 +265,10 @@ def _list_renewal_moves(
         if old is None or record.generation == old.generation:
             continue
         for source, target in zip(old.files, record.archived[-1].files, strict=True):
-            if not survey.has(source):
+            if not survey.has_file(source):
                 continue
             moves.append(Move(source=source, target=target))
-            there = survey.has(target)
+            there = survey.has_file(target)
             if there and not is_same_file(survey.folder / source, survey.folder / target):
                 problems.append(_make_occupied_problem(target))
     return moves, problems
@@ -282,7 +282,7 @@ def _find_collisions(
         for record in new_manifest.requests
         if record.id not in old_manifest.by_id
         for path in record.files
-        if survey.has(path)
+        if survey.has_file(path)
     ]
 
 

@@ -593,7 +593,7 @@ _NAMED = 5  # The largest number of requests in a note.
 def _list_notes(preview: Preview, manifest: Manifest) -> tuple[str, ...]:
     survey = preview.survey
     notes = list(describe_unknown_files(survey, manifest))
-    if left := manifest.left_out_of_approved:
+    if left := manifest.omitted_requests:
         notes.append(
             "approved, but not requested, because you specified that an installed "
             f"certificate covers the request: {join_first(left, _NAMED)}"

@@ -85,14 +85,14 @@ def _check_issue(
     elif is_free:
         # The next certificate can be installed in time, but it expires before it can itself be
         # replaced.
-        step = find_step(timetable.terms.validity, days.date(issue_day))
+        step = find_step(timetable.terms.validity, days.convert_to_date(issue_day))
         rule_dates.add("validity", step, day=issue_day)
 
 
 def _check_order(timetable: Timetable, issue_day: int, rule_dates: _RuleDates) -> bool:
     days, terms = timetable.days, timetable.terms
     order = issue_day - terms.order_days
-    if order < 0 or days.date(order) < terms.earliest:
+    if order < 0 or days.convert_to_date(order) < terms.earliest:
         rule_dates.add("earliest order", day=issue_day)
         return False
     if days.frozen[order]:
@@ -102,7 +102,7 @@ def _check_order(timetable: Timetable, issue_day: int, rule_dates: _RuleDates) -
             rule_dates.add("lead time", day=issue_day)
         return False
     if timetable.validate[issue_day] > issue_day:
-        step = find_step(terms.reuse, days.date(issue_day))
+        step = find_step(terms.reuse, days.convert_to_date(issue_day))
         rule_dates.add("validation", step, day=issue_day)
         for day in range(max(0, issue_day - step.days), issue_day + 1):
             for freeze in _find_freezes(days, day):
@@ -121,13 +121,13 @@ def _check_servers(days: Days, first_day: int, last_day: int, rule_dates: _RuleD
 
 
 def _find_freezes(days: Days, day: int) -> Iterator[Period]:
-    when = days.date(day)
+    when = days.convert_to_date(day)
     return (freeze for freeze in days.freezes if freeze.begins <= when <= freeze.ends)
 
 
 def _build_end_rule(timetable: Timetable, certificate: Hold) -> BrokenRule:
     days = timetable.days
-    ends, begins = days.date(certificate.last), days.date(certificate.issued)
+    ends, begins = days.convert_to_date(certificate.last), days.convert_to_date(certificate.issued)
     if certificate.is_planned:
         step = find_step(timetable.terms.validity, begins)
         says = f"a certificate that is issued on {begins} is valid until {ends} ({step.rule})"
@@ -140,12 +140,12 @@ def _build_end_rule(timetable: Timetable, certificate: Hold) -> BrokenRule:
 
 def _build_lead_time_rule(timetable: Timetable, certificate: Hold, source: str) -> BrokenRule:
     terms, days = timetable.terms, timetable.days
-    by = days.date(certificate.deadline)
+    by = days.convert_to_date(certificate.deadline)
     return BrokenRule(
         rule="roll-over",
         says=f"issued tokens are valid for {terms.lead_hours} hours, so the next certificate "
              f"must be installed by {by}",
-        begins=by, ends=days.date(certificate.last), source=source,
+        begins=by, ends=days.convert_to_date(certificate.last), source=source,
     )  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def _build_rules(rule_dates: _RuleDates, timetable: Timetable) -> Iterator[Broke
     days, terms = timetable.days, timetable.terms
     freezes: dict[Period, list[str]] = {}
     for rule, found in rule_dates.found.items():
-        first, last = days.date(min(found)), days.date(max(found))
+        first, last = days.convert_to_date(min(found)), days.convert_to_date(max(found))
         match rule:
             case ("freeze", Period() as freeze, str() as words):
                 freezes.setdefault(freeze, []).append(words)

@@ -36,7 +36,7 @@ from ..request_folder.bundle import RequestBundle
 from ..request_folder.generations import Generation, Held, find_generations
 from ..request_folder.manifest import Manifest, format_timestamp, read_manifest
 from ..request_folder.request_record import IssuedRecord, RequestRecord
-from ..rules.ca_rules import CaLimit, ca_rules
+from ..rules.ca_rules import CaLimit, load_ca_rules
 from ..rules.procedure import RollOver, load_procedure
 from .broken_rules import find_rules_between, find_rules_for_first_issue, format_span
 from .model import BrokenRule, Forecast, ForecastEntry, ForecastProblem
@@ -113,7 +113,7 @@ def forecast(
     terms = told.renewal_terms
     days = Days(first - _BEFORE, until, terms.work)
     schedules = _Schedules(read, told, terms, days, begin)
-    found, problems = schedules.all()
+    found, problems = schedules.build_entries()
     entries = tuple(_add_validations(found, schedules))
     return Forecast(
         source=read.plan.topology.source,
@@ -245,7 +245,7 @@ class _Schedules:
         record = self.read.records.get(certificate.id)
         return (record.ca if record else "") or certificate.ca
 
-    def all(self) -> tuple[list[ForecastEntry], tuple[ForecastProblem, ...]]:
+    def build_entries(self) -> tuple[list[ForecastEntry], tuple[ForecastProblem, ...]]:
         """Return the forecast entries for all certificates, and all problems."""
         entries: list[ForecastEntry] = []
         found: dict[ForecastProblem, list[str]] = {}
@@ -296,8 +296,10 @@ class _Schedules:
         """
         key = (issuer, ca, requested_days, source)
         if key not in self._validity:
-            limits = ca_rules().smallest("validity-days", issuer=issuer, ca=ca)
-            usual = ca_rules().smallest("usual-validity-days", issuer=issuer, ca=ca)
+            limits = load_ca_rules().list_smallest_limits("validity-days", issuer=issuer, ca=ca)
+            usual = load_ca_rules().list_smallest_limits(
+                "usual-validity-days", issuer=issuer, ca=ca
+            )
             has_limit = any(limit for _, limit in limits)
             self._validity[key] = _list_validity_steps(
                 limits if requested_days or has_limit else usual, requested_days, source
@@ -308,7 +310,7 @@ class _Schedules:
         """Return for how many days a public CA may reuse a domain validation, by date."""
         if ca not in self._reuse:
             self._reuse[ca] = _list_validity_steps(
-                ca_rules().smallest("domain-validation-days", ca=ca), None
+                load_ca_rules().list_smallest_limits("domain-validation-days", ca=ca), None
             )
         return self._reuse[ca]
 
@@ -388,7 +390,7 @@ class _Schedule:
             entries.append(self._build_entry(0, hold))
             ordered = tuple(self._list_replacements(hold))
         elif (issue := self.of.options.planned_issue_date) and self._is_future(issue):
-            first = self.days.number(issue)
+            first = self.days.convert_to_number(issue)
             problems += self._find_first_problem(first)
         following = self.find_timetable.list_replacements(
             ordered[-1].hold if ordered else hold, first
@@ -407,7 +409,7 @@ class _Schedule:
                     entries,
                     problems,
                 )  # The certificate is never installed, which is already reported as a problem.
-            last = self.days.date(hold.last + 1)
+            last = self.days.convert_to_date(hold.last + 1)
             self.ends = datetime.combine(last, time(), tzinfo=UTC)
         if hold is None:
             problems.append(self._build_never_issued_problem())
@@ -421,7 +423,7 @@ class _Schedule:
         part = self.of.read.under_way.get(self.name)
         if part is None:
             return
-        number, lead = self.days.number, self.find_timetable.terms.order_days
+        number, lead = self.days.convert_to_number, self.find_timetable.terms.order_days
         record = self.of.read.records[self.name]
         order = number(date.fromisoformat((record.written_at or record.planned_at)[:10]))
         if part.issued is not None:
@@ -450,7 +452,7 @@ class _Schedule:
 
     def _build_recorded_entry(self, recorded: Held) -> Hold:
         lead = timedelta(hours=self.find_timetable.terms.lead_hours)
-        number = self.days.number
+        number = self.days.convert_to_number
         # A certificate must be valid for the complete day. The second of notAfter belongs to its
         # validity.
         last, deadline = (
@@ -462,12 +464,14 @@ class _Schedule:
         self.on_record[hold] = recorded
         return hold
 
-    def _build_entry(self, number: int, hold: Hold) -> ForecastEntry:
+    def _build_entry(self, number: int, period: Hold) -> ForecastEntry:
         certificate = self.certificate
-        held = self.on_record.get(hold)
+        held = self.on_record.get(period)
         if held is None:
-            begins = datetime.combine(self.days.date(hold.issued), time(), tzinfo=UTC)
-            ends = datetime.combine(self.days.date(hold.last), _LAST_SECOND, tzinfo=UTC)
+            begins = datetime.combine(self.days.convert_to_date(period.issued), time(), tzinfo=UTC)
+            ends = datetime.combine(
+                self.days.convert_to_date(period.last), _LAST_SECOND, tzinfo=UTC
+            )
         else:
             begins, ends = held.begins, held.ends
         return ForecastEntry(
@@ -479,12 +483,12 @@ class _Schedule:
             issuer=certificate.issuer,
             ca=self.find_ca,
             number=number,
-            valid_until=self.days.date(hold.last),
+            valid_until=self.days.convert_to_date(period.last),
             renew_from=self.of.terms.plan_renewal(begins, ends, certificate.issuer).order_on,
         )
 
     def _build_turn_entry(self, number: int, turn: Turn, *, is_first: bool) -> ForecastEntry:
-        day, certificate = self.days.date, self.certificate
+        day, certificate = self.days.convert_to_date, self.certificate
         # A certificate that is issued on the planned date can expire before it can be installed.
         comes = turn.change < self.days.count and turn.change <= turn.hold.last
         change = day(turn.change) if comes else None
@@ -515,10 +519,10 @@ class _Schedule:
         rules = find_rules_for_first_issue(self.find_timetable, first_certificate)
         if rules:
             day, change = (
-                self.days.date(first_certificate),
+                self.days.convert_to_date(first_certificate),
                 self.days.next_change[first_certificate],
             )
-            last = self.days.date(min(change - 1, self.days.goal))
+            last = self.days.convert_to_date(min(change - 1, self.days.goal))
             yield ForecastProblem(
                 certificates=(), number=1, begins=day, ends=max(day, last), rules=rules,
                 what=("the first certificate cannot be issued and installed as planned "
@@ -526,14 +530,14 @@ class _Schedule:
             )  # fmt: skip
 
     def _build_problem(
-        self, number: int, certificate: Hold, gap: tuple[int, int]
+        self, number: int, certificate: Hold, missing_days: tuple[int, int]
     ) -> ForecastProblem:
-        begins, ends = map(self.days.date, gap)
+        begins, ends = map(self.days.convert_to_date, missing_days)
         source = "; ".join(dict.fromkeys(roll.source for roll in self.find_roll_overs.values()))
-        key = (self.find_timetable.terms, certificate, gap[0])
+        key = (self.find_timetable.terms, certificate, missing_days[0])
         if key not in self.of.broken:
             self.of.broken[key] = find_rules_between(
-                self.find_timetable, certificate, gap[0], lead_source=source
+                self.find_timetable, certificate, missing_days[0], lead_source=source
             )
         rules = self.of.broken[key]
         what = (
@@ -563,7 +567,8 @@ def _add_validations(
     """Add to each forecast entry the domains that need a new validation."""
     domains = {
         certificate.id: _list_domains(
-            certificate, each_name=ca_rules().validates_each_name(schedules.find_ca(certificate))
+            certificate,
+            each_name=load_ca_rules().validates_each_name(schedules.find_ca(certificate)),
         )
         for certificate in schedules.read.plan.certificates
         if certificate.issuer == "public"
@@ -630,7 +635,7 @@ def _list_notes(
     ]
     ids = {certificate.id for certificate in assumed}
     concerned = sum(request_id in ids for request_id in ordered)
-    for limit in ca_rules().limits("usual-validity-days", issuer="internal"):
+    for limit in load_ca_rules().list_limits("usual-validity-days", issuer="internal"):
         if assumed:
             yield (
                 f"for {concerned:,} of {orders}, the forecast assumes a validity of "

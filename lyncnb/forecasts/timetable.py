@@ -105,7 +105,7 @@ class Timetable:
         lead = -(-terms.lead_hours // 24)
         self.deadlines = [last - lead for last in self.lasts]
         self.validate = [self._find_validation_day(issue) for issue in range(count)]
-        earliest = days.number(terms.earliest) + terms.order_days
+        earliest = days.convert_to_number(terms.earliest) + terms.order_days
         change = days.next_change
         self.usable = bytearray(
             issue >= max(earliest, terms.order_days)
@@ -120,14 +120,16 @@ class Timetable:
     def _compute_last_days(self) -> list[int]:
         days, found = self.days, []
         for number in range(days.count):
-            found.append(number + find_step(self.terms.validity, days.date(number)).days - 1)
+            found.append(
+                number + find_step(self.terms.validity, days.convert_to_date(number)).days - 1
+            )
         return found
 
     def _find_validation_day(self, issue_day: int) -> int:
         """Return the day of the domain validation: the first possible day after the order."""
         first = issue_day - self.terms.order_days
         if self.terms.reuse:
-            reuse = find_step(self.terms.reuse, self.days.date(issue_day)).days
+            reuse = find_step(self.terms.reuse, self.days.convert_to_date(issue_day)).days
             first = max(first, issue_day - reuse)
         return self.days.next_unfrozen[first] if first >= 0 else issue_day
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName, clean_text, shown
 from ..errors import LyncnbError
-from ..rules.ca_rules import ca_rules
+from ..rules.ca_rules import load_ca_rules
 from ..rules.rule_files import list_product_titles, load_rules
-from ..topology.columns import column
+from ..topology.columns import get_column
 from .name_patterns import LABEL, read_pattern
 from .questions import Question, read_interview
 
@@ -72,7 +72,7 @@ def list_choices(question: Question) -> Mapping[str, str]:
     if question.kind == "product":
         return list_product_titles()
     if question.kind == "target_os":
-        return {version: f"Windows Server {version}" for version in column("target_os").choices}
+        return {version: f"Windows Server {version}" for version in get_column("target_os").choices}
     return question.choices
 
 
@@ -179,7 +179,7 @@ def _read_domain(question: Question, text: str) -> str:
 
 def _reject_special_zone(name: DnsName, text: str) -> None:
     """Raise an error for a domain for which public CAs must not issue certificates."""
-    for check in ca_rules().checks:
+    for check in load_ca_rules().checks:
         for zone in check.suffixes if check.test == "name_in_zone" else ():
             if name == zone or name.endswith(f".{zone}"):
                 raise BadName(

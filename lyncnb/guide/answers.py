@@ -412,7 +412,7 @@ def _split_document(
 
     def take_answers(site: str, table: Mapping[str, Any], where: str, other: str) -> None:
         known = {item.key: item for item in questions if item.is_of_site is bool(where)}
-        reader.known(where, table, [*known, other])
+        reader.reject_unknown_keys(where, table, [*known, other])
         for key in [key for key in table if key in known]:
             text = _convert_to_text(table[key])
             if text is None:

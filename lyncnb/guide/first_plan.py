@@ -32,7 +32,7 @@ from ..plan.planner import plan_certificates
 from ..plan.scenarios import OPTIONS_FILE, TOPOLOGY_FILE
 from ..plan.totals import format_totals
 from ..rules.findings import Findings, group_findings
-from ..topology.columns import column
+from ..topology.columns import get_column
 from ..topology.topology import Topology
 from .answers import GuideAnswers
 from .lay_out import guided_topology, lay_out
@@ -116,7 +116,7 @@ class FirstPlan(Table, Told):
         columns = self.topology.columns
         shown = [columns.index(name) for name in _COLUMNS_SHOWN if name in columns]
         rows = [[row[index] for index in shown] for row in self.topology.cells[:_ROWS_SHOWN]]
-        return [column(columns[index]).title for index in shown], rows
+        return [get_column(columns[index]).title for index in shown], rows
 
     def files(self, folder: str | os.PathLike[str] = ".") -> Mapping[str, bytes]:
         """Return the content of each file to write, by file name."""

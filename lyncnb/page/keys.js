@@ -3,7 +3,7 @@
 // stay in this thread. The worker gets the hashes of CSRs and public keys, and nothing secret.
 
 /**
- * The content of a request, as `unkeyed_folder` in request_folder_of.py returns it. `csr` and `key`
+ * The content of a request, as `prepare_folder` in request_folder_of.py returns it. `csr` and `key`
  * are paths in the folder. `subject` has pairs of an object identifier and a value, CN first.
  * @typedef {{id: string, generation: number, csr: string, key: string, subject: [string, string][],
  *   names: string[], extended_key_usage: string[], key_usage: string[], key_algorithm: string,
@@ -377,9 +377,9 @@ const { makeRequestZip, findPassphraseProblem } = (() => {
   /**
    * Creates the keys and CSRs of a plan, and returns a ZIP archive with the complete request folder.
    * @param {object} task
-   * @param {UnkeyedFolder} task.contents what `unkeyed_folder` returned
+   * @param {UnkeyedFolder} task.contents what `prepare_folder` returned
    * @param {(hashes: PublicHashes) => Promise<Record<string, string>>} task.writeFiles asks the worker
-   *   for `keyed_folder`: the base64 of each other file, by its path
+   *   for `build_folder_files`: the base64 of each other file, by its path
    * @param {string} task.passphrase
    * @param {(done: number, total: number) => void} [task.progress]
    * @param {string} [task.name] the name of the folder in the archive

@@ -42,7 +42,7 @@ _BINDING_KEY = BindingKey(
 )
 
 
-def unkeyed_folder(
+def prepare_folder(
     plan: CertificatePlan,
     now: str,
     *,
@@ -90,7 +90,7 @@ def unkeyed_folder(
     }
 
 
-def keyed_folder(
+def build_folder_files(
     plan: CertificatePlan,
     now: str,
     written_requests: Mapping[str, Mapping[str, str]],
@@ -106,7 +106,7 @@ def keyed_folder(
     Parameters
     ----------
     plan, now, findings, accept
-        As for :func:`unkeyed_folder`.
+        As for :func:`prepare_folder`.
     written_requests : Mapping
         ``csr_sha256`` and ``spki_sha256`` of each request, by id.
 
@@ -118,7 +118,7 @@ def keyed_folder(
     Raises
     ------
     PlanRejected, PlanError, OptionsError
-        As for :func:`unkeyed_folder`.
+        As for :func:`prepare_folder`.
     """
     order = _make_order(plan, now, findings, accept)
     plan_file = order.plan_file(b"")
@@ -164,7 +164,7 @@ def _build_announced_manifest(order: Order, plan_file: bytes) -> Manifest:
     announced, _ = decide_changes(empty, order.wanted, now=order.now, cover_date=order.covered_on)
     reject_late_requests(order, empty, announced)
     recorded = record_plan(announced, empty, order, plan_file, is_same_plan=False)
-    return recorded.numbered(list_ids_in_order(order.plan))
+    return recorded.with_new_numbers(list_ids_in_order(order.plan))
 
 
 def _build_request_values(record: RequestRecord, content: RequestContent) -> dict[str, Any]:

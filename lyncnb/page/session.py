@@ -235,18 +235,18 @@ class PageSession:
 
     # The modules are not in the prepared memory, because few sessions create requests.
     def _prepare_requests(self, now: str) -> None:
-        from .request_folder_of import unkeyed_folder
+        from .request_folder_of import prepare_folder
 
         editor = self._get_editor()
         self._requested = (editor.plan, now, editor.findings)
-        self._post("requests", unkeyed_folder(editor.plan, now, findings=editor.findings))
+        self._post("requests", prepare_folder(editor.plan, now, findings=editor.findings))
 
     def _write_request_files(self, written: Mapping[str, Mapping[str, str]]) -> None:
-        from .request_folder_of import keyed_folder
+        from .request_folder_of import build_folder_files
 
         # The plan at the time when the page began to create its keys.
         plan, now, findings = self._requested
-        self._post("request_files", keyed_folder(plan, now, written, findings=findings))
+        self._post("request_files", build_folder_files(plan, now, written, findings=findings))
 
     def _get_editor(self) -> PlanEditing:
         if self.editor is None:
@@ -257,7 +257,7 @@ class PageSession:
 
     def _download_draft(self) -> None:
         editor = self._get_editor()
-        draft = self._unsaved.keep() if self._unsaved else None
+        draft = self._unsaved.keep_draft() if self._unsaved else None
         if draft is None:
             raise PlanError(
                 (
@@ -274,7 +274,7 @@ class PageSession:
         files.make_folder(_DRAFT_FOLDER)
         data = files.read_specified_file(path, limit=_LARGEST, error_class=BundleError)
         files.replace_file(_DRAFT_FOLDER / f"opened-{path.stem}.json", data)
-        if self._unsaved is None or self._unsaved.find() is None:
+        if self._unsaved is None or self._unsaved.find_draft() is None:
             raise PlanError(
                 f"the draft {path.name} does not belong to {editor.topology.source}",
                 hint="first open the table that the draft belongs to, then open the draft",

@@ -128,7 +128,7 @@ def build_request(content: RequestContent, key: keys.PrivateKey) -> Certificatio
     PlanError
         If the subject is too long, the hash is unknown, or the key has a different size.
     """
-    if (actual := keys.key_parameters(key)) != (content.key_algorithm, content.key_bits):
+    if (actual := keys.find_key_parameters(key)) != (content.key_algorithm, content.key_bits):
         raise PlanError(
             f"the key is {actual[0]} {actual[1]}, but the plan specifies {content.key}",
             hint="generate the key that the plan specifies",
@@ -232,7 +232,7 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
         der=der,
         pem=parsed.public_bytes(serialization.Encoding.PEM),
         content=content,
-        spki_sha256=keys.spki_sha256(public_key),
+        spki_sha256=keys.compute_spki_sha256(public_key),
         csr_sha256=hashlib.sha256(der).hexdigest(),
         public_key=public_key,
         _parsed=parsed,
@@ -242,7 +242,7 @@ def parse_request(data: bytes, *, name: str = "the request") -> CertificationReq
 def _read_content(
     parsed: x509.CertificateSigningRequest, public_key: keys.PublicKey
 ) -> RequestContent:
-    algorithm, bits = keys.key_parameters(public_key)
+    algorithm, bits = keys.find_key_parameters(public_key)
     found: dict[str, tuple[str, ...]] = {}
     other = []
     for extension in parsed.extensions:

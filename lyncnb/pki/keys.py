@@ -33,7 +33,7 @@ def generate_key(parameters: KeyParameters) -> PrivateKey:
     return ec.generate_private_key(_CURVES[parameters.bits])
 
 
-def key_parameters(key: PublicKey | PrivateKey) -> tuple[str, int]:
+def find_key_parameters(key: PublicKey | PrivateKey) -> tuple[str, int]:
     """Return the algorithm and the size of a key in bits, for example ``("RSA", 2048)``."""
     rsa_key = isinstance(key, rsa.RSAPublicKey | rsa.RSAPrivateKey)
     return ("RSA" if rsa_key else "ECDSA"), key.key_size
@@ -52,14 +52,14 @@ def find_key_difference(key: PublicKey) -> str:
     elif key.curve.name not in {curve.name for curve in _CURVES.values()}:
         return f"the curve of the key is {key.curve.name}, which you cannot use in a plan"
     try:
-        algorithm, bits = key_parameters(key)
+        algorithm, bits = find_key_parameters(key)
         KeyParameters(algorithm=algorithm, bits=bits)
     except ValueError as error:
         return str(error)
     return ""
 
 
-def spki_sha256(key: PublicKey | PrivateKey) -> str:
+def compute_spki_sha256(key: PublicKey | PrivateKey) -> str:
     """Return the fingerprint of a public key: the SHA-256 of its SubjectPublicKeyInfo.
 
     Source: RFC 5280 section 4.1.2.7 for the structure, RFC 7469 section 2.4 for the choice.
@@ -102,11 +102,11 @@ def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
     try:
         key = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
     except UnsupportedAlgorithm:
-        raise damaged(name, "is not an RSA or ECDSA key") from None
+        raise build_damaged_error(name, "is not an RSA or ECDSA key") from None
     if not isinstance(key, PrivateKey):
-        raise damaged(name, "is not an RSA or ECDSA key")
+        raise build_damaged_error(name, "is not an RSA or ECDSA key")
     if not _is_consistent(key):
-        raise damaged(
+        raise build_damaged_error(
             name, ("is damaged, because the values in the private key do not match each other")
         )
     return key
@@ -132,7 +132,7 @@ def _is_consistent(key: PrivateKey) -> bool:
     )
 
 
-def damaged(name: str, what: str) -> BundleError:
+def build_damaged_error(name: str, what: str) -> BundleError:
     """Return the error for a damaged key file."""
     return BundleError(
         f"{name} {what}",
@@ -156,7 +156,7 @@ _PRIMES = (
 )
 
 
-def weakness(modulus: int) -> str:
+def find_modulus_weakness(modulus: int) -> str:
     """Return why an RSA modulus can be factored, or "". Public CAs reject such keys.
 
     Source: CA/Browser Forum, Baseline Requirements 2.2.6, section 6.1.1.3. This check does not

@@ -30,7 +30,7 @@ from .der_structures import (
     list_items,
     wrap_element,
 )
-from .keys import PrivateKey, PublicKey, is_key_pair, spki_sha256
+from .keys import PrivateKey, PublicKey, compute_spki_sha256, is_key_pair
 from .passphrase import Secret
 
 #: The number of rounds of the key derivation. The password is one of 62^22 random texts, so more
@@ -332,4 +332,4 @@ def open_pfx(data: bytes, password: Secret | str | None) -> PfxContents:
 def _compute_fingerprint(key: object) -> str:
     if key is None:
         return ""
-    return spki_sha256(key) if isinstance(key, PrivateKey) else "unknown"
+    return compute_spki_sha256(key) if isinstance(key, PrivateKey) else "unknown"

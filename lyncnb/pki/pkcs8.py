@@ -389,7 +389,7 @@ class FolderCipher:
     ) -> _Content:
         which, iv, text, is_gcm = _read_envelope(pem, name, label)
         if is_gcm:
-            raise keys.damaged(
+            raise keys.build_damaged_error(
                 name, f"is encrypted with {_GCM}, which lyncnb does not support for this file"
             )
         with self._lock:
@@ -408,7 +408,7 @@ class FolderCipher:
         # A cipher cannot distinguish a wrong key from damaged data. However, if another file with
         # the same salt could be opened, the data is damaged.
         if salt in self._proven:
-            return keys.damaged(
+            return keys.build_damaged_error(
                 name,
                 (
                     "cannot be decrypted, although lyncnb can decrypt other files "
@@ -420,16 +420,18 @@ class FolderCipher:
             hint="use the passphrase of the folder",
         )
 
-    def _derive_key_once(self, which: Derivation, name: str) -> bytes:
-        if which not in self._derived:
+    def _derive_key_once(self, derivation: Derivation, name: str) -> bytes:
+        if derivation not in self._derived:
             if self._passphrase is None:
                 raise PassphraseError(
                     f"{name}: this file was not encrypted for the recovery key",
                     hint="use the passphrase with which the file was encrypted",
                 )
-            kdf = PBKDF2HMAC(_PRFS[which.prf], which.length, which.salt, which.rounds)
-            self._derived[which] = kdf.derive(self._passphrase.reveal().encode())
-        return self._derived[which]
+            kdf = PBKDF2HMAC(
+                _PRFS[derivation.prf], derivation.length, derivation.salt, derivation.rounds
+            )
+            self._derived[derivation] = kdf.derive(self._passphrase.reveal().encode())
+        return self._derived[derivation]
 
 
 def _derive_purpose_key(derived: bytes, purpose: bytes) -> bytes:
@@ -509,7 +511,7 @@ def _check_data(data: bytes) -> bytes:
 def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
     armour = _ARMOUR.search(pem) if len(pem) <= _MAX_PEM_BYTES[label] else None
     if armour is None:
-        raise keys.damaged(name, "is not a PEM file")
+        raise keys.build_damaged_error(name, "is not a PEM file")
     if armour[1] != label:
         raise BundleError(
             f"{name} contains {armour[1].decode()}, not {label.decode()}",
@@ -525,17 +527,17 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
         prf = "sha1" if pbkdf2.prf is None else _get_algorithm_name(pbkdf2.prf)
         mode = _get_algorithm_name(pbes2.encryption_scheme)
         if prf not in _PRFS or mode not in (*_CIPHERS, _GCM):
-            raise keys.damaged(
+            raise keys.build_damaged_error(
                 name, f"uses an encryption that lyncnb does not support ({prf}, {mode})"
             )
         iv = _read_iv(pbes2.encryption_scheme, mode)
     except (ValueError, binascii.Error) as error:
-        raise keys.damaged(
+        raise keys.build_damaged_error(
             name, f"is not a readable PKCS #8 file ({explain_error(error)})"
         ) from None
     salt, rounds, text = pbkdf2.salt, pbkdf2.iteration_count, envelope.encrypted_data
     if not 1 <= rounds <= _MAX_ROUNDS or len(iv) != (_NONCE_BYTES if mode == _GCM else IV_BYTES):
-        raise keys.damaged(
+        raise keys.build_damaged_error(
             name,
             (
                 f"requires {rounds} iterations of the key derivation, but lyncnb accepts 1 "

@@ -16,7 +16,7 @@ from ..base.dns_name import DnsName
 from ..base.pasted_text import BadName
 from ..errors import PlanError
 from ..rules.model import CertificateRule, NameRule, Rules, list_flags
-from ..topology.columns import Column, column, list_pool_name_columns
+from ..topology.columns import Column, get_column, list_pool_name_columns
 from ..topology.model import Pool, Site
 from ..topology.topology import Topology
 from .issuers import choose_issuer, find_target_ca
@@ -39,7 +39,7 @@ def _build_name_finder(columns: Column) -> Finder:
         return (value,) if value else ()
 
     def find_all_names(pool: Pool, server: DnsName) -> Values:
-        return pool.names_in(name) or ((pool.fqdn,) if own else ())
+        return pool.list_names(name) or ((pool.fqdn,) if own else ())
 
     return (
         find_names if name in Pool.__dataclass_fields__ and not columns.is_list else find_all_names
@@ -57,7 +57,7 @@ _POOL_PLACEHOLDERS: Mapping[str, Finder] = {
 
 def _find_name_finder(placeholder: str) -> Finder:
     known = _POOL_PLACEHOLDERS.get(placeholder)
-    return known or _build_name_finder(column(placeholder.removeprefix("pool.")))
+    return known or _build_name_finder(get_column(placeholder.removeprefix("pool.")))
 
 
 def _build_extra_name_finder(usages: Iterable[str]) -> Finder:
@@ -102,7 +102,7 @@ class ResolvedRule:
             return ""
         return next(iter(part.find(pool, server) if part.find else part.fixed), "")
 
-    def names(self, pool: Pool, server: DnsName) -> dict[DnsName, SanEntry]:
+    def list_names(self, pool: Pool, server: DnsName) -> dict[DnsName, SanEntry]:
         """Return a server's names on a pool certificate, each once, before wildcards are added."""
         entries: dict[DnsName, SanEntry] = {}
         for find, why, fixed in self.parts:
@@ -297,7 +297,7 @@ class PlanContext:
 
     def list_backup_sites(self, pool: Pool) -> tuple[Site, ...]:
         """Return a tuple with the site of a pool's backup pool, or an empty tuple without one."""
-        names = pool.names_in(BACKUP_POOL)
+        names = pool.list_names(BACKUP_POOL)
         if not names:
             return ()
         if not self._site_of_pool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..rules.model import Rules
-from ..topology.columns import list_topology_roles, role_order
+from ..topology.columns import list_topology_roles, map_role_positions
 from ..topology.model import Pool
 from .model import PlannedCertificate
 
@@ -65,7 +65,7 @@ def find_shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[
 def _make_sort_key(rules: Rules) -> Callable[[Pool], tuple[bool, int, str]]:
     """Return a sort key that puts roles with a certificate first."""
     guests = {role.id for role in rules.roles.values() if role.hosted_by}
-    order = role_order()
+    order = map_role_positions()
     return lambda pool: (pool.role in guests, order[pool.role], pool.fqdn)
 
 

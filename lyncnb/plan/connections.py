@@ -169,7 +169,7 @@ class ConnectionNames:
             self._context = plan_context(self.plan.topology, self.plan.rules, self.plan.options)
         for resolved in self._context.list_resolved_rules(pool):
             if resolved.rule.id == certificate.rule:
-                return resolved.names(pool, DnsName(certificate.servers[0])).values()
+                return resolved.list_names(pool, DnsName(certificate.servers[0])).values()
         return entries
 
 

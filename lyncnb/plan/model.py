@@ -509,9 +509,9 @@ class CertificatePlan(Table):
             is_linked=REASON_COLUMNS,
         )
         page = f"{table}\n{collapse_html('Reasons for the names', reasons)}" if known else table
-        return mark_plan(mark_origin(page, self._origin()), self)
+        return mark_plan(mark_origin(page, self._build_origin()), self)
 
-    def _origin(self) -> Origin:
+    def _build_origin(self) -> Origin:
         domains = tuple(map(str, self.topology.sip_domains))
         source, options = self.topology.source, self.options
         return build_table_origin(source, options, domains=domains)

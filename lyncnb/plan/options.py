@@ -31,7 +31,7 @@ from ..base.shown.tables import (
 from ..base.work_days import read_work_days
 from ..errors import OptionsError, Problem
 from ..rules.model import ISSUERS, LAYOUTS, PROFILES
-from ..topology.columns import column
+from ..topology.columns import get_column
 from .plan_toml import (
     ALL,
     OPTIONS_FILE,
@@ -146,7 +146,7 @@ OPTIONS: Mapping[str, Option] = {
     "target_os": Option(
         "", "target_os", ("Windows Server version on all servers; if blank, the versions "
                          "in the table apply"),
-        "Target OS on all servers", "choice", _DATES, ("", *column("target_os").choices),
+        "Target OS on all servers", "choice", _DATES, ("", *get_column("target_os").choices),
     ),
     "hash": Option(
         "", "hash", "hash algorithm for the signature on the requests: sha256, sha384 or sha512",

@@ -128,7 +128,7 @@ def _build_shared_values(resolved: ResolvedRule, pool: Pool, context: PlanContex
     return (
         tuple(map(_NAME_OF, pool.computers)),
         context.subject.with_common_name(resolved.find_common_name(pool, server)),
-        resolved.build_entries(resolved.names(pool, server), pool, server),
+        resolved.build_entries(resolved.list_names(pool, server), pool, server),
         # All servers must be able to import the package, even the server with the oldest Windows
         # version.
         context.options.target_os or min(map(_SYSTEM_OF, pool.computers)),
@@ -139,7 +139,7 @@ def _build_server_values(
     resolved: ResolvedRule, pool: Pool, context: PlanContext
 ) -> Iterable[_Row]:
     """Return subject, names and Windows version for the certificate of each server in a pool."""
-    names = resolved.names(pool, _SERVER)
+    names = resolved.list_names(pool, _SERVER)
     entries = resolved.build_entries(names, pool, _SERVER)
     own = names.get(_SERVER)
     gap = entries.index(own) if own else 0
@@ -155,7 +155,7 @@ def _build_server_values(
             # The name of the server can also be the pool name or a web name, so the reasons are
             # merged.
             if server in names:
-                sans[at] = resolved.build_entries(resolved.names(pool, server), pool, server)
+                sans[at] = resolved.build_entries(resolved.list_names(pool, server), pool, server)
     common_name = resolved.find_common_name(pool, _SERVER)
     subjects: Iterable[DistinguishedName] = map(context.subject.with_common_name, servers)
     if common_name is not _SERVER:
@@ -289,7 +289,7 @@ def plan_changed_topology(previous_plan: CertificatePlan, topology: Topology) ->
             if pool.role in publishing:
                 kept.pop(id(pool), None)
     for pool in topology.pools:
-        if pool.further_names and pool.names_in(BACKUP_POOL):
+        if pool.further_names and pool.list_names(BACKUP_POOL):
             # The certificate contains names from the site of the backup pool.
             kept.pop(id(pool), None)
     for group in find_shared_servers(old.pools, rules).values():
@@ -435,7 +435,7 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
                 if similar_codes
                 else "use a code that lyncnb check shows",
             )
-    if rules.oldest_client(options.oldest_client) is None and options.oldest_client:
+    if rules.find_oldest_client(options.oldest_client) is None and options.oldest_client:
         raise OptionsError(
             f'the option "oldest_client" is "{options.oldest_client}", which is not a client in '
             f"{rules.title}",

@@ -134,7 +134,7 @@ def build_recorded_certificates(
 
 def _convert_entry(
     entry: PlannedEntry,
-    by_use: Mapping[tuple[str, tuple[str, ...]], str],
+    rules_by_use: Mapping[tuple[str, tuple[str, ...]], str],
     names: dict[str, DnsName],
     reasons: Mapping[str, tuple[str, ...]],
 ) -> PlannedCertificate:
@@ -150,7 +150,7 @@ def _convert_entry(
         key=KeyParameters(algorithm=entry.key.algorithm, bits=entry.key.bits),
         hash=entry.hash,
         shared_by=entry.shared_by,
-        rule=by_use.get((entry.role, entry.usages), ""),
+        rule=rules_by_use.get((entry.role, entry.usages), ""),
         servers=tuple(map(DnsName, entry.servers)),
         subject=DistinguishedName(**subject),
         subject_alt_name=tuple(

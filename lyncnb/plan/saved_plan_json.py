@@ -103,7 +103,9 @@ def build_saved_plan_values(
     return {**document, "certificates": list(document["certificates"])}
 
 
-def saved_plan(plan: CertificatePlan, findings: Iterable[Finding], *, judged_on: date) -> bytes:
+def encode_plan_in_parts(
+    plan: CertificatePlan, findings: Iterable[Finding], *, judged_on: date
+) -> bytes:
     """Yield the content of a saved plan in parts, one certificate at a time.
 
     Parameters
@@ -366,7 +368,7 @@ def is_saved_plan(data: bytes) -> bool:
 
 
 def read_saved_json(
-    data: bytes, *, source: str, whole: bool = True, rules: Rules | None = None
+    data: bytes, *, source: str, is_complete: bool = True, rules: Rules | None = None
 ) -> SavedDocument:
     """Read a saved plan, and validate each of its values.
 
@@ -376,7 +378,7 @@ def read_saved_json(
         The content of the file.
     source : str
         The name of the file, for messages.
-    whole : bool, optional
+    is_complete : bool, optional
         Whether to validate certificates and findings, too. This is not necessary if a new plan has
         the same bytes.
     rules : Rules, optional
@@ -400,7 +402,7 @@ def read_saved_json(
     reader = RecordReader("")
     table, options = plain.get("table"), plain.get("options")
     rest = {key: value for key, value in plain.items() if key not in ("table", "options")}
-    content = reader.record(_Document, rest) if whole else None
+    content = reader.record(_Document, rest) if is_complete else None
     if content is not None:
         severities = [finding.severity for finding in content.findings]
         reader.report_unknown_values("findings: severity", severities, SEVERITIES, "severity")
@@ -411,10 +413,16 @@ def read_saved_json(
         load_recorded_rules(chosen.product)  # A custom product can add columns to the table.
     topology = _collect_problems(problems, lambda: _read_table(table, source, reader))
     problems = [*reader.problems, *problems]
-    if day is None or topology is None or chosen is None or problems or (whole and content is None):
+    if (
+        day is None
+        or topology is None
+        or chosen is None
+        or problems
+        or (is_complete and content is None)
+    ):
         # After a problem, reading continues, so that all problems in the file are reported
         # together.
-        if not whole:
+        if not is_complete:
             return read_saved_json(data, source=source, rules=rules)
         raise PlanAltered(
             f"{source} was changed or damaged", problems=tuple(problems), hint=_WAS_ALTERED

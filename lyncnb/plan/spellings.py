@@ -100,7 +100,7 @@ def _list_names(certificate: PlannedCertificate) -> Iterator[DnsName]:
 
 def _find_in_table(topology: Topology) -> Iterator[Spelling]:
     for note in topology.notes:
-        if note.misleads_the_eye:
+        if note.looks_different:
             yield Spelling(
                 place=_format_place(note),
                 written=visible(note.before),

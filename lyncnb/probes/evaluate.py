@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from ..authorities.certificates_on_record import acceptances, load_issued
+from ..authorities.certificates_on_record import find_acceptances, load_issued
 from ..authorities.demonstration import is_fictional
 from ..authorities.evaluation.evaluation import Evaluation, Evidence
 from ..authorities.survey.compare_as_is import describe_installed, evaluate_installed
@@ -66,7 +66,7 @@ def read_folder_facts(bundle: RequestBundle) -> FolderFacts:
         requests=requests,
         expected=expected,
         issuers=tuple(dict.fromkeys(ca for one in issued.certificates for ca in one.path)),
-        accepted={record.id: acceptances(bundle, record) for record in records},
+        accepted={record.id: find_acceptances(bundle, record) for record in records},
         compromised=list_compromised_keys(records),
     )
 

@@ -186,9 +186,9 @@ class PlanDifference(Table):
             place = item.planned.pool if is_whole else ""
             for change in item.differences[:1] if is_whole else item.differences:
                 key = change._replace(certificate="", owner="", usages=()), place
-                found.setdefault(key, _Gathering()).add(item, is_complete=is_whole)
+                found.setdefault(key, _Gathering()).add_certificate(item, is_complete=is_whole)
         order = sorted(found, key=lambda key: _ORDER_OF_KINDS.index(key[0].change))
-        return tuple(found[key].group(key[0]) for key in order)
+        return tuple(found[key].build_group(key[0]) for key in order)
 
     def _list_items(self) -> Iterator[PlanChange]:
         return self.changes
@@ -243,7 +243,7 @@ class _Gathering:
     usages: dict[str, None] = field(default_factory=dict)
     names: dict[str, None] = field(default_factory=dict)
 
-    def add(self, item: ChangedCertificate, *, is_complete: bool) -> None:
+    def add_certificate(self, item: ChangedCertificate, *, is_complete: bool) -> None:
         planned = item.planned
         self.owners[planned.owner] = None
         self.ids[item.id] = None
@@ -251,7 +251,7 @@ class _Gathering:
         if is_complete:
             self.names.update(dict.fromkeys(planned.names or (planned.subject.common_name,)))
 
-    def group(self, change: PlanChange) -> ChangeGroup:
+    def build_group(self, change: PlanChange) -> ChangeGroup:
         return ChangeGroup(
             change=change.change,
             usages=tuple(self.usages),
@@ -296,11 +296,11 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
     for key, certificate in after.items():
         known = before.get(key)
         if known is None:
-            found.append(kinds.added(key, certificate))
+            found.append(kinds.build_added_change(key, certificate))
         elif known != certificate:
-            changed = kinds.changed(key, known, certificate)
+            changed = kinds.compare_certificate(key, known, certificate)
             found += [changed] if changed.differences else []
-    found += [kinds.removed(key, before[key]) for key in before if key not in after]
+    found += [kinds.build_removed_change(key, before[key]) for key in before if key not in after]
     return PlanDifference(
         old=old, new=new, certificates=tuple(found), counts=count_changes(old, new)
     )
@@ -372,21 +372,21 @@ class _Comparison:
             name: facts for name, facts in _FIELDS.items() if is_known or name not in NOT_RECORDED
         }
 
-    def added(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
+    def build_added_change(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Return the change for a new certificate, with every name on the certificate."""
         why = _explain_certificate(certificate, self._places_before, "new in the table")
         return self._make_whole_change(key, certificate, self.new.rules, why, is_added=True)
 
-    def removed(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
+    def build_removed_change(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Return the change for a removed certificate, with every name on the certificate."""
         why = _explain_certificate(certificate, self._places_after, "no longer in the table")
         return self._make_whole_change(key, certificate, self.old.rules, why, is_added=False)
 
-    def changed(
+    def compare_certificate(
         self, key: str, old: PlannedCertificate, new: PlannedCertificate
     ) -> ChangedCertificate:
         """Return the change to a certificate that both plans have, or None if nothing differs."""
-        differences = [*self._names(key, old, new), *self._fields(key, old, new)]
+        differences = [*self._compare_names(key, old, new), *self._compare_fields(key, old, new)]
         requested = {item.title for item in (*_FIELDS.values(), _NAME_ORDER) if item.is_requested}
         is_renewed = any(
             change.change != _CHANGED or change.what in requested for change in differences
@@ -425,7 +425,7 @@ class _Comparison:
             differences=(change, *names),
         )
 
-    def _names(
+    def _compare_names(
         self, key: str, old: PlannedCertificate, new: PlannedCertificate
     ) -> Iterator[PlanChange]:
         if old.subject_alt_name == new.subject_alt_name:
@@ -443,7 +443,7 @@ class _Comparison:
             names = format_cell(old.names), format_cell(new.names)
             yield self._make_field_change(blank, _NAME_ORDER, *names, new)
 
-    def _fields(
+    def _compare_fields(
         self, key: str, old: PlannedCertificate, new: PlannedCertificate
     ) -> Iterator[PlanChange]:
         blank = _make_blank_change(key, new)
@@ -502,14 +502,14 @@ class _Comparison:
 
     @cached_property
     def _places_before(self) -> Mapping[str, set[tuple[str, str]]]:
-        return _places(self.old)
+        return _map_server_places(self.old)
 
     @cached_property
     def _places_after(self) -> Mapping[str, set[tuple[str, str]]]:
-        return _places(self.new)
+        return _map_server_places(self.new)
 
 
-def _places(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
+def _map_server_places(plan: CertificatePlan) -> Mapping[str, set[tuple[str, str]]]:
     """Return the role and pool of every server in a plan, by the server's name."""
     found: dict[str, set[tuple[str, str]]] = {}
     for pool in plan.topology.pools:

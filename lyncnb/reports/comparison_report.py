@@ -25,7 +25,7 @@ from ..base.shown.tables import ROWS_SHOWN, columns, count_of, join_first
 from ..plan.model import CertificatePlan, PlannedCertificate, build_certificate_document
 from ..plan.recorded_plan import RecordedPlan
 from ..plan.totals import build_origin
-from ..rules.ca_rules import ca_rules
+from ..rules.ca_rules import load_ca_rules
 from ..rules.findings import Finding, Findings, group_findings
 from ..rules.model import SEVERITIES
 from .compare import CHANGE_COLUMNS, ChangedCertificate, ChangeGroup, CountChange, PlanDifference
@@ -90,9 +90,9 @@ class Comparison:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """The data that cannot be compared between the two plans, with the reasons."""
-        return tuple(dict.fromkeys(self._notes()))
+        return tuple(dict.fromkeys(self._list_notes()))
 
-    def _notes(self) -> Iterator[str]:
+    def _list_notes(self) -> Iterator[str]:
         plans = self.difference.old, self.difference.new
         for plan, findings in zip(plans, (self.old_findings, self.new_findings), strict=True):
             source = plan.topology.source
@@ -166,7 +166,7 @@ def _count_renewals(plan: CertificatePlan) -> int:
     issued, asked = plan.options.planned_issue_date, _find_requested_days(plan)
     if isinstance(plan, RecordedPlan) or not all(asked.values()):
         return 0
-    limits = ca_rules().limits("validity-days") if issued else ()
+    limits = load_ca_rules().list_limits("validity-days") if issued else ()
     most = next((one.value for one in limits if issued and one.holds_on(issued)), None)
     if most and asked.get("public"):
         asked["public"] = min(asked["public"], most)

@@ -116,16 +116,16 @@ def draw_coverage(
     by_rule = len({row.name for row in rows}) > NAMES_SHOWN
     if by_role:  # The number of certificates in all sites.
         places = sorted(places, key=lambda p: (not p[2], order.get(p[1], len(order)), p[3]))
-    heads = _build_headings(places, by_role=by_role)
-    marks = _count_marks(plan, heads, by_rule=by_rule)
+    heads = _build_headings(places, is_by_role=by_role)
+    marks = _count_marks(plan, heads, is_by_rule=by_rule)
     down, across = list(dict.fromkeys(n for n, _ in marks)), list(dict.fromkeys(heads.values()))
     drawing = Drawing(_WIDTH)
     words = _describe_rules(rows, down) if by_rule else down
-    height = _draw_frame(drawing, title, words, across, by_rule=by_rule)
+    height = _draw_frame(drawing, title, words, across, is_by_rule=by_rule)
     for (name, head), mark in marks.items():
-        x = _MARGIN + _NAMES_WIDTH + across.index(head) * _step(across) + 14
-        y = _top() + down.index(name) * _ROW + 10
-        _draw_mark(drawing, x, y, mark, available_width=_step(across) - 17)
+        x = _MARGIN + _NAMES_WIDTH + across.index(head) * _compute_column_width(across) + 14
+        y = _compute_top() + down.index(name) * _ROW + 10
+        _draw_mark(drawing, x, y, mark, available_width=_compute_column_width(across) - 17)
     return drawing.to_svg(height, title=title, description=description)
 
 
@@ -133,15 +133,15 @@ def draw_coverage(
 _Heading = tuple[str, str]
 
 
-def _build_headings(columns: Sequence[_Place], *, by_role: bool) -> dict[_Place, _Heading]:
+def _build_headings(columns: Sequence[_Place], *, is_by_role: bool) -> dict[_Place, _Heading]:
     """Return the headings of the columns: a pool or role, and a usage if it has several."""
     kinds: dict[str, set[tuple[str, ...]]] = {}
     for _, role, pool, usages in columns:
-        kinds.setdefault(role if by_role else pool or role, set()).add(usages)
+        kinds.setdefault(role if is_by_role else pool or role, set()).add(usages)
     found = {}
     for place in columns:
         _, role, pool, usages = place
-        name = role if by_role else pool or role
+        name = role if is_by_role else pool or role
         more = f", +{len(usages) - 1}" if len(usages) > 1 else ""
         several = len(kinds[name]) > 1 and usages
         found[place] = (name, f"{usages[0]}{more}" if several else "")
@@ -149,7 +149,7 @@ def _build_headings(columns: Sequence[_Place], *, by_role: bool) -> dict[_Place,
 
 
 def _count_marks(
-    plan: CertificatePlan, columns: Mapping[_Place, _Heading], *, by_rule: bool
+    plan: CertificatePlan, columns: Mapping[_Place, _Heading], *, is_by_rule: bool
 ) -> Mapping[tuple[str, _Heading], _Mark]:
     """Count the certificates in each column that contain a name, or any name from a rule."""
     subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
@@ -164,16 +164,16 @@ def _count_marks(
         totals[head] = totals.get(head, 0) + 1
         listed: dict[str, None] = {}
         for entry in certificate.subject_alt_name:
-            listed.update(dict.fromkeys(entry.reasons if by_rule else (str(entry.name),)))
+            listed.update(dict.fromkeys(entry.reasons if is_by_rule else (str(entry.name),)))
         for name in listed:
             cells.setdefault((name, head), _Mark()).carrying += 1
         subject = certificate.subject.common_name
         if subject and subject not in certificate.names:
-            name = subjects[certificate.rule] if by_rule else subject
+            name = subjects[certificate.rule] if is_by_rule else subject
             cells.setdefault((name, head), _Mark()).subject_only += 1
     for (_, head), mark in cells.items():
         mark.of = totals[head]
-    if not by_rule:
+    if not is_by_rule:
         return cells
     order = {rule: place for place, rule in enumerate(plan.rules.names)}
     return {key: cells[key] for key in sorted(cells, key=lambda cell: order[cell[0]])}
@@ -193,37 +193,44 @@ def _describe_rules(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[s
     return words
 
 
-def _top() -> int:
+def _compute_top() -> int:
     return 76 + _HEAD
 
 
-def _step(across: Sequence[_Heading]) -> float:
-    return min(74.0, (_WIDTH - 2 * _MARGIN - _NAMES_WIDTH - 110) / max(1, len(across)))
+def _compute_column_width(columns: Sequence[_Heading]) -> float:
+    return min(74.0, (_WIDTH - 2 * _MARGIN - _NAMES_WIDTH - 110) / max(1, len(columns)))
 
 
 def _draw_frame(
-    drawing: Drawing, title: str, rows: Sequence[str], columns: Sequence[_Heading], *, by_rule: bool
+    drawing: Drawing,
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[_Heading],
+    *,
+    is_by_rule: bool,
 ) -> float:
-    drawing.text(_MARGIN, 26, shorten_text(title, _WIDTH - 2 * _MARGIN, 17), "title")
+    drawing.draw_text(_MARGIN, 26, shorten_text(title, _WIDTH - 2 * _MARGIN, 17), "title")
     _draw_legend(drawing)
-    heading = "Names, by the rule that requires them" if by_rule else "Names"
-    drawing.text(_MARGIN, _top() - 8, heading, "head")
+    heading = "Names, by the rule that requires them" if is_by_rule else "Names"
+    drawing.draw_text(_MARGIN, _compute_top() - 8, heading, "head")
     for place, name in enumerate(rows):
-        y = _top() + place * _ROW
+        y = _compute_top() + place * _ROW
         if place % 2 == 0:
             drawing.draw_rectangle(_MARGIN, y, _WIDTH - 2 * _MARGIN, _ROW, "zone")
         shown = shorten_text(name, _NAMES_WIDTH - 12, 12)
-        drawing.text(_MARGIN + 6, y + 14, shown, name="" if by_rule else name)
-    step = _step(columns)
+        drawing.draw_text(_MARGIN + 6, y + 14, shown, name="" if is_by_rule else name)
+    step = _compute_column_width(columns)
     for place, (name, types) in enumerate(columns):
         x = _MARGIN + _NAMES_WIDTH + place * step + 14
-        drawing.draw_slanted_text(x, _top() - 8, shorten_text(name, _HEAD * 1.15, 12))
+        drawing.draw_slanted_text(x, _compute_top() - 8, shorten_text(name, _HEAD * 1.15, 12))
         if types:  # The text starts half a column to the right, below the first line.
             drawing.draw_slanted_text(
-                x + 17, _top() - 8, shorten_text(types, _HEAD * 1.15, 11), "small quiet"
+                x + 17, _compute_top() - 8, shorten_text(types, _HEAD * 1.15, 11), "small quiet"
             )
-        drawing.path([(x, _top() - 4), (x, _top() + len(rows) * _ROW)], "rule faint")
-    return _top() + len(rows) * _ROW + _MARGIN
+        drawing.draw_path(
+            [(x, _compute_top() - 4), (x, _compute_top() + len(rows) * _ROW)], "rule faint"
+        )
+    return _compute_top() + len(rows) * _ROW + _MARGIN
 
 
 def _draw_legend(drawing: Drawing) -> None:
@@ -234,9 +241,9 @@ def _draw_legend(drawing: Drawing) -> None:
         (_Mark(subject_only=1, of=1), "as subject only"),
     ):
         _draw_mark(drawing, x, 44, mark, available_width=0)
-        drawing.text(x + 12, 48, words, "small")
+        drawing.draw_text(x + 12, 48, words, "small")
         x += 34 + measure_text(words, 11)
-    drawing.text(x, 48, "2/3 means that 2 of 3 certificates contain the name", "small quiet")
+    drawing.draw_text(x, 48, "2/3 means that 2 of 3 certificates contain the name", "small quiet")
 
 
 def _draw_mark(
@@ -255,4 +262,4 @@ def _draw_mark(
         if measure_text(words, 9) > available_width:
             words = f"{max(1, number * 100 // mark.of)}%"
         size = "small" if measure_text(words, 11) <= available_width else "tiny"
-        drawing.text(x + 9, y + 4, words, f"{size} quiet")
+        drawing.draw_text(x + 9, y + 4, words, f"{size} quiet")

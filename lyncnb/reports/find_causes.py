@@ -50,7 +50,7 @@ class _Inputs:
     rules: Rules
     options: PlanOptions
 
-    def plan(self) -> CertificatePlan:
+    def plan_certificates(self) -> CertificatePlan:
         return plan_certificates(self.topology, self.rules, options=self.options)
 
 
@@ -87,7 +87,8 @@ def find_causes(difference: PlanDifference) -> PlanDifference:
             replace(
                 item,
                 differences=tuple(
-                    change._replace(cause=search.cause(item, change)) for change in item.differences
+                    change._replace(cause=search.describe_cause(item, change))
+                    for change in item.differences
                 ),
             )
             for item in difference.certificates
@@ -100,64 +101,72 @@ class _Search:
 
     def __init__(self, difference: PlanDifference):
         self._old_plan = difference.old
-        self._old, self._new = _inputs(difference.old), _inputs(difference.new)
-        self._factors = tuple(_factors(self._old, self._new))
+        self._old, self._new = _get_plan_inputs(difference.old), _get_plan_inputs(difference.new)
+        self._factors = tuple(_list_factors(self._old, self._new))
 
-    def cause(self, item: ChangedCertificate, change: PlanChange) -> str:
+    def describe_cause(self, item: ChangedCertificate, change: PlanChange) -> str:
         """Describe the input that causes a change."""
         factors, link = self._find_responsible_inputs(change)
-        return link.join(factor.words or self._cells.words(item, change) for factor in factors)
+        return link.join(
+            factor.words or self._cells.describe_changes(item, change) for factor in factors
+        )
 
     def _find_responsible_inputs(self, change: PlanChange) -> tuple[tuple[_Factor, ...], str]:
         """Return the inputs that cause a change, and whether one of them suffices."""
         if len(self._factors) < 2:
             return self._factors, ""
-        key = _key(change)
-        alone = self._those(key in keys for keys in self._alone)
+        key = _build_change_key(change)
+        alone = self._select_factors(key in keys for keys in self._changes_from_one_input)
         if alone:
             return alone, " or "
         # Each input was already tried alone, so several inputs together cause the change.
         if len(self._factors) == 2:
             return self._factors, " and "
-        return self._those(key not in keys for keys in self._without) or self._factors, " and "
+        return self._select_factors(
+            key not in keys for keys in self._changes_from_other_inputs
+        ) or self._factors, " and "
 
-    def _those(self, chosen: Iterable[bool]) -> tuple[_Factor, ...]:
+    def _select_factors(self, chosen: Iterable[bool]) -> tuple[_Factor, ...]:
         return tuple(compress(self._factors, chosen))
 
     @cached_property
-    def _alone(self) -> tuple[frozenset[object], ...]:
+    def _changes_from_one_input(self) -> tuple[frozenset[object], ...]:
         """The changes to the old plan that each input causes alone."""
-        return tuple(self._changes(factor.apply(self._old, self._new)) for factor in self._factors)
+        return tuple(
+            self._find_changes(factor.apply(self._old, self._new)) for factor in self._factors
+        )
 
     @cached_property
-    def _without(self) -> tuple[frozenset[object], ...]:
+    def _changes_from_other_inputs(self) -> tuple[frozenset[object], ...]:
         """For each input, the changes to the old plan that all other inputs cause together."""
-        return tuple(self._changes(factor.apply(self._new, self._old)) for factor in self._factors)
+        return tuple(
+            self._find_changes(factor.apply(self._new, self._old)) for factor in self._factors
+        )
 
-    def _changes(self, inputs: _Inputs) -> frozenset[object]:
+    def _find_changes(self, inputs: _Inputs) -> frozenset[object]:
         try:
-            plan = inputs.plan()
+            plan = inputs.plan_certificates()
         # An input can fail, for example, if an option concerns a role that the other rules do not
         # have.
         except LyncnbError:
             return frozenset()
-        return frozenset(map(_key, compare_plans(self._old_plan, plan).changes))
+        return frozenset(map(_build_change_key, compare_plans(self._old_plan, plan).changes))
 
     @cached_property
     def _cells(self) -> _TableCauses:
         return _TableCauses(list_table_changes(self._old.topology, self._new.topology))
 
 
-def _inputs(plan: CertificatePlan) -> _Inputs:
+def _get_plan_inputs(plan: CertificatePlan) -> _Inputs:
     return _Inputs(topology=plan.topology, rules=plan.rules, options=plan.options)
 
 
-def _key(change: PlanChange) -> tuple[object, ...]:
+def _build_change_key(change: PlanChange) -> tuple[object, ...]:
     """Return the values that identify a change. The wording is ignored."""
     return change.change, change.certificate, change.what, change.before, change.after
 
 
-def _factors(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
+def _list_factors(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
     if old.topology != new.topology:
         yield _Factor(words="", apply=lambda to, of: replace(to, topology=of.topology))
     if old.rules is not new.rules and old.rules != new.rules:
@@ -179,8 +188,10 @@ def _factors(old: _Inputs, new: _Inputs) -> Iterator[_Factor]:
 
 
 def _build_option_factor(name: str) -> Callable[[_Inputs, _Inputs], _Inputs]:
-    def apply_option(to: _Inputs, of: _Inputs) -> _Inputs:
-        return replace(to, options=replace(to.options, **{name: getattr(of.options, name)}))
+    def apply_option(target: _Inputs, source: _Inputs) -> _Inputs:
+        return replace(
+            target, options=replace(target.options, **{name: getattr(source.options, name)})
+        )
 
     return apply_option
 
@@ -206,14 +217,16 @@ class _TableCauses:
             for value in one.before - one.after:
                 self._gone.setdefault(_parse_host(value), []).append(one)
 
-    def words(self, item: ChangedCertificate, change: PlanChange) -> str:
+    def describe_changes(self, item: ChangedCertificate, change: PlanChange) -> str:
         """Describe at most three cells or rows that cause a change, and count the others."""
-        found = [*dict.fromkeys(one.words for one in self._of(item, change))]
+        found = [*dict.fromkeys(one.words for one in self._find_table_changes(item, change))]
         if not found:
             return "the table"
         return join_first(found, _CELLS_TOLD, separator="; ")
 
-    def _of(self, item: ChangedCertificate, change: PlanChange) -> list[TableChange]:
+    def _find_table_changes(
+        self, item: ChangedCertificate, change: PlanChange
+    ) -> list[TableChange]:
         planned = item.planned
         if change.change == "name added":
             found = _find_with_value(change.after, self._came)

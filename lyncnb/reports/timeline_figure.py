@@ -14,7 +14,7 @@ from ..base.shown.frames import Kind
 from ..base.shown.svg import Drawing, measure_text, shorten_text
 from ..base.shown.tables import build_rows, columns
 from ..plan.model import CertificatePlan
-from ..rules.ca_rules import ca_rules
+from ..rules.ca_rules import load_ca_rules
 
 COLUMNS = columns(
     ("Kind", "kind"),
@@ -90,7 +90,7 @@ def list_plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     """
     issued = plan.options.planned_issue_date
     is_public = any(certificate.issuer == "public" for certificate in plan.certificates)
-    limits = ca_rules().limits("validity-days") if is_public else ()
+    limits = load_ca_rules().list_limits("validity-days") if is_public else ()
     facts = [*list_limit_facts(issued)] if is_public else []
     if issued is None:
         return tuple(facts)
@@ -138,7 +138,7 @@ def list_limit_facts(start_date: date | None, ca: str = "") -> tuple[DatedFact, 
             ends=limit.until and limit.until - timedelta(days=1),
             source=str(limit.source),
         )
-        for limit in ca_rules().limits("validity-days", ca=ca)
+        for limit in load_ca_rules().list_limits("validity-days", ca=ca)
         if limit.until is None or start_date is None or limit.until > start_date
     )
 
@@ -157,10 +157,10 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
     """Draw events, grouped by type, as an SVG document that is 1,000 pixels wide."""
     drawing = Drawing(_WIDTH)
     legend = _draw_legend(drawing, has_warning=any(fact.needs_a_look for fact in facts))
-    drawing.text(_MARGIN, 22, shorten_text(title, (legend - 2 * _MARGIN) / _BOLD, 17), "title")
+    drawing.draw_text(_MARGIN, 22, shorten_text(title, (legend - 2 * _MARGIN) / _BOLD, 17), "title")
     days = [day for fact in facts for day in (fact.begins, fact.ends) if day]
     if not days:
-        drawing.text(_MARGIN, _TOP, "The plan and the folder contain no dates.", "head")
+        drawing.draw_text(_MARGIN, _TOP, "The plan and the folder contain no dates.", "head")
         return drawing.to_svg(80, title=title, description=description)
     first, last = min(days), max(days)
     room = max(30, (last - first).days // 20)
@@ -181,10 +181,10 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
     bottom = float(_TOP + sum(heights.values()))
     _draw_axis(drawing, scale, bottom)
     for day in {fact.begins for fact in facts if fact.is_present and fact.begins}:
-        drawing.path([(scale.x(day), _AXIS), (scale.x(day), bottom)], "now")
+        drawing.draw_path([(scale.compute_x(day), _AXIS), (scale.compute_x(day), bottom)], "now")
     y = float(_TOP)
     for kind, lines in kinds.items():
-        drawing.text(_MARGIN, y + 14, shorten_text(kind, (_WORDS - 8) / _BOLD, 13), "head")
+        drawing.draw_text(_MARGIN, y + 14, shorten_text(kind, (_WORDS - 8) / _BOLD, 13), "head")
         _draw_kind(drawing, scale, y + _KIND, list(lines.values()))
         y += heights[kind]
     return drawing.to_svg(bottom + _MARGIN, title=title, description=description)
@@ -196,7 +196,7 @@ class _Scale:
     def __init__(self, first: date, last: date) -> None:
         self.first, self.last = first, last
 
-    def x(self, day: date) -> float:
+    def compute_x(self, day: date) -> float:
         share = (day - self.first).days / max(1, (self.last - self.first).days)
         return _LEFT + share * (_RIGHT - _LEFT)
 
@@ -209,21 +209,21 @@ def _draw_legend(drawing: Drawing, *, has_warning: bool) -> float:
     """Draw the legend to the right of the title, and return the position where it begins."""
     begin = x = _WIDTH - (500 if has_warning else 360)
     drawing.draw_rectangle(x, 14, 30, 8, "mark")
-    drawing.text(x + 38, 22, "from the first to the last day", "small")
+    drawing.draw_text(x + 38, 22, "from the first to the last day", "small")
     drawing.draw_disc(x + 226, 18, 5, "mark")
-    drawing.text(x + 238, 22, "one day", "small")
+    drawing.draw_text(x + 238, 22, "one day", "small")
     if has_warning:
         drawing.draw_rectangle(x + 310, 14, 30, 8, "late")
-        drawing.text(x + 348, 22, "! needs attention", "small")
+        drawing.draw_text(x + 348, 22, "! needs attention", "small")
     return float(begin)
 
 
 def _draw_axis(drawing: Drawing, scale: _Scale, bottom: float) -> None:
     for day in _list_ticks(scale.first, scale.last):
-        x = scale.x(day)
-        drawing.path([(x, _AXIS), (x, bottom)], "rule faint")
+        x = scale.compute_x(day)
+        drawing.draw_path([(x, _AXIS), (x, bottom)], "rule faint")
         words = f"{day.year}" if day.month == 1 else f"{day:%Y-%m}"
-        drawing.text(x, _AXIS - 6, words, "small", anchor="middle")
+        drawing.draw_text(x, _AXIS - 6, words, "small", anchor="middle")
 
 
 def _list_ticks(first: date, last: date) -> list[date]:
@@ -251,7 +251,7 @@ def _draw_kind(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]
         look = "! " if fact.needs_a_look else ""
         room = (_WORDS - 16) / (_BOLD if fact.needs_a_look else 1)
         words = shorten_text(f"{look}{many}{fact.what}", room, 12)
-        drawing.text(_MARGIN + 6, y + 13, words, "warn" if fact.needs_a_look else "")
+        drawing.draw_text(_MARGIN + 6, y + 13, words, "warn" if fact.needs_a_look else "")
         _draw_span(drawing, scale, y + 9, fact)
         y += _ROW
 
@@ -260,27 +260,27 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
     kind = "late" if fact.needs_a_look else "mark"
     begins, ends = fact.begins, fact.ends
     if begins is not None and begins != ends:
-        left, right = scale.x(begins), scale.x(ends or scale.last)
+        left, right = scale.compute_x(begins), scale.compute_x(ends or scale.last)
         drawing.draw_rectangle(left, y - 4, max(2.0, right - left), 8, kind)
         if ends is None:
-            drawing.text(right + 3, y + 4, "→")
+            drawing.draw_text(right + 3, y + 4, "→")
             label = f"from {begins}"
         else:
             label = f"{begins} to {ends}"
         width = measure_text(label, 11)
         if right + width + 4 <= _RIGHT + 20:
-            drawing.text(right + 4, y + 4, label, "small quiet over")
+            drawing.draw_text(right + 4, y + 4, label, "small quiet over")
         elif left - width - 4 >= _LEFT:
-            drawing.text(left - 4, y + 4, label, "small quiet over", anchor="end")
+            drawing.draw_text(left - 4, y + 4, label, "small quiet over", anchor="end")
         else:
-            drawing.text(right - 6, y - 6, label, "tiny quiet", anchor="end")
+            drawing.draw_text(right - 6, y - 6, label, "tiny quiet", anchor="end")
         return
     day = ends or begins
     if day is not None:
-        x = scale.x(day)
+        x = scale.compute_x(day)
         drawing.draw_disc(x, y, 5, kind)
         left_of = x > (_LEFT + _RIGHT) / 2
-        drawing.text(
+        drawing.draw_text(
             x - 9 if left_of else x + 9, y + 4, f"{day}", "small quiet over",
             anchor="end" if left_of else "start",
         )  # fmt: skip
@@ -292,11 +292,11 @@ def _draw_grouped(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Li
     days = max(1, round(_BIN * (scale.last - scale.first).days / (_RIGHT - _LEFT)))
     each = f"each mark: {days:,} days" if days > 1 else "each mark: 1 day"
     by = "day" if all(line.fact.begins == line.fact.ends for line in lines) else "end"
-    drawing.text(
+    drawing.draw_text(
         _MARGIN + 6, y + 15, shorten_text(f"{total:,} in total, by {by}; {each}", _WORDS - 8, 12)
     )
     places = sorted(
-        (scale.x(line.fact.ends or line.fact.begins or scale.last), line.count,
+        (scale.compute_x(line.fact.ends or line.fact.begins or scale.last), line.count,
          line.count * line.fact.needs_a_look) for line in lines
     )  # fmt: skip
     while places:
@@ -308,7 +308,7 @@ def _draw_grouped(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Li
         number, looks = (sum(one[field] for one in gathered) for field in (1, 2))
         drawing.draw_disc(x, y + 11, 5, "late" if looks else "mark")
         if looks < number:
-            drawing.text(x, y + 29, f"{number:,}", "small", anchor="middle")
+            drawing.draw_text(x, y + 29, f"{number:,}", "small", anchor="middle")
         if looks:
             below = 43 if looks < number else 29
-            drawing.text(x, y + below, f"! {looks:,}", "small warn", anchor="middle")
+            drawing.draw_text(x, y + below, f"! {looks:,}", "small warn", anchor="middle")

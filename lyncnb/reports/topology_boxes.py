@@ -65,14 +65,14 @@ class Changes:
             if place not in there:
                 self._zones[place] = roles[place[1]].zone if place[1] in roles else "inside"
 
-    def words(self, places: Iterable[_Place]) -> list[str]:
+    def describe_changes(self, places: Iterable[_Place]) -> list[str]:
         """Describe the changed certificates of some pools, one line for each type of change."""
         total: Counter[str] = Counter()
         for place in places:
             total.update(self._counts.get(place, ()))
         return [f"{total[kind]:,} {words}" for kind, words in CHANGES.items() if total[kind]]
 
-    def gone(self, zone: str) -> Iterator[tuple[_Place, str]]:
+    def list_removed_pools(self, zone: str) -> Iterator[tuple[_Place, str]]:
         """Yield the removed pools in a zone, each with the number of its removed certificates."""
         for place, where in self._zones.items():
             if where == zone:
@@ -355,7 +355,7 @@ def _make_pool_box(
         speaks={(role.id, pool.site) for pool in pools} | {(role.id, None)},
         shown=group_by_kind(certificates),
         pools=tuple(f"{pool.role}/{pool.fqdn}" for pool in pools),
-        marks=changes.words((pool.fqdn, pool.role) for pool in pools),
+        marks=changes.describe_changes((pool.fqdn, pool.role) for pool in pools),
     )
 
 
@@ -382,7 +382,7 @@ def _make_deployment_box(
         lines=[f"one for {count_of(servers, 'server')}"],
         speaks=set(),
         shown=group_by_kind(certificates),
-        marks=changes.words([("", role)]),
+        marks=changes.describe_changes([("", role)]),
     )
 
 
@@ -392,7 +392,7 @@ def _make_removed_band(changes: Changes) -> list[Band]:
     for zone in ZONES:
         lines = [
             f"{name or role}: {words}"
-            for place, words in changes.gone(zone)
+            for place, words in changes.list_removed_pools(zone)
             for name, role in [place]
         ]
         if lines:

@@ -109,9 +109,9 @@ def list_changed_rows(
 ) -> Iterator[tuple[object, ...]]:
     """Yield a table row for each pool with changes, and a row for each removed pool."""
     for row in list_topology_rows(plan, connections):
-        yield (*row, changes.words([(str(row[3]), str(row[2]))]))
+        yield (*row, changes.describe_changes([(str(row[3]), str(row[2]))]))
     for zone in ZONES:
-        for (pool, role), words in changes.gone(zone):
+        for (pool, role), words in changes.list_removed_pools(zone):
             yield (zone, "", role, pool, 0, (), "", 0, 0, *_build_empty_row(), f"{words} removed")
 
 
@@ -182,29 +182,31 @@ def _draw_zones(
     *,
     is_compared: bool,
 ) -> None:
-    drawing.text(MARGIN, 26, shorten_text(title, (WIDTH - 2 * MARGIN) / BOLD, 17), "title")
+    drawing.draw_text(MARGIN, 26, shorten_text(title, (WIDTH - 2 * MARGIN) / BOLD, 17), "title")
     x = float(MARGIN)
     for kind, words in (("solid", "SIP"), ("dashed", "HTTPS"), ("dotted", "other")):
-        drawing.path([(x, 44), (x + 34, 44)], kind)
+        drawing.draw_path([(x, 44), (x + 34, 44)], kind)
         drawing.draw_arrowhead(x + 40, 44, 1, kind)
-        drawing.text(x + 46, 48, words, "small")
+        drawing.draw_text(x + 46, 48, words, "small")
         x += 60 + measure_text(words, 11)
     for kind, words in (("open", "certificate, internal CA"), ("mark", "certificate, public CA")):
         drawing.draw_disc(x + 6, 44, 5, kind)
-        drawing.text(x + 16, 48, words, "small")
+        drawing.draw_text(x + 16, 48, words, "small")
         x += 30 + measure_text(words, 11)
     if is_compared:
-        drawing.text(x, 48, "± changed", "small warn")
+        drawing.draw_text(x, 48, "± changed", "small warn")
         x += 18 + measure_text("± changed", 11) * BOLD
     words = "an arrow points to the server that accepts the connection"
-    drawing.text(x, 48, shorten_text(words, WIDTH - MARGIN - x, 11), "small quiet")
+    drawing.draw_text(x, 48, shorten_text(words, WIDTH - MARGIN - x, 11), "small quiet")
     for zone in ZONES:
         left, width = _LEFT[zone] - 6, WIDTHS[zone] + 12
         drawing.draw_rectangle(left, 62, width, layout.height - 62 - MARGIN, "zone")
         zone_title = translate(_ZONE_TITLES[zone])
-        drawing.text(left + 8, 82, zone_title, "head")
+        drawing.draw_text(left + 8, 82, zone_title, "head")
         for top in layout.breaks:
-            drawing.text(left + 8, top + 20, translate("{}, continued").format(zone_title), "head")
+            drawing.draw_text(
+                left + 8, top + 20, translate("{}, continued").format(zone_title), "head"
+            )
 
 
 def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
@@ -268,13 +270,13 @@ def _draw_trunk(
     # that two lines cannot be confused.
     below = 4 * ("solid", "dashed", "dotted").index(style) + (7 if x > right else 21)
     start = source.y + below
-    drawing.path([(right if x > right else left, start), (x, start)], style)
+    drawing.draw_path([(right if x > right else left, start), (x, start)], style)
     levels = sorted({start, *(y for _, y in ends)})
-    drawing.path([(x, levels[0]), (x, levels[-1])], style)
+    drawing.draw_path([(x, levels[0]), (x, levels[-1])], style)
     for target, y in ends:
         left, far = _LEFT[target.zone], _LEFT[target.zone] + WIDTHS[target.zone]
         edge, direction = (left, 1) if x < left else (far, -1)
-        drawing.path([(x, y), (edge - 5 * direction, y)], style)
+        drawing.draw_path([(x, y), (edge - 5 * direction, y)], style)
         drawing.draw_arrowhead(edge, y, direction, style)
 
 
@@ -287,11 +289,11 @@ def _draw_band(drawing: Drawing, band: Band) -> None:
         left = _LEFT["perimeter"] - 10
         width = _LEFT["inside"] + WIDTHS["inside"] + 10 - left
         drawing.draw_rectangle(left, band.y, width, band.height, "band")
-        drawing.text(
+        drawing.draw_text(
             left + 8, band.y + 15, shorten_text(band.title, BAND_TITLE / BOLD, 12), "strong"
         )
     for box in band.boxes:
-        with drawing.group(pools=box.pools, label=box.title):
+        with drawing.group_shapes(pools=box.pools, label=box.title):
             _draw_box(drawing, box)
 
 
@@ -299,27 +301,29 @@ def _draw_box(drawing: Drawing, box: Box) -> None:
     left, width = _LEFT[box.zone], WIDTHS[box.zone]
     drawing.draw_rectangle(left, box.y, width, box.height, "box changed" if box.marks else "box")
     y = box.y + 18
-    drawing.text(left + PAD, y, shorten_text(box.title, (width - 2 * PAD) / BOLD, 13), "head")
+    drawing.draw_text(left + PAD, y, shorten_text(box.title, (width - 2 * PAD) / BOLD, 13), "head")
     for line in box.lines:
         y += LINE
-        drawing.text(left + PAD, y, shorten_text(line, width - 2 * PAD, 12))
+        drawing.draw_text(left + PAD, y, shorten_text(line, width - 2 * PAD, 12))
     for mark in box.marks:
         y += LINE
-        drawing.text(left + PAD, y, shorten_text(f"± {mark}", (width - 2 * PAD) / BOLD, 12), "warn")
+        drawing.draw_text(
+            left + PAD, y, shorten_text(f"± {mark}", (width - 2 * PAD) / BOLD, 12), "warn"
+        )
     for shown in box.shown:
         drawing.draw_disc(left + 14, y + 11, 5, "mark" if shown.issuer == "public" else "open")
         for line in wrap_usages(shown.usages, width - 34):
             y += LINE
-            drawing.text(left + 26, y, line, "strong")
+            drawing.draw_text(left + 26, y, line, "strong")
         y += LINE
         words = f"{count_of(shown.count, 'certificate')}, {shown.issuer} CA"
-        drawing.text(left + 26, y, f"{words}, {shown.counted_names}", "small quiet")
+        drawing.draw_text(left + 26, y, f"{words}, {shown.counted_names}", "small quiet")
         for arrival in shown.arrivals:
             x, inner = left + 26, width - 34
             words = f"{arrival.protocol} {arrival.port} from "
             said = fit_names(arrival.said, inner - measure_text(words, 12), 12)
             words += said if "…" not in said else count_of(len(arrival.said), "role")
-            drawing.text(x, arrival.y + 4, words)
+            drawing.draw_text(x, arrival.y + 4, words)
             names = fit_names(tuple(arrival.names), inner, 11)
-            drawing.text(x, arrival.y + 4 + LINE, names, "small quiet")
+            drawing.draw_text(x, arrival.y + 4 + LINE, names, "small quiet")
             y += 2 * LINE

@@ -25,7 +25,13 @@ from ..pki import keys
 from ..pki.passphrase import Secret, check_new_passphrase, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from ..pki.recovery_pair import RecoveryPair
-from .files_on_disk import Survey, find_file_problems, key_sha256, reject_problems, take_survey
+from .files_on_disk import (
+    Survey,
+    compute_key_sha256,
+    find_file_problems,
+    reject_problems,
+    take_survey,
+)
 from .history import record_changes
 from .key_bindings import add_bindings, find_altered_records, report_shared_keys
 from .leftovers import LARGEST, verify_passphrase
@@ -394,7 +400,7 @@ def _has_old_passphrase(
         except BundleError:
             raise error from None
     if target.expected and (
-        isinstance(content, bytes) or keys.spki_sha256(content) != target.expected
+        isinstance(content, bytes) or keys.compute_spki_sha256(content) != target.expected
     ):
         raise BundleError(
             f"{target.path} differs from the key on record",
@@ -443,14 +449,14 @@ def _replace_file(folder: Path, name: str, old: FolderCipher, new: FolderCipher)
 def _change_files(
     folder: Path,
     manifest: Manifest,
-    looked: _SortedTargets,
+    sorted_targets: _SortedTargets,
     recipients: Sequence[Recipient],
     targets: Sequence[_Target],
     ciphers: tuple[FolderCipher, FolderCipher],
     progress: Callable[[int, int], object] | None,
 ) -> None:
     """Encrypt the files with the new passphrase, and record that the change is complete."""
-    waiting, has_list = looked.waiting, bool(recipients) or os.path.lexists(folder / LIST)
+    waiting, has_list = sorted_targets.waiting, bool(recipients) or os.path.lexists(folder / LIST)
     if has_list:
         # The list of recovery keys is changed first, so that no new file is sealed to a recovery
         # key that the user removed.
@@ -462,10 +468,12 @@ def _change_files(
     for directory in {(folder / target.path).parent for target in targets}:
         files.sync_folder(directory)
     manifest = replace(_update_hashes(folder, manifest), binding_key=None)
-    manifest = add_bindings(manifest, ciphers[1], unopened_keys=frozenset(looked.not_opened))
+    manifest = add_bindings(
+        manifest, ciphers[1], unopened_keys=frozenset(sorted_targets.not_opened)
+    )
     if has_list:
         remove_unused_seals(take_survey(folder), manifest, recipients)
-        named = tuple(recipient.on_record for recipient in recipients)
+        named = tuple(recipient.manifest_data for recipient in recipients)
         manifest = replace(manifest.with_encrypted(LIST), recovery=named)
     save_manifest(folder, manifest)
 
@@ -475,13 +483,13 @@ def _describe_state(
     error: BundleError,
     manifest: Manifest,
     targets: Sequence[_Target],
-    looked: _SortedTargets,
+    sorted_targets: _SortedTargets,
     old: FolderCipher,
     new: FolderCipher,
 ) -> BundleError:
     """Add to an error which passphrase opens each file, and how to complete the change."""
-    waiting = {target.path for target in looked.waiting}
-    unchanged = {*looked.left_alone, *looked.not_opened}
+    waiting = {target.path for target in sorted_targets.waiting}
+    unchanged = {*sorted_targets.left_alone, *sorted_targets.not_opened}
     with_old: list[str] = []
     with_new: list[str] = []
     for target in targets:
@@ -513,7 +521,7 @@ def _encode_content(content: keys.PrivateKey | bytes) -> bytes:
 def _update_hashes(folder: Path, manifest: Manifest) -> Manifest:
     def compute_hash(path: str, old_hash: str) -> str:
         # An empty hash means that the request is not written, or that its key was abandoned.
-        return key_sha256(files.read_file(folder / path)) if old_hash else old_hash
+        return compute_key_sha256(files.read_file(folder / path)) if old_hash else old_hash
 
     def has_file(path: str) -> bool:
         return os.path.lexists(folder / path)

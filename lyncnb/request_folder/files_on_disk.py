@@ -57,13 +57,13 @@ class Survey:
     stale: tuple[Path, ...] = ()
     problems: tuple[Problem, ...] = ()
 
-    def has(self, path: str) -> bool:
+    def has_file(self, path: str) -> bool:
         """Return whether the folder contains a file with a certain relative path."""
         directory, _, name = path.partition("/")
         return name in getattr(self, directory)
 
     @property
-    def others(self) -> int:
+    def forbidden_bits(self) -> int:
         """The permission bits that other users must not have on the folder's files."""
         return 0 if self.keeps_no_modes else _get_forbidden_bits(is_team=self.is_team)
 
@@ -228,7 +228,7 @@ def find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     if not stat.S_ISREG(mode):
         hint = "move this item out of the folder"
         return (Problem(message="is not a file", file=path, hint=hint),)
-    if path.endswith(".key") and not system_calls.WINDOWS and mode & survey.others:
+    if path.endswith(".key") and not system_calls.WINDOWS and mode & survey.forbidden_bits:
         hint = f"run: chmod {'660' if survey.is_team else '600'} '{where}'"
         return (Problem(message="can be read by other users", file=path, hint=hint),)
     return ()
@@ -290,12 +290,12 @@ def _list_recorded_keys(manifest: Manifest) -> set[str]:
     return {part.files.key for record in manifest.requests for part in record.generations}
 
 
-def key_sha256(data: bytes) -> str:
+def compute_key_sha256(data: bytes) -> str:
     """Return the SHA-256 of an encrypted key file, as hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
-def csr_sha256(data: bytes) -> str:
+def compute_csr_sha256(data: bytes) -> str:
     """Return the SHA-256 of a CSR's DER bytes. The line ends in PEM do not matter.
 
     The result is empty if the text is not PEM. The CSR is not parsed, because a run with 10,000
@@ -324,12 +324,12 @@ def find_record_problems(survey: Survey, record: RequestRecord) -> tuple[Problem
     """
     hint = _GIVE_AGAIN if record.key_holder else _RESTORE.format(id=record.id)
     found = []
-    for kind, digest in (("csr", csr_sha256), ("key", key_sha256)):
+    for kind, digest in (("csr", compute_csr_sha256), ("key", compute_key_sha256)):
         if kind == "key" and not record.has_key:
             continue
         path = record.files.csr if kind == "csr" else record.files.key
         expected = record.csr_sha256 if kind == "csr" else record.key_sha256
-        if not survey.has(path):
+        if not survey.has_file(path):
             found.append(Problem(message=MISSING, file=path, hint=hint))
             continue
         found += find_file_problems(survey, path)
@@ -361,7 +361,7 @@ def find_archive_problems(survey: Survey, generation: ArchivedGeneration) -> tup
         for path, digest in zip(
             generation.files, (generation.csr_sha256, generation.key_sha256), strict=True
         )
-        if digest and not survey.has(path)
+        if digest and not survey.has_file(path)
     )
 
 

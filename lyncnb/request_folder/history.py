@@ -127,7 +127,7 @@ class HistoryLine:
     before: Sha256OrBlank = ""
     others: Mapping[str, object] = make_others_field()
 
-    def events(self) -> Iterator[Event]:
+    def list_events(self) -> Iterator[Event]:
         """Yield the events in the line, one for each generation."""
         for group in self.changes:
             for member in group.of:
@@ -144,7 +144,7 @@ class History:
 
     def events(self) -> set[tuple[object, ...]]:
         """Return the fields that identify each event in the history."""
-        return {event.identity for line in self.lines for event in line.events()}
+        return {event.identity for line in self.lines for event in line.list_events()}
 
 
 def read_history(folder: Path) -> History:
@@ -320,7 +320,7 @@ def find_missing_requests(
     known = {part.spki_sha256 for record in manifest.requests for part in record.generations}
     found: dict[str, tuple[Event, HistoryLine]] = {}
     for line in history.lines:
-        for event in line.events():
+        for event in line.list_events():
             if event.what == LOST:
                 known.add(event.key)
             elif event.what == REQUESTED:
@@ -340,7 +340,7 @@ def report_missing_generations(
     issued = {
         (event.id, event.generation): event
         for line in (history.lines if missing else ())
-        for event in line.events()
+        for event in line.list_events()
         if event.what == ISSUED
     }
     others = _find_recorded_generations(manifest) if missing else set()
@@ -406,7 +406,7 @@ def report_missing_certificates(history: History, manifest: Manifest) -> tuple[s
     found = {
         (event.id, event.generation): event
         for line in history.lines
-        for event in line.events()
+        for event in line.list_events()
         if event.what == ISSUED and (event.id, event.generation) in bare
     }
     if not found:
@@ -502,7 +502,7 @@ class Run:
     lost: tuple[Event, ...] = ()
     latest: Manifest | None = None
 
-    def add(self, *events: Event) -> None:
+    def add_events(self, *events: Event) -> None:
         """Add events that the manifest does not contain to the changes of the run."""
         self.extra += events
 
@@ -575,14 +575,14 @@ class Run:
         command: str,
         reason: str,
         events: Iterable[Event],
-        did: Iterable[str],
+        actions: Iterable[str],
         state: str = "",
     ) -> HistoryLine:
         assert self.latest is not None
         line = _build_line(
             self.latest, command, events, time=self.now, user=describe_writer(), state=state
         )
-        return replace(line, reason=reason, did=tuple(did))
+        return replace(line, reason=reason, did=tuple(actions))
 
 
 def _build_line(

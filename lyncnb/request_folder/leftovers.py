@@ -23,10 +23,10 @@ from .files_on_disk import (
     CHANGED,
     MISSING,
     Survey,
-    csr_sha256,
+    compute_csr_sha256,
+    compute_key_sha256,
     find_file_problems,
     find_record_problems,
-    key_sha256,
 )
 from .manifest import Manifest
 from .request_record import ArchivedGeneration, RequestRecord
@@ -106,7 +106,7 @@ def _choose_files(survey: Survey, manifest: Manifest) -> Iterable[str]:
         if record.has_key and not any(p.file == path for p in find_record_problems(survey, record)):
             yield path
     for record in manifest.requests:
-        if not record.is_written and survey.has(record.files.key):
+        if not record.is_written and survey.has_file(record.files.key):
             yield record.files.key
     for name in sorted(survey.archive):
         if name.endswith(".key"):
@@ -211,7 +211,7 @@ def _read_pair(survey: Survey, record: RequestRecord, cipher: FolderCipher | Non
     return _Pair(
         csr_sha256=request.csr_sha256,
         spki_sha256=request.spki_sha256,
-        key_sha256=key_sha256(key_data),
+        key_sha256=compute_key_sha256(key_data),
         key_difference=keys.find_key_difference(request.public_key),
     )
 
@@ -223,7 +223,7 @@ def find_pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
     old = record.archived[-1]
     found = []
     for source, target in zip(record.files, old.files, strict=True):
-        if survey.has(source) and _is_older_file(survey, source, target, old):
+        if survey.has_file(source) and _is_older_file(survey, source, target, old):
             found.append(Move(source=source, target=target))
     return found
 
@@ -231,7 +231,7 @@ def find_pending_moves(survey: Survey, record: RequestRecord) -> list[Move]:
 def _is_older_file(
     survey: Survey, source: str, target: str, generation: ArchivedGeneration
 ) -> bool:
-    if survey.has(target):
+    if survey.has_file(target):
         # A file exists under both the old and the new name. The move is complete if the files are
         # the same.
         return is_same_file(survey.folder / source, survey.folder / target)
@@ -239,8 +239,8 @@ def _is_older_file(
         return False
     data = files.read_file(survey.folder / source)
     if source.endswith(".csr"):
-        return csr_sha256(data) == generation.csr_sha256
-    return key_sha256(data) == generation.key_sha256
+        return compute_csr_sha256(data) == generation.csr_sha256
+    return compute_key_sha256(data) == generation.key_sha256
 
 
 def is_same_file(first: Path, second: Path) -> bool:
@@ -256,7 +256,7 @@ def _process_request_leftovers(
     pending_moves: set[str],
     now: str,
 ) -> tuple[RequestRecord, list[Move]]:
-    there = [path for path in record.files if survey.has(path) and path not in pending_moves]
+    there = [path for path in record.files if survey.has_file(path) and path not in pending_moves]
     pair = None
     if record.key_holder and there == [record.files.csr]:
         pair = _read_without_key(survey, record)
@@ -303,7 +303,7 @@ def _list_orphans(survey: Survey, record: RequestRecord, paths: Sequence[str]) -
         return []
     # The name contains a hash of the content, so a move that was interrupted gets the same target
     # again.
-    mark = key_sha256(files.read_file(survey.folder / paths[-1]))[:8]
+    mark = compute_key_sha256(files.read_file(survey.folder / paths[-1]))[:8]
     stem = f"archive/{record.id}-orphan-{mark}"
     return [Move(source=path, target=f"{stem}{path[-4:]}") for path in paths]
 

@@ -151,7 +151,7 @@ def add_history_data(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[
     events: dict[str, list[Event]] = {}
     valid: dict[str, Event] = {}
     for line in read_history(folder).lines:
-        for event in line.events():
+        for event in line.list_events():
             name = event.id, event.generation
             if event.what == REQUESTED:
                 keys[name] = event.key
@@ -253,22 +253,23 @@ def _is_same_request(entry: PlannedEntry, planned_entry: PlannedEntry) -> bool:
     )
 
 
-def list_losses(folder: Path, kept: Manifest) -> Iterator[str]:
+def list_losses(folder: Path, recovered: Manifest) -> Iterator[str]:
     """Yield notes about the data that a new manifest lacks, and how to restore it.
 
     Parameters
     ----------
     folder : Path
         The request folder, with the summary files of an earlier run.
-    kept : Manifest
+    recovered : Manifest
         The data that was recovered from the damaged manifest; empty if the manifest is missing.
     """
     facts = dict(_FACT.findall(_read_text(folder / "summary.md")))
-    if kept.plans:
-        names = ", ".join(approval.signer for approval in kept.plans[-1].approvals) or _NOBODY
+    if recovered.plans:
+        names = ", ".join(approval.signer for approval in recovered.plans[-1].approvals) or _NOBODY
         yield (
             "recovered from the damaged manifest: the saved plan "
-            f"({kept.plans[-1].shown_as} {kept.plans[-1].shown_sha256[:12]}…), approved by {names}"
+            f"({recovered.plans[-1].shown_as} {recovered.plans[-1].shown_sha256[:12]}…), "
+            f"approved by {names}"
         )
     elif facts:
         summary = "; ".join(f"{name}: {text}" for name, text in facts.items()).replace("\\", "")
@@ -280,20 +281,20 @@ def list_losses(folder: Path, kept: Manifest) -> Iterator[str]:
             f"{signers}FOLDER"
         )
     covered = dict.fromkeys(_COVERED.findall(_read_text(folder / "summary.csv")))
-    if kept.requests:
+    if recovered.requests:
         yield (
             "recovered from the damaged manifest: no request is needed for "
-            f"{join_first([record.id for record in kept.requests], _IDS_SHOWN)}, because "
+            f"{join_first([record.id for record in recovered.requests], _IDS_SHOWN)}, because "
             "you reuse installed certificates"
         )
-    if left := [name for name in covered if name not in kept.by_id]:
+    if left := [name for name in covered if name not in recovered.by_id]:
         yield (
             "lost: the record of the installed certificates that cover "
             f"{join_first(left, _IDS_SHOWN)}. When you next run lyncnb request, it "
             "creates requests for these certificates. To prevent this, specify "
             "--only-missing FILE.json and --reuse ID again"
         )
-    if not (kept.plans or facts or kept.requests or covered):
+    if not (recovered.plans or facts or recovered.requests or covered):
         yield (
             "the manifest may have contained saved plans and approvals, installed "
             "certificates that replace requests, and reasons for accepted findings. "

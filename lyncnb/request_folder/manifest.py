@@ -107,7 +107,7 @@ class Manifest:
         return FORMAT if self.plan_json_sha256 else _SECOND_FORMAT
 
     @property
-    def left_out_of_approved(self) -> tuple[str, ...]:
+    def omitted_requests(self) -> tuple[str, ...]:
         """The requests of an approved plan that are not needed because of installed certificates.
 
         The approver does not know that the folder contains fewer requests than the approved plan.
@@ -133,7 +133,7 @@ class Manifest:
             if (old := old_manifest.by_id.get(record.id)) and old.number != record.number
         )
 
-    def numbered(self, order: Iterable[str]) -> Manifest:
+    def with_new_numbers(self, order: Iterable[str]) -> Manifest:
         """Return a copy of the manifest in which every request has a number."""
         last = max((record.number for record in self.requests), default=0)
         new = [one for name in order if (one := self.by_id.get(name)) and not one.number]

@@ -24,7 +24,13 @@ from ..pki import csr, keys
 from ..pki.passphrase import Secret, check_passphrase
 from ..pki.pkcs8 import FolderCipher
 from .bundle import Change, RequestBundle
-from .files_on_disk import Survey, find_file_problems, key_sha256, reject_problems, take_survey
+from .files_on_disk import (
+    Survey,
+    compute_key_sha256,
+    find_file_problems,
+    reject_problems,
+    take_survey,
+)
 from .history import REBUILD, record_changes
 from .key_bindings import add_bindings, find_altered_records, report_shared_keys
 from .leftovers import Move, move_files, verify_passphrase
@@ -133,7 +139,7 @@ def _read_pair(
     paths = {"csr": build_csr_path(stem), "key": build_key_path(stem)}
     if directory == "archive":
         paths = {"csr": f"archive/{stem}.csr", "key": f"archive/{stem}.key"}
-    there = {kind: path for kind, path in paths.items() if survey.has(path)}
+    there = {kind: path for kind, path in paths.items() if survey.has_file(path)}
     for path in there.values():
         if wrong := find_file_problems(survey, path):
             raise BundleError(f"{wrong[0].where} {wrong[0].message}", hint=wrong[0].hint)
@@ -150,8 +156,8 @@ def _read_pair(
             )
     if "key" in there and cipher is not None:
         data = files.read_file(survey.folder / paths["key"])
-        public = keys.spki_sha256(cipher.decrypt(data, name=paths["key"]))
-        digest = key_sha256(data)
+        public = keys.compute_spki_sha256(cipher.decrypt(data, name=paths["key"]))
+        digest = compute_key_sha256(data)
         if request is not None and request.spki_sha256 != public:
             raise BundleError(
                 f"{paths['key']} does not belong to {paths['csr']}",
@@ -288,7 +294,7 @@ def _add_lists(folder: Path, manifest: Manifest, cipher: FolderCipher | None) ->
     if recipients := read_recovery_keys(folder, cipher):
         manifest = manifest.with_encrypted(LIST)
         manifest = replace(
-            manifest, recovery=tuple(recipient.on_record for recipient in recipients)
+            manifest, recovery=tuple(recipient.manifest_data for recipient in recipients)
         )
     return manifest
 
@@ -482,7 +488,7 @@ def _archive_key(
         superseded = replace(
             superseded, plan=record.plan, issued=record.issued, package=record.package
         )
-    moved = record.superseded(at=now, reasons=superseded.reasons, old=superseded)
+    moved = record.build_next_generation(at=now, reasons=superseded.reasons, old=superseded)
     return replace(moved, state="retired"), Move(
         source=record.files.key, target=superseded.files.key
     )

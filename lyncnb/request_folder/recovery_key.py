@@ -73,7 +73,7 @@ class Recipient:
     added_at: str
 
     @property
-    def on_record(self) -> RecoveryKey:
+    def manifest_data(self) -> RecoveryKey:
         """The data about the recovery key that the manifest records."""
         return RecoveryKey(fingerprint=self.key.fingerprint, added_at=self.added_at)
 
@@ -382,7 +382,7 @@ def add_recipients(
     recipients = read_recovery_keys(folder, cipher)
     manifest = replace(
         manifest.with_encrypted(LIST),
-        recovery=tuple(recipient.on_record for recipient in recipients),
+        recovery=tuple(recipient.manifest_data for recipient in recipients),
     )
     save_manifest(folder, manifest)
     return manifest

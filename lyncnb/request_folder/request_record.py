@@ -487,7 +487,7 @@ class RequestRecord:
         )
         return self.deployments + tuple(one for one in new if one.server not in known)
 
-    def superseded(
+    def build_next_generation(
         self,
         *,
         at: str,

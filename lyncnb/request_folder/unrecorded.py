@@ -21,7 +21,7 @@ from ..base.shown.tables import count_of, join_first
 from ..errors import BundleError, Problem
 from ..pki import csr, keys
 from ..pki.pkcs8 import FolderCipher
-from .files_on_disk import Survey, find_file_problems, key_sha256
+from .files_on_disk import Survey, compute_key_sha256, find_file_problems
 from .leftovers import Move
 from .manifest import Manifest
 from .request_record import ArchivedGeneration, RequestRecord, list_archived_files
@@ -138,7 +138,7 @@ def list_possible_secrets(
     for record in manifest.requests:
         if record.id in names:
             kept = [record.files.key] + [generation.files.key for generation in record.archived]
-            found += [path for path in kept if survey.has(path)]
+            found += [path for path in kept if survey.has_file(path)]
             packages = [part.package.file for part in record.generations if part.package]
             found += [path for path in packages if (survey.folder / path).is_file()]
     return tuple(sorted(set(found)))
@@ -225,9 +225,9 @@ def _find_strays(
                 stray = found.setdefault((owner.id, request.spki_sha256), _Stray())
                 stray.csr, stray.csr_sha256 = path, request.csr_sha256
             else:
-                spki = keys.spki_sha256(cipher.decrypt(data, name=path))
+                spki = keys.compute_spki_sha256(cipher.decrypt(data, name=path))
                 stray = found.setdefault((owner.id, spki), _Stray())
-                stray.key, stray.key_sha256 = path, key_sha256(data)
+                stray.key, stray.key_sha256 = path, compute_key_sha256(data)
         except BundleError as error:
             notes.append(f"{error.message}; lyncnb did not change this file")
     return found, notes

@@ -217,7 +217,7 @@ class CaRuleSet:
         """The group of each check code. Codes without a group are left out."""
         return {check.code: check.group for check in self.checks if check.group}
 
-    def checks_by_code(self) -> dict[str, CheckRule]:
+    def map_checks_by_code(self) -> dict[str, CheckRule]:
         """Return all checks as ``CheckRule`` by code, regardless of their dates."""
         return {check.code: self.convert_check(check) for check in self.checks}
 
@@ -238,14 +238,14 @@ class CaRuleSet:
             authority.validates_each_name and is_named(ca, authority.names) for authority in cas
         )
 
-    def smallest(
+    def list_smallest_limits(
         self, quantity: str, *, issuer: str = "public", ca: str = ""
     ) -> tuple[tuple[date, CaLimit | None], ...]:
         """Return the smallest limit that applies to a CA, for each date on which it may change.
 
         None means that no limit applies from the date on.
         """
-        limits = self.limits(quantity, issuer=issuer, ca=ca)
+        limits = self.list_limits(quantity, issuer=issuer, ca=ca)
         days = {date.min}
         days.update(day for limit in limits for day in (limit.effective, limit.until) if day)
         by_value = sorted(limits, key=lambda limit: limit.value)
@@ -254,7 +254,7 @@ class CaRuleSet:
             for day in sorted(days)
         )
 
-    def limits(
+    def list_limits(
         self, quantity: str, *, issuer: str = "public", ca: str = "", on: date | None = None
     ) -> tuple[CaLimit, ...]:
         """Return the limits on a quantity that apply to a CA.
@@ -286,15 +286,15 @@ class CaRuleSet:
         )
         return tuple(sorted(limits, key=lambda limit: limit.effective or date.min))
 
-    def plan_checks(self, on: date) -> tuple[CheckRule, ...]:
+    def list_plan_checks(self, on: date) -> tuple[CheckRule, ...]:
         """Return the checks of a plan on a date, one for each limit that applies."""
-        return tuple(self._rules(on=on, judges="plan"))
+        return tuple(self._select_checks(on=on, judges="plan"))
 
-    def returned_checks(self) -> tuple[CheckRule, ...]:
+    def list_returned_checks(self) -> tuple[CheckRule, ...]:
         """Return the checks of issued certificates, regardless of their dates."""
-        return tuple(self._rules(on=None, judges="returned"))
+        return tuple(self._select_checks(on=None, judges="returned"))
 
-    def _rules(self, *, on: date | None, judges: str) -> Iterator[CheckRule]:
+    def _select_checks(self, *, on: date | None, judges: str) -> Iterator[CheckRule]:
         for check in self.checks:
             if judges not in check.judges:
                 continue
@@ -399,7 +399,7 @@ def _format_disagreement(source: Source, others: tuple[OtherSource, ...]) -> str
 
 
 @cache
-def ca_rules() -> CaRuleSet:
+def load_ca_rules() -> CaRuleSet:
     """Read all ``cas/*.toml`` files. The result is cached.
 
     Raises
@@ -407,10 +407,12 @@ def ca_rules() -> CaRuleSet:
     RulesError
         If the files have mistakes. The error lists every mistake with its file and place.
     """
-    return parse_ca_rules({file.name: file.read_text(encoding="utf-8") for file in _rule_files()})
+    return parse_ca_rules(
+        {file.name: file.read_text(encoding="utf-8") for file in _list_rule_files()}
+    )
 
 
-def _rule_files() -> list[Traversable]:
+def _list_rule_files() -> list[Traversable]:
     folder = package_files(__package__.rpartition(".")[0]) / "cas"
     return sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
 
@@ -419,7 +421,7 @@ def _rule_files() -> list[Traversable]:
 def compute_ca_rules_digest() -> str:
     """Return the SHA-256 of the CA rule files, as hexadecimal digits."""
     digest = hashlib.sha256()
-    for file in _rule_files():
+    for file in _list_rule_files():
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -427,7 +429,7 @@ def compute_ca_rules_digest() -> str:
 @cache
 def compute_deciding_ca_rules_digest() -> str:
     """Return the SHA-256 of the CA rules that affect findings, without texts for people."""
-    texts = [(file.name, file.read_text(encoding="utf-8")) for file in _rule_files()]
+    texts = [(file.name, file.read_text(encoding="utf-8")) for file in _list_rule_files()]
     return compute_deciding_digest({name: parse_toml(text) for name, text in texts})
 
 

@@ -129,12 +129,12 @@ class _Wording:
     title: str  # The title of the product that is extended.
     used: set[str] = field(default_factory=set)
 
-    def text(self, text: str) -> str:
+    def adapt_text(self, text: str) -> str:
         """Replace words of the extended product in a text."""
         self.used.update(old for old in self.words if old in text)
         return replace_words(text, self.words)
 
-    def source(self, text: str) -> str:
+    def adapt_source(self, text: str) -> str:
         """Adapt a source to the product: replace its document, or mark the source as inferred."""
         return "; ".join(map(self._replace_document, text.split("; ")))
 
@@ -148,7 +148,7 @@ class _Wording:
 def _inherit_value(base: Toml, source: str, wording: _Wording) -> dict[str, object]:
     def adapt_value(value: object, key: str, where: str) -> object:
         if isinstance(value, str):
-            return wording.source(value) if key == "source" else wording.text(value)
+            return wording.adapt_source(value) if key == "source" else wording.adapt_text(value)
         if isinstance(value, list):
             return [
                 Placed(table, _place_with_source(item, source, f"{where}[{index}]"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..base.disk.outputs import OutputKind, match_page
 from ..base.shown.html_page import render_template
-from .ca_rules import CaLimit, RootRule, ca_rules
+from .ca_rules import CaLimit, RootRule, load_ca_rules
 from .model import SEVERITIES, Case, CheckRule, Rules
 from .returned_rules import is_acceptable, list_returned_checks
 
@@ -43,17 +43,17 @@ def build_finding_page(rules: Rules) -> str:
     str
         HTML without external resources. The code of each finding is the id of its heading.
     """
-    cas = ca_rules()
+    cas = load_ca_rules()
     numbers = {check.code: _format_limits(check.limit_of) for check in cas.checks if check.limit_of}
     numbers |= {
         code: tuple(_format_root(root) for root in cas.roots if root.code == code)
         for code in dict.fromkeys(root.code for root in cas.roots)
     }
-    of_plans = [rules.own(cas.convert_check(c)) for c in cas.checks if "plan" in c.judges]
+    of_plans = [rules.adapt_check(cas.convert_check(c)) for c in cas.checks if "plan" in c.judges]
     sections = (
         (f"Plans: rules for {rules.title}", list(rules.checks.values())),
         (f"Plans: rules for CAs (as of {cas.as_of})", of_plans),
-        ("Issued certificates", list(map(rules.own, list_returned_checks().values()))),
+        ("Issued certificates", list(map(rules.adapt_check, list_returned_checks().values()))),
     )
     returned = {*list_returned_checks()}
     return render_template(
@@ -107,7 +107,7 @@ def _format_case(case: Case | None) -> str:
 
 def _format_limits(quantity: str) -> tuple[str, ...]:
     """Format every limit on a quantity, with its period, scope, and source."""
-    every = (limit for rules in ca_rules().files for limit in rules.limits)
+    every = (limit for rules in load_ca_rules().files for limit in rules.limits)
     return tuple(_format_limit(limit) for limit in every if limit.quantity == quantity)
 
 

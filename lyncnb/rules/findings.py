@@ -19,7 +19,7 @@ from ..base.shown.tables import (
     mark_plan,
     rows_to_html,
 )
-from .ca_rules import ca_rules
+from .ca_rules import load_ca_rules
 from .model import SEVERITIES, CheckRule
 
 
@@ -262,7 +262,7 @@ def group_findings(
     tuple of FindingGroup
         One entry for all findings that differ only in their place and message.
     """
-    subjects = ca_rules().subjects if by_subject else {}
+    subjects = load_ca_rules().subjects if by_subject else {}
     alike: dict[object, list[Finding]] = {}
     for finding in findings:
         subject = subjects.get(finding.code, "") if finding.severity == "notice" else ""

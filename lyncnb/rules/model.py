@@ -492,28 +492,28 @@ class Rules(Table):
     #: corresponding document about this product.
     cited: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
-    def oldest_client(self, chosen: str) -> ClientRule | None:
+    def find_oldest_client(self, chosen: str) -> ClientRule | None:
         """Return the selected client operating system, or by default the oldest one."""
         fitting = (client for client in self.clients if chosen in ("", client.id))
         return next(fitting, None)
 
-    def said(self, text: str) -> str:
+    def adapt_text(self, text: str) -> str:
         """Replace words in another product's text with the words of the current product."""
         for words in self.words:
             text = replace_words(text, words)
         return text
 
-    def source(self, text: str) -> str:
+    def adapt_source(self, text: str) -> str:
         """Replace documents in a source of another product with the product's own documents."""
         for title, documents in self.cited:
             text, _ = replace_documents(text, documents, title)
         return text
 
-    def own(self, check: CheckRule) -> CheckRule:
+    def adapt_check(self, check: CheckRule) -> CheckRule:
         """Return a copy of a shared check with the words of the product."""
         if not self.words:
             return check
-        title, meaning, hint = map(self.said, (check.title, check.meaning, check.hint))
+        title, meaning, hint = map(self.adapt_text, (check.title, check.meaning, check.hint))
         return replace(check, title=title, meaning=meaning, hint=hint)
 
     @property

@@ -451,11 +451,11 @@ class PackageRules:
     elliptic_provider: str = ""
     encryptions: tuple[Encryption, ...] = make_named_field("encryption")
 
-    def provider_for(self, algorithm: str) -> str:
+    def find_provider(self, algorithm: str) -> str:
         """Return the Windows provider for keys of an algorithm, RSA or ECDSA."""
         return self.provider if algorithm == "RSA" else self.elliptic_provider
 
-    def encryption_for(self, target_os: str) -> Encryption:
+    def find_encryption(self, target_os: str) -> Encryption:
         """Return the encryption of packages for a Windows Server version.
 
         Raises

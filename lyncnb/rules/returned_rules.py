@@ -13,7 +13,7 @@ from typing import Protocol
 from ..base.records import RecordReader
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
-from .ca_rules import ca_rules, compute_ca_rules_digest
+from .ca_rules import compute_ca_rules_digest, load_ca_rules
 from .findings import Finding, create_finding
 from .model import CheckRule, Rules
 from .rule_mistakes import check_checks
@@ -55,7 +55,7 @@ _LISTS = ("never_accepted", "accepted_for_a_ca", "curves_to_enable")
 
 
 @cache
-def returned_rules() -> ReturnedRules:
+def load_returned_rules() -> ReturnedRules:
     """Read ``returned_rules.toml``. The result is cached.
 
     Raises
@@ -82,13 +82,13 @@ def parse_returned_rules(text: str) -> ReturnedRules:
     except NotToml as error:
         raise RulesError(f"{name}: {error}", hint=error.hint) from None
     reader = RecordReader(name)
-    reader.known("", document, ("check", *_LISTS))
+    reader.reject_unknown_keys("", document, ("check", *_LISTS))
     checks = reader.records(CheckRule, document.get("check", []), "check")
     check_checks(reader, checks)
     lists = {
         name: reader.value(tuple[str, ...], document.get(name, []), name) or () for name in _LISTS
     }
-    codes = [check.code for check in (*checks.values(), *ca_rules().returned_checks())]
+    codes = [check.code for check in (*checks.values(), *load_ca_rules().list_returned_checks())]
     for name in ("never_accepted", "accepted_for_a_ca"):
         reader.report_unknown_values(name, lists[name], codes, "check")
     if reader.problems:
@@ -102,9 +102,9 @@ def parse_returned_rules(text: str) -> ReturnedRules:
 @cache
 def list_returned_checks() -> Mapping[str, CheckRule]:
     """Return the checks of issued certificates by code, including those in the CA rules."""
-    ours = returned_rules().checks
+    ours = load_returned_rules().checks
     return MappingProxyType(
-        {**ours, **{check.code: check for check in ca_rules().returned_checks()}}
+        {**ours, **{check.code: check for check in load_ca_rules().list_returned_checks()}}
     )
 
 
@@ -121,9 +121,9 @@ def list_all_checks(rules: Rules) -> Mapping[str, CheckRule]:
     mapping of str to CheckRule
         The checks by code. Checks in the CA rules are included regardless of their dates.
     """
-    shared = {**list_returned_checks(), **ca_rules().checks_by_code()}
+    shared = {**list_returned_checks(), **load_ca_rules().map_checks_by_code()}
     if rules.words:
-        shared = {code: rules.own(check) for code, check in shared.items()}
+        shared = {code: rules.adapt_check(check) for code, check in shared.items()}
     return MappingProxyType({**shared, **rules.checks})
 
 
@@ -132,7 +132,7 @@ def is_acceptable(code: str) -> bool:
 
     A planner may accept only a matter of policy, not an invalid signature, key, name, or date.
     """
-    return code in list_returned_checks() and code not in returned_rules().never_accepted
+    return code in list_returned_checks() and code not in load_returned_rules().never_accepted
 
 
 @cache
@@ -158,7 +158,7 @@ def create_returned_finding(code: str, subject_id: str, message: str) -> Finding
     return create_finding(list_returned_checks()[code], subject_id, message)
 
 
-def findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding, ...]:
+def create_findings(entry: Planned, differences: Iterable[Difference]) -> tuple[Finding, ...]:
     """Create the findings for one planned certificate. Checks that do not apply are left out.
 
     Parameters

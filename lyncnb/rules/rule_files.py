@@ -433,7 +433,7 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
         cited, tuple
     )  # The records were created when the two documents were merged.
     where = get_position(document, "")
-    reader.known(where, document, (*_TABLES, "cited") if is_ours else _TABLES)
+    reader.reject_unknown_keys(where, document, (*_TABLES, "cited") if is_ours else _TABLES)
     title, product = (
         reader.value(str, document.get(key, ""), build_key_path(where, key), is_required=True)
         for key in ("title", "product")

@@ -22,7 +22,7 @@ class Support:
     ends: date
     source: str
 
-    def words(self, on: date | None) -> str:
+    def describe_support(self, on: date | None) -> str:
         """Return a sentence about the end of support, which may be before the evaluation date."""
         has_ended = on is not None and self.ends < on
         return f"{'ended' if has_ended else 'ends'} on {self.ends} ({self.source})"

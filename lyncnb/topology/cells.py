@@ -265,7 +265,7 @@ class Report:
         self, message: str, hint: str = "", *, row: int = 0, column: str = "", value: str = ""
     ) -> None:
         """Record a problem in a row or column of the table."""
-        sheet, cell = self.table.cell(column, row) if self.table else ("", "")
+        sheet, cell = self.table.find_cell(column, row) if self.table else ("", "")
         self.problems.append(
             Problem(
                 message=message,
@@ -281,7 +281,7 @@ class Report:
 
     def describe_row(self, row: int) -> str:
         """Return the number of a row. In a DataFrame, its index label is added."""
-        label = self.table.cell("", row)[1] if self.table and self.table.labels else ""
+        label = self.table.find_cell("", row)[1] if self.table and self.table.labels else ""
         return f"row {row} ({label})" if label else f"row {row}"
 
     def raise_if_any(self) -> None:
@@ -323,7 +323,7 @@ class Cells:
         """Return the value of a corrected text in a column."""
         return self.values[name][text] if name in self.values else text
 
-    def tuples(self) -> tuple[tuple[str, ...], ...]:
+    def list_rows(self) -> tuple[tuple[str, ...], ...]:
         """Return the rows of the table as tuples of text."""
         return tuple(zip(*(self.texts[name] for name in self.columns)))
 
@@ -361,7 +361,7 @@ def read_cells(
                 texts[name] = _unify_spellings(known[name], texts[name], table.rows, report, sites)
         else:
             _reject_invalid_characters(name, written, table.rows, report)
-            texts[name] = written.cells()
+            texts[name] = written.list_cells()
     return Cells(
         columns=table.columns,
         texts=texts,
@@ -401,7 +401,7 @@ def _read_column(
         clean = [read.get(text, name) for text, name in zip(distinct, clean)]
     if invalid or notes_of:
         _report_column(column.name, written, rows, invalid, notes_of, read, report)
-    return Texts(clean, written.codes).cells(), values
+    return Texts(clean, written.codes).list_cells(), values
 
 
 def _unify_spellings(
@@ -453,7 +453,7 @@ def _report_column(
     Report every correction once, with the number of rows.
     """
     rows_of: dict[str, list[int]] = {}
-    for row, text in zip(rows, written.cells()):
+    for row, text in zip(rows, written.list_cells()):
         if text in invalid:
             report.problem(
                 invalid[text].message, invalid[text].hint, row=row, column=name, value=text
@@ -469,7 +469,7 @@ def _report_column(
                 before=text,
                 after=str(read[text]),
                 message="; ".join(get_notes[text]) + more,
-                cell=report.table.cell(name, affected_rows[0])[1]
+                cell=report.table.find_cell(name, affected_rows[0])[1]
                 if report.table and report.table.grid
                 else "",
             )
@@ -483,7 +483,7 @@ def _reject_invalid_characters(
     joined = "".join(written.distinct)
     if joined.isascii() and not any(character in joined for character in "\n\r\0"):
         return
-    for row, text in zip(rows, written.cells()):
+    for row, text in zip(rows, written.list_cells()):
         try:
             reject_line_breaks(text)
         except BadName as error:

@@ -96,14 +96,14 @@ def list_topology_roles() -> tuple[Role, ...]:
     return tuple(_list_roles().values())
 
 
-def column(name: str) -> Column:
+def get_column(name: str) -> Column:
     """Return the column with the given name. Aliases are not allowed."""
     return _list_columns()[name]
 
 
 def get_example_server() -> str:
     """Return the template's example server, by which lyncnb recognizes the example row."""
-    return column("server_fqdn").example
+    return get_column("server_fqdn").example
 
 
 def list_pool_name_columns() -> tuple[Column, ...]:
@@ -118,9 +118,9 @@ def list_flag_columns() -> tuple[Column, ...]:
     return tuple(c for c in list_topology_columns() if c.scope == "pool" and c.kind == "bool")
 
 
-def role_order() -> Mapping[str, int]:
+def map_role_positions() -> Mapping[str, int]:
     """Return the position of each role in the order in which pools are sorted."""
-    return _role_order()
+    return _number_roles()
 
 
 def find_role(text: str) -> str | None:
@@ -310,7 +310,7 @@ def restore_custom_columns(custom_columns: dict[str, _ColumnRules]) -> None:
     for known in (
         _list_columns,
         _list_roles,
-        _role_order,
+        _number_roles,
         map_role_spellings,
         _list_column_keys,
         _find_last_alias_columns,
@@ -335,7 +335,7 @@ def _list_roles() -> dict[str, Role]:
 
 
 @functools.cache
-def _role_order() -> dict[str, int]:
+def _number_roles() -> dict[str, int]:
     return {role: position for position, role in enumerate(_list_roles())}
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 from ..base.dns_name import DnsName
 from ..base.records import Told
 from ..base.shown.tables import Table, count_of
-from .columns import Column, column, list_topology_columns, list_topology_roles
+from .columns import Column, get_column, list_topology_columns, list_topology_roles
 from .model import Computer, Pool, Site
 
 
@@ -37,7 +37,7 @@ class CellDifference:
     def __str__(self) -> str:
         before, after = (f'"{text}"' if text else "nothing" for text in (self.before, self.after))
         return (
-            f"{self.about}: the values in the column {column(self.column).title} are "
+            f"{self.about}: the values in the column {get_column(self.column).title} are "
             f"{before} and {after}"
         )
 
@@ -73,7 +73,7 @@ class TopologyDifference(Table, Told):
 
     def _list_rows(self) -> Iterator[tuple[str, ...]]:
         for difference in self.differences:
-            title = column(difference.column).title
+            title = get_column(difference.column).title
             yield difference.about, title, difference.before, difference.after
 
     def _summarize(self) -> str:
@@ -239,5 +239,5 @@ def _format_value(pool: Pool, column: Column) -> str:
     if column.name == "extra_san":
         pairs = (f"{usage}={name}" if usage else name for usage, name in pool.extra_san)
         return ";".join(sorted(pairs))
-    names = pool.names_in(column.name) or ((pool.fqdn,) if column.or_pool_name else ())
+    names = pool.list_names(column.name) or ((pool.fqdn,) if column.or_pool_name else ())
     return ";".join(sorted(names))

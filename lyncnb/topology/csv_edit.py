@@ -87,7 +87,7 @@ def edit_csv(
                 width = len(cells) + len(new)
                 raw, cells = _append_cells(raw, cells, new, delimiter)
                 row = _Row(name, number, delimiter, tuple(cells), cells, _split_row(raw, delimiter))
-                changed += row.change(headings)
+                changed += row.change_cells(headings)
                 raw = delimiter.join(row.parts) if headings else raw
                 columns = name_headings(headings.get(cell, cell) for cell in cells)
                 out.append(raw)
@@ -98,7 +98,7 @@ def edit_csv(
                 index += 1
                 if index in changes:
                     row = _Row(name, number, delimiter, columns, cells, _split_row(raw, delimiter))
-                    changed += row.change(changes[index])
+                    changed += row.change_cells(changes[index])
                     raw = delimiter.join(row.parts)
         out.append(raw)
     if index < max(changes, default=-1):
@@ -174,7 +174,7 @@ class _Row:
     cells: list[str]
     parts: list[str]
 
-    def change(self, texts: Mapping[str, str]) -> Iterator[CellChange]:
+    def change_cells(self, texts: Mapping[str, str]) -> Iterator[CellChange]:
         """Change the text of cells in the CSV row, and yield the changes."""
         for column, text in texts.items():
             if column not in self.columns or self.columns.index(column) >= len(self.parts):

@@ -57,7 +57,7 @@ _OTHER_FORMATS = (
 )
 
 
-def load(source: object) -> tuple[str, bytes]:
+def read_source(source: object) -> tuple[str, bytes]:
     """Return the content of the file with a table.
 
     Parameters
@@ -220,7 +220,7 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame | ConvertibleTo
     frame = convert_to_frame(source)
     if frame is not None:
         return _read_frame(frame)
-    name, data = load(source)
+    name, data = read_source(source)
     if is_workbook(data):
         return read_workbook(name, data)
     if is_markup(data):
@@ -352,7 +352,7 @@ def split_csv(text: str, *, source: str) -> Split:
     while chunk := [*islice(rows, _CHUNK)]:
         splitter.add(chunk, first_row=first)
         first += len(chunk)
-    columns = [column.texts() for column in splitter.columns]
+    columns = [column.build_column() for column in splitter.columns]
     # Excel writes a delimiter for every column that has ever contained text.
     used = [
         at
@@ -431,7 +431,7 @@ class _Splitter:
             by_column = [*zip(*(tuple([*cells, *blanks][:width]) for _, cells in kept))]
         self.rows.extend(numbers)
         for column, cells in zip(self.columns, by_column):
-            column.add(cells)
+            column.add_cells(cells)
 
     def _has_all_cells(self, number: int, cells: list[str]) -> bool:
         """Return whether a row is not blank and has a cell for every heading."""
@@ -479,7 +479,7 @@ def _read_frame(frame: DataFrame) -> Table:
     return build_table(
         Path(source).name if isinstance(source, (str, os.PathLike)) and source else "DataFrame",
         [str(heading) for heading in frame.columns],
-        [Texts.of(column[at] for at in filled) for column in columns],
+        [Texts.from_cells(column[at] for at in filled) for column in columns],
         [at + 2 for at in filled],
         labels=labels,
     )

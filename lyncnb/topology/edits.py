@@ -17,7 +17,7 @@ from ..errors import Problem
 from .cells import Cells, Report, read_cells
 from .columns import Column, list_topology_columns
 from .model import Pool, Site
-from .pools import pool_names
+from .pools import list_pool_names
 from .source_table import Table, Texts, raise_problems
 
 Row = tuple[str, ...]
@@ -98,7 +98,7 @@ def build_table(
     return Table(
         source="",
         columns=columns,
-        texts=tuple(map(Texts.of, by_column)),
+        texts=tuple(map(Texts.from_cells, by_column)),
         rows=[index + 2 for index in indices],
         single_labels=single_labels,
     )
@@ -120,7 +120,7 @@ def select_shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: R
         Table(
             source="",
             columns=tuple(name for name in names if name not in _PLACE),
-            texts=tuple(Texts.of(c) for name, c in by_column.items() if name not in _PLACE),
+            texts=tuple(Texts.from_cells(c) for name, c in by_column.items() if name not in _PLACE),
             rows=[index + 2 for index in whole],
         ),
         report,
@@ -243,7 +243,7 @@ def list_server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int
         for computer in pool.computers:
             if computer.fqdn in seen:
                 yield computer.row + 2, computer.fqdn, pool.role, pool.fqdn
-    yield from zip(cells.rows, servers, cells.column("role"), pool_names(cells))
+    yield from zip(cells.rows, servers, cells.column("role"), list_pool_names(cells))
 
 
 def move_shared_values(

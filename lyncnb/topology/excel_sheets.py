@@ -24,8 +24,8 @@ from .sheet import (
     NO_RESULT,
     NoTable,
     Sheet,
+    add_hidden_range,
     format_plain_number,
-    hide,
     parse_area,
     parse_column_letters,
     parse_whole_number,
@@ -53,7 +53,7 @@ class _Reader:
     archive: Archive
     local: _Local = field(default_factory=_Local)
 
-    def each(
+    def scan_part(
         self,
         part: str,
         handle_element: Callable[[str, dict[str, str]], None],
@@ -82,7 +82,7 @@ class _Reader:
                 target = posixpath.normpath(posixpath.join("/", folder, facts.get("Target", "")))
                 relations[facts.get("Id", "")] = (kind, target.lstrip("/"))
 
-        self.each(posixpath.join(folder, "_rels", f"{name}.rels"), read_relationship)
+        self.scan_part(posixpath.join(folder, "_rels", f"{name}.rels"), read_relationship)
         return relations
 
 
@@ -118,7 +118,7 @@ def read_excel_sheets(source: str, archive: Archive) -> list[Sheet]:
     relations = reader.read_relationships(main)
     of_kind = dict(relations.values())
     book = _Book(relations)
-    reader.each(main, book.take)
+    reader.scan_part(main, book.take)
     strings = _read_shared_strings(reader, of_kind.get("sharedStrings", ""))
     formats = _read_formats(reader, of_kind.get("styles", ""), is_1904=book.is_1904)
     for sheet, target in book.sheets:
@@ -246,7 +246,7 @@ def _read_formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Wri
                 formats[str(index)] = writer
             index += 1
 
-    reader.each(part, read_format, max_elements=500_000)
+    reader.scan_part(part, read_format, max_elements=500_000)
     return formats
 
 
@@ -263,10 +263,10 @@ def _make_formatter(number: str, code: str, start: datetime) -> Written | None:
     return None
 
 
-def _pad_zeros(text: str, full: int, decimals: int) -> str:
+def _pad_zeros(text: str, width: int, decimals: int) -> str:
     """Format a number with the digits that a format of zeros requires, such as 007 or 1.0."""
     try:
-        return f"{float(text):0{full}.{decimals}f}"
+        return f"{float(text):0{width}.{decimals}f}"
     except (ValueError, OverflowError):
         return text
 
@@ -327,16 +327,16 @@ class _SheetScanner:
             self.column = -1
             self.cells = {}
             if _is_hidden(facts, "ht"):
-                hide(self.sheet.hidden_rows, self.row, self.row)
+                add_hidden_range(self.sheet.hidden_rows, self.row, self.row)
         elif kind == "rPh":
             self.is_spoken = True
         elif kind == "col" and _is_hidden(facts, "width"):
             first, last = (
                 self._read_number(facts.get(end, "1"), MAX_COLUMNS) for end in ("min", "max")
             )
-            hide(self.sheet.hidden_columns, first - 1, last - 1)
+            add_hidden_range(self.sheet.hidden_columns, first - 1, last - 1)
         elif kind == "mergeCell" and (area := parse_area(facts.get("ref", ""))):
-            self.sheet.merge(self.source, area)
+            self.sheet.add_merged_area(self.source, area)
 
     def end(self, name: str) -> None:
         kind = self.local[name]
@@ -348,7 +348,7 @@ class _SheetScanner:
         elif kind == "rPh":
             self.is_spoken = False
         elif kind == "row":
-            self.sheet.take(self.source, self.row, self.cells)
+            self.sheet.add_row(self.source, self.row, self.cells)
 
     def text(self, text: str) -> None:
         if self.is_text:
@@ -360,7 +360,7 @@ class _SheetScanner:
         written, odd = "".join(self.parts), ""
         kind = self.facts.get("t", "n")
         if kind == "s" and written:
-            written = self._shared(written)
+            written = self._get_shared_text(written)
         elif kind in ("str", "inlineStr"):
             written = _unescape(written)
         elif kind == "b" and written:
@@ -377,12 +377,12 @@ class _SheetScanner:
         if self.has_formula and not written and not (kind == "str" and self.has_value):
             odd = NO_RESULT
         if odd:
-            self.sheet.mark(self.source, self.row, self.column, odd)
+            self.sheet.mark_cell(self.source, self.row, self.column, odd)
             written = written or "?"
         if written:
             self.cells[self.column] = written
 
-    def _shared(self, index: str) -> str:
+    def _get_shared_text(self, index: str) -> str:
         if (
             index.isascii()
             and index.isdigit()

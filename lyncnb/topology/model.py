@@ -62,7 +62,7 @@ class Pool:
     extra_san: tuple[tuple[str, DnsName], ...] = ()
     further_names: tuple[tuple[str, tuple[DnsName, ...]], ...] = ()
 
-    def names_in(self, column: str) -> tuple[DnsName, ...]:
+    def list_names(self, column: str) -> tuple[DnsName, ...]:
         """Return the pool's names in a column. A blank cell contains no names."""
         if column == "extra_san":
             return tuple(name for _, name in self.extra_san)

@@ -16,8 +16,8 @@ from .sheet import (
     Area,
     NoTable,
     Sheet,
+    add_hidden_range,
     format_plain_number,
-    hide,
     parse_whole_number,
 )
 from .xml_tree import scan_xml
@@ -125,13 +125,13 @@ class _Scanner:
         elif kind == "table-column":
             count = self._read_count(facts, "number-columns-repeated", MAX_COLUMNS)
             if _is_hidden(facts):
-                hide(self.sheet.hidden_columns, self.column, self.column + count - 1)
+                add_hidden_range(self.sheet.hidden_columns, self.column, self.column + count - 1)
             self.column += count
         elif kind == "table-row":
             self.row += self.rows_alike
             self.rows_alike = self._read_count(facts, "number-rows-repeated", MAX_ROWS)
             if _is_hidden(facts):
-                hide(self.sheet.hidden_rows, self.row, self.row + self.rows_alike - 1)
+                add_hidden_range(self.sheet.hidden_rows, self.row, self.row + self.rows_alike - 1)
             self.column, self.cells, self.odd = 0, {}, {}
         elif kind in ("table-cell", "covered-table-cell"):
             self.facts, self.is_filled = facts, False
@@ -163,9 +163,9 @@ class _Scanner:
             self._end_cell(is_covered=name == _CELLS[1])
         elif name == f"{_TABLE} table-row":
             for column, odd in self.odd.items():
-                self.sheet.mark(self.source, self.row, column, odd)
+                self.sheet.mark_cell(self.source, self.row, column, odd)
             with suppress(NoTable):
-                self.sheet.take(self.source, self.row, self.cells, self.rows_alike)
+                self.sheet.add_row(self.source, self.row, self.cells, self.rows_alike)
                 return
             self.sheet = None  # The rest of the sheet is skipped.
         elif name == f"{_TABLE} table":
@@ -186,7 +186,7 @@ class _Scanner:
         if self.sheet and (down, across) != (1, 1):
             last_row, last_column = self.row + down - 1, self.column + across - 1
             area = Area(self.row, self.column, last_row, last_column)
-            self.sheet.merge(self.source, area)
+            self.sheet.add_merged_area(self.source, area)
         self.column += count
 
     def _read_value(self) -> tuple[str, str]:

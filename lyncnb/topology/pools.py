@@ -12,7 +12,13 @@ from typing import Any, TypeVar
 from ..base.dns_name import DnsName
 from ..base.pasted_text import shown
 from .cells import Cells, Report
-from .columns import Column, column, list_topology_columns, list_topology_roles, role_order
+from .columns import (
+    Column,
+    get_column,
+    list_topology_columns,
+    list_topology_roles,
+    map_role_positions,
+)
 from .model import Computer, Pool, Site
 
 _Kind = TypeVar("_Kind")
@@ -20,7 +26,7 @@ _Kind = TypeVar("_Kind")
 
 def get_pool_sort_key(pool: Pool) -> tuple[str, int, str]:
     """Return the key by which pools are sorted: site, role, and name."""
-    return pool.site, role_order()[pool.role], pool.fqdn
+    return pool.site, map_role_positions()[pool.role], pool.fqdn
 
 
 def merge_pools(pools: list[Pool], new: Sequence[Pool]) -> list[Pool]:
@@ -33,7 +39,7 @@ def merge_pools(pools: list[Pool], new: Sequence[Pool]) -> list[Pool]:
     return sorted_pools
 
 
-def pool_names(cells: Cells) -> list[str]:
+def list_pool_names(cells: Cells) -> list[str]:
     """Return the pool name of each row. A blank cell means the name of the server."""
     pairs = zip(cells.column("pool_fqdn"), cells.column("server_fqdn"))
     return [pool or server for pool, server in pairs]
@@ -56,15 +62,15 @@ def derive_pools(cells: Cells, report: Report) -> list[Pool]:
     """
     gather = _Gatherer(cells, report)
     for fqdn, indices in _group_rows(cells).items():
-        gather.add(fqdn, indices)
-    return gather.pools()
+        gather.add_pools(fqdn, indices)
+    return gather.create_pools()
 
 
 def _group_rows(cells: Cells) -> dict[str, list[int]]:
     """Return the indices of the rows in each pool, sorted by server name."""
     servers, roles = cells.column("server_fqdn"), cells.column("role")
     groups: dict[str, list[int]] = defaultdict(list)
-    rows: Iterable[tuple[int, str]] = enumerate(pool_names(cells))
+    rows: Iterable[tuple[int, str]] = enumerate(list_pool_names(cells))
     if not (all(servers) and all(roles)):
         # Rows with blank cells are already reported, but all other rows can still be checked.
         rows = [(index, pool) for index, pool in rows if servers[index] and roles[index]]
@@ -95,32 +101,32 @@ class _Gatherer:
         # For each pool, its name, the values that its rows share, and its servers.
         self.groups: list[tuple[str, tuple[str, ...], tuple[Computer, ...]]] = []
 
-    def add(self, fqdn: str, indices: Sequence[int]) -> None:
+    def add_pools(self, fqdn: str, row_indices: Sequence[int]) -> None:
         """Add the pools with one name: a single pool, or a pool for each collocated role."""
-        first, last, size = indices[0], indices[-1], len(indices)
+        first, last, size = row_indices[0], row_indices[-1], len(row_indices)
         common = self.common[first]
         # In nearly all tables, the rows of a pool are sorted and follow each other.
         run = range(first, first + size)
-        if last == run[-1] and indices == [*run]:
+        if last == run[-1] and row_indices == [*run]:
             members = tuple(self.computers[first : last + 1])
             alike = self.common[first : last + 1]
         else:
-            members = tuple(self.computers[index] for index in indices)
-            alike = [self.common[index] for index in indices]
+            members = tuple(self.computers[index] for index in row_indices)
+            alike = [self.common[index] for index in row_indices]
         if size == 1 or alike.count(common) == size:
             self.groups.append((fqdn, common, members))
             return
-        shared = self._merge_values(fqdn, indices)
+        shared = self._merge_values(fqdn, row_indices)
         by_role: dict[str, list[Computer]] = {}
-        for index, member in zip(indices, members):
+        for index, member in zip(row_indices, members):
             by_role.setdefault(self.common[index][0], []).append(member)
-        self._check_roles(fqdn, indices, by_role)
+        self._check_roles(fqdn, row_indices, by_role)
         for role, computers in by_role.items():
             self.groups.append((fqdn, (role, *shared), tuple(computers)))
 
-    def pools(self) -> list[Pool]:
+    def create_pools(self) -> list[Pool]:
         """Create the pools in order, one field at a time."""
-        order = role_order()
+        order = map_role_positions()
         self.groups.sort(key=lambda group: (group[1][1], order[group[1][0]], group[0]))
         if not self.groups:
             return []
@@ -179,19 +185,19 @@ class _Gatherer:
         }
         return map(by_key.__getitem__, keys)
 
-    def _merge_values(self, fqdn: str, indices: Sequence[int]) -> list[str]:
+    def _merge_values(self, fqdn: str, row_indices: Sequence[int]) -> list[str]:
         """Return the values that a pool's rows share, and report rows with different values."""
-        _, sites, *texts = zip(*(self.common[index] for index in indices))
+        _, sites, *texts = zip(*(self.common[index] for index in row_indices))
         # A pool belongs to only one site, so a row without a site belongs to the same site.
-        merged = [self._find_shared_value(fqdn, "site", sites, indices)]
+        merged = [self._find_shared_value(fqdn, "site", sites, row_indices)]
         for facts, cells in zip(self.shared, texts):
-            merged.append(self._find_shared_value(fqdn, facts.name, cells, indices))
+            merged.append(self._find_shared_value(fqdn, facts.name, cells, row_indices))
         return merged
 
     def _find_shared_value(
-        self, fqdn: str, name: str, texts: Sequence[str], indices: Sequence[int]
+        self, fqdn: str, name: str, texts: Sequence[str], row_indices: Sequence[int]
     ) -> str:
-        filled = sorted((p, text) for p, text in zip(indices, texts) if text)
+        filled = sorted((p, text) for p, text in zip(row_indices, texts) if text)
         if not filled:
             return ""
         value = self.cells.value
@@ -215,13 +221,18 @@ class _Gatherer:
         return min(other for _, other in filled)
 
     def _check_roles(
-        self, fqdn: str, indices: Sequence[int], by_role: Mapping[str, Sequence[Computer]]
+        self,
+        fqdn: str,
+        row_indices: Sequence[int],
+        computers_by_role: Mapping[str, Sequence[Computer]],
     ) -> None:
         """Report two roles in the same pool, unless both roles are on the same servers."""
-        members = {role: {c.fqdn for c in computers} for role, computers in by_role.items()}
-        largest = min(members, key=lambda role: (-len(members[role]), role_order()[role]))
+        members = {
+            role: {c.fqdn for c in computers} for role, computers in computers_by_role.items()
+        }
+        largest = min(members, key=lambda role: (-len(members[role]), map_role_positions()[role]))
         strangers = set().union(*members.values()) - members[largest]
-        for index in indices:
+        for index in row_indices:
             role, server = self.common[index][0], self.computers[index].fqdn
             if server in strangers:
                 self.report.problem(
@@ -286,7 +297,7 @@ def _group_names_by_column(
 
 
 def _create_computers(cells: Cells) -> list[Computer]:
-    default = column("target_os").default
+    default = get_column("target_os").default
     issuers = {"": (), **cells.values.get("issuer", {})}
     systems, requested = cells.column("target_os"), cells.column("issuer")
     columns = {

@@ -62,7 +62,7 @@ class Sheet:
     heading_row: int = 0
     _cells: int = 0
 
-    def take(self, source: str, number: int, cells: dict[int, str], repeat: int = 1) -> None:
+    def add_row(self, source: str, number: int, cells: dict[int, str], repeat: int = 1) -> None:
         """Add a row to the sheet, or several identical rows.
 
         Raises
@@ -86,20 +86,20 @@ class Sheet:
             elif len(self.rows) >= HEADING_WITHIN:
                 raise NoTable
 
-    def mark(self, source: str, row: int, column: int, peculiarity: str) -> None:
+    def mark_cell(self, source: str, row: int, column: int, peculiarity: str) -> None:
         """Mark a cell that contains an error, a formula without a result, or a date."""
         self.odd[row, column] = peculiarity
         if len(self.odd) > _MAX_ODD:
             raise build_too_many_error(source)
 
-    def merge(self, source: str, area: Area) -> None:
+    def add_merged_area(self, source: str, area: Area) -> None:
         """Add a merged area to the sheet."""
         self.merged.append(area)
         if len(self.merged) > _MAX_ODD:
             raise build_too_many_error(source)
 
 
-def hide(hidden: list[tuple[int, int]], first: int, last: int) -> None:
+def add_hidden_range(hidden: list[tuple[int, int]], first: int, last: int) -> None:
     """Add hidden rows or columns to a list of ranges, in ascending order."""
     if hidden and first <= hidden[-1][1] + 1:
         hidden[-1] = (hidden[-1][0], max(last, hidden[-1][1]))

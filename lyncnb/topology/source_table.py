@@ -32,7 +32,7 @@ class Note:
     cell: str = ""
 
     @property
-    def misleads_the_eye(self) -> bool:
+    def looks_different(self) -> bool:
         """Whether the text in the table looks different on the screen from the requested name.
 
         This is true for removed invisible characters and for international names, so that every
@@ -56,13 +56,13 @@ class Texts(NamedTuple):
     codes: Sequence[int]
 
     @classmethod
-    def of(cls, cells: Iterable[str]) -> Texts:
+    def from_cells(cls, cells: Iterable[str]) -> Texts:
         """Create a column from the texts of its cells."""
         column = TextsBuilder()
-        column.add(tuple(cells))
-        return column.texts()
+        column.add_cells(tuple(cells))
+        return column.build_column()
 
-    def cells(self) -> list[str]:
+    def list_cells(self) -> list[str]:
         """Return the text of each cell in the column."""
         if len(self.distinct) == len(self.codes):
             return list(self.distinct)
@@ -79,7 +79,7 @@ class TextsBuilder:
         self._places: defaultdict[str, int] = defaultdict(count().__next__)
         self._codes: list[int] = []
 
-    def add(self, cells: Sequence[str]) -> None:
+    def add_cells(self, cells: Sequence[str]) -> None:
         """Add a chunk of cells to the column."""
         # Many rows contain the same values for a deployment or pool.
         if cells and cells[0] == cells[-1] and cells.count(cells[0]) == len(cells):
@@ -87,7 +87,7 @@ class TextsBuilder:
         else:
             self._codes.extend(map(self._places.__getitem__, cells))
 
-    def texts(self) -> Texts:
+    def build_column(self) -> Texts:
         """Return the column that was built."""
         return Texts(list(self._places), self._codes)
 
@@ -140,7 +140,7 @@ class Table:
     labels: Sequence[object] = ()
     single_labels: bool = False
 
-    def cell(self, column: str, row: int) -> tuple[str, str]:
+    def find_cell(self, column: str, row: int) -> tuple[str, str]:
         """Return the workbook cell for a row and column, or the label of a DataFrame's row.
 
         Both are blank for other files.
@@ -236,9 +236,9 @@ def _remove_example(
     numbers = [row for row, column in zip(rows, texts[server].codes) if column == code]
     message = f"lyncnb ignored row {numbers[0]}, which is the example from the template"
     note = Note(row=0, column="", before="", after="", message=message)
-    columns = [column.cells() for column in texts]
+    columns = [column.list_cells() for column in texts]
     return (
-        [Texts.of(cells[index] for index in kept) for cells in columns],
+        [Texts.from_cells(cells[index] for index in kept) for cells in columns],
         [rows[index] for index in kept],
         (note,),
     )

@@ -25,8 +25,8 @@ from .pools import (
     derive_pools,
     derive_sip_domains,
     derive_sites,
+    list_pool_names,
     merge_pools,
-    pool_names,
 )
 from .source_table import Note, Texts, build_table
 from .source_table import Table as SourceTable
@@ -68,7 +68,7 @@ class Topology(Table):
         """
         cells = self._cells
         if isinstance(cells, Cells):
-            cells = cells.tuples()
+            cells = cells.list_rows()
             object.__setattr__(self, "_cells", cells)
         return cells
 
@@ -233,10 +233,10 @@ class Topology(Table):
         fresh = read_cells(changed, report, sites=edits.find_remaining_sites(self.pools, removed))
         _report_missing_names(fresh, report)
         report.raise_if_any()  # All further steps need complete rows.
-        for index, row in zip(sorted(new), fresh.tuples()):
+        for index, row in zip(sorted(new), fresh.list_rows()):
             rows[index] = row
         names = {*edits.list_pools_of_rows(self.columns, (self.cells[index] for index in removed))}
-        names.update(pool_names(fresh))
+        names.update(list_pool_names(fresh))
         kept = [pool for pool in self.pools if pool.fqdn not in names]
         before = [pool for pool in self.pools if pool.fqdn in names]
         if new_indices is not None:
@@ -417,8 +417,8 @@ def build_topology_from_rows(
         As for :func:`read_topology`.
     """
     with pause_garbage_collection():
-        texts = [Texts.of(column) for column in zip(*rows, strict=True)]
-        texts = texts or [Texts.of(()) for _ in columns]
+        texts = [Texts.from_cells(column) for column in zip(*rows, strict=True)]
+        texts = texts or [Texts.from_cells(()) for _ in columns]
         numbers = range(2, len(rows) + 2)
         return _derive_topology(build_table(source, columns, texts, numbers, single_labels=True))
 
@@ -432,7 +432,9 @@ def _derive_topology(table: SourceTable) -> Topology:
     # If no text was corrected and all texts are different, no server appears twice.
     written = table.texts[table.columns.index("server_fqdn")].distinct
     if len(written) < len(servers) or report.notes or report.problems:
-        check_servers(zip(cells.rows, servers, cells.column("role"), pool_names(cells)), report)
+        check_servers(
+            zip(cells.rows, servers, cells.column("role"), list_pool_names(cells)), report
+        )
     sites = derive_sites(cells, _find_row_sites(cells, pools), report)
     domains = derive_sip_domains(cells, report)
     report.raise_if_any()
@@ -465,4 +467,4 @@ def _find_row_sites(cells: Cells, pools: Sequence[Pool]) -> list[str]:
     if all(sites) or not any(sites):
         return sites
     site_of_pool: dict[str, str] = {pool.fqdn: pool.site for pool in pools}
-    return [site or site_of_pool.get(pool, "") for site, pool in zip(sites, pool_names(cells))]
+    return [site or site_of_pool.get(pool, "") for site, pool in zip(sites, list_pool_names(cells))]

@@ -14,7 +14,7 @@ from ..base.records import RecordReader, make_named_field
 from ..base.shown.tables import join_first
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import Problem, RulesError, TopologyError
-from .columns import column
+from .columns import get_column
 from .source_table import Note, Table, Texts, build_table, raise_problems
 from .xml_tree import EXPORTED, WRAPPER, Element, parse_xml
 
@@ -60,7 +60,7 @@ class _Meanings:
     services: tuple[_Meaning, ...] = make_named_field("service")
     questions: tuple[_Question, ...] = make_named_field("question")
 
-    def of(self, name: str) -> _Meaning | None:
+    def find_meaning(self, name: str) -> _Meaning | None:
         """Return the role entry for the name of a service, or None for an unknown service."""
         return next((meaning for meaning in self.services if name in meaning.names), None)
 
@@ -104,7 +104,7 @@ def _make_cluster(element: Element, site: str, *, is_branch: bool) -> _Cluster:
     fqdn = element.get("Fqdn")
     # A single server has the same name as its cluster, so the document can omit the name of the
     # server.
-    machines = tuple(machine.get("Fqdn") or fqdn for machine in element.all("Machine"))
+    machines = tuple(machine.get("Fqdn") or fqdn for machine in element.find_all("Machine"))
     return _Cluster(fqdn=fqdn, site=site, is_branch=is_branch, machines=machines or (fqdn,))
 
 
@@ -116,21 +116,21 @@ def _find_site_name(site: Element) -> str:
 def _read_builder_clusters(topology: Element) -> list[_Cluster]:
     """Return the clusters in a Topology Builder file. Its services refer to a UniqueId."""
     clusters: dict[str, _Cluster] = {}
-    for site in topology.all("CentralSite"):
+    for site in topology.find_all("CentralSite"):
         branches = {
             id(element): _find_site_name(branch)
-            for branch in site.all("RemoteSite")
-            for element in branch.all("Cluster")
+            for branch in site.find_all("RemoteSite")
+            for element in branch.find_all("Cluster")
         }
-        for element in site.all("Cluster"):
+        for element in site.find_all("Cluster"):
             branch = branches.get(id(element))
             name = _find_site_name(site) if branch is None else branch
             clusters[element.get("UniqueId")] = _make_cluster(
                 element, name, is_branch=branch is not None
             )
-            for store in element.all("SqlInstance"):
+            for store in element.find_all("SqlInstance"):
                 clusters[store.get("UniqueId")] = clusters[element.get("UniqueId")]
-    for service in topology.all("Service"):
+    for service in topology.find_all("Service"):
         cluster = clusters.get(service.get("InstalledOn"))
         if cluster:
             name, version = service.get("RoleName"), service.get("ServiceVersion")
@@ -142,15 +142,15 @@ def _read_published_clusters(topology: Element) -> list[_Cluster]:
     """Return the clusters in a published topology. Its services refer to a ClusterId."""
     sites: dict[str, tuple[str, bool]] = {}
     for kind in ("CentralSite", "RemoteSite"):
-        for site in topology.all(kind):
+        for site in topology.find_all(kind):
             sites[site.get("SiteId")] = (_find_site_name(site), kind == "RemoteSite")
     clusters: dict[tuple[str, str], _Cluster] = {}
-    for group in topology.all("Clusters"):
-        for element in group.all("Cluster"):
+    for group in topology.find_all("Clusters"):
+        for element in group.find_all("Cluster"):
             key = _find_cluster_id(element)
             name, is_branch = sites.get(key[0], ("", False))
             clusters[key] = _make_cluster(element, name, is_branch=is_branch)
-    for service in topology.all("Service"):
+    for service in topology.find_all("Service"):
         installed, identity = service.find("InstalledOn"), service.find("ServiceId")
         cluster = clusters.get(_find_cluster_id(installed)) if installed else None
         if cluster and identity:
@@ -160,7 +160,7 @@ def _read_published_clusters(topology: Element) -> list[_Cluster]:
 
 
 def _find_cluster_id(element: Element) -> tuple[str, str]:
-    element_id = next(element.all("ClusterId"), None)
+    element_id = next(element.find_all("ClusterId"), None)
     return (element_id.get("SiteId"), element_id.get("Number")) if element_id else ("", "")
 
 
@@ -196,7 +196,7 @@ def _find_roles(cluster: _Cluster) -> tuple[str, ...]:
     """Return the roles of a cluster's servers. The first role determines their certificates."""
     main, collocated = [], []
     for service in cluster.services:
-        meaning = _load_meanings().of(service.name)
+        meaning = _load_meanings().find_meaning(service.name)
         if meaning and meaning.collocated:
             collocated.append(meaning.role)
         elif meaning and meaning.role:
@@ -208,7 +208,7 @@ def _find_roles(cluster: _Cluster) -> tuple[str, ...]:
 
 
 def _find_role(cluster: _Cluster, service: _Service, role_entry: _Meaning) -> str:
-    kind = next(service.element.all("RegistrarService"), None)
+    kind = next(service.element.find_all("RegistrarService"), None)
     if role_entry.director_role and kind and kind.get("IsDirector").casefold() == "true":
         return role_entry.director_role
     if role_entry.branch_role and cluster.is_branch:
@@ -223,9 +223,9 @@ def _find_names(cluster: _Cluster, role: str) -> dict[str, str]:
     names: dict[str, str] = {}
     for service in cluster.services:
         for element, name in _WEB_NAMES.items():
-            for settings in service.element.all(element):
+            for settings in service.element.find_all(element):
                 names.setdefault(name, settings.get("Host"))
-        for port in service.element.all("Port"):
+        for port in service.element.find_all("Port"):
             name = _EDGE_PORTS.get(port.get("Owner"), "")
             if name and port.get("InterfaceSide") == "External" and port.get("ConfiguredFqdn"):
                 names.setdefault(name, port.get("ConfiguredFqdn"))
@@ -235,8 +235,8 @@ def _find_names(cluster: _Cluster, role: str) -> dict[str, str]:
     return {
         name: text
         for name, text in names.items()
-        if column(name).is_used_by(role)
-        and not (column(name).or_pool_name and text.casefold() == own)
+        if get_column(name).is_used_by(role)
+        and not (get_column(name).or_pool_name and text.casefold() == own)
     }
 
 
@@ -245,7 +245,9 @@ def _find_farm_host(cluster: _Cluster) -> str:
 
     A farm runs Office Web Apps Server.
     """
-    farms = (farm for service in cluster.services for farm in service.element.all("WacService"))
+    farms = (
+        farm for service in cluster.services for farm in service.element.find_all("WacService")
+    )
     hosts = (_HOST.match(farm.get("DiscoveryUrl")) for farm in farms)
     host = next((match[1] for match in hosts if match), "")
     return host if host.casefold() != cluster.fqdn.casefold() else ""
@@ -253,9 +255,9 @@ def _find_farm_host(cluster: _Cluster) -> str:
 
 def _find_sip_domains(topology: Element) -> list[str]:
     """Return the SIP domains in a topology document. The default domain comes first."""
-    domains = next(topology.all("InternalDomains"), None)
+    domains = next(topology.find_all("InternalDomains"), None)
     names = [domains.get("DefaultDomain")] if domains else []
-    names += [domain.get("Name") for domain in topology.all("InternalDomain")]
+    names += [domain.get("Name") for domain in topology.find_all("InternalDomain")]
     by_name: dict[str, str] = {}
     for name in filter(None, names):
         by_name.setdefault(name.casefold(), name)
@@ -269,7 +271,7 @@ def _find_simple_urls(
     urls: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for url in elements:
         name = _SIMPLE_URLS.get(url.get("Component"))
-        entry = next(url.all("SimpleUrlEntry"), None)
+        entry = next(url.find_all("SimpleUrlEntry"), None)
         active = url.get("ActiveUrl") or (entry.get("Url") if entry else "")
         domain = url.get("Domain").casefold()
         # Only simple URLs that were exported separately include the site. A topology document
@@ -289,7 +291,7 @@ def _add_shared_values(topology: Element, rows: list[dict[str, str]]) -> None:
     """Add the values of each site and of the deployment to the first row for the site."""
     domains = _find_sip_domains(topology)
     order = [name.casefold() for name in domains]
-    urls = list(topology.all("SimpleUrl"))
+    urls = list(topology.find_all("SimpleUrl"))
     common = _find_simple_urls(urls, "", order)
     first: dict[str, dict[str, str]] = {}
     for row in rows:
@@ -318,7 +320,7 @@ def _report_omissions(clusters: Iterable[_Cluster]) -> Iterator[str]:
     for cluster in clusters:
         roles = _find_roles(cluster)
         for service in cluster.services:
-            meaning = _load_meanings().of(service.name)
+            meaning = _load_meanings().find_meaning(service.name)
             if meaning is None:
                 unknown[service.name].append(cluster.fqdn)
             elif meaning.left_out and not roles:
@@ -361,7 +363,7 @@ def _report_edge_ports(clusters: Iterable[_Cluster]) -> Iterator[str]:
         ports = [
             port
             for service in cluster.services
-            for port in service.element.all("Port")
+            for port in service.element.find_all("Port")
             if port.get("InterfaceSide") == "External" and port.get("Usage") in _CLIENT_PORTS
         ]
         is_shared = len({port.get("ConfiguredFqdn").casefold() for port in ports}) < len(ports)
@@ -388,7 +390,7 @@ def _reject_unknown_sites(source: str, topology: Element) -> None:
             ),
         )
         for group, kinds in _SITE_KINDS.items()
-        for sites in topology.all(group)
+        for sites in topology.find_all(group)
         for site in sites.children
         if site.name not in kinds
     ]
@@ -497,7 +499,7 @@ def read_topology_xml(source: str, text: str) -> Table:
     return build_table(
         source,
         columns,
-        [Texts.of(row.get(name, "") for row in rows) for name in columns],
+        [Texts.from_cells(row.get(name, "") for row in rows) for name in columns],
         range(2, len(rows) + 2),
         notes=tuple(Note(row=0, column="", before="", after="", message=text) for text in messages),
         product=version.product if version else "",

@@ -81,7 +81,7 @@ def read_workbook(source: str, data: bytes) -> Table:
             hint=("open the file in Excel or LibreOffice and save it again, or ask for a new copy"),
         ) from None
     sheet, notes = _choose_sheet(source, sheets)
-    return _Sheet(source, sheet, notes).table()
+    return _Sheet(source, sheet, notes).build_table()
 
 
 # --- The following functions detect the type of a file.
@@ -216,7 +216,7 @@ class _Sheet:
     notes: list[str]
     problems: list[Problem] = field(default_factory=list)
 
-    def table(self) -> Table:
+    def build_table(self) -> Table:
         """Return the sheet's content as a table."""
         sheet = self.sheet
         heading = sheet.rows[sheet.heading_row]
@@ -245,7 +245,10 @@ class _Sheet:
         return build_table(
             self.source,
             headings,
-            [Texts.of(sheet.rows[row].get(column, "") for row in rows) for column in columns],
+            [
+                Texts.from_cells(sheet.rows[row].get(column, "") for row in rows)
+                for column in columns
+            ],
             rows,
             notes=tuple(_make_note(text) for text in self.notes),
             problems=tuple(self.problems),
@@ -287,7 +290,7 @@ class _Sheet:
         for row in covered:
             sheet.rows[row] = {**sheet.rows[row], column: value}
             if odd:
-                sheet.mark(self.source, row, column, odd)
+                sheet.mark_cell(self.source, row, column, odd)
 
     def _reject_wide_area(self, area: Area, column: str, value: str) -> None:
         self.problems.append(

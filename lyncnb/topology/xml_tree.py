@@ -59,7 +59,7 @@ class Element:
             element = match
         return element
 
-    def all(self, name: str) -> Iterator[Element]:
+    def find_all(self, name: str) -> Iterator[Element]:
         """Yield all descendants with the given name, in document order."""
         waiting = self.children[::-1]
         while waiting:

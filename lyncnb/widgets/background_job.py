@@ -96,7 +96,7 @@ class Job(Generic[Result]):
             self._thread = threading.Thread(
                 target=self._run, args=(work,), name="lyncnb-job", daemon=True
             )
-            self._change(name=RUNNING)
+            self._notify_change(name=RUNNING)
             self._thread.start()
 
     def cancel(self) -> None:
@@ -105,7 +105,7 @@ class Job(Generic[Result]):
             # The lock prevents the work from ending before the page has received the last state.
             if self.state.is_busy:
                 self._stop.set()
-                self._change(name=STOPPING)
+                self._notify_change(name=STOPPING)
 
     def wait(self, seconds: float | None = None) -> JobState:
         """Wait until the work ends, and return the last state."""
@@ -115,17 +115,17 @@ class Job(Generic[Result]):
 
     def _run(self, work: Work[Result]) -> None:
         try:
-            result = work(self._progress, self._stop)
+            result = work(self._report_progress, self._stop)
         except LyncnbError as error:
-            self._change(name=FAILED, lines=tuple(format_error(error)))
+            self._notify_change(name=FAILED, lines=tuple(format_error(error)))
         except Exception as error:  # Every failure of the work is reported to the user.
-            self._change(name=FAILED, lines=tuple(describe_unexpected_error(error)))
+            self._notify_change(name=FAILED, lines=tuple(describe_unexpected_error(error)))
         else:
             self.result = result
             stopped = getattr(result, "cancelled", False)
-            self._change(name=CANCELLED if stopped else FINISHED)
+            self._notify_change(name=CANCELLED if stopped else FINISHED)
 
-    def _progress(self, progress: Progress) -> None:
+    def _report_progress(self, progress: Progress) -> None:
         now = time.monotonic()
         with self._lock:
             self.state = replace(self.state, progress=progress)
@@ -133,7 +133,7 @@ class Job(Generic[Result]):
                 self._last_told = now
                 self._tell(self.state)
 
-    def _change(self, **changes: Any) -> None:
+    def _notify_change(self, **changes: Any) -> None:
         with self._lock:
             self.state = replace(self.state, **changes)
             self._tell(self.state)

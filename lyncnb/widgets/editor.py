@@ -42,16 +42,16 @@ class EditorView(Panel):
         # user pauses.
         self._is_followed = False
         shown = PlansShown(editor.state)
-        stop = editor.follow(lambda _: shown.changed(editor.state))
+        stop = editor.follow(lambda _: shown.record_state(editor.state))
         channel = EditorChannel(editor, scenarios)
         channel.older_cells = lambda: [
-            cell for cell in shown.older(editor) if cell not in list_panel_cells()
+            cell for cell in shown.list_older_cells(editor) if cell not in list_panel_cells()
         ]
         super().__init__(channel)
-        channel.at_end += (stop, editor.follow(lambda _: self._follow()))
+        channel.at_end += (stop, editor.follow(lambda _: self._follow_plan()))
 
     @traitlets.default("overview")
-    def _first_overview(self) -> dict[str, int | str]:
+    def _build_first_overview(self) -> dict[str, int | str]:
         self._is_followed = True
         return build_overview(self.editor)
 
@@ -64,7 +64,7 @@ class EditorView(Panel):
             _ = self.overview
         super().observe(handler, names, type)
 
-    def _follow(self) -> None:
+    def _follow_plan(self) -> None:
         if self._is_followed:
             with self.channel.turn:
                 self.set_trait("overview", build_overview(self.editor))

@@ -46,7 +46,7 @@ def find_cell_id() -> str:
     return str((parent.get("metadata") or {}).get("cellId", ""))
 
 
-def execution_count() -> int:
+def find_execution_count() -> int:
     """Return the execution count of the running or next cell, or 0 outside a kernel."""
     shell = get_ipython()
     return 0 if shell is None else int(shell.execution_count)
@@ -167,19 +167,19 @@ class PlansShown:
     def __init__(self, state: State):
         self._since: list[tuple[int, State]] = [(0, state)]
 
-    def changed(self, state: State) -> None:
+    def record_state(self, state: State) -> None:
         """Record that the editor has a new state."""
-        count = execution_count()
+        count = find_execution_count()
         if self._since[-1][0] == count:
             self._since.pop()
         self._since.append((count, state))
 
-    def older(self, thing: object) -> list[int]:
+    def list_older_cells(self, displayed: object) -> list[int]:
         """Return the execution counts of the cells that show an earlier state of the editor."""
         now = self._since[-1][1]
         return [
             count
-            for count in find_cells_showing(thing)
+            for count in find_cells_showing(displayed)
             if not _is_same_plan(self._find_state(count), now)
         ]
 

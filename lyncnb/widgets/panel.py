@@ -88,7 +88,7 @@ class Panel(anywidget.AnyWidget):
 
     def update_static(self) -> None:
         """Update the static output after the user pauses."""
-        self.channel.later("static", _REST, self._update_static)
+        self.channel.run_later("static", _REST, self._update_static)
 
     def _update_static(self) -> None:
         if self._handle is None:
@@ -175,7 +175,7 @@ def list_panel_cells() -> set[int]:
     return {count for count, _ in _in_cells.values()}
 
 
-def _build_bundle(page: str, text: str, visible: bool) -> dict[str, str]:
-    kind = "lyncnb-result" if visible else "lyncnb-static"
+def _build_bundle(page: str, text: str, is_visible: bool) -> dict[str, str]:
+    kind = "lyncnb-result" if is_visible else "lyncnb-static"
     needs = f'<p class="{NEEDS_CLASS}">{_NEEDS}</p>'
     return {"text/html": f'<div class="{kind}">{needs}{page}</div>', "text/plain": text}

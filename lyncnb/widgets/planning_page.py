@@ -33,14 +33,18 @@ class TableChannel(Channel[TableTold]):
 
     def __init__(self, page: PlanningPage):
         self._page = page
-        answers: Answers = {"ready": self._start, "open": self._open, "ask": self._ask}
+        answers: Answers = {
+            "ready": self._answer_first_message,
+            "open": self._open_table,
+            "ask": self._ask_questions,
+        }
         super().__init__(answers, "Open a table to plan it.")
 
-    def _start(self) -> None:
+    def _answer_first_message(self) -> None:
         files = list_tables(scenarios=True)
         self.send({"type": "start", "files": files, "folder": "requests"})
 
-    def _open(self, *, path: Text, pasted: Text, folder: Text) -> None:
+    def _open_table(self, *, path: Text, pasted: Text, folder: Text) -> None:
         path = path.strip()
         if not path and not pasted.strip():
             raise TopologyError(
@@ -54,7 +58,7 @@ class TableChannel(Channel[TableTold]):
         ]
         self.send({"type": "opened", "words": " ".join(words)})
 
-    def _ask(self, *, folder: Text) -> None:
+    def _ask_questions(self, *, folder: Text) -> None:
         self._page.ask(folder.strip())
         self.send({"type": "opened", "words": "The questions are below."})
 
@@ -98,7 +102,7 @@ class PlanningPage:
             topology = read_topology(source)
             beside = PlanOptions.beside(source) if isinstance(source, str) else DEFAULT_OPTIONS
             editor = PlanEditor(topology, options=beside)
-        self._show(editor, folder)
+        self._show_panels(editor, folder)
 
     def ask(self, folder: str) -> None:
         """Show the questions that lead to a first plan. After the plan is written, show its panels.
@@ -113,12 +117,12 @@ class PlanningPage:
         def show_new_plan(_: Path) -> None:
             first = guide.first
             editor = PlanEditor(first.topology, first.plan.rules, options=first.plan.options)
-            self._show(editor, folder or "requests", guide.view)
+            self._show_panels(editor, folder or "requests", guide.view)
 
         guide.on_written = show_new_plan
         self.box.children = (self._table, guide.view)
 
-    def _show(self, editor: PlanEditor, folder: str, *above: Panel) -> None:
+    def _show_panels(self, editor: PlanEditor, folder: str, *above: Panel) -> None:
         if self.editor is not None:
             # If an earlier session left unsaved edits, the page offers to restore them.
             self.editor.view.channel.keep_draft()

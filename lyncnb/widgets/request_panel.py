@@ -37,10 +37,10 @@ class RequestChannel(Channel[RequestTold]):
     def __init__(self, panel: RequestRun):
         self.panel = panel
         answers: Answers = {
-            "ready": self._start,
-            "look": self._look,
-            "option": self._accept,
-            "write": self._write,
+            "ready": self._answer_first_message,
+            "look": self._send_preview,
+            "option": self._change_acceptance,
+            "write": self._write_requests,
             "scripts": self._write_scripts,
             "recovery": self._name_recovery_key,
             "why": self._send_reasons,
@@ -51,9 +51,9 @@ class RequestChannel(Channel[RequestTold]):
         # page asks for the passphrase once or twice.
         self._seen_new = False
         super().__init__(answers, f"Requests in {panel.folder}, current state:")
-        panel.on_change = self.job_changed
+        panel.on_change = self.send_progress
         if panel.editor is not None:
-            self.at_end.append(panel.editor.follow(lambda _: self.plan_changed()))
+            self.at_end.append(panel.editor.follow(lambda _: self.send_changed_plan()))
 
     def make_static_form(self) -> tuple[str, str, bool]:
         """Return the panel's content as HTML and text, and whether a result is shown.
@@ -64,13 +64,13 @@ class RequestChannel(Channel[RequestTold]):
         return panel._repr_html_(), repr(panel), panel.job.result is not None
 
     # -- The following methods send messages to the page of the request panel.
-    def _start(self) -> None:
+    def _answer_first_message(self) -> None:
         self.send({"type": "start", "folder": str(self.panel.folder), "help": list_help_rows()})
-        self._look()
+        self._send_preview()
         self._send_recovery()
-        self.job_changed(self.panel.job.state)
+        self.send_progress(self.panel.job.state)
 
-    def plan_changed(self) -> None:
+    def send_changed_plan(self) -> None:
         """Report to the page that the plan has changed. The page then requests a new preview."""
         if self._looked_at is not None:
             self.update_static()
@@ -84,14 +84,14 @@ class RequestChannel(Channel[RequestTold]):
             panel.plan,
             accepted=accepted,
             limits=limits,
-            over={
+            expired_codes={
                 code for code in limits if is_acceptance_expired(code, panel.plan.options, day=day)
             },
             is_open=lambda finding: finding.code not in accepted,
         )
         self.send({"type": "findings", "groups": groups, "open": list(panel.unaccepted)})
 
-    def _look(self) -> None:
+    def _send_preview(self) -> None:
         """Send the page a preview of the requests to write, or the reason why there is none."""
         panel = self.panel
         self._looked_at, self._seen_new = panel.plan, panel.is_new
@@ -118,20 +118,20 @@ class RequestChannel(Channel[RequestTold]):
             try:
                 _add_preview(message, panel.look(), panel.recovery)
                 if (other := panel.other_deployment) is not None:
-                    message |= {"other": other.words, "consent": other.consent}
+                    message |= {"other": other.description, "consent": other.consent_text}
             except LyncnbError as error:
                 message["words"] = str(error)
         self.send(message)
 
-    def job_changed(self, state: JobState) -> None:
+    def send_progress(self, state: JobState) -> None:
         """Send the progress of writing the requests to the page, and finally the result."""
         self.send(build_progress_message(state))
         if state.name == FAILED:
-            self.refuse("write", list(state.lines))
+            self.send_refusal("write", list(state.lines))
         if state.name in (CANCELLED, FINISHED) and self.panel.job.result is not None:
             self.send(_describe_result(self.panel.job.result))
         if state.name in (CANCELLED, FAILED, FINISHED):
-            self._look()
+            self._send_preview()
             self.update_static()
             notify_change()
 
@@ -153,27 +153,27 @@ class RequestChannel(Channel[RequestTold]):
         self.panel.name_recovery_key(file.strip())
         self.send({"type": "done", "added": []})
         self._send_recovery()
-        self._look()
+        self._send_preview()
 
-    def _accept(self, *, name: str, key: str, value: Text) -> None:
+    def _change_acceptance(self, *, name: str, key: str, value: Text) -> None:
         self.panel.accept(key, value)
         self.send({"type": "done", "added": []})
-        self._look()
+        self._send_preview()
 
-    def _write(self, *, passphrase: Secret, again: Secret, replaces: bool = False) -> None:
+    def _write_requests(self, *, passphrase: Secret, again: Secret, replaces: bool = False) -> None:
         is_new = self.panel.is_new
         if not passphrase.reveal():
             raise PassphraseError(
                 "the passphrase is missing", hint="enter the passphrase in the field"
             )
         if self._looked_at is not self.panel.plan:
-            self._look()
+            self._send_preview()
             raise LyncnbError(
                 "the plan has changed since the preview, so lyncnb wrote no requests",
                 hint="check the new preview above, then write the requests",
             )
         if self._seen_new is not is_new:
-            self._look()
+            self._send_preview()
             raise LyncnbError(
                 "the folder has changed since the preview, so lyncnb wrote no requests",
                 hint="check the new preview above, then enter the passphrase and write the "
@@ -200,7 +200,7 @@ class RequestChannel(Channel[RequestTold]):
                 "notes": [f"{one.request}: {one.why}" for one in steps.missing[:_ROWS_LISTED]],
             }
         )
-        self._look()
+        self._send_preview()
         self.update_static()
 
 
@@ -221,7 +221,7 @@ def _add_preview(message: Look, bundle: RequestBundle, recovery: Sequence[str]) 
     message["rows"] = [[c.action, c.id, "; ".join(c.reasons)] for c in changes[:_ROWS_LISTED]]
     message["notes"] = [*bundle.notes]
     if len(changes) > _ROWS_LISTED:
-        message["notes"].append(tables.left_out(_ROWS_LISTED, len(changes)))
+        message["notes"].append(tables.describe_shown_rows(_ROWS_LISTED, len(changes)))
 
 
 def _describe_result(bundle: RequestBundle) -> RequestResult:

@@ -214,7 +214,7 @@ class RequestRun:
         summary = build_folder_summary(bundle.folder, bundle.manifest) or build_summary(
             self.plan, self.findings
         )
-        return SummaryTable(summary, repr(bundle), self.links())
+        return SummaryTable(summary, repr(bundle), self.build_links())
 
     @property
     def unaccepted(self) -> tuple[str, ...]:
@@ -281,7 +281,7 @@ class RequestRun:
     def _refuse_other_deployment(self) -> None:
         if (other := self.other_deployment) is not None:
             raise BundleError(
-                f"lyncnb wrote no requests. {other.words}",
+                f"lyncnb wrote no requests. {other.description}",
                 hint=f"use a different folder than {self.folder}, or confirm in the panel",
             )
 
@@ -323,7 +323,7 @@ class RequestRun:
         plan, findings, accepted = self.plan, self.findings, self.accepted
         recovery = tuple(self._recovery.values())
 
-        def work(progress: Callable[[Progress], None], stop: threading.Event) -> RequestBundle:
+        def run_work(progress: Callable[[Progress], None], stop: threading.Event) -> RequestBundle:
             written = write_requests(
                 plan,
                 self.folder,
@@ -335,10 +335,10 @@ class RequestRun:
             )
             self._nothing.replace_placeholders(written)
             for handle in self._summaries:
-                handle.update(self._make_summary(written).bundle(), raw=True)  # type: ignore[no-untyped-call]
+                handle.update(self._make_summary(written).build_mime_bundle(), raw=True)  # type: ignore[no-untyped-call]
             return written
 
-        self.job.start(work)
+        self.job.start(run_work)
 
     def write_scripts(self, *, computer: str = "", template: str = "") -> DeploymentSteps:
         """Write scripts that create the requests on another computer.
@@ -424,9 +424,9 @@ class RequestRun:
             return tables.format_paragraph(
                 f"The requests are not written to {self.folder} yet: {counts}"
             )
-        return self.links() + tables.format_paragraph(repr(bundle))
+        return self.build_links() + tables.format_paragraph(repr(bundle))
 
-    def links(self) -> str:
+    def build_links(self) -> str:
         """Return links to the summary files as HTML, relative to the notebook."""
         here = Path.cwd()
         links = [

@@ -45,7 +45,7 @@ from ..request_folder.manifest import NAME as MANIFEST
 from ..request_folder.manifest import read_manifest
 from ..rules.findings import group_findings
 from ..rules.rule_files import load_recorded_rules
-from ..topology.columns import column
+from ..topology.columns import get_column
 from .background_job import CANCELLED, FAILED, FINISHED, Job, JobState, build_progress_message
 from .editing.channel import GRID_SCRIPTS, Answers, Channel
 from .editing.explanations import explain_recorded_request
@@ -105,7 +105,7 @@ class FolderWork:
         """Whether the plan in the editor has not been written to the folder yet."""
         return self.editor is not None and not os.path.lexists(self.folder)
 
-    def behind(self) -> str:
+    def describe_difference(self) -> str:
         """Describe how the request folder differs from the editor's plan.
 
         Return "" if it does not.
@@ -142,7 +142,7 @@ class FolderWork:
     ) -> None:
         """Start to package requests for a CA: all waiting requests, or only the given requests."""
         chosen = None if requests is None else tuple(requests)
-        self._begin(lambda _: hand_over(self.folder, out, issuer=issuer, requests=chosen))
+        self._start_step(lambda _: hand_over(self.folder, out, issuer=issuer, requests=chosen))
 
     def receive(
         self, *paths: str | os.PathLike[str], accept: Mapping[str, str] | None = None
@@ -153,13 +153,13 @@ class FolderWork:
 
         `accept` contains the codes of errors to accept in these files, each with the reason.
         """
-        self._begin(lambda _: receive(self.folder, *paths, today=self.today, accept=accept))
+        self._start_step(lambda _: receive(self.folder, *paths, today=self.today, accept=accept))
 
-    def refusals(self, status: FolderStatus) -> dict[str, Refusal]:
+    def describe_refusals(self, status: FolderStatus) -> dict[str, Refusal]:
         """Describe the last refused certificate of each request, by request ID."""
         if not any(request.refused for request in status.requests):
             return {}
-        return describe_refusals(self._issued(), status.requests)
+        return describe_refusals(self._match_certificates(), status.requests)
 
     def package(self, passphrase: Secret | str, *, target_os: str = "") -> None:
         """Start to create a PFX package for each issued certificate, with its key and chain.
@@ -171,26 +171,28 @@ class FolderWork:
         """
         secret = check_passphrase(passphrase)
 
-        def work(report: Report) -> Any:
+        def run_work(report: Report) -> Any:
             return write_pfx(
-                self._issued(),
+                self._match_certificates(),
                 passphrase=secret,
                 target_os=target_os,
                 progress=_add_rate_to_progress(report),
                 today=self.today,
             )
 
-        self._begin(work)
+        self._start_step(run_work)
 
     def write_steps(self, *, effective: datetime | None = None) -> None:
         """Start to update the deployment procedure in the request folder."""
 
-        def work(_: Report) -> Any:
-            steps = deployment_steps(self._issued(), effective=effective, today=self.today)
+        def run_work(_: Report) -> Any:
+            steps = deployment_steps(
+                self._match_certificates(), effective=effective, today=self.today
+            )
             write_steps(steps, self.folder)
             return steps
 
-        self._begin(work)
+        self._start_step(run_work)
 
     def record_deployed(self, *names: str, on: date | None = None) -> None:
         """Start to record that certificates are installed: all, or those with the given names.
@@ -198,14 +200,14 @@ class FolderWork:
         `on` is the date of the installation. The default is today. With `names`, it replaces a
         recorded date.
         """
-        self._begin(lambda _: deployed(self.folder, *names, on=on, today=self.today))
+        self._start_step(lambda _: deployed(self.folder, *names, on=on, today=self.today))
 
     def list_hosts(self, *, zone: str = "inside", hosts: str = "") -> tuple[str, ...]:
         """List the hosts that ``probe`` would connect to.
 
         No connection is made. The user confirms the hosts before the probe.
         """
-        return list_targets(self._plan(), zone=zone, hosts=hosts or None).hosts
+        return list_targets(self._load_plan(), zone=zone, hosts=hosts or None).hosts
 
     def probe(
         self,
@@ -220,7 +222,7 @@ class FolderWork:
         :func:`lyncnb.probe`.
         """
         check_output(seen, AS_IS_FILE)
-        plan = self._plan()
+        plan = self._load_plan()
 
         def run_probe(report: Report, stop: threading.Event) -> Any:
             progress = _add_rate_to_progress(report)
@@ -233,9 +235,9 @@ class FolderWork:
 
     def record_seen(self, seen: str | os.PathLike[str]) -> None:
         """Start to record the deployments that the result of an earlier probe shows."""
-        self._begin(lambda _: deployed(self.folder, reports=[seen], today=self.today))
+        self._start_step(lambda _: deployed(self.folder, reports=[seen], today=self.today))
 
-    def _plan(self) -> CertificatePlan:
+    def _load_plan(self) -> CertificatePlan:
         """Return the plan of the editor, or create it from the table and options in the folder."""
         if self.editor is not None:
             return self.editor.plan
@@ -251,16 +253,16 @@ class FolderWork:
         """
         secret = check_passphrase(passphrase)
 
-        def work(report: Report) -> Any:
+        def run_work(report: Report) -> Any:
             making = Making(progress=report)
             return renew(
                 self.folder, *names, passphrase=secret, reason=reason, due=not names,
                 making=making, today=self.today,
             )  # fmt: skip
 
-        self._begin(work)
+        self._start_step(run_work)
 
-    def password(
+    def show_password(
         self, request_id: str, passphrase: Secret | str, *, show: Callable[[str], object]
     ) -> str:
         """Show the user the password of one package, and return the path of the package.
@@ -277,10 +279,10 @@ class FolderWork:
         self.job.wait(seconds)
         return self.result
 
-    def _issued(self) -> Any:
+    def _match_certificates(self) -> Any:
         return load_issued(open_requests(self.folder), today=self.today)
 
-    def _begin(self, work: Callable[[Report], Any]) -> None:
+    def _start_step(self, work: Callable[[Report], Any]) -> None:
         def run_step(report: Report, _: threading.Event) -> Any:
             return work(report)
 
@@ -296,7 +298,7 @@ class FolderWork:
         if self.is_missing:
             return tables.format_paragraph(f"{self.folder} contains no requests yet.")
         status = self.status
-        why = self.refusals(status)
+        why = self.describe_refusals(status)
         page = tables.rows_to_html(
             [heading for heading, *_ in _COLUMNS.values()],
             [[tell(one, why) for *_, tell in _COLUMNS.values()] for one in status.shown],
@@ -358,25 +360,25 @@ class StatusChannel(Channel[StatusTold]):
     def __init__(self, work: FolderWork):
         self.work = work
         answers: Answers = {
-            "ready": self._start,
+            "ready": self._answer_first_message,
             "look": self._send_status,
             "handover": self._hand_over,
             "receive": self._receive_files,
-            "accept": self._accept,
-            "package": self._package,
-            "password": self._password,
-            "steps": self._steps,
+            "accept": self._accept_error,
+            "package": self._package_certificates,
+            "password": self._show_password,
+            "steps": self._write_steps,
             "hosts": self._send_hosts,
-            "probe": self._probe,
+            "probe": self._probe_servers,
             "seen": self._record_seen,
             "deployed": self._record_deployed,
-            "renew": self._renew,
+            "renew": self._renew_certificates,
             "why": self._send_reasons,
         }
         super().__init__(answers, f"Request folder {work.folder}, current state:")
-        work.on_change = self.job_changed
+        work.on_change = self.send_progress
         self._shown_time = 0  # The time at which the displayed manifest was written.
-        call_after_changes(self._files_may_differ)
+        call_after_changes(self._send_changed_status)
         if work.editor is not None:
             stop = work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
             self.at_end.append(stop)
@@ -389,7 +391,7 @@ class StatusChannel(Channel[StatusTold]):
         return self.work._repr_html_(), repr(self.work), False
 
     # -- The following methods send messages to the page of the status panel.
-    def _files_may_differ(self) -> None:
+    def _send_changed_status(self) -> None:
         """Update the page, because a notebook cell or another panel may have changed the folder."""
         if (
             self._shown_time
@@ -403,7 +405,7 @@ class StatusChannel(Channel[StatusTold]):
             return (self.work.folder / MANIFEST).stat().st_mtime_ns
         return 1
 
-    def _start(self) -> None:
+    def _answer_first_message(self) -> None:
         folder = self.work.folder
         self.send(
             {
@@ -413,7 +415,7 @@ class StatusChannel(Channel[StatusTold]):
                     {"name": name, "title": heading, "least": least, "share": share}
                     for name, (heading, least, share, _) in _COLUMNS.items()
                 ],
-                "systems": ["", *column("target_os").choices],
+                "systems": ["", *get_column("target_os").choices],
                 "help": list_help_rows(),
                 "returned": str(self.work.answers or folder / "returned"),
                 "out": f"{folder.name}-handover.zip",
@@ -422,13 +424,13 @@ class StatusChannel(Channel[StatusTold]):
             }
         )
         self._send_status()
-        self.job_changed(self.work.job.state)
+        self.send_progress(self.work.job.state)
 
     def _send_status(self) -> None:
         self._shown_time = self._read_time()
         status = self.work.status
         ids = range(len(status.requests))
-        why = self.work.refusals(status)
+        why = self.work.describe_refusals(status)
         texts = {
             name: [tell(one, why) for one in status.requests]
             for name, (*_, tell) in _COLUMNS.items()
@@ -442,7 +444,7 @@ class StatusChannel(Channel[StatusTold]):
                 "counts": status.counts(),
                 "problems": [str(problem) for problem in status.problems],
                 "notes": list(status.notes),
-                "behind": self.work.behind(),
+                "behind": self.work.describe_difference(),
                 "packaged": packaged,
                 "next": find_unwritten_step()
                 if self.work.is_missing
@@ -452,11 +454,11 @@ class StatusChannel(Channel[StatusTold]):
             }
         )
 
-    def job_changed(self, state: JobState) -> None:
+    def send_progress(self, state: JobState) -> None:
         """Send the progress of the running step to the page, and finally its result."""
         self.send(build_progress_message(state))
         if state.name == FAILED:
-            self.refuse("step", list(state.lines))
+            self.send_refusal("step", list(state.lines))
         if state.name in (CANCELLED, FINISHED):
             self.send(_describe_step_result(self.work.result))
         if state.name in (CANCELLED, FAILED, FINISHED):
@@ -493,24 +495,24 @@ class StatusChannel(Channel[StatusTold]):
             )
         self.work.receive(*map(Path, lines))
 
-    def _accept(self, *, id: Text, code: Text, reason: Text) -> None:
+    def _accept_error(self, *, id: Text, code: Text, reason: Text) -> None:
         """Evaluate the refused certificate of a request again, with one of its errors accepted."""
         if not reason.strip():
             raise LyncnbError(
                 "the reason is missing", hint="enter why the certificate is still acceptable"
             )
-        refusal = self.work.refusals(self.work.status).get(id)
+        refusal = self.work.describe_refusals(self.work.status).get(id)
         if refusal is None:
             raise LyncnbError(f'"{id}" has no refused certificate', hint="choose Refresh")
         accepted = {code: reason.strip()}
         self.work.receive(self.work.folder / refusal["file"], accept=accepted)
 
-    def _package(self, *, passphrase: Secret, target_os: Text) -> None:
+    def _package_certificates(self, *, passphrase: Secret, target_os: Text) -> None:
         self.work.package(passphrase, target_os=target_os)
 
-    def _password(self, *, id: Text, passphrase: Secret) -> None:
+    def _show_password(self, *, id: Text, passphrase: Secret) -> None:
         shown: list[str] = []
-        file = self.work.password(id, passphrase, show=shown.append)
+        file = self.work.show_password(id, passphrase, show=shown.append)
         # The page sends the passphrase as a buffer, because a server that logs messages does not
         # log buffers.
         self.send({"type": "password", "file": file}, [shown.pop().encode()])
@@ -524,7 +526,7 @@ class StatusChannel(Channel[StatusTold]):
             )
         self.send({"type": "hosts", "hosts": list(found)})
 
-    def _probe(self, *, zone: Text, hosts: Text, seen: Text) -> None:
+    def _probe_servers(self, *, zone: Text, hosts: Text, seen: Text) -> None:
         if not seen.strip():
             raise LyncnbError("the file has no name", hint="enter a name that ends in .json")
         self.work.probe(seen.strip(), zone=zone, hosts=hosts.strip() or None)
@@ -544,14 +546,16 @@ class StatusChannel(Channel[StatusTold]):
             raise LyncnbError(f'"{on}" is not a date', hint="enter it as 2026-12-01") from None
         self.work.record_deployed(*requests, on=day)
 
-    def _renew(self, *, requests: tuple[str, ...], reason: Text, passphrase: Secret) -> None:
+    def _renew_certificates(
+        self, *, requests: tuple[str, ...], reason: Text, passphrase: Secret
+    ) -> None:
         if not reason.strip():
             raise LyncnbError(
                 "the reason is missing", hint="enter a reason, such as yearly renewal"
             )
         self.work.renew(passphrase, *requests, reason=reason.strip())
 
-    def _steps(self, *, effective: Text) -> None:
+    def _write_steps(self, *, effective: Text) -> None:
         text = effective.strip()
         try:
             moment = datetime.fromisoformat(text) if text else None

@@ -50,16 +50,16 @@ class SummaryTable(tables.Table):
     def _summarize(self) -> str:
         return self._words
 
-    def bundle(self) -> dict[str, str]:
+    def build_mime_bundle(self) -> dict[str, str]:
         """Return the table as a MIME bundle, which a notebook displays."""
         page = self._links + self.only(*SHOWN)._repr_html_()
         note = f"The summary has {len(self._columns)} columns. to_frame() returns all columns."
         return {"text/html": page + tables.format_paragraph(note), "text/plain": repr(self)}
 
     def _repr_html_(self) -> str:
-        return self.bundle()["text/html"]
+        return self.build_mime_bundle()["text/html"]
 
     def _ipython_display_(self) -> None:
-        handle = display(self.bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        handle = display(self.build_mime_bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
         if handle is not None:
             self._shown(handle)

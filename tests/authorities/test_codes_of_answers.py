@@ -37,7 +37,7 @@ from lyncnb.export.requests_elsewhere import request_elsewhere
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.csr import build_request
 from lyncnb.pki.demonstration_ca import DEMONSTRATION_NAME
-from lyncnb.pki.keys import spki_sha256
+from lyncnb.pki.keys import compute_spki_sha256
 from lyncnb.plan.model import build_request_content
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
@@ -209,8 +209,8 @@ RIGHT_KEY = x509.AuthorityKeyIdentifier.from_issuer_public_key(CA.key.public_key
 #: case in which it is not. Each case is created when it is needed.
 MATCHED = {
     "pfx-key-not-ours": (
-        lambda: told([asked("a")], file(key_spki_sha256=(spki_sha256(KEYS["foreign"]),))),
-        lambda: told([asked("a")], file(key_spki_sha256=(spki_sha256(KEYS["a"]),))),
+        lambda: told([asked("a")], file(key_spki_sha256=(compute_spki_sha256(KEYS["foreign"]),))),
+        lambda: told([asked("a")], file(key_spki_sha256=(compute_spki_sha256(KEYS["a"]),))),
     ),
     "unknown-key": (lambda: one(made("foreign"), *CHAIN), lambda: one(made("a"), *CHAIN)),
     "answers-superseded-request": (lambda: generations(first=True), lambda: generations(first=False)),

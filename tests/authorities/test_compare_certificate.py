@@ -16,7 +16,7 @@ from planned_entry import DAY, ENTRY, NAMES, SUBJECT
 from lyncnb.authorities.evaluation.compare_certificate import compare_certificate
 from lyncnb.base.planned_entry import PlannedKey
 from lyncnb.pki.certificates import read_certificate
-from lyncnb.rules.ca_rules import ca_rules
+from lyncnb.rules.ca_rules import load_ca_rules
 from lyncnb.rules.returned_rules import create_returned_finding, list_returned_checks
 
 KEY = rsa.generate_private_key(65537, 2048)
@@ -375,7 +375,7 @@ def test_every_code_is_used():
     text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
     named = set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)+)"', text))
     # The codes of the findings about roots are in the table of roots and not in the Python code.
-    named |= {rule.code for rule in ca_rules().roots}
+    named |= {rule.code for rule in load_ca_rules().roots}
     assert set(list_returned_checks()) - named == set()
 
 

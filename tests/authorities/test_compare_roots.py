@@ -13,12 +13,12 @@ from planned_entry import ENTRY, NAMES, SUBJECT
 from lyncnb.authorities.evaluation.evaluation import Evidence, evaluate
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.chain import Issuers
-from lyncnb.rules.ca_rules import ca_rules
+from lyncnb.rules.ca_rules import load_ca_rules
 
 KEY = rsa.generate_private_key(65537, 2048)
-CODES = {rule.code for rule in ca_rules().roots}
+CODES = {rule.code for rule in load_ca_rules().roots}
 AT = datetime(2026, 11, 25, tzinfo=UTC)
-LINES = [(rule, root) for rule in ca_rules().roots for root in rule.roots]
+LINES = [(rule, root) for rule in load_ca_rules().roots for root in rule.roots]
 
 
 class CaOfRoot(PythonCa):

@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lyncnb.authorities.returned.decoding import decode
-from lyncnb.pki.keys import spki_sha256
+from lyncnb.pki.keys import compute_spki_sha256
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 CA = PythonCa()
@@ -156,7 +156,7 @@ def test_pfx():
     )
     decoded = decode(locked, password=password)
     assert [one.der for one in decoded.certificates] == list(map(der, CHAIN))
-    assert decoded.key_spki_sha256 == (spki_sha256(KEY),)
+    assert decoded.key_spki_sha256 == (compute_spki_sha256(KEY),)
     assert decoded.remarks == (("private-key-in-file", "the file is a PFX with a private key"),)
     assert asked == [1]
     open_one = pkcs12.serialize_key_and_certificates(b"x", KEY, LEAF, None, NoEncryption())

@@ -27,7 +27,7 @@ from folders import (
 )
 from hostile import hostile_files, lay_out
 
-from lyncnb.authorities.evaluation.evaluation import entry_sha256
+from lyncnb.authorities.evaluation.evaluation import compute_entry_sha256
 from lyncnb.authorities.import_certificates import receive, store_returned
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
@@ -97,7 +97,7 @@ def test_received(folder, tmp_path):
             certificate=facts.sha256,
             chain=tuple(read_certificate(der(one)).sha256 for one in CA.chain),
             chain_complete=True,
-            entry_sha256=entry_sha256(record.plan),
+            entry_sha256=compute_entry_sha256(record.plan),
             rules=compute_rules_identity(),
             judged_at="2026-11-24T00:00:00Z",
         )

@@ -20,7 +20,7 @@ from lyncnb.authorities.returned.matching import match_returned_certificates
 from lyncnb.authorities.returned.returned_files import ReturnedFile
 from lyncnb.base.planned_entry import PlannedKey
 from lyncnb.pki.certificates import read_certificate
-from lyncnb.pki.keys import spki_sha256
+from lyncnb.pki.keys import compute_spki_sha256
 
 CA = PythonCa()
 CHAIN = [read_certificate(der(one)) for one in CA.chain]
@@ -40,7 +40,7 @@ def asked(name: str, **changes) -> Outstanding:
             **changes.pop("entry", {}),
         },
     )
-    values = {"request_id": name, "generation": 1, "spki_sha256": spki_sha256(KEYS[name])}
+    values = {"request_id": name, "generation": 1, "spki_sha256": compute_spki_sha256(KEYS[name])}
     return Outstanding(**(values | {"entry": entry} | changes))
 
 
@@ -283,7 +283,7 @@ def test_one_key_for_two_requests():
     """If two requests have the same public key, the same certificate is matched to both, and both
     have a finding.
     """
-    twin = asked("b", spki_sha256=spki_sha256(KEYS["a"]), entry={"san": SAN["a"]})
+    twin = asked("b", spki_sha256=compute_spki_sha256(KEYS["a"]), entry={"san": SAN["a"]})
     answers = match([asked("a"), twin], file(made("a"), *CHAIN)).answers
     assert [codes(one.findings) for one in answers] == [
         [("one-certificate-for-several-requests", "a")],
@@ -316,7 +316,7 @@ def test_web_pki_objection_is_a_notice_for_public_certificates():
 @pytest.mark.parametrize("known", [True, False])
 def test_pfx_key(known):
     """lyncnb reports a PFX file only if its key does not belong to the request folder."""
-    key = spki_sha256(KEYS["a" if known else "foreign"])
+    key = compute_spki_sha256(KEYS["a" if known else "foreign"])
     remark = ("private-key-in-file", "the file is a PFX with a private key")
     matched = match([asked("a")], file(name="p.pfx", remarks=(remark,), key_spki_sha256=(key,)))
     expected = [("private-key-in-file", "p.pfx")]

@@ -25,7 +25,7 @@ from lyncnb.authorities.evaluation.compare_certificate import compare_certificat
 from lyncnb.base.planned_entry import PlannedKey
 from lyncnb.pki.certificates import read_certificate
 from lyncnb.pki.chain import Issuers, build_path, list_objections
-from lyncnb.rules.ca_rules import ca_rules
+from lyncnb.rules.ca_rules import load_ca_rules
 from lyncnb.rules.returned_rules import list_returned_checks
 
 NOON = TODAY + timedelta(hours=12)  # The evaluation date has no time of day.
@@ -249,7 +249,7 @@ def test_every_code_has_its_cases():
     code.
     """
     # The module test_compare_roots.py tests these codes.
-    roots = {rule.code for rule in ca_rules().roots}
+    roots = {rule.code for rule in load_ca_rules().roots}
     tables = [COMPARED, PATHS, MATCHED, PLACED, roots, [code for code, *_ in REQUESTED]]
     assert sorted(code for table in tables for code in table) == sorted(list_returned_checks())
 

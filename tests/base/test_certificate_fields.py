@@ -112,8 +112,8 @@ def test_a_long_common_name_is_kept_for_the_checks():
     """A common name with more than 64 characters can be read, so that a check of the plan can
     report it.
     """
-    assert DistinguishedName(common_name="a" * 64).too_long is False
-    assert DistinguishedName(common_name="a" * 65).too_long is True
+    assert DistinguishedName(common_name="a" * 64).is_too_long is False
+    assert DistinguishedName(common_name="a" * 65).is_too_long is True
 
 
 def test_extended_key_usages_are_numbered():

@@ -30,7 +30,7 @@ def test_text_in_a_picture_is_escaped():
     characters or unpaired surrogates.
     """
     drawing = Drawing(100)
-    drawing.text(1, 2, '<b a="1">&\'\x00\x1b\ud800\ufffe')
+    drawing.draw_text(1, 2, '<b a="1">&\'\x00\x1b\ud800\ufffe')
     root = ET.fromstring(drawing.to_svg(10, title="<t>", description='"&'))
     (text,) = root.iter("{http://www.w3.org/2000/svg}text")
     assert text.text.startswith('<b a="1">&\'')

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from lyncnb.base.workers import count_cores
-from lyncnb.deploy.package_passwords import new_password
+from lyncnb.deploy.package_passwords import generate_password
 from lyncnb.deploy.pfx_packages import Task, make_packages
 from lyncnb.pki.keys import to_pkcs8
 from lyncnb.pki.pkcs12 import KDF_ROUNDS, PfxContent
@@ -73,7 +73,7 @@ def tasks(pairs: list) -> list[Task]:
                 provider=PROVIDER,
             ),
             key=to_pkcs8(key),
-            password=new_password(),
+            password=generate_password(),
         )
         for key, certificate in pairs
     ]

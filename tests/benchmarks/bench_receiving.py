@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.base.planned_entry import PlannedEntry, PlannedKey
-from lyncnb.pki.keys import spki_sha256
+from lyncnb.pki.keys import compute_spki_sha256
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.manifest import Manifest, save_manifest
 from lyncnb.request_folder.request_record import RequestRecord, list_current_files
@@ -77,7 +77,7 @@ def lay_out(folder: Path, count: int, ca: PythonCa) -> Path:
                 state="waiting",
                 files=list_current_files(plan.id),
                 csr_sha256="0" * 64,
-                spki_sha256=spki_sha256(key),
+                spki_sha256=compute_spki_sha256(key),
                 key_sha256="0" * 64,
                 plan=plan,
             )

@@ -13,10 +13,10 @@ from good_deployment import EDGE, plan_of, plan_of_case
 from lyncnb.base.certificate_fields import KEYS, KeyParameters
 from lyncnb.checks.check_plan import check_plan
 from lyncnb.plan.options import PlanOptions
-from lyncnb.rules.ca_rules import ca_rules
+from lyncnb.rules.ca_rules import load_ca_rules
 from lyncnb.rules.findings import group_findings
 
-RULES = ca_rules()
+RULES = load_ca_rules()
 OF_PLANS = [check for check in RULES.checks if "plan" in check.judges]
 IDS = [check.code for check in OF_PLANS]
 KEY_CODES = {check.code for check in OF_PLANS if "key" in check.code}
@@ -84,7 +84,7 @@ def test_rules_for_public_cas_do_not_apply_to_internal_cas(check):
     assert check.code not in {f.code for f in check_plan(inside, on=check.fires.on)}
 
 
-LIMITS = [limit for limit in RULES.limits("validity-days") if limit.effective]
+LIMITS = [limit for limit in RULES.list_limits("validity-days") if limit.effective]
 
 
 @pytest.mark.parametrize("limit", LIMITS, ids=[str(limit.effective) for limit in LIMITS])
@@ -112,7 +112,7 @@ TOLD = [
         ("organization-verified-again", " for {} days", "subject-validation-days"),
         ("zones-seen-from-many-places", "from {} remote locations", "remote-perspectives"),
     )
-    for limit in RULES.limits(quantity)
+    for limit in RULES.list_limits(quantity)
     if limit.effective
 ]
 
@@ -239,7 +239,7 @@ def test_too_many_names_are_an_error_for_lets_encrypt(ca, code, severity):
     findings = check_plan(plan_of([(EDGE, "extra_san", names)], options), on=date(2026, 11, 25))
     codes = {f.code: f.severity for f in findings if "many-names" in f.code}
     assert codes == {code: severity}
-    (warning,) = (c for c in ca_rules().checks if c.code == "many-names-on-public-certificate")
+    (warning,) = (c for c in load_ca_rules().checks if c.code == "many-names-on-public-certificate")
     assert warning.meaning.startswith("Let's Encrypt rejects more than 100 names")
 
 

@@ -55,7 +55,7 @@ from lyncnb.checks.simple_url_checks import SIMPLE_URL_TESTS
 from lyncnb.errors import RulesError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
-from lyncnb.rules.ca_rules import ca_rules
+from lyncnb.rules.ca_rules import load_ca_rules
 from lyncnb.rules.findings import Finding, Findings, create_finding, sort_findings
 from lyncnb.rules.rule_files import list_products, load_rules
 from lyncnb.topology.topology import read_topology
@@ -557,7 +557,7 @@ def test_every_plan_check_has_two_cases():
 
 def test_every_check_function_is_used():
     """A rule uses every check function in the code."""
-    of_cas = [check for check in ca_rules().checks if "plan" in check.judges]
+    of_cas = [check for check in load_ca_rules().checks if "plan" in check.judges]
     of_products = [c for product in list_products() for c in load_rules(product).checks.values()]
     rules = (*of_products, *of_cas)
     asked = {rule.test or rule.code.replace("-", "_") for rule in rules}
@@ -635,7 +635,9 @@ def test_cached_results_do_not_change_the_findings(seed):
             if test in CERTIFICATE_TESTS | FEATURE_TESTS:
                 words = (CERTIFICATE_TESTS | FEATURE_TESTS)[test](certificate, view, rule)
             elif test in NAME_TESTS:
-                words = (NAME_TESTS[test](name, view, rule) for name in view.names(certificate))
+                words = (
+                    NAME_TESTS[test](name, view, rule) for name in view.list_names(certificate)
+                )
             told |= {create_finding(rule, certificate.id, word) for word in words if word}
     found = check_certificates(plan, plan.certificates, on=day)
     assert {replace(finding, edits=()) for finding in found} == told

@@ -54,9 +54,9 @@ def test_differences_have_a_mark():
     listed first.
     """
     found = ln.compare_scenarios(FIRST, replace(WILD, options=ln.PlanOptions(country="TW")))
-    assert [fact.marked() for fact in found.differing()] == [("", "≠ TW")]
+    assert [fact.list_marked_values() for fact in found.differing()] == [("", "≠ TW")]
     found = ln.compare_scenarios(replace(FIRST, options=ln.PlanOptions(country="TW")), FIRST)
-    assert [fact.marked() for fact in found.differing()] == [("TW", "≠ blank")]
+    assert [fact.list_marked_values() for fact in found.differing()] == [("TW", "≠ blank")]
     page = ln.compare_scenarios(FIRST, WILD)._repr_html_()
     assert page.index("≠ yes") < page.index("Rule profile")
     assert "≠ marks a value that is different in “as planned”." in page

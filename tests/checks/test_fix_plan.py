@@ -35,7 +35,7 @@ from lyncnb.errors import LyncnbError
 from lyncnb.plan.options import PlanOptions
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.reports.summary.from_plan import build_summary
-from lyncnb.rules.ca_rules import ca_rules
+from lyncnb.rules.ca_rules import load_ca_rules
 from lyncnb.rules.findings import CellEdit, OptionEdit
 from lyncnb.rules.model import SEVERITIES
 from lyncnb.topology.csv_edit import edit_csv
@@ -50,7 +50,7 @@ PARTS = 4
 
 WITH_FIX = {
     check.code: check
-    for check in (*RULES.checks.values(), *ca_rules().checks)
+    for check in (*RULES.checks.values(), *load_ca_rules().checks)
     if (check.test or check.code.replace("-", "_")) in FIXES
 }
 BESIDE = {"server_fqdn": "fe01.contoso.com", "role": "Mediation", "pool_fqdn": "fepool.contoso.com"}

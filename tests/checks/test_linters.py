@@ -27,11 +27,11 @@ from lyncnb.checks.check_plan import check_plan
 from lyncnb.checks.public_ca_checks import PUBLIC_CA_TESTS
 from lyncnb.pki.csr import build_request
 from lyncnb.plan.model import build_request_content
-from lyncnb.rules.ca_rules import ca_rules
+from lyncnb.rules.ca_rules import load_ca_rules
 
 pytestmark = pytest.mark.tools
 
-CHECKS = {check.code: check for check in ca_rules().checks if "plan" in check.judges}
+CHECKS = {check.code: check for check in load_ca_rules().checks if "plan" in check.judges}
 
 _P = "cabf.serverauth.subscriber"
 

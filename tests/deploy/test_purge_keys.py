@@ -441,7 +441,7 @@ def secrets_of(folder, name):
         digest = hashlib.sha256(data).hexdigest()
         spki = ""
         if b"ENCRYPTED PRIVATE KEY" in data:
-            spki = keys.spki_sha256(cipher.decrypt(data))
+            spki = keys.compute_spki_sha256(cipher.decrypt(data))
         elif digest in passwords:
             spki = open_pfx(data, passwords.get_password(digest)).key_spki_sha256
         found += [path.relative_to(folder).as_posix()] if spki in wanted else []

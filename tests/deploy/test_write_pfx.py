@@ -28,7 +28,7 @@ from lyncnb.authorities.certificates_on_record import load_issued
 from lyncnb.authorities.import_certificates import receive
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.disk import system_calls
-from lyncnb.deploy.package_passwords import LIST, PasswordList, new_password
+from lyncnb.deploy.package_passwords import LIST, PasswordList, generate_password
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.steps import deployment_steps
 from lyncnb.deploy.write_pfx import write_pfx
@@ -136,7 +136,7 @@ def test_packaging_again_changes_no_byte_and_no_time(issued):
 )
 def test_encryption_follows_the_target(target, expected):
     """lyncnb encrypts a package so that the target version of Windows Server can read it."""
-    assert load_package_rules(load_rules()).encryption_for(target).id == expected
+    assert load_package_rules(load_rules()).find_encryption(target).id == expected
 
 
 def test_another_target_creates_a_new_package_with_a_new_password(issued):
@@ -289,7 +289,7 @@ def test_passwords_are_long_plain_and_never_the_same():
     """A password has 24 letters and digits, none of which look similar, and a thousand passwords
     are all different.
     """
-    drawn = [new_password().reveal() for _ in range(1000)]
+    drawn = [generate_password().reveal() for _ in range(1000)]
     assert len(set(drawn)) == 1000
     assert {len(password) for password in drawn} == {24}
     assert all(password.isascii() and password.isalnum() for password in drawn)
@@ -448,7 +448,7 @@ def test_later_package_keeps_earlier_passwords(tmp_path):
     (tmp_path / "pfx").mkdir()
     for number in ("a", "b"):
         PasswordList(tmp_path, FolderCipher(PASSPHRASE)).save_passwords(
-            {number * 64: new_password()}
+            {number * 64: generate_password()}
         )
     kept = PasswordList(tmp_path, FolderCipher(PASSPHRASE))
     assert all(number * 64 in kept for number in ("a", "b"))

@@ -417,7 +417,7 @@ def test_saved_plan_can_omit_requests_too(tmp_path):
     standing = ln.folder_status(tmp_path / "requests", today=TODAY).saved_plan
     assert standing.agrees
     assert (standing.requests, standing.covered) == (len(plan.certificates) - 1, 1)
-    assert "and 1 covered by installed certificates as in the saved plan" in standing.words
+    assert "and 1 covered by installed certificates as in the saved plan" in standing.description
 
 
 def test_record_of_a_covering_certificate_is_validated(folder):

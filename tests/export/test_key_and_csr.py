@@ -40,7 +40,7 @@ def test_a_pair_belongs_together():
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
     assert keys.is_key_pair(key, request.public_key)
     assert request.content == CONTENT
-    assert (pair.id, pair.spki_sha256) == ("Edge-1", keys.spki_sha256(key))
+    assert (pair.id, pair.spki_sha256) == ("Edge-1", keys.compute_spki_sha256(key))
     assert pair.csr_sha256 == request.csr_sha256
 
 
@@ -50,7 +50,7 @@ def test_pair_of_a_worker_is_stored():
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
     assert keys.is_key_pair(key, request.public_key)
     assert (request.content, request.has_valid_signature()) == (CONTENT, True)
-    assert pair.spki_sha256 == keys.spki_sha256(key)
+    assert pair.spki_sha256 == keys.compute_spki_sha256(key)
 
 
 def sealed_key(key: keys.PrivateKey) -> bytes:

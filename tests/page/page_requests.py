@@ -16,7 +16,7 @@ import pytest
 from folders import PASSPHRASE, TODAY
 from places import REPOSITORY
 
-from lyncnb.page.request_folder_of import keyed_folder, unkeyed_folder
+from lyncnb.page.request_folder_of import build_folder_files, prepare_folder
 from lyncnb.page.runtime import ZXCVBN
 from lyncnb.plan.model import CertificatePlan
 
@@ -52,7 +52,7 @@ def make(plan: CertificatePlan, *, passphrase: str = PASSPHRASE, **arguments: An
     with tempfile.TemporaryDirectory() as place:
         archive = Path(place) / "requests.zip"
         page = _Page(
-            contents=unkeyed_folder(plan, NOW, **arguments),
+            contents=prepare_folder(plan, NOW, **arguments),
             passphrase=passphrase,
             archive=str(archive),
         )
@@ -60,7 +60,7 @@ def make(plan: CertificatePlan, *, passphrase: str = PASSPHRASE, **arguments: An
         for message in page:
             messages.append(message)
             if "hashes" in message:
-                page.send(keyed_folder(plan, NOW, message["hashes"], **arguments))
+                page.send(build_folder_files(plan, NOW, message["hashes"], **arguments))
         if "error" in messages[-1]:
             raise RefusedByPage(messages[-1]["error"])
         return Made(archive.read_bytes(), tuple(messages))
@@ -68,7 +68,7 @@ def make(plan: CertificatePlan, *, passphrase: str = PASSPHRASE, **arguments: An
 
 def find_problems(plan: CertificatePlan, passphrases: Sequence[str]) -> list[str]:
     """Return the problem that the planner page finds in each passphrase, or "" for a valid one."""
-    contents = unkeyed_folder(plan, NOW, findings=())
+    contents = prepare_folder(plan, NOW, findings=())
     (message,) = _Page(contents=contents, passphrases=list(passphrases))
     return message["problems"]
 

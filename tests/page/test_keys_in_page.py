@@ -29,7 +29,7 @@ import lyncnb as ln
 from lyncnb.authorities.status import folder_status
 from lyncnb.base.certificate_fields import KeyParameters
 from lyncnb.errors import BundleError, PassphraseError, PlanError, PlanRejected
-from lyncnb.page.request_folder_of import unkeyed_folder
+from lyncnb.page.request_folder_of import prepare_folder
 from lyncnb.pki.csr import build_request, parse_request
 from lyncnb.pki.passphrase import check_new_passphrase
 from lyncnb.pki.pkcs8 import FolderCipher, read_derivation
@@ -375,6 +375,6 @@ def test_a_plan_with_errors_makes_no_request():
     (finding, *_) = ln.check_plan(plan, on=TODAY)
     errors = [replace(finding, severity="error")]
     with pytest.raises(PlanRejected):
-        unkeyed_folder(plan, NOW, findings=errors)
-    accepted = unkeyed_folder(plan, NOW, findings=errors, accept={finding.code: "a test"})
+        prepare_folder(plan, NOW, findings=errors)
+    accepted = prepare_folder(plan, NOW, findings=errors, accept={finding.code: "a test"})
     assert len(accepted["requests"]) == len(plan.certificates)

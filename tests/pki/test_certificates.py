@@ -142,9 +142,9 @@ def test_key(ca, key, expected):
 
 def test_spki_is_that_of_the_request(ca):
     """The hash of a certificate's public key equals the hash of the key in the manifest."""
-    from lyncnb.pki.keys import spki_sha256
+    from lyncnb.pki.keys import compute_spki_sha256
 
-    assert read_certificate(der(leaf(ca))).spki_sha256 == spki_sha256(KEY)
+    assert read_certificate(der(leaf(ca))).spki_sha256 == compute_spki_sha256(KEY)
 
 
 def test_weak_hash_is_named(ca):

@@ -149,7 +149,7 @@ def test_the_digests_are_over_der(rsa_key):
     request = build_request(build_request_content(planned(*NAMES)), rsa_key)
     again = parse_request(request.pem.replace(b"\n", b"\r\n"))
     assert request.csr_sha256 == hashlib.sha256(request.der).hexdigest() == again.csr_sha256
-    assert request.spki_sha256 == keys.spki_sha256(rsa_key) == again.spki_sha256
+    assert request.spki_sha256 == keys.compute_spki_sha256(rsa_key) == again.spki_sha256
     assert pem.unarmor(request.pem) == ("CERTIFICATE REQUEST", {}, request.der)
     assert again == request
 

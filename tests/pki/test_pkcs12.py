@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 from pki.test_asn1 import vector
 
 from lyncnb.errors import PackageError
-from lyncnb.pki.keys import spki_sha256
+from lyncnb.pki.keys import compute_spki_sha256
 from lyncnb.pki.passphrase import Secret
 from lyncnb.pki.pkcs12 import MAX_ROUNDS, PfxContent, PfxNotOpened, build_pfx, open_pfx
 
@@ -312,7 +312,7 @@ def test_contents(ca, password):
     """
     contents = open_pfx(pfx(ca), password)
     assert contents.certificates[1:] == (der(ca.issuing), der(ca.root))
-    assert contents.key_spki_sha256 == spki_sha256(KEY)
+    assert contents.key_spki_sha256 == compute_spki_sha256(KEY)
 
 
 def test_without_password(ca):

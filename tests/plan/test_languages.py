@@ -39,7 +39,7 @@ from lyncnb.plan.saved_plan_json import build_saved_plan_values
 from lyncnb.reports.summary import formats, workbook
 from lyncnb.reports.summary.content import SavedFile
 from lyncnb.reports.summary.from_plan import build_summary
-from lyncnb.rules.ca_rules import ca_rules
+from lyncnb.rules.ca_rules import load_ca_rules
 from lyncnb.rules.rule_files import list_products, load_rules
 from lyncnb.topology.columns import list_topology_columns, list_topology_roles
 from lyncnb.widgets.editing.forms import describe_columns
@@ -254,7 +254,11 @@ def error_checks():
         for rules in map(load_rules, list_products())
         for check in (
             *rules.checks.values(),
-            *(rules.own(check) for day in days for check in ca_rules().plan_checks(day)),
+            *(
+                rules.adapt_check(check)
+                for day in days
+                for check in load_ca_rules().list_plan_checks(day)
+            ),
         )
     ]
     return [check for check in checks if check.severity == "error"]
@@ -262,7 +266,7 @@ def error_checks():
 
 def plans_with_errors():
     """Yield plans with mistakes from the cases of all checks, each with its evaluation date."""
-    for product, check in (*CASES, *(("lync2013", check) for check in ca_rules().checks)):
+    for product, check in (*CASES, *(("lync2013", check) for check in load_ca_rules().checks)):
         if check.severity == "error" and check.fires:
             yield plan_of_case(check.fires, rules=load_rules(product)), check.fires.on
     for _, _, _, edits, options in TABLE_CASES:

@@ -12,7 +12,7 @@ from lyncnb.errors import BundleError
 from lyncnb.pki import csr
 from lyncnb.request_folder.files_on_disk import (
     close_unpacked,
-    csr_sha256,
+    compute_csr_sha256,
     find_file_problems,
     find_record_problems,
     take_survey,
@@ -48,11 +48,11 @@ def test_the_hash_of_a_csr_is_that_of_its_der(tmp_path):
     """The hash of a CSR is the SHA-256 hash of its DER encoding, or empty if the text is not PEM."""
     write(numbered(1), tmp_path / "r")
     data = next((tmp_path / "r" / "csr").iterdir()).read_bytes()
-    assert csr_sha256(data) == csr.parse_request(data).csr_sha256
-    assert csr_sha256(data.replace(b"\n", b"\r\n")) == csr_sha256(data)
-    assert csr_sha256(data.replace(b"A", b"B", 1)) != csr_sha256(data)
-    assert csr_sha256(b"no PEM at all") == ""
-    assert csr_sha256(data.replace(b"=", b"").replace(b"\n", b"", 5)[:-60]) == ""
+    assert compute_csr_sha256(data) == csr.parse_request(data).csr_sha256
+    assert compute_csr_sha256(data.replace(b"\n", b"\r\n")) == compute_csr_sha256(data)
+    assert compute_csr_sha256(data.replace(b"A", b"B", 1)) != compute_csr_sha256(data)
+    assert compute_csr_sha256(b"no PEM at all") == ""
+    assert compute_csr_sha256(data.replace(b"=", b"").replace(b"\n", b"", 5)[:-60]) == ""
 
 
 def test_a_directory_is_not_listed_as_a_file(tmp_path):

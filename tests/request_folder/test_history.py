@@ -40,7 +40,7 @@ def lines(folder):
 
 def events(folder, what):
     """Return the events of a given type in the history of a folder, in their order."""
-    found = [event for line in read_history(folder).lines for event in line.events()]
+    found = [event for line in read_history(folder).lines for event in line.list_events()]
     return [event for event in found if event.what == what]
 
 

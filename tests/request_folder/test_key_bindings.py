@@ -18,7 +18,7 @@ from lyncnb.pki import csr
 from lyncnb.pki.pkcs8 import FolderCipher
 from lyncnb.request_folder.bundle import open_requests
 from lyncnb.request_folder.change_passphrase import rekey
-from lyncnb.request_folder.files_on_disk import csr_sha256
+from lyncnb.request_folder.files_on_disk import compute_csr_sha256
 from lyncnb.request_folder.history import HISTORY_NAME, LOST, read_history
 from lyncnb.request_folder.manifest import read_manifest
 from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
@@ -58,7 +58,7 @@ def attack(folder: Path) -> None:
     def record(document) -> None:
         entry = document["requests"][1]
         entry["key_sha256"] = document["requests"][0]["key_sha256"]
-        entry["csr_sha256"] = csr_sha256(request.pem)
+        entry["csr_sha256"] = compute_csr_sha256(request.pem)
         entry["spki_sha256"] = request.spki_sha256
 
     edit(folder, record)
@@ -145,7 +145,7 @@ def test_a_key_that_differs_from_the_history_is_rejected(folder):
     (problem,) = [one for one in folder_status(folder).problems if told in one.message]
     assert f"--renew {name} --reason" in problem.hint
     write(numbered(3), folder, renew=[name], reason="its key was another one's")
-    events = [event for line in read_history(folder).lines for event in line.events()]
+    events = [event for line in read_history(folder).lines for event in line.list_events()]
     (lost,) = [event for event in events if event.what == LOST]
     assert (lost.id, lost.generation) == (name, 1)
     assert folder_status(folder).problems == ()

@@ -349,7 +349,7 @@ def test_a_rebuilt_manifest_lists_the_recovery_keys(tmp_path, pair):
     rebuild_manifest(folder, PASSPHRASE)
     assert read_manifest(folder).recovery == recovery
     rekey(folder, PASSPHRASE, NEW)
-    assert read_recovery_keys(folder, FolderCipher(NEW))[0].on_record == recovery[0]
+    assert read_recovery_keys(folder, FolderCipher(NEW))[0].manifest_data == recovery[0]
 
 
 def test_purge_keeps_the_recovery_data(tmp_path, pair):

@@ -15,7 +15,7 @@ from places import REPOSITORY
 from lyncnb.base.certificate_fields import KEYS
 from lyncnb.errors import RulesError
 from lyncnb.rules import ca_rules as module
-from lyncnb.rules.ca_rules import QUANTITIES, ca_rules, is_named, parse_ca_rules
+from lyncnb.rules.ca_rules import QUANTITIES, is_named, load_ca_rules, parse_ca_rules
 from lyncnb.rules.model import Case
 
 FOLDER = REPOSITORY / "lyncnb" / "cas"
@@ -148,30 +148,37 @@ def test_limits_of_public_cas_follow_one_another(quantity):
     """Each limit for the validity of public certificates begins when the previous one ends, and is
     stricter.
     """
-    limits = ca_rules().limits(quantity)
+    limits = load_ca_rules().list_limits(quantity)
     assert len(limits) > 2
     for limit, later in pairwise(limits):
         assert limit.until == later.effective
         assert limit.value > later.value
     assert limits[-1].until is None
     last = limits[-1].effective
-    assert [one.value for one in ca_rules().limits(quantity, on=last)] == [limits[-1].value]
-    before = ca_rules().limits(quantity, on=last - timedelta(days=1))
+    assert [one.value for one in load_ca_rules().list_limits(quantity, on=last)] == [
+        limits[-1].value
+    ]
+    before = load_ca_rules().list_limits(quantity, on=last - timedelta(days=1))
     assert [one.value for one in before] == [limits[-2].value]
 
 
 def test_limits_on_record():
     """The validity limits match the schedule of ballot SC-081 in the Baseline Requirements."""
-    days = {limit.effective: limit.value for limit in ca_rules().limits("validity-days")}
+    days = {limit.effective: limit.value for limit in load_ca_rules().list_limits("validity-days")}
     assert days[date(2026, 3, 15)] == 200
     assert days[date(2027, 3, 15)] == 100
     assert days[date(2029, 3, 15)] == 47
-    assert [one.value for one in ca_rules().limits("domain-validation-days")] == [398, 200, 100, 10]
+    assert [one.value for one in load_ca_rules().list_limits("domain-validation-days")] == [
+        398,
+        200,
+        100,
+        10,
+    ]
 
 
 def test_rules_of_public_cas_do_not_bind_an_internal_one():
     """No limit from the Baseline Requirements applies to an enterprise CA."""
-    assert ca_rules().limits("validity-days", issuer="internal") == ()
+    assert load_ca_rules().list_limits("validity-days", issuer="internal") == ()
 
 
 @pytest.mark.parametrize(

@@ -323,7 +323,7 @@ def test_mistakes_in_the_columns_of_a_product(old, new, told):
     assert old in OWN
     with pytest.raises(RulesError, match=re.escape(told)):
         parse_rules(OWN.replace(old, new, 1), source="mine.toml")
-    assert "Recorder" not in columns.role_order()
+    assert "Recorder" not in columns.map_role_positions()
 
 
 def test_invalid_product_files_are_rejected(tmp_path):

@@ -201,7 +201,7 @@ def test_a_product_file_is_read():
     assert certificate.usages == ("Default",)
     assert certificate.profiles == ("default", "doc_example")
     assert rules.checks["some-code"].test == ""
-    assert load_package_rules(rules).encryption_for("2019").id == "e"
+    assert load_package_rules(rules).find_encryption("2019").id == "e"
     assert rules.usages == {"Default"}
 
 

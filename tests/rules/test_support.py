@@ -21,8 +21,10 @@ def test_end_of_support_has_a_source(product, ends):
     """
     support = find_support(product)
     assert product in list_products()
-    assert support.words(date(2026, 12, 1)).startswith(f"ended on {ends} (Microsoft Lifecycle, ")
-    assert support.words(support.ends).startswith(f"ends on {ends}")
+    assert support.describe_support(date(2026, 12, 1)).startswith(
+        f"ended on {ends} (Microsoft Lifecycle, "
+    )
+    assert support.describe_support(support.ends).startswith(f"ends on {ends}")
 
 
 def test_a_product_without_a_fixed_end_has_none():

@@ -14,7 +14,7 @@ from lyncnb.base.dns_name import DnsName
 from lyncnb.base.pasted_text import BadName
 from lyncnb.errors import TopologyError
 from lyncnb.topology.cells import Cells, Report, read_cell, read_cells
-from lyncnb.topology.columns import column, list_topology_columns
+from lyncnb.topology.columns import get_column, list_topology_columns
 from lyncnb.topology.model import SimpleUrl
 from lyncnb.topology.source_table import Note, Table, Texts
 
@@ -25,7 +25,7 @@ def cells_of(columns: dict[str, list[str]]) -> tuple[Cells, Report]:
     table = Table(
         source="contoso.csv",
         columns=tuple(columns),
-        texts=tuple(map(Texts.of, columns.values())),
+        texts=tuple(map(Texts.from_cells, columns.values())),
         rows=range(2, count + 2),
     )
     return read_cells(table, report), report
@@ -52,7 +52,7 @@ def test_names_are_texts_and_other_cells_have_values():
     assert cells.value("autologon", "true") is True
     assert cells.value("server_fqdn", "fe01.contoso.net") == "fe01.contoso.net"
     assert cells.column("site") == ["", ""]
-    assert cells.tuples() == (
+    assert cells.list_rows() == (
         ("fe01.contoso.net", "true", " Kim "),
         ("fe02.contoso.net", "", ""),
     )
@@ -243,7 +243,7 @@ def url(text: str, host: str) -> SimpleUrl:
 )
 def test_cells_become_values(name, text, clean, value, notes):
     """Reading a cell returns the corrected text, the value, and notes about the corrections."""
-    assert read_cell(text, column(name)) == (clean, value, notes)
+    assert read_cell(text, get_column(name)) == (clean, value, notes)
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_cells_become_values(name, text, clean, value, notes):
 def test_bad_cells_are_refused(name, text, message, hint):
     """If a cell is invalid, the error message contains its value and a hint."""
     with pytest.raises(BadName, match=re.escape(message)) as caught:
-        read_cell(text, column(name))
+        read_cell(text, get_column(name))
     assert hint in caught.value.hint
 
 

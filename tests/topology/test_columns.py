@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from lyncnb.base.shown.languages import translate_title
 from lyncnb.errors import RulesError
 from lyncnb.topology.columns import (
-    column,
     find_choice,
     find_nearest_column,
     find_role,
+    get_column,
     list_topology_columns,
     list_topology_roles,
+    map_role_positions,
     map_role_spellings,
     name_headings,
     normalize_heading,
     parse_column_rules,
-    role_order,
 )
 from lyncnb.topology.topology import read_topology
 
@@ -66,7 +66,7 @@ def test_the_columns_have_the_expected_properties():
     assert [(c.name, c.scope, c.kind, c.default) for c in columns] == COLUMNS
     assert all(c.title and c.help for c in columns)
     assert [c.name for c in columns if c.required] == ["server_fqdn", "role"]
-    assert column("target_os").choices == (
+    assert get_column("target_os").choices == (
         "2008R2",
         "2012",
         "2012R2",
@@ -89,9 +89,9 @@ def test_column_is_used_by_specific_roles():
     """A column can apply only to some roles: automatic sign-in applies to pools for sign-in, but
     the site to all roles.
     """
-    assert column("autologon").is_used_by("Director")
-    assert not column("autologon").is_used_by("Edge")
-    assert column("site").is_used_by("Edge")
+    assert get_column("autologon").is_used_by("Director")
+    assert not get_column("autologon").is_used_by("Edge")
+    assert get_column("site").is_used_by("Edge")
 
 
 @pytest.mark.parametrize(
@@ -303,8 +303,12 @@ def test_roles_without_certificates_are_accepted():
         "FileStore",
         "PstnGateway",
     ]
-    assert role_order()["StandardEdition"] < role_order()["FrontEnd"] < role_order()["Director"]
-    assert set(map_role_spellings().values()) == set(role_order())
+    assert (
+        map_role_positions()["StandardEdition"]
+        < map_role_positions()["FrontEnd"]
+        < map_role_positions()["Director"]
+    )
+    assert set(map_role_spellings().values()) == set(map_role_positions())
 
 
 @pytest.mark.parametrize(
@@ -325,7 +329,7 @@ def test_roles_without_certificates_are_accepted():
 )
 def test_versions_are_found_in_longer_names(text, choice):
     """In the name of a product or operating system, only the version is significant."""
-    assert find_choice(column("target_os"), text) == choice
+    assert find_choice(get_column("target_os"), text) == choice
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from lyncnb.topology.csv_edit import edit_csv
 from lyncnb.topology.csv_file import (
     MAX_BYTES,
     decode,
-    load,
     read_rows,
+    read_source,
     split_csv,
     write_csv,
 )
@@ -34,7 +34,7 @@ ROW = "fe01.contoso.net,FrontEnd,Taipei"
 
 def rows_of(source) -> list[tuple[str, ...]]:
     table = read_rows(source)
-    return list(zip(*(texts.cells() for texts in table.texts)))
+    return list(zip(*(texts.list_cells() for texts in table.texts)))
 
 
 def problems_of(source) -> list[tuple[int, str]]:
@@ -95,7 +95,7 @@ def test_unknown_columns_are_kept():
     """A column that lyncnb does not know keeps its heading and its cells."""
     table = read_rows(b"server_fqdn,role, Owner \nfe01.contoso.net,FE,  Kim \n")
     assert table.columns == ("server_fqdn", "role", " Owner ")
-    assert table.texts[2].cells() == ["  Kim "]
+    assert table.texts[2].list_cells() == ["  Kim "]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_each_row_is_returned_counted_or_reported(rows, delimiter, line_end, quo
     writer.writerows([["server_fqdn", "role", "site"], *rows])
     split = split_csv(out.getvalue(), source="x")
     kept, ragged = row_by_row(rows, 3)
-    by_column = [texts.cells() for texts in split.texts]
+    by_column = [texts.list_cells() for texts in split.texts]
     if kept:
         assert [list(row) for row in zip(*by_column)] == list(kept.values())
     assert split.rows == list(kept)
@@ -254,7 +254,7 @@ def test_each_row_is_returned_counted_or_reported(rows, delimiter, line_end, quo
 def test_only_line_ends_of_a_table_end_a_row(end):
     """Only line feeds and carriage returns end a row. Other line separators are part of a cell."""
     split = split_csv(f'a,b\nx{end}y,"z{end}"\r\n1,2\r', source="x")
-    assert [column.cells() for column in split.texts] == [[f"x{end}y", "1"], [f"z{end}", "2"]]
+    assert [column.list_cells() for column in split.texts] == [[f"x{end}y", "1"], [f"z{end}", "2"]]
 
 
 def test_a_large_table_is_read_in_chunks():
@@ -265,7 +265,7 @@ def test_a_large_table_is_read_in_chunks():
     rows[3_000] = ",,"
     table = read_rows("\n".join([HEADING, *rows]).encode())
     kept = [row.split(",") for row in rows if row != ",,"]
-    assert [[*row] for row in zip(*(texts.cells() for texts in table.texts))] == kept
+    assert [[*row] for row in zip(*(texts.list_cells() for texts in table.texts))] == kept
     assert table.rows == [*range(2, 3_002), *range(3_003, 5_002)]
 
 
@@ -536,22 +536,22 @@ def test_other_formats_are_recognised(tmp_path, data, message, hint):
     path = tmp_path / "contoso.csv"
     path.write_bytes(data)
     with pytest.raises(TopologyError, match=re.escape(message)) as caught:
-        load(path)
+        read_source(path)
     assert hint in caught.value.hint
     assert str(caught.value).startswith("contoso.csv ")
 
 
 def test_a_table_can_be_bytes():
     """A table can be passed as bytes. Messages then call it "table"."""
-    assert load(b"server_fqdn,role") == ("table", b"server_fqdn,role")
-    assert load(bytearray(b"fqdn")) == ("table", b"fqdn")
+    assert read_source(b"server_fqdn,role") == ("table", b"server_fqdn,role")
+    assert read_source(bytearray(b"fqdn")) == ("table", b"fqdn")
 
 
 def test_a_path_can_be_a_string(tmp_path):
     """The path of a table can be a string or a Path. Messages contain only the file name."""
     path = tmp_path / "contoso.csv"
     path.write_bytes(b"fqdn")
-    assert load(path) == load(str(path)) == ("contoso.csv", b"fqdn")
+    assert read_source(path) == read_source(str(path)) == ("contoso.csv", b"fqdn")
 
 
 def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
@@ -566,7 +566,7 @@ def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
         TopologyError,
         match="huge.csv has 200 MB, but lyncnb reads only tables smaller than 200 MB",
     ) as e:
-        load(path)
+        read_source(path)
     assert "check whether you specified the correct file" in e.value.hint
 
 
@@ -579,28 +579,28 @@ def test_a_missing_file_is_reported(tmp_path, monkeypatch):
     with pytest.raises(
         TopologyError, match=rf'nowhere\.csv": {re.escape(missing.rstrip("."))}'
     ) as caught:
-        load(path)
+        read_source(path)
     assert "data/contoso.csv" in caught.value.hint
 
 
 def test_a_folder_is_not_a_table(tmp_path):
     """If the path of a table is a folder, the error message says so."""
     with pytest.raises(TopologyError, match="the path is a folder"):
-        load(tmp_path)
+        read_source(tmp_path)
 
 
 @pytest.mark.posix
 def test_a_device_is_not_read():
     """A device is rejected as a table, because it could be endless."""
     with pytest.raises(TopologyError, match="the path is not a regular file"):
-        load(os.devnull)
+        read_source(os.devnull)
 
 
 @pytest.mark.parametrize("path", ["a\0b.csv", "x" * 5000])
 def test_an_impossible_path_is_reported(path):
     """If a path is invalid, the error message has a hint."""
     with pytest.raises(TopologyError, match="cannot read") as caught:
-        load(path)
+        read_source(path)
     assert caught.value.hint.startswith("check the path")
     assert "DataFrame" not in caught.value.hint
 
@@ -611,7 +611,7 @@ def test_other_sources_are_rejected(source, kind):
     with pytest.raises(
         TopologyError, match=f"cannot read a topology from an object of the type {kind}"
     ) as caught:
-        load(source)
+        read_source(source)
     assert "its content as bytes, or a DataFrame" in caught.value.hint
 
 

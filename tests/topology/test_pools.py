@@ -107,7 +107,7 @@ def test_a_value_of_the_pool_can_be_in_any_row(name, value, row):
         fe03.contoso.net FrontEnd pool.contoso.net {cells[2]}
     """).pools
     found = {column: getattr(pool, column) for column in NAMES}
-    found |= {column: pool.names_in(column) for column in FURTHER}
+    found |= {column: pool.list_names(column) for column in FURTHER}
     assert found == {**dict.fromkeys(NAMES), **dict.fromkeys(FURTHER, ()), name: value}
 
 

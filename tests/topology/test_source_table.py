@@ -9,7 +9,7 @@ from lyncnb.topology.source_table import Note, Texts, build_table, raise_problem
 
 
 def table(headings, rows=(("fe01.contoso.net", "FrontEnd"),), **more):
-    columns = [Texts.of(cells) for cells in zip(*rows)] or [Texts([], [])] * len(headings)
+    columns = [Texts.from_cells(cells) for cells in zip(*rows)] or [Texts([], [])] * len(headings)
     return build_table("contoso.csv", headings, columns, range(2, 2 + len(rows)), **more)
 
 
@@ -17,7 +17,7 @@ def test_columns_get_their_names():
     """Each heading is replaced by the name of its column, in the order of the table."""
     read = table(["Server", "Server Role"])
     assert read.columns == ("server_fqdn", "role")
-    assert [texts.cells() for texts in read.texts] == [["fe01.contoso.net"], ["FrontEnd"]]
+    assert [texts.list_cells() for texts in read.texts] == [["fe01.contoso.net"], ["FrontEnd"]]
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def test_a_message_shows_fifty_problems():
 def test_texts_are_numbered_once():
     """A column of a table stores each different text once, and can return all cells."""
     cells = ["b", "a", "b", "", "a"]
-    texts = Texts.of(cells)
+    texts = Texts.from_cells(cells)
     assert texts == (["b", "a", ""], [0, 1, 0, 2, 1])
-    assert texts.cells() == cells
-    assert Texts.of(["", ""]).cells() == ["", ""]
-    assert Texts.of([]).cells() == []
+    assert texts.list_cells() == cells
+    assert Texts.from_cells(["", ""]).list_cells() == ["", ""]
+    assert Texts.from_cells([]).list_cells() == []
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_the_global_sample_has_every_role(data):
     assert len({site.meet_urls for site in read.sites}) == 4
     dialin = {site.name: site.dialin_url.host for site in read.sites}
     assert dialin["Taipei"] == "lynctaipei.litwareinc.com"
-    assert any(pool.names_in("xmpp_domains") for pool in read.pools)
+    assert any(pool.list_names("xmpp_domains") for pool in read.pools)
 
 
 def test_a_table_in_chinese_is_the_same_deployment(data):

@@ -54,7 +54,7 @@ TWO = ["fe02.contoso.net", "FrontEnd", "Taipei", "A2"]
 
 def cells_of(source: bytes) -> list[tuple[str, ...]]:
     """Return the rows of a file as text."""
-    return list(zip(*(texts.cells() for texts in read_rows(source).texts)))
+    return list(zip(*(texts.list_cells() for texts in read_rows(source).texts)))
 
 
 def told(source: bytes) -> list[str]:
@@ -268,8 +268,8 @@ def test_formulas():
 
     rows = [HEADING, ONE, TWO, TWO, ["fe05.contoso.net", *TWO[1:3], ""]]
     found = read_rows(xlsx(rows, change))
-    assert [texts.cells()[0] for texts in found.texts] == [*ONE[:3], ""]
-    assert found.texts[3].cells()[3] == "#N/A"
+    assert [texts.list_cells()[0] for texts in found.texts] == [*ONE[:3], ""]
+    assert found.texts[3].list_cells()[3] == "#N/A"
     where = 'table sheet "Servers" cell'
     assert [str(problem).partition("\n")[0] for problem in found.problems] == [
         f"{where} A3, column server_fqdn: the cell contains a formula that was never calculated",

@@ -654,7 +654,7 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
     groups = talk.say("findings")["findings"]["groups"]
     code = groups[0]["code"]
     assert groups[0]["severity"] == "error"
-    before = editor.live.counts()
+    before = editor.live.count_all()
     count = groups[0]["count"]
     counts = talk.say("option", name="accepted", key=code, value="names follow in May")["state"][
         "counts"
@@ -669,7 +669,7 @@ def test_findings_are_accepted_with_a_reason(talk, editor):
     # A blank reason removes the acceptance together with its limits.
     talk.say("option", name="accepted", key=code, value="")
     assert editor.options == PlanEditor(editor.topology, editor.rules).options
-    assert editor.live.counts() == before
+    assert editor.live.count_all() == before
 
 
 @pytest.mark.parametrize(

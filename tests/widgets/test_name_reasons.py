@@ -13,7 +13,7 @@ from lyncnb.export.write import write_requests
 from lyncnb.plan.planner import plan_certificates
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
-from lyncnb.widgets.editing.explanations import findings
+from lyncnb.widgets.editing.explanations import list_findings
 from lyncnb.widgets.editor import PlanEditor
 from lyncnb.widgets.request_panel import RequestPanel
 from lyncnb.widgets.status_panel import StatusPanel
@@ -85,7 +85,7 @@ def test_names_in_the_message_of_a_finding_are_links(editor, tmp_path):
     editor.change_options(planned_issue_date=date(2026, 12, 1))
     names = {str(name) for one in editor.plan.certificates for name in one.names}
     panel = RequestPanel(editor, tmp_path / "requests")
-    for told in (findings(editor), Talk(panel.view).say("ready")["findings"]):
+    for told in (list_findings(editor), Talk(panel.view).say("ready")["findings"]):
         items = [item for group in told["groups"] for item in group["items"]]
         assert all(name in item["message"] for item in items for name in item["names"])
         (public,) = [item for item in items if "names become public" in item["message"]]

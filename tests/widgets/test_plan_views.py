@@ -7,7 +7,7 @@ from topologies import FIVE_SERVERS
 
 from lyncnb.rules.rule_files import load_rules
 from lyncnb.topology.topology import read_topology
-from lyncnb.widgets.editing.plan_views import by_name, combine_names, list_certificates
+from lyncnb.widgets.editing.plan_views import combine_names, list_certificates, search_names
 from lyncnb.widgets.editor import PlanEditor
 
 
@@ -21,17 +21,17 @@ def test_every_name_has_its_certificates(editor):
     and row.
     """
     names = {str(name) for c in editor.plan.certificates for name in c.names}
-    answer = by_name(editor, search="")
+    answer = search_names(editor, search="")
     assert answer["total"] >= len(names)
     assert answer["found"] == answer["total"]
-    found = by_name(editor, search="FE01")["names"]
+    found = search_names(editor, search="FE01")["names"]
     assert [entry["name"] for entry in found] == ["fe01.contoso.com"]
     (use,) = found[0]["uses"]
     assert use["owner"] == "fe01.contoso.com"
     assert use["why"]
     assert use["source"]
     assert use["rows"] == [0]
-    assert by_name(editor, search="nowhere")["names"] == []
+    assert search_names(editor, search="nowhere")["names"] == []
 
 
 def test_a_name_of_many_certificates_lists_the_first(editor):
@@ -44,7 +44,7 @@ def test_a_name_of_many_certificates_lists_the_first(editor):
             for n in range(2, 20)
         ]
     )
-    (entry,) = by_name(editor, search="meet.contoso.com")["names"]
+    (entry,) = search_names(editor, search="meet.contoso.com")["names"]
     assert len(entry["uses"]) == 12
     # The Front End Servers of a pool are one of the twelve entries.
     assert "fe01–fe02.contoso.com" in [use["owner"] for use in entry["uses"]]

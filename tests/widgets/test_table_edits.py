@@ -18,7 +18,7 @@ from lyncnb.widgets.editing.cell_blocks import (
     find_next_name,
     plan_pool_moves,
 )
-from lyncnb.widgets.editing.edits import duplicate_servers, leave_pool, new_pool, set_cells
+from lyncnb.widgets.editing.edits import create_pool, duplicate_servers, leave_pool, set_cells
 from lyncnb.widgets.editor import PlanEditor
 
 
@@ -149,9 +149,9 @@ def test_a_new_pool_requires_an_unused_name(editor):
         ("bad name", "bad name"),
     ]:
         with pytest.raises(LyncnbError, match=words):
-            editor.apply(new_pool, ids=[0], pool=name)
+            editor.apply(create_pool, ids=[0], pool=name)
         assert not editor.has_changes
-    editor.apply(new_pool, ids=[1], pool="Pool02.contoso.com")
+    editor.apply(create_pool, ids=[1], pool="Pool02.contoso.com")
     assert column(editor.topology, "pool_fqdn")[1] == "pool02.contoso.com"
 
 

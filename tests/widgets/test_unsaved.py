@@ -54,7 +54,7 @@ def edited(table) -> tuple[ln.PlanEditor, UnsavedEdits]:
         remove=["med02.contoso.com"],
     )
     editor.change_options(key="RSA 4096", ca={"internal": "Contoso CA"})
-    drafts.keep()
+    drafts.keep_draft()
     return editor, drafts
 
 
@@ -77,17 +77,19 @@ def test_the_next_kernel_offers_the_draft(table, next_kernel):
     before, _ = edited(table)
     next_kernel()
     editor, drafts = editor_of(table)
-    _, draft = drafts.find()
-    assert draft.words(editor.saved).startswith("Unsaved draft: 6 changes from ")
-    assert draft.words(editor.saved).endswith(" UTC.")
+    _, draft = drafts.find_draft()
+    assert draft.describe_draft(editor.saved).startswith("Unsaved draft: 6 changes from ")
+    assert draft.describe_draft(editor.saved).endswith(" UTC.")
     assert not editor.has_changes
-    assert [row[0] for row in drafts.compare()] == [row[0] for row in before.changes().to_numpy()]
+    assert [row[0] for row in drafts.compare_draft()] == [
+        row[0] for row in before.changes().to_numpy()
+    ]
     assert not editor.has_changes
-    drafts.restore()
+    drafts.restore_draft()
     assert editor.topology.cells == before.topology.cells
     assert editor.options == before.options
     assert editor.plan.sha256 == before.plan.sha256
-    assert drafts.find() is None
+    assert drafts.find_draft() is None
     assert len(files(table)) == 1  # The draft now belongs to the new editor.
 
 
@@ -110,7 +112,7 @@ def test_a_draft_is_deleted_when_nothing_is_unsaved(table, end):
         editor.reset()
     while end == "undo" and editor.undo():
         pass
-    drafts.keep()
+    drafts.keep_draft()
     assert not (table.parent / DRAFT_FOLDER).exists()
 
 
@@ -120,16 +122,16 @@ def test_a_discarded_draft_is_deleted_and_others_are_kept(table, next_kernel):
     next_kernel("second")
     editor, drafts = editor_of(table)
     editor.change_options(wildcard=True)
-    drafts.keep()  # A new draft does not overwrite the draft that is offered.
+    drafts.keep_draft()  # A new draft does not overwrite the draft that is offered.
     assert len(files(table)) == 2
     next_kernel("third")
     _, drafts = editor_of(table)
-    seen = [drafts.find()[1].changes]
-    drafts.discard()
-    seen.append(drafts.find()[1].changes)
-    drafts.discard()
+    seen = [drafts.find_draft()[1].changes]
+    drafts.discard_draft()
+    seen.append(drafts.find_draft()[1].changes)
+    drafts.discard_draft()
     assert sorted(seen) == [1, 6]
-    assert drafts.find() is None
+    assert drafts.find_draft() is None
     assert not (table.parent / DRAFT_FOLDER).exists()
 
 
@@ -141,9 +143,9 @@ def test_a_draft_for_an_earlier_table_has_a_note(table, next_kernel):
     table.write_text(FIVE_SERVERS + "med03.contoso.com,Mediation,,Hsinchu,,,,,,B3\n")
     next_kernel()
     editor, drafts = editor_of(table)
-    words = drafts.find()[1].words(editor.saved)
+    words = drafts.find_draft()[1].describe_draft(editor.saved)
     assert "small.csv or its options have changed since" in words
-    drafts.restore()
+    drafts.restore_draft()
     names = [row[0] for row in editor.topology.cells]
     assert "med03.contoso.com" in names
     assert "med09.contoso.com" in names
@@ -158,9 +160,9 @@ def test_a_draft_that_cannot_be_applied_is_kept(table, next_kernel):
     next_kernel()
     editor, drafts = editor_of(table)
     with pytest.raises(LyncnbError, match=r"dir01\.contoso\.com"):
-        drafts.restore()
+        drafts.restore_draft()
     assert not editor.has_changes
-    assert drafts.find()
+    assert drafts.find_draft()
 
 
 def test_other_tables_and_damaged_files_are_not_offered(table, next_kernel):
@@ -172,8 +174,8 @@ def test_other_tables_and_damaged_files_are_not_offered(table, next_kernel):
     (folder / "cut.json").write_text(text[:100])
     (folder / "later.json").write_text(text.replace("draft/1", "draft/2"))
     other = ln.PlanEditor(ln.read_topology(DATA / "contoso.csv"))
-    assert UnsavedEdits(other, "cell").find() is None
-    assert editor_of(table)[1].find()
+    assert UnsavedEdits(other, "cell").find_draft() is None
+    assert editor_of(table)[1].find_draft()
 
 
 def test_a_draft_that_cannot_be_kept_is_reported_once(table):

@@ -15,9 +15,9 @@ from ...base.planned_entry import PlannedEntry
 from ...base.times import convert_to_time
 from ...pki.certificates import Certificate
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
-from ...rules.ca_rules import ca_rules
+from ...rules.ca_rules import load_ca_rules
 from ...rules.findings import Finding
-from ...rules.returned_rules import Difference, findings, list_returned_checks
+from ...rules.returned_rules import Difference, create_findings, list_returned_checks
 
 _SUPPORTED_SCHEMES = ("RSASSA-PKCS1-v1_5", "ECDSA")
 # RFC 1035 section 2.3.4 limits a name to 253 characters, without a trailing dot. Longer names are
@@ -49,7 +49,7 @@ def compare_certificate(
         One finding for each difference, in the order subject, names, usages, key, signature,
         validity, public trust. Empty if the certificate matches the plan.
     """
-    return findings(
+    return create_findings(
         entry,
         [
             *_compare_subject(certificate, entry),
@@ -298,7 +298,7 @@ def _describe_alternative(certificate: Certificate) -> str:
         return f"Clients can use the OCSP responder {shown(certificate.ocsp_urls[0])} instead"
     begins = certificate.not_before
     lasts = certificate.not_after - begins + timedelta(seconds=1)
-    for limit in ca_rules().limits("short-lived-days", on=begins.date()):
+    for limit in load_ca_rules().list_limits("short-lived-days", on=begins.date()):
         if lasts <= timedelta(days=limit.value):
             return (
                 f"A certificate that is valid for at most {limit.value} days does not need a CRL "
@@ -334,7 +334,7 @@ def _check_validity(
                 f"certificate is valid for {lasts.days} days"
             ),
         )
-    for limit in ca_rules().limits("validity-days", on=begins.date()):
+    for limit in load_ca_rules().list_limits("validity-days", on=begins.date()):
         if lasts <= timedelta(days=limit.value):
             continue
         message = (
@@ -368,7 +368,7 @@ def _check_public_trust(certificate: Certificate) -> Iterator[Difference]:
     needed = max(
         (
             limit.value
-            for limit in ca_rules().limits("timestamps", on=begins.date())
+            for limit in load_ca_rules().list_limits("timestamps", on=begins.date())
             if lasts > timedelta(days=limit.over_days)
         ),
         default=0,

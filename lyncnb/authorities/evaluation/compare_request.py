@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator
 from ...base.pasted_text import shown
 from ...base.planned_entry import PlannedEntry
 from ...base.request_content import RequestContent
-from ...pki.keys import weakness
+from ...pki.keys import find_modulus_weakness
 from ...rules.findings import Finding
-from ...rules.returned_rules import Difference, findings
+from ...rules.returned_rules import Difference, create_findings
 
 
 def compare_request(content: RequestContent, entry: PlannedEntry) -> tuple[Finding, ...]:
@@ -32,7 +32,7 @@ def compare_request(content: RequestContent, entry: PlannedEntry) -> tuple[Findi
         One finding for each difference: subject, names, key, usages, hash. Values that the CA
         sets (the certificate's hash and key usage) are not compared.
     """
-    return findings(
+    return create_findings(
         entry,
         [
             *_compare_subject(content, entry),
@@ -82,7 +82,7 @@ def _compare_names(content: RequestContent, entry: PlannedEntry) -> Iterator[Dif
 
 
 def _compare_key(content: RequestContent, entry: PlannedEntry) -> Iterator[Difference]:
-    weak = weakness(content.modulus) if content.modulus else ""
+    weak = find_modulus_weakness(content.modulus) if content.modulus else ""
     if weak:
         yield "request-key-weak", weak
     if entry.key is None:

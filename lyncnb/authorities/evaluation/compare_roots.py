@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ...pki.certificates import Certificate
 from ...pki.chain import Path
-from ...rules.ca_rules import RootRule, ca_rules
+from ...rules.ca_rules import RootRule, load_ca_rules
 from ...rules.returned_rules import Difference
 
 _NAMES = ("CN", "OU")
@@ -33,7 +33,7 @@ def compare_root(certificate: Certificate, path: Path) -> Iterator[Difference]:
     last = (certificate, *path.issuers)[-1]
     fields = last.subject if path.is_complete else last.issuer
     names = {value.casefold() for name, value in fields if name in _NAMES}
-    for rule in ca_rules().roots:
+    for rule in load_ca_rules().roots:
         for root in rule.roots:
             message = _describe_effect(certificate, rule) if root.casefold() in names else ""
             if message:

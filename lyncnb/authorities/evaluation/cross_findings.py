@@ -13,14 +13,14 @@ from ...base.planned_entry import PlannedEntry
 from ...pki.certificates import Certificate, NameKey, format_name
 from ...pki.chain import Issuers
 from ...rules.findings import Finding
-from ...rules.returned_rules import Difference, create_returned_finding, findings
+from ...rules.returned_rules import Difference, create_findings, create_returned_finding
 from ..cas_on_record import (
     CaOnRecord,
     CasOnRecord,
     PlannedCa,
-    fingerprint,
+    find_ca_difference,
+    format_root,
     is_same_issuer,
-    other_ca,
 )
 from ..returned.candidates import Batch, Match, Outstanding, add_findings, is_issuer
 from ..returned.returned_files import ReturnedFile
@@ -44,7 +44,7 @@ def add_cross_findings(
     result = []
     for answer in matches:
         same_pool = waiting.get(answer.asked.entry.pool, [])
-        more = findings(
+        more = create_findings(
             answer.asked.entry, _find_shared_certificate(answer, same_pool, requests_by_key)
         )
         result.append(add_findings(answer, more))
@@ -102,10 +102,12 @@ def add_ca_differences(
         if not match.has_errors and match.asked.planned_ca not in cas:
             ca = here.setdefault(match.asked.planned_ca, CaOnRecord())
             chain = (match.certificate, *match.path.issuers)
-            ca.add(match.asked.request_id, chain, is_complete=match.path.is_complete)
+            ca.add_chain(match.asked.request_id, chain, is_complete=match.path.is_complete)
     several = {key: ca for key, ca in here.items() if len(ca.roots) + len(ca.tops) > 1}
     return [
-        add_findings(match, findings(match.asked.entry, _compare_cas(match, several, issuers)))
+        add_findings(
+            match, create_findings(match.asked.entry, _compare_cas(match, several, issuers))
+        )
         if several and match.certificate.sha256 not in before and not match.has_errors
         else match
         for match in matches
@@ -135,7 +137,9 @@ def _compare_cas(
     )
     if not others.roots and not others.tops:
         return
-    found = other_ca(match.asked.planned_ca, match.certificate, match.path, others, issuers)
+    found = find_ca_difference(
+        match.asked.planned_ca, match.certificate, match.path, others, issuers
+    )
     if found is not None:
         yield found
 
@@ -186,7 +190,7 @@ def find_unmatched_certificates(
                 is_asked = certificate in first or only_issuers or len(roots) > 1
                 if certificate.is_self_issued and is_asked:
                     yield create_returned_finding(
-                        "root-to-compare", source, fingerprint(certificate)
+                        "root-to-compare", source, format_root(certificate)
                     )
             continue
         names = certificate.common_names or certificate.dns_names or ("no name",)

@@ -21,10 +21,10 @@ from ...rules.findings import Finding, format_acceptance
 from ...rules.returned_rules import (
     Difference,
     compute_rules_identity,
-    findings,
+    create_findings,
     is_acceptable,
     list_returned_checks,
-    returned_rules,
+    load_returned_rules,
 )
 from .compare_certificate import compare_certificate
 from .compare_roots import compare_root
@@ -105,7 +105,7 @@ def evaluate(evidence: Evidence, *, evaluated_at: datetime) -> Evaluation:
     compared = compare_certificate(
         certificate, entry, today=evaluated_at, validity_days=evidence.validity_days
     )
-    found = (*compared, *findings(entry, differences))
+    found = (*compared, *create_findings(entry, differences))
     return Evaluation(path=path, findings=downgrade_accepted_errors(found, evidence.accepted))
 
 
@@ -126,7 +126,7 @@ def _find_path(evidence: Evidence, evaluated_at: datetime) -> Path:
 
 def _list_path_objections(path: Path, evidence: Evidence) -> Iterator[Difference]:
     """Yield the problems in a certification path, for a Windows version and the type of CA."""
-    can_be_enabled = evidence.target_os in returned_rules().curves_to_enable
+    can_be_enabled = evidence.target_os in load_returned_rules().curves_to_enable
     for wrong in path.objections:
         if wrong.code == "chain-curve-unsupported" and can_be_enabled:
             yield (
@@ -190,7 +190,7 @@ def to_record(
         chain=tuple(issuer.sha256 for issuer in path.issuers),
         chain_complete=path.is_complete,
         rejected=tuple(issuer.sha256 for issuer in path.rejected),
-        entry_sha256=entry_sha256(entry),
+        entry_sha256=compute_entry_sha256(entry),
         rules=compute_rules_identity(),
         judged_at=evaluated_at,
         findings=tuple(
@@ -205,7 +205,7 @@ def to_record(
     )
 
 
-def entry_sha256(entry: PlannedEntry) -> str:
+def compute_entry_sha256(entry: PlannedEntry) -> str:
     """Return the SHA-256 of the planned values with which lyncnb compares a certificate."""
     key = (entry.key.algorithm, entry.key.bits) if entry.key else None
     values = [entry.id, entry.role, entry.issuer, dict(entry.subject), entry.san, entry.eku]

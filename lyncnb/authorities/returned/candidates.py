@@ -152,7 +152,7 @@ def _find_recorded_cas(
         chain = [known[sha256] for sha256 in request.evidence if sha256 in known]
         if chain and len(chain) == len(request.evidence):
             ca = found.setdefault(request.planned_ca, CaOnRecord())
-            ca.add(request.request_id, chain, is_complete=request.has_root)
+            ca.add_chain(request.request_id, chain, is_complete=request.has_root)
     return found
 
 

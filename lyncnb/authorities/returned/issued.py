@@ -145,7 +145,7 @@ class IssuedCertificate(Told):
         return not self.has_errors
 
 
-def distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
+def list_distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterator[Finding]:
     """Yield the findings about issued certificates.
 
     If a request has several certificates, each finding includes the certificate.

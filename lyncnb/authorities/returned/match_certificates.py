@@ -24,7 +24,7 @@ from ..certificates_on_record import (
     list_outstanding_requests,
     read_received_certificates,
 )
-from .issued import IssuedCertificates, distinct_findings
+from .issued import IssuedCertificates, list_distinct_findings
 from .matching import match_returned_certificates
 from .returned_files import Password, ReturnedFile, read_returned_files
 
@@ -86,7 +86,7 @@ def match_certificates(
             if part not in here and not _restores_issuer(found, files)
         ),
         *packages.values(),
-        *distinct_findings(everyone),
+        *list_distinct_findings(everyone),
     ]
     return IssuedCertificates(
         bundle=bundle,

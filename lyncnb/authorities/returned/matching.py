@@ -16,8 +16,8 @@ from ...base.times import convert_to_time
 from ...pki.certificates import Certificate, format_name
 from ...pki.chain import Issuers, build_path, is_signed_by
 from ...rules.findings import Finding
-from ...rules.returned_rules import Difference, create_returned_finding, findings
-from ..cas_on_record import OTHER_ISSUER, OTHER_ROOT, CaOnRecord, fingerprint, other_ca
+from ...rules.returned_rules import Difference, create_findings, create_returned_finding
+from ..cas_on_record import OTHER_ISSUER, OTHER_ROOT, CaOnRecord, find_ca_difference, format_root
 from ..evaluation.compare_predecessor import list_changed_fields
 from ..evaluation.cross_findings import (
     add_ca_differences,
@@ -213,14 +213,14 @@ def _add_ca_difference(
 ) -> Evaluation:
     """Add a finding if the CA of a certificate differs from the CAs on record."""
     is_held = certificate.sha256 == request.held_sha256
-    ca = batch.cas.get(request.planned_ca, CaOnRecord()).without(
+    ca = batch.cas.get(request.planned_ca, CaOnRecord()).exclude_request(
         request.request_id if is_held else ""
     )
     if is_held and evaluation.path.issuers:
         # The CA's signature on the new certificate was verified. Therefore, a recorded certificate
         # from another CA is wrong and gets an error.
         ca = replace(ca, tops={})
-    other = other_ca(request.planned_ca, certificate, evaluation.path, ca, batch.issuers)
+    other = find_ca_difference(request.planned_ca, certificate, evaluation.path, ca, batch.issuers)
     return _add_difference(request, evaluation, other) if other else evaluation
 
 
@@ -270,18 +270,18 @@ def _choose_certificate(
     if not certificates:
         return None
 
-    def rank(one: Certificate) -> tuple[object, ...]:
-        found = evaluations[one].findings
+    def rank_certificate(certificate: Certificate) -> tuple[object, ...]:
+        found = evaluations[certificate].findings
         # A certificate that was replaced earlier is not new when it is received again.
-        is_new = 0 if one.sha256 in request.displaced else 1 if one == held else 2
+        is_new = 0 if certificate.sha256 in request.displaced else 1 if certificate == held else 2
         warnings = sum(finding.severity == "warning" for finding in found)
         # A complete chain is preferred to an incomplete one, regardless of any dates.
-        is_proven = evaluations[one].path.is_complete
-        begins, ends = _get_start_of_validity(one)
-        errors = evaluations[one].errors
-        return -errors, is_proven, begins, is_new, ends, -warnings, certificates.index(one)
+        is_proven = evaluations[certificate].path.is_complete
+        begins, ends = _get_start_of_validity(certificate)
+        errors = evaluations[certificate].errors
+        return -errors, is_proven, begins, is_new, ends, -warnings, certificates.index(certificate)
 
-    best = max(certificates, key=rank)
+    best = max(certificates, key=rank_certificate)
     if held is not None and own is not None and held != best:
         # The certificate on record is kept if the new one has errors. It is also kept if the new
         # one is older or was replaced earlier, and its chain is not more complete.
@@ -299,7 +299,7 @@ def _choose_certificate(
     evaluation = evaluations[best]
     good = [certificate for certificate in certificates if not evaluations[certificate].errors]
     differences = _report_choice(request, best, good if best in good else [], held, batch)
-    more = downgrade_accepted_errors(findings(request.entry, differences), request.accepted)
+    more = downgrade_accepted_errors(create_findings(request.entry, differences), request.accepted)
     return Match(
         asked=request,
         certificate=best,
@@ -348,7 +348,7 @@ def _reject_several_cas(
     found = dict(evaluations)
     for certificate, evaluation in evaluations.items():
         if evaluation in good:
-            root = fingerprint(evaluation.path.issuers[-1])
+            root = format_root(evaluation.path.issuers[-1])
             message = (
                 f"the certificate with serial number {certificate.serial_hex} chains to the "
                 f"root {root}, but another certificate for the request chains to a different root"
@@ -360,7 +360,7 @@ def _reject_several_cas(
 def _add_difference(
     request: Outstanding, evaluation: Evaluation, difference: Difference
 ) -> Evaluation:
-    more = downgrade_accepted_errors(findings(request.entry, [difference]), request.accepted)
+    more = downgrade_accepted_errors(create_findings(request.entry, [difference]), request.accepted)
     return replace(evaluation, findings=(*evaluation.findings, *more))
 
 
@@ -430,7 +430,7 @@ def _match_superseded_requests(
     message = f"{described}, belongs to generation {request.generation}"
     # A certificate on record was reported at the time when lyncnb received it.
     differences = [] if held == newest_certificate else [("answers-superseded-request", message)]
-    told = findings(request.entry, differences)
+    told = create_findings(request.entry, differences)
     if evaluation.errors and held != newest_certificate:
         batch.loose.extend((*told, *evaluation.findings))
         return None
@@ -449,7 +449,7 @@ def _evaluate_path(request: Outstanding, certificate: Certificate, batch: Batch)
     An expired CA certificate is allowed.
     """
     path = build_path(certificate, batch.issuers, today=batch.today)
-    found = findings(
+    found = create_findings(
         request.entry,
         [
             (wrong.code, wrong.detail)

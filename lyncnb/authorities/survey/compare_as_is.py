@@ -26,11 +26,11 @@ from ...request_folder.generations import list_compromised_keys
 from ...request_folder.manifest import read_manifest
 from ...request_folder.request_record import RequestRecord
 from ...rules.findings import Finding
-from ...rules.returned_rules import create_returned_finding, findings
-from ..cas_on_record import OTHER_ROOT, fingerprint
+from ...rules.returned_rules import create_findings, create_returned_finding
+from ..cas_on_record import OTHER_ROOT, format_root
 from ..demonstration import is_fictional
 from ..evaluation.cross_findings import add_ca_differences
-from ..evaluation.evaluation import Evaluation, Evidence, entry_sha256, evaluate
+from ..evaluation.evaluation import Evaluation, Evidence, compute_entry_sha256, evaluate
 from ..returned.candidates import Match, Outstanding
 from ..returned.returned_files import Password, ReturnedFile, read_returned_files
 from ..returned.server_export import Placement, ServerExport
@@ -207,7 +207,7 @@ def compare_files(
         compromised=list_compromised_keys(records),
     )
     planned = _list_planned(plan, judged)
-    roots = judged.roots(
+    roots = judged.list_root_findings(
         one.certificate.sha256 for one in planned if one.certificate and one.is_good
     )
     now_text = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -306,7 +306,7 @@ def evaluate_installed(evidence: Evidence, *, evaluated_at: datetime) -> Evaluat
     evaluation, certificate = evaluate(evidence, evaluated_at=evaluated_at), evidence.certificate
     if certificate.is_self_issued and is_signed_by(certificate, certificate):
         serial = ("self-signed", f"serial number {certificate.serial_hex}")
-        told = findings(evidence.entry, [serial])
+        told = create_findings(evidence.entry, [serial])
         evaluation = replace(evaluation, findings=(*told, *evaluation.findings))
     return evaluation
 
@@ -402,16 +402,16 @@ class _Evaluated:
     def _find_matching_certificates(self, entry: PlannedEntry, matching: list[_Near]) -> None:
         matching.sort(key=lambda item: (item[0], -item[1].not_after.timestamp()))
         for _, certificate in matching[:_MOST_JUDGED]:
-            pair = self.pair(certificate, entry)
+            pair = self.evaluate_pair(certificate, entry)
             if pair.is_good:
                 self.good.setdefault(entry.id, []).append(pair)
                 self.uses.setdefault(certificate.sha256, []).append(entry)
 
-    def nearest(self, entry: PlannedEntry) -> _Pair | None:
+    def find_nearest(self, entry: PlannedEntry) -> _Pair | None:
         """Return the closest installed certificate for a planned certificate without a match."""
 
-        def compute_distance(one: _Near) -> tuple[object, ...]:
-            apart, certificate = one
+        def compute_distance(near_certificate: _Near) -> tuple[object, ...]:
+            apart, certificate = near_certificate
             in_use = _count_usages(certificate, entry, self.estate)
             return -in_use, not certificate.is_valid_at(self.at), apart
 
@@ -419,11 +419,13 @@ class _Evaluated:
             self.near.get(entry.id, ()),
             key=lambda item: (compute_distance(item), -item[1].not_after.timestamp()),
         )
-        judged = [(compute_distance(one), self.pair(one[1], entry)) for one in near[:_MOST_NEAR]]
+        judged = [
+            (compute_distance(one), self.evaluate_pair(one[1], entry)) for one in near[:_MOST_NEAR]
+        ]
         best = min(judged, key=lambda item: (item[0], len(item[1].errors)), default=None)
         return best[1] if best else None
 
-    def pair(self, certificate: Certificate, entry: PlannedEntry) -> _Pair:
+    def evaluate_pair(self, certificate: Certificate, entry: PlannedEntry) -> _Pair:
         """Evaluate an installed certificate as if it was issued for a planned certificate."""
         evidence = Evidence(
             certificate=certificate,
@@ -450,7 +452,7 @@ class _Evaluated:
             ),
         )
 
-    def roots(self, sha256: Iterable[str]) -> Iterator[Finding]:
+    def list_root_findings(self, sha256: Iterable[str]) -> Iterator[Finding]:
         """Yield a notice about each root above the matching certificates.
 
         The user can then verify the root.
@@ -461,7 +463,7 @@ class _Evaluated:
         found = {paths[digest].issuers[-1]: None for digest in sha256 if paths[digest].is_complete}
         for root in found:
             name = self.estate.files[root.sha256][0]
-            yield create_returned_finding("root-to-compare", name, fingerprint(root))
+            yield create_returned_finding("root-to-compare", name, format_root(root))
 
     def _find_closest_plans(
         self, certificate: Certificate, evaluated: list[tuple[int, PlannedEntry]]
@@ -519,7 +521,7 @@ def _list_planned(plan: CertificatePlan, evaluated: _Evaluated) -> tuple[Planned
                 owner=certificate.owner,
                 usages=entry.usages,
                 subject=entry.common_name,
-                entry_sha256=entry_sha256(entry),
+                entry_sha256=compute_entry_sha256(entry),
                 state=state,
                 certificate=evaluated.estate.build_standing_certificate(pair.certificate)
                 if pair
@@ -577,7 +579,7 @@ def _choose_certificate(entry: PlannedEntry, evaluated: _Evaluated) -> _Chosen:
         uses = evaluated.uses[best.certificate.sha256]
         remarks = tuple(_list_remarks(best.certificate, entry, uses, evaluated.estate))
         return "covered" if is_placed else "elsewhere", best, remarks
-    near = evaluated.nearest(entry)
+    near = evaluated.find_nearest(entry)
     if near is None:
         return "none", None, ()
     return (

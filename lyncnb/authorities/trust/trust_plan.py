@@ -20,7 +20,7 @@ from ...base.dns_name import DnsName
 from ...plan.connections import Connection, group_certificates_by_pool, list_connections
 from ...plan.model import CertificatePlan, PlannedCertificate
 from ...plan.totals import build_origin
-from ...rules.ca_rules import ca_rules, is_named
+from ...rules.ca_rules import is_named, load_ca_rules
 from ...rules.model import CheckRule, ConnectionRule, TrustRule
 from ...topology.model import Computer, Pool
 from .trust_tables import (
@@ -129,7 +129,7 @@ class _Need:
     trust_rules: dict[str, TrustRule] = field(default_factory=dict)
     whens: set[str] = field(default_factory=set)
 
-    def add(
+    def add_reason(
         self,
         reason: tuple[_Who, str],
         trust_rule: TrustRule,
@@ -170,7 +170,7 @@ class _Need:
             words = reason[1] if reason == _OWN else f"verify the certificate of {reason[1]}"
             yield f"{words} ({', '.join(by)})"
 
-    def join(self, other: _Need) -> None:
+    def add_reasons_of(self, other: _Need) -> None:
         for reason, by in other.reasons.items():
             self.reasons.setdefault(reason, {}).update(by)
         self.trust_rules |= other.trust_rules
@@ -303,20 +303,20 @@ class _Planner:
         connection: Connection,
         trust_rule: TrustRule,
         certificates: _Shown | None,
-        by: _Who,
-        to: _Who,
-        asked: tuple[str, ...],
-        shown_as: str = "client",
+        presenter: _Who,
+        verifier: _Who,
+        requested_usages: tuple[str, ...],
+        side: str = "client",
     ) -> Iterator[Presentation]:
         """Yield the certificates that one side of a connection presents, one for each root."""
         rule = connection.rule
         presentation = partial(
             Presentation,
             connection=rule.id,
-            presenter=self._build_trust_side(by),
-            verifier=self._build_trust_side(to),
-            shown_as=shown_as,
-            asked=asked,
+            presenter=self._build_trust_side(presenter),
+            verifier=self._build_trust_side(verifier),
+            shown_as=side,
+            asked=requested_usages,
             protocol=rule.protocol,
             port=rule.port,
             when=rule.when,
@@ -325,21 +325,25 @@ class _Planner:
             source=trust_rule.source,
         )
         if certificates is None:
-            root = CaCertificate(issuer="party", title=self.rules.parties[by[0]].root)
-            self._add_need(to, root, by, trust_rule, rule)
+            root = CaCertificate(issuer="party", title=self.rules.parties[presenter[0]].root)
+            self._add_need(verifier, root, presenter, trust_rule, rule)
             yield presentation(root=root)
             return
         for root, one, ids in certificates:
-            if trust_rule.only_if_planned and not set(asked) <= set(one.extended_key_usage):
+            if trust_rule.only_if_planned and not set(requested_usages) <= set(
+                one.extended_key_usage
+            ):
                 continue
-            self._add_need(to, root, by, trust_rule, rule, is_all=len(certificates) == 1)
-            ending = self._find_ending(one) if shown_as == "client" else None
+            self._add_need(
+                verifier, root, presenter, trust_rule, rule, is_all=len(certificates) == 1
+            )
+            ending = self._find_ending(one) if side == "client" else None
             yield presentation(
                 root=root,
                 certificates=ids,
                 subject=one.subject.common_name,
                 usages=one.usages,
-                names=connection.names if shown_as == "server" else (),
+                names=connection.names if side == "server" else (),
                 planned=one.extended_key_usage,
                 issuer=one.issuer,
                 client_auth_ends=ending.effective if ending else None,
@@ -370,7 +374,7 @@ class _Planner:
         if certificate.ca not in self.endings:
             dated = [
                 rule
-                for rule in ca_rules().checks_by_code().values()
+                for rule in load_ca_rules().map_checks_by_code().values()
                 if rule.test == _TEST
                 and rule.severity == "error"
                 and rule.effective
@@ -408,7 +412,7 @@ class _Planner:
             shown_by = (kind, pools[0].site, str(pools[0].fqdn))
         elif pools and not is_all:
             shown_by, words = (kind, site, _SOME), f"some of {words}"
-        need.add((shown_by, words), trust_rule, verifier=by, condition=rule.when)
+        need.add_reason((shown_by, words), trust_rule, verifier=by, condition=rule.when)
 
     def _find_root(self, certificate: PlannedCertificate) -> CaCertificate:
         path = self.chains.get(certificate.id, ()) if self.chains else ()
@@ -449,14 +453,14 @@ class _Planner:
                 for ca in self._list_own_chain(certificate):
                     what = ", ".join(certificate.usages) or certificate.subject.common_name
                     need = found.setdefault(ca, _Need(ca))
-                    need.add(_OWN, trust_rule, verifier=what)
+                    need.add_reason(_OWN, trust_rule, verifier=what)
             for who in (
                 (pool.role, pool.site, str(pool.fqdn)),
                 (pool.role, pool.site, None),
                 (pool.role, None, None),
             ):
                 for ca, other in self.needs.get(who, {}).items():
-                    found.setdefault(ca, _Need(ca)).join(other)
+                    found.setdefault(ca, _Need(ca)).add_reasons_of(other)
             role = self.rules.roles[pool.role]
             servers = tuple(str(computer.fqdn) for computer in pool.computers)
             # Root certificates come first, because an intermediate certificate is useless without

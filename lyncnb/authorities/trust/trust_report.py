@@ -176,14 +176,16 @@ def _build_role_tables(trust: TrustPlan, role: str, chips: Mapping[str, Chip]) -
     for one in required:
         by_ca.setdefault((one.ca, one.when), []).append(one)
 
-    def line(group: list[RequiredCa]) -> _RequiredByRole:
+    def group_requirements(group: list[RequiredCa]) -> _RequiredByRole:
         own = dict.fromkeys(server for one in group for server in one.servers)
         return _RequiredByRole(
             tuple(group), "all" if len(own) == len(servers) else ", ".join(own), chips
         )
 
     # Root certificates come first, because an intermediate certificate is useless without its root.
-    lines = sorted(map(line, by_ca.values()), key=lambda one: not one.required[0].ca.is_root)
+    lines = sorted(
+        map(group_requirements, by_ca.values()), key=lambda one: not one.required[0].ca.is_root
+    )
     title = f"{required[0].title}: {', '.join(servers)}"
     yield ReportTable(columns=_INSTALL_ON_PAGE, items=lambda: lines, formats={".html": title})
     shown = [one for one in trust.presentations if one.presenter.role == role]

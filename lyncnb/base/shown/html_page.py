@@ -182,7 +182,7 @@ def make_page(title: str, parts: Iterable[str], *, origin: Origin | None = None)
     return render_template(
         "base/shown/parts.html.j2",
         title=title,
-        origin=origin.line if origin else "",
-        running=origin.line if origin else "",
+        origin=origin.one_line_text if origin else "",
+        running=origin.one_line_text if origin else "",
         parts=[Markup(part) for part in parts],
     )

@@ -50,7 +50,7 @@ class Origin:
         return ((name, text) for name, text in told if text)
 
     @property
-    def line(self) -> str:
+    def one_line_text(self) -> str:
         """The origin of a document in one line, for the margin of a printed sheet."""
         facts = dict(self.facts())
         first = facts.pop("Deployment", "")

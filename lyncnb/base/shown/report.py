@@ -271,7 +271,9 @@ def _write_xlsx(report: Report) -> bytes:
 
 def _write_markdown(report: Report) -> bytes:
     texts = [f"# {report.kind.title}\n"]
-    texts += [f"{escape_markdown(report.origin.line)}\n"] if report.origin.line else []
+    texts += (
+        [f"{escape_markdown(report.origin.one_line_text)}\n"] if report.origin.one_line_text else []
+    )
     for part in report.parts:
         if ".md" not in part.formats:
             continue

@@ -270,7 +270,7 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
             form, last = layout.form, len(layout.columns) - 1
             body = text if form else wrapped
             worksheet = workbook.add_worksheet(layout.title)
-            _lay_out_for_paper(worksheet, layout.widths, origin.line)
+            _lay_out_for_paper(worksheet, layout.widths, origin.one_line_text)
             for column, width in enumerate(layout.widths):
                 worksheet.set_column(column, column, width, body if form else None)
             worksheet.freeze_panes(1, 1)
@@ -294,7 +294,7 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
 _FORM_ROWS = 5_000
 
 
-def _make_form(worksheet: Any, form: Form, grey: Any) -> None:
+def _make_form(worksheet: Any, form: Form, gray_format: Any) -> None:
     columns = len(form.notes)
     for column, note in enumerate(form.notes):
         if not note:
@@ -314,7 +314,7 @@ def _make_form(worksheet: Any, form: Form, grey: Any) -> None:
         {"number_stored_as_text": f"A2:{convert_to_letters(columns - 1)}{SHEET_ROWS}"}
     )
     if form.muted:
-        rule = {"type": "formula", "criteria": f'=$A2="{form.muted}"', "format": grey}
+        rule = {"type": "formula", "criteria": f'=$A2="{form.muted}"', "format": gray_format}
         worksheet.conditional_format(1, 0, _FORM_ROWS, columns - 1, rule)
 
 
@@ -394,7 +394,7 @@ def _fill_sheet(frame: str, sheet: Sheet) -> Iterator[str]:
     for number, row in enumerate(sheet.rows(), start=2):
         if number > SHEET_ROWS:
             raise ValueError(f"a sheet can have at most {SHEET_ROWS - 1:,} rows below the heading")
-        lines.append(cells.row(number, row))
+        lines.append(cells.write_row(number, row))
         if number % _ROWS_IN_ONE_GO == 0:
             time.sleep(0.0001)
             yield "".join(lines)
@@ -449,7 +449,7 @@ class _CellWriter:
         self._columns = [(letter, styles.get(letter, styles["A"])) for letter in letters[:columns]]
         self._days = [styles[letter] for letter in letters[columns:] if letter in styles]
 
-    def row(self, number: int, values: Sequence[Any]) -> str:
+    def write_row(self, number: int, values: Sequence[Any]) -> str:
         parts = [f'<row r="{number}">']
         for (letter, style), value in zip(self._columns, values, strict=True):
             cell = f'<c r="{letter}{number}" s="{style}"'

@@ -119,7 +119,7 @@ class Drawing:
             f'height="{_round(height)}"{corner} class="{css_class}"/>'
         )
 
-    def text(
+    def draw_text(
         self,
         x: float,
         y: float,
@@ -145,7 +145,7 @@ class Drawing:
             f'<text transform="translate({at})rotate(-52)"{cls}>{_escape(text)}</text>'
         )
 
-    def path(self, points: list[tuple[float, float]], css_class: str) -> None:
+    def draw_path(self, points: list[tuple[float, float]], css_class: str) -> None:
         """Draw straight lines that connect points."""
         (x, y), *rest = points
         steps = "".join(f"L{_round(a)} {_round(b)}" for a, b in rest)
@@ -178,7 +178,7 @@ class Drawing:
         )
 
     @contextmanager
-    def group(self, *, label: str, pools: Iterable[str]) -> Iterator[None]:
+    def group_shapes(self, *, label: str, pools: Iterable[str]) -> Iterator[None]:
         """Group all shapes that are drawn in the ``with`` block, so that a viewer can find them.
 
         Parameters

@@ -311,15 +311,15 @@ class _Columns(Table):
     def _list_headings(self) -> Sequence[str]:
         return self._names
 
-    def _indices(self) -> list[int]:
+    def _find_column_indices(self) -> list[int]:
         return [list(self._whole._list_headings()).index(name) for name in self._names]
 
     def _list_kinds(self) -> Sequence[Kind]:
         kinds = self._whole._list_kinds()
-        return [kinds[index] for index in self._indices()]
+        return [kinds[index] for index in self._find_column_indices()]
 
     def _list_rows(self) -> Iterable[Sequence[Any]]:
-        indices = self._indices()
+        indices = self._find_column_indices()
         return ([row[index] for index in indices] for row in self._whole._list_rows())
 
     def _summarize(self) -> str:
@@ -467,7 +467,7 @@ def rows_to_html(
         lines += _format_table(columns, shown[ROWS_OPEN:], ids[ROWS_OPEN:], "", is_linked)
         lines.append("</details>")
     if len(shown) < len(rows):
-        lines.append(f"<p>{_escape(left_out(len(shown), len(rows)))}</p>")
+        lines.append(f"<p>{_escape(describe_shown_rows(len(shown), len(rows)))}</p>")
     lines += [f"<p>{_escape(remark)}</p>" for remark in remarks]
     return "\n".join(lines)
 
@@ -556,7 +556,7 @@ def collapse_html(summary: str, fragment: str, *, on_paper: bool = True) -> str:
     return f"<details{mark}><summary>{_escape(summary)}</summary>{fragment}</details>"
 
 
-def left_out(shown: int, total: int) -> str:
+def describe_shown_rows(shown: int, total: int) -> str:
     """Return a sentence that says how many rows of a table are visible."""
     return f"This table shows only the first {shown:,} of {total:,} rows."
 

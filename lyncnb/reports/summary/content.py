@@ -377,7 +377,7 @@ class Block:
             if code.startswith("notice: "):
                 continue
             whose = {member.id for member in self.members if code in member.warnings}
-            concerns.append(self._limited_to(whose, code))
+            concerns.append(self._add_numbers(whose, code))
         return tuple(concerns)
 
     @property
@@ -395,7 +395,9 @@ class Block:
                 words = "the CA's response was rejected"
             days.setdefault(words, set()).add(one.id)
         is_back = any(one.valid_until or one.is_refused for one in self.members)
-        return tuple(self._limited_to(ids, words) for words, ids in days.items()) if is_back else ()
+        return (
+            tuple(self._add_numbers(ids, words) for words, ids in days.items()) if is_back else ()
+        )
 
     @property
     def exportable(self) -> str:
@@ -403,9 +405,9 @@ class Block:
         answers: dict[str, set[str]] = {}
         for member in self.members:
             answers.setdefault(member.exportable, set()).add(member.id)
-        return "; ".join(self._limited_to(ids, answer) for answer, ids in answers.items())
+        return "; ".join(self._add_numbers(ids, answer) for answer, ids in answers.items())
 
-    def _limited_to(self, ids: Collection[str], words: str) -> str:
+    def _add_numbers(self, ids: Collection[str], words: str) -> str:
         """Add the certificates' numbers to a text that applies to only some of the block."""
         if len(ids) == len(self.members):
             return words
@@ -415,7 +417,7 @@ class Block:
             return f"{servers}: {words}"
         return f"no. {', '.join(list_number_ranges(chosen, ids))}: {words}"
 
-    def names_of(self, member: Member) -> tuple[str, ...]:
+    def list_names(self, member: Member) -> tuple[str, ...]:
         """Return a certificate's subject alternative names in order."""
         own = member.servers[0] if member.servers else ""
         return tuple(name or own for name in self.alternative_names)
@@ -435,7 +437,7 @@ class Line(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         """The subject alternative names of the certificate, in order."""
-        return self.block.names_of(self.member)
+        return self.block.list_names(self.member)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -448,7 +450,7 @@ class Ask:
     where: str = ""  # The heading of the section with the details.
     anchor: str = ""
 
-    def row(self, translate: Callable[[str], str]) -> tuple[str, str, str, str]:
+    def build_row(self, translate: Callable[[str], str]) -> tuple[str, str, str, str]:
         """Return the person, the task, the date and the section, in a language."""
         return translate(self.who), self.what, self.when, translate(self.where)
 
@@ -470,14 +472,14 @@ class ServerLine:
     usages: tuple[str, ...] = ()
     why_none: str = ""
 
-    def named(self, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    def list_labels(self, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         """Return the ID and the label of each certificate. Without a label, its usages are used."""
         pairs = zip(self.certificates, self.usages, strict=True)
         return tuple((name, labels.get(name, usage)) for name, usage in pairs)
 
-    def words(self, labels: Mapping[str, str]) -> str:
+    def join_labels(self, labels: Mapping[str, str]) -> str:
         """Return the labels of the server's certificates as one text."""
-        named = [label for _, label in self.named(labels)]
+        named = [label for _, label in self.list_labels(labels)]
         return ("; " if any("," in label for label in named) else ", ").join(named)
 
 
@@ -540,7 +542,7 @@ class Summary:
     approval: tuple[tuple[str, str], ...] = ()
     is_approved: bool = False  # The approval of the plan that the manifest records.
 
-    def title_in(self, translate: Callable[[str], str]) -> str:
+    def translate_title(self, translate: Callable[[str], str]) -> str:
         """Return the title in a language. lyncnb recognizes its files by the English title."""
         return translate(f"{TITLE}{{}}").format(self.product)
 

@@ -70,7 +70,7 @@ def build_summary(
         product=plan.rules.title,
         deployment=origin.deployment,
         origin=origin,
-        support=support.words(origin.judged_on) if support else "",
+        support=support.describe_support(origin.judged_on) if support else "",
         sip_domains=domains,
         lang=plan.options.lang,
         terms=plan.options.renewal_terms,
@@ -152,7 +152,7 @@ def _build_blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[B
     maker = _BlockMaker(plan, findings)
     shared = Counter(group[0][1].pool for group in groups.values())
     return tuple(
-        maker.block(place, group, has_sibling=shared[group[0][1].pool] > 1)
+        maker.build_block(place, group, has_sibling=shared[group[0][1].pool] > 1)
         for place, group in enumerate(chain.from_iterable(authorities.values()), start=1)
     )
 
@@ -187,7 +187,7 @@ class _BlockMaker:
         # A finding about a pool names the first server of the pool.
         self._first = {str(pool.fqdn): str(pool.computers[0].fqdn) for pool in plan.topology.pools}
 
-    def block(
+    def build_block(
         self,
         place: int,
         group: Sequence[tuple[int, PlannedCertificate]],
@@ -205,7 +205,7 @@ class _BlockMaker:
             site=one.site,
             usages=one.usages,
             subject=one.subject.to_rfc4514(),
-            names=tuple(self._needed_names(one, own)),
+            names=tuple(self._list_needed_names(one, own)),
             alternative_names=tuple("" if name == own else str(name) for name in one.names),
             extended_key_usage=one.extended_key_usage,
             key=str(one.key),
@@ -215,11 +215,11 @@ class _BlockMaker:
             shared_by=one.shared_by,
             rule=one.rule,
             source=rule.source if rule else "",
-            members=tuple(self._member(place, certificate) for place, certificate in group),
+            members=tuple(self._build_member(place, certificate) for place, certificate in group),
             has_sibling=has_sibling,
         )
 
-    def _member(self, place: int, certificate: PlannedCertificate) -> Member:
+    def _build_member(self, place: int, certificate: PlannedCertificate) -> Member:
         request_id = certificate.id
         warnings: tuple[str, ...] = ()
         if self._codes:
@@ -247,7 +247,9 @@ class _BlockMaker:
             warnings=warnings,
         )
 
-    def _needed_names(self, certificate: PlannedCertificate, own: str) -> Iterator[NeededNames]:
+    def _list_needed_names(
+        self, certificate: PlannedCertificate, own: str
+    ) -> Iterator[NeededNames]:
         subject = certificate.subject.common_name
         alternative = frozenset(certificate.names)
         groups: dict[tuple[bool, bool, tuple[str, ...]], list[str]] = {}

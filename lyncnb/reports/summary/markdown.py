@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from ...base.shown.languages import make_translator
-from ...base.shown.tables import escape_markdown, left_out, to_markdown
+from ...base.shown.tables import describe_shown_rows, escape_markdown, to_markdown
 from ...plan import spellings
 from .content import (
     LEAD,
@@ -45,7 +45,7 @@ def _list_parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     yield "".join(f"- {say(name)}: {escape_markdown(value)}\n" for name, value in facts if value)
     if summary.asks:
         yield _format_heading("Who does what", say)
-        rows = [ask.row(say) for ask in summary.asks]
+        rows = [ask.build_row(say) for ask in summary.asks]
         yield to_markdown(_list_titles(say, "Who", "What", "By when", "See"), rows)
     parts, number = group_with_headings(summary.findings, rows_shown)
     for heading, groups in parts:
@@ -55,7 +55,7 @@ def _list_parts(summary: Summary, rows_shown: int) -> Iterator[str]:
             _list_titles(say, "Severity", "About", "What was found", "What to do"), lines
         )
     if number > rows_shown:
-        yield left_out(rows_shown, number) + "\n"
+        yield describe_shown_rows(rows_shown, number) + "\n"
     if summary.spellings:
         yield _format_heading(spellings.HEADING, say)
         yield to_markdown(
@@ -71,9 +71,9 @@ def _list_parts(summary: Summary, rows_shown: int) -> Iterator[str]:
             [_format_server(line, labels) for line in servers],
         )
     if len(summary.servers) > rows_shown:
-        yield left_out(rows_shown, len(summary.servers)) + "\n"
+        yield describe_shown_rows(rows_shown, len(summary.servers)) + "\n"
     for one in group_requests(summary):
-        yield f"## {escape_markdown(one.heading(say))}\n"
+        yield f"## {escape_markdown(one.build_heading(say))}\n"
         for block in one.blocks:
             yield from _format_block(block, say)
     yield describe_omissions(summary) + "\n" if summary.left_out else ""
@@ -94,7 +94,7 @@ def _list_titles(translate: Callable[[str], str], *titles: str) -> tuple[str, ..
 
 
 def _format_server(line: ServerLine, labels: Mapping[str, str]) -> tuple[str, str, str]:
-    return line.server, line.title, line.words(labels) or line.why_none
+    return line.server, line.title, line.join_labels(labels) or line.why_none
 
 
 def _format_block(block: Block, translate: Callable[[str], str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from itertools import groupby
 from ...base.shown.figure import format_picture
 from ...base.shown.html_page import link_sources, render_template
 from ...base.shown.languages import get_html_language, make_translator
-from ...base.shown.tables import left_out
+from ...base.shown.tables import describe_shown_rows
 from ...plan import spellings
 from ...rules.findings import group_findings
 from ...rules.model import NOT_DOCUMENTED
@@ -42,7 +42,7 @@ class RequestList:
         """The number of requests to the CA, not counting requests during server setup."""
         return sum(not m.is_at_set_up for block in self.blocks for m in block.members)
 
-    def heading(self, translate: Callable[[str], str]) -> str:
+    def build_heading(self, translate: Callable[[str], str]) -> str:
         """Return the section's heading in a language: the CA and its number of requests."""
         at_set_up = sum(len(block.members) for block in self.blocks) - self.size
         later = translate(", {} at set-up").format(f"{at_set_up:,}") if at_set_up else ""
@@ -139,7 +139,7 @@ def build_summary_page(summary: Summary, *, rows_shown: int) -> str:
         say=say,
         page_language=get_html_language(summary.lang),
         title=summary.title,
-        running=summary.origin.line,
+        running=summary.origin.one_line_text,
         s=summary,
         lead=LEAD,
         facts=list(list_cover_facts(summary)),
@@ -153,7 +153,7 @@ def build_summary_page(summary: Summary, *, rows_shown: int) -> str:
         findings=[one for one in told if one.severity != "notice"],
         has_more_findings=len(groups) > len(told),
         notices=[one for one in told if one.severity == "notice"],
-        findings_note=left_out(rows_shown, len(groups)),
+        findings_note=describe_shown_rows(rows_shown, len(groups)),
         note=describe_omissions(summary),
         number={source: place for place, source in enumerate(numbered, start=1)},
         refs=link_sources(numbered),
@@ -162,7 +162,7 @@ def build_summary_page(summary: Summary, *, rows_shown: int) -> str:
         anchors={rule.id for rule in summary.reasons},
         lists=group_requests(summary),
         groups=group_servers(summary.servers[:rows_shown]),
-        servers_note=left_out(rows_shown, len(summary.servers)),
+        servers_note=describe_shown_rows(rows_shown, len(summary.servers)),
         has_more_servers=len(summary.servers) > rows_shown,
         has_records=any(member.spki_sha256 for member in members),
         has_issued=any(member.certificate_sha256 for member in members),

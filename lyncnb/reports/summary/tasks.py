@@ -22,20 +22,20 @@ _NOT_PACKAGED = (*_NOT_ISSUED, "issued")
 
 def list_tasks(summary: Summary) -> Iterator[Ask]:
     """Yield each task with the people who are responsible for it, in chronological order."""
-    found = _Stages(summary)
-    is_first = not found.ids("issued", "packaged", "deployed")
-    yield from _list_revocation_tasks(found)
-    if found.ids(*_NOT_ISSUED):
+    stages = _Stages(summary)
+    is_first = not stages.list_ids("issued", "packaged", "deployed")
+    yield from _list_revocation_tasks(stages)
+    if stages.list_ids(*_NOT_ISSUED):
         yield from _list_finding_tasks(summary, is_first=is_first)
         if is_first and not summary.is_approved:
-            yield from _list_approval_tasks(found)
-    yield from _list_planner_tasks(found)
-    yield from _list_domain_owner_tasks(found)
+            yield from _list_approval_tasks(stages)
+    yield from _list_planner_tasks(stages)
+    yield from _list_domain_owner_tasks(stages)
     for number, (name, blocks) in enumerate(group_by_authority(summary.blocks).items(), start=1):
-        yield from _list_authority_tasks(found, name, blocks, f"ca{number}")
-    yield from _list_response_tasks(found)
-    yield from _list_server_team_tasks(found)
-    yield from _list_renewal_tasks(found)
+        yield from _list_authority_tasks(stages, name, blocks, f"ca{number}")
+    yield from _list_response_tasks(stages)
+    yield from _list_server_team_tasks(stages)
+    yield from _list_renewal_tasks(stages)
 
 
 class _Stages:
@@ -46,10 +46,10 @@ class _Stages:
         self.every = [member for _, member in summary.members]
         self.has_folder = any(member.stage for member in self.every)
 
-    def ids(self, *stages: str) -> frozenset[str]:
+    def list_ids(self, *stages: str) -> frozenset[str]:
         return frozenset(one.id for one in self.every if _find_stage(one) in stages)
 
-    def words(self, ids: Collection[str]) -> str:
+    def name_ids(self, ids: Collection[str]) -> str:
         return name_certificates(self.every, ids)
 
 
@@ -76,7 +76,7 @@ def _list_revocation_tasks(stages: _Stages) -> Iterator[Ask]:
             yield Ask(who=name, what=what, when="now", where=name, anchor=f"ca{number}")
     if ids := {member.id for member in stages.every if member.revoke}:
         yield _build_planner_task(
-            f"The key of {stages.words(ids)} is compromised. Ask the CA to revoke the issued "
+            f"The key of {stages.name_ids(ids)} is compromised. Ask the CA to revoke the issued "
             "certificates. Then record the revocation: lyncnb deployed FOLDER ID --revoked."
         )
 
@@ -131,24 +131,24 @@ def _list_planner_tasks(stages: _Stages) -> Iterator[Ask]:
     if not stages.has_folder:
         saved = stages.summary.saved
         source = f"--plan {saved.name} --approved-by SIGNERS" if saved else "TOPOLOGY"
-        if stages.ids(*_NOT_ISSUED):
+        if stages.list_ids(*_NOT_ISSUED):
             yield _build_planner_task(
                 f"Write the requests: lyncnb request {source} FOLDER.", "when approved"
             )
         return
-    if ids := stages.ids("planned"):
-        what = f"Write the requests for {stages.words(ids)}: lyncnb request TOPOLOGY FOLDER."
+    if ids := stages.list_ids("planned"):
+        what = f"Write the requests for {stages.name_ids(ids)}: lyncnb request TOPOLOGY FOLDER."
         yield _build_planner_task(what)
     holders = {one.id: one.key_holder for one in stages.every if one.stage == "elsewhere"}
     for holder in dict.fromkeys(holders.values()):
         ids = frozenset(name for name, where in holders.items() if where == holder)
         yield _build_planner_task(
-            f"Request {stages.words(ids)} on {holder} with the scripts in steps/. "
+            f"Request {stages.name_ids(ids)} on {holder} with the scripts in steps/. "
             "Then import the requests: lyncnb receive FOLDER --request FILE."
         )
-    if ids := stages.ids("waiting"):
+    if ids := stages.list_ids("waiting"):
         yield _build_planner_task(
-            (f"Send the requests for {stages.words(ids)} to the CA: lyncnb handover FOLDER "
+            (f"Send the requests for {stages.name_ids(ids)} to the CA: lyncnb handover FOLDER "
             "OUT.zip."),
             "when approved" if not stages.summary.is_approved and _is_complete(stages, "waiting")
             else "now, unless the CA already has the requests",
@@ -156,7 +156,7 @@ def _list_planner_tasks(stages: _Stages) -> Iterator[Ask]:
 
 
 def _is_complete(stages: _Stages, stage: str) -> bool:
-    return stages.ids(stage) == stages.ids(*_NOT_PACKAGED, "packaged", "deployed")
+    return stages.list_ids(stage) == stages.list_ids(*_NOT_PACKAGED, "packaged", "deployed")
 
 
 def _list_domain_owner_tasks(stages: _Stages) -> Iterator[Ask]:
@@ -165,7 +165,10 @@ def _list_domain_owner_tasks(stages: _Stages) -> Iterator[Ask]:
     The owners must prepare the validation.
     """
     summary = stages.summary
-    waiting, issued = stages.ids(*_NOT_ISSUED), stages.ids("issued", "packaged", "deployed")
+    waiting, issued = (
+        stages.list_ids(*_NOT_ISSUED),
+        stages.list_ids("issued", "packaged", "deployed"),
+    )
     ordered, wanted, validated = set(), set(), set()
     for line in summary.members:
         if line.block.issuer != "public":
@@ -201,7 +204,7 @@ def _list_authority_tasks(
     missing = {one.id for one in members if one.stage in _NOT_ISSUED}
     if not missing:
         return
-    words, day = stages.words(missing), stages.summary.planned_issue_date
+    words, day = stages.name_ids(missing), stages.summary.planned_issue_date
     in_all = f", {len(missing):,} in all," if " to " in words else ""
     what = f"Issue {words}{in_all} as requested, with all names."
     covered = sum(one.stage == "covered" for one in members)
@@ -210,7 +213,7 @@ def _list_authority_tasks(
     if covered:
         what += f" Installed certificates cover {count_of(covered, 'more request')}."
     if refused := {one.id for one in members if one.stage == "refused"}:
-        which = stages.words(refused)
+        which = stages.name_ids(refused)
         what += (
             f" lyncnb rejected the certificate that the CA returned for {which}. Issue "
             "the certificate again. Ask the planner for the reason."
@@ -223,39 +226,39 @@ def _list_authority_tasks(
 
 def _list_response_tasks(stages: _Stages) -> Iterator[Ask]:
     """Yield the planner's tasks after the CA has responded."""
-    if stages.has_folder and (ids := stages.ids("waiting", "refused")):
-        words = stages.words(ids)
+    if stages.has_folder and (ids := stages.list_ids("waiting", "refused")):
+        words = stages.name_ids(ids)
         what = (
             f"Import the certificates that the CA returns for {words}: lyncnb receive FOLDER FILE."
         )
         yield _build_planner_task(what, "when the CA returns certificates")
-    if ids := stages.ids("issued"):
-        yield _build_planner_task(f"Package {stages.words(ids)}: lyncnb pfx FOLDER.")
-    if ids := stages.ids("packaged"):
+    if ids := stages.list_ids("issued"):
+        yield _build_planner_task(f"Package {stages.name_ids(ids)}: lyncnb pfx FOLDER.")
+    if ids := stages.list_ids("packaged"):
         yield _build_planner_task(
-            f"Write the instructions for {stages.words(ids)}: lyncnb steps FOLDER. After the "
+            f"Write the instructions for {stages.name_ids(ids)}: lyncnb steps FOLDER. After the "
             "servers have the certificates, record the deployment: lyncnb deployed FOLDER."
         )
 
 
-def _list_server_team_tasks(found: _Stages) -> Iterator[Ask]:
+def _list_server_team_tasks(stages: _Stages) -> Iterator[Ask]:
     later = "when the planner sends the packages"
-    for stages, when in ((("packaged",), "now"), (_NOT_PACKAGED, later)):
-        ids = found.ids(*stages)
-        servers = {server for one in found.every if one.id in ids for server in one.servers}
+    for states, when in ((("packaged",), "now"), (_NOT_PACKAGED, later)):
+        ids = stages.list_ids(*states)
+        servers = {server for one in stages.every if one.id in ids for server in one.servers}
         if servers:
             yield Ask(
                 who="Server team",
-                what=f"Install {found.words(ids)} on {count_of(len(servers), 'server')}. Follow "
-                "the checklists that come with the packages.",
+                what=f"Install {stages.name_ids(ids)} on {count_of(len(servers), 'server')}. "
+                "Follow the checklists that come with the packages.",
                 when=when,
                 where="Servers",
                 anchor="servers",
             )
-    if ids := found.ids("at-set-up"):
+    if ids := stages.list_ids("at-set-up"):
         yield Ask(
             who="Server team",
-            what=f"Request {found.words(ids)} with the deployment wizard when you set up the "
+            what=f"Request {stages.name_ids(ids)} with the deployment wizard when you set up the "
             "servers.",
             when="at set-up",
             where="Servers",
@@ -273,7 +276,7 @@ def _list_renewal_tasks(stages: _Stages) -> Iterator[Ask]:
         if one.renew_from <= until:
             groups[one.valid_until, max(one.renew_from, changed)].append(one)
     for (ends, renew), members in sorted(groups.items()):
-        which = stages.words({member.id for member in members})
+        which = stages.name_ids({member.id for member in members})
         yield _build_planner_task(
             f"Renew {which}, {'expired on' if ends < changed else 'valid until'} {ends}: create "
             "new requests, and send them to the CA.",

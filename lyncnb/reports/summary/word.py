@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...base.disk.zip_file import read_zip, write_zip
 from ...base.shown.languages import get_html_language, make_translator, translate_title
-from ...base.shown.tables import format_cell, left_out
+from ...base.shown.tables import describe_shown_rows, format_cell
 from ...errors import PlanError
 from ...plan import spellings
 from .content import (
@@ -62,13 +62,13 @@ def write_word_summary(summary: Summary, *, rows_shown: int) -> bytes:
     _set_page_format(document, summary)
     say = make_translator(summary.lang)
     domain = f": {summary.deployment}" if summary.deployment else ""
-    document.add_heading(summary.title_in(say) + domain, level=0)
+    document.add_heading(summary.translate_title(say) + domain, level=0)
     document.add_paragraph(LEAD)
     facts = [(say(name), text) for name, text in list_cover_facts(summary) if text]
     _add_table(document, (), facts, widths=(32, 148))
     if summary.asks:
         document.add_heading(say("Who does what"), level=1)
-        asks = [ask.row(say) for ask in summary.asks]
+        asks = [ask.build_row(say) for ask in summary.asks]
         columns = ("Who", "What", "By when", "See")
         _add_table(document, tuple(map(say, columns)), asks, widths=(24, 88, 44, 24))
     _add_findings(document, summary, rows_shown)
@@ -78,7 +78,7 @@ def write_word_summary(summary: Summary, *, rows_shown: int) -> bytes:
         _add_table(document, tuple(map(say, spellings.COLUMNS)), told, widths=(28, 50, 50, 52))
     _add_servers(document, summary, rows_shown)
     for one in group_requests(summary):
-        document.add_heading(one.heading(say), level=1)
+        document.add_heading(one.build_heading(say), level=1)
         common = one.common
         if common:
             document.add_paragraph(f"{say('For each')}: {_translate_facts(common, say)}")
@@ -125,7 +125,7 @@ def _set_page_format(document: Document, summary: Summary) -> None:
     normal = document.styles["Normal"]
     normal.font.size = Pt(9)
     normal.paragraph_format.space_after = Pt(3)
-    _number_pages(section, summary.origin.line)
+    _number_pages(section, summary.origin.one_line_text)
     properties, created = document.core_properties, summary.origin.created
     properties.title, properties.comments = summary.title, ""
     properties.author = properties.last_modified_by = summary.origin.author
@@ -162,7 +162,7 @@ def _add_findings(document: Document, summary: Summary, max_shown: int) -> None:
         rows = [(say(one.severity), one.paragraph, one.hint) for one in groups]
         _add_table(document, columns, rows, widths=(16, 114, 50))
     if number > max_shown:
-        document.add_paragraph(left_out(max_shown, number))
+        document.add_paragraph(describe_shown_rows(max_shown, number))
 
 
 def _add_servers(document: Document, summary: Summary, max_shown: int) -> None:
@@ -180,11 +180,11 @@ def _add_servers(document: Document, summary: Summary, max_shown: int) -> None:
         columns = ("Role", servers)
         _add_table(document, tuple(map(say, columns)), rows, widths=(50, 130))
     if len(summary.servers) > max_shown:
-        document.add_paragraph(left_out(max_shown, len(summary.servers)))
+        document.add_paragraph(describe_shown_rows(max_shown, len(summary.servers)))
 
 
 def _format_server(line: ServerLine, labels: Mapping[str, str]) -> str:
-    return f"{line.server} ({line.words(labels) or line.title})"
+    return f"{line.server} ({line.join_labels(labels) or line.title})"
 
 
 def _translate_facts(facts: Iterable[tuple[str, str]], translate: Callable[[str], str]) -> str:

@@ -237,7 +237,7 @@ def _list_inventory_rows(summary: Summary) -> list[Row]:
 
 
 def _format_needs(labels: Mapping[str, str], line: ServerLine) -> tuple[str, ...]:
-    pairs = zip(line.named(labels), line.usages, strict=True)
+    pairs = zip(line.list_labels(labels), line.usages, strict=True)
     told = (usage if label == usage else f"{label} {usage}" for (_, label), usage in pairs)
     return tuple(told) or (line.why_none,)
 

@@ -15,7 +15,7 @@ from ...base.shown.tables import count_of, join_first
 from ...errors import LyncnbError, Problem, TopologyError
 from ...topology.columns import list_topology_columns
 from ...topology.topology import Topology
-from .sheet import find_edited_cells, list_differences, list_group_names, pool_names
+from .sheet import find_edited_cells, list_differences, list_group_names, list_pool_names
 
 _NAMED_BY = ("server_fqdn", "role")  # The columns in which a new row must have a value.
 _NUMBER = re.compile(r"(\d+)(\D*)$")
@@ -216,7 +216,7 @@ def _list_changes(
         holders = _Holders(topology, name, scopes.get(name, "server"))
         texts: dict[str, str] = {}
         for cell in of_column:
-            group = "" if cell.place in moves else holders.group(cell.place)
+            group = "" if cell.place in moves else holders.describe_group(cell.place)
             if group and texts.setdefault(group, cell.text) != cell.text:
                 scope = scopes[name]
                 problem = Problem(
@@ -228,7 +228,7 @@ def _list_changes(
                 )
                 doubled.append(_build_refused_cell(cell, problem))
                 continue
-            for place in holders.places(cell.place) if group else (cell.place,):
+            for place in holders.list_rows_to_change(cell.place) if group else (cell.place,):
                 changes.setdefault(place, {})[name] = cell.text
     return changes, doubled
 
@@ -246,11 +246,11 @@ class _Holders:
                 if row[at]:
                     self._holders.setdefault(self._groups[place], []).append(place)
 
-    def group(self, row_index: int) -> str:
+    def describe_group(self, row_index: int) -> str:
         """Return the pool, site or deployment whose rows all have the same value in a column."""
         return f"{self._scope} {self._groups[row_index]}" if self._groups else ""
 
-    def places(self, row_index: int) -> Sequence[int]:
+    def list_rows_to_change(self, row_index: int) -> Sequence[int]:
         """Return the indices of all rows to change when a shared column of one row changes."""
         return self._holders.get(self._groups[row_index], (row_index,))
 
@@ -276,7 +276,7 @@ def plan_pool_moves(topology: Topology, moves: Mapping[int, str]) -> dict[int, d
     changes: dict[int, dict[str, str]] = {place: {"pool_fqdn": to} for place, to in moves.items()}
     if not moves:
         return changes
-    before = pool_names(topology)
+    before = list_pool_names(topology)
     server = topology.columns.index("server_fqdn")
     after = list(before)
     for place, to in moves.items():

@@ -135,10 +135,12 @@ class Channel(Generic[Told]):
             self.view_id = str(parts.pop("view", ""))
             has_secret = any(isinstance(value, Secret) for value in parts.values())
             if has_secret and not self._check_number(number):
-                self.refuse(kind, [TOO_LATE, "What to do: enter the passphrase and try again."])
+                self.send_refusal(
+                    kind, [TOO_LATE, "What to do: enter the passphrase and try again."]
+                )
             elif kind in self.asked:
                 self.run_in_turn(
-                    kind, lambda: self.answers[kind](**self._read(kind, parts)), cell=cell
+                    kind, lambda: self.answers[kind](**self._read_parts(kind, parts)), cell=cell
                 )
             if kind == STARTING:
                 self._report_reload(page)
@@ -182,7 +184,7 @@ class Channel(Generic[Told]):
         if page != self._page_id:
             self.is_reloaded = True
         if self.is_reloaded:
-            self.refuse(
+            self.send_refusal(
                 "reloaded",
                 [
                     ("You reloaded this page, so JupyterLab no longer updates the saved output."),
@@ -190,7 +192,7 @@ class Channel(Generic[Told]):
                 ],
             )
 
-    def _read(self, kind: str, parts: Mapping[str, object]) -> Mapping[str, Any]:
+    def _read_parts(self, kind: str, parts: Mapping[str, object]) -> Mapping[str, Any]:
         reader = RecordReader("a message from the notebook page in the browser", is_json=True)
         record = reader.record(build_parts_type(self.asked[kind]), parts, kind)
         if record is None:
@@ -203,9 +205,9 @@ class Channel(Generic[Told]):
 
     def run_after_sending(self, work: Callable[[], object]) -> None:
         """Run work after the kernel has sent all messages that it already created."""
-        self.later("sent", self.until_sent, work)
+        self.run_later("sent", self.until_sent, work)
 
-    def later(self, name: str, seconds: float, work: Callable[[], object]) -> None:
+    def run_later(self, name: str, seconds: float, work: Callable[[], object]) -> None:
         """Run work after a delay. It replaces waiting work with the same name.
 
         Without an event loop, the work runs at once.
@@ -246,13 +248,13 @@ class Channel(Generic[Told]):
                 lines = (
                     format_all_problems(error) if message_type == OPENING else format_error(error)
                 )
-                self.refuse(message_type, lines, occupied=getattr(error, "occupied", False))
+                self.send_refusal(message_type, lines, occupied=getattr(error, "occupied", False))
             except Exception as error:
                 # If the error were not shown, the panel would seem not to respond.
-                self.refuse(message_type, describe_unexpected_error(error))
+                self.send_refusal(message_type, describe_unexpected_error(error))
             self._cell = None
 
-    def refuse(
+    def send_refusal(
         self,
         message_type: str,
         lines: Sequence[str],

@@ -101,7 +101,7 @@ class Draft:
             self._places = ids, dict(zip(ids, range(len(ids))))
         return self._places[1]
 
-    def places(self, ids: Iterable[int]) -> list[int]:
+    def find_places(self, ids: Iterable[int]) -> list[int]:
         """Return the row indices for some IDs, in table order. IDs of removed rows are left out.
 
         IDs of removed rows are left out.
@@ -109,7 +109,7 @@ class Draft:
         place = self.place_of()
         return sorted(place[row_id] for row_id in set(ids) if row_id in place)
 
-    def new_ids(self, count: int) -> tuple[int, ...]:
+    def create_ids(self, count: int) -> tuple[int, ...]:
         """Return IDs for new table rows that no row uses yet."""
         self._next_id += count
         return tuple(range(self._next_id - count, self._next_id))
@@ -148,7 +148,7 @@ class Draft:
         except LyncnbError:
             self.state, self.past, self.future = before
             raise
-        self._tell(self.told)
+        self._notify_followers(self.told)
         return answer
 
     def follow(self, callback: Callable[[str], object]) -> Callable[[], None]:
@@ -167,7 +167,7 @@ class Draft:
         self._followers.append(callback)
         return lambda: self._followers.remove(callback)
 
-    def _tell(self, description: str) -> None:
+    def _notify_followers(self, description: str) -> None:
         for tell in tuple(self._followers):
             tell(description)
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ...base.records import Text
-from ...base.shown.tables import ROWS_SHOWN, count_of, left_out
+from ...base.shown.tables import ROWS_SHOWN, count_of, describe_shown_rows
 from ...errors import LyncnbError, Problem, TopologyError
 from ...guide.what_you_can_do import list_help_rows
 from ...plan.plan_toml import build_options_path
@@ -51,9 +51,9 @@ from .unsaved import UnsavedEdits
 #: The functions that return a view of the plan, by message type.
 VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
     {
-        "explain": explanations.explain,
-        "findings": explanations.findings,
-        "names": plan_views.by_name,
+        "explain": explanations.explain_servers,
+        "findings": explanations.list_findings,
+        "names": plan_views.search_names,
         "certificates": plan_views.list_certificates,
         "picture": plan_views.draw_picture,
         "changes": explanations.list_changes,
@@ -106,7 +106,7 @@ class EditorChannel(Channel[EditorTold]):
         self.editor = editor
         self._scenarios = ScenariosTab(self, scenarios)
         self._first_path = editor.path
-        self._begin()
+        self._forget_page()
         #: A function that returns the notebook cells whose output shows an earlier plan.
         self.older_cells: Callable[[], list[int]] = list
         # The execution counts of outdated cells that were last sent to the page.
@@ -117,32 +117,32 @@ class EditorChannel(Channel[EditorTold]):
         self.unsaved: UnsavedEdits | None = None
         self._draft_seconds = 0.0  # The time in seconds that writing the last draft took.
         answers: Answers = {
-            **{kind: partial(self._show, view) for kind, view in VIEWS.items()},
+            **{kind: partial(self._show_view, view) for kind, view in VIEWS.items()},
             **{kind: partial(self._apply_edit, edit) for kind, edit in EDITS.items()},
-            "ready": self._start,
+            "ready": self._answer_first_message,
             "edit": self._set_cells,
             "block": self._set_block,
-            "add": self._add,
+            "add": self._add_server,
             "option": self._change_option,
-            "set_up": self._set_up,
+            "set_up": self._choose_setup,
             "mend": self._apply_fixes,
             "choose": self._choose_answer,
             "why": self._send_reasons,
             "why_cell": self._explain_cell,
             "pools": self._choose_pools,
             "code": self._send_code,
-            "save": self._save,
-            "open": self._open,
+            "save": self._save_table,
+            "open": self._open_table,
             "draft_restore": self._restore_draft,
             "draft_compare": self._compare_draft,
             "draft_discard": self._discard_draft,
-            **self._scenarios.answers(),
+            **self._scenarios.list_answers(),
         }
         text = f"Plan editor for {editor.topology.source}, current state:"
         super().__init__(answers, text, asked={**VIEWS, **EDITS})
-        self.at_end.append(editor.follow(self.changed))
+        self.at_end.append(editor.follow(self.send_change))
 
-    def _begin(self) -> None:
+    def _forget_page(self) -> None:
         """Forget what was sent to the page, because the page is new or another table is open."""
         editor = self.editor
         self._loaded = editor.loaded
@@ -157,8 +157,8 @@ class EditorChannel(Channel[EditorTold]):
         # If nothing changed, the page does not show the effect of a step, so lyncnb does not
         # compute the plan yet.
         is_loaded = editor.state is editor.loaded
-        self._sizes = None if is_loaded else editor.live.sizes()
-        self.__dict__.pop("_sizes_of_loaded", None)
+        self._sizes = None if is_loaded else editor.live.count_sizes()
+        self.__dict__.pop("_loaded_sizes", None)
         self._step = ""
         self._columns, self._groups = (
             self._build_descriptions()
@@ -194,14 +194,14 @@ class EditorChannel(Channel[EditorTold]):
         """Compute the table rows that the user sees first."""
         self._ahead = self._encode_first_rows()
 
-    def refuse(self, message_type: str, lines: Sequence[str], **more: Any) -> None:
+    def send_refusal(self, message_type: str, lines: Sequence[str], **more: Any) -> None:
         """Report to the page why an action was rejected, with the column headings of the page."""
         if message_type in EDITS:
             lines = list(map(explanations.replace_column_names, lines))
-        super().refuse(message_type, lines, **more)
+        super().send_refusal(message_type, lines, **more)
 
     # -- The following methods send messages to the page of the editor.
-    def _start(self) -> None:
+    def _answer_first_message(self) -> None:
         editor = self.editor
         self._columns, self._groups = self._build_descriptions()
         self.send(
@@ -239,7 +239,7 @@ class EditorChannel(Channel[EditorTold]):
 
     def _encode_first_rows(self) -> tuple[TableRows, list[bytes]]:
         state = self.editor.state
-        columns = self._sheet.first(state.topology, state.ids, self.first)
+        columns = self._sheet.list_first_texts(state.topology, state.ids, self.first)
         message, buffers = encode_rows(state.ids[: self.first], columns, is_complete=True)
         return {**message, "total": len(state.ids)}, buffers
 
@@ -249,11 +249,11 @@ class EditorChannel(Channel[EditorTold]):
 
     def _send_all(self) -> None:
         state, sheet = self.editor.state, self._sheet
-        sheet.rebuild(state.topology, state.ids)
+        sheet.compute_texts(state.topology, state.ids)
         self._is_told = self._is_all_new = True
         self.send(*encode_rows(sheet.ids, sheet.columns, is_complete=True))
 
-    def changed(self, description: str) -> None:
+    def send_change(self, description: str) -> None:
         """Send a change of the plan to the browser: first the table rows, then the findings."""
         with self.turn:
             if self._loaded is self.editor.loaded:
@@ -261,12 +261,12 @@ class EditorChannel(Channel[EditorTold]):
             else:
                 # After another table is opened, the page needs the descriptions of all columns
                 # again.
-                self._begin()
+                self._forget_page()
                 self.restored = []
-                self._start()
+                self._answer_first_message()
         if self.unsaved:
             # Writing the draft of a large table takes long, so it waits until the user pauses.
-            self.later("draft", max(self.until_kept, 10 * self._draft_seconds), self.keep_draft)
+            self.run_later("draft", max(self.until_kept, 10 * self._draft_seconds), self.keep_draft)
 
     def keep_draft(self) -> None:
         """Write the unsaved edits to a draft file.
@@ -276,7 +276,7 @@ class EditorChannel(Channel[EditorTold]):
         if self.unsaved:
             begin = time.monotonic()
             try:
-                self.unsaved.keep()
+                self.unsaved.keep_draft()
             except LyncnbError as error:
                 self.unsaved = None
                 message = (
@@ -284,12 +284,12 @@ class EditorChannel(Channel[EditorTold]):
                     f"you {self.host.leave}"
                 )
                 problem = Problem(message=f"{message}: {error.message}", hint=error.hint)
-                self.refuse("draft", format_error(LyncnbError(message, problems=(problem,))))
+                self.send_refusal("draft", format_error(LyncnbError(message, problems=(problem,))))
             self._draft_seconds = time.monotonic() - begin
 
     def _send_draft(self, unsaved: UnsavedEdits) -> None:
-        draft = unsaved.find()
-        words = draft[1].words(self.editor.saved) if draft else ""
+        draft = unsaved.find_draft()
+        words = draft[1].describe_draft(self.editor.saved) if draft else ""
         self.send({"type": "draft", "words": words})
 
     def _send_changes(self, said: str) -> None:
@@ -312,7 +312,7 @@ class EditorChannel(Channel[EditorTold]):
         elif state.topology is not sheet.topology:
             order = None if state.ids == sheet.ids else state.ids
             self._is_all_new |= order is not None
-            self._send_rows(*sheet.update(state.topology, state.ids), order=order)
+            self._send_rows(*sheet.update_texts(state.topology, state.ids), order=order)
         self._send_rest(said)
         self._send_outdated_cells()
 
@@ -340,17 +340,17 @@ class EditorChannel(Channel[EditorTold]):
         """
         live, plan = self.editor.live, self.editor.plan
         if max(live.count_unchecked(), len(plan.certificates) // 3) > self.at_once:
-            self._send_state(description, live.sizes())
+            self._send_state(description, live.count_sizes())
             self.run_after_sending(self._send_checked_findings)
             return
         self._send_options()
         self._send_findings()
-        self._send_state(description, live.counts())
+        self._send_state(description, live.count_all())
 
     def _send_checked_findings(self) -> None:
         self._send_options()
         self._send_findings()
-        self.send({"type": "checked", "counts": self.editor.live.counts()})
+        self.send({"type": "checked", "counts": self.editor.live.count_all()})
 
     def _send_findings(self) -> None:
         sheet = self._sheet
@@ -385,13 +385,13 @@ class EditorChannel(Channel[EditorTold]):
             find_option_changes(editor.loaded.options, editor.options)
         )
         words = "as loaded" if not changes else count_of(changes, "change")
-        scenario = self._scenarios.words()
+        scenario = self._scenarios.describe_scenario()
         words += "" if editor.is_saved or self._scenarios.is_kept else ", not saved"
         self.send(
             {
                 "type": "state",
                 "counts": counts,
-                "before": self._sizes_of_loaded,
+                "before": self._loaded_sizes,
                 "said": description,
                 "done": self._step,
                 "cell": editor.went_to if description else None,
@@ -403,21 +403,21 @@ class EditorChannel(Channel[EditorTold]):
         )
 
     @cached_property
-    def _sizes_of_loaded(self) -> dict[str, int]:
+    def _loaded_sizes(self) -> dict[str, int]:
         return count_sizes(self.editor.loaded_plan.certificates)
 
     def _describe_step(self, state: State, description: str) -> str:
         """Describe the last step and its effect on the plan. Without a step, return ""."""
         if state is self._before:  # An unchanged state was only saved or sent again.
             return ""
-        old, new = self._sizes or self._sizes_of_loaded, self.editor.live.sizes()
+        old, new = self._sizes or self._loaded_sizes, self.editor.live.count_sizes()
         self._before, self._sizes = state, new
         counts = [CountChange(what=what, before=old[what], after=new[what]) for what in new]
         effect = ", ".join(str(count) for count in counts if count.before != count.after)
         return f"{description or state.said}: {effect}" if effect else description or state.said
 
     # -- The following methods answer messages from the page of the editor.
-    def _show(self, view: Callable[..., EditorTold], **parts: object) -> None:
+    def _show_view(self, view: Callable[..., EditorTold], **parts: object) -> None:
         self.send(view(self.editor, **parts))
 
     def _apply_edit(self, edit: Callable[..., object], **parts: Any) -> None:
@@ -428,7 +428,7 @@ class EditorChannel(Channel[EditorTold]):
         try:
             self._apply_edit(set_cells, ids=ids, column=column, value=value)
         except TopologyError as error:
-            places = self.editor.places(ids)
+            places = self.editor.find_places(ids)
             rows = {place + 2 for place in places}
             problems = tuple(_remove_location(p, column, rows) for p in error.problems)
             if not find_other_members(self.editor, places, column):
@@ -436,7 +436,7 @@ class EditorChannel(Channel[EditorTold]):
             hint = "choose one of the buttons, or change the pool first"
             problems = tuple(replace(problem, hint="") for problem in problems)
             combined = TopologyError(error.message, hint=hint, problems=problems)
-            self.refuse("edit", format_error(combined), offers=POOL_OFFERS)
+            self.send_refusal("edit", format_error(combined), offers=POOL_OFFERS)
 
     def _set_block(self, *, add: Sequence[BlockRow] = (), **parts: Any) -> None:
         before = self.editor.state
@@ -482,7 +482,7 @@ class EditorChannel(Channel[EditorTold]):
     def _explain_cell(self, *, row: RowId, column: str) -> None:
         """Send the page the origin of a cell's value, and why certificates contain the value."""
         editor, sheet = self.editor, self._sheet
-        for place in editor.places([row]):
+        for place in editor.find_places([row]):
             server = editor.texts("server_fqdn")[place]
             text = sheet.columns.get(column, editor.texts(column))[place].lstrip(INHERITED)
             origin = describe_origin(editor.topology, place, column)
@@ -507,7 +507,7 @@ class EditorChannel(Channel[EditorTold]):
             }
         )
 
-    def _open(self, *, path: Text) -> None:
+    def _open_table(self, *, path: Text) -> None:
         path, editor = path.strip(), self.editor
         if not path:
             raise TopologyError("no table is selected", hint="choose a file, or enter its name")
@@ -534,7 +534,7 @@ class EditorChannel(Channel[EditorTold]):
         hint, line = self.host.next_session(path, is_first)
         self.send({"type": "saved", "text": text, "hint": hint, "line": line})
 
-    def _add(self, **parts: Any) -> None:
+    def _add_server(self, **parts: Any) -> None:
         try:
             self._apply_edit(add_server, **parts)
         except TopologyError as error:
@@ -555,13 +555,13 @@ class EditorChannel(Channel[EditorTold]):
             self._send_options()
             raise
 
-    def _set_up(self, *, id: str, is_chosen: bool) -> None:
-        ids = plan_views.at_set_up(self.editor, id, is_chosen=is_chosen)
+    def _choose_setup(self, *, id: str, is_chosen: bool) -> None:
+        ids = plan_views.choose_setup_ids(self.editor, id, is_chosen=is_chosen)
         self._apply_edit(change_options, values={"at_set_up": ids})
 
     def _apply_fixes(self, *, codes: tuple[str, ...]) -> None:
         if not self.editor.mend(*codes):
-            self.refuse(
+            self.send_refusal(
                 "mend",
                 [
                     (
@@ -576,27 +576,29 @@ class EditorChannel(Channel[EditorTold]):
 
     def _restore_draft(self) -> None:
         if self.unsaved:
-            self.unsaved.restore()
+            self.unsaved.restore_draft()
             self._send_draft(self.unsaved)
 
     def _compare_draft(self) -> None:
-        rows = self.unsaved.compare() if self.unsaved else []
+        rows = self.unsaved.compare_draft() if self.unsaved else []
         self.send(
             {
                 "type": "draft_changes",
                 "title": f"{count_of(len(rows), 'change')} in the draft",
                 "headings": CHANGE_COLUMNS,
                 "rows": rows[:ROWS_SHOWN],
-                "note": left_out(ROWS_SHOWN, len(rows)) if len(rows) > ROWS_SHOWN else "",
+                "note": describe_shown_rows(ROWS_SHOWN, len(rows))
+                if len(rows) > ROWS_SHOWN
+                else "",
             }
         )
 
     def _discard_draft(self) -> None:
         if self.unsaved:
-            self.unsaved.discard()
+            self.unsaved.discard_draft()
             self._send_draft(self.unsaved)
 
-    def _save(self, *, path: Text, overwrite: bool) -> None:
+    def _save_table(self, *, path: Text, overwrite: bool) -> None:
         paths = self.editor.save(path.strip(), overwrite=overwrite)
         self.send({"type": "done", "added": []})
         self._send_saved(f"{self.host.saved}: {' and '.join(map(str, paths))}.")

@@ -18,7 +18,7 @@ from ...base.shown.tables import count_of, join_first
 from ...checks.check_plan import choose_evaluation_date
 from ...errors import LyncnbError, TopologyError
 from ...plan.acceptances import is_acceptance_expired
-from ...topology.columns import column as column_named
+from ...topology.columns import get_column as column_named
 from ...topology.columns import list_topology_columns
 from ...topology.topology import Topology, read_topology
 from .cell_blocks import (
@@ -85,7 +85,7 @@ def leave_pool(draft: Draft, *, ids: RowIds, column: str, value: Text) -> None:
     )
 
 
-def new_pool(draft: Draft, *, ids: RowIds, pool: Text) -> None:
+def create_pool(draft: Draft, *, ids: RowIds, pool: Text) -> None:
     """Create a pool from some servers. No other pool may have the new name."""
     places, name = _find_selected_rows(draft, ids), pool.strip().lower()
     if not name:
@@ -162,7 +162,7 @@ def set_block(
     texts = [CellText(place[c.row], c.column, c.text) for c in cells if c.row in place]
     rows = [{k: v for k, v in row.values.items() if k in known} for row in add]
     taken = apply_block(draft.topology, texts, rows)
-    ids = (*draft.state.ids, *draft.new_ids(taken.added))
+    ids = (*draft.state.ids, *draft.create_ids(taken.added))
     said = describe_block(draft.topology, taken, said)
     topology = taken.topology
     if any(row.before is not None for row in add):
@@ -201,7 +201,7 @@ def edit_table(draft: Draft, *, edits: ServerEdits, description: str) -> None:
     new = [dict(values) for values in edits.add]
     ids = [row_id for place, row_id in enumerate(state.ids) if place not in gone]
     rows = [row for place, row in enumerate(rows) if place not in gone] + new
-    topology, ids = _build_topology(rows, state.topology), [*ids, *draft.new_ids(len(new))]
+    topology, ids = _build_topology(rows, state.topology), [*ids, *draft.create_ids(len(new))]
     draft.enter_state(replace(state, topology=topology, ids=tuple(ids), said=description))
 
 
@@ -332,7 +332,7 @@ EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
         "edit": set_cells,
         "block": set_block,
         "leave_pool": leave_pool,
-        "new_pool": new_pool,
+        "new_pool": create_pool,
         "duplicate": duplicate_servers,
         "add": add_server,
         "remove": remove_servers,
@@ -356,7 +356,7 @@ def _format_for_display(value: str) -> str:
 
 
 def _find_selected_rows(draft: Draft, ids: Iterable[int]) -> list[int]:
-    places = draft.places(ids)
+    places = draft.find_places(ids)
     if not places:
         raise LyncnbError(
             "no server is selected", hint=("select the check boxes of one or more servers")
@@ -460,7 +460,7 @@ def _move_servers(
 
 
 def _add_rows(draft: Draft, rows: Sequence[Mapping[str, str]], description: str) -> tuple[int, ...]:
-    topology, new = draft.topology.with_rows(add=rows), draft.new_ids(len(rows))
+    topology, new = draft.topology.with_rows(add=rows), draft.create_ids(len(rows))
     ids = (*draft.state.ids, *new)
     draft.enter_state(replace(draft.state, topology=topology, ids=ids, said=description))
     return new

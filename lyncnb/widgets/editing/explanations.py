@@ -17,7 +17,7 @@ from ...plan.model import REASON_COLUMNS, CertificatePlan, PlannedCertificate
 from ...reports.compare import CHANGES, PlanDifference
 from ...reports.find_causes import find_causes
 from ...reports.summary.content import Summary
-from ...rules.ca_rules import ca_rules
+from ...rules.ca_rules import load_ca_rules
 from ...rules.findings import Edit, Finding
 from ...rules.model import NOT_DOCUMENTED, Fact, NameRule
 from ...rules.returned_rules import list_all_checks
@@ -62,7 +62,7 @@ def build_finding_items(
     *,
     accepted: Mapping[str, str],
     limits: Mapping[str, str],
-    over: Container[str],
+    expired_codes: Container[str],
     is_open: Callable[[Finding], bool],
     places: Mapping[str, Place] | None = None,
 ) -> list[FindingGroup]:
@@ -76,7 +76,7 @@ def build_finding_items(
         The plan. Its rules explain the codes. Its certificates contain the names in messages.
     accepted, limits : mapping of str to str
         By code: the reason for the acceptance, and a description of its limits or "".
-    over : container of str
+    expired_codes : container of str
         Codes whose acceptance has expired.
     is_open : callable
         A function that returns whether a finding is not accepted.
@@ -98,13 +98,13 @@ def build_finding_items(
                 "code": finding.code,
                 "severity": finding.severity,
                 "title": shown.title or rule.title,
-                "subject": ca_rules().subjects.get(finding.code, ""),
+                "subject": load_ca_rules().subjects.get(finding.code, ""),
                 "meaning": replace_column_names(rule.meaning, lang),
                 "hint": replace_column_names(shown.hint, lang),
                 "source": finding.source,
                 "accepted": accepted.get(finding.code, ""),
                 "limits": limits.get(finding.code, ""),
-                "over": finding.code in over,
+                "over": finding.code in expired_codes,
                 "count": 0,
                 "open": 0,
                 "fixes": [],
@@ -199,7 +199,7 @@ def _build_words_pattern(words: Iterable[str]) -> re.Pattern[str]:
 _ROWS_LISTED = 500
 
 
-def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Explanation:
+def explain_servers(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Explanation:
     """Return the certificates of the servers in some rows, with their names and the reasons.
 
     Parameters
@@ -211,7 +211,7 @@ def explain(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int) -> Expl
     total : int
         The number of selected rows. It is larger if `ids` contains only the first rows.
     """
-    places = editing.places(ids)
+    places = editing.find_places(ids)
     names = editing.texts("server_fqdn")
     servers = list(dict.fromkeys(str(names[place]) for place in places))
     certificates = editing.live.list_certificates_of(servers)
@@ -289,7 +289,7 @@ def _list_findings(
     ]
 
 
-def findings(editing: PlanEditing) -> EditorFindings:
+def list_findings(editing: PlanEditing) -> EditorFindings:
     """Return all findings grouped by code, each with the row of its server if it has one."""
     options, day = editing.options, choose_evaluation_date(editing.plan)
     groups = build_finding_items(
@@ -297,7 +297,9 @@ def findings(editing: PlanEditing) -> EditorFindings:
         editing.plan,
         accepted=options.accepted,
         limits={code: describe_acceptance_limits(code, options) for code in options.accepted},
-        over={code for code in options.accepted if is_acceptance_expired(code, options, day=day)},
+        expired_codes={
+            code for code in options.accepted if is_acceptance_expired(code, options, day=day)
+        },
         is_open=editing.live.is_open,
         places=_find_rows(editing),
     )
@@ -345,7 +347,9 @@ def list_changes(editing: PlanEditing) -> Changes:
         "title": f"Changes since {editing.topology.source} was loaded",
         "headings": list(CHANGE_COLUMNS),
         "rows": shown,
-        "note": "" if len(rows) <= _ROWS_LISTED else tables.left_out(len(shown), len(rows)),
+        "note": ""
+        if len(rows) <= _ROWS_LISTED
+        else tables.describe_shown_rows(len(shown), len(rows)),
         "effects": list_effects(difference),
     }
 
@@ -378,7 +382,9 @@ def list_effects(difference: PlanDifference) -> Effects:
         "title": "Effects on certificates and names",
         "headings": [*_EFFECTS[:-1], *(("Cause",) if has_causes else ()), _EFFECTS[-1]],
         "rows": [[tables.format_cell(cell) for cell in row] for row in rows],
-        "note": "" if len(groups) == len(rows) else tables.left_out(len(rows), len(groups)),
+        "note": ""
+        if len(groups) == len(rows)
+        else tables.describe_shown_rows(len(rows), len(groups)),
     }
 
 
@@ -438,7 +444,10 @@ def explain_request(plan: CertificatePlan, request_id: str) -> Reasons:
 
 
 def explain_recorded_request(
-    summary: Summary | None, names: Mapping[str, NameRule], request_id: str, others: Iterable[str]
+    summary: Summary | None,
+    names: Mapping[str, NameRule],
+    request_id: str,
+    unrecorded_names: Iterable[str],
 ) -> Reasons:
     """Return the recorded reasons for all names on one request, from the folder's summary.
 
@@ -450,7 +459,7 @@ def explain_recorded_request(
         The name rules of the folder's product, by ID.
     request_id : str
         The ID of the request.
-    others : iterable of str
+    unrecorded_names : iterable of str
         The recorded names of the request. They are used if no reason is recorded.
     """
     title = f"Names on {request_id}"
@@ -464,16 +473,16 @@ def explain_recorded_request(
                 uses.names.update(dict.fromkeys(group.names or member.servers))
                 uses.servers.update(dict.fromkeys(member.servers))
         return _build_message(title, "", rules, names)
-    listed = join_few([*others], _SERVERS_NAMED) or "none"
+    listed = join_few([*unrecorded_names], _SERVERS_NAMED) or "none"
     note = f"The folder records no reasons for these names in the request: {listed}."
     return _build_message(title, note, {}, names)
 
 
 def _find_certificates(
-    plan: CertificatePlan, named: Iterable[tuple[PlannedCertificate, str]]
+    plan: CertificatePlan, certificate_names: Iterable[tuple[PlannedCertificate, str]]
 ) -> dict[str, _RuleUses]:
     rules: dict[str, _RuleUses] = {}
-    for certificate, name in named:
+    for certificate, name in certificate_names:
         for rule in _find_rules(plan, certificate, name):
             rules.setdefault(rule, _RuleUses()).add(name, certificate)
     return rules

@@ -36,9 +36,9 @@ class GuideChannel(Channel[GuideTold]):
     def __init__(self, guide: FirstPlanGuide):
         self.guide = guide
         answers: Answers = {
-            "ready": self._start,
-            "answer": self._answer,
-            "write": self._write,
+            "ready": self._answer_first_message,
+            "answer": self._answer_question,
+            "write": self._write_files,
         }
         super().__init__(answers, "Questions for a first plan:")
 
@@ -49,7 +49,7 @@ class GuideChannel(Channel[GuideTold]):
         """
         return self.guide._repr_html_(), repr(self.guide), False
 
-    def _start(self) -> None:
+    def _answer_first_message(self) -> None:
         left_out = [[item.what, item.instead, item.source] for item in read_interview().left_out]
         self.send(
             {
@@ -59,14 +59,14 @@ class GuideChannel(Channel[GuideTold]):
                 "help": list_help_rows(),
             }
         )
-        self._tell()
+        self._send_questions()
 
-    def _answer(self, *, site: Text, key: str, text: Text) -> None:
+    def _answer_question(self, *, site: Text, key: str, text: Text) -> None:
         self.guide.answer(key, text, site=site)
-        self._tell()
+        self._send_questions()
         self.update_static()
 
-    def _write(self, *, folder: Text, force: bool) -> None:
+    def _write_files(self, *, folder: Text, force: bool) -> None:
         folder = folder.strip()
         if not folder:
             raise LyncnbError(
@@ -84,7 +84,7 @@ class GuideChannel(Channel[GuideTold]):
             }
         )
 
-    def _tell(self) -> None:
+    def _send_questions(self) -> None:
         guide = self.guide
         asked = guide.asked
         fields = [_build_field(question) for question in asked]

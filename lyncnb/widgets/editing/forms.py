@@ -108,21 +108,23 @@ def _measure_title(title: str) -> int:
     return round(_CHARACTER * sum(1 if letter.isascii() else 2 for letter in title)) + _AROUND
 
 
-def _describe_known_column(column: Column, rules: Rules, say: Callable[[str], str]) -> ColumnFacts:
+def _describe_known_column(
+    column: Column, rules: Rules, translate: Callable[[str], str]
+) -> ColumnFacts:
     wide = column.kind in _WIDE
     choices = [[choice, choice] for choice in column.choices]
     if column.kind == "bool":
         choices = [["true", "true"], ["false", "false"]]
     if column.kind == "role":
         choices = [
-            [role.id, f"{role.id} – {say(role.title)}"]
+            [role.id, f"{role.id} – {translate(role.title)}"]
             for role in list_topology_roles()
             if role.id in rules.roles
         ]
     whose = f" (of the {column.scope})" if column.scope != "server" else ""
     return {
         "name": column.name,
-        "title": say(column.title),
+        "title": translate(column.title),
         "aliases": [*column.aliases, *column.last_aliases],
         "scope": column.scope,
         "help": column.help + whose,
@@ -139,7 +141,7 @@ def _describe_known_column(column: Column, rules: Rules, say: Callable[[str], st
         "search": wide,
         "least": max(
             _LEAST.get(column.name, 160 if wide else 100),
-            _measure_title(say(column.title)),
+            _measure_title(translate(column.title)),
         ),
         "share": 3 if column.name == "server_fqdn" else 2 if wide else 1,
     }

@@ -67,7 +67,7 @@ class LivePlan:
         self._digested: dict[int, tuple[Part, bytes]] = {}
 
     @property
-    def first(self) -> CertificatePlan:
+    def first_plan(self) -> CertificatePlan:
         """The plan of the topology and options with which the updates began."""
         if self._first is None:
             topology, rules, options = self._begin
@@ -77,9 +77,9 @@ class LivePlan:
     @property
     def plan(self) -> CertificatePlan:
         """The current plan."""
-        return self._later or self.first
+        return self._later or self.first_plan
 
-    def sha256(self) -> str:
+    def compute_digest(self) -> str:
         """Return the same digest as `CertificatePlan.sha256`.
 
         Only changed pools are encoded again.
@@ -202,7 +202,7 @@ class LivePlan:
             and find_acceptance(finding, plan.options, day=choose_evaluation_date(plan))
         )
 
-    def sizes(self) -> dict[str, int]:
+    def count_sizes(self) -> dict[str, int]:
         """Return the numbers of certificates, public certificates and names. No checks are run."""
         plan, (before, known) = self.plan, self._sized
         if before is None:
@@ -215,7 +215,7 @@ class LivePlan:
             self._sized = plan, {what: known[what] - gone[what] + new[what] for what in known}
         return self._sized[1]
 
-    def counts(self) -> dict[str, int]:
+    def count_all(self) -> dict[str, int]:
         """Return the sizes of the plan, and the number of findings by severity.
 
         Accepted findings are counted separately.
@@ -226,7 +226,7 @@ class LivePlan:
             self._get_severity(found)
             for found in {*_list_part_findings(self._examined), *self._whole}
         )
-        return {**self.sizes(), **totals}
+        return {**self.count_sizes(), **totals}
 
     def _get_severity(self, finding: Finding) -> str:
         return finding.severity if self.is_open(finding) else _ACCEPTED

@@ -75,7 +75,7 @@ class PlanEditing(Draft):
     @property
     def loaded_plan(self) -> CertificatePlan:
         """The plan of the loaded table and options."""
-        return self.live.first
+        return self.live.first_plan
 
     @property
     def findings(self) -> Findings:
@@ -203,7 +203,7 @@ class PlanEditing(Draft):
     def name_scenario(self, name: str) -> None:
         """Set the name of the scenario in the editor."""
         super().name_scenario(name)
-        self._tell(f"Kept the scenario {name}")
+        self._notify_followers(f"Kept the scenario {name}")
 
     def rename_scenario(self, name: str, new: str) -> None:
         """Rename a scenario in all states of the editor.
@@ -211,7 +211,9 @@ class PlanEditing(Draft):
         With a blank new name, the states have none.
         """
         super().rename_scenario(name, new)
-        self._tell(f"Scenario {name} renamed to {new}" if new else f"Scenario {name} removed")
+        self._notify_followers(
+            f"Scenario {name} renamed to {new}" if new else f"Scenario {name} removed"
+        )
 
     def open(self, table: str | Path) -> None:
         """Load another table and its options file. The current table and its edits are closed.
@@ -229,7 +231,7 @@ class PlanEditing(Draft):
         topology, options = read_topology(table), PlanOptions.beside(table)
         self.begin(topology, load_rules_for(topology, options), options)
         self._saved, self.path = self.state, topology.path
-        self._tell("")
+        self._notify_followers("")
 
     def save(self, where: str | Path = "", *, overwrite: bool = False) -> tuple[Path, Path]:
         """Write the table and its options to files.
@@ -269,7 +271,7 @@ class PlanEditing(Draft):
         save_plan(where, self.state, known=known, overwrite=overwrite)
         paths = choose_saved_paths(where)
         self._saved, self.path = self.state, str(paths[0])
-        self._tell("")
+        self._notify_followers("")
         return paths
 
     @property
@@ -327,7 +329,7 @@ class PlanEditing(Draft):
         accepted = len(findings) - len(counted)
         summary = format_totals(self.plan, counted)
         page = self.page(f"{summary} {accepted:,} accepted." if accepted else summary)
-        return tables.mark_plan(page, tables.PlanMark(self.live.sha256()))
+        return tables.mark_plan(page, tables.PlanMark(self.live.compute_digest()))
 
     def page(self, summary: str) -> str:
         """Return an HTML page with a summary, the servers and the changes, each up to 200 rows."""
@@ -341,7 +343,9 @@ class PlanEditing(Draft):
             tables.rows_to_html(columns, rows, caption=f"Servers of {source}"),
         ]
         if len(first) < len(table.cells):
-            parts.append(tables.format_paragraph(tables.left_out(len(first), len(table.cells))))
+            parts.append(
+                tables.format_paragraph(tables.describe_shown_rows(len(first), len(table.cells)))
+            )
         changed = list_change_rows(self.loaded, self.state)
         if changed:
             caption = f"{count_of(len(changed), 'change')} since {source} was loaded"

@@ -33,7 +33,7 @@ def build_overview(editing: PlanEditing) -> dict[str, int | str]:
         ``accepted`` are integers. ``digest`` is the SHA-256 digest of the plan. The result
         contains no names.
     """
-    counts = editing.live.counts()
+    counts = editing.live.count_all()
     return {
         "certificates": counts["certificate"],
         "public": counts["public certificate"],
@@ -42,11 +42,11 @@ def build_overview(editing: PlanEditing) -> dict[str, int | str]:
         "warnings": counts["warning"],
         "notices": counts["notice"],
         "accepted": counts["accepted"],
-        "digest": editing.live.sha256(),
+        "digest": editing.live.compute_digest(),
     }
 
 
-def by_name(editing: PlanEditing, *, search: Text) -> Names:
+def search_names(editing: PlanEditing, *, search: Text) -> Names:
     """List the names in the plan with their certificates, servers and reasons.
 
     Parameters
@@ -164,7 +164,9 @@ def list_certificates(editing: PlanEditing) -> Certificates:
     }
 
 
-def at_set_up(editing: PlanEditing, certificate_id: str, *, is_chosen: bool) -> tuple[str, ...]:
+def choose_setup_ids(
+    editing: PlanEditing, certificate_id: str, *, is_chosen: bool
+) -> tuple[str, ...]:
     """Return the IDs of the certificates to request during setup, in all or some groups."""
     groups: dict[tuple[object, ...], set[str]] = {}
     for certificate in editing.plan.certificates:

@@ -86,7 +86,7 @@ class EditorScenarios(Table):
         )
 
     @property
-    def now(self) -> Scenario:
+    def editor_content(self) -> Scenario:
         """The content of the plan editor as a scenario."""
         return Scenario.of_plan(NOW, self._editing.plan)
 
@@ -170,7 +170,7 @@ class EditorScenarios(Table):
             topology=dataclasses.replace(
                 topology, source=editing.topology.source, path=editing.topology.path
             ),
-            ids=match_row_ids(topology, (editing.state, editing.loaded), editing.new_ids),
+            ids=match_row_ids(topology, (editing.state, editing.loaded), editing.create_ids),
             options=scenario.options,
             said=said,
             scenario=name,
@@ -234,7 +234,7 @@ class EditorScenarios(Table):
     def remove(self, name: str) -> dict[str, bytes]:
         """Remove a scenario.
 
-        Return its files, with which :meth:`put_back` restores it. The editor does not change.
+        Return its files, with which :meth:`restore` restores it. The editor does not change.
 
         Raises
         ------
@@ -245,7 +245,7 @@ class EditorScenarios(Table):
         self._editing.rename_scenario(name, "")
         return held
 
-    def put_back(self, name: str, held: Mapping[str, bytes]) -> None:
+    def restore(self, name: str, contents: Mapping[str, bytes]) -> None:
         """Restore a removed scenario.
 
         Raises
@@ -253,7 +253,7 @@ class EditorScenarios(Table):
         ScenarioError
             If the name is now in use.
         """
-        self.kept.put_back(name, held)
+        self.kept.put_back(name, contents)
 
     def compare(self, *names: str | Scenario) -> ScenarioComparison:
         """Compare scenarios. The first one is the base of the comparison.
@@ -282,7 +282,7 @@ class EditorScenarios(Table):
         if isinstance(name, Scenario):
             return name, None
         if not name:
-            return self.now, self._editing.findings
+            return self.editor_content, self._editing.findings
         scenario, known = self.read(name), self._read[name]
         if known.findings is None:
             known.findings = check_plan(scenario.plan)
@@ -302,5 +302,5 @@ class EditorScenarios(Table):
         return f"{words} in {self.folder}"
 
 
-def _plan_files(held: Mapping[str, bytes]) -> dict[str, bytes | None]:
-    return {name: held.get(name) for name in _PLAN_FILES}
+def _plan_files(contents: Mapping[str, bytes]) -> dict[str, bytes | None]:
+    return {name: contents.get(name) for name in _PLAN_FILES}

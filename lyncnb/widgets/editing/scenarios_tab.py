@@ -37,20 +37,22 @@ class ScenariosTab:
         self._removed: tuple[str, dict[str, bytes]] | None = None
         self._compared: ScenarioComparison | None = None
 
-    def answers(self) -> Answers:
+    def list_answers(self) -> Answers:
         """Return the functions that answer the messages of the Scenarios tab, by message type."""
         actions: dict[str, Callable[..., str]] = {
-            "keep_scenario": self._keep,
-            "open_scenario": self._open,
-            "copy_scenario": self._copy,
-            "change_scenario": self._change,
-            "remove_scenario": self._remove,
-            "put_scenario_back": self._put_back,
+            "keep_scenario": self._keep_scenario,
+            "open_scenario": self._open_scenario,
+            "copy_scenario": self._copy_scenario,
+            "change_scenario": self._change_scenario,
+            "remove_scenario": self._remove_scenario,
+            "put_scenario_back": self._restore_scenario,
         }
         return {
-            "scenarios": self._list,
-            "compare_scenarios": self._report_all_errors("compare_scenarios", self._compare),
-            "picture_scenario": self._picture,
+            "scenarios": self._send_scenarios,
+            "compare_scenarios": self._report_all_errors(
+                "compare_scenarios", self._compare_scenarios
+            ),
+            "picture_scenario": self._draw_differences,
             **{
                 name: self._report_all_errors(name, self._build_action(name, work))
                 for name, work in actions.items()
@@ -62,7 +64,7 @@ class ScenariosTab:
         """Whether the editor's content is already kept as a scenario."""
         return bool(self._scenarios.current) and not self._scenarios.has_changes
 
-    def words(self) -> str:
+    def describe_scenario(self) -> str:
         """Describe which scenario the editor contains, for the top of the panel."""
         name = self._scenarios.current
         if not name:
@@ -77,7 +79,7 @@ class ScenariosTab:
         return any(not self._scenarios.is_up_to_date(scenario) for scenario in shown)
 
     # -- The following methods send messages to the page of the Scenarios tab.
-    def _list(self) -> None:
+    def _send_scenarios(self) -> None:
         kept = self._scenarios
         self._channel.send(
             {
@@ -97,13 +99,13 @@ class ScenariosTab:
         """Return a function that does an action, lists all scenarios, and reports the result."""
 
         @wraps(work)
-        def do(**parts: Any) -> None:
+        def run_work(**parts: Any) -> None:
             said = work(**parts)
             self._channel.send({"type": "done", "added": []})
-            self._list()
+            self._send_scenarios()
             self._channel.send({"type": "scenario_done", "about": message_type, "said": said})
 
-        return do
+        return run_work
 
     def _report_all_errors(
         self, message_type: str, work: Callable[..., object]
@@ -111,7 +113,7 @@ class ScenariosTab:
         """Return a function that does an action, and reports every error in a rejected scenario."""
 
         @wraps(work)
-        def do(**parts: Any) -> None:
+        def run_work(**parts: Any) -> None:
             try:
                 work(**parts)
             except LyncnbError as error:
@@ -120,43 +122,43 @@ class ScenariosTab:
                     _offer_name(parts["name"].strip()) if message_type == "keep_scenario" else {}
                 )
                 occupied = getattr(error, "occupied", False)
-                self._channel.refuse(message_type, lines, occupied=occupied, **offer)
+                self._channel.send_refusal(message_type, lines, occupied=occupied, **offer)
 
-        return do
+        return run_work
 
     # -- The following methods change the scenarios in the folder.
-    def _keep(self, *, name: Text, note: Text | None = None, replace: bool = False) -> str:
+    def _keep_scenario(self, *, name: Text, note: Text | None = None, replace: bool = False) -> str:
         why = None if note is None else note.strip()
         kept = self._scenarios.keep(name.strip(), why, replace=replace)
         return f"Kept as “{kept.name}” in the folder {self._scenarios.folder}."
 
-    def _open(self, *, name: str) -> str:
+    def _open_scenario(self, *, name: str) -> str:
         self._scenarios.open(name)
         return f"“{name}” is now open in the editor. To return to the earlier state, choose Undo."
 
-    def _copy(self, *, name: str) -> str:
+    def _copy_scenario(self, *, name: str) -> str:
         return f"Copied to “{self._scenarios.duplicate(name)}”."
 
-    def _change(self, *, name: str, new: Text, note: Text) -> str:
+    def _change_scenario(self, *, name: str, new: Text, note: Text) -> str:
         new = new.strip()
         if new != name:
             self._scenarios.rename(name, new)
         self._scenarios.set_note(new, note.strip())
         return f"“{new}” is saved." if new == name else f"“{name}” is renamed to “{new}”."
 
-    def _remove(self, *, name: str) -> str:
+    def _remove_scenario(self, *, name: str) -> str:
         self._removed = name, self._scenarios.remove(name)
         return f"“{name}” is removed."
 
-    def _put_back(self) -> str:
+    def _restore_scenario(self) -> str:
         if self._removed is None:
             return ""
         name, held = self._removed
-        self._scenarios.put_back(name, held)
+        self._scenarios.restore(name, held)
         self._removed = None
         return f"“{name}” is restored."
 
-    def _compare(self, *, names: tuple[str, ...]) -> None:
+    def _compare_scenarios(self, *, names: tuple[str, ...]) -> None:
         comparison = self._scenarios.compare(*names)
         self._compared = comparison
         first = comparison.names[0]
@@ -178,7 +180,7 @@ class ScenariosTab:
             }
         )
 
-    def _picture(self, *, place: int) -> None:
+    def _draw_differences(self, *, place: int) -> None:
         """Draw the differences between the first of the compared scenarios and another one."""
         comparison = self._compared
         if comparison is None or not 0 <= place < len(comparison.differences):
@@ -203,4 +205,4 @@ def _offer_name(name: str) -> dict[str, Any]:
 
 def _list_cells(facts: tuple[ScenarioFact, ...]) -> Iterator[list[str]]:
     for fact in facts:
-        yield [fact.of, fact.what, *map(tables.format_cell, fact.marked())]
+        yield [fact.of, fact.what, *map(tables.format_cell, fact.list_marked_values())]

@@ -99,16 +99,18 @@ class Sheet:
         self.columns: dict[str, list[str]] = {}
         self.changes = 0  # The numbers of changed cells, added rows and removed rows.
 
-    def first(self, topology: Topology, ids: tuple[int, ...], count: int) -> dict[str, list[str]]:
+    def list_first_texts(
+        self, topology: Topology, ids: tuple[int, ...], count: int
+    ) -> dict[str, list[str]]:
         """Return the texts of the first rows, by column.
 
-        They are used until :meth:`rebuild` has computed all rows.
+        They are used until :meth:`compute_texts` has computed all rows.
         """
         self.topology, self.ids = topology, ids
         places = range(min(count, len(ids)))
         return {**self._read_texts(places), FINDINGS: [""] * len(places)}
 
-    def rebuild(self, topology: Topology, ids: tuple[int, ...]) -> None:
+    def compute_texts(self, topology: Topology, ids: tuple[int, ...]) -> None:
         """Compute the texts of all table rows again."""
         self.topology, self.ids = topology, ids
         self.columns = self._read_texts(range(len(ids)))
@@ -120,7 +122,7 @@ class Sheet:
         self.changes = len(self._loaded.cells) - kept
         self.changes += sum(map(self._count_changes, self.ids, self.columns[CHANGED]))
 
-    def update(
+    def update_texts(
         self, topology: Topology, ids: tuple[int, ...]
     ) -> tuple[list[int], dict[str, list[str]]]:
         """Update the texts after an edit, if it did not change both the columns and the rows.
@@ -240,7 +242,7 @@ class Sheet:
         """Return the rows whose texts an edit may change: edited rows, and rows of their pools."""
         after = self.topology
         widely = old_cells.columns != after.columns or any(
-            name == "site" or self._scope(name) in ("site", "deployment") for name in names
+            name == "site" or self._find_scope(name) in ("site", "deployment") for name in names
         )
         if widely:
             return list(range(len(after.cells)))
@@ -250,7 +252,7 @@ class Sheet:
         pools.update(of_row[place] for place in edited)
         return [*compress(count(), map(pools.__contains__, of_row))]
 
-    def _scope(self, name: str) -> str:
+    def _find_scope(self, name: str) -> str:
         return self._known[name].scope if name in self._known else "server"
 
     def _read_texts(
@@ -262,7 +264,7 @@ class Sheet:
         roles = [row[roles_at] for row in rows]
         shown = {}
         for name in list_column_names(topology) if names is None else names:
-            at = _place(topology, name)
+            at = _find_column(topology, name)
             column = self._known.get(name)
             if at is None:
                 shown[name] = _list_defaults(self._known[name], roles)
@@ -310,7 +312,7 @@ class Sheet:
         """Return for each row the pool or site that shares a column, and the texts they share."""
         whole = range(len(self.topology.cells)) if column.scope != "pool" else row_indices
         names = self._group_names(column.scope)
-        at, cells = _place(self.topology, column.name), self.topology.cells
+        at, cells = _find_column(self.topology, column.name), self.topology.cells
         values: dict[str, str] = {}
         if at is not None:
             for place in whole:
@@ -378,7 +380,7 @@ def describe_origin(topology: Topology, row_index: int, name: str) -> str:
         The column.
     """
     columns, cells = topology.columns, topology.cells
-    row, at = cells[row_index], _place(topology, name)
+    row, at = cells[row_index], _find_column(topology, name)
     column = next((one for one in list_topology_columns() if one.name == name), None)
     if column is None or column.scope == "server":
         whose, group = "", ""
@@ -403,9 +405,9 @@ def describe_origin(topology: Topology, row_index: int, name: str) -> str:
     return f"{whose}The cell is blank, and there is no default value."
 
 
-def pool_names(topology: Topology) -> list[str]:
+def list_pool_names(topology: Topology) -> list[str]:
     """Return the pool of each row. A row without a pool has its server's name as the pool."""
-    server, pool = topology.columns.index("server_fqdn"), _place(topology, "pool_fqdn")
+    server, pool = topology.columns.index("server_fqdn"), _find_column(topology, "pool_fqdn")
     if pool is None:
         return [row[server] for row in topology.cells]
     return [row[pool] or row[server] for row in topology.cells]
@@ -414,7 +416,7 @@ def pool_names(topology: Topology) -> list[str]:
 def list_group_names(topology: Topology, scope: str) -> list[str]:
     """Return the name of the pool or site that shares a column, for each row, or ""."""
     if scope == "pool":
-        return pool_names(topology)
+        return list_pool_names(topology)
     if scope == "site":
         names = [""] * len(topology.cells)
         for pool, computer in topology.computers:
@@ -429,5 +431,5 @@ def list_column_names(topology: Topology) -> tuple[str, ...]:
     return (*topology.columns, *(name for name in known if name not in topology.columns))
 
 
-def _place(topology: Topology, name: str) -> int | None:
+def _find_column(topology: Topology, name: str) -> int | None:
     return topology.columns.index(name) if name in topology.columns else None

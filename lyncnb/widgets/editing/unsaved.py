@@ -42,7 +42,7 @@ class DraftServer:
     role: str = ""
 
     @classmethod
-    def of(cls, key: Server) -> DraftServer:
+    def from_key(cls, key: Server) -> DraftServer:
         """Create the key of a table row from its text, or from its server and role."""
         return cls(server=key) if isinstance(key, str) else cls(server=key[0], role=key[1])
 
@@ -97,7 +97,7 @@ class DraftFile:
         )
 
     @classmethod
-    def between(cls, table: str, digest: str, saved: State, now: State) -> DraftFile:
+    def from_states(cls, table: str, digest: str, saved: State, now: State) -> DraftFile:
         """Create the content of a draft: the edits from the saved state to the current state."""
         edits = find_edits(saved, now)
         return cls(
@@ -107,15 +107,15 @@ class DraftFile:
             written=format_time(datetime.now(UTC)),
             changes=edits.count + len(find_option_changes(saved.options, now.options)),
             change=tuple(
-                ChangedServers(servers=tuple(map(DraftServer.of, servers)), values=values)
+                ChangedServers(servers=tuple(map(DraftServer.from_key, servers)), values=values)
                 for servers, values in edits.change
             ),
             add=tuple(AddedServer(values=row) for row in edits.add),
-            remove=tuple(map(DraftServer.of, edits.remove)),
+            remove=tuple(map(DraftServer.from_key, edits.remove)),
             options=now.options.to_toml(),
         )
 
-    def words(self, state: State) -> str:
+    def describe_draft(self, state: State) -> str:
         """Describe the draft by the number of its changes and the time."""
         day, _, time = self.written.partition("T")
         today = format_time(datetime.now(UTC)).partition("T")[0]
@@ -150,15 +150,15 @@ class UnsavedEdits:
         self._digest: tuple[State, str] | None = None
 
     @property
-    def _table(self) -> str:
+    def _table_name(self) -> str:
         return self._editor.path or self._editor.loaded.topology.source
 
-    def find(self) -> tuple[Path, DraftFile] | None:
+    def find_draft(self) -> tuple[Path, DraftFile] | None:
         """Return the newest draft for a table that another kernel left, or None."""
         state = self._editor.saved
-        table, digest = self._table, None
+        table, digest = self._table_name, None
         found = []
-        for path, draft in self._others():
+        for path, draft in self._list_other_drafts():
             if draft.table != table:
                 digest = digest or compute_table_digest(state)
                 if draft.table_sha256 != digest:
@@ -166,13 +166,13 @@ class UnsavedEdits:
             found.append((draft.written, path, draft))
         return max(found, key=lambda item: item[:2])[1:] if found else None
 
-    def _others(self) -> Iterator[tuple[Path, DraftFile]]:
+    def _list_other_drafts(self) -> Iterator[tuple[Path, DraftFile]]:
         with suppress(OSError):
             for path in sorted(self._folder.glob("*-*.json"))[-_MOST:]:
                 if not path.name.endswith(self._end) and (draft := _read_draft(path)):
                     yield path, draft
 
-    def keep(self) -> Path | None:
+    def keep_draft(self) -> Path | None:
         """Write the unsaved edits to the draft file. Without unsaved edits, remove the file.
 
         Returns
@@ -187,8 +187,8 @@ class UnsavedEdits:
         """
         editor, path = self._editor, None
         if not editor.is_saved:
-            draft = DraftFile.between(
-                self._table, self._compute_saved_digest(), editor.saved, editor.state
+            draft = DraftFile.from_states(
+                self._table_name, self._compute_saved_digest(), editor.saved, editor.state
             )
             path = self._folder / f"{draft.table_sha256[:16]}{self._end}"
             files.make_folder(self._folder)
@@ -196,7 +196,7 @@ class UnsavedEdits:
             files.replace_file(path, text.encode("utf-8", "replace"))
         for old in self._folder.glob(f"*{self._end}"):
             if old != path:
-                self._remove(old)
+                self._remove_draft(old)
         return path
 
     def _compute_saved_digest(self) -> str:
@@ -206,7 +206,7 @@ class UnsavedEdits:
             self._digest = saved, compute_table_digest(saved)
         return self._digest[1]
 
-    def restore(self) -> None:
+    def restore_draft(self) -> None:
         """Repeat the edits in a draft, and keep them as the draft of the current editor.
 
         Raises
@@ -214,18 +214,20 @@ class UnsavedEdits:
         LyncnbError
             If a change does not fit the current table. Then nothing changes.
         """
-        if found := self.find():
+        if found := self.find_draft():
             path, draft = found
-            self._editor.apply(repeat_edits, edits=draft.edits, options=self._options(draft))
-            self.keep()
-            self._remove(path)
+            self._editor.apply(
+                repeat_edits, edits=draft.edits, options=self._list_option_changes(draft)
+            )
+            self.keep_draft()
+            self._remove_draft(path)
 
-    def discard(self) -> None:
+    def discard_draft(self) -> None:
         """Delete the file of a draft."""
-        if found := self.find():
-            self._remove(found[0])
+        if found := self.find_draft():
+            self._remove_draft(found[0])
 
-    def compare(self) -> list[tuple[str, str, str, str]]:
+    def compare_draft(self) -> list[tuple[str, str, str, str]]:
         """List the changes in a draft: server or options, column, old value, new value.
 
         Raises
@@ -233,19 +235,19 @@ class UnsavedEdits:
         LyncnbError
             In the same cases as in :meth:`restore`.
         """
-        found = self.find()
+        found = self.find_draft()
         if found is None:
             return []
         state, rules = self._editor.saved, self._editor.rules
         trial = PlanEditing(state.topology, rules, options=state.options)
-        trial.apply(repeat_edits, edits=found[1].edits, options=self._options(found[1]))
+        trial.apply(repeat_edits, edits=found[1].edits, options=self._list_option_changes(found[1]))
         return list_change_rows(trial.loaded, trial.state)
 
-    def _options(self, draft: DraftFile) -> dict[str, object]:
+    def _list_option_changes(self, draft: DraftFile) -> dict[str, object]:
         options = PlanOptions.from_toml(draft.options.encode())
         return find_option_changes(self._editor.options, options)
 
-    def _remove(self, path: Path) -> None:
+    def _remove_draft(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         # If the folder contains other drafts, it is not removed.
         with suppress(OSError):
