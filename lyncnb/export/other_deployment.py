@@ -24,7 +24,7 @@ class OtherDeployment:
 
     @property
     def description(self) -> str:
-        """Describe in two sentences both deployments and what writing the requests would change."""
+        """Describe the two deployments, and what would change if the requests were written."""
         return (
             "This folder contains the requests of another deployment: "
             f"{_describe_servers(self.in_folder)}. If you continue, lyncnb retires these "

@@ -296,7 +296,7 @@ def compute_key_sha256(data: bytes) -> str:
 
 
 def compute_csr_sha256(data: bytes) -> str:
-    """Return the SHA-256 of a CSR's DER bytes. The line ends in PEM do not matter.
+    """Return the SHA-256 of a CSR's DER bytes. Line endings in the PEM text do not matter.
 
     The result is empty if the text is not PEM. The CSR is not parsed, because a run with 10,000
     requests does this for each request.

@@ -214,7 +214,7 @@ class CaRuleSet:
 
     @property
     def subjects(self) -> Mapping[str, str]:
-        """The group of each check code. Codes without a group are left out."""
+        """The group of each check by the code of the check. Checks without a group are left out."""
         return {check.code: check.group for check in self.checks if check.group}
 
     def map_checks_by_code(self) -> dict[str, CheckRule]:

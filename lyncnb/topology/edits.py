@@ -125,7 +125,7 @@ def select_shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: R
         ),
         report,
     )
-    # Names and sites are already corrected. Converting them again would take most of the time.
+    # Names and sites are already in their final form. Reading them again takes most of the time.
     return replace(read, columns=names, texts={**by_column, **read.texts}, indices=whole)
 
 

@@ -298,7 +298,7 @@ def test_fixes_work_in_random_topologies(part):
 
 @pytest.mark.slow
 def test_random_topologies_use_every_fix():
-    """Each fix in the code is used for at least one of the random topologies."""
+    """Each correction that lyncnb offers is used for at least one of the random topologies."""
     missing = set(WITH_FIX)
     for *_, plan in map(random_files, range(COUNT)):
         if missing & {f.code for f in check_plan(plan, on=DAY) if f.edits}:
