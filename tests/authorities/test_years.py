@@ -105,7 +105,7 @@ class History:
 
     def renew(self) -> None:
         """Request the next generation of the certificate, even if a request is still waiting."""
-        self.record = self.record.superseded(at=self.now, reasons=("renewed",))
+        self.record = self.record.build_next_generation(at=self.now, reasons=("renewed",))
         self.record = replace(
             self.record,
             state="waiting",

@@ -460,7 +460,7 @@ def renewed(plan, *, is_back):
     bundle = bundle_of(plan, lambda one: OLD)
     records = []
     for record in bundle.requests:
-        again = record.superseded(at="2026-12-30T08:00:00Z", reasons=("renewed: due",))
+        again = record.build_next_generation(at="2026-12-30T08:00:00Z", reasons=("renewed: due",))
         again = replace(again, state="waiting", written_at="2026-12-30T08:00:00Z", csr_sha256="a")
         if is_back:
             begins, ends = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in NEW)

@@ -34,7 +34,7 @@ def issued_once():
 
 def renewed(part):
     """Return the next generation of a request, with an issued certificate."""
-    new = part.superseded(at=LATER, reasons=("renewed",))
+    new = part.build_next_generation(at=LATER, reasons=("renewed",))
     return new.with_issued(issued_record(serial="02", sha256="b" * 64), at=LATER)
 
 
@@ -84,7 +84,7 @@ def test_the_certificate_that_expires_first_counts():
     expires first counts.
     """
     second = deployed(renewed(deployed(issued_once())), "fe01.contoso.com", on="2027-02-03")
-    third = second.superseded(at=LATER, reasons=("renewed",))
+    third = second.build_next_generation(at=LATER, reasons=("renewed",))
     longer = issued_record(serial="03", sha256="c" * 64, not_after="2027-12-31T23:59:59Z")
     third = deployed(third.with_issued(longer, at=LATER), "fe02.contoso.com", on="2027-02-04")
     found = find_generations(third)

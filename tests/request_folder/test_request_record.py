@@ -19,7 +19,7 @@ def test_a_renewed_request_has_an_empty_record():
     """
     present = record(archived=(archived(),), generation=2, key_holder="edge01")
     present = present.with_issued(issued_record(), at=AT)
-    new = present.superseded(at="2026-12-01T00:00:00Z", reasons=("expired",))
+    new = present.build_next_generation(at="2026-12-01T00:00:00Z", reasons=("expired",))
     assert (new.generation, new.state, new.is_written, new.issued) == (3, "planned", False, None)
     assert (new.key_holder, new.written_at, new.issued_at) == ("", "", "")
     old = new.archived[-1]
