@@ -549,7 +549,21 @@ _EDITS = st.one_of(
             ]
         ),
     ),
-    st.tuples(st.just("add"), st.sampled_from(_NAMES), st.sampled_from(["Mediation", "Edge"])),
+    st.tuples(
+        st.just("add"),
+        st.sampled_from(_NAMES),
+        st.sampled_from(["Mediation", "Edge", "FrontEnd"]),
+        st.sampled_from(
+            [
+                {},
+                {"site": "Taipei", "pool_fqdn": "pool.contoso.com"},
+                {"site": "Tainan", "meet_urls": "https://meet.tainan.contoso.com"},
+                {"site": "Hsinchu", "dialin_url": "https://dialin.hsinchu.contoso.com"},
+                {"sip_domains": "fabrikam.com", "rack": "C1"},
+                {"target_os": "2016", "pool_fqdn": "pool.contoso.com"},
+            ]
+        ),
+    ),
     st.tuples(st.just("remove"), st.lists(st.integers(0, 7), min_size=1, max_size=2)),
     st.tuples(st.sampled_from(["undo", "redo", "reset"])),
     st.tuples(st.just("option"), st.sampled_from(["combined", "separate"])),
@@ -610,7 +624,7 @@ async def _edited(talk, edits):
         if kind == "edit":
             talk.say(kind, ids=more[0], column=more[1][0], value=more[1][1])
         elif kind == "add":
-            talk.say(kind, values={"server_fqdn": more[0], "role": more[1]})
+            talk.say(kind, values={"server_fqdn": more[0], "role": more[1], **more[2]})
         elif kind == "remove":
             talk.say(kind, ids=more[0])
         elif kind == "option":
