@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     pkcs12,
 )
-from pki.test_asn1 import vector
 
 
 def archive(*entries: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -63,6 +62,8 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
 
     Each file contains the valid certificate in a form that lyncnb must reject, or other content.
     """
+    from pki.test_asn1 import vector  # .ci/windows does not install the test vectors.
+
     good, chain = der(leaf), [der(one) for one in ca.chain]
     text = pem(leaf).decode()
     message = p7b(leaf, *ca.chain)

@@ -83,9 +83,9 @@ def open_lab(
         If the installed versions of Jupyter's libraries cannot encrypt the channels to kernels.
     """
     encryption = get_encryption_setting()
+    lay_out(folder)
     from jupyterlab.labapp import LabApp
 
-    lay_out(folder)
     _prepare_environment()
     arguments = [
         f"--ServerApp.root_dir={Path(folder).resolve()}",
@@ -129,6 +129,7 @@ def open_page(
         If Voila is not installed, or in the same case as in :func:`open_lab`.
     """
     encryption = get_encryption_setting()
+    reject_reserved_path(folder)
     try:
         from voila.app import Voila
     except ImportError as error:

@@ -698,6 +698,7 @@ def test_hostile_names_add_no_command(steps, hostile):
     assert [c.name for c in commands(attacked)] == [c.name for c in commands(harmless)]
 
 
+@pytest.mark.posix
 def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
     """If the request folder knows the certificate in use, lyncnb calculates the roll-over time from
     the end of this certificate.

@@ -1,4 +1,7 @@
-"""Record in pytest's report which commands of lyncnb succeeded in each test (see .ci/windows)."""
+"""Record in pytest's report which commands of lyncnb succeeded in each test.
+
+.ci/windows loads this plugin. It also runs the tests of Windows first, because they take longest.
+"""
 
 from __future__ import annotations
 
@@ -15,3 +18,9 @@ def pytest_runtest_call(item: pytest.Item):
     item.user_properties += [("command", name) for name in sorted(SUCCEEDED)]
     SUCCEEDED.clear()
     return result
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the slowest test files first, so that no process runs one alone at the end."""
+    items.sort(key=lambda item: item.path.parent.name != "windows")
