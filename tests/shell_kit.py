@@ -72,7 +72,7 @@ class Shell:
 
 def keep_success(status: int, arguments: Sequence[object]) -> None:
     """Add the name of a command that succeeded to the list."""
-    if status in (0, 1) and arguments:
+    if status in (0, 1) and arguments and "--help" not in arguments:
         SUCCEEDED.add(str(arguments[0]))
 
 

@@ -200,7 +200,8 @@ def _read_what_ran(report: str) -> dict[str, set[str]]:
     for test in ElementTree.parse(report).iter("testcase"):
         if test.find("skipped") is None:
             names = {one.get("value") for one in test.iter("property")}
-            ran.setdefault(test.get("classname"), set()).update(names)
+            file = re.sub(r"\.Test\w+$", "", test.get("classname"))
+            ran.setdefault(file, set()).update(names)
     return ran
 
 

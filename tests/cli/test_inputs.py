@@ -22,7 +22,8 @@ from lyncnb.cli import main
 from lyncnb.cli.app import COMMANDS
 from lyncnb.pki.pkcs8 import FolderCipher
 
-pytestmark = pytest.mark.posix
+# Windows has no alarm, so a command that waits there stops the whole run.
+set_alarm = getattr(signal, "alarm", lambda seconds: None)
 
 shell = pytest.fixture(make_shell)
 
@@ -159,11 +160,11 @@ def planner(made, shell):
 
 def refused(planner, arguments: tuple[str, ...], name: str) -> None:
     """Run a command, and check that it ends in time with a message and a valid exit status."""
-    signal.alarm(20)
+    set_alarm(20)
     try:
         ended = planner(*(name if part == "FILE" else part for part in arguments))
     finally:
-        signal.alarm(0)
+        set_alarm(0)
     assert ended.status in (1, 2, 3), (arguments, name, ended)
     assert "error in lyncnb" not in ended.err
     # A usage error would mean that the command did not try to read the file.
@@ -174,7 +175,7 @@ def refused(planner, arguments: tuple[str, ...], name: str) -> None:
         return
     assert ended.err.startswith("lyncnb: "), ended
     # If the list of signers cannot be read, the status command still shows the folder.
-    if "needs attention: 1 file" in ended.out:
+    if "needs attention: " in ended.out:
         assert "--approved-by" in arguments
         assert ended.status == 3
         return
@@ -184,6 +185,7 @@ def refused(planner, arguments: tuple[str, ...], name: str) -> None:
         assert ended.out == ""
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("reader", READERS)
 def test_paths_that_are_not_regular_files(planner, reader):
     """If an argument is a pipe, a device, a folder, a broken link or a missing file, no command
@@ -303,11 +305,11 @@ def test_any_text_for_an_option(planner, option):
         if "--passphrase-file" not in call and call[0] in ("request", "pfx", "rekey"):
             call += ["--dry-run"] if call[0] == "request" else [*PASS]
             call += NEW if call[0] == "rekey" and "--new-passphrase-file" not in call else ()
-        signal.alarm(30)
+        set_alarm(30)
         try:
             ended = planner(*call)
         finally:
-            signal.alarm(0)
+            set_alarm(0)
         assert ended.status in (0, 1, 2, 3), (call, ended)
         assert "error in lyncnb" not in ended.err, (call, ended)
         if ended.status in (2, 3) and not ended.out:
