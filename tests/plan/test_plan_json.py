@@ -125,4 +125,4 @@ def test_international_names_have_their_unicode_form():
     entries = plan_document(planned)["certificates"]
     (entry,) = [entry for entry in entries if "unicode" in entry]
     assert entry["unicode"] == {"xn--55q8nz3c.contoso.com": "分公司.contoso.com"}
-    assert planned.topology.notes[0].misleads_the_eye
+    assert planned.topology.notes[0].looks_different
