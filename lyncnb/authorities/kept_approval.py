@@ -88,7 +88,7 @@ def verify_approval(
     if last is None or not last.approvals:
         if signers is None:
             return KeptApproval()
-        message = "the last requested plan has no approval"
+        message = "the plan for the latest requests is not approved"
         return KeptApproval(problems=(Problem(message=message, file="manifest.json", hint=_HINT),))
     if not os.path.lexists(folder / PLAN) or not os.path.lexists(folder / SIGNATURE):
         return _report_missing_signature(signers is not None)

@@ -70,7 +70,7 @@ class PlanStanding(Told):
         by = (
             f"approved by {names}"
             if names
-            else "not approved, because the plan was requested without a signature"
+            else "not approved, because no signature of the plan was verified"
         )
         if not self.follows:
             return f"the folder differs from {plan} ({by})"

@@ -242,7 +242,7 @@ def _describe_approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
     )
     yield (
         "Approved by",
-        "; ".join(approvals) or "nobody; the plan was requested without a signature",
+        "; ".join(approvals) or "nobody; no signature of the plan was verified",
     )
     if left := manifest.omitted_requests:
         ids = ", ".join(left[:_IDS_NAMED]) + (" …" if len(left) > _IDS_NAMED else "")

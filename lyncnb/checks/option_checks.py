@@ -139,7 +139,7 @@ def find_acceptance_counts_for_nothing(
 
 def format_expired_acceptance(code: str, until: date) -> str:
     """Format the message about an acceptance that has expired."""
-    return f"the acceptance of {code} ended on {until}"
+    return f"the acceptance of the finding {code} expired on {until}"
 
 
 def format_unneeded_acceptance(code: str) -> str:

@@ -119,7 +119,7 @@ def find_crl_distribution_point_not_assured(view: PlanView, rule: CheckRule) -> 
         cas = sorted({c.ca for c in certificates if c.ca})
         whose = f"of {_join_names(cas)}" if cas else "of a public CA"
         count = count_of(len(certificates), "certificate")
-        yield certificates[0].id, f"{count} {whose} may have no CRL distribution point"
+        yield certificates[0].id, f"{count} {whose} may be issued without a CRL distribution point"
 
 
 def find_rules_of_cas_old(view: PlanView, rule: CheckRule) -> Pairs:

@@ -12,7 +12,7 @@ from .output import write, write_next_steps, write_note
 
 _product_option = click.option(
     "--product", metavar="NAME",
-    help="Product, or FILE.toml with your own product, that defines additional columns and roles.",
+    help="Product that defines additional columns and roles. For your own product: FILE.toml.",
 )  # fmt: skip
 
 

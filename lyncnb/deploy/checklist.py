@@ -42,7 +42,7 @@ CHECKLIST = outputs.OutputKind(
 
 # Each page describes once what its script does.
 _SCRIPT = (
-    "runs the steps that have commands. If a check fails, the script stops and shows "
+    "A script runs the steps that have commands. If a check fails, the script stops and shows "
     "what to do. First run the script with -WhatIf: the script then changes nothing and "
     "prints one line for each step. With -Verify, the script changes nothing and prints "
     "the results of the checks, with the failed checks first. With -Verify -Report "
@@ -142,7 +142,7 @@ def to_markdown(steps: DeploymentSteps) -> str:
             lines += [f"  {say('Expected result: ')}{escape_markdown(one.expected)}", ""]
     for server in steps.pages:
         lines += _format_server(steps, server, say)
-    lines += ["", f"## {say('Notes: how, why, and sources')}", "", f"A script {_SCRIPT} {_START}"]
+    lines += ["", f"## {say('Notes: how, why, and sources')}", "", f"{_SCRIPT} {_START}"]
     for note in list_notes(steps, say):
         wizard = f" Wizard: {note.wizard}" if note.wizard else ""
         lines += ["", f"**{escape_markdown(note.title)}**: {escape_markdown(note.text + wizard)}  "]
@@ -270,7 +270,7 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
         cmdlets=list_documented_commands(steps),
         together=partial(group_missing, translate=say),
         running=steps.origin.one_line_text,
-        script=f"A script {_SCRIPT} {_START}",
+        script=f"{_SCRIPT} {_START}",
         start_of=build_start_commands,
         script_of=build_script_name,
         valid_of=partial(format_validity, translate=say),

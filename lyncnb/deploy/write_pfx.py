@@ -204,7 +204,7 @@ def _get_relative_path(base: Path, folder: str | os.PathLike[str]) -> str:
     except (OSError, RuntimeError, ValueError):
         raise BundleError(
             f"{ascii(os.fspath(folder))[1:-1]} is not a valid folder path",
-            hint="omit folder=, or specify a folder inside pfx",
+            hint="omit folder=, or specify a folder in the folder pfx",
         ) from None
     if not whole.is_relative_to(root / FOLDER):
         raise BundleError(

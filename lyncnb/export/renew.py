@@ -283,7 +283,7 @@ def _make_renewal_order(
         raise PlanRejected(
             error.message,
             problems=error.problems,
-            hint="correct the table and request the plan again, or accept each code with a "
+            hint="correct the table and create the requests again, or accept each code with a "
             "reason: lyncnb request TOPOLOGY FOLDER --accept CODE=REASON",
         ) from None
     return replace(

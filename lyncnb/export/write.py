@@ -533,7 +533,7 @@ def _reject_unapproved(plan: CertificatePlan, folder: Path) -> None:
         ),
         hint=(
             "save the plan, have it approved, and specify --approved-by SIGNERS. To "
-            "request the new plan without an approval, specify a reason: --unapproved "
+            "create the requests without an approval, specify a reason: --unapproved "
             "REASON"
         ),
     )

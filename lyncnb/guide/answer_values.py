@@ -52,7 +52,10 @@ def read_answer(question: Question, text: str, *, is_public_ca: bool = False) ->
         If the answer is not valid. The error contains the value and a hint.
     """
     if len(text) > _LONGEST_TEXT:
-        raise BadName(f"the answer has {len(text):,} characters", "enter a shorter answer")
+        raise BadName(
+            f"the answer has {len(text):,} characters; the limit is {_LONGEST_TEXT:,}",
+            "enter a shorter answer",
+        )
     if not is_public_ca:
         question = replace(question, public=False)
     try:

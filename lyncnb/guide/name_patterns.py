@@ -109,7 +109,7 @@ def _check_pattern(pattern: str, placeholders: Collection[str], *, is_for_all_ki
     except ValueError:
         raise BadName(f"{shown(pattern)} has an unpaired brace", hint) from None
     if is_for_all_kinds and not any(key for _, key, _, _ in parts):
-        raise BadName(f"{shown(pattern)} creates the same name for all servers", hint)
+        raise BadName(f"the pattern {shown(pattern)} creates the same name for all servers", hint)
     for literal, key, form, conversion in parts:
         if not _LITERAL.match(literal):
             raise BadName(

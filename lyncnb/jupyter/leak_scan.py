@@ -221,7 +221,7 @@ def _encode_secret(secret: str) -> Iterator[str]:
 
 def _find_paths(cell: Notebook) -> Iterator[tuple[str, str]]:
     outputs = list(_list_texts(cell.get("outputs", ())))
-    clean = "add --clean to remove such paths from the outputs"
+    clean = "add --clean to remove the paths from the outputs"
     for pattern, kind in ((HOME_PATH, "home"), (TEMPORARY_PATH, "temporary")):
         if pattern.search(cell.source):
             yield f"the code contains a path in a {kind} folder", "use a relative path"

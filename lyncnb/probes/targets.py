@@ -163,7 +163,7 @@ def _check_choices(zone: str, extras: Iterable[str]) -> None:
     for choice in extras:
         if choice not in ALSO:
             raise OptionsError(
-                f'"{choice}" is not a valid value for the option also',
+                f'"{choice}" is not a valid value for the option "also"',
                 hint=f"use one or more of these values: {', '.join(ALSO)}",
             )
 

@@ -25,7 +25,7 @@ CHANGES: Mapping[str, str] = {
     "added": "added",
     "removed": "removed",
     "renewed": "to be requested again",
-    "kept": "changed, but not in the request",
+    "kept": "changed without effect on the request",
 }
 
 

@@ -211,7 +211,7 @@ def _draw_frame(
 ) -> float:
     drawing.draw_text(_MARGIN, 26, shorten_text(title, _WIDTH - 2 * _MARGIN, 17), "title")
     _draw_legend(drawing)
-    heading = "Names, by the rule that requires them" if is_by_rule else "Names"
+    heading = "Names, grouped by the rule that requires them" if is_by_rule else "Names"
     drawing.draw_text(_MARGIN, _compute_top() - 8, heading, "head")
     for place, name in enumerate(rows):
         y = _compute_top() + place * _ROW

@@ -170,9 +170,8 @@ def _find_manifest_copies(folder: Path) -> Iterator[Problem]:
         if folded.startswith(stem) and folded.endswith(f".{ending}") and not is_own:
             yield Problem(
                 message=(
-                    "is a copy of the manifest that another program created, such "
-                    "as a file synchronization program. Two computers may have "
-                    "changed the folder"
+                    "another program, such as a file synchronization program, created "
+                    "this copy of the manifest. Two computers may have changed the folder"
                 ),
                 file=name,
                 hint=(
@@ -230,7 +229,7 @@ def find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
         return (Problem(message="is not a file", file=path, hint=hint),)
     if path.endswith(".key") and not system_calls.WINDOWS and mode & survey.forbidden_bits:
         hint = f"run: chmod {'660' if survey.is_team else '600'} '{where}'"
-        return (Problem(message="can be read by other users", file=path, hint=hint),)
+        return (Problem(message="other users can read this file", file=path, hint=hint),)
     return ()
 
 

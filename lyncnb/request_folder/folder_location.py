@@ -50,8 +50,8 @@ def _check_synchronization(full_path: Path) -> Iterator[str]:
         for parent in (full_path, *full_path.parents):
             if name.match(parent.name) or any(os.path.lexists(parent / mark) for mark in marks):
                 yield (
-                    f"{full_path} is in a folder of {program}. {program} keeps copies and "
-                    "earlier versions of files, even of keys that you purge. Two computers can "
+                    f"{full_path} is in a folder that {program} synchronizes. {program} keeps "
+                    "copies and earlier versions of files, even of keys that you purge. Two computers can "
                     "also change the folder at the same time. Choose a folder that is not "
                     "synchronized."
                 )

@@ -80,7 +80,7 @@ def find_unrecorded_requests(survey: Survey, manifest: Manifest) -> dict[str, st
 def report_unrecorded_requests(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
     """Report each CSR that is not in the manifest. A CA may have received the CSR."""
     for path in find_unrecorded_requests(survey, manifest).values():
-        message = "is a request that the CA may have received, but that is not in the manifest"
+        message = "the request is not in the manifest, but the CA may have received the request"
         yield Problem(message=message, file=path, hint=_REBUILD)
 
 

@@ -98,7 +98,9 @@ def describe_request(request: RequestStatus, refusal: Refusal | None) -> str:
     if request.revoke:
         words = f"Ask the CA to revoke the certificate with serial number {request.revoke[0]}."
     elif request.deployed_on and not request.under_way and not _is_due(request):
-        words = f"The certificate has been on all its servers since {request.deployed_on}."
+        words = (
+            f"The certificate has been installed on all of its servers since {request.deployed_on}."
+        )
     elif request.key_holder and request.state == "waiting":
         words = f"The request is waiting for the CA. The key is on {request.key_holder}."
     elif request.state == "expired" and request.under_way:

@@ -123,7 +123,7 @@ def test_problems_with_files_are_listed(folder):
     assert [(item.file, item.message) for item in status.problems] == [
         (f"csr/{names[0]}.csr", "is missing"),
         (f"keys/{names[1]}.key", "differs from the file that lyncnb wrote"),
-        (f"keys/{names[2]}.key", "can be read by other users"),
+        (f"keys/{names[2]}.key", "other users can read this file"),
     ]
     assert status.needs_attention
     assert "needs attention: 3 files" in repr(status)

@@ -158,7 +158,7 @@ def test_summary_shows_the_plan_and_its_approver(planner):
     assert planner("request", "--plan", "p.json", "requests", *PASS).status == 0
     for text in told():
         assert f"SHA-256 {digest(planner)}, evaluation date {day}, requested on" in text
-        assert "nobody; the plan was requested without a signature" in text
+        assert "nobody; no signature of the plan was verified" in text
     assert approve(planner, "--key", "alice").status == 0
     assert request(planner).status == 0
     by_alice = f"{ALICE}, with the key {planner.fingerprint}, verified on "

@@ -683,7 +683,7 @@ def test_keys_that_others_can_read_are_refused(folder):
     assert "chmod 700" in refused(folder, plan, "keys/: can be opened by other users")
     (folder / "keys").chmod(0o700)
     next((folder / "keys").iterdir()).chmod(0o640)
-    assert "chmod 600" in refused(folder, plan, "can be read by other users")
+    assert "chmod 600" in refused(folder, plan, "other users can read this file")
 
 
 def test_permissions_of_an_extracted_folder_are_restricted(folder):

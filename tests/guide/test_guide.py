@@ -180,7 +180,7 @@ def test_clients_sign_in_at_directors_or_the_first_pool():
     [
         (
             {"server_names": "server"},
-            'server_names: "server" creates the same name for all servers',
+            'server_names: the pattern "server" creates the same name for all servers',
             "{role}, the kind",
         ),
         (

@@ -41,7 +41,7 @@ def test_an_acceptance_ends_after_its_last_date():
     with pytest.raises(PlanRejected):
         order_of(plan, date(2027, 2, 1))
     messages = [f.message for f in check_plan(plan, on=date(2027, 2, 1))]
-    assert f"the acceptance of {CODE} ended on 2027-01-31" in messages
+    assert f"the acceptance of the finding {CODE} expired on 2027-01-31" in messages
 
 
 def test_accepted_finding_applies_only_to_named_certificates():

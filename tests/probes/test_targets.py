@@ -116,7 +116,7 @@ def test_further_ports_are_probed_only_if_selected(contoso):
     ("choices", "told"),
     [
         ({"zone": "perimeter"}, 'cannot probe from the zone "perimeter"'),
-        ({"extras": ["ssl3"]}, '"ssl3" is not a valid value for the option also'),
+        ({"extras": ["ssl3"]}, '"ssl3" is not a valid value for the option "also"'),
     ],
 )
 def test_an_unknown_choice_is_refused(contoso, choices, told):

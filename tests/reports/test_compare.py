@@ -163,7 +163,7 @@ def test_changes_that_require_no_new_request():
     difference = compare_plans(one, other)
     assert {item.change for item in difference.certificates} == {"kept"}
     assert {change.what for change in difference.changes} == {"CA", "Servers"}
-    assert "2 changed, but not in the request" in repr(difference)
+    assert "2 changed without effect on the request" in repr(difference)
 
 
 def test_the_table_and_the_page():

@@ -104,7 +104,7 @@ def test_a_copy_of_the_manifest_prevents_changes(folder, name):
     assert [problem.file for problem in folder_status(folder).problems] == [name]
     with pytest.raises(BundleError) as caught:
         write(numbered(3), folder)
-    assert "is a copy of the manifest" in str(caught.value.problems[0])
+    assert "created this copy of the manifest" in str(caught.value.problems[0])
     with pytest.raises(BundleError):
         rebuild_manifest(folder, PASSPHRASE)
 

@@ -356,7 +356,7 @@ def test_leave_a_pool_copy_servers_and_create_a_pool(lab, folder):
     """
     open_editor(lab, folder)
     set_cell(lab, "fe02.contoso.com", "Role", "Mediation")
-    lab.button("Remove from the pool and change").click()
+    lab.button("Remove the changed servers from the pool").click()
     wait_kernel(lab, "editor.topology.cells[1][1:3]", "('Mediation', '')")
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
     press(lab, "Control+z")
@@ -366,7 +366,7 @@ def test_leave_a_pool_copy_servers_and_create_a_pool(lab, folder):
     # the button.
     lab.field("New Role").select_option("Mediation")
     lab.button("Set for 1 server").click()
-    lab.button("Remove from the pool and change").click()
+    lab.button("Remove the changed servers from the pool").click()
     wait_kernel(lab, "editor.topology.cells[1][1:3]", "('Mediation', '')")
     expect(lab.button("Set for 1 server")).to_be_focused()
     lab.button("Undo").click()

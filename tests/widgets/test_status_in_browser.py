@@ -174,13 +174,13 @@ def test_probed_certificates_are_recorded_in_the_summary(lab, folder):
         expect(connect).to_be_focused()
         lab.page.keyboard.press("Enter")
         panel.get_by_text(": 8 as planned; 1 planned certificate cannot be seen").wait_for()
-    panel.get_by_role("button", name="Record what the servers show").click()
+    panel.get_by_role("button", name="Record the certificates that the servers use").click()
     panel.get_by_text("2 generations recorded").wait_for()
     panel.locator("summary", has_text="Details (2 rows)").click()
     panel.get_by_role("cell", name="recorded", exact=True).first.wait_for()
     assert found + axe_in_both_themes(lab) == []
     summary = lab.page.context.new_page()
     summary.goto((requests / "summary.html").as_uri())
-    # Only the OAuth certificate still must be installed, because no port shows it.
+    # Only the OAuth certificate still must be installed, because no port presents it.
     summary.get_by_text("Install certificate 3 on 2 servers.").wait_for()
     summary.close()

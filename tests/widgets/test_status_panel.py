@@ -149,7 +149,7 @@ def test_a_wrong_installation_date_is_corrected(folder):
         results += [row[1:4:2] for row in finish(talk)["result"]["rows"]]
     assert results == [["recorded", days[0]]] * 2 + [["recorded", days[1]]] * 2
     needs = {row["needs"] for row in talk.rows().values()}
-    assert needs == {f"The certificate has been on all its servers since {days[1]}."}
+    assert needs == {f"The certificate has been installed on all of its servers since {days[1]}."}
 
 
 def test_the_status_is_updated_when_requests_are_written(tmp_path):

@@ -77,7 +77,7 @@ def _list_parts(summary: Summary, rows_shown: int) -> Iterator[str]:
         for block in one.blocks:
             yield from _format_block(block, say)
     yield describe_omissions(summary) + "\n" if summary.left_out else ""
-    yield _format_heading("What happens with a request", say)
+    yield _format_heading("What happens to a request", say)
     yield f"{STORY}\n"
     if sheet := build_approval_sheet(summary):
         yield _format_heading("Approval", say)

@@ -151,7 +151,7 @@ def _list_planner_tasks(stages: _Stages) -> Iterator[Ask]:
             (f"Send the requests for {stages.name_ids(ids)} to the CA: lyncnb handover FOLDER "
             "OUT.zip."),
             "when approved" if not stages.summary.is_approved and _is_complete(stages, "waiting")
-            else "now, unless the CA already has the requests",
+            else "now, if the CA does not have the requests yet",
         )  # fmt: skip
 
 

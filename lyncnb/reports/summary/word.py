@@ -84,7 +84,7 @@ def write_word_summary(summary: Summary, *, rows_shown: int) -> bytes:
             document.add_paragraph(f"{say('For each')}: {_translate_facts(common, say)}")
         for block in one.blocks:
             _add_block(document, block, common, say)
-    document.add_heading(say("What happens with a request"), level=1)
+    document.add_heading(say("What happens to a request"), level=1)
     document.add_paragraph(STORY)
     if summary.left_out:
         document.add_paragraph(describe_omissions(summary))

@@ -61,7 +61,7 @@ VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
 )
 #: The actions that the page offers if a change to some servers contradicts the other servers of
 #: their pool.
-POOL_OFFERS = ("Change all servers in the pool", "Remove from the pool and change")
+POOL_OFFERS = ("Change all servers in the pool", "Remove the changed servers from the pool")
 # The largest number of rejected cells in a block for which the page shows the reasons.
 _REFUSED_LISTED = 500
 

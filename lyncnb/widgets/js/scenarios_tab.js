@@ -228,7 +228,7 @@ function makeScenariosTab({ send, retitle }) {
       old.textContent = "";
       compared.replaceChildren(
         differing.length ? matrix(differing, headings, title)
-          : h("p", { class: "lc-next" }, "All options and counts are the same."),
+          : h("p", { class: "lc-next" }, "All options and counts are the same in all scenarios."),
         h("details", {}, h("summary", {}, `${alike.length} options and counts are the same`),
           matrix(alike, headings, "Options and counts that are the same in all scenarios")),
         ...message.differences.map(difference));

@@ -3,7 +3,7 @@
 
 /** @param {NameReasons} reasons */
 function makeDetail(reasons) {
-  const title = h("h3", { class: "lc-title" }, "Certificates of the server");
+  const title = h("h3", { class: "lc-title" }, "Certificates for the server");
   const body = h("div", { class: "lc-detail-body lc-stacks" });
   const panel = h("section", { class: "lc-detail", "aria-label": "Certificates of the selected servers" },
     title, body);

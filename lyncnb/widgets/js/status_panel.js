@@ -218,7 +218,7 @@ export default {
     const asked = h("div", { class: "lc-confirm", hidden: true }, listed,
       h("div", { class: "lc-bar" }, connecting, button("Do not connect", () => { forgetHosts(); ask.focus(); })));
     const ask = action("Ask the servers…", () => send({ type: "hosts", zone: zone.value, hosts: hosts.control.value }));
-    const recordSeen = action("Record what the servers show", () => send({ type: "seen", seen: seen.control.value }));
+    const recordSeen = action("Record the certificates that the servers use", () => send({ type: "seen", seen: seen.control.value }));
     /** The hosts are confirmed for exactly these choices. */
     function forgetHosts() {
       asked.hidden = true;
