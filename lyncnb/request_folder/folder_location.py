@@ -51,9 +51,9 @@ def _check_synchronization(full_path: Path) -> Iterator[str]:
             if name.match(parent.name) or any(os.path.lexists(parent / mark) for mark in marks):
                 yield (
                     f"{full_path} is in a folder that {program} synchronizes. {program} keeps "
-                    "copies and earlier versions of files, even of keys that you purge. Two computers can "
-                    "also change the folder at the same time. Choose a folder that is not "
-                    "synchronized."
+                    "copies and earlier versions of files, even of keys that you purge. Two "
+                    "computers can also change the folder at the same time. Choose a folder that "
+                    "is not synchronized."
                 )
                 break
 
