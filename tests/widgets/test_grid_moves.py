@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM, LabBrowser
-from lab_panels import cell_of, kernel, open_editor, wait_kernel
+from lab_panels import cell_of, held_answers, kernel, open_editor, wait_kernel
 from playwright.sync_api import expect
 
 pytestmark = [
@@ -305,6 +305,27 @@ def test_two_new_rows_with_late_responses(lab):
         press(lab, "Enter")
     wait_kernel(lab, NAMES, "fe01 fe02 dir01 med01 med02 new01")
     expect(lab.page.locator(".lc-refused")).to_contain_text("new 02", use_inner_text=True)
+
+
+def test_an_open_cell_keeps_its_text_when_an_earlier_row_is_added(lab):
+    """While the user types a second row, the kernel adds the first one, and typing continues."""
+    with held_answers(lab, "editor.view"):
+        click(lab, "fe02.contoso.com", "Server")
+        press(lab, "Control+=")
+        lab.page.keyboard.type("new01.contoso.com")
+        press(lab, "Tab")
+        lab.page.keyboard.type("Med")
+        press(lab, "Enter", "End")
+        click(lab, "fe02.contoso.com", "Server")
+        press(lab, "Control+=")
+        lab.page.keyboard.type("new02")
+    wait_kernel(lab, NAMES, "fe01 new01 fe02 dir01 med01 med02")
+    lab.page.get_by_label("Select new01.contoso.com").wait_for()
+    lab.page.keyboard.type(".contoso.com")
+    press(lab, "Tab")
+    lab.page.keyboard.type("Med")
+    press(lab, "Enter", "End")
+    wait_kernel(lab, NAMES, "fe01 new01 new02 fe02 dir01 med01 med02")
 
 
 def test_undo_after_a_rejected_paste_removes_only_the_rejected_texts(lab):

@@ -42,6 +42,8 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
   let activeId; // the ID of the active cell's row, which stays the same after a sort or filter
   /** @type {OpenCell | null} */
   let editing = null;
+  /** @type {{id: number, name: string, typed: string, overwrites: boolean} | null} */
+  let held = null; // the open cell while other rows arrive
   /** @type {number | null} */
   let tickedLast = null; // row from which Shift extends the selection
   /** @type {number | null} */
@@ -140,9 +142,9 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
     count = rows.length;
     view = actions.typedNew ? fresh.putInto(rows, activeId) : rows;
     if (JSON.stringify(sorts) !== JSON.stringify(header.sorts)) header.setSorts(sorts);
-    const moved = editing && store.id(view[editing.row]) !== editing.id ? editing : null;
-    const typed = moved?.control.value;
-    if (moved) stop(false);
+    if (editing && store.id(view[editing.row]) !== editing.id) closeForRows();
+    const moved = held;
+    held = null;
     const place = view.findIndex((at) => store.id(at) === activeId);
     const row = Math.max(0, place >= 0 ? place : Math.min(active.row, view.length - 1));
     // A range is kept if its rows stay in place. Otherwise only its first cell is kept.
@@ -156,12 +158,21 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
     body.style.height = `${view.length * ROW_HEIGHT}px`;
     fit();
     countSelected();
-    if (!moved || typed === undefined) return;
+    if (!moved) return;
     // The row of the open cell has another place, or the kernel has added it. Keep the typed text.
     const n = moved.id < 0 ? row : view.findIndex((at) => store.id(at) === moved.id);
-    if (n < 0 || n >= view.length) return;
-    start(n, moved.k);
-    if (editing) editing.control.value = typed;
+    const k = columns.findIndex((column) => column.name === moved.name);
+    if (n < 0 || n >= view.length || k < 0) return;
+    start(n, k, moved.overwrites ? moved.typed : "");
+    if (editing) editing.control.value = moved.typed;
+  }
+
+  // Other rows arrive, so close the open cell until they are shown.
+  function closeForRows() {
+    if (!editing) return;
+    const { id, column, control, overwrites } = editing;
+    held = { id, name: column.name, typed: control.value, overwrites };
+    stop(false);
   }
 
   // The new rows have changed, so they are shown again below the rows of the table.
@@ -1179,8 +1190,8 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
       const n = view.findIndex((at) => at >= 0 && columns.some((column) => has(at, column)));
       if (n >= 0) move(n, columns.findIndex((column) => has(view[n], column)));
     },
-    // Remove all rows before the rows of another table arrive.
-    empty() { stop(false); view = []; count = 0; },
+    // Remove all rows before other rows arrive.
+    empty() { closeForRows(); view = []; count = 0; },
     /** @param {{widths: Record<string, number>, frozen: boolean}} layout */
     setLayout(layout) {
       widths = { ...layout.widths };
