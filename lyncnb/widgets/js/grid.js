@@ -123,7 +123,8 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
     const style = getComputedStyle(grid);
     context.font = `600 ${style.fontSize} ${style.fontFamily}`; // changed texts and headings are bold
     const title = columns.find((column) => column.name === name)?.title ?? "";
-    const texts = new Set([title, ...view.map((at) => store.text(at, name))]);
+    const textOf = (/** @type {number} */ at) => pending.get(`${store.id(at)} ${name}`) ?? store.text(at, name);
+    const texts = new Set([title, ...view.map(textOf)]);
     const widest = Math.max(...[...texts].slice(0, 5000).map((text) => context.measureText(text).width));
     return Math.max(LEAST_WIDTH, Math.min(800, Math.ceil(widest) + 40)); // with padding and marks
   }
