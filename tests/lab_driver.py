@@ -373,26 +373,32 @@ class LabBrowser:
 
     def wait_idle(self, *, settle: float = 0.3) -> None:
         """Wait until no cell is queued and the kernel has been idle for `settle` seconds."""
-        end = time.monotonic() + self.seconds
-        calm = None
-        busy = "not looked yet"
-        while time.monotonic() < end:
-            busy = self.page.evaluate(
-                "() => { const panel = " + _PANEL + "; if (!panel) return 'no notebook';"
-                " const session = panel.sessionContext.session;"
-                " const kernel = session && session.kernel;"
-                " if (!kernel || kernel.connectionStatus !== 'connected') return 'no kernel';"
-                " if (kernel.status !== 'idle') return kernel.status;"
-                " const waiting = [...panel.node.querySelectorAll('.jp-InputPrompt')]"
-                "  .filter(e => e.textContent.includes('[*]')).length;"
-                " return waiting ? waiting + ' cells waiting' : ''; }"
-            )
-            now = time.monotonic()
-            calm = None if busy else calm or now
-            if calm is not None and now - calm >= settle:
-                return
-            time.sleep(0.05)
-        raise TimeoutError(f"after {self.seconds} s: {busy}")
+        busy = self.page.evaluate(
+            "async ([seconds, settle]) => { const find = () => "
+            + _PANEL
+            + """;
+              const state = () => {
+                const panel = find();
+                if (!panel) return "no notebook";
+                const kernel = panel.sessionContext.session && panel.sessionContext.session.kernel;
+                if (!kernel || kernel.connectionStatus !== "connected") return "no kernel";
+                if (kernel.status !== "idle") return kernel.status;
+                const waiting = [...panel.node.querySelectorAll(".jp-InputPrompt")]
+                  .filter(e => e.textContent.includes("[*]")).length;
+                return waiting ? waiting + " cells waiting" : "";
+              };
+              const start = performance.now();
+              let busy, calm = start;
+              do {
+                if ((busy = state())) calm = performance.now();
+                else if (performance.now() - calm >= settle * 1000) return "";
+                await new Promise(resolve => setTimeout(resolve, 50));
+              } while (performance.now() - start < seconds * 1000);
+              return busy || "not idle for long enough"; }""",
+            [self.seconds, settle],
+        )
+        if busy:
+            raise TimeoutError(f"after {self.seconds} s: {busy}")
 
     def save(self) -> Path:
         """Save the document, and repeat this until it has no unsaved changes.

@@ -203,6 +203,7 @@ def test_pasted_texts_change_pools(lab):
     wait_kernel(lab, COLUMN.format(name="site") + ".split()[6:]", "['Ulm', 'Ulm', 'Trier']")
     said(lab, "pasted 3 cells of 3 servers")
     press(lab, "Control+z")
+    said(lab, "Undone: ")
     cell(lab, "pool02", "External web FQDN").click()
     press(lab, "Delete")
     wait_kernel(lab, COLUMN.format(name="web_external_fqdn"), "web - - - - - - - web3")
