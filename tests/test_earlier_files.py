@@ -226,7 +226,7 @@ def test_an_earlier_asis_result_is_too_old(shell):
     shell.write("t.csv", TWO_SITES)
     done = shell("request", "t.csv", "requests", "--only-missing", EARLIER / "as-is.json")
     assert done.status == 2
-    assert "an older lyncnb version wrote this file, which has no digest" in done.err
+    assert "an older version of lyncnb wrote this file without a digest" in done.err
     assert "lyncnb asis" in done.err
 
 

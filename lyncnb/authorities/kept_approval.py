@@ -116,7 +116,7 @@ def read_approved_plan(
     last = manifest.plans[-1] if manifest.plans else None
     if last is None or not last.approvals or last.plan_sha256 != manifest.plan_sha256:
         raise ApprovalError(
-            f"the last requested plan in {folder} has no approval",
+            f"the plan for the latest requests in {folder} is not approved",
             hint="omit --approved-by, or request an approved plan: lyncnb request "
             "--plan PLAN --approved-by SIGNERS FOLDER",
         )

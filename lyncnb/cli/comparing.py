@@ -45,8 +45,8 @@ _FILES_SHOWN = 200
     help="Planning options for OLD and NEW, if OLD and NEW are tables. If omitted, the default "
          "options apply.",
 )  # fmt: skip
-@click.option("--old-options", metavar="plan.toml", help="Planning options for OLD only.")
-@click.option("--new-options", metavar="plan.toml", help="Planning options for NEW only.")
+@click.option("--old-options", metavar="plan.toml", help="Planning options that apply only to OLD.")
+@click.option("--new-options", metavar="plan.toml", help="Planning options that apply only to NEW.")
 @click.option("--product", metavar="NAME", help="Product whose rules apply to the tables.")
 @add_json_option
 @click.option(
@@ -198,8 +198,8 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
 )
 @click.option(
     "--folder", metavar="FOLDER",
-    help=("Request folder. A certificate does not cover a planned certificate if FOLDER records "
-         "its key as compromised."),
+    help=("Request folder. A certificate does not cover a planned certificate if its key is "
+         "recorded in FOLDER as compromised."),
 )  # fmt: skip
 @add_force_option
 def asis_command(

@@ -68,8 +68,8 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--unapproved", default="", metavar="REASON",
-    help=("Reason for writing a plan without approval to a FOLDER whose current plan is "
-         "approved. FOLDER records the reason."),
+    help=("Reason for writing a plan that is not approved to a FOLDER whose current plan is "
+         "approved. lyncnb records the reason in FOLDER."),
 )  # fmt: skip
 @click.option(
     "--dry-run",
@@ -84,8 +84,8 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--accept", multiple=True, metavar="CODE=REASON", callback=parse_reasons,
-    help="Accept error findings with this code. The manifest records the reason. You can "
-         "repeat this option.",
+    help="Accept error findings with this code. lyncnb records the reason in the "
+         "manifest. You can repeat this option.",
 )  # fmt: skip
 @click.option(
     "--renew", multiple=True, metavar="ID",
@@ -116,7 +116,7 @@ _NEEDS_ATTENTION = 3
 @click.option(
     "--team", default="", metavar="GROUP",
     help=("Share FOLDER with a team. Members of this group can read and write FOLDER (mode "
-         "2770, files 0660). FOLDER records the group."),
+         "2770, files 0660). lyncnb records the group in FOLDER."),
 )  # fmt: skip
 @click.option(
     "--cluster", metavar="ADDRESS",
@@ -146,9 +146,9 @@ def request_command(
 
     To use a saved plan (lyncnb plan --save), specify --plan FILE instead of TOPOLOGY. Without
     a signature, FILE shows accidental changes, but not who approved the plan. With
-    --approved-by, FILE must be signed (lyncnb approve), and FOLDER records who signed the
-    plan. From then on, lyncnb refuses to write a plan without approval to FOLDER, unless you
-    specify --unapproved with a reason.
+    --approved-by, FILE must be signed (lyncnb approve), and lyncnb records in FOLDER who
+    signed the plan. From then on, lyncnb refuses to write a plan that is not approved to FOLDER,
+    unless you specify --unapproved with a reason.
 
     lyncnb never overwrites or removes a key if a CA may have the request. If the plan is the
     same, nothing changes. If a planned certificate changed, lyncnb creates a new key and
@@ -354,8 +354,8 @@ def _reject_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
 )
 @click.option(
     "--compromised", is_flag=True,
-    help=("Use this option if the private key may be compromised. FOLDER then also records that "
-         "the CA must revoke the current certificate."),
+    help=("Use this option if the private key may be compromised. lyncnb then also records in "
+         "FOLDER that the CA must revoke the current certificate."),
 )  # fmt: skip
 @click.option(
     "--withdraw", is_flag=True,
@@ -612,8 +612,8 @@ def status_command(
     if names or on is not None:
         if rebuild or calendar is not None or approved_by is not None or is_all:
             raise click.UsageError(
-                "you specified NAME or --on, so lyncnb shows a history, for which the only "
-                "other option is --json"
+                "you specified NAME or --on, so lyncnb shows a history. The only other option for "
+                "a history is --json"
             )
         return _show_history(folder, names, on, as_json=as_json)
     if calendar is not None:
@@ -793,8 +793,8 @@ def _show_recovery(recovery_keys: Sequence[RecoveryKey], *, as_json: bool) -> in
 @click.argument("folder", metavar="FOLDER")
 @click.option(
     "--deployed", multiple=True, metavar="ID",
-    help=("Also remove the key and package of this request, which are installed on all servers "
-         "of the request. You can repeat this option."),
+    help=("Also remove the key and package of the request ID. Specify a request only if its "
+         "package is installed on all its servers. You can repeat this option."),
 )  # fmt: skip
 @click.option(
     "--confirm",

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--on", metavar="DATE",
-    help=("The first date on which you can order certificates (default: the order date for the "
-         "planned issue date; for a request folder, today)."),
+    help=("The first date on which you can order certificates. Default for a plan: the order "
+         "date that belongs to the planned issue date. Default for a request folder: today."),
 )  # fmt: skip
 @add_json_option
 @click.option(

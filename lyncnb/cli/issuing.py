@@ -103,8 +103,8 @@ def handover_command(
 @click.argument("files", metavar="FILE...", nargs=-1)
 @click.option(
     "--accept", multiple=True, metavar="CODE=REASON", callback=parse_reasons,
-    help=("Accept a certificate although it has an error with this code. FOLDER records the "
-         "reason. You can repeat this option."),
+    help=("Accept a certificate although it has an error with this code. lyncnb records the "
+         "reason in FOLDER. You can repeat this option."),
 )  # fmt: skip
 @click.option(
     "--request", "requests", multiple=True, metavar="FILE.req",
@@ -372,8 +372,8 @@ def steps_command(
 
     lyncnb writes checklists and a script for each server into steps/ in FOLDER, and removes
     the files of an earlier run. The scripts were not tested on Windows: read a script before
-    you run it. If FOLDER records the certificate in use and you do not specify --effective,
-    A/V and OAuth certificates roll over before that certificate expires.
+    you run it. If FOLDER contains the record of the certificate in use and you do not
+    specify --effective, A/V and OAuth certificates roll over before that certificate expires.
 
     With --request-on-server, lyncnb creates no keys. Specify a request folder with -o. The
     folder then waits for requests from other computers (lyncnb receive --request). lyncnb

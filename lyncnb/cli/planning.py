@@ -54,7 +54,11 @@ _SERVERS_SHOWN = 20
     "--figure", "figure_kind", metavar="KIND",
     help="The figure in FILE.svg: topology (default), coverage or timeline.",
 )  # fmt: skip
-@click.option("--site", metavar="NAME", help="Site whose pools the figure shows separately.")
+@click.option(
+    "--site",
+    metavar="NAME",
+    help="Name of a site. The figure shows each pool of this site separately.",
+)
 @click.option("--lang", metavar="LANG", help="Language of the headings in FILE: en or zh-TW.")
 @click.option(
     "--save", metavar="FILE.json",

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 @click.option(
     "--from", "zone", type=click.Choice(("inside", "outside")), default="inside",
     show_default=True,
-    help="The zone of this computer. lyncnb probes only the ports that are used from this zone.",
+    help=("Network zone of this computer. lyncnb probes only the ports that computers in this "
+         "zone use."),
 )  # fmt: skip
 @click.option(
     "--hosts", metavar="FILE",

@@ -180,7 +180,7 @@ def _format_server(steps: DeploymentSteps, server: ServerSteps, translate: Say) 
     if len(steps.pages) > 1:
         lines += _format_missing_packages(select_server_steps(steps, server), translate)
     if server.shell:
-        text = translate("Run the commands in: {}, as an administrator.")
+        text = translate("Run the commands as an administrator in {}.")
         lines += ["", text.format(escape_markdown(translate(server.shell.title)))]
     digest, commands = build_start_commands(server)
     lines += [

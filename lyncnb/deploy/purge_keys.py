@@ -264,7 +264,8 @@ def _list_removable(
     unknown = [name for name in deployed if name not in manifest.by_id]
     if unknown:
         raise BundleError(
-            f'{survey.folder}: there is no request "{unknown[0]}"', hint="see lyncnb status FOLDER"
+            f'{survey.folder}: there is no request "{unknown[0]}"',
+            hint="to list the requests: lyncnb status FOLDER",
         )
     opener = None
     if cipher is not None:

@@ -552,12 +552,13 @@ class _Schedule:
         begin, end = self.of.begin, self.days.until
         rule = BrokenRule(
             rule="earliest order",
-            says=f"a certificate that is ordered on {begin} or later cannot be installed by {end}",
+            says=f"a certificate that is ordered on {begin} or later cannot be installed on or "
+            f"before {end}",
             begins=begin, ends=end, source="plan options: freezes, windows, lead_days",
         )  # fmt: skip
         return ForecastProblem(
             certificates=(), number=1, begins=begin, ends=end, rules=(rule,),
-            what=f"the certificate cannot be installed by {end}",
+            what=f"the certificate cannot be installed on or before {end}",
         )  # fmt: skip
 
 

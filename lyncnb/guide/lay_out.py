@@ -131,7 +131,7 @@ def lay_out(answers: GuideAnswers) -> Layout:
             LayoutProblem(
                 site="",
                 key="product",
-                message=f"the guide does not support the servers of {answers.rules.title}",
+                message=f"the guide does not support {answers.rules.title} servers",
                 hint="enter the servers in a table instead: lyncnb template TABLE.xlsx",
             )
         )

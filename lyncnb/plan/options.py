@@ -76,7 +76,7 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "layout": Option(
         "", "layout", ("combined to request one certificate for the Default and web "
-                      "usages, or separate"),
+                      "usages, or separate to request one for each usage"),
         "Default and web certificates", "choice", _CERTIFICATES, LAYOUTS,
     ),
     "wildcard": Option(

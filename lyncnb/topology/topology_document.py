@@ -486,7 +486,7 @@ def read_topology_xml(source: str, text: str) -> Table:
         if index < _ALWAYS or any(row.get(name) for row in rows)
     ]
     version = _find_version(clusters)
-    messages = [f"this topology is from {version.title}"] if version else []
+    messages = [f"the topology document is for {version.title}"] if version else []
     messages += [
         *_report_omissions(clusters),
         *_report_farms(clusters),

@@ -38,7 +38,7 @@ class TableChannel(Channel[TableTold]):
             "open": self._open_table,
             "ask": self._ask_questions,
         }
-        super().__init__(answers, "Open a table to plan it.")
+        super().__init__(answers, "Open a table to plan its certificates.")
 
     def _answer_first_message(self) -> None:
         files = list_tables(scenarios=True)

@@ -410,7 +410,7 @@ def handover_of(folder, place):
         # The first bytes of a PKCS #8 key in DER.
         (bytes.fromhex("300902010130000400a000"), True),
         (b"0\x82 is how a sentence may begin", False),
-        (b"The private key stays with the planner, encrypted.", False),
+        (b"The private key stays encrypted in the request folder.", False),
     ],
 )
 def test_private_keys_are_recognized(data, refused):

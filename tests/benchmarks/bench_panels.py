@@ -260,7 +260,7 @@ def paste(lab, rows: int, rounds: int) -> list[float]:
     times = []
     for _ in range(rounds):
         lab.page.evaluate(WATCH_PASTE, f"{rows + 1000:,} servers shown")
-        lab.page.get_by_role("grid", name="Servers of the topology").focus()
+        lab.page.get_by_role("grid", name="Servers in the topology").focus()
         for key in ("Control+End", "Home", "Control+v"):
             lab.page.keyboard.press(key)
         lab.page.wait_for_function("() => window.pasted > 0")

@@ -226,7 +226,7 @@ def test_renewal_requires_a_recorded_approval(approved):
     (approved.folder / "requests/manifest.json").write_text(json.dumps(document), "utf-8")
     before = snapshot(approved.folder / "requests")
     ended = renew(approved, "--approved-by", "signers")
-    refused(ended, approved, before, "has no approval")
+    refused(ended, approved, before, "is not approved")
 
 
 @pytest.mark.tools

@@ -429,7 +429,7 @@ def test_no_order_is_possible():
     )
     assert made.entries == ()
     assert {one.what for one in made.problems} == {
-        "the certificate cannot be installed by 2030-12-31"
+        "the certificate cannot be installed on or before 2030-12-31"
     }
 
 

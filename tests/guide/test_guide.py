@@ -468,7 +468,7 @@ def test_path_of_a_custom_product(tmp_path, monkeypatch):
     beside = REPOSITORY / "tests" / "products" / "lighthouse.toml"
     with pytest.raises(AnswersError) as caught:
         guided_topology(answers(product=str(beside), remote_users="no"))
-    assert "the guide does not support the servers of Lighthouse 7" in str(caught.value)
+    assert "the guide does not support Lighthouse 7 servers" in str(caught.value)
 
 
 def test_findings_of_one_kind_are_reported_once():

@@ -152,7 +152,7 @@ def test_the_file_is_readable():
     """
     text = FULL.to_toml()
     assert (
-        'layout = "separate"  # combined to request one certificate for the Default and web usages, or separate'
+        'layout = "separate"  # combined to request one certificate for the Default and web usages, or separate to request one for each usage'
         in text
     )
     assert '[key]\nalgorithm = "ECDSA"\nbits = 384\n' in text

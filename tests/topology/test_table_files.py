@@ -187,7 +187,9 @@ def test_convert_and_back(shell):
         ended = shell("convert", old, new)
         assert ended.status == 0
         assert ended.out == f"written: {new}\nNext: Plan the certificates: lyncnb plan {new}\n"
-        assert ("this topology is from Lync Server 2013" in ended.err) == (old == "contoso.tbxml")
+        assert ("the topology document is for Lync Server 2013" in ended.err) == (
+            old == "contoso.tbxml"
+        )
         assert shell("compare-topology", "contoso.tbxml", new).status == 0
     assert (shell.folder / "a.xlsx").read_bytes() == (shell.folder / "c.xlsx").read_bytes()
 

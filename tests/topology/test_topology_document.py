@@ -185,7 +185,7 @@ def test_services_without_a_row_are_reported(form):
     """
     told = [str(note) for note in read(FORMS[form](EVERYTHING)).notes]
     for words in (
-        "this topology is from Lync Server 2013",
+        "the topology document is for Lync Server 2013",
         'lyncnb added no row for "sql.contoso.com": the product requires no certificate',
         'lyncnb added no row for "contoso.com": the product requires no certificate for a file store',
         'lyncnb added no row for "gw.contoso.com": a PSTN gateway is not a server of the product',
@@ -460,7 +460,7 @@ def test_every_command_takes_a_document(shell):
     ):
         ended = shell(*command)
         assert ended.status in (0, 1), (command, ended)
-        assert "contoso.tbxml this topology is from Lync Server 2013" in ended.err
+        assert "contoso.tbxml the topology document is for Lync Server 2013" in ended.err
     shell.write("old.xml", published([front_end("se01.contoso.com")], version="5"))
     assert "lyncnb has no rules for lync2010" in shell("check", "old.xml").err
     assert "no rules" not in shell("check", "old.xml", "--product", "lync2013").err

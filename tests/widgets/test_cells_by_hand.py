@@ -221,7 +221,7 @@ def test_messages_of_undo_and_save(lab, folder):
     lab.field("Table file").fill("said.csv")
     lab.button("Save as").click()
     lab.page.get_by_text("Saved: said.csv and said.plan.toml.").wait_for()
-    again = lab.page.get_by_role("region", name="The line that opens the table")
+    again = lab.page.get_by_role("region", name="The code that opens the table")
     expect(again).to_have_text('topology_file = "said.csv"', use_inner_text=True)
     lab.page.get_by_text("The open table is said.csv. The options are in said.plan.toml").wait_for()
 

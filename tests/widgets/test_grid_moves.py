@@ -170,7 +170,7 @@ def test_rows_are_pasted_into_the_blank_row(lab):
     """
     new_row(lab).click()
     paste(lab, TEN.replace("new03.contoso.com", "new 03").replace("new04.contoso.com", ""))
-    lab.page.get_by_text("1 row not added").wait_for()
+    lab.page.get_by_text("did not add 1 row").wait_for()
     lab.button("Close this message").first.click()
     kept = TEN_NAMES.replace(" new03 new04", "")
     wanted = f"{FIVE} {kept}"
@@ -554,7 +554,7 @@ def test_messages_use_headings_and_cover_no_control(lab):
     click(lab, "med01.contoso.com", "Server")
     paste(lab, "bad one\r\nbad two\r\n")
     lab.button("Replace 2 servers").click()
-    lab.page.get_by_text("2 cells not changed").wait_for()
+    lab.page.get_by_text("did not change 2 cells").wait_for()
     covered = lab.page.evaluate(
         """() => [...document.querySelectorAll('.lc-servers button, .lc-servers input')]
           .filter((one) => one.checkVisibility() && !one.closest('.lc-grid, .lc-bubble'))

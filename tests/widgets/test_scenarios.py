@@ -194,7 +194,7 @@ def test_messages_support_all_actions_on_scenarios(editor):
     talk = Talk(editor.view)
     talk.say("ready")
     answer = talk.say("keep_scenario", name="As planned", note="what we have")
-    assert answer["scenario_done"]["said"].startswith("Kept as “As planned”")
+    assert answer["scenario_done"]["said"].startswith("The scenario “As planned” is")
     assert answer["state"]["saved_words"] == "scenario As planned, as kept; as loaded"
     assert answer["scenarios"]["rows"] == [{"name": "As planned", "note": "what we have"}]
     answer = talk.say("option", name="wildcard", value="true")

@@ -39,7 +39,7 @@ def keep(lab, name: str, note: str = "") -> None:
     lab.field("Name").fill(name)
     lab.field("Note").fill(note)
     lab.button("Keep").click()
-    lab.page.get_by_text(f"Kept as “{name}”").wait_for()
+    lab.page.get_by_text(f"The scenario “{name}” is in").wait_for()
 
 
 def test_a_new_user_saves_and_compares_scenarios(lab, folder, place):
@@ -124,7 +124,7 @@ def test_a_damaged_scenario_and_an_existing_scenario(lab, folder, place):
     panel = lab.page.get_by_role("tabpanel", name="Scenarios")
     panel.get_by_text("I have checked the existing files. Replace them.").click()
     lab.button("Keep", exact=True).click()
-    lab.page.get_by_text("Kept as “First”").wait_for()
+    lab.page.get_by_text("The scenario “First” is in").wait_for()
     assert ln.open_scenario(place / "First").options == ln.PlanOptions()
 
 

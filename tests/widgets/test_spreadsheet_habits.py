@@ -161,8 +161,8 @@ def test_pasted_cells_that_are_rejected_show_the_reason(lab, folder):
     press(lab, "Control+v")
     alert = lab.page.locator(".lc-servers .lc-bubble").get_by_role("alert")
     alert.get_by_text("NoSuchRole").first.wait_for()
-    lab.page.get_by_text("1 cell not changed").wait_for()
-    lab.page.get_by_text("1 row not added").wait_for()
+    lab.page.get_by_text("did not change 1 cell").wait_for()
+    lab.page.get_by_text("did not add 1 row").wait_for()
     refused = lab.page.locator(".lc-refused")
     expect(refused.filter(has_text="NoSuchRole")).to_be_visible()
     expect(refused.filter(has_text="bad name")).to_be_visible()
@@ -376,7 +376,7 @@ def test_leave_a_pool_copy_servers_and_create_a_pool(lab, folder):
     lab.page.get_by_label("Select fe03.contoso.com").wait_for()
     lab.page.get_by_label("Select fe03.contoso.com").check()
     lab.field("Name of the new pool").fill("pool02.contoso.com")
-    lab.button("New pool from 2 servers").click()
+    lab.button("New pool with 2 servers").click()
     wait_kernel(lab, "[str(p.fqdn) for p in editor.topology.pools if p.role == 'FrontEnd']",
                 "['pool.contoso.com', 'pool02.contoso.com']")  # fmt: skip
     # The previous pool keeps its values.

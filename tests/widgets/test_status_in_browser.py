@@ -159,7 +159,7 @@ def test_probed_certificates_are_recorded_in_the_summary(lab, folder):
         panel = lab.page.get_by_role("group", name="Status of shown")
         panel.get_by_text("3 issued").wait_for()
         panel.locator("summary", has_text="Record installed certificates").click()
-        panel.locator("summary", has_text="Ask the servers which certificates they show").click()
+        panel.locator("summary", has_text="Check which certificates the servers present").click()
         panel.get_by_label("Hosts file").fill(str(hosts.relative_to(folder)))
         ask = panel.get_by_role("button", name="Ask the servers…")
         ask.click()

@@ -126,7 +126,7 @@ def _parse_document(data: bytes, name: str) -> dict[str, object]:
     if "planned" in document and "sha256" not in document:
         raise ReturnedFileError(
             (
-                f"{name}: an older lyncnb version wrote this file, which has no digest, and "
+                f"{name}: an older version of lyncnb wrote this file without a digest, and "
                 "did not verify every signature"
             ),
             hint=_AGAIN,

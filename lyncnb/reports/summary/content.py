@@ -357,7 +357,7 @@ class Block:
                 return "one certificate, only for this server"
             return f"{len(self.members):,} certificates, one for each server"
         many = count_of(len(servers), "server")
-        return f"one certificate, the same on {many}" if len(servers) > 1 else "one certificate"
+        return f"the same certificate on {many}" if len(servers) > 1 else "one certificate"
 
     @property
     def in_use_as(self) -> str:
@@ -583,12 +583,12 @@ class Summary:
 #: The text that explains requests to readers who do not know certificates.
 STORY = (
     "A request (CSR, a file ending in .csr) asks a CA for one certificate. The private key "
-    "stays with the planner, encrypted. The CA’s staff receive the requests with a page that "
+    "stays encrypted in the request folder. The CA’s staff receive the requests with a page that "
     "explains how to issue the certificates and what to return. lyncnb compares each issued "
-    "certificate with this plan. It then packs the certificate with its key into a package for "
-    "its servers: a file ending in .pfx, protected by a password. A checklist for each server "
-    "explains how to import and assign the package. “In use as” is the type of a certificate "
-    "in the product's commands."
+    "certificate with this plan. It then creates a package for the servers: a .pfx file that "
+    "contains the certificate with its key, and is protected by a password. A checklist for each "
+    "server explains how to import and assign the package. “In use as” is the type of a "
+    "certificate in the product's commands."
 )
 
 #: The text below the title of every summary.

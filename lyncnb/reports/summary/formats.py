@@ -93,7 +93,7 @@ def _write_xlsx(summary: Summary) -> bytes:
     try:
         return write_workbook(summary)
     except ValueError as error:
-        raise PlanError(f"summary.xlsx: {error}", hint="write the table as .csv") from None
+        raise PlanError(f"summary.xlsx: {error}", hint="write a .csv file instead") from None
 
 
 def _write_shortened(write: Callable[..., str | bytes], summary: Summary) -> bytes:

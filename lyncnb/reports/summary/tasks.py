@@ -83,7 +83,7 @@ def _list_revocation_tasks(stages: _Stages) -> Iterator[Ask]:
 
 def _list_finding_tasks(summary: Summary, *, is_first: bool) -> Iterator[Ask]:
     counts = Counter(finding.severity for finding in summary.findings)
-    sent = "before the requests are sent" if is_first else "before further requests are sent"
+    sent = "before the requests are sent" if is_first else "before more requests are sent"
     if counts["error"]:
         yield _build_planner_task(
             (

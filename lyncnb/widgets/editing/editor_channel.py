@@ -519,7 +519,7 @@ class EditorChannel(Channel[EditorTold]):
             )
         source = editor.loaded.topology.source
         kept = (
-            f" lyncnb keeps the edits of {source} as a draft. To restore the edits, open "
+            f" lyncnb keeps the edits to {source} as a draft. To restore the edits, open "
             "that table again."
         )
         kept = "" if editor.is_saved else kept
@@ -622,13 +622,13 @@ def _describe_rejected(applied_block: TakenBlock) -> list[str]:
     lines = []
     if applied_block.refused:
         lines.append(
-            f"{count_of(len(applied_block.refused), 'cell')} not changed. The rejected text is "
-            "shown in red, with the reason. All other cells are changed."
+            f"lyncnb did not change {count_of(len(applied_block.refused), 'cell')}. The rejected "
+            "text is shown in red, with the reason. All other cells are changed."
         )
     if applied_block.refused_rows:
         lines.append(
-            f"{count_of(len(applied_block.refused_rows), 'row')} not added. The rejected rows "
-            "stay at the end of the table, with the reason. Correct these rows, or undo "
+            f"lyncnb did not add {count_of(len(applied_block.refused_rows), 'row')}. The rejected "
+            "rows stay at the end of the table, with the reason. Correct these rows, or undo "
             "to remove them."
         )
     return lines

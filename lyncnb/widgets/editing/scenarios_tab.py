@@ -130,7 +130,7 @@ class ScenariosTab:
     def _keep_scenario(self, *, name: Text, note: Text | None = None, replace: bool = False) -> str:
         why = None if note is None else note.strip()
         kept = self._scenarios.keep(name.strip(), why, replace=replace)
-        return f"Kept as “{kept.name}” in the folder {self._scenarios.folder}."
+        return f"The scenario “{kept.name}” is in the folder {self._scenarios.folder}."
 
     def _open_scenario(self, *, name: str) -> str:
         self._scenarios.open(name)

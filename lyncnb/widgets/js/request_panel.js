@@ -149,7 +149,7 @@ export default {
         foreseen.textContent = message.words;
         refill(rows,
           message.rows.length ? h("details", {}, h("summary", {}, "Changes to each request"),
-            table("Changes that Write will make", ["Change", "Request", "Reason"], message.rows.map(
+            table("Changes that lyncnb makes when you choose Write", ["Change", "Request", "Reason"], message.rows.map(
               ([what, id, ...why]) => [what, id && !id.includes(" ") ? reasons.link(id) : id, ...why]))) : "",
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)));
         passphrase.ask(message.is_new);

@@ -65,7 +65,7 @@ function makeSaveTab(send, host) {
     /** @param {Saved} message */
     saved(message) {
       const line = h("pre", { class: "lc-code", tabIndex: 0, role: "region",
-        "aria-label": "The line that opens the table" }, message.line);
+        "aria-label": "The code that opens the table" }, message.line);
       result.replaceChildren(h("div", {}, h("strong", {}, message.text)), h("div", {}, message.hint),
         ...(message.line ? [line, copyBar(line)] : []));
       forgetTick();

@@ -32,7 +32,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
   const count = h("div", { class: "lc-count", role: "status", "aria-live": "polite" });
   const picker = h("div", { class: "lc-picker-list" });
   const grid = makeGrid({
-    label: "Servers of the topology", store, selected, nameOf,
+    label: "Servers in the topology", store, selected, nameOf,
     actions: {
       edit: (id, name, value) => send({ type: "edit", ids: [id], column: name, value, cell: [id, name] }),
       block: (block) => send({ type: "block", ...block }),
@@ -85,7 +85,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
   });
   const poolName = h("input", { type: "text", class: "lc-control", autocomplete: "off", spellcheck: false,
     "aria-label": "Name of the new pool", placeholder: "Name of the new pool" });
-  const poolMake = button("New pool from the servers", () => {
+  const poolMake = button("New pool with the selected servers", () => {
     asker = poolMake;
     once({ type: "new_pool", ids: seen(), pool: poolName.value.trim() });
   });
@@ -197,7 +197,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
     keepLayout(layout);
     refresh();
     const words = sorts.map((sort) => titleOf(sort.name) + (sort.descending ? ", descending" : ""));
-    say(words.length ? `Sorted by ${words.join("; then by ")}` : "Rows are in the order of the file");
+    say(words.length ? `Sorted by ${words.join("; then by ")}` : "The rows are in the same order as in the file");
   }
 
   /** @param {string} name */
@@ -244,7 +244,7 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
     bulkRemove.textContent = !n ? "Remove" : !inSight ? "Remove (no selected server is shown)"
       : `Remove ${shownServers}`;
     copies.textContent = inSight ? `Duplicate ${shownServers} with the next number` : "Duplicate";
-    poolMake.textContent = inSight ? `New pool from ${shownServers}` : "New pool from the servers";
+    poolMake.textContent = inSight ? `New pool with ${shownServers}` : "New pool with the selected servers";
   }
 
   function changedSelection() {

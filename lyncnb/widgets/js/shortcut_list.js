@@ -3,7 +3,7 @@
 
 const SHORTCUTS = [
   ["Arrows, Page Up, Page Down", "move between cells, or with Ctrl, move to the last cell in this direction"],
-  ["Shift and an arrow, or drag", "select a range of cells"],
+  ["Shift+arrow key, or drag", "select a range of cells"],
   ["A letter", "replace the text of the cell"],
   ["Enter or F2", "edit the text in the cell; F2 moves the cursor to the end of the text"],
   ["Enter, Tab", "save the cell and move down or right; with Shift, move up or left"],

@@ -224,7 +224,7 @@ export default {
       asked.hidden = true;
     }
 
-    const reason = text("Reason", "The folder's history records the reason, such as yearly renewal.");
+    const reason = text("Reason", "lyncnb adds the reason, such as yearly renewal, to the folder's history.");
     const opener = secretField("Passphrase of the folder", "", () => renew.click());
     const renew = action("Renew all due certificates", () => send({ type: "renew",
       requests: [...selected].map(requestOf), reason: reason.control.value,
@@ -259,7 +259,7 @@ export default {
           "lyncnb regards a certificate as in use until you record a newer one. This step does not change any keys. "
           + "To correct a date, select the certificates and record them again with the correct date."),
         fields(labelled("In use since", since)), recorded, line(record),
-        h("details", {}, h("summary", {}, "Ask the servers which certificates they show"),
+        h("details", {}, h("summary", {}, "Check which certificates the servers present"),
           h("p", { class: "lc-help" }, "lyncnb connects to the TLS ports of the planned servers, reads their certificates, "
             + "and sends no data. Before lyncnb connects, you see the list of hosts."),
           fields(labelled("Zone of this computer", zone), hosts.field, seen.field), line(ask, recordSeen), asked)) },
