@@ -575,8 +575,8 @@ def _report_covered_certificates(manifest: Manifest, now: datetime) -> Iterator[
             )
         else:
             yield (
-                f"{record.id} was {cover}, but is no longer covered. When you next run "
-                "lyncnb request, it writes a request for this certificate"
+                f"{record.id} was {cover}, but no certificate covers it now. When you next "
+                "run lyncnb request, it writes a request for this certificate"
             )
     yield from stands[:_COVERS_TOLD]
     if stands[_COVERS_TOLD:]:

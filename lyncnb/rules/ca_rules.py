@@ -34,7 +34,7 @@ QUANTITIES: Mapping[str, str] = {
     "remote-perspectives": "remote network perspectives from which a CA validates a domain",
     "names": "names in one certificate",
     "san-bytes": "bytes in the subject alternative name extension",
-    "age-months": "months after which lyncnb reports the rules as old",
+    "age-months": "months after which lyncnb reports the rules as outdated",
 }
 
 #: What a check evaluates: the plan or an issued certificate.
