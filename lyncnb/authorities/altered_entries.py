@@ -22,7 +22,7 @@ from .evaluation.compare_request import compare_request
 from .read_plan import compute_recorded_digest
 
 _HINT = (
-    "restore manifest.json from a backup, or request the plan again: lyncnb request TOPOLOGY FOLDER"
+    "restore manifest.json from a backup, or run this command again: lyncnb request TOPOLOGY FOLDER"
 )
 _NAMES = frozenset(
     {"request-common-name-differs", "request-names-missing", "request-names-added"}

@@ -359,7 +359,10 @@ def _check_templates(
             f"{count_of(len(clients), 'request')}, e.g. {clients[0].id}, must have server and "
             f"client authentication, but the template {template} includes only server "
             "authentication",
-            hint="specify a template that includes both: --template clientAuth=NAME",
+            hint=(
+                "specify a template that includes server and client authentication: "
+                "--template clientAuth=NAME"
+            ),
         )
 
 

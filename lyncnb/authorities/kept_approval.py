@@ -27,7 +27,7 @@ PLAN, SIGNATURE = "approved-plan.json", "approved-plan.json.sig"
 # less than 1 kB.
 _LARGEST = 1 << 30
 _HINT = (
-    "restore both files from a backup, or request the plan again: lyncnb request --plan PLAN "
+    "restore both files from a backup, or run this command again: lyncnb request --plan PLAN "
     "--approved-by SIGNERS FOLDER"
 )
 
@@ -145,7 +145,11 @@ def _verify_signature(
     digest = hashlib.sha256(signature).hexdigest()
     if not of_key:
         raise ApprovalError(
-            (f"{SIGNATURE} was made with the key {key}, which is not on record"), hint=_HINT
+            (
+                f"{SIGNATURE} was created with the key {key}, but the manifest has no "
+                "approval with this key"
+            ),
+            hint=_HINT,
         )
     approval = next((approval for approval in of_key if approval.signature_sha256 == digest), None)
     if approval is None:

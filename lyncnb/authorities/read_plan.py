@@ -149,7 +149,7 @@ def load_recorded_plan(folder: Path, manifest: Manifest) -> RecordedPlan:
         raise BundleError(
             f"the manifest of {folder} has no plan data for {len(problems):,} requests",
             problems=tuple(problems),
-            hint="request the plan again: lyncnb request TOPOLOGY FOLDER",
+            hint="run this command again: lyncnb request TOPOLOGY FOLDER",
         )
     return build_recorded_plan(certificates, rules, source=str(folder))
 

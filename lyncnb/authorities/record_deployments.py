@@ -326,7 +326,7 @@ class _DeploymentRun:
                 )
             elif report.server not in known:
                 self.notes.append(
-                    f"{report.source}: {report.server} is not a server of this folder"
+                    f"{report.source}: this folder has no certificate for {report.server}"
                 )
             else:
                 self._record_server_report(report)

@@ -255,7 +255,7 @@ def find_wildcard_and_desk_phones(
 ) -> Iterator[str]:
     """Find a wildcard on a certificate that desk phones receive."""
     for name in view.list_wildcards(certificate):
-        yield f'"{name}" is on a certificate that desk phones receive'
+        yield f'a certificate that desk phones receive contains "{name}"'
 
 
 def find_too_many_names(

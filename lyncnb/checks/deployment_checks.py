@@ -161,8 +161,8 @@ def find_other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pair
             yield (
                 certificate.id,
                 (
-                    f"{view.format_label(certificate)} is from {own}, but the internal servers "
-                    f"have certificates from {whose}"
+                    f"{view.format_label(certificate)} is issued by {own}, but the internal "
+                    f"servers have certificates from {whose}"
                 ),
             )
 

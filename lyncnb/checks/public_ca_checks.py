@@ -87,7 +87,10 @@ def find_names_need_dns_validation(view: PlanView, rule: CheckRule) -> Pairs:
             certificates.append(certificate)
             names += affected
     if certificates:
-        yield certificates[0].id, f"a file on a web server cannot validate {_join_names(names)}"
+        yield (
+            certificates[0].id,
+            f"CAs cannot use a file on a web server to validate {_join_names(names)}",
+        )
 
 
 def find_caa_of_zones(view: PlanView, rule: CheckRule) -> Pairs:

@@ -359,7 +359,7 @@ def _list_rewordings(old_plan: Mapping[str, Any], new_plan: Mapping[str, Any]) -
                 for key in changed
             )
             about = old.get("about") or "the deployment"
-            yield f"in the finding {old['code']} about {about}, the text was {words}"
+            yield f"the text of the finding {old['code']} for {about} was {words}"
     for old, new in zip(old_plan["reasons"], new_plan["reasons"], strict=True):
         for key in ("why", "source"):
             if old.get(key) != new[key]:

@@ -364,7 +364,7 @@ def _reject_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
 )  # fmt: skip
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help=("Allowed signers file of ssh-keygen. Required if the plan in FOLDER is approved. The "
+    help=("Allowed signers file for ssh-keygen. Required if the plan in FOLDER is approved. The "
          "file must still list the signer."),
 )  # fmt: skip
 @click.option(
@@ -564,7 +564,7 @@ def _describe_change(change: Change) -> tuple[str, str]:
 )
 @click.option(
     "--approved-by", metavar="SIGNERS",
-    help="Verify the plan's approval with this allowed signers file of ssh-keygen.",
+    help="Verify the plan's approval with this allowed signers file (ssh-keygen format).",
 )  # fmt: skip
 @click.option(
     "--all",

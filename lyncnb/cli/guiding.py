@@ -188,7 +188,7 @@ def _show_plan(first_plan: FirstPlan, paths: tuple[Path, ...], folder: Path) -> 
     write("To create the same plan in Python:")
     # The TOML code is not wrapped, so that users can copy it.
     write(textwrap.indent(first_plan.python, "  "))
-    write("These questions and results of Microsoft's Planning Tool are not in lyncnb guide:")
+    write("lyncnb guide does not include these questions and results of Microsoft's Planning Tool:")
     write_lines(*(f"  {left.what}. {left.instead}" for left in first_plan.left_out))
     write()
     for path in paths:

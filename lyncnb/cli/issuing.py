@@ -511,7 +511,7 @@ def _parse_times(texts: tuple[str, ...]) -> datetime | dict[str, datetime] | Non
 )  # fmt: skip
 @click.option(
     "--revoked", is_flag=True,
-    help="Record that the CA revoked the certificates of NAME as you requested.",
+    help="Record that the CA revoked the certificates for NAME, as you requested.",
 )  # fmt: skip
 @add_json_option
 def deployed_command(

@@ -394,7 +394,9 @@ def _make_kept_record(
         return old_record, _build_change("kept", old_record, ())
     new = replace(new, name_notes=request.name_notes)
     if old_record.state == "retired":
-        return new, _build_change("adopted", new, ("unchanged, and again in the plan", *about))
+        return new, _build_change(
+            "adopted", new, ("unchanged; the plan contains this certificate again", *about)
+        )
     return new, _build_change("kept", new, about)
 
 
@@ -438,7 +440,7 @@ def reject_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
     raise ApprovalError(
         f"the saved plan ({saved.shown_as} {saved.shown_sha256[:12]}…) is older than the plan that "
         f"the folder has on record ({last.shown_as} {last.shown_sha256[:12]}…): {why}",
-        hint="to request the older plan, specify a reason: --reason TEXT",
+        hint="to create requests from the older plan, specify a reason: --reason TEXT",
     )
 
 

@@ -39,7 +39,7 @@ _NO_ANSWER = (
 )
 _REFUSALS = {
     "answer": _NO_ANSWER,
-    "worker": ("the cluster at {address} has no worker", "start a worker: dask worker {address}"),
+    "worker": ("the cluster at {address} has no workers", "start a worker: dask worker {address}"),
     "tls": (
         '"{address}" requires TLS, but Dask has no certificates for this connection',
         (

@@ -121,7 +121,7 @@ def _reject_unseen(planned: Iterable[PlannedAsIs]) -> None:
     if unseen:
         raise PlanRejected(
             (
-                f"no port showed {count_of(len(unseen), 'planned certificate')}. These "
+                f"no port presented {count_of(len(unseen), 'planned certificate')}. These "
                 "certificates may still be installed"
             ),
             problems=tuple(

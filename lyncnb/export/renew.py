@@ -328,7 +328,7 @@ def _find_plan(
     if plan.sha256 != record.plan_sha256:
         raise ApprovalError(
             "the approved plan in the folder and the manifest contain different certificates",
-            hint="request the plan again: lyncnb request --plan PLAN --approved-by SIGNERS FOLDER",
+            hint="run this command again: lyncnb request --plan PLAN --approved-by SIGNERS FOLDER",
         )
     return plan, record.sha256
 

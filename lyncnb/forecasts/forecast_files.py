@@ -75,7 +75,7 @@ def build_forecast_report(forecast: Forecast, *, max_shown: int = _SHOWN) -> Rep
         _format_certificates(forecast, ".csv", ".xlsx"),
         months,
         _format_certificates(forecast, ".md"),
-        forecast.work_table("Work in chronological order"),
+        forecast.work_table("Tasks in chronological order"),
         ReportTable(
             columns=_PROBLEMS,
             items=lambda: (

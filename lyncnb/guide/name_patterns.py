@@ -87,7 +87,8 @@ def read_pattern(
         if kind and kind not in kinds:
             raise BadName(
                 f'"{kind}" is not a known kind of server or service',
-                f"these kinds can have a separate pattern: {', '.join(kinds)}",
+                "these kinds of servers and services can have a separate pattern: "
+                f"{', '.join(kinds)}",
             )
         if kind in by_kind:
             raise BadName(
@@ -123,6 +124,6 @@ def _check_pattern(pattern: str, placeholders: Collection[str], *, is_for_all_ki
         if conversion or (form and not (key in _NUMBERS and re.fullmatch(r"0[1-9]", form))):
             raise BadName(
                 f"the format of the placeholder {{{key}}} is not valid",
-                f"enter {{n:02}} for two digits; {hint}",
+                f"for a number with two digits, enter {{n:02}}; {hint}",
             )
     return pattern

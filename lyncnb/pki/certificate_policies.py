@@ -47,7 +47,7 @@ def find_policy_violation(path: Sequence[Certificate]) -> str:
         who = f'"{format_name(certificate.subject)}"'
         state.level = _process_next_certificate(state, certificate, is_last=is_last)
         if not state.explicit and not state.level:
-            return f"{who} does not have a policy that its issuing CAs require"
+            return f"{who} does not contain a certificate policy that the issuing CAs require"
         if is_last:
             break
         if any(_ANY in pair for pair in certificate.policy_mappings):
@@ -101,7 +101,7 @@ def _find_final_violation(state: _State, certificate: Certificate) -> str:
     is_required = state.explicit <= 1 or certificate.require_explicit_policy == 0
     if is_required and not state.level:
         return (
-            f'"{format_name(certificate.subject)}" does not have a policy that its issuing CAs '
-            "require"
+            f'"{format_name(certificate.subject)}" does not contain a certificate policy that '
+            "the issuing CAs require"
         )
     return ""

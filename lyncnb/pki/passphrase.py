@@ -75,7 +75,7 @@ class Secret:
         object.__setattr__(self, "_text", text)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("you cannot change a secret")
+        raise AttributeError("you cannot change a Secret object")
 
     def reveal(self) -> str:
         """Return the secret text. Call the method as late as possible, and do not keep a copy."""

@@ -57,8 +57,8 @@ OPTIONS: Mapping[str, Option] = {
         "Name of the deployment", "text", _DOCUMENTS,
     ),
     "planner": Option(
-        "", "planner", ("name and address of the planner, which every document shows, "
-                       "e.g. Ana Li, ana@contoso.com"),
+        "", "planner", ("name and address of the person who plans the certificates; "
+                       "every document shows them, e.g. Ana Li, ana@contoso.com"),
         "Planner", "text", _DOCUMENTS,
     ),
     # The values that the module ``rules.model`` defines.

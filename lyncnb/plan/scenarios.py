@@ -242,7 +242,7 @@ def _decode_note(data: bytes) -> str:
         return data.decode("utf-8-sig").replace("\r\n", "\n").strip()
     except UnicodeDecodeError as error:
         raise ScenarioError(
-            f"the note is not UTF-8 text at byte {error.start:,}", hint="save the note as UTF-8"
+            f"the note is not valid UTF-8 at byte {error.start:,}", hint="save the note as UTF-8"
         ) from None
 
 

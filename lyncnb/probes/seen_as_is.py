@@ -81,7 +81,7 @@ def _adjust_certificate(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsI
             for remark in (line.remarks or (line.result,))
         )
         told = create_returned_finding(
-            NOT_SEEN, item.id, f"no port shows a certificate for {item.owner}"
+            NOT_SEEN, item.id, f"no port presents a certificate for {item.owner}"
         )
         return replace(item, state=NOT_SEEN, certificate=None, findings=(told,), remarks=remarks)
     if item.state in ABSENT:

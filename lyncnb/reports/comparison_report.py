@@ -107,7 +107,7 @@ class Comparison:
                     "without validity_days"
                 )
             if findings is None:
-                yield f"findings are not counted, because {source} contains none"
+                yield f"findings are not counted, because {source} contains no findings"
 
     @cached_property
     def findings_gone(self) -> tuple[Finding, ...]:

@@ -140,7 +140,7 @@ def _draw_topology_figure(
                 f"{plan.topology.source} contains no table, so lyncnb cannot determine the "
                 "connections"
             ),
-            hint="plan the original table again",
+            hint="create the plan from the original table again",
         )
     pools, certificates = len(plan.topology.pools), len(plan.certificates)
     connections = [one for one in list_connections(plan) if one.rule.drawn]

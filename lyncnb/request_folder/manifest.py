@@ -201,8 +201,8 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
     _check_records(manifest.requests, reader)
     if reader.problems:
         raise BundleError(
-            f"{folder}: lyncnb did not change the manifest, because the new manifest would not "
-            "be readable",
+            f"{folder}: lyncnb did not change the manifest, because lyncnb could not "
+            "read the new manifest",
             problems=tuple(reader.problems),
             hint="rebuild the manifest from the keys and CSRs: lyncnb status FOLDER --rebuild",
         )

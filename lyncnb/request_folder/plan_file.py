@@ -30,7 +30,7 @@ PLAN_NAME = "plan.json"
 # The largest size of the file in bytes. A plan with 100,000 certificates and the rules for their
 # names has about 100 MB.
 _LARGEST = 1 << 30
-_AGAIN = "request the plan again: lyncnb request TOPOLOGY FOLDER"
+_AGAIN = "run this command again: lyncnb request TOPOLOGY FOLDER"
 _RESTORE = f"restore the file from a backup, or {_AGAIN}"
 
 

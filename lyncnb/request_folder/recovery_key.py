@@ -55,7 +55,7 @@ _BLANKS = (
     "Request folder, with computer and path",
     "Location of the recovery key",
     "Person who knows the passphrase",
-    "Person to inform, with telephone",
+    "Person to inform, with telephone number",
 )
 
 _NAME_AGAIN = (

@@ -535,6 +535,6 @@ class Rules(Table):
 
     def _summarize(self) -> str:
         return (
-            f"Rules of {self.title}: {len(self.certificates)} certificates, "
+            f"Rules for {self.title}: {len(self.certificates)} certificates, "
             f"{len(self.checks)} checks"
         )

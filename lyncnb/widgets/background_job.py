@@ -29,9 +29,9 @@ _WORDS = {
     "stopping": "Stopping. lyncnb finishes the keys in progress and keeps them …",
     "cancelled": (
         "Canceled. lyncnb kept the finished requests. To write the remaining "
-        "requests, choose Write again."
+        "requests, choose “Write” again."
     ),
-    "failed": "The work did not finish.",
+    "failed": "The operation did not finish.",
     "finished": "Finished.",
 }
 # The minimum time in seconds between two progress reports, so that they do not slow down the

@@ -140,7 +140,7 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
     if again:
         return _build_step(f"When the CA has issued {faulty} again, match the files.", "receive")
     if number := stages["planned"]:
-        words = f"Write {count_of(number, 'missing request')} with the request panel."
+        words = f"To write {count_of(number, 'missing request')}, use the request panel."
         return _build_step(words, "")
     if number := stages["issued"]:
         return _build_step(f"Package {count_of(number, 'certificate')} for the servers.", "package")
@@ -161,7 +161,7 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
 def find_unwritten_step() -> NextStep:
     """Return the next step for a folder that has no requests yet."""
     return _build_step(
-        "Write the requests with the request panel. Then refresh this panel.", "look"
+        "Use the request panel to write the requests. Then refresh this panel.", "look"
     )
 
 

@@ -282,7 +282,8 @@ class RequestRun:
         if (other := self.other_deployment) is not None:
             raise BundleError(
                 f"lyncnb wrote no requests. {other.description}",
-                hint=f"use a different folder than {self.folder}, or confirm in the panel",
+                hint=f"use a different folder than {self.folder}, or confirm in the panel that you "
+                "want to use this folder",
             )
 
     def start(

@@ -248,7 +248,7 @@ def test_a_report_records_what_the_server_uses(folder, tmp_path):
     )
     strange = report(tmp_path, "nobody.contoso.com", pool.issued.thumbprint_sha1)
     again = ln.deployed(folder, reports=[strange], today=LATER)
-    assert "nobody.contoso.com is not a server of this folder" in again.notes[0]
+    assert "this folder has no certificate for nobody.contoso.com" in again.notes[0]
     assert other not in repr(again)
 
 

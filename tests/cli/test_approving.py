@@ -129,7 +129,7 @@ def test_status_verifies_the_signature_in_the_folder(planner):
     assert f"the key {planner.fingerprint} does not belong to an allowed signer" in ended.err
     kept = {name: (place / name).read_bytes() for name in (PLAN, SIGNATURE)}
     sign_by_hand(planner.folder / "bob", place / PLAN)
-    assert "which is not on record" in planner("status", "requests").err
+    assert "the manifest has no approval with this key" in planner("status", "requests").err
     (place / SIGNATURE).write_bytes(kept[SIGNATURE])
     (place / PLAN).write_bytes(kept[PLAN].replace(b"fe02", b"fe03"))
     ended = planner("status", "requests")
@@ -551,8 +551,8 @@ def test_approved_plan_may_have_earlier_texts(planner):
     ended = request(planner)
     assert ended.status == 0, ended.err
     assert (
-        "note: a text in the plan was reworded after the approval: in the finding "
-        f"{document['findings'][0]['code']} about " in ended.err
+        "note: a text in the plan was reworded after the approval: the text of the finding "
+        f"{document['findings'][0]['code']} for " in ended.err
     )
     assert f"was “in old words” and is now “{now[:40]}" in ended.err
 

@@ -109,7 +109,7 @@ def test_secrets_are_equal_if_their_texts_are_equal():
     assert Secret(WORDS) != WORDS
     with pytest.raises(TypeError, match="unhashable"):
         hash(Secret(WORDS))
-    with pytest.raises(AttributeError, match="you cannot change a secret"):
+    with pytest.raises(AttributeError, match="you cannot change a Secret object"):
         Secret(WORDS)._text = "other"
 
 

@@ -60,7 +60,7 @@ def test_a_correct_deployment_is_as_planned(two_sites, tmp_path):
     unseen = {line.id: line.remarks for line in found.seen if not line.place}
     oauth = next(one.id for one in two_sites.certificates if one.role == "Deployment")
     assert unseen[oauth] == (
-        "The OAuth certificate signs the tokens that servers exchange. No port shows this certificate.",
+        "The OAuth certificate signs the tokens that servers exchange. No port presents this certificate.",
     )
 
 

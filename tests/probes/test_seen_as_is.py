@@ -107,7 +107,7 @@ def test_invisible_certificates_need_a_decision(planned, root, tmp_path, shell):
                "passphrase")  # fmt: skip
     told = shell(*request)
     assert told.status == 1
-    assert "no port showed 1 planned certificate" in told.err
+    assert "no port presented 1 planned certificate" in told.err
     assert "The OAuth certificate signs the tokens" in told.err
     assert "--accept not-seen=REASON" in told.err
     assert not (shell.folder / "requests").exists()
@@ -145,7 +145,7 @@ def test_a_file_is_added_to_the_result_of_a_probe(planned, root, tmp_path):
             planned, tmp_path / "new", passphrase=PASSPHRASE, only_missing=found, reuse=one.id,
             dry_run=True,
         )  # fmt: skip
-    with pytest.raises(PlanRejected, match="no port showed 1 planned certificate"):
+    with pytest.raises(PlanRejected, match="no port presented 1 planned certificate"):
         ln.write_requests(
             planned, tmp_path / "new", passphrase=PASSPHRASE, only_missing=found, dry_run=True
         )

@@ -390,7 +390,7 @@ def test_an_unreadable_manifest_is_not_overwritten(tmp_path):
     manifest = read_manifest(folder)
     before = (folder / "manifest.json").read_bytes()
     (record, _) = manifest.requests
-    with pytest.raises(BundleError, match="would not be readable") as caught:
+    with pytest.raises(BundleError, match="could not read the new manifest") as caught:
         save_manifest(folder, replace(manifest, requests=(record, record)))
     assert "appears twice" in str(caught.value.problems[0])
     assert (folder / "manifest.json").read_bytes() == before

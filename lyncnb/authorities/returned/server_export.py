@@ -97,7 +97,7 @@ def parse_export(text: str) -> ServerExport:
     computer = _read_computer(lines.read_value("Computer"))
     time = lines.read_value("Time")
     if not _TIME.fullmatch(time):
-        raise BadExport(f"{shown(time)} is not a time such as 2026-11-24T08:00:00Z")
+        raise BadExport(f"{shown(time)} is not a valid time, such as 2026-11-24T08:00:00Z")
     has_lync = _read_yes_no(lines.read_value("Lync"))
     absent = []
     while (absence := lines.read_optional("Not in the store")) is not None:
@@ -181,7 +181,7 @@ def _read_placements(lines: _Lines) -> Iterator[Placement]:
 
 def _read_sha256(lines: _Lines) -> str:
     if lines.read_line() != _BEGIN:
-        raise BadExport("a certificate is missing after its description")
+        raise BadExport("a description is not followed by a certificate")
     body = []
     while (line := lines.read_line()) != _END:
         body.append(line)

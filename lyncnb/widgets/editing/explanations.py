@@ -474,7 +474,7 @@ def explain_recorded_request(
                 uses.servers.update(dict.fromkeys(member.servers))
         return _build_message(title, "", rules, names)
     listed = join_few([*unrecorded_names], _SERVERS_NAMED) or "none"
-    note = f"The folder records no reasons for these names in the request: {listed}."
+    note = f"The folder contains no reasons for these names in the request: {listed}."
     return _build_message(title, note, {}, names)
 
 

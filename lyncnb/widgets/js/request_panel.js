@@ -197,7 +197,7 @@ export default {
         changed.textContent = "";
         result.replaceChildren(h("strong", {}, message.words),
           ...message.notes.map((note) => h("p", { class: "lc-hint" }, note)),
-          h("p", {}, message.cancelled ? "To write the remaining requests, choose Write again."
+          h("p", {}, message.cancelled ? "To write the remaining requests, choose “Write” again."
             : "Next step: open the summary below, then send the requests to the CA."));
       },
       scripts(message) {
