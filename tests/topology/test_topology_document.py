@@ -192,7 +192,7 @@ def test_services_without_a_row_are_reported(form):
         'lyncnb does not support the service "TeaService" on "new.contoso.com"',
         "the document does not answer this question: to which pool do clients sign in automatically",
         "the document does not answer this question: do the branch sites use an appliance (SBA) or a server (SBS)?",
-        "the document does not answer this question: which certificates have an issuer that differs",
+        "the document does not answer this question: which certificates need an issuer other than",
         "to answer these questions, create a table with lyncnb convert and fill in the columns in",
     ):
         assert [one for one in told if words in one], words
