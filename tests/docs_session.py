@@ -43,7 +43,7 @@ _RANDOM = (
     # The digest of a plan changes whenever a rule changes.
     (re.compile(r"(?<=SHA-256 )[0-9a-f]{12}(?=…)"), ""),
     (re.compile(r"\b(?:[0-9a-f]{4}-){7}[0-9a-f]{4}\b"), "…"),
-    (re.compile(r"(?<=confirm with )[0-9a-f]{8}"), "…"),
+    (re.compile(r"(?<=specify the token )[0-9a-f]{8}"), "…"),
     (re.compile(r"\b127\.0\.0\.1:\d+"), "127.0.0.1:…"),
 )
 

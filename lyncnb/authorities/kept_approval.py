@@ -168,7 +168,7 @@ def _verify_signature(
         signer = ssh_signatures.verify_signature(
             data, signature, allowed_signers, namespace=NAMESPACE
         )
-        notes.append(f"{signer.name} is on the list of allowed signers and can approve plans now")
+        notes.append(f"{signer.name} is on the list of allowed signers and can now approve plans")
     return data, tuple(notes)
 
 

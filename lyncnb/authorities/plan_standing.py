@@ -18,8 +18,8 @@ from .read_plan import compute_recorded_digest
 from .returned.issued import IssuedCertificates
 
 _HINT = (
-    "to list the differences, run lyncnb compare PLAN FOLDER. Then request the saved "
-    "plan again (lyncnb request --plan), or save the current plan and request it"
+    "to list the differences, run lyncnb compare PLAN FOLDER. Then run "
+    "lyncnb request --plan again with the saved plan, or save the current plan and use it"
 )
 
 

@@ -321,7 +321,7 @@ class _DeploymentRun:
                     Problem(
                         message=f"the report is dated {report.at[:10]}, which is in the future",
                         file=report.source,
-                        hint=f"correct the clock of {report.server}, then write the report again",
+                        hint=f"correct the clock on {report.server}, then write the report again",
                     )
                 )
             elif report.server not in known:

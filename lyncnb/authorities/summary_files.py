@@ -73,7 +73,7 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
                 f"{error.message}. Everything else in {folder} is complete and recorded, so do "
                 "not repeat the change",
                 hint=f"{error.hint}. The next change to the folder also updates the summary. To "
-                "update it now, request the same plan again: lyncnb request TOPOLOGY FOLDER",
+                "update it now, run this command again: lyncnb request TOPOLOGY FOLDER",
             ) from None
         digests[name] = hashlib.sha256(data).hexdigest()
     return record_summary_files(manifest, digests)
@@ -234,7 +234,7 @@ def _describe_approval(manifest: Manifest) -> Iterator[tuple[str, str]]:
         f"{last.requested_at[:10]}"
     )
     if last.plan_sha256 != manifest.plan_sha256:
-        plan = f"{plan}; the folder now contains a different plan without an approval"
+        plan = f"{plan}; the folder now contains a different plan, which is not approved"
     yield "Saved plan", plan
     approvals = (
         f"{approval.signer}, with the key {approval.key}, verified on {approval.verified_at[:10]}"

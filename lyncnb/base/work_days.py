@@ -145,7 +145,7 @@ def _parse_span(option: str, name: str, text: str, formats: str) -> Span:
     last = (_parse_date(match["last"]) if match["last"] else first) if match else None
     if first is None or last is None or bool(first[0]) != bool(last[0]):
         raise OptionsError(
-            (f'option {option}.{name} is "{text}", but this text does not specify valid dates'),
+            (f'option {option}.{name} is "{text}", which is not a valid date or period'),
             hint=f"use one of these forms: {formats}",
         )
     if first[0] and last < first:

@@ -90,7 +90,7 @@ class WorkerProcesses:
                 f"a worker process ended unexpectedly ({type(error).__name__})",
                 hint=(
                     "close programs that use a lot of memory, and then try again. "
-                    "lyncnb keeps the work that was finished"
+                    "lyncnb keeps the completed work"
                 ),
             ) from None
         if complaint:

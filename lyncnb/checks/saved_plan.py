@@ -395,7 +395,7 @@ def _list_differences(saved: SavedDocument, recreated: Mapping[str, Any]) -> Ite
         yield Problem(
             message=(
                 "the content is the same, but the format is not the format that "
-                "lyncnb writes (order, spaces or line ends)"
+                "lyncnb writes (order, spaces or line endings)"
             )
         )
 

@@ -50,7 +50,7 @@ def report_error(error: BaseException, *, as_json: bool, is_about_folder: bool =
     """
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         known, status = (
-            LyncnbError("the command was interrupted; lyncnb kept the work that was finished"),
+            LyncnbError("the command was interrupted; lyncnb kept the completed work"),
             INTERRUPTED,
         )
         code = "interrupted"
@@ -123,7 +123,7 @@ def _convert_error(error: BaseException, system_status: int) -> tuple[LyncnbErro
     return LyncnbError(
         f"an internal error occurred in lyncnb{where}: {details}",
         hint=(
-            "lyncnb kept the work that was finished. Report this line and the command that "
+            "lyncnb kept the completed work. Report this line and the command that "
             "you ran. To show the traceback, which may contain the names of your servers, set "
             f"{DEBUG_VARIABLE}=1"
         ),

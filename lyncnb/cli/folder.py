@@ -64,7 +64,7 @@ _NEEDS_ATTENTION = 3
 @click.option(
     "--approved-by", metavar="SIGNERS",
     help=("With --plan: require a valid signature in FILE.sig by a signer on this list (an "
-         "allowed signers file of ssh-keygen)."),
+         "allowed signers file for ssh-keygen)."),
 )  # fmt: skip
 @click.option(
     "--unapproved", default="", metavar="REASON",
@@ -89,8 +89,8 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--renew", multiple=True, metavar="ID",
-    help=("Create this request again, even if nothing changed. Also specify --reason. You can "
-         "repeat this option."),
+    help=("Create this request again, even if nothing changed. You can repeat this option. Also "
+         "specify --reason."),
 )  # fmt: skip
 @click.option(
     "--reason",

@@ -38,7 +38,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
                 ("show the differences between two topologies, such as a table and a document"),
             ),
             ("asis", "compare the installed certificates with the plan"),
-            ("probe", "ask the servers which certificates they show, and compare with the plan"),
+            ("probe", "connect to the servers, and compare their certificates with the plan"),
             (
                 "trust",
                 (
@@ -91,7 +91,7 @@ def build_overview() -> str:
         "",
         "lyncnb COMMAND --help describes a command. lyncnb --version prints the version.",
         "Exit status: 0 success; 1 refusal or difference; 2 unreadable input or wrong arguments;",
-        "3 the request folder or its passphrase needs attention.",
+        "3 a problem with the request folder or its passphrase.",
         "",
     ]
     return "\n".join(lines)

@@ -66,9 +66,9 @@ def add_on_option(command: _Command) -> _Command:
 
 def add_json_option(command: _Command) -> _Command:
     """Add the option ``--json`` to a command."""
-    return click.option("--json", "as_json", is_flag=True, help="Print only one JSON document.")(
-        command
-    )
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print the output as one JSON document."
+    )(command)
 
 
 def add_force_option(command: _Command) -> _Command:

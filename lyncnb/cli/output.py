@@ -174,7 +174,7 @@ def make_output_error(cause: Exception | None) -> StandardOutputError:
         f"cannot write to standard output: {reason}",
         hint=(
             "send the output to a terminal, a file or a pipe that accepts the whole output; "
-            "lyncnb kept the work that was finished"
+            "lyncnb kept the completed work"
         ),
     )
 

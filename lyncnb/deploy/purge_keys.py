@@ -137,7 +137,9 @@ class PurgeList(Table, Told):
             yield _HISTORIES
 
     def _summarize(self) -> str:
-        done = "removed" if self.is_done else f"to remove (confirm with {self.token})"
+        done = (
+            "removed" if self.is_done else f"to remove (to confirm, specify the token {self.token})"
+        )
         number = len(self.items) + len(self.passwords)
         parts = [f"{number:,} {done}" if number else "nothing to remove"]
         if self.is_done and not number:
@@ -219,7 +221,10 @@ def purge(
             if _is_finished(manifest, token) and listed.is_empty:
                 return replace(listed, is_done=True)
             raise BundleError(
-                f'{path}: "{token}" does not confirm the current list; nothing was removed',
+                (
+                    f'{path}: "{token}" is not the token of the current list, so lyncnb '
+                    "removed nothing"
+                ),
                 hint=(
                     "list the files again, read the list, and confirm it with the "
                     "token that the list shows"

@@ -438,8 +438,8 @@ def reject_rollback(plans: tuple[PlanOnRecord, ...], saved: PlanOnRecord | None)
     else:
         return
     raise ApprovalError(
-        f"the saved plan ({saved.shown_as} {saved.shown_sha256[:12]}…) is older than the plan that "
-        f"the folder has on record ({last.shown_as} {last.shown_sha256[:12]}…): {why}",
+        f"the saved plan ({saved.shown_as} {saved.shown_sha256[:12]}…) is older than the plan on "
+        f"record in the folder ({last.shown_as} {last.shown_sha256[:12]}…): {why}",
         hint="to create requests from the older plan, specify a reason: --reason TEXT",
     )
 

@@ -203,7 +203,7 @@ def _read_content(answer: dict[str, object]) -> tuple[bytes, ...] | WorkerError:
 def _make_ended_error() -> ClusterError:
     return ClusterError(
         "the process that connects to the cluster has ended",
-        hint="run the same command again. lyncnb keeps the work that was finished",
+        hint="run the same command again. lyncnb keeps the completed work",
     )
 
 

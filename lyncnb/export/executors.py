@@ -259,7 +259,7 @@ def _make_worker_error(name: str, error: BaseException) -> BaseException:
         f"a worker could not create {name}: {text}",
         hint=(
             "install the same versions of lyncnb and cryptography on every worker, "
-            "then run the command again. lyncnb keeps the work that was finished"
+            "then run the command again. lyncnb keeps the completed work"
         ),
     )
 

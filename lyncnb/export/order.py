@@ -210,7 +210,7 @@ def make_order(
     renew = (renew,) if isinstance(renew, str) else tuple(renew)
     if renew and not reason.strip():
         raise OptionsError(
-            f"renew: {', '.join(renew)} has no reason", hint="specify the reason: --reason TEXT"
+            f"renew: {', '.join(renew)} needs a reason", hint="specify the reason: --reason TEXT"
         )
     renewed = resolve_renewals(wanted, renew)
     if both := sorted(renewed & covers.by_id.keys()):

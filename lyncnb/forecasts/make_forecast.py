@@ -525,8 +525,8 @@ class _Schedule:
             last = self.days.convert_to_date(min(change - 1, self.days.goal))
             yield ForecastProblem(
                 certificates=(), number=1, begins=day, ends=max(day, last), rules=rules,
-                what=("the first certificate cannot be issued and installed as planned "
-                     f"if the CA issues it on {day}"),
+                what=(f"the first certificate cannot be issued on {day} and then "
+                     "installed as planned"),
             )  # fmt: skip
 
     def _build_problem(

@@ -92,9 +92,9 @@ def read_pattern(
             )
         if kind in by_kind:
             raise BadName(
-                f'there are two patterns for "{kind}"'
+                f'you specified two patterns for "{kind}"'
                 if kind
-                else "there are two patterns for all kinds",
+                else "you specified two patterns for all kinds of servers and services",
                 "use only one pattern, or enter KIND=PATTERN",
             )
         pattern = part[match.end() :].strip() if match else part

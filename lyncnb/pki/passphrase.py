@@ -82,8 +82,8 @@ class Secret:
         if self._text is None:
             raise PassphraseError(
                 (
-                    "this secret has no value, because a copy in a file or in another "
-                    "process does not contain the value"
+                    "you cannot use a copy of a secret from a file or from another process, "
+                    "because the copy does not contain the value"
                 ),
                 hint="prompt for the passphrase in the process that uses it",
             )

@@ -13,7 +13,9 @@ LEAST_SCORE = 2
 # The length from which a known word counts inside other text. A shorter word counts only as a
 # separate word.
 WITHIN_A_WORD = 4
-LITTLE_REMAINS = "The passphrase is too short if lyncnb does not count the names from the plan."
+LITTLE_REMAINS = (
+    "lyncnb does not count the names from the plan, and the rest of the passphrase is too short."
+)
 
 
 def find_weakness(text: str, known_words: Sequence[str] = ()) -> str | None:

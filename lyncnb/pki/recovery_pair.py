@@ -110,7 +110,7 @@ def read_public_key(pem: bytes, *, name: str) -> RecoveryPublicKey:
     """
     if b"PRIVATE KEY" in pem:
         raise BundleError(
-            f"{name} is the private half of a recovery key, which must stay with you", hint=_HINT
+            f"{name} is the private half of a recovery key. Never share this file", hint=_HINT
         )
     try:
         key = serialization.load_pem_public_key(pem)

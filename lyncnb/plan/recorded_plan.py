@@ -139,7 +139,7 @@ def _convert_entry(
     reasons: Mapping[str, tuple[str, ...]],
 ) -> PlannedCertificate:
     if entry.key is None or not entry.role or not (entry.servers or entry.shared_by != "server"):
-        raise ValueError("the file contains only the requests, but not the plan")
+        raise ValueError("the file contains only the requests, not the plan")
     subject = {name: entry.subject.get(short, "") for short, name in _FIELDS_OF.items()}
     return PlannedCertificate(
         role=entry.role,

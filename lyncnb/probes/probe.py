@@ -199,7 +199,7 @@ def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> 
         if len(places) > 1:
             told = "; ".join(f"{one} at {join_first(at, _NAMED)}" for one, at in places.items())
             count = count_of(len(places), "certificate")
-            yield f"The servers in {pool} must share one certificate, but show {count}: {told}"
+            yield f"The servers in {pool} must share one certificate, but present {count}: {told}"
 
 
 def _compare_issuers(sightings: tuple[Sighting, ...]) -> Iterator[str]:

@@ -307,7 +307,7 @@ def _list_unseen(
                 f"lyncnb probe --from {other}"
             )
             if elsewhere[item.id] == zone or has_hosts:
-                why = "The hosts file does not list a port that shows this certificate."
+                why = "The hosts file contains no port at which a server presents this certificate."
         yield Unseen(id=item.id, owner=item.owner, usages=item.usages, why=why)
 
 

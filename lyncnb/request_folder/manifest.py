@@ -313,7 +313,9 @@ def _check_records(records: Sequence[RequestRecord], reader: RecordReader) -> No
         if record.plan.shared_by == "server" and not record.plan.servers:
             reader.problem(f"'{where}.plan.servers' contains no server")
         if record.plan.id != where:
-            reader.problem(f"'{where}.plan.id' does not match: {shown(record.plan.id)}")
+            reader.problem(
+                f"'{where}.plan.id' does not match the request ID: {shown(record.plan.id)}"
+            )
         if record.files != list_current_files(where):
             reader.problem(f"'{where}.files' does not match this request")
         generations = [generation.generation for generation in record.archived]

@@ -288,7 +288,7 @@ def register_custom_columns(
             reader.problem(
                 (
                     f"'topology.{kind}[{counts[kind]}]' is \"{text}\", but another {kind} "
-                    "already uses this text"
+                    "already has this name, title, or alias"
                 ),
                 "choose another name, title, or alias",
             )

@@ -138,7 +138,9 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
     if waits and not isinstance(last_result, Handover):
         return _build_step(f"Ask the CA to issue {faulty} again.", "handover", requests=waits)
     if again:
-        return _build_step(f"When the CA has issued {faulty} again, match the files.", "receive")
+        return _build_step(
+            f"When the CA has issued {faulty} again, match the new certificates.", "receive"
+        )
     if number := stages["planned"]:
         words = f"To write {count_of(number, 'missing request')}, use the request panel."
         return _build_step(words, "")
@@ -153,7 +155,8 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
         return _build_step(status.next_steps[-1], "deployed")
     if stages["packaged"]:
         return _build_step(
-            "Write the deployment steps. Then import and assign the packages.", "steps"
+            "Write the deployment steps. Then import the packages and assign the certificates.",
+            "steps",
         )
     return _build_step("All requests are complete. There is nothing to do.", "")
 

@@ -122,7 +122,7 @@ def test_status_verifies_the_signature_in_the_folder(planner):
     assert "lets" not in ended.err
     ended = planner("status", "requests", "--approved-by", "signers")
     assert ended.status == 0
-    assert f"{ALICE} is on the list of allowed signers and can approve plans now" in ended.err
+    assert f"{ALICE} is on the list of allowed signers and can now approve plans" in ended.err
     planner.write("others", f"bob@contoso.com {make_key(planner.folder / 'bob')}\n")
     ended = planner("status", "requests", "--approved-by", "others")
     assert ended.status == 3
@@ -169,7 +169,7 @@ def test_summary_shows_the_plan_and_its_approver(planner):
     planner.write("t.csv", TWO_FRONT_ENDS.replace("fe02", "fe03"))
     another = ("request", "t.csv", "requests", *PASS, "--unapproved", "fe02 was replaced")
     assert planner(*another).status == 0
-    assert ["a different plan without an approval" in text for text in told()] == [True] * 3
+    assert ["a different plan, which is not approved" in text for text in told()] == [True] * 3
 
 
 def test_digest_inside_the_file_is_accepted(planner):

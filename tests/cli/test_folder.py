@@ -126,7 +126,7 @@ def test_request_renew(shell, written):
     )
     ended = shell(*written, "--renew", "FrontEnd-fe01")
     assert ended.status == 2
-    assert "has no reason" in ended.err
+    assert "needs a reason" in ended.err
 
 
 def test_request_json(shell, written):
@@ -695,5 +695,5 @@ def test_recovery_key_opens_a_folder(shell, written, passphrase):
     assert out.status == 0, out.err
     assert fingerprint not in shell("status", "requests").err
     refused = shell("rekey", "requests", "--recovery", "keep", "--passphrase-file", third)
-    assert "is the private half of a recovery key, which must stay with you" in refused.err
+    assert "is the private half of a recovery key. Never share this file" in refused.err
     assert refused.status == 3

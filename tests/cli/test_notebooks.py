@@ -24,7 +24,7 @@ from lyncnb.pki.passphrase import PROMPTS
 
 shell = pytest.fixture(make_shell)
 
-INTERRUPTED = "lyncnb: the command was interrupted; lyncnb kept the work that was finished\n"
+INTERRUPTED = "lyncnb: the command was interrupted; lyncnb kept the completed work\n"
 
 
 def _notebook(*cells: str, **outputs: str) -> str:

@@ -353,12 +353,12 @@ def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
         (
             KeyboardInterrupt(),
             130,
-            "lyncnb: the command was interrupted; lyncnb kept the work that was finished",
+            "lyncnb: the command was interrupted; lyncnb kept the completed work",
         ),
         (
             click.Abort(),
             130,
-            "lyncnb: the command was interrupted; lyncnb kept the work that was finished",
+            "lyncnb: the command was interrupted; lyncnb kept the completed work",
         ),
         (MemoryError(), 2, "lyncnb: there is not enough memory"),
         (PermissionError(13, "Permission denied", "/x"), 2, "lyncnb: /x: Permission denied"),

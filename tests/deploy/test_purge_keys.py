@@ -104,7 +104,7 @@ def test_kept_keys_are_counted(folder):
     stays = "1 superseded key kept until a later generation is recorded as deployed"
     assert (
         repr(first).splitlines()[0]
-        == f"{folder}: 1 to remove (confirm with {first.token}); {stays}"
+        == f"{folder}: 1 to remove (to confirm, specify the token {first.token}); {stays}"
     )
     purge(folder, today=BEFORE, confirmed=first)
     again = purge(folder, today=BEFORE)
@@ -151,7 +151,7 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     assert again.is_done
     assert "nothing to remove, because the files in this list were already removed" in repr(again)
     assert (folder / "manifest.json").read_bytes() == before
-    with pytest.raises(BundleError, match="does not confirm the current list"):
+    with pytest.raises(BundleError, match="is not the token of the current list"):
         purge(folder, today=BEFORE, confirmed="00000000")
     assert problems(folder) == ()
     assert write(numbered(5), folder).counts() == {"kept": 5}
@@ -395,7 +395,7 @@ def test_files_changed_after_the_list_are_not_removed(folder):
     issue(folder, NAMES[1])
     record_deployed(folder, NAMES[1])
     before = snapshot(folder / "archive") | snapshot(folder / "keys")
-    with pytest.raises(BundleError, match="does not confirm the current list"):
+    with pytest.raises(BundleError, match="is not the token of the current list"):
         purge(folder, today=BEFORE, confirmed=first)
     assert snapshot(folder / "archive") | snapshot(folder / "keys") == before
 
@@ -557,7 +557,7 @@ def test_a_list_shows_itself_as_a_table(folder):
     """The table, HTML, text and JSON of the purge command's list contain the same values."""
     first = purge(folder, today=BEFORE)
     assert list(first.to_frame()["Certificate"]) == [NAMES[0]]
-    assert f"confirm with {first.token}" in first._repr_html_()
+    assert f"specify the token {first.token}" in first._repr_html_()
     assert repr(first).splitlines()[1].startswith(f"{NAMES[0]} generation 1: key and CSR")
     document = json.loads(json.dumps(first.to_document()))
     assert (document["done"], document["token"]) == (False, first.token)

@@ -323,7 +323,7 @@ def test_renew_creates_another_generation_with_its_reason(folder):
 
 def test_renew_needs_a_reason(folder):
     """The renewal of a request without a reason is rejected."""
-    with pytest.raises(OptionsError, match="has no reason"):
+    with pytest.raises(OptionsError, match="needs a reason"):
         write(numbered(1), folder, renew=["Mediation-med00000"])
     assert not folder.exists()
 

@@ -86,7 +86,9 @@ def test_a_pickled_secret_cannot_be_used(protocol):
     data = pickle.dumps(Secret(WORDS), protocol)
     assert b"***" in data
     assert b"horse" not in data
-    with pytest.raises(PassphraseError, match="a copy in a file or in another process"):
+    with pytest.raises(
+        PassphraseError, match="a copy of a secret from a file or from another process"
+    ):
         pickle.loads(data).reveal()
 
 

@@ -245,7 +245,7 @@ def test_members_with_different_certificates_are_noted(tmp_path):
     notes = found.notes
     (differ,) = (note for note in notes if "must share one certificate" in note)
     assert differ.startswith(
-        "The servers in eepool.contoso.com must share one certificate, but show 2 certificates: "
+        "The servers in eepool.contoso.com must share one certificate, but present 2 certificates: "
     )
     assert (
         "The servers in eepool.contoso.com show certificates from 2 CAs: "

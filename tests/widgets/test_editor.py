@@ -136,7 +136,7 @@ def test_options_can_be_text(editor):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"key": "RSA"}, 'option key: "RSA" is not a valid key'),
+        ({"key": "RSA"}, 'option key: "RSA" is not a valid key algorithm and size'),
         ({"key": "RSA 1024"}, "1024"),
         ({"planned_issue_date": "tomorrow"}, '"tomorrow" is not a date'),
         ({"validity_days": "two"}, '"two" is not a whole number'),

@@ -60,7 +60,7 @@ def column(lab: LabBrowser, name: str) -> str:
 
 def cell(lab: LabBrowser, pool: str, heading: str, role: str = ""):
     """Find a cell in the table of pools."""
-    grid = lab.page.get_by_role("grid", name="Pools of the topology")
+    grid = lab.page.get_by_role("grid", name="Pools in the topology")
     heads = grid.get_by_role("columnheader").all_inner_texts()
     at = next(n for n, text in enumerate(heads) if text.strip(" ▲▼\n") == heading)
     row = grid.get_by_role("row").filter(has_text=f"{pool}.litware.local").filter(has_text=role)

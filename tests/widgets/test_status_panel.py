@@ -241,7 +241,7 @@ def test_rejected_requests_are_packaged_again(refused, tmp_path):
     told = finish(refused)
     assert told["result"]["words"].startswith("2 requests in again.zip")
     assert told["status"]["next"] == {
-        "words": "When the CA has issued 2 certificates again, match the files.",
+        "words": "When the CA has issued 2 certificates again, match the new certificates.",
         "step": "receive",
         "label": "Match the files",
         "requests": [],

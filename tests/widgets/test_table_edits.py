@@ -291,7 +291,7 @@ def test_a_pool_name_that_splits_a_pool_is_reported(editor):
     talk.say("ready")
     told = talk.say("edit", ids=[1], column="pool_fqdn", value="pool02.contoso.com")
     assert told["state"]["done"].startswith(
-        "Pool of fe02.contoso.com: pool02.contoso.com; the pool is split, because pool.contoso.com keeps 1 row"
+        "Pool of fe02.contoso.com: pool02.contoso.com; this change splits the pool, because pool.contoso.com keeps 1 row"
     )
     told = talk.say("edit", ids=[1], column="pool_fqdn", value="pool.contoso.com")
     assert "split" not in told["state"]["undo"]

@@ -338,5 +338,5 @@ def describe_unexpected_error(error: Exception) -> list[str]:
     return [
         "lyncnb did not do this, because of an internal error. Nothing was changed.",
         f"The error is {type(error).__name__}{line}.",
-        "What to do: save your work. Then try a different way, or report these lines.",
+        "What to do: save your work. Then try a different way, or report these lines as a bug.",
     ]

@@ -433,7 +433,7 @@ class EditorChannel(Channel[EditorTold]):
             problems = tuple(_remove_location(p, column, rows) for p in error.problems)
             if not find_other_members(self.editor, places, column):
                 raise TopologyError(error.message, hint=error.hint, problems=problems) from None
-            hint = "choose one of the buttons, or change the pool first"
+            hint = "choose one of the buttons in this message, or change the pool first"
             problems = tuple(replace(problem, hint="") for problem in problems)
             combined = TopologyError(error.message, hint=hint, problems=problems)
             self.send_refusal("edit", format_error(combined), offers=POOL_OFFERS)

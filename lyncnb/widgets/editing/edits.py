@@ -418,7 +418,7 @@ def _describe_move(draft: Draft, row_indices: Sequence[int], pool: str, descript
     kept = [name for place, name in enumerate(names) if name in left and place not in moved]
     split = [f"{name} keeps {count_of(kept.count(name), 'row')}" for name in dict.fromkeys(kept)]
     return (
-        f"{description}; the pool is split, because {join_first(split, 3)}"
+        f"{description}; this change splits the pool, because {join_first(split, 3)}"
         if split
         else description
     )

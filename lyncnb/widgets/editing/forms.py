@@ -156,7 +156,7 @@ def describe_option_groups(rules: Rules) -> list[FieldGroup]:
             "label": known[name].title,
             "kind": kind,
             "help": known[name].help + ("; one per line" if kind == "list" else ""),
-            "choices": [["true", "yes, for every pool"], ["false", "no, for no pool"]],
+            "choices": [["true", "yes, for every pool"], ["false", "no, not for any pool"]],
         }
         for name, kind in DEPLOYMENT.items()
     ]
@@ -332,14 +332,14 @@ def _parse_key(value: object) -> object:
     match = re.fullmatch(r"\s*([A-Za-z]+)\s*-?\s*(\d+)\s*", value)
     if not match:
         raise OptionsError(
-            f'option key: "{value}" is not a valid key',
+            f'option key: "{value}" is not a valid key algorithm and size',
             hint="enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256",
         )
     try:
         return KeyParameters(algorithm=match[1].upper(), bits=int(match[2]))
     except ValueError as error:
         raise OptionsError(
-            f'option key: "{value}" is not a valid key: {error}',
+            f'option key: "{value}" is not a valid key algorithm and size: {error}',
             hint="enter the algorithm and the size of the key, for example RSA 3072 or ECDSA 256",
         ) from None
 

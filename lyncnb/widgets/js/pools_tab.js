@@ -22,7 +22,7 @@ function makePools({ send, say, rows, store, goToServers, addServer }) {
     "aria-label": "Filter pools", placeholder: "Filter, such as role:Edge or -site:Taipei" });
   const count = h("div", { class: "lc-count", role: "status", "aria-live": "polite" });
   const grid = makeGrid({
-    label: "Pools of the topology", noun: "pool", store: rows, nameOf, selected: new Set(),
+    label: "Pools in the topology", noun: "pool", store: rows, nameOf, selected: new Set(),
     actions: {
       edit: (id, name, value) => send({ type: "edit", ids: rows.members(id, name), column: name, value,
         cell: [id, name] }),

@@ -1,7 +1,7 @@
 // @ts-check
 // Scenarios: keep the editor's content under a name, open scenarios, and compare two or three.
 
-const NEVER_KEPT = "There are no scenarios yet. Keep the editor's content under a name. "
+const NEVER_KEPT = "There are no scenarios yet. To keep the editor's content as a scenario, enter a name, and choose Keep. "
   + "Then change the plan, keep it under another name, and compare the two scenarios.";
 
 /** @param {{send: Send<EditorAsked>, retitle: (words: string) => void}} actions */

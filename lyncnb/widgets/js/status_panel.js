@@ -262,7 +262,7 @@ export default {
         h("details", {}, h("summary", {}, "Check which certificates the servers present"),
           h("p", { class: "lc-help" }, "lyncnb connects to the TLS ports of the planned servers, reads their certificates, "
             + "and sends no data. Before lyncnb connects, you see the list of hosts."),
-          fields(labelled("Zone of this computer", zone), hosts.field, seen.field), line(ask, recordSeen), asked)) },
+          fields(labelled("Network zone of this computer", zone), hosts.field, seen.field), line(ask, recordSeen), asked)) },
       renew: { control: renew,
         part: fold("6", "Renew", fields(reason.field, opener.field), line(renew)) },
     };

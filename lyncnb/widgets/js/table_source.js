@@ -25,7 +25,7 @@ export default {
     open.disabled = ask.disabled = true;
     path.onkeydown = (event) => { if (event.key === "Enter") open.click(); };
 
-    const root = h("div", { class: "lyncnb lc-table-source", role: "group", "aria-label": "The table to plan" },
+    const root = h("div", { class: "lyncnb lc-table-source", role: "group", "aria-label": "Table of servers" },
       h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "Plan the certificates of a deployment")),
       kernel.line, speaker.box,
       h("div", { class: "lc-fields" },
