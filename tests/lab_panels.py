@@ -177,11 +177,17 @@ def themes(lab: LabBrowser) -> Iterator[tuple[str, Sequence[str]]]:
 
     All rules run in the first theme. In the second theme, only the colors differ.
     """
+    # axe-core takes text outside the body or outside the scrolled area as hidden, and does not
+    # check its contrast. The body of JupyterLab has no height.
+    size = lab.page.viewport_size
+    lab.page.set_viewport_size({"width": size["width"], "height": 6000})
+    lab.page.add_style_tag(content="body { min-height: 100vh }")
     for theme, rules in (("JupyterLab Dark", ()), ("JupyterLab Light", ("cat.color",))):
         lab.command("apputils:change-theme", theme=theme)
         is_light = str(theme.endswith("Light")).lower()
         lab.page.wait_for_selector(f"[data-jp-theme-light={is_light}]", state="attached")
         yield theme, rules
+    lab.page.set_viewport_size(size)
 
 
 def axe_in_both_themes(lab: LabBrowser) -> list[tuple[str, str, list[str]]]:

@@ -263,6 +263,9 @@ def axe_violations(
         **({"runOnly": list(rules)} if rules else {}),
     }
     answer = page.evaluate("([it, options]) => axe.run(it, options)", [inside, options])
+    # If a rule fails with an error, axe-core only lists it as incomplete.
+    errors = [rule["error"]["message"] for rule in answer["incomplete"] if rule.get("error")]
+    assert errors == []
     return [
         (violation["id"], [node["html"][:120] for node in violation["nodes"]])
         for violation in answer["violations"]

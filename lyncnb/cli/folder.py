@@ -793,8 +793,8 @@ def _show_recovery(recovery_keys: Sequence[RecoveryKey], *, as_json: bool) -> in
 @click.argument("folder", metavar="FOLDER")
 @click.option(
     "--deployed", multiple=True, metavar="ID",
-    help=("Also remove the key and package of the request ID. Specify a request only if its "
-         "package is installed on all its servers. You can repeat this option."),
+    help=("Also remove the key and the package of the request with this ID. Specify a request only "
+         "if its package is installed on all its servers. You can repeat this option."),
 )  # fmt: skip
 @click.option(
     "--confirm",

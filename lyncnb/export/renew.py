@@ -320,7 +320,7 @@ def _find_plan(
                     f"{signer.verified_at[:10]}. To check this approval, lyncnb needs a list "
                     "of allowed signers"
                 ),
-                hint="specify the list: --approved-by SIGNERS",
+                hint="specify the list of approvers: --approved-by SIGNERS",
             )
         return build_plan_on_record(manifest, current)[0], ""
     data, record = read_approved_plan(folder, manifest, approved_by)

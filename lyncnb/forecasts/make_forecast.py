@@ -190,7 +190,7 @@ def _find_start(input_data: _ForecastInput, options: PlanOptions, start: date | 
     issue = options.planned_issue_date
     if issue is None:
         raise PlanError(
-            "the forecast needs a first date, but the plan has no planned_issue_date",
+            "the forecast needs a start date, but the plan has no planned_issue_date",
             hint="set planned_issue_date in plan.toml, or specify --on DATE, such as --on "
             "2027-01-15",
         )

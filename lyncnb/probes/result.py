@@ -84,7 +84,7 @@ _COLUMNS = columns(
 #: The type of file for the result of a probe.
 PROBE_FILE = build_report_kind(
     "a probe of servers",
-    title="Certificates that servers present",
+    title="Certificates of running servers",
     format_id="lyncnb-probe/1",
     columns=_COLUMNS,
     suffixes=(".csv", ".xlsx", ".html", ".md", ".json"),

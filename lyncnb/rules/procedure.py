@@ -335,7 +335,8 @@ def load_procedure(rules: Rules) -> Procedure:
         If the table is missing or has mistakes. The error lists each mistake with its place.
     """
     what = (
-        "the table needs one [[deploy.step]] for each step and one [[deploy.roll]] for each usage"
+        "the table needs one [[deploy.step]] for each step, and one [[deploy.roll]] for each usage "
+        "of a certificate"
     )
     return _read_table(rules, "deploy", Procedure, what, _check_table)
 

@@ -114,7 +114,7 @@ def list_pool_name_columns() -> tuple[Column, ...]:
 
 
 def list_flag_columns() -> tuple[Column, ...]:
-    """Return the yes/no columns of pools. Rules use their names as flags."""
+    """Return the yes/no columns of pools. Rules use the names of these columns as flags."""
     return tuple(c for c in list_topology_columns() if c.scope == "pool" and c.kind == "bool")
 
 

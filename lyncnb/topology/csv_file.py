@@ -231,7 +231,7 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame | ConvertibleTo
         raise TopologyError(
             f"{name} is a JSON file, not a table of servers",
             hint="to create requests from a saved plan, run lyncnb request --plan FILE FOLDER; "
-            "to compare the plan, run lyncnb compare",
+            "to compare the plan with another, run lyncnb compare",
         )
     if is_cp950:
         message = (

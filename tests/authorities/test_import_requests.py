@@ -51,7 +51,7 @@ from lyncnb.topology.topology import read_topology
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 TOOLS = "tools01.contoso.com"
-# System calls that protect keys. A lock is free if the process that held it has ended.
+# System calls that protect key files. The system releases a lock when its process ends.
 _CALLS = (*ESSENTIAL, "mkdir", "chmod")
 
 shell = pytest.fixture(make_shell)

@@ -1,4 +1,4 @@
-"""Names that look different from the requested names are reported once."""
+"""A name that is only spelled differently from the requested name is reported once."""
 
 from __future__ import annotations
 

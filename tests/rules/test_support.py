@@ -1,4 +1,4 @@
-"""The date on which the support of a product ends is data with a source."""
+"""For each product, the data contains the date on which its support ends, with the source."""
 
 from __future__ import annotations
 

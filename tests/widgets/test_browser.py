@@ -762,7 +762,7 @@ def test_from_issued_certificates_to_deployment_steps(lab, folder, answered):
     password.wait_for(state="visible")
     expect(password).to_have_attribute("aria-label", re.compile(re.escape(chosen)))
     package.select_option(index=0)
-    # The hidden password belonged to another package.
+    # The password that is hidden on the page is for another package.
     expect(password).to_have_text("", use_inner_text=True)
     package.select_option(index=1)
     lab.field("The folder's passphrase").fill(PASSPHRASE)
@@ -817,6 +817,10 @@ def test_axe_finds_nothing(lab, folder, answered):
         inside = "dialog.lc-why[open]"
         found += [(theme, one) for one in axe_violations(lab.page, inside=inside, rules=rules)]
         lab.page.keyboard.press("Escape")
+        pale = lab.page.add_style_tag(content=".lyncnb .lc-saved { color: #808080; opacity: 0.6 }")
+        rules = ["color-contrast"]
+        assert axe_violations(lab.page, inside=".lc-saved", rules=rules) != []
+        pale.evaluate("style => style.remove()")
     assert found == []
 
 

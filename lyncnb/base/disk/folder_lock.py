@@ -232,7 +232,9 @@ def _write_note(note: Path, token: str, *, replaced_note: bool) -> bool:
     except OSError as error:
         files.discard_temporary_file(temp)
         raise system_calls.describe_error(
-            error, note, "record the process that writes to the folder"
+            error,
+            note,
+            "find out which process writes to the folder, for example with Process Monitor",
         ) from None
     except BundleError:
         files.discard_temporary_file(temp)
