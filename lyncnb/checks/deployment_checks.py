@@ -483,10 +483,11 @@ def find_similar_columns(view: PlanView) -> Iterator[tuple[str, str]]:
 
 def find_device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a server whose host name Windows reserves for a device."""
+    labels = frozenset(rule.labels)
     for pool in view.plan.topology.pools:
         for computer in pool.computers:
             label = computer.fqdn.partition(".")[0]
-            if label in rule.labels:
+            if label in labels:
                 yield computer.fqdn, f'"{label}" is a reserved device name in Windows'
 
 

@@ -346,7 +346,7 @@ BAD = {
     "a later version": (["lyncnb certificate export 2"], 'version "2" of the export'),
     "nothing more": (SOUND[:1], 'the export is incomplete: "Computer'),
     "no computer": ([SOUND[0], "Computer: a b", *SOUND[2:]], "computer name is not valid"),
-    "no time": ([*SOUND[:2], "Time: today", SOUND[3]], '"today" is not a time'),
+    "no time": ([*SOUND[:2], "Time: today", SOUND[3]], '"today" is not a valid time'),
     "no answer": ([*SOUND[:3], "Lync: perhaps"], "neither yes nor no"),
     "words": ([*SOUND, "Hello"], 'line 5 is "Hello", but it must be "Store: …"'),
     "another store": ([*SOUND, "Store: Root"], "neither My nor CA"),

@@ -179,7 +179,7 @@ def test_edited_manifest(tmp_path, place):
     from lyncnb.request_folder.bundle import open_requests
 
     with pytest.raises(
-        BundleError, match=f"{first.id}.issued.file. must be a file in the folder returned or"
+        BundleError, match=f"{first.id}.issued.file. must be a file in the returned folder or"
     ):
         match_certificates(open_requests(bundle.folder), today=TODAY)
 

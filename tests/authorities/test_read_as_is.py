@@ -116,7 +116,7 @@ def test_altered_comparison_is_rejected(kept, tmp_path):
         with pytest.raises(ReturnedFileError, match="was changed after lyncnb saved it"):
             read(json.dumps({**document, name: value}).encode(), tmp_path)
     del document["sha256"]
-    with pytest.raises(ReturnedFileError, match="wrote this file, which has no digest"):
+    with pytest.raises(ReturnedFileError, match="wrote this file without a digest"):
         read(json.dumps(document).encode(), tmp_path)
 
 

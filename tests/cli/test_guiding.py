@@ -49,7 +49,7 @@ def test_guide_reads_a_file_of_answers(shell):
     again = shell("plan", "first plan/topology.csv", "--options", "first plan/plan.toml")
     assert (again.status, "7 certificates" in again.out) == (0, True)
     python = done.out.partition("To create the same plan in Python:\n")[2].partition(
-        "\nThese questions and results"
+        "\nlyncnb guide does not include"
     )[0]
     made = {}
     exec("\n".join(line[2:] for line in python.splitlines()), made)

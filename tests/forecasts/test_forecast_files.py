@@ -154,7 +154,8 @@ def test_page_and_text_escape(made):
     assert "\\|" in write_report(build_forecast_report(bad), ".md").decode()
     page = write_report(build_forecast_report(made), ".html").decode()
     assert all(
-        f"<caption>{name}" in page for name in ("Problems with the schedule", "Work by", "Work in")
+        f"<caption>{name}" in page
+        for name in ("Problems with the schedule", "Work by year", "Work by month")
     )
 
 

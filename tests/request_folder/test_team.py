@@ -189,7 +189,7 @@ def test_users_who_can_read_the_files_can_run_status(place):
     # Other users can now read the folder of the keys and two key files, which causes three
     # problems.
     assert len(told) == 3
-    assert all("by other users" in problem for problem in told)
+    assert all("other users" in problem for problem in told)
     told = as_user(BEN, rebuild_manifest, folder, PASSPHRASE)
     assert "belongs to another user" in told
     assert "--team" in told

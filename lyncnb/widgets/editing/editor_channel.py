@@ -116,6 +116,7 @@ class EditorChannel(Channel[EditorTold]):
         #: are kept.
         self.unsaved: UnsavedEdits | None = None
         self._draft_seconds = 0.0  # The time in seconds that writing the last draft took.
+        self._draft_end = 0.0  # The time on the clock when the last draft was written.
         answers: Answers = {
             **{kind: partial(self._show_view, view) for kind, view in VIEWS.items()},
             **{kind: partial(self._apply_edit, edit) for kind, edit in EDITS.items()},
@@ -265,8 +266,11 @@ class EditorChannel(Channel[EditorTold]):
                 self.restored = []
                 self._answer_first_message()
         if self.unsaved:
-            # Writing the draft of a large table takes long, so it waits until the user pauses.
-            self.run_later("draft", max(self.until_kept, 10 * self._draft_seconds), self.keep_draft)
+            # Writing the draft of a large table takes long, so it waits until the user pauses. A
+            # user who never pauses has a draft of every minute.
+            is_recent = time.monotonic() - self._draft_end < 60
+            pause = 20 * self._draft_seconds if is_recent else 0
+            self.run_later("draft", max(self.until_kept, pause), self.keep_draft)
 
     def keep_draft(self) -> None:
         """Write the unsaved edits to a draft file.
@@ -285,7 +289,8 @@ class EditorChannel(Channel[EditorTold]):
                 )
                 problem = Problem(message=f"{message}: {error.message}", hint=error.hint)
                 self.send_refusal("draft", format_error(LyncnbError(message, problems=(problem,))))
-            self._draft_seconds = time.monotonic() - begin
+            self._draft_end = time.monotonic()
+            self._draft_seconds = self._draft_end - begin
 
     def _send_draft(self, unsaved: UnsavedEdits) -> None:
         draft = unsaved.find_draft()
