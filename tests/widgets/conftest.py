@@ -68,3 +68,13 @@ def lab(request, server, chromium, pages):
         lab.stop()
     assert errors == []
     assert broken == []
+
+
+@pytest.fixture
+def tall_lab(server, chromium):
+    """Return a browser page that shows a whole panel, because axe-core does not check the contrast
+    of text outside the visible area.
+    """
+    with LabBrowser(server, browser=chromium, viewport=(1400, 6000), seconds=60) as lab:
+        yield lab
+        assert lab.errors() == []

@@ -102,12 +102,12 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     assert ln.read_topology(folder / "first" / "topology.csv") == table
 
 
-def test_axe_finds_nothing(lab, folder):
+def test_axe_finds_nothing(tall_lab, folder):
     """The tool axe-core reports no violation of accessibility rules on any page of the guide, in
     both themes.
     """
-    open_panel(lab, folder, GUIDE.format(folder="axe"), name="axe.ipynb")
-    panel = lab.page.get_by_role("group", name="Questions for a first plan")
+    open_panel(tall_lab, folder, GUIDE.format(folder="axe"), name="axe.ipynb")
+    panel = tall_lab.page.get_by_role("group", name="Questions for a first plan")
     answer(panel, "SIP domains", "contoso.com")
     panel.get_by_text("7 certificates for 5 servers").wait_for()
     on = panel.get_by_role("button", name="Next")
@@ -116,16 +116,16 @@ def test_axe_finds_nothing(lab, folder):
         on.click()
     for summary in panel.locator("summary").all():
         summary.click()
-    found = axe_in_both_themes(lab)
+    found = axe_in_both_themes(tall_lab)
     panel.get_by_role("button", name="What you can do").click()
     panel.get_by_role("dialog", name="What you can do").wait_for()
-    found += axe_in_both_themes(lab)
-    lab.page.keyboard.press("Escape")
+    found += axe_in_both_themes(tall_lab)
+    tall_lab.page.keyboard.press("Escape")
     expect(panel.get_by_role("button", name="What you can do")).to_be_focused()
     page_of(panel, "Site Main: Users")
     answer(panel, "Directors", "-1")
     panel.get_by_text("What to do: enter a whole number").first.wait_for()
-    assert found + axe_in_both_themes(lab) == []
+    assert found + axe_in_both_themes(tall_lab) == []
 
 
 def test_every_page_can_be_used_by_keyboard(lab, folder):

@@ -178,15 +178,15 @@ def test_a_confirmation_applies_to_one_scenario(lab, folder, place):
     assert (place / "Second" / "plan.toml").read_text() == "wildcard = true\n"
 
 
-def test_axe_finds_nothing(lab, folder, place):
+def test_axe_finds_nothing(tall_lab, folder, place):
     """While one scenario is edited and two are compared, axe-core reports no violation in the tab,
     in both themes.
     """
-    open_editor(lab, folder)
-    keep(lab, "First", "why")
-    kernel(lab, "editor.change_options(wildcard=True)")
-    keep(lab, "Second")
-    lab.button("Compare 2").click()
-    lab.page.locator(".lc-differs").first.wait_for()
-    lab.button("Change First").click()
-    assert axe_in_both_themes(lab) == []
+    open_editor(tall_lab, folder)
+    keep(tall_lab, "First", "why")
+    kernel(tall_lab, "editor.change_options(wildcard=True)")
+    keep(tall_lab, "Second")
+    tall_lab.button("Compare 2").click()
+    tall_lab.page.locator(".lc-differs").first.wait_for()
+    tall_lab.button("Change First").click()
+    assert axe_in_both_themes(tall_lab) == []
