@@ -57,7 +57,7 @@ def test_until_and_on_set_the_dates(planner):
     """
     refused = planner("forecast", "t.csv")
     assert (refused.status, refused.out) == (2, "")
-    assert "forecast needs a first date" in refused.err
+    assert "forecast needs a start date" in refused.err
     ended = planner("forecast", "t.csv", "--on", "2027-01-02", "--until", "2027-02-01")
     assert ended.status == 0
     assert ended.out.startswith("6 certificates from 2027-01-02 to 2027-02-01: 6 orders")

@@ -241,7 +241,7 @@ def test_start_date_is_required():
 
     The current date is not used.
     """
-    with pytest.raises(PlanError, match="forecast needs a first date") as raised:
+    with pytest.raises(PlanError, match="forecast needs a start date") as raised:
         ln.forecast(planned())
     assert "planned_issue_date" in raised.value.hint
     made = ln.forecast(planned(), start=date(2027, 1, 1))
