@@ -19,6 +19,7 @@ WRITE_HTML = """html => navigator.clipboard.write([new ClipboardItem(
   {"text/html": new Blob([html], {type: "text/html"})})])"""
 NAMES = "' '.join(row[0].split('.')[0] for row in editor.topology.cells)"
 FIVE = "fe01 fe02 dir01 med01 med02"
+OPEN_CELL = ".lc-servers .lc-body input:not([type=checkbox])"
 TEN = "\r\n".join(f"new{n:02d}.contoso.com\tMediation\t\tTainan" for n in range(10)) + "\r\n"
 TEN_NAMES = " ".join(f"new{n:02d}" for n in range(10))
 
@@ -570,3 +571,19 @@ def test_messages_use_headings_and_cover_no_control(lab):
         expect(bubble).not_to_contain_text("server_fqdn", use_inner_text=True)
         press(lab, "ArrowDown")
     press(lab, "Escape", "Control+z")
+
+
+def test_opening_another_table_closes_the_open_cell(lab):
+    """The text in the open cell does not appear in a row of another table with the same ID."""
+    click(lab, "fe02.contoso.com", "Server")
+    lab.page.keyboard.type("typed")
+    expect(lab.page.locator(OPEN_CELL)).to_have_count(1)
+    rows = (
+        "server_fqdn,role,sip_domains",
+        "x1.fabrikam.com,Edge,fabrikam.com",
+        "x2.fabrikam.com,Edge,",
+    )
+    write = f"__import__('pathlib').Path('other.csv').write_text({chr(10).join(rows)!r})"
+    kernel(lab, f"({write}, editor.open('other.csv'))")
+    lab.page.get_by_label("Select x2.fabrikam.com").wait_for()
+    expect(lab.page.locator(OPEN_CELL)).to_have_count(0)

@@ -1193,6 +1193,8 @@ function makeGrid({ label, noun = "server", store, selected, nameOf, actions }) 
     },
     // Remove all rows before other rows arrive.
     empty() { closeForRows(); view = []; count = 0; },
+    // Drop the text in the open cell before the rows of another table arrive, because they have the same IDs.
+    dropOpenCell() { stop(false); held = null; },
     /** @param {{widths: Record<string, number>, frozen: boolean}} layout */
     setLayout(layout) {
       widths = { ...layout.widths };

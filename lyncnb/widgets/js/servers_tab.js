@@ -366,7 +366,8 @@ function makeServers({ send, say, reasons, showFinding, typedNew }) {
       const first = !columns.length;
       columns = facts;
       if (first || source !== layout.source) {
-        if (!first) { // the filter belongs to the earlier table
+        if (!first) { // the filter and the open cell belong to the earlier table
+          grid.dropOpenCell();
           find.value = "";
           show.value = "all";
         }
