@@ -96,7 +96,7 @@ class LyncnbError(Exception):
         return "\n".join(lines)
 
     def _render_traceback_(self) -> list[str]:
-        # IPython calls the method to display the error. Without a traceback, the hint is easy to
+        # IPython calls this method to display the error. Without a traceback, the hint is easy to
         # see, and no secret is shown.
         return str(self).splitlines()
 
@@ -181,7 +181,10 @@ class SignersUnreadable(ApprovalError):
 
 
 class BundleError(LyncnbError):
-    """The request folder needs attention. lyncnb changed nothing."""
+    """A problem that prevents a command from working with the request folder.
+
+    lyncnb changed nothing. The command works again when the problem is solved.
+    """
 
     code = "folder"
     exit_status = 3
@@ -242,7 +245,7 @@ class FileOccupied(OutputError):
 
 
 class PageError(LyncnbError):
-    """The planner as one file cannot be built or written."""
+    """The single-file planner page cannot be built or written."""
 
     code = "page"
 
@@ -259,7 +262,7 @@ class NewerManifest(BundleError):
 
 
 class SharedFolder(BundleError):
-    """A group can write to the folder, which is not a team folder."""
+    """The folder is not a team folder, but a group can write to it."""
 
 
 class StandardOutputError(LyncnbError):

@@ -35,7 +35,7 @@ _FIELDS = {
 }
 
 
-def request_there(
+def request_on_computer(
     folder: Path, computer: Path, *, names: bool = True, bits: str = ""
 ) -> list[Path]:
     """Run every script of a request folder as if on the given computer, and return the requests by
@@ -83,7 +83,7 @@ def _request(
     return path
 
 
-def say_computer(path: Path, computer: str) -> None:
+def add_computer_name(path: Path, computer: str) -> None:
     """Add the attribute with the computer name to a request, and sign the request again."""
     key = serialization.load_pem_private_key(path.with_suffix(".key").read_bytes(), None)
     request = x509.load_pem_x509_csr(path.read_bytes())
@@ -105,7 +105,7 @@ def say_computer(path: Path, computer: str) -> None:
     path.write_text(f"-----BEGIN {armour}-----\n{encoded}-----END {armour}-----\n")
 
 
-def finish_there(request: Path, answer: Path, issuers: list[Path], package: Path) -> None:
+def package_on_computer(request: Path, answer: Path, issuers: list[Path], package: Path) -> None:
     """Combine an issued certificate with its key in the folder of a computer, and export both with
     the chain.
     """

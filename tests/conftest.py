@@ -164,7 +164,7 @@ def pytest_runtest_call():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session):
-    """Let a CI run fail if it skipped a test, because the program that the test needs should have
+    """Make a CI run fail if it skipped a test, because the program that the test needs should have
     been installed.
     """
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -33,8 +33,8 @@ _FENCE = re.compile(
     re.M | re.S,
 )
 _NOTE = re.compile(r"<!-- (\w+): (.+?) -->")
-#: Each pattern matches text that differs between runs or versions. The pages show the replacement
-#: instead.
+#: Each entry contains a pattern for text that differs between runs or versions, and the text that
+#: the pages show instead.
 _RANDOM = (
     (re.compile(r"SHA256:[\w+/]{43}"), "SHA256:…"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "…"),
@@ -184,8 +184,8 @@ class Page:
         (folder / "chain.pem").write_bytes(pem(*authority.chain))
 
     def _make_ssh_key(self) -> None:
-        """Create the SSH key ``alice-key``, and the file ``signers`` with the persons who may
-        approve.
+        """Create the SSH key ``alice-key``, and the file ``signers``, which lists who may approve a
+        plan.
         """
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", "alice-key"], check=True
@@ -201,8 +201,8 @@ class Page:
         self._setup(f"lyncnb approve plan.json --key alice-key --confirm {digest}")
 
     def _start_servers(self) -> None:
-        """Run servers for the ports of the sample plan. The Director's certificate lacks its last
-        name.
+        """Run servers for the ports of the sample plan. The last name is missing on the Director's
+        certificate.
 
         ``hosts.txt`` contains the addresses of the servers, and ``root.pem`` is the root of their
         certificates.

@@ -1,4 +1,4 @@
-"""Let one system call of the package fail once: call number k of a given type, with a given error.
+"""Make one system call of the package fail: call number k of a given type fails with a given error.
 
 This is not a mock. All other calls reach a real file system, and the error is one that a full or
 broken disk or a missing permission would cause.
@@ -23,7 +23,7 @@ ESSENTIAL = ("write", "fsync", "link", "rename", "replace")
 
 
 class Calls:
-    """Counts system calls, and lets one of them fail."""
+    """Counts system calls, and can make one of them fail."""
 
     def __init__(self, fail_at: int | None, error: Callable[[str], BaseException]):
         self.count = 0
@@ -51,8 +51,8 @@ class Calls:
 def failing(
     fail_at: int | None, error: Callable[[str], BaseException], kinds: tuple[str, ...] = KINDS
 ) -> Iterator[Calls]:
-    """Let the system call with the number `fail_at` (from 0) fail. Only calls of the types in
-    `kinds` count. If the number is None, only count the calls.
+    """Make one system call fail: the call with the number `fail_at`, counted from 0. Only calls of
+    the types in `kinds` count. If `fail_at` is None, only count the calls.
     """
     calls, real = Calls(fail_at, error), {name: getattr(system_calls, name) for name in kinds}
     for name, function in real.items():

@@ -104,8 +104,8 @@ def _import_all() -> None:
     """Run all actions of the writers once, so that the forked writers do not need to import
     modules.
     """
-    # The folders of pytest may be in memory. The files of this process are on a disk, so that they
-    # are really synced.
+    # pytest may keep its folders in memory. The files of this process are on a disk, so that
+    # syncing has an effect.
     with tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")) as place:
         folder, returned = Path(place) / "requests", Path(place) / "returned.pem"
         ca, bundle = PythonCa(), kit.write(kit.numbered(1), folder)
@@ -139,7 +139,7 @@ def serve() -> None:
 
 
 class Writers:
-    """Manages writer processes, as a context manager."""
+    """A context manager that starts and stops the writer processes."""
 
     def __enter__(self) -> Writers:
         self._server = subprocess.Popen(

@@ -58,7 +58,9 @@ P256 = KeyParameters(algorithm="ECDSA", bits=256)
 
 
 def lower_rounds() -> None:
-    """Derive keys from passphrases and passwords much faster than lyncnb does by default."""
+    """Lower the iteration counts for deriving keys from passphrases and passwords, so that the
+    tests run faster.
+    """
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
     pkcs12.KDF_ROUNDS = ROUNDS
 
@@ -291,7 +293,7 @@ def put_back(folder: Path, manifest: Manifest, history: bytes | None = None) -> 
         (folder / HISTORY_NAME).write_bytes(history)
 
 
-# --- These functions create folders with issued certificates.
+# --- The following functions create folders with issued certificates.
 
 
 def answer_all(
@@ -390,8 +392,8 @@ def answered_by_openssl(
 
 
 def _sign_by_root(folder: Path, root: Path, begin: date, days: int) -> None:
-    """Issue a certificate for each request in a folder, and write it next to the certificate of a
-    root CA.
+    """Let a root CA issue a certificate for each request in a folder. Write the root certificate to
+    ``root``, and the issued certificates to the same folder.
     """
     ca = PythonCa()
     ca.issuing, ca.key = ca.root, ca.root_key
@@ -465,7 +467,7 @@ def public_keys_of_keys(folder: Path, *passphrases: str) -> set[str]:
     return found
 
 
-def assert_closed(path: Path) -> None:
+def assert_only_owner_has_access(path: Path) -> None:
     """Assert that only the owner can open a file or folder. On Windows, the folder's permissions
     protect its files.
     """
@@ -481,11 +483,11 @@ def assert_private(folder: Path) -> None:
     """
     for place in ("keys", "archive", "pfx"):
         if (folder / place).exists():
-            assert_closed(folder / place)
+            assert_only_owner_has_access(folder / place)
     for path in folder.rglob("*"):
         secret = path.suffix == ".key" or path.parent.name == "keys"
         if secret and path.is_file():
-            assert_closed(path)
+            assert_only_owner_has_access(path)
 
 
 def assert_complete(
@@ -518,8 +520,8 @@ ODD_KEYS = {
 }
 
 
-def put_odd_pair(folder: Path, item: PlannedCertificate, odd: str) -> None:
-    """Replace the files of a planned request with an unusual key and with a request for this key."""
+def put_unusual_pair(folder: Path, item: PlannedCertificate, odd: str) -> None:
+    """Give a planned request an unusual key: replace its key file and its CSR file."""
     key = ODD_KEYS[odd]()
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, item.subject.common_name)])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, SHA256())

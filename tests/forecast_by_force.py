@@ -47,7 +47,7 @@ class Case:
         return day not in self.frozen and (in_window or not (self.weekdays or self.windows))
 
     def order_on(self, issuer: str, begins: date, renew: date, last: date) -> date:
-        """Return the date on which to order the next certificate. The function tries every date."""
+        """Return the date on which to order the next certificate, found by trying every date."""
         lead = self.lead[issuer] * DAY
         ways = []
         for issue in (begins + number * DAY for number in range(1, (last - begins).days + 1)):
@@ -89,8 +89,8 @@ def random_case(seed: int) -> Case:
         first = issue + chance.randint(-5, (until - issue).days) * DAY
         return first, first + chance.randint(0, longest) * DAY
 
-    # An order may be so early that the domain must be validated again, and a freeze may prevent the
-    # validation.
+    # In some cases, the order is placed so early that the domain must be validated again before the
+    # certificate is issued, and a freeze may prevent the validation.
     is_proof_late = chance.random() < 0.15
     if is_proof_late:
         corner, asked = date(2029, 3, 15), chance.randint(25, 45)
@@ -125,7 +125,7 @@ class Search:
         self.days = [case.start + number * DAY for number in range(count)]
 
     def length(self, issue: date) -> int:
-        """Return the validity that the CA issues, in days."""
+        """Return the number of days for which the CA issues the certificate."""
         return min(self.case.asked, on_day(VALIDITY, issue)) if self.is_public else self.case.asked
 
     @property
@@ -138,8 +138,8 @@ class Search:
         return datetime.combine(issue, time()) + self.length(issue) * DAY
 
     def can_be_issued(self, issue: date) -> bool:
-        """Return whether a certificate with this issue date can be ordered, and its domains
-        validated, early enough.
+        """Return whether the certificate can be ordered, and its domains can be validated, early
+        enough for this issue date.
         """
         case = self.case
         order = issue - case.lead[self.issuer] * DAY
@@ -184,8 +184,10 @@ class Search:
             <= ends + timedelta(seconds=1) - self.lead * HOUR
         ]  # fmt: skip
 
-    def serves_to_the_end(self, issue: date) -> bool:
-        """Return whether a certificate is valid until the end of the last day."""
+    def is_valid_to_the_end(self, issue: date) -> bool:
+        """Return whether a certificate with this issue date is valid until the end of the last day
+        of the forecast.
+        """
         return self.end(issue) >= datetime.combine(self.case.until, time()) + 24 * HOUR
 
     @cached_property
@@ -193,7 +195,7 @@ class Search:
         """Return the issue dates from which a sequence of certificates covers the whole period."""
         found: set[date] = set()
         for day in reversed(self.days):
-            if self.serves_to_the_end(day) or any(new in found for new in self.following[day]):
+            if self.is_valid_to_the_end(day) or any(new in found for new in self.following[day]):
                 found.add(day)
         return found
 
@@ -210,11 +212,15 @@ class Search:
         return found
 
     def served_until(self, issue: date) -> date:
-        """Return the last date on which the servers have a certificate for the whole day."""
+        """Return the last date that ends at least the required lead time before the certificate
+        expires.
+        """
         return self.last_day_before(self.end(issue))
 
     def last_day_before(self, end: datetime) -> date:
-        """Return the last date that ends at least the required lead time before the given time."""
+        """Return the last date that leaves at least the required lead time between the end of this
+        date and the given time.
+        """
         day = end.date() + DAY
         while datetime.combine(day, time()) + 24 * HOUR > end - self.lead * HOUR:
             day -= DAY

@@ -7,7 +7,8 @@ import socket
 
 
 def free_port() -> int:
-    """Find a free TCP port on the loopback interface that the system does not assign automatically.
+    """Find a free TCP port on the loopback interface, outside the range of ports that the system
+    assigns automatically.
 
     Automatic ports begin at 32768 (Linux) or above. Another process could take such a port before
     the server does.

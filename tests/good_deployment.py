@@ -1,4 +1,6 @@
-"""Define a small deployment without mistakes, and create plans from it with single changes."""
+"""Define a small deployment without mistakes, and create plans that differ from it in a single
+detail.
+"""
 
 from __future__ import annotations
 
@@ -87,13 +89,15 @@ def table(edits=(), drop=(), add=()):
 
 
 def plan_of(edits=(), options=None, *, rules=RULES, **kwargs):
-    """Return the plan of the changed deployment table."""
+    """Return the plan of the sample deployment, after some changes to its table."""
     topology = read_topology(table(edits, **kwargs))
     return plan_certificates(topology, rules, options=options or PlanOptions())
 
 
 def altered(plan, usage, **changes):
-    """Change every planned certificate that has the given usage, or a role that has no usages."""
+    """Change every planned certificate with the given usage. For certificates without usages,
+    `usage` is their role.
+    """
     certificates = tuple(
         c._replace(**{k: v(c) if callable(v) else v for k, v in changes.items()})
         if usage in (*c.usages, c.role)

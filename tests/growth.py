@@ -36,7 +36,7 @@ def seconds(work: Callable[[], object]) -> float:
 def faster_than_linear(
     make: Callable[[int], Callable[[], object]], *, size: int, most: int
 ) -> tuple[int, float, float] | None:
-    """Find a size for which input of twice the size takes at least three times as long.
+    """Find an input size such that an input of twice this size takes at least three times as long.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def faster_than_linear(
         None if twice the input takes less than three times as long, or all runs are short.
     """
     while (once := seconds(small := make(size))) < LONG_ENOUGH:
-        # If the longest run would be too short to be measured, even if the run time grew with the
-        # square of the size, no input is large enough.
+        # If even the largest input would take too little time to be measured (with a run time that
+        # grows with the square of the size), no input is large enough.
         if size * 2 > most or once * (most / size) ** 2 < LONG_ENOUGH:
             return None
         wanted = size * LONG_ENOUGH / once

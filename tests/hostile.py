@@ -1,4 +1,4 @@
-"""Create damaged, malicious, and unrelated files, as they may be among files returned by a CA."""
+"""Create damaged, malicious, and unrelated files, like those that may be among the files from a CA."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def _many_entries() -> bytes:
 
 
 def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[bytes, str]]:
-    """Return the name and content of each file, and the code of the expected finding. `leaf` is a
-    valid certificate.
+    """Return hostile files by name, each with its content and the code of the expected finding.
+    `leaf` is a valid certificate.
 
     Each file contains the valid certificate in a form that lyncnb must reject, or other content.
     """
@@ -83,7 +83,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
     unreadable, malformed, nothing = "file-unreadable", "file-malformed", "file-without-certificate"
     skipped = "file-skipped"
     return {
-        # --- These files are truncated or edited.
+        # --- The following files contain truncated or edited certificates.
         "empty.cer": (b"", unreadable),
         "cut.der": (good[:-20], malformed),
         "cut-short.der": (good[:3], malformed),
@@ -168,7 +168,7 @@ def hostile_files(ca: PythonCa, leaf: x509.Certificate, key) -> dict[str, tuple[
 
 
 def lay_out(folder: Path, files: dict[str, tuple[bytes, str]]) -> None:
-    """Write the hostile files to a folder, and also symbolic links and other special files."""
+    """Write hostile files, a symbolic link and other special files to a folder."""
     for name, (data, _) in files.items():
         (folder / name.split(": ")[0]).write_bytes(data)
     (folder / "link.cer").symlink_to("/etc/hostname")

@@ -315,7 +315,7 @@ class LabBrowser:
     def open_notebook(self, name: Path | str, *, simple: bool = True) -> None:
         """Open a notebook, and wait until it is displayed and its kernel is idle.
 
-        The path is absolute, or relative to the server's folder. After ``put_away``, the page still
+        The path is absolute, or relative to the server's folder. After ``shut_down``, the page still
         has the application loaded, which saves seconds.
         """
         name = Path(self.server.root, name).resolve().relative_to(self.server.root).as_posix()
@@ -417,7 +417,7 @@ class LabBrowser:
         """Shut down the notebook's kernel, because closing the page does not stop it."""
         self.js("await panel.sessionContext.shutdown();")
 
-    def put_away(self) -> None:
+    def shut_down(self) -> None:
         """Shut down the kernel, close all documents without saving, and clear the list of errors."""
         self.shut_kernel_down()
         self.js("for (const one of [...app.shell.widgets('main')]) one.dispose();")
@@ -429,7 +429,7 @@ class LabBrowser:
         for said in (self.console, self.faults, self.failed):
             said.clear()
 
-    # -- These methods use and read panels.
+    # -- The following methods use the panels and read their content.
     def button(self, name: str, *, exact: bool = True):
         """Find a button in the panel by its name."""
         return self.page.get_by_role("button", name=name, exact=exact).first
@@ -479,9 +479,10 @@ class LabBrowser:
 
 @contextlib.contextmanager
 def loop_of(browser):
-    """Register the browser's event loop as the running one of this thread, during the block.
+    """Register the browser's event loop as the running loop of this thread within the ``with``
+    block.
 
-    Otherwise Playwright leaves the mark set between calls, and ``asyncio.run`` then fails.
+    Otherwise, Playwright leaves its loop registered between calls, and ``asyncio.run`` fails.
     """
     asyncio._set_running_loop(browser._loop)
     try:

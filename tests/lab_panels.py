@@ -145,12 +145,13 @@ def wait_kernel(lab: LabBrowser, expression: str, value: str) -> None:
         assert time.monotonic() < end, f"{expression} is {found}, not {value}"
         time.sleep(0.1)
     if "editor." in expression and isinstance(lab, LabBrowser):
-        # The editor changes first, and then answers. The page gets the result of this call last.
+        # The editor sends its response after it has changed. This call waits until the response has
+        # been sent.
         kernel(lab, "exec('with editor.view.channel.turn: pass')")
 
 
 @contextlib.contextmanager
-def held_answers(lab: LabBrowser, view: str) -> Iterator[None]:
+def delay_answers(lab: LabBrowser, view: str) -> Iterator[None]:
     """Delay the responses of a panel until the end of the block, as if its calculations took long."""
     go = lab.server.home / f"go-{secrets.token_hex(8)}"
     code = f"""
@@ -176,8 +177,8 @@ def themes(lab: LabBrowser) -> Iterator[tuple[str, Sequence[str]]]:
 
     All rules run in the first theme. In the second theme, only the colors differ.
     """
-    # axe-core takes text outside the body as hidden, and does not check its contrast. The body of
-    # JupyterLab has no height.
+    # axe-core treats text outside the body as hidden, and does not check its contrast. By default,
+    # the body of JupyterLab has no height.
     lab.page.add_style_tag(content="body { min-height: 100vh }")
     colors = ("color-contrast", "link-in-text-block")
     for theme, rules in (("JupyterLab Dark", ()), ("JupyterLab Light", colors)):

@@ -14,7 +14,7 @@ from pathlib import Path
 from cas.python_ca import pem
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from standing_certificates import MIDNIGHT, authority, key_of, stand_for
+from standing_certificates import MIDNIGHT, authority, issue_planned, key_of
 
 import lyncnb as ln
 from lyncnb.probes.targets import Target, list_targets
@@ -138,7 +138,7 @@ def certificate_for(planned: ln.PlannedCertificate, **changes: object) -> x509.C
     key = (planned.id, planned.names, repr(changes))
     if key not in _MADE:
         changes = {"begins": MIDNIGHT - timedelta(days=1), **changes}
-        _MADE[key] = stand_for(planned, **changes)
+        _MADE[key] = issue_planned(planned, **changes)
     return _MADE[key]
 
 

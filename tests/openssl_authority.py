@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding
 
-#: A correct CA includes these extensions in a server certificate. Every public certificate also has
-#: a certificate policy and a list of certificate timestamps.
+#: The extensions that a CA normally includes in a server certificate. Every public certificate also
+#: has a certificate policy and a list of certificate timestamps.
 PUBLIC_TRUST = (
     f"certificatePolicies={POLICIES[0]}",
     f"{TIMESTAMP_LIST.dotted_string}=DER:{timestamp_list(TIMESTAMPS).hex()}",
@@ -55,7 +55,7 @@ def flipped(certificate: bytes) -> bytes:
     return b"-----BEGIN CERTIFICATE-----\n" + encoded + b"-----END CERTIFICATE-----\n"
 
 
-def signed_again(certificate: bytes) -> bytes:
+def mirror_signature(certificate: bytes) -> bytes:
     """Replace the ECDSA P-256 signature (r, s) of a certificate with (r, n - s), which is equally
     valid.
     """

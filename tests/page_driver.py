@@ -78,8 +78,8 @@ class PlannerPage:
         """Find a tab of the plan editor by the beginning of its title."""
         return self.page.get_by_role("tab", name=re.compile(f"^{re.escape(name)}")).first
 
-    # -- The tests of the panels use these methods in a planner page and in a notebook. Each test
-    # waits at most this number of seconds for a value.
+    # -- The tests of the panels use the following methods in a planner page and in a notebook. The
+    # methods wait at most this number of seconds for a value.
     seconds = 60
 
     def button(self, name: str, *, exact: bool = True) -> Locator:

@@ -1,4 +1,4 @@
-"""Run one PowerShell process for all tests, which parses and runs the scripts that lyncnb writes.
+"""Run one PowerShell process that parses and runs lyncnb's scripts for all tests.
 
 PowerShell runs ``deploy/world.ps1``, which reads one case from each line and writes one result.
 """
@@ -38,8 +38,8 @@ needs_pwsh = [
 
 Json = dict[str, Any]
 
-# PowerShell would interpret parts of these names if they were not quoted, or if it accepted only '
-# as a quotation mark.
+# PowerShell would interpret parts of these names if they were not quoted, or if only the ASCII
+# apostrophe in them were escaped.
 HOSTILE = [
     "x'; Remove-Item C:\\ -Recurse; '",
     "x\u2019; Remove-Item C:\\ -Recurse; \u2019",
@@ -57,8 +57,9 @@ HOSTILE = [
 ]
 
 
-# .NET compiles code only once, which is twice as fast from the tenth script on. (For a run of hours,
-# .NET's default of 1 is faster.) It collects garbage seldom, and in the same thread.
+# These settings make short scripts faster. .NET compiles code only once, which doubles the speed
+# from the tenth script on, and collects garbage rarely and in the same thread. For a run of hours,
+# .NET's default of 1 for TieredCompilation is faster.
 _QUICK = {
     "DOTNET_TieredCompilation": "0",
     "DOTNET_GCgen0size": "0x4000000",

@@ -1,4 +1,4 @@
-"""Open pages and office files in a browser, and print them, as their readers do."""
+"""Open pages in a browser and documents in LibreOffice, and print them as PDF files."""
 
 from __future__ import annotations
 
@@ -111,8 +111,7 @@ def _check_paper(sheet: Worksheet) -> None:
     points = {
         cell.font.size for row in sheet.iter_rows(max_row=min(20, sheet.max_row)) for cell in row
     }
-    # If a spreadsheet program calculates the scale from the page size, the result depends on its
-    # fonts.
+    # If a spreadsheet program fits a sheet to the page, the scale depends on the program's fonts.
     properties = sheet.sheet_properties.pageSetUpPr
     assert not (properties and properties.fitToPage)
     assert min(points) * min(setup.scale or 100, 100) >= 800, (sheet.title, setup.scale)
@@ -136,8 +135,8 @@ def unmarked(page: str) -> str:
     )
 
 
-#: Pages that are not in use, by browser and by whether they run scripts of the test. They are
-#: reused, because a new page starts a process, which takes longer than most documents.
+#: Unused pages, grouped by browser and by whether they run scripts of the test. They are used
+#: again, because a new page starts a process, which takes longer than most documents.
 _PAGES: WeakKeyDictionary[object, dict[bool, list]] = WeakKeyDictionary()
 
 
@@ -163,7 +162,7 @@ def opened(browser, path: Path, *, scripts: bool = False, width: int = 1280):
     unused.append(page)
 
 
-def cut_off(page) -> list[str]:
+def find_overflowing_elements(page) -> list[str]:
     """Return the elements that extend beyond the right edge of the page or of the cell that
     contains them.
     """
@@ -184,7 +183,7 @@ def overflowing_cells(page) -> list[str]:
     )
 
 
-def torn_words(page) -> list[str]:
+def find_split_words(page) -> list[str]:
     """Return the words that are split across two lines, in tables with up to 16 columns."""
     return page.evaluate(
         """() => [...document.querySelectorAll('.lyncnb-table')]
@@ -279,7 +278,7 @@ _GAP = 7.0
 _INDENT = 25.0  # A line may begin this many points further left than the line above it.
 
 
-def torn_tokens(pdf: Path, names: Iterable[str]) -> list[str]:
+def find_split_tokens(pdf: Path, names: Iterable[str]) -> list[str]:
     """Return the dates and the given names that are split across two lines of a PDF.
 
     Names are those of hosts, cmdlets and flags.

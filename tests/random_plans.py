@@ -117,7 +117,7 @@ def make(state: dict[str, dict[str, object]], change: PlanChange) -> None:
         certificate[change.what] = change.after
 
 
-def applied(difference: ln.PlanDifference) -> dict[str, dict[str, object]]:
+def apply_all_changes(difference: ln.PlanDifference) -> dict[str, dict[str, object]]:
     """Apply all changes to the earlier plan, one by one, and return the result."""
     state = all_written(difference.old)
     for item in difference.certificates:

@@ -14,7 +14,7 @@ def leads_somewhere(target: str, folder: Path) -> bool:
     return target.startswith(_ELSEWHERE) or (folder / target.partition("#")[0]).exists()
 
 
-def without_dead_links(page: str, folder: Path) -> str:
+def remove_dead_links(page: str, folder: Path) -> str:
     """Replace each link whose target is not in the repository with the text of the link."""
     return _LINK.sub(
         lambda link: link[0] if leads_somewhere(link["target"], folder) else link["words"], page

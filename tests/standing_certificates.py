@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from cas.python_ca import TODAY, PythonCa, der, issue, p7b, pem, resigned
+from cas.python_ca import TODAY, PythonCa, der, issue, p7b, pem, replace_signature
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -23,14 +23,16 @@ from topologies import plan, row
 
 import lyncnb as ln
 
-#: Midnight of the current date. Certificates are valid at this time, because some commands read the
-#: clock.
+#: Midnight of the current date. The test certificates are valid at this time, because some commands
+#: use the current time.
 MIDNIGHT = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @cache
 def authority() -> PythonCa:
-    """Return the CA that all deployments share. It has RSA keys like the CAs of Lync Server."""
+    """Return the CA that issues the certificates in all test deployments. It has RSA keys, as is
+    usual for Lync Server.
+    """
     return PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
 
 
@@ -42,7 +44,7 @@ def key_of(bits: int):
     return rsa.generate_private_key(65537, bits)
 
 
-def stand_for(planned: ln.PlannedCertificate, **changes) -> x509.Certificate:
+def issue_planned(planned: ln.PlannedCertificate, **changes) -> x509.Certificate:
     """Issue a planned certificate with the given changes, for 199 days, as a public CA does."""
     ca = authority()
     values = {
@@ -58,7 +60,7 @@ def stand_for(planned: ln.PlannedCertificate, **changes) -> x509.Certificate:
         return issue(key.public_key(), title, key, **values | {"subject": values["subject"][:1]})
     hash_name = values.pop("hash_name", "")
     made = issue(key.public_key(), ca.issuing.subject, ca.key, **values)
-    return resigned(made, ca.key, hash_name) if hash_name else made
+    return replace_signature(made, ca.key, hash_name) if hash_name else made
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Stored:
 
 
 def block(certificate: x509.Certificate) -> str:
-    """Return a certificate as PEM in one line, in the form that the script writes."""
+    """Return a certificate as PEM with its base64 text in one line, as the script writes it."""
     body = base64.b64encode(der(certificate)).decode()
     return f"-----BEGIN CERTIFICATE-----\r\n{body}\r\n-----END CERTIFICATE-----\r\n"
 
@@ -166,7 +168,7 @@ def random_estate(chance: random.Random, *, exported: bool) -> Estate:
         fault = chance.choice(["none", "none", *kinds])
         _place(estate, planned, fault, chance)
     for number in range(chance.randint(0, 2)):
-        other = stand_for(
+        other = issue_planned(
             estate.plan.certificates[0], subject=[("CN", f"intranet{number}.contoso.com")],
             san=[f"intranet{number}.contoso.com"],
         )  # fmt: skip
@@ -178,7 +180,9 @@ def random_estate(chance: random.Random, *, exported: bool) -> Estate:
 def _place(
     estate: Estate, planned: ln.PlannedCertificate, fault: str, chance: random.Random
 ) -> None:
-    """Install a certificate with a fault. If the fault is that it is missing, do not install it."""
+    """Install a planned certificate with a given fault, or do not install it if its absence is the
+    fault.
+    """
     own = {planned.subject.common_name, *planned.servers}
     droppable = [name for name in planned.names if name not in own]
     strangers = [server for server in estate.stores if server not in planned.servers]
@@ -227,14 +231,13 @@ def _place(
         estate.named[planned.id] = f"{planned.servers[0]} has no private key for the certificate"
     if fault == "absent":
         return
-    certificate = stand_for(planned, **changes)
+    certificate = issue_planned(planned, **changes)
     for server in where:
         estate.stores[server].append(Stored(certificate, types, has_key))
-    # An earlier certificate was not removed from the server. The certificate in use may be faulty
-    # as well.
+    # An earlier certificate is still on the server, sometimes together with a faulty certificate.
     beside = fault in ("missing", "extra", "key", "eku") and chance.random() < 0.3
     if fault == "twice" or beside:
-        before = stand_for(planned, begins=TODAY - timedelta(days=380))
+        before = issue_planned(planned, begins=TODAY - timedelta(days=380))
         estate.stores[where[0]].append(Stored(before))
         estate.unplanned.add(before.fingerprint(hashes.SHA256()).hex())
 
@@ -270,5 +273,5 @@ def write_all(table: str, path: Path) -> None:
     chain.
     """
     planned = ln.plan_certificates(ln.read_topology(table.encode()), ln.load_rules())
-    made = [stand_for(one, begins=datetime.now(UTC)) for one in planned.certificates]
+    made = [issue_planned(one, begins=datetime.now(UTC)) for one in planned.certificates]
     path.write_bytes(pem(*made, *authority().chain))

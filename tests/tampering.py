@@ -1,4 +1,4 @@
-"""Change saved plans in forbidden ways, for tests in which lyncnb must reject them."""
+"""Create tampered copies of saved plans, which lyncnb must reject."""
 
 from __future__ import annotations
 

@@ -139,8 +139,8 @@ print(json.dumps({"messages": messages, "servers": len(rows[0]) // 4, "first": f
 
 
 def test_messages_create_a_first_plan_without_other_libraries(tmp_path):
-    """The guide can create a first plan from the messages of a page. The program that shows the
-    page supplies the texts about cells and kernels.
+    """The guide can create a first plan from messages without other libraries. Its texts about
+    cells and kernels come from the program that shows the page.
     """
     code = """
 import json, os
@@ -194,7 +194,7 @@ PACKAGES = (
 )
 
 
-def test_every_file_of_the_core_can_be_imported():
+def test_core_files_import_only_allowed_libraries():
     """No file in the core packages imports, at its top level, a library that the core may not use."""
     files = [
         path

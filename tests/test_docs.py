@@ -24,8 +24,7 @@ from lyncnb.plan.options import OPTIONS
 DOCS = REPOSITORY / "docs"
 TEXTS = {path.name: path.read_text("utf-8") for path in sorted(DOCS.glob("*.md"))}
 PAGES = [name for name, text in TEXTS.items() if "<!-- run by tests -->" in text]
-#: The commands of these pages build, download or install software. No test runs them as the page
-#: shows.
+#: The commands on these pages build, download or install software, so no test runs them unchanged.
 NOT_RUN = {"one-file.md", "other-environments.md", "windows.md"}
 
 
@@ -58,7 +57,7 @@ def results(tmp_path_factory) -> dict[str, list]:
 
 
 def selected(output: str, note: str) -> str:
-    """Return the lines of an output that the note above it selects, with … in place of the others."""
+    """Return the lines of an output that ``note`` selects. Each gap is replaced with one line "…"."""
     lines = without_random_text(output).splitlines()
     chosen = set() if note else set(range(len(lines)))
     for part in note.split(", ") if note else ():
@@ -119,7 +118,7 @@ def test_every_page_with_commands_is_run():
     assert with_code == {*PAGES, *NOT_RUN}
 
 
-def words_of(text: str) -> int:
+def count_words(text: str) -> int:
     """Return the number of words in the text of a page, without generated tables."""
     text = re.sub(r"<!-- (planning tool|keys) -->.+<!-- end of \1 -->", "", text, flags=re.S)
     return len(re.sub(r"^ *```.+?^ *```|<!--.+?-->", "", text, flags=re.S | re.M).split())
@@ -131,7 +130,7 @@ def test_a_task_page_is_short_and_says_what_to_expect(name):
     fails.
     """
     text = TEXTS[name]
-    assert 150 <= words_of(text) <= 700
+    assert 150 <= count_words(text) <= 700
     cells = [
         cell.strip() for row in re.findall(r"^ *\|(.+)\|$", text, re.M) for cell in row.split("|")
     ]

@@ -146,7 +146,7 @@ def numbers_in_steps(folder: Path) -> dict[str, str]:
 
 
 def numbers_for_cas(planner) -> dict[str, dict[str, str]]:
-    """Return the numbers in the documents for each CA, or no numbers if all certificates are
+    """Return the certificate numbers in the documents for the CAs, or {} if all certificates are
     issued.
     """
     ended = planner("handover", "requests", "out.zip", "--force")
@@ -203,8 +203,8 @@ def test_a_new_certificate_continues_the_count(planner):
 
 
 def test_a_rebuilt_manifest_has_the_numbers_of_the_summary(planner):
-    """If the manifest is lost, the rebuilt manifest takes its numbers from the summary in the
-    folder.
+    """If the manifest is lost, the rebuilt manifest has the same numbers as the lost one. They are
+    read from the summary in the folder.
     """
     advance(planner, "requested")
     path = planner.folder / "requests/manifest.json"

@@ -30,7 +30,7 @@ from lyncnb.request_folder.recovery_key import create_recovery_key
 
 EARLIER = Path(__file__).resolve().parent / "earlier"
 STAGES = ("requested", "answered", "packaged", "third", "renewed")
-# Values of a manifest that depend on other files. Keys and certificates differ in every folder.
+# The values of a manifest that depend on the contents of other files. They differ in every folder.
 _OF_FILES = {
     *("csr_sha256", "key_sha256", "spki_sha256", "sha256", "chain_sha256", "file_sha256"),
     *("thumbprint_sha1", "serial", "certificate", "chain", "friendly_name", "fingerprint"),
@@ -43,16 +43,18 @@ shell = pytest.fixture(make_shell)
 pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 
-def _graft(kept: object, fresh: object) -> object:
-    """Return the earlier manifest, in which the values about files are taken from a new manifest."""
+def _replace_file_values(kept: object, fresh: object) -> object:
+    """Return an earlier manifest in which the values that describe files are replaced with those of
+    a new manifest.
+    """
     if isinstance(kept, dict):
         return {
-            name: fresh[name] if name in _OF_FILES else _graft(value, fresh.get(name))
+            name: fresh[name] if name in _OF_FILES else _replace_file_values(value, fresh.get(name))
             for name, value in kept.items()
         }
     if isinstance(kept, list):
         pairs = zip(kept, fresh, strict=True)
-        return [_graft(one, other) for one, other in pairs]
+        return [_replace_file_values(one, other) for one, other in pairs]
     of_files = isinstance(kept, str) and kept.startswith(("pfx/", _RETURNED))
     return fresh if of_files else kept
 
@@ -68,8 +70,8 @@ def _package(folder: Path) -> ln.PfxPackages:
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory):
-    """For each command, return the request folder as it was after the command, with the manifest
-    that commit 50307b1 wrote.
+    """Return the request folder as it was after each command, with the manifest that lyncnb wrote
+    at commit 50307b1.
     """
     before = dict(FolderCipher.__init__.__kwdefaults__)
     FolderCipher.__init__.__kwdefaults__["rounds"] = ROUNDS
@@ -84,7 +86,7 @@ def stages(tmp_path_factory):
             shutil.copy(EARLIER / "plan-third.json", place / stage / "plan.json")
         path = place / stage / "manifest.json"
         kept = json.loads((EARLIER / f"manifest-{stage}.json").read_bytes())
-        grafted = _graft(_by_id(kept), _by_id(json.loads(path.read_bytes())))
+        grafted = _replace_file_values(_by_id(kept), _by_id(json.loads(path.read_bytes())))
         path.write_text(json.dumps(grafted | {"requests": [*grafted["requests"].values()]}))
 
     make_folder(folder, plan, recovery=[place / "pair.pub"])
@@ -109,7 +111,9 @@ def stages(tmp_path_factory):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_folder_opens_at_every_stage(stages, stage):
-    """An earlier request folder can be read without problems, and its files stay unchanged."""
+    """A request folder of an earlier version can be read at every stage of its requests without
+    problems, and its files stay unchanged.
+    """
     folder = stages / stage
     before = digest(folder)
     status = ln.folder_status(folder, today=TODAY)
@@ -137,7 +141,7 @@ def test_commands_work_in_an_earlier_folder(stages, stage, tmp_path):
     assert ln.folder_status(folder, today=TODAY).problems == ()
 
 
-def test_a_folder_becomes_one_of_format_3_with_its_plan(stages, tmp_path):
+def test_a_folder_stays_in_format_2_until_it_has_a_plan(stages, tmp_path):
     """A request folder stays in format 2 until the user requests the plan again."""
     folder = tmp_path / "requests"
     shutil.copytree(stages / "requested", folder)

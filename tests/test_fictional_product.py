@@ -30,7 +30,7 @@ LIGHT = ["light.contoso.com", "lamp01.contoso.com", "horn.light.contoso.com"]
 
 
 @pytest.fixture(autouse=True)
-def _nobody_knows_it(monkeypatch):
+def _unload_custom_products(monkeypatch):
     """Unload the fictional product before and after each test."""
     monkeypatch.setattr(rule_files, "_custom_products", {})
     columns.restore_custom_columns({})
@@ -68,7 +68,7 @@ def test_the_plan_matches_the_product_file(shell):
 
 
 def test_no_other_product_uses_its_columns(shell):
-    """Without the fictional product, no product uses the special columns of its table."""
+    """Without the fictional product, its table is rejected."""
     ended = shell("plan", "coast.csv")
     assert ended.status == 2
     assert "lamp" in ended.err

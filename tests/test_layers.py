@@ -116,8 +116,8 @@ CALLS = {
     "write_text": set(),
     "mkstemp": set(),
     "urandom": set(),
-    # Functions that could hide an import, a message, or the end of the program from the tests of
-    # layers.
+    # Functions that could hide an import, a message, or the end of the program from the tests in
+    # this file.
     "import_module": set(),
     "__import__": set(),
     "print": set(),
@@ -241,9 +241,9 @@ def test_documents_list_packages_in_the_order_of_layers(paper):
     assert re.search(r"package imports only from (?:those|rows) above", text)
 
 
-def test_the_package_imports_itself_relatively():
-    """No file of lyncnb imports from lyncnb with an absolute import, because these tests would not
-    see its layer.
+def test_lyncnb_has_only_relative_imports_of_its_files():
+    """Files of lyncnb import each other only with relative imports, because the tests of layers
+    examine only these.
     """
     own = {m: [n for n in names if n.split(".")[0] == "lyncnb"] for m, names in foreign().items()}
     assert {module: names for module, names in own.items() if names} == {}

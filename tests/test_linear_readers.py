@@ -53,8 +53,8 @@ from lyncnb.topology.topology import read_topology
 from lyncnb.topology.workbook import is_workbook, read_workbook
 from lyncnb.topology.xml_tree import is_markup, scan_xml
 
-#: The largest input in bytes. Most readers reject larger inputs, or read this one in less than 0.2
-#: s.
+#: The size of the largest input in bytes. Most readers reject larger inputs, or read an input of
+#: this size in less than 0.2 s.
 _MOST = 1 << 18
 
 
@@ -79,7 +79,7 @@ def by_folder(data: bytes, place: Path) -> object:
 
 
 def with_digest(data: bytes, _: Path) -> object:
-    """Return the text of a saved plan, whose last line contains a digest of the lines above it."""
+    """Add a correct digest as the last line of a saved plan, and read the entries of the plan."""
     body = data.removesuffix(b"}") + b",\n"
     digest = hashlib.sha256(body).hexdigest().encode()
     return read_entries(body + b'"sha256": "' + digest + b'"\n}\n')
@@ -147,8 +147,8 @@ READERS: dict[str, Callable[[bytes, Path], object]] = {
     ),
 }
 
-#: Functions that a timed function calls with the same bytes, so that the measured times include
-#: them.
+#: Functions that a timed function calls with the same bytes. The measured time of the calling
+#: function includes them.
 PARTS = {"base.toml_text.parse_toml", "topology.csv_file.read_rows"}
 
 #: Functions that write bytes, compare bytes that lyncnb has written, or receive objects from
@@ -166,7 +166,7 @@ NO_READERS = {
         "base.disk.outputs.match_page",
     ),
     *("base.disk.outputs.write_output", "base.disk.zip_file.write_zip"),
-    *("cli.output.write_bytes_out", "cli.output.write_file"),
+    *("cli.output.write_to_stdout", "cli.output.write_file"),
     *("authorities.kept_approval.keep_approval", "plan.model.combine_digest_parts"),
     *("request_folder.plan_file.archive_copy", "request_folder.plan_file.write_plan_file"),
     *("export.changes.record_plan", "page.assemble.assemble", "page.in_worker.make_session"),
@@ -210,7 +210,9 @@ def within(before: bytes, piece: bytes, after: bytes) -> Callable[[int], bytes]:
 
 
 def numbered(before: str, line: str, after: str = "") -> Callable[[int], bytes]:
-    """Return lines of text, each of which contains its number, so that all lines differ."""
+    """Return a function that creates lines of text. Each line contains its number, so that all
+    lines differ.
+    """
 
     def make(n: int) -> bytes:
         count = n // (len(line) + 3)
@@ -351,12 +353,14 @@ _REFUSALS = (
 
 @cache
 def input_of(what: str, size: int) -> bytes:
-    """Return one of the inputs, which is created once for all functions."""
+    """Return one of the inputs. The result is cached, because several functions are tested with it."""
     return INPUTS[what](size)
 
 
-def found() -> set[str]:
-    """Return every public function whose argument is bytes, or a path if the function reads files."""
+def list_functions_with_bytes() -> set[str]:
+    """Return the names of the public functions that accept bytes. Functions that read files accept
+    a path or bytes.
+    """
     return {
         name
         for name, function in public_functions()
@@ -367,12 +371,12 @@ def found() -> set[str]:
 
 
 def test_every_reader_is_listed():
-    """Every function that takes bytes is timed, is called by a timed function, or is listed as not
-    a reader.
+    """Every function that takes bytes is timed, is called by a timed function, or is listed as a
+    function that does not read its input.
     """
     by_path = {"read_returned_files", "read_notebook", "clean_notebook", "read_manifest"}
     of_bytes = {name for name in READERS if name.rpartition(".")[2] not in by_path}
-    assert found() == of_bytes | PARTS | NO_READERS
+    assert list_functions_with_bytes() == of_bytes | PARTS | NO_READERS
     assert not set(READERS) & (PARTS | NO_READERS)
 
 

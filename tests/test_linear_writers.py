@@ -23,7 +23,7 @@ from folders import P256, PASSPHRASE, TODAY, _authority, answer_all, make_folder
 from growth import faster_than_linear, public_functions
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
-from standing_certificates import Stored, authority, export_of, stand_for
+from standing_certificates import Stored, authority, export_of, issue_planned
 
 import lyncnb as ln
 from lyncnb.authorities.handover import hand_over
@@ -64,8 +64,8 @@ ISSUE = date(2026, 11, 25)
 
 
 class Deployment:
-    """A plan with half of its servers in single-server pools and half in one pool, and the plan's
-    results.
+    """A plan with half of its servers in single-server pools and the other half in one pool, and
+    the objects that are created from this plan.
     """
 
     def __init__(self, servers: int) -> None:
@@ -146,7 +146,7 @@ class Deployment:
 
 
 class Folder(Deployment):
-    """A request folder for a number of servers, in which every certificate is issued."""
+    """A request folder for the given number of servers, in which every certificate is issued."""
 
     @cached_property
     def place(self) -> Path:
@@ -207,12 +207,12 @@ class Folder(Deployment):
 
     @cached_property
     def as_is(self) -> AsIs:
-        """Compare the plan with installed certificates. All planned certificates are installed."""
+        """Compare a plan with installed certificates, among which are all planned certificates."""
         place = self.new()
         place.mkdir()
         for number, one in enumerate(self.plan.certificates):
             data = export_of(
-                one.servers[0], [Stored(stand_for(one), one.usages)], above=authority().chain
+                one.servers[0], [Stored(issue_planned(one), one.usages)], above=authority().chain
             )
             (place / f"{number}.pem").write_bytes(data)
         return ln.compare_as_is(self.plan, place, on=TODAY)
@@ -244,7 +244,7 @@ def edited_csv(w: Deployment) -> Prepared:
 
 
 def scenario_files(w: Deployment) -> Prepared:
-    """Save a scenario in a folder, and overwrite it."""
+    """Return a function that saves a scenario in a folder."""
     kept = Scenarios(w.new())
     return lambda: kept.keep(ln.Scenario(name="a", topology=w.topology))
 
@@ -352,10 +352,10 @@ OF_FOLDERS: dict[str, Writer] = {
     "authorities.survey.as_is.AsIs.to_json": lambda w: w.as_is.to_json,
 }
 
-#: The functions that write a folder or a report, and require the signature of an approver.
+#: Functions that write a folder or a report, but only if the plan has an approver's signature.
 SIGNED = {"authorities.kept_approval.read_approved_plan"}
 
-#: Functions that a timed function calls, so that the measured times include them.
+#: Functions that are not timed separately, because a timed function calls them.
 PARTS = {
     *("authorities.submission.list_name_lines", "authorities.submission.write_part_page"),
     *("authorities.submission.build_submit_script", "deploy.pfx_packages.make_packages"),
@@ -363,7 +363,7 @@ PARTS = {
     *("deploy.step_files.build_server_scripts", "export.write.write_summary"),
     "forecasts.calendar_file.build_calendar",
     *("reports.coverage_figure.draw_coverage", "plan.plan_json.plan_json"),
-    *("plan.plan_toml.write_plan_toml", "plan.saved_plan_json.encode_saved_plan"),
+    "plan.saved_plan_json.encode_saved_plan",
     *("plan.scenarios.Scenarios.files", "reports.summary.formats.write_summary"),
     "reports.summary.markdown.write_markdown_summary",
     *("reports.summary.page.build_summary_page", "reports.summary.word.write_word_summary"),
@@ -377,7 +377,7 @@ PARTS = {
     # Functions that write the input for render_notebook and read_notebook.
     *("jupyter.notebook_files.write_notebook", "jupyter.shared_page.share_notebook"),
     *("authorities.summary_files.list_summary_files", "request_folder.history.build_first_history"),
-    # To create these outputs, the panels and the page call functions that are timed above.
+    # Functions of the panels and of the planner page that call the timed functions above.
     *("page.planner_page.make_planner_page", "page.session.PageSession.write_document"),
     "page.session.PageSession.write_request_files",
     *("reports.summary.page.draw_days", "widgets.editing.plan_views.draw_picture"),
@@ -397,7 +397,7 @@ NO_WRITERS = {
         "plan.model.encode_digest_part",
         "plan.recorded_plan.read_plan_file",
     ),
-    *("plan.scenarios.Scenarios.remove", "request_folder.recovery_key.write_list"),
+    *("plan.scenarios.Scenarios.remove", "request_folder.recovery_key.write_recovery_list"),
     *(
         "deploy.checklist.translate_title_end",
         "deploy.package_passwords.PasswordList.save_passwords",
@@ -408,10 +408,10 @@ NO_WRITERS = {
         "topology.table_files.build_template",
     ),
     *("widgets.editing.sheet.encode_rows", "widgets.editing.scenarios.EditorScenarios.remove"),
-    # The size of the built page does not depend on a plan. A server presents only one chain.
+    # The size of the built page and the length of a server's chain do not depend on a plan.
     *("page.assemble.assemble", "page.modules.pack_modules", "probes.fetch.read_unverified_chain"),
-    # guide/test_guide.py measures the run time of the guide. A plan.toml has at most one edit for
-    # each option.
+    # The run time of the guide is measured in guide/test_guide.py. A plan.toml has at most one edit
+    # for each option.
     *("guide.answers.GuideAnswers.to_toml", "guide.first_plan.FirstPlan.files"),
     *("guide.first_plan.write_first_plan", "checks.plan_toml_edit.edit_plan_toml"),
     # The result of this function contains one title for each language, and does not grow with a
@@ -427,11 +427,10 @@ def world(kind: type[Deployment], servers: int) -> Deployment:
 
 
 def writers() -> set[str]:
-    """Return every public function and method that returns bytes or a report, or whose name is that
-    of a writer.
+    """Return the name of every public function and method that writes output.
 
-    Functions in base and pki do not know plans, and cli only passes data on, so both are part of
-    other functions.
+    Such a function returns bytes or a report, or its name is typical, such as ``to_csv``. The
+    packages base and pki do not know plans, and cli only passes data on, so they are left out.
     """
     return {
         name

@@ -29,7 +29,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from places import DATA, REPOSITORY
 from random_plans import random_rows
-from saved_outputs import leads_somewhere, without_dead_links
+from saved_outputs import leads_somewhere, remove_dead_links
 from topologies import row, table
 from topology_documents import front_end, topology_builder
 from traitlets.config import Config
@@ -49,7 +49,8 @@ NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.py"))
 PERISHABLE = re.compile(
     r"\b[0-9a-f]{32,}\b"  # Hashes differ between runs of a notebook.
     r"|\b\d\d:\d\d:\d\d\b"  # Times of day differ between runs of a notebook.
-    # Memory addresses differ between runs. The same characters in a picture are not an address.
+    # Memory addresses differ between runs. The lookbehind excludes the same characters in the data
+    # of a picture.
     r"|(?<![\w+/])0x[0-9a-f]{6,}"
     r"|(?<![\w.:/])/(?:root|home|tmp|Users|var)/"  # Paths differ between computers.
 )
@@ -97,13 +98,13 @@ def executed(request, workspace):
     strip_widgets(notebook)
     notebook.metadata.pop(
         "lyncnb", None
-    )  # The metadata of an executed copy marks it as a copy. The committed notebook is not a copy.
+    )  # The metadata of an executed copy marks it as a copy, unlike that of the committed notebook.
     notebook.metadata.pop("language_info", None)  # The version of Python differs between computers.
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if "text/html" in data:
-                data["text/html"] = without_dead_links(data["text/html"], NOTEBOOKS)
+                data["text/html"] = remove_dead_links(data["text/html"], NOTEBOOKS)
     if request.config.getoption("--refresh"):
         split_pictures(notebook, draw_picture)
         nbformat.write(notebook, NOTEBOOKS / f"{name}.ipynb")
@@ -150,8 +151,10 @@ def test_committed_outputs_match_a_new_run(executed):
         assert text_outputs(before) == text_outputs(after), f"{name} cell {number}"
 
 
-def in_semicolons(data: bytes) -> bytes:
-    """Write a CSV file in UTF-16 with semicolons, as Excel does in countries with a decimal comma."""
+def convert_to_semicolons(data: bytes) -> bytes:
+    """Convert a CSV file to UTF-16 with semicolons, as Excel writes it in countries with a decimal
+    comma.
+    """
     rows = csv.reader(data.decode("utf-8-sig").splitlines())
     text = io.StringIO()
     csv.writer(text, delimiter=";").writerows(rows)
@@ -192,7 +195,7 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
         ("single-server.csv", None),  # The table has no Edge Server and few columns.
         ("litwareinc-global.csv", None),
         ("contoso-zh-TW.csv", None),  # The headings of the table are in Chinese.
-        ("contoso.csv", in_semicolons),
+        ("contoso.csv", convert_to_semicolons),
         ("contoso.csv", as_workbook),
         # The table starts with a title row above the headings.
         ("contoso.csv", lambda data: b"Our servers\n\n" + data),
@@ -203,8 +206,8 @@ def failing_cells(name: str, folder: Path, **parameters: object) -> list[str]:
     ],
 )
 def test_planning_notebook_runs_on_any_table(tmp_path, file, made):
-    """If a planner changes only the path of the table, all cells of the planning notebook run, also
-    for workbooks, topology documents, and 300 servers.
+    """If a planner changes only the path of the table, all cells of the planning notebook run, even
+    with a workbook, a topology document, or 300 servers.
     """
     data = (DATA / file).read_bytes()
     path = tmp_path / ("table.xlsx" if made is as_workbook else "table.csv")

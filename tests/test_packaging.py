@@ -78,7 +78,7 @@ def unpacked(tmp_path_factory):
 
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="git lists the files of a clone")
 def test_the_sdist_holds_every_file_of_the_repository(unpacked):
-    """The sdist contains each committed file and its metadata, and no other file."""
+    """Except for its own metadata, the sdist contains exactly the files in the repository."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -130,8 +130,8 @@ def test_settings_apply_only_to_lyncnb_lab(monkeypatch):
     assert ours["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
 
 
-def test_jupyter_server_enables_the_hook():
-    """In this environment, the server extension is enabled and can be imported."""
+def test_jupyter_server_enables_the_extension():
+    """The installation enables the extension of Jupyter Server."""
     from jupyter_server.extension.config import ExtensionConfigManager
 
     paths = [f"{sys.prefix}/etc/jupyter/jupyter_server_config.d"]

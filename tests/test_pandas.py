@@ -68,7 +68,9 @@ def nouns(quick_cipher, tmp_path_factory):
 
 
 def test_all_frames_merge_by_the_id_of_the_certificate(nouns):
-    """If all data frames are merged by the column ``Certificate``, they have the same certificates."""
+    """All data frames can be merged by the column ``Certificate``, because they contain the same
+    certificates.
+    """
     planned = {one.id for one in nouns["plan"].certificates}
     assert len(planned) > 5
     # No server presents the OAuth certificate in a connection.
@@ -95,7 +97,7 @@ def test_all_frames_merge_by_the_id_of_the_certificate(nouns):
         ("summary", "CSR file"),
     ],
 )
-def test_the_key_comes_first_and_files_have_their_own_column(nouns, name, file):
+def test_a_row_has_both_the_id_and_the_file_name(nouns, name, file):
     """The id of a certificate is never replaced by a file name, and its row also contains its file
     name.
     """
@@ -174,10 +176,8 @@ def test_remaining_days_stay_numeric_while_a_request_waits(nouns, tmp_path):
     assert mixed["Days left"].dropna().tolist() == [left.days]
 
 
-def test_the_frame_of_a_picture_has_types(nouns):
-    """In the data frame of a timeline, dates have a date type, and the column about events that
-    need attention is yes/no.
-    """
+def test_the_data_frame_of_a_figure_has_column_types(nouns):
+    """The columns of a figure's data frame have suitable types: date, boolean, or integer."""
     frame = ln.figure(nouns["forecast"]).to_frame()
     assert str(frame["Begins"].dtype) == str(frame["Ends"].dtype) == "datetime64[us]"
     assert str(frame["Needs a look"].dtype) == "boolean"

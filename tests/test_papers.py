@@ -40,7 +40,7 @@ _WHERE = {
 }
 
 
-def _told_commands():
+def _find_commands():
     """Yield each command in documents, hints, and pages, with its position, name, and options."""
     for path in _FILES:
         is_ours = path.suffix in {".md", ".py", ".toml", ".j2", ".js"} and "tests" not in path.parts
@@ -61,7 +61,7 @@ def _told_commands():
 def test_documents_contain_only_existing_commands():
     """The documents, hints, and pages contain only commands and options that exist."""
     told, wrong = 0, []
-    for path, name, options in _told_commands():
+    for path, name, options in _find_commands():
         if name not in _COMMANDS:
             continue  # Phrases such as "lyncnb makes" are not commands.
         known = {
@@ -107,8 +107,8 @@ def test_each_sentence_is_in_the_listed_file(sentence, where):
 
 
 def test_the_readme_begins_with_the_page_and_the_libraries():
-    """Above its first command, the README links to Microsoft's page, and lists the requirements of
-    that page and the libraries of lyncnb.
+    """Before its first section, the README names Microsoft's page with its requirements, and the
+    libraries that lyncnb uses.
     """
     first = _README.read_text("utf-8").partition("## ")[0]
     page = "Request certificates in advance (optional) for Lync Server\n2013"
@@ -117,8 +117,10 @@ def test_the_readme_begins_with_the_page_and_the_libraries():
 
 
 def test_python_of_the_readme_runs(request, tmp_path):
-    """The Python cells in the README run in their order, and print the outputs that it shows.
-    --refresh updates them.
+    """The Python cells in the README run in their order, and print the outputs that the README
+    shows.
+
+    The option --refresh updates these outputs.
     """
     text = _README.read_text("utf-8")
     cells = re.sub(r"^```sh\n.+?^```$", "", text, flags=re.M | re.S)
@@ -166,8 +168,8 @@ def test_every_command_line_of_the_readme_has_a_test():
 
 
 def check_table(request, page: Path, mark: str, table: str) -> None:
-    """Compare a generated table between two marks of a page with the data. --refresh updates the
-    table.
+    """Compare the generated table between two marks on a page with the data. With --refresh, update
+    the table.
     """
     before, start, rest = page.read_text("utf-8").partition(f"<!-- {mark} -->\n")
     written, end, after = rest.partition(f"<!-- end of {mark} -->")
@@ -195,7 +197,7 @@ def test_the_table_page_lists_every_column(request):
 
 
 def _read_what_ran(report: str) -> dict[str, set[str]]:
-    """Return the commands that succeeded in each test file, from pytest's report of .ci/windows."""
+    """Return the commands that succeeded in each test file, from the pytest report of .ci/windows."""
     ran: dict[str, set[str]] = {}
     for test in ElementTree.parse(report).iter("testcase"):
         if test.find("skipped") is None:
@@ -205,10 +207,11 @@ def _read_what_ran(report: str) -> dict[str, set[str]]:
     return ran
 
 
-def test_the_page_of_windows_lists_what_ran_there(request):
+def test_the_windows_page_lists_the_commands_that_ran(request):
     """docs/windows.md lists the commands and the test files that .ci/windows ran.
 
-    Only .ci/windows has pytest's report. Without it, the names in the lists are compared.
+    Only .ci/windows has the report of pytest. If there is no report, only the names in the lists
+    are compared.
     """
     page, mark = REPOSITORY / "docs" / "windows.md", "run on Windows"
     if "LYNCNB_RAN_ON_WINDOWS" not in os.environ:

@@ -14,7 +14,7 @@ from deploy.walk import NOON, OLD_END, packages_of
 from folders import make_folder
 from lab_driver import CHROMIUM
 from places import DATA, REPOSITORY
-from printing import PDF_TOOLS, opened, overflowing_cells, page_count, torn_tokens, words_in
+from printing import PDF_TOOLS, find_split_tokens, opened, overflowing_cells, page_count, words_in
 
 import lyncnb as ln
 from lyncnb.authorities.handover import hand_over
@@ -43,7 +43,7 @@ RULES = ln.load_rules()
 DAY = date(2026, 11, 25)
 CONTOSO, LITWARE = "contoso.csv", "litwareinc-global.csv"
 
-#: Each document may have at most these numbers of A4 pages, for 13 and for 52 servers.
+#: The maximum number of A4 pages of each document, for 13 and for 52 servers.
 MOST_PAGES = {
     "summary": (5, 12),
     "trust": (3, 5),
@@ -75,8 +75,8 @@ def compared(plan):
     )
 
 
-def handed_over(plan, place):
-    """Return the page for the administrators of each CA, by the name of the issuer."""
+def package_for_cas(plan, place):
+    """Return the page for the administrators of each CA, by the type of issuer."""
     folder = make_folder(place / "requests", plan).folder
     sender = "Ana Li, Contoso IT, ana@contoso.com"
     hand_over(folder, place / "out.zip", sender=sender, needed_by=date(2026, 12, 24))
@@ -106,7 +106,7 @@ def page_of(tmp_path_factory):
 
     @cache
     def handover(sample):
-        return handed_over(plan_of(sample), tmp_path_factory.mktemp("handover"))
+        return package_for_cas(plan_of(sample), tmp_path_factory.mktemp("handover"))
 
     @cache
     def make(document, sample):
@@ -138,22 +138,22 @@ def test_no_name_is_split_and_no_document_is_long(chromium, tmp_path, page_of, d
         page.pdf(path=str(pdf), format="A4")
         page.emulate_media(media="print")
         assert overflowing_cells(page) == []
-    assert torn_tokens(pdf, tokens(plan_of(sample))) == []
+    assert find_split_tokens(pdf, tokens(plan_of(sample))) == []
     assert page_count(pdf) <= MOST_PAGES[document][number]
     assert words_in(pdf)
 
 
 @pytest.mark.parametrize(("name", "most"), [("plan", 23), ("receive", 5)])
 def test_a_shared_notebook_is_printed_like_the_documents(chromium, tmp_path, name, most):
-    """If a shared notebook is printed, its tables split no names, and their text has at least 6
-    points.
+    """When a shared notebook is printed, no name in its tables is split, and the font size is at
+    least 6 points.
     """
     path, pdf = tmp_path / "page.html", tmp_path / "page.pdf"
     notebook = read_notebook(REPOSITORY / "notebooks" / f"{name}.ipynb")
     path.write_text(render_notebook(notebook, title=name), "utf-8")
     with opened(chromium, path) as page:
         page.pdf(path=str(pdf), prefer_css_page_size=True)
-    assert torn_tokens(pdf, tokens(plan_of(CONTOSO))) == []
+    assert find_split_tokens(pdf, tokens(plan_of(CONTOSO))) == []
     assert page_count(pdf) <= most
     # The box around a text is a sixth higher than the font size.
     assert min(w.height for w in words_in(pdf) if w.text in ("WebServicesInternal", "Server")) > 7
@@ -200,4 +200,4 @@ def test_a_split_name_is_found(chromium, tmp_path):
     with opened(chromium, path) as page:
         page.pdf(path=str(pdf), format="A4")
     names = {"fe01.contoso.net", "-PrivateKeyExportable"}
-    assert {*torn_tokens(pdf, names)} == {"2026-11-25", *names}
+    assert {*find_split_tokens(pdf, names)} == {"2026-11-25", *names}

@@ -77,8 +77,8 @@ def is_whole(vector: dict) -> bool:
 
 
 def is_sound(vector: dict) -> bool:
-    """Return whether the profile doc_example copies the printed certificate of a test vector. It
-    copies all internal certificates.
+    """Return whether the profile doc_example copies the certificate that is printed in the document
+    of a test vector. It copies every internal certificate that is not garbled.
     """
     quality = vector.get("doc_quality")
     internal_row = "-INT-" in vector["id"] and vector["id"].startswith(("LS13-INT", "SFB15-INT"))
@@ -119,8 +119,7 @@ def rows_for(vector: dict) -> list[dict]:
             {"server_fqdn": f"web{place}.contoso.net", "role": role, "web_external_fqdn": name}
         )
     if vector["usages"] == ["OAuthTokenIssuer"] and vector["role"] == "Director":
-        # The printed summaries contain this name only for a Director, but users need a pool in
-        # every deployment.
+        # The test vector contains only a Director, but every deployment needs a pool for its users.
         rows.append({"server_fqdn": "se01.contoso.net", "role": "StandardEdition"})
     return rows
 
@@ -139,8 +138,8 @@ def as_csv(rows: list[dict]) -> bytes:
 
 #: The rules of this product determine the certificate of the test vector.
 RULES_OF = {"sfb2015": "sfb2015", "sfb_hybrid": "sfbse"}
-#: Other products for which a page prints the certificate of the test vector, or for which it is
-#: inferred.
+#: The certificate on this page is in the test vector. It also applies to these other products, as
+#: the page states or as inferred.
 REPEATED = {"Skype/SfBServer2019/plan/system-requirements.md": ("sfb2019", "sfbse")}
 #: One page prints each of these certificates for several versions.
 OF_EVERY_VERSION = ("SFB15-EDGE-EXT", "SFB15-EDGE-INT", "SFB15-RP-MOBILITY")
@@ -187,7 +186,7 @@ def test_every_vector_is_covered_or_listed():
 
 
 def test_every_printed_certificate_is_repeated_or_unsound():
-    """The list contains a reason for each printed certificate that doc_example does not copy."""
+    """``UNSOUND`` contains a reason for each printed certificate that these tests leave out."""
     printed = [vector for vector in vectors().values() if vector["kind"] == "documented"]
     left_out = [vector for vector in printed if not is_sound(vector)]
     assert {vector["doc_quality"] for vector in left_out} <= UNSOUND.keys()
@@ -302,8 +301,8 @@ def test_a_page_for_2019_repeats_the_tables_for_2015(name, product):
         ("SFB15-RP-MOBILITY", {}),
         ("LS13-INT-ALIASES", {}),
         ("LS13-AD-EXPECT", {}),
-        # The printed commands add contoso.net, the domain of the servers. In lyncnb, this is an
-        # option and not a rule.
+        # Microsoft's commands also contain contoso.net, the domain of the servers. In lyncnb, an
+        # option adds this domain, and no rule does.
         ("LS13-IIS-CMD", {"sip_domains": ["contoso.com"], "autodiscover": True}),
         ("UCMA-POOL-CMD", {"pool_fqdn": "trustedapps.contoso.com"}),
         (

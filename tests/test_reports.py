@@ -61,7 +61,7 @@ def plan() -> ln.CertificatePlan:
 
 @cache
 def forecast(last: str = "2029-07-30") -> ln.Forecast:
-    """Create a forecast in which changes are not allowed for two months, which is too long."""
+    """Create a forecast with a change freeze of two months, which is too long."""
     freezes = {"merger": f"2029-06-01 to {last}"}
     options = ln.PlanOptions(planned_issue_date=date(2026, 11, 25), freezes=freezes)
     return ln.forecast(plan(), until=date(2029, 12, 31), options=options)
@@ -120,7 +120,7 @@ def probe() -> Probe:
     )  # fmt: skip
 
 
-#: Functions that create each type of report from the sample.
+#: Functions that create each type of report from the sample plan.
 REPORTS: dict[str, Callable[[], Report]] = {
     "trust": lambda: build_trust_report(ln.trust(plan())),
     "forecast": lambda: build_forecast_report(forecast()),
@@ -241,8 +241,8 @@ def test_a_report_has_the_format_of_its_suffix(name, suffix, tmp_path):
 
 @pytest.mark.parametrize("suffix", PLAN_FILE.is_ours)
 def test_a_plan_has_the_format_of_its_suffix(suffix, tmp_path):
-    """The summary of a plan is written in the format of its file suffix, and recognized like every
-    other report.
+    """The summary of a plan is written in the format that the file suffix specifies, and lyncnb
+    recognizes the file as its own.
     """
     data = (
         ln.figure(plan()).to_svg()
@@ -262,7 +262,7 @@ def test_a_plan_has_the_format_of_its_suffix(suffix, tmp_path):
 
 
 def test_every_format_has_a_reader():
-    """These tests have a reader for every format."""
+    """The tests in this file can read every report format."""
     assert FORMATS.keys() == READERS.keys()
 
 
@@ -296,7 +296,7 @@ def test_the_short_form_has_no_line_breaks_in_a_line(name):
 
 
 def test_headings_are_defined_with_their_values():
-    """Each heading of a table is defined together with its value, and they are not matched by
+    """Each heading of a table is defined together with its value, so the two are not matched by
     position.
     """
     tables = {tuple(row[:3]) for name, suffix in CASES for row in headings(name, suffix)}

@@ -40,7 +40,7 @@ def test_the_sample_summary_matches_the_plan(request, plan, name):
 
 
 def test_the_drawing_of_a_name_matches_the_plan(request, monkeypatch):
-    """The drawing of a name in the README matches the plan of the sample."""
+    """The drawing in the README that explains a certificate name matches the plan of the sample."""
     monkeypatch.syspath_prepend(REPOSITORY / "docs")
     drawing = import_module("draw_anatomy").draw()
     path = REPOSITORY / "docs" / "anatomy.svg"

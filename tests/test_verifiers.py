@@ -32,8 +32,10 @@ CURVES = (256, 384, 521)
 ORGANIZATIONS = ("", "Contoso", 'Fabrikam, "Inc."', "Litware + Söhne; #1", "康托索")
 
 
-def some_plan(chance: random.Random, number: int):
-    """Return a planned request in one of the forms that occur in deployments, selected by number."""
+def random_request(chance: random.Random, number: int):
+    """Return a random planned request. The number selects one of the forms that occur in
+    deployments.
+    """
     domain = chance.choice(("contoso.com", "fabrikam.com", "litwareinc.com", "分公司.contoso.com"))
     count = (0, 1, 2, 5, 12, 100)[number % 6]
     names = [f"s{number}-{n}.{domain}" for n in range(count)]
@@ -66,7 +68,7 @@ def made(tmp_path_factory) -> dict[Path, object]:
         reused[bits].append(keys.generate_key(KeyParameters(bits=bits)))
     plans = {}
     for number in range(COUNT):
-        plan = some_plan(chance, number)
+        plan = random_request(chance, number)
         pool = reused.get(plan.key.bits)
         key = chance.choice(pool) if pool else keys.generate_key(plan.key)
         path = folder / f"{number:03}.csr"
@@ -90,13 +92,13 @@ def tampered(made, tmp_path_factory) -> list[Path]:
     return changed
 
 
-def each(paths: Sequence[Path], verify: Callable[[Path], bool]) -> set[Path]:
+def find_accepted_files(paths: Sequence[Path], verify: Callable[[Path], bool]) -> set[Path]:
     """Run a program on each file, two at a time, and return the files that the program accepts."""
     with ThreadPoolExecutor(2) as pool:
         return {path for path, good in zip(paths, pool.map(verify, paths), strict=True) if good}
 
 
-def some(paths: Sequence[Path]) -> Sequence[Path]:
+def select_some(paths: Sequence[Path]) -> Sequence[Path]:
     """Return about 24 of the files, at regular intervals."""
     return paths[:: max(1, len(paths) // 24)]
 
@@ -107,16 +109,19 @@ def runs(*command: object) -> bool:
 
 
 def by_openssl(paths: Sequence[Path], _: Path) -> set[Path]:
-    """Return the requests that OpenSSL accepts, by the exit status of req -verify (from version
-    1.1.1).
+    """Return the requests whose signature OpenSSL accepts. Since version 1.1.1, the exit status of
+    ``openssl req -verify`` shows this.
     """
     openssl = tool("openssl")
-    return each(paths, lambda path: runs(openssl, "req", "-verify", "-noout", "-in", path))
+    return find_accepted_files(
+        paths, lambda path: runs(openssl, "req", "-verify", "-noout", "-in", path)
+    )
 
 
 def by_gnutls(paths: Sequence[Path], _: Path) -> set[Path]:
-    """Return the requests that GnuTLS accepts, by the output of certtool, which always exits with
-    0.
+    """Return the requests whose signatures GnuTLS verifies.
+
+    certtool always exits with 0, so its output is searched.
     """
     certtool = tool("certtool")
 
@@ -125,7 +130,7 @@ def by_gnutls(paths: Sequence[Path], _: Path) -> set[Path]:
         found = subprocess.run(command, capture_output=True, text=True)
         return "Self signature: verified" in found.stdout
 
-    return each(paths, verify)
+    return find_accepted_files(paths, verify)
 
 
 def by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
@@ -170,17 +175,20 @@ def by_nss(paths: Sequence[Path], folder: Path) -> set[Path]:
 
 
 def by_java(paths: Sequence[Path], _: Path) -> set[Path]:
-    """Return the requests that Java (keytool -printcertreq) accepts, out of every tenth file."""
+    """Check every tenth request with Java (keytool -printcertreq), and return the accepted
+    requests.
+    """
     keytool = tool("keytool")
     options = (*BRIEF_JAVA, "-printcertreq", "-file")
-    return each(some(paths), lambda path: runs(keytool, *options, path))
+    return find_accepted_files(select_some(paths), lambda path: runs(keytool, *options, path))
 
 
-#: The results of the Go program for a list of files, because two tests need the same results.
+#: The results of the Go program, by list of files. They are kept, because two tests need the same
+#: results.
 _GO_SAID: dict[tuple[Path, ...], dict[Path, list[str]]] = {}
 
 
-def ask_go(paths: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
+def run_go_program(paths: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
     """Build the Go program without network access, and run it once on all files."""
     if (asked := tuple(paths)) in _GO_SAID:
         return _GO_SAID[asked]
@@ -200,10 +208,10 @@ def ask_go(paths: Sequence[Path], folder: Path) -> dict[Path, list[str]]:
 
 
 def by_go(paths: Sequence[Path], folder: Path) -> set[Path]:
-    """Return the requests that Go accepts. It has the strictest parser, and CheckSignature verifies
-    the signature.
+    """Return the requests that Go accepts. Go has the strictest parser, and its function
+    CheckSignature verifies the signature.
     """
-    return {path for path, answer in ask_go(paths, folder).items() if answer[0] == "ok"}
+    return {path for path, answer in run_go_program(paths, folder).items() if answer[0] == "ok"}
 
 
 VERIFIERS = {
@@ -221,7 +229,7 @@ def test_every_request_is_accepted(verifier, made, tmp_path):
     reads only some of them.
     """
     good = VERIFIERS[verifier](list(made), tmp_path)
-    asked = set(some(list(made))) if verifier == "Java" else set(made)
+    asked = set(select_some(list(made))) if verifier == "Java" else set(made)
     assert sorted(path.name for path in asked - good) == []
     assert good == asked
 
@@ -234,7 +242,7 @@ def test_every_tampered_request_is_refused(verifier, tampered, tmp_path):
 
 def test_go_finds_the_planned_names(made, tmp_path):
     """Go's parser finds the planned common name and the alternative names in the planned order."""
-    answers = ask_go(list(made), tmp_path)
+    answers = run_go_program(list(made), tmp_path)
     found = {path: (answer[1], answer[2]) for path, answer in answers.items()}
     planned_names = {
         path: (plan.subject.common_name, ",".join(plan.names)) for path, plan in made.items()

@@ -189,8 +189,8 @@ def exported(
     urls: tuple[tuple[str, str, str, str], ...] = tuple(("Global", *url) for url in URLS),
     **more,
 ) -> str:
-    """Return the output of ``lyncnb snippet topology`` for a topology, in which the owner precedes
-    each simple URL.
+    """Return a topology in the format of ``lyncnb snippet topology``, with the owner of each simple
+    URL.
     """
     simple = "".join(
         f'<SimpleUrl Identity={quoteattr(whose)} Component="{component}" Domain="{domain}"'

@@ -33,7 +33,7 @@ class WineCmd:
         """Run a batch file with keyboard input, and return its exit status and output."""
         shutil.copy(self.certreq, script.parent)
         # The output goes to a file, because background processes of Wine would keep a pipe open
-        # after the end.
+        # after the batch file ends.
         shown = self.prefix.with_name("shown.txt")
         with shown.open("wb") as out:
             done = subprocess.run(

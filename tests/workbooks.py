@@ -89,8 +89,8 @@ def sheet_xml(rows: str, *, heading: Sequence[str] = (), before: str = "", after
 
 
 def one_sheet(rows: str, **more: object) -> bytes:
-    """Return a workbook with one sheet, which has these rows below the headings server_fqdn, role,
-    and site.
+    """Return a workbook with one sheet, which has the given rows below the headings server_fqdn,
+    role, and site.
     """
     heading = more.pop("heading", ("server_fqdn", "role", "site"))
     parts, stored = more.pop("parts", {}), bool(more.pop("stored", False))
@@ -147,7 +147,7 @@ FILLED = [
 ]  # fmt: skip
 
 
-def filled_in(rows: list[dict[str, object]], *, over_example: bool = False) -> bytes:
+def fill_in_template(rows: list[dict[str, object]], *, over_example: bool = False) -> bytes:
     """Enter servers into the template, below its example row or in its place."""
     book, buffer = openpyxl.load_workbook(io.BytesIO(build_template(".xlsx"))), io.BytesIO()
     sheet = book["Servers"]

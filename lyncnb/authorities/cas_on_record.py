@@ -37,7 +37,7 @@ class CaOnRecord:
     def add_chain(
         self, request_id: str, chain: Sequence[Certificate], *, is_complete: bool
     ) -> None:
-        """Add a certificate and its issuers to the recorded certificates from the CA."""
+        """Record the highest certificate in a request's chain, because it identifies the CA."""
         top = chain[-1]
         if is_complete:
             shows = self.roots.setdefault(top.spki_sha256, (top, set()))[1]
@@ -89,8 +89,8 @@ def find_ca_difference(
             return None
         return OTHER_ROOT, (
             f"the certificate with serial number {certificate.serial_hex} chains to the "
-            f"root {format_root(top)}, but {_describe_others(planned)} chain to the root "
-            f"{_list_roots(ca)}"
+            f"root {format_root(top)}, but {_describe_other_certificates(planned)} chain to the "
+            f"root {_format_roots(ca)}"
         )
     for recorded, _ in ca.tops.values():
         if is_same_issuer(recorded, top, path, issuers):
@@ -99,13 +99,13 @@ def find_ca_difference(
         names = _list_issuers(one for one, _ in ca.tops.values())
         return OTHER_ROOT, (
             f"the certificate with serial number {certificate.serial_hex} chains to the "
-            f"root {format_root(top)}, but {_describe_others(planned)} chain to {names}"
+            f"root {format_root(top)}, but {_describe_other_certificates(planned)} chain to {names}"
         )
-    names = _list_roots(ca) if ca.roots else _list_issuers(one for one, _ in ca.tops.values())
+    names = _format_roots(ca) if ca.roots else _list_issuers(one for one, _ in ca.tops.values())
     message = (
         f"the certificate with serial number {certificate.serial_hex} is issued by "
         f"{_read_issuer_name(top)}, whose CA certificate is missing; "
-        f"{_describe_others(planned)} are issued by "
+        f"{_describe_other_certificates(planned)} are issued by "
         f"{names}"
     )
     return OTHER_ISSUER if planned[0] == "public" else OTHER_ROOT, message
@@ -127,7 +127,7 @@ def is_same_issuer(
     return is_alike and not path.is_complete
 
 
-def _describe_others(planned: PlannedCa) -> str:
+def _describe_other_certificates(planned: PlannedCa) -> str:
     issuer, name = planned
     return f"other certificates from the {issuer or 'same'} CA{f' {shown(name)}' if name else ''}"
 
@@ -140,7 +140,7 @@ def format_root(root: Certificate) -> str:
     return f"{shown(format_name(root.subject))}, SHA-256 {root.sha256}"
 
 
-def _list_roots(ca: CaOnRecord) -> str:
+def _format_roots(ca: CaOnRecord) -> str:
     return " or ".join(format_root(one) for one, _ in [*ca.roots.values()][:3])
 
 

@@ -83,7 +83,7 @@ class Stay(Told):
             f" until {self.until}" if self.until else ""
         )
 
-    def covers(self, iso_date: str) -> bool:
+    def was_installed_on(self, iso_date: str) -> bool:
         """Return whether the certificate was installed on the server on a date."""
         return self.since <= iso_date and (not self.until or iso_date < self.until)
 
@@ -160,7 +160,7 @@ class CertificateHistory(Table, Told):
     def _summarize(self) -> str:
         number = count_of(len(self.generations), "generation")
         if self.on:
-            return f"{self.folder}: the servers used {number} on {self.on}"
+            return f"{self.folder}: the servers used certificates of {number} on {self.on}"
         return f"{self.folder}: {number}"
 
     def to_text(self) -> str:
@@ -266,7 +266,7 @@ def _filter_by_date(
     unknown = {server for part in all_generations for server in part.servers}
     unknown &= set(match.servers) or unknown
     for part in all_generations:
-        stays = tuple(stay for stay in part.stays if stay.covers(day))
+        stays = tuple(stay for stay in part.stays if stay.was_installed_on(day))
         unknown -= {stay.server for stay in stays}
         if stays:
             chosen.append(replace(part, stays=stays))
@@ -277,9 +277,9 @@ def _filter_by_date(
         ]
         what = ", ".join(f"generation {part.generation}" for part in maybe) or "none"
         notes.append(
-            f"{match.record.id}: up to {day}, no deployment to {', '.join(sorted(unknown))} is "
-            "recorded. Certificates that were received on or before "
-            f"{day} and were valid on {day}: {what}"
+            f"{match.record.id}: no deployment to {', '.join(sorted(unknown))} is recorded on or "
+            f"before {day}. The following certificates had been received and were valid on "
+            f"{day}, so they may have been installed: {what}"
         )
     return chosen, notes
 
@@ -312,7 +312,7 @@ class _RecordedData:
         """Return all generations of a request in the manifest and the history, oldest first."""
         numbers = {part.generation for part in record.generations}
         numbers |= {number for name, number in self._events if name == record.id}
-        stays = self._group_stays_by_generation(record, sorted(numbers))
+        stays = self._group_periods_by_generation(record, sorted(numbers))
         return [self._build_generation(record, n, stays, servers) for n in sorted(numbers)]
 
     def _build_generation(
@@ -370,7 +370,7 @@ class _RecordedData:
             for approval in plan.approvals
         )
 
-    def _group_stays_by_generation(
+    def _group_periods_by_generation(
         self, record: RequestRecord, numbers: Sequence[int]
     ) -> dict[int, list[Stay]]:
         """Return the periods in which each server had a certificate, by generation."""

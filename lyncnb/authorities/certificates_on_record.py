@@ -121,7 +121,7 @@ def find_acceptances(bundle: RequestBundle, record: RequestRecord) -> dict[str, 
 
 
 def _find_ca_acceptance_reasons(bundle: RequestBundle) -> dict[PlannedCa, dict[str, str]]:
-    """Return for each planned CA the acceptance reasons that apply to all its certificates."""
+    """Return, for each CA, the reasons for accepted findings that apply to all its certificates."""
     codes = load_returned_rules().accepted_for_a_ca
     found: dict[PlannedCa, dict[str, str]] = {}
     for record in bundle.requests:
@@ -184,7 +184,7 @@ def list_outstanding_requests(
             displaced=displaced,
             ca=record.ca,
             target_os=record.target_os,
-            evidence=_find_evidence(record.issued),
+            evidence=_list_proven_hashes(record.issued),
             has_root=_has_root(record.issued),
         )
         for generation in record.archived:
@@ -198,13 +198,13 @@ def list_outstanding_requests(
                 held_sha256=generation.issued.sha256 if generation.issued else "",
                 ca=record.ca,
                 target_os=record.target_os,
-                evidence=_find_evidence(generation.issued),
+                evidence=_list_proven_hashes(generation.issued),
                 has_root=_has_root(generation.issued),
             )
 
 
-def _find_evidence(issued: IssuedRecord | None) -> tuple[str, ...]:
-    """Return a recorded certificate and its path, unless the certificate has a known error."""
+def _list_proven_hashes(issued: IssuedRecord | None) -> tuple[str, ...]:
+    """Return the SHA-256 values of a certificate and its path, or () if errors were found."""
     if issued is None:
         return ()
     judgement = issued.judgement

@@ -137,8 +137,8 @@ def _find_validity_days(record: RequestRecord, day: date) -> int:
     """
     if record.plan.issuer != "public":
         return _INTERNAL_DAYS
-    # The last second belongs to the validity period, so a validity from midnight to midnight counts
-    # as one more day.
+    # The last second belongs to the validity period, so a certificate that is valid from midnight
+    # to midnight counts as valid for one more day.
     return min(limit.value for limit in load_ca_rules().list_limits("validity-days", on=day)) - 1
 
 

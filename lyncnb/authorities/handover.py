@@ -216,7 +216,7 @@ def hand_over(
     if not (chosen or revoked):
         raise BundleError(
             f"none of the waiting requests in {folder} matches the selection",
-            hint=_describe_choices(bundle.requests),
+            hint=_explain_missing_match(bundle.requests),
         )
     reject_problems(bundle.folder, tuple(find_altered_entries(bundle.folder, bundle.manifest)))
     _check_templates(chosen, template, client_template, config)
@@ -309,13 +309,13 @@ def _is_same_text(first: str, second: str) -> bool:
     return first.casefold() == second.casefold()
 
 
-def _describe_choices(records: Iterable[RequestRecord]) -> str:
+def _explain_missing_match(records: Iterable[RequestRecord]) -> str:
     waiting = [record for record in records if record.state == "waiting"]
     elsewhere = [record.id for record in records if record.key_holder and not record.is_written]
     if elsewhere:
         return (
-            f"{len(elsewhere):,} certificates must still be requested on another "
-            f"computer, e.g. {elsewhere[0]}. After you create these requests, import "
+            "certificates that must still be requested on another computer: "
+            f"{len(elsewhere):,}, e.g. {elsewhere[0]}. After you create these requests, import "
             "them: lyncnb receive FOLDER --request FILE"
         )
     if not waiting and any(record.state == "planned" and not record.covered for record in records):

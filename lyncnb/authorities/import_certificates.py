@@ -180,7 +180,7 @@ def store_returned(
 
 
 def _has_new_issuers(bundle: RequestBundle, issued: IssuedCertificates) -> bool:
-    """Return whether a received CA certificate is new, that is, in no chain in the folder."""
+    """Return whether a received CA certificate is not yet in any chain in the folder."""
     known = {certificate.sha256 for certificate in read_received_certificates(bundle)[0]}
     return any(issuer.sha256 not in known for issuer in issued.issuers)
 
@@ -305,11 +305,11 @@ def _find_new_placements(
     return [
         placement
         for placement in placements
-        if _has_new_data(folder, manifest, placement, manifest_format)
+        if _must_be_stored(folder, manifest, placement, manifest_format)
     ]
 
 
-def _has_new_data(
+def _must_be_stored(
     folder: Path, manifest: Manifest, placement: _Placement, manifest_format: str
 ) -> bool:
     """Return whether a file of the certificate is missing, or its evaluation has changed."""
@@ -329,7 +329,7 @@ def _has_new_data(
     if not _is_intact(folder, recorded.file, recorded.file_sha256):
         return True
     if placement.is_current and _has_changed(
-        recorded, _build_judgement_on_record(placement, part, ""), manifest_format
+        recorded, _build_evaluation_on_record(placement, part, ""), manifest_format
     ):
         return True
     return not placement.is_refused and _has_better_chain(
@@ -357,7 +357,7 @@ def _has_changed(recorded: IssuedRecord, evaluation: Judgement, manifest_format:
     )
 
 
-def _build_judgement_on_record(
+def _build_evaluation_on_record(
     placement: _Placement, generation: RequestRecord | ArchivedGeneration, evaluated_at: str
 ) -> Judgement:
     issued = placement.issued
@@ -454,7 +454,7 @@ def _archive_existing_file(folder: Path, name: str, content: bytes, request_id: 
 def _update_record(
     record: RequestRecord, placement: _Placement, moved_files: Mapping[str, str], received_at: str
 ) -> RequestRecord:
-    """Return a request's record with the new certificate, and with new paths of older ones."""
+    """Return a request's record with a new certificate and the new paths of older certificates."""
     issued = placement.issued
     part: RequestRecord | ArchivedGeneration = record
     if not placement.is_current:
@@ -483,7 +483,7 @@ def _update_record(
         findings=tuple(sorted({finding.code for finding in issued.findings})),
         file_sha256=hashlib.sha256(placement.leaf).hexdigest(),
         chain_sha256=hashlib.sha256(placement.chain).hexdigest() if placement.chain else "",
-        judgement=_build_judgement_on_record(placement, part, received_at)
+        judgement=_build_evaluation_on_record(placement, part, received_at)
         if placement.is_current
         else None,
         issuer=held.issuer if held else issued.issuer_name,  # Old records contain no issuer.

@@ -37,8 +37,8 @@ from .returned.match_certificates import check_accepted_errors
 from .returned.returned_files import ReturnedFile, read_returned_files
 from .summary_files import refresh_summary_files
 
-# The codes of findings that are reported for files without a request if the user specifies a
-# folder.
+# The codes of findings that lyncnb reports for files that contain no request, if the user specifies
+# a folder.
 _WORTH_TELLING = ("private-key-in-file", "file-unreadable", "file-skipped")
 
 

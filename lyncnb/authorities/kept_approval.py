@@ -27,8 +27,8 @@ PLAN, SIGNATURE = "approved-plan.json", "approved-plan.json.sig"
 # less than 1 kB.
 _LARGEST = 1 << 30
 _HINT = (
-    "restore both files from a backup, or run this command again: lyncnb request --plan PLAN "
-    "--approved-by SIGNERS FOLDER"
+    "restore approved-plan.json and approved-plan.json.sig from a backup, or run this command "
+    "again: lyncnb request --plan PLAN --approved-by SIGNERS FOLDER"
 )
 
 

@@ -52,7 +52,7 @@ def find_named_requests(
         ours = [*_find_matches(records, name.strip().casefold(), name)]
         matches += ours
         if not ours:
-            problems.append(_report_unknown(records, name))
+            problems.append(_report_unknown_name(records, name))
     return tuple(matches), tuple(problems)
 
 
@@ -68,7 +68,7 @@ def _find_matches(records: Sequence[RequestRecord], text: str, name: str) -> Ite
         yield NamedRequest(name=name, record=begins[0])
         return
     for record in records:
-        servers = tuple(server for server in _find_servers(record) if _is_server(server, text))
+        servers = tuple(server for server in _find_servers(record) if _matches_server(server, text))
         if _is_pattern(text) and fnmatchcase(record.id.casefold(), text):
             yield NamedRequest(name=name, record=record)
         elif servers:
@@ -86,7 +86,7 @@ def _find_servers(record: RequestRecord) -> Iterable[str]:
     return dict.fromkeys(server for plan in plans for server in plan.servers)
 
 
-def _is_server(server: str, text: str) -> bool:
+def _matches_server(server: str, text: str) -> bool:
     server = server.casefold()
     if _is_pattern(text):
         return fnmatchcase(server, text)
@@ -94,7 +94,7 @@ def _is_server(server: str, text: str) -> bool:
 
 
 def _find_generation(record: RequestRecord, text: str) -> int:
-    """Return the generation whose certificate has a serial number or thumbprint, or else 0."""
+    """Find the generation with the given serial number or thumbprint. Return 0 if there is none."""
     digits = text.replace(":", "").replace(" ", "")
     found = (
         part.generation
@@ -106,7 +106,7 @@ def _find_generation(record: RequestRecord, text: str) -> int:
     return next(found, 0)
 
 
-def _report_unknown(records: Sequence[RequestRecord], name: str) -> Problem:
+def _report_unknown_name(records: Sequence[RequestRecord], name: str) -> Problem:
     text = name.strip().casefold()
     fitting = [record.id for record in records if record.id.casefold().startswith(text)]
     if text and fitting:

@@ -37,7 +37,7 @@ class StatusRow(Protocol):
 
     @property
     def under_way(self) -> str:
-        """The progress of the certificate's next generation, or blank without a next generation."""
+        """The progress of the certificate's next generation, or blank if there is none."""
 
     @property
     def deployed_on(self) -> str:
@@ -81,16 +81,16 @@ def _list_steps(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[str]:
         serials = [serial for row in chosen for serial in row.revoke]
         names = " ".join(row.id for row in chosen[:_NAMED])
         yield (
-            f"Ask the CA to revoke {_name_certificates(chosen)} (serial number "
+            f"Ask the CA to revoke {_describe_certificates(chosen)} (serial number "
             f"{join_first(serials, _NAMED)}). Then record the revocation: lyncnb deployed "
             f"{quoted_folder} {names} --revoked"
         )
     if chosen := [row for row in rows if row.is_revoked and not row.revoke]:
-        yield f"Replace {_name_certificates(chosen)}: servers still have a revoked certificate."
+        yield f"Replace {_describe_certificates(chosen)}: servers still have a revoked certificate."
     yield from _list_renewals(rows, quoted_folder)
     if chosen := [row for row in rows if find_stage(row) == "refused"]:
         yield (
-            f"Ask the CA for another certificate, because {_name_certificates(chosen)} "
+            f"Ask the CA for another certificate, because {_describe_certificates(chosen)} "
             f"must not be installed. To see why, run: lyncnb status {quoted_folder} "
             f"{chosen[0].id}"
         )
@@ -105,13 +105,13 @@ def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[st
     for state, words in (("expired", "Expired"), ("expiring", "Due for renewal")):
         if chosen := [row for row in due_here if row.state == state]:
             yield (
-                f"{words}: {_name_certificates(chosen)}. To renew these certificates, "
+                f"{words}: {_describe_certificates(chosen)}. To renew these certificates, "
                 f"run: lyncnb renew {quoted_folder} --due --reason TEXT"
             )
     if elsewhere := [row for row in due if row.key_holder]:
         yield (
-            f"Renew {_name_certificates(elsewhere)} on the computer that has the private key, e.g. "
-            f"{elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o "
+            f"Renew {_describe_certificates(elsewhere)} on the computer that has the private key, "
+            f"e.g. {elsewhere[0].key_holder}: lyncnb steps TOPOLOGY --request-on-server -o "
             f"{quoted_folder} "
             f"--renew {elsewhere[0].id} --reason TEXT"
         )
@@ -121,7 +121,7 @@ def _list_renewals(rows: Sequence[StatusRow], quoted_folder: str) -> Iterator[st
         )
         yield (
             f"No valid certificate on {join_first(list(servers), _NAMED)}: "
-            f"{_name_certificates(late)}. The state of the new certificate is "
+            f"{_describe_certificates(late)}. The state of the new certificate is "
             f"{join_first(list(dict.fromkeys(row.under_way for row in late)), _NAMED)}."
         )
 
@@ -132,12 +132,12 @@ def find_stage(row: StatusRow) -> str:
         return row.under_way
     if row.state in ("issued", "packaged") and row.deployed_on:
         return ""
-    # If the key is on another computer, lyncnb cannot package the certificate. The next steps are
-    # then on the servers.
+    # If the key is on another computer, lyncnb cannot package the certificate. The next steps must
+    # then be done on the servers.
     return "packaged" if row.state == "issued" and row.key_holder else row.state
 
 
-def _name_certificates(rows: Sequence[StatusRow]) -> str:
+def _describe_certificates(rows: Sequence[StatusRow]) -> str:
     if len(rows) == 1:
         return rows[0].id
     return f"{count_of(len(rows), 'certificate')} ({join_first([r.id for r in rows], _NAMED)})"
@@ -145,35 +145,35 @@ def _name_certificates(rows: Sequence[StatusRow]) -> str:
 
 def _describe_install(rows: Sequence[StatusRow], quoted_folder: str) -> str:
     return (
-        f"Install {_name_certificates(rows)}. To write the instructions: lyncnb steps "
+        f"Install {_describe_certificates(rows)}. To write the instructions: lyncnb steps "
         f"{quoted_folder}. After the installation, record the deployment: lyncnb "
         f"deployed {quoted_folder}"
     )
 
 
 def _describe_package(rows: Sequence[StatusRow], quoted_folder: str) -> str:
-    return f"Package {_name_certificates(rows)}: lyncnb pfx {quoted_folder}"
+    return f"Package {_describe_certificates(rows)}: lyncnb pfx {quoted_folder}"
 
 
 def _describe_waiting(rows: Sequence[StatusRow], quoted_folder: str) -> str:
     return (
-        f"Waiting for the CA: {_name_certificates(rows)}. To send the requests: lyncnb handover "
-        f"{quoted_folder} OUT.zip. When the CA returns the certificates: lyncnb receive "
-        f"{quoted_folder} FILE"
+        f"Waiting for the CA: {_describe_certificates(rows)}. To send the requests: "
+        f"lyncnb handover {quoted_folder} OUT.zip. When the CA returns the certificates: "
+        f"lyncnb receive {quoted_folder} FILE"
     )
 
 
 def _describe_request(rows: Sequence[StatusRow], quoted_folder: str) -> str:
     if all(row.key_holder for row in rows):
         return (
-            f"To request {_name_certificates(rows)}, run the scripts in steps/ on "
+            f"To request {_describe_certificates(rows)}, run the scripts in steps/ on "
             f"{rows[0].key_holder}. Then import the requests: lyncnb receive "
             f"{quoted_folder} --request "
             "FILE"
         )
     return (
-        f"Not requested yet: {_name_certificates(rows)}. To create the requests: lyncnb request "
-        f"TOPOLOGY {quoted_folder}"
+        f"Not requested yet: {_describe_certificates(rows)}. To create the requests: "
+        f"lyncnb request TOPOLOGY {quoted_folder}"
     )
 
 

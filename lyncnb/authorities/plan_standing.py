@@ -76,7 +76,7 @@ class PlanStanding(Told):
             return f"the folder differs from {plan} ({by})"
         requests = count_of(self.requests, "request")
         if self.covered:
-            requests = f"{requests} and {self.covered:,} covered by installed certificates"
+            requests = f"{requests} (plus {self.covered:,} that installed certificates cover)"
         parts = [
             f"{requests} as in {plan} ({by})",
             f"{count_of(self.certificates, 'certificate')} received",

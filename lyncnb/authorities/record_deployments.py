@@ -110,7 +110,7 @@ def _format_line(deployment: RecordedDeployment) -> str:
     which = (
         f"generation {deployment.generation}"
         if deployment.generation
-        else "the certificate that was installed before the request"
+        else "the certificate that was installed before the request was created"
     )
     what = f"{deployment.id}, {which}"
     if deployment.what == _REVOKED:
@@ -251,7 +251,7 @@ def _find_errors(
 
 @dataclass(slots=True, kw_only=True)
 class _DeploymentRun:
-    """The state of a call of ``deployed``: current records, recorded changes, and problems."""
+    """The state of one call to ``deployed``: current records, recorded changes, and problems."""
 
     manifest: Manifest
     day: date
@@ -299,7 +299,7 @@ class _DeploymentRun:
                     )
 
     def record_all_requests(self) -> None:
-        """Record that the newest certificate without errors for every request is installed."""
+        """Record that the newest certificate of each request is installed, unless it has errors."""
         for record in self.manifest.requests:
             if record.issued is None or record.state == "retired":
                 continue
@@ -326,7 +326,7 @@ class _DeploymentRun:
                 )
             elif report.server not in known:
                 self.notes.append(
-                    f"{report.source}: this folder has no certificate for {report.server}"
+                    f"{report.source}: the request folder has no certificate for {report.server}"
                 )
             else:
                 self._record_server_report(report)

@@ -80,7 +80,7 @@ _WITHOUT_GOOD_ONE = ("waiting", "refused", "expired")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStatus(Told):
-    """The state of a planned certificate: the certificate in use, and the progress of the next.
+    """The state of a planned certificate, and the progress of the certificate that replaces it.
 
     ``not_after`` and ``days_left`` belong to the certificate in use, whose generation is
     ``in_use``. Without a certificate in use, they are empty, None, and 0. ``generation`` is the
@@ -148,7 +148,7 @@ class RequestStatus(Told):
 
     @property
     def next_generation_text(self) -> str:
-        """Describe the stage of the next certificate, and on how many servers it is installed."""
+        """The stage of the next certificate, and the number of servers on which it is installed."""
         if not self.has_next:
             return self.under_way
         return (
@@ -225,7 +225,10 @@ class FolderStatus(Table, Told):
 
     @property
     def exit_status(self) -> int:
-        """The exit status: 3 for folder problems, 1 for certificate problems, else 0."""
+        """The exit status of ``lyncnb status``.
+
+        It is 3 if the folder has problems, 1 if only certificates have problems, and otherwise 0.
+        """
         if self.needs_attention:
             return 3
         return int(any(request.needs_attention for request in self.requests))
@@ -259,7 +262,7 @@ class FolderStatus(Table, Told):
             DatedFact(
                 kind="Status date",
                 about="",
-                what="the date of this status",
+                what="the date of this status report",
                 begins=self.today,
                 ends=self.today,
                 is_present=True,
@@ -367,7 +370,7 @@ def folder_status(
     )
 
 
-def list_steps_on_record(
+def list_next_steps_from_manifest(
     folder: str | os.PathLike[str], manifest: Manifest, *, today: date | None = None
 ) -> tuple[str, ...]:
     """Return the next steps for a request folder, read from its manifest.
@@ -483,9 +486,9 @@ def _list_notes(
     gone = [path for path in gone if files.is_missing(survey.folder / path)]
     if gone:
         yield (
-            f"missing from the folder: {count_of(len(gone), 'package')}, e.g. {gone[0]}. "
-            "To write missing packages again, run lyncnb pfx. If the servers have the "
-            "packages, record this: lyncnb purge --deployed ID"
+            f"missing from the folder: {count_of(len(gone), 'package')}, e.g. {gone[0]}. To "
+            "write missing packages again, run lyncnb pfx. If the servers already have the "
+            "packages, run: lyncnb purge --deployed ID"
         )
     yield from _report_keys_on_other_computers(manifest)
     yield from _report_covered_certificates(manifest, now)
@@ -516,7 +519,7 @@ def _list_notes(
 
 
 def _report_deployed_keys(survey: Survey, manifest: Manifest) -> Iterator[str]:
-    """Return files that may still contain private keys of installed certificates."""
+    """Report the files that may still contain private keys of installed certificates."""
     deployed = {record.id for record in manifest.requests if record.deployed_at}
     if not deployed:
         return
@@ -628,7 +631,7 @@ def _build_planned_status(
     # that it was.
     present = "refused" if is_faulty and record.state != "retired" else record.active_state
     under_way = "" if lifecycle.under_way is None else present
-    by_date = find_state_by_date(held, today, lifecycle.renew_from(terms))
+    by_date = find_state_by_date(held, today, lifecycle.find_order_date(terms))
     since = {
         "planned": record.planned_at,
         "waiting": record.written_at,

@@ -138,7 +138,7 @@ class Wordings:
         return self.public if issuer == "public" else self.internal
 
 
-def parse_wordings(text: str) -> Wordings:
+def parse_handover_wording(text: str) -> Wordings:
     """Parse ``handover_wording.toml``.
 
     Raises
@@ -160,7 +160,7 @@ def parse_wordings(text: str) -> Wordings:
 @cache
 def _read_wordings() -> Wordings:
     path = package_files(__package__) / "handover_wording.toml"
-    return parse_wordings(path.read_text(encoding="utf-8"))
+    return parse_handover_wording(path.read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +182,7 @@ class Cover:
         # The product names in the texts, each with the corresponding name of the current product.
         str
     )
-    # The sources in the texts, each with the corresponding document about the current product.
+    # Replaces each source in the texts with the corresponding document about the current product.
     source: Callable[[str], str] = str
 
 
@@ -265,9 +265,9 @@ def write_part_page(part: Part, *, cover: Cover) -> str:
         rows=[_build_request_line(record, words, filled) for record in part.requests],
         domains=list(_list_domains(part, today)),
         revoke=[_build_revoke_line(certificate, words, filled) for certificate in part.revoke],
-        withdrawn=list(_list_withdrawn(part.requests)),
+        withdrawn=list(_list_withdrawn_requests(part.requests)),
         replaced=[_fill_placeholders(line, filled) for line in words.replaced],
-        old=list(_list_replaced(part.requests, words, filled, cover.rolled)),
+        old=list(_list_replaced_certificates(part.requests, words, filled, cover.rolled)),
         notes=[cover.said(_fill_placeholders(note, filled)) for note in words.notes],
         sources=list(dict.fromkeys(map(cover.source, words.sources))),
     )
@@ -290,7 +290,7 @@ def _build_revoke_line(
     )
 
 
-def _list_withdrawn(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
+def _list_withdrawn_requests(records: Iterable[RequestRecord]) -> Iterator[WithdrawnLine]:
     """Yield the superseded requests that were possibly sent to the CA."""
     for record in records:
         for generation in reversed(record.archived):
@@ -366,7 +366,7 @@ def _describe_wildcards(today: date) -> str:
     return f"A wildcard name can be validated by {', '.join(words[:-1])} or {words[-1]}."
 
 
-def _list_replaced(
+def _list_replaced_certificates(
     records: Iterable[RequestRecord],
     wording: Wording,
     texts: Mapping[str, str],

@@ -81,7 +81,7 @@ def write_summary_files(folder: Path, manifest: Manifest, summary: Summary) -> M
 
 def list_summary_files(manifest: Manifest, summary: Summary) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the content of each summary file. Only one file is in memory at a time."""
-    whole = _add_record(summary, manifest)
+    whole = _add_recorded_data(summary, manifest)
     for name in SUMMARY_NAMES:
         yield name, write_summary(whole, "." + name.rpartition(".")[2])
 
@@ -96,7 +96,7 @@ def is_summary_current(manifest: Manifest) -> bool:
     return manifest.summary.get(_MADE_OF) == _compute_content_digest(manifest)
 
 
-def _add_record(all_data: Summary, manifest: Manifest) -> Summary:
+def _add_recorded_data(all_data: Summary, manifest: Manifest) -> Summary:
     last = manifest.plans[-1] if manifest.plans else None
     all_data = replace(
         all_data,
@@ -216,7 +216,7 @@ def build_folder_summary(folder: Path, manifest: Manifest) -> Summary | None:
     if len(manifest.requests) > _MOST:
         return None
     try:
-        return _add_record(build_planned_summary(folder, manifest), manifest)
+        return _add_recorded_data(build_planned_summary(folder, manifest), manifest)
     except LyncnbError:
         return None
 

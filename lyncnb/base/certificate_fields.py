@@ -14,7 +14,7 @@ from typing import NamedTuple
 from .dns_name import DnsName
 from .pasted_text import shown
 
-# The names of key usages in RFC 5280 section 4.2.1.12, with their object identifiers.
+# The names of the extended key usages in RFC 5280 section 4.2.1.12, with their object identifiers.
 EXTENDED_KEY_USAGES = {
     "serverAuth": "1.3.6.1.5.5.7.3.1",
     "clientAuth": "1.3.6.1.5.5.7.3.2",
@@ -113,7 +113,7 @@ class DistinguishedName:
 
     def __post_init__(self) -> None:
         _reject_control_characters("CN", self.common_name)
-        _check_other_fields(
+        _validate_fields_except_common_name(
             self.organizational_unit, self.organization, self.locality, self.state, self.country
         )
 
@@ -156,7 +156,7 @@ class DistinguishedName:
 # Thousands of certificates differ only in the common name, so the other subject fields are
 # validated once and cached.
 @lru_cache(maxsize=64)
-def _check_other_fields(*values: str) -> None:
+def _validate_fields_except_common_name(*values: str) -> None:
     """Validate all subject fields except the common name."""
     for value, (short, limit) in zip(values, list(_SUBJECT.values())[1:], strict=True):
         if not value:

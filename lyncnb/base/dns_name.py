@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 # The pattern for most valid names. All other names are checked by the function parse_name.
 # Possessive quantifiers keep the matching time linear.
 _CLEAN = r"(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z][a-z0-9]*+(?:-[a-z0-9]++)*+"
-# The maximum length of a label (RFC 1035 section 2.3.4). A name that is not longer contains no
-# label that is too long.
+# The maximum length of a label (RFC 1035 section 2.3.4). If a whole name is no longer than this,
+# none of its labels is too long.
 _SHORT = 63
 _LONGEST = 253
 _is_clean = re.compile(rf"{_CLEAN}\Z").match
@@ -200,7 +200,7 @@ def parse_name(
     _reject_number_or_label(labels, bare, allow_single_label=single)
     final = ".".join(labels)
     if rest != name:
-        _reject_registry(DnsName(final), bare)
+        _reject_registry_wildcard(DnsName(final), bare)
         final = f"*.{final}"
     if len(final) > 253:
         raise BadName(
@@ -310,7 +310,7 @@ def _strip_wildcard(name: str, written: str, *, allow_wildcard: bool) -> str:
     return rest
 
 
-def _reject_registry(parent: DnsName, written: str) -> None:
+def _reject_registry_wildcard(parent: DnsName, written: str) -> None:
     if "." not in parent or parent.is_registry:
         raise BadName(
             f"{shown(written)} would cover the names of all organizations under {parent}",

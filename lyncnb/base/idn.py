@@ -101,7 +101,7 @@ def _describe_error(error: Exception) -> str:
 
 
 def find_mixed_scripts(labels: Iterable[str]) -> Iterator[str]:
-    """Yield a warning for each A-label that combines scripts as no language does."""
+    """Yield a warning for each A-label with a combination of scripts that no language uses."""
     for label in labels:
         if not label.startswith("xn--"):
             continue

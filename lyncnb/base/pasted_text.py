@@ -36,9 +36,9 @@ def shown(text: str) -> str:
 
 def visible(text: str) -> str:
     """Replace invisible characters with code points, so that text cannot control a terminal."""
-    if text.isprintable() and not _has_more_invisible(text):
+    if text.isprintable() and not _has_invisible_letters_or_marks(text):
         return text
-    return "".join(f"<U+{ord(c):04X}>" if _is_unseen(c) else c for c in text)
+    return "".join(f"<U+{ord(c):04X}>" if _is_invisible_or_control(c) else c for c in text)
 
 
 def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
@@ -61,7 +61,7 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
         The request would then differ from the text that the user sees.
     """
     # isprintable() returns False for every character that clean_text changes or rejects.
-    if text.isprintable() and text == text.strip() and not _has_more_invisible(text):
+    if text.isprintable() and text == text.strip() and not _has_invisible_letters_or_marks(text):
         return text, ()
     notes = []
     for character in text:
@@ -95,14 +95,14 @@ def clean_text(text: str) -> tuple[str, tuple[str, ...]]:
 def _strip_direction_marks(text: str) -> str:
     """Remove direction marks at the start and end of a text, where they have no effect."""
     begin, end = 0, len(text)
-    while begin < end and _is_harmless(text[begin]):
+    while begin < end and _can_be_stripped(text[begin]):
         begin += 1
-    while begin < end and _is_harmless(text[end - 1]):
+    while begin < end and _can_be_stripped(text[end - 1]):
         end -= 1
     return text[begin:end]
 
 
-def _is_harmless(character: str) -> bool:
+def _can_be_stripped(character: str) -> bool:
     if character in _DIRECTIONS:
         return character in _MARKS
     return character.isspace() or is_invisible(character)
@@ -115,15 +115,15 @@ def is_control(character: str) -> bool:
 
 def is_invisible(character: str) -> bool:
     """Return whether a character is invisible, such as a zero-width space or direction mark."""
-    return unicodedata.category(character) == "Cf" or _has_more_invisible(character)
+    return unicodedata.category(character) == "Cf" or _has_invisible_letters_or_marks(character)
 
 
-def _has_more_invisible(text: str) -> bool:
+def _has_invisible_letters_or_marks(text: str) -> bool:
     # Invisible characters that Unicode classifies as letters or marks.
     return not text.isascii() and any(
         c in _MORE_INVISIBLE or "\ufe00" <= c <= "\ufe0f" for c in text
     )
 
 
-def _is_unseen(character: str) -> bool:
+def _is_invisible_or_control(character: str) -> bool:
     return is_invisible(character) or is_control(character)

@@ -18,7 +18,7 @@ from .records import (
     Line,
     Text,
     check_range,
-    make_others_field,
+    make_unknown_keys_field,
     match_pattern,
 )
 
@@ -43,7 +43,7 @@ class PlannedKey:
 
     algorithm: Line
     bits: Bits
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +74,11 @@ class PlannedEntry:
     shared_by: Line = ""
     exportable: bool = True
     at_set_up: bool = field(default=False, metadata=SINCE_2)
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
     @property
     def common_name(self) -> str:
-        """The common name in the subject of the certificate, or blank without a common name."""
+        """The common name in the subject of the certificate, or blank if there is none."""
         return self.subject.get("CN", "")
 
 

@@ -47,7 +47,7 @@ SINCE_2 = MappingProxyType({"since": 2})
 _NO_OTHERS: Mapping[str, object] = {}
 
 
-def make_others_field() -> Any:
+def make_unknown_keys_field() -> Any:
     """Create the dataclass field ``others``, which keeps the keys from later lyncnb versions."""
     return field(default_factory=lambda: _NO_OTHERS)
 
@@ -114,7 +114,7 @@ class Placed(dict[str, object]):
 
 
 def get_position(table: object, default: str) -> str:
-    """Return the position that a TOML table remembers, or else a default position."""
+    """Return where a TOML table is in its file, or a default if the location is not known."""
     return table.place if isinstance(table, Placed) else default
 
 
@@ -306,7 +306,11 @@ class Told:
 
 
 def list_json_values(source: Any, *told: str) -> dict[str, Any]:
-    """Return an object's values as plain JSON values. The keys have the format of ``Told.told``."""
+    """Return the values of an object as plain JSON values.
+
+    ``told`` selects the values, in the format of ``Told.told``. By default, all fields are
+    returned.
+    """
     kind: Any = type(source)
     return {key: convert_to_json(read(source)) for key, read in _make_document_readers(kind, told)}
 
@@ -372,8 +376,8 @@ class _ReadItem(NamedTuple):
     name: str
     key: str
     read: _Read
-    # The function that reads a value without records. The path of the value is built only for an
-    # error message.
+    # The function that reads a value if it contains no records. The path of the value is built only
+    # if an error message needs it.
     take: _Take | None
     is_needed: bool
     may_not_be_blank: bool
@@ -409,7 +413,9 @@ def _find_shape(kind: Any) -> _Shape:
         is_needed = no_default or (is_whole and not since)
         may_not_be_blank = is_needed and hint in (str, str | None)
         read.append(
-            _ReadItem(name, key, _make_reader(hint), _make_taker(hint), is_needed, may_not_be_blank)
+            _ReadItem(
+                name, key, _make_reader(hint), _make_plain_reader(hint), is_needed, may_not_be_blank
+            )
         )
         blank_is_none = BLANK_IS_NONE in typing.get_args(hint)[1:]
         written.append(_WrittenItem(name, key, since, blank_is_none))
@@ -418,7 +424,7 @@ def _find_shape(kind: Any) -> _Shape:
         written=tuple(written),
         keys={item.key: None for item in read}.keys(),
         keeps_others=len(read) < len(own) and getattr(kind, "keeps_others", True),
-        named_by=_make_taker(hints["id"])
+        named_by=_make_plain_reader(hints["id"])
         if typing.get_origin(hints.get("id")) is Annotated
         else None,
     )
@@ -435,7 +441,7 @@ def _is_convertible(take_value: _Take, value: object) -> bool:
 @cache
 def _make_reader(hint: Any) -> _Read:
     """Return a function that reads values of the given type, including the records in them."""
-    take = _make_taker(hint)
+    take = _make_plain_reader(hint)
     if take is not None:
 
         def read_plain(reader: RecordReader, value: object, path: str) -> Any:
@@ -474,20 +480,20 @@ def _make_reader(hint: Any) -> _Read:
 
 
 @cache
-def _make_taker(hint: Any) -> _Take | None:
-    """Return a function that reads values of the given type, or None if they contain records."""
+def _make_plain_reader(hint: Any) -> _Take | None:
+    """Return a function that reads values of a type, or None if the values contain records."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
-        take = _make_taker(inner[0])
+        take = _make_plain_reader(inner[0])
         return take and (lambda value: None if value is None else take(value))
     if origin is Annotated and isinstance(inner[1], Check):
-        return _make_checked_taker(*inner)
+        return _make_checked_reader(*inner)
     if origin in (tuple, frozenset):
-        return None if is_dataclass(inner[0]) else _make_list_taker(inner[0], origin)
-    return None if origin is not None or is_dataclass(hint) else _make_checked_taker(hint, None)
+        return None if is_dataclass(inner[0]) else _make_list_reader(inner[0], origin)
+    return None if origin is not None or is_dataclass(hint) else _make_checked_reader(hint, None)
 
 
-def _make_checked_taker(kind: Any, check: Check | None) -> _Take:
+def _make_checked_reader(kind: Any, check: Check | None) -> _Take:
     what = check.what if check else _KINDS.get(kind)
 
     def take_value(value: object) -> object:
@@ -503,18 +509,18 @@ def _make_checked_taker(kind: Any, check: Check | None) -> _Take:
     return take_value
 
 
-def _make_list_taker(hint: Any, kind: type) -> _Take:
+def _make_list_reader(hint: Any, kind: type) -> _Take:
     take = (
-        _make_checked_taker(hint, None)
+        _make_checked_reader(hint, None)
         if hint is str
-        else _make_checked_taker(*typing.get_args(hint))
+        else _make_checked_reader(*typing.get_args(hint))
     )
     what = "a list of text values"
     if hint is not str:
         what = f"a list in which each value is {typing.get_args(hint)[1].what}"
     plain = "list of text values" if hint is str else "list"
 
-    def take_list(value: object) -> object:
+    def convert_list(value: object) -> object:
         if not isinstance(value, list):
             raise _InvalidValue(f"must be a {plain}, not {describe_value(value)}")
         for item in value:
@@ -526,4 +532,4 @@ def _make_list_taker(hint: Any, kind: type) -> _Take:
                 ) from None
         return kind(value)
 
-    return take_list
+    return convert_list

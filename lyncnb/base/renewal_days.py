@@ -14,13 +14,13 @@ from typing import NamedTuple
 from .times import add_time_span
 from .work_days import WorkDays
 
-#: The last share of the validity period in which a certificate is renewed. For a year, the last
-#: third has 122 days, and for 47 days, it has 15.
+#: A certificate is renewed in the last third of its validity period. This is the last 122 days of a
+#: year, or the last 15 of 47 days.
 EXPIRING_SHARE = 1 / 3
 
 _DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 _LAST_SECOND = time(23, 59, 59)
-# The number of days that the table contains after its period, for renewals that are due at the end
+# The number of additional days in the table after its period, for renewals that are due at the end
 # of the period.
 _AFTER = 400
 # The number of years before and after a renewal in which lyncnb searches for a possible date.
@@ -32,7 +32,7 @@ class Days:
 
     def __init__(self, begin: date, until: date, work: WorkDays) -> None:
         self.begin, self.until = begin, until
-        #: The number of the last planned day. The table also contains the following year.
+        #: The number of the last planned day. The days of the following year are also included.
         self.goal = (until - begin).days
         end = date.fromordinal(min(until.toordinal() + _AFTER, date.max.toordinal() - 7))
         self.count = (end - begin).days + 1
@@ -52,16 +52,16 @@ class Days:
         )
         #: For each day, the next and the previous day on which changes are allowed. If changes are
         #: allowed on the day itself, both are the day itself.
-        self.next_change = find_next_flags(may_change)
-        self.last_change = find_last_flags(may_change)
-        self.next_unfrozen = find_next_flags(bytearray(not day for day in self.frozen))
+        self.next_change = find_next_flagged_days(may_change)
+        self.last_change = find_latest_flagged_days(may_change)
+        self.next_unfrozen = find_next_flagged_days(bytearray(not day for day in self.frozen))
 
     def convert_to_number(self, day: date) -> int:
         """Return the number of a date in the table. The first date has the number 0."""
         return (day - self.begin).days
 
     def convert_to_date(self, number: int) -> date:
-        """Return the date for a day number in the table.
+        """Return the date with a day number. The first date in the table has the number 0.
 
         The latest result is the last date that Python supports.
         """
@@ -73,8 +73,8 @@ class Days:
         return self.last_change[min(deadline, self.count - 1)] if deadline >= 0 else -1
 
 
-def find_next_flags(flags: Sequence[int]) -> list[int]:
-    """Return for each day the next day that has a flag, which can be the day itself.
+def find_next_flagged_days(flags: Sequence[int]) -> list[int]:
+    """Return, for each day, the first day with a flag from that day on.
 
     If there is no such day, the value is the number of days.
     """
@@ -84,8 +84,8 @@ def find_next_flags(flags: Sequence[int]) -> list[int]:
     return days
 
 
-def find_last_flags(flags: Sequence[int]) -> list[int]:
-    """Return for each day the previous day that has a flag, which can be the day itself.
+def find_latest_flagged_days(flags: Sequence[int]) -> list[int]:
+    """Return, for each day, the last day with a flag up to and including that day.
 
     If there is no such day, the value is -1.
     """
@@ -203,7 +203,7 @@ class RenewalTerms:
         if not (self.work.freezes or self.work.windows):
             change = min(max(renewal_day, start + _DAY), max(last_day, renewal_day))
             return RenewalDates(_subtract_days(change, lead_days), change)
-        days = self._build_days_around(renewal_day.year)
+        days = self._get_days_around(renewal_day.year)
         ways = self._find_issue_dates(renewal_day.year, lead_days)
         number = days.convert_to_number
         first = max(number(start) + 1, 0)
@@ -216,7 +216,7 @@ class RenewalTerms:
             days.convert_to_date(issue - lead_days), days.convert_to_date(days.next_change[issue])
         )
 
-    def _build_days_around(self, year: int) -> Days:
+    def _get_days_around(self, year: int) -> Days:
         if year not in self._days:
             begin = date(max(year - _YEARS, date.min.year), 1, 1)
             until = date(min(year + _YEARS, date.max.year), 12, 31)
@@ -226,14 +226,16 @@ class RenewalTerms:
     def _find_issue_dates(self, year: int, lead_days: int) -> IssueDays:
         """Return the days on which a CA can issue a certificate in time for its installation."""
         if (year, lead_days) not in self._ways:
-            days = self._build_days_around(year)
+            days = self._get_days_around(year)
             good = bytearray(
                 issue >= lead_days
                 and not days.frozen[issue - lead_days]
                 and days.next_change[issue] < days.count
                 for issue in range(days.count)
             )
-            self._ways[year, lead_days] = IssueDays(find_next_flags(good), find_last_flags(good))
+            self._ways[year, lead_days] = IssueDays(
+                find_next_flagged_days(good), find_latest_flagged_days(good)
+            )
         return self._ways[year, lead_days]
 
 

@@ -39,7 +39,7 @@ def is_terminal(stream: TextIO | None) -> bool:
     try:
         return sys.platform != "win32" or is_terminal_file(stream.fileno())
     except OSError:
-        return True  # A window that shows text itself, such as IDLE, has no file.
+        return True  # A program with its own window, such as IDLE, has no file descriptor.
 
 
 def is_terminal_file(file_descriptor: int) -> bool:
@@ -71,13 +71,13 @@ def ask_for_passphrase(text: str) -> str:
     for character in text:
         msvcrt.putwch(character)
     try:
-        return read_keys(msvcrt.getwch, msvcrt.kbhit)
+        return read_hidden_line(msvcrt.getwch, msvcrt.kbhit)
     finally:
         msvcrt.putwch("\r")
         msvcrt.putwch("\n")
 
 
-def read_keys(get_key: Callable[[], str], is_waiting: Callable[[], bool]) -> str:
+def read_hidden_line(get_key: Callable[[], str], is_waiting: Callable[[], bool]) -> str:
     """Read a line from the Windows console, without displaying it.
 
     Parameters
@@ -104,7 +104,7 @@ def read_keys(get_key: Callable[[], str], is_waiting: Callable[[], bool]) -> str
         if unit == "\x03":
             raise KeyboardInterrupt
         if unit == "\b":
-            _remove_last(units)
+            _remove_last_character(units)
         elif unit in ("\x00", "\xe0") and is_waiting():
             get_key()
         else:
@@ -112,7 +112,7 @@ def read_keys(get_key: Callable[[], str], is_waiting: Callable[[], bool]) -> str
     return "".join(units).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _remove_last(characters: list[str]) -> None:
+def _remove_last_character(characters: list[str]) -> None:
     last = characters.pop() if characters else ""
     if "\udc00" <= last <= "\udfff" and characters:
         characters.pop()

@@ -43,7 +43,7 @@ def format_time(time: datetime) -> str:
 
 
 def convert_to_time(day: date) -> datetime:
-    """Return the point in time that a ``today`` argument means, in UTC.
+    """Convert a ``today`` argument to a point in time in UTC.
 
     Parameters
     ----------

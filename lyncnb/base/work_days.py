@@ -41,7 +41,7 @@ class Span:
     last: tuple[int, int, int]
 
     def list_periods(self, name: str, begin: date, end: date) -> Iterator[Period]:
-        """Yield the periods between two days in chronological order."""
+        """Yield the periods that overlap the given range of dates, in chronological order."""
         years = (self.first[0],) if self.first[0] else range(begin.year - 1, end.year + 1)
         for year in years:
             first = date(year, *self.first[1:])
@@ -58,8 +58,8 @@ class Weekday:
     weekday: int
     which: int = 0
 
-    def holds_on(self, date_: date) -> bool:
-        """Return whether a date falls on the weekday."""
+    def falls_on(self, date_: date) -> bool:
+        """Return whether a date falls on this weekday."""
         if date_.weekday() != self.weekday:
             return False
         if self.which < 0:
@@ -88,7 +88,10 @@ class WorkDays:
         return tuple(sorted(periods, key=lambda freeze: (freeze.begins, freeze.ends, freeze.name)))
 
     def list_window_days(self, begin: date, end: date) -> frozenset[date] | None:
-        """Return the days of a period that are in maintenance windows, or None without windows."""
+        """Return the days of a period that are in maintenance windows.
+
+        If there are no windows, return None.
+        """
         if not self.windows:
             return None
         in_windows: set[date] = set()
@@ -96,7 +99,7 @@ class WorkDays:
         for name, parts in self.windows:
             for part in parts:
                 if isinstance(part, Weekday):
-                    in_windows.update(day for day in days if part.holds_on(day))
+                    in_windows.update(day for day in days if part.falls_on(day))
                     continue
                 for period in part.list_periods(name, begin, end):
                     first, last = max(begin, period.begins), min(end, period.ends)

@@ -22,8 +22,8 @@ from ..errors import BundleError, LyncnbError
 
 #: A task for a child process contains only plain values, because it is sent through a pipe.
 Task = Sequence[tuple[object, ...]]
-#: A function that gets the first message to a child process, and returns the function that creates
-#: the items.
+#: A function that receives the first message to a child process. It returns a function that
+#: computes the result for each item of a task.
 Start = Callable[[tuple[Any, ...]], Callable[[tuple[Any, ...]], tuple[Any, ...]]]
 
 
@@ -137,7 +137,7 @@ def end_child(child: Child, *, seconds: float) -> None:
 
 
 def serve_tasks(start: Start) -> None:
-    """In a child process, process the tasks from standard input until it closes.
+    """Process the tasks that a child process receives on standard input, until the input ends.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ CertificateTest = Callable[[PlannedCertificate, PlanView, CheckRule], Iterator[s
 NameTest = Callable[[DnsName, PlanView, CheckRule], str]
 _Test = TypeVar("_Test", CertificateTest, NameTest)
 
-NEARLY_PERCENT = 95  # The share of the CA's maximum size above which a check reports a size.
+NEARLY_PERCENT = 95  # A check reports sizes above this percentage of the CA's maximum size.
 OAUTH_KEY_BITS = 2048
 DOCUMENTED_RSA_BITS = (2048, 4096)
 
@@ -426,11 +426,11 @@ def find_shared_domain_wildcard_on_public_certificate(
     return ""
 
 
-def _list_functions_by_name(*tests: _Test) -> dict[str, _Test]:
+def _map_functions_by_name(*tests: _Test) -> dict[str, _Test]:
     return {test.__name__.removeprefix("find_"): test for test in tests}
 
 
-CERTIFICATE_TESTS = _list_functions_by_name(
+CERTIFICATE_TESTS = _map_functions_by_name(
     find_subject_name_missing,
     find_common_name_too_long,
     find_san_too_large_for_ad_cs,
@@ -448,7 +448,7 @@ CERTIFICATE_TESTS = _list_functions_by_name(
 )
 # The checks whose results depend only on the role, usages, issuer, CA, and ``PlanView.features``.
 # Their messages may contain the name of the certificate.
-FEATURE_TESTS = _list_functions_by_name(
+FEATURE_TESTS = _map_functions_by_name(
     find_certificate_planned,
     find_client_authentication,
     find_unit_on_public_certificate,
@@ -468,9 +468,8 @@ FEATURE_TESTS = _list_functions_by_name(
     find_place_without_organization,
     find_subject_fields_planned,
 )
-# The checks that examine single names. Their message about a name is the same for every
-# certificate.
-NAME_TESTS = _list_functions_by_name(
+# The checks of individual names. A name gets the same message on every certificate.
+NAME_TESTS = _map_functions_by_name(
     find_internal_name_on_public_certificate,
     find_underscore_in_name,
     find_international_name,

@@ -37,8 +37,8 @@ from .simple_url_checks import SIMPLE_URL_TESTS
 #: The role, usages, issuer, and CA of a certificate. They determine which checks apply.
 _Kind = tuple[str, tuple[str, ...], str, str]
 
-# The largest number of answers to a finding. A longer list does not help the user, and a plan with
-# 1,000 pools would have 1,000 answers.
+# The maximum number of choices that a finding offers. A longer list does not help the user, and a
+# plan with 1,000 pools would have 1,000 choices.
 _MOST_CHOICES = 8
 
 _OF_ONE = CERTIFICATE_TESTS | FEATURE_TESTS
@@ -125,21 +125,21 @@ def check_deployment(plan: CertificatePlan, *, on: date) -> tuple[Finding, ...]:
 def check_accepted_findings(
     plan: CertificatePlan, findings: Iterable[Finding], *, on: date
 ) -> tuple[Finding, ...]:
-    """Return the findings that the options accept although the plan does not have them."""
+    """Check the accepted findings in the options, for example whether the plan has them."""
     return tuple(_check_accepted_findings(PlanView(plan, on=on), findings))
 
 
 def _check_accepted_findings(view: PlanView, findings: Iterable[Finding]) -> Iterator[Finding]:
     known = tuple(findings)
     for rule in view.checks:
-        if view.plan.options.accepted and _find_function(rule) in LAST_TESTS:
-            for about, message in LAST_TESTS[_find_function(rule)](view, rule, known):
+        if view.plan.options.accepted and _get_test_name(rule) in LAST_TESTS:
+            for about, message in LAST_TESTS[_get_test_name(rule)](view, rule, known):
                 yield _make_finding(view, rule, about, message)
 
 
 def _make_finding(view: PlanView, rule: CheckRule, about: str, message: str) -> Finding:
     """Create a finding with examples from the plan, and add its fix or its possible answers."""
-    test, hint = _find_function(rule), view.fill_hint(rule.hint)
+    test, hint = _get_test_name(rule), view.fill_hint(rule.hint)
     edits = FIXES[test](view, rule, about, message) if test in FIXES else ()
     choices = CHOICES[test](view, rule, about) if test in CHOICES and test not in FIXES else ()
     return create_finding(
@@ -190,7 +190,7 @@ class _CheckSet:
             for rule in view.checks
             if _is_certificate_check(rule) and view.applies(rule, certificate)
         ]
-        tests = [(rule, _find_function(rule)) for rule in rules]
+        tests = [(rule, _get_test_name(rule)) for rule in rules]
         return cls(
             [(rule, _OF_ONE[test]) for rule, test in tests if test in _OF_ONE],
             [(rule, NAME_TESTS[test]) for rule, test in tests if test in NAME_TESTS],
@@ -201,7 +201,7 @@ class _CheckSet:
         reporting = [
             (rule, test)
             for rule, test in self.of_certificate
-            if _find_function(rule) not in FEATURE_TESTS or any(test(certificate, view, rule))
+            if _get_test_name(rule) not in FEATURE_TESTS or any(test(certificate, view, rule))
         ]
         return replace(self, of_certificate=reporting)
 
@@ -214,17 +214,17 @@ class _CheckSet:
 
 def _check_whole_deployment(view: PlanView) -> Iterator[Finding]:
     for rule in view.checks:
-        if _find_function(rule) not in LAST_TESTS and not _is_certificate_check(rule):
-            for about, message in _WHOLE_TESTS[_find_function(rule)](view, rule):
+        if _get_test_name(rule) not in LAST_TESTS and not _is_certificate_check(rule):
+            for about, message in _WHOLE_TESTS[_get_test_name(rule)](view, rule):
                 yield _make_finding(view, rule, about, message)
 
 
-def _find_function(rule: CheckRule) -> str:
+def _get_test_name(rule: CheckRule) -> str:
     return rule.test or rule.code.replace("-", "_")
 
 
 def _is_certificate_check(rule: CheckRule) -> bool:
-    name = _find_function(rule)
+    name = _get_test_name(rule)
     is_of_one = name in _OF_ONE or name in NAME_TESTS
     if not is_of_one and name not in _WHOLE_TESTS and name not in LAST_TESTS:
         known = ", ".join(sorted({*_OF_ONE, *NAME_TESTS, *_WHOLE_TESTS, *LAST_TESTS}))

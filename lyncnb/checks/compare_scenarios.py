@@ -221,7 +221,7 @@ def _list_facts(
         servers = tuple(item[role] for item in roles)
         yield ScenarioFact(of=_TABLE, what=f"{role} servers", values=servers)
     for name, option in OPTIONS.items():
-        chosen = tuple(_make_option_fact(item, name) for item in scenarios)
+        chosen = tuple(_get_option_value(item, name) for item in scenarios)
         yield ScenarioFact(of=_OPTIONS, what=option.label or name, values=chosen)
 
 
@@ -232,7 +232,7 @@ def _count_items(scenario: Scenario, findings: Findings) -> dict[str, int]:
     return {**count_plan(scenario.plan, findings), _ACCEPTED: accepted}
 
 
-def _make_option_fact(scenario: Scenario, name: str) -> object:
+def _get_option_value(scenario: Scenario, name: str) -> object:
     value = format_option_value(getattr(scenario.plan.options, name))
     if value is None or isinstance(value, (bool, int, tuple)):
         return value

@@ -151,7 +151,7 @@ def find_web_internal_fqdn_blank(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def find_other_ca_than_internal_servers(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a certificate from another CA although the CA of the internal servers must issue it."""
+    """Find a certificate that must be from the CA of the internal servers, but is not."""
     roles = {role.id for role in view.plan.rules.roles.values() if "publishes_web" in role.traits}
     cas = {(c.issuer, c.ca) for c in view.certificates if c.role in roles and "Default" in c.usages}
     whose = " or ".join(sorted(ca or f"an {issuer} CA" for issuer, ca in cas))
@@ -247,7 +247,7 @@ def find_xmpp_domain_is_no_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def find_several_autologon_pools(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find automatic sign-in on several pools that are not a pool and its backup pool."""
+    """Find several pools with automatic sign-in, unless they are a pool and its backup pool."""
     pools = [
         pool for pool in view.find_pools_with_trait("heeds_autologon") if "autologon" in pool.flags
     ]
@@ -269,7 +269,7 @@ def _are_paired(pool: Pool, other: Pool) -> bool:
 
 
 def find_issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an issuer that is set for a text which is neither a usage nor a role of the product."""
+    """Find a key in the issuer column that is neither a usage nor a role of the product."""
     rules = view.plan.rules
     known = {name.lower() for name in (*rules.usages, *rules.roles)}
     for (_, key), servers in view.list_issuer_keys().items():
@@ -277,8 +277,8 @@ def find_issuer_key_unknown(view: PlanView, rule: CheckRule) -> Pairs:
             yield (
                 servers[0],
                 (
-                    f"the issuer column for {_join_names(servers)} has a value for "
-                    f'"{key}", which is not a usage'
+                    f"the issuer column for {_join_names(servers)} contains "
+                    f'"{key}", which is not the name of a usage'
                 ),
             )
 
@@ -313,8 +313,8 @@ def find_collocated_role(view: PlanView, rule: CheckRule) -> Pairs:
     certificates = view.plan.rules.certificates
     for pool, host in find_hosted_pools(view.plan.topology.pools, view.plan.rules):
         if not any(c.role == pool.role and pool.flags.issuperset(c.if_all) for c in certificates):
-            # With mediation_standalone = false, the table already marks the role as collocated, so
-            # the check ignores it.
+            # With mediation_standalone = false, the table already states that the role is
+            # collocated, so the check skips the role.
             continue
         servers = _join_names([computer.fqdn for computer in pool.computers])
         yield (
@@ -362,7 +362,7 @@ def find_stand_alone_and_collocated(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def find_collocation_switches(view: PlanView) -> Iterator[tuple[Pool, list[str]]]:
-    """Yield each collocated pool with the columns that mark it as stand-alone."""
+    """Yield each collocated pool with the yes/no columns that would mark it as stand-alone."""
     rules = view.plan.rules
     switches = {
         facts.name: facts.roles for facts in list_topology_columns() if facts.kind == "bool"
@@ -491,7 +491,7 @@ def find_device_name_as_server(view: PlanView, rule: CheckRule) -> Pairs:
                 yield computer.fqdn, f'"{label}" is a reserved device name in Windows'
 
 
-def list_pools(pools: Sequence[Pool]) -> str:
+def format_pool_names(pools: Sequence[Pool]) -> str:
     """Format the names of several pools as part of a sentence."""
     return _join_names([pool.fqdn for pool in pools])
 

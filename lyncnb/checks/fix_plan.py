@@ -113,14 +113,14 @@ def _choose_compatible(findings: Iterable[Finding]) -> list[Finding]:
     chosen: list[Finding] = []
     edit_at: dict[tuple[object, str], Edit] = {}
     for finding in findings:
-        places = {_find_edited_place(edit): edit for edit in finding.edits}
+        places = {_get_edited_value(edit): edit for edit in finding.edits}
         if all(edit_at.get(key, edit) == edit for key, edit in places.items()):
             edit_at |= places
             chosen.append(finding)
     return chosen
 
 
-def _find_edited_place(edit: Edit) -> tuple[object, str]:
+def _get_edited_value(edit: Edit) -> tuple[object, str]:
     if isinstance(edit, CellEdit):
         return edit.row, edit.column
     if isinstance(edit, HeadingEdit):
@@ -144,7 +144,7 @@ def _try_fixes(before: FixedPlan, fixes: list[Finding]) -> FixedPlan | None:
 
 
 def _count_findings(findings: Findings) -> Counter[tuple[int, str, str]]:
-    """Return the number of findings by severity (0 for an error), code, and subject."""
+    """Count the findings by severity (0 for an error), code and subject."""
     # A fix can change the message about another finding, such as the number of names in it.
     # Therefore, messages are not compared.
     return Counter((SEVERITIES.index(f.severity), f.code, f.about) for f in findings)

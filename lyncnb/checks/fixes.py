@@ -31,7 +31,7 @@ from .option_checks import (
 )
 from .plan_lookups import PlanView
 
-# The first labels of proposed names. They are the same as in the names that the guide proposes.
+# The first labels of proposed names, which are the same as in the guide.
 _SERVICE_LABELS = {
     "web_external_fqdn": "web",
     "access_edge_fqdn": "access",
@@ -88,7 +88,7 @@ def fix_meet_url_missing(
 def fix_dialin_url_missing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Propose the Dial-in URL in the default SIP domain, in the form of Topology Builder."""
+    """Propose the Dial-in URL that Topology Builder suggests in the default SIP domain."""
     domains = view.plan.topology.sip_domains
     return _fill_cell(view, about, "dialin_url", f"https://dialin.{domains[0]}") if domains else ()
 
@@ -103,7 +103,7 @@ def fix_web_external_fqdn_missing(
 def fix_edge_name_missing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Propose an external name for an Edge pool in the default SIP domain."""
+    """Propose an external name in the default SIP domain for an Edge pool."""
     return _propose_name(view, about, message.partition(" ")[0], "perimeter")
 
 
@@ -174,7 +174,7 @@ def fix_collocated_role(
 def fix_stand_alone_and_collocated(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Set the columns that mark a collocated role as stand-alone to false."""
+    """Set to false the columns that mark a collocated role as stand-alone."""
     return tuple(
         CellEdit(row=row, column=name, text="false")
         for pool, names in find_collocation_switches(view)
@@ -196,8 +196,7 @@ def fix_av_edge_name_on_certificate(
         return ()
     kept = [p for p in pool.extra_san if p[1] != pool.av_edge_fqdn or p[0].lower() == "internal"]
     if len(kept) == len(pool.extra_san):
-        # The A/V Edge name comes from another column than the additional names, so nothing can be
-        # removed.
+        # The A/V Edge name does not come from extra_san, so nothing can be removed.
         return ()
     return tuple(
         CellEdit(row=row, column="extra_san", text=_format_pairs(kept))
@@ -221,7 +220,7 @@ def fix_validity_asked_over_limit(
 def fix_option_changes_nothing(
     view: PlanView, rule: CheckRule, about: str, message: str
 ) -> tuple[Edit, ...]:
-    """Reset an option to its default, or remove a key that no certificate uses."""
+    """Return edits that reset an option to its default or remove a key that no certificate uses."""
     options = view.plan.options
     for name in ("issuer", "ca"):
         for key in getattr(options, name):
@@ -291,7 +290,7 @@ def fix_web_external_fqdn_not_published(
 def fix_reverse_proxy_publishes_nothing(
     view: PlanView, rule: CheckRule, about: str
 ) -> Iterator[tuple[Edit, ...]]:
-    """Offer to publish the pools of all sites, or of one site with external web names."""
+    """Yield edits that publish the pools of all sites, or of one site with external web names."""
     proxies = [p for p in view.pools_by_place[about] if "reverse_proxy" in view.get_traits(p)]
     sites = view.sites_with_web_names
     for site in dict.fromkeys(("", *sites[:8])) if sites else ():
@@ -316,7 +315,10 @@ def _propose_name(view: PlanView, about: str, column: str, trait: str) -> tuple[
 
 
 def _propose_names(view: PlanView, column: str, trait: str) -> Iterator[tuple[str, CellEdit]]:
-    """Yield the first server and the edit for each pool that has no name in a column."""
+    """Yield an edit that adds a name for each pool that has no name in a column.
+
+    Each edit comes with the first server of its pool.
+    """
     unnamed = (pool for pool in view.find_pools_with_trait(trait) if not pool.list_names(column))
     for domain in view.plan.topology.sip_domains[:1]:
         free = _list_free_names(view, _SERVICE_LABELS[column], domain)
@@ -366,7 +368,7 @@ def _format_pairs(pairs: Iterable[tuple[str, str]]) -> str:
     return "; ".join(f"{key}={value}" if key else str(value) for key, value in pairs)
 
 
-#: The functions that create a fix. The key is the name of the check that reports the finding.
+#: The functions that create fixes, by the name of the check that reports the finding.
 FIXES: dict[str, Fix] = {
     fix.__name__.removeprefix("fix_"): fix
     for fix in (

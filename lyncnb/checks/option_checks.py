@@ -35,7 +35,7 @@ def find_option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     if not plan.topology.pools:
         return
     place = view.find_representative(plan.topology.pools[0])
-    for name, key in _find_unused_keys(plan):
+    for name, key in _find_unused_usages(plan):
         yield place, format_unused_key(name, key)
     choices = [
         item.name
@@ -47,10 +47,13 @@ def find_option_changes_nothing(view: PlanView, rule: CheckRule) -> Pairs:
     if not choices:
         return
     topology = _keep_two_servers(plan.topology)
-    planned = _list_contents(plan_certificates(topology, plan.rules, options=plan.options))
+    planned = _list_request_contents(plan_certificates(topology, plan.rules, options=plan.options))
     for name in choices:
         without = replace(plan.options, **{name: getattr(DEFAULT_OPTIONS, name)})
-        if _list_contents(plan_certificates(topology, plan.rules, options=without)) == planned:
+        if (
+            _list_request_contents(plan_certificates(topology, plan.rules, options=without))
+            == planned
+        ):
             yield place, format_option(name, plan.options)
 
 
@@ -60,11 +63,11 @@ def format_option(name: str, options: PlanOptions) -> str:
 
 
 def format_unused_key(name: str, key: str) -> str:
-    """Format the message about a usage or role in the options that no certificate has."""
+    """Return the message that a usage or role in the options does not affect any certificate."""
     return f'{name} contains "{key}", which does not affect any certificate in the plan'
 
 
-def _find_unused_keys(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
+def _find_unused_usages(plan: CertificatePlan) -> Iterator[tuple[str, str]]:
     """Yield the usages and roles in the options that no certificate has."""
     kinds = {(c.role, c.issuer, *c.usages) for c in plan.certificates}
     here = {"", *(text.lower() for kind in kinds for text in kind)}
@@ -100,7 +103,7 @@ def _keep_two_servers(topology: Topology) -> Topology:
     return replace(topology, pools=pools)
 
 
-def _list_contents(plan: CertificatePlan) -> list[tuple[object, ...]]:
+def _list_request_contents(plan: CertificatePlan) -> list[tuple[object, ...]]:
     """Return the content of all planned requests, without the rules and reasons."""
     return [(*c._replace(subject_alt_name=(), rule=""), c.names) for c in plan.certificates]
 

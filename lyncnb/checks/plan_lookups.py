@@ -15,7 +15,7 @@ from ..base.dns_name import DnsName
 from ..plan.certificate_names import Finder, ResolvedRule, plan_context
 from ..plan.issuers import find_settings_by_usage
 from ..plan.model import CertificatePlan, PlannedCertificate
-from ..rules.ca_rules import is_named, load_ca_rules
+from ..rules.ca_rules import contains_known_name, load_ca_rules
 from ..rules.findings import CellEdit
 from ..rules.model import CheckRule
 from ..topology.columns import list_pool_name_columns
@@ -65,7 +65,7 @@ class PlanView:
     def __init__(self, plan: CertificatePlan, *, on: date):
         self.plan = plan
         self.on = on
-        ours = (rule for rule in plan.rules.checks.values() if rule.holds_on(on))
+        ours = (rule for rule in plan.rules.checks.values() if rule.applies_on(on))
         self.checks = [*ours, *map(plan.rules.adapt_check, load_ca_rules().list_plan_checks(on))]
         self.certificates = plan.certificates
         self._rules = {rule.id: rule for rule in plan.rules.certificates}
@@ -123,7 +123,7 @@ class PlanView:
         return self._pools.get((certificate.role, certificate.pool))
 
     def find_pools_by_name(self, name: str) -> list[Pool]:
-        """Return all pools with the given name. Collocated roles have a pool each."""
+        """Return all pools with the given name. Each collocated role has its own pool."""
         if not self._by_name:
             for pool in self.plan.topology.pools:
                 self._by_name.setdefault(pool.fqdn, []).append(pool)
@@ -140,7 +140,7 @@ class PlanView:
         return (certificate.role, certificate.usages) in self._wildcards
 
     def get_traits(self, pool: Pool) -> frozenset[str]:
-        """Return the traits of a pool's role, which the rules assign."""
+        """Return the traits that the rules assign to the role of a pool."""
         role = self.plan.rules.roles.get(pool.role)
         return role.traits if role else _NO_TRAITS
 
@@ -159,8 +159,8 @@ class PlanView:
             and certificate.role not in rule.not_for
             and (not rule.not_for or set(rule.not_for).isdisjoint(certificate.usages))
             and (not rule.issuers or certificate.issuer in rule.issuers)
-            and (not rule.cas or is_named(certificate.ca, rule.cas))
-            and not (rule.not_cas and is_named(certificate.ca, rule.not_cas))
+            and (not rule.cas or contains_known_name(certificate.ca, rule.cas))
+            and not (rule.not_cas and contains_known_name(certificate.ca, rule.not_cas))
         )
 
     def find_certificates(self, rule: CheckRule) -> list[PlannedCertificate]:
@@ -244,8 +244,8 @@ class PlanView:
             if resolved.rule.usages != certificate.usages:
                 continue
             finders, fixed = self._find_required_parts(resolved)
-            # Usually, no required name is missing, and all pools with the same role need the same
-            # names.
+            # Usually, all required names are present, and all pools with the same role need the
+            # same names.
             needed = _merge_names(needed, fixed) if needed else fixed
             for find, why in finders:
                 # The names are the same for every server in the pool, so the first server is used.
@@ -272,7 +272,7 @@ class PlanView:
         return known
 
     def list_names_with_trait(self, trait: str) -> set[str]:
-        """Return every name on the certificates of roles that have a trait."""
+        """Return every name on the certificates whose role has the given trait."""
         roles = {role.id for role in self.plan.rules.roles.values() if trait in role.traits}
         return {
             entry.name
@@ -314,7 +314,7 @@ class PlanView:
 
     @cached_property
     def pools_by_place(self) -> dict[str, list[Pool]]:
-        """The pools by their first server (see :meth:`place`)."""
+        """The pools by their first server (see :meth:`find_representative`)."""
         pools: dict[str, list[Pool]] = {}
         for pool in self.plan.topology.pools:
             pools.setdefault(self.find_representative(pool), []).append(pool)
@@ -322,7 +322,7 @@ class PlanView:
 
     @cached_property
     def sites_with_web_names(self) -> tuple[str, ...]:
-        """The sites with external web names. A pool without a site adds ""."""
+        """The sites of pools with external web names, or "" for pools without a site."""
         pools = self.find_pools_with_trait("publishes_web")
         return tuple(dict.fromkeys(pool.site for pool in pools if pool.web_external_fqdn))
 
@@ -337,7 +337,7 @@ class PlanView:
         names: set[str | None] = {None, *self.pool_and_server_names}
         for column in list_pool_name_columns():
             if column.name in Pool.__dataclass_fields__ and not column.is_list:
-                # A table can have 100,000 pools, so the loop runs in C.
+                # A table can have 100,000 pools. With map(), the loop runs in C.
                 names.update(map(attrgetter(column.name), topology.pools))
         for pool in topology.pools:
             if pool.extra_san or pool.further_names:
@@ -351,7 +351,7 @@ class PlanView:
 
     # -- The following methods find issuers.
     def list_requested_issuers(self, certificate: PlannedCertificate) -> dict[str, set[str]]:
-        """Return the requested issuers from the options or, by default, from the servers' rows.
+        """Return the issuers that the options or else the servers' rows request for a certificate.
 
         Returns
         -------
@@ -395,7 +395,7 @@ class PlanView:
             seen.setdefault((site.meet_urls, site.dialin_url, site.admin_url), site)
         return tuple(seen.values())
 
-    def list_web_sites(self) -> Iterator[Site]:
+    def list_sites_with_web_services(self) -> Iterator[Site]:
         """Return the sites that have a pool with web services."""
         names = {pool.site for pool in self.find_pools_with_trait("publishes_web")}
         return (site for site in self.plan.topology.sites if site.name in names)

@@ -6,7 +6,7 @@ from ..base.dns_name import DnsName
 from ..base.shown.tables import join_first
 from ..plan.certificate_names import BACKUP_POOL
 from ..rules.model import CheckRule
-from .deployment_checks import DeploymentTest, Pairs, list_pools
+from .deployment_checks import DeploymentTest, Pairs, format_pool_names
 from .plan_lookups import PlanView
 
 
@@ -16,12 +16,12 @@ def find_no_autologon_pool(view: PlanView, rule: CheckRule) -> Pairs:
     if pools and not any("autologon" in pool.flags for pool in pools):
         yield (
             view.find_representative(pools[0]),
-            f"autologon is blank or false for {list_pools(pools)}",
+            f"autologon is blank or false for {format_pool_names(pools)}",
         )
 
 
 def find_relaxed_matching_does_not_cover(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find SIP domains without a sip name, in which relaxed name matching cannot work."""
+    """Find SIP domains that need a sip name, because relaxed name matching does not cover them."""
     for pool in view.find_pools_with_trait("heeds_autologon"):
         if "autologon" not in pool.flags or "strict_dns" in pool.flags:
             continue
@@ -63,7 +63,7 @@ def find_sip_names_on_several_edge_pools(view: PlanView, rule: CheckRule) -> Pai
         if p.flags & {"federation", "client_autoconfig"}
     ]
     if len(pools) > 1:
-        yield view.find_representative(pools[0]), list_pools(pools)
+        yield view.find_representative(pools[0]), format_pool_names(pools)
 
 
 def find_backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
@@ -76,7 +76,7 @@ def find_backup_pool_unknown(view: PlanView, rule: CheckRule) -> Pairs:
 
 
 def find_aol_ended(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find an Edge pool for public instant messaging with AOL, which no longer exists."""
+    """Find an Edge pool for public instant messaging with AOL, a service that AOL has ended."""
     for pool in view.find_pools_with_trait("perimeter"):
         if "aol_pic" in pool.flags:
             yield view.find_representative(pool), f"aol_pic is set for {pool.fqdn}"

@@ -17,9 +17,11 @@ from .deployment_checks import DeploymentTest, Pairs
 from .plan_lookups import PlanView
 
 _SHOWN = 5  # The largest number of names in a message.
-# The number of days after which an ordered certificate is no longer in use.
+# If a method ended longer ago than this, it is not reported, because its certificates are no longer
+# in use.
 _BEFORE = timedelta(days=398)
-# The period for which the check reports dates. It contains one or two renewals.
+# The period after the evaluation date for which the check reports dates. It contains one or two
+# renewals.
 _AHEAD = timedelta(days=366)
 
 
@@ -27,14 +29,14 @@ def find_domains_validated_again(view: PlanView, rule: CheckRule) -> Pairs:
     """Report for how many days a domain control validation can be used."""
     certificates = view.find_certificates(rule)
     if certificates:
-        domains = _join_names(_names_to_validate(view, rule))
+        domains = _join_names(_list_names_to_validate(view, rule))
         message = f"a CA can reuse the validation of {domains} for {count_of(rule.limit, 'day')}"
         shorter = [m for m in load_ca_rules().methods if 0 < m.reuse_days < rule.limit]
         message += "".join(f" ({m.reuse_days} with a {m.title})" for m in shorter)
         yield certificates[0].id, message
 
 
-def _names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
+def _list_names_to_validate(view: PlanView, rule: CheckRule) -> list[str]:
     """Return the domains to validate, or the names if all CAs validate each name separately."""
     certificates = view.find_certificates(rule)
     if not all(load_ca_rules().validates_each_name(c.ca) for c in certificates):

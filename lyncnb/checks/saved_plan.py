@@ -94,7 +94,7 @@ class SavedPlan(Table):
 
     @property
     def digest(self) -> str:
-        """The digest in the last line of the file. A request folder also records this digest."""
+        """The digest in the last line of the saved plan, which a request folder also records."""
         return self.data[-len('0"\n}\n') - 63 :][:64].decode("ascii")
 
     @property
@@ -202,7 +202,7 @@ def _make_saved_plan(
 
 @pause_garbage_collection()
 def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> SavedPlan:
-    """Read a saved plan. Plan again from its table and options, and reject a different plan.
+    """Read a saved plan, and check that its table and options still result in the same plan.
 
     Parameters
     ----------
@@ -394,8 +394,8 @@ def _list_differences(saved: SavedDocument, recreated: Mapping[str, Any]) -> Ite
     elif saved.is_whole and not is_reported and before["rules"] == recreated["rules"]:
         yield Problem(
             message=(
-                "the content is the same, but the format is not the format that "
-                "lyncnb writes (order, spaces or line endings)"
+                "the content is the same, but the file is formatted differently (order, spaces "
+                "or line endings)"
             )
         )
 

@@ -34,21 +34,21 @@ def _list_urls(site: Site) -> Iterator[tuple[str, SimpleUrl]]:
 
 def find_meet_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that has web services but no Meet URL."""
-    for site in view.list_web_sites():
+    for site in view.list_sites_with_web_services():
         if not site.meet_urls:
             yield view.find_first_server(site), f"{view.format_site(site)} has no Meet URL"
 
 
 def find_dialin_url_missing(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that has web services but no Dial-in URL."""
-    for site in view.list_web_sites():
+    for site in view.list_sites_with_web_services():
         if site.dialin_url is None:
             yield view.find_first_server(site), f"{view.format_site(site)} has no Dial-in URL"
 
 
 def find_simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a site that overrides some of the simple URLs, but not all of them."""
-    sites = list(view.list_web_sites())
+    sites = list(view.list_sites_with_web_services())
     counts = {kind: Counter(getattr(site, kind) for site in sites) for kind in _KINDS}
     for site in sites:
         # Missing URLs are ignored, because the Admin URL is optional, and other checks report a
@@ -65,9 +65,9 @@ def find_simple_urls_not_all_overridden(view: PlanView, rule: CheckRule) -> Pair
 
 
 def find_meet_url_count(view: PlanView, rule: CheckRule) -> Pairs:
-    """Find a site with a different number of Meet URLs than SIP domains."""
+    """Find a site whose number of Meet URLs differs from the number of SIP domains."""
     domains = len(view.plan.topology.sip_domains)
-    for site in view.list_web_sites():
+    for site in view.list_sites_with_web_services():
         if site.meet_urls and len(site.meet_urls) != domains:
             counts = f"{len(site.meet_urls)} Meet URLs and {domains} SIP domains"
             yield view.find_first_server(site), f"{counts} in {view.format_site(site)}"
@@ -115,7 +115,7 @@ def find_simple_url_overlaps(view: PlanView, rule: CheckRule) -> Pairs:
 def find_simple_url_is_sip_domain(view: PlanView, rule: CheckRule) -> Pairs:
     """Find a simple URL whose host is a SIP domain."""
     domains = set(view.plan.topology.sip_domains)
-    for site in view.list_web_sites():
+    for site in view.list_sites_with_web_services():
         for name, url in _list_urls(site):
             if url.host in domains:
                 yield (

@@ -32,7 +32,7 @@ def _show_help(context: click.Context, parameter: click.Parameter, value: bool) 
         raise click.exceptions.Exit
 
 
-def _add_help(command: click.Command) -> None:
+def _add_help_option(command: click.Command) -> None:
     # The help option of click would not use output.py, so lyncnb defines its own help option.
     command.add_help_option = False
     command.params.append(
@@ -107,9 +107,9 @@ COMMANDS = (
 
 for _command in COMMANDS:
     _command.short_help = find_summary(_command.name or "")
-    _add_help(_command)
+    _add_help_option(_command)
     _group.add_command(_command)
-_add_help(_group)
+_add_help_option(_group)
 
 
 def run_command(arguments: Sequence[str]) -> int:

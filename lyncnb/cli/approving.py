@@ -42,7 +42,7 @@ def approve_command(
     force: bool,
     as_json: bool,
 ) -> int:
-    """Approve the saved plan FILE: sign it with an SSH key, into FILE.sig.
+    """Approve the saved plan FILE: sign it with an SSH key, and write the signature to FILE.sig.
 
     lyncnb first computes the plan in FILE again. lyncnb then shows the certificates and the
     digest, and asks you whether to sign the plan. With --confirm DIGEST, lyncnb does not ask.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from .inputs import (
+    add_evaluation_date_option,
     add_force_option,
     add_json_option,
-    add_on_option,
     add_plan_arguments,
     ask_pfx_password,
     expand_patterns,
@@ -22,11 +22,11 @@ from .output import (
     find_line_width,
     show_report,
     write,
-    write_bytes_out,
     write_file,
     write_json,
     write_lines,
     write_note,
+    write_to_stdout,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ _FILES_SHOWN = 200
     metavar="FILE",
     help="Write the comparison to a .html, .csv, .md, .json or .svg file.",
 )
-@add_on_option
+@add_evaluation_date_option
 @add_force_option
 def compare_command(
     old: str,
@@ -146,7 +146,8 @@ def load_plan(
                 recorded = record.build_recorded_plan()
                 write_note(
                     f"note: {path} was planned with different rules, so lyncnb does not plan "
-                    "the certificates again and compares the recorded certificates"
+                    "the certificates again. The comparison uses the certificates that the "
+                    "file records"
                 )
                 return recorded, recorded.findings
         recorded = read_plan(path)
@@ -198,8 +199,8 @@ def compare_topology_command(old: str, new: str, as_json: bool) -> int:
 )
 @click.option(
     "--folder", metavar="FOLDER",
-    help=("Request folder. A certificate does not cover a planned certificate if its key is "
-         "recorded in FOLDER as compromised."),
+    help=("Request folder. If the key of an installed certificate is recorded in FOLDER as "
+          "compromised, this certificate does not cover a planned certificate."),
 )  # fmt: skip
 @add_force_option
 def asis_command(
@@ -244,7 +245,7 @@ def asis_command(
             data = write_report(build_as_is_report(as_is, kind), Path(name).suffix.lower())
             write_file(name, data, kind, force=force, inputs=inputs)
     if as_json:
-        write_bytes_out(as_is.to_json())
+        write_to_stdout(as_is.to_json())
         return as_is.exit_status
     if output is None:
         write_lines(*format_report(build_as_is_report(as_is), width=find_line_width()))

@@ -23,7 +23,7 @@ INTERRUPTED = 130
 #: The exit status for an error in lyncnb itself (EX_SOFTWARE in sysexits.h).
 FAULT = 70
 
-#: The environment variable that makes lyncnb write the traceback of an error in lyncnb to standard
+#: The environment variable that makes lyncnb write the traceback of an internal error to standard
 #: error.
 DEBUG_VARIABLE = "LYNCNB_DEBUG"
 

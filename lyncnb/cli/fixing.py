@@ -75,7 +75,8 @@ def _make_table_change(
     after, edits = edit_csv(path.name, data, fixed_plan.cells, headings=fixed_plan.headings)
     again = read_topology(after)
     expected = fixed_plan.plan.topology
-    # Several fixes can add columns, and the order of these columns in the file may be different.
+    # If several fixes add columns, the order of these columns in the file can differ from their
+    # order in the fixed plan.
     if _list_cells(again) != _list_cells(expected):
         raise TopologyError(
             (

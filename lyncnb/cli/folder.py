@@ -68,8 +68,8 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--unapproved", default="", metavar="REASON",
-    help=("Reason for writing a plan that is not approved to a FOLDER whose current plan is "
-         "approved. lyncnb records the reason in FOLDER."),
+    help=("Reason for replacing the approved plan in FOLDER with a plan that is not approved. "
+          "lyncnb records the reason in FOLDER."),
 )  # fmt: skip
 @click.option(
     "--dry-run",
@@ -115,8 +115,8 @@ _NEEDS_ATTENTION = 3
 )  # fmt: skip
 @click.option(
     "--team", default="", metavar="GROUP",
-    help=("Share FOLDER with a team. Members of this group can read and write FOLDER (mode "
-         "2770, files 0660). lyncnb records the group in FOLDER."),
+    help=("Share FOLDER with the members of GROUP. They can read and write FOLDER (mode 2770, "
+          "files 0660). lyncnb records the group in FOLDER."),
 )  # fmt: skip
 @click.option(
     "--cluster", metavar="ADDRESS",
@@ -305,11 +305,11 @@ def _show_approval(
         when = f" (recorded on {approval.verified_at[:10]})" if approval.verified_at else ""
         write_note(f"{approval.signer} approved the plan with the key {approval.key}{when}.")
     for text in saved.reworded[:_REWORDED_SHOWN]:
-        write_note(f"note: a text in the plan was reworded after the approval: {text}")
+        write_note(f"note: the wording of the plan changed after the approval: {text}")
     if len(saved.reworded) > _REWORDED_SHOWN:
         write_note(
-            f"note: {len(saved.reworded) - _REWORDED_SHOWN:,} more texts in the plan were "
-            "reworded after the approval"
+            f"note: lyncnb does not show {len(saved.reworded) - _REWORDED_SHOWN:,} more changes "
+            "in wording after the approval"
         )
 
 
@@ -373,7 +373,9 @@ def _reject_unknown_codes(plan: CertificatePlan, accept: Mapping[str, str]) -> N
     help=("Show the changes and the reason for each change, without changing anything."),
 )
 @click.option(
-    "--product", metavar="NAME", help="FILE.toml with your own product, as for lyncnb request."
+    "--product",
+    metavar="NAME",
+    help="FILE.toml that defines your own product. Use the same file as for lyncnb request.",
 )
 @add_json_option
 @click.option(
@@ -469,14 +471,14 @@ def _preview_requests(
     A plan with errors is rejected.
     """
     from ..errors import BundleError
-    from ..export.covers import find_covers
+    from ..export.covers import choose_covering_certificates
     from ..export.order import find_cover_date, make_order
     from ..export.write import write_requests
 
     if not is_terminal(sys.stderr):
         own = {name: order[name] for name in ("accept", "renew", "reason")}
         day = find_cover_date(plan, "")
-        covers = find_covers(
+        covers = choose_covering_certificates(
             plan,
             order["only_missing"],
             order["reuse"],
@@ -486,8 +488,8 @@ def _preview_requests(
         )
         make_order(plan, findings=findings, now="", covers=covers, **own)
         return
-    # The run itself reports problems in the folder, and waits until another process has finished
-    # writing.
+    # Problems in the folder are ignored here, because the actual run reports them. The actual run
+    # also waits until another process has finished writing.
     with suppress(BundleError):
         ahead = write_requests(
             plan, folder, passphrase=None, findings=findings, dry_run=True, **order
@@ -497,7 +499,10 @@ def _preview_requests(
 
 
 def _ask_about_other_deployment(plan: CertificatePlan, folder: str) -> None:
-    """Ask for consent if the folder belongs to another deployment. Without a terminal, warn."""
+    """Ask for consent if the folder belongs to another deployment.
+
+    Without a terminal, only show a note.
+    """
     from ..errors import BundleError
     from ..export.other_deployment import compare_deployments
 
@@ -552,7 +557,8 @@ def _describe_change(change: Change) -> tuple[str, str]:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--on", metavar="DATE",
-    help="Show the certificates that all servers, or only the servers in NAME, used on this date.",
+    help="Show which certificates the servers had on this date. With NAME, show only the "
+         "certificates that NAME selects.",
 )  # fmt: skip
 @add_json_option
 @click.option(
@@ -605,7 +611,7 @@ def status_command(
     """
     from ..authorities.status import folder_status
     from ..base.disk.outputs import check_output
-    from ..request_folder.files_on_disk import close_unpacked
+    from ..request_folder.files_on_disk import restrict_unpacked_files
     from ..request_folder.rebuild_manifest import has_encrypted_files, rebuild_manifest
     from ..request_folder.renewals import CALENDAR, write_renewals
 
@@ -622,7 +628,7 @@ def status_command(
     if rebuild:
         secret = get_passphrase(passphrase_file) if has_encrypted_files(folder) else None
         rebuilt = rebuild_manifest(folder, secret)
-    for changed in close_unpacked(Path(folder)):
+    for changed in restrict_unpacked_files(Path(folder)):
         write_note(changed)
     status = folder_status(folder, approved_by=approved_by)
     if calendar is not None:
@@ -692,7 +698,7 @@ def _show_status(status: FolderStatus, *, is_all: bool) -> None:
 @click.option(
     "--new-passphrase-file",
     metavar="FILE",
-    help=("File that contains the new passphrase in the first line."),
+    help=("File whose first line is the new passphrase."),
 )
 @click.option(
     "--recovery", multiple=True, metavar="FILE.pub",
@@ -759,7 +765,7 @@ def rekey_command(
     for public_file in recovery:
         named = name_recovery_key(folder, given, public_file)
     if new_passphrase_file is None and not is_new_needed:
-        return _show_recovery(named, as_json=as_json)
+        return _show_recovery_keys(named, as_json=as_json)
     if is_asked and new_passphrase_file is None:
         write_note("Enter the folder's new passphrase.")
     # The environment variable contains the current passphrase and not the new one.
@@ -776,7 +782,7 @@ def rekey_command(
     return _NEEDS_ATTENTION if done.not_opened else 0
 
 
-def _show_recovery(recovery_keys: Sequence[RecoveryKey], *, as_json: bool) -> int:
+def _show_recovery_keys(recovery_keys: Sequence[RecoveryKey], *, as_json: bool) -> int:
     fingerprints = [key.fingerprint for key in recovery_keys]
     if as_json:
         write_json({"format": "lyncnb-rekey/1", "recovery": fingerprints})

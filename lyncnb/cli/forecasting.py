@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--on", metavar="DATE",
     help=("The first date on which you can order certificates. Default for a plan: the order "
-         "date that belongs to the planned issue date. Default for a request folder: today."),
+          "date for the planned issue date. Default for a request folder: today."),
 )  # fmt: skip
 @add_json_option
 @click.option(

@@ -151,7 +151,7 @@ def _note_problem(problem: str, hint: str) -> None:
 
 
 def _ask_question(asked: Asked) -> str:
-    """Ask one question. Return the answer, or the sign to go back or to accept all defaults."""
+    """Ask one question, and return the answer or the input for a command, such as "go back"."""
     from ..guide.answer_values import list_choices
 
     question = asked.question
@@ -180,7 +180,7 @@ def _show_plan(first_plan: FirstPlan, paths: tuple[Path, ...], folder: Path) -> 
         write(f"… and {more:,} more rows in the file")
     write()
     write_lines(*first_plan.remarks)
-    write_lines(*first_plan.told_findings)
+    write_lines(*first_plan.summarized_findings)
     write_lines(
         f"{first_plan.totals} The certificates contain {first_plan.names:,} different names."
     )
@@ -202,7 +202,7 @@ def _list_next_steps(folder: Path) -> tuple[str, str]:
     table, options = (quote_argument(str(folder / name)) for name in (TOPOLOGY_FILE, OPTIONS_FILE))
     requests = quote_argument(str(folder / "requests"))
     return (
-        f"Edit the table, then plan it: lyncnb plan {table} --options {options}",
+        f"Edit the table. Then plan the certificates: lyncnb plan {table} --options {options}",
         f"Write the requests: lyncnb request {table} {requests} --options {options}",
     )
 

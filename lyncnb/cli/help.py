@@ -16,7 +16,10 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         "Notebooks",
         (
             ("lab", "set up a workspace and open the planning notebook in JupyterLab"),
-            ("run", "run a notebook without a browser, and write the executed copy and a page"),
+            (
+                "run",
+                ("run a notebook without a browser, and write the executed copy and a static page"),
+            ),
             ("dash", "open the planning page in a browser, without a notebook"),
             ("share", "export a notebook as a static page, unless the notebook contains secrets"),
             ("clean", "remove widget state from notebooks that contain no secrets"),
@@ -49,7 +52,10 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("forecast", "show when to order, renew and roll over each certificate"),
             ("convert", "convert a topology in any format to a table (.csv or .xlsx)"),
             ("template", "write an empty table to fill in, with drop-downs and notes"),
-            ("snippet", "print PowerShell that exports the topology or a server's certificates"),
+            (
+                "snippet",
+                ("print a PowerShell script that exports the topology or a server's certificates"),
+            ),
         ),
     ),
     (
@@ -62,7 +68,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("receive", "match issued certificates to requests, and compare them with the plan"),
             ("pfx", "package issued certificates with their keys for the servers"),
             ("steps", "write the deployment procedure: a checklist, and scripts for each server"),
-            ("deployed", "record which certificates are installed on their servers"),
+            ("deployed", "record which certificates are installed on the servers"),
             ("rekey", "change the folder's passphrase or its recovery keys"),
             ("recovery", "create a recovery key, which opens a folder if its passphrase is lost"),
             ("purge", "list the files that no server needs any more, and then remove them"),

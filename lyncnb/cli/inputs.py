@@ -54,7 +54,7 @@ def add_plan_options(command: _Command) -> _Command:
     )(command)
 
 
-def add_on_option(command: _Command) -> _Command:
+def add_evaluation_date_option(command: _Command) -> _Command:
     """Add the option ``--on`` to a command. It sets the evaluation date."""
     return click.option(
         "--on", metavar="DATE",
@@ -139,7 +139,7 @@ def make_plan(
     rules = load_rules(chosen or _find_document_product(table) or options.product)
     if not options_file:
         _note_unused_options(topology)
-    note_clean_ups(table)
+    report_corrections(table)
     plan = plan_certificates(table, rules, options=replace(options, product=rules.product))
     return plan, check_plan(plan, on=day or choose_present_date(plan))
 
@@ -157,7 +157,7 @@ def _plan_scenario(folder: str, product: str | None, options_file: str | None) -
     if rules:
         options = replace(scenario.options, product=rules.product)
         scenario = replace(scenario, options=options)
-    note_clean_ups(scenario.topology)
+    report_corrections(scenario.topology)
     return scenario.plan
 
 
@@ -191,7 +191,7 @@ def _find_document_product(table: Topology) -> str:
 
 
 def parse_date(text: str | None) -> date | None:
-    """Return the date in a text such as ``2027-03-15``, or None without a text.
+    """Return the date in a text such as ``2027-03-15``, or None if the text is None.
 
     Raises
     ------
@@ -221,7 +221,7 @@ def _note_unused_options(topology: str) -> None:
             )
 
 
-def note_clean_ups(table: Topology) -> None:
+def report_corrections(table: Topology) -> None:
     """Report the corrections that lyncnb made in a topology. A long list is shortened."""
     for item in table.notes[:_NOTES_SHOWN]:
         write_note(f"note: {table.source} {item}")
@@ -287,7 +287,10 @@ def expand_patterns(files: tuple[str, ...]) -> list[str]:
 
 
 def ask_pfx_password(name: str) -> Secret | None:
-    """Ask for the password of a PFX file from a CA's portal. Return None without a terminal."""
+    """Ask for the password of a PFX file from a CA's portal.
+
+    If standard input is not a terminal, return None.
+    """
     from ..pki.passphrase import Secret
 
     if not is_terminal(sys.stdin):
@@ -297,7 +300,7 @@ def ask_pfx_password(name: str) -> Secret | None:
 
 
 def is_saved_plan_file(path: str) -> bool:
-    """Return whether a file has the name of a saved plan."""
+    """Return whether a file is a saved plan, according to its first bytes."""
     from ..base.disk.files import open_plain
     from ..errors import LyncnbError
     from ..plan.saved_plan_json import is_saved_plan

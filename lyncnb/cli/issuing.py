@@ -214,7 +214,9 @@ def _note_stale_summary(bundle: RequestBundle) -> None:
     "--show-password", metavar="ID", help="Show the password of one package on this terminal."
 )
 @click.option(
-    "--product", metavar="NAME", help="FILE.toml with your own product, as for lyncnb request."
+    "--product",
+    metavar="NAME",
+    help="FILE.toml that defines your own product. Use the same file as for lyncnb request.",
 )
 @add_passphrase_option
 @add_json_option

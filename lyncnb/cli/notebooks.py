@@ -128,7 +128,8 @@ def dash_command(folder: str | None, no_browser: bool, port: int | None) -> int:
 @click.option(
     "--rerun", is_flag=True,
     help=("First run the notebook in a new kernel, so that all outputs show the same plan. The "
-         "page does not include edits that you did not save. lyncnb writes no requests."),
+          "page does not include edits that you did not save. During this run, lyncnb writes "
+          "no requests."),
 )  # fmt: skip
 @add_passphrase_option
 @add_force_option

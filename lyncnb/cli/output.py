@@ -41,7 +41,11 @@ _COMMAND = re.compile(rf"lyncnb (?:{_COMMANDS}) [^;]*?(?=[.:]? [A-Z][a-z]|[.:]? 
 
 
 def prepare_streams() -> None:
-    """Replace characters that a stream cannot encode, and reserve a closed stream's number."""
+    """Prepare the standard streams, so that unusual characters and closed streams cause no errors.
+
+    Characters that a stream cannot encode are replaced, and the file descriptor of a closed stream
+    is reserved.
+    """
     is_chosen = any(os.environ.get(name) for name in ("PYTHONIOENCODING", "PYTHONUTF8"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -52,12 +56,12 @@ def prepare_streams() -> None:
     for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
         if stream is None:
             # If the caller closed a standard stream, the next file that lyncnb opens would get the
-            # stream's number.
+            # stream's file descriptor.
             try:
                 os.fstat(number)
             except OSError:
-                # Child processes inherit the reserved number, so that none of their files and
-                # sockets gets it.
+                # Child processes inherit the reserved file descriptor, so that none of their own
+                # files and sockets gets its number.
                 os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
@@ -93,7 +97,7 @@ def write_note(text: str) -> None:
         discard_stream(sys.stderr)
 
 
-def write_bytes_out(data: bytes) -> None:
+def write_to_stdout(data: bytes) -> None:
     """Write a finished document to standard output, regardless of the terminal's encoding."""
     with _convert_output_errors():
         buffer = getattr(sys.stdout, "buffer", None)
@@ -146,7 +150,7 @@ def show_report(
         data = write_report(report, Path(output).suffix.lower())
         write_file(output, data, report.kind, force=force, inputs=inputs)
     if as_json:
-        write_bytes_out(write_report(report, ".json"))
+        write_to_stdout(write_report(report, ".json"))
     elif output is None:
         write_lines(*format_report(report, width=find_line_width()))
     else:
@@ -168,7 +172,10 @@ def finish_output() -> None:
 
 
 def make_output_error(cause: Exception | None) -> StandardOutputError:
-    """Return the error for standard output that is closed (None) or cannot be written."""
+    """Return the error for a failure to write to standard output.
+
+    If `cause` is None, standard output is closed.
+    """
     reason = getattr(cause, "strerror", None) or str(cause or "the stream is closed")
     return StandardOutputError(
         f"cannot write to standard output: {reason}",
@@ -188,7 +195,7 @@ def _convert_output_errors() -> Iterator[None]:
 
 
 def discard_stream(stream: TextIO | None) -> None:
-    """Discard text that a stream has not written yet. Flushing it at exit would fail."""
+    """Discard text that a stream cannot write, so that flushing at exit does not fail."""
     if stream is None:
         return
     with suppress(OSError, ValueError):
@@ -202,7 +209,7 @@ def discard_stream(stream: TextIO | None) -> None:
 def write_json(document: Any) -> None:
     """Write one JSON document to standard output, encoded in UTF-8."""
     text = json.dumps(document, ensure_ascii=False, indent=2)
-    write_bytes_out(text.encode("utf-8", "replace") + b"\n")
+    write_to_stdout(text.encode("utf-8", "replace") + b"\n")
 
 
 def find_line_width() -> int:
@@ -237,9 +244,9 @@ def write_next_steps(*steps: str) -> None:
 
 def write_next_folder_step(folder: str | os.PathLike[str], manifest: Manifest) -> None:
     """Write the next step for a request folder at the end of a command's output."""
-    from ..authorities.status import list_steps_on_record
+    from ..authorities.status import list_next_steps_from_manifest
 
-    write_next_steps(*list_steps_on_record(folder, manifest))
+    write_next_steps(*list_next_steps_from_manifest(folder, manifest))
 
 
 def make_progress_bar(unit: str) -> tuple[Callable[..., None] | None, Callable[[], None]]:

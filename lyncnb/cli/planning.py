@@ -11,21 +11,21 @@ import click
 
 from ..base.terminal import join_arguments, quote_argument
 from .inputs import (
+    add_evaluation_date_option,
     add_force_option,
     add_json_option,
-    add_on_option,
     add_plan_arguments,
     list_protected_files,
     make_plan,
 )
 from .output import (
     write,
-    write_bytes_out,
     write_file,
     write_lines,
     write_next_steps,
     write_note,
     write_table,
+    write_to_stdout,
 )
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ _SERVERS_SHOWN = 20
     "-v", "--verbose", is_flag=True,
     help="Show the names on each certificate, and the hint and source of each notice.",
 )  # fmt: skip
-@add_on_option
+@add_evaluation_date_option
 @add_force_option
 def plan_command(
     topology: str,
@@ -114,7 +114,7 @@ def plan_command(
         check_output(save, SAVED_PLAN_FILE, force=force, inputs=inputs)
         if output is not None and os.path.realpath(output) == os.path.realpath(save):
             raise UsageProblem(f"-o and --save are both {save}", hint="specify two different files")
-    saved = _read_if_saved(topology, product, choices=(options_file, on, save))
+    saved = _read_plan_if_saved(topology, product, choices=(options_file, on, save))
     if saved is None:
         plan, findings = make_plan(topology, product, options_file, on=on)
     else:
@@ -122,7 +122,7 @@ def plan_command(
     plan = replace(plan, options=replace(plan.options, lang=lang or plan.options.lang))
     if save is not None:
         saved = save_plan(plan, save, findings=findings, force=force, inputs=inputs)
-        _note_saved_plan(saved)
+        _write_saved_plan_notes(saved)
     if output is not None:
         if suffix == ".svg":
             data = figure(plan, figure_kind or DEFAULT, site=site or "").to_svg()
@@ -131,7 +131,7 @@ def plan_command(
         write_file(output, data, kind, force=force, inputs=(*inputs, save))
     arguments = _join_arguments(topology, product, options_file)
     if as_json:
-        write_bytes_out(plan_json(plan, findings))
+        write_to_stdout(plan_json(plan, findings))
     else:
         if output is None:
             _write_certificates(plan, verbose=verbose)
@@ -140,7 +140,7 @@ def plan_command(
     return 1 if findings.has_errors else 0
 
 
-def _read_if_saved(
+def _read_plan_if_saved(
     path: str, product: str | None, *, choices: tuple[str | None, ...]
 ) -> SavedPlan | None:
     """Return the saved plan in a file, or None if the path is not a saved plan."""
@@ -173,7 +173,7 @@ def _describe_saved_plan(saved: SavedPlan | None) -> SavedFile | None:
     return SavedFile(name=saved.path.name, sha256=saved.sha256, sign_line=saved.sign_line)
 
 
-def _note_saved_plan(saved: SavedPlan) -> None:
+def _write_saved_plan_notes(saved: SavedPlan) -> None:
     write_note(f"saved: {saved.identity}")
     write_note(
         f"to approve the plan, run {saved.approval_command}; "
@@ -185,7 +185,7 @@ def _note_saved_plan(saved: SavedPlan) -> None:
 @click.command("check")
 @add_plan_arguments
 @add_json_option
-@add_on_option
+@add_evaluation_date_option
 @click.option(
     "--fix", "wants_fix", is_flag=True,
     help=("Apply the safe fixes to TOPOLOGY (CSV) and plan.toml. lyncnb shows the changes, asks "
@@ -234,7 +234,7 @@ def check_command(
             plan, findings, arguments, topology, options_file, as_json=as_json, yes=yes
         )
     if as_json:
-        write_bytes_out(plan_json(plan, findings, certificates=False))
+        write_to_stdout(plan_json(plan, findings, certificates=False))
     else:
         _write_findings(findings, arguments, verbose=verbose)
         _write_totals(plan, findings, arguments)
@@ -259,7 +259,7 @@ def _apply_fixes(
     fixed_plan = fix_plan(plan, on=findings.judged_on)
     if as_json:
         fixed = fixed_plan.fixed
-        write_bytes_out(plan_json(plan, findings, certificates=False, fixed=fixed))
+        write_to_stdout(plan_json(plan, findings, certificates=False, fixed=fixed))
         return 1 if findings.has_errors else 0
     changes = find_changes(plan, fixed_plan, topology=topology, options_file=options_file)
     if not fixed_plan.fixed:

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--hosts", metavar="FILE",
-    help=("Probe only the ports in FILE. Enter each port in a separate line, such as "
-         "fe01.contoso.com 5061 192.0.2.11. You can add a port to the address "
-         "(127.0.0.1:45061)."),
+    help=("Probe only the ports in FILE. Enter each port on a separate line as NAME PORT "
+          "ADDRESS, such as fe01.contoso.com 5061 192.0.2.11. To connect to a different port, "
+          "add it to the address (127.0.0.1:45061)."),
 )  # fmt: skip
 @click.option(
     "--parallel", metavar="N", type=int, default=16, show_default=True,
@@ -136,7 +136,10 @@ def probe_command(
 def _read_plan(
     topology: str, product: str | None, options_file: str | None
 ) -> tuple[CertificatePlan, str | None]:
-    """Return the plan of a table, a saved plan or a request folder, and the request folder."""
+    """Return the plan from a table, a saved plan or a request folder.
+
+    The second value is the path of the request folder, or None.
+    """
     from ..authorities.read_plan import is_plan_path, recreate_plan
     from ..errors import UsageProblem
     from ..request_folder.manifest import read_manifest

@@ -23,7 +23,7 @@ from .output import write_json, write_lines, write_next_steps
 )
 @add_json_option
 def recovery_command(what: str, file: str, passphrase_file: str | None, as_json: bool) -> int:
-    """Create a recovery key: FILE is the private half, FILE.pub the public half.
+    """Create a recovery key: FILE contains the private key, and FILE.pub the public key.
 
     FILE.html is a recovery sheet to print: what the key opens, how to use it, and lines to
     fill in. It contains no secret.

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..base.terminal import quote_argument
-from .inputs import add_force_option, note_clean_ups
+from .inputs import add_force_option, report_corrections
 from .output import write, write_next_steps, write_note
 
 _product_option = click.option(
@@ -17,7 +17,7 @@ _product_option = click.option(
 
 
 def _load_product_columns(product: str | None) -> None:
-    """Load a product, because it can add columns and roles to tables."""
+    """Load a product, so that its columns and roles are known."""
     from ..rules.rule_files import load_rules
 
     if product:
@@ -51,7 +51,7 @@ def convert_command(topology: str, output: str, product: str | None, force: bool
     is_csv = Path(output).suffix.lower() == ".csv"
     data = table.to_csv() if is_csv else table.to_xlsx()
     write_output(output, data, kind, force=force, inputs=(topology,))
-    note_clean_ups(table)
+    report_corrections(table)
     formulas = find_formula_cells(table.columns, table.cells) if is_csv else []
     if formulas:
         row, heading, value = formulas[0]

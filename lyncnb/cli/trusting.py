@@ -39,7 +39,7 @@ def trust_command(
     output: str | None,
     force: bool,
 ) -> int:
-    """Show which roots each server needs, and who presents which certificate to whom.
+    """Show which roots each server needs, and which certificates are presented in each connection.
 
     TOPOLOGY is a table of servers, a saved plan, a request folder or a plan in JSON. A
     request folder and a plan in JSON have no table. For them, lyncnb also lists connections
@@ -56,12 +56,12 @@ def trust_command(
     inputs = list_protected_files(topology, options_file)
     if output is not None:
         check_output(output, TRUST_FILE, force=force, inputs=inputs)
-    planned = _find_trust(topology, product, options_file, folder)
+    planned = _create_trust_plan(topology, product, options_file, folder)
     show_report(build_trust_report(planned), output, as_json=as_json, force=force, inputs=inputs)
     return 0
 
 
-def _find_trust(
+def _create_trust_plan(
     topology: str, product: str | None, options_file: str | None, folder: str | None
 ) -> TrustPlan:
     from ..authorities.certificates_on_record import load_issued

@@ -27,11 +27,11 @@ IMPORT_AND_ASSIGN = ": import and assign"
 
 
 def translate_title_end(title: str, after: str = "") -> tuple[bytes, ...]:
-    """Return how a page's title ends in every language, with the text that follows the title."""
+    """Return the end of a page's title in each language, followed by the given text."""
     return tuple(f"{translate_title(title, lang)}{after}".encode() for lang in LANGUAGES)
 
 
-#: The type of file that :func:`write_steps` writes as one file.
+#: The kind of document that :func:`write_steps` writes if the output is a single file.
 CHECKLIST = outputs.OutputKind(
     what="a checklist",
     is_ours={
@@ -102,7 +102,7 @@ def format_package_number(package: ServerPackage, translate: Say) -> str:
 
 
 def list_documented_commands(steps: DeploymentSteps) -> tuple[Cmdlet, ...]:
-    """Return the documented commands on the pages. Commands for other roles are left out."""
+    """Return the documented commands that the steps contain, without commands for other roles."""
     texts = [
         text
         for server in steps.pages
@@ -161,7 +161,7 @@ def _format_missing_packages(steps: DeploymentSteps, translate: Say) -> list[str
         f"- **{translate(kind)}**{translate(': ')}{escape_markdown(one.request)}{translate(': ')}"
         f"{escape_markdown(one.why)}"
         for kind, gaps in kinds
-        for one in group_missing(gaps, translate)
+        for one in group_missing_packages(gaps, translate)
     ]
 
 
@@ -210,7 +210,9 @@ def _format_item(item: Item, translate: Say) -> list[str]:
     return [*lines, f"  {translate('Expected result: ')}{escape_markdown(item.expected)}", ""]
 
 
-def group_missing(missing: Sequence[MissingPackage], translate: Say) -> tuple[MissingPackage, ...]:
+def group_missing_packages(
+    missing: Sequence[MissingPackage], translate: Say
+) -> tuple[MissingPackage, ...]:
     """Return each reason for missing packages once, with the number of requests."""
     requests: dict[str, list[str]] = {}
     for one in missing:
@@ -268,7 +270,7 @@ def to_html(steps: DeploymentSteps, *, title: str = IMPORT_AND_ASSIGN) -> str:
         format_name=format_name,
         once_of=lambda server: [s.number for s in server.steps if s.step.part == ONCE],
         cmdlets=list_documented_commands(steps),
-        together=partial(group_missing, translate=say),
+        together=partial(group_missing_packages, translate=say),
         running=steps.origin.one_line_text,
         script=f"{_SCRIPT} {_START}",
         start_of=build_start_commands,

@@ -23,8 +23,8 @@ from .trusted_cas import TrustOfPackages, list_issuers
 #: The expected result of commands that show no other result.
 _NO_ERROR = "The commands finish without errors."
 
-#: The end of the names of the page and the script that complete a request on the computer with its
-#: key.
+#: The suffix of two file names: the page and the script that complete a request on the computer
+#: with its key.
 FINISH = "-finish"
 
 
@@ -129,7 +129,7 @@ class Filler:
         role_here, pool = (own.role, own.pool) if own else self._find_host(server, of_server[0])
         role = self.rules.roles.get(role_here)
         steps = [step for entry in to_request for step in self._build_setup_steps(server, entry)]
-        found = self._list_places(server, packages)
+        found = self._list_certificate_settings(server, packages)
         if packages:
             first = next((one for one in packages if one.shared_by != "deployment"), packages[0])
             own_package = replace(first, role=role_here, pool=pool)
@@ -181,7 +181,7 @@ class Filler:
         )
 
     def _build_setup_steps(self, server: str, entry: PlannedEntry) -> Iterator[ServerStep]:
-        """Return the values for requesting a certificate on the server that needs it."""
+        """Yield the steps for requesting a certificate on the server that needs it."""
         key = entry.key
         values: Values = {
             **self.common,
@@ -238,7 +238,8 @@ class Filler:
             back=(),
             folder=self.procedure.folder,
             anywhere=True,
-            # The script that created the request has the same name, but without the ending.
+            # Without this suffix, the script has the same name as the script that created the
+            # request.
             suffix=FINISH,
         )
 
@@ -272,7 +273,7 @@ class Filler:
         self, server: str, own_packages: ServerPackage, packages: list[ServerPackage]
     ) -> Iterator[ServerStep]:
         common = self._build_common_values(server, own_packages.pool, packages)
-        found = self._list_places(server, packages)
+        found = self._list_certificate_settings(server, packages)
         for step in self.procedure.steps:
             if step.phase in BEFORE:
                 continue
@@ -297,7 +298,7 @@ class Filler:
                 for package in packages:
                     yield from self._fill_package_step(step, package, common)
 
-    def _list_places(
+    def _list_certificate_settings(
         self, server: str, packages: list[ServerPackage]
     ) -> list[tuple[Place, Values]]:
         """Return the settings that refer to the certificates of a server, with their values."""
@@ -346,7 +347,7 @@ class Filler:
         )
         if step.does == "set":
             return replace(filled, commands=(_build_set_command(own),), place=own.name)
-        clear = f"{own.clear}  # only if the record contains (nothing)" if own.clear else ""
+        clear = f"{own.clear}  # only if the recorded value is (nothing)" if own.clear else ""
         commands = tuple(text for text in (own.each, own.set, clear) if text)
         return replace(filled, commands=commands or filled.commands, place=own.name)
 
@@ -398,7 +399,7 @@ class Filler:
         }
 
     def _list_ports(self, role: str, usages: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the ports that present a certificate of a role in every deployment."""
+        """Return the ports on which a role always presents a certificate with these usages."""
         ports = {
             rule.port
             for rule in self.rules.connections

@@ -24,9 +24,9 @@ from ..request_folder.manifest import read_manifest
 LIST = "pfx/passwords.enc"
 
 _FORMAT = "lyncnb-passwords/1"
-# The length of a password. With 24 characters from an alphabet of 55, a password has 138 bits. The
-# MAC of a PFX file always takes 2,048 rounds, no matter how strong the key derivation is.
-# Therefore, only the length of the password protects a lost package.
+# The length of a password. With 24 characters from an alphabet of 55, a password has 138 bits of
+# entropy. The MAC of a PFX file always takes 2,048 rounds, no matter how strong the key derivation
+# is. Therefore, only the length of the password protects a lost package.
 _CHARACTERS = 24
 # The characters of a password. Every shell and old versions of Windows accept letters and digits.
 # Characters that look alike in print (I l 1, O 0), and characters that a German keyboard exchanges

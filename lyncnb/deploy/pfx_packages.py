@@ -74,7 +74,7 @@ class Packages(Table, Told):
         return int(any(package.is_missing for package in self.packages))
 
     def counts(self) -> dict[str, int]:
-        """Return the number of packages by action. A rare action appears only if it occurred."""
+        """Return the number of packages by action. Rare actions without packages are omitted."""
         actions = [package.action for package in self.packages]
         rare = [
             action

@@ -40,7 +40,10 @@ def quote_literal(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ScriptBlock:
-    """Commands in braces that run later. Their values are already literals."""
+    """A script block, whose commands PowerShell runs later.
+
+    The values in the commands already have PowerShell syntax.
+    """
 
     lines: tuple[str, ...]
 

@@ -46,7 +46,9 @@ KEY_AND_CSR, CSR = "key and CSR", "CSR"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeItem:
-    """A file or entry that a purge removes: key and CSR, CSR, key, package or a copy.
+    """The files of one generation that a purge removes.
+
+    An item contains a key and its CSR, a CSR, a key, a package, or a copy.
 
     The item ``nothing`` is a request whose key was never in the folder, so only its deployment is
     recorded. A copy is a file that contains a key but is not in the manifest.
@@ -109,7 +111,7 @@ class PurgeList(Table, Told):
 
     @property
     def token(self) -> str:
-        """Eight hexadecimal digits with which the user confirms the list."""
+        """The eight hexadecimal digits with which the user confirms the list of files to remove."""
         lines = [f"{item.id} {item.generation} {' '.join(item.files)}" for item in self.items]
         return hashlib.sha256("\n".join((*lines, *self.passwords)).encode()).hexdigest()[:8]
 
@@ -121,9 +123,9 @@ class PurgeList(Table, Told):
             f"{item.id} generation {item.generation}: {item.what}, {item.why}"
             for item in self.items
         ]
-        return "\n".join([self._summarize(), *lines, *self._describe_more()])
+        return "\n".join([self._summarize(), *lines, *self._describe_other_files()])
 
-    def _describe_more(self) -> Iterator[str]:
+    def _describe_other_files(self) -> Iterator[str]:
         if self.passwords:
             number = count_of(len(self.passwords), "password")
             yield f"{LIST}: {number} for packages that no server needs any more"
@@ -143,7 +145,7 @@ class PurgeList(Table, Told):
         number = len(self.items) + len(self.passwords)
         parts = [f"{number:,} {done}" if number else "nothing to remove"]
         if self.is_done and not number:
-            parts = ["nothing to remove, because the files in this list were already removed"]
+            parts = ["nothing to remove, because an earlier command already removed the files"]
         if self.kept:
             kept = count_of(self.kept, "superseded key")
             parts.append(f"{kept} kept until a later generation is recorded as deployed")
@@ -280,7 +282,7 @@ def _list_removable(
     items = [
         item
         for record in manifest.requests
-        for item in _list_for_request(survey, record, record.id in named, today)
+        for item in _list_purge_items(survey, record, record.id in named, today)
     ]
     superseded = {
         (record.id, old.generation)
@@ -290,7 +292,7 @@ def _list_removable(
     }
     kept = len(superseded - {(item.id, item.generation) for item in items})
     copies = find_secret_copies(survey, manifest, opener)
-    items += _list_copies(manifest, copies, named, today)
+    items += _list_unneeded_copies(manifest, copies, named, today)
     going = {path for item in items for path in item.files}
     return PurgeList(
         folder=survey.folder,
@@ -302,7 +304,7 @@ def _list_removable(
     )
 
 
-def _list_copies(
+def _list_unneeded_copies(
     manifest: Manifest, copies: Sequence[SecretCopy], selected: frozenset[str], today: date
 ) -> Iterator[PurgeItem]:
     """Return the copies of keys that no request needs any more."""
@@ -355,7 +357,10 @@ def explain_removal(
 
 
 def _find_generations(record: RequestRecord, is_named: bool) -> Generations:
-    """Return the generations in use. The deployment that the user confirms is included."""
+    """Return the generations in use.
+
+    If the user names the request, treat its issued certificate as deployed.
+    """
     if is_named and record.issued is not None and not record.deployed_at:
         at = record.packaged_at or record.issued_at or record.issued.received_at
         record = record.with_deployed(at=at)
@@ -393,7 +398,7 @@ def _find_unused_passwords(
     return tuple(sorted(opener.passwords.packages - staying))
 
 
-def _list_for_request(
+def _list_purge_items(
     survey: Survey, record: RequestRecord, is_deployed: bool, today: date
 ) -> Iterator[PurgeItem]:
     for old in record.archived:
@@ -405,8 +410,8 @@ def _list_for_request(
             yield from _list_package(survey, record, old, why)
     why = explain_removal(record, record, is_deployed, today)
     if why == _DEPLOYED:
-        # The list includes files that an interrupted purge had announced but did not remove.
-        yield from _list_for_deployed(survey, record)
+        # The files include those that an interrupted purge had announced but did not remove.
+        yield from _list_items_for_deployed_generation(survey, record)
     elif why:
         there = tuple(path for path in record.files if survey.has_file(path))
         what = CSR if record.key_holder else KEY_AND_CSR
@@ -424,7 +429,9 @@ def _list_remaining_files(
     return tuple(there)
 
 
-def _list_for_deployed(survey: Survey, record: RequestRecord) -> Iterator[PurgeItem]:
+def _list_items_for_deployed_generation(
+    survey: Survey, record: RequestRecord
+) -> Iterator[PurgeItem]:
     key = record.files.key
     if record.key_holder and not record.deployed_at:
         yield PurgeItem(

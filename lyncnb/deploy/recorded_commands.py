@@ -64,8 +64,7 @@ def record_commands(
             replace(record, import_commands=imports, assign_commands=assigns)
             for record in manifest.requests
             if record.issued and record.issued.thumbprint_sha1 == thumbprints.get(record.id)
-            # In a manifest that was changed, a request may have a role whose steps contain no such
-            # commands.
+            # If the manifest was edited, the role of a request may have no such commands.
             if record.id in commands
             for imports, assigns in (commands[record.id],)
         ]

@@ -166,8 +166,8 @@ def _build_key_error(procedure: Procedure, certificates: list[PlannedCertificate
             for one in certificates
         ),
         hint=(
-            f"set key in plan.toml to {' or '.join(limits[0].keys)}. You can also let "
-            "lyncnb create these keys and requests: lyncnb request TOPOLOGY FOLDER"
+            f"set the option key in plan.toml to {' or '.join(limits[0].keys)}. You can also "
+            "let lyncnb create these keys and requests: lyncnb request TOPOLOGY FOLDER"
         ),
     )
 
@@ -236,7 +236,7 @@ def write_request_scripts(
     """
     check_type("write_request_scripts: steps", steps, DeploymentSteps)
     place = Path(folder)
-    contents = dict(_build_contents(steps))
+    contents = dict(_build_request_script_files(steps))
     outputs.reject_reserved_path(place / _PAGE)
     if outputs.is_request_folder(place):
         with share_folder(place):
@@ -244,8 +244,8 @@ def write_request_scripts(
             for name, data in contents.items():
                 files.replace_file(place / FOLDER / name, data, 0o644)
         for path in (place / FOLDER).glob("*.ps1"):
-            # The scripts are for certificates that are no longer planned, or whose key is now in
-            # the folder.
+            # Scripts are removed if their certificates are no longer planned, or if their keys are
+            # now in the folder.
             if path.name not in contents and _is_request_script(path):
                 files.remove_file(path)
         return tuple(place / FOLDER / name for name in contents)
@@ -268,7 +268,7 @@ def _is_request_script(path: Path) -> bool:
         return False  # A file that cannot be read may belong to another program.
 
 
-def _build_contents(steps: DeploymentSteps) -> Iterator[tuple[str, bytes]]:
+def _build_request_script_files(steps: DeploymentSteps) -> Iterator[tuple[str, bytes]]:
     # Any computer with the administrative tools may run a script, so the script does not contain a
     # computer name.
     yield _PAGE, to_html(steps, title=_TITLE).encode()

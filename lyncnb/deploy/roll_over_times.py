@@ -1,4 +1,4 @@
-"""Decide when a certificate takes effect: at once, or later together with the current one.
+"""The time at which a certificate takes effect: immediately, or later in a rollover.
 
 The functions have no side effects. They split the usages of a package into calls of
 ``Set-CsCertificate``. Usages that can roll over have a separate call.

@@ -39,7 +39,7 @@ class SecretCopy:
 
 @dataclass(frozen=True, slots=True)
 class Opener:
-    """Opens keys with the folder's passphrase, and packages with the passwords in the list."""
+    """The cipher that opens the folder's keys, and the passwords that open its packages."""
 
     cipher: FolderCipher
     passwords: PasswordList

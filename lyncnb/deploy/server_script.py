@@ -35,7 +35,7 @@ def build_import_script(server: ServerSteps) -> bytes:
 
 
 def _build_block(command: str, *parameters: str) -> ScriptBlock | None:
-    """Return a command as a script block with parameters, or None without a command."""
+    """Return a command as a script block with parameters, or None if there is no command."""
     if not command:
         return None
     names = ", ".join(f"${name}" for name in parameters)
@@ -97,5 +97,5 @@ def _build_check(check: FilledCheck) -> dict[str, object]:
 
 
 def _remove_blanks(entries: dict[str, object]) -> dict[str, object]:
-    """Remove values that are not set. The script treats a missing value as nothing, no or zero."""
+    """Remove empty and false values. The script treats a missing value as empty, false, or zero."""
     return {key: value for key, value in entries.items() if value}

@@ -201,7 +201,7 @@ class ServerSteps:
 
     @property
     def change(self) -> str:
-        """The name of the change on the server. It contains the thumbprints of the certificates."""
+        """A name for the work on the server, with the thumbprints of its new certificates."""
         return "-".join((self.server, *sorted(p.thumbprint[:8] for p in self.packages)))
 
     @property
@@ -278,7 +278,7 @@ class DeploymentSteps(Table):
     def _list_items(self) -> Iterator[tuple[ServerSteps, ServerStep, str]]:
         for server in self.pages:
             ids = {package.file: package.id for package in server.packages}
-            # A step for a request has the ID of its certificate in place of a server.
+            # A step for a request has the ID of the certificate instead of a server name.
             own = server.server if self.unit == "request" else ""
             yield from ((server, step, ids.get(step.package, own)) for step in server.every_step)
 
@@ -289,7 +289,7 @@ class DeploymentSteps(Table):
         page = Table._repr_html_(self) if self.pages else tables.format_paragraph(self.summary())
         if self.missing:
             page += tables.rows_to_html(
-                ("Request", "Reason why there are no steps"),
+                ("Request", "Why there are no steps"),
                 [(one.request, one.why) for one in self.missing],
                 caption="Certificates without steps",
                 limit=tables.ROWS_SHOWN,
@@ -305,7 +305,10 @@ class DeploymentSteps(Table):
 
     @property
     def parts(self) -> str:
-        """Explain that trust steps come first, if servers without a new certificate need them."""
+        """An explanation that all servers must trust the new CA first.
+
+        This includes servers that get no certificate. The text is empty if all servers get one.
+        """
         trusting = sum(server.trust_only for server in self.servers)
         if not trusting:
             return ""

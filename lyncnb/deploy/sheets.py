@@ -1,4 +1,4 @@
-"""Arrange the steps of a checklist: numbered items in parts for each server, and notes.
+"""Arrange the steps of a checklist for each server, in parts with numbered items and notes.
 
 The functions have no side effects. A script and every form of a checklist use the same numbers.
 """
@@ -42,18 +42,18 @@ _PARTS = {
         "B",
         "The way back",
         (
-            "Follow these steps only if the deployment failed. You can also run this server's "
-            "script with -Back."
+            "Follow these steps only if the deployment failed. Alternatively, run this "
+            "server's script with -Back."
         ),
     ),
 }
 
-# The text in a note for several servers that replaces values which differ between the servers.
+# In a note about several servers, these texts replace the values that differ between the servers.
 _GENERAL = {
     "server": "the server",
-    "servers": "the servers on the server sheet",
+    "servers": "the servers listed on the server sheet",
     "pool": "the pool",
-    "packages": "the packages on the server sheet",
+    "packages": "the packages listed on the server sheet",
     "package": "the package",
     "package_path": "the package",
     "record_path": "the path on the server sheet",
@@ -70,7 +70,7 @@ _GENERAL = {
     "superseded": "see the sheet",
     "key_holder": "the computer with the key",
     "answer": "the issued certificate",
-    "answer_path": "the file on the server sheet",
+    "answer_path": "the file listed on the server sheet",
     "effective_words": "the time on the server sheet",
     "old_end": "the time on the server sheet",
     "outage": "",
@@ -196,7 +196,7 @@ def _group_by_task(steps: Iterable[ServerStep]) -> list[list[ServerStep]]:
 
 
 def list_parts(page: ServerSteps, translate: Say = str) -> Iterator[Part]:
-    """Yield the parts of a server's sheet that have items, in their order and in a language.
+    """Yield the parts of a server's sheet that contain items, translated, in a fixed order.
 
     If all steps of a page are of one kind, such as a request, the page has no headings for parts.
     """
@@ -263,7 +263,7 @@ def _build_item(group: Sequence[ServerStep], translate: Say) -> Item:
 def _build_line(
     steps: Sequence[ServerStep], common: Sequence[str], heading: str, translate: Say
 ) -> Line:
-    """Return one line for steps that differ only in their subjects. The heading is not repeated."""
+    """Return one line for steps that differ only in subject, without repeating the heading."""
     first = steps[0]
     numbers = translate("{} to {}").format(first.number, steps[-1].number)
     name = first.name if len(steps) == 1 else f"{numbers}. {first.title}"
@@ -288,7 +288,10 @@ def _build_line(
 
 
 def build_sheet_document(page: ServerSteps) -> list[dict[str, object]]:
-    """Return the items of a server's sheet for a JSON document, and the items done only once."""
+    """Return the items of a server's sheet for a JSON document.
+
+    The items that are done only once for all servers are included.
+    """
     once = [_build_item([step], str) for step in page.steps if step.step.part == ONCE]
     parts = [(ONCE, once), *((part.name, part.items) for part in list_parts(page))]
     return [
@@ -305,7 +308,10 @@ def build_sheet_document(page: ServerSteps) -> list[dict[str, object]]:
 
 
 def list_common_items(steps: DeploymentSteps, translate: Say = str) -> tuple[Once, ...]:
-    """Return the items that are done once for all servers, by letter, with the servers' roles."""
+    """Return the items that are done once for all servers, each with the affected roles.
+
+    The items are sorted by letter.
+    """
     found: dict[str, list[tuple[ServerSteps, ServerStep]]] = {}
     for page in steps.servers:
         for step in page.steps:
@@ -352,7 +358,10 @@ def list_notes(steps: DeploymentSteps, translate: Say = str) -> tuple[Note, ...]
 
 
 def _fill_general_text(text: str, steps: Sequence[ServerStep], translate: Say = str) -> str:
-    """Return a text for several steps. A value that differs between the steps is described."""
+    """Fill the placeholders of a text that applies to several steps.
+
+    If a value differs between the steps, the text describes the values in general.
+    """
     values: dict[str, str | int | tuple[str, ...]] = {}
     if len({step.values.get("pool", "") for step in steps}) > 1:
         text = text.replace("the pool {pool}", "{pool}")

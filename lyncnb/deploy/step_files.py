@@ -91,7 +91,7 @@ def write_steps(
 
 
 def _list_earlier_files(folder: Path) -> set[str]:
-    """Return the files in a folder that :func:`write_steps` wrote, recognized by content."""
+    """Return the names of files whose content shows that :func:`write_steps` wrote them."""
     found = {path.name for path in folder.glob("*.html") if _has_content(path, _is_checklist)}
     found |= {
         path.name for path in folder.glob("*.ps1") if _has_content(path, _match_script(path.stem))
@@ -115,8 +115,8 @@ _is_checklist = CHECKLIST.is_ours[".html"]
 
 def _match_script(stem: str) -> outputs.Test:
     # The name of the file can differ from the name of the server: long names are shortened, and
-    # reserved device names get another character. A script for the computer with a key does not
-    # contain a server name.
+    # reserved device names get an additional character. A script for the computer with a key does
+    # not contain a server name.
     server = "" if stem.endswith(FINISH) else stem.replace("~", "", 1)[:150]
     if not server:
         return outputs.match_content(b"\r\n$Server = ''\r\n")

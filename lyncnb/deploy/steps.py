@@ -77,8 +77,7 @@ def deployment_steps(
     Source: each step carries its own; they are data of the product.
     """
     check_type("deployment_steps: issued", issued, IssuedCertificates)
-    # The value of `issued` was often read before the packages were written, so the packages are
-    # read again.
+    # Often, `issued` was read before the packages were written, so the packages are read again.
     issued = replace(issued, bundle=open_requests(issued.bundle.folder))
     manifest = issued.bundle.manifest
     now = datetime.now(UTC) if today is None else datetime(*today.timetuple()[:3], 12, tzinfo=UTC)
@@ -97,20 +96,20 @@ def deployment_steps(
     for record in manifest.requests:
         if record.state == "retired" or record.deployed_at or _is_at_set_up(record):
             continue
-        if only_new and not _is_new(record, renewed_at):
+        if only_new and not _needs_installation(record, renewed_at):
             continue
         if record.covered and not record.covered.is_in_force(now):
             why = f"this request was {record.covered}. To create the request, run lyncnb request"
-            missing.append(_build_missing(record, why))
+            missing.append(_build_missing_package(record, why))
             continue
         if record.covered:
-            covered.append(_build_missing(record, _describe_cover(record.covered)))
+            covered.append(_build_missing_package(record, _describe_cover(record.covered)))
             continue
         found = _build_package(record, issued)
         if isinstance(found, ServerPackage):
             packages.append(found)
         else:
-            missing.append(_build_missing(record, found))
+            missing.append(_build_missing_package(record, found))
     return build_procedure(
         packages,
         load_recorded_rules(manifest.product, sha256=manifest.product_sha256),
@@ -139,7 +138,7 @@ def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerP
             )
         why = issued.why_missing(record.id) or "no certificate has been issued yet"
         # The certificate can never be packaged, so only the CA can help.
-        is_refused = issued.why_refused(record.id)
+        is_refused = issued.explain_refusal(record.id)
         return f"ask the CA for another certificate: {why}" if is_refused else why
     if record.key_holder:
         return _build_server_package(record, None, one)
@@ -152,7 +151,7 @@ def _build_package(record: RequestRecord, issued: IssuedCertificates) -> ServerP
 
 
 def _find_first_renewal(manifest: Manifest) -> str:
-    """Return the time of the first renewal in a folder, or blank without a renewal."""
+    """Return the time of the first renewal in a folder, or "" if nothing was renewed."""
     times = (
         old.superseded_at
         for record in manifest.requests
@@ -162,7 +161,7 @@ def _find_first_renewal(manifest: Manifest) -> str:
     return min(times, default="")
 
 
-def _is_new(record: RequestRecord, renewed_at: str) -> bool:
+def _needs_installation(record: RequestRecord, renewed_at: str) -> bool:
     """Return whether the servers of a certificate have a different certificate or none.
 
     Certificates that were issued before the first renewal are assumed to be installed.
@@ -196,7 +195,7 @@ def _is_at_set_up(record: RequestRecord) -> bool:
 def _list_other_certificates(
     issued: IssuedCertificates, packages: list[ServerPackage]
 ) -> Iterator[ServerPackage]:
-    """Yield other issued certificates, which are deployed or not packaged.
+    """Yield the issued certificates that are not in the given packages, such as deployed ones.
 
     Clients also verify these certificates.
     """
@@ -216,12 +215,12 @@ def _describe_cover(cover: CoveringCertificate) -> str:
     )
 
 
-def _build_missing(record: RequestRecord, why: str) -> MissingPackage:
+def _build_missing_package(record: RequestRecord, why: str) -> MissingPackage:
     return MissingPackage(request=record.id, why=why, servers=_list_hosts(record.plan))
 
 
 def _list_hosts(entry: PlannedEntry | ServerPackage) -> tuple[str, ...]:
-    """Return the servers that import a certificate. The deployment's certificate needs only one."""
+    """Return the servers that import a certificate, or one server for the whole deployment."""
     servers = tuple(sorted(entry.servers))
     return servers[:1] if entry.shared_by == "deployment" else servers
 
@@ -229,7 +228,10 @@ def _list_hosts(entry: PlannedEntry | ServerPackage) -> tuple[str, ...]:
 def _build_server_package(
     record: RequestRecord, package: PackageRecord | None, issued: IssuedCertificate
 ) -> ServerPackage:
-    """Return the package for the servers. Without a file, the computer with the key exports it."""
+    """Return the package for the servers.
+
+    If there is no package file, the computer with the key exports the package.
+    """
     plan = record.plan
     # A certificate that was never packaged is not on any server, unless its key is on another
     # computer.
@@ -285,7 +287,7 @@ def build_procedure(
     trusted_before: Collection[str] | None = None,
     origin: Origin = UNKNOWN,
 ) -> DeploymentSteps:
-    """Fill in the procedure of a product for packages from any folder.
+    """Create the deployment steps for packages from any folder, with a product's procedure.
 
     Parameters
     ----------

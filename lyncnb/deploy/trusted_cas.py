@@ -1,4 +1,4 @@
-"""Find the CA certificates that each server must trust, from the trust plan of packages."""
+"""Find the CA certificates that each server must trust, based on a trust plan for the packages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEY = KeyParameters(algorithm="RSA", bits=2048)
 
 
 def list_issuers(packages: Iterable[ServerPackage]) -> tuple[Certificate, ...]:
-    """Return the CA certificates above packages without duplicates, starting with the roots."""
+    """Return the CA certificates in the chains of packages without duplicates, roots first."""
     found = {issuer.sha256: issuer for package in packages for issuer in package.path}
     return tuple(sorted(found.values(), key=lambda one: not one.is_self_issued))
 
@@ -42,13 +42,16 @@ class TrustOfPackages:
 
     @cached_property
     def cas_by_hash(self) -> Mapping[str, Certificate]:
-        """The CA certificates above the packaged certificates, by their SHA-256."""
+        """The CA certificates in the chains of the packages, by their SHA-256."""
         return {one.sha256: one for one in list_issuers(self.packages)}
 
     @cached_property
     def plan(self) -> TrustPlan:
         """The trust plan for all packages."""
-        planned = {_build_planned(package, self.rules): package.path for package in self.packages}
+        planned = {
+            _build_planned_certificate(package, self.rules): package.path
+            for package in self.packages
+        }
         plan = build_recorded_plan([*planned], self.rules, source="")
         return trust(plan, chains={one.id: path for one, path in planned.items()})
 
@@ -59,7 +62,7 @@ class TrustOfPackages:
             if one.ca.sha256:
                 found.setdefault(one.ca.sha256, {}).update(dict.fromkeys(one.reasons))
         # The certificate of the deployment is imported on one server, which can have any role.
-        for package in self._list_shared.get(server, ()):
+        for package in self._shared_packages.get(server, ()):
             for issuer in package.path:
                 found.setdefault(issuer.sha256, {"its own certificate": None})
         known = [(self.cas_by_hash[sha256], tuple(why)) for sha256, why in found.items()]
@@ -74,7 +77,7 @@ class TrustOfPackages:
         return found
 
     @cached_property
-    def _list_shared(self) -> Mapping[str, list[ServerPackage]]:
+    def _shared_packages(self) -> Mapping[str, list[ServerPackage]]:
         found: dict[str, list[ServerPackage]] = {}
         for package in self.packages:
             if package.shared_by == "deployment" and package.servers:
@@ -82,7 +85,7 @@ class TrustOfPackages:
         return found
 
 
-def _build_planned(package: ServerPackage, rules: Rules) -> PlannedCertificate:
+def _build_planned_certificate(package: ServerPackage, rules: Rules) -> PlannedCertificate:
     """Return the planned certificate for a package, with the fields that the trust plan needs."""
     rule = next(
         (r for r in rules.certificates if (r.role, r.usages) == (package.role, package.usages)),

@@ -126,7 +126,7 @@ def write_pfx(
     place = _get_relative_path(base, folder)
     now = format_timestamp(today)
     if passphrase is None:
-        return _report_without_keys(issued, place, target_os, without_chain)
+        return _build_result_without_keys(issued, place, target_os, without_chain)
     cipher = FolderCipher(passphrase)
     # A wrong passphrase is reported before anything is changed.
     verify_passphrase(take_survey(base), read_manifest(base), cipher)
@@ -141,7 +141,7 @@ def write_pfx(
             manifest, issued, place, target_os, passwords, without_chain
         )
         if ready or manifest.format != FIRST_FORMAT:
-            manifest = _bind_cipher(base, manifest, cipher)
+            manifest = _add_key_bindings(base, manifest, cipher)
         parts = place.split("/")
         # The folder of the packages is created first, because the first batch also writes the list
         # of passwords.
@@ -159,7 +159,7 @@ def write_pfx(
     return Packages(bundle=replace(issued.bundle, manifest=manifest), packages=tuple(packages))
 
 
-def _bind_cipher(base: Path, manifest: Manifest, cipher: FolderCipher) -> Manifest:
+def _add_key_bindings(base: Path, manifest: Manifest, cipher: FolderCipher) -> Manifest:
     convert_old_lists(base, cipher, manifest)
     bound = add_bindings(manifest, cipher)
     if bound != manifest:
@@ -172,7 +172,7 @@ def is_passphrase_needed(bundle: RequestBundle) -> bool:
     return any(record.has_key and record.state != "retired" for record in bundle.requests)
 
 
-def _report_without_keys(
+def _build_result_without_keys(
     issued: IssuedCertificates, place: str, target_os: str, without_chain: Collection[str]
 ) -> Packages:
     """Return the result for a folder without keys, which are elsewhere or were removed."""
@@ -204,7 +204,7 @@ def _get_relative_path(base: Path, folder: str | os.PathLike[str]) -> str:
     except (OSError, RuntimeError, ValueError):
         raise BundleError(
             f"{ascii(os.fspath(folder))[1:-1]} is not a valid folder path",
-            hint="omit folder=, or specify a folder in the folder pfx",
+            hint="omit folder=, or specify a folder inside the pfx folder",
         ) from None
     if not whole.is_relative_to(root / FOLDER):
         raise BundleError(
@@ -302,7 +302,7 @@ def _find_objection(
     if certificate.generation != record.generation:
         return "the certificate belongs to a superseded request"
     if certificate.has_errors:
-        return issued.why_refused(record.id)
+        return issued.explain_refusal(record.id)
     # The operating system already has the root of a public CA in its store.
     has_chain = certificate.chain_complete or (
         record.plan.issuer == "public" and bool(certificate.path)

@@ -103,8 +103,8 @@ def approve_plan(
 
 def _is_digest_of(saved: SavedPlan, digest: str) -> bool:
     wanted = digest.lower()
-    # Earlier versions of lyncnb showed the digest in the last line of the file, so both digests are
-    # accepted.
+    # Both digests are accepted, because earlier versions of lyncnb showed the digest in the last
+    # line of the file.
     known = (saved.sha256, saved.digest)
     return len(wanted) >= _DIGITS and any(one.startswith(wanted) for one in known)
 

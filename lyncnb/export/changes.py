@@ -1,4 +1,6 @@
-"""Decide which requests in a folder a plan creates, keeps, renews, or retires, and why.
+"""Compare a plan with a request folder, and decide what to do with each request.
+
+A request is created, kept, renewed or retired.
 
 This module reads and writes no files. Its input is a manifest and the entries of a plan,
 and its output is records and ``Change`` rows. A dry run therefore reports exactly what a
@@ -42,7 +44,7 @@ from ..request_folder.request_record import (
 from .entry_differences import ABOUT, CONTENT, list_entry_differences
 from .order import Order, Wanted, reject_errors
 
-_DIGITS = 12  # The number of digits that a message shows of a digest.
+_DIGITS = 12  # The number of digits of a digest that a message shows.
 _INTERRUPTED = "key and CSR from an interrupted lyncnb command"
 
 Compare = Callable[[RequestRecord, PlannedCertificate], tuple[str, ...]]
@@ -203,7 +205,7 @@ def list_waiting_renewals(manifest: Manifest, order: Order) -> frozenset[str]:
     )
 
 
-def reject_waiting(manifest: Manifest, order: Order) -> None:
+def reject_waiting_renewals(manifest: Manifest, order: Order) -> None:
     """Raise an error if a request to renew waits for its certificate and cannot be withdrawn.
 
     Raises
@@ -255,7 +257,10 @@ def _omit_covered(
     now: str,
     cover_date: date | None,
 ) -> tuple[RequestRecord, Change] | None:
-    """Leave out a request that an installed certificate covers. Otherwise, return None."""
+    """Return the record and the change for a request that an installed certificate covers.
+
+    For any other request, return None.
+    """
     before = old_record.covered if old_record is not None else None
     cover = request.covered
     if cover is None and (is_renewed or _explain_lost_cover(old_record, request, cover_date)):
@@ -335,7 +340,7 @@ def _resume_announced_request(
 
 
 def _choose_action(record: RequestRecord, action: str) -> str:
-    """Return the action for a request. It can be a request during the setup of the server."""
+    """Return ``at set-up`` if the certificate is requested during server setup, else `action`."""
     return "at set-up" if record.plan.at_set_up else action
 
 
@@ -450,7 +455,7 @@ def reject_late_requests(order: Order, old_manifest: Manifest, new_manifest: Man
         return
     known = {(record.id, record.generation) for record in old_manifest.requests}
     if any(
-        record.is_to_write or (record.key_holder and (record.id, record.generation) not in known)
+        record.needs_writing or (record.key_holder and (record.id, record.generation) not in known)
         for record in new_manifest.requests
         if record.state != "retired"
     ):
@@ -469,7 +474,7 @@ def record_plan(
     new_manifest = new_manifest.with_records(
         replace(record, approved_plan=order.approved_plan)
         for record in new_manifest.requests
-        if record.is_to_write and record.approved_plan != order.approved_plan
+        if record.needs_writing and record.approved_plan != order.approved_plan
     )
     if order.is_own_plan:
         if not is_same_plan:

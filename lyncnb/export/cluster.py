@@ -43,8 +43,8 @@ _REFUSALS = {
     "tls": (
         '"{address}" requires TLS, but Dask has no certificates for this connection',
         (
-            "set the certificates in Dask's configuration: distributed.comm.tls.ca-file and "
-            ".client.cert, .key"
+            "set the certificates in Dask's configuration: distributed.comm.tls.ca-file, "
+            "distributed.comm.tls.client.cert and distributed.comm.tls.client.key"
         ),
     ),
 }
@@ -83,7 +83,7 @@ def connect_to_cluster(
     """
     if importlib.util.find_spec("distributed") is None:
         raise ClusterError(
-            "to use a cluster, you need the package distributed, which is not installed",
+            'to use a cluster, you need the Python package "distributed", which is not installed',
             hint=(
                 "run this command on this computer and on every worker: pip install lyncnb[cluster]"
             ),
@@ -135,7 +135,7 @@ class _ClusterExecutor(Executor):
         first = _read_answer(self._answers)
         if first is None or first.get("ready") is not True:
             return str(first.get("refusal")) if first else "answer"
-        threading.Thread(target=self._listen, name="lyncnb-cluster", daemon=True).start()
+        threading.Thread(target=self._receive_answers, name="lyncnb-cluster", daemon=True).start()
         return ""
 
     def submit(self, task: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
@@ -164,7 +164,7 @@ class _ClusterExecutor(Executor):
                 return False
         return True
 
-    def _listen(self) -> None:
+    def _receive_answers(self) -> None:
         while (answer := _read_answer(self._answers)) is not None:
             number = answer.get("task")
             if isinstance(number, int) and (future := self._waiting.pop(number, None)) is not None:

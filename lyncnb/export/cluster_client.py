@@ -103,22 +103,22 @@ class _Work:
             # must never share a result.
             remote = self._client.submit(task, *args, pure=False, **kwargs)
             self._under_way[number] = remote
-            loop.add_callback(self._answer, remote, number)
+            loop.add_callback(self._send_result, remote, number)
 
-    async def _answer(self, remote: Any, number: int) -> None:
+    async def _send_result(self, remote: Any, number: int) -> None:
         message: dict[str, object]
         try:
             result = await self._client.gather(remote, asynchronous=True)
         except (Exception, asyncio.CancelledError) as error:
             message = {"failed": f"{type(error).__name__}: {error}"}
         else:
-            message = _make_message(result)
+            message = _make_result_message(result)
         self._under_way.pop(number, None)
         with self._lock:
             _write_message(self._answers, {"task": number, **message})
 
 
-def _make_message(result: object) -> dict[str, object]:
+def _make_result_message(result: object) -> dict[str, object]:
     match result:
         case (bytes() as first, bytes() as second):
             return {"parts": [base64.b64encode(part).decode() for part in (first, second)]}

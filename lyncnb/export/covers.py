@@ -28,7 +28,7 @@ from .resolve_ids import resolve_ids
 _NAMED = 3
 
 
-def find_covers(
+def choose_covering_certificates(
     plan: CertificatePlan,
     only_missing: AsIs | str | os.PathLike[str] | None,
     reuse: Sequence[str],
@@ -80,12 +80,12 @@ def find_covers(
     by_id = {one.id: one for one in found.planned}
     chosen = resolve_ids([*by_id], asked, option_name="reuse", error=OptionsError)
     for identity in sorted(chosen):
-        _reject_not_covered(by_id[identity], day)
+        _reject_uncovered(by_id[identity], day)
     if NOT_SEEN not in {
         *accept,
         *list_accepted_codes((), plan.options, day=day),
     }:
-        _reject_unseen(one for one in found.planned if one.id not in chosen)
+        _reject_certificates_not_seen(one for one in found.planned if one.id not in chosen)
     return Covers(
         by_id={identity: _record_cover(by_id[identity], found, now) for identity in sorted(chosen)},
         notes=tuple(_list_notes(found, chosen, day)),
@@ -115,7 +115,7 @@ def _reject_other_plan(as_is: AsIs, plan: CertificatePlan, name: str) -> None:
     )
 
 
-def _reject_unseen(planned: Iterable[PlannedAsIs]) -> None:
+def _reject_certificates_not_seen(planned: Iterable[PlannedAsIs]) -> None:
     """Reject certificates that the probe did not see. They may nevertheless be installed."""
     unseen = [one for one in planned if one.state == NOT_SEEN]
     if unseen:
@@ -133,12 +133,12 @@ def _reject_unseen(planned: Iterable[PlannedAsIs]) -> None:
 
 
 def _is_valid_on(planned_certificate: PlannedAsIs, day: date) -> bool:
-    return planned_certificate.is_good and _find_cover(planned_certificate).is_in_force(
-        convert_to_time(day)
-    )
+    return planned_certificate.is_good and _build_covering_certificate(
+        planned_certificate
+    ).is_in_force(convert_to_time(day))
 
 
-def _reject_not_covered(planned_certificate: PlannedAsIs, day: date) -> None:
+def _reject_uncovered(planned_certificate: PlannedAsIs, day: date) -> None:
     if not planned_certificate.is_good:
         again = (
             f"remove {planned_certificate.id} from --reuse, "
@@ -152,7 +152,7 @@ def _reject_not_covered(planned_certificate: PlannedAsIs, day: date) -> None:
             else again,
         )
     if not _is_valid_on(planned_certificate, day):
-        cover = _find_cover(planned_certificate)
+        cover = _build_covering_certificate(planned_certificate)
         raise OptionsError(
             (
                 f"reuse: the installed certificate for {planned_certificate.id} is valid from "
@@ -164,7 +164,7 @@ def _reject_not_covered(planned_certificate: PlannedAsIs, day: date) -> None:
         )
 
 
-def _find_cover(planned_certificate: PlannedAsIs) -> CoveringCertificate:
+def _build_covering_certificate(planned_certificate: PlannedAsIs) -> CoveringCertificate:
     standing = planned_certificate.certificate
     # A planned certificate in a valid state always has an installed certificate.
     assert standing is not None
@@ -183,7 +183,9 @@ def _find_cover(planned_certificate: PlannedAsIs) -> CoveringCertificate:
 
 
 def _record_cover(planned_certificate: PlannedAsIs, as_is: AsIs, now: str) -> CoveringCertificate:
-    return replace(_find_cover(planned_certificate), found_at=as_is.made_at, recorded_at=now)
+    return replace(
+        _build_covering_certificate(planned_certificate), found_at=as_is.made_at, recorded_at=now
+    )
 
 
 def _list_notes(as_is: AsIs, chosen: Collection[str], day: date) -> Iterator[str]:

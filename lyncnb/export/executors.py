@@ -50,8 +50,7 @@ _SECONDS = {
 # creating about a thousand P-256 key pairs.
 _LOOP_AT_MOST = 2_000
 _CHUNK = 250
-# The default number of concurrent tasks on other machines, because a cluster may have as many
-# cores.
+# The default number of concurrent tasks on other machines. A cluster may have this many cores.
 _REMOTE_TASKS = 256
 _LOOK_AT_CANCEL_EVERY = 0.2  # The number of seconds between two progress reports.
 
@@ -272,8 +271,8 @@ def _run_in_window(
 ) -> Generator[tuple[Task, Future[Any]]]:
     """Run at most `width` tasks at a time, and yield each task when it is done."""
     pending: dict[Future[Any], Task] = {}
-    # Each future reports that it is done. Waiting for all futures again would take longer than
-    # creating a request.
+    # Each future reports its own completion, because another wait for all futures would take longer
+    # than creating a request.
     done: SimpleQueue[Future[Any]] = SimpleQueue()
     rest = iter(tasks)
     try:

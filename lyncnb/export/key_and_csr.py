@@ -103,7 +103,7 @@ def open_sealed_pair(
             raise _make_answer_error(
                 name, f"a {type(answer).__name__} instead of a key and a request"
             )
-    request = parse_request(der, name=f"the request that a worker sent for {name}")
+    request = parse_request(der, name=f"the request that a worker process created for {name}")
     if changes := list_content_differences(content, request.content):
         raise _make_answer_error(
             name, f"a request that differs from the plan ({'; '.join(changes)})"
@@ -135,10 +135,10 @@ def start_pair_workers(count: int, encryptor: Encryptor) -> WorkerProcesses:
 
 def serve_tasks() -> None:
     """In a worker process, create pairs of keys and CSRs for the parent process."""
-    workers.serve_tasks(_make_pairs)
+    workers.serve_tasks(_build_pair_function)
 
 
-def _make_pairs(
+def _build_pair_function(
     first_message: tuple[bytes, bytes],
 ) -> Callable[[tuple[str, RequestContent]], tuple[str | bytes, ...]]:
     encryptor = Encryptor(*first_message)
@@ -165,7 +165,7 @@ class Written(NamedTuple):
 
 
 class PairStore:
-    """Writes pairs of a key and a CSR into a locked folder.
+    """A locked folder into which pairs of a key and a CSR are written.
 
     A pair that arrives more than a quarter of a second after the last sync is synced immediately.
     Other pairs are synced together.

@@ -1,4 +1,4 @@
-"""Define ``Order``: the requests of a plan to write, and the renewals.
+"""Define ``Order``: which requests of a plan to create, and which requests to renew.
 
 This module reads and writes no files.
 """
@@ -154,7 +154,7 @@ class Order:
 
 
 def _find_evaluation_date(saved: bytes) -> Iterator[date]:
-    """Return the evaluation date in the file of a saved plan, or None."""
+    """Yield the evaluation date in the file of a saved plan, if the file contains a valid date."""
     with suppress(ValueError):
         if found := _JUDGED_ON.search(saved):
             yield date.fromisoformat(found[1].decode())
@@ -198,15 +198,15 @@ def make_order(
         for finding in errors
     }
     reject_errors([finding for finding in errors if not why_each[finding]])
-    late = _make_late_error(plan, today) if today else None
+    late = _make_past_date_error(plan, today) if today else None
     why_late = accept.get(LATE) or (late and find_acceptance(late, plan.options, day=day)) or ""
     # Acceptances for issued certificates are recorded before the first one is received.
     counting = {**list_accepted_codes((), plan.options, day=day), **accept}
     used = {code: why for code, why in counting.items() if code in list_returned_checks()}
     used |= {finding.code: why for finding, why in why_each.items()}
     used |= {LATE: why_late} if late and why_late else {}
-    wanted = tuple(_list_wanted(plan, key_holders or {}, covers))
-    _reject_twins(wanted)
+    wanted = tuple(_list_wanted_requests(plan, key_holders or {}, covers))
+    _reject_duplicate_ids(wanted)
     renew = (renew,) if isinstance(renew, str) else tuple(renew)
     if renew and not reason.strip():
         raise OptionsError(
@@ -216,7 +216,7 @@ def make_order(
     if both := sorted(renewed & covers.by_id.keys()):
         raise OptionsError(
             f"renew, reuse: you cannot both renew and reuse {', '.join(both)}",
-            hint="specify only one of renew and reuse for each request",
+            hint="specify each request in renew or in reuse, but not in both",
         )
     return Order(
         plan=plan,
@@ -239,8 +239,11 @@ def make_order(
     )
 
 
-def _make_late_error(plan: CertificatePlan, today: date) -> Finding | None:
-    """Return the error that the planned issue date has passed, with the date to set."""
+def _make_past_date_error(plan: CertificatePlan, today: date) -> Finding | None:
+    """Return an error if the planned issue date is in the past.
+
+    The hint of the error is the earliest possible date.
+    """
     planned, rule = plan.options.planned_issue_date, plan.rules.checks.get(LATE)
     if planned is None or planned >= today or rule is None:
         return None
@@ -250,7 +253,7 @@ def _make_late_error(plan: CertificatePlan, today: date) -> Finding | None:
     return replace(create_finding(rule, place, message), severity="error", hint=hint)
 
 
-def _list_wanted(
+def _list_wanted_requests(
     plan: CertificatePlan, key_holders: Mapping[str, str], covers: Covers
 ) -> Iterator[Wanted]:
     told = find_certificate_spellings(plan.certificates, plan.topology)
@@ -290,7 +293,7 @@ def _format_name_note(findings: Spelling) -> NameNote:
     return NameNote(name=findings.requested, written=findings.written, note=findings.what + where)
 
 
-def _reject_twins(planned_requests: Sequence[Wanted]) -> None:
+def _reject_duplicate_ids(planned_requests: Sequence[Wanted]) -> None:
     # Two requests with the same ID would share a key file, and the manifest could not distinguish
     # them.
     twice = [

@@ -17,7 +17,7 @@ _NAMED = 2  # The largest number of servers that a message lists for each deploy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherDeployment:
-    """The servers in the requests of a folder, and the servers in a plan, both sorted."""
+    """The sorted servers of a request folder, and those of a plan for another deployment."""
 
     in_folder: tuple[str, ...]
     planned: tuple[str, ...]

@@ -130,8 +130,8 @@ def renew(
         raise BundleError(
             f"{path} has no {PLAN_NAME}, so lyncnb cannot find the certificates to renew",
             hint=(
-                "run lyncnb request TOPOLOGY FOLDER once. In this case, lyncnb request "
-                "does not change any request"
+                "run lyncnb request TOPOLOGY FOLDER once. This command does not change the "
+                "existing requests"
             ),
         )
     choice = _choose_requests(path, manifest, names, day, compromised=compromised)
@@ -167,7 +167,11 @@ def _check_arguments(names: Sequence[str], reason: str, *, due: bool, compromise
 def _list_revocations(folder: Path, records: Iterable[RequestRecord]) -> Iterator[str]:
     told = [one for record in records for one in list_certificates_to_revoke(record)]
     for one in told:
-        which = f"generation {one.generation}" if one.generation else "installed before the request"
+        which = (
+            f"generation {one.generation}"
+            if one.generation
+            else "installed before the request was created"
+        )
         yield f"{one}: {one.request_id}, {which}"
     if told:
         place = quote_argument(str(folder))
@@ -301,7 +305,7 @@ def _make_renewal_order(
 
 
 def _restore_notes(planned_requests: Wanted, manifest: Manifest) -> Wanted:
-    """Keep the notes about names in the table, which the saved plan does not contain."""
+    """Copy the notes about names from the manifest, because the saved plan has no notes."""
     record = manifest.by_id.get(planned_requests.id)
     return replace(planned_requests, name_notes=record.name_notes) if record else planned_requests
 

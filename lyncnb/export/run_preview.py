@@ -14,7 +14,7 @@ from pathlib import Path
 from ..authorities.evaluation.compare_request import compare_request
 from ..authorities.summary_files import is_summary_current
 from ..base.disk import files
-from ..base.disk.folder_access import TEAM_MODE, find_team, is_team_group
+from ..base.disk.folder_access import TEAM_MODE, find_team_group, is_team_group
 from ..base.request_content import list_content_differences
 from ..errors import BundleError, Problem
 from ..pki import csr
@@ -41,7 +41,7 @@ from .changes import (
     record_plan,
     reject_late_requests,
     reject_rollback,
-    reject_waiting,
+    reject_waiting_renewals,
     request_revocations,
 )
 from .order import Order, Wanted
@@ -83,13 +83,15 @@ class Preview:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether the folder already has the required content, so nothing must be written."""
+        """Whether the folder is up to date, so that lyncnb has nothing to write."""
         busy = self.moves or self.to_write or self.survey.stale or not self.has_its_plan
         return not busy and self.manifest == self.before and not self.has_stale_summary
 
 
 def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> Preview:
-    """Compare a request folder with a task. All files are read, but nothing is changed.
+    """Find the changes that an order requires in a request folder.
+
+    All files are read, but nothing is changed.
 
     Parameters
     ----------
@@ -113,7 +115,7 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
     before = _read_manifest(survey)
     proven = cipher is not None and verify_passphrase(survey, before, cipher)
     reject_rollback(before.plans, order.saved)
-    reject_waiting(before, order)
+    reject_waiting_renewals(before, order)
     settled = process_leftovers(survey, before, cipher=cipher, now=order.now, abandoned=order.renew)
     after, changes = decide_changes(
         settled.manifest,
@@ -122,18 +124,18 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
         ids_to_renew=order.renew,
         reason=order.reason,
         compare_request=_make_comparer(survey),
-        adopted_ids=settled.adopted | _find_begun_renewals(settled.manifest, order),
+        adopted_ids=settled.adopted | _find_renewals_without_summary(settled.manifest, order),
         withdrawn_ids=order.withdrawn,
         cover_date=order.covered_on,
     )
     reject_late_requests(order, settled.manifest, after)
-    after = _remove_lost_files(survey, settled.manifest, after)
+    after = _remove_hashes_of_lost_files(survey, settled.manifest, after)
     after = remove_shared_keys(settled.manifest, after, order.renew)
     moves, collisions = _list_renewal_moves(survey, settled.manifest, after)
     collisions += _find_collisions(survey, before, after)
     collisions += _list_foreign_requests(settled.manifest, after, order)
     collisions += _find_already_requested(settled.manifest, order)
-    collisions += _reject_other_team(survey, before, order)
+    collisions += _find_team_problems(survey, before, order)
     collisions += _find_key_problems(survey, before, cipher, order)
     reject_problems(folder, (*survey.problems, *settled.problems, *collisions))
     present = read_present_plan(folder)
@@ -146,7 +148,7 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
         after = after.with_new_numbers(list_ids_in_order(order.plan))
     if cipher is not None:
         after = add_bindings(after, cipher)
-    planned = {record.id for record in after.requests if record.is_to_write}
+    planned = {record.id for record in after.requests if record.needs_writing}
     return Preview(
         survey=survey,
         before=before,
@@ -161,8 +163,8 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
     )
 
 
-def _find_begun_renewals(manifest: Manifest, order: Order) -> frozenset[str]:
-    """Return the renewals that an earlier run finished before it could write the summary.
+def _find_renewals_without_summary(manifest: Manifest, order: Order) -> frozenset[str]:
+    """Return the renewals that an earlier run finished without writing the summary.
 
     The next run of the same command only writes the summary.
     """
@@ -179,9 +181,9 @@ def _find_key_problems(
         yield from find_binding_problems(survey, manifest, cipher, abandoned=order.renew)
 
 
-def _reject_other_team(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:
-    """Raise an error for an existing folder that does not belong to the requested team."""
-    group = find_team(survey.folder)
+def _find_team_problems(survey: Survey, manifest: Manifest, order: Order) -> Iterator[Problem]:
+    """Yield a problem if an existing folder does not belong to the requested team."""
+    group = find_team_group(survey.folder)
     if order.team and survey.exists and not (group and is_team_group(survey.folder, order.team)):
         yield Problem(
             message=(f"the folder does not have the group {order.team} and the mode {TEAM_MODE:o}"),
@@ -227,7 +229,7 @@ def _make_comparer(survey: Survey) -> Compare:
         try:
             request = csr.parse_request(files.read_file(survey.folder / path), name=path)
         except BundleError:
-            # A CSR that cannot be read is possible only for a request that is being withdrawn.
+            # Only the CSR of a request that is being withdrawn may be unreadable.
             return ("the request file cannot be read",)
         if record.key_holder:
             # Another tool created the CSR with a different order, hash and extensions.
@@ -238,8 +240,10 @@ def _make_comparer(survey: Survey) -> Compare:
     return compare
 
 
-def _remove_lost_files(survey: Survey, old_manifest: Manifest, new_manifest: Manifest) -> Manifest:
-    """Remove the hashes of lost files from superseded records, so that they cause no finding."""
+def _remove_hashes_of_lost_files(
+    survey: Survey, old_manifest: Manifest, new_manifest: Manifest
+) -> Manifest:
+    """Remove lost files' hashes from superseded records, so that these files cause no finding."""
     changed = []
     for record in new_manifest.requests:
         old = old_manifest.by_id.get(record.id)
@@ -270,7 +274,7 @@ def _list_renewal_moves(
             moves.append(Move(source=source, target=target))
             there = survey.has_file(target)
             if there and not is_same_file(survey.folder / source, survey.folder / target):
-                problems.append(_make_occupied_problem(target))
+                problems.append(_make_name_conflict_problem(target))
     return moves, problems
 
 
@@ -278,7 +282,7 @@ def _find_collisions(
     survey: Survey, old_manifest: Manifest, new_manifest: Manifest
 ) -> list[Problem]:
     return [
-        _make_occupied_problem(path)
+        _make_name_conflict_problem(path)
         for record in new_manifest.requests
         if record.id not in old_manifest.by_id
         for path in record.files
@@ -313,7 +317,7 @@ def _list_foreign_requests(
 
 
 def _find_already_requested(old_manifest: Manifest, order: Order) -> Iterator[Problem]:
-    """Return the planned requests to leave out because they already exist. A CA may have them."""
+    """Yield a problem for each request that cannot be omitted despite an installed certificate."""
     covered = [request for request in order.wanted if request.covered is not None]
     revoked = {
         digest
@@ -364,7 +368,7 @@ def _is_foreign_request(record: RequestRecord, old_record: RequestRecord) -> Pro
     )
 
 
-def _make_occupied_problem(path: str) -> Problem:
+def _make_name_conflict_problem(path: str) -> Problem:
     return Problem(
         message=(
             "the name belongs to a file that lyncnb must write, but manifest.json "

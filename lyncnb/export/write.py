@@ -1,4 +1,4 @@
-"""Make the changes of a preview in a request folder without ever losing a key.
+"""A run that writes requests to a folder, and that loses no key if it is interrupted.
 
 A run has these steps: lock the folder, read all files, verify the passphrase, save the plan,
 announce the files in the manifest, and move superseded files. For each request, it then writes the
@@ -44,9 +44,9 @@ from ..plan.model import CertificatePlan
 from ..reports.summary.from_plan import build_summary
 from ..request_folder.bundle import RequestBundle
 from ..request_folder.files_on_disk import (
-    close_copied,
-    close_unpacked,
     find_archive_problems,
+    restrict_copied_files,
+    restrict_unpacked_files,
     take_survey,
 )
 from ..request_folder.folder_location import (
@@ -68,7 +68,7 @@ from ..request_folder.manifest import (
 )
 from ..request_folder.plan_file import build_earlier_manifest_name, write_plan_file
 from ..request_folder.recovery_key import (
-    add_recipients,
+    add_recovery_keys,
     convert_old_lists,
     read_recovery_key,
     seal_new_keys,
@@ -79,7 +79,7 @@ from ..rules.findings import Finding
 from . import executors
 from .approve_plan import build_signature_path, check_approval
 from .changes import record_written_requests
-from .covers import find_covers
+from .covers import choose_covering_certificates
 from .executors import Making
 from .key_and_csr import PairStore
 from .order import Order, find_cover_date, make_order
@@ -150,7 +150,7 @@ def _make_confirmation(
 ) -> Callable[[Preview], None]:
     asked: list[bool] = []
 
-    def confirm_once(preview: Preview) -> None:
+    def confirm_passphrase_once(preview: Preview) -> None:
         if preview.is_proven or not preview.to_write or asked:
             return
         check_new_passphrase(secret, source="the passphrase", known_words=list_known_words(plan))
@@ -161,12 +161,15 @@ def _make_confirmation(
                 hint="run the command again",
             )
 
-    return confirm_once
+    return confirm_passphrase_once
 
 
 @contextmanager
 def lock_for_writing(folder: Path, order: Order, wait_seconds: float) -> Iterator[None]:
-    """Lock a request folder. A missing folder is created for a team or only for its owner."""
+    """Lock a request folder, and create the folder if it does not exist.
+
+    Only the team or the owner has access to a new folder.
+    """
     if order.team:
         find_group_number(order.team)  # If the group does not exist, no folder is created.
     missing = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
@@ -209,7 +212,7 @@ def _make_changes(
     if recovery:
         preview = replace(
             preview,
-            manifest=add_recipients(
+            manifest=add_recovery_keys(
                 take_survey(folder), preview.manifest, cipher, recovery, now=order.now
             ),
         )
@@ -292,7 +295,7 @@ def _split_plan(
     if findings is not None:
         raise ArgumentError(
             "write_requests: a saved plan already contains findings, so do not pass other findings",
-            hint="omit findings, or pass saved.plan",
+            hint="omit the argument findings, or pass the attribute plan of the saved plan",
         )
     return plan.plan, plan.findings, plan.data
 
@@ -407,7 +410,7 @@ def write_requests(
         renew=renew,
         reason=reason,
         now=now,
-        covers=find_covers(
+        covers=choose_covering_certificates(
             plan, only_missing, reuse, day=find_cover_date(plan, now), now=now, accept=accept or ()
         ),
     )
@@ -456,8 +459,8 @@ def execute_order(
             "the passphrase is missing",
             hint="pass a passphrase, because lyncnb never writes keys without one",
         )
-    close_copied(folder)
-    closed = close_unpacked(folder)
+    restrict_copied_files(folder)
+    closed = restrict_unpacked_files(folder)
     outcome = write(
         folder, order, secret, options=options or Making(), confirm_new=confirm_new,
         recovery=recovery, lock_seconds=lock_seconds,
@@ -490,8 +493,8 @@ def _make_plan_record(
     if plan.reworded and approved_by is None:
         raise PlanAltered(
             (
-                f"{plan.path.name}: some texts in the plan differ from the texts in this "
-                "version of lyncnb, and the plan is not approved"
+                f"{plan.path.name}: some of the wording in the plan differs from the wording in "
+                "this version of lyncnb, and the plan is not approved"
             ),
             problems=tuple(Problem(message=words) for words in plan.reworded),
             hint="save the plan again, or ask an approver to approve this file",
@@ -559,7 +562,7 @@ def build_bundle(
         waiting = {
             record.id
             for record in manifest.requests
-            if record.state == "planned" and record.is_to_write
+            if record.state == "planned" and record.needs_writing
         }
         changes = tuple(change for change in changes if change.id not in waiting)
     return RequestBundle(

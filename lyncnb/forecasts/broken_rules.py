@@ -60,7 +60,7 @@ def find_rules_between(
         if timetable.terms.lead_hours
         else []
     )
-    return (_build_end_rule(timetable, certificate), *leads, *_build_rules(blocked, timetable))
+    return (_build_validity_rule(timetable, certificate), *leads, *_build_rules(blocked, timetable))
 
 
 def find_rules_for_first_issue(timetable: Timetable, issue_day: int) -> tuple[BrokenRule, ...]:
@@ -70,8 +70,10 @@ def find_rules_for_first_issue(timetable: Timetable, issue_day: int) -> tuple[Br
     change = timetable.days.next_change[issue_day]
     end = min(change, timetable.days.count) - 1
     if change > min(timetable.lasts[issue_day], timetable.days.count - 1):
-        _check_servers(timetable.days, issue_day, min(end, timetable.lasts[issue_day]), blocked)
-        ends.append(_build_end_rule(timetable, timetable.build_certificate(issue_day)))
+        _record_blocked_change_days(
+            timetable.days, issue_day, min(end, timetable.lasts[issue_day]), blocked
+        )
+        ends.append(_build_validity_rule(timetable, timetable.build_certificate(issue_day)))
     return (*ends, *_build_rules(blocked, timetable))
 
 
@@ -81,10 +83,10 @@ def _check_issue(
     days = timetable.days
     is_free = _check_order(timetable, issue_day, rule_dates)
     if days.next_change[issue_day] > last_day:
-        _check_servers(days, issue_day, last_day, rule_dates)
+        _record_blocked_change_days(days, issue_day, last_day, rule_dates)
     elif is_free:
-        # The next certificate can be installed in time, but it expires before it can itself be
-        # replaced.
+        # The next certificate can be installed in time, but it expires before its own successor can
+        # be installed.
         step = find_step(timetable.terms.validity, days.convert_to_date(issue_day))
         rule_dates.add("validity", step, day=issue_day)
 
@@ -111,7 +113,9 @@ def _check_order(timetable: Timetable, issue_day: int, rule_dates: _RuleDates) -
     return True
 
 
-def _check_servers(days: Days, first_day: int, last_day: int, rule_dates: _RuleDates) -> None:
+def _record_blocked_change_days(
+    days: Days, first_day: int, last_day: int, rule_dates: _RuleDates
+) -> None:
     for day in range(first_day, last_day + 1):
         if days.frozen[day]:
             for freeze in _find_freezes(days, day):
@@ -125,7 +129,7 @@ def _find_freezes(days: Days, day: int) -> Iterator[Period]:
     return (freeze for freeze in days.freezes if freeze.begins <= when <= freeze.ends)
 
 
-def _build_end_rule(timetable: Timetable, certificate: Hold) -> BrokenRule:
+def _build_validity_rule(timetable: Timetable, certificate: Hold) -> BrokenRule:
     days = timetable.days
     ends, begins = days.convert_to_date(certificate.last), days.convert_to_date(certificate.issued)
     if certificate.is_planned:
@@ -166,7 +170,7 @@ def _build_rules(rule_dates: _RuleDates, timetable: Timetable) -> Iterator[Broke
             case ("lead time",):
                 yield BrokenRule(
                     rule="lead time", begins=first, ends=last, source=f"{_PLAN}: lead_days",
-                    says=f"to have a certificate {format_span(first, last)}, you must order it "
+                    says=f"to get a certificate {format_span(first, last)}, you must order it "
                          f"{format_span(_order_date(first, terms), _order_date(last, terms))}, "
                          f"because the CA needs {count_of(terms.order_days, 'day')} to issue it",
                 )  # fmt: skip

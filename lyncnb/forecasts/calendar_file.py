@@ -38,14 +38,14 @@ def _build_entries(forecast: Forecast) -> Iterator[DayEntry]:
     for work in forecast.days():
         # An entry for an order also includes the domain validations on the same day.
         if work.what != "validate":
-            yield _build_entry(work, forecast)
+            yield _build_day_entry(work, forecast)
         elif validated := tuple(
             entry for entry in work.entries if entry.validate_on != entry.order_on
         ):
-            yield _build_entry(work._replace(entries=validated), forecast)
+            yield _build_day_entry(work._replace(entries=validated), forecast)
 
 
-def _build_entry(work: DayWork, forecast: Forecast) -> DayEntry:
+def _build_day_entry(work: DayWork, forecast: Forecast) -> DayEntry:
     number, last = count_of(len(work.entries), "certificate"), _find_last_day(work)
     summary = {
         "order": f"Order {number}",

@@ -17,7 +17,7 @@ from ..base.shown.report import (
     Sentence,
     build_report_document,
     build_report_kind,
-    render_parts,
+    render_sections,
 )
 from ..base.shown.tables import ROWS_SHOWN, Table, columns
 from ..reports.figures import figure
@@ -103,7 +103,7 @@ class ForecastComparison(Table):
         )
 
     def _repr_html_(self) -> str:
-        return "".join(render_parts(self.parts()))
+        return "".join(render_sections(self.parts()))
 
     def lines(self) -> list[str]:
         """Return one line of text about each of the two forecasts."""
@@ -134,7 +134,7 @@ class ForecastComparison(Table):
         return parts
 
     def problems(self) -> Iterator[tuple[str, ForecastProblem]]:
-        """Yield each problem, and which forecasts have it: ``both``, ``first``, or ``second``."""
+        """Yield each problem and which forecasts have it: ``both``, ``first``, or ``second``."""
         for problem in self.first.problems:
             yield ("both" if problem in self.second.problems else "first"), problem
         for one in self.second.problems:

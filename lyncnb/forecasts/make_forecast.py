@@ -251,7 +251,7 @@ class _Schedules:
         found: dict[ForecastProblem, list[str]] = {}
         for certificate in self.read.plan.certificates:
             name = certificate.id
-            told, problems = _Schedule(self, certificate, name).make()
+            told, problems = _Schedule(self, certificate, name).make_entries()
             entries += told
             for problem in problems:
                 found.setdefault(problem, []).append(name)
@@ -343,7 +343,7 @@ def _list_validity_steps(
     requested_days: int | None,
     source: str = _ASKED,
 ) -> tuple[Step, ...]:
-    """Return the validity by date: the limit, or the requested number of days if it is lower."""
+    """Return the validity by start date: the limit, or the requested number of days if lower."""
     steps = []
     for day, least in limits:
         if requested_days is not None and (least is None or requested_days <= least.value):
@@ -378,7 +378,7 @@ class _Schedule:
         self.find_ca = of.find_ca(certificate)
         self.on_record: dict[Hold, Held] = {}
 
-    def make(self) -> tuple[list[ForecastEntry], list[ForecastProblem]]:
+    def make_entries(self) -> tuple[list[ForecastEntry], list[ForecastProblem]]:
         """Return the forecast entries and the problems for the certificate."""
         entries: list[ForecastEntry] = []
         problems: list[ForecastProblem] = []
@@ -447,7 +447,10 @@ class _Schedule:
         )
 
     def _is_future(self, issue_date: date) -> bool:
-        """Return whether the planned issue date is not in the past. For a plan, return True."""
+        """Return whether an issue date is on or after the start of the forecast.
+
+        Without records of requests, the result is always True.
+        """
         return not self.of.read.records or issue_date >= self.of.begin
 
     def _build_recorded_entry(self, recorded: Held) -> Hold:
@@ -496,7 +499,7 @@ class _Schedule:
         effect = []
         for usage, roll in self.find_roll_overs.items() if done and not is_first else ():
             moment = add_time_span(self.ends, -timedelta(hours=roll.lead_hours))
-            # The second of notAfter belongs to the validity, so a certificate that ends at 23:59:59
+            # A certificate is still valid during the second in notAfter. If it ends at 23:59:59, it
             # is valid for the complete day.
             if done and done <= add_time_span(moment, timedelta(seconds=1)):
                 effect.append((usage, moment))
@@ -588,7 +591,8 @@ def _add_validations(
         for domain in domains[one.id]:
             proof = proofs.get((one.ca, domain))
             if one.number and day is None:
-                # No validation is possible in time, which is reported as a separate problem.
+                # The domain cannot be validated before the deadline. A separate problem reports
+                # this.
                 continue
             if proof is None or (issued - proof).days > reuse:
                 proofs[one.ca, domain] = day or issued
@@ -621,7 +625,7 @@ def _list_domains(certificate: PlannedCertificate, *, each_name: bool) -> tuple[
 def _list_notes(
     input_data: _ForecastInput, options: PlanOptions, entries: tuple[ForecastEntry, ...]
 ) -> Iterator[str]:
-    """Yield the assumptions of the forecast, each with the number that results from it."""
+    """Yield a note about each assumption, with the number of orders that the assumption affects."""
     ordered = [entry.id for entry in entries if entry.order_on]
     orders = count_of(len(ordered), "order")
     validations = count_of(

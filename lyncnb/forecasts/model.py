@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ..base.shown.frames import Kind
 from ..base.shown.origin import UNKNOWN, Origin
-from ..base.shown.report import ReportTable, Sentence, render_parts
+from ..base.shown.report import ReportTable, Sentence, render_sections
 from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, join_first
 from ..base.work_days import Period
 from ..reports.timeline_figure import DatedFact
@@ -155,7 +155,9 @@ def _format_validation(entries: list[ForecastEntry]) -> str:
 
 def _format_change(entries: list[ForecastEntry]) -> str:
     one = entries[0]
-    change = _format_with_last(one.change_on or "never", None if one.late_from else one.change_by)
+    change = _format_with_deadline(
+        one.change_on or "never", None if one.late_from else one.change_by
+    )
     return f"{change}\nlate from {one.late_from}" if one.late_from else change
 
 
@@ -166,7 +168,7 @@ def _list_owners(entries: list[ForecastEntry]) -> Iterator[str]:
         yield f"and {len(entries) - _OWNERS:,} more"
 
 
-def _format_with_last(day: object, last_day: object) -> str:
+def _format_with_deadline(day: object, last_day: object) -> str:
     return f"{day or ''}\nby {last_day}" if last_day else str(day or "")
 
 
@@ -222,7 +224,7 @@ BROKEN = columns(
 )
 # The columns that fit on a page. Files contain all columns, and one row for each certificate.
 _WORK = columns(
-    ("Order, by", lambda ones: _format_with_last(ones[0].order_on, ones[0].order_by)),
+    ("Order, by", lambda ones: _format_with_deadline(ones[0].order_on, ones[0].order_by)),
     ("Validate", _format_validation),
     ("On servers, by", _format_change),
     (
@@ -364,7 +366,9 @@ class Forecast(Table):
     def _repr_html_(self) -> str:
         notes = (Sentence(f"Note: {note}.") for note in self.notes)
         work = self.work_table(self.summary())
-        return "".join(render_parts((*self.problem_tables(), self.changes_table(), work, *notes)))
+        return "".join(
+            render_sections((*self.problem_tables(), self.changes_table(), work, *notes))
+        )
 
     def problem_tables(self) -> Iterator[ReportTable]:
         """If there are problems, yield a table of the problems and their rules."""
@@ -402,7 +406,7 @@ class Forecast(Table):
         )
 
     def years(self) -> Iterator[MonthWork]:
-        """Yield each year with the totals of its work."""
+        """Yield the total work of each year."""
         for year, months in groupby(self.months, key=lambda item: item.month[:4]):
             yield MonthWork(year, *(sum(column) for column in list(zip(*months, strict=True))[1:]))
 

@@ -21,8 +21,8 @@ from ..base.renewal_days import (
     Days,
     IssueDays,
     choose_issue_day,
-    find_last_flags,
-    find_next_flags,
+    find_latest_flagged_days,
+    find_next_flagged_days,
 )
 
 
@@ -69,7 +69,7 @@ class Hold(NamedTuple):
     """A certificate in a schedule while it is in use. The dates are day numbers."""
 
     issued: int
-    last: int  # The last day on which the certificate is valid for the complete day.
+    last: int  # The last day that is completely within the validity period.
     deadline: int  # The last day on which the next certificate may be installed.
     renew: int  # The first day of the renewal period.
     # Whether the certificate is planned. A recorded certificate is not planned.
@@ -134,14 +134,17 @@ class Timetable:
         return self.days.next_unfrozen[first] if first >= 0 else issue_day
 
     def build_certificate(self, issue_day: int) -> Hold:
-        """Return the certificate that is issued on a day, with all of its dates."""
+        """Return the certificate for an issue day, with its last day, deadline and renewal day."""
         length = self.lasts[issue_day] - issue_day + 1
         renew = issue_day + int(length * (1 - EXPIRING_SHARE))
         return Hold(issue_day, self.lasts[issue_day], self.deadlines[issue_day], renew)
 
     @cached_property
     def find_complete_issue_days(self) -> IssueDays:
-        """Return the issue days from which a schedule covers every day to the end."""
+        """Return the issue days from which certificates can cover the rest of the period.
+
+        A certificate and its successors then cover every day until the end of the period.
+        """
         good = bytearray(self.days.count)
         following = self.days.count
         for issue in range(self.days.count - 1, -1, -1):
@@ -151,7 +154,7 @@ class Timetable:
             ):
                 good[issue] = 1
                 following = issue
-        return IssueDays(find_next_flags(good), find_last_flags(good))
+        return IssueDays(find_next_flagged_days(good), find_latest_flagged_days(good))
 
     def _find_successors(self, day: int) -> IssueDays:
         if day not in self._toward:
@@ -162,7 +165,9 @@ class Timetable:
                     self.deadlines[issue]
                 ):
                     good[issue], following = 1, issue
-            self._toward[day] = IssueDays(find_next_flags(good), find_last_flags(good))
+            self._toward[day] = IssueDays(
+                find_next_flagged_days(good), find_latest_flagged_days(good)
+            )
         return self._toward[day]
 
     def _find_furthest_issue_day(self, certificate: Hold) -> int | None:
@@ -184,7 +189,7 @@ class Timetable:
     def list_replacements(
         self, certificate: Hold | None, is_first: int | None = None
     ) -> Iterator[Turn]:
-        """Yield the certificates in a schedule, until the last day is covered.
+        """Yield the certificates that follow each other until the last day of the schedule.
 
         Parameters
         ----------
@@ -203,7 +208,7 @@ class Timetable:
         early as possible.
         """
         if certificate is None:
-            issue = is_first if is_first is not None else find_next_flags(self.usable)[0]
+            issue = is_first if is_first is not None else find_next_flagged_days(self.usable)[0]
             if issue >= self.days.count:
                 return
             certificate = self.build_certificate(issue)

@@ -84,7 +84,7 @@ def _read_choice(question: Question, text: str) -> str:
 
 
 def _find_choice(text: str, choices: Mapping[str, str]) -> str:
-    """Return the choice that the user entered: a number, word, beginning, or meaning."""
+    """Return the choice that the user entered by number, meaning, name or start of the name."""
     answer = _normalize(text)
     by_text = {str(number): choice for number, choice in enumerate(choices, 1)}
     by_text |= {_normalize(meaning): choice for choice, meaning in choices.items()}
@@ -98,7 +98,7 @@ def _find_choice(text: str, choices: Mapping[str, str]) -> str:
 
 
 def _normalize(text: str) -> str:
-    """Return a choice without blanks in lowercase, such as "2012r2" for "2012 R2"."""
+    """Return a choice in lowercase and without blanks, such as "2012r2" for "2012 R2"."""
     return text.casefold().replace(" ", "")
 
 
@@ -175,7 +175,7 @@ def _read_domain(question: Question, text: str) -> str:
     if name == "onmicrosoft.com" or name.endswith(".onmicrosoft.com"):
         raise BadName(
             f"{shown(text)} is in the domain onmicrosoft.com",
-            "remove the name, because no CA can issue a certificate for this name to you",
+            "remove the name, because no CA can issue you a certificate for it",
         )
     return str(name)
 
@@ -234,11 +234,11 @@ def _read_label(question: Question, text: str) -> str:
 
 
 def _read_name_pattern(question: Question, text: str) -> str:
-    read_pattern(text, placeholders=question.knows, kinds=list_kinds(question), default="")
+    read_pattern(text, placeholders=question.knows, kinds=list_pattern_kinds(question), default="")
     return text
 
 
-def list_kinds(question: Question) -> tuple[str, ...]:
+def list_pattern_kinds(question: Question) -> tuple[str, ...]:
     """Return the kinds of servers or services that can have a separate name pattern."""
     parts = read_interview().part
     if "service" not in question.knows:

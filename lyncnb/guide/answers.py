@@ -75,7 +75,7 @@ class Asked:
 
     @property
     def where(self) -> str:
-        """A description of the question by its site and key, for messages."""
+        """The site and key of the question, as text for messages."""
         return describe_position(self.site, self.question.key)
 
 
@@ -183,7 +183,7 @@ class GuideAnswers(Table, Told):
         return {**document, _SITES: list(sites.values())}
 
     def find_product_for(self, folder: str | os.PathLike[str]) -> str:
-        """Return the product's name in the form that a file in the folder uses.
+        """Return the product for a file in the given folder: a name, or the path of a product file.
 
         The path of a custom product is relative to the folder.
         """
@@ -264,7 +264,7 @@ def walk_questions(answers: Texts, *, is_strict: bool = False) -> tuple[Asked, .
     unknown: frozenset[str] = frozenset()
     outside = _has_external_access(answers, is_strict=is_strict)
     for is_of_site, group in itertools.groupby(
-        read_interview().question, lambda one: one.is_of_site
+        read_interview().question, lambda one: one.is_asked_per_site
     ):
         for site, question in itertools.product([*sites] if is_of_site else [""], group):
             if question.key in unknown or not _is_applicable(question, site, values):
@@ -369,7 +369,7 @@ def _has_branch(sites: Iterable[str], values: Mapping[tuple[str, str], Value]) -
     keys = [
         question.key
         for question in read_interview().question
-        if question.is_of_site and question.kind == "names"
+        if question.is_asked_per_site and question.kind == "names"
     ]
     return any(is_yes(values.get((site, key))) for site in sites for key in keys)
 
@@ -405,13 +405,13 @@ def make_short_names(names: Sequence[str]) -> dict[str, str]:
 def _split_document(
     document: Mapping[str, Any], reader: RecordReader
 ) -> dict[tuple[str, str], str]:
-    """Split the content of a file into answers, and report unknown entries."""
+    """Extract the answers from the content of a file, and report unknown entries."""
     questions = [item for item in read_interview().question if item.key != "sites"]
     texts: dict[tuple[str, str], str] = {}
     names: dict[str, None] = {}
 
     def take_answers(site: str, table: Mapping[str, Any], where: str, other: str) -> None:
-        known = {item.key: item for item in questions if item.is_of_site is bool(where)}
+        known = {item.key: item for item in questions if item.is_asked_per_site is bool(where)}
         reader.reject_unknown_keys(where, table, [*known, other])
         for key in [key for key in table if key in known]:
             text = _convert_to_text(table[key])
@@ -451,7 +451,11 @@ def _read_site_name(value: object) -> str:
     except BadName as error:
         raise BadName(f"is not valid: {error}", error.hint) from None
     if not isinstance(names, tuple) or len(names) != 1:
-        raise BadName(f"is {shown(value)}, but a name cannot contain a separator", _OF_ITS_OWN)
+        raise BadName(
+            f"is {shown(value)}, but a name cannot contain a separator such as a "
+            "comma or semicolon",
+            _OF_ITS_OWN,
+        )
     return str(names[0])
 
 

@@ -1,4 +1,4 @@
-"""Define ``FirstPlan``: answers and their table, plan and findings, as files and Python code.
+"""Define ``FirstPlan``: the answers to the interview, and the table, plan and findings that result.
 
 The files are in one folder: the table to edit, the options, and the answers. With the
 answers, the interview can be repeated. lyncnb writes all files or none.
@@ -103,7 +103,7 @@ class FirstPlan(Table, Told):
         return format_totals(self.plan, self.findings)
 
     @property
-    def told_findings(self) -> tuple[str, ...]:
+    def summarized_findings(self) -> tuple[str, ...]:
         """One sentence for each group of errors and warnings in the plan."""
         serious = (finding for finding in self.findings if finding.severity != "notice")
         return tuple(
@@ -231,7 +231,7 @@ def write_first_plan(
     """
     target = Path(folder)
     contents = dict(first.files(folder))
-    if answers_file is not None and _is_same(target / ANSWERS_FILE, answers_file):
+    if answers_file is not None and _is_same_file(target / ANSWERS_FILE, answers_file):
         del contents[ANSWERS_FILE]
     _check_path(folder, contents, force=force, answers_file=answers_file)
     is_new = not os.path.lexists(target)
@@ -285,7 +285,10 @@ def _check_path(
     force: bool,
     answers_file: str | os.PathLike[str] | None = None,
 ) -> None:
-    """Raise an error if a folder is unsuitable for a first plan. It may have identical files."""
+    """Raise an error if a first plan cannot be written to a folder.
+
+    Existing files with the same content are allowed.
+    """
     reject_reserved_path(folder)
     path = Path(folder)
     if os.path.lexists(path) and not path.is_dir():
@@ -303,18 +306,16 @@ def _check_path(
 
 
 def _build_output_kind(data: bytes | None) -> OutputKind:
-    """Return a type of file that accepts only missing files, or files with certain content."""
+    """Return an output type that allows lyncnb to replace only files with the given content."""
 
     def is_same(file: IO[bytes]) -> bool:
         return data is not None and file.read(len(data) + 1) == data
 
     test: Callable[[IO[bytes]], bool] = is_same
-    return OutputKind(
-        what="a first plan with the same content", is_ours={".csv": test, ".toml": test}
-    )
+    return OutputKind(what="a copy of this first plan", is_ours={".csv": test, ".toml": test})
 
 
-def _is_same(path: Path, other: str | os.PathLike[str]) -> bool:
+def _is_same_file(path: Path, other: str | os.PathLike[str]) -> bool:
     with suppress(OSError):
         return path.samefile(other)
     return False

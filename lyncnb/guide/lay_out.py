@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ..errors import AnswersError, Problem
 from ..topology.columns import list_topology_columns
 from ..topology.topology import Topology, build_topology_from_rows
-from .answer_values import LONGEST_NAME, Value, format_answer, is_yes, list_kinds
+from .answer_values import LONGEST_NAME, Value, format_answer, is_yes, list_pattern_kinds
 from .answers import GuideAnswers, describe_position, make_short_names
 from .name_patterns import LABEL, fill_pattern, read_pattern
 from .questions import Part, read_interview
@@ -48,7 +48,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Pool:
-    """A planned pool: its kind of server, its site (in answers and table), and its servers."""
+    """A planned pool: its server type, its servers, and its site in the answers and the table."""
 
     part: Part
     site: str
@@ -144,7 +144,7 @@ def _read_patterns(answers: GuideAnswers) -> dict[str, Mapping[str, str]]:
         asked.question.key: read_pattern(
             answers.text(asked.question.key),
             placeholders=asked.question.knows,
-            kinds=list_kinds(asked.question),
+            kinds=list_pattern_kinds(asked.question),
             default=asked.default,
         )
         for asked in answers.asked
@@ -194,7 +194,7 @@ def _check_external_access(layout: Layout) -> None:
                 site=asked[0].site,
                 key="edge_servers",
                 message=f"no site has an Edge Server, but the answer to {why} is yes",
-                hint="add an Edge Server to one site, or answer no to the questions about "
+                hint="add an Edge Server to a site, or answer no to the questions about "
                 "external access",
             )
         )
@@ -268,7 +268,7 @@ def _check_branches(layout: Layout, branches: Sequence[str]) -> None:
 
 
 def _find_only_sites(answers: GuideAnswers) -> dict[str, str]:
-    """Return for each kind of server the site of its pool, if there is only one such pool.
+    """For each kind of server that has one pool for all sites, return the site of that pool.
 
     This pool serves all sites, so its rows have no site.
     """

@@ -57,7 +57,7 @@ def fill_pattern(
 def read_pattern(
     text: str, *, placeholders: Collection[str], kinds: Collection[str], default: str
 ) -> Mapping[str, str]:
-    """Read a name pattern, or several patterns by kind of server or service.
+    """Read one name pattern for all kinds of servers and services, or one for each kind.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ class Question:
     knows: tuple[str, ...] = ()
 
     @property
-    def is_of_site(self) -> bool:
+    def is_asked_per_site(self) -> bool:
         """Whether the guide asks the question once for each site."""
         return self.scope == "site"
 
@@ -48,7 +48,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A value that answers set in a table column, for the pools with one type of server."""
+    """A rule that fills a table column from the answers, for pools with one type of server."""
 
     column: str
     answer: str = ""

@@ -1,4 +1,4 @@
-"""List tasks with a notebook call and a command, for the help in panels and the docs."""
+"""List tasks, each with its notebook call and its command, for the help in panels and the docs."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ TASKS: tuple[tuple[str, str, str], ...] = (
 
 
 def list_help_rows() -> list[list[str]]:
-    """Return the table of tasks for the page of a panel. The first row has the headings."""
+    """Return the rows of the help table for a panel, with the headings in the first row."""
     return [list(HEADINGS), *map(list, TASKS)]

@@ -1,4 +1,4 @@
-"""Provide the pictures that are attached to a text cell when nbconvert converts a notebook."""
+"""Provide nbconvert with the pictures that are attached to a notebook's Markdown cells."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ class Attachments(NotebookNode):
         return dict.get(self, unquote(name)) or _BROKEN
 
     def __getattr__(self, name: str) -> Any:
-        # Without this method, every attribute would seem to exist, because the object has a picture
-        # for every name.
+        # The object returns a picture for every key. Without this method, every attribute would
+        # also seem to exist.
         raise AttributeError(name)

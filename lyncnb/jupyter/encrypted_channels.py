@@ -1,4 +1,4 @@
-"""Check that Jupyter can encrypt the channels to a kernel, which can carry a passphrase.
+"""Check that Jupyter can encrypt the channels to a kernel, because they can carry a passphrase.
 
 The channels are sockets on the loopback interface. Without encryption, they transfer plain text.
 Older versions of Jupyter's libraries ignore the setting without a message.
@@ -22,7 +22,7 @@ NEEDED = {"jupyter-client": "8.10", "ipykernel": "7.3"}
 
 
 def get_encryption_setting() -> str:
-    """Return the value of the encryption setting if the installed libraries support it.
+    """Return the value of the setting that encrypts the kernel's channels.
 
     Raises
     ------

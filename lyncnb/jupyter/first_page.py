@@ -42,7 +42,10 @@ def find_date(notebook: Notebook, path: Path) -> str:
 
 
 def move_plan_to_top(notebook: Notebook) -> None:
-    """Move the table of certificates in the plan below the title and the summary line."""
+    """Move the table of planned certificates to the top of the notebook, below the title.
+
+    A line with the counts is above the table.
+    """
     from nbformat.v4 import new_code_cell, new_markdown_cell
 
     for output in _list_html_outputs(notebook):
@@ -50,7 +53,9 @@ def move_plan_to_top(notebook: Notebook) -> None:
         plans = find_shown_plans(page)
         if not plans or read_origin(page) is None:
             continue
-        counts = next((text for digest, text in _list_counts(notebook) if digest == plans[0]), "")
+        counts = next(
+            (text for digest, text in _find_shown_counts(notebook) if digest == plans[0]), ""
+        )
         first = copy.deepcopy(output)
         first["data"] = {"text/html": f"{counts}\n{page}"}
         output["data"] = {"text/html": _SEE_ABOVE}
@@ -69,6 +74,6 @@ def _list_html_outputs(notebook: Notebook) -> Iterator[Notebook]:
                 yield output
 
 
-def _list_counts(notebook: Notebook) -> Iterator[tuple[str, str]]:
+def _find_shown_counts(notebook: Notebook) -> Iterator[tuple[str, str]]:
     for output in _list_html_outputs(notebook):
         yield from _COUNTS.findall(str(output["data"]["text/html"]))

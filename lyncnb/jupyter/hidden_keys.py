@@ -35,8 +35,8 @@ _KEY_BYTES = re.compile(
     rb"|\x30\x82..\x02\x01\x00\x02[\x81\x82]"
     # RFC 5915 section 3: version 1, 32 or 48 bytes, then a named curve.
     rb"|\x02\x01\x01\x04(?:\x20.{32}|\x30.{48})\xa0"
-    # RFC 8018 appendix A.4 for an encrypted key, and RFC 7292 section 4 for a PFX file: version 3,
-    # then data.
+    # RFC 8018 appendix A.4 (an encrypted key), and RFC 7292 section 4 (a PFX file, which begins
+    # with version 3).
     rb"|\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d"
     rb"|\x02\x01\x03\x30[\x80-\x84].{0,4}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07[\x01\x02]",
     re.DOTALL,
@@ -55,8 +55,8 @@ _DECIMAL = re.compile(r"(?:\d{1,3}[,\s]{1,4}){24,}")
 # 8,192-bit key about 11,000.
 _NUMBER = re.compile(r"(?<!\d)\d{150,12000}(?!\d)")
 _DIGITS_AT_ONCE = 4000
-# The pattern for base85 in the forms of Git, Python and Adobe. Longer text is skipped, because it
-# is a picture in base64.
+# The pattern for base85 in the variants of Git, Python and Adobe. Longer text is skipped, because
+# it is a picture in base64.
 _BASE85 = re.compile(r"(?<![!-~])[!-~]{60,12000}(?![!-~])")
 _ENDS = "'\".,:"
 _COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x9c", b"\x78\xda")

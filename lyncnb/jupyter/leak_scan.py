@@ -27,8 +27,8 @@ Notebook = Any  # The real type is nbformat.NotebookNode, a dict whose keys are 
 # instead.
 _HIDDEN_ANSWER = re.compile(r"·+\s*\Z")
 
-# The pattern for a variable, argument or key with the name of a secret, and a string literal as its
-# value.
+# The pattern for an assignment of a string literal to a variable, argument or key that has the name
+# of a secret.
 _SECRET_NAME = (
     r"(?:pass(?:phrase|word|wd|code)|pwd|secret|token|credentials?"
     r"|(?:api|access|private|secret|account|storage)_?key|client_?secret)"
@@ -110,7 +110,7 @@ def scan_notebook(
         if number - 1 in with_secrets:
             secrets.append(_WRITTEN)
         if paths:
-            secrets += _find_paths(cell)
+            secrets += _report_local_paths(cell)
         problems += [
             Problem(file=f"{name} cell {number}", message=message, hint=hint)
             for message, hint in dict.fromkeys(secrets)
@@ -219,7 +219,7 @@ def _encode_secret(secret: str) -> Iterator[str]:
             yield coded[4 if before else 0 : -4].replace("+", "-").replace("/", "_")
 
 
-def _find_paths(cell: Notebook) -> Iterator[tuple[str, str]]:
+def _report_local_paths(cell: Notebook) -> Iterator[tuple[str, str]]:
     outputs = list(_list_texts(cell.get("outputs", ())))
     clean = "add --clean to remove the paths from the outputs"
     for pattern, kind in ((HOME_PATH, "home"), (TEMPORARY_PATH, "temporary")):

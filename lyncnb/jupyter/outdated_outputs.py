@@ -23,7 +23,7 @@ _NAME = "outdated.json"
 _LARGEST = 1 << 20  # The maximum size of the record in bytes.
 
 
-def record_outdated(
+def record_outdated_output(
     shown_digest: str, current_digest: str, *, folder: Path = Path(DRAFT_FOLDER)
 ) -> None:
     """Record that a saved output shows an earlier plan, or remove the record if it does not.
@@ -41,7 +41,7 @@ def record_outdated(
         If the file cannot be written.
     """
     path = folder / _NAME
-    before = read_outdated(folder)
+    before = read_outdated_outputs(folder)
     outdated = {digest: plan for digest, plan in before.items() if digest != shown_digest}
     if shown_digest != current_digest:
         outdated[shown_digest] = current_digest
@@ -57,8 +57,8 @@ def record_outdated(
             folder.rmdir()
 
 
-def read_outdated(folder: Path) -> dict[str, str]:
-    """Return the digest of the current plan, by the digest of the plan in an outdated output."""
+def read_outdated_outputs(folder: Path) -> dict[str, str]:
+    """Return a dict from the plan digest of each outdated output to the current plan's digest."""
     try:
         content = json.loads(
             files.read_specified_file(folder / _NAME, limit=_LARGEST, error_class=BundleError)

@@ -53,8 +53,8 @@ EXECUTED = OutputKind(what="an executed notebook", is_ours={".ipynb": _is_execut
 
 _PASSPHRASE_VARIABLE = "LYNCNB_PASSPHRASE"
 
-#: The variable that lyncnb sets in a kernel which runs a notebook without a browser. Nobody can
-#: press a button, so a panel does the work of its button at once. The value is not a secret.
+#: The variable that lyncnb sets in a kernel that runs a notebook without a browser. Because nobody
+#: can press a button there, each panel starts its work at once. The value is not a secret.
 UNATTENDED_VARIABLE = "LYNCNB_UNATTENDED"
 
 
@@ -188,7 +188,7 @@ def _find_request_folders(notebook: Notebook, parent: Path) -> tuple[Path, ...]:
 
 
 class _InterruptibleLoop(asyncio.SelectorEventLoop):
-    """An event loop in which Ctrl-C ends the notebook. The handler of nbclient does not work."""
+    """An event loop without nbclient's signal handler, so that Ctrl-C ends the notebook."""
 
     def add_signal_handler(
         self, sig: int, callback: Callable[[*_Args], object], *args: *_Args
@@ -237,7 +237,8 @@ async def _execute_notebook(
     # The passphrase is removed from the environment, so that no child process inherits it.
     environment = {k: v for k, v in os.environ.items() if k != _PASSPHRASE_VARIABLE}
     environment[UNATTENDED_VARIABLE] = "1" if unattended else ""
-    # The kernel's own messages, such as the one when it stops, do not help the user and are hidden.
+    # The kernel's own messages, such as the message that it is stopping, do not help the user and
+    # are hidden.
     with tempfile.TemporaryFile() as kernel_log:
         try:
             await client.async_execute(env=environment, stderr=kernel_log)

@@ -23,7 +23,7 @@ from ..errors import NotebookError
 from .first_page import find_date, find_origin, move_plan_to_top
 from .leak_scan import raise_problems, replace_paths, scan_notebook
 from .notebook_files import Notebook, read_notebook, strip_widgets, write_notebook
-from .outdated_outputs import DRAFT_FOLDER, read_outdated
+from .outdated_outputs import DRAFT_FOLDER, read_outdated_outputs
 
 if TYPE_CHECKING:
     from ..pki.passphrase import Secret
@@ -36,7 +36,7 @@ _AUTHOR = "author"
 _AUTHOR_PARAGRAPH = re.compile(rf"^<!-- {_AUTHOR} -->\n(?:.+\n?)*", re.M)
 
 
-def _is_ours(file: IO[bytes]) -> bool:
+def _is_notebook_page(file: IO[bytes]) -> bool:
     if outputs.match_page(_MARK.encode())(file):
         return True
     file.seek(0)
@@ -45,11 +45,11 @@ def _is_ours(file: IO[bytes]) -> bool:
 
 
 #: The type of file that :func:`share_notebook` writes.
-PAGE = outputs.OutputKind(what="a notebook's page", is_ours={".html": _is_ours})
+PAGE = outputs.OutputKind(what="a notebook's page", is_ours={".html": _is_notebook_page})
 
 #: The types of file for the printed page and the cleaned notebook.
 PRINTED = outputs.OutputKind(
-    what="a page that Chromium printed",
+    what="a printed notebook page",
     is_ours={".pdf": outputs.match_content(b"%PDF-", b"Skia/PDF")},
 )
 CLEAN_COPY = outputs.OutputKind(
@@ -305,7 +305,7 @@ def share_notebook(
 def _reject_other_plans(notebook: Notebook, path: Path) -> None:
     """Raise an error if the outputs show two different plans, or an earlier plan."""
     cells: dict[str, list[str]] = {}
-    outdated = read_outdated(path.parent / DRAFT_FOLDER)
+    outdated = read_outdated_outputs(path.parent / DRAFT_FOLDER)
     for number, cell in enumerate(notebook.cells, 1):
         pages = (output.get("data", {}).get("text/html", "") for output in cell.get("outputs", ()))
         for digest in dict.fromkeys(find_shown_plans("\n".join(map(str, pages)))):

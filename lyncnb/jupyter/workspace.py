@@ -174,8 +174,9 @@ def _prepare_environment() -> None:
     # In a served workspace, a user presses the buttons, so panels must not start their work
     # automatically.
     os.environ.pop(UNATTENDED_VARIABLE, None)
-    # Jupyter searches the folder first, so its settings apply to the JupyterLab that lyncnb starts
-    # and to nbconvert in its terminals. Other servers in the same environment keep their settings.
+    # Jupyter searches lyncnb's own folders first, so their settings apply to the JupyterLab that
+    # lyncnb starts and to nbconvert in its terminals. Other servers in the same environment keep
+    # their settings.
     paths = [str(_PACKAGE / "jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(path for path in paths if path)
     paths = [str(_PACKAGE / "jupyter" / "share"), os.environ.get("JUPYTER_PATH", "")]

@@ -46,7 +46,7 @@ def find_cells_with_secrets(sources: Iterable[str]) -> frozenset[int]:
                         cells.add(index)
                     elif isinstance(value, ast.Name):
                         used.add(value.id)
-            for name in _find_text_variables(node):
+            for name in _find_string_variables(node):
                 assigned.setdefault(name, set()).add(index)
     return frozenset(cells.union(*(assigned.get(name, ()) for name in used)))
 
@@ -79,7 +79,7 @@ def _is_string(value: ast.expr) -> bool:
     )
 
 
-def _find_text_variables(node: ast.AST) -> Iterator[str]:
+def _find_string_variables(node: ast.AST) -> Iterator[str]:
     """Yield the variables to which the code of a cell assigns a string literal."""
     if isinstance(node, ast.Assign) and _is_string(node.value):
         yield from (target.id for target in node.targets if isinstance(target, ast.Name))

@@ -24,7 +24,7 @@ from .session import DOCUMENTS
 _PYODIDE_CHANGES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "pyodide.asm.mjs": (
         ("export default _createPyodideModule;", ""),
-        # Without this change to Pyodide, a memory of more than 30 MB does not fit (pyodide issue
+        # Without this change, Pyodide cannot restore a memory of more than 30 MB (pyodide issue
         # 6254).
         (
             "Module.HEAP8.set(t),l}",
@@ -63,7 +63,7 @@ def assemble(
     lock["packages"] = {}
     worker = "\n".join(
         (
-            *(_apply_changes(name, pyodide[name].decode()) for name in _PYODIDE_CHANGES),
+            *(_apply_pyodide_changes(name, pyodide[name].decode()) for name in _PYODIDE_CHANGES),
             _read_file("worker.js"),
         )
     )
@@ -124,7 +124,7 @@ def _join_panel_scripts() -> str:
     return held + "const PANELS = {" + ",\n".join(made) + "};"
 
 
-def _apply_changes(name: str, text: str) -> str:
+def _apply_pyodide_changes(name: str, text: str) -> str:
     for old, new in _PYODIDE_CHANGES[name]:
         text = _replace_once(text, old, new, name)
     return text.replace(*_SCRIPT_ADDRESS)

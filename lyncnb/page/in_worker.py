@@ -1,4 +1,4 @@
-"""Connect a session with the worker of the page, and prepare the memory of each page."""
+"""The connection of a session to a web worker, and the preparation of the worker's memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make_session(post_message: Callable[[str, str, list[bytes]], object]) -> Pag
 
 
 def warm_up() -> list[str]:
-    """Use each part of a session once, so that the saved memory contains the code and the rules.
+    """Use each part of a session once, so that the saved memory contains all modules and rules.
 
     Returns
     -------

@@ -29,7 +29,7 @@ SITE = "/lib/site"
 
 _OWN = __package__.partition(".")[0]
 _ENTRY = f"{__package__}.in_worker"
-# The folders in which Python reads rules by name.
+# The folders from which Python reads rule files by name.
 _DATA = ("products", "cas")
 _DATA_ENDINGS = (".toml", ".j2", ".json")
 _LARGEST = 1 << 26

@@ -83,7 +83,7 @@ def prepare_folder(
         "requests": [
             _build_request_values(record, build_request_content(wanted[record.id]))
             for record in manifest.requests
-            if record.is_to_write
+            if record.needs_writing
         ],
         "passphrase": {**NEW_RULES, "known": list(list_known_words(plan))},
         "derivation": {"rounds": ROUNDS, "salt": SALT_BYTES, "bytes": DERIVED_BYTES},
@@ -159,7 +159,7 @@ def _make_order(
 
 
 def _build_announced_manifest(order: Order, plan_file: bytes) -> Manifest:
-    """Return the manifest of a new folder before the first key is created."""
+    """Return the manifest that records a new folder's requests before their keys are created."""
     empty = Manifest()
     announced, _ = decide_changes(empty, order.wanted, now=order.now, cover_date=order.covered_on)
     reject_late_requests(order, empty, announced)

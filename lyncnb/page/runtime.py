@@ -44,8 +44,8 @@ PYODIDE = Package(
     "d18bd7c4485f11da4b7dbfd790cd8114078c44eab488c517d9bcf31fda4eb6dc"
     "8c716930abe1db139bb2b860fcd8b37bcb6abe48dbe2ffa579244b0e943d91d4",
 )
-#: The package that estimates passphrases. Python has a similar package, but a passphrase never
-#: enters Python on the page.
+#: The package that estimates the strength of passphrases. Python has a similar package, but on the
+#: page, Python never receives a passphrase.
 ZXCVBN = Package(
     "zxcvbn",
     "4.4.2",
@@ -69,19 +69,19 @@ _OFFLINE = (
 
 
 def find_runtime() -> Path:
-    """Return the built page for this version of lyncnb and its libraries, or None.
+    """Return the path of the built page for this version of lyncnb and its libraries.
 
     Raises
     ------
     PageError
-        If it is not built yet.
+        If the page is not built yet.
     """
     path = _find_cached_path()
     if not path.is_file():
         raise PageError(
             (
-                "the planner page is not built yet on this computer, or lyncnb has been updated "
-                "since the last build"
+                "the planner page has not been built on this computer, or lyncnb has been "
+                "updated since the last build"
             ),
             hint="build the page once: lyncnb page --build",
         )

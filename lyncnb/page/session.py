@@ -96,7 +96,7 @@ class PageSession:
 
     def ask_questions(self) -> None:
         """Show the questions that lead to a first plan."""
-        self._run_safely(self._ask_questions)
+        self._run_safely(self._start_guide)
 
     def receive(self, message: str) -> None:
         """Answer a message from the panel on the page."""
@@ -104,7 +104,7 @@ class PageSession:
             self._channel.receive(json.loads(message))
 
     def write_document(self, kind: str) -> None:
-        """Let the browser download a document or a picture of the plan."""
+        """Make the browser download a document or a picture of the plan."""
         self._run_safely(lambda: self._write_document(kind))
 
     def download_draft(self) -> None:
@@ -116,7 +116,7 @@ class PageSession:
         self._run_safely(lambda: self._prepare_requests(now))
 
     def write_request_files(self, written: Mapping[str, Mapping[str, str]]) -> None:
-        """Send the files of the request folder for the requests that the page has created."""
+        """Send the page a request folder's files, with the requests that the page created."""
         self._run_safely(lambda: self._write_request_files(written))
 
     def _run_safely(self, work: Callable[[], object]) -> None:
@@ -135,7 +135,7 @@ class PageSession:
         if names:
             self._open_files(names)
         else:
-            self._ask_questions()
+            self._start_guide()
 
     def _open_files(self, names: list[str]) -> None:
         drafts = [name for name in names if _is_draft(Path(name))]
@@ -199,7 +199,7 @@ class PageSession:
         self._post("state", {"has_plan": editor is not None,
                              "is_saved": editor is None or editor.is_saved})  # fmt: skip
 
-    def _ask_questions(self) -> None:
+    def _start_guide(self) -> None:
         if self.editor is not None and not self.editor.is_saved:
             raise PlanError(
                 "the open table has unsaved edits, which would be lost",
@@ -233,7 +233,7 @@ class PageSession:
             data = write_plan_table(editor.plan, editor.findings, kind)
         self._post("file", {"name": name}, [data])
 
-    # The modules are not in the prepared memory, because few sessions create requests.
+    # The modules for requests are loaded on first use, because few sessions create requests.
     def _prepare_requests(self, now: str) -> None:
         from .request_folder_of import prepare_folder
 
@@ -261,8 +261,8 @@ class PageSession:
         if draft is None:
             raise PlanError(
                 (
-                    f"{editor.topology.source} has no unsaved edits, so there is nothing to put in "
-                    "a draft"
+                    f"{editor.topology.source} has no unsaved edits, so there is nothing to "
+                    "save in a draft"
                 ),
                 hint="a draft contains only unsaved edits",
             )

@@ -177,11 +177,11 @@ def list_children(
         element = read_element(data, offset, parent.content_end, depth + 1, allowance)
         elements.append(element)
         offset = element.end
-        _stop_at_limit(len(elements))
+        _reject_too_many_elements(len(elements))
     return elements
 
 
-def _stop_at_limit(count: int) -> None:
+def _reject_too_many_elements(count: int) -> None:
     if count > MAX_ELEMENTS:
         raise BadStructure(f"more than {MAX_ELEMENTS:,} elements in one structure")
 
@@ -215,7 +215,7 @@ def read_objects(data: bytes) -> list[tuple[Kind, bytes]]:
         element = read_element(data, offset, len(data), 0, allowance)
         objects.append((_detect_kind(data, element, allowance), data[element.begin : element.end]))
         offset = element.end
-        _stop_at_limit(len(objects))
+        _reject_too_many_elements(len(objects))
     return objects
 
 
@@ -372,7 +372,10 @@ _ElementPairs = Iterator[tuple[Element, Element | None]]
 
 
 def _list_elements(data: bytes) -> _ElementPairs:
-    """Yield every ASN.1 element with the previous one. Elements in octet strings are included."""
+    """Yield every ASN.1 element together with the element before it.
+
+    Elements in octet strings are included.
+    """
     allowance = _Allowance()
     yield from _list_elements_below(
         data, read_element(data, 0, len(data), 0, allowance), 0, allowance

@@ -17,9 +17,10 @@ _ANY = "2.5.29.32.0"
 
 @dataclass
 class _State:
-    """The policies at one level of the path, their names at the level below, and the limits.
+    """The state of policy processing at one level of a certification path.
 
-    Each counter is the number of certificates before a limit applies (RFC 5280 section 6.1.2 (d) to
+    ``level`` contains the valid policies, each with the equivalent policies at the next level. Each
+    counter is the number of certificates before a limit applies (RFC 5280 section 6.1.2 (d) to
     (f)).
     """
 

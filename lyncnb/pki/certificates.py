@@ -216,7 +216,7 @@ class Certificate:
 
     @property
     def issuer_name(self) -> str:
-        """The common name of the issuer, or the complete name if it contains no common name."""
+        """The common name of the issuer, or the issuer's complete name if it has no common name."""
         names = [value for name, value in self.issuer if name == "CN"]
         return visible(names[-1]) if names else format_name(self.issuer)
 
@@ -419,11 +419,11 @@ def _read_alternative_names(extensions: Extensions) -> tuple[tuple[str, ...], tu
     other = [name for name in names if not isinstance(name, x509.DNSName)]
     return (
         tuple(names.get_values_for_type(x509.DNSName)),
-        tuple(f"{type(name).__name__} {_read_general_value(name)}" for name in other),
+        tuple(f"{type(name).__name__} {_format_general_name(name)}" for name in other),
     )
 
 
-def _read_general_value(name: x509.GeneralName) -> str:
+def _format_general_name(name: x509.GeneralName) -> str:
     value = name.value
     if isinstance(value, x509.Name):
         return value.rfc4514_string()

@@ -204,7 +204,7 @@ class Issuers:
         # name.
         self._by_hint: dict[_Hint, list[Certificate]] = {}
         self._signed: dict[tuple[str, str], bool | None] = {}
-        newest_first = sorted(set(certificates), key=_sort_newest_first)
+        newest_first = sorted(set(certificates), key=_get_newest_first_key)
         self._further_checks = _FURTHER_CHECKS * len(newest_first)
         for certificate in newest_first:
             name, key = certificate.subject_key, certificate.subject_key_id
@@ -225,7 +225,7 @@ class Issuers:
         # The key identifier is a hint and not a rule (RFC 5280 section 4.2.1.1). Candidates with a
         # different identifier come last. A CA without an identifier is treated as a match.
         hints = [(name, key_id, own) for key_id in ((key, b"") if key else (None,))]
-        likely = merge(*(self._by_hint.get(hint, ()) for hint in hints), key=_sort_newest_first)
+        likely = merge(*(self._by_hint.get(hint, ()) for hint in hints), key=_get_newest_first_key)
         seen = set()
         for candidate in chain(likely, self._by_hint.get((name, None, None), ())):
             if candidate not in seen:
@@ -259,7 +259,7 @@ class Issuers:
 
 
 def _has_other_key(certificate: Certificate, issuer: Certificate) -> bool:
-    """Return whether the authority key identifier belongs to another key than the issuer's."""
+    """Return whether the authority key identifier specifies a key other than the issuer's."""
     expected, actual = certificate.authority_key_id, issuer.subject_key_id
     return bool(expected and actual and expected != actual)
 
@@ -281,7 +281,7 @@ def _find_contradiction(certificate: Certificate, issuer: Certificate) -> str:
     return ""
 
 
-def _sort_newest_first(certificate: Certificate) -> tuple[float, str]:
+def _get_newest_first_key(certificate: Certificate) -> tuple[float, str]:
     return (-certificate.not_after.timestamp(), certificate.sha256)
 
 
@@ -330,7 +330,7 @@ def build_path(certificate: Certificate, issuers: Issuers, *, today: date) -> Pa
     )
 
 
-def follow_path(
+def verify_path(
     certificate: Certificate, path: tuple[Certificate, ...], issuers: Issuers, *, today: date
 ) -> Path | None:
     """Return a known path if all signatures up to a self-signed root are valid.
@@ -416,7 +416,9 @@ def _build_missing_objection(
             "did not follow the rest of the path"
         )
     elif count > MAX_CANDIDATES:
-        detail = f"{count:,} certificates have the name {who}, and lyncnb did not check all of them"
+        detail = (
+            f"{count:,} certificates have the subject {who}, and lyncnb did not check all of them"
+        )
     return Objection(code="chain-incomplete", detail=detail)
 
 

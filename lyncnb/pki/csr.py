@@ -98,7 +98,7 @@ class CertificationRequest:
             return ""
 
     def has_valid_signature(self) -> bool | None:
-        """Return whether the request is signed with its own key. If unknown, return None.
+        """Return whether the request is signed with its own key, or None if that is unknown.
 
         pyca's ``is_signature_valid`` cannot be used, because it is False for every SHA-1 signature.
         """

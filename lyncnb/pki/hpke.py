@@ -57,7 +57,7 @@ class RunKey:
 
 
 def seal(data: bytes, *, public: bytes, subject: str, purpose: str = _PURPOSE) -> bytes:
-    """Encrypt data for a public key. Only the same purpose and subject can decrypt it."""
+    """Encrypt data for a public key. Decryption requires the same purpose and subject."""
     recipient = X25519PublicKey.from_public_bytes(public)
     return _SUITE.encrypt(data, recipient, info=(purpose + subject).encode())
 

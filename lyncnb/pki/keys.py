@@ -40,7 +40,7 @@ def find_key_parameters(key: PublicKey | PrivateKey) -> tuple[str, int]:
 
 
 def find_key_difference(key: PublicKey) -> str:
-    """Describe how a key differs from keys that :func:`generate_key` creates, or return "".
+    """Return how a key differs from the keys that lyncnb generates, or "" if it does not.
 
     A key from a file must be as strong as a generated key. With a small exponent, a different size,
     or a different curve, servers or CAs could reject the key, or it would be weaker than planned.
@@ -90,7 +90,7 @@ def to_pkcs8(key: PrivateKey) -> bytes:
 
 
 def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
-    """Load a private key without testing its primes again, which would take a long time.
+    """Load a private key without the slow test of whether its factors are prime.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def read_pkcs8(der: bytes, *, name: str = "the key") -> PrivateKey:
 
 
 def _is_consistent(key: PrivateKey) -> bool:
-    """Return whether the numbers in a private key fit together (RFC 8017 section 3.2).
+    """Return whether the numbers in a private key match each other (RFC 8017 section 3.2).
 
     Without this check, a changed block in the middle of a CBC text would not be detected.
     """

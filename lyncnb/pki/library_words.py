@@ -52,7 +52,7 @@ class NotAsStandard(ValueError):
 
 
 def explain_error(error: Exception) -> str:
-    """Return in plain English why cryptography rejects a certificate, request, or key."""
+    """Return in plain English why a certificate, request, or key is rejected."""
     text = str(error)
     if isinstance(error, NotAsStandard):
         return visible(text)

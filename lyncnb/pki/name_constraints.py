@@ -17,7 +17,7 @@ _MOST_LISTED = 20
 
 
 def find_constraint_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
-    """Yield a text for each name that the name constraints of an issuer do not allow.
+    """Yield a message for each name that the name constraints of an issuer do not allow.
 
     Parameters
     ----------
@@ -37,12 +37,15 @@ def find_constraint_violations(below: Sequence[Certificate], issuer: Certificate
     yield from islice(violations, _MOST_LISTED)
     left = sum(1 for _ in violations)
     if left:
-        yield f'"{format_name(issuer.subject)}" does not allow {left:,} more of the names'
+        yield f'"{format_name(issuer.subject)}" does not allow {left:,} of the other names'
 
 
 def _find_violations(below: Sequence[Certificate], issuer: Certificate) -> Iterator[str]:
     who = f'"{format_name(issuer.subject)}"'
-    permitted, excluded = _group_trees(issuer.permitted), _group_trees(issuer.excluded)
+    permitted, excluded = (
+        _group_by_name_type(issuer.permitted),
+        _group_by_name_type(issuer.excluded),
+    )
     for position, certificate in enumerate(below):
         if position and certificate.is_self_issued:
             continue
@@ -77,8 +80,8 @@ class _Trees:
         self.lengths = {len(base) for base in self.bases if isinstance(base, tuple)}
 
     @cached_property
-    def above(self) -> frozenset[str]:
-        """The host names in the name constraints, and the suffixes of host names."""
+    def host_suffixes(self) -> frozenset[str]:
+        """The host names in the name constraints, and the domains above them."""
         return frozenset().union(
             *(_list_dotted_parents(b) for b in self.bases if isinstance(b, str))
         )
@@ -95,7 +98,10 @@ class _Trees:
         return {key: frozenset(values) for key, values in addresses.items()}
 
     def contains_name(self, name: GeneralName, *, is_excluded: bool) -> bool:
-        """Return whether the constraints contain a name. ``is_excluded`` selects excluded names."""
+        """Return whether a name is within the constraints.
+
+        ``is_excluded`` states that the constraints exclude names.
+        """
         if isinstance(name.value, tuple):
             return any(name.value[:length] in self.bases for length in self.lengths)
         value = name.value.casefold()
@@ -121,7 +127,9 @@ class _Trees:
             return False
         # "*.contoso.com" also covers an excluded "x.contoso.com". An excluded ".contoso.com" also
         # excludes "contoso.com" itself.
-        return f".{host}" in self.bases or (host.startswith("*.") and host[1:] in self.above)
+        return f".{host}" in self.bases or (
+            host.startswith("*.") and host[1:] in self.host_suffixes
+        )
 
     def _contains_address(self, text: str) -> bool:
         try:
@@ -137,7 +145,7 @@ class _Trees:
 
 
 @lru_cache(maxsize=64)
-def _group_trees(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
+def _group_by_name_type(bases: tuple[GeneralName, ...]) -> Mapping[str, _Trees]:
     """Group name constraints by the type of name.
 
     The result is cached, because many issuers have the same constraints.

@@ -51,8 +51,8 @@ PROMPTS = (
     "Repeat the passphrase: ",
 )
 _ATTEMPTS = 3
-# The maximum size and the time limit of a passphrase from a pipe, to which a password manager can
-# write.
+# The maximum size and the time limit for a passphrase that is read from a pipe, for example from a
+# password manager.
 _LINE_BYTES, _LINE_SECONDS = 4096, 10.0
 
 
@@ -110,10 +110,10 @@ class Secret:
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _build_hidden_secret, ("***",)
+        return _build_unusable_secret, ("***",)
 
 
-def _build_hidden_secret(_: str) -> Secret:
+def _build_unusable_secret(_: str) -> Secret:
     return Secret(None)  # type: ignore[arg-type]
 
 

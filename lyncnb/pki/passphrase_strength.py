@@ -14,7 +14,7 @@ LEAST_SCORE = 2
 # separate word.
 WITHIN_A_WORD = 4
 LITTLE_REMAINS = (
-    "lyncnb does not count the names from the plan, and the rest of the passphrase is too short."
+    "Names from the plan do not make the passphrase stronger, and the rest of it is too short."
 )
 
 

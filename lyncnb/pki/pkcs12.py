@@ -202,7 +202,7 @@ def _encode_data(content: bytes) -> _ContentInfo:
 
 
 def _add_bags(info: bytes, attributes: list[bytes]) -> bytes:
-    """Add attributes to the bag of the key, which is in the part without overall encryption."""
+    """Add attributes to the bags in a part of a PFX file, unless the whole part is encrypted."""
     part = decode_der(_ContentInfo, info)
     if part.content_type.dotted_string != _DATA:
         return info
@@ -225,14 +225,18 @@ def _derive_mac_key(password: Secret, salt: bytes, rounds: int, hash_name: str) 
     size, block = _MAC_HASHES[hash_name]
     # The password is encoded as a BMPString with two zeros at the end (RFC 7292 appendix B.1).
     text = password.reveal().encode("utf-16-be") + b"\0\0"
-    digest = bytes([3]) * block + _fill_block(salt, block) + _fill_block(text, block)
+    digest = (
+        bytes([3]) * block
+        + _repeat_to_block_length(salt, block)
+        + _repeat_to_block_length(text, block)
+    )
     digest_of = getattr(hashlib, hash_name)
     for _ in range(rounds):
         digest = digest_of(digest).digest()
     return digest[:size]
 
 
-def _fill_block(data: bytes, block: int) -> bytes:
+def _repeat_to_block_length(data: bytes, block: int) -> bytes:
     """Repeat bytes up to the next multiple of the block length."""
     length = block * -(-len(data) // block)
     return (data * (length // len(data) + 1))[:length]

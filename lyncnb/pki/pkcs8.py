@@ -108,8 +108,8 @@ def _encode_pem(der: bytes, label: bytes) -> bytes:
     return b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (label, lines, label)
 
 
-# The largest number of rounds. A file with more rounds would occupy the computer for minutes, so it
-# is rejected.
+# The maximum number of rounds of the key derivation. A file with more rounds would occupy the
+# computer for minutes, so it is rejected.
 _MAX_ROUNDS = 10_000_000
 _DATA_LABEL = b"LYNCNB ENCRYPTED DATA"
 _WHAT = {KEY_LABEL: "key", _DATA_LABEL: "file"}
@@ -241,7 +241,10 @@ class FolderCipher:
         self._takes_old_data = not is_rejected
 
     def set_seal_function(self, seal: Callable[[DerivedKey], object]) -> None:
-        """Set a function that seals the derived key of the run before the first encryption."""
+        """Set a function that seals the derived key of the run.
+
+        The function is called before the first encryption.
+        """
         with self._lock:
             self._before_use = seal
             if self._own is not None:
@@ -285,7 +288,7 @@ class FolderCipher:
         body = _encode_gcm_algorithm(derivation, nonce) + encode_element(_OCTET_STRING, text)
         return _encode_pem(encode_element(SEQUENCE, body), _DATA_LABEL)
 
-    def is_old_data(self, pem: bytes, *, name: str) -> bool:
+    def is_old_format(self, pem: bytes, *, name: str) -> bool:
         """Return whether a list is in the format of earlier versions, which has no MAC."""
         return not _read_envelope(pem, name, _DATA_LABEL).is_gcm
 
@@ -354,7 +357,7 @@ class FolderCipher:
                     ),
                     hint=f"restore {name} from a backup, or remove the file",
                 )
-            return self._decrypt_with(pem, name, _DATA_LABEL, _check_data)
+            return self._decrypt_with(pem, name, _DATA_LABEL, _verify_digest)
         with self._lock:
             key = self._derive_key_once(envelope.derivation, name)
         try:
@@ -380,7 +383,10 @@ class FolderCipher:
         return DerivedKey(*which, self._derived[which])
 
     def open_file(self, pem: bytes, *, name: str) -> keys.PrivateKey | bytes:
-        """Decrypt a file in the folder: a key if the name ends with ``.key``, else other data."""
+        """Decrypt a file in the folder.
+
+        The file contains a private key if its name ends with ``.key``, and otherwise other data.
+        """
         read = self.decrypt if name.endswith(".key") else self.decrypt_data
         return read(pem, name=name)
 
@@ -435,7 +441,7 @@ class FolderCipher:
 
 
 def _derive_purpose_key(derived: bytes, purpose: bytes) -> bytes:
-    """Derive the key for a purpose from the derived key of a run (HKDF, RFC 5869)."""
+    """Derive the key for one purpose from the key derived from the passphrase (HKDF, RFC 5869)."""
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(derived)
 
 
@@ -496,12 +502,12 @@ def read_derivation(pem: bytes, *, name: str) -> Derivation:
 
 
 def _check_pkcs8(data: bytes) -> bytes:
-    # If the data is not a key, the function raises ValueError.
+    # This call raises ValueError if the data is not a key.
     serialization.load_der_private_key(data, None)
     return data
 
 
-def _check_data(data: bytes) -> bytes:
+def _verify_digest(data: bytes) -> bytes:
     digest, content = data[:32], data[32:]
     if hashlib.sha256(content).digest() != digest:
         raise ValueError("digest")
@@ -528,7 +534,7 @@ def _read_envelope(pem: bytes, name: str, label: bytes) -> _Envelope:
         mode = _get_algorithm_name(pbes2.encryption_scheme)
         if prf not in _PRFS or mode not in (*_CIPHERS, _GCM):
             raise keys.build_damaged_error(
-                name, f"uses an encryption that lyncnb does not support ({prf}, {mode})"
+                name, f"uses encryption that lyncnb does not support ({prf}, {mode})"
             )
         iv = _read_iv(pbes2.encryption_scheme, mode)
     except (ValueError, binascii.Error) as error:

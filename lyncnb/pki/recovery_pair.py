@@ -117,7 +117,5 @@ def read_public_key(pem: bytes, *, name: str) -> RecoveryPublicKey:
     except (ValueError, UnsupportedAlgorithm):
         raise BundleError(f"{name} is not the public half of a recovery key", hint=_HINT) from None
     if not isinstance(key, X25519PublicKey):
-        raise BundleError(
-            f"{name} contains a public key of a different type than X25519", hint=_HINT
-        )
+        raise BundleError(f"{name} contains a public key that is not an X25519 key", hint=_HINT)
     return RecoveryPublicKey(key.public_bytes_raw())

@@ -149,7 +149,7 @@ def _check_key_file(path: Path) -> None:
 
 
 def find_signing_key(content: bytes, signature: bytes, *, namespace: str) -> str:
-    """Return the fingerprint of the key that signed the bytes, whether it is allowed or not.
+    """Return the fingerprint of the signing key, even if this key is not allowed to sign.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def verify_signature(content: bytes, signature: bytes, signers: bytes, *, namesp
 
 
 def _reject_unclear_name(name: str, key: str) -> None:
-    """Raise an error for a signer's name that is invisible in part or cannot be recorded."""
+    """Raise an error if a signer's name has invisible characters or cannot be recorded."""
     if set(name) & set('*?!," '):
         raise ApprovalError(
             (
@@ -244,7 +244,7 @@ def _reject_unclear_name(name: str, key: str) -> None:
 def _build_refusal(
     key: str, signers: bytes, result: subprocess.CompletedProcess[bytes]
 ) -> ApprovalError:
-    """Return the error for a correct signature by a key that the list does not allow."""
+    """Return the error for a valid signature with a key that is not allowed to sign."""
     output = result.stderr.decode("utf-8", "replace")
     line = _LINE.search(output)
     lines, who = signers.split(b"\n"), ""

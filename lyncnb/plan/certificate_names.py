@@ -31,7 +31,10 @@ Finder = Callable[[Pool, DnsName], Values]
 
 
 def _build_name_finder(columns: Column) -> Finder:
-    """Return a function that returns a pool's names in a column, or the pool name."""
+    """Return a function that finds the names of a pool in a column.
+
+    If a pool has no names in the column, some columns use the pool name instead.
+    """
     name, own = columns.name, columns.or_pool_name
 
     def find_names(pool: Pool, server: DnsName) -> Values:
@@ -46,8 +49,7 @@ def _build_name_finder(columns: Column) -> Finder:
     )
 
 
-# The placeholders, in addition to the name columns, that are replaced with names of a pool or
-# server.
+# The placeholders for names of a pool or server, in addition to the placeholders that are columns.
 _POOL_PLACEHOLDERS: Mapping[str, Finder] = {
     "computer.fqdn": lambda pool, server: (server,),
     "pool.fqdn": lambda pool, server: (pool.fqdn,),
@@ -55,7 +57,7 @@ _POOL_PLACEHOLDERS: Mapping[str, Finder] = {
 }
 
 
-def _find_name_finder(placeholder: str) -> Finder:
+def _get_name_finder(placeholder: str) -> Finder:
     known = _POOL_PLACEHOLDERS.get(placeholder)
     return known or _build_name_finder(get_column(placeholder.removeprefix("pool.")))
 
@@ -74,7 +76,10 @@ BACKUP_POOL = "backup_pool"
 
 
 class Part(NamedTuple):
-    """A source of names on a certificate: one rule that depends on the pool, or other rules."""
+    """A source of names on a certificate.
+
+    The source is one rule whose names depend on the pool, or all rules whose names do not.
+    """
 
     find: Finder | None
     why: tuple[str, ...]  # The ID of the rule whose names the function ``find`` returns.
@@ -96,7 +101,7 @@ class ResolvedRule:
     ca: str  # The CA that the options specify for the issuer.
 
     def find_common_name(self, pool: Pool, server: DnsName) -> DnsName | str:
-        """Return the common name for a certificate, or "" if the topology does not contain it."""
+        """Return the common name for a certificate, or "" if there is none."""
         part = self.subject
         if part is None:
             return ""
@@ -167,9 +172,9 @@ def _build_wildcard(name: DnsName) -> DnsName | None:
 
 
 def build_template_finder(rule: NameRule) -> Finder:
-    """Return a function that returns a pool's names from a rule with a pool placeholder."""
+    """Return a function that fills a name rule's placeholder for a pool or server."""
     before, placeholder, after = rule.parts
-    find = _find_name_finder(placeholder)
+    find = _get_name_finder(placeholder)
     if not before and not after:
         return find
     return lambda pool, server: fill_template(rule, find(pool, server))
@@ -187,9 +192,9 @@ def fill_template(rule: NameRule, values: Iterable[DnsName]) -> Values:
         ) from None
 
 
-# The placeholders that are replaced with values of the deployment and a site. The values are the
-# same for all pools in the site. _POOL_PLACEHOLDERS contains the placeholders for a pool. The value
-# "" means no placeholder.
+# The functions that return the values of each placeholder for a deployment and a site. The values
+# are the same for all pools in the site. _POOL_PLACEHOLDERS contains the functions for a pool. The
+# key "" means that there is no placeholder.
 _OF_SITE: Mapping[str, Callable[[PlanContext, str], Iterable[DnsName]]] = {
     "": lambda context, site: (DnsName(),),
     "sip_domain": lambda context, site: context.sip_domains,
@@ -296,7 +301,7 @@ class PlanContext:
         return tuple({published.name: published for published in sites}.values())
 
     def list_backup_sites(self, pool: Pool) -> tuple[Site, ...]:
-        """Return a tuple with the site of a pool's backup pool, or an empty tuple without one."""
+        """Return the site of a pool's backup pool in a tuple, or () if there is no backup pool."""
         names = pool.list_names(BACKUP_POOL)
         if not names:
             return ()
@@ -339,7 +344,10 @@ class PlanContext:
         return resolved
 
     def _find_twin_site(self, site: str) -> str:
-        """Return the first site with the same simple URLs. Its certificates have equal names."""
+        """Return the first site with the same simple URLs.
+
+        The certificates of both sites contain the same names.
+        """
         if not self._twins:
             first: dict[object, str] = {}
             for name, other in self.sites.items():
@@ -361,13 +369,13 @@ class PlanContext:
             names = [_apply_to_all_servers(name) for name in names]
         wildcard = rule.wildcard and "wildcard" in flags
         issuer = choose_issuer(rule, (), self.options)
-        subject = self._resolve_names(
+        subject = self._apply_name_rules(
             [self.rules.names[rule.subject_name]], flags, site, rule.usages
         )
         return ResolvedRule(
             rule=rule,
             subject=subject[0] if subject else None,
-            parts=self._resolve_names(names, flags, site, rule.usages),
+            parts=self._apply_name_rules(names, flags, site, rule.usages),
             extended_key_usage=tuple(usages),
             may_be_wildcard=frozenset(name.id for name in names if wildcard and name.wildcard),
             issuer=issuer,
@@ -381,14 +389,14 @@ class PlanContext:
             fill_template(rule, values(self.list_backup_sites(pool))) if pool.further_names else ()
         )
 
-    def _resolve_names(
+    def _apply_name_rules(
         self,
         names: Iterable[NameRule],
         flags: frozenset[str],
         site: str,
         usages: tuple[str, ...],
     ) -> tuple[Part, ...]:
-        """Apply the name rules whose flags are set.
+        """Apply the name rules whose flags are set, and return the parts of the certificate.
 
         Names that do not depend on the pool are merged.
         """

@@ -19,7 +19,7 @@ _Part = tuple[PlannedCertificate, ...]
 
 
 def find_shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[Pool, ...]]:
-    """Return the servers with several roles that have certificates.
+    """Return the servers on which several roles with certificates run.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def find_shared_servers(pools: Iterable[Pool], rules: Rules) -> dict[str, tuple[
             by_pool.setdefault(pool.fqdn, []).append(pool)
             if pool.role in partners:
                 partner_pools.append(pool)
-    # Except for partner roles, a server belongs to only one pool name, so few pools need this
-    # check.
+    # Except for partner roles, a server is in several pools only if the pools have the same name,
+    # so few pools need this check.
     suspects = [pool for group in by_pool.values() if len(group) > 1 for pool in group]
     if partner_pools:
         partner_servers = {computer.fqdn for pool in partner_pools for computer in pool.computers}
@@ -138,7 +138,7 @@ def remove_duplicate_usages(
 def _keep_first_for_usage(
     certificates: _Part, used_usages: Mapping[str, set[str]]
 ) -> Iterator[PlannedCertificate]:
-    """Yield the certificates of a pool for usages that its servers do not have yet."""
+    """Yield a pool's certificates, without servers that have a certificate for the same usage."""
     for certificate in certificates:
         uses = set(certificate.usages) or {f"subject {certificate.subject.common_name}"}
         servers = tuple(s for s in certificate.servers if uses.isdisjoint(used_usages.get(s, ())))

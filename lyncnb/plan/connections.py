@@ -23,7 +23,7 @@ _Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """Connections to one pool, with the same names, from all pools with one role and site.
+    """Connections to one pool from all pools with the same role and site that use the same names.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Connection:
         The number of connecting pools, without the listening pool; 0 for an external party.
     names : tuple of str
         The names that the connections use and that the listening pool's certificates cover; never
-        empty. A wildcard stands for none of them.
+        empty. They are full names, even if a wildcard covers them.
     """
 
     rule: ConnectionRule
@@ -118,7 +118,10 @@ def list_connections(plan: CertificatePlan) -> tuple[Connection, ...]:
 
 
 def find_port(rule: ConnectionRule | PortRule, pool: Pool, rules: Rules) -> int:
-    """Return the port to which a rule connects on a pool. Edge services can share one name."""
+    """Return the port that a connection rule uses on a pool.
+
+    If the Edge services of the pool share one name, the rule can have another port.
+    """
     if rule.shared_port and rule.names:
         column = rules.names[rule.names[0]].parts[1].removeprefix("pool.")
         if pool.shares_edge_name(column):
@@ -128,7 +131,7 @@ def find_port(rule: ConnectionRule | PortRule, pool: Pool, rules: Rules) -> int:
 
 @dataclass(slots=True)
 class ConnectionNames:
-    """Finds the names that clients use to connect to a pool, before wildcards replace them."""
+    """The names that clients use to connect to a plan's pools, before wildcards replace them."""
 
     plan: CertificatePlan
     _context: PlanContext | None = field(default=None, init=False)
@@ -194,7 +197,8 @@ def _find_speakers(
             if number := sum(by_site.values()) - own:
                 yield speaker, None, number
             continue
-        # A blank site means all sites, so its listening pool serves all connecting pools.
+        # An object without a site belongs to all sites, so a listening pool without a site serves
+        # the connecting pools of every site.
         nearby_sites = (listener.site, "") if listener.site else tuple(by_site)
         for site in dict.fromkeys((*nearby_sites, *single_pools.get(speaker, ()))):
             number = by_site.get(site, 0) - (own and site == listener.site)

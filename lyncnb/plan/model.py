@@ -38,7 +38,7 @@ from .options import PlanOptions, build_table_origin
 #: The usage of a certificate that no cmdlet of the product assigns, as text.
 NO_TYPE = "assigned in another product"
 
-# --- The following classes explain the names on the certificates of a server in a table.
+# --- The following classes show, in a table, why each name is on the certificates of a server.
 
 #: The headings above the reasons for a name.
 REASON_COLUMNS = ("Why", "Who needs it", "Without it")
@@ -140,17 +140,20 @@ class Explanation(Table):
 
 
 def format_fact(fact: Fact | None, *, separator: str = "\n") -> str:
-    """Return a fact about a name with its source, or a text that it is not documented."""
+    """Return a fact about a name with its source, or a note that the fact is not documented."""
     return f"{fact.says}{separator}{fact.source}" if fact else NOT_DOCUMENTED
 
 
 def _format_facts(item: ExplainedName | NameRule) -> tuple[str, ...]:
-    """Return the reason for a name, the clients, and the effect, each with its source."""
+    """Return why a name is needed, which clients use it, and what fails without it.
+
+    Each fact includes its source.
+    """
     facts = (Fact(says=item.why, source=item.source), item.clients, item.without)
     return tuple(map(format_fact, facts))
 
 
-# The columns that fit on a screen which is 1280 pixels wide, in a notebook.
+# The columns that fit in a notebook on a screen with a width of 1280 pixels.
 _SHOWN_COLUMNS = (
     "Role, site",
     "Pool",

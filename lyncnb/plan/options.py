@@ -37,10 +37,10 @@ from .plan_toml import (
     OPTIONS_FILE,
     Option,
     build_options_path,
+    format_plan_toml,
     raise_problems,
     read_option_values,
     read_plan_toml,
-    write_plan_toml,
 )
 
 HASHES = ("sha256", "sha384", "sha512")
@@ -49,7 +49,7 @@ _CERTIFICATES, _KEY_GROUP = "Certificates", "Key and hash"
 _SUBJECT_GROUP, _DATES = "Subject fields", "Dates and Windows"
 _DOCUMENTS = "Documents"
 
-#: The descriptions of all options, in the order of the file. Forms group the options.
+#: The descriptions of all options, in the order of the file. Forms show the options in groups.
 OPTIONS: Mapping[str, Option] = {
     "title": Option(
         "", "title", ("name of the deployment, which every document shows; if blank, "
@@ -75,8 +75,8 @@ OPTIONS: Mapping[str, Option] = {
         "Language of titles", "choice", _CERTIFICATES, LANGUAGES,
     ),
     "layout": Option(
-        "", "layout", ("combined to request one certificate for the Default and web "
-                      "usages, or separate to request one for each usage"),
+        "", "layout", ('"combined" to request one certificate for the Default and web usages, '
+                       'or "separate" to request one for each usage'),
         "Default and web certificates", "choice", _CERTIFICATES, LAYOUTS,
     ),
     "wildcard": Option(
@@ -139,8 +139,8 @@ OPTIONS: Mapping[str, Option] = {
         "Planned issue date", "date", _DATES,
     ),
     "validity_days": Option(
-        "", "validity_days", ("validity period to request, in days, up to the CA's "
-                             "limit. This value does not change the requests"),
+        "", "validity_days", ("validity period that you ask the CA for, in days, up to the "
+                              "CA's limit. The request files do not contain this value"),
         "Requested validity (days)", "number", _DATES,
     ),
     "target_os": Option(
@@ -215,14 +215,14 @@ OPTIONS: Mapping[str, Option] = {
         "Accepted until",
     ),
     "accepted_for": Option(
-        "accepted_for", "", ("code of a finding = the certificates or servers for which "
-                            "you accept the finding, as complete IDs or their first "
-                            "characters"),
+        "accepted_for", "", ("code of a finding = IDs of the certificates or servers for which "
+                             "you accept the finding (the first characters of an ID are "
+                             "sufficient)"),
         "Accepted for",
     ),
 }  # fmt: skip
 _TITLES = {
-    "key": "Key for all certificates.",
+    "key": "Key algorithm and size for all certificates.",
     "subject": "Subject fields in addition to the common name. Blank fields are omitted.",
     "issuer": "Issuer of the certificates. This section overrides the issuer column in the "
     "table and the rules.",
@@ -260,17 +260,17 @@ def format_option_value(value: object) -> object:
 
 def read_options(document: Mapping[str, object], reader: RecordReader) -> dict[str, Any]:
     """Read a plan's options from a parsed TOML document. The reader collects all problems."""
-    return read_option_values(document, reader, OPTIONS, _find_types())
+    return read_option_values(document, reader, OPTIONS, _find_option_types())
 
 
 @functools.cache
-def _find_types() -> dict[str, Any]:
+def _find_option_types() -> dict[str, Any]:
     """Return the Python type of each plan option."""
     return typing.get_type_hints(PlanOptions)
 
 
 class _OptionsFileNote(Table):
-    """A note about the options file. A changed copy of the options does not have it."""
+    """A note about the options file, which changed copies of the options do not inherit."""
 
     __slots__ = ("_found",)
     _columns = columns(("Option", 0), ("Value", 1), ("Meaning", 2))
@@ -445,20 +445,23 @@ class PlanOptions(_OptionsFileNote):
         return self.validity.get(issuer, self.validity_days)
 
     def _store_validity(self) -> None:
-        self._store_days("validity", ISSUERS)
+        self._store_days_by_issuer("validity", ISSUERS)
         for issuer, days in self.validity.items():
             _check_days(days, f"validity.{issuer}")
 
     def _store_lead_days(self) -> None:
-        self._store_days("lead_days", ("", *ISSUERS))
+        self._store_days_by_issuer("lead_days", ("", *ISSUERS))
         for issuer, days in self.lead_days.items():
             if type(days) is not int or not 0 <= days <= 366:
                 _reject_value(
                     f"lead_days.{issuer or ALL}", days, "a whole number of days from 0 to 366"
                 )
 
-    def _store_days(self, name: str, keys: tuple[str, ...]) -> None:
-        """Store the number of days for each issuer in a fixed order."""
+    def _store_days_by_issuer(self, name: str, keys: tuple[str, ...]) -> None:
+        """Store an option that contains a number of days for each issuer.
+
+        Unknown issuers are rejected. The numbers are stored in a fixed order of issuers.
+        """
         days = getattr(self, name)
         if not isinstance(days, Mapping):
             _reject_value(name, days, "a section with a number of days for each issuer")
@@ -526,7 +529,7 @@ class PlanOptions(_OptionsFileNote):
             data = files.read_specified_file(data, limit=_LARGEST, error_class=OptionsError)
         reader = RecordReader("")
         try:
-            values = read_plan_toml(data, reader, OPTIONS, _find_types())
+            values = read_plan_toml(data, reader, OPTIONS, _find_option_types())
             if reader.problems and "accepted" not in values:
                 # The values in the section may have caused the error, so the text of the error
                 # contains the section.
@@ -601,7 +604,7 @@ class PlanOptions(_OptionsFileNote):
             TOML. Equal options result in the same text, and :meth:`from_toml` returns equal
             options.
         """
-        return write_plan_toml(self._list_plain_values(), OPTIONS, _TITLES)
+        return format_plan_toml(self._list_plain_values(), OPTIONS, _TITLES)
 
     def _list_items(self) -> list[tuple[object, ...]]:
         values = self._list_plain_values()

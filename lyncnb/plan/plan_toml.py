@@ -20,8 +20,8 @@ from ..errors import OptionsError, Problem
 #: The key in the file that means all usages. In Python, the key is "".
 ALL = "all"
 
-#: The file names of the table and the options, in a separate folder for a scenario or a guided
-#: plan.
+#: The names of the table file and the options file if a scenario or a guided plan has its own
+#: folder.
 TOPOLOGY_FILE, OPTIONS_FILE = "topology.csv", "plan.toml"
 
 
@@ -102,7 +102,7 @@ def raise_problems(problems: Sequence[Problem]) -> None:
         raise OptionsError(f"{len(problems)} options have invalid values", problems=tuple(problems))
 
 
-def write_plan_toml(
+def format_plan_toml(
     values: Mapping[str, Any], options: Mapping[str, Option], titles: Mapping[str, str]
 ) -> str:
     """Return the content of an options file, with a comment for each option.

@@ -123,7 +123,8 @@ def create_certificates(
 
 def _build_shared_values(resolved: ResolvedRule, pool: Pool, context: PlanContext) -> _Row:
     """Return servers, subject, names and Windows version for a certificate that a pool shares."""
-    # The certificates for single servers contain names with the placeholder for a server.
+    # Only certificates for single servers contain names with a placeholder for the server.
+    # Therefore, the first server is sufficient here.
     server = pool.computers[0].fqdn
     return (
         tuple(map(_NAME_OF, pool.computers)),
@@ -390,7 +391,7 @@ def _check_roles(pools: Iterable[Pool], rules: Rules) -> None:
 
 
 def _suggest_products(roles: set[str], rules: Rules) -> str:
-    """Return a hint with the products that have the unknown roles, or with all known roles."""
+    """Return a hint that lists the products with the unknown roles, or else all known roles."""
     titles = list_product_titles()
     others = [name for name in titles if name != rules.product]
     knowing = [name for name in others if roles.issubset(load_rules(name).roles)]
@@ -401,7 +402,10 @@ def _suggest_products(roles: set[str], rules: Rules) -> str:
 
 
 def _set_product(options: PlanOptions, rules: Rules) -> PlanOptions:
-    """Return the options with the product of the rules. Another product is an error."""
+    """Return the options with the product of the rules.
+
+    Raise an error if the user chose another product.
+    """
     if options.product == rules.product:
         return options
     # The user did not choose a product, so the product of the rules applies.
@@ -437,8 +441,8 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
             )
     if rules.find_oldest_client(options.oldest_client) is None and options.oldest_client:
         raise OptionsError(
-            f'the option "oldest_client" is "{options.oldest_client}", which is not a client in '
-            f"{rules.title}",
+            f'the option "oldest_client" is "{options.oldest_client}", which is not a known '
+            f"client of {rules.title}",
             hint="use one of these values: "
             f"{', '.join(client.id for client in rules.clients) or 'none'}",
         )
@@ -449,5 +453,6 @@ def _check_options(rules: Rules, options: PlanOptions) -> None:
                 raise OptionsError(
                     f'the option "{setting}" has a value for "{key}", which is not a usage or '
                     f"role in {rules.title}",
-                    hint=f"the usages and roles are {', '.join(sorted(known | more - {''}))}",
+                    hint="use one of these usages or roles: "
+                    f"{', '.join(sorted(known | more - {''}))}",
                 )

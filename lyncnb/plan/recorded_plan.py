@@ -227,7 +227,7 @@ class _DocumentEntry(PlannedEntry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _DocumentReason:
-    """The texts about a rule in a plan document, which lyncnb does not use."""
+    """The texts about a rule in a plan document. lyncnb does not use these texts."""
 
     rule: str
     why: str

@@ -106,7 +106,7 @@ def build_saved_plan_values(
 def encode_plan_in_parts(
     plan: CertificatePlan, findings: Iterable[Finding], *, judged_on: date
 ) -> bytes:
-    """Yield the content of a saved plan in parts, one certificate at a time.
+    """Return the content of a saved plan, which is encoded one certificate at a time.
 
     Parameters
     ----------

@@ -36,8 +36,7 @@ DEFAULT_FOLDER = "scenarios"
 NOTE_FILE = "note.md"
 _FILES = (TOPOLOGY_FILE, OPTIONS_FILE, NOTE_FILE)
 _LARGEST = 1 << 28  # The largest size of the table in bytes. 100,000 servers need about 30 MB.
-# The largest size of the other files in bytes. Options need a few thousand bytes, and a note is
-# short.
+# The maximum sizes in bytes of the options file and the note. Both are usually much smaller.
 _MOST = {OPTIONS_FILE: 1_000_000, NOTE_FILE: 1 << 16}
 
 
@@ -228,7 +227,7 @@ def _read_scenario(name: str, folder: Path, contents: Mapping[str, bytes]) -> Sc
 
 @contextmanager
 def _collect_problems(problems: list[Problem], file: str) -> Iterator[None]:
-    """Record the problems in a file, and continue with the next file."""
+    """Record the problems in a file instead of raising an error."""
     try:
         yield
     except LyncnbError as error:
@@ -242,7 +241,8 @@ def _decode_note(data: bytes) -> str:
         return data.decode("utf-8-sig").replace("\r\n", "\n").strip()
     except UnicodeDecodeError as error:
         raise ScenarioError(
-            f"the note is not valid UTF-8 at byte {error.start:,}", hint="save the note as UTF-8"
+            f"the note of the scenario is not valid UTF-8 at byte {error.start:,}",
+            hint="save the note of the scenario as UTF-8",
         ) from None
 
 
@@ -327,7 +327,7 @@ class Scenarios(Table):
         return open_scenario(self.folder / name)
 
     def note(self, name: str) -> str:
-        """Return the note of a scenario, or blank if the note cannot be read."""
+        """Return the note of a scenario, or "" if the note cannot be read."""
         with suppress(BundleError, ScenarioError):
             read = small_folder.read_files(self.folder / name, (NOTE_FILE,), limit=_MOST[NOTE_FILE])
             return _decode_note(read.get(NOTE_FILE, b""))
@@ -451,7 +451,10 @@ class Scenarios(Table):
         raise ScenarioError(f"{self.folder} contains no scenario {shown(name)}", hint=hint)
 
     def _check_new_name(self, name: str, *, allowed_name: str = "") -> str:
-        """Raise an error for an invalid or existing name of a scenario, except `exempt`."""
+        """Return the folder name for a scenario, or raise an error if the name is invalid or used.
+
+        The name ``allowed_name`` may be in use.
+        """
         reject_reserved_path(self.folder)
         plain = build_folder_name(name)
         if plain != name or not name:

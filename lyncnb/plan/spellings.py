@@ -1,4 +1,4 @@
-"""Find names that look different on the screen than in the request.
+"""Find names that are displayed differently than they are written in the request.
 
 Such names contain invisible characters or letters from other scripts. Summaries and the manifest
 list them, because the person who approves a request sees the name on the screen, but the CA signs
@@ -40,7 +40,7 @@ class Spelling:
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        """The cells of a row in the list of such names, in the order of ``COLUMNS``."""
+        """The cells of a table row about this text, in the order of ``COLUMNS``."""
         return self.place, self.written, self.requested, self.what
 
 
@@ -63,7 +63,7 @@ def find_spellings(plan: CertificatePlan) -> tuple[Spelling, ...]:
 def find_certificate_spellings(
     certificates: Iterable[PlannedCertificate], topology: Topology
 ) -> Mapping[str, tuple[Spelling, ...]]:
-    """Return the names on each certificate that look different on the screen.
+    """Return the names on each certificate that look different on the screen than in the request.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def find_certificate_spellings(
     mapping of str to tuple of Spelling
         The texts by certificate id. Certificates without such names are omitted.
     """
-    unseen = dict(_find_invisible(topology))
+    unseen = dict(_find_invisible_characters(topology))
     by_id = {}
     for certificate in certificates:
         differing = tuple(
@@ -113,7 +113,7 @@ def _format_place(note: Note) -> str:
     return f"row {note.row}, {note.column}"
 
 
-def _find_invisible(topology: Topology) -> Iterator[tuple[str, Spelling]]:
+def _find_invisible_characters(topology: Topology) -> Iterator[tuple[str, Spelling]]:
     """Yield each requested name whose text in the table contains invisible characters."""
     for note in topology.notes:
         if INVISIBLE not in note.message:

@@ -71,7 +71,7 @@ class Answers:
     cancelled: bool = False
 
 
-def ask_ports(
+def probe_ports(
     targets: Targets,
     *,
     parallel: int = 16,
@@ -101,11 +101,9 @@ def ask_ports(
         plan.add_target(target)
     for target in targets.lookups:
         plan.find_pool_addresses(target)
-    answers = _ask_addresses(plan.asked, parallel, timeout, progress, stop)
+    answers = _probe_addresses(plan.asked, parallel, timeout, progress, stop)
     return Answers(
-        answers=tuple(
-            answer for _, answer in sorted([*plan.answers, *answers], key=_get_positions)
-        ),
+        answers=tuple(answer for _, answer in sorted([*plan.answers, *answers], key=_get_position)),
         strangers=tuple(dict.fromkeys(plan.strangers)),
         unresolved=tuple(dict.fromkeys(plan.unresolved)),
         hosts=hosts,
@@ -113,7 +111,7 @@ def ask_ports(
     )
 
 
-def _get_positions(numbered: tuple[int, Answer]) -> int:
+def _get_position(numbered: tuple[int, Answer]) -> int:
     return numbered[0]
 
 
@@ -161,7 +159,9 @@ class _Connections:
         elif not addresses:
             detail = "the name does not resolve to an IP address"
             handshake = Handshake(outcome=NO_ANSWER, detail=detail)
-            self.answers.append((self._find_next(), Answer(target=target, handshake=handshake)))
+            self.answers.append(
+                (self._assign_next_number(), Answer(target=target, handshake=handshake))
+            )
         elif not target.server and not target.is_anchored:
             # The members of the pool were already probed at their own addresses. All other
             # addresses belong to a load balancer.
@@ -170,9 +170,10 @@ class _Connections:
         self._connect_to(target, [(address, target.port) for address in addresses])
 
     def find_pool_addresses(self, target: Target) -> tuple[str, ...]:
-        """Return which addresses of an additional name belong to its pool, and which do not.
+        """Return the addresses of an additional name that belong to its pool.
 
-        The result also contains the other addresses.
+        Other addresses are added to ``strangers``, and a name without an address is added to
+        ``unresolved``.
         """
         known = {
             address
@@ -193,9 +194,9 @@ class _Connections:
         times = min(len(target.members), _MOST_REPEATS) if is_balanced else 1
         for address, port in addresses:
             for _ in range(times):
-                self.asked.append((self._find_next(), target, address, port))
+                self.asked.append((self._assign_next_number(), target, address, port))
 
-    def _find_next(self) -> int:
+    def _assign_next_number(self) -> int:
         self._number += 1
         return self._number
 
@@ -203,7 +204,7 @@ class _Connections:
 _Numbered = tuple[int, Answer]
 
 
-def _ask_addresses(
+def _probe_addresses(
     connections: Sequence[_Connection],
     parallel: int,
     timeout: float,
@@ -225,7 +226,7 @@ def _ask_addresses(
         if progress is not None and len(answers) > before:
             progress(len(answers), len(connections))
 
-    work = partial(_ask_address, timeout=timeout, stop=stop, on_done=done.put)
+    work = partial(_probe_address, timeout=timeout, stop=stop, on_done=done.put)
     _run_in_threads(
         [*by_address.values()], work, parallel=parallel, stop=stop, on_wait=collect_answers
     )
@@ -235,7 +236,7 @@ def _ask_addresses(
         yield number, answers.get(number, unasked)
 
 
-def _ask_address(
+def _probe_address(
     connections: Sequence[_Connection],
     *,
     timeout: float,

@@ -73,7 +73,10 @@ def read_folder_facts(bundle: RequestBundle) -> FolderFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """A chain that a port presented, as certificates. It is empty if it cannot be read."""
+    """The response of a port, with the certificates in its chain.
+
+    The chain is empty if it cannot be read.
+    """
 
     answer: Answer
     chain: tuple[Certificate, ...] = ()
@@ -84,7 +87,7 @@ def read_sightings(answers: Iterable[Answer]) -> tuple[Sighting, ...]:
     """Read the certificates in all chains. Each certificate is read only once."""
     known: dict[bytes, Certificate] = {}
 
-    def read_once(der: bytes) -> Certificate:
+    def read_with_cache(der: bytes) -> Certificate:
         if der not in known:
             known[der] = read_certificate(der)
         return known[der]
@@ -92,7 +95,7 @@ def read_sightings(answers: Iterable[Answer]) -> tuple[Sighting, ...]:
     sightings = []
     for answer in answers:
         try:
-            chain, problem = tuple(map(read_once, answer.handshake.chain)), ""
+            chain, problem = tuple(map(read_with_cache, answer.handshake.chain)), ""
         except BadCertificate as error:
             chain, problem = (), f"the certificate cannot be read: {error}"
         sightings.append(Sighting(answer=answer, chain=chain, problem=problem))
@@ -111,7 +114,10 @@ class _Compared:
 
 @dataclass(slots=True)
 class Evaluator:
-    """Compares chains with the planned certificates, with the same CA certificates for all."""
+    """An evaluator that compares chains with the planned certificates.
+
+    The evaluator uses the same CA certificates for all chains.
+    """
 
     plan: CertificatePlan
     folder: FolderFacts
@@ -136,7 +142,7 @@ class Evaluator:
 
     def list_lines(self, targets: Targets) -> tuple[ProbeLine, ...]:
         """Return a line for each response, and for each certificate that no port presents."""
-        lines = list(dict.fromkeys(map(self._describe_answer, self.sightings)))
+        lines = list(dict.fromkeys(map(self._describe_response, self.sightings)))
         lines = _mark_old_certificates(lines)
         lines += [
             ProbeLine(result=NOT_VISIBLE, id=one.id, owner=one.owner, remarks=(one.why,))
@@ -154,7 +160,7 @@ class Evaluator:
                 "folder that contains this CA certificate: --folder FOLDER"
             )
 
-    def _describe_answer(self, sighting: Sighting) -> ProbeLine:
+    def _describe_response(self, sighting: Sighting) -> ProbeLine:
         answer = sighting.answer
         target, handshake = answer.target, answer.handshake
         line = ProbeLine(
@@ -219,7 +225,7 @@ class Evaluator:
             self.unknown_cas.setdefault(format_name(last.issuer), []).append(sighting.answer)
         if is_target_name_missing(sighting.answer.target, leaf):
             wrong.append(f"the name {sighting.answer.target.name} is not in the certificate")
-        evaluation = replace(evaluation, findings=tuple(_ignore_missing_root(evaluation)))
+        evaluation = replace(evaluation, findings=tuple(_omit_missing_root(evaluation)))
         is_different = bool(wrong or evaluation.errors)
         return _Compared(entry, evaluation, (*wrong, *remarks), is_different)
 
@@ -232,7 +238,7 @@ def is_target_name_missing(target: Target, certificate: Certificate) -> bool:
     return bool(name) and not {name, parent} & {one.casefold() for one in present}
 
 
-def _ignore_missing_root(evaluation: Evaluation) -> Iterator[Finding]:
+def _omit_missing_root(evaluation: Evaluation) -> Iterator[Finding]:
     for finding in evaluation.findings:
         if finding.code != _CHAIN_END or evaluation.path.is_complete:
             yield finding
@@ -274,13 +280,13 @@ def _mark_old_certificates(lines: list[ProbeLine]) -> list[ProbeLine]:
     for line in lines:
         if line.certificate is not None and line.certificate.servers and line.result == AS_PLANNED:
             key = (line.certificate.servers[0], line.id)
-            if key not in newest or _get_begin(line) > _get_begin(newest[key]):
+            if key not in newest or _get_not_before(line) > _get_not_before(newest[key]):
                 newest[key] = line
     marked = []
     for line in lines:
         if line.certificate is not None and line.certificate.servers:
             other = newest.get((line.certificate.servers[0], line.id))
-            if other is not None and _get_begin(line) < _get_begin(other):
+            if other is not None and _get_not_before(line) < _get_not_before(other):
                 remark = (
                     f"{other.place} shows a newer certificate. Restart the service that listens "
                     f"on {line.place}"
@@ -290,5 +296,5 @@ def _mark_old_certificates(lines: list[ProbeLine]) -> list[ProbeLine]:
     return marked
 
 
-def _get_begin(line: ProbeLine) -> str:
+def _get_not_before(line: ProbeLine) -> str:
     return line.certificate.not_before if line.certificate is not None else ""

@@ -13,7 +13,7 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 
-#: The possible results of a connection: with a chain, or without a chain.
+#: The possible results of a connection: the server sent a chain, sent no chain, or did not answer.
 SHOWN, REFUSED, NO_ANSWER = "shown", "refused", "no answer"
 
 #: The size in bytes of the largest chain that is kept. OpenSSL reads at most 100 KiB by default.

@@ -18,7 +18,7 @@ from ..plan.model import CertificatePlan
 from ..plan.totals import build_origin
 from ..request_folder.bundle import RequestBundle, open_requests
 from ..request_folder.manifest import NAME as MANIFEST
-from .ask import Answers, Progress, ask_ports
+from .ask import Answers, Progress, probe_ports
 from .evaluate import Evaluator, FolderFacts, Sighting, read_folder_facts, read_sightings
 from .result import Probe
 from .seen_as_is import list_installed_certificates
@@ -90,11 +90,12 @@ def probe(
         raise OptionsError(
             f"parallel is {parallel} and seconds is {seconds:g}, but one of these values is out of "
             "range",
-            hint=f"set parallel to 1 to {_MOST_PARALLEL}, and set seconds to at most 60",
+            hint=f"set parallel to a number from 1 to {_MOST_PARALLEL}, and set seconds to at "
+            "most 60",
         )
     targets = list_targets(plan, zone=zone, extras=also, hosts=hosts)
     bundle, facts = _read_folder_or_cas(folder)
-    answers = ask_ports(targets, parallel=parallel, timeout=seconds, progress=progress, stop=stop)
+    answers = probe_ports(targets, parallel=parallel, timeout=seconds, progress=progress, stop=stop)
     now = datetime.now(UTC)
     at = convert_to_time(on) if on is not None else now
     sightings = read_sightings(answers.answers)
@@ -158,7 +159,11 @@ def _list_notes(
     if answers.unresolved:
         count = count_of(len(answers.unresolved), "further name")
         yield f"{count} cannot be resolved to an address: {join_first(answers.unresolved, _NAMED)}"
-    unlikely = [host for host, addresses in answers.hosts.items() if _is_unlikely(addresses, zone)]
+    unlikely = [
+        host
+        for host, addresses in answers.hosts.items()
+        if _is_unexpected_for_zone(addresses, zone)
+    ]
     if unlikely:
         other = "public" if zone == "inside" else "private"
         yield (
@@ -167,14 +172,14 @@ def _list_notes(
         )
 
 
-def _is_unlikely(addresses: tuple[str, ...], zone: str) -> bool:
-    """Return whether addresses are private or public, contrary to what the zone suggests."""
+def _is_unexpected_for_zone(addresses: tuple[str, ...], zone: str) -> bool:
+    """Return whether an address is public or private although the zone suggests the opposite."""
     known = [ipaddress.ip_address(address.partition("%")[0]) for address in addresses]
     return any(one.is_global == (zone == "inside") for one in known)
 
 
 def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> Iterator[str]:
-    """Yield how many members responded for a name, and whether their certificates differ."""
+    """Yield notes on how many pool members responded, and whether their certificates differ."""
     shared = {item.id for item in plan.certificates if item.shared_by == "pool"}
     behind: dict[tuple[str, str], dict[str, None]] = {}
     sizes: dict[tuple[str, str], int] = {}
@@ -193,7 +198,8 @@ def _compare_members(plan: CertificatePlan, sightings: tuple[Sighting, ...]) -> 
     for (place, rule), seen in behind.items():
         size = sizes[place, rule]
         yield (
-            f"{place}: {min(len(seen), size):,} of {count_of(size, 'member')} answered at this name"
+            f"{place}: {min(len(seen), size):,} of {count_of(size, 'member')} of the pool "
+            "answered at this name"
         )
     for (_, pool), places in differing.items():
         if len(places) > 1:

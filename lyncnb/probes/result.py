@@ -13,7 +13,7 @@ from ..authorities.survey.as_is import AsIs, StandingCertificate
 from ..base.records import Told, list_json_values
 from ..base.shown.frames import Kind
 from ..base.shown.origin import UNKNOWN, Origin
-from ..base.shown.report import Report, ReportTable, Sentence, build_report_kind, render_parts
+from ..base.shown.report import Report, ReportTable, Sentence, build_report_kind, render_sections
 from ..base.shown.tables import Table, columns, count_of, join_first
 from ..rules.findings import Finding, list_lines
 
@@ -131,8 +131,8 @@ class Probe(Table):
         return self.summary()
 
     def _repr_html_(self) -> str:
-        """Return the page's content: a row for each server and certificate, and the notes."""
-        return "\n".join(render_parts(build_probe_report(self).parts))
+        """Return the report as HTML: a row for each server and certificate, and the notes."""
+        return "\n".join(render_sections(build_probe_report(self).parts))
 
     def summary(self) -> str:
         """Return a sentence that summarizes the result of the probe."""
@@ -147,7 +147,7 @@ class Probe(Table):
 
 
 def build_probe_report(probe: Probe) -> Report:
-    """Return a probe as a report. The lines that need attention come first."""
+    """Return the result of a probe as a report. Lines that need attention come first."""
     return Report(
         kind=PROBE_FILE,
         about=probe.source,
@@ -183,12 +183,12 @@ class _Alike:
 
     @property
     def result(self) -> str:
-        """The result that all of the lines have."""
+        """The result that all lines share."""
         return self.lines[0].result
 
     @property
     def where(self) -> str:
-        """The host with its ports, or the owners of certificates that no port presents."""
+        """The host and its ports, or the count and owners of certificates that no port presents."""
         first = self.lines[0]
         if first.result == NOT_VISIBLE:
             owners = join_first([*dict.fromkeys(line.owner for line in self.lines)], _OWNERS_SHOWN)
@@ -212,7 +212,7 @@ class _Alike:
 
     @property
     def details(self) -> tuple[str, ...]:
-        """The findings and remarks about the lines."""
+        """The findings and remarks, which are the same for all lines in the group."""
         return tuple(self.lines[0].format_lines())
 
 

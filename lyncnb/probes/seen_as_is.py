@@ -1,4 +1,4 @@
-"""Convert the certificates that ports presented to installed certificates."""
+"""Convert the results of a probe to installed certificates."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def list_installed_certificates(
     suitable certificate, because nobody knows which certificate is installed for it. If a port
     presented a different certificate, the planned one is not ``covered``.
     """
-    files = [*_build_files(sightings, made_at)]
+    files = [*_build_returned_files(sightings, made_at)]
     if folder.issuers:
         files.append(ReturnedFile(name="returned/issuers", certificates=folder.issuers))
     compared = compare_files(
@@ -47,7 +47,7 @@ def list_installed_certificates(
     return replace(compared, planned=planned, made_at=made_at)
 
 
-def _build_files(sightings: Iterable[Sighting], made_at: str) -> Iterator[ReturnedFile]:
+def _build_returned_files(sightings: Iterable[Sighting], made_at: str) -> Iterator[ReturnedFile]:
     """Yield a file for each host and port, and for each server an export of its certificates."""
     by_server: dict[str, dict[str, dict[str, None]]] = {}
     for sighting in sightings:
@@ -60,7 +60,8 @@ def _build_files(sightings: Iterable[Sighting], made_at: str) -> Iterator[Return
             shown = places.setdefault(leaf.sha256, {})
             shown.update(dict.fromkeys(filter(None, (target.usage,))))
     for server, places in by_server.items():
-        # A server that presents a certificate has its key. The usages on a closed port are unknown.
+        # A server that presents a certificate has its key. If a port is closed, the usages of its
+        # certificate are unknown.
         export = ServerExport(
             computer=server,
             exported_at=made_at,
@@ -90,7 +91,7 @@ def _adjust_certificate(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsI
     for line in lines:
         if line.certificate is None and line.place:
             remarks += (f"{line.place}: {line.result}",)
-        elif line.result == DIFFERENT and _is_shown(line, item):
+        elif line.result == DIFFERENT and _presents_chosen_certificate(line, item):
             problem = next(line.format_lines(), line.result)
             remarks += (f"{line.place} shows the correct certificate, but {problem}",)
         elif line.result == DIFFERENT and line.certificate is not None:
@@ -104,7 +105,7 @@ def _adjust_certificate(item: PlannedAsIs, lines: list[ProbeLine]) -> PlannedAsI
     return replace(item, state=state, remarks=tuple(dict.fromkeys(remarks)))
 
 
-def _is_shown(line: ProbeLine, item: PlannedAsIs) -> bool:
-    """Return whether a port presents the chosen certificate, so that only its chain is wrong."""
+def _presents_chosen_certificate(line: ProbeLine, item: PlannedAsIs) -> bool:
+    """Return whether the port presents the installed certificate that was chosen for the plan."""
     shown, chosen = line.certificate, item.certificate
     return shown is not None and chosen is not None and shown.sha256 == chosen.sha256

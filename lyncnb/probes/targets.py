@@ -1,4 +1,6 @@
-"""List the ports to probe from a plan and the rules for ports, without any connection.
+"""The list of ports to probe, based on a plan and the rules for ports.
+
+This module opens no connection.
 
 lyncnb connects to a server at the server's own address. The rules for names determine the name that
 is sent, and the plan determines the certificate that must be presented. lyncnb also connects to
@@ -21,8 +23,8 @@ from ..topology.model import Pool
 
 #: The zones in which you can run ``probe``.
 FROM = tuple(zone for zone in ZONES if zone != "perimeter")
-#: The additional work of ``probe`` on request: a second handshake, and the ports of single
-#: services.
+#: The optional checks of ``probe``: handshakes with TLS 1.0, handshakes without a server name, and
+#: the ports of individual services.
 TLS10, NO_SNI = "tls1.0", "no-sni"
 ALSO = (TLS10, NO_SNI, *PORT_CHOICES)
 
@@ -141,8 +143,8 @@ def list_targets(
             (rule, target) for rule, target in here if not (target.is_anchor or target.server)
         ]
         ports += [target for rule, target in others if rule.by_name]
-        # Without an anchor, the correct addresses are unknown, for example for external names in
-        # the internal network.
+        # If a name has no anchor, its correct addresses are unknown, as for external names in the
+        # internal network.
         lookups = [target for rule, target in others if rule.anchors and not rule.by_name]
     ports += [
         *_list_second_handshakes(ports, {rule.id for rule, _ in every if rule.by_name}, chosen)
@@ -236,8 +238,8 @@ def _list_pool_ports(
         for held in item.servers:
             by_server.setdefault(held, []).append(item)
     for server in () if rule.anchored else target.members:
-        # A server with two roles presents the certificate of the other role, whose ports are also
-        # probed.
+        # A server with two roles may present the certificate of the other role on this port. The
+        # ports of the other role are probed separately.
         if not (held_by := by_server.get(server)):
             continue
         yield replace(
@@ -262,7 +264,7 @@ def _find_own_name(
     certificates: Iterable[PlannedCertificate],
     find_names: ConnectionNames,
 ) -> str:
-    """Return the server's name if the rule sends it first, or "" for the pool's name."""
+    """Return the server's name if it comes first in the rule, or "" if the pool's name does."""
     first = find_names.plan.rules.names[rule.names[0]]
     if first.parts[1] != "computer.fqdn":
         return ""
@@ -303,8 +305,8 @@ def _list_unseen(
         if item.id in elsewhere:
             other = elsewhere[item.id]
             why = (
-                f"Only a computer {other} can see this certificate. On that computer, run: "
-                f"lyncnb probe --from {other}"
+                f"Only a computer in the network zone {other} can see this certificate. On that "
+                f"computer, run: lyncnb probe --from {other}"
             )
             if elsewhere[item.id] == zone or has_hosts:
                 why = "The hosts file contains no port at which a server presents this certificate."
@@ -381,10 +383,7 @@ def _raise_host_problems(file: str, problems: Iterable[Problem]) -> None:
     raise OptionsError(
         f"{file} contains lines that lyncnb cannot use",
         problems=tuple(problems),
-        hint=(
-            "enter each line in the form name port address, such as fe01.contoso.com 5061 "
-            "192.0.2.11"
-        ),
+        hint=("enter each line as NAME PORT ADDRESS, such as fe01.contoso.com 5061 192.0.2.11"),
     )
 
 
@@ -394,7 +393,7 @@ def _parse_port(text: str) -> int:
 
 
 def _parse_address(text: str, port: int) -> tuple[str, int]:
-    """Return an address and its port. The port follows a colon, or is the port of the line."""
+    """Return the IP address and the port in a text. If the text contains no port, return `port`."""
     host, own = text, port
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
@@ -409,7 +408,7 @@ def _parse_address(text: str, port: int) -> tuple[str, int]:
 
 
 def _apply_hosts(
-    every: Iterable[tuple[PortRule, Target]], zone: str, hosts: Iterable[Host]
+    planned_ports: Iterable[tuple[PortRule, Target]], zone: str, hosts: Iterable[Host]
 ) -> Iterator[Target]:
     """Yield the ports in a hosts file with their addresses. An unknown port is an error.
 
@@ -417,7 +416,7 @@ def _apply_hosts(
     zone determines the port.
     """
     by_place: dict[tuple[str, int], list[Target]] = {}
-    for _, target in sorted(every, key=lambda port: port[0].zone != zone):
+    for _, target in sorted(planned_ports, key=lambda port: port[0].zone != zone):
         by_place.setdefault((target.host, target.port), []).append(target)
     problems = []
     for host in hosts:

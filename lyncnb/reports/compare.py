@@ -14,7 +14,7 @@ from typing import ClassVar, NamedTuple
 
 from ..base.arguments import check_type
 from ..base.certificate_fields import SanEntry
-from ..base.shown.report import ReportTable, render_parts
+from ..base.shown.report import ReportTable, render_sections
 from ..base.shown.tables import ROWS_SHOWN, Table, columns, count_of, format_cell
 from ..plan.model import CertificatePlan, PlannedCertificate
 from ..plan.recorded_plan import NOT_RECORDED, RecordedPlan
@@ -57,9 +57,10 @@ class PlanChange(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedCertificate:
-    """A certificate that differs between two plans. ``old`` or ``new`` is None if missing.
+    """A certificate that differs between two plans, or is in only one of them.
 
-    ``change`` is one of ``CHANGES``. ``differences`` lists every difference.
+    ``old`` or ``new`` is None if the plan does not contain the certificate. ``change`` is one of
+    ``CHANGES``. ``differences`` lists every difference.
     """
 
     id: str
@@ -167,7 +168,7 @@ class PlanDifference(Table):
         return (change for item in self.certificates for change in item.differences)
 
     def of(self, change: str) -> tuple[ChangedCertificate, ...]:
-        """Return the certificates whose type of change is one of the ``CHANGES``."""
+        """Return the certificates with the given type of change, which is a key of ``CHANGES``."""
         return tuple(item for item in self.certificates if item.change == change)
 
     def groups(self) -> tuple[ChangeGroup, ...]:
@@ -202,7 +203,7 @@ class PlanDifference(Table):
             formats={".html": self._summarize()},
             limit=ROWS_SHOWN,
         )
-        return "".join(render_parts([table]))
+        return "".join(render_sections([table]))
 
     def _summarize(self) -> str:
         counts = [
@@ -290,7 +291,7 @@ def compare_plans(old: CertificatePlan, new: CertificatePlan) -> PlanDifference:
     """
     check_type("compare_plans: old", old, CertificatePlan)
     check_type("compare_plans: new", new, CertificatePlan)
-    before, after = _list_by_id(old, new), _list_by_id(new, old)
+    before, after = _map_certificates(old, new), _map_certificates(new, old)
     kinds = _Comparison(old, new)
     found = []
     for key, certificate in after.items():
@@ -322,7 +323,9 @@ def count_sizes(certificates: Iterable[PlannedCertificate]) -> dict[str, int]:
     }
 
 
-def _list_by_id(plan: CertificatePlan, other: CertificatePlan) -> dict[str, PlannedCertificate]:
+def _map_certificates(
+    plan: CertificatePlan, other: CertificatePlan
+) -> dict[str, PlannedCertificate]:
     """Return a plan's certificates by ID. Pools that are the same in both plans are left out."""
     shared = {id(part) for part in other.by_pool}
     parts = [part for part in plan.by_pool if id(part) not in shared]
@@ -332,7 +335,7 @@ def _list_by_id(plan: CertificatePlan, other: CertificatePlan) -> dict[str, Plan
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field of a certificate, with its title, why its value matters, and to whom."""
+    """A field of a certificate, with its title and the reason why its value matters."""
 
     title: str
     why: str
@@ -348,7 +351,7 @@ _FIELDS: Mapping[str, _Field] = {
     "issuer": _Field("Issuer", "the request is for a different type of CA"),
     "ca": _Field("CA", "the request is for a different CA"),
     "servers": _Field("Servers", "these servers use the certificate"),
-    "site": _Field("Site", "the servers are in this site"),
+    "site": _Field("Site", "the servers are at this site"),
     "target_os": _Field(
         "Target OS", ("the Windows version on the servers must be able to open the package")
     ),
@@ -375,12 +378,12 @@ class _Comparison:
     def build_added_change(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Return the change for a new certificate, with every name on the certificate."""
         why = _explain_certificate(certificate, self._places_before, "new in the table")
-        return self._make_whole_change(key, certificate, self.new.rules, why, is_added=True)
+        return self._build_added_or_removed(key, certificate, self.new.rules, why, is_added=True)
 
     def build_removed_change(self, key: str, certificate: PlannedCertificate) -> ChangedCertificate:
         """Return the change for a removed certificate, with every name on the certificate."""
-        why = _explain_certificate(certificate, self._places_after, "no longer in the table")
-        return self._make_whole_change(key, certificate, self.old.rules, why, is_added=False)
+        why = _explain_certificate(certificate, self._server_places_after, "no longer in the table")
+        return self._build_added_or_removed(key, certificate, self.old.rules, why, is_added=False)
 
     def compare_certificate(
         self, key: str, old: PlannedCertificate, new: PlannedCertificate
@@ -399,7 +402,7 @@ class _Comparison:
             differences=tuple(differences),
         )
 
-    def _make_whole_change(
+    def _build_added_or_removed(
         self, key: str, certificate: PlannedCertificate, rules: Rules, why: str, *, is_added: bool
     ) -> ChangedCertificate:
         change = PlanChange(
@@ -505,7 +508,7 @@ class _Comparison:
         return _map_server_places(self.old)
 
     @cached_property
-    def _places_after(self) -> Mapping[str, set[tuple[str, str]]]:
+    def _server_places_after(self) -> Mapping[str, set[tuple[str, str]]]:
         return _map_server_places(self.new)
 
 
@@ -528,7 +531,10 @@ def _explain_certificate(
     other_places: Mapping[str, set[tuple[str, str]]],
     missing_servers: str,
 ) -> str:
-    """Return why only one plan has a certificate. In the other plan, its servers may have moved."""
+    """Return why only one of the plans has a certificate.
+
+    For example, a server is in a different pool in the other plan.
+    """
     places = [other_places.get(server, set()) for server in certificate.servers]
     if not any(places):
         return f"{'the server is' if len(places) == 1 else 'the servers are'} {missing_servers}"

@@ -1,4 +1,4 @@
-"""Define ``Comparison``: two plans and their counts, as text, JSON, page and table.
+"""A report on the differences between two plans, as text, JSON, a page or a table.
 
 The functions have no side effects. ``compare.py`` finds the differences. This module counts them
 and writes the report.
@@ -107,20 +107,20 @@ class Comparison:
                     "without validity_days"
                 )
             if findings is None:
-                yield f"findings are not counted, because {source} contains no findings"
+                yield f"findings are not counted, because {source} does not record findings"
 
     @cached_property
     def findings_gone(self) -> tuple[Finding, ...]:
         """The findings about the old plan that the new plan does not have."""
-        return _list_missing(self.old_findings, self.new_findings)
+        return _subtract_findings(self.old_findings, self.new_findings)
 
     @cached_property
     def findings_new(self) -> tuple[Finding, ...]:
         """The findings about the new plan that the old plan does not have."""
-        return _list_missing(self.new_findings, self.old_findings)
+        return _subtract_findings(self.new_findings, self.old_findings)
 
 
-def _list_missing(
+def _subtract_findings(
     findings: Findings | None, other_findings: Findings | None
 ) -> tuple[Finding, ...]:
     if findings is None or other_findings is None:
@@ -140,7 +140,7 @@ _MAY_BE_UNKNOWN = (_RENEWAL, *SEVERITIES)
 
 
 def count_plan(plan: CertificatePlan, findings: Findings | None) -> dict[str, int]:
-    """Return the counts of a plan, by a noun in the singular. Unknown counts are left out."""
+    """Return the counts of a plan, by singular noun. Unknown counts are left out."""
     certificates = plan.certificates
     names = Counter(dict.fromkeys(("internal", "public"), 0))
     for certificate in certificates:
@@ -167,7 +167,7 @@ def _count_renewals(plan: CertificatePlan) -> int:
     if isinstance(plan, RecordedPlan) or not all(asked.values()):
         return 0
     limits = load_ca_rules().list_limits("validity-days") if issued else ()
-    most = next((one.value for one in limits if issued and one.holds_on(issued)), None)
+    most = next((one.value for one in limits if issued and one.applies_on(issued)), None)
     if most and asked.get("public"):
         asked["public"] = min(asked["public"], most)
     return round(sum(_DAYS_OF_A_YEAR / asked[one.issuer] for one in plan.certificates))

@@ -1,4 +1,4 @@
-"""Draw which names are on which certificates, with names in rows and pools in columns.
+"""Draw a diagram of the names on each certificate, with names in rows and pools in columns.
 
 The shape of a mark shows how many certificates of a pool have the name. A full disc means all, half
 a disc means some, and a ring means only as the subject. If there are too many names, each row is a
@@ -134,7 +134,7 @@ _Heading = tuple[str, str]
 
 
 def _build_headings(columns: Sequence[_Place], *, is_by_role: bool) -> dict[_Place, _Heading]:
-    """Return the headings of the columns: a pool or role, and a usage if it has several."""
+    """Return a heading for each column: the pool or role, and a usage if it has several columns."""
     kinds: dict[str, set[tuple[str, ...]]] = {}
     for _, role, pool, usages in columns:
         kinds.setdefault(role if is_by_role else pool or role, set()).add(usages)
@@ -151,7 +151,10 @@ def _build_headings(columns: Sequence[_Place], *, is_by_role: bool) -> dict[_Pla
 def _count_marks(
     plan: CertificatePlan, columns: Mapping[_Place, _Heading], *, is_by_rule: bool
 ) -> Mapping[tuple[str, _Heading], _Mark]:
-    """Count the certificates in each column that contain a name, or any name from a rule."""
+    """Count the certificates in each column that contain a name, or a name that a rule requires.
+
+    The result has a count for each name or, with `is_by_rule`, for each rule.
+    """
     subjects = {rule.id: rule.subject_name for rule in plan.rules.certificates}
     totals: dict[_Heading, int] = {}
     cells: dict[tuple[str, _Heading], _Mark] = {}
@@ -180,7 +183,10 @@ def _count_marks(
 
 
 def _describe_rules(rows: Sequence[CoverageRow], rules: Sequence[str]) -> list[str]:
-    """Return each rule with its first name and its number of names, if the text is not too long."""
+    """Return a text about each rule: its first name and the number of other names.
+
+    If the text is too long, it contains only the number of names.
+    """
     names: dict[str, dict[str, None]] = {rule: {} for rule in rules}
     for row in rows:
         for rule in row.rules:

@@ -99,7 +99,7 @@ def figure(
     check_kind(kind)
     _check_site(of, site)
     if kind == "timeline":
-        planned = timeline_figure.list_plan_facts(of)
+        planned = timeline_figure.list_plan_events(of)
         drawn = _draw_timeline_figure(
             (*planned, *facts), f"Important dates: {of.topology.source}", plan=of
         )
@@ -146,12 +146,11 @@ def _draw_topology_figure(
     connections = [one for one in list_connections(plan) if one.rule.drawn]
     title = f"{plan.rules.title}, {plan.topology.source}: connections"
     description = (
-        f"{count_of(certificates, 'certificate')} for {count_of(pools, 'pool')}, "
-        "arranged from the outside through the perimeter to the inside. Below each "
-        "certificate, the picture shows the clients and servers that connect, with the "
-        "protocol and the names. The picture shows only connections for which the plan "
-        "has a name. The topology does not define which pools use each other, so lyncnb "
-        "derives this from the sites."
+        f"{count_of(certificates, 'certificate')} for {count_of(pools, 'pool')}, arranged in "
+        "three zones: outside, perimeter, and inside. Below each certificate, the picture "
+        "shows the clients and servers that connect, with the protocol and the names. The "
+        "picture shows only connections for which the plan has a name. The topology does not "
+        "define which pools use each other, so lyncnb derives this from the sites."
     )
     if site:
         description += (
@@ -163,7 +162,7 @@ def _draw_topology_figure(
     rows = topology_figure.list_topology_rows(plan, connections)
     if difference is not None:
         title = f"{title} and changes"
-        description = f"{difference!r}. The sign ± marks changes. {description}"
+        description = f"{difference!r}. The ± sign marks changes. {description}"
         described, changes = topology_figure.CHANGED_COLUMNS, Changes(difference)
         rows = topology_figure.list_changed_rows(plan, connections, changes)
     svg = topology_figure.draw_topology(

@@ -112,7 +112,7 @@ class _Search:
         )
 
     def _find_responsible_inputs(self, change: PlanChange) -> tuple[tuple[_Factor, ...], str]:
-        """Return the inputs that cause a change, and whether one of them suffices."""
+        """Return the inputs that cause a change, and the word that joins their descriptions."""
         if len(self._factors) < 2:
             return self._factors, ""
         key = _build_change_key(change)
@@ -138,7 +138,7 @@ class _Search:
 
     @cached_property
     def _changes_from_other_inputs(self) -> tuple[frozenset[object], ...]:
-        """For each input, the changes to the old plan that all other inputs cause together."""
+        """For each input, the changes in the plan if only this input keeps its old value."""
         return tuple(
             self._find_changes(factor.apply(self._new, self._old)) for factor in self._factors
         )
@@ -146,7 +146,7 @@ class _Search:
     def _find_changes(self, inputs: _Inputs) -> frozenset[object]:
         try:
             plan = inputs.plan_certificates()
-        # An input can fail, for example, if an option concerns a role that the other rules do not
+        # Planning can fail, for example, if an option applies to a role that the other rules do not
         # have.
         except LyncnbError:
             return frozenset()
@@ -203,7 +203,7 @@ def _format_option(value: object) -> str:
 
 
 class _TableCauses:
-    """The differences between two tables, grouped by value and by the owner of the cell."""
+    """The differences between two tables, by value and by server, pool or site."""
 
     def __init__(self, changes: Iterable[TableChange]):
         self._all = tuple(changes)
@@ -229,19 +229,19 @@ class _TableCauses:
     ) -> list[TableChange]:
         planned = item.planned
         if change.change == "name added":
-            found = _find_with_value(change.after, self._came)
+            found = _find_changes_of_name(change.after, self._came)
         elif change.change == "name removed":
-            found = _find_with_value(change.before, self._gone)
+            found = _find_changes_of_name(change.before, self._gone)
         elif change.what == "Servers" and item.old and item.new:
             moved = sorted({*item.old.servers} ^ {*item.new.servers})
             return [one for name in moved for one in self._by_owner.get(("server", name), ())]
         else:
-            # The subject contains a host name from the table. An algorithm or an issuer does not.
+            # A subject contains a host name from the table, but an algorithm or an issuer does not.
             found = [
                 one
                 for text, values in ((change.before, self._gone), (change.after, self._came))
                 for host in _HOST.findall(text.lower())
-                for one in _find_with_value(host, values)
+                for one in _find_changes_of_name(host, values)
             ]
         near = self._list_nearby_changes(planned)
         # Cells of several pools can have the same value. The pool of the certificate comes first.
@@ -264,7 +264,7 @@ class _TableCauses:
         return []
 
 
-def _find_with_value(name: str, changes: Mapping[str, list[TableChange]]) -> list[TableChange]:
+def _find_changes_of_name(name: str, changes: Mapping[str, list[TableChange]]) -> list[TableChange]:
     """Return the table changes whose value is a name, or a domain that contains the name."""
     labels = name.split(".")
     for start in range(len(labels)):

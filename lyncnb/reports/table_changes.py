@@ -13,7 +13,7 @@ from ..topology.columns import Column, list_topology_columns
 from ..topology.model import Computer, Pool
 from ..topology.topology import Topology
 
-# The text for the owner of a cell in a message, by the scope of its column.
+# The words before the owner of a cell in a message, by the scope of the column.
 _OF = {"server": "of", "pool": "of pool", "site": "of site", "deployment": ""}
 # The columns that identify a row. If such a column changes, the row counts as added, removed or
 # moved.
@@ -128,7 +128,7 @@ def _split_values(text: str) -> list[str]:
 
 
 def _list_owners(topology: Topology, keys: Set[tuple[str, str]] | None = None) -> set[_Owner]:
-    """Return the owners of cells in a table, or only the owners in some servers' rows."""
+    """Return the owners of the cells in a table, or only of those in the given rows."""
     found: set[_Owner] = set()
     for pool, computer in topology.computers:
         if keys is None or (computer.fqdn, pool.role) in keys:

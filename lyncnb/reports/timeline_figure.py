@@ -33,7 +33,7 @@ _GATHERED = 48  # The height in pixels of a row of marks with counts below them.
 # The position where the axis begins: below its dates and above the first type of event.
 _AXIS, _TOP = 50, 56
 _LEFT, _RIGHT = _MARGIN + _WORDS, _WIDTH - 40
-_BOLD = 1.12  # The factor by which bold letters are wider.
+_BOLD = 1.12  # The ratio of the width of bold text to the width of regular text.
 _BIN = 38  # The distance in pixels within which events share one mark.
 # The largest number of events that are drawn separately. More events are drawn as one row of marks
 # with counts.
@@ -78,7 +78,7 @@ class _Line:
     count: int = 1
 
 
-def list_plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
+def list_plan_events(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     """Return the events of a plan for the timeline.
 
     Returns
@@ -94,7 +94,7 @@ def list_plan_facts(plan: CertificatePlan) -> tuple[DatedFact, ...]:
     facts = [*list_limit_facts(issued)] if is_public else []
     if issued is None:
         return tuple(facts)
-    limit = next((one for one in limits if one.holds_on(issued)), None)
+    limit = next((one for one in limits if one.applies_on(issued)), None)
     for certificate in plan.certificates:
         public = certificate.issuer == "public"
         days = plan.options.validity_for(certificate.issuer)
@@ -177,7 +177,9 @@ def draw_timeline(facts: Sequence[DatedFact], *, title: str, description: str) -
             lines[key].count += 1
         else:
             lines[key] = _Line(fact=fact)
-    heights = {kind: _KIND + _measure_rows(len(lines)) + _GAP for kind, lines in kinds.items()}
+    heights = {
+        kind: _KIND + _compute_group_height(len(lines)) + _GAP for kind, lines in kinds.items()
+    }
     bottom = float(_TOP + sum(heights.values()))
     _draw_axis(drawing, scale, bottom)
     for day in {fact.begins for fact in facts if fact.is_present and fact.begins}:
@@ -201,7 +203,7 @@ class _Scale:
         return _LEFT + share * (_RIGHT - _LEFT)
 
 
-def _measure_rows(lines: int) -> float:
+def _compute_group_height(lines: int) -> float:
     return lines * _ROW if lines <= _ROWS_OF_A_KIND else _GATHERED
 
 
@@ -209,7 +211,7 @@ def _draw_legend(drawing: Drawing, *, has_warning: bool) -> float:
     """Draw the legend to the right of the title, and return the position where it begins."""
     begin = x = _WIDTH - (500 if has_warning else 360)
     drawing.draw_rectangle(x, 14, 30, 8, "mark")
-    drawing.draw_text(x + 38, 22, "from the first to the last day", "small")
+    drawing.draw_text(x + 38, 22, "from first day to last day", "small")
     drawing.draw_disc(x + 226, 18, 5, "mark")
     drawing.draw_text(x + 238, 22, "one day", "small")
     if has_warning:
@@ -227,7 +229,7 @@ def _draw_axis(drawing: Drawing, scale: _Scale, bottom: float) -> None:
 
 
 def _list_ticks(first: date, last: date) -> list[date]:
-    """Return the first days of years, or of months in a short period: at most 14 days."""
+    """Return at most 11 dates to mark on the time axis: first days of months or years."""
     months = [
         date(year, month, 1)
         for year in range(first.year, last.year + 1)
@@ -243,7 +245,7 @@ def _list_ticks(first: date, last: date) -> list[date]:
 
 def _draw_kind(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
     if len(lines) > _ROWS_OF_A_KIND:
-        _draw_grouped(drawing, scale, y, lines)
+        _draw_grouped_events(drawing, scale, y, lines)
         return
     for line in sorted(lines, key=lambda one: one.fact.begins or one.fact.ends or date.min):
         fact = line.fact
@@ -286,7 +288,7 @@ def _draw_span(drawing: Drawing, scale: _Scale, y: float, fact: DatedFact) -> No
         )  # fmt: skip
 
 
-def _draw_grouped(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
+def _draw_grouped_events(drawing: Drawing, scale: _Scale, y: float, lines: Sequence[_Line]) -> None:
     """Draw many events as one row of marks with counts, grouped by day or end date."""
     total = sum(line.count for line in lines)
     days = max(1, round(_BIN * (scale.last - scale.first).days / (_RIGHT - _LEFT)))

@@ -28,7 +28,7 @@ _WHOLE = "Whole deployment"
 BAND_TITLE = 350  # The estimated width of a band's title. Lines run to the right of it.
 # A picture that exceeds a sheet by at most this factor is printed a little smaller, on one sheet.
 _ALMOST = 1.12
-_TOP = 96.0  # The top of the picture: below the heading, the legend and the titles of the zones.
+_TOP = 96.0  # The y position of the first boxes, below the heading, legend and zone titles.
 _CONTINUED = 30.0  # The top of the picture on each further sheet.
 _GAP = 10  # below a box
 _LOWEST = 53  # The minimum height of a box with the gap below it, in pixels.
@@ -42,12 +42,12 @@ _Place = tuple[str, str]
 
 
 class Changes:
-    """The changes to each pool since another plan, as text for the marks on boxes.
+    """The certificate changes of each pool between two plans, for the topology picture.
 
     Parameters
     ----------
     difference : PlanDifference, optional
-        Without it, nothing is marked.
+        The comparison of the two plans. Without it, no box is marked.
     """
 
     def __init__(self, difference: PlanDifference | None = None) -> None:
@@ -104,14 +104,14 @@ class CertificateKind:
 
     @property
     def counted_names(self) -> str:
-        """The number of names as text. A certificate can contain only its subject name."""
+        """The number of names as text, or "subject name only" if there are no alternative names."""
         if not self.has_alternative:
             return "subject name only"
         return count_of(len(self.names), "name")
 
     @property
     def arrivals(self) -> Iterable[Arrival]:
-        """The lines of text in the box, in the order of the rules."""
+        """The connections that end at the box, one for each text line, in the rules' order."""
         return self.lines.values()
 
 
@@ -181,7 +181,10 @@ def group_by_kind(certificates: Iterable[PlannedCertificate]) -> list[Certificat
 def is_used_by(
     item: Connection, certificates: CertificateKind, kinds: Sequence[CertificateKind]
 ) -> bool:
-    """Return whether a connection uses certificates. If two CAs issue one usage, use the first."""
+    """Return whether a connection uses certificates of the given kind.
+
+    If two CAs issue certificates for the same usage, only the first kind counts.
+    """
     usage = item.rule.usage
     fitting = [k for k in kinds if usage in k.usages or not (usage or k.usages)]
     return bool(fitting) and fitting[0] is certificates
@@ -221,7 +224,7 @@ def lay_out(
     inside = [pool for pool in plan.topology.pools if roles[pool.role].zone == "inside"]
     for grouping in groupings:
         if len(set(map(grouping, inside))) * _LOWEST > SHEET and grouping is not groupings[-1]:
-            continue  # A little more detail is not worth a second attempt to arrange the picture.
+            continue  # A few more details in the picture are not worth another layout.
         bands = _make_bands(plan, connections, grouping, site, changes)
         if _set_positions(bands) <= _ALMOST * SHEET:
             break
@@ -251,9 +254,9 @@ def _make_bands(
         groups.setdefault(cell, []).append(pool)
     boxes = {cell: _make_pool_box(plan, pools, by_pool, changes) for cell, pools in groups.items()}
     for item in connections:
-        _add_arrival(boxes[cell_of[item.listener.fqdn, item.listener.role]], item)
+        _add_connecting_party(boxes[cell_of[item.listener.fqdn, item.listener.role]], item)
     for box in boxes.values():
-        _describe_arrivals(box, plan.rules)
+        _label_incoming_lines(box, plan.rules)
     bands: dict[str, Band] = {}
     for cell in sorted(groups, key=lambda c: (c[0] == "*", c[0] == "", c[0])):
         if cell[0] not in bands:
@@ -360,7 +363,8 @@ def _make_pool_box(
 
 
 def _make_party_box(party: PartyRule) -> Box:
-    # The zone outside the company has space for only one word.
+    # In the picture, the zone outside the company is so narrow that a line has space for only one
+    # word.
     title, _, rest = party.title.partition(" ")
     narrow = measure_text(party.title, 13) * BOLD > WIDTHS[party.zone] - 2 * PAD
     return Box(
@@ -403,7 +407,7 @@ def _make_removed_band(changes: Changes) -> list[Band]:
 
 
 def _combine_bare_pools(band: Band) -> None:
-    """In each zone, combine pools without certificates and connections into one box."""
+    """In each zone, combine the pools that have neither certificates nor changes into one box."""
     for zone in ZONES:
         bare = [b for b in band.boxes if b.zone == zone and not b.shown and not b.marks]
         if bare:
@@ -416,8 +420,8 @@ def _combine_bare_pools(band: Band) -> None:
             )
 
 
-def _add_arrival(box: Box, item: Connection) -> None:
-    """Add a party that opens a connection to its line in a box.
+def _add_connecting_party(box: Box, item: Connection) -> None:
+    """Add the connecting party to the matching line in the box that a connection reaches.
 
     A single pool has a line for each set of names. Several pools combine their names. Servers and
     people never share a line.
@@ -430,7 +434,7 @@ def _add_arrival(box: Box, item: Connection) -> None:
     line.speakers[item.speaker, item.site] = None
 
 
-def _describe_arrivals(box: Box, rules: Rules) -> None:
+def _label_incoming_lines(box: Box, rules: Rules) -> None:
     parties = rules.parties
     for shown in box.shown:
         for line in shown.arrivals:
@@ -449,11 +453,11 @@ def _set_positions(bands: Sequence[Band], *, sheet: float = 0) -> float:
         title = 22 if band.title else 0
         if title:
             y = max(y, *(lowest[box.zone] for box in band.boxes))
-            y = _place_title(y, title, band, sheet)
+            y = _find_band_position(y, title, band, sheet)
         band.y = y
         ends = dict.fromkeys(ZONES, y + title)
         for box in band.boxes:
-            box.y = _place_on_sheet(ends[box.zone], box.height, sheet)
+            box.y = _find_position_on_sheet(ends[box.zone], box.height, sheet)
             ends[box.zone] = lowest[box.zone] = box.y + box.height + _GAP
             _set_arrival_positions(box)
         if title:
@@ -464,16 +468,16 @@ def _set_positions(bands: Sequence[Band], *, sheet: float = 0) -> float:
     return max(y, *lowest.values()) + MARGIN
 
 
-def _place_title(y: float, title: float, band: Band, sheet: float) -> float:
-    """Return a band's position. Its title and first box must be on the same sheet."""
+def _find_band_position(y: float, title: float, band: Band, sheet: float) -> float:
+    """Return the position where the title and the first boxes of a band are on the same sheet."""
     first: dict[str, Box] = {}
     for box in band.boxes:
         first.setdefault(box.zone, box)
-    return _place_on_sheet(y, title + min(box.height for box in first.values()), sheet)
+    return _find_position_on_sheet(y, title + min(box.height for box in first.values()), sheet)
 
 
-def _place_on_sheet(y: float, height: float, sheet: float) -> float:
-    """Return the position of an item: ``y`` if it fits, or else the top of the next sheet."""
+def _find_position_on_sheet(y: float, height: float, sheet: float) -> float:
+    """Return ``y`` if an item fits on the sheet, or otherwise the top of the next sheet."""
     if not sheet or y // sheet == (y + height) // sheet:
         return y
     return (y // sheet + 1) * sheet + _CONTINUED
@@ -489,7 +493,7 @@ def _set_arrival_positions(box: Box) -> None:
 
 
 def fit_names(names: Sequence[str], width: float, size: float) -> str:
-    """Join as many complete names as fit into a line, and add how many are left out."""
+    """Join as many complete names as fit into a line, and add the number of omitted names."""
     for shown in range(min(len(names), _NAMES_TRIED), 0, -1):
         more = f" and {len(names) - shown:,} more" if shown < len(names) else ""
         text = ", ".join(names[:shown]) + more

@@ -1,4 +1,4 @@
-"""Draw the deployment from outside to inside, with its connections and their names.
+"""A picture of the deployment from outside to inside, with its connections and their names.
 
 Each connection ends at a line of text in the listener's box, which describes the connection.
 ``topology_boxes`` determines the content and positions.
@@ -58,7 +58,8 @@ CHANGED_COLUMNS = (*COLUMNS, *columns(("Changed", 17)))
 
 WIDTH = 1000
 _LEFT = {"outside": 12.0, "perimeter": 198.0, "inside": 538.0}
-# The gutters, in which lines run: each is to the right of a zone, between two positions.
+# The gutters to the right of each zone, in which connection lines are drawn: their left and right
+# positions.
 _GUTTERS = {"outside": (150.0, 198.0), "perimeter": (482.0, 538.0), "inside": (926.0, 998.0)}
 _ZONE_TITLES = {"outside": "Outside", "perimeter": "Perimeter", "inside": "Inside"}
 
@@ -70,7 +71,7 @@ _Trunk = tuple[int, str, str, str]
 def list_topology_rows(
     plan: CertificatePlan, connections: Iterable[Connection]
 ) -> Iterator[tuple[object, ...]]:
-    """Yield the table rows that belong to the topology picture, with ``COLUMNS``.
+    """Yield the rows of the table below the topology picture, with the columns in ``COLUMNS``.
 
     Yields
     ------
@@ -119,7 +120,7 @@ def _build_connection_row(item: Connection, rules: Rules) -> tuple[object, ...]:
     site = "" if item.site is None else item.site
     rule = item.rule
     return (
-        *(_format_speaker(item.speaker, rules), site, item.pools, item.names, rule.protocol),
+        *(_get_source_title(item.speaker, rules), site, item.pools, item.names, rule.protocol),
         *(rule.port, rule.why, rule.source),
     )
 
@@ -128,7 +129,7 @@ def _build_empty_row() -> tuple[object, ...]:
     return ("", "", 0, (), "", "", "", "")
 
 
-def _format_speaker(speaker: str, rules: Rules) -> str:
+def _get_source_title(speaker: str, rules: Rules) -> str:
     party = rules.parties.get(speaker)
     return party.title if party else rules.roles[speaker].title
 
@@ -237,7 +238,7 @@ def _draw_lines(drawing: Drawing, boxes: Sequence[Box]) -> None:
         step = min(7.0, (right - left - 26) / max(1, max(tracks.values(), default=0)))
         for trunk, ends in ours.items():
             x = left + 14 + tracks[trunk] * step
-            _draw_trunk(drawing, boxes[trunk[0]], trunk[3], ends, x)
+            _draw_branching_line(drawing, boxes[trunk[0]], trunk[3], ends, x)
 
 
 def _find_gutter(source: str, target: str) -> str:
@@ -262,7 +263,7 @@ def _assign_tracks(
     return found
 
 
-def _draw_trunk(
+def _draw_branching_line(
     drawing: Drawing, source: Box, style: str, ends: Sequence[tuple[Box, float]], x: float
 ) -> None:
     left, right = _LEFT[source.zone], _LEFT[source.zone] + WIDTHS[source.zone]

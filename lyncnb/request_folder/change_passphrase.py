@@ -42,7 +42,7 @@ from .recovery_key import (
     open_with_recovery_key,
     read_recovery_keys,
     remove_unused_seals,
-    write_list,
+    write_recovery_list,
 )
 
 _THREADS = 16
@@ -138,7 +138,7 @@ def rekey(
     """
     path, take_out = Path(folder), _normalize_fingerprints(take_out)
     new = _check_new_passphrase(folder, new)
-    ciphers = (_build_opener(path, old, new), FolderCipher(new))
+    ciphers = (_build_old_cipher(path, old, new), FolderCipher(new))
     manifest, survey = read_manifest(path), take_survey(path)
     if not manifest.rekeying and not isinstance(old, RecoveryPair):
         # A wrong passphrase must be reported before the lock file is created.
@@ -167,7 +167,9 @@ def rekey(
         try:
             _change_files(path, manifest, looked, recipients, targets, ciphers, progress)
         except BundleError as error:
-            raise _describe_state(path, error, manifest, targets, looked, *ciphers) from None
+            raise _build_incomplete_change_error(
+                path, error, manifest, targets, looked, *ciphers
+            ) from None
         run.add_description(_describe_change(old, take_out, len(looked.waiting)))
     changed = len(looked.waiting)
     already = len(targets) - changed - len(looked.left_alone) - len(looked.not_opened)
@@ -192,7 +194,7 @@ def _describe_change(
     old_passphrase: Secret | str | RecoveryPair, keys_to_remove: Sequence[str], changed_count: int
 ) -> str:
     """Describe the changes to the passphrase and the recovery keys, for the folder's history."""
-    done = f"{changed_count:,} files encrypted with another passphrase"
+    done = f"re-encrypted files: {changed_count:,}"
     if isinstance(old_passphrase, RecoveryPair):
         done += f"; opened with the recovery key {old_passphrase.public.fingerprint}"
     if keys_to_remove:
@@ -207,7 +209,10 @@ def _find_finished_change(
     old: FolderCipher,
     new: FolderCipher,
 ) -> Rekeyed | None:
-    """Verify the old passphrase, and return whether an earlier call has changed all files."""
+    """Return the result of a completed change, or None if the old passphrase is still valid.
+
+    A change is completed if the new passphrase opens all files. Otherwise, an exception is raised.
+    """
     try:
         verify_passphrase(survey, manifest, old)
         return None
@@ -230,7 +235,7 @@ def _find_finished_change(
 
 def _find_altered_files(manifest: Manifest, cipher: FolderCipher) -> Iterator[Problem]:
     yield from report_shared_keys(manifest)
-    # A recovery key is sometimes unable to open the HMAC key. Even then, lyncnb compares each
+    # In some cases, a recovery key cannot decrypt the HMAC key. lyncnb then still compares each
     # private key with the recorded public key.
     with suppress(PassphraseError):
         yield from find_altered_records(manifest, cipher)
@@ -252,7 +257,7 @@ def _list_other_keys(
     return tuple(sorted(named - {pair.public.fingerprint}))
 
 
-def _build_opener(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -> FolderCipher:
+def _build_old_cipher(folder: Path, old: Secret | str | RecoveryPair, new: Secret) -> FolderCipher:
     if isinstance(old, RecoveryPair):
         return open_with_recovery_key(folder, old)
     secret = check_passphrase(old)
@@ -433,7 +438,7 @@ def _replace_file(folder: Path, name: str, old: FolderCipher, new: FolderCipher)
         again = new.open_file(files.read_file(temp, limit=LARGEST), name=name)
         if _encode_content(again) != _encode_content(content):
             raise BundleError(
-                f"{name}: lyncnb wrote the file, but cannot read the same content back",
+                f"{name}: lyncnb wrote the file, but then read different content from it",
                 hint="check the disk of this computer",
             )
         confirm_lock(folder)
@@ -460,7 +465,7 @@ def _change_files(
     if has_list:
         # The list of recovery keys is changed first, so that no new file is sealed to a recovery
         # key that the user removed.
-        write_list(folder, ciphers[1], recipients)
+        write_recovery_list(folder, ciphers[1], recipients)
         waiting = [target for target in waiting if target.path != LIST]
     for done, _ in enumerate(_replace_files(folder, waiting, *ciphers), 1):
         if progress is not None:
@@ -478,7 +483,7 @@ def _change_files(
     save_manifest(folder, manifest)
 
 
-def _describe_state(
+def _build_incomplete_change_error(
     folder: Path,
     error: BundleError,
     manifest: Manifest,
@@ -487,7 +492,7 @@ def _describe_state(
     old: FolderCipher,
     new: FolderCipher,
 ) -> BundleError:
-    """Add to an error which passphrase opens each file, and how to complete the change."""
+    """Return an error that says which passphrase opens each file, and how to finish the change."""
     waiting = {target.path for target in sorted_targets.waiting}
     unchanged = {*sorted_targets.left_alone, *sorted_targets.not_opened}
     with_old: list[str] = []
@@ -505,7 +510,13 @@ def _describe_state(
         f"incomplete: the old passphrase still opens {count_of(len(with_old), 'file')}, and the "
         f"new passphrase opens {count_of(len(with_new), 'file')}",
         hint=". ".join(
-            filter(None, (error.hint, "To complete the change, use the same two passphrases"))
+            filter(
+                None,
+                (
+                    error.hint,
+                    ("To complete the change, run the command again with the same two passphrases"),
+                ),
+            )
         ),
         problems=(
             *(Problem(file=name, message="still uses the old passphrase") for name in with_old),

@@ -112,14 +112,14 @@ OwnFile = Annotated[str, Check("a file in a folder that lyncnb created", is_insi
 ReturnedFile = Annotated[
     str,
     Check(
-        "a file in the returned folder or the archive folder",
+        'a file in the folder "returned" or "archive"',
         lambda path: is_inside(path, "returned", "archive"),
     ),
 ]
 ReturnedFileOrBlank = Annotated[
     str,
     Check(
-        "a file in the returned folder or the archive folder, or blank",
+        'a file in the folder "returned" or "archive", or blank',
         lambda path: not path or is_inside(path, "returned", "archive"),
     ),
 ]

@@ -26,7 +26,8 @@ from .request_record import ArchivedGeneration, RequestRecord
 SUMMARY_NAMES = ("summary.csv", "summary.xlsx", "summary.html", "summary.md")
 _EARLIER_MANIFEST = re.compile(r"manifest\.v[0-9]+\.json")
 SECRET = ("keys", "archive", "pfx", "recovery")
-#: The mode of a file that is listed, but that the operating system cannot open.
+#: The file mode that lyncnb records for a file that is listed, but that the operating system cannot
+#: open.
 UNREACHABLE = 0
 MISSING = "is missing"
 CHANGED = "differs from the file that lyncnb wrote"
@@ -65,7 +66,7 @@ class Survey:
     @property
     def forbidden_bits(self) -> int:
         """The permission bits that other users must not have on the folder's files."""
-        return 0 if self.keeps_no_modes else _get_forbidden_bits(is_team=self.is_team)
+        return 0 if self.keeps_no_modes else _get_forbidden_permissions(is_team=self.is_team)
 
     @property
     def has_manifest(self) -> bool:
@@ -84,7 +85,7 @@ class Survey:
         return tuple(sorted(path for path in found if path not in known))
 
 
-def _get_forbidden_bits(*, is_team: bool) -> int:
+def _get_forbidden_permissions(*, is_team: bool) -> int:
     return 0o007 if is_team else 0o077
 
 
@@ -115,7 +116,7 @@ def take_survey(folder: Path, *, is_reading: bool = False) -> Survey:
     if not os.path.lexists(folder):
         return Survey(folder=folder)
     files.check_folder(folder, is_reading=is_reading)
-    is_team = bool(folder_access.find_team(folder))
+    is_team = bool(folder_access.find_team_group(folder))
     names: dict[str, Mapping[str, int]] = {}
     problems = [*_find_links(folder), *_find_manifest_copies(folder)]
     opened: list[Problem] = []
@@ -130,7 +131,7 @@ def take_survey(folder: Path, *, is_reading: bool = False) -> Survey:
             names[directory] = _list_folder_files(inside)
         stale += files.find_stale_files(inside)
     is_open = bool(opened) or any(
-        mode & _get_forbidden_bits(is_team=is_team)
+        mode & _get_forbidden_permissions(is_team=is_team)
         for directory in names.values()
         for name, mode in directory.items()
         if name.endswith(".key")
@@ -187,7 +188,7 @@ def _find_folder_problems(inside: Path, directory: str, *, is_team: bool) -> lis
     if windows_access.find_other_users(inside):
         hint = f"run: {windows_access.build_restrict_command(inside)}"
         return [Problem(message="can be opened by other users", file=f"{directory}/", hint=hint)]
-    others = _get_forbidden_bits(is_team=is_team)
+    others = _get_forbidden_permissions(is_team=is_team)
     if system_calls.WINDOWS or not inside.lstat().st_mode & others:
         return []
     hint = f"run: chmod {'2770' if is_team else '700'} '{inside}'"
@@ -233,7 +234,7 @@ def find_file_problems(survey: Survey, path: str) -> tuple[Problem, ...]:
     return ()
 
 
-def close_copied(folder: Path) -> None:
+def restrict_copied_files(folder: Path) -> None:
     """On Windows, restrict access to the secrets in a copied or restored request folder.
 
     A copy takes over the access list of the folder around it, in which others may be. If this
@@ -244,7 +245,7 @@ def close_copied(folder: Path) -> None:
             windows_access.restrict_private_folder(folder / name)
 
 
-def close_unpacked(folder: Path) -> tuple[str, ...]:
+def restrict_unpacked_files(folder: Path) -> tuple[str, ...]:
     """Remove permissions of other users that a program set when it unpacked an archive.
 
     Most programs do not restore permissions. The keys then have the mode 644, and their folders
@@ -256,7 +257,7 @@ def close_unpacked(folder: Path) -> tuple[str, ...]:
     tuple of str
         A note about what was changed; empty if nothing was.
     """
-    if system_calls.WINDOWS or os.path.islink(folder) or folder_access.find_team(folder):
+    if system_calls.WINDOWS or os.path.islink(folder) or folder_access.find_team_group(folder):
         return ()
     inside = [place for name in SECRET if (place := folder / name).is_dir()]
     inside = [place for place in inside if not place.is_symlink()]

@@ -1,4 +1,4 @@
-"""Warn about a request folder in a git repository, a synchronized folder, or on an open disk.
+"""Warn about request folders in git, in synchronized folders, and on disks without permissions.
 
 A commit or a synchronization program keeps copies, even of keys that are removed from the folder.
 On a disk without file permissions, every user of the disk can read and replace the files.

@@ -46,7 +46,7 @@ class Generations:
     is_recorded: bool = False
     deployed_on: str = ""
 
-    def renew_from(self, terms: RenewalTerms) -> date | None:
+    def find_order_date(self, terms: RenewalTerms) -> date | None:
         """Return the date on which to order the next certificate."""
         if self.held is None:
             return None
@@ -105,7 +105,7 @@ def has_packaging_error(record: RequestRecord) -> bool:
 
 
 class _OnServer(NamedTuple):
-    """The certificate on a server: its generation, its date, and when it was recorded."""
+    """A certificate that is recorded as installed on a server, with its generation and dates."""
 
     recorded_at: str
     on: str
@@ -155,7 +155,7 @@ def find_generations(record: RequestRecord) -> Generations:
 
 
 def _find_server_certificates(record: RequestRecord) -> tuple[list[_OnServer], bool]:
-    """Return the certificate on each server for a request, and whether a server has none.
+    """Return the certificate that each server has for a request, and whether a server has none.
 
     The result is empty before the CA issues a certificate.
 
@@ -218,8 +218,8 @@ class ToRevoke:
 
     def __str__(self) -> str:
         return (
-            f"Revoke the certificate with serial number {self.serial}, reason {self.reason} "
-            "(RFC 5280 section 5.3.1)"
+            f"Revoke the certificate with serial number {self.serial} for the reason "
+            f"{self.reason} (RFC 5280 section 5.3.1)"
         )
 
 
@@ -311,7 +311,8 @@ def is_due(record: RequestRecord, day: date, terms: RenewalTerms) -> bool:
     certificate that is itself due for renewal before it was installed.
     """
     life = find_generations(record)
-    # Without a request, no renewal is due, for example if an installed certificate covers it.
+    # If no request was written, no renewal is under way, for example because an installed
+    # certificate covers the request.
     is_requested = record.is_written or record.key_holder
     newest = life.under_way.issued if life.under_way and is_requested else life.held
     if record.state == "retired" or newest is None:

@@ -22,11 +22,18 @@ from typing import Annotated, NamedTuple
 from ..base.disk import files
 from ..base.disk.folder_lock import describe_writer, lock_folder
 from ..base.json_text import NotJson, parse_json
-from ..base.records import Line, RecordReader, Text, check_range, convert_record, make_others_field
+from ..base.records import (
+    Line,
+    RecordReader,
+    Text,
+    check_range,
+    convert_record,
+    make_unknown_keys_field,
+)
 from ..base.shown.tables import count_of, join_first
 from ..errors import BundleError, LyncnbError, Problem
 from .field_forms import Sha256OrBlank, Time, TimeOrBlank
-from .files_on_disk import close_copied
+from .files_on_disk import restrict_copied_files
 from .manifest import FORMAT, NAME, Manifest, format_timestamp, watch_manifests
 from .request_record import ArchivedGeneration, IssuedRecord, RequestRecord, Revocation
 
@@ -87,7 +94,7 @@ class _Member:
     not_before: TimeOrBlank = ""
     not_after: TimeOrBlank = ""
     server: Line = ""
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 _MEMBER = ("id", "generation", "key", "certificate", "serial", "not_before", "not_after", "server")
@@ -102,7 +109,7 @@ class _Group:
     note: Text = ""
     at: TimeOrBlank = ""
     of: tuple[_Member, ...]
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +132,10 @@ class HistoryLine:
     changes: tuple[_Group, ...] = ()
     state: Sha256OrBlank = ""
     before: Sha256OrBlank = ""
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
     def list_events(self) -> Iterator[Event]:
-        """Yield the events in the line, one for each generation."""
+        """Yield the events in this line of the history, one for each generation."""
         for group in self.changes:
             for member in group.of:
                 own = {name: getattr(member, name) for name in _MEMBER}
@@ -218,7 +225,7 @@ def list_events(manifest: Manifest) -> Iterator[Event]:
     for record in manifest.requests:
         for part in record.generations:
             yield from _list_generation_events(record, part)
-        yield from _list_covering_events(record)
+        yield from _list_earlier_revocation_events(record)
         if record.retired_at:
             day = record.retired_at[:10]
             yield Event("retired", record.id, record.generation, on=day, at=record.retired_at)
@@ -274,8 +281,8 @@ def _list_generation_events(
         yield Event("key removed", name, number, on=removed[:10], at=removed)
 
 
-def _list_covering_events(record: RequestRecord) -> Iterator[Event]:
-    """Yield the revocations of certificates that were installed before the first request."""
+def _list_earlier_revocation_events(record: RequestRecord) -> Iterator[Event]:
+    """Yield the revocation events of a certificate that was installed before the first request."""
     if (before := record.covering) and before.revocation:
         first = min(part.generation for part in record.generations)
         about = Event("", record.id, first, certificate=before.sha256, serial=before.serial)
@@ -354,7 +361,7 @@ def report_missing_generations(
 
 
 def _find_recorded_generations(manifest: Manifest) -> set[tuple[str, int]]:
-    """Return each generation of a request whose public key is in the manifest."""
+    """Return the ID and number of each generation whose public key is recorded in the manifest."""
     return {
         (record.id, part.generation)
         for record in manifest.requests
@@ -503,11 +510,11 @@ class Run:
     latest: Manifest | None = None
 
     def add_events(self, *events: Event) -> None:
-        """Add events that the manifest does not contain to the changes of the run."""
+        """Extend the changes of the run by events that are not in the manifest."""
         self.extra += events
 
     def add_description(self, text: str) -> None:
-        """Add the description of a change to the complete folder."""
+        """Add the description of a change that concerns the whole folder."""
         self.did.append(text)
 
     def process_manifest(self, manifest: Manifest, is_saved: bool) -> None:
@@ -527,7 +534,7 @@ class Run:
             return
         self.later = [event for key, event in events.items() if key not in known]
         self.before = known | events.keys()
-        # The key in the history differs from the recorded key, and the renewal abandons it.
+        # A renewal can abandon a request whose key in the history differs from the recorded key.
         missing, others = (
             find_missing_requests(history, manifest),
             _find_recorded_generations(manifest),
@@ -545,7 +552,7 @@ class Run:
             )
 
     def finish(self, *, is_done: bool = True) -> None:
-        """Add the changes of the run to the history, after earlier events that are missing.
+        """Add missing earlier events to the history, and then the changes of the run.
 
         A failed run does not record requests as lost.
         """
@@ -636,7 +643,10 @@ REBUILD = "status --rebuild"
 
 
 def _record_lost_events(folder: Path, manifest: Manifest, now: str) -> Iterator[Event]:
-    """Record events that a rebuilt manifest lacks as lost, so that later runs can continue."""
+    """Yield an event for each request that is in the history but not in the rebuilt manifest.
+
+    Each event records a request as lost, so that later runs can continue.
+    """
     history = read_history(folder)
     missing = find_missing_requests(history, manifest)
     for event, _ in missing.values():
@@ -729,7 +739,7 @@ def record_changes(
         manifest. In the second case, the command has changed nothing.
     """
     with lock_folder(folder, wait_seconds=wait_seconds):
-        close_copied(folder)
+        restrict_copied_files(folder)
         run = Run(
             folder, command, reason, now or format_timestamp(None), repairs, frozenset(renews)
         )

@@ -43,7 +43,7 @@ def add_bindings(
     if held is None and not to_bind:
         return manifest
     derivation = cipher.derivation if held is None else _build_derivation(held)
-    macs = iter(cipher.compute_macs(derivation, map(_build_bound_text, to_bind)))
+    macs = iter(cipher.compute_macs(derivation, map(_build_mac_input, to_bind)))
     records = (
         replace(record, binding=next(macs) if has_opened_key(record) else "")
         for record in manifest.requests
@@ -103,7 +103,7 @@ def find_altered_records(
         for request in manifest.requests
         if request.has_key and request.binding and request.id not in abandoned
     ]
-    expected = cipher.compute_macs(_build_derivation(held), map(_build_bound_text, bound))
+    expected = cipher.compute_macs(_build_derivation(held), map(_build_mac_input, bound))
     for record, mac in zip(bound, expected, strict=True):
         if not hmac.compare_digest(record.binding, mac):
             yield _build_problem(record, "differs from the record that lyncnb wrote for this key")
@@ -155,7 +155,7 @@ def count_unverified_keys(manifest: Manifest) -> int:
     return sum(1 for record in manifest.requests if record.has_key and not record.binding)
 
 
-def _build_bound_text(record: RequestRecord) -> bytes:
+def _build_mac_input(record: RequestRecord) -> bytes:
     parts = (record.id, str(record.generation), record.key_sha256, record.csr_sha256)
     return "\n".join(parts).encode()
 

@@ -66,11 +66,11 @@ class _Pair:
     csr_sha256: str
     spki_sha256: str
     key_sha256: str  # The SHA-256 of the key file, or "" if the key is on another computer.
-    key_difference: str  # How the key differs from keys that lyncnb generates, as text.
+    key_difference: str  # A description of how the key differs from keys that lyncnb generates.
 
 
 def verify_passphrase(survey: Survey, manifest: Manifest, cipher: FolderCipher) -> bool:
-    """Verify the passphrase with a key in the folder, or else with a list of passwords.
+    """Verify the passphrase with a key in the folder or, without a key, with a password list.
 
     Returns
     -------
@@ -164,7 +164,7 @@ def process_leftovers(
                 adopted.add(record.id)
             if orphans:
                 reasons = tuple(f"{move.source} -> {move.target}" for move in orphans)
-                changes.append(_check_archive(record, reasons))
+                changes.append(_build_archive_change(record, reasons))
         records.append(record)
     return Settled(
         manifest=replace(manifest, requests=tuple(records)),
@@ -175,7 +175,7 @@ def process_leftovers(
     )
 
 
-def _check_archive(record: RequestRecord, reasons: tuple[str, ...]) -> Change:
+def _build_archive_change(record: RequestRecord, reasons: tuple[str, ...]) -> Change:
     reasons = ("left by an interrupted command", *reasons)
     return Change(action="archived", id=record.id, generation=record.generation, reasons=reasons)
 
@@ -259,16 +259,16 @@ def _process_request_leftovers(
     there = [path for path in record.files if survey.has_file(path) and path not in pending_moves]
     pair = None
     if record.key_holder and there == [record.files.csr]:
-        pair = _read_without_key(survey, record)
+        pair = _read_csr_without_key(survey, record)
     elif len(there) == 2 and not record.key_holder:
         pair = _read_pair(survey, record, cipher)
     known = {generation.spki_sha256 for generation in record.archived}
     if pair is not None and pair.spki_sha256 not in known and not pair.key_difference:
         return _adopt_pair(record, pair, now), []
-    return record, _list_orphans(survey, record, there)
+    return record, _plan_orphan_moves(survey, record, there)
 
 
-def _read_without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
+def _read_csr_without_key(survey: Survey, record: RequestRecord) -> _Pair | None:
     """Return the CSR of a request whose key is on another computer."""
     path = record.files.csr
     if find_file_problems(survey, path):
@@ -298,7 +298,7 @@ def _adopt_pair(record: RequestRecord, pair: _Pair, now: str) -> RequestRecord:
     )
 
 
-def _list_orphans(survey: Survey, record: RequestRecord, paths: Sequence[str]) -> list[Move]:
+def _plan_orphan_moves(survey: Survey, record: RequestRecord, paths: Sequence[str]) -> list[Move]:
     if not paths:
         return []
     # The name contains a hash of the content, so a move that was interrupted gets the same target

@@ -63,19 +63,19 @@ def read_damaged_manifest(damaged: bytes) -> Manifest:
     """
     kept = Manifest()
     for name, text in _HEAD.findall(damaged):
-        if (found := _read_section({name.decode("ascii"): _parse_lines(text)})) is not None:
+        if (found := _read_section({name.decode("ascii"): _parse_json_lines(text)})) is not None:
             kept = replace(kept, **{name.decode("ascii"): getattr(found, name.decode("ascii"))})
     covered: dict[str, RequestRecord] = {}
     for text in _RECORD.findall(damaged):
         if b'"covered": {' not in text:
             continue
-        found = _read_section({"requests": [_parse_lines(text)]})
+        found = _read_section({"requests": [_parse_json_lines(text)]})
         if found is not None and found.requests[0].covered is not None:
             covered[found.requests[0].id] = found.requests[0]
     return replace(kept, requests=tuple(covered.values()))
 
 
-def _parse_lines(text: bytes) -> object:
+def _parse_json_lines(text: bytes) -> object:
     try:
         return parse_json(text)
     except NotJson:
@@ -89,7 +89,7 @@ def _read_section(section: dict[str, object]) -> Manifest | None:
 
 
 def add_plan_data(folder: Path, manifest: Manifest, now: str) -> tuple[Manifest, tuple[str, ...]]:
-    """Add the plan's data to requests of which only the CSR is known.
+    """Add the plan's data to requests for which only the CSR is known.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def add_history_data(folder: Path, manifest: Manifest) -> tuple[Manifest, tuple[
 
 def restore_numbers(folder: Path, manifest: Manifest) -> Manifest:
     """Restore the request numbers from ``summary.csv``, unless a number appears twice."""
-    # In the list, each request ID is followed by the rest of its row.
+    # After the split, each request ID in the list is followed by the other cells of its row.
     rows = _ROW.split(_read_text(folder / "summary.csv"))[1:]
     known = {
         name: int(found[1])

@@ -22,7 +22,7 @@ from ..base.disk.folder_lock import confirm_lock
 from ..base.garbage_collection import pause_garbage_collection
 from ..base.json_text import may_contain_surrogates
 from ..base.pasted_text import shown
-from ..base.records import SINCE_2, Line, RecordReader, convert_record, make_others_field
+from ..base.records import SINCE_2, Line, RecordReader, convert_record, make_unknown_keys_field
 from ..errors import BundleError, NewerManifest, SharedFolder
 from .field_forms import OwnFile, Sha256OrBlank, TimeOrBlank
 from .request_record import (
@@ -52,7 +52,8 @@ _LARGEST = 1 << 31
 _REBUILD = "restore the file from a backup, or run: lyncnb status FOLDER --rebuild"
 
 
-# For each folder, by its real path, the function to call when a run reads or saves the manifest.
+# The functions to call when a run reads or saves a manifest, by the real path of the request
+# folder.
 _watchers: dict[str, Callable[[Manifest, bool], None]] = {}
 
 
@@ -93,7 +94,7 @@ class Manifest:
     plan_json_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
     table: TableOnRecord | None = field(default=None, metadata=SINCE_2)
     requests: tuple[RequestRecord, ...] = ()
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
     format: Line = field(default=FORMAT, compare=False)
 
     @cached_property
@@ -102,8 +103,8 @@ class Manifest:
         return {record.id: record for record in self.requests}
 
     @property
-    def form(self) -> str:
-        """The format of the manifest to write: the third format with a plan, else the second."""
+    def format_to_write(self) -> str:
+        """The format to write: the third if the manifest has a plan digest, else the second."""
         return FORMAT if self.plan_json_sha256 else _SECOND_FORMAT
 
     @property
@@ -152,7 +153,7 @@ class Manifest:
         return replace(self, log=(*self.log, LogEntry(at=at, event=event, about=about)))
 
 
-def _list_lines(manifest: Manifest, format_id: str) -> Iterator[str]:
+def _list_json_lines(manifest: Manifest, format_id: str) -> Iterator[str]:
     head = convert_record(manifest)
     del head["requests"], head["format"]
     dump = json.JSONEncoder(ensure_ascii=False, default=convert_record).encode
@@ -169,11 +170,13 @@ def _list_lines(manifest: Manifest, format_id: str) -> Iterator[str]:
 
 def encode_manifest(manifest: Manifest, *, format_id: str = "") -> bytes:
     """Return the manifest as UTF-8 JSON, with one line for each request."""
-    return b"".join(line.encode() for line in _list_lines(manifest, format_id or manifest.form))
+    return b"".join(
+        line.encode() for line in _list_json_lines(manifest, format_id or manifest.format_to_write)
+    )
 
 
 def save_manifest(folder: Path, manifest: Manifest) -> bool:
-    """Write the manifest of a folder in one step, unless it has not changed.
+    """Write the manifest of a folder in one step, if the manifest has changed.
 
     The caller must hold the folder's lock. The first change converts a manifest from the first to
     the second format. If the manifest records a plan, the file has the third format.
@@ -201,8 +204,8 @@ def save_manifest(folder: Path, manifest: Manifest) -> bool:
     _check_records(manifest.requests, reader)
     if reader.problems:
         raise BundleError(
-            f"{folder}: lyncnb did not change the manifest, because lyncnb could not "
-            "read the new manifest",
+            f"{folder}: lyncnb did not change the manifest, because the new manifest would not "
+            "be valid",
             problems=tuple(reader.problems),
             hint="rebuild the manifest from the keys and CSRs: lyncnb status FOLDER --rebuild",
         )
@@ -337,7 +340,7 @@ def _reject_surrogates(document: Mapping[str, Any], reader: RecordReader) -> Non
 
 def _check_team(folder: Path, manifest: Manifest) -> None:
     """Raise an error if a group other than the recorded team can write to the folder."""
-    group = folder_access.find_team(folder)
+    group = folder_access.find_team_group(folder)
     if group and not folder_access.is_team_group(folder, manifest.team):
         expected = f'the group "{manifest.team}"' if manifest.team else "no group"
         raise SharedFolder(

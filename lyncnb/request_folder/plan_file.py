@@ -18,7 +18,7 @@ from ..base.disk.folder_lock import confirm_lock
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.json_text import NotJson, has_valid_digest, parse_json
 from ..base.planned_entry import SavedEntry
-from ..base.records import Line, RecordReader, make_others_field
+from ..base.records import Line, RecordReader, make_unknown_keys_field
 from ..base.renewal_days import ANY_DAY, RenewalTerms
 from ..base.work_days import read_work_days
 from ..errors import BundleError, OptionsError, Problem
@@ -41,18 +41,18 @@ class PlanOnDisk:
     product: Line
     plan_sha256: Sha256
     certificates: tuple[SavedEntry, ...]
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _WorkOptions:
-    """The options of a saved plan that a folder needs: deployment, lead times, work days."""
+    """The options of a saved plan that are still needed in its request folder."""
 
     title: Line = ""
     lead_days: Mapping[str, int] = field(default_factory=dict)
     freezes: Mapping[str, str] = field(default_factory=dict)
     windows: Mapping[str, str] = field(default_factory=dict)
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 # The options end before the next key of the plan, which starts on a new line.

@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 
 from ..base.disk import files
-from ..base.disk.folder_access import find_team
+from ..base.disk.folder_access import find_team_group
 from ..base.disk.outputs import OWN_FOLDERS
 from ..base.planned_entry import PlannedEntry, PlannedKey
 from ..base.request_content import RequestContent
@@ -52,7 +52,7 @@ from .request_record import (
     list_archived_files,
     list_current_files,
 )
-from .unrecorded import adopt_unrecorded
+from .unrecorded import adopt_unrecorded_keys
 
 # --- The following functions open and compare all keys and CSRs in a folder, without its manifest.
 
@@ -91,7 +91,7 @@ class Inventory:
 
 
 def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
-    """Open every key in a folder with a name that lyncnb uses, and read every CSR.
+    """Open every key file whose name has lyncnb's format, and read every CSR.
 
     The cipher may be None only if the folder contains no keys.
 
@@ -101,7 +101,7 @@ def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
         If the passphrase opens none of the keys.
     """
     inventory, wrong, opened = Inventory(), None, 0
-    for directory, stem in _list_stems(survey):
+    for directory, stem in _list_file_stems(survey):
         try:
             found = _read_pair(survey, directory, stem, cipher)
         except PassphraseError as error:
@@ -124,7 +124,7 @@ def take_inventory(survey: Survey, cipher: FolderCipher | None) -> Inventory:
     return inventory
 
 
-def _list_stems(survey: Survey) -> Iterator[tuple[str, str]]:
+def _list_file_stems(survey: Survey) -> Iterator[tuple[str, str]]:
     current = {name[:-4] for name in (*survey.csr, *survey.keys) if name[-4:] in (".csr", ".key")}
     for stem in sorted(stem for stem in current if _ID.fullmatch(stem)):
         yield "csr", stem
@@ -225,8 +225,7 @@ def rebuild_manifest(
     path = Path(folder)
     cipher = None if passphrase is None else FolderCipher(check_passphrase(passphrase))
     if cipher is None and has_encrypted_files(path):
-        hint = "enter the passphrase, because lyncnb must decrypt the keys"
-        raise PassphraseError("the passphrase is missing", hint=hint)
+        raise PassphraseError("the passphrase is missing", hint="enter it to decrypt the keys")
     if not take_survey(path).holds_requests:
         raise BundleError(f"{path} contains no keys and no CSRs", hint="check the folder's name")
     now = format_timestamp(today)
@@ -255,11 +254,12 @@ def rebuild_manifest(
             inventory.notes += (*of_plan, *of_history)
         if cipher is not None:
             moved = {move.source for move in moves}
-            manifest, more, notes = adopt_unrecorded(survey, manifest, cipher, now=now)
+            manifest, more, notes = adopt_unrecorded_keys(survey, manifest, cipher, now=now)
             moves = (*moves, *(move for move in more if move.source not in moved))
             inventory.notes += notes
         reject_problems(path, tuple(report_shared_keys(manifest)))
-        manifest = replace(_add_lists(path, manifest, cipher), team=kept.team or find_team(path))
+        manifest = replace(manifest, team=kept.team or find_team_group(path))
+        manifest = _add_encrypted_lists(path, manifest, cipher)
         if cipher is not None and (manifest != kept or kept.format != FIRST_FORMAT):
             convert_old_lists(path, cipher, manifest)
             manifest = add_bindings(manifest, cipher)
@@ -285,7 +285,7 @@ def has_encrypted_files(folder: str | os.PathLike[str]) -> bool:
     return bool(names) or (path / LIST).exists() or any((path / "pfx").glob("*.enc"))
 
 
-def _add_lists(folder: Path, manifest: Manifest, cipher: FolderCipher | None) -> Manifest:
+def _add_encrypted_lists(folder: Path, manifest: Manifest, cipher: FolderCipher | None) -> Manifest:
     """Record the existing encrypted lists in the manifest, so that ``rekey`` includes them."""
     if cipher is None:
         return manifest
@@ -371,7 +371,7 @@ def _list_archived(
     found_files: list[tuple[int, FoundFiles]],
     now: str,
 ) -> tuple[ArchivedGeneration, ...]:
-    """Return the archived generations. Their keys show whether a generation is superseded."""
+    """Return a request's archived generations, from its old record and the files in the folder."""
     known = {part.generation: part for part in (record.archived if record else ())}
     for generation, item in found_files:
         part = known.get(generation)
@@ -468,7 +468,7 @@ def _adopt_without_key(
     archived_generations: tuple[ArchivedGeneration, ...],
     now: str,
 ) -> RequestRecord:
-    """Record a CSR whose key is on another computer in the manifest."""
+    """Record in the manifest a CSR whose key is on another computer."""
     if record is not None and (
         not record.key_holder or record.csr_sha256 == found_files.csr_sha256
     ):
@@ -495,7 +495,7 @@ def _archive_key(
 
 
 def _build_entry(request_id: str, content: RequestContent | None) -> PlannedEntry:
-    """Return the plan entry that a CSR describes. It contains no data from a plan."""
+    """Return a plan entry that contains only the values in a CSR."""
     entry = PlannedEntry(id=request_id, role=request_id.partition("-")[0])
     if content is None:
         return entry

@@ -52,7 +52,7 @@ the passphrase of the folder is lost. Do not keep this file with these folders.
 To use this file: lyncnb rekey FOLDER --with-recovery THIS_FILE
 """
 _BLANKS = (
-    "Request folder, with computer and path",
+    "Computer and path of the request folder",
     "Location of the recovery key",
     "Person who knows the passphrase",
     "Person to inform, with telephone number",
@@ -230,10 +230,10 @@ def convert_old_lists(folder: Path, cipher: FolderCipher, manifest: Manifest) ->
     contents = {}
     for path in manifest.encrypted:
         if os.path.lexists(folder / path):
-            # The damage is reported by the functions that need the list.
+            # A damaged file is ignored here. It is reported by the functions that need its content.
             with suppress(BundleError):
                 pem = files.read_file(folder / path, limit=LARGEST)
-                if cipher.is_old_data(pem, name=path):
+                if cipher.is_old_format(pem, name=path):
                     contents[path] = cipher.decrypt_data(pem, name=path)
     if contents:
         seal_new_keys(folder, cipher, manifest)
@@ -261,7 +261,7 @@ def _compute_document_digest(document: Mapping[str, object]) -> str:
 def _build_sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[DerivedKey], object]:
     keys = tuple(recipient.key for recipient in recipients)
 
-    def seal_key(derived: DerivedKey) -> None:
+    def write_sealed_keys(derived: DerivedKey) -> None:
         files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
         about = _describe_derivation(derived)
         for key in keys:
@@ -278,7 +278,7 @@ def _build_sealer(folder: Path, recipients: Iterable[Recipient]) -> Callable[[De
             data = json.dumps(document, indent=0).encode() + b"\n"
             files.replace_file(_build_seal_path(folder, derived, key.fingerprint), data, 0o600)
 
-    return seal_key
+    return write_sealed_keys
 
 
 def find_recovery_problems(survey: Survey, manifest: Manifest) -> Iterator[Problem]:
@@ -321,7 +321,7 @@ def _find_list_problem(folder: Path) -> str:
 
 
 def _find_seal_problem(folder: Path, derivation: Derivation, fingerprint: str) -> str:
-    """Return a problem with a sealed file that is visible without the recovery key, or ""."""
+    """Return a problem that can be found in a sealed file without the recovery key, or ""."""
     path = _build_seal_path(folder, derivation, fingerprint)
     if not os.path.lexists(path):
         return "is missing"
@@ -343,7 +343,7 @@ def _find_seal_problem(folder: Path, derivation: Derivation, fingerprint: str) -
     return "" if is_whole and sealed and named == expected else "is damaged"
 
 
-def add_recipients(
+def add_recovery_keys(
     survey: Survey,
     manifest: Manifest,
     cipher: FolderCipher,
@@ -378,7 +378,7 @@ def add_recipients(
                 pem = files.read_file(folder / path, limit=LARGEST)
                 _build_sealer(folder, lacking)(cipher.find_derived_key(pem, name=path))
     if added:
-        write_list(folder, cipher, (*present, *added))
+        write_recovery_list(folder, cipher, (*present, *added))
     recipients = read_recovery_keys(folder, cipher)
     manifest = replace(
         manifest.with_encrypted(LIST),
@@ -388,7 +388,9 @@ def add_recipients(
     return manifest
 
 
-def write_list(folder: Path, cipher: FolderCipher, recipients: Sequence[Recipient]) -> None:
+def write_recovery_list(
+    folder: Path, cipher: FolderCipher, recipients: Sequence[Recipient]
+) -> None:
     """Write the encrypted list of recovery keys, and seal the derived key to each of them."""
     files.make_folder(folder / _PLACE, OWN_FOLDERS[_PLACE])
     cipher.set_seal_function(_build_sealer(folder, recipients))
@@ -415,7 +417,10 @@ def _list_encrypted_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
 
 
 def _find_derivations(survey: Survey, manifest: Manifest) -> dict[Derivation, str]:
-    """Return one encrypted file for each key derivation in use. Unreadable files are left out."""
+    """Return one encrypted file for each key derivation in use.
+
+    Unreadable files are left out.
+    """
     found: dict[Derivation, str] = {}
     for path in _list_encrypted_files(survey, manifest):
         try:
@@ -434,7 +439,7 @@ def open_with_recovery_key(folder: Path, pair: RecoveryPair) -> FolderCipher:
     BundleError
         If the folder contains no file that was sealed to this key.
     """
-    derived = list(_open_seals(folder, pair))
+    derived = list(_decrypt_sealed_keys(folder, pair))
     if not derived:
         raise BundleError(
             f"{folder} contains no file that was encrypted for the recovery key "
@@ -444,7 +449,7 @@ def open_with_recovery_key(folder: Path, pair: RecoveryPair) -> FolderCipher:
     return FolderCipher.from_derived_keys(derived)
 
 
-def _open_seals(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
+def _decrypt_sealed_keys(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
     place = folder / _PLACE
     for path in sorted(place.glob(f"*{_SEALED}")) if place.is_dir() else ():
         try:
@@ -461,8 +466,8 @@ def _open_seals(folder: Path, pair: RecoveryPair) -> Iterator[DerivedKey]:
             sealed = base64.b64decode(document["sealed"], validate=True)
             yield derived._replace(key=pair.open(sealed, purpose=_describe_derivation(derived)))
         except (BundleError, ValueError, KeyError, TypeError, OverflowError):
-            # The sealed file is damaged or unknown. lyncnb later reports the files that it cannot
-            # open without it.
+            # The sealed file is damaged, or its format is unknown. lyncnb later reports the files
+            # that cannot be decrypted without it.
             continue
 
 
@@ -529,5 +534,5 @@ def name_recovery_key(
         reject_problems(path, tuple(find_binding_problems(survey, manifest, cipher)))
         convert_old_lists(path, cipher, manifest)
         manifest = add_bindings(manifest, cipher)
-        manifest = add_recipients(survey, manifest, cipher, (key,), now=format_timestamp(today))
+        manifest = add_recovery_keys(survey, manifest, cipher, (key,), now=format_timestamp(today))
     return manifest.recovery

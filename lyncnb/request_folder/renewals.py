@@ -175,7 +175,7 @@ def list_renewals(
     """
     if not 0 < share < 1:
         raise ArgumentError(
-            f"share={share!r} is not a valid share of the lifetime",
+            f"share={share!r} is not a valid fraction of the validity period",
             hint="use a number between 0 and 1; for example, with 1/3, a certificate that is "
             "valid for 90 days is renewed in the last 30 days",
         )

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from ..base.planned_entry import Id, PlannedEntry
-from ..base.records import BLANK_IS_NONE, SINCE_2, Line, Text, make_others_field
+from ..base.records import BLANK_IS_NONE, SINCE_2, Line, Text, make_unknown_keys_field
 from .field_forms import (
     Computer,
     Day,
@@ -92,7 +92,7 @@ class Acceptance:
 
     code: Line
     reason: Text
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class JudgedFinding:
     code: Line
     severity: Line
     message: Text
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ class Judgement:
     judged_at: TimeOrBlank = ""
     findings: tuple[JudgedFinding, ...] = ()
     accepted: tuple[Acceptance, ...] = ()
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 class _ValidOnRecord:
@@ -168,7 +168,7 @@ class IssuedRecord(_ValidOnRecord):
     chain_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
     judgement: Judgement | None = field(default=None, metadata=SINCE_2)
     issuer: Line = field(default="", metadata=SINCE_2)
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +186,7 @@ class PackageRecord:
     certificate: Sha256
     sha256: Sha256
     packaged_at: Time
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ class NameNote:
     name: Text
     written: Text
     note: Text
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,21 +215,21 @@ class TableNote:
     written: Text
     requested: Text
     what: Text
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOnRecord:
     """Data about the table of servers that the summary shows and a saved plan does not contain.
 
-    ``name`` is the file name, ``lang`` is the language of titles, and ``notes`` are texts that
-    differ from the requested texts.
+    ``name`` is the file name, ``lang`` is the language of titles, and ``notes`` lists each text in
+    the table that differs from the text in the request.
     """
 
     name: Text
     lang: Line = "en"
     notes: tuple[TableNote, ...] = ()
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +250,7 @@ class Deployment(_ValidOnRecord):
     not_after: Time
     recorded_at: Time
     seen_in: Line = ""
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 def build_deployments(
@@ -288,7 +288,7 @@ class Revocation:
     reason: Line
     asked_at: Time
     revoked_at: TimeOrBlank = ""
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,7 +318,7 @@ class ArchivedGeneration:
     deployments: tuple[Deployment, ...] = field(default=(), metadata=SINCE_2)
     revocation: Revocation | None = field(default=None, metadata=SINCE_2)
     approved_plan: Sha256OrBlank = field(default="", metadata=SINCE_2)
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
     @property
     def every_deployment(self) -> tuple[Deployment, ...]:
@@ -347,7 +347,7 @@ class CoveringCertificate(_ValidOnRecord):
     recorded_at: Time
     servers: tuple[Line, ...] = ()
     revocation: Revocation | None = None
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
     def is_in_force(self, at: datetime) -> bool:
         """Return whether the certificate is valid at a point in time in UTC."""
@@ -411,10 +411,10 @@ class RequestRecord:
     revocation: Revocation | None = field(default=None, metadata=SINCE_2)
     approved_plan: Sha256OrBlank = field(default="", metadata=SINCE_2)
     number: Number = field(default=0, metadata=SINCE_2)
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
     @property
-    def is_to_write(self) -> bool:
+    def needs_writing(self) -> bool:
         """Whether lyncnb must still create the key and the CSR in the folder."""
         return not (self.is_written or self.key_holder or self.covered)
 
@@ -425,7 +425,7 @@ class RequestRecord:
 
     @property
     def has_key(self) -> bool:
-        """Whether the folder must contain the key: it was written and not removed since."""
+        """Whether the folder must contain the key, because the key was written and not removed."""
         return self.is_written and not self.deployed_at and not self.key_holder
 
     @property
@@ -443,7 +443,7 @@ class RequestRecord:
         return self.covered or self.stood_before
 
     def with_covering(self, certificate: CoveringCertificate) -> RequestRecord:
-        """Return a copy of the record with another certificate from before the first request."""
+        """Return a copy with ``certificate`` as the certificate from before the first request."""
         if self.covered is not None:
             return replace(self, covered=certificate)
         return replace(self, stood_before=certificate)
@@ -494,7 +494,7 @@ class RequestRecord:
         reasons: tuple[str, ...],
         old: ArchivedGeneration | None = None,
     ) -> RequestRecord:
-        """Return a record for the next generation. The current generation is archived in it.
+        """Return a record for the next generation, in which the current generation is archived.
 
         Parameters
         ----------
@@ -592,7 +592,7 @@ class LogEntry:
     at: Time
     event: Line
     about: Text
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -601,12 +601,12 @@ class RecoveryKey:
 
     fingerprint: Line
     added_at: Time
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindingKey:
-    """The parameters for deriving the HMAC key from the passphrase with PBKDF2 and HKDF.
+    """The parameters with which PBKDF2 and HKDF derive the HMAC key from the passphrase.
 
     ``salt`` is in hex digits, ``hash`` is the hash of PBKDF2's HMAC, and ``length`` is in bytes.
     """
@@ -615,7 +615,7 @@ class BindingKey:
     rounds: Rounds
     hash: Hash
     length: KeyBytes
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -625,7 +625,7 @@ class KeptFile:
     file: ReturnedFile
     sha256: Sha256
     received_at: Time
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -636,7 +636,7 @@ class ApprovalOnRecord:
     key: Line
     signature_sha256: Sha256
     verified_at: Time
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
     def is_same(self, other: ApprovalOnRecord) -> bool:
         """Return whether two approvals have the same signature and the same key."""
@@ -659,7 +659,7 @@ class PlanOnRecord:
     approvals: tuple[ApprovalOnRecord, ...] = ()
     reason: Text = field(default="", metadata=SINCE_2)
     file_sha256: Sha256OrBlank = field(default="", metadata=SINCE_2)
-    others: Mapping[str, object] = make_others_field()
+    others: Mapping[str, object] = make_unknown_keys_field()
 
     @property
     def shown_sha256(self) -> str:
@@ -671,5 +671,5 @@ class PlanOnRecord:
 
     @property
     def shown_as(self) -> str:
-        """The name of the digest in ``shown_sha256``, for people who compare the digest."""
-        return "SHA-256" if self.file_sha256 else "digest in the last line"
+        """The label of the digest in ``shown_sha256``."""
+        return "SHA-256" if self.file_sha256 else "digest in the last line of its file"

@@ -43,7 +43,7 @@ def list_unrecorded_files(survey: Survey, manifest: Manifest) -> tuple[str, ...]
         f"{place}/{name}"
         for place in _PLACES
         for name in getattr(survey, place)
-        if name.endswith(_ENDINGS) and _find_owner(name, manifest) is not None
+        if name.endswith(_ENDINGS) and _find_request_of_file(name, manifest) is not None
     )
     return tuple(sorted(path for path in found if path not in known))
 
@@ -53,8 +53,11 @@ def _list_paths(record: RequestRecord) -> Iterator[str]:
         yield from part.files
 
 
-def _find_owner(name: str, manifest: Manifest) -> RequestRecord | None:
-    """Return the request whose ID is in a file name, even if a program has extended the name."""
+def _find_request_of_file(name: str, manifest: Manifest) -> RequestRecord | None:
+    """Return the request whose ID is at the beginning of a file name.
+
+    A program may have added text to the name.
+    """
     stem = name.partition(".")[0].partition(" ")[0]
     while stem:
         if (record := manifest.by_id.get(stem)) is not None:
@@ -85,7 +88,7 @@ def report_unrecorded_requests(survey: Survey, manifest: Manifest) -> Iterator[P
 
 
 def describe_unknown_files(survey: Survey, manifest: Manifest) -> Iterator[str]:
-    """Return lines about all other files in the folder that are not recorded."""
+    """Yield lines about the files in the folder that are not recorded."""
     ours = set(list_unrecorded_files(survey, manifest))
     for path in survey.list_unrecorded(manifest):
         whose = "is not in the manifest" if path in ours else "was not written by lyncnb"
@@ -133,7 +136,10 @@ def list_possible_secrets(
         path
         for path in list_unknown_files(survey, manifest)
         if _SECRET.search(path)
-        and ((owner := _find_owner(path.rpartition("/")[2], manifest)) is None or owner.id in names)
+        and (
+            (owner := _find_request_of_file(path.rpartition("/")[2], manifest)) is None
+            or owner.id in names
+        )
     ]
     for record in manifest.requests:
         if record.id in names:
@@ -154,7 +160,7 @@ class _Stray:
     key_sha256: str = ""
 
 
-def adopt_unrecorded(
+def adopt_unrecorded_keys(
     survey: Survey, manifest: Manifest, cipher: FolderCipher, *, now: str
 ) -> tuple[Manifest, list[Move], list[str]]:
     """Add unrecorded keys and CSRs to the manifest as superseded generations.
@@ -165,7 +171,7 @@ def adopt_unrecorded(
         The manifest, the files to move to ``archive/``, and notes on files that stay unchanged.
     """
     moves: list[Move] = []
-    found, notes = _find_strays(survey, manifest, cipher)
+    found, notes = _pair_unrecorded_files(survey, manifest, cipher)
     for (name, spki), stray in sorted(found.items()):
         record = manifest.by_id[name]
         if any(spki == part.spki_sha256 for part in record.generations):
@@ -208,14 +214,14 @@ def _list_archived_numbers(survey: Survey, name: str) -> Iterator[int]:
             yield int(found[1])
 
 
-def _find_strays(
+def _pair_unrecorded_files(
     survey: Survey, manifest: Manifest, cipher: FolderCipher
 ) -> tuple[dict[tuple[str, str], _Stray], list[str]]:
     """Pair the unrecorded keys and CSRs of each request by their public key."""
     found: dict[tuple[str, str], _Stray] = {}
     notes = []
     for path in list_unrecorded_files(survey, manifest):
-        owner = _find_owner(path.partition("/")[2], manifest)
+        owner = _find_request_of_file(path.partition("/")[2], manifest)
         if owner is None or find_file_problems(survey, path):
             continue
         try:

@@ -20,7 +20,7 @@ from ..base.certificate_fields import KEYS
 from ..base.records import RecordReader, make_named_field
 from ..base.toml_text import NotToml, parse_toml
 from ..errors import RulesError
-from .model import ISSUERS, Case, CheckRule, compute_deciding_digest
+from .model import ISSUERS, Case, CheckRule, compute_digest_without_texts
 from .rule_mistakes import check_codes, check_periods
 
 #: The quantities that can have limits, with the units of the limits.
@@ -81,7 +81,7 @@ class CaLimit:
     over_days: int = 0
     conflicts: tuple[OtherSource, ...] = make_named_field("conflict", default=())
 
-    def holds_on(self, on_date: date) -> bool:
+    def applies_on(self, on_date: date) -> bool:
         """Return whether the limit applies on a date."""
         return (self.effective is None or self.effective <= on_date) and (
             self.until is None or on_date < self.until
@@ -110,7 +110,7 @@ class ValidationMethod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootRule:
-    """A rule about root certificates that clients do not trust, with the date.
+    """A rule about root certificates that clients do not trust.
 
     ``roots`` are common names, or organizational units of roots without a specific common name.
     ``code`` is the check of issued certificates that reports the root. ``effective`` is the first
@@ -218,7 +218,7 @@ class CaRuleSet:
         return {check.code: check.group for check in self.checks if check.group}
 
     def map_checks_by_code(self) -> dict[str, CheckRule]:
-        """Return all checks as ``CheckRule`` by code, regardless of their dates."""
+        """Return each check as a ``CheckRule`` by the code of the check, whatever its dates."""
         return {check.code: self.convert_check(check) for check in self.checks}
 
     @property
@@ -235,7 +235,8 @@ class CaRuleSet:
         """Return whether a CA, by its name in ``plan.toml``, validates each name separately."""
         cas = chain.from_iterable(rules.cas for rules in self.files)
         return any(
-            authority.validates_each_name and is_named(ca, authority.names) for authority in cas
+            authority.validates_each_name and contains_known_name(ca, authority.names)
+            for authority in cas
         )
 
     def list_smallest_limits(
@@ -250,7 +251,7 @@ class CaRuleSet:
         days.update(day for limit in limits for day in (limit.effective, limit.until) if day)
         by_value = sorted(limits, key=lambda limit: limit.value)
         return tuple(
-            (day, next((limit for limit in by_value if limit.holds_on(day)), None))
+            (day, next((limit for limit in by_value if limit.applies_on(day)), None))
             for day in sorted(days)
         )
 
@@ -282,7 +283,7 @@ class CaRuleSet:
             for limit in rules.limits
             if limit.quantity == quantity
             and self._is_applicable(limit.applies, issuer, ca)
-            and (on is None or limit.holds_on(on))
+            and (on is None or limit.applies_on(on))
         )
         return tuple(sorted(limits, key=lambda limit: limit.effective or date.min))
 
@@ -299,7 +300,7 @@ class CaRuleSet:
             if judges not in check.judges:
                 continue
             rule = self.convert_check(check)
-            if on is not None and not rule.holds_on(on):
+            if on is not None and not rule.applies_on(on):
                 continue
             if not check.limit_of:
                 own = [
@@ -338,7 +339,7 @@ class CaRuleSet:
     def _find_limits(self, quantity: str, on: date | None) -> Iterator[tuple[CaLimit, Authority]]:
         """Yield the limits on a quantity on a date, each with its scope."""
         for limit in chain.from_iterable(rules.limits for rules in self.files):
-            if limit.quantity == quantity and (on is None or limit.holds_on(on)):
+            if limit.quantity == quantity and (on is None or limit.applies_on(on)):
                 yield limit, self._describe_scope(limit.applies)
 
     def convert_check(self, check: CaCheck) -> CheckRule:
@@ -372,7 +373,7 @@ class CaRuleSet:
 
     def _is_applicable(self, applies: str, issuer: str, ca: str) -> bool:
         bound = self._describe_scope(applies)
-        return bound.issuer == issuer and (not bound.names or is_named(ca, bound.names))
+        return bound.issuer == issuer and (not bound.names or contains_known_name(ca, bound.names))
 
     def _describe_scope(self, applies: str) -> Authority:
         """Describe the scope of a rule: all public or internal CAs, or one CA."""
@@ -382,8 +383,8 @@ class CaRuleSet:
         return next(authority for authority in known if authority.id == applies)
 
 
-def is_named(ca_name: str, names: Iterable[str]) -> bool:
-    """Return whether a planner's name for a CA contains a known name, in any letter case."""
+def contains_known_name(ca_name: str, names: Iterable[str]) -> bool:
+    """Return whether a planner's name for a CA contains a known name, regardless of case."""
     words = f" {' '.join(ca_name.casefold().split())} "
     return any(f" {name.casefold()} " in words for name in names)
 
@@ -430,7 +431,7 @@ def compute_ca_rules_digest() -> str:
 def compute_deciding_ca_rules_digest() -> str:
     """Return the SHA-256 of the CA rules that affect findings, without texts for people."""
     texts = [(file.name, file.read_text(encoding="utf-8")) for file in _list_rule_files()]
-    return compute_deciding_digest({name: parse_toml(text) for name, text in texts})
+    return compute_digest_without_texts({name: parse_toml(text) for name, text in texts})
 
 
 def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:
@@ -460,14 +461,14 @@ def parse_ca_rules(texts: Mapping[str, str]) -> CaRuleSet:
             files.append(rules)
     rule_set = CaRuleSet(files=tuple(files))
     for rules in files:
-        _check_file(readers[rules.file], rules, rule_set)
+        _check_rule_values(readers[rules.file], rules, rule_set)
     problems = tuple(chain.from_iterable(reader.problems for reader in readers.values()))
     if problems:
         raise RulesError("the CA rules contain errors", problems=problems)
     return rule_set
 
 
-def _check_file(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet) -> None:
+def _check_rule_values(reader: RecordReader, rules: CaRules, rule_set: CaRuleSet) -> None:
     """Report values of rules that are not valid, with their location in the file."""
     authorities = [a for other in rule_set.files for a in (*other.programmes, *other.cas)]
     known = [*ISSUERS, *(authority.id for authority in authorities)]

@@ -151,7 +151,7 @@ def _inherit_value(base: Toml, source: str, wording: _Wording) -> dict[str, obje
             return wording.adapt_source(value) if key == "source" else wording.adapt_text(value)
         if isinstance(value, list):
             return [
-                Placed(table, _place_with_source(item, source, f"{where}[{index}]"))
+                Placed(table, _format_location(item, source, f"{where}[{index}]"))
                 if isinstance(table := adapt_value(item, key, f"{where}[{index}]"), dict)
                 else table
                 for index, item in enumerate(value)
@@ -165,7 +165,7 @@ def _inherit_value(base: Toml, source: str, wording: _Wording) -> dict[str, obje
     return {key: adapt_value(value, key, key) for key, value in base.items()}
 
 
-def _place_with_source(entry: object, source: str, where: str) -> str:
+def _format_location(entry: object, source: str, where: str) -> str:
     path = get_position(entry, where)
     return path if ": " in path else f"{source}: {path}"
 
@@ -225,7 +225,7 @@ def _find_used_names(arrays: Mapping[str, list[Placed]]) -> set[object]:
 
 
 def _remove_ids(record: Placed, removed_ids: Mapping[str, set[object]]) -> bool:
-    """Remove IDs from the lists in a record. Return whether it still applies to anything."""
+    """Remove IDs from a record's lists, and return whether the record still applies to anything."""
     for key, kinds in _LISTS.items():
         value = record.get(key)
         if isinstance(value, list) and value:
@@ -257,7 +257,7 @@ def _copy_role_lists(document: Toml, extension: Toml, reader: RecordReader) -> N
 
 
 def _apply_changes(base: object, value: object, path: str, reader: RecordReader) -> object:
-    """Apply the changes in an extending file to one key or table."""
+    """Apply the values of an extending rule file to a key or table of the base file."""
     if isinstance(value, Mapping) and isinstance(base, Mapping):
         return {
             **base,

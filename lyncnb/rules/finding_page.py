@@ -19,7 +19,10 @@ FINDING_PAGE = OutputKind(what="a page of findings", is_ours={".html": match_pag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A finding on the page about findings. Periods and examples are text, or ""."""
+    """A finding on the page about findings.
+
+    The periods and examples are text, or "" if there are none.
+    """
 
     rule: CheckRule
     days: str
@@ -63,7 +66,7 @@ def build_finding_page(rules: Rules) -> str:
             (
                 heading,
                 [
-                    _make_entry(rule, numbers.get(rule.code, ()), returned)
+                    _build_finding_entry(rule, numbers.get(rule.code, ()), returned)
                     for rule in _sort_entries(listed)
                 ],
             )
@@ -76,7 +79,7 @@ def _sort_entries(rules: Iterable[CheckRule]) -> list[CheckRule]:
     return sorted(rules, key=lambda rule: (SEVERITIES.index(rule.severity), rule.code))
 
 
-def _make_entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) -> Entry:
+def _build_finding_entry(rule: CheckRule, limits: tuple[str, ...], returned: set[str]) -> Entry:
     acceptance = ""
     if rule.severity == "error":
         may = rule.code not in returned or is_acceptable(rule.code)

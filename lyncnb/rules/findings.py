@@ -95,7 +95,7 @@ class Finding(Told):
         return f"{self.title}{say(': ')}{self.message}" if self.title else self.message
 
     def in_language(self, lang: str) -> Finding:
-        """Return an error, accepted or not, in a language.
+        """Return the finding in another language, if it is an error or an accepted error.
 
         Warnings and notices are the same in all languages.
         """
@@ -203,7 +203,7 @@ class FindingGroup:
 
     @property
     def paragraph(self) -> str:
-        """The group as text for a document, with every point of the subject."""
+        """The group as text for a document: the title of the group, and all its points."""
         if not self.subject:
             return self.words
         return "\n".join((f"{self.title}:", *(f"- {point.words}" for point in self.points)))

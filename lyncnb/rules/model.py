@@ -22,10 +22,11 @@ _PLACEHOLDERS: Mapping[str, str] = MappingProxyType(
         "computer.fqdn": "the server's own name",
         "pool.fqdn": "the pool's name",
         "pool.computers": "the name of every server in the pool",
-        "sip_domain": "every SIP domain, the default one first",
+        "sip_domain": "every SIP domain, starting with the default SIP domain",
         "external_sip_domain": "every SIP domain that is also used externally",
         "default_sip_domain": "the default SIP domain",
-        "autodiscover_internal_extra_domain": "every additional domain in the options",
+        "autodiscover_internal_extra_domain": "every additional internal Autodiscover domain "
+        "in the options",
         "meet_url.host": "the host name of every Meet simple URL for the pool's site",
         "dialin_url.host": "the host name of the dial-in simple URL for the pool's site",
         "admin_url.host": "the host name of the administrative simple URL for the pool's site",
@@ -92,8 +93,8 @@ REACHES = ("site", "nearest", "deployment")
 #: The ports and names that the command ``probe`` uses only with the option ``--also``.
 PORT_CHOICES = ("services",)
 
-#: The beginnings of placeholders that are not allowed on certificates per computer, pool, or
-#: deployment.
+#: For certificates per computer, pool, or deployment: the prefixes of the placeholders that these
+#: certificates cannot contain.
 OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "computer": (),
@@ -114,7 +115,7 @@ OUT_OF_SCOPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
 TEMPLATE = re.compile(r"([a-z0-9.*-]*)(?:\{([a-z_.]+)\})?([a-z0-9.-]*)")
 
 
-#: The text that replaces a fact which no document states.
+#: The text that is shown instead of a fact that no document states.
 NOT_DOCUMENTED = "not documented"
 
 
@@ -138,8 +139,11 @@ _WORDS = frozenset(
 )
 
 
-def compute_deciding_digest(value: object) -> str:
-    """Return the SHA-256 of a rule document without texts for people, regardless of the order."""
+def compute_digest_without_texts(value: object) -> str:
+    """Return the SHA-256 of a rule document without the texts for people.
+
+    The order of the keys does not matter.
+    """
 
     def remove_texts(value: object) -> object:
         if isinstance(value, Mapping):
@@ -221,14 +225,14 @@ class RoleRule:
     source: str
     traits: frozenset[str] = frozenset()  # Examples: publishes_web, single_computer.
     publish_order: int = (
-        # The position of the role's names on a reverse proxy certificate, or 0 if they are not
-        # published.
+        # The position of this role's names on a reverse proxy certificate, or 0 if the names are
+        # not published.
         0
     )
     zone: str = "inside"  # one of ZONES
     hosted_by: tuple[
         str, ...
-    ] = ()  # The roles on whose servers the role itself needs no separate certificate.
+    ] = ()  # If this role is on a server with one of these roles, it needs no separate certificate.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,7 +330,7 @@ class UnseenRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustRule:
-    """A rule for the CA certificates that connections, or servers with a role, need.
+    """A rule that states which CA certificates a server needs for connections or for its role.
 
     For ``connections``, the listener presents a certificate and the speaker needs its root. With
     ``speaker_eku``, the speaker also presents a certificate. With ``listener_eku``, the listener
@@ -391,10 +395,10 @@ class CheckRule:
     issuers: tuple[str, ...] = ()
     not_for: tuple[str, ...] = ()  # The roles and usages to which the check does not apply.
     names: tuple[str, ...] = ()  # The IDs of the name rules that checks of names use.
-    limit: int = 0  # The limit above which a check reports a number.
-    suffixes: tuple[str, ...] = ()  # The endings that checks of name endings use.
-    labels: tuple[str, ...] = ()  # The labels for which checks of labels look in names.
-    keys: tuple[str, ...] = ()  # The keys that checks of keys use, such as "ECDSA 521".
+    limit: int = 0  # The number above which a check reports a finding.
+    suffixes: tuple[str, ...] = ()  # The endings for which checks of name endings look in names.
+    labels: tuple[str, ...] = ()  # The labels that checks of host name labels look for.
+    keys: tuple[str, ...] = ()  # The keys that the check reports, such as "ECDSA 521".
     policies: tuple[
         str, ...
     ] = ()  # The certificate policies (OIDs). A certificate must have one of them.
@@ -407,7 +411,7 @@ class CheckRule:
     fires: Case | None = None
     nearest: Case | None = None
 
-    def holds_on(self, on_date: date) -> bool:
+    def applies_on(self, on_date: date) -> bool:
         """Return whether the check applies on a date."""
         return (self.effective is None or self.effective <= on_date) and (
             self.until is None or on_date < self.until
@@ -422,7 +426,7 @@ def replace_words(text: str, replacements: Mapping[str, str]) -> str:
 
 
 def replace_documents(text: str, replacements: Mapping[str, str], title: str) -> tuple[str, str]:
-    """Replace documents of another product in a source with the product's own documents.
+    """In a source, replace documents about another product with the documents about this product.
 
     Parameters
     ----------
@@ -486,10 +490,10 @@ class Rules(Table):
     clients: tuple[ClientRule, ...] = ()  # The clients are sorted from the oldest to the newest.
     sha256: str = field(default="", compare=False)
     file_sha256: str = field(default="", compare=False)
-    # The replacements of words in shared texts, in order.
+    # The words to replace in texts of another product, in order.
     words: tuple[Mapping[str, str], ...] = ()
-    #: The title of the other product whose texts are shared, and for each document about it the
-    #: corresponding document about this product.
+    #: If texts are shared with another product: the title of that product, and for each document
+    #: about it the corresponding document about this product.
     cited: tuple[tuple[str, Mapping[str, str]], ...] = ()
 
     def find_oldest_client(self, chosen: str) -> ClientRule | None:
@@ -504,7 +508,7 @@ class Rules(Table):
         return text
 
     def adapt_source(self, text: str) -> str:
-        """Replace documents in a source of another product with the product's own documents."""
+        """Replace another product's documents in a source text with those of this product."""
         for title, documents in self.cited:
             text, _ = replace_documents(text, documents, title)
         return text
@@ -523,7 +527,7 @@ class Rules(Table):
 
     @property
     def pool_columns(self) -> frozenset[str]:
-        """The pool columns that name rules or conditions in the product use."""
+        """The columns about pools that occur in name rules or conditions of the product."""
         names = self.names.values()
         asked = {flag for rule in names for flag in (*rule.if_all, *rule.if_any, *rule.unless)}
         for rule in self.certificates:

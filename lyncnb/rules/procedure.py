@@ -55,8 +55,8 @@ from .model import Rules
 
 _Record = TypeVar("_Record")
 
-#: The scopes of a step, which runs once for each item: server, certificate, assignment call,
-#: usage, setting, CA certificate in the trust plan, or certificate to request.
+#: The scopes of a step. A step runs once for each server, certificate, assignment call, usage,
+#: setting, CA certificate in the trust plan, or certificate to request.
 SCOPES = ("server", "certificate", "call", "usage", "place", "issuer", "request")
 
 #: The phases of a step: on the day of the change, after the old certificate has expired, for the
@@ -237,7 +237,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """An item on a sheet that consists of several steps with a common result."""
+    """An item on a sheet that combines several steps with a common result."""
 
     id: str
     title: str

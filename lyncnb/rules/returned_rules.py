@@ -101,7 +101,7 @@ def parse_returned_rules(text: str) -> ReturnedRules:
 
 @cache
 def list_returned_checks() -> Mapping[str, CheckRule]:
-    """Return the checks of issued certificates by code, including those in the CA rules."""
+    """Return all checks of issued certificates by code, including the checks in the CA rules."""
     ours = load_returned_rules().checks
     return MappingProxyType(
         {**ours, **{check.code: check for check in load_ca_rules().list_returned_checks()}}

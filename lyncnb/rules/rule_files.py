@@ -51,7 +51,7 @@ from .model import (
     Rules,
     TrustRule,
     UnseenRule,
-    compute_deciding_digest,
+    compute_digest_without_texts,
 )
 from .procedure import load_package_rules, load_procedure
 from .rule_mistakes import (
@@ -76,10 +76,11 @@ _custom_products: dict[str, Rules] = {}
 # The largest number of characters of an invalid name that a message shows.
 _SHOWN = 100
 
-# The largest size in bytes. A product has about 300 kB, so a much larger file is not a product.
+# The maximum size of a product in bytes. A product has about 300 kB, so anything much larger is not
+# a product.
 _LARGEST = 5_000_000
 
-# The file in a product folder that contains the name and title.
+# The file in a product's folder that contains the name and the title of the product.
 _HEAD = "product.toml"
 
 
@@ -154,14 +155,14 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
     if name in list_products():
         return _load_product(name)
     if name.endswith(".toml"):
-        return _load_custom(Path(name))
+        return _load_custom_rules(Path(name))
     if name in _custom_products:
         return _custom_products[name]
     folder = os.environ.get(FOLDER, "")
     if folder and re.fullmatch(r"[\w-]+", name):
         file = Path(folder) / f"{name}.toml"
         if file.is_file():
-            return _load_custom(file)
+            return _load_custom_rules(file)
     raise RulesError(
         f'there are no rules for the product "{name}"',
         hint=f"the known products are {', '.join([*list_products(), *_custom_products])}. To "
@@ -172,7 +173,7 @@ def load_rules(product: str | os.PathLike[str] = "lync2013") -> Rules:
 
 
 def load_recorded_rules(product: str, *, sha256: str = "") -> Rules:
-    """Load the rules of a product whose name comes from a file, possibly of another person.
+    """Load the rules of a product whose name comes from a file that others may have written.
 
     Parameters
     ----------
@@ -216,10 +217,10 @@ def load_recorded_rules(product: str, *, sha256: str = "") -> Rules:
 
 @cache
 def _load_product(product: str) -> Rules:
-    return parse_rules(read_product_texts(product), source=_name_source(product))
+    return parse_rules(read_product_texts(product), source=_get_source_name(product))
 
 
-def _name_source(product: str) -> str:
+def _get_source_name(product: str) -> str:
     """Return the file or folder name of a built-in product, for messages."""
     name, *others = _list_files(product)
     return product if others else name
@@ -228,14 +229,14 @@ def _name_source(product: str) -> str:
 @cache
 def _read_document(product: str) -> Mapping[str, object]:
     """Return the complete document of a built-in product, with the product that it extends."""
-    reader = RecordReader(_name_source(product))
+    reader = RecordReader(_get_source_name(product))
     document = _merge_with_base(_combine_files(read_product_texts(product), reader), reader)
     if reader.problems:
         raise RulesError(f"{reader.source} contains errors", problems=tuple(reader.problems))
     return document
 
 
-def _load_custom(path: Path) -> Rules:
+def _load_custom_rules(path: Path) -> Rules:
     data = read_specified_file(path, limit=_LARGEST, error_class=RulesError)
     try:
         text = data.decode("utf-8-sig")
@@ -283,7 +284,7 @@ def parse_rules(text: str | Mapping[str, str], *, source: str) -> Rules:
     reader, known_before = RecordReader(source), get_custom_columns()
     texts = {source: text} if isinstance(text, str) else text
     document = _merge_with_base(_combine_files(texts, reader), reader)
-    _take_columns(reader, document)
+    _register_additions(reader, document)
     rules = _build_rules(reader, document)
     if reader.problems:
         restore_custom_columns(known_before)
@@ -311,7 +312,10 @@ def _combine_files(texts: Mapping[str, str], reader: RecordReader) -> dict[str, 
 def _add_table(
     document: Placed, table: Mapping[str, object], where: str, reader: RecordReader
 ) -> None:
-    """Add a table from another file of the product. Arrays are joined. Values must be unique."""
+    """Merge a table from another file of the product.
+
+    Arrays are joined, and a value that already exists is an error.
+    """
     for key, value in table.items():
         path, earlier = build_key_path(where, key), document.get(key)
         if _is_array(value) and (earlier is None or _is_array(earlier)):
@@ -329,8 +333,8 @@ def _add_table(
             file = get_position(first, document.place).partition(": ")[0]
             reader.problem(
                 f"'{path}' is also in {file}",
-                "put the values of a table in one file. Only arrays such as [[name]] can be in "
-                "several files",
+                "put all values of a TOML table in one file. Only an array of tables, such as "
+                "[[name]], can be split across several files",
             )
 
 
@@ -357,7 +361,7 @@ def _compute_digest(document: Mapping[str, object]) -> str:
     The digest excludes texts for people (reasons, meanings, sources) and tables that are not needed
     for planning. If they change, an approved plan stays valid.
     """
-    return compute_deciding_digest(
+    return compute_digest_without_texts(
         {key: value for key, value in document.items() if key not in _NOT_PLANNED}
     )
 
@@ -382,18 +386,18 @@ def _merge_with_base(document: dict[str, object], reader: RecordReader) -> dict[
             f"the built-in products are: {', '.join(known)}",
         )
         return {key: value for key, value in document.items() if key in _TABLES}
-    return extend_product(_read_document(base), _name_source(base), document, reader)
+    return extend_product(_read_document(base), _get_source_name(base), document, reader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Topology:
-    """The table ``[topology]``, with additional roles and columns for tables of servers."""
+    """The table ``[topology]`` of a product file, which defines additional roles and columns."""
 
     columns: tuple[Column, ...] = make_named_field("column", default=())
     roles: tuple[Role, ...] = make_named_field("role", default=())
 
 
-def _take_columns(reader: RecordReader, document: Mapping[str, object]) -> None:
+def _register_additions(reader: RecordReader, document: Mapping[str, object]) -> None:
     """Register the additional columns and roles of a product."""
     before = len(reader.problems)
     additions = reader.record(_Topology, document.get("topology", {}), "topology")
@@ -431,7 +435,7 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
     cited = document.get("cited")
     is_ours = isinstance(
         cited, tuple
-    )  # The records were created when the two documents were merged.
+    )  # Only a merge of two documents creates a tuple. Its records have already been read.
     where = get_position(document, "")
     reader.reject_unknown_keys(where, document, (*_TABLES, "cited") if is_ours else _TABLES)
     title, product = (
@@ -458,7 +462,7 @@ def _build_rules(reader: RecordReader, document: Mapping[str, object]) -> Rules:
         words=_list_replacements(reader, document.get("words", {})),
         cited=cited if isinstance(cited, tuple) else (),
     )
-    _check_settings(reader, rules)
+    _check_pfx_and_deploy_tables(reader, rules)
     return rules
 
 
@@ -469,8 +473,8 @@ def _list_replacements(reader: RecordReader, replacements: object) -> tuple[Mapp
     return (reader.value(Mapping[str, str], replacements, "words") or {},) if replacements else ()
 
 
-def _check_settings(reader: RecordReader, rules: Rules) -> None:
-    """Validate the tables that other commands need later, so that errors are reported now."""
+def _check_pfx_and_deploy_tables(reader: RecordReader, rules: Rules) -> None:
+    """Validate the pfx and deploy settings of a product early, when the product is loaded."""
     for key, read in (("pfx", load_package_rules), ("deploy", load_procedure)):
         if key not in rules.settings:
             continue

@@ -76,7 +76,8 @@ def check_codes(reader: RecordReader, checks: Mapping[str, _HasCode]) -> None:
         reader.report_unknown_values(f"{where}.severity", (check.severity,), SEVERITIES, "severity")
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", check.code):
             reader.problem(
-                f"'{where}.code' is \"{check.code}\"", hint="use the form words-with-hyphens"
+                f"'{where}.code' is \"{check.code}\"",
+                hint="use lowercase letters and digits, with hyphens between words",
             )
 
 

@@ -80,7 +80,8 @@ def reject_line_breaks(text: str) -> None:
     """Raise an error for a line break, NUL, or unpaired surrogate in a cell with one value."""
     if "\n" in text or "\r" in text:
         raise BadName(
-            f"{shown(text)} contains a line break", "only list columns can contain line breaks"
+            f"{shown(text)} contains a line break",
+            "remove the line break. Only a column that contains a list can have line breaks",
         )
     if "\0" in text:
         raise BadName(f"{shown(text)} contains a NUL character", "type the text of this cell again")
@@ -280,7 +281,7 @@ class Report:
         )
 
     def describe_row(self, row: int) -> str:
-        """Return the number of a row. In a DataFrame, its index label is added."""
+        """Return the number of a row, with its index label if the table is a DataFrame."""
         label = self.table.find_cell("", row)[1] if self.table and self.table.labels else ""
         return f"row {row} ({label})" if label else f"row {row}"
 
@@ -316,7 +317,7 @@ class Cells:
     indices: Sequence[int]
 
     def column(self, name: str) -> list[str]:
-        """Return the texts in a column. Without the column, all texts are blank."""
+        """Return the texts in a column. If the column is missing, all texts are blank."""
         return self.texts.get(name) or [""] * len(self.rows)
 
     def value(self, name: str, text: str) -> object:

@@ -102,12 +102,15 @@ def get_column(name: str) -> Column:
 
 
 def get_example_server() -> str:
-    """Return the template's example server, by which lyncnb recognizes the example row."""
+    """Return the template's example server, which identifies the example row in a table."""
     return get_column("server_fqdn").example
 
 
 def list_pool_name_columns() -> tuple[Column, ...]:
-    """Return the columns with names of a pool. Rules use their names as placeholders."""
+    """Return the columns with names of a pool.
+
+    Rules use the names of these columns as placeholders.
+    """
     return tuple(
         c for c in list_topology_columns() if c.scope == "pool" and c.kind.startswith("fqdn")
     )
@@ -142,7 +145,7 @@ def normalize_heading(text: str) -> str:
     return folded.translate(dict.fromkeys(map(ord, without)))
 
 
-def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
+def find_column_names(headings: Iterable[str]) -> tuple[str, ...]:
     """Return the column name for each heading of a table.
 
     Parameters
@@ -158,12 +161,12 @@ def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
         its name appears twice.
     """
     headings = list(headings)
-    by_key = _list_column_keys()
+    by_key = _map_headings_to_columns()
     keys = [normalize_heading(heading) for heading in headings]
     names = [by_key.get(key) for key in keys]
     for index, key in enumerate(keys):
         if names[index] is None:
-            candidates = _find_last_alias_columns().get(key, ())
+            candidates = _map_last_aliases_to_columns().get(key, ())
             names[index] = next((name for name in candidates if name not in names), None)
     return tuple(name or heading for name, heading in zip(names, headings))
 
@@ -171,8 +174,8 @@ def name_headings(headings: Iterable[str]) -> tuple[str, ...]:
 def find_nearest_column(heading: str) -> str | None:
     """Return the column with a similar heading, such as ``autologon`` for ``autlogon``."""
     keys = {
-        **{key: names[0] for key, names in _find_last_alias_columns().items()},
-        **_list_column_keys(),
+        **{key: names[0] for key, names in _map_last_aliases_to_columns().items()},
+        **_map_headings_to_columns(),
     }
     similar = difflib.get_close_matches(normalize_heading(heading), keys, n=1, cutoff=_NEARLY)
     return keys[similar[0]] if similar else None
@@ -243,7 +246,7 @@ _further: dict[str, _ColumnRules] = {}
 def register_custom_columns(
     reader: RecordReader, product: str, columns: tuple[Column, ...], roles: tuple[Role, ...]
 ) -> None:
-    """Register the columns and roles that a product adds. They replace its earlier ones.
+    """Register the columns and roles of a product, in place of those that it registered before.
 
     Parameters
     ----------
@@ -263,7 +266,7 @@ def register_custom_columns(
     restore_custom_columns(kept)
     before = len(reader.problems)
     texts: dict[str, set[str]] = {
-        "column": {*_list_column_keys(), *_find_last_alias_columns()},
+        "column": {*_map_headings_to_columns(), *_map_last_aliases_to_columns()},
         "role": {*map_role_spellings()},
     }
     for index, facts in enumerate(columns):
@@ -304,7 +307,7 @@ def get_custom_columns() -> dict[str, _ColumnRules]:
 
 
 def restore_custom_columns(custom_columns: dict[str, _ColumnRules]) -> None:
-    """Restore the columns and roles that an earlier call returned."""
+    """Restore the columns and roles that :func:`get_custom_columns` returned earlier."""
     _further.clear()
     _further.update(custom_columns)
     for known in (
@@ -312,8 +315,8 @@ def restore_custom_columns(custom_columns: dict[str, _ColumnRules]) -> None:
         _list_roles,
         _number_roles,
         map_role_spellings,
-        _list_column_keys,
-        _find_last_alias_columns,
+        _map_headings_to_columns,
+        _map_last_aliases_to_columns,
     ):
         known.cache_clear()
 
@@ -350,7 +353,7 @@ def map_role_spellings() -> Mapping[str, str]:
 
 
 @functools.cache
-def _list_column_keys() -> dict[str, str]:
+def _map_headings_to_columns() -> dict[str, str]:
     return {
         normalize_heading(text): column.name
         for column in _list_columns().values()
@@ -359,12 +362,12 @@ def _list_column_keys() -> dict[str, str]:
 
 
 def _translate_title(title: str) -> list[str]:
-    """Return a title in all languages, so that lyncnb can read the tables that it shows."""
+    """Return a title in every language, so that lyncnb can read tables with translated headings."""
     return [translate_title(title, language) for language in LANGUAGES]
 
 
 @functools.cache
-def _find_last_alias_columns() -> dict[str, list[str]]:
+def _map_last_aliases_to_columns() -> dict[str, list[str]]:
     columns_by_key: dict[str, list[str]] = {}
     for column in _list_columns().values():
         for text in column.last_aliases:

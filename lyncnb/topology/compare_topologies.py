@@ -27,7 +27,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellDifference:
-    """A value that differs: the server, pool, or site, the column, and both texts."""
+    """A value that differs between two topologies.
+
+    The attributes are the server, pool or site, the column, and the value in each topology.
+    """
 
     about: str
     column: str
@@ -233,7 +236,7 @@ def _compare_pools(old: Pool, new: Pool, columns: Iterable[Column]) -> Iterator[
 
 
 def _format_value(pool: Pool, column: Column) -> str:
-    """Return the value of a pool in a column as text."""
+    """Return a pool's value in a column as text."""
     if column.kind == "bool":
         return str(column.name in pool.flags).lower()
     if column.name == "extra_san":

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..errors import TopologyError
-from .columns import get_example_server, list_topology_columns, name_headings
-from .csv_file import count_lines, decode, find_delimiter
+from .columns import find_column_names, get_example_server, list_topology_columns
+from .csv_file import count_lines_above_table, decode, find_delimiter
 from .workbook import is_workbook
 from .xml_tree import is_markup
 
@@ -76,11 +76,11 @@ def edit_csv(
     new: list[str] = []
     index, width = -1, 0
     for number, (raw, cells) in enumerate(
-        _split_records(text[len(skipped) :], delimiter), start=1 + count_lines(skipped)
+        _split_records(text[len(skipped) :], delimiter), start=1 + count_lines_above_table(skipped)
     ):
         if any(cell.strip() for cell in cells):
             if not columns:
-                present = name_headings(headings.get(cell, cell) for cell in cells)
+                present = find_column_names(headings.get(cell, cell) for cell in cells)
                 wanted = dict.fromkeys(column for texts in changes.values() for column in texts)
                 known = {column.name for column in list_topology_columns()}.difference(present)
                 new = [column for column in wanted if column in known]
@@ -89,7 +89,7 @@ def edit_csv(
                 row = _Row(name, number, delimiter, tuple(cells), cells, _split_row(raw, delimiter))
                 changed += row.change_cells(headings)
                 raw = delimiter.join(row.parts) if headings else raw
-                columns = name_headings(headings.get(cell, cell) for cell in cells)
+                columns = find_column_names(headings.get(cell, cell) for cell in cells)
                 out.append(raw)
                 continue
             if new:
@@ -129,7 +129,7 @@ def _is_example(columns: tuple[str, ...], cells: list[str]) -> bool:
 
 
 def _detect_encoding(name: str, data: bytes, text: str) -> tuple[str, str]:
-    """Return the encoding and BOM with which the text results in its original bytes."""
+    """Return the encoding and the byte order mark that convert a text to the file's bytes."""
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "cp950"):
         for mark in ("", "\ufeff"):
             try:

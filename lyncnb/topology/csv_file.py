@@ -23,7 +23,7 @@ from ..base.disk.system_calls import IN_USE_HINT, is_in_use
 from ..base.pasted_text import shown
 from ..base.shown.frames import ConvertibleToPandas, DataFrame, convert_to_frame
 from ..errors import Problem, TopologyError
-from .columns import list_topology_columns, name_headings
+from .columns import find_column_names, list_topology_columns
 from .source_table import Note, Table, Texts, TextsBuilder, build_table
 from .topology_document import read_topology_xml
 from .workbook import is_workbook, read_workbook
@@ -58,7 +58,7 @@ _OTHER_FORMATS = (
 
 
 def read_source(source: object) -> tuple[str, bytes]:
-    """Return the content of the file with a table.
+    """Return the content of a file that contains a table.
 
     Parameters
     ----------
@@ -156,8 +156,8 @@ def _reject_large_file(name: str, size: int) -> None:
     if size >= MAX_BYTES:
         raise TopologyError(
             (
-                f"{name} has {size / 1000000.0:,.0f} MB, but lyncnb reads only tables "
-                f"smaller than {MAX_BYTES / 1000000.0:,.0f} MB"
+                f"{name} is {size / 1000000.0:,.0f} MB, but lyncnb reads only tables smaller "
+                f"than {MAX_BYTES / 1000000.0:,.0f} MB"
             ),
             hint=(
                 "check whether you specified the correct file. A table needs about 200 "
@@ -251,7 +251,7 @@ def read_rows(source: str | os.PathLike[str] | bytes | DataFrame | ConvertibleTo
 def _decode_document(name: str, data: bytes) -> str:
     if len(data) >= MAX_DOCUMENT_BYTES:
         raise TopologyError(
-            f"{name} has {len(data) / 1e6:,.0f} MB, which is too large for a topology",
+            f"{name} is {len(data) / 1000000.0:,.0f} MB, which is too large for a topology",
             hint="check whether you specified the correct file",
         )
     try:
@@ -296,7 +296,7 @@ def find_delimiter(text: str) -> tuple[str, str]:
     first, above = "", ""
     for line in islice(body, _TITLE_ROWS):
         for delimiter in delimiters:
-            if required <= {*name_headings(_split_line(line, delimiter))}:
+            if required <= {*find_column_names(_split_line(line, delimiter))}:
                 return skipped + above, delimiter
         above += line
         if not first and line.strip():
@@ -304,18 +304,18 @@ def find_delimiter(text: str) -> tuple[str, str]:
 
     def rate_delimiter(delimiter: str) -> tuple[int, int]:
         cells = _split_line(first, delimiter)
-        return len(known.intersection(name_headings(cells))), len(cells)
+        return len(known.intersection(find_column_names(cells))), len(cells)
 
     return skipped, max(delimiters, key=rate_delimiter)
 
 
-def count_lines(text: str) -> int:
+def count_lines_above_table(text: str) -> int:
     """Return how many lines the text above the table has."""
     return sum(1 for _ in io.StringIO(text, newline=""))
 
 
 def _find_title(text: str) -> str:
-    """Return the text above the headings, or "" without such a text."""
+    """Return the text above the headings, or "" if there is none."""
     skipped, _ = find_delimiter(text)
     lines = io.StringIO(_FIRST_LINE.sub("", skipped, count=1), newline="")
     return " ".join(line.strip(' ,;\t\r\n"') for line in lines).strip()
@@ -337,7 +337,7 @@ def split_csv(text: str, *, source: str) -> Split:
     too long are reported in ``problems``.
     """
     skipped, delimiter = find_delimiter(text)
-    first = 1 + count_lines(skipped)
+    first = 1 + count_lines_above_table(skipped)
     problems: list[Problem] = []
     rows = _read_valid_rows(
         text[len(skipped) :], delimiter, first_row=first, source=source, problems=problems

@@ -32,7 +32,9 @@ def is_shared_change(
     columns_changed: Set[str], cells: Cells, old_cells: Iterable[Pool], new_cells: Iterable[Pool]
 ) -> bool:
     """Return whether a change in certain columns can affect sites or the deployment."""
-    if "site" in columns_changed or any(_map_scopes().get(n) in _SHARED for n in columns_changed):
+    if "site" in columns_changed or any(
+        _map_column_scopes().get(n) in _SHARED for n in columns_changed
+    ):
         return True
     # A row without a site inherits the site of its pool.
     is_blank = not all(cells.column("site")) and columns_changed & set(_PLACE)
@@ -53,7 +55,7 @@ def add_needed_columns(
         If a name is not a column in the table or in ``column_rules.toml``.
     """
     missing = dict.fromkeys(name for row in texts for name in row if name not in columns)
-    unknown = [name for name in missing if name not in _map_scopes()]
+    unknown = [name for name in missing if name not in _map_column_scopes()]
     if unknown:
         hint = "use a heading in the table, or a column name that lyncnb supports"
         raise_problems(
@@ -70,7 +72,10 @@ def add_needed_columns(
 def arrange_rows(
     columns: Sequence[str], rows: Sequence[Row], new_columns: Sequence[str]
 ) -> Sequence[Row]:
-    """Return the rows of a table in the order of other columns, with blanks in added columns."""
+    """Return the rows of a table with their cells in the order of the new columns.
+
+    The cells of added columns are blank.
+    """
     if new_columns == columns:
         return rows
     at = {name: place for place, name in enumerate(columns)}
@@ -111,9 +116,14 @@ def has_single_label(columns: Sequence[str], rows: Iterable[Row]) -> bool:
 
 
 def select_shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: Report) -> Cells:
-    """Return the cells of all rows in the columns for sites and the deployment."""
+    """Return the cells of all rows in the columns for names, places and shared values.
+
+    Shared values apply to a site or to the whole deployment.
+    """
     whole = range(len(rows))
-    names = tuple(name for name in columns if name in _PLACE or _map_scopes().get(name) in _SHARED)
+    names = tuple(
+        name for name in columns if name in _PLACE or _map_column_scopes().get(name) in _SHARED
+    )
     at = [columns.index(name) for name in names]
     by_column = {name: [row[index] for row in rows] for name, index in zip(names, at)}
     read = read_cells(
@@ -125,7 +135,8 @@ def select_shared_cells(columns: tuple[str, ...], rows: Sequence[Row], report: R
         ),
         report,
     )
-    # Names and sites are already in their final form. Reading them again takes most of the time.
+    # Names and sites are already in their final form. They are not read again, because that would
+    # take most of the time.
     return replace(read, columns=names, texts={**by_column, **read.texts}, indices=whole)
 
 
@@ -155,7 +166,7 @@ def fill_blanks(
     list of tuple of str
         n rows, from which lyncnb reads an equal topology.
     """
-    scopes = [_map_scopes().get(name) for name in columns]
+    scopes = [_map_column_scopes().get(name) for name in columns]
     names = list_pools_of_rows(columns, rows)
     by_pool: dict[str, dict[int, str]] = {}
     for name, row in zip(names, rows):
@@ -181,11 +192,11 @@ def _find_effective_texts(
     sites: Sequence[Site],
     sip_domains: tuple[DnsName, ...],
 ) -> dict[str, dict[int, str]]:
-    """Return the texts that apply to each site in the columns for sites and the deployment."""
+    """Return the texts of site columns and deployment columns that apply to each site."""
     cells = select_shared_cells(columns, rows, Report(""))
     by_site: dict[str, dict[int, str]] = {site.name: {} for site in sites}
     for at, name in enumerate(columns):
-        if _map_scopes().get(name) in _SHARED:
+        if _map_column_scopes().get(name) in _SHARED:
             text_of = {value: text for text, value in cells.values.get(name, {}).items()}
             for site in sites:
                 value = sip_domains if name == "sip_domains" else getattr(site, name)
@@ -223,7 +234,11 @@ def reuse_equal_objects(new_objects: Sequence[Same], old_objects: Iterable[Same]
     kept = []
     for item in new_objects:
         other = known.get(_get_identity(item))
-        kept.append(other if other == item and _list_rows(other) == _list_rows(item) else item)
+        kept.append(
+            other
+            if other == item and _list_computer_rows(other) == _list_computer_rows(item)
+            else item
+        )
     return kept
 
 
@@ -231,12 +246,12 @@ def _get_identity(record: object) -> tuple[object, object]:
     return getattr(record, "fqdn", None), getattr(record, "role", getattr(record, "name", None))
 
 
-def _list_rows(record: object) -> list[int]:
+def _list_computer_rows(record: object) -> list[int]:
     return [computer.row for computer in getattr(record, "computers", ())]
 
 
 def list_server_rows(cells: Cells, others: Iterable[Pool]) -> Iterator[tuple[int, str, str, str]]:
-    """Yield row, server, role, and pool for rows, and for other rows with the same servers."""
+    """Yield the row, server, role and pool of each row and of the same servers in other pools."""
     servers = cells.column("server_fqdn")
     seen = set(servers)
     for pool in others:
@@ -283,7 +298,7 @@ def move_shared_values(
 def _find_scope_rows(
     columns: Sequence[str], rows: Sequence[Row], index: int, column: Column
 ) -> Sequence[int]:
-    """Return the rows to which the value in a row applies."""
+    """Return the rows that share one value of a column with a given row."""
     if column.scope == "pool":
         pools = list_pools_of_rows(columns, rows)
         return [p for p, pool in enumerate(pools) if pool == pools[index]]
@@ -298,5 +313,5 @@ def _get_site(columns: Sequence[str], row: Row) -> str:
     return row[columns.index("site")] if "site" in columns else ""
 
 
-def _map_scopes() -> dict[str, str]:
+def _map_column_scopes() -> dict[str, str]:
     return {column.name: column.scope for column in list_topology_columns()}

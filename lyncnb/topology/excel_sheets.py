@@ -41,7 +41,7 @@ class _Local(dict[str, str]):
         return local
 
 
-def _ignore(*_: object) -> None:
+def _do_nothing(*_: object) -> None:
     pass
 
 
@@ -66,8 +66,8 @@ class _Reader:
                 self.source,
                 self.archive.read_pieces(part),
                 start=lambda name, attributes: handle_element(self.local[name], attributes),
-                end=_ignore,
-                text=_ignore,
+                end=_do_nothing,
+                text=_do_nothing,
                 max_elements=max_elements,
             )
 
@@ -118,7 +118,7 @@ def read_excel_sheets(source: str, archive: Archive) -> list[Sheet]:
     relations = reader.read_relationships(main)
     of_kind = dict(relations.values())
     book = _Book(relations)
-    reader.scan_part(main, book.take)
+    reader.scan_part(main, book.read_element)
     strings = _read_shared_strings(reader, of_kind.get("sharedStrings", ""))
     formats = _read_formats(reader, of_kind.get("styles", ""), is_1904=book.is_1904)
     for sheet, target in book.sheets:
@@ -144,7 +144,7 @@ class _Book:
         # Whether programs must calculate all formulas when they open the workbook.
         self.is_stale = False
 
-    def take(self, element: str, facts: dict[str, str]) -> None:
+    def read_element(self, element: str, facts: dict[str, str]) -> None:
         if element == "workbookPr":
             self.is_1904 = facts.get("date1904") in ("1", "true")
         elif element == "calcPr":
@@ -157,7 +157,7 @@ class _Book:
                 self.sheets.append((Sheet(facts.get("name", ""), is_hidden), target))
 
 
-# --- The following functions read the shared texts of cells.
+# --- The following classes and functions read the shared strings of an Excel workbook.
 
 
 class _Strings:
@@ -226,7 +226,10 @@ Written = Callable[[str], tuple[str, str]]
 
 
 def _read_formats(reader: _Reader, part: str, *, is_1904: bool) -> dict[str, Written]:
-    """Return the number format of each style that is not plain, and whether it is a date format."""
+    """Return the functions that write numbers in the formats of cell styles.
+
+    The keys are the indexes of the styles. Styles that do not change numbers have no function.
+    """
     codes: dict[str, str] = dict(_ZERO_IDS)
     formats: dict[str, Written] = {}
     start = datetime(1904, 1, 1) if is_1904 else datetime(1899, 12, 30)

@@ -63,11 +63,12 @@ class Pool:
     further_names: tuple[tuple[str, tuple[DnsName, ...]], ...] = ()
 
     def list_names(self, column: str) -> tuple[DnsName, ...]:
-        """Return the pool's names in a column. A blank cell contains no names."""
+        """Return the names that the pool has in a column, or no names if the cell is blank."""
         if column == "extra_san":
             return tuple(name for _, name in self.extra_san)
         value: DnsName | None = getattr(self, column, None)
-        # Usually, the column is a field of the class, or no product has added columns.
+        # Usually, the value is in a field of the class. Only columns that a product has added are
+        # in `further_names`.
         if value or not self.further_names:
             return (value,) if value else ()
         return next((names for name, names in self.further_names if name == column), ())

@@ -106,7 +106,7 @@ class _Scanner:
         if self.beside or name in _BESIDE or "drawing" in space:
             self.beside += 1
         elif space == _TEXT:
-            self._start_text(kind, facts)
+            self._start_text_element(kind, facts)
         elif space == _TABLE:
             self._start_table(kind, facts)
         elif name == f"{_STYLE} style":
@@ -137,7 +137,7 @@ class _Scanner:
             self.facts, self.is_filled = facts, False
             self.parts.clear()
 
-    def _start_text(self, kind: str, facts: dict[str, str]) -> None:
+    def _start_text_element(self, kind: str, facts: dict[str, str]) -> None:
         if kind == "p":
             if self.is_filled:
                 self.parts.append("\n")
@@ -220,7 +220,10 @@ class _Scanner:
 
 
 def _format_number(value: str, shown_text: str) -> str:
-    """Return a number as displayed if it has only digits (007, 1.0), or else in plain form."""
+    """Return the displayed text of a number if it consists of digits, such as 007 or 1.0.
+
+    Otherwise, return the number in plain form.
+    """
     with suppress(ValueError):
         if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", shown_text) and float(shown_text) == float(value):
             return shown_text

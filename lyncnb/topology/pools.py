@@ -125,7 +125,7 @@ class _Gatherer:
             self.groups.append((fqdn, (role, *shared), tuple(computers)))
 
     def create_pools(self) -> list[Pool]:
-        """Create the pools in order, one field at a time."""
+        """Create the pools, sorted by site, role and name."""
         order = map_role_positions()
         self.groups.sort(key=lambda group: (group[1][1], order[group[1][0]], group[0]))
         if not self.groups:
@@ -154,14 +154,14 @@ class _Gatherer:
     def _convert_values(self, columns: Column, texts: Sequence[str]) -> Iterable[object]:
         """Convert the texts in a column to values. A blank text means the default of the field."""
         default = Pool.__dataclass_fields__[columns.name].default
-        if columns.name not in self.cells.values:  # The value of a name is the text itself.
+        if columns.name not in self.cells.values:  # Names need no conversion.
             return [text or default for text in texts]
         return map({**self.cells.values[columns.name], "": default}.__getitem__, texts)
 
     def _collect_names(
         self, columns: Column, texts: Sequence[str]
     ) -> Iterable[tuple[DnsName, ...]]:
-        """Return the names of each pool in a column that is not a field of the class."""
+        """Return the names of each pool in a column that has no field in the class ``Pool``."""
         read: Mapping[str, Any] = self.cells.values.get(columns.name, {})
         names = read if columns.is_list else {text: (text,) for text in texts}
         return map({**names, "": ()}.__getitem__, texts)
@@ -188,7 +188,8 @@ class _Gatherer:
     def _merge_values(self, fqdn: str, row_indices: Sequence[int]) -> list[str]:
         """Return the values that a pool's rows share, and report rows with different values."""
         _, sites, *texts = zip(*(self.common[index] for index in row_indices))
-        # A pool belongs to only one site, so a row without a site belongs to the same site.
+        # A pool belongs to only one site, so a row without a site belongs to the same site as the
+        # other rows of the pool.
         merged = [self._find_shared_value(fqdn, "site", sites, row_indices)]
         for facts, cells in zip(self.shared, texts):
             merged.append(self._find_shared_value(fqdn, facts.name, cells, row_indices))
@@ -322,8 +323,8 @@ def _create_objects(
     return made
 
 
-# --- The following functions determine sites and SIP domains, whose values apply to a complete site
-# or the deployment.
+# --- The following functions determine sites and SIP domains. Their values apply to a whole site or
+# to the deployment.
 
 
 def derive_sites(cells: Cells, sites: Sequence[str], report: Report) -> tuple[Site, ...]:

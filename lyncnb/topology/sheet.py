@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import TopologyError
-from .columns import list_topology_columns, name_headings
+from .columns import find_column_names, list_topology_columns
 
 #: The limits of the file formats. Source: Microsoft, Excel specifications and limits. LibreOffice
 #: has the same limits.
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 #: The largest number of cells. It allows 100,000 servers with all columns.
 MAX_CELLS = 3_000_000
-#: The number of rows with content within which the headings must be.
+#: The headings must be within this number of rows with content.
 HEADING_WITHIN = 50
-# The largest number of merged areas, and of cells with errors. Nobody could check more.
+# The largest number of merged areas, and of cells with errors. Users could not check more of them.
 _MAX_ODD = 100_000
 
 #: The marks for a cell with an error, for a formula without a result, and for a date.
@@ -100,7 +100,7 @@ class Sheet:
 
 
 def add_hidden_range(hidden: list[tuple[int, int]], first: int, last: int) -> None:
-    """Add hidden rows or columns to a list of ranges, in ascending order."""
+    """Add hidden rows or columns to an ordered list of ranges, and merge adjacent ranges."""
     if hidden and first <= hidden[-1][1] + 1:
         hidden[-1] = (hidden[-1][0], max(last, hidden[-1][1]))
     else:
@@ -117,7 +117,7 @@ def build_too_many_error(source: str) -> TopologyError:
 
 def count_known_headings(cells: Mapping[int, str]) -> tuple[int, bool]:
     """Return how many known headings a row has, and whether all required ones are among them."""
-    named = set(name_headings(cells.values()))
+    named = set(find_column_names(cells.values()))
     columns = list_topology_columns()
     count = sum(column.name in named for column in columns)
     return count, all(column.name in named for column in columns if column.required)
@@ -136,7 +136,7 @@ def parse_cell_name(reference: str) -> tuple[int, int] | None:
 
 
 def parse_column_letters(letters: str) -> int:
-    """Return the number of a column (from 0) for its letters."""
+    """Convert the letters of a column to its number, counted from 0."""
     number = 0
     for letter in letters:
         number = number * 26 + ord(letter) - ord("A") + 1

@@ -12,7 +12,7 @@ from ..base.dns_name import INTERNATIONAL
 from ..base.pasted_text import INVISIBLE, shown
 from ..base.shown.tables import count_of
 from ..errors import Problem, TopologyError
-from .columns import get_example_server, list_topology_columns, name_headings
+from .columns import find_column_names, get_example_server, list_topology_columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class TextsBuilder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """The location of a table in a workbook: the sheet, the heading row, and its columns."""
+    """The place of a table in a workbook: the sheet, the heading row, and the column letters."""
 
     sheet: str
     heading_row: int
@@ -141,7 +141,7 @@ class Table:
     single_labels: bool = False
 
     def find_cell(self, column: str, row: int) -> tuple[str, str]:
-        """Return the workbook cell for a row and column, or the label of a DataFrame's row.
+        """Return the workbook cell for a row and column, and for a DataFrame the label of the row.
 
         Both are blank for other files.
         """
@@ -167,7 +167,7 @@ def build_table(
     labels: Sequence[object] = (),
     single_labels: bool = False,
 ) -> Table:
-    """Create a table that has the columns for its headings.
+    """Create a table, and recognize its columns by their headings.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def build_table(
     TopologyError
         If a heading is blank or duplicate, a required column is missing, or there are no rows.
     """
-    columns = name_headings(headings)
+    columns = find_column_names(headings)
     heading_problems = [*_check_headings(source, headings, columns, grid)]
     if "server_fqdn" in columns:
         texts, rows, more = _remove_example(texts, rows, columns.index("server_fqdn"))
@@ -284,7 +284,7 @@ def _check_headings(
                 sheet=sheet,
                 cell=cell,
                 value=heading,
-                message=f"two headings mean the same column: {shown(first[name])} and "
+                message=f"two headings refer to the same column: {shown(first[name])} and "
                 f"{shown(heading)}",
                 hint="keep only one of the columns, or change a heading",
             )

@@ -17,7 +17,7 @@ from .workbook import OWN_SHEETS
 
 _TITLE = "Table of servers"
 _SERVERS = "Servers"
-# A description of the servers to which a value applies, by the scope of the column.
+# Descriptions of the servers to which a value applies, by the scope of the column.
 _HOLDS_FOR = {
     "server": "only this server",
     "pool": "all servers in the pool. Enter the value in only one row",
@@ -120,7 +120,7 @@ def build_output_kind(write_function: Callable[[str], bytes]) -> OutputKind:
         file with other content, because a user may have filled it in.
     """
 
-    def is_same_suffix(suffix: str) -> Callable[[IO[bytes]], bool]:
+    def build_table_test(suffix: str) -> Callable[[IO[bytes]], bool]:
         def is_same_table(file: IO[bytes]) -> bool:
             expected = write_function(suffix)
             return file.read(len(expected) + 1) == expected
@@ -129,7 +129,7 @@ def build_output_kind(write_function: Callable[[str], bytes]) -> OutputKind:
 
     return OutputKind(
         what="a copy of this table",
-        is_ours={suffix: is_same_suffix(suffix) for suffix in (".csv", ".xlsx")},
+        is_ours={suffix: build_table_test(suffix) for suffix in (".csv", ".xlsx")},
     )
 
 

@@ -93,9 +93,9 @@ class Topology(Table):
             value. Columns and partner roles that only one topology has are listed, but not
             compared.
         """
-        return compare_sides(self._make_side(), other._make_side())
+        return compare_sides(self._build_comparison_side(), other._build_comparison_side())
 
-    def _make_side(self) -> Side:
+    def _build_comparison_side(self) -> Side:
         return Side(
             source=self.source,
             columns=self.columns,
@@ -225,7 +225,7 @@ class Topology(Table):
         changed_columns: Set[str],
         new_indices: Mapping[int, int] | None = None,
     ) -> Topology:
-        """After an edit, create the affected pools and sites again."""
+        """Recreate the pools and sites that an edit affects."""
         report = Report(self.source)
         # In a topology document, a name may have no domain. The user adds the domain later.
         single = edits.has_single_label(self.columns, (self.cells[index] for index in removed))
@@ -339,12 +339,12 @@ class Topology(Table):
             self.cells,
             caption=self._summarize(),
             limit=ROWS_SHOWN,
-            remarks=[f"Note: {remark}" for remark in self._note_lines()],
+            remarks=[f"Note: {remark}" for remark in self._list_note_lines()],
         )
 
     def __repr__(self) -> str:
         return "\n".join(
-            [self._summarize(), *(f"  note: {remark}" for remark in self._note_lines())]
+            [self._summarize(), *(f"  note: {remark}" for remark in self._list_note_lines())]
         )
 
     @property
@@ -353,7 +353,7 @@ class Topology(Table):
         known = {column.name for column in list_topology_columns()}
         return tuple(heading for heading in self.columns if heading not in known)
 
-    def _note_lines(self) -> list[str]:
+    def _list_note_lines(self) -> list[str]:
         more = len(self.remarks) - _REMARKS_SHOWN
         rest = [f"topology.remarks contains {more:,} more notes"] if more > 0 else []
         unread = ", ".join(map(shown, self.unread_columns))
@@ -429,7 +429,7 @@ def _derive_topology(table: SourceTable) -> Topology:
     _report_missing_names(cells, report)
     pools = derive_pools(cells, report)
     servers = cells.column("server_fqdn")
-    # If no text was corrected and all texts are different, no server appears twice.
+    # If no cell was corrected and all server names are different, no server appears twice.
     written = table.texts[table.columns.index("server_fqdn")].distinct
     if len(written) < len(servers) or report.notes or report.problems:
         check_servers(

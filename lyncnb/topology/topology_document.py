@@ -33,8 +33,8 @@ class _Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Meaning:
-    """The server role of services that have certain names in a topology document."""
+class _ServiceMeaning:
+    """The server role of certain services in a topology document, or why they are omitted."""
 
     names: tuple[str, ...]
     role: str = ""
@@ -57,10 +57,10 @@ class _Question:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Meanings:
     versions: tuple[_Version, ...] = make_named_field("version")
-    services: tuple[_Meaning, ...] = make_named_field("service")
+    services: tuple[_ServiceMeaning, ...] = make_named_field("service")
     questions: tuple[_Question, ...] = make_named_field("question")
 
-    def find_meaning(self, name: str) -> _Meaning | None:
+    def find_role_entry(self, name: str) -> _ServiceMeaning | None:
         """Return the role entry for the name of a service, or None for an unknown service."""
         return next((meaning for meaning in self.services if name in meaning.names), None)
 
@@ -139,7 +139,10 @@ def _read_builder_clusters(topology: Element) -> list[_Cluster]:
 
 
 def _read_published_clusters(topology: Element) -> list[_Cluster]:
-    """Return the clusters in a published topology. Its services refer to a ClusterId."""
+    """Return the clusters in a published topology.
+
+    In a published topology, each service refers to its cluster by a ClusterId.
+    """
     sites: dict[str, tuple[str, bool]] = {}
     for kind in ("CentralSite", "RemoteSite"):
         for site in topology.find_all(kind):
@@ -175,7 +178,7 @@ _COLUMNS = (
     *("webconf_edge_fqdn", "av_edge_fqdn", "extra_san"),
 )
 _ALWAYS = 5  # The number of columns, counted from the first one, that the table always contains.
-#: The columns for the elements of a pool's web services, and for the owners of Edge ports.
+#: The column for each element of a pool's web services, and for the owner of each Edge port.
 _WEB_NAMES = {"ExternalSettings": "web_external_fqdn", "InternalSettings": "web_internal_fqdn"}
 _EDGE_PORTS = {
     "urn:component:AccessEdge": "access_edge_fqdn",
@@ -196,7 +199,7 @@ def _find_roles(cluster: _Cluster) -> tuple[str, ...]:
     """Return the roles of a cluster's servers. The first role determines their certificates."""
     main, collocated = [], []
     for service in cluster.services:
-        meaning = _load_meanings().find_meaning(service.name)
+        meaning = _load_meanings().find_role_entry(service.name)
         if meaning and meaning.collocated:
             collocated.append(meaning.role)
         elif meaning and meaning.role:
@@ -207,7 +210,7 @@ def _find_roles(cluster: _Cluster) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*main[:1], *collocated]))
 
 
-def _find_role(cluster: _Cluster, service: _Service, role_entry: _Meaning) -> str:
+def _find_role(cluster: _Cluster, service: _Service, role_entry: _ServiceMeaning) -> str:
     kind = next(service.element.find_all("RegistrarService"), None)
     if role_entry.director_role and kind and kind.get("IsDirector").casefold() == "true":
         return role_entry.director_role
@@ -267,7 +270,10 @@ def _find_sip_domains(topology: Element) -> list[str]:
 def _find_simple_urls(
     elements: Iterable[Element], site: str, order: Sequence[str]
 ) -> dict[str, str]:
-    """Return the simple URLs of a site, or of all sites, by column, in the order of domains."""
+    """Return the simple URLs of a site, or of all sites, by table column.
+
+    The URLs in each column are in the order of the SIP domains.
+    """
     urls: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for url in elements:
         name = _SIMPLE_URLS.get(url.get("Component"))
@@ -320,7 +326,7 @@ def _report_omissions(clusters: Iterable[_Cluster]) -> Iterator[str]:
     for cluster in clusters:
         roles = _find_roles(cluster)
         for service in cluster.services:
-            meaning = _load_meanings().find_meaning(service.name)
+            meaning = _load_meanings().find_role_entry(service.name)
             if meaning is None:
                 unknown[service.name].append(cluster.fqdn)
             elif meaning.left_out and not roles:
@@ -352,8 +358,8 @@ def _report_farms(clusters: Iterable[_Cluster]) -> Iterator[str]:
             )
 
 
-#: The ports of two Edge services that clients use: if each service has its own name, or if both
-#: share one name.
+#: The ports that Topology Builder proposes for two Edge services: if each service has its own name,
+#: and if the services share one name.
 _CLIENT_PORTS = {"SipClient": ("443", "5061"), "PsomClient": ("443", "444")}
 
 
@@ -385,8 +391,8 @@ def _reject_unknown_sites(source: str, topology: Element) -> None:
             message=f"the site {shown(_find_site_name(site))} has the type {shown(site.name)}, but "
             f"lyncnb supports only {' and '.join(kinds)}",
             hint=(
-                "create a table of servers instead, because the type of the site "
-                "determines the server roles"
+                "create a table of servers instead, because lyncnb cannot determine the server "
+                "roles for this type of site"
             ),
         )
         for group, kinds in _SITE_KINDS.items()
@@ -398,8 +404,8 @@ def _reject_unknown_sites(source: str, topology: Element) -> None:
         raise_problems(source, problems)
 
 
-def _has_no_row(role_entry: _Meaning, cluster: _Cluster, roles: tuple[str, ...]) -> bool:
-    """Return whether the servers with a service get no row in the table."""
+def _has_no_row(role_entry: _ServiceMeaning, cluster: _Cluster, roles: tuple[str, ...]) -> bool:
+    """Return whether the servers with a given service do not get a row in the table."""
     kinds = {
         role_entry.role,
         role_entry.single_role,

@@ -16,7 +16,7 @@ from ..base.pasted_text import shown, visible
 from ..base.shown.spreadsheets import convert_to_letters
 from ..base.shown.tables import join_first
 from ..errors import Problem, TopologyError
-from .columns import list_topology_columns, name_headings
+from .columns import find_column_names, list_topology_columns
 from .excel_sheets import read_excel_sheets
 from .opendocument_sheets import read_opendocument_sheets
 from .sheet import (
@@ -37,7 +37,8 @@ _SAVE_AS = (
     "in Excel or LibreOffice, choose File > Save As, and select the type Excel Workbook (.xlsx)"
 )
 _ODS = "application/vnd.oasis.opendocument.spreadsheet"
-#: The sheets without servers in the template from ``lyncnb template``. They do not require a note.
+#: The sheets without servers in the template from ``lyncnb template``. No note reports that they
+#: are ignored.
 OWN_SHEETS = ("Columns", "Roles")
 _LISTED = 5
 # The largest number of cells in a table, including blank cells.
@@ -45,12 +46,12 @@ _MAX_TABLE = 10_000_000
 
 
 def is_workbook(data: bytes) -> bool:
-    """Return whether data begins like a workbook, another archive, or another Office document."""
+    """Return whether data begins like a workbook or another ZIP archive or Office document."""
     return data.startswith((*ZIP, OLE))
 
 
 def read_workbook(source: str, data: bytes) -> Table:
-    """Read the sheet with the headings of a table of servers.
+    """Read the sheet that contains the table of servers.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def read_workbook(source: str, data: bytes) -> Table:
         have the headings.
     """
     if data.startswith(OLE):
-        raise _describe_old_office(source, data)
+        raise _make_ole_file_error(source, data)
     try:
         archive = Archive(data)
         sheets = _find_reader(source, archive)(source, archive)
@@ -87,19 +88,19 @@ def read_workbook(source: str, data: bytes) -> Table:
 # --- The following functions detect the type of a file.
 
 
-def _describe_old_office(source: str, data: bytes) -> TopologyError:
+def _make_ole_file_error(source: str, data: bytes) -> TopologyError:
     """Return an error that describes an OLE file by its directory names ([MS-CFB] 2.6.1)."""
 
-    def has_directory(name: str) -> bool:
+    def has_directory_entry(name: str) -> bool:
         return name.encode("utf-16-le") + b"\0\0" in data
 
-    if has_directory("EncryptedPackage"):
+    if has_directory_entry("EncryptedPackage"):
         return TopologyError(
             f"{source} is protected with a password or by a rights management policy",
             hint="in Excel, choose File > Info > Protect Workbook > Encrypt with Password, "
             "remove the password, and save the workbook",
         )
-    if has_directory("Workbook") or has_directory("Book"):
+    if has_directory_entry("Workbook") or has_directory_entry("Book"):
         return TopologyError(f"{source} is an old Excel workbook (.xls)", hint=_SAVE_AS)
     return TopologyError(
         f"{source} is an old Office file, but not an Excel workbook", hint=_SAVE_AS
@@ -107,7 +108,7 @@ def _describe_old_office(source: str, data: bytes) -> TopologyError:
 
 
 def _find_reader(source: str, archive: Archive) -> Callable[[str, Archive], list[Sheet]]:
-    """Return the function that reads an archive. The files in the archive show its type."""
+    """Return the function that can read the type of workbook in an archive."""
     names = archive.names
     if "mimetype" in archive:
         kind = b"".join(archive.read_pieces("mimetype")).decode("latin-1").strip()
@@ -145,18 +146,18 @@ def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str
     if len(candidates) > 1:
         raise TopologyError(
             f"{len(candidates)} sheets in {source} have the headings of a table of servers: "
-            f"{_join_names(candidates)}",
+            f"{_join_sheet_names(candidates)}",
             hint="move all servers to one sheet, and hide or delete all other sheets",
         )
     if not candidates:
-        return _find_nearest_sheet(filled), []
+        return _find_most_likely_sheet(filled), []
     notes = []
     if candidates[0].is_hidden:
         notes.append(f"sheet {shown(candidates[0].name)} is hidden, but no other sheet has the "
                      "headings of a table of servers")  # fmt: skip
     left = [sheet for sheet in with_servers if sheet is not candidates[0]]
     if left:
-        notes.append(f"lyncnb did not read hidden sheets: {_join_names(left)}")
+        notes.append(f"lyncnb did not read hidden sheets: {_join_sheet_names(left)}")
     others = [
         sheet
         for sheet in filled
@@ -164,13 +165,13 @@ def _choose_sheet(source: str, sheets: Sequence[Sheet]) -> tuple[Sheet, list[str
     ]
     if others:
         notes.append(
-            f"lyncnb read the sheet {shown(candidates[0].name)}. These sheets do not "
-            f"have the headings of a table of servers: {_join_names(others)}"
+            f"only the sheet {shown(candidates[0].name)} was read. These sheets do not have the "
+            f"column headings of a table of servers: {_join_sheet_names(others)}"
         )
     return candidates[0], notes
 
 
-def _find_nearest_sheet(sheets: Sequence[Sheet]) -> Sheet:
+def _find_most_likely_sheet(sheets: Sequence[Sheet]) -> Sheet:
     """Return the sheet with the most known headings, to report the headings that it lacks."""
     candidates = [
         (count_known_headings(cells)[0], not sheet.is_hidden, -index, -row)
@@ -182,11 +183,11 @@ def _find_nearest_sheet(sheets: Sequence[Sheet]) -> Sheet:
     return sheets[-index]
 
 
-def _join_names(sheets: Sequence[Sheet]) -> str:
+def _join_sheet_names(sheets: Sequence[Sheet]) -> str:
     return join_first([shown(sheet.name) for sheet in sheets], _LISTED)
 
 
-# --- The following functions convert the sheet to a table.
+# --- The following functions convert a sheet to a table.
 
 _ODD = {
     ERROR: (
@@ -233,9 +234,9 @@ class _Sheet:
         if len(columns) * len(rows) > _MAX_TABLE:
             raise build_too_many_error(self.source)
         headings = [heading.get(column, "") for column in columns]
-        names = dict(zip(columns, name_headings(headings)))
+        names = dict(zip(columns, find_column_names(headings)))
         self._fill_merged(rows, names)
-        self._check_peculiarities(rows, names)
+        self._report_problem_cells(rows, names)
         self._report_hidden(rows, names)
         if any(row < sheet.heading_row for row in sheet.rows):
             self.notes.append(
@@ -308,7 +309,7 @@ class _Sheet:
             )
         )
 
-    def _check_peculiarities(self, rows: Sequence[int], names: dict[int, str]) -> None:
+    def _report_problem_cells(self, rows: Sequence[int], names: dict[int, str]) -> None:
         """Report errors, dates, and formulas without a result in known columns."""
         known = {column.name for column in list_topology_columns()}
         wanted = set(rows)
@@ -341,7 +342,7 @@ class _Sheet:
             if (start := bisect_left(rows, first)) < (end := bisect_right(rows, last))
         ]
         if hidden:
-            self.notes.append(f"lyncnb also read the hidden rows {_format_runs(hidden)}")
+            self.notes.append(f"lyncnb also read the hidden rows {_format_number_ranges(hidden)}")
         unseen = {c for first, last in self.sheet.hidden_columns for c in range(first, last + 1)}
         columns = [
             f"{convert_to_letters(column)} ({visible(name)})"
@@ -352,7 +353,7 @@ class _Sheet:
             self.notes.append(f"lyncnb also read the hidden columns {', '.join(columns)}")
 
 
-def _format_runs(runs: Sequence[tuple[int, int]]) -> str:
+def _format_number_ranges(runs: Sequence[tuple[int, int]]) -> str:
     return join_first([str(a) if a == b else f"{a} to {b}" for a, b in runs], _LISTED)
 
 

@@ -70,7 +70,7 @@ class Element:
 
 
 class XmlTree:
-    """Builds the tree of a topology document, and rejects other XML.
+    """The builder of the element tree of a topology document. Other XML is rejected.
 
     ``form`` is the full name of the root.
     """
@@ -87,10 +87,7 @@ class XmlTree:
         self._count += 1
         if self._count > _MAX_ELEMENTS or len(self._open) >= _MAX_DEPTH:
             raise TopologyError(
-                (
-                    f"{self.source} has more elements, or more nested elements, than a "
-                    "topology can have"
-                ),
+                (f"{self.source} has more elements, or deeper nesting, than a topology can have"),
                 hint=_WHAT_TO_GIVE,
             )
         element = Element(name.rpartition(" ")[2], attributes)
@@ -111,7 +108,10 @@ class XmlTree:
         self._open.pop()
 
     def text(self, text: str) -> None:
-        """Add text to the current XML element. Topologies contain only short texts."""
+        """Add text to the current XML element. Long text is truncated.
+
+        Topologies contain only short texts.
+        """
         if self._open and len(self._open[-1].text) < 1000:
             self._open[-1].text += text[:1000]
 
@@ -198,8 +198,7 @@ def scan_xml(
         depth += 1
         if left < 0 or depth > _MAX_DEPTH:
             raise TopologyError(
-                f"{source} has more cells, or more nested elements, than a table of servers can "
-                "have",
+                f"{source} has more cells, or deeper nesting, than a table of servers can have",
                 hint="delete the blank columns and rows next to the table, or save the table "
                 "as CSV",
             )

@@ -1,1 +1,1 @@
-"""Provide the notebook panels in which the user plans, writes and follows requests."""
+"""Provide the notebook panels for planning, for writing requests, and for tracking requests."""

@@ -54,7 +54,7 @@ class JobState:
 
 
 class Job(Generic[Result]):
-    """Runs one piece of work at a time in a separate thread.
+    """A job that runs one piece of work at a time in a separate thread.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ class Job(Generic[Result]):
 
     def __init__(self, tell: Callable[[JobState], object]):
         self._tell = tell
-        # The lock protects the state of the job and the notification about it. A callback may read
-        # the state.
+        # The lock protects the state of the job and the calls that report it. It is reentrant,
+        # because these calls may read the state.
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

@@ -114,7 +114,7 @@ class PlanEditor(ShownAsPanel, PlanEditing):
         return EditorView(self, self.scenarios)
 
     def keep_drafts(self, place: str) -> None:
-        """From now on, keep unsaved edits as drafts if a person uses the notebook.
+        """Start to keep unsaved edits as drafts, if a person uses the notebook.
 
         Parameters
         ----------

@@ -7,7 +7,7 @@ from .panel import ShownAsPanel
 
 
 class GuidePanel(ShownAsPanel, FirstPlanGuide):
-    """Asks questions about a deployment, and shows a first plan that follows the answers.
+    """A panel that asks questions about a deployment and shows a first plan based on the answers.
 
     Parameters
     ----------

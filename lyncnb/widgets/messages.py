@@ -46,7 +46,8 @@ Look = TypedDict(
     {
         "type": Literal["look"],
         "is_new": bool,
-        # The name of another deployment if the folder belongs to it, or else "".
+        # The name of the deployment to which the folder belongs, or "" if it is the current
+        # deployment.
         "other": str,
         # A text that the user must confirm if the folder belongs to another deployment.
         "consent": str,
@@ -133,7 +134,7 @@ Status = TypedDict(
         "packaged": list[str],
         "next": NextStep,
         "refusals": list[Refusal],
-        "more_refusals": int,  # The number of refused certificates that the list leaves out.
+        "more_refusals": int,  # The number of refused certificates that ``refusals`` leaves out.
     },
 )
 StepResult = TypedDict(
@@ -197,7 +198,7 @@ Asked = TypedDict(
 Written = TypedDict("Written", {"type": Literal["written"], "words": str, "python": str})
 GuideTold = GuideStart | Asked | Written | Refused
 
-# -- Messages to the top of the planning page follow.
+# -- The following types are for messages to the top of the planning page.
 
 TableStart = TypedDict("TableStart", {"type": Literal["start"], "files": list[str], "folder": str})
 Opened = TypedDict("Opened", {"type": Literal["opened"], "words": str})

@@ -79,12 +79,12 @@ def call_after_changes(method: Callable[[], object]) -> None:
     This ends when the method's object no longer exists.
     """
     if (shell := get_ipython()) is not None:
-        _follow_cells(shell)
+        _register_cell_hook(shell)
     _after_changes.append(WeakMethod(method, _after_changes.remove))
 
 
 @lru_cache(maxsize=1)
-def _follow_cells(shell: Any) -> None:
+def _register_cell_hook(shell: Any) -> None:
     shell.events.register("post_run_cell", lambda *_: _call_after_changes())
 
 
@@ -102,7 +102,7 @@ def _call_after_changes() -> None:
             method()
 
 
-def find_cells_showing(displayed: object) -> list[int]:
+def find_cells_that_depend_on(displayed: object) -> list[int]:
     """Return the execution counts of the notebook cells that depend on an object, in order."""
     shell = get_ipython()
     if shell is None:
@@ -162,7 +162,7 @@ def _find_names(statement: ast.stmt) -> StatementNames:
 
 
 class PlansShown:
-    """Remembers an editor's state at each run of a cell, to find outputs with an older plan."""
+    """The history of an editor's states, which shows whether a cell's output is outdated."""
 
     def __init__(self, state: State):
         self._since: list[tuple[int, State]] = [(0, state)]
@@ -179,7 +179,7 @@ class PlansShown:
         now = self._since[-1][1]
         return [
             count
-            for count in find_cells_showing(displayed)
+            for count in find_cells_that_depend_on(displayed)
             if not _is_same_plan(self._find_state(count), now)
         ]
 
@@ -224,7 +224,7 @@ def restore_edits(editor: PlanEditing) -> list[str]:
     count = count_of(len(list_change_rows(earlier.loaded, earlier.state)), "change")
     source = PurePath(editor.topology.source).name
     try:
-        is_same_file = editor.take_over(earlier)
+        is_same_file = editor.repeat_changes_of(earlier)
     except LyncnbError as error:
         editor.earlier = earlier
         return [

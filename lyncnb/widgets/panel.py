@@ -13,7 +13,7 @@ from IPython.display import DisplayHandle, display
 from ..base.shown import tables
 from ..base.shown.tables import NEEDS_CLASS, find_shown_plans
 from ..errors import LyncnbError
-from ..jupyter.outdated_outputs import record_outdated
+from ..jupyter.outdated_outputs import record_outdated_output
 from ..pki.passphrase import Secret
 from .editing.channel import Channel
 from .notebook_cells import find_cell_id, find_running_cell, forget_result
@@ -57,8 +57,8 @@ class Panel(anywidget.AnyWidget):
 
     def _receive(self, _: object, message: Any, __: object) -> None:
         if isinstance(message, dict):
-            # Only the Secret objects contain the secrets in the message, so the secrets are
-            # released after the work.
+            # The secrets are removed from the message and stored only in Secret objects, so that
+            # they can be released after the work.
             secrets = {key: Secret(str(message.pop(key))) for key in _SECRETS if key in message}
             message = {**message, **secrets}
         self.channel.receive(message)
@@ -74,7 +74,7 @@ class Panel(anywidget.AnyWidget):
         text = self.channel.text
         words = {"text/plain": text, "text/html": tables.format_paragraph(text)}
         display({**bundle, **words}, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]
-        form = _build_bundle(*self.channel.make_first_form())
+        form = _build_mime_bundle(*self.channel.make_first_output())
         self._set_shown(form)
         self.channel.forget_page_id()
         self._handle = display(form, raw=True, display_id=True)  # type: ignore[no-untyped-call]
@@ -83,7 +83,7 @@ class Panel(anywidget.AnyWidget):
     def build_mime_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the panel and its static output as one MIME bundle."""
         bundle, metadata = super()._repr_mimebundle_() or ({}, {})
-        page, text, _ = self.channel.make_static_form()
+        page, text, _ = self.channel.make_static_output()
         return {**bundle, "text/plain": text, "text/html": page}, metadata
 
     def update_static(self) -> None:
@@ -93,32 +93,32 @@ class Panel(anywidget.AnyWidget):
     def _update_static(self) -> None:
         if self._handle is None:
             return
-        form = _build_bundle(*self.channel.make_static_form())
+        form = _build_mime_bundle(*self.channel.make_static_output())
         # After the page is reloaded, JupyterLab ignores updates of the static output.
         if self.channel.is_reloaded:
-            self._record(self._shown, form["text/html"])
+            self._record_outdated_output(self._shown, form["text/html"])
         elif form["text/html"] != self._shown:
             self._set_shown(form)
             self._handle.update(form, raw=True)  # type: ignore[no-untyped-call]
 
     def _set_shown(self, form: Mapping[str, str]) -> None:
         self._shown = form["text/html"]
-        self._record(self._shown, self._shown)
+        self._record_outdated_output(self._shown, self._shown)
 
-    def _record(self, shown_digest: str, current_digest: str) -> None:
+    def _record_outdated_output(self, shown_digest: str, current_digest: str) -> None:
         """Record whether a panel's static output shows an earlier plan than the panel itself."""
         plans = find_shown_plans(shown_digest)[:1] + find_shown_plans(current_digest)[:1]
         if len(plans) == 2:
             with suppress(LyncnbError):
                 # If the record cannot be written, the message in the panel is enough to warn the
                 # user.
-                record_outdated(*plans)
+                record_outdated_output(*plans)
 
 
 class ShownAsPanel:
     """An object that a notebook shows as a panel if it is the last line of a cell."""
 
-    #: The class of the channel that answers messages from the panel's page. Each object creates one
+    #: The class of the channel that answers messages from the panel's page. Each panel has its own
     #: channel.
     channel_of: ClassVar[Any]
 
@@ -131,7 +131,7 @@ class ShownAsPanel:
         return self.view.build_mime_bundle()
 
     def _ipython_display_(self) -> None:
-        close_earlier(self)
+        close_panels_of_earlier_run(self)
         self.view.show()
 
     def close_view(self) -> None:
@@ -148,8 +148,8 @@ class ShownAsPanel:
 _in_cells: dict[str, tuple[int, list[ShownAsPanel]]] = {}
 
 
-def close_earlier(panel: ShownAsPanel) -> None:
-    """Close the panels that an earlier run of the cell has shown. Their output is gone.
+def close_panels_of_earlier_run(panel: ShownAsPanel) -> None:
+    """Close the panels from an earlier run of the cell, because their output is no longer visible.
 
     ipywidgets keeps every widget that is not closed. IPython keeps every result of a cell: those
     of the closed panels are removed from its history, so a panel's table does not stay in memory.
@@ -175,7 +175,7 @@ def list_panel_cells() -> set[int]:
     return {count for count, _ in _in_cells.values()}
 
 
-def _build_bundle(page: str, text: str, is_visible: bool) -> dict[str, str]:
+def _build_mime_bundle(page: str, text: str, is_visible: bool) -> dict[str, str]:
     kind = "lyncnb-result" if is_visible else "lyncnb-static"
     needs = f'<p class="{NEEDS_CLASS}">{_NEEDS}</p>'
     return {"text/html": f'<div class="{kind}">{needs}{page}</div>', "text/plain": text}

@@ -27,7 +27,7 @@ from .request_panel import RequestPanel
 
 
 class TableChannel(Channel[TableTold]):
-    """Lets the user of the planning page choose a workspace file, or paste rows as a table."""
+    """The channel through which the user opens a workspace file or a pasted table."""
 
     scripts = ("table_source.js",)
 
@@ -59,7 +59,7 @@ class TableChannel(Channel[TableTold]):
         self.send({"type": "opened", "words": " ".join(words)})
 
     def _ask_questions(self, *, folder: Text) -> None:
-        self._page.ask(folder.strip())
+        self._page.ask_questions(folder.strip())
         self.send({"type": "opened", "words": "The questions are below."})
 
 
@@ -104,7 +104,7 @@ class PlanningPage:
             editor = PlanEditor(topology, options=beside)
         self._show_panels(editor, folder)
 
-    def ask(self, folder: str) -> None:
+    def ask_questions(self, folder: str) -> None:
         """Show the questions that lead to a first plan. After the plan is written, show its panels.
 
         Parameters

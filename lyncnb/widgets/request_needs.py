@@ -161,7 +161,7 @@ def find_next_step(status: FolderStatus, last_result: object) -> NextStep:
     return _build_step("All requests are complete. There is nothing to do.", "")
 
 
-def find_unwritten_step() -> NextStep:
+def build_step_before_requests() -> NextStep:
     """Return the next step for a folder that has no requests yet."""
     return _build_step(
         "Use the request panel to write the requests. Then refresh this panel.", "look"

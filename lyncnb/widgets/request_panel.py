@@ -30,7 +30,7 @@ _ROWS_LISTED = 200
 
 
 class RequestChannel(Channel[RequestTold]):
-    """Answers messages from the page of a request panel. The panel does not store a passphrase."""
+    """The channel that answers a request panel's page. The panel does not store a passphrase."""
 
     scripts = ("findings_list.js", "help_dialog.js", "passphrase_field.js", "request_panel.js")
 
@@ -47,15 +47,15 @@ class RequestChannel(Channel[RequestTold]):
             "cancel": panel.cancel,
         }
         self._looked_at: CertificatePlan | None = None
-        # The value that was last sent to the page: whether the folder is new. Depending on it, the
-        # page asks for the passphrase once or twice.
+        # Whether the folder is new, as last sent to the page. The page asks twice for the
+        # passphrase of a new folder.
         self._seen_new = False
         super().__init__(answers, f"Requests in {panel.folder}, current state:")
         panel.on_change = self.send_progress
         if panel.editor is not None:
             self.at_end.append(panel.editor.follow(lambda _: self.send_changed_plan()))
 
-    def make_static_form(self) -> tuple[str, str, bool]:
+    def make_static_output(self) -> tuple[str, str, bool]:
         """Return the panel's content as HTML and text, and whether a result is shown.
 
         Readers without a kernel see this content.
@@ -67,7 +67,7 @@ class RequestChannel(Channel[RequestTold]):
     def _answer_first_message(self) -> None:
         self.send({"type": "start", "folder": str(self.panel.folder), "help": list_help_rows()})
         self._send_preview()
-        self._send_recovery()
+        self._send_recovery_keys()
         self.send_progress(self.panel.job.state)
 
     def send_changed_plan(self) -> None:
@@ -92,7 +92,7 @@ class RequestChannel(Channel[RequestTold]):
         self.send({"type": "findings", "groups": groups, "open": list(panel.unaccepted)})
 
     def _send_preview(self) -> None:
-        """Send the page a preview of the requests to write, or the reason why there is none."""
+        """Send the page a preview of the requests to write, or the reason for no preview."""
         panel = self.panel
         self._looked_at, self._seen_new = panel.plan, panel.is_new
         self._send_findings()
@@ -135,7 +135,7 @@ class RequestChannel(Channel[RequestTold]):
             self.update_static()
             notify_change()
 
-    def _send_recovery(self) -> None:
+    def _send_recovery_keys(self) -> None:
         self.send({"type": "recovery", "fingerprints": list(self.panel.recovery)})
 
     # -- The following methods answer messages from the page of the request panel.
@@ -152,7 +152,7 @@ class RequestChannel(Channel[RequestTold]):
             )
         self.panel.name_recovery_key(file.strip())
         self.send({"type": "done", "added": []})
-        self._send_recovery()
+        self._send_recovery_keys()
         self._send_preview()
 
     def _change_acceptance(self, *, name: str, key: str, value: Text) -> None:
@@ -205,7 +205,10 @@ class RequestChannel(Channel[RequestTold]):
 
 
 def _add_preview(message: Look, bundle: RequestBundle, recovery: Sequence[str]) -> None:
-    """Add the changes that writing would make to the message. Unchanged requests are left out."""
+    """Add to a message the changes that writing the requests would make.
+
+    Unchanged requests are left out.
+    """
     changes = [change for change in bundle.changes if change.action != "kept"]
     counts = ", ".join(f"{number:,} {action}" for action, number in bundle.counts().items())
     planned = count_of(len(bundle.requests), "request")
@@ -235,7 +238,7 @@ def _describe_result(bundle: RequestBundle) -> RequestResult:
 
 
 class RequestPanel(ShownAsPanel, RequestRun):
-    """Writes the requests of a plan, with a preview and a Cancel button.
+    """A panel that writes the requests of a plan, with a preview and a Cancel button.
 
     Parameters
     ----------

@@ -203,7 +203,7 @@ class RequestRun:
         if isinstance(bundle, RequestBundle):
             return self._make_summary(bundle)
         text = (
-            f"The requests are not written to {self.folder} yet: "
+            f"The requests have not been written to {self.folder} yet: "
             f"{format_totals(self.plan, self.findings)}"
         )
         return SummaryTable(
@@ -293,7 +293,7 @@ class RequestRun:
         *,
         replaces: bool = False,
     ) -> None:
-        """Start to write the requests in the background.
+        """Start writing the requests in the background.
 
         Parameters
         ----------
@@ -423,7 +423,7 @@ class RequestRun:
         if isinstance(bundle, NothingWritten):
             counts = format_totals(self.plan, self.findings)
             return tables.format_paragraph(
-                f"The requests are not written to {self.folder} yet: {counts}"
+                f"The requests have not been written to {self.folder} yet: {counts}"
             )
         return self.build_links() + tables.format_paragraph(repr(bundle))
 

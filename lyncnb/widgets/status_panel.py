@@ -1,4 +1,4 @@
-"""Define ``StatusPanel``, which leads from issued certificates to installed certificates."""
+"""Define ``StatusPanel``, which guides the user from issued to installed certificates."""
 
 from __future__ import annotations
 
@@ -54,7 +54,12 @@ from .editing.sheet import encode_rows
 from .messages import Refusal, StatusTold, StepResult
 from .notebook_cells import call_after_changes, notify_change
 from .panel import ShownAsPanel
-from .request_needs import describe_refusals, describe_request, find_next_step, find_unwritten_step
+from .request_needs import (
+    build_step_before_requests,
+    describe_refusals,
+    describe_request,
+    find_next_step,
+)
 from .request_run import RequestRun, parse_folder_path
 
 # The class ``FolderWork`` runs the steps on a request folder in the background, and needs no
@@ -65,7 +70,7 @@ Report = Callable[[Progress], None]
 
 
 class FolderWork:
-    """Runs the steps on a request folder that come after its requests are written.
+    """The work on a request folder after its requests are written.
 
     ``on_change`` is called with the state of the job, also from the job's thread.
     """
@@ -140,7 +145,7 @@ class FolderWork:
         issuer: str = "",
         requests: Iterable[str] | None = None,
     ) -> None:
-        """Start to package requests for a CA: all waiting requests, or only the given requests."""
+        """Start packaging requests for a CA: all waiting requests, or only the given requests."""
         chosen = None if requests is None else tuple(requests)
         self._start_step(lambda _: hand_over(self.folder, out, issuer=issuer, requests=chosen))
 
@@ -162,7 +167,7 @@ class FolderWork:
         return describe_refusals(self._match_certificates(), status.requests)
 
     def package(self, passphrase: Secret | str, *, target_os: str = "") -> None:
-        """Start to create a PFX package for each issued certificate, with its key and chain.
+        """Start creating a PFX package for each issued certificate, with its key and chain.
 
         Raises
         ------
@@ -195,7 +200,7 @@ class FolderWork:
         self._start_step(run_work)
 
     def record_deployed(self, *names: str, on: date | None = None) -> None:
-        """Start to record that certificates are installed: all, or those with the given names.
+        """Start to record the deployment of all certificates, or of those with the given names.
 
         `on` is the date of the installation. The default is today. With `names`, it replaces a
         recorded date.
@@ -244,7 +249,7 @@ class FolderWork:
         return recreate_plan(self.folder)
 
     def renew(self, passphrase: Secret | str, *names: str, reason: str) -> None:
-        """Start to renew the certificates that are due, or the given requests for a reason.
+        """Start to renew the given requests, or by default all certificates due for renewal.
 
         Raises
         ------
@@ -353,7 +358,7 @@ def _format_generation(request: RequestStatus) -> str:
 
 
 class StatusChannel(Channel[StatusTold]):
-    """Answers messages from the page of a status panel, which starts steps and shows results."""
+    """The channel that answers a status panel's page, starts the steps, and shows their results."""
 
     scripts = (*GRID_SCRIPTS, "help_dialog.js", "passphrase_field.js", "status_panel.js")
 
@@ -370,7 +375,7 @@ class StatusChannel(Channel[StatusTold]):
             "steps": self._write_steps,
             "hosts": self._send_hosts,
             "probe": self._probe_servers,
-            "seen": self._record_seen,
+            "seen": self._record_probe_results,
             "deployed": self._record_deployed,
             "renew": self._renew_certificates,
             "why": self._send_reasons,
@@ -383,7 +388,7 @@ class StatusChannel(Channel[StatusTold]):
             stop = work.editor.follow(lambda _: self.send({"type": "changed", "words": ""}))
             self.at_end.append(stop)
 
-    def make_static_form(self) -> tuple[str, str, bool]:
+    def make_static_output(self) -> tuple[str, str, bool]:
         """Return the panel's content as HTML and text for readers without a kernel.
 
         The live panel hides this output.
@@ -446,7 +451,7 @@ class StatusChannel(Channel[StatusTold]):
                 "notes": list(status.notes),
                 "behind": self.work.describe_difference(),
                 "packaged": packaged,
-                "next": find_unwritten_step()
+                "next": build_step_before_requests()
                 if self.work.is_missing
                 else find_next_step(status, self.work.result),
                 "refusals": [*why.values()][:_REFUSALS_LISTED],
@@ -499,11 +504,11 @@ class StatusChannel(Channel[StatusTold]):
         """Evaluate the refused certificate of a request again, with one of its errors accepted."""
         if not reason.strip():
             raise LyncnbError(
-                "the reason is missing", hint="enter why the certificate is still acceptable"
+                "the reason is missing", hint="explain why the certificate is still acceptable"
             )
         refusal = self.work.describe_refusals(self.work.status).get(id)
         if refusal is None:
-            raise LyncnbError(f'"{id}" has no refused certificate', hint="choose Refresh")
+            raise LyncnbError(f'no certificate for "{id}" was refused', hint="choose Refresh")
         accepted = {code: reason.strip()}
         self.work.receive(self.work.folder / refusal["file"], accept=accepted)
 
@@ -531,13 +536,13 @@ class StatusChannel(Channel[StatusTold]):
             raise LyncnbError("the file has no name", hint="enter a name that ends in .json")
         self.work.probe(seen.strip(), zone=zone, hosts=hosts.strip() or None)
 
-    def _record_seen(self, *, seen: Text) -> None:
+    def _record_probe_results(self, *, seen: Text) -> None:
         self.work.record_seen(seen.strip())
 
     def _record_deployed(self, *, requests: tuple[str, ...], on: Text) -> None:
         if not requests:
             raise LyncnbError(
-                "all packaged certificates are already on their servers",
+                "all packaged certificates are already recorded as installed",
                 hint="to correct a date, select the certificates in the table",
             )
         try:

@@ -49,7 +49,7 @@ Submit = Callable[[bytes], dict[str, bytes]]
 
 
 @pytest.fixture(autouse=True)
-def _no_bundle_from_outside(monkeypatch):
+def _disable_proxies(monkeypatch):
     """Disable proxies and trust settings of this computer for connections to loopback addresses."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -66,8 +66,8 @@ def folders(tmp_path_factory, data) -> dict[str, Path]:
         "P256": make_plan(data / "contoso.csv", key=P256),
         "RSA": make_plan(data / "contoso.csv", key=KeyParameters(algorithm="RSA", bits=2048)),
         "small": make_plan(key=KeyParameters(algorithm="RSA", bits=2048)),
-        # No ACME CA accepts a request without a SAN, which is how Microsoft plans the internal Edge
-        # certificate.
+        # No ACME CA accepts a request without a SAN. According to Microsoft, the internal Edge
+        # certificate has no SAN, so this plan adds names to it.
         "public with SAN": make_plan(
             data / "contoso.csv", key=P256, edge_member_names=True, issuer={"": "public"}
         ),
@@ -96,7 +96,7 @@ OF_A_PRIVATE_CA = ("policy-of-public-ca-absent", "timestamps-too-few")
 NO_CRL = {"crl-distribution-point-absent": "this CA publishes no list"}
 
 
-def bring_back(
+def issue_and_receive(
     folder: Path,
     place: Path,
     submit: Submit,
@@ -143,8 +143,7 @@ def check_all(
         # a SAN.
         apart = frozenset() if plan.san else frozenset({"common-name-not-in-san"})
         assert disagreements(ours, one.der, left_out=apart) == [], one.request_id
-    # One finding asks for a comparison of the root in the first delivery, so it is about a file and
-    # not about a certificate.
+    # The finding root-to-compare is about a file and not about a request, so it is excluded.
     of_requests = [found for found in issued.findings if found.code != "root-to-compare"]
     assert {found.about for found in of_requests} <= set(records)
     assert folder_status(folder).counts() == {"issued": len(records)}
@@ -156,7 +155,7 @@ def test_openssl(folders, tmp_path):
     """
     folder = copy_of(folders["RSA"], tmp_path)
     ca = OpensslCa(tmp_path / "ca")
-    issued = bring_back(folder, tmp_path, ca.submit)
+    issued = issue_and_receive(folder, tmp_path, ca.submit)
     check_all(folder, issued)
     assert issued.exit_status == 0
     for one in issued.certificates:
@@ -183,7 +182,7 @@ def test_cfssl(folders, tmp_path):
     """
     folder = copy_of(folders["P256"], tmp_path)
     with CfsslCa(tmp_path / "ca") as ca:
-        issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
+        issued = issue_and_receive(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
     check_all(folder, issued, public=OF_A_PRIVATE_CA)
 
 
@@ -193,7 +192,7 @@ def test_nss(folders, tmp_path):
     """
     folder = copy_of(folders["P256"], tmp_path)
     ca = NssCa(tmp_path / "ca")
-    issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
+    issued = issue_and_receive(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
     check_all(folder, issued, public=("web-pki-objection", *OF_A_PRIVATE_CA))
     assert (
         issued.exit_status == 1
@@ -207,7 +206,7 @@ def test_nss_without_a_crl(folders, tmp_path):
     """
     folder = copy_of(folders["P256"], tmp_path)
     ca = NssCa(tmp_path / "ca", crl="")
-    issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), NO_CRL | PRIVATE_CA)
+    issued = issue_and_receive(folder, tmp_path, ca.submit, ca.chain(), NO_CRL | PRIVATE_CA)
     public = ("web-pki-objection", *OF_A_PRIVATE_CA)
     check_all(folder, issued, "crl-distribution-point-absent", public=public)
     assert (
@@ -222,7 +221,7 @@ def test_certtool_keytool_and_easy_rsa(folders, tmp_path, kind):
     """
     folder = copy_of(folders["small"], tmp_path)
     ca = kind(tmp_path / "ca")
-    issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
+    issued = issue_and_receive(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
     assert issued.waiting == ()
     assert not issued.has_errors
     assert all(one.chain_complete for one in issued.certificates)
@@ -237,7 +236,7 @@ def test_pebble(folders, tmp_path):
     """
     folder = copy_of(folders["public with SAN"], tmp_path)
     with PebbleCa(tmp_path / "ca") as ca:
-        issued = bring_back(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
+        issued = issue_and_receive(folder, tmp_path, ca.submit, ca.chain(), PRIVATE_CA)
     assert not issued.has_errors
     check_all(
         folder,
@@ -275,7 +274,7 @@ def test_ad_cs(folders, stand_in, tmp_path):
 
     chain = pages.get_chain(encoding="b64")
     assert chain.startswith(b"-----BEGIN CERTIFICATE-----\r\n")
-    issued = bring_back(folder, tmp_path, submit, {"certnew.p7b": chain})
+    issued = issue_and_receive(folder, tmp_path, submit, {"certnew.p7b": chain})
     check_all(folder, issued)
 
 

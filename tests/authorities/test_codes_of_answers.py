@@ -72,9 +72,7 @@ def ca_certificate(public_key, subject, issuer, issuer_key, **changes):
 
 
 def answer_of(ca, **changes):
-    """Return a certificate for the first request that is issued by the given CA instead of the
-    usual CA.
-    """
+    """For the first request, return a certificate that the given CA issued instead of the usual CA."""
     values = {"subject": POOL, "san": SAN["a"], "usage": ("digital_signature",), **changes}
     issuer, key = (ca.issuing.subject, ca.key) if isinstance(ca, PythonCa) else ca
     return read_certificate(der(issue(KEYS["a"].public_key(), issuer, key, **values)))
@@ -98,7 +96,7 @@ def of_second():
     return answer_of((name(SECOND_NAME), SECOND_KEY), begins=TODAY)
 
 
-def told(requests, *files, known=()):
+def finding_codes(requests, *files, known=()):
     """Return the codes of all findings about the given files and the certificates in these files."""
     found = match(requests, *files, known=known)
     answers = (*found.answers, *found.superseded, *found.refused)
@@ -107,7 +105,7 @@ def told(requests, *files, known=()):
 
 def one(*certificates, known=(), **changes):
     """Match the certificates with one request, and return the codes of the findings."""
-    return told([asked("a", **changes)], file(*certificates), known=known)
+    return finding_codes([asked("a", **changes)], file(*certificates), known=known)
 
 
 def held(*certificates, begins=TODAY - SECOND, known=(), **changes):
@@ -129,7 +127,7 @@ def generations(first: bool, **changes):
     of a request.
     """
     requests = [asked("a", generation=2), asked("old", request_id="a", is_current=False, **changes)]
-    return told(requests, file(made("old" if first else "a"), *CHAIN))
+    return finding_codes(requests, file(made("old" if first else "a"), *CHAIN))
 
 
 def renewed(**on_record):
@@ -143,7 +141,7 @@ def renewed(**on_record):
         asked("a", generation=2),
         asked("old", request_id="a", is_current=False, **on_record),
     ]
-    return told(requests, file(made("a")), known=[before, *CHAIN])
+    return finding_codes(requests, file(made("a")), known=[before, *CHAIN])
 
 
 def own_signed(issuer):
@@ -156,7 +154,7 @@ def own_signed(issuer):
 def two(first, second, **changes):
     """Match one certificate with each of two requests, and return the codes of the findings."""
     requests = [asked("a", **changes), asked("b", **changes)]
-    return told(requests, file(made("a", **first), made("b", **second), *CHAIN))
+    return finding_codes(requests, file(made("a", **first), made("b", **second), *CHAIN))
 
 
 def with_scheme(identifier):
@@ -170,7 +168,7 @@ def with_scheme(identifier):
     return one(read_certificate(changed), *CHAIN)
 
 
-def extended(**changes):
+def codes_with_extension(**changes):
     """Return the codes of the findings about a certificate with an additional extension, and about
     the chain of that certificate.
     """
@@ -184,9 +182,9 @@ def of_demonstration(**changes):
     return one(answer_of((name([("CN", DEMONSTRATION_NAME)]), CA.key)), **changes)
 
 
-def below_rsa(**changes):
-    """Return the codes of the findings about a certificate from an RSA CA whose own certificate has
-    a given signature algorithm.
+def codes_below_rsa_ca(**changes):
+    """Return the codes of the findings about a certificate from a CA with an RSA key. ``changes``
+    are further arguments of the CA.
     """
     ca = PythonCa(make_key=lambda: RSA_KEY, **changes)
     return one(answer_of(ca), *(read_certificate(der(issuer)) for issuer in ca.chain))
@@ -209,8 +207,8 @@ RIGHT_KEY = x509.AuthorityKeyIdentifier.from_issuer_public_key(CA.key.public_key
 #: case in which it is not. Each case is created when it is needed.
 MATCHED = {
     "pfx-key-not-ours": (
-        lambda: told([asked("a")], file(key_spki_sha256=(compute_spki_sha256(KEYS["foreign"]),))),
-        lambda: told([asked("a")], file(key_spki_sha256=(compute_spki_sha256(KEYS["a"]),))),
+        lambda: finding_codes([asked("a")], file(key_spki_sha256=(compute_spki_sha256(KEYS["foreign"]),))),
+        lambda: finding_codes([asked("a")], file(key_spki_sha256=(compute_spki_sha256(KEYS["a"]),))),
     ),
     "unknown-key": (lambda: one(made("foreign"), *CHAIN), lambda: one(made("a"), *CHAIN)),
     "answers-superseded-request": (lambda: generations(first=True), lambda: generations(first=False)),
@@ -257,8 +255,8 @@ MATCHED = {
         lambda: two({"serial": 7}, {"serial": 8}),
     ),
     "one-certificate-for-several-requests": (
-        lambda: told([asked("a"), asked("b")], file(made("a", san=(*SAN["a"], SAN["b"][1])), *CHAIN)),
-        lambda: told([asked("a"), asked("b")], file(made("a", san=(*SAN["a"], "c.contoso.com")), *CHAIN)),
+        lambda: finding_codes([asked("a"), asked("b")], file(made("a", san=(*SAN["a"], SAN["b"][1])), *CHAIN)),
+        lambda: finding_codes([asked("a"), asked("b")], file(made("a", san=(*SAN["a"], "c.contoso.com")), *CHAIN)),
     ),
     "different-certificates-in-pool": (
         lambda: one(made("a"), made("a", begins=BEGINS), *CHAIN, entry={"shared_by": "pool"}),
@@ -286,14 +284,14 @@ MATCHED = {
     ),
     "chain-signature-not-checked": (lambda: with_scheme(9), lambda: with_scheme(3)),
     "critical-extension-unknown": (
-        lambda: extended(more=[(OWN, True)]),
-        lambda: extended(more=[(OWN, False)]),
+        lambda: codes_with_extension(more=[(OWN, True)]),
+        lambda: codes_with_extension(more=[(OWN, False)]),
     ),
     "chain-authority-key-differs": (
-        lambda: extended(issuer_key_id=False, more=[(WRONG_KEY, False)]),
-        lambda: extended(issuer_key_id=False, more=[(RIGHT_KEY, False)]),
+        lambda: codes_with_extension(issuer_key_id=False, more=[(WRONG_KEY, False)]),
+        lambda: codes_with_extension(issuer_key_id=False, more=[(RIGHT_KEY, False)]),
     ),
-    "chain-algorithm-unsupported": (lambda: below_rsa(pss=True), lambda: below_rsa(pss=False)),
+    "chain-algorithm-unsupported": (lambda: codes_below_rsa_ca(pss=True), lambda: codes_below_rsa_ca(pss=False)),
     "chain-curve-to-enable": (
         lambda: below_curve(target_os="2016"),
         lambda: below_curve(target_os="2012R2"),
@@ -311,8 +309,8 @@ MATCHED = {
 
 @pytest.mark.parametrize("code", MATCHED)
 def test_finding_about_several_certificates_is_reported_only_in_its_case(code):
-    """For each code, the certificates of the first case in the table cause the finding, and the
-    certificates of the similar second case do not.
+    """For each code, the certificates of its first case cause the finding, and the certificates of
+    its similar second case do not.
     """
     fires, nearest = MATCHED[code]
     assert code in fires()
@@ -336,11 +334,11 @@ def read(place: Path, data: bytes, *, named: bool = True, password=None):
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     files = read_returned_files([path if named else path.parent], password=password)
-    return told([asked("a")], *files, known=CHAIN)
+    return finding_codes([asked("a")], *files, known=CHAIN)
 
 
 def page(words: str) -> bytes:
-    """Return the HTML of an AD CS web page that shows this text."""
+    """Return the HTML of an AD CS web page that shows the given text."""
     return f"<html>{words} <p>Your Request Id is 42.</html>".encode()
 
 
@@ -352,9 +350,9 @@ PLAN = plan_certificates(
 SERVERS, DEPLOYMENTS = PLAN.certificates
 
 
-def asked_elsewhere(place: Path, *requests, named: bool = True):
-    """Import several requests into a waiting folder, and return the codes of the findings about the
-    last one.
+def codes_of_imported_requests(place: Path, *requests, named: bool = True):
+    """Import several requests into a folder that waits for them, and return the codes of the
+    findings about the last request.
 
     Each request is described by the planned certificate, its key, the differences from the plan and
     the changes to its bytes.
@@ -374,7 +372,7 @@ def as_it_is(data: bytes) -> bytes:
     return data
 
 
-def signature_spoilt(data: bytes) -> bytes:
+def break_file_signature(data: bytes) -> bytes:
     """Return the content of a file in which the last bit, which belongs to the signature, is
     changed.
     """
@@ -392,7 +390,7 @@ def rewritten(place: Path, data: bytes | None):
     return {found.code for found in load_issued(open_requests(folder)).findings}
 
 
-def repackaged(place: Path, data: bytes):
+def codes_after_repackaging(place: Path, data: bytes):
     """Replace the package in a folder, record it with a correct or a wrong hash, and return the
     codes of the findings about the folder.
     """
@@ -447,31 +445,31 @@ PLACED = {
         lambda p: read(p, page("Your certificate request was received")),
     ),
     "request-unknown": (
-        lambda p: asked_elsewhere(p, (SERVERS, A, {"names": ()}, as_it_is), named=False),
-        lambda p: asked_elsewhere(p, (SERVERS, A, {}, as_it_is), named=False),
+        lambda p: codes_of_imported_requests(p, (SERVERS, A, {"names": ()}, as_it_is), named=False),
+        lambda p: codes_of_imported_requests(p, (SERVERS, A, {}, as_it_is), named=False),
     ),
     "request-signature-wrong": (
-        lambda p: asked_elsewhere(p, (SERVERS, A, {}, signature_spoilt)),
-        lambda p: asked_elsewhere(p, (SERVERS, A, {}, as_it_is)),
+        lambda p: codes_of_imported_requests(p, (SERVERS, A, {}, break_file_signature)),
+        lambda p: codes_of_imported_requests(p, (SERVERS, A, {}, as_it_is)),
     ),
     "request-key-known": (
-        lambda p: asked_elsewhere(p, (SERVERS, A, {}, as_it_is), (DEPLOYMENTS, A, {}, as_it_is)),
-        lambda p: asked_elsewhere(p, (SERVERS, A, {}, as_it_is), (DEPLOYMENTS, B, {}, as_it_is)),
+        lambda p: codes_of_imported_requests(p, (SERVERS, A, {}, as_it_is), (DEPLOYMENTS, A, {}, as_it_is)),
+        lambda p: codes_of_imported_requests(p, (SERVERS, A, {}, as_it_is), (DEPLOYMENTS, B, {}, as_it_is)),
     ),
     "request-superseding": (
-        lambda p: asked_elsewhere(p, (SERVERS, A, {}, as_it_is), (SERVERS, B, {}, as_it_is)),
-        lambda p: asked_elsewhere(p, (SERVERS, A, {}, as_it_is), (DEPLOYMENTS, B, {}, as_it_is)),
+        lambda p: codes_of_imported_requests(p, (SERVERS, A, {}, as_it_is), (SERVERS, B, {}, as_it_is)),
+        lambda p: codes_of_imported_requests(p, (SERVERS, A, {}, as_it_is), (DEPLOYMENTS, B, {}, as_it_is)),
     ),
     "file-exchanged": (lambda p: rewritten(p, pem(LEAF)), lambda p: rewritten(p, None)),
-    "package-exchanged": (lambda p: repackaged(p, b"packagf"), lambda p: repackaged(p, b"package")),
+    "package-exchanged": (lambda p: codes_after_repackaging(p, b"packagf"), lambda p: codes_after_repackaging(p, b"package")),
     "not-seen": (lambda p: probed(p, is_open=False), lambda p: probed(p, is_open=True)),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("code", PLACED)
 def test_finding_about_a_path_is_reported_only_in_its_case(code, tmp_path):
-    """For each code, the file or folder of the first case in the table causes the finding, and that
-    of the similar second case does not.
+    """For each code, the file or folder in the first case causes the finding, and the file or
+    folder in the similar second case does not.
     """
     fires, nearest = PLACED[code]
     for case in ("fires", "nearest"):

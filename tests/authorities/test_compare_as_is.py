@@ -22,9 +22,9 @@ from standing_certificates import (
     Stored,
     authority,
     export_of,
+    issue_planned,
     key_of,
     random_estate,
-    stand_for,
     write_all,
     write_estate,
 )
@@ -97,8 +97,8 @@ def test_every_fault_is_reported_and_no_other(tmp_path, number):
     assert found.notes == ()
 
 
-# As consequences of the fault, the comparison also reports that no CA certificate is above the
-# certificate and that nobody requested the wildcard.
+# Because of the fault, the comparison also reports that no CA certificate is above the certificate
+# and that nobody requested the wildcard.
 _TOLERATED = {
     "self-signed": {"chain-incomplete"},
     "wildcard": {"names-added"},
@@ -119,7 +119,7 @@ def test_a_shared_certificate_must_be_on_each_of_its_servers(tmp_path):
     that lacks it.
     """
     planned = edge_pool()
-    outside = stand_for(planned.certificates[0])
+    outside = issue_planned(planned.certificates[0])
     chain = authority().chain
     for number, stored in ((1, [Stored(outside, planned.certificates[0].usages)]), (2, [])):
         data = export_of(f"edge{number}.contoso.com", stored, above=chain)
@@ -157,7 +157,7 @@ def test_the_later_export_of_a_server_counts(tmp_path, names):
     """
     planned = edge_pool()
     inside = next(one for one in planned.certificates if one.usages == ("Internal",))
-    stored = [Stored(stand_for(inside), ("Internal",))]
+    stored = [Stored(issue_planned(inside), ("Internal",))]
     now, later = "2026-11-24T08:00:00Z", "2026-11-24T09:00:00Z"
     for server in ("edge1.contoso.com", "edge2.contoso.com"):
         (tmp_path / f"{names[0]}{server}").write_bytes(
@@ -174,7 +174,7 @@ def test_planned_issue_date_and_accepted_errors_count(tmp_path):
     """In a comparison, certificates must be valid on the planned issue date, and an accepted error
     does not count as an error.
     """
-    certificate = stand_for(edge_pool().certificates[1], crl=(), begins=MIDNIGHT, days=100)
+    certificate = issue_planned(edge_pool().certificates[1], crl=(), begins=MIDNIGHT, days=100)
     today = MIDNIGHT.date()
     data = export_of("edge1.contoso.com", [Stored(certificate)], above=authority().chain)
     (tmp_path / "a.pem").write_bytes(data)
@@ -193,7 +193,7 @@ def test_planned_issue_date_and_accepted_errors_count(tmp_path):
 
 
 def plan_of_edge(**options):
-    """Return a plan for two Edge Servers with these options."""
+    """Return a plan for two Edge Servers with the given options."""
     return edge_pool(options=ln.PlanOptions(**options))
 
 
@@ -208,12 +208,14 @@ def test_one_certificate_can_cover_two_planned_ones(tmp_path):
     )
     by_use = {one.usages[0]: one for one in planned.certificates}
     default, inside = by_use["Default"], by_use["WebServicesInternal"]
-    wide = stand_for(inside, san=[*inside.names, *default.names])
+    wide = issue_planned(inside, san=[*inside.names, *default.names])
     (tmp_path / "chain.pem").write_bytes(pem(*authority().chain))
     (tmp_path / "wide.pem").write_bytes(export_of("fe1.contoso.com", [Stored(wide)], lync=False))
     found = {one.id: one for one in ln.compare_as_is(planned, tmp_path, on=DAY).planned}
     assert found[default.id].state == found[inside.id].state == "covered"
-    narrow = export_of("fe1.contoso.com", [Stored(wide), Stored(stand_for(default))], lync=False)
+    narrow = export_of(
+        "fe1.contoso.com", [Stored(wide), Stored(issue_planned(default))], lync=False
+    )
     (tmp_path / "wide.pem").write_bytes(narrow)
     found = {one.id: one for one in ln.compare_as_is(planned, tmp_path, on=DAY).planned}
     assert found[default.id].certificate != found[inside.id].certificate
@@ -230,7 +232,7 @@ def test_without_a_chain_no_planned_certificate_is_covered(tmp_path, damage):
     it cannot verify the signatures.
     """
     planned = mediation("med.contoso.com")
-    data = bytearray(der(stand_for(planned.certificates[0])))
+    data = bytearray(der(issue_planned(planned.certificates[0])))
     data[-5] ^= damage
     (tmp_path / "med.cer").write_bytes(data)
     alone = ln.compare_as_is(planned, tmp_path, on=DAY)
@@ -255,7 +257,7 @@ def test_with_two_different_roots_neither_is_trusted(tmp_path):
         key_of(2048).public_key(), theirs.issuing.subject, theirs.key,
         subject=[*second.subject.fields()], san=second.names, days=199,
     )  # fmt: skip
-    (tmp_path / "ours.pem").write_bytes(pem(stand_for(first), *ours.chain))
+    (tmp_path / "ours.pem").write_bytes(pem(issue_planned(first), *ours.chain))
     (tmp_path / "theirs.pem").write_bytes(pem(stranger, *theirs.chain))
     assert ln.compare_as_is(planned, tmp_path, on=DAY).counts() == {"other-ca": 2}
     options = ln.PlanOptions(accepted={"issued-under-another-root": "two CAs are in use"})
@@ -274,7 +276,7 @@ def estate(shell):
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     planned = ln.plan_certificates(ln.read_topology(TWO_FRONT_ENDS.encode()), ln.load_rules())
     first = planned.certificates[0]
-    stored = [Stored(stand_for(first), first.usages)]
+    stored = [Stored(issue_planned(first), first.usages)]
     shell.write("one.pem", export_of(first.servers[0], stored, above=authority().chain))
     return shell
 
@@ -307,7 +309,7 @@ def test_exit_status_is_0_if_everything_is_covered(tmp_path):
     """
     planned = plan(row("med.contoso.com", "Mediation", "med.contoso.com"))
     for number, one in enumerate(planned.certificates):
-        stored = [Stored(stand_for(one), one.usages)]
+        stored = [Stored(issue_planned(one), one.usages)]
         data = export_of("med.contoso.com", stored, above=authority().chain)
         (tmp_path / f"{number}.pem").write_bytes(data)
     found = ln.compare_as_is(planned, tmp_path, on=DAY)
@@ -333,7 +335,7 @@ def test_export_script_exports_no_private_key(shell):
     }
     for newer in ("::new(", "Export-", ".Export(", "PrivateKey.", "GetRSAPrivateKey"):
         assert newer not in ended.out
-    sound = export_of("a.contoso.com", [Stored(stand_for(edge_pool().certificates[0]), ("Internal",))],
+    sound = export_of("a.contoso.com", [Stored(issue_planned(edge_pool().certificates[0]), ("Internal",))],
                       above=authority().chain, absent=[("Default", "0" * 40)])  # fmt: skip
     names = {line.partition(":")[0] for line in sound.decode().splitlines() if ": " in line}
     for words in (*names, "lyncnb certificate export 1", "-----BEGIN CERTIFICATE-----"):
@@ -365,7 +367,7 @@ BAD = {
     ),
     "no thumbprint": (
         [*SOUND, "Not in the store: Default 0"],
-        "not a certificate type with a thumbprint",
+        "not a certificate type followed by a thumbprint",
     ),
 }
 

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
-from cas.python_ca import TODAY, PythonCa, der, issue, resigned
+from cas.python_ca import TODAY, PythonCa, der, issue, replace_signature
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from places import REPOSITORY
@@ -48,14 +48,15 @@ def test_as_planned():
         ({"san": NAMES[:2]}, "names-missing", '"meet.contoso.com" is missing'),
         ({"san": (*NAMES, "www.contoso.com")}, "names-added", '"www.contoso.com" is not in the request'),
         ({"other_names": [x509.IPAddress(ip_address("192.0.2.1"))]}, "other-names-added", '"IPAddress 192.0.2.1" is not in the request'),
-        # In these cases, the subject of the certificate differs from the plan.
+        # In the following cases, the subject of the certificate differs from the plan.
         ({"subject": SUBJECT[1:]}, "common-name-missing", 'the planned common name is "eepool.contoso.com", but the certificate has no common name'),
         ({"subject": (("CN", "ee01.contoso.com"), *SUBJECT[1:])}, "common-name-changed", 'the planned common name is "eepool.contoso.com", but the certificate has "ee01.contoso.com"'),
         ({"subject": (*SUBJECT, ("CN", "ee01.contoso.com"))}, "common-name-several", 'the certificate has 2 common names: "ee01.contoso.com", "eepool.contoso.com"'),
         ({"subject": SUBJECT[:2]}, "subject-field-dropped", 'the request has C="TW", but the certificate has no C'),
         ({"subject": (SUBJECT[0], ("O", "Contoso Inc."), SUBJECT[2])}, "subject-field-changed", 'the planned O is "Contoso, Ltd.", but the certificate has "Contoso Inc."'),
         ({"subject": (*SUBJECT, ("L", "Taipei"))}, "subject-field-added", 'the certificate\'s subject has L="Taipei", which is not in the request'),
-        # In these cases, the key usages of the certificate differ from the plan.
+        # In the following cases, the key usages or extended key usages of the certificate differ
+        # from the plan.
         ({"eku": None}, "eku-server-auth-absent", "the certificate has no extended key usage extension"),
         ({"eku": ["serverAuth", "clientAuth"]}, "eku-client-auth-added", "the plan requires the usage serverAuth, but the certificate has serverAuth, clientAuth"),
         ({"eku": ["serverAuth", "any"]}, "eku-any", "the plan requires the usage serverAuth, but the certificate has serverAuth, anyExtendedKeyUsage"),
@@ -64,8 +65,8 @@ def test_as_planned():
         ({"usage": ("key_encipherment",)}, "key-usage-digital-signature-absent", "the key usage of the certificate allows only keyEncipherment"),
         ({"usage": ("digital_signature",)}, "key-usage-key-encipherment-absent", "the key usage of the certificate allows only digitalSignature"),
         ({"usage": ("digital_signature", "key_encipherment", "key_cert_sign")}, "key-usage-certificate-signing", "the certificate allows digitalSignature, keyCertSign, keyEncipherment"),
-        # In these cases, the signature algorithm or the revocation information differs from the
-        # plan.
+        # In the following cases, the signature algorithm or the revocation information differs from
+        # the plan.
         ({"pss": True}, "signature-pss", "the CA signed the certificate with RSASSA-PSS and sha256"),
         ({"crl": ()}, "crl-distribution-point-absent", "the certificate has no CRL distribution point"),
         # In these cases, the validity period of the certificate differs from the plan.
@@ -74,8 +75,8 @@ def test_as_planned():
     ],
 )  # fmt: skip
 def test_difference(changes, code, message):
-    """Each difference between a certificate and the plan causes exactly one finding, which contains
-    both values.
+    """Each difference between a certificate and the plan causes exactly one finding, whose message
+    contains both values.
     """
     assert compared(made(**changes)) == [(code, message)]
 
@@ -202,10 +203,10 @@ def test_key_differs():
     [("internal", "signature-hash-sha1"), ("public", "signature-hash-sha1-public")],
 )
 def test_sha1(issuer, code):
-    """A SHA-1 signature from a public CA is an error, and lyncnb never reports a SHA-1 signature as
-    invalid.
+    """SHA-1 signatures have one finding code for internal CAs and one for public CAs. lyncnb
+    verifies them, and does not report them as invalid.
     """
-    certificate = resigned(made(days=100), RSA_CA.key, "sha1")
+    certificate = replace_signature(made(days=100), RSA_CA.key, "sha1")
     assert compared(certificate, issuer=issuer) == [
         (code, "the CA signed the certificate with SHA-1")
     ]
@@ -213,7 +214,7 @@ def test_sha1(issuer, code):
 
 def test_md5():
     """lyncnb reports an MD5 signature as broken."""
-    certificate = resigned(made(), RSA_CA.key, "md5")
+    certificate = replace_signature(made(), RSA_CA.key, "md5")
     assert compared(certificate) == [
         ("signature-hash-weak", "the CA signed the certificate with MD5")
     ]

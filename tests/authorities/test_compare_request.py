@@ -64,7 +64,7 @@ CASES = [
 
 
 def compared(**changes):
-    """Return the codes of the findings about a request that matches the plan except for these
+    """Return the codes of the findings about a request that matches the plan except for the given
     changes.
     """
     return {finding.code for finding in compare_request(replace(AS_PLANNED, **changes), ENTRY)}

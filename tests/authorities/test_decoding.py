@@ -205,7 +205,7 @@ def test_messages_of_ad_cs_are_recognized(text, code, said):
 
 def test_a_certificate_that_cannot_be_read_is_named():
     """If a certificate cannot be read, the message contains its serial number and subject, and no
-    internal text of a library.
+    error text of a library.
     """
     whole = der(LEAF)
     oid = bytes.fromhex("551d11")  # The OID of the subjectAltName extension.

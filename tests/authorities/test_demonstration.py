@@ -80,7 +80,7 @@ def test_later_responses_have_no_mistake(tmp_path):
             ln.renew(bundle.folder, *names, passphrase=PASSPHRASE, reason="practice", today=TODAY)
 
 
-def test_its_root_is_the_same_in_each_response(tmp_path):
+def test_responses_of_one_ca_have_the_same_root(tmp_path):
     """Two responses from the same demonstration CA contain the same root certificate."""
     bundle, ca = bundle_of("contoso.com", tmp_path / "requests"), Demonstration()
     for name in ("first", "second"):

@@ -397,8 +397,8 @@ def test_invalid_signature_cannot_be_accepted_in_advance(shell):
 
 @pytest.mark.parametrize("code", ["chain-signature-wrong", "names-missing", "no-such-code"])
 def test_invalid_signatures_and_keys_are_never_accepted(shell, requests, code):
-    """You cannot accept invalid signatures, wrong keys and wrong names, and a misspelt code accepts
-    nothing.
+    """You cannot accept invalid signatures, wrong keys and wrong names, and a misspelled code
+    accepts nothing.
     """
     ended = shell("receive", "requests", "--accept", f"{code}=because")
     assert ended.status == 3

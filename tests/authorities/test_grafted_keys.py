@@ -49,7 +49,7 @@ def element(tag: int, content: bytes) -> bytes:
     return bytes([tag, 0x80 | len(octets)]) + octets + content
 
 
-def grafted(der: bytes, key: bytes) -> bytes | None:
+def replace_public_key(der: bytes, key: bytes) -> bytes | None:
     """Return a certificate whose SubjectPublicKeyInfo is replaced with the given one.
 
     Return None if the certificate has no place for it.
@@ -67,14 +67,16 @@ def grafted(der: bytes, key: bytes) -> bytes | None:
 
 
 def test_no_certificate_is_lost(tmp_path):
-    """lyncnb stores each readable certificate unchanged, as a rejected or an accepted certificate."""
+    """lyncnb stores every readable certificate unchanged, whether it accepts or rejects the
+    certificate.
+    """
     bundle = make_folder(tmp_path / "requests")
     request_id = find_id(bundle, "med01")
     key = request_of(bundle, request_id).public_key()
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     every = vectors()
     step = max(len(every) // COUNT, 1)
-    made = {one for der in every[::step] if (one := grafted(der, spki)) is not None}
+    made = {one for der in every[::step] if (one := replace_public_key(der, spki)) is not None}
     assert len(made) >= min(COUNT, len(every)) // 2
     answers = tmp_path / "answers"
     answers.mkdir()

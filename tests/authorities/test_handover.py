@@ -126,7 +126,7 @@ def test_page(folder, tmp_path):
         ),
     ],
 )
-def test_page_takes_lifetimes_and_methods_from_the_rules(tmp_path, ca, lifetimes):
+def test_page_shows_lifetime_limit_and_validation_end(tmp_path, ca, lifetimes):
     """The page for the CA shows the strictest lifetime limit, and the date until which e-mail can
     validate a wildcard.
     """
@@ -250,7 +250,7 @@ def test_names(folder, tmp_path):
         ({"site": ""}, ["Deployment"]),
     ],
 )
-def test_choice(folder, tmp_path, choice, expected):
+def test_requests_for_the_package_can_be_selected(folder, tmp_path, choice, expected):
     """You can select requests for the package by CA, site or pool, regardless of letter case."""
     made = hand_over(folder, tmp_path / "out.zip", **choice)
     assert [record.plan.role for record in made.requests] == expected
@@ -285,8 +285,8 @@ def test_only_waiting_requests_are_packed(folder, tmp_path):
 
 
 def test_same_bytes(folder, tmp_path):
-    """Packing the same requests again creates an identical package, and does not write an identical
-    file again.
+    """If the same requests are packaged again, the package is identical, and an existing file is
+    not written again.
     """
     hand_over(folder, tmp_path / "one.zip")
     hand_over(folder, tmp_path / "two.zip")
@@ -337,7 +337,7 @@ def test_changed_request(folder, tmp_path):
         hand_over(folder, tmp_path / "out.zip")
 
 
-def test_bad_template(folder, tmp_path):
+def test_invalid_template_name_is_rejected_before_writing(folder, tmp_path):
     """The template name is validated before any file is written."""
     with pytest.raises(OptionsError, match="is not a valid certificate template name"):
         hand_over(folder, tmp_path / "out.zip", template="a\\nSAN:dns=x")
@@ -527,7 +527,7 @@ def test_page_lists_compromised_certificates(folder, tmp_path):
     choices = {"compromised": True, "passphrase": PASSPHRASE, "today": TODAY}
     renew(folder, name, **choices)
     words = (
-        f"Revoke the certificate with serial number {serial}, reason keyCompromise "
+        f"Revoke the certificate with serial number {serial} for the reason keyCompromise "
         "(RFC 5280 section 5.3.1)"
     )
     made = hand_over(folder, tmp_path / "out.zip")
@@ -548,8 +548,8 @@ def test_page_lists_compromised_certificates(folder, tmp_path):
 
 
 def test_page_names_withdrawn_requests(folder, tmp_path):
-    """The page for the CA lists the requests that it must not issue any more, with the SHA-256 hash
-    of each CSR.
+    """The page for the CA lists the withdrawn requests with the SHA-256 hash of each CSR, so that
+    the CA does not issue certificates for them.
     """
     name = find_id(open_requests(folder), "med01")
     before = open_requests(folder).manifest.by_id[name].csr_sha256

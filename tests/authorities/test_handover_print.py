@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 from folders import make_folder, make_plan
 from lab_driver import CHROMIUM
-from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened, page_count, pdf_text
+from printing import (
+    PDF_TOOLS,
+    axe_in_both_themes,
+    find_overflowing_elements,
+    opened,
+    page_count,
+    pdf_text,
+)
 
 from lyncnb.authorities.handover import hand_over
 
@@ -60,5 +67,5 @@ def test_page_is_readable_by_all(packed, chromium, issuer):
     place, _ = packed
     path = place / issuer / "README.html"
     with opened(chromium, path, scripts=True) as page:
-        assert cut_off(page) == []
+        assert find_overflowing_elements(page) == []
         assert axe_in_both_themes(page) == []

@@ -110,7 +110,7 @@ def forms(ca: Authority, place: Path) -> list[bytes]:
     return [*found, (place / "one.pfx").read_bytes(), csr.read_bytes()]
 
 
-def spoilt(number: int, whole: list[bytes]) -> bytes:
+def damage_file(number: int, whole: list[bytes]) -> bytes:
     """Damage one of the files in the way that the given number selects."""
     chance = random.Random(number)
     data = bytearray(chance.choice(whole))
@@ -164,7 +164,7 @@ def test_damaged_files_do_no_harm(tmp_path, answered, capfd):
     kept = 0
     for number in range(COUNT):
         odd = tmp_path / "requests-odd.cer"
-        odd.write_bytes(spoilt(number, whole))
+        odd.write_bytes(damage_file(number, whole))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             issued = receive(folder, odd)

@@ -105,8 +105,8 @@ def test_received(folder, tmp_path):
     assert folder_status(folder, today=TODAY).counts()["issued"] == len(answers)
 
 
-def test_again(folder, tmp_path):
-    """If the same files are received again on any date, no file and no time stamp changes."""
+def test_receiving_again_changes_no_file(folder, tmp_path):
+    """If the same files are received a second time, on any date, no file and no time stamp changes."""
     answers = answer_all(open_requests(folder), CA)
     path = write(tmp_path / "all.p7b", p7b(*answers.values(), *CA.chain))
     receive(folder, path, today=TODAY)
@@ -116,7 +116,7 @@ def test_again(folder, tmp_path):
     assert snapshot(folder, but_lock=True) == before
 
 
-def test_one_after_the_other(folder, tmp_path):
+def test_certificates_can_be_received_one_at_a_time(folder, tmp_path):
     """You can receive certificates one at a time, and the CA certificates of one also complete the
     chains of the others.
     """
@@ -224,7 +224,7 @@ def test_files_copied_into_the_folder_are_read(folder):
     assert (folder / "returned" / "download(1).p7b").exists()
 
 
-def test_hostile(folder, tmp_path):
+def test_hostile_files_are_reported(folder, tmp_path):
     """lyncnb reports each of sixty damaged, malicious or unrelated files, and nothing else changes."""
     key = ec.generate_private_key(ec.SECP256R1())
     foreign = python_ca.issue(
@@ -250,8 +250,8 @@ def test_hostile(folder, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers", "requests"]
 
 
-def test_hostile_forms_of_a_good_answer(folder, tmp_path):
-    """A valid certificate is not accepted if its file has an invalid format."""
+def test_a_valid_certificate_in_an_invalid_file_is_rejected(folder, tmp_path):
+    """If a file has an invalid format, the valid certificate in it is not accepted."""
     bundle = open_requests(folder)
     request_id = find_id(bundle, "med01")
     leaf = CA.issue_for(request_of(bundle, request_id), days=199)
@@ -301,7 +301,7 @@ def test_locked(folder, tmp_path):
     assert not (folder / "returned").exists()
 
 
-def test_changed_meanwhile(folder, tmp_path):
+def test_a_request_that_changes_before_storage_gets_no_certificate(folder, tmp_path):
     """If a request changes after its certificate was matched but before it is stored, the
     certificate is not stored for this request.
     """

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from administrative_tools import finish_there, request_there, say_computer
+from administrative_tools import add_computer_name, package_on_computer, request_on_computer
 from cryptography.hazmat.primitives.asymmetric import rsa
 from failing import ESSENTIAL, failing
 from folders import PASSPHRASE, TODAY, make_folder, make_plan, snapshot
@@ -78,13 +78,13 @@ def asked(tmp_path_factory):
     """
     place, plan = tmp_path_factory.mktemp("asked"), planned()
     scripts_of(plan, place / "folder", computer=TOOLS)
-    return place / "folder", plan, request_there(place / "folder", place / "tools01")
+    return place / "folder", plan, request_on_computer(place / "folder", place / "tools01")
 
 
 @pytest.fixture
 def waiting(asked, tmp_path):
-    """Return copies of a folder that waits for requests, its plan and its requests, which a test
-    may change.
+    """Return a folder that waits for requests, its plan, and its requests, all as copies that a
+    test may change.
     """
     folder, plan, made = asked
     shutil.copytree(folder, tmp_path / "folder")
@@ -110,8 +110,8 @@ def issued(asked, tmp_path_factory):
 
 
 def test_waiting_folder_contains_no_secret(asked):
-    """A folder that waits for requests contains no key, CSR or list, and lyncnb does not ask for a
-    passphrase.
+    """A folder that waits for requests contains no key, CSR or password list, and lyncnb does not
+    ask for a passphrase.
     """
     folder, plan, _ = asked
     assert not has_encrypted_files(folder)
@@ -123,8 +123,8 @@ def test_waiting_folder_contains_no_secret(asked):
 
 
 def test_the_same_plan_again_changes_no_byte(waiting):
-    """If the same plan is written again, no byte changes in a folder that waits for requests, in
-    its scripts, or in a folder with requests.
+    """Writing the same plan again changes no byte in a folder with requests, or in a folder that
+    waits for requests and its scripts.
     """
     folder, plan, made = waiting
     before = snapshot(folder, but_lock=True)
@@ -169,7 +169,7 @@ def test_requests_certificates_and_steps_match(issued, asked, tmp_path):
         chain = sorted((folder / "steps" / "chain").glob("*.cer"))
         pem = tmp_path / "issuers.pem"
         pem.write_bytes(b"".join(_pem(path) for path in chain))
-        finish_there(request, answer, [pem], tmp_path / package.file)
+        package_on_computer(request, answer, [pem], tmp_path / package.file)
         content = open_pfx((tmp_path / package.file).read_bytes(), "export")
         leaf = read_certificate(content.certificates[0])
         assert leaf.thumbprint == package.thumbprint
@@ -237,7 +237,7 @@ def test_names_that_are_missing_are_refused_unless_the_ca_adds_them(waiting):
     reason.
     """
     folder, _, _ = waiting
-    made = request_there(folder, folder.parent / "other", names=False)
+    made = request_on_computer(folder, folder.parent / "other", names=False)
     before = snapshot(folder, but_lock=True)
     received = receive_requests(folder, *made)
     assert received.exit_status == 1
@@ -257,7 +257,7 @@ def test_different_key_size_is_always_rejected(waiting):
     rejected too.
     """
     folder, _, _ = waiting
-    made = request_there(folder, folder.parent / "other", bits="3072")
+    made = request_on_computer(folder, folder.parent / "other", bits="3072")
     received = receive_requests(folder, made[0])
     assert "request-key-differs" in {found.code for found in received.findings}
     assert received.requests[0].action == "refused"
@@ -297,7 +297,7 @@ def test_second_request_for_a_certificate_is_rejected(waiting):
     """
     folder, plan, made = waiting
     receive_requests(folder, *made)
-    again = request_there(folder, folder.parent / "again")
+    again = request_on_computer(folder, folder.parent / "again")
     received = receive_requests(folder, *again)
     assert {found.code for found in received.findings if found.severity == "error"} == {
         "request-superseding"
@@ -335,19 +335,19 @@ def test_request_for_no_planned_certificate_is_unknown(waiting):
     """A request that matches no planned certificate is reported and not stored."""
     folder, _, made = waiting
     receive_requests(folder, *made)
-    other = request_there(folder, folder.parent / "other", names=False)[0]
+    other = request_on_computer(folder, folder.parent / "other", names=False)[0]
     (one,) = receive_requests(folder, other.rename(other.with_name("other.req"))).requests
     assert (one.request_id, one.action) == ("", "refused")
     assert [found.code for found in one.findings] == ["request-unknown"]
 
 
 def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
-    """lyncnb looks for the computer that has the key in the argument, in the request (if
-    Microsoft's tools created it), and in the plan, in this order.
+    """The computer that has the key is taken from the argument, from the request (if Microsoft's
+    tools created it), or from the plan, in this order.
     """
     folder, plan, made = waiting
-    say_computer(made[0], "TOOLS02")
-    say_computer(made[1], "no name\nat all")
+    add_computer_name(made[0], "TOOLS02")
+    add_computer_name(made[1], "no name\nat all")
     received = receive_requests(folder, *made)
     assert [one.key_holder for one in received.requests] == ["TOOLS02", TOOLS]
     scripts_of(plan, tmp_path / "second")
@@ -360,8 +360,8 @@ def test_the_request_says_which_computer_has_its_key(waiting, tmp_path):
 
 
 def test_files_without_a_request_change_nothing(waiting):
-    """lyncnb reports all files that contain no request together, and reports a private key in a
-    folder.
+    """If several files contain no request, one error lists all of them. If a folder contains a
+    private key, a finding reports it.
 
     Nothing changes.
     """
@@ -381,7 +381,7 @@ def test_files_without_a_request_change_nothing(waiting):
         receive_requests(folder, folder / "nowhere")
 
 
-# In the following tests, the plan changes, or keys are on servers and in the folder.
+# The following tests change the plan, or use a folder in which only some keys are on servers.
 
 
 def test_changed_plan_needs_a_new_request_on_the_server(waiting):
@@ -402,7 +402,7 @@ def test_changed_plan_needs_a_new_request_on_the_server(waiting):
     assert sorted(path.name for path in (folder / "archive").iterdir()) == sorted(
         f"{path.stem}-g1.csr" for path in made
     )
-    again = request_there(folder, folder.parent / "again")
+    again = request_on_computer(folder, folder.parent / "again")
     assert [path.stem for path in again] == [f"{path.stem}-g2" for path in made]
     assert {one.action for one in receive_requests(folder, *again).requests} == {"taken"}
     assert not folder_status(folder).needs_attention
@@ -467,7 +467,7 @@ def test_command_determines_where_a_renewed_key_is_created(waiting):
     assert len(list((folder / "archive").glob("*.key"))) == 1
 
 
-def test_a_folder_with_keys_keeps_them(tmp_path):
+def test_no_script_is_written_for_a_key_in_the_folder(tmp_path):
     """If a certificate's key is in the folder, no script is written for it, and a changed plan is
     rejected.
     """
@@ -521,7 +521,7 @@ def test_a_lost_manifest_finds_requests_that_name_their_computer(waiting):
     Otherwise the CSR is reported.
     """
     folder, plan, made = waiting
-    say_computer(made[0], "TOOLS02")
+    add_computer_name(made[0], "TOOLS02")
     receive_requests(folder, *made)
     # While the manifest exists, rebuilding it reports no missing file.
     assert rebuild_manifest(folder, None).notes == ()
@@ -594,7 +594,7 @@ def test_command_line_imports_requests(shell):
     folder = shell.folder / "folder"
     text = "".join(path.read_text("utf-8-sig") for path in (folder / "steps").glob("*.ps1"))
     assert "-Template 'LyncWeb'" in text
-    made = request_there(folder, shell.folder / "tools01")
+    made = request_on_computer(folder, shell.folder / "tools01")
     options = [word for path in made for word in ("--request", path)]
     result = shell("receive", "folder", *options, "--json")
     assert (result.status, json.loads(result.out)["format"]) == (0, "lyncnb-received-requests/1")

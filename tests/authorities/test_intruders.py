@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from folders import PASSPHRASE
-from openssl_authority import Authority, make_root, openssl, signed_again
+from openssl_authority import Authority, make_root, mirror_signature, openssl
 from shell_kit import Shell, make_shell
 from topologies import STANDARD_EDITION
 
@@ -43,7 +43,7 @@ def template(tmp_path_factory) -> Path:
     plan = plan_certificates(read_topology(STANDARD_EDITION.encode()), load_rules())
     write_requests(plan, place / "requests", passphrase=PASSPHRASE)
     make_root(place / "ca").subordinate("issuing")
-    theirs = make_root(place / "theirs")  # The attacker's CA has the same name as the CA.
+    theirs = make_root(place / "theirs")  # The attacker's CA has the same name as the real CA.
     theirs.subordinate("issuing")
     return place
 
@@ -183,7 +183,7 @@ def test_certificate_from_another_root_is_rejected(folder):
     assert "[issued-under-another-root]" in accepted
     record = next(r for r in open_requests(folder.requests).requests if "Deployment" in r.id)
     assert record.issued is not None
-    # If a certificate was accepted once, you do not need to accept it again.
+    # A finding that was accepted once does not need to be accepted again.
     assert folder.shell("receive", "requests", *files).status in (0, 1)
     assert "issued-under-another-root" not in folder.shell("status", "requests").out
 
@@ -219,7 +219,7 @@ def test_two_roots_in_the_first_batch(folder):
     assert folder.holds(good[0])
 
 
-def crossed(folder: Folder) -> list[Path]:
+def make_cross_certificate(folder: Folder) -> list[Path]:
     """Sign the CA's key with the attacker's root, and return the resulting certificate and its
     root.
     """
@@ -246,7 +246,7 @@ def test_attackers_root_above_the_right_ca(folder):
     folder.receive(*good)
     folder.package()
     before = folder.record
-    theirs = crossed(folder)
+    theirs = make_cross_certificate(folder)
     for files in (theirs, good, [theirs[0], *good]):
         said = folder.receive(*files)
         assert "[chain-completed]" not in said
@@ -262,7 +262,7 @@ def test_attackers_root_received_with_the_right_one(folder):
     """If two roots are received together, lyncnb cannot know which root belongs to the CA, so it
     reports both each time.
     """
-    said = folder.receive(*folder.good(), *crossed(folder))
+    said = folder.receive(*folder.good(), *make_cross_certificate(folder))
     assert said.count("[chain-several-roots]") == 1
     (message,) = (one for one in said.splitlines() if one.startswith("warning"))
     for place in ("ca", "theirs"):
@@ -304,11 +304,11 @@ def test_recorded_root_identifies_the_genuine_ca(folder):
 
 @pytest.mark.parametrize("together", [False, True])
 def test_derived_ecdsa_signature_is_not_another_certificate(folder, together):
-    """Anyone can derive a second valid ECDSA signature from the first one. A certificate with it
-    does not count as another certificate.
+    """A certificate with a second ECDSA signature, which anyone can derive from the first one, does
+    not count as another certificate.
     """
     good = folder.good()
-    twin = folder.file("a-twin.pem", signed_again(good[0].read_bytes()))
+    twin = folder.file("a-twin.pem", mirror_signature(good[0].read_bytes()))
     said = folder.receive(*good, *([twin] if together else []))
     folder.package()
     before = folder.record
@@ -443,8 +443,9 @@ def test_a_ca_that_renewed_its_key(folder):
 
 
 def test_renewed_ca_key_without_any_recorded_certificate(folder):
-    """If nothing is recorded and only the CA's old certificate is known, a certificate signed with
-    the CA's renewed key is not lost.
+    """If no certificate is recorded and lyncnb knows only the CA's old certificate, a certificate
+    that the CA signed with its renewed key is accepted later, when the renewed CA certificate is
+    received.
     """
     folder.receive(folder.file("old.pem", folder.ca.chain))
     renewed = Authority(folder.place / "ca", "root").subordinate("renewed")

@@ -50,13 +50,13 @@ def test_matched(bundle, issued):
     assert [one.request_id for one in issued.certificates] == [
         record.id for record in bundle.requests if record.id != waiting
     ]
-    # A certificate with an error is reported and not accepted, so its request is also still
-    # waiting.
+    # The external Edge certificate has an error. It is reported and not accepted, so its request is
+    # still waiting.
     assert set(issued.waiting) == {waiting, edge_external(bundle)}
     assert issued.superseded == ()
 
 
-def test_findings(bundle, issued):
+def test_findings_are_listed_with_errors_first(bundle, issued):
     """lyncnb lists the findings about certificates and files, with the errors first."""
     assert [(found.severity, found.code, found.about) for found in issued.findings] == [
         ("error", "crl-distribution-point-absent", edge_external(bundle)),
@@ -179,12 +179,12 @@ def test_edited_manifest(tmp_path, place):
     from lyncnb.request_folder.bundle import open_requests
 
     with pytest.raises(
-        BundleError, match=f"{first.id}.issued.file. must be a file in the returned folder or"
+        BundleError, match=f'{first.id}.issued.file. must be a file in the folder "returned" or'
     ):
         match_certificates(open_requests(bundle.folder), today=TODAY)
 
 
-def test_today(bundle, answers):
+def test_the_evaluation_date_can_be_specified(bundle, answers):
     """You can specify the evaluation date as an argument. The default is the current date."""
     from datetime import UTC, date, datetime, timedelta
 

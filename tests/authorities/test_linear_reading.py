@@ -280,7 +280,8 @@ def alike(*, serials: int) -> Callable[[int], list[Certificate]]:
         for number in range(len(made) // 2, count):
             for octets, place in zip((leaf, ca), places, strict=True):
                 octets[place : place + 4] = (number % serials).to_bytes(4, "big")
-                # The number is also written into the signature.
+                # The number also replaces a part of the signature, so that no two certificates are
+                # the same.
                 octets[-8:-4] = number.to_bytes(4, "big")
                 made.append(read_certificate(bytes(octets)))
         return made[: 2 * count]

@@ -67,7 +67,7 @@ def codes(findings) -> list[tuple[str, str]]:
     return [(found.code, found.about) for found in findings]
 
 
-def test_by_public_key():
+def test_the_public_key_determines_the_request():
     """The public key alone determines which request a certificate belongs to. Names, files and
     their order do not matter.
     """
@@ -82,7 +82,7 @@ def test_by_public_key():
     assert [list(one.path.issuers) for one in matched.answers] == [CHAIN, CHAIN]
 
 
-def test_newest_is_taken():
+def test_newest_certificate_is_accepted():
     """If a request has several certificates, the certificate with the latest start date is
     accepted, and the others are reported.
     """
@@ -94,8 +94,8 @@ def test_newest_is_taken():
 
 
 def test_of_two_certificates_with_the_same_dates_the_better_one_is_accepted():
-    """If two certificates have the same dates, lyncnb accepts the one with fewer warnings, whatever
-    their order is.
+    """If two certificates have the same dates, lyncnb accepts the one with fewer warnings,
+    regardless of their order.
     """
     good, wider = made("a"), made("a", san=(*SAN["a"], "more.contoso.com"))
     for certificates in ((good, wider), (wider, good)):
@@ -103,7 +103,7 @@ def test_of_two_certificates_with_the_same_dates_the_better_one_is_accepted():
         assert answer.certificate == good
 
 
-def test_different_in_pool():
+def test_different_certificates_in_a_pool():
     """If lyncnb receives two different certificates for the certificate that a pool shares, it
     reports an error.
     """
@@ -127,7 +127,7 @@ def test_different_key_for_pool():
     assert codes(matched.answers[0].findings) == [("different-certificates-in-pool", "a")]
 
 
-def test_older_than_held():
+def test_older_certificate_is_not_stored():
     """If a received certificate is older than the recorded certificate, lyncnb does not store it."""
     held, older = made("a"), made("a", begins=TODAY - timedelta(9))
     matched = match([asked("a", held_sha256=held.sha256)], file(older), known=[held, *CHAIN])
@@ -135,7 +135,7 @@ def test_older_than_held():
     assert codes(matched.findings) == [("older-answer", "a")]
 
 
-def test_held_again():
+def test_a_recorded_certificate_can_be_received_again():
     """Receiving the recorded certificate again changes nothing."""
     held = made("a")
     (answer,) = match(

@@ -35,7 +35,7 @@ def folder(shell, tmp_path) -> Path:
 
 
 def endless(root: Authority) -> Authority:
-    """Return a root certificate with the same key, but without an end date."""
+    """Replace the root certificate of a CA with one that has the same key but no end date."""
     place = root.folder / "root"
     openssl(
         *("x509", "-in", f"{place}.pem", "-key", f"{place}.key", "-out", f"{place}.new"),

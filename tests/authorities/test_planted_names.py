@@ -48,9 +48,7 @@ def packaged(tmp_path_factory) -> Path:
 
 
 def texts(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
-    """Yield the path of each string in a JSON document, and of each empty list that could contain a
-    string.
-    """
+    """Yield the path of each string in a JSON document, and the path [0] in each empty list."""
     if isinstance(value, str):
         yield path
     elif isinstance(value, dict):
@@ -134,12 +132,12 @@ def test_file_names_are_derived_from_valid_names(text):
         build_file_name(text, ".ps1")
 
 
-#: A device name of Windows cannot be a file name or lead to another folder.
+#: A Windows device name cannot be a file name or lead to another folder.
 OTHERS = (*PLANTED, "con", "nul.csv")
 PASS = ("--passphrase-file", "passphrase")
 
 
-def reach(shell, commands, path) -> set[int]:
+def run_in_folder(shell, commands, path) -> set[int]:
     """Run the commands, check that they change no file outside their folder, and return their exit
     statuses.
     """
@@ -173,14 +171,14 @@ def test_altered_saved_plan_is_rejected(shell):
     assert len(places) > 15
     (shell.folder / "p.json").write_bytes(encode_saved_plan(document))
     command = ("request", "--plan", "p.json", "deep/made", *PASS)
-    assert reach(shell, [command], "as it is") == {0}
+    assert run_in_folder(shell, [command], "as it is") == {0}
     for number, path in enumerate(places):
         altered = planted(document, path, OTHERS[number % len(OTHERS)])
         (shell.folder / "p.json").write_bytes(encode_saved_plan(altered))
-        assert reach(shell, [command], path) == {2}, path
+        assert run_in_folder(shell, [command], path) == {2}, path
 
 
-#: lyncnb only prints these strings of an as-is file, and does not use them as the name of a
+#: Fields of an as-is file whose strings lyncnb only prints, and never uses as the name of a
 #: request.
 REMARKS = frozenset(
     {"owner", "usages", "subject", "issuer", "files", "servers", "remarks", "file", "message"}
@@ -207,13 +205,13 @@ def test_altered_as_is_file_never_leads_to_another_path(shell):
     del document["sha256"]
     command = ("request", "table.csv", "deep/made", "--only-missing", "kept.json", *PASS)
     save_as_is(shell, document)
-    assert reach(shell, [command], "as it is") == {0}
+    assert run_in_folder(shell, [command], "as it is") == {0}
     places = list(texts(document))
     assert len(places) > 30
     for number, path in enumerate(places):
         save_as_is(shell, planted(document, path, OTHERS[number % len(OTHERS)]))
         expected = 0 if REMARKS & set(path[-2:]) else 2
-        assert reach(shell, [command], path) == {expected}, path
+        assert run_in_folder(shell, [command], path) == {expected}, path
 
 
 ANSWERS = """product = "lync2013"
@@ -276,13 +274,13 @@ def test_altered_answers_and_products_never_lead_to_another_path(shell, forget_p
     ):
         shell.write("table.csv", table)
         shell.write("f.toml", given)
-        assert reach(shell, [command], "as it is") == {0}
+        assert run_in_folder(shell, [command], "as it is") == {0}
         for old in sorted(set(re.findall(r'"([^"]+)"', given))):
             forget_products()
             shell.write("f.toml", given.replace(f'"{old}"', f"'{text}'"))
             # The table contains a role of the custom product. Without that role, lyncnb would
             # neither use nor reject the product.
             shell.write("table.csv", table.replace(old, text) if old == "Recorder" else table)
-            statuses = reach(shell, [command], (old, text))
+            statuses = run_in_folder(shell, [command], (old, text))
             if old in NAMES and text in PLANTED:
                 assert statuses == {2}, (old, text)

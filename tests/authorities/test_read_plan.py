@@ -48,7 +48,7 @@ def test_retired_request_is_not_in_the_plan(tmp_path):
 
 def test_rebuilt_entries_are_reported(tmp_path):
     """If the manifest was rebuilt from the requests alone, lyncnb reports that the planned values
-    of these entries are unknown.
+    of the requests are unknown.
     """
     make_folder(tmp_path / "requests", make_plan())
     path = tmp_path / "requests" / NAME
@@ -62,7 +62,7 @@ def test_rebuilt_entries_are_reported(tmp_path):
     assert "lyncnb request" in caught.value.hint
 
 
-def test_files(tmp_path):
+def test_plan_is_read_from_its_json_file(tmp_path):
     """A plan can be read from its JSON file.
 
     A folder without a manifest, a missing file and other files are rejected.

@@ -1,5 +1,5 @@
-"""lyncnb records the deployment of certificates by name, for all requests, or from the reports of
-servers.
+"""lyncnb can record the deployment of specified certificates, of the certificates for all
+requests, or of the certificates in the servers' reports.
 """
 
 from __future__ import annotations
@@ -139,8 +139,8 @@ def test_newest_issued_generation_is_recorded(folder):
 
 
 def test_date_for_the_remaining_servers_is_not_a_correction(folder):
-    """If only some servers of a pool are recorded, specifying the certificate records the
-    deployment for the remaining servers.
+    """If the deployment is recorded for only some servers of a pool, specifying the certificate
+    records it for the remaining servers.
     """
     pool = pool_of(folder)
     first, *_ = pool.plan.servers
@@ -152,7 +152,7 @@ def test_date_for_the_remaining_servers_is_not_a_correction(folder):
     assert set(days.values()) == {str(LATER)}
 
 
-def test_wrong_date_is_corrected_by_name(folder):
+def test_a_wrong_deployment_date_can_be_corrected(folder):
     """If you specify a name again with another date, the new date replaces the recorded date, and
     the history shows only one deployment.
     """
@@ -216,8 +216,8 @@ def test_a_second_certificate_for_the_same_key_replaces_the_record(folder):
 
 
 def test_return_to_an_earlier_certificate_is_recorded(folder):
-    """If servers returned to an earlier certificate, you can record it by its serial number, and
-    the latest record applies.
+    """If servers went back to an earlier certificate, its serial number can be recorded, and the
+    latest record applies.
     """
     name = pool_of(folder).id
     ln.deployed(folder, name, today=TODAY)
@@ -248,7 +248,7 @@ def test_a_report_records_what_the_server_uses(folder, tmp_path):
     )
     strange = report(tmp_path, "nobody.contoso.com", pool.issued.thumbprint_sha1)
     again = ln.deployed(folder, reports=[strange], today=LATER)
-    assert "this folder has no certificate for nobody.contoso.com" in again.notes[0]
+    assert "the request folder has no certificate for nobody.contoso.com" in again.notes[0]
     assert other not in repr(again)
 
 
@@ -300,10 +300,10 @@ def test_every_wrong_report_is_listed(folder, tmp_path):
     assert read_manifest(folder).by_id[pool.id].deployments == ()
 
 
-def test_a_revocation_is_recorded_by_name(folder):
-    """You can record a revocation only for a request in the folder.
+def test_a_revocation_needs_a_request_in_the_folder(folder):
+    """A revocation can be recorded only for a request in the folder.
 
-    Repeating it changes nothing.
+    Recording the same revocation again changes nothing.
     """
     pool = pool_of(folder)
     asked = Revocation(reason="keyCompromise", asked_at="2026-11-24T00:00:00Z")

@@ -15,7 +15,7 @@ from ipaddress import ip_address
 import pytest
 from authorities.test_codes_of_answers import MATCHED, PLACED
 from authorities.test_compare_request import CASES as REQUESTED
-from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, resigned
+from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, replace_signature
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from places import REPOSITORY
@@ -59,9 +59,11 @@ def case(*, key=KEY, hash_name="", signer=None, asked=0, entry=None, ends=None, 
     else:
         certificate = issue(key.public_key(), CA.issuing.subject, issuer_key, **values)
     if hash_name:
-        certificate = resigned(certificate, CA.key, hash_name)
+        certificate = replace_signature(certificate, CA.key, hash_name)
     certificate = read_certificate(der(certificate))
-    if ends is not None:  # The library cannot create a certificate that ends before it starts.
+    if (
+        ends is not None
+    ):  # The library cryptography cannot create a certificate that ends before it starts.
         certificate = replace(certificate, not_after=certificate.not_before + ends)
     found = compare_certificate(
         certificate, replace(ENTRY, **(entry or {})), today=DAY, validity_days=asked
@@ -165,14 +167,14 @@ def path_codes(ca, *issuers, sha1=(), md5=(), **changes):
     """
     values = {"subject": [CN], "san": NAMES[:1], "days": 300, **changes}
     leaf = issue(KEY.public_key(), ca.issuing.subject, ca.key, **values)
-    chain = [resigned(one, ca.root_key, "sha1") if one in sha1 else one for one in issuers]
-    chain = [resigned(one, ca.root_key, "md5") if one in md5 else one for one in chain]
+    chain = [replace_signature(one, ca.root_key, "sha1") if one in sha1 else one for one in issuers]
+    chain = [replace_signature(one, ca.root_key, "md5") if one in md5 else one for one in chain]
     found = Issuers([read_certificate(der(one)) for one in chain])
     path = build_path(read_certificate(der(leaf)), found, today=DAY)
     return {objection.code for objection in path.objections}
 
 
-def whole(**changes):
+def chain_codes(**changes):
     """Return the codes of the findings about a complete chain whose CA has the given properties."""
     ca = PythonCa(**changes)
     return path_codes(ca, *ca.chain)
@@ -210,23 +212,23 @@ LEFT = CA.issuing.not_valid_after_utc - TODAY
 PATHS = {
     "chain-incomplete": (lambda: path_codes(CA, CA.issuing), lambda: path_codes(CA, *CA.chain)),
     "chain-signature-wrong": (lambda: path_codes(CA, *OTHER.chain), lambda: path_codes(CA, *OTHER.chain, *CA.chain)),
-    "chain-issuer-not-ca": (lambda: whole(usage=("crl_sign",)), lambda: whole(usage=CA_USAGE[:1])),
-    "chain-issuer-not-in-force": (lambda: whole(begins=NOON + timedelta(seconds=1)), lambda: whole(begins=NOON)),
+    "chain-issuer-not-ca": (lambda: chain_codes(usage=("crl_sign",)), lambda: chain_codes(usage=CA_USAGE[:1])),
+    "chain-issuer-not-in-force": (lambda: chain_codes(begins=NOON + timedelta(seconds=1)), lambda: chain_codes(begins=NOON)),
     "chain-signature-hash-weak": (lambda: path_codes(CA, *CA.chain, sha1=[CA.issuing]), lambda: path_codes(CA, *CA.chain, sha1=[CA.root])),
     "chain-signature-hash-broken": (lambda: path_codes(CA, *CA.chain, md5=[CA.issuing]), lambda: path_codes(CA, *CA.chain, md5=[CA.root])),
     "chain-key-refused": (lambda: with_key_bits(1023), lambda: with_key_bits(1024)),
-    "chain-curve-unsupported": (lambda: whole(make_key=curve(ec.SECP256K1)), lambda: whole(make_key=curve(ec.SECP384R1))),
+    "chain-curve-unsupported": (lambda: chain_codes(make_key=curve(ec.SECP256K1)), lambda: chain_codes(make_key=curve(ec.SECP384R1))),
     "chain-policy-not-valid": (
-        lambda: whole(more=[EXPLICIT]),
-        lambda: whole(more=[EXPLICIT, (ANY_POLICY, False)]),
+        lambda: chain_codes(more=[EXPLICIT]),
+        lambda: chain_codes(more=[EXPLICIT, (ANY_POLICY, False)]),
     ),
     "name-constraints-violated": (
         lambda: path_codes(LIMITED, *LIMITED.chain, san=["xcontoso.com"]),
         lambda: path_codes(LIMITED, *LIMITED.chain, san=["x.contoso.com"]),
     ),
-    "chain-issuer-purpose": (lambda: whole(eku=["clientAuth"]), lambda: whole(eku=BOTH)),
-    "chain-issuer-purpose-any": (lambda: whole(eku=["any"]), lambda: whole(eku=["any", "serverAuth"])),
-    "chain-key-weak": (lambda: whole(make_key=lambda: rsa_key(1024)), lambda: whole(make_key=lambda: rsa_key(2048))),
+    "chain-issuer-purpose": (lambda: chain_codes(eku=["clientAuth"]), lambda: chain_codes(eku=BOTH)),
+    "chain-issuer-purpose-any": (lambda: chain_codes(eku=["any"]), lambda: chain_codes(eku=["any", "serverAuth"])),
+    "chain-key-weak": (lambda: chain_codes(make_key=lambda: rsa_key(1024)), lambda: chain_codes(make_key=lambda: rsa_key(2048))),
     "outlives-issuer": (
         lambda: path_codes(CA, *CA.chain, begins=TODAY, days=LEFT / timedelta(1) + 2 * SECOND),
         lambda: path_codes(CA, *CA.chain, begins=TODAY, days=LEFT / timedelta(1) + SECOND),
@@ -255,8 +257,8 @@ def test_every_code_has_its_cases():
 
 
 def test_every_comparison_has_two_cases():
-    """For every finding of the comparison with the plan, this module contains a case that reports
-    it and a similar case that does not.
+    """For every finding of the comparison with the plan, this module contains a case that causes
+    the finding and a similar case that does not.
     """
     source = (
         REPOSITORY / "lyncnb" / "authorities" / "evaluation" / "compare_certificate.py"

@@ -38,7 +38,7 @@ def test_enough_hostile_files():
 
 
 @pytest.mark.parametrize("name", list(HOSTILE))
-def test_hostile(tmp_path, name):
+def test_hostile_files_are_reported(tmp_path, name):
     """For each hostile file, lyncnb reports the file name and reads no certificate from the file."""
     data, code = HOSTILE[name]
     path = tmp_path / name.split(": ")[0]
@@ -89,9 +89,7 @@ def test_folder_in_order(tmp_path):
 
 
 def test_archive(tmp_path):
-    """lyncnb reads an archive in memory, and skips the folders and the files that operating systems
-    add.
-    """
+    """lyncnb reads an archive in memory. It skips folders, and files that operating systems add."""
     path = tmp_path / "answers.zip"
     path.write_bytes(
         archive(
@@ -160,7 +158,7 @@ def test_password(tmp_path, password):
     assert [one.der for one in file.certificates] == [der(LEAF)]
 
 
-def test_missing(tmp_path):
+def test_missing_paths_are_reported_together(tmp_path):
     """Before it reads any file, lyncnb reports all specified paths that do not exist."""
     with pytest.raises(ReturnedFileError, match=r"no such file or folder: .*a\.cer, .*b\.cer"):
         read_returned_files([tmp_path / "a.cer", tmp_path, tmp_path / "b.cer"])
@@ -220,8 +218,8 @@ def test_specified_file_without_a_certificate_is_reported(tmp_path, name):
 
 
 def test_notes_of_submit_cmd_are_skipped(tmp_path):
-    """lyncnb skips the notes that submit.cmd writes, but reads a certificate in a file with such a
-    name.
+    """lyncnb skips the notes that submit.cmd writes. If a file with such a name contains a
+    certificate, lyncnb reads it.
     """
     names = ["ca.txt", "Edge-pool-0a1b2c3d.txt", "Edge-pool-0a1b2c3d.failed.txt"]
     for name in names:

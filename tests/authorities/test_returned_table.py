@@ -19,7 +19,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from folders import PASSPHRASE
-from openssl_authority import Authority, flipped, make_root, openssl, signed_again, without
+from openssl_authority import Authority, flipped, make_root, mirror_signature, openssl, without
 from shell_kit import Shell, make_shell
 from topologies import STANDARD_EDITION
 
@@ -98,14 +98,14 @@ class Row:
 
 
 def refused(build: Build, code: str) -> Row:
-    """Return a table row for a certificate that all commands reject, while they process the other
-    certificate.
+    """Return a table row for a case in which every command rejects one certificate and accepts the
+    other.
     """
     return Row(build, (1, 1, 1, 1), (code,), code, packages=1)
 
 
-def warned(build: Build, code: str) -> Row:
-    """Return a table row for a certificate that is accepted with a finding."""
+def accepted_with_finding(build: Build, code: str) -> Row:
+    """Return a row of the test table for a certificate that is accepted with a finding."""
     return Row(build, (1, 0, 0, 0), (code,))
 
 
@@ -194,7 +194,7 @@ def one_good_of_two(case: Case) -> None:
 
 def signed_twice(case: Case) -> None:
     path = case.answer()
-    case.put("again.pem", signed_again(path.read_bytes()))
+    case.put("again.pem", mirror_signature(path.read_bytes()))
 
 
 def same_serial(case: Case) -> None:
@@ -203,8 +203,8 @@ def same_serial(case: Case) -> None:
 
 
 def stranger(case: Case) -> None:
-    """Return the valid certificates, and a certificate with the deployment's name that contains an
-    unknown key.
+    """Return the valid certificates from the CA, and a certificate with the deployment's name and
+    an unknown key.
     """
     case.answer()
     openssl(
@@ -313,9 +313,9 @@ def under_limited(case: Case) -> None:
 
 
 def self_signed(case: Case) -> None:
-    """Return a self-signed certificate with the key of the server's request.
+    """Write a self-signed certificate with the key of the server's request.
 
-    Only a wrongly used tool of the key's holder creates one.
+    Only the holder of the key can create such a certificate, by using a tool incorrectly.
     """
     case.answer()
     (case.back / "server.pem").unlink()
@@ -378,8 +378,8 @@ def address_excluded(case: Case) -> None:
     case.answer(limited, copied="none", more=(f"{alternative_names(case)},IP:192.0.2.1",))
 
 
-def damaged_in_a_bundle(case: Case) -> None:
-    """Return a file with two certificates, of which one contains the same extension twice."""
+def add_damaged_certificate(case: Case) -> None:
+    """Add a certificate that contains the same extension twice to the returned file."""
     path = case.answer()
     der = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
     # Replacing the OID turns the extended key usage into a second key usage.
@@ -415,7 +415,7 @@ def as_pkcs7(case: Case) -> None:
     (case.back / "chain.pem").unlink()
 
 
-def with_their_key(case: Case) -> bytes:
+def make_pfx_from_other_source(case: Case) -> bytes:
     """Return a PFX file from another source with a password that lyncnb does not know."""
     place = case.back.parent
     openssl(
@@ -425,7 +425,7 @@ def with_their_key(case: Case) -> bytes:
     return (place / "their.pfx").read_bytes()
 
 
-def of_an_unknown_cipher(case: Case) -> bytes:
+def make_pfx_with_rare_cipher(case: Case) -> bytes:
     """Return a PFX file with a rare cipher, which lyncnb cannot distinguish from a file with an
     unknown password.
     """
@@ -458,7 +458,7 @@ TABLE = {
     "as cfssl's JSON": Row(as_json, (0, 0, 0, 0)),
     "nine intermediates": Row(below(many_intermediates), (0, 0, 0, 0)),
     "eighteen CAs of one name": Row(many_of_one_name, (0, 0, 0, 0), ("chain-certificate-unused",)),
-    # Group 1 contains faults that earlier versions did not report in every command.
+    # Group 1 contains faults that earlier versions reported in some commands, but not in all.
     "an octet of the signature flipped": refused(spoilt, "chain-signature-wrong"),
     "a serial number twice": Row(
         same_serial, (1, 1, 1, 1), ("duplicate-serial",), "duplicate-serial", 0
@@ -466,7 +466,7 @@ TABLE = {
     "a stranger's certificate of a pool's name": Row(
         stranger, (1, 0, 0, 0), ("unknown-key", "different-certificates-in-pool")
     ),
-    # Groups 2 and 3 are about whether a certificate replaces another certificate.
+    # The following rows are about whether a certificate replaces another certificate.
     "newer, signature wrong": Row(
         newer(lambda path: path.write_bytes(flipped(path.read_bytes()))),
         (1, 0, 0, 0),
@@ -484,7 +484,7 @@ TABLE = {
         newer(begins=timedelta(days=-2)), (0, 0, 0, 0), ("replaces-earlier-certificate",)
     ),
     "older": Row(newer(begins=timedelta(days=-9)), (0, 0, 0, 0), ("older-answer",)),
-    "two for one request": warned(two_for_one, "several-answers"),
+    "two for one request": accepted_with_finding(two_for_one, "several-answers"),
     "the same moment, the first has an error": Row(
         same_begin({"extensions": without("crl")}, {}), (0, 0, 0, 0)
     ),
@@ -506,7 +506,7 @@ TABLE = {
         "crl-distribution-point-absent",
     ),
     "a second signature": Row(signed_twice, (0, 0, 0, 0)),
-    # Groups 4 and 5 are about certificate chains.
+    # The rows of groups 4 and 5 contain certificate chains.
     "the chain afterwards": Row(chain_after, (0, 0, 0, 0), ("chain-completed", "root-to-compare")),
     "the chain before": Row(chain_before, (0, 0, 0, 0)),
     "CA certificates alone": Row(
@@ -534,7 +534,7 @@ TABLE = {
         below(lambda case: case.root.subordinate("odd", more=("extendedKeyUsage=clientAuth",))),
         "chain-issuer-purpose",
     ),
-    "a CA for any purpose": warned(
+    "a CA for any purpose": accepted_with_finding(
         below(
             lambda case: case.root.subordinate(
                 "odd", more=("extendedKeyUsage=anyExtendedKeyUsage",)
@@ -575,23 +575,24 @@ TABLE = {
         ),
         "chain-algorithm-unsupported",
     ),
-    "RSA of 1024 bits above": warned(
+    "RSA of 1024 bits above": accepted_with_finding(
         below(lambda case: case.root.subordinate("odd", key=("rsa:1024",))), "chain-key-weak"
     ),
-    "a CA signed with SHA-1": warned(
+    "a CA signed with SHA-1": accepted_with_finding(
         below(lambda case: case.root.subordinate("odd", options=("-sha1",))),
         "chain-signature-hash-weak",
     ),
     "a CA that has ended": refused(
         below(lambda case: case.root.subordinate("odd", ends=-_HOUR)), "chain-issuer-not-in-force"
     ),
-    # Group 6 is about dates and times.
+    # The rows of group 6 contain unusual dates and times.
     "ended an hour ago": refused(signed(ends=-_HOUR), "certificate-expired"),
-    "begins in an hour": warned(signed(begins=_HOUR), "not-yet-valid"),
+    "begins in an hour": accepted_with_finding(signed(begins=_HOUR), "not-yet-valid"),
     # The certificate must be renewed soon.
     "ends in an hour": Row(signed(ends=_HOUR), (0, 1, 0, 0)),
-    # Group 7 is about host names, and about files in the request folder.
-    "the common name in capitals": warned(
+    # The rows of group 7 contain differences in host names, and changed files in the request
+    # folder.
+    "the common name in capitals": accepted_with_finding(
         signed(subject="/CN=SE01.contoso.com"), "common-name-case"
     ),
     "another common name": refused(signed(subject="/CN=se02.contoso.com"), "common-name-changed"),
@@ -608,7 +609,7 @@ TABLE = {
         exchanged("pfx/Standard*.pfx", "pfx/Deployment*.pfx"),
         *((1, 3, 0, 0), ("package-exchanged",), "differs from the"),
     ),
-    # Group 8 is about the CA's policy.
+    # The rows of group 8 contain differences that the CA's policy can cause.
     "no list of revoked ones": refused(
         signed(extensions=without("crl")), "crl-distribution-point-absent"
     ),
@@ -631,7 +632,7 @@ TABLE = {
         ),
         "eku-server-auth-absent",
     ),
-    "signed with SHA-1": warned(signed(options=("-sha1",)), "signature-hash-sha1"),
+    "signed with SHA-1": accepted_with_finding(signed(options=("-sha1",)), "signature-hash-sha1"),
     "signed with PSS": refused(
         below(
             lambda case: case.root.subordinate("rsa", key=("rsa:2048",)),
@@ -645,16 +646,19 @@ TABLE = {
         ("ca-certificate",),
         packages=1,
     ),
-    # Groups 9 and 10 are about file formats.
+    # The cases in groups 9 and 10 test file formats.
     "cut off": unread(cut, "file-malformed"),
     "empty": unread(lambda case: b""),
     "blanks and a mark": named(lambda case: b"A" * 100 + b" " * 4000 + b"!"),
     "BEGIN and blanks": named(lambda case: b"-----BEGIN" + b" " * 4000),
     "lengths side by side": unread(lambda case: b"\x30\x80\0\0" * 90_000, "file-malformed"),
-    "damaged, in a bundle": Row(damaged_in_a_bundle, (2, 0, 0, 0), ("serial", "se01.contoso.com")),
+    "damaged, in a bundle": Row(
+        add_damaged_certificate, (2, 0, 0, 0), ("serial", "se01.contoso.com")
+    ),
     "a serial number of zero": Row(signed(serial=0), (0, 0, 0, 0)),
     "a PFX of an unknown cipher": unread(
-        of_an_unknown_cipher, "does not support the encryption of the file (1.2.410.200046.1.1.12)"
+        make_pfx_with_rare_cipher,
+        "does not support the encryption of the file (1.2.410.200046.1.1.12)",
     ),
     "nested lengths": unread(lambda case: b"\x30\x80" * 90_000, "file-malformed"),
     "a pending answer": Row(
@@ -662,12 +666,12 @@ TABLE = {
         (1, 0, 0, 0),
         ("request-pending", "42"),
     ),
-    "a request": warned(
+    "a request": accepted_with_finding(
         lambda case: case.answer() and case.put("x.csr", case.server.read_bytes()) and None,
         "request-returned",
     ),
-    "a PFX with a password": unread(with_their_key, "pfx-not-opened"),
-    "a private key beside": warned(beside_a_key, "private-key-in-file"),
+    "a PFX with a password": unread(make_pfx_from_other_source, "pfx-not-opened"),
+    "a private key beside": accepted_with_finding(beside_a_key, "private-key-in-file"),
 }
 
 
@@ -682,7 +686,7 @@ def template(tmp_path_factory) -> tuple[Path, Path]:
 
 
 def run(shell: Shell, row: Row, template: tuple[Path, Path]) -> dict[str, tuple[int, str]]:
-    """Create the files of a table row, receive them, and run every command."""
+    """Create the files of a row in the test table, receive them, and run every command."""
     requests = Path(shutil.copytree(template[0], shell.folder / "requests"))
     place = Path(shutil.copytree(template[1], shell.folder / "ca"))
     shell.write("passphrase.txt", PASSPHRASE)

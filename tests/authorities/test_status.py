@@ -222,7 +222,7 @@ def test_a_folder_is_drawn_as_a_timeline(tmp_path):
     status = FolderStatus(folder=tmp_path, today=date(2026, 11, 24), requests=tuple(requests))
     figure = ln.figure(status)
     assert [row[:6] for row in figure.rows] == [
-        ("Status date", "", "the date of this status", "2026-11-24", "2026-11-24", False),
+        ("Status date", "", "the date of this status report", "2026-11-24", "2026-11-24", False),
         ("Certificates, issued", "Edge-1", "edge1.contoso.com expires", "", "2027-03-01", False),
         ("Certificates, expired", "Edge-2", "edge2.contoso.com expires", "", "2026-01-02", True),
     ]

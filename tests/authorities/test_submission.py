@@ -8,7 +8,7 @@ from lyncnb.authorities.submission import (
     build_submit_script,
     check_ca_config,
     check_template_name,
-    parse_wordings,
+    parse_handover_wording,
 )
 from lyncnb.errors import OptionsError, RulesError
 
@@ -43,7 +43,7 @@ def test_script_asks_for_the_ca():
 
 
 @pytest.mark.parametrize("template", ["WebServer", "Web Server 2", "contoso_web-1.0"])
-def test_template(template):
+def test_a_plain_template_name_is_accepted(template):
     """A template name without special characters is accepted."""
     check_template_name(template)
 
@@ -104,7 +104,7 @@ def test_bad_config(config):
 
 
 @pytest.mark.parametrize("stem", ["", "a b", "..", "a&b", "a/b"])
-def test_bad_stem(stem):
+def test_only_request_ids_are_valid_file_names(stem):
     """Only the id of a request is accepted as a file name."""
     with pytest.raises(OptionsError, match="is not a valid name for a request file"):
         build_submit_script([stem], template="WebServer")
@@ -116,7 +116,7 @@ def test_error_in_the_wording_file_gives_its_location():
     text += 'back = []\nhow = []\nhow_wildcard = "w"\nhow_client = "c"\n'
     text += 'validity_asked = "a"\nvalidity_open = "o"\n'
     with pytest.raises(RulesError) as caught:
-        parse_wordings(text)
+        parse_handover_wording(text)
     assert [problem.message for problem in caught.value.problems] == [
         "Unknown key: 'internal.step'",
         "Missing required value: 'internal.steps'",

@@ -39,7 +39,7 @@ class Package:
         script = build_submit_script(ids, template="WebServer", config=config)
         (place / "submit.cmd").write_bytes(script)
 
-    def says(self, request_id: str, text: str, *, certificate: bool = False) -> None:
+    def set_ca_message(self, request_id: str, text: str, *, certificate: bool = False) -> None:
         """Set the message that the CA returns for a request, and optionally issue its certificate."""
         (self.ca / f"{request_id}.txt").write_bytes(text.replace("\n", "\r\n").encode())
         if certificate:
@@ -63,8 +63,8 @@ def test_script_prompts_once_and_submits_each_request_once(wine_cmd, tmp_path):
     A second run submits nothing and retrieves the issued certificates.
     """
     package = Package(tmp_path / "part one", wine_cmd, FIRST, SECOND)
-    package.says(FIRST, ISSUED.format(11), certificate=True)
-    package.says(SECOND, PENDING.format(12))
+    package.set_ca_message(FIRST, ISSUED.format(11), certificate=True)
+    package.set_ca_message(SECOND, PENDING.format(12))
     status, shown = package.run(f'"{CA}"\n')
     assert status == 1
     assert shown.count("Which CA issues these certificates?") == 1
@@ -78,7 +78,7 @@ def test_script_prompts_once_and_submits_each_request_once(wine_cmd, tmp_path):
     assert second[:3] == first[:3]
     assert "RequestId: 12" in (package.answers / f"{SECOND}.txt").read_text()
 
-    package.says(SECOND, ISSUED.format(12), certificate=True)
+    package.set_ca_message(SECOND, ISSUED.format(12), certificate=True)
     status, shown = package.run()
     assert status == 0
     assert "Which CA" not in shown
@@ -93,10 +93,12 @@ def test_script_asks_before_it_submits_again(wine_cmd, tmp_path):
     the request again. The default is no.
     """
     package = Package(tmp_path / "part", wine_cmd, FIRST, SECOND, THIRD, config=CA)
-    package.says(FIRST, UNREACHABLE + 'Policy: x: "y" & (z)! 7\nSee: http://ca01.contoso.com:80\n')
+    package.set_ca_message(
+        FIRST, UNREACHABLE + 'Policy: x: "y" & (z)! 7\nSee: http://ca01.contoso.com:80\n'
+    )
     # In this case, certreq returns its message in another language.
-    package.says(SECOND, "ID de demande : 12\n")
-    package.says(THIRD, PENDING.format(13))
+    package.set_ca_message(SECOND, "ID de demande : 12\n")
+    package.set_ca_message(THIRD, PENDING.format(13))
     package.answers.mkdir()
     # The computer was switched off during the submission, so certreq wrote no result.
     (package.answers / f"{THIRD}.txt").write_text("")
@@ -109,7 +111,7 @@ def test_script_asks_before_it_submits_again(wine_cmd, tmp_path):
     assert not (package.answers / f"{FIRST}.txt").exists()
     assert "0x800706ba" in (package.answers / f"{FIRST}.failed.txt").read_text()
 
-    package.says(FIRST, PENDING.format(14))
+    package.set_ca_message(FIRST, PENDING.format(14))
     status, shown = package.run("y\n")
     assert shown.count("Submit such requests again (y/n)?") == 1
     assert "0 issued, 3 waiting at the CA, 0 not submitted." in shown

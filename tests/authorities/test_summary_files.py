@@ -51,8 +51,8 @@ def test_summary_shows_the_renewal_date_after_receive(returned):
 
 
 def test_page_and_wiki_text_are_updated(returned):
-    """After the receive command, the page requests only the missing certificates from the CA, and
-    its appendix contains the thumbprint.
+    """After a certificate is received, the page and the Markdown file state that 1 of 5
+    certificates is issued, and the page contains its SHA-256.
     """
     _, folder, med, before = returned
     page = (folder / "summary.html").read_text("utf-8").replace("<wbr>", "")
@@ -62,7 +62,7 @@ def test_page_and_wiki_text_are_updated(returned):
     assert "1 of 5 is issued" in (folder / "summary.md").read_text("utf-8")
 
 
-def test_the_same_again_changes_no_byte(returned):
+def test_repeating_a_command_changes_no_byte(returned):
     """If the request or receive command is repeated, no file of the summary changes."""
     place, folder, med, _ = returned
     before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
@@ -107,7 +107,7 @@ def test_recorded_plan_gives_the_same_summary(tmp_path, sample, options):
 
 
 def test_invisible_characters_stay_marked_on_the_page(tmp_path):
-    """Invisible characters in a name stay marked on the page after receive, because the manifest
+    """If the summary is refreshed, invisible characters in a name stay marked, because the manifest
     records these characters.
     """
     table = TWO_SITES.replace("med01.contoso.com", "med01\u200b.contoso.com")

@@ -133,7 +133,7 @@ class Lab:
 # The following functions open TLS connections.
 
 
-def shake(server, client, host, *, client_store, server_store, purpose) -> str:
+def try_handshake(server, client, host, *, client_store, server_store, purpose) -> str:
     """Open one TLS connection, with or without a client certificate. Return "" if both sides accept
     it. Otherwise, return the error.
     """
@@ -189,8 +189,8 @@ class Pair:
 
 
 def pairs_of(planned, trust):
-    """Return every pair of certificates in a plan, including connections that a partner or an
-    application opens.
+    """Return the pairs of server and client certificates for all connections in a plan, including
+    connections that a partner or an application opens.
     """
     found = []
     for one in trust.presentations:
@@ -252,8 +252,8 @@ def random_plan(chance: random.Random) -> ln.CertificatePlan:
 
 
 class Tried:
-    """Opens the connection between one pair of servers, first as planned and then with one fault at
-    a time.
+    """A TLS connection between two servers, which the test opens first as planned and then with one
+    fault at a time.
     """
 
     def __init__(self, lab: Lab, chance: random.Random, pair: Pair):
@@ -261,7 +261,8 @@ class Tried:
         self.by_id = {one.id: one for one in pair.planned.certificates}
         server, client = pair.server, pair.client
         self.server, self.host = self.certificate(chance, server)
-        # The test uses one of the verifying servers, with the trust store from the plan.
+        # If several servers verify the peer, the test uses the trust store of one of them, as
+        # planned.
         self.client_cas = self.store_of(chance, server.verifier)
         self.server_cas = self.store_of(chance, server.presenter)
         self.shown = None if client is None else self.certificate(chance, client)[0]
@@ -327,16 +328,16 @@ class Tried:
             if (need.role, need.pool) == (who.role, pool)
         }
 
-    def shake(self, *, server=None, client=None, lacks=None, at="", purpose=None) -> str:
-        """Connect two servers. The argument `lacks` is a root that is removed from the trust store
-        of the server `at`.
+    def try_handshake(self, *, server=None, client=None, lacks=None, at="", purpose=None) -> str:
+        """Open one TLS connection between the client and the server. The root `lacks` is missing
+        from the trust store of `at`, which is the client or the server.
         """
         cas = {"client": self.client_cas, "server": self.server_cas}
         stores = {
             end: self.lab.store(ca for ca in held if not (at == end and ca == lacks))
             for end, held in cas.items()
         }
-        return shake(
+        return try_handshake(
             server or self.server,
             client or self.shown,
             self.host,
@@ -347,11 +348,11 @@ class Tried:
 
 
 def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
-    """Test the connection between one pair of servers, and return the names of the cases."""
+    """Test the connection between one pair of servers, and return the names of the tested cases."""
     tried, server, client = Tried(lab, chance, pair), pair.server, pair.client
     what = f"{server.connection}: {server.presenter} for {server.verifier}, {client}"
     done = {"plain" if client is None else "mutual"}
-    said = tried.shake()
+    said = tried.try_handshake()
     if client is None or client.is_served:
         assert said == "", what
     else:
@@ -361,26 +362,26 @@ def try_pair(lab: Lab, chance: random.Random, pair: Pair) -> set[str]:
         assert "unsupported certificate" in said.lower().replace("_", " "), (what, said)
         usages = (*client.planned, *client.asked)
         tried.shown, _ = tried.certificate(chance, client, usages)
-        assert tried.shake() == "", what
+        assert tried.try_handshake() == "", what
         done.add("not planned")
-    assert "CERTIFICATE_VERIFY_FAILED" in tried.shake(lacks=server.root, at="client"), what
+    assert "CERTIFICATE_VERIFY_FAILED" in tried.try_handshake(lacks=server.root, at="client"), what
     done.add("without the server's root")
     if server.certificates:
         bare, _ = tried.certificate(chance, server, with_chain=False)
-        assert "CERTIFICATE_VERIFY_FAILED" in tried.shake(server=bare), what
+        assert "CERTIFICATE_VERIFY_FAILED" in tried.try_handshake(server=bare), what
         done.add("without the chain")
     if client is None:
         return done
-    assert "UNKNOWN_CA" in tried.shake(lacks=client.root, at="server"), what
+    assert "UNKNOWN_CA" in tried.try_handshake(lacks=client.root, at="server"), what
     done.add("without the client's root")
     if client.certificates and CLIENT in client.asked:
         plain, _ = tried.certificate(chance, client, (SERVER,))
-        said = tried.shake(client=plain)
+        said = tried.try_handshake(client=plain)
         assert "unsupported certificate" in said.lower().replace("_", " "), what
         done.add("without client authentication")
     elif client.certificates and CLIENT not in client.planned:
         # Lync Server accepts a server certificate from a client, but a stricter server rejects it.
-        said = tried.shake(purpose=PURPOSES[CLIENT])
+        said = tried.try_handshake(purpose=PURPOSES[CLIENT])
         assert "unsupported certificate" in said.lower().replace("_", " "), what
         done.add("asked for more")
     return done
@@ -397,8 +398,8 @@ def test_handshakes_succeed_and_fail_as_planned(tmp_path):
     for _ in range(PAIRS if "LYNCNB_HANDSHAKES" in os.environ else PAIRS // 8):
         planned = random_plan(chance)
         pairs = pairs_of(planned, ln.trust(planned))
-        # Each type of connection is tested equally often, whatever the number of its pools. The
-        # test prefers clients with a certificate from another CA.
+        # Each type of connection is tested equally often, no matter how many pools use it. The test
+        # prefers clients with a certificate from another CA.
         chance.shuffle(pairs)
         pairs.sort(key=lambda pair: pair.client is None or pair.client.root == pair.server.root)
         pair = min(pairs, key=lambda pair: connections[pair.server.connection])

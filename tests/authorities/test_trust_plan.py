@@ -43,8 +43,8 @@ def roots(planned: ln.TrustPlan, who: str) -> set[str]:
 
 
 def shown(planned: ln.TrustPlan, connection: str) -> list[tuple[str, str, str, str]]:
-    """Return the presenting party, the purpose of the certificate, and the required root of each
-    connection.
+    """Return the presenter, the purpose, the verifier, and the required root of each certificate
+    that is presented in a connection.
     """
     return [
         (one.presenter.role, one.shown_as, one.verifier.role, one.root.title)
@@ -287,8 +287,8 @@ def test_root_of_every_presented_certificate_is_installed(sample):
 
 
 def test_time_grows_in_proportion_to_the_servers():
-    """The time to calculate the trust plan doubles with twice as many servers, although all pools
-    connect to each other.
+    """Calculating the trust plan takes about twice as long for twice as many servers, although all
+    pools connect to each other.
     """
 
     def planned_of(servers: int):
@@ -321,7 +321,7 @@ def test_trust_plan_has_a_table_a_document_and_five_files(tmp_path):
     assert [groups[one["certificates"]] for one in document["presentations"]] == [
         list(one.certificates) for one in found.presentations
     ]
-    # Grouping the ids does not change the statements about each certificate.
+    # The document groups the ids, but states the same about each certificate.
     for one, told in zip(found.presentations, document["presentations"], strict=True):
         assert told["client_authentication"] == one.client_authentication
         assert told["is_served"] == one.is_served

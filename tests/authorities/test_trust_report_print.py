@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 from lab_driver import CHROMIUM
 from places import DATA
-from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened, page_count, pdf_text
+from printing import (
+    PDF_TOOLS,
+    axe_in_both_themes,
+    find_overflowing_elements,
+    opened,
+    page_count,
+    pdf_text,
+)
 
 import lyncnb as ln
 from lyncnb.authorities.trust.trust_plan import trust
@@ -62,7 +69,7 @@ def test_page_is_accessible_and_nothing_overflows(page_file, chromium):
     """
     with opened(chromium, page_file, scripts=True) as page:
         assert axe_in_both_themes(page) == []
-        assert cut_off(page) == []
+        assert find_overflowing_elements(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 1280
 
 

@@ -166,7 +166,7 @@ def test_views_agree_with_the_certificates_on_the_servers(seed):
 
 
 class Estate:
-    """A request folder, its CAs, and the certificates that the simulated servers really have."""
+    """A request folder, its CAs, and the certificates that are installed on the simulated servers."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -249,7 +249,7 @@ class Estate:
         made = ln.forecast(self.folder, start=self.day, until=self.day + timedelta(days=30))
         if any(end < at for end in ends.values()):
             assert not made.works
-        # The key of a certificate that is on a server must stay.
+        # A key must not be removed while a server uses its certificate.
         for item in purge(self.folder, today=self.day).items:
             one = self.manifest.by_id[item.id]
             assert one.state == "retired" or item.generation not in find_generations(one).used
@@ -258,7 +258,7 @@ class Estate:
 
 def test_three_years_with_the_same_folder(tmp_path):
     """In three simulated years with short-lived public certificates, a new CA, a stolen key and a
-    removed server, all views agree.
+    removed server, the views of the folder always agree with the certificates on the servers.
     """
     estate = Estate(tmp_path / "requests")
     estate.answer()

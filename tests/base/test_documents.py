@@ -42,7 +42,7 @@ HOSTS = {
     "www.sectigo.com",
 }
 
-# For these works, no address was found on 2026-11-28.
+# The documents for which no web address was found on 2026-11-28.
 WITHOUT_ADDRESS = {
     "Microsoft Lifecycle, Lync Server 2013",
     "Microsoft Lifecycle, Skype for Business Server 2015",
@@ -74,8 +74,8 @@ def test_titles_of_documents_become_links():
 
 
 def test_a_page_in_chinese_leads_to_documents_in_chinese():
-    """In Chinese, Microsoft's page about mobility has a Chinese address, and other documents keep
-    their address.
+    """In Chinese text, the link to Microsoft's page about mobility leads to the Chinese page, and
+    other links do not change.
     """
     source = f"Microsoft, {MOBILITY}, 2014-07-23; Microsoft, Set-CsCertificate"
     addresses = [[a for _, a in split_source(source, lang) if a] for lang in ("en", "zh-TW")]
@@ -85,9 +85,7 @@ def test_a_page_in_chinese_leads_to_documents_in_chinese():
 
 
 def test_the_longest_title_counts():
-    """If the title of a document is part of a longer title or word, it does not become a separate
-    link.
-    """
+    """A document title that is part of a longer title or word does not become a separate link."""
     source = (
         "Staging A/V and OAuth certificates using -Roll in Set-CsCertificate in Lync Server 2013"
     )
@@ -122,7 +120,9 @@ def test_every_source_has_a_link_or_a_reason():
 
 def _sources() -> Iterator[str]:
     for value in _values_of_source():
-        if isinstance(value, dict):  # The rule for CAs contains a document, a section, and a date.
+        if isinstance(
+            value, dict
+        ):  # The source of a rule for CAs is a table with a document, a section, and a date.
             yield value["document"]
         elif isinstance(value, str):
             yield value

@@ -29,7 +29,7 @@ def test_allowed_file_names_stay(name):
     assert build_file_name(name, ".html") == f"{name}.html"
 
 
-def test_a_long_name_fits():
+def test_long_names_have_different_file_names():
     """If two long server names have the same first 200 characters, their file names differ."""
     stem = ".".join(["a" * 60] * 4)
     one, two = build_file_name(f"{stem}.com", ".html"), build_file_name(f"{stem}.net", ".html")

@@ -209,7 +209,7 @@ def test_removing_a_missing_file_is_not_an_error(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def failing(call: str, at: int, code: int):
+def fail_nth_call(call: str, at: int, code: int):
     """Return a replacement for a system call that fails only when it is called for the nth time."""
     real, count = getattr(system_calls, call), iter(range(1, 1_000_000))
 
@@ -246,7 +246,7 @@ def test_each_system_call_fails_in_turn(tmp_path, monkeypatch, writer, code):
             (folder / "old").write_bytes(b"old")
             (folder / "gone").write_bytes(b"gone")
             with monkeypatch.context() as patch:
-                patch.setattr(system_calls, call, failing(call, at, getattr(errno, code)))
+                patch.setattr(system_calls, call, fail_nth_call(call, at, getattr(errno, code)))
                 try:
                     WRITERS[writer](folder)
                 except BundleError as error:
@@ -331,7 +331,7 @@ def traced_calls(log: str, folder: str) -> list[str]:
 
 
 @pytest.mark.tools
-def test_the_order_on_disk_is_content_name_folder(tmp_path):
+def test_a_file_is_synced_before_it_gets_its_name(tmp_path):
     """A trace of the system calls shows that a file is synced before it gets its name, and that
     keys are written before requests.
     """
@@ -403,7 +403,7 @@ def test_an_interrupt_leaves_nothing_half_written(tmp_path, monkeypatch, call):
 def test_a_half_written_file_that_stays_is_reported(tmp_path, monkeypatch):
     """If an incomplete file cannot be removed, the error message contains its name."""
     (tmp_path / f"{files.TEMP_PREFIX}0").write_bytes(b"x")
-    monkeypatch.setattr(system_calls, "unlink", failing("unlink", 1, errno.EACCES))
+    monkeypatch.setattr(system_calls, "unlink", fail_nth_call("unlink", 1, errno.EACCES))
     with pytest.raises(BundleError, match="cannot remove the incomplete file"):
         files.remove_stale_files(tmp_path)
 

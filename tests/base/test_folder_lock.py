@@ -102,8 +102,8 @@ def test_a_link_in_place_of_the_lock_is_refused(tmp_path, name):
 
 @pytest.mark.posix
 def test_a_folder_that_is_missing_full_or_open_to_others_is_refused(tmp_path, monkeypatch):
-    """A lock cannot be created in a missing folder or on a full disk, and the error message
-    contains a hint.
+    """A lock cannot be created in a missing folder, on a full disk, or in a folder to which other
+    users can write.
     """
     with pytest.raises(BundleError, match="cannot access the folder"), lock_folder(tmp_path / "a"):
         pass
@@ -168,7 +168,7 @@ def test_process_that_lost_its_lock_stops(tmp_path):
     """Before each important step, a process checks that the lock still belongs to it. It does not
     remove the lock of another process.
     """
-    confirm_lock(tmp_path)  # If there is no lock, confirm() has no effect.
+    confirm_lock(tmp_path)  # If there is no lock, confirm_lock() has no effect.
     with lock_folder(tmp_path):
         confirm_lock(tmp_path)
         (tmp_path / OWNER_NAME).write_text(THERE)

@@ -41,7 +41,7 @@ def test_page_is_self_contained():
     page = _Page()
     page.feed(text)
     assert "script" not in page.tags
-    # The value appears in the title, the heading, and the paragraph of the page.
+    # The hostile text appears in the title, the heading, and the paragraph of the page.
     assert page.text.count(HOSTILE.replace("\x00", "")) == 3
 
 

@@ -26,7 +26,7 @@ MIXED = f'"{PAYPAL}" mixes Cyrillic and Latin letters, so readers can mistake th
             "1.2.3.4",
             ("lyncnb replaced full-width or compatibility characters with standard characters",),
         ),
-        # Each of these three characters also means a dot in a host name.
+        # IDNA treats each of these three characters as a dot.
         (
             "a。b．c｡d",
             "a.b.c.d",
@@ -77,7 +77,9 @@ def test_labels_become_a_labels(label, a_label):
     ],
 )
 def test_bad_labels_are_refused(label, reason):
-    """A label of a host name that IDNA 2008 does not allow is rejected with the reason."""
+    """If IDNA 2008 does not allow a label in a host name, it is rejected, and the error message
+    contains the reason.
+    """
     with pytest.raises(BadName, match=reason) as caught:
         convert_to_a_label(label, f"{label}.contoso.com")
     assert caught.value.hint == (

@@ -60,7 +60,7 @@ def test_control_characters_are_refused(character):
 
 
 @given(st.text())
-def test_clean_text_is_clean(text):
+def test_cleaning_clean_text_changes_nothing(text):
     """If cleaned text is cleaned again, it does not change."""
     try:
         clean, _ = clean_text(text)
@@ -104,8 +104,8 @@ def test_invisible_characters_are_recognized():
     ],
 )
 def test_text_with_another_reading_direction_is_rejected(text):
-    """Text with characters that change the reading direction is rejected, because it is displayed
-    in another order than it is stored.
+    """Text with characters that change the reading direction is rejected, because readers would see
+    the characters in a different order.
     """
     with pytest.raises(BadName, match="change the reading direction") as caught:
         clean_text(text)

@@ -1,4 +1,4 @@
-"""Folders with only a few files are created completely, and existing files are kept."""
+"""A folder with a few files is created completely or not at all, and existing files are kept."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ def test_each_call_fails_in_turn(tmp_path, code):
 
 
 def test_hidden_folder_is_never_read(tmp_path):
-    """Files in a hidden folder, which may be incomplete, are never read. Only visible files are
-    used.
-    """
+    """Files in a hidden folder are never read, because the folder may be incomplete."""
     folder = tmp_path / "it"
     small_folder.write_folder(folder, OLD)
     hidden = folder / ".tmp-lyncnb-next"

@@ -106,7 +106,7 @@ def test_xlsx_holds_text_and_no_formula_or_link():
     assert sheet["B2"].value == 1
 
 
-def test_the_links_of_a_sheet_lead_from_its_last_cells():
+def test_links_are_in_the_last_column():
     """The addresses in `links` become links in the last column of the sheet, and other cells stay
     text.
     """
@@ -216,8 +216,8 @@ def test_xlsx_with_too_many_rows_is_refused(monkeypatch):
     ],
 )
 def test_xlsx_dates_and_numbers_have_their_types(value, read, code):
-    """A date becomes a cell that programs sort and filter as a date, and that still shows the same
-    text.
+    """A date is stored in a cell that programs sort and filter as a date, and that still shows the
+    same text.
     """
     data = to_xlsx([_sheet(("a", value))], title="t")
     cell = openpyxl.load_workbook(io.BytesIO(data))["Certificates"]["B2"]
@@ -256,8 +256,8 @@ def test_csv_line_is_the_same_whichever_way_it_was_written(rows):
 
 
 def test_form_has_text_cells_and_drop_down_lists():
-    """The form in the workbook has notes, drop-down lists if the list is short enough, text cells
-    beyond column Z, and a gray row.
+    """A form in a workbook has notes, a drop-down list for each short list of choices, text format
+    in all columns, even beyond column Z, and a gray example row.
     """
     columns = tuple(f"c{n}" for n in range(30))
     form = Form(

@@ -18,7 +18,9 @@ HOSTILE = "<script>alert(1)</script>\" onload='x' & |"
 
 
 class _Cells(HTMLParser):
-    """Collects the text of each cell and every tag in HTML, as a browser would show them."""
+    """An HTML parser that collects the text of each cell and every tag, as a browser would show
+    them.
+    """
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

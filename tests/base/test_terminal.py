@@ -8,11 +8,13 @@ import shlex
 
 import pytest
 
-from lyncnb.base.terminal import is_terminal, is_terminal_file, quote_argument, read_keys
+from lyncnb.base.terminal import is_terminal, is_terminal_file, quote_argument, read_hidden_line
 
 
 def read(*units: str) -> str:
-    """Read a line from UTF-16 code units, as if each key was typed and sent at once."""
+    """Read a line of typed text from UTF-16 code units. All units of one key arrive at the same
+    time.
+    """
     waiting = [unit for key in units for unit in key]
     at_once = [len(key) - n - 1 for key in units for n in range(len(key))]
 
@@ -23,7 +25,7 @@ def read(*units: str) -> str:
     def is_waiting() -> bool:
         return at_once[-1 - len(waiting)] > 0
 
-    return read_keys(get_key, is_waiting)
+    return read_hidden_line(get_key, is_waiting)
 
 
 @pytest.mark.parametrize(
@@ -39,9 +41,7 @@ def read(*units: str) -> str:
     ],
 )
 def test_keys(units, text):
-    """In typed input, an emoji is one character, a function key is no character, and `à` is one
-    character.
-    """
+    """In typed input, an emoji and `à` each count as one character, and a function key is ignored."""
     assert read(*units) == text
 
 

@@ -26,7 +26,7 @@ from lyncnb.base.shown.terminal_text import format_table, wrap_line
         ("a\x1b[31mb", 20, ["a\\x1b[31mb"]),
     ],
 )
-def test_wrap(text, width, lines):
+def test_lines_break_only_at_spaces(text, width, lines):
     """A line of text on the terminal breaks only at spaces, and the next line has the same
     indentation.
     """

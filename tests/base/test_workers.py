@@ -58,7 +58,7 @@ def test_error_in_a_worker_process_is_reported(tmp_path):
 
 def test_a_child_that_dies_is_reported():
     """If a worker process is killed, the main process reports an error with a hint and does not
-    wait endlessly.
+    wait forever.
     """
     with start_pair_workers(1, CIPHER.encryptor) as children:
         children.submit([("Edge-1", ONE)]).result()
@@ -70,8 +70,8 @@ def test_a_child_that_dies_is_reported():
 
 @pytest.mark.posix
 def test_a_child_does_not_get_the_passphrase(monkeypatch):
-    """The environment and arguments of a worker process do not contain the passphrase, even if it
-    was not read yet.
+    """The environment and arguments of a worker process do not contain the passphrase, even if the
+    main process has not read it yet.
     """
     monkeypatch.setenv(passphrase.VARIABLE, "correct horse battery")
     with start_pair_workers(1, CIPHER.encryptor) as children:

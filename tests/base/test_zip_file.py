@@ -44,8 +44,8 @@ def test_files_in_an_archive_are_found_by_name():
 
 
 def test_unpacked_sizes_are_added_up():
-    """lyncnb adds up the real sizes of all files that it reads from an archive, whatever sizes the
-    directory of the archive states.
+    """lyncnb adds up the real sizes of all files that it reads from an archive, regardless of the
+    sizes in the archive's directory.
     """
     archive = Archive(write_zip({"a": b"a" * 700_000, "b": b"b" * 700_000}), max_unpacked=1_000_000)
     assert len(b"".join(archive.read_pieces("a"))) == 700_000

@@ -119,14 +119,14 @@ def files(items: list, algorithm: str, count: int, folder: Path) -> None:
 CHILDREN: dict[str, Callable[[list, str, int, Path], None]] = {
     "export": export,
     "loop": loop,
-    "planned-loop": loop,  # The plan stays in memory, because lyncnb also has it in memory.
+    "planned-loop": loop,  # As in lyncnb, the plan stays in memory.
     "raw": raw,
     "files": files,
 }
 
 
-# Each variant needs these modules, which are imported before the time measurement starts. If a
-# variant needs a plan, it is also created before the measurement.
+# The modules that each variant imports before the measurement starts. If a variant needs a plan,
+# the plan is also created before.
 IMPORTS = {
     "export": (
         "lyncnb.pki.pkcs8",
@@ -165,7 +165,7 @@ def tree(pid: int) -> list[int]:
     return [pid, *(found for child in children for found in tree(int(child)))]
 
 
-def resident(pid: int) -> float:
+def measure_memory(pid: int) -> float:
     """Return the memory that a process uses in MB. Memory that processes share is divided among
     them (PSS).
     """
@@ -183,7 +183,7 @@ def run_watched(command: list[str]) -> tuple[str, float]:
     peak = 0.0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         while process.poll() is None:
-            peak = max(peak, sum(map(resident, tree(process.pid))))
+            peak = max(peak, sum(map(measure_memory, tree(process.pid))))
             time.sleep(0.05)
         output = process.stdout.read()
     assert process.returncode == 0
@@ -222,8 +222,8 @@ def measure(variant: str, algorithm: str, count: int, top: Path) -> dict[str, fl
 
 
 def child(variant: str, algorithm: str, count: int, folder: str) -> None:
-    """Run one function in a child process, and print its seconds without the time for start,
-    imports and plan.
+    """Run one function in a child process, and print its duration without the time for startup,
+    imports and planning.
     """
     sys.path.insert(0, str(TESTS))
     for module in IMPORTS[variant]:
@@ -249,8 +249,8 @@ def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], to
         cells = [f"{found[n]['seconds']:.2f} ({found[n]['foreign']:.0%})" for n in columns]
         print(f"| {number} | " + " | ".join(cells) + " |", flush=True)
         for rival in goals:
-            # Generating raw keys is only a lower limit and not a program, so the time to start its
-            # process does not count.
+            # The rival "raw" is not a program. It only generates keys and shows the lower limit, so
+            # the time to start its process does not count.
             clock = "inner" if rival == "raw" else "seconds"
             ratios[rival].append(found[rival][clock] / found["export"][clock])
     met = True
@@ -263,9 +263,10 @@ def compare(algorithm: str, count: int, rounds: int, goals: dict[str, float], to
 
 
 def memory(count: int, top: Path) -> bool:
-    """Compare the peak memory of lyncnb's process tree with the peak memory of the simple loop.
+    """Compare the peak memory of lyncnb's process tree with that of a simple loop that creates the
+    same files.
 
-    At most 30 MB more are allowed.
+    lyncnb may use at most 30 MB more.
     """
     met = True
     for algorithm, number in (("RSA", count // 10), ("ECDSA", count), ("ECDSA", 10 * count)):
@@ -332,7 +333,7 @@ def answer_time(client, code: str) -> float:
 
 
 def answer_is(client, expression: str, expected: str) -> bool:
-    """Return the value of an expression that the kernel evaluates."""
+    """Return whether an expression in the kernel has the expected value."""
     reply = client.execute_interactive("", user_expressions={"x": expression}, timeout=120)
     return reply["content"]["user_expressions"]["x"]["data"]["text/plain"] == expected
 

@@ -31,7 +31,7 @@ PROVIDER = "Microsoft RSA SChannel Cryptographic Provider"
 ROUNDS = 5
 
 
-def material(count: int) -> list[tuple[rsa.RSAPrivateKey, x509.Certificate]]:
+def make_keys_and_certificates(count: int) -> list[tuple[rsa.RSAPrivateKey, x509.Certificate]]:
     """Create a few keys and certificates, and return a list that contains each of them several
     times.
     """
@@ -47,9 +47,7 @@ def material(count: int) -> list[tuple[rsa.RSAPrivateKey, x509.Certificate]]:
 
 
 def bare(pairs: list, password: bytes) -> None:
-    """Serialize a package directly with the cryptography library, with the same key derivation as
-    lyncnb and nothing else.
-    """
+    """Create PFX files with the cryptography library alone, with the same key derivation as lyncnb."""
     for key, certificate in pairs:
         encryption = (
             serialization.PrivateFormat.PKCS12.encryption_builder()
@@ -91,7 +89,7 @@ def timed(work) -> tuple[float, float]:
 
 def main(count: int) -> None:
     """Measure the time to create packages, and print both ratios of CPU time."""
-    pairs = material(count)
+    pairs = make_keys_and_certificates(count)
     work = tasks(pairs)
     cpu_ratios, wall_ratios = [], []
     for _ in range(ROUNDS):

@@ -47,9 +47,7 @@ def show(name: str, seconds: list[float]) -> None:
 
 
 def show_overview(editor, change, rounds: int) -> None:
-    """Print the time of `overview` after a change, as a share of the time of the change in the same
-    round.
-    """
+    """Print the time of `overview` after a change, relative to the time of the change itself."""
     from lyncnb.widgets.editing import plan_views
 
     shares = []
@@ -193,7 +191,7 @@ def ask(lab, expression: str) -> str:
     return ask_kernel(lab, expression)
 
 
-def one_role(lab, rounds: int) -> list[float]:
+def change_role(lab, rounds: int) -> list[float]:
     """Change the role of one server with the toolbar for selected servers, which sends the same
     message as editing a cell.
     """
@@ -229,8 +227,8 @@ def screen(rows: int, rounds: int) -> None:
             show(f"screen shown {rows}", opened["shown"])
             show(f"screen all rows {rows}", opened["whole"])
             show("screen findings", opened["told"])
-            select_one_alone(lab)
-            show("screen one role", one_role(lab, 2 * rounds))
+            select_server_of_single_server_pool(lab)
+            show("screen one role", change_role(lab, 2 * rounds))
             lab.page.get_by_label("Filter servers").fill("")
             begin = time.perf_counter()
             lab.page.get_by_label("Select all shown rows").check()
@@ -273,8 +271,8 @@ def paste(lab, rows: int, rounds: int) -> list[float]:
     return times
 
 
-def select_one_alone(lab) -> None:
-    """Select one server whose pool contains no other server."""
+def select_server_of_single_server_pool(lab) -> None:
+    """Select a server that is the only server in its pool."""
     ask(
         lab,
         "setattr(editor, 'alone', next(str(c.fqdn) for p, c in editor.topology.computers"
@@ -302,13 +300,13 @@ def export(rows: int, rounds: int, requests: int) -> None:
         write_table(folder / "topology.csv", rows)
         with LabServer(folder) as server, LabBrowser(server, seconds=120) as lab:
             open_editor(lab, folder, rows, 1)
-            select_one_alone(lab)
+            select_server_of_single_server_pool(lab)
             lab.js(
                 "const it = panel.sessionContext.session.kernel.requestExecute({code: arg});"
                 " await it.done;",
                 REQUESTS.format(count=requests),
             )
-            times = one_role(lab, 3 * rounds)
+            times = change_role(lab, 3 * rounds)
             print(ask(lab, "panel.job.state"))
             show("export other", times)
 

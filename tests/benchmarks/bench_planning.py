@@ -81,7 +81,7 @@ def servers():
 # The following functions run in child processes, and return the CPU seconds for each step.
 
 
-def measured(step: Callable[[], object]) -> tuple[float, object]:
+def measure(step: Callable[[], object]) -> tuple[float, object]:
     """Run one step, and return the CPU seconds that it took and its result."""
     before = time.process_time()
     result = step()
@@ -95,7 +95,7 @@ def yardstick(path: Path) -> dict[str, float]:
         with path.open(newline="", encoding="utf-8") as stream:
             return list(csv.reader(stream))
 
-    return {"csv.reader": measured(read)[0]}
+    return {"csv.reader": measure(read)[0]}
 
 
 def lyncnb(path: Path) -> dict[str, float]:
@@ -107,8 +107,8 @@ def lyncnb(path: Path) -> dict[str, float]:
     small = path.with_name("small.csv")
     rules = load_rules()
     plan_certificates(read_topology(small), rules)
-    read, topology = measured(lambda: read_topology(path))
-    plan, made = measured(lambda: plan_certificates(topology, rules))
+    read, topology = measure(lambda: read_topology(path))
+    plan, made = measure(lambda: plan_certificates(topology, rules))
     names = sum(len(c.subject_alt_name) for c in made.certificates)
     return {"read": read, "plan": plan, "certificates": len(made.certificates), "names": names}
 
@@ -118,12 +118,12 @@ def apply(path: Path) -> dict[str, float]:
     import pandas as pd
 
     frame = pd.read_csv(path, dtype=str, na_filter=False)
-    return {"apply": measured(lambda: frame.apply(names_of_row, axis=1))[0]}
+    return {"apply": measure(lambda: frame.apply(names_of_row, axis=1))[0]}
 
 
 def names_of_row(row) -> tuple[str, ...]:
-    """Return the names of one server by the same rules as lyncnb, as a simple script would, without
-    sharing names between servers.
+    """Return the names of one server. The rules are the same as in lyncnb, but no work is shared
+    between servers.
     """
     pool = row["pool_fqdn"] or row["server_fqdn"]
     domains = row["sip_domains"].split(";")
@@ -187,9 +187,7 @@ def whole(rows: int, rounds: int, folder: Path) -> None:
 
 
 def edit(rows: int, folder: Path) -> None:
-    """Measure the time for one edited cell, after which the topology and the plan are created
-    again.
-    """
+    """Measure the time to edit one cell and create the topology and the plan again."""
     from lyncnb.plan.planner import plan_certificates, plan_changed_topology
     from lyncnb.rules.rule_files import load_rules
     from lyncnb.topology.topology import read_topology
@@ -200,9 +198,9 @@ def edit(rows: int, folder: Path) -> None:
     topologies, plans = [], []
     for place in range(0, rows, rows // 40):
         cells = {place: {"extra_san": f"old{place}.contoso.com"}}
-        seconds, topology = measured(partial(plan.topology.with_cells, cells))
+        seconds, topology = measure(partial(plan.topology.with_cells, cells))
         topologies.append(seconds)
-        seconds, plan = measured(partial(plan_changed_topology, plan, topology))
+        seconds, plan = measure(partial(plan_changed_topology, plan, topology))
         plans.append(seconds)
     assert plan.certificates == plan_certificates(plan.topology, load_rules()).certificates
     print(

@@ -121,8 +121,8 @@ class StandIn:
         self.issued[number] = self._issue(*self._requests[number])
 
     def _judge(self, csr: x509.CertificateSigningRequest, attributes: str) -> Template:
-        # The pyca library reports every SHA-1 signature as invalid. The requests in these tests
-        # have no SHA-1 signature.
+        # This check would also reject valid SHA-1 signatures, because the pyca library reports them
+        # as invalid. No request in these tests has one.
         if not csr.is_signature_valid:
             raise Refused("The signature of the certificate cannot be verified. 0x80090006")
         name = self._template_name(csr, attributes)
@@ -182,7 +182,7 @@ def _extension(csr: x509.CertificateSigningRequest, kind: type):
 
 
 def _windows_text(data: bytes, label: str = "CERTIFICATE") -> bytes:
-    """Encode bytes as base64 in the format of the AD CS pages, with CRLF and always the label
+    """Encode bytes as base64 with CRLF line endings, as the AD CS pages do. The default label is
     CERTIFICATE.
     """
     body = base64.encodebytes(data).decode().replace("\n", "\r\n")

@@ -68,5 +68,5 @@ class CfsslCa:
         return {f"{self._count}.pem": answer.json()["result"]["certificate"].encode()}
 
     def chain(self) -> dict[str, bytes]:
-        """Return the certificate of the CA."""
+        """Return the CA certificate, which is the complete chain."""
         return {"ca.pem": (self.folder / "ca.pem").read_bytes()}

@@ -51,5 +51,5 @@ class NssCa:
         return {out.name: out.read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Return the certificate of the CA."""
+        """Return the CA certificate, which is the complete chain."""
         return {"root.cer": self._run("-L", "-n", "root", "-r")}

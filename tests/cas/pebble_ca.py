@@ -1,4 +1,4 @@
-"""Run Pebble, an ACME CA whose certificates have no common name and no CRL, but client
+"""Run Pebble, an ACME CA whose certificates have no common name or CRL, but include client
 authentication and OCSP.
 """
 

@@ -69,7 +69,7 @@ def sign(key, tbs_builder, *, pss: bool = False, hash_algorithm=None):
     return tbs_builder.sign(key, chosen, **extra)
 
 
-def resigned(certificate: x509.Certificate, key, hash_name: str) -> x509.Certificate:
+def replace_signature(certificate: x509.Certificate, key, hash_name: str) -> x509.Certificate:
     """Replace a certificate's signature with one that uses a hash algorithm that the pyca library
     does not support for signing.
     """
@@ -81,7 +81,7 @@ def resigned(certificate: x509.Certificate, key, hash_name: str) -> x509.Certifi
         content = tbs.dump(force=True)
         signature = key.sign(content, padding.PKCS1v15(), hash_algorithm)
     else:
-        # For ECDSA, tests only need signatures with SHA-1.
+        # With ECDSA, tests need only signatures with SHA-1.
         algorithm = algos.SignedDigestAlgorithm({"algorithm": f"{hash_name}_ecdsa"})
         tbs["signature"] = algorithm
         content = tbs.dump(force=True)

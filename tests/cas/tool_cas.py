@@ -15,7 +15,7 @@ _DAYS = "40"
 
 
 def _names(csr: bytes) -> list[str]:
-    """Return the names in a request, grouped by type, as these CA tools need them."""
+    """Return the DNS names in the subject alternative name of a request."""
     request = x509.load_pem_x509_csr(csr)
     try:
         found = request.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
@@ -59,7 +59,7 @@ class CerttoolCa:
         return {out.name: out.read_bytes()}
 
     def chain(self) -> dict[str, bytes]:
-        """Return the certificate of the CA."""
+        """Return the CA certificate, which is the complete chain."""
         return {"root.pem": (self.folder / "ca.pem").read_bytes()}
 
 

@@ -141,7 +141,9 @@ ENDING = [method for method in RULES.methods if method.until]
 
 @pytest.mark.parametrize("method", ENDING, ids=[f"{m.source.section}" for m in ENDING])
 def test_ending_validation_method_is_reported(method):
-    """A notice names a domain validation method that will end from one year before its last date."""
+    """From one year before the end of a domain validation method, a notice contains the name of the
+    method.
+    """
     plan = plan_of()
     told = lambda on: [  # noqa: E731
         f.message for f in check_plan(plan, on=on) if f.code == "validation-methods-end"
@@ -245,7 +247,7 @@ def test_too_many_names_are_an_error_for_lets_encrypt(ca, code, severity):
 
 @pytest.mark.parametrize(("ca", "told"), [("DigiCert", True), ("", True), ("Let's Encrypt", False)])
 def test_price_of_many_names_is_a_notice(ca, told):
-    """For a certificate with 26 names, a notice describes the price, unless the CA is free of
+    """If a certificate has 26 names, a notice about the price is reported, unless the CA is free of
     charge.
     """
     names = ";".join(f"n{number}.contoso.com" for number in range(25))

@@ -67,7 +67,9 @@ def found(plan):
 
 
 def without(prefix):
-    """Return a function that removes the names that start with a prefix from a certificate."""
+    """Return a function that lists the names in a certificate, except those that start with a
+    prefix.
+    """
     return lambda c: tuple(e for e in c.subject_alt_name if not e.name.startswith(prefix))
 
 
@@ -322,9 +324,7 @@ def test_internal_ca_is_recommended_for_the_internal_edge_certificate():
 
 
 def test_value_for_a_pool_may_be_in_the_row_of_a_collocated_role():
-    """If several roles are on one pool, a value for the pool may be in the row of any of these
-    roles.
-    """
+    """If several roles share a pool, a value for the pool may be in the row of any of these roles."""
     beside = {
         "server_fqdn": "fe01.contoso.com",
         "role": "Mediation",
@@ -537,8 +537,8 @@ def test_plan_check_reports_only_its_case(product, check):
     assert check.code not in nearest
 
 
-#: No table or option can cause the mistakes that these checks report, so other tests change the
-#: plan.
+#: Checks that report mistakes which no table or option can cause. Other tests alter the plan itself
+#: to cause these mistakes.
 ONLY_ALTERED = {
     "aol-without-client-authentication",
     "edge-certificates-differ",
@@ -556,7 +556,7 @@ def test_every_plan_check_has_two_cases():
 
 
 def test_every_check_function_is_used():
-    """A rule uses every check function in the code."""
+    """Every check function in the code is used by a rule."""
     of_cas = [check for check in load_ca_rules().checks if "plan" in check.judges]
     of_products = [c for product in list_products() for c in load_rules(product).checks.values()]
     rules = (*of_products, *of_cas)
@@ -686,8 +686,8 @@ def test_plan_is_evaluated_on_a_date():
 def test_check_ends_on_its_end_date():
     """A check with an end date reports findings until the day before that date."""
     rule = replace(RULES.checks["single-label-name"], until=date(2026, 3, 15))
-    assert rule.holds_on(date(2026, 3, 14))
-    assert not rule.holds_on(date(2026, 3, 15))
+    assert rule.applies_on(date(2026, 3, 14))
+    assert not rule.applies_on(date(2026, 3, 15))
 
 
 @pytest.mark.parametrize(
@@ -709,7 +709,7 @@ def test_organization_requires_a_location(options, told):
     assert about == (public if told else set())
 
 
-def test_findings_come_errors_first_and_count():
+def test_findings_are_sorted_and_can_be_counted():
     """Findings are sorted by severity, and you can count and filter them."""
     findings = check_plan(plan_of([(EDGE, "av_edge_fqdn", ""), (DIR, "web_external_fqdn", "")]))
     ranks = [("error", "warning", "notice").index(f.severity) for f in findings]

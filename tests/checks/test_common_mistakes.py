@@ -34,7 +34,7 @@ TABLE = {
     "W05": ("A wildcard thought to cover what it does not", ["finding wildcard-does-not-cover"]),
     "W06": ("Not every Meet URL in the SAN", ["finding meet-url-not-covered"]),
     "W07": ("sip.<domain> missing on the pool of automatic sign-in", ["finding sip-name-not-covered"]),
-    "W08": ("A SIP domain is added after issuing", [HERE + "test_a_sip_domain_more_renews_servers_edge_and_proxy", "test export/test_write.py::test_a_changed_plan_renews_exactly_the_requests_concerned"]),
+    "W08": ("A SIP domain is added after issuing", [HERE + "test_a_new_sip_domain_renews_servers_edge_and_proxy", "test export/test_write.py::test_a_changed_plan_renews_exactly_the_requests_concerned"]),
     "W09": ("A Director with the external web name of a Front End pool", ["finding web-external-fqdn-shared"]),
     "W10": ("A Director's web name forgotten on the reverse proxy", ["finding web-external-fqdn-not-published"]),
     "W11": ("A Standard Edition server with another internal web name", ["finding web-internal-fqdn-overridden"]),
@@ -55,7 +55,7 @@ TABLE = {
     "W26": ("An answer accepted on another computer than that of the key", ["step finish-where: only on {server}, where the request was created", WALK + "test_certificate_on_the_wrong_computer_is_reported"]),
     "W27": ("No chain on an Edge Server outside the domain", ["step chain-edge: On an Edge Server outside the domain, Group Policy does not install CA certificates", STEPS_TEST + "test_chain_goes_into_the_right_stores"]),
     "W28": ("Underscore or Unicode in a name; a simple URL that breaks the rules", ["finding underscore-in-name", "finding international-name", "finding simple-url-not-allowed"]),
-    "W29": ("The base of simple URLs is changed after issuing", [HERE + "test_another_simple_url_renews_what_has_its_host"]),
+    "W29": ("The base of simple URLs is changed after issuing", [HERE + "test_another_simple_url_requires_new_certificates"]),
     "W30": ("Autodiscover names forgotten, or of some SIP domains only", ["finding autodiscover-name-not-covered"]),
     "W31": ("A certificate of its own for a collocated role", ["finding collocated-role", "finding stand-alone-and-collocated"]),
     "W32": ("Persistent Chat from another CA", ["finding persistent-chat-other-ca"]),
@@ -71,13 +71,15 @@ TABLE = {
 
 
 def test_all_forty_mistakes_are_listed():
-    """The table lists all forty mistakes, and for each one where it is covered."""
+    """The table lists all forty mistakes, and for each mistake at least one finding, step, or test
+    that covers it.
+    """
     assert list(TABLE) == [f"W{number:02}" for number in range(1, 41)]
     assert all(places for _, places in TABLE.values())
 
 
 @pytest.mark.parametrize("number", TABLE)
-def test_its_places_exist(number):
+def test_entries_in_the_table_of_mistakes_exist(number):
     """The codes of findings, the words of steps, and the tests in the table of mistakes exist."""
     for place in TABLE[number][1]:
         kind, _, what = place.partition(" ")
@@ -96,7 +98,7 @@ def test_its_places_exist(number):
             assert re.search(rf"^def {name}\(", text, re.MULTILINE), place
 
 
-def renewed(old, new):
+def list_renewed(old, new):
     """Return the roles and usages of the certificates that must be requested again after a change
     of the plan.
     """
@@ -110,12 +112,12 @@ def renewed(old, new):
     return {(item.new.role, item.new.usages[:1]) for item in found}
 
 
-def test_a_sip_domain_more_renews_servers_edge_and_proxy():
+def test_a_new_sip_domain_renews_servers_edge_and_proxy():
     """A new SIP domain requires new certificates for the Front End, external Edge, and reverse
     proxy roles, but not for the internal Edge.
     """
     meet = {"meet_urls": "https://meet.contoso.com"}
-    changed = renewed(
+    changed = list_renewed(
         {"sip_domains": "contoso.com", **meet},
         {"sip_domains": "contoso.com;fabrikam.com", **meet},
     )
@@ -124,12 +126,12 @@ def test_a_sip_domain_more_renews_servers_edge_and_proxy():
     assert ("Edge", ("Internal",)) not in changed
 
 
-def test_another_simple_url_renews_what_has_its_host():
+def test_another_simple_url_requires_new_certificates():
     """A Meet URL with another host requires new certificates for the servers and for the reverse
     proxy.
     """
     sip = {"sip_domains": "contoso.com"}
-    changed = renewed(
+    changed = list_renewed(
         {"meet_urls": "https://meet.contoso.com", **sip},
         {"meet_urls": "https://lync.contoso.com/meet", **sip},
     )

@@ -63,7 +63,7 @@ def test_differences_have_a_mark():
     assert "All options and counts are the same" in ln.compare_scenarios(FIRST, FIRST)._repr_html_()
 
 
-def test_as_a_frame_it_is_plain():
+def test_data_frame_has_a_column_for_each_scenario():
     """The DataFrame of a comparison has one column for each scenario and one for differences, even
     if scenarios have the same name.
     """
@@ -79,8 +79,8 @@ def test_as_a_frame_it_is_plain():
 
 
 def test_differences_are_those_of_compare_plans():
-    """The function compare_plans compares each other scenario with the first one, shows the causes,
-    and can write a page.
+    """Every other scenario is compared with the first one by the function compare_plans, which also
+    shows the causes and can write a page.
     """
     found = ln.compare_scenarios(FIRST, WILD, MORE)
     for one, difference in zip((WILD, MORE), found.differences, strict=True):
@@ -110,8 +110,8 @@ def test_accepted_findings_are_counted_separately():
 
 
 def test_unknown_values_are_blank():
-    """The comparison of scenarios shows the renewals in each year only if the options contain a
-    validity period.
+    """If the options of a scenario contain no validity period, the comparison leaves its number of
+    renewals in each year blank.
     """
     yearly = replace(FIRST, options=ln.PlanOptions(validity_days=365))
     certificates = len(FIRST.plan.certificates)
@@ -134,7 +134,7 @@ def test_comparison_needs_two_scenarios():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_findings_are_of_each_scenario(count):
-    """If the number of findings differs from the number of scenarios, an error is raised."""
+    """If the caller passes findings, it must pass one list for each scenario."""
     one = ln.Scenario.of_plan("one", make_plan())
     with pytest.raises(ScenarioError, match=f"passed {count} lists of findings") as caught:
         ln.compare_scenarios(one, one, findings=[None] * count)

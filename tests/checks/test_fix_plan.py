@@ -55,8 +55,8 @@ WITH_FIX = {
 }
 BESIDE = {"server_fqdn": "fe01.contoso.com", "role": "Mediation", "pool_fqdn": "fepool.contoso.com"}
 ALL_PUBLIC = PlanOptions(issuer={"": "public"}, validity_days=365)
-# In the cases of these checks, the findings have no fix, because the table has no column for the
-# edit or the edit would affect other CAs.
+# Examples of checks whose findings have no fix: the table has no column for the edit, or the edit
+# would affect other CAs.
 OTHER_CASES = {
     "collocated-role": lambda: plan_of([(MED, "mediation_standalone", "true")], add=[BESIDE]),
     "validity-asked-over-limit": lambda: plan_of(options=ALL_PUBLIC),
@@ -144,7 +144,7 @@ def test_plan_without_safe_fixes_does_not_change():
             [(SE, "pool_fqdn", "sepool.contoso.com")],
             None,
         ),
-        # A certificate from another CA may have a longer validity period.
+        # The validity period may be intended, because another CA may allow a longer period.
         ([], PlanOptions(validity_days=365)),
     ],
 )
@@ -317,7 +317,7 @@ def test_a_summary_holds_no_edits():
     assert {finding.edits for finding in summary.findings} == {()}
 
 
-def test_edits_describe_themselves():
+def test_each_edit_describes_its_change():
     """The text of an edit describes the changed cell or option in one line, and the plan changes as
     described.
     """

@@ -87,7 +87,8 @@ OURS_ALONE = {
     "roots-of-entrust-distrusted",
 }
 
-#: lyncnb does not report these problems that the linters report. Each entry contains the reason.
+#: Problems that the linters report, but lyncnb deliberately does not. A comment above each entry
+#: gives the reason.
 LACKED = {
     # Public CAs should not include a common name, but Lync Server requires one.
     "cabf.serverauth.dv.common_name_attribute_present",
@@ -100,11 +101,12 @@ LACKED = {
     "w_ext_subject_key_identifier_missing_sub_cert",
     # The linter recommends a validity period one day below the limit.
     "cabf.serverauth.certificate_validity_period_exceeds_199_days",
-    # The linters report the organizational unit again, without a date or in other words.
+    # The linters report the organizational unit a second time, without a date or with different
+    # words.
     "cabf.serverauth.dv.unknown_attribute_present",
     "e_subject_contains_organizational_unit_name_and_no_organization_name",
-    # The linters report the underscore, the location, the missing names, and the reverse zone
-    # again.
+    # More codes for problems that other codes already report: the underscore, the location, the
+    # missing names, and the reverse zone.
     "w_dnsname_underscore_in_trd",
     "w_rfc_dnsname_underscore_in_trd",
     "e_sub_cert_locality_name_must_appear",
@@ -173,7 +175,7 @@ def zlint_codes(der: bytes, place: Path) -> set[str]:
     return {code for code, one in found.items() if one["result"] in ("warn", "error", "fatal")}
 
 
-def judged(case, place: Path) -> tuple[set[str], set[str]]:
+def reported_codes(case, place: Path) -> tuple[set[str], set[str]]:
     """Return the codes that lyncnb reports for a plan, and the codes that the linters report for
     its certificates.
     """
@@ -199,19 +201,19 @@ def test_linters_and_lyncnb_report_the_same_problems(code, tmp_path):
     """
     pair = set(filter(None, SAME[code]))
     others = {one for codes in SAME.values() for one in codes}
-    ours, theirs = judged(CHECKS[code].fires, tmp_path)
+    ours, theirs = reported_codes(CHECKS[code].fires, tmp_path)
     assert code in ours
     assert pair <= theirs
     assert theirs - others - LACKED == set()
-    ours, theirs = judged(CHECKS[code].nearest, tmp_path)
+    ours, theirs = reported_codes(CHECKS[code].nearest, tmp_path)
     assert code not in ours
     assert pair.isdisjoint(theirs)
     assert theirs - others - LACKED == set()
 
 
 def test_every_rule_of_single_public_certificates_is_listed():
-    """The table lists every rule of lyncnb for a single public certificate, together with the
-    linters' codes if they have any.
+    """The table in this file lists every rule of lyncnb for a single public certificate, together
+    with the corresponding codes of the linters.
     """
     single = {
         check.code

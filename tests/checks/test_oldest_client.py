@@ -17,7 +17,7 @@ LISTED = ("Windows Vista", "Windows Server 2008", "Windows 7", "Windows Server 2
           "Lync Phone Edition")  # fmt: skip
 
 
-def told(**options):
+def hash_messages(**options):
     """Return the message of the finding about the hash algorithm of each certificate in a plan."""
     planned = plan(front_end(1), edge(1), options=PlanOptions(**options))
     return {f.message for f in check_plan(planned) if f.code == "hash-not-listed-for-clients"}
@@ -42,10 +42,10 @@ def test_hash_is_compared_with_the_oldest_client(chosen, named):
     """By default, the finding about the hash algorithm names the oldest listed client, which
     supports only SHA-256.
     """
-    messages = told(hash="sha384", oldest_client=chosen)
+    messages = hash_messages(hash="sha384", oldest_client=chosen)
     assert messages
     assert all(one.endswith(f"for {named}, Microsoft lists only sha256") for one in messages)
-    assert not told(hash="sha256", oldest_client=chosen)
+    assert not hash_messages(hash="sha256", oldest_client=chosen)
 
 
 def test_option_changes_no_certificate():
@@ -63,5 +63,5 @@ def test_unknown_client_is_rejected_with_the_list():
     the message contains the list.
     """
     with pytest.raises(OptionsError, match="Windows XP") as refused:
-        told(oldest_client="Windows XP")
+        hash_messages(oldest_client="Windows XP")
     assert "Windows Vista" in refused.value.hint

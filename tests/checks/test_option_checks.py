@@ -12,7 +12,7 @@ from lyncnb.checks.check_plan import check_plan
 from lyncnb.plan.options import PlanOptions
 
 
-def told(options):
+def list_messages(options):
     """Return the messages of the findings about options that do not change the plan."""
     findings = check_plan(plan_of(options=PlanOptions(**options)))
     return [f.message for f in findings if f.code == "option-changes-nothing"]
@@ -54,7 +54,7 @@ def told(options):
 )
 def test_an_option_without_effect_is_reported(options, message):
     """The finding about an option without an effect contains the option and its value."""
-    assert [text[: len(message)] for text in told(options)] == [message]
+    assert [text[: len(message)] for text in list_messages(options)] == [message]
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_an_option_without_effect_is_reported(options, message):
 )
 def test_option_with_an_effect_is_not_reported(options):
     """An option that changes a certificate or the evaluation of the plan is not reported."""
-    assert told(options) == []
+    assert list_messages(options) == []

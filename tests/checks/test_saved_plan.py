@@ -37,7 +37,7 @@ def saved(planned, place, on=DAY):
     return save_plan(planned, place / "p.json", findings=ln.check_plan(planned, on=on), force=True)
 
 
-def redigested(document):
+def with_valid_digest(document):
     """Return the altered values as a file with a valid digest, as an attacker would write it."""
     return encode_saved_plan({key: value for key, value in document.items() if key != "sha256"})
 
@@ -152,7 +152,7 @@ def test_each_difference_is_reported(tmp_path):
     document["certificates"][2]["subject"]["CN"] = "other.contoso.com"
     left_out = document["findings"].pop(0)
     error = refused(
-        first.path, redigested(document),
+        first.path, with_valid_digest(document),
         f"{certificate['id']}: san: only the file contains evil.contoso.com",
         f"only the new plan contains {gone}",
         "subject: CN: the file contains other.contoso.com",
@@ -170,14 +170,14 @@ def test_altered_table_is_reported(tmp_path):
     at = document["table"]["columns"].index("server_fqdn")
     document["table"]["rows"][1][at] = "rogue.contoso.com"
     refused(
-        first.path, redigested(document),
+        first.path, with_valid_digest(document),
         "rogue-contoso-com", "only the file contains ee02.contoso.com",
     )  # fmt: skip
     document = json.loads(first.data)
     document["options"]["key"]["bits"] = 4096
     refused(
         first.path,
-        redigested(document),
+        with_valid_digest(document),
         "key: bits: the file contains 2048, but the new plan contains 4096",
     )
 
@@ -215,8 +215,8 @@ def test_other_rules_are_reported(tmp_path):
 
 
 def test_changed_texts_of_rules_keep_the_digest(tmp_path):
-    """Changed texts in the rules, and rules about later work, do not change the digest of a saved
-    plan.
+    """The digest of a saved plan does not depend on explanations in the rules, or on rules that
+    apply only after the plan.
     """
     for old, new in (
         ("port = 5061", "port = 5062"),
@@ -235,8 +235,8 @@ def test_changed_texts_of_rules_keep_the_digest(tmp_path):
 
 
 def test_only_an_approved_plan_may_contain_old_texts(tmp_path):
-    """Only if a plan is approved, its texts may differ from the texts in the rules, and each old
-    and new text is reported.
+    """The texts in a plan may differ from the texts in the rules only if the plan is approved. Each
+    old and new text is reported.
     """
     planned = ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), RULES)
     first = saved(planned, tmp_path)
@@ -246,7 +246,7 @@ def test_only_an_approved_plan_may_contain_old_texts(tmp_path):
     document["reasons"][0]["why"] = "because"
     document["read_me"][1] = "it proves everything"
     error = refused(
-        first.path, redigested(document), "nothing to see here", "only the new plan contains"
+        first.path, with_valid_digest(document), "nothing to see here", "only the new plan contains"
     )
     assert "only the descriptive texts differ" in error.hint
     taken = read_saved_plan(first.path, reworded=True)
@@ -260,13 +260,13 @@ def test_only_an_approved_plan_may_contain_old_texts(tmp_path):
     with pytest.raises(PlanAltered, match="the plan is not approved"):
         ln.write_requests(taken, tmp_path / "requests", passphrase="a passphrase of the test")
     for key, value in (("severity", "error"), ("about", "x"), ("code", "other"), ("accepted", "y")):
-        worse = json.loads(redigested(document))
+        worse = json.loads(with_valid_digest(document))
         worse["findings"][0][key] = value
-        first.path.write_bytes(redigested(worse))
+        first.path.write_bytes(with_valid_digest(worse))
         with pytest.raises(PlanAltered):
             read_saved_plan(first.path, reworded=True)
     # The digest in the file is not changed.
-    altered = redigested(document).replace(b"nothing to see", b"nothing to fix")
+    altered = with_valid_digest(document).replace(b"nothing to see", b"nothing to fix")
     first.path.write_bytes(altered)
     with pytest.raises(PlanAltered, match="changed after it was saved"):
         read_saved_plan(first.path, reworded=True)
@@ -306,7 +306,11 @@ def test_versions_of_libraries_are_text(tmp_path):
     """In a saved plan, each version of a library must be text."""
     first = saved(plan(front_end()), tmp_path)
     for value in (5, ["x"], {"idna": 3}, None):
-        refused(first.path, redigested(json.loads(first.data) | {"libraries": value}), "libraries")
+        refused(
+            first.path,
+            with_valid_digest(json.loads(first.data) | {"libraries": value}),
+            "libraries",
+        )
 
 
 def test_all_problems_are_reported_together(tmp_path):
@@ -342,7 +346,7 @@ def test_unknown_findings_and_roles_are_reported(tmp_path):
     document["options"]["accepted"] = {"no-such-code": "because"}
     error = refused(
         first.path,
-        redigested(document),
+        with_valid_digest(document),
         "cannot compute the plan again from this file",
         "no-such-code",
     )
@@ -404,7 +408,7 @@ def test_tampered_plan_is_rejected(tmp_path):
             continue
         tried += 1
         first.path.write_bytes(altered)
-        # The plan is rejected even if its texts may differ from the rules.
+        # With ``reworded=True``, only changes to texts are accepted. Other changes raise an error.
         with contextlib.suppress(PlanError, RulesError):
             reworded = read_saved_plan(first.path, reworded=True).reworded
             words = ("findings", "reasons", "title", "read_me")

@@ -19,7 +19,7 @@ from cas.python_ca import pem
 from folders import PASSPHRASE
 from shell_kit import make_shell, process_environment
 from ssh_keys import make_key, needs_ssh_keygen, sign_by_hand
-from standing_certificates import MIDNIGHT, authority, stand_for
+from standing_certificates import MIDNIGHT, authority, issue_planned
 from topologies import TWO_FRONT_ENDS
 
 import lyncnb as ln
@@ -61,7 +61,7 @@ def digest(planner) -> str:
 
 
 def approve(planner, *more):
-    """Approve the saved plan in a script that passes its digest."""
+    """Approve the saved plan with its digest, as a script would."""
     return planner("approve", "p.json", "--confirm", digest(planner), *more)
 
 
@@ -202,8 +202,8 @@ def test_digest_on_the_approval_sheet_is_accepted(planner, ending):
 
 
 def test_saved_plan_keeps_its_options_and_date(planner):
-    """A saved plan keeps its options and evaluation date, so other values for its approval sheet
-    are rejected.
+    """The plan command rejects --on, --save and --options for a saved plan, which already contains
+    options and an evaluation date.
     """
     for more in (("--on", "2027-03-20"), ("--save", "again.json"), ("--options", "plan.toml")):
         ended = planner("plan", "p.json", *more)
@@ -314,10 +314,8 @@ def test_signature_for_another_purpose_is_rejected(planner):
 
 
 def test_later_runs_use_the_recorded_approval(planner):
-    """If you specify a list of allowed signers, later runs check it again. Otherwise, the recorded
-    approval is used.
-
-    Without one, the same plan relies on the record.
+    """If you specify a list of allowed signers, later runs verify the approval again. Otherwise,
+    they rely on the recorded approval.
     """
     approve(planner, "--key", "alice")
     assert request(planner).status == 0
@@ -419,7 +417,7 @@ def test_invalid_keys_are_rejected(planner, key, monkeypatch):
 
 
 @pytest.mark.posix
-def test_passphrase_of_the_key_is_asked_by_ssh_keygen(planner):
+def test_ssh_keygen_asks_for_the_passphrase_of_the_key(planner):
     """The program ssh-keygen itself asks for the key's passphrase, which is in no argument and no
     environment variable.
     """
@@ -507,13 +505,13 @@ def test_rebuilt_manifest_keeps_the_approver(planner):
 def test_fewer_requests_than_approved_are_reported(planner):
     """For an approved plan, the planner may omit requests that installed certificates cover.
 
-    The run, status and summary name each.
+    The run, the status command and the summary list each omitted request.
     """
     plan = ln.read_saved_plan(planner.folder / "p.json").plan
     one = plan.certificates[0]
     estate = planner.folder / "estate"
     estate.mkdir()
-    (estate / "one.pem").write_bytes(pem(stand_for(one, begins=MIDNIGHT)))
+    (estate / "one.pem").write_bytes(pem(issue_planned(one, begins=MIDNIGHT)))
     (estate / "chain.pem").write_bytes(pem(*authority().chain))
     (planner.folder / "kept.json").write_bytes(
         ln.compare_as_is(plan, estate, on=datetime.now(UTC).date()).to_json()
@@ -526,7 +524,7 @@ def test_fewer_requests_than_approved_are_reported(planner):
     assert not (planner.folder / "requests/csr" / f"{one.id}.csr").exists()
     text = (planner.folder / "requests/summary.md").read_text("utf-8").replace("\\", "")
     assert f"- Approved, not requested: {one.id}; installed certificates are reused" in text
-    assert "1 covered by installed certificates" in planner("status", "requests").err
+    assert "(plus 1 that installed certificates cover)" in planner("status", "requests").err
     again = request(planner, "--renew", one.id, "--reason", "its key is lost")
     assert again.status == 0
     assert "not requested on your word" not in again.err
@@ -551,7 +549,7 @@ def test_approved_plan_may_have_earlier_texts(planner):
     ended = request(planner)
     assert ended.status == 0, ended.err
     assert (
-        "note: a text in the plan was reworded after the approval: the text of the finding "
+        "note: the wording of the plan changed after the approval: the text of the finding "
         f"{document['findings'][0]['code']} for " in ended.err
     )
     assert f"was “in old words” and is now “{now[:40]}" in ended.err

@@ -64,7 +64,7 @@ def _refused(shell, name: str, content: str | bytes | None, *words: str) -> None
     assert sorted(path.name for path in shell.folder.iterdir()) == before
 
 
-# The following tests use files that are not a server table.
+# The following tests use files that are not server tables.
 
 
 def test_missing_file(shell):
@@ -100,7 +100,7 @@ def test_file_of_201_megabytes(shell):
     """A file that is too large is rejected because of its size before it is read."""
     with open(shell.folder / "huge.csv", "wb") as file:
         file.truncate(201_000_000)
-    _refused(shell, "huge.csv", None, "huge.csv has 201 MB")
+    _refused(shell, "huge.csv", None, "huge.csv is 201 MB")
 
 
 @pytest.mark.posix
@@ -144,7 +144,7 @@ def test_row_with_a_cell_too_many(shell):
 
 
 def test_duplicate_heading(shell):
-    """If a column appears twice, also under another name, an error is reported."""
+    """If a column appears twice, even under different names, an error is reported."""
     _refused(
         shell, "twice.csv", f"{HEADER},site\n{ROW},Taipei\n", "twice.csv", "site"
     )  # fmt: skip
@@ -316,8 +316,8 @@ def _unwritable(shell) -> list[str]:
 
 
 def test_output_that_cannot_be_written(shell):
-    """If the path for -o is a folder, a link, in a missing folder or in an unknown format, it is
-    rejected with exit status 2.
+    """If the path for -o is a folder or a link, is in a missing folder, or has an unknown format,
+    it is rejected with exit status 2.
     """
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     for name in _unwritable(shell):

@@ -63,12 +63,12 @@ def test_a_folder_with_its_table(planner):
     planner.write("k.toml", '[key]\nalgorithm = "ECDSA"\n[subject]\norganization = "Contoso"\n')
     ended = planner("compare", "requests", "new.csv", "--new-options", "k.toml")
     assert ended.status == 0, ended.out
-    assert "findings are not counted, because requests contains no findings" in ended.out
+    assert "findings are not counted, because requests does not record findings" in ended.out
 
 
-def test_one_table_with_two_sets_of_choices(planner):
-    """A table can be compared with itself under two sets of options, which are specified for one
-    side or both sides.
+def test_one_table_with_two_sets_of_options(planner):
+    """A table can be compared with itself under different options, which are specified for one or
+    both sides.
     """
     one = planner("compare", "old.csv", "old.csv", "--new-options", "w.toml")
     assert one.status == 1

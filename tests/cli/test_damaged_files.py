@@ -148,7 +148,7 @@ FOLDER = (
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory):
+def valid_files(tmp_path_factory):
     """Write a valid file of each type, and a request folder on which every command was run."""
     lower_rounds()
     place, ca = tmp_path_factory.mktemp("sound"), PythonCa()
@@ -277,7 +277,7 @@ def damage(path: Path, chance: random.Random) -> str:
 
 # The following functions check the messages of a command.
 
-#: Names in Python and internal texts of libraries, which do not help a planner.
+#: Python names and internal library messages, which do not help a planner.
 _DEBUG = re.compile(
     r"\b[A-Z][A-Za-z]*(Error|Exception|Warning)\b|ParseError|NoneType|<class|object at 0x|codec can"
     r"|argument must be|unhashable|not subscriptable|kind: |asn1|__\w+__"
@@ -312,16 +312,16 @@ def files_of(place: Path) -> list[str]:
     return [name or kind for kind, name in kinds.items()]
 
 
-def test_damaged_file_never_crashes_a_command(sound, shell, record_property):
+def test_damaged_file_never_crashes_a_command(valid_files, shell, record_property):
     """With any damaged file, a command ends within seconds with an exit status from 0 to 3, and
     prints a clear sentence or JSON.
     """
     warnings.simplefilter("error")
     chance, faults = random.Random(int(os.environ.get("LYNCNB_SEED", "11"))), []
-    names = files_of(sound)
+    names = files_of(valid_files)
     for number in range(COUNT):
         name = names[number % len(names)]
-        shutil.copytree(sound, shell.folder, dirs_exist_ok=True, symlinks=True)
+        shutil.copytree(valid_files, shell.folder, dirs_exist_ok=True, symlinks=True)
         way = damage(shell.folder / name, chance)
         kept = (shell.folder / name).read_bytes() if (shell.folder / name).is_file() else b""
         call = chance.choice(READERS.get(name, FOLDER))

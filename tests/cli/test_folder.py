@@ -138,8 +138,8 @@ def test_request_json(shell, written):
 
 
 def test_request_rejects_a_plan_with_errors(shell, passphrase):
-    """A plan with errors is rejected with exit status 1 before the passphrase is asked, unless the
-    errors are accepted.
+    """A plan with errors is rejected with exit status 1 before lyncnb asks for the passphrase,
+    unless the errors are accepted.
     """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS.replace(",web.contoso.com", ","))
     arguments = ("request", table, "requests")
@@ -270,8 +270,8 @@ def test_rekey_checks_the_folder_first(shell):
 
 
 def test_help_of_status_explains_every_state():
-    """The help of the status command explains each state, in the order in which a request has these
-    states.
+    """The help of the status command explains each state, in the order in which a request passes
+    through the states.
     """
     states = status_command.help.partition("States: ")[2].partition(".")[0]
     assert " ".join(states.split()).split(", ") == list(STATES)
@@ -279,7 +279,7 @@ def test_help_of_status_explains_every_state():
 
 def test_purge_lists_first(shell, written):
     """Without the token of its list, the purge command removes nothing. It never lists a request
-    that may be with a CA.
+    that a CA may still be processing.
     """
     ended = shell("purge", "requests")
     assert (ended.status, ended.out) == (0, "requests: nothing to remove\n")
@@ -403,8 +403,8 @@ def test_folder_of_another_deployment_needs_confirmation(shell, topology, writte
 
 @pytest.fixture
 def answered(shell, written):
-    """Return the arguments of the request command, after writing the folder and a folder `back`
-    with a certificate for each request.
+    """Write a request folder, and a folder `back` with a certificate for each request, and return
+    the arguments of the request command.
     """
     authority = PythonCa()
     (shell.folder / "back").mkdir()
@@ -430,7 +430,7 @@ def test_handover_packs_requests_without_keys(shell, written):
 
 
 def test_handover_accepts_a_template_for_each_usage(shell, written):
-    """In the handover command, a plain template applies to server authentication, and
+    """In the handover command, a template without a prefix applies to server authentication, and
     clientAuth=TEMPLATE applies to the other requests.
     """
     ended = shell("handover", "requests", "out.zip", "--template", "LyncWeb",

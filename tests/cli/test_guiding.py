@@ -89,8 +89,8 @@ def test_as_json(shell):
 
 
 def test_invalid_answers_write_no_file(shell):
-    """If answers are wrong, or neither answers nor a terminal exist, guide exits with status 2, and
-    an empty folder stays empty.
+    """If answers are wrong, or if there are neither answers nor a terminal, guide exits with status
+    2, and an empty folder stays empty.
     """
     shell.write("given.toml", ANSWERS.replace("true", '"perhaps"') + "directors = 1\nx = 1\n")
     wrong = shell("guide", "new", "--answers", "given.toml")
@@ -157,7 +157,7 @@ class Terminal:
         self.child.close()
         return written
 
-    def rest(self):
+    def press_enter_to_end(self):
         """Press Enter until the command ends, and return its output."""
         written = ""
         while self.child.expect_exact(["\n> ", self.eof]) == 0:
@@ -190,7 +190,7 @@ def test_questions_in_a_terminal(shell):
     assert (
         "tp-fe01.contoso.net would be the name of both fe 1 in Taipei and edge 1" in terminal.told
     )
-    told = terminal.rest()
+    told = terminal.press_enter_to_end()
     assert terminal.child.exitstatus == 0, told
     assert files(shell.folder) == FILES
     given = ln.GuideAnswers.from_toml(shell.folder / "guide.toml")
@@ -210,7 +210,7 @@ def test_two_answers_are_enough(shell):
     terminal.answer("SIP domains", "contoso.local")
     terminal.answer("DNS domain of the servers", ">")
     terminal.answer("SIP domains", "contoso.com;fabrikam.com")
-    told = terminal.rest()
+    told = terminal.press_enter_to_end()
     assert terminal.child.exitstatus == 0, told
     assert "\n> " not in told, "nothing more was asked"
     assert "not a domain that you can register" in terminal.told
@@ -238,7 +238,7 @@ def test_interrupted_guide_writes_nothing(shell, end):
 def test_existing_table_is_reported_before_the_first_question(shell):
     """If the table already exists, the guide reports it before the first question."""
     shell.write("topology.csv", "mine")
-    told = Terminal(shell).rest()
+    told = Terminal(shell).press_enter_to_end()
     assert "topology.csv already exists, so lyncnb did not change it" in told
     assert "Which product" not in told
     assert (shell.folder / "topology.csv").read_text() == "mine"

@@ -22,7 +22,7 @@ from lyncnb.cli import main
 from lyncnb.cli.app import COMMANDS
 from lyncnb.pki.pkcs8 import FolderCipher
 
-# Windows has no alarm, so a command that waits there stops the whole run.
+# Windows has no alarm signal, so a command that waits forever stops the whole test run.
 set_alarm = getattr(signal, "alarm", lambda seconds: None)
 
 shell = pytest.fixture(make_shell)
@@ -30,7 +30,7 @@ shell = pytest.fixture(make_shell)
 PASS = ("--passphrase-file", "passphrase")
 NEW = ("--new-passphrase-file", "new")
 ON_SERVER = ("--request-on-server", "-o", "scripts")
-# A successful call of each command without options.
+# For each command, arguments with which it succeeds without any options.
 CALLS = {
     "run": ["n.ipynb"],
     "share": ["n.ipynb"],
@@ -59,8 +59,8 @@ CALLS = {
     "rekey": ["requests"],
     "purge": ["requests"],
 }
-# The names of parameters for input files or folders. Passphrases may also come from a pipe, which
-# another test covers.
+# The names of parameters for input files or folders. Passphrase files are not included, because
+# another test covers them.
 READ = {
     *("topology", "options_file", "recovery", "with_recovery", "notebook", "notebooks", "files"),
     *("folder", "requests", "old", "new", "old_options", "new_options", "paths", "saved_plan"),
@@ -78,8 +78,8 @@ LAID_OUT = {("lab", "folder"), ("dash", "folder"), ("guide", "folder")}
 
 
 def readers() -> dict[str, tuple[str, ...]]:
-    """Return the arguments for every parameter that names an input file. FILE is replaced with the
-    file name.
+    """Return the command-line arguments for each parameter that names an input file. FILE stands
+    for the file name.
     """
     found = {}
     for command in COMMANDS:
@@ -133,7 +133,7 @@ CONTENTS = {
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Write the other files that the commands need."""
+    """Write input files and a request folder for all commands."""
     place = tmp_path_factory.mktemp("planner")
     (place / "contoso.csv").write_text(TWO_FRONT_ENDS)
     write_all(TWO_FRONT_ENDS, place / "standing.pem")
@@ -158,7 +158,7 @@ def planner(made, shell):
     return shell
 
 
-def refused(planner, arguments: tuple[str, ...], name: str) -> None:
+def check_refused(planner, arguments: tuple[str, ...], name: str) -> None:
     """Run a command, and check that it ends in time with a message and a valid exit status."""
     set_alarm(20)
     try:
@@ -204,7 +204,7 @@ def test_paths_that_are_not_regular_files(planner, reader):
         # The receive command accepts folders.
         names += ["folder.ipynb"] if reader != "receive files" else []
     for name in names:
-        refused(planner, READERS[reader], name)
+        check_refused(planner, READERS[reader], name)
 
 
 def test_list_of_signers_is_read_without_an_approval(planner):
@@ -225,7 +225,7 @@ def test_any_content_of_a_file(planner, reader):
         planner.write("file.ipynb", content)
         if reader.endswith(("options_file", "_options")) and what == "empty":
             continue  # An empty options file is valid and contains no options.
-        refused(planner, READERS[reader], "file.ipynb")
+        check_refused(planner, READERS[reader], "file.ipynb")
 
 
 NOTEBOOKS = [
@@ -252,7 +252,7 @@ NOTEBOOKS = [
 def test_files_that_are_not_a_notebook(planner, command, text):
     """A file that contains other JSON or a damaged notebook is rejected with a clear message."""
     planner.write("odd.ipynb", text)
-    refused(planner, (command, "FILE"), "odd.ipynb")
+    check_refused(planner, (command, "FILE"), "odd.ipynb")
     assert (planner.folder / "odd.ipynb").read_text() == text
 
 
@@ -280,7 +280,7 @@ TYPED = (
 )
 
 
-def words() -> dict[str, tuple[str, ...]]:
+def text_arguments() -> dict[str, tuple[str, ...]]:
     """Return the arguments for every option that accepts text. WORDS is replaced with the text."""
     found = {}
     for command in COMMANDS:
@@ -294,14 +294,14 @@ def words() -> dict[str, tuple[str, ...]]:
     return found
 
 
-@pytest.mark.parametrize("option", words())
+@pytest.mark.parametrize("option", text_arguments())
 def test_any_text_for_an_option(planner, option):
     """Whatever text is passed to an option, the exit status is documented, and a message is printed
     if it is not 0 or 1.
     """
     planner.write("answer.pem", "nothing")
     for typed in TYPED:
-        call = [typed if part == "WORDS" else part for part in words()[option]]
+        call = [typed if part == "WORDS" else part for part in text_arguments()[option]]
         if "--passphrase-file" not in call and call[0] in ("request", "pfx", "rekey"):
             call += ["--dry-run"] if call[0] == "request" else [*PASS]
             call += NEW if call[0] == "rekey" and "--new-passphrase-file" not in call else ()

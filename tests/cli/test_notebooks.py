@@ -85,7 +85,7 @@ def test_main_command_of_the_readme(request, shell):
     readme = path.read_text("utf-8")
     line = re.search(r"<!-- main command -->\n```sh\n(.*)\n```", readme)[1]
     found = re.search(r"&& LYNCNB_PASSPHRASE='(.+)' \.venv/bin/lyncnb (.+)$", line)
-    # The earlier commands in the README create the environment in which the tests already run.
+    # The earlier commands in the README only create the environment in which the tests already run.
     ended = shell.process(*found[2].split(), environment={"LYNCNB_PASSPHRASE": found[1]})
     assert (ended.status, ended.err) == (0, "")
     shown = re.search(r"^```console\n(.*?)^```", readme, re.M | re.S)
@@ -190,7 +190,7 @@ def test_notebook_with_a_secret_does_not_stop_the_others(shell):
     assert "a.ipynb cell 1" in ended.err
     assert "c.ipynb cell 1" in ended.err
     assert 'cannot read "d.ipynb": No such file' in ended.err
-    # The command also read the rejected notebook.
+    # If all files can be read, the exit status for notebooks that contain secrets is 1.
     assert shell("clean", "a.ipynb", "c.ipynb").status == 1
     assert "widgets" not in (shell.folder / "b.ipynb").read_text()
 
@@ -205,9 +205,9 @@ def test_clean_and_share(shell):
     assert "<html" in (shell.folder / "page.html").read_text("utf-8")
 
 
-def test_share_refuses_what_is_secret(shell):
-    """If a notebook contains a private key, the share command exits with status 1 and writes no
-    page.
+def test_share_rejects_a_notebook_with_secrets(shell):
+    """If a notebook contains a private key, the commands share and clean exit with status 1, and no
+    page is written.
     """
     key = "-----BEGIN " + "PRIVATE KEY-----\\nMIIB\\n-----END PRIVATE " + "KEY-----"
     shell.write("n.ipynb", _notebook(f"key = '''{key}'''"))
@@ -218,8 +218,8 @@ def test_share_refuses_what_is_secret(shell):
 
 
 def _ask(port: str, query: str) -> dict:
-    """Wait until the server responds, because it prints its address before it accepts connections,
-    and return the files that it lists.
+    """Return the files that the server lists. The server prints its address before it accepts
+    connections, so the request is repeated until the server responds.
     """
     for _ in range(300):
         try:

@@ -68,8 +68,8 @@ WORDS = {
         "[clientAuth=]NAME",
     ),
 }
-# The names of parameters for input files or for folders of lyncnb. All other parameters for files
-# are outputs.
+# The parameters for input files and for folders of lyncnb. All other file parameters are for output
+# files.
 READ = {
     *("topology", "options_file", "passphrase_file", "new_passphrase_file", "recovery", "folder"),
     *("with_recovery", "notebook", "notebooks", "files", "requests"),
@@ -98,7 +98,8 @@ def outputs() -> dict[str, list[str]]:
 
 
 OUTPUTS = outputs()
-#: The page needs npm. Under Wine, a test that reads a folder again and again has one output only.
+#: The page output requires npm and is tested only on POSIX systems. Under Wine, a test that reads a
+#: folder repeatedly runs for only one output.
 EACH = [
     pytest.param(name, marks=pytest.mark.posix if name == "page output" else ()) for name in OUTPUTS
 ]
@@ -141,7 +142,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def planner(made, shell, request):
-    """Return a copy of the files that a test may change."""
+    """Return a shell in a folder with copies of the files, which a test may change."""
     if "page output" in request.node.name:
         request.getfixturevalue("built_page")
     shutil.copytree(made, shell.folder, dirs_exist_ok=True)
@@ -163,7 +164,7 @@ def refused(planner, arguments: list[str], *words: str) -> None:
     """Check that a command is rejected with a clear message and changes nothing."""
     before = contents(planner.folder)
     ended = planner(*arguments)
-    # Commands that work with a request folder also exit with status 2 in this case.
+    # If an output file is rejected, even the commands for request folders exit with status 2.
     assert ended.status == 2, (arguments, ended)
     assert ended.out == ""
     assert ended.err.startswith("lyncnb: ")
@@ -173,7 +174,7 @@ def refused(planner, arguments: list[str], *words: str) -> None:
     assert contents(planner.folder) == before, arguments
 
 
-def test_every_output_is_found():
+def test_every_output_option_comes_with_force():
     """Every command that has an option for an output file also has the option --force.
 
     The files of run, approve and guide are not such options.
@@ -212,7 +213,7 @@ def test_no_output_is_written_to_the_subfolders_of_a_request_folder(planner, out
             *("requests/Archive/new", "requests/returned/new", "requests/keys./new"),
         ):
             if os.name == "nt" and ("keys." in place or place.startswith("link")):
-                continue  # Windows reserves the first name, and there is no link.
+                continue  # On Windows, a folder name cannot end with a period, and the test creates no link.
             refused(planner, [*command, place + ending], "is one of lyncnb's own files")
             refused(planner, [*command, place + ending, "--force"], "is one of lyncnb's own files")
 
@@ -258,8 +259,8 @@ def test_output_of_another_command_is_not_replaced(planner):
     """A checklist, a plan and a notebook's page have the same file name suffix, but they do not
     overwrite each other.
     """
-    # A planner page requires the built page. The tests in tests/page check that it replaces no
-    # other page.
+    # The planner page is omitted, because it must be built first. The tests in tests/page check
+    # that it does not replace another page.
     others = OUTPUTS.keys() - {"page output"}
     names = [name for name in others if ".html" in endings_of(planner, OUTPUTS[name])]
     for name in names:

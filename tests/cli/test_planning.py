@@ -80,7 +80,7 @@ def test_help_lists_exactly_the_commands_there_are():
 
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"], ["help"]])
 def test_ways_to_ask_for_help(shell, arguments):
-    """Every way of calling the help shows the list of commands."""
+    """Every way to request help shows the list of commands."""
     assert shell(*arguments) == (0, build_overview(), "")
 
 
@@ -242,7 +242,7 @@ def test_finding_of_a_returned_certificate(shell):
 
 
 def test_unknown_finding_lists_near_ones(shell):
-    """If the code of a finding is misspelt, the finding command lists similar codes."""
+    """If the code of a finding is misspelled, the finding command lists similar codes."""
     ended = shell("finding", "wildcard-in-subject")
     assert ended.status == 2
     assert ended.err.startswith(
@@ -366,7 +366,7 @@ def test_fault_is_reported_without_a_traceback(shell, topology, monkeypatch):
         (LyncnbError("one", hint="two"), 2, "lyncnb: one\n  hint: two"),
     ],
 )
-def test_report(capsys, error, status, line):
+def test_each_error_has_an_exit_status_and_a_message(capsys, error, status, line):
     """Each type of error has a separate exit status, and its message is printed."""
     assert failures.report_error(error, as_json=False) == status
     assert capsys.readouterr().err.startswith(line + "\n")

@@ -115,8 +115,8 @@ def test_a_stolen_key_is_reported_with_its_serial(planner):
     ended = planner("renew", "requests", record.id, "--compromised", *PASS)
     assert ended.status == 0, ended.err
     words = (
-        f"Revoke the certificate with serial number {record.issued.serial}, reason "
-        "keyCompromise (RFC 5280 section 5.3.1)"
+        f"Revoke the certificate with serial number {record.issued.serial} "
+        "for the reason keyCompromise (RFC 5280 section 5.3.1)"
     )
     assert words in ended.err
     assert "lyncnb handover requests OUT.zip" in ended.err
@@ -201,9 +201,7 @@ def test_no_list_of_signers_is_needed_if_nothing_is_due(approved):
 @pytest.mark.parametrize("name", [PLAN, SIGNATURE])
 @pytest.mark.parametrize("change", ["removed", "altered"])
 def test_approved_plan_must_be_unchanged(approved, name, change):
-    """If the approved plan or its signature is missing or altered in the folder, nothing is
-    renewed.
-    """
+    """Nothing is renewed if the approved plan or its signature in the folder is missing or altered."""
     path = approved.folder / "requests" / name
     data = path.read_bytes()
     path.unlink()
@@ -232,8 +230,8 @@ def test_renewal_requires_a_recorded_approval(approved):
 @pytest.mark.tools
 @needs_ssh_keygen
 def test_repeated_request_verifies_the_approval_again(approved):
-    """If the signer was removed from the list or the signature is missing, the same plan cannot be
-    requested again.
+    """If the signer is no longer in the list of allowed signers, or if the signature is missing,
+    the same plan cannot be requested again.
     """
     before = snapshot(approved.folder / "requests")
     refused(request(approved, "others"), approved, before)

@@ -88,8 +88,6 @@ def test_one_name_for_two_files(planner):
 def test_document_for_the_approver_contains_the_digest(planner, ending):
     """With --save, the document for the approver contains the digest and the signing command.
     Without --save, it contains neither.
-
-    Without --save, it has neither.
     """
     page = planner.folder / f"p.{ending}"
     planner("plan", "t.csv", "-o", page)
@@ -203,10 +201,10 @@ def test_saved_plan_excludes_other_inputs(planner, arguments, words):
 
 
 def test_status_shows_whether_the_folder_matches_the_plan(planner):
-    """If the folder matches the saved plan, the status command says so. If another table was
-    requested, the status is "needs attention".
+    """The status command shows whether the folder matches the saved plan.
 
-    If another table was requested, it needs attention.
+    If the requests were created from a different plan, the status command reports that the folder
+    needs attention.
     """
     planner("request", "--plan", "p.json", "requests", *PASS)
     ended = planner("status", "requests")
@@ -290,10 +288,10 @@ def test_plan_with_other_rules_can_be_compared(planner):
 
 
 def test_plan_with_other_rules_is_not_requested(planner):
-    """If a plan was created with other rules, it is not requested, and the message lists its names
-    and the next step.
+    """If a plan was created with other rules, its requests are not created.
 
-    The message lists its names and the next step, and does not say that it was altered.
+    The message lists the names that differ and the next step, and does not say that the plan was
+    altered.
     """
     data = (planner.folder / "p.json").read_bytes()
     document = json.loads(data)
@@ -311,7 +309,9 @@ def test_plan_with_other_rules_is_not_requested(planner):
 
 
 def test_duplicate_id_is_rejected(planner):
-    """A plan that contains the same id twice is rejected, even if other rules created it."""
+    """A plan that contains the same id twice is rejected, even if the plan was created with other
+    rules.
+    """
     data = (planner.folder / "p.json").read_text("utf-8")
     alter_with_digest(planner, json.loads(data)["rules"]["cas/*.toml"], "0" * 64)
     line = data[data.index('"certificates": [\n') :].splitlines()[1].removesuffix(",")
@@ -356,7 +356,7 @@ def test_last_dates_of_the_calendar(planner, day):
     assert ended.status in (0, 1), ended.err
 
 
-def another_day(planner, *arguments):
+def run_in_new_process(planner, *arguments):
     """Run a command in a new process, which has not loaded the custom product."""
     rule_files._custom_products.clear()
     return planner(*arguments)
@@ -370,35 +370,35 @@ def test_folder_of_a_custom_product(planner):
     planner.write("mine.toml", text)
     planner.write("other.toml", text.replace("mine_finished", "mine_other"))
     ours = ("--product", "mine.toml")
-    assert another_day(planner, "request", "t.csv", "requests", *ours, *PASS).status == 0
+    assert run_in_new_process(planner, "request", "t.csv", "requests", *ours, *PASS).status == 0
     on_record = json.loads((planner.folder / "requests/manifest.json").read_bytes())
     digest = hashlib.sha256(text.encode()).hexdigest()
     assert (on_record["product"], on_record["product_sha256"]) == ("mine_finished", digest)
     bundle = open_requests(planner.folder / "requests")
     ca = PythonCa()
     planner.write("all.pem", pem(*answer_all(bundle, ca).values(), *ca.chain))
-    assert another_day(planner, "receive", "requests", "all.pem").status == 0
+    assert run_in_new_process(planner, "receive", "requests", "all.pem").status == 0
     for command in (("pfx", "requests", *PASS), ("steps", "requests")):
         planner.write("mine.toml", text)
-        ended = another_day(planner, *command)
+        ended = run_in_new_process(planner, *command)
         assert (ended.status, ended.out) == (2, "")
         assert 'no rules for the product "mine_finished"' in ended.err
-        ended = another_day(planner, *command, "--product", "other.toml")
+        ended = run_in_new_process(planner, *command, "--product", "other.toml")
         assert (ended.status, ended.out) == (2, "")
         assert 'requests is for the product "mine_finished"' in ended.err
         # The plan is the same, but the server commands in the product's file may differ.
         planner.write("mine.toml", text + "# another file\n")
-        ended = another_day(planner, *command, *ours)
+        ended = run_in_new_process(planner, *command, *ours)
         assert (ended.status, ended.out) == (2, "")
         assert f"the folder was created with SHA-256 {digest}" in ended.err
         planner.write("mine.toml", text)
-        ended = another_day(planner, *command, *ours)
+        ended = run_in_new_process(planner, *command, *ours)
         assert ended.status == 0, ended.err
     planner.write("mine.toml", text + "# another file\n")
     keys = contents_of(planner.folder / "requests/keys")
-    assert another_day(planner, "request", "t.csv", "requests", *ours, *PASS).status == 0
+    assert run_in_new_process(planner, "request", "t.csv", "requests", *ours, *PASS).status == 0
     assert contents_of(planner.folder / "requests/keys") == keys
-    assert another_day(planner, "steps", "requests", *ours).status == 0
+    assert run_in_new_process(planner, "steps", "requests", *ours).status == 0
 
 
 def contents_of(folder):

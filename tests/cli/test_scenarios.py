@@ -19,9 +19,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture
 def wild(shell) -> ln.Scenario:
-    """Write a scenario with wildcards to the folder scenarios/wild next to its table, and return
-    its path.
-    """
+    """Save a scenario with wildcards in the folder scenarios/wild, and return the saved scenario."""
     shell.write("table.csv", TWO_FRONT_ENDS)
     table = ln.read_topology(shell.folder / "table.csv")
     found = ln.Scenario(name="wild", topology=table, options=ln.PlanOptions(wildcard=True))

@@ -1,5 +1,5 @@
-"""If standard output is closed, full or interrupted, every command prints one line to standard
-error and exits with status 3.
+"""If standard output is closed, is on a full disk, or is a pipe that nothing reads, every command
+prints one line to standard error and exits with status 3.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def test_commands_and_scripts_are_not_translated(steps):
 
 
 def test_a_checklist_is_recognized_in_every_language(steps, tmp_path):
-    """lyncnb replaces its own checklist, whatever the language of the checklist is."""
+    """lyncnb replaces its own checklist in any language."""
     for lang in ("en", "zh-TW"):
         for suffix, write in ((".html", to_html), (".md", to_markdown)):
             path = tmp_path / f"checklist{suffix}"

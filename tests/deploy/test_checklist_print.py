@@ -12,7 +12,7 @@ import pytest
 from deploy.walk import NOON, OLD_END, packages_of
 from lab_driver import CHROMIUM
 from places import DATA
-from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened
+from printing import PDF_TOOLS, axe_in_both_themes, find_overflowing_elements, opened
 
 from lyncnb.base.shown.origin import Origin
 from lyncnb.deploy.checklist import select_server_steps, to_html
@@ -120,7 +120,7 @@ def test_nothing_is_cut_off(chromium, tmp_path, html, width):
     beyond the page.
     """
     with opened_page(chromium, tmp_path, html, scripts=True, width=width) as page:
-        assert cut_off(page) == []
+        assert find_overflowing_elements(page) == []
 
 
 def test_page_is_accessible(chromium, tmp_path):

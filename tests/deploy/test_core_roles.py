@@ -269,8 +269,8 @@ def test_technicians_of_a_branch_appliance_are_local_administrators():
 
 
 def test_outage_of_chat_rooms_is_announced_only_if_necessary():
-    """The order of servers mentions an outage of chat rooms only if no other server in the
-    Persistent Chat pool is running.
+    """The steps state that chat rooms close only if no other server in the Persistent Chat pool is
+    running.
     """
     (text,) = [place.text for place in steps().order if "PersistentChat" in place.roles]
     assert (
@@ -296,8 +296,8 @@ def test_the_order_names_pairs_next_hop_and_central_management():
 
 
 def test_later_steps_contain_their_dates():
-    """Each later step contains the date on which to perform it. No introduction says that all later
-    steps wait until the old certificate ends.
+    """The pages do not state that every later step waits until the old certificate has ended,
+    because each step contains its own date.
     """
     for page in (to_html(steps(renewal=True)), to_markdown(steps(renewal=True))):
         assert "waits until the old certificate has ended" not in page

@@ -47,11 +47,11 @@ def begun(walk, *rows, product="lync2013", in_use=True, **changes):
 
 
 def calls(run, *names):
-    """Return the changes in a run of a script that the given commands made."""
+    """Return the changes that the given commands made in a run of a script."""
     return [call for call in run["changes"] if call.startswith(names)]
 
 
-def down(walk, steps, *servers):
+def stop_services(walk, steps, *servers):
     """Stop every service on the given servers."""
     for page in steps.servers:
         if page.server.startswith(servers):
@@ -67,8 +67,8 @@ def down(walk, steps, *servers):
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", [POOL, (edge(1), edge(2)), (MEDIATION,)], ids=["FE", "Edge", "MS"])
 def test_running_server_needs_confirmed_trust_before_assignment(walk, rows):
-    """Without -TrustInstalled, the script on a running server imports certificates and installs
-    CAs, but assigns nothing and stops no service.
+    """Without -TrustInstalled, the script on a running server imports certificates, including CA
+    certificates, but assigns nothing and stops no service.
     """
     steps = begun(walk, *rows)
     page = steps.servers[0]
@@ -102,7 +102,7 @@ def test_new_server_needs_no_confirmation(walk):
     assert walk.run(steps.servers[0], "StartServices")["code"] == 0
 
 
-# The following tests are about whether a pool is ready for stopping a server.
+# The following tests check whether a pool is ready for a server to be stopped.
 
 
 def test_unknown_upgrade_domain_needs_confirmation(walk):
@@ -141,14 +141,14 @@ def test_only_front_end_server_stops_without_a_check(walk):
 
 @pytest.mark.parametrize("product", ["lync2013", "sfb2015"])
 def test_going_back_does_not_wait_for_a_broken_pool(walk, product):
-    """If the pool does not become ready, the script with -Back asks, stops the services, and
-    restores the old certificate.
+    """If the pool does not become ready, the script with -Back asks for confirmation, stops the
+    services, and restores the old certificate.
     """
     steps = begun(walk, *POOL, product=product)
     before = assignments(walk.world())
     page = steps.servers[0]
     assert walk.run(page, *SWITCHES)["code"] == 0
-    down(walk, steps, "ee02", "ee03")
+    stop_services(walk, steps, "ee02", "ee03")
     run = walk.run(page, "Back", *SWITCHES, answers="Y\n" * 5)
     assert run["code"] == 0, all_lines([run])
     assert len(calls(run, "Stop-CsWindowsService")) == 1
@@ -201,7 +201,7 @@ def test_missing_replicas_stop_before_the_fail_over(walk):
     nothing.
     """
     steps = begun(walk, *POOL, product="sfb2015")
-    down(walk, steps, "ee03")
+    stop_services(walk, steps, "ee03")
     run = walk.run(steps.servers[0], *SWITCHES)
     assert (run["code"], calls(run, "Invoke-Cs", "Set-Cs", "Stop-Cs")) == (1, [])
     assert "shows no missing replicas in" in unfolded(run)
@@ -278,7 +278,7 @@ def test_separate_av_certificate_rolls_over(walk):
 # The following test is about Mediation Servers.
 
 
-def test_a_live_mediation_server_is_never_told_to_restart(walk):
+def test_a_running_mediation_server_is_not_restarted(walk):
     """On a running Mediation Server, the script does not mention a restart, because only a new
     server is restarted.
     """

@@ -8,7 +8,7 @@ import pytest
 from cas.python_ca import der
 from deploy.walk import NOON, OLD_END, computers_of
 from powershell_kit import needs_pwsh
-from standing_certificates import Stored, authority, export_of, stand_for
+from standing_certificates import Stored, authority, export_of, issue_planned
 from topologies import front_end, plan
 from topology_documents import URLS, exported, published
 from topology_documents import front_end as standard_edition
@@ -43,11 +43,11 @@ def exported_files(walk, script, certificates=(), **world):
 
 @pytest.mark.parametrize("form", ["", "urn:certref:"])
 def test_export_of_certificates_accepts_both_types_of_use(walk, form):
-    """Whatever type the property `Use` has in PowerShell, the exported file contains the same
-    types, and lyncnb can read it.
+    """The certificate export contains the usages, and lyncnb can read it, for both types that the
+    property `Use` can have in PowerShell.
     """
     (planned, *_) = plan(front_end(1)).certificates
-    mine, issuer = stand_for(planned), authority().chain[0]
+    mine, issuer = issue_planned(planned), authority().chain[0]
     own, above = (decode(der(c)).certificates[0].thumbprint for c in (mine, issuer))
     here = {"name": SERVER, "pool": "", "my": [own], "keys": [own], "ca": [], "root": [above]}
     usages = ("Default", "WebServicesExternal", "WebServicesInternal")

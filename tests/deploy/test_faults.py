@@ -20,10 +20,10 @@ from deploy.walk import (
     WEB_CONFIG,
     Walk,
     all_lines,
+    get_stable_state,
     old,
     packages_of,
     places_of,
-    settled,
     stopped,
     world_of,
 )
@@ -47,7 +47,7 @@ VIDEO_INTEROP = row("vis01.contoso.com", "VideoInterop", "vis.contoso.com")
 FORMS = ("", "urn:certref:")
 COUNT = int(os.environ.get("LYNCNB_FAULTS", "4"))
 SWITCHES = ("DrainServices", "StartServices", "TrustInstalled")
-# No script runs more commands than this number. Most scripts run half as many.
+# The largest number of commands that a script runs. Most scripts run half as many.
 CALLS = 150
 # For these roles, the steps depend on the settings of the servers. The values are the additional
 # settings to test.
@@ -66,8 +66,8 @@ FORMS_OF_ROLES: dict[str, tuple[Json, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A server whose script contains steps that no script of an earlier server in the list
-    contains.
+    """A server whose script contains steps that are not in the script of any earlier server in the
+    list.
     """
 
     product: str
@@ -79,7 +79,9 @@ class Scene:
 
 @cache
 def deployment(product: str, table: str, *, in_use: bool) -> DeploymentSteps:
-    """Return the deployment steps for the servers in a table whose roles belong to the product."""
+    """Return the deployment steps for a table, without the servers whose roles the product does not
+    have.
+    """
     rules = load_rules(product)
     if table == "others":
         rows = [DEPLOYMENT | OTHERS[0], *OTHERS[1:], VIDEO_INTEROP]
@@ -99,7 +101,7 @@ def steps_of(page: ServerSteps) -> frozenset[object]:
 
 @cache
 def scenes() -> tuple[Scene, ...]:
-    """Return one server for each different script and for each variant of its role."""
+    """Return a scene for each distinct deployment script and each variant of its server's role."""
     seen: set[frozenset[object]] = set()
     found = []
     for product in PRODUCTS:
@@ -167,7 +169,7 @@ class Stage:
         """
         last = self.walk.take(self.page, *self.switches)
         config = self.walk.file(self.page.server, WEB_CONFIG)
-        return last["code"], settled(self.walk.world()), config
+        return last["code"], get_stable_state(self.walk.world()), config
 
     def problems(self, kind: str, at: int) -> list[str]:
         """Return the problems that exist after one command failed, and after the next run."""
@@ -179,14 +181,14 @@ class Stage:
             "nothing was struck": not broken["struck"],
             f"harm {broken['harm']}": broken["harm"],
             "a place lost its certificate": self.before.keys() - places_of(middle).keys(),
-            "services are stopped without a word": not self._says_what_is_stopped(broken, middle),
+            "services are stopped without a word": not self._lists_stopped_services(broken, middle),
             f"the next run ended {ended}, not {self.expected}": ended != self.expected,
         }
         where = f"{self.name} {kind} at {at}, {broken['struck']}"
         output = all_lines([broken])
         return [f"{where}: {text}\n{output}" for text, is_so in wrong.items() if is_so]
 
-    def _says_what_is_stopped(self, run: Json, world: Json) -> bool:
+    def _lists_stopped_services(self, run: Json, world: Json) -> bool:
         """Return whether a script that ended lists the services that it left stopped."""
         is_stopped = stopped(world["servers"][self.page.server])
         text = all_lines([run])

@@ -183,7 +183,7 @@ def test_web_config_is_where_exchange_is_installed(walk):
     """
     made, pages = steps_of(OWA)
     begin(walk, made, exchangeversion="15.0")
-    walk.by_hand(pages[0])
+    walk.do_manual_steps(pages[0])
     walk.set(pages[0].server, my=[pages[0].packages[0].thumbprint])
     named = f"IMCertificateThumbprint of Outlook Web App uses {pages[0].packages[0].thumbprint}"
     assert f"yes {named}" in unfolded(walk.run(pages[0], "Verify"))
@@ -270,7 +270,8 @@ def test_application_account_must_be_able_to_read_the_key(walk):
 
 
 def test_application_without_a_replica_needs_an_answer(walk):
-    """If a trusted application has no replica, the script asks whether it is manually provisioned.
+    """If a trusted application has no replica, the script asks whether the application is manually
+    provisioned.
 
     After No it installs only trust, and with a replica it assigns.
     """
@@ -290,8 +291,8 @@ def test_application_without_a_replica_needs_an_answer(walk):
 
 
 def test_manually_provisioned_application(walk):
-    """For a manually provisioned application, the script installs CAs, certificate and key, and the
-    administrator changes the configuration.
+    """For a manually provisioned application, the script installs the CA certificates, the
+    certificate, and the key, and the administrator changes the configuration.
     """
     made, pages = steps_of(APPLICATIONS)
     begin(walk, made, replica=False)
@@ -329,8 +330,8 @@ PROXY = [row("rp01.contoso.com", "ReverseProxy")]
 
 
 def test_listener_with_another_certificate_is_reported(walk):
-    """If another product presents another certificate on port 443, the script with -Verify and at
-    the end of a run reports it.
+    """If another product presents a different certificate on port 443, the script reports this at
+    the end of a run and with -Verify.
     """
     made, (page,) = steps_of(PROXY)
     begin(walk, made, bindings={}, listener=old(made.servers[-1].packages[0]))

@@ -19,8 +19,8 @@ pytestmark = needs_pwsh
 WIDE = 10_000
 BOTH = ("DrainServices", "StartServices", "TrustInstalled")
 FAILS = {"command": "Set-CsCertificate", "kind": "fail"}
-# Each entry contains the server, whether its certificates are in use and roll over, and the
-# switches and faults of the runs.
+# Each entry contains the server, whether its certificates are already in use, whether they roll
+# over, and the switches and simulated fault of each run.
 KINDS: dict[str, tuple[str, bool, bool, list[tuple[tuple[str, ...], Json | None]]]] = {
     "new": ("fe01", False, False, [(("WhatIf", *BOTH), None)]),
     "standing": ("fe02", True, True, [(("WhatIf", "DrainServices", "StartServices"), None)]),
@@ -29,7 +29,7 @@ KINDS: dict[str, tuple[str, bool, bool, list[tuple[tuple[str, ...], Json | None]
     "failed": ("fe02", True, True, [(BOTH, FAILS)]),
     "gone back": ("fe02", True, True, [(BOTH, None), (("Back", *BOTH), None)]),
 }
-# If a certificate is not in the store, no actual value is shown below the result.
+# The check whether a certificate is in the store. If it fails, the output shows no actual value.
 ITSELF = "is in Local Computer"
 
 

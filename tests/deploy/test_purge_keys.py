@@ -64,7 +64,7 @@ def package(folder):
 @pytest.fixture
 def folder(tmp_path):
     """Write a folder with five requests: 0 is renewed and deployed, 1 is renewed and waiting, 2 is
-    issued, 3 is packaged.
+    issued, 3 is packaged, 4 is waiting.
     """
     place = tmp_path / "requests"
     write(numbered(5), place)
@@ -149,7 +149,7 @@ def test_a_confirmed_list_is_removed_and_logged(folder):
     before = (folder / "manifest.json").read_bytes()
     again = purge(folder, today=BEFORE, confirmed=first.token)
     assert again.is_done
-    assert "nothing to remove, because the files in this list were already removed" in repr(again)
+    assert "nothing to remove, because an earlier command already removed the files" in repr(again)
     assert (folder / "manifest.json").read_bytes() == before
     with pytest.raises(BundleError, match="is not the token of the current list"):
         purge(folder, today=BEFORE, confirmed="00000000")
@@ -206,7 +206,7 @@ ONLY = "deployed: after you remove this file, only the servers have the key"
 
 
 def deploy(folder, *names):
-    """Remove the keys and packages of some deployed requests."""
+    """Record the named requests as deployed, and remove their keys and packages."""
     return purge(
         folder,
         today=BEFORE,
@@ -243,8 +243,8 @@ def test_keys_and_packages_of_deployed_requests_can_be_removed(folder):
 
 
 def test_deployed_request_without_a_key_is_not_created_again(folder):
-    """If only the CSR of a deployed request is left, writing the same plan again creates no key, no
-    error and no change.
+    """If only the CSR of a deployed request is left, writing the same plan again succeeds, creates
+    no key, and changes nothing.
     """
     deploy(folder, NAMES[2], NAMES[3])
     status = folder_status(folder, today=BEFORE)
@@ -345,7 +345,9 @@ def three_generations(folder):
     record_deployed(folder, NAMES[3])
     write(numbered(5), folder, renew=NAMES[3:4], reason="y")
     issue(folder, NAMES[4])
-    package(folder)  # Writing the package of another request writes the list of passwords again.
+    package(
+        folder
+    )  # Creating the package of another request also writes the list of passwords again.
 
 
 def in_use(folder):
@@ -417,7 +419,7 @@ def test_a_package_path_that_leaves_the_folder_is_not_followed(folder, tmp_path)
 
 
 def test_an_unknown_id_is_refused(folder):
-    """An unknown id of a deployed request is an error of the purge command."""
+    """The purge command rejects an id for which no deployed request exists."""
     with pytest.raises(BundleError, match='there is no request "Edge-1"'):
         purge(folder, deployed=["Edge-1"])
 
@@ -461,8 +463,8 @@ def deployed_notes(folder):
 
 
 def test_package_of_a_replaced_certificate_is_removed(folder):
-    """If a certificate was replaced by a second one, its package, which is no longer recorded, is
-    removed with the key.
+    """If a second certificate replaces the first one, the first package is not recorded any more,
+    but is still removed together with the key.
     """
     issue(folder, NAMES[3])
     assert secrets_of(folder, NAMES[3]) == [f"keys/{NAMES[3]}.key", f"pfx/{NAMES[3]}.pfx"]
@@ -553,7 +555,7 @@ def test_note_mentions_copies_elsewhere(folder):
     assert "Version histories" not in repr(purge(folder, today=BEFORE))
 
 
-def test_a_list_shows_itself_as_a_table(folder):
+def test_purge_list_is_the_same_in_every_format(folder):
     """The table, HTML, text and JSON of the purge command's list contain the same values."""
     first = purge(folder, today=BEFORE)
     assert list(first.to_frame()["Certificate"]) == [NAMES[0]]

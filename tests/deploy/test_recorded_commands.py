@@ -122,8 +122,8 @@ def test_packaging_fills_the_cells(renewed):
 
 
 def test_effective_time_is_in_the_cell(renewed):
-    """If the steps are written with another effective time, the Assign column of the summary
-    contains that time.
+    """If the user specifies an effective time for the steps, the Assign column of the summary
+    contains it.
     """
     issued, _ = renewed
     time = datetime(2027, 3, 2, 8, tzinfo=UTC)

@@ -1,5 +1,5 @@
-"""For each certificate, a script creates the request with the planned values in Microsoft's
-administrative tools.
+"""A script creates the request for each certificate with Microsoft's administrative tools and the
+planned values.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from lyncnb.topology.topology import read_topology
 
 
 def requests_of(planned):
-    """Return the commands that create each request, by id, for another computer and for the server
-    itself.
+    """Return the commands that create requests, by server. One command runs on another computer,
+    and one runs on the server itself.
     """
     found = {}
     for request in request_scripts(planned).servers:
@@ -133,7 +133,7 @@ BEGIN, END = (f"-----{word} NEW CERTIFICATE REQUEST-----\n" for word in ("BEGIN"
 WHOLE = f"{BEGIN}MII=\n{END}"
 
 
-def begun(walk, part="FrontEnd-", **changes):
+def begin_simulation(walk, part="FrontEnd-", **changes):
     """Start the simulation of a computer, and return the page and the file name of a request."""
     planned = plan(front_end(1), edge(1), edge(2))
     pages = request_scripts(planned, today=NOON.date()).pages
@@ -151,7 +151,7 @@ def test_complete_request_is_renamed(walk):
 
     A second run creates no request.
     """
-    page, name = begun(walk)
+    page, name = begin_simulation(walk)
     run = walk.run(page, on=TOOLS)
     assert run["code"] == 0, all_lines([run])
     (request,) = run["changes"]
@@ -170,7 +170,7 @@ def test_incomplete_request_must_be_deleted(walk, text, ending):
     """If the request file is incomplete or empty, the script creates no request and names the file
     to delete.
     """
-    page, name = begun(walk)
+    page, name = begin_simulation(walk)
     walk.write(TOOLS, name + ending, text)
     run = walk.run(page, on=TOOLS)
     assert (run["code"], run["changes"]) == (1, []), all_lines([run])
@@ -186,7 +186,7 @@ def test_incomplete_request_is_not_renamed(walk):
     """If the request command succeeds but its file is incomplete, the script stops and does not
     rename the file.
     """
-    page, name = begun(walk, writes=2)
+    page, name = begin_simulation(walk, writes=2)
     run = walk.run(page, on=TOOLS)
     assert run["code"] == 1
     assert "The commands of this step ended, but this is not true" in unfolded(run)
@@ -198,7 +198,7 @@ def test_next_run_renames_a_complete_request(walk):
     """If the temporary file of an interrupted run is complete, the next run renames it and creates
     no new request.
     """
-    page, name = begun(walk)
+    page, name = begin_simulation(walk)
     walk.run(page, on=TOOLS)
     walk.delete(TOOLS, name)
     walk.write(TOOLS, f"{name}.new", WHOLE)
@@ -214,7 +214,7 @@ def test_failure_of_any_command_leaves_one_complete_request(walk, kind):
     request exists.
     """
     for at in count(1):
-        page, name = begun(walk)
+        page, name = begin_simulation(walk)
         broken = walk.run(page, on=TOOLS, fault={"at": at, "kind": kind, "files": True})
         assert walk.read(TOOLS).get(name, WHOLE) == WHOLE, all_lines([broken])
         again = walk.run(page, on=TOOLS)
@@ -232,7 +232,7 @@ def test_request_of_an_earlier_plan_is_ignored(walk):
     """The file name of a request contains the evaluation date, so the script ignores a file from an
     earlier plan.
     """
-    page, name = begun(walk)
+    page, name = begin_simulation(walk)
     earlier = name.replace("2026", "2025")
     walk.write(TOOLS, earlier, WHOLE)
     run = walk.run(page, on=TOOLS)
@@ -243,7 +243,7 @@ def test_request_of_an_earlier_plan_is_ignored(walk):
 @pytest.mark.posix
 def test_key_that_cannot_be_exported_stops_the_script(walk):
     """If the key cannot be exported, the script stops before it renames the request file."""
-    page, name = begun(walk, exportable=False)
+    page, name = begin_simulation(walk, exportable=False)
     run = walk.run(page, on=TOOLS)
     assert run["code"] == 1
     assert "Found: " in unfolded(run)
@@ -254,10 +254,10 @@ def test_key_that_cannot_be_exported_stops_the_script(walk):
 @pytest.mark.posix
 @pytest.mark.parametrize("computer", [TOOLS, "edge01.contoso.net"])
 def test_an_edge_server_requests_without_its_name(walk, computer):
-    """On an Edge Server, the request command has no -ComputerFqdn, which would require the topology
-    store.
+    """On an Edge Server, the request command has no -ComputerFqdn, because this parameter requires
+    the topology store.
     """
-    page, name = begun(walk, "Edge-")
+    page, name = begin_simulation(walk, "Edge-")
     run = walk.run(page, on=computer)
     assert run["code"] == 0, all_lines([run])
     (request,) = run["changes"]
@@ -268,8 +268,8 @@ def test_an_edge_server_requests_without_its_name(walk, computer):
 @pytest.mark.posix
 @pytest.mark.parametrize("layout", ["combined", "separate"])
 def test_requests_of_similar_pools_have_different_names(layout):
-    """Two Edge pools with the same external name, and a server with two roles, have requests with
-    different friendly names.
+    """Requests for two Edge pools with the same external name, and for a server with two roles,
+    have different friendly names.
     """
     pools = [edge(1, pool_fqdn="edge-a.contoso.com"), edge(2, pool_fqdn="edge-b.contoso.com")]
     roles = [row("srv.contoso.com", role) for role in ("PersistentChat", "TrustedApplication")]
@@ -321,7 +321,7 @@ def test_unsupported_key_is_rejected(product, algorithm, bits):
         f"{c.id}: the planned key is {algorithm} {bits}" for c in planned.certificates if c.usages
     ]
     assert [problem.message for problem in refused.value.problems] == wanted
-    assert "set key in plan.toml to RSA 2048 or RSA 4096" in refused.value.hint
+    assert "set the option key in plan.toml to RSA 2048 or RSA 4096" in refused.value.hint
 
 
 @pytest.mark.posix

@@ -1,5 +1,5 @@
-"""For Skype for Business Server, the names, shell, commands and texts are correct in each file from
-the table to the steps.
+"""For Skype for Business Server, every file from the table to the steps contains the right product
+names, shell name, commands and texts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def answered(tmp_path_factory):
     return answered_by_openssl(TABLE, place, product="sfbse", today=day, days=40)
 
 
-def test_its_names_are_requested(answered):
+def test_names_of_skype_for_business_server_are_requested(answered):
     """For Skype for Business Server, the plan includes the online tenant's domain for the Edge
     pool, and the names of a Video Interop Server.
     """
@@ -41,7 +41,7 @@ def test_its_names_are_requested(answered):
     assert list(by_role["VideoInterop"]) == ["vis.contoso.com", "vis01.contoso.com"]
 
 
-def test_steps_use_its_module_and_shell(answered, tmp_path, capsys, monkeypatch):
+def test_steps_use_the_module_and_shell_of_the_product(answered, tmp_path, capsys, monkeypatch):
     """The steps for Skype for Business Server use its PowerShell module, its shell and its
     settings.
 

@@ -287,10 +287,9 @@ def test_a_certificate_in_use_rolls_before_its_end(steps):
 
 
 def test_nothing_rolls_over_before_the_new_certificate_is_valid(steps):
-    """Whatever the dates are, the roll-over takes place while both the old and the new certificate
-    are valid.
+    """The roll-over takes place at a time at which both the old and the new certificate are valid.
 
-    Without such a time, the certificate is assigned at once.
+    If there is no such time, the certificate is assigned immediately.
     """
     kinds = set()
     for days in (-10, 0, 20, 27, 28, 29, 40):
@@ -350,7 +349,7 @@ def test_single_time_applies_to_all_roll_overs(contoso):
 
 def test_roll_over_too_close_to_the_end_is_rejected(steps):
     """If the time from the roll-over to the old certificate's end is shorter than a token's
-    lifetime, it is rejected, and the message contains the latest possible time.
+    lifetime, the roll-over time is rejected, and the message contains the latest possible time.
     """
     end = datetime(2026, 12, 22, 14, tzinfo=UTC)
     packages, rules = with_end(steps, end), load_rules()
@@ -443,7 +442,7 @@ def test_one_reason_is_given_once(steps):
         assert "Other-1" in page.replace("\\", "")
 
 
-def test_files_are_written_and_the_same_again(steps, contoso, tmp_path):
+def test_repeating_the_steps_command_writes_the_same_files(steps, contoso, tmp_path):
     """The steps command writes the checklist and the scripts to steps/, and writes the same bytes
     when it runs again.
     """
@@ -468,7 +467,7 @@ def test_steps_wait_for_another_writer(steps, contoso, tmp_path):
 
 
 def test_only_files_of_an_earlier_run_are_removed(steps, contoso, tmp_path):
-    """If a server has no steps any more, its script, page and CA certificates are removed from the
+    """If a server no longer has steps, its script, page and CA certificates are removed from the
     folder.
 
     An unknown file stays.
@@ -481,7 +480,7 @@ def test_only_files_of_an_earlier_run_are_removed(steps, contoso, tmp_path):
     place = copy.folder / "steps"
     script = place / "con~.contoso.net.ps1"
     mine = {
-        # The script is for another server than the one in its file name.
+        # The script is for a different server than its file name says.
         "mine.ps1": script.read_bytes(),
         "old.contoso.net.ps1": b"\xef\xbb\xbf#requires -Version 3.0\r\nGet-Date\r\n",
         "notes.html": b"<title>Mine: import and assign</title>",
@@ -700,8 +699,8 @@ def test_hostile_names_add_no_command(steps, hostile):
 
 @pytest.mark.posix
 def test_roll_over_time_of_a_renewed_certificate_is_calculated(tmp_path):
-    """If the request folder knows the certificate in use, lyncnb calculates the roll-over time from
-    the end of this certificate.
+    """If the request folder contains the certificate in use, lyncnb calculates the roll-over time
+    from the end date of this certificate.
     """
     issued = answered_by_openssl(STANDARD_EDITION.encode(), tmp_path)
     write_pfx(issued.matched(), passphrase=PASSPHRASE, today=TODAY)

@@ -31,9 +31,7 @@ shell = pytest.fixture(make_shell)
 
 @pytest.fixture(scope="module")
 def issued(tmp_path_factory):
-    """Return the folder of a deployment with two sites that has requests, issued certificates and
-    packages.
-    """
+    """Return the issued certificates in a request folder for two sites, after they were packaged."""
     found = answered_by_openssl(TWO_SITES.encode(), tmp_path_factory.mktemp("deploy"))
     write_pfx(found.matched(), passphrase=PASSPHRASE, today=TODAY)
     return found.matched()
@@ -109,8 +107,8 @@ def test_root_of_another_ca_is_installed_on_verifying_servers(issued):
             in text
         )
         assert "XMPP 23456 if XMPP federation is deployed, HTTPS 4443)" in text
-    # In this deployment, the Mediation Server does not connect to an Edge Server, so it does not
-    # get the root.
+    # In this deployment, the Mediation Server does not connect to an Edge Server, so the root is
+    # not installed on it.
     mediation = next(p for p in packages.values() if p.role == "Mediation")
     found = build_procedure([edge, replace(mediation, path=())], load_rules(), now=NOON)
     assert installed(found)[mediation.servers[0]] == set()
@@ -157,8 +155,8 @@ def test_trust_command_shows_the_roots(shell, planned):
 
 
 def test_roots_of_unchanged_servers_are_installed(issued, tmp_path):
-    """If only one certificate is deployed, its server still gets the roots of the other servers
-    that it verifies.
+    """If only one certificate is deployed, its server still gets the roots that it needs to verify
+    the other servers.
     """
     steps = deployment_steps(issued, today=TODAY)
     packages = {p.id: p for one in steps.servers for p in one.packages}

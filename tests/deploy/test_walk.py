@@ -48,8 +48,8 @@ pytestmark = needs_pwsh
 
 RULES = load_rules()
 FORMS = ["", "urn:certref:"]
-# With LYNCNB_SAMPLES=1, the tests use all samples and additional roles, test both types of the
-# property Use, and also go back.
+# With LYNCNB_SAMPLES=1, the tests use all samples and the additional roles, test both formats of
+# the property Use, and also reverse the changes.
 SAMPLES = [*sorted(path.name for path in DATA.glob("*.csv")), "others"]
 GO_BACK = SAMPLES
 CASES = [(name, in_use, form) for name in SAMPLES for in_use in (False, True) for form in FORMS]
@@ -114,10 +114,10 @@ def test_every_server_ends_with_the_planned_certificates(walk, name, in_use, for
         assert (run["code"], run["changes"]) == (0, []), all_lines([run])
     walk.restore()
     if name in GO_BACK:
-        ends_where_it_began(walk, steps, before, in_use=in_use)
+        restores_certificates(walk, steps, before, in_use=in_use)
 
 
-def ends_where_it_began(walk, steps: DeploymentSteps, before, *, in_use: bool) -> None:
+def restores_certificates(walk, steps: DeploymentSteps, before, *, in_use: bool) -> None:
     """Run -Back on every server, and return whether each usage has its previous certificate again."""
     for page in in_order(steps):
         run = walk.run(page, "Back", "RemoveGlobal", *BOTH, answers="Y\n" * 9)
@@ -315,7 +315,7 @@ def test_services_that_are_stopping_are_drained(walk):
     assert run["code"] == 2
 
 
-# The following tests are about failures and answers of the administrator.
+# The following tests are about failures, and about the administrator's answers to questions.
 
 
 def test_failed_read_is_not_saved_as_an_empty_list(walk):
@@ -345,7 +345,7 @@ def test_failed_read_is_not_saved_as_an_empty_list(walk):
     ],
     ids=["empty", "foreign header", "semicolons", "half", "two rows"],
 )
-def test_damaged_file_of_old_certificates_stops_going_back(walk, spoil):
+def test_back_stops_if_the_file_of_old_certificates_is_damaged(walk, spoil):
     """If the file with the old certificates is damaged, -Back assigns nothing and stops no service,
     because it reads the whole file first.
     """
@@ -359,7 +359,7 @@ def test_damaged_file_of_old_certificates_stops_going_back(walk, spoil):
     assert (run["code"], run["changes"]) == (1, []), all_lines([run])
 
 
-def test_locked_file_of_old_certificates_stops_going_back(walk):
+def test_going_back_stops_if_the_old_certificates_are_locked(walk):
     """If another program locks the file with the old certificates, -Back changes nothing. After the
     file is released, -Back works.
     """
@@ -402,7 +402,7 @@ def test_unusable_old_certificate_stops_going_back(walk, what):
     assert lost in all_lines([run])
 
 
-def test_going_back_refuses_while_services_run(walk):
+def test_going_back_requires_stopped_services(walk):
     """Services continue to use the current certificate while they run, so -Back requires
     -DrainServices.
     """
@@ -460,11 +460,11 @@ def test_intermediate_in_the_root_store_must_be_confirmed(walk):
 
 
 def walk_files(page):
-    """Return the files with the CA certificates that a page installs."""
+    """Return the paths of the CA certificate files that a page installs."""
     return [f"chain/{issuer.thumbprint}.cer" for issuer in page.issuers]
 
 
-def test_no_to_the_drain_ends_the_run(walk):
+def test_answering_no_ends_the_run(walk):
     """With -Confirm, the run ends if the administrator answers No to a step."""
     steps = steps_of("contoso.csv", rolls=True)
     page = page_of(steps, "fe02")
@@ -526,7 +526,7 @@ def test_what_if_assumes_that_earlier_steps_succeeded(walk):
 
 def test_key_in_the_wrong_provider_is_imported_again(walk):
     """If Windows imports a key into the wrong provider, the script deletes the certificate and
-    imports it again. A wrong password imports nothing.
+    imports it again. If the password is wrong, the script imports nothing.
     """
     steps = steps_of("single-server.csv", rolls=False)
     (page,) = steps.servers
@@ -674,14 +674,14 @@ def renewals(planned, chance: random.Random, *, in_use: bool):
         yield kind, day, build_procedure(made, RULES, now=day)
 
 
-def changed_checks(page, before: dict[str, str], run) -> list[str]:
+def needlessly_repeated_steps(page, before: dict[str, str], run) -> list[str]:
     """Return the steps that a run performed although all their checks were true before the run."""
     text = unfolded(run)
     wrong = []
     for step in page.steps:
         lasting = ["".join(check.text.split()) for check in step.holds if not check.passing]
         was_true = [before.get(fact) == "yes" for fact in lasting]
-        # The check of the drain step is true before the drain, and again after the services start.
+        # The check of the drain step passes before the drain, and again after the services start.
         taken = f"taking {step.number}. " in text and step.step.does not in ("start", "drain")
         if taken and was_true and all(was_true):
             wrong.append(f"{page.server}: {step.title}")
@@ -725,7 +725,9 @@ def walk_one_change(walk, steps: DeploymentSteps, kind: str, case: str) -> None:
     assert set(before) <= set(done), text
     assert stale(walk.world()) == [], text
     for page in steps.servers:
-        assert changed_checks(page, facts_before[page.server], runs[page.server]) == [], text
+        assert (
+            needlessly_repeated_steps(page, facts_before[page.server], runs[page.server]) == []
+        ), text
     walk.save()
     backs = {p.server: walk.run(p, "Back", *BOTH, answers="Y\n" * 9) for p in steps.servers}
     text += f"\nback\n{all_lines(backs)}"

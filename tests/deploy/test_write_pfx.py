@@ -17,7 +17,7 @@ from folders import (
     TODAY,
     answer_all,
     answered_by_openssl,
-    assert_closed,
+    assert_only_owner_has_access,
     certify,
     make_folder,
     make_plan,
@@ -53,7 +53,7 @@ def answered(tmp_path_factory):
 
 @pytest.fixture
 def issued(answered, tmp_path):
-    """Return a copy of the folder with two certificates, which a test may change."""
+    """Return a copy of the request folder ``answered``, which a test may change."""
     return answered.copy(tmp_path)
 
 
@@ -105,10 +105,10 @@ def test_files_are_for_the_owner_only(issued):
     """
     packages = package(issued)
     folder = issued.folder / "pfx"
-    assert_closed(folder)
+    assert_only_owner_has_access(folder)
     names = [one.file for one in packages.packages] + [LIST]
     for name in names:
-        assert_closed(issued.folder / name)
+        assert_only_owner_has_access(issued.folder / name)
 
 
 def test_packaging_again_changes_no_byte_and_no_time(issued):
@@ -126,7 +126,7 @@ def test_packaging_again_changes_no_byte_and_no_time(issued):
     [
         ("2008R2", "3des-sha1"),
         ("2012R2", "3des-sha1"),
-        # Tests by others showed that Windows Server 2016 also cannot read packages with AES
+        # According to published tests, Windows Server 2016 also cannot read packages with AES
         # encryption.
         ("2016", "3des-sha1"),
         ("2019", "aes256-sha256"),

@@ -98,7 +98,7 @@ def old(package: ServerPackage) -> str:
     return thumbprint_of(f"before {package.thumbprint}")
 
 
-_SERVICES = {  # A service has a start mode, and some services have a separate process.
+_SERVICES = {  # The start mode and the process type of each service.
     "RTCSRV": ("Auto", "Own Process"),
     "REPLICA": ("Auto", "Own Process"),
     "W3SVC": ("Auto", "Share Process"),
@@ -204,7 +204,7 @@ def _computer(name: str, pool: str) -> Json:
         | {
             "toksp": False,
             "ummode": "TCP",
-            # The simulation contains the mode of the UM call router if the server has that service.
+            # The mode of the UM call router, which is set if the server has that service.
             "routermode": "",
             "exchange": {},
             "bindings": {},  # The thumbprints of the IIS bindings.
@@ -214,13 +214,13 @@ def _computer(name: str, pool: str) -> Json:
             "listener": "",  # The certificate that another reverse proxy presents on port 443.
             "exchangeversion": "",
             "exchangepath": "C:\\exchange",
-            "imread": "",  # The certificate in the override that Exchange last read.
+            "imread": "",  # The certificate in the override when Exchange last read the override.
             # The value is true if a load balancer decrypts the traffic of the farm.
             "offloads": False,
             "elliptic": [],
             "request": [],  # The pending requests on the computer.
             "exportable": True,
-            "writes": 3,  # The number of lines of a request that are written to the disk.
+            "writes": 3,  # The number of lines that are written to the disk for a request.
             "replica": True,  # An application that is configured manually has no replica.
         }
     )
@@ -356,8 +356,8 @@ class Walk:
         """Restore the saved state and files of the simulated servers."""
         self.ask({"moves": [{"restore": True}]})
 
-    def by_hand(self, page: ServerSteps) -> None:
-        """Perform the manual steps on a page that come after the import."""
+    def do_manual_steps(self, page: ServerSteps) -> None:
+        """Perform the manual steps on a server's page that follow the import."""
         for package in page.packages:
             if package.role == "OfficeWebApps" and not self.world()["servers"][page.server]["farm"]:
                 self.set(page.server, farm=package.friendly_name)
@@ -383,7 +383,7 @@ class Walk:
         found = self.run(page, *switches, answers="Y\n" * 4)
         waits = "manually as the sheet describes" in " ".join(found["output"])
         if (found["code"] == 1 and waits) or (found["code"] == 2 and page.role == "ReverseProxy"):
-            self.by_hand(page)
+            self.do_manual_steps(page)
             found = self.run(page, *switches, answers="Y\n" * 4)
         return found
 
@@ -450,7 +450,7 @@ def assignments(world: Json) -> dict[tuple[str, str], str]:
 
 
 def places_of(world: Json) -> dict[tuple[str, str], str]:
-    """Return the certificates that are set in the settings of all products."""
+    """Return the certificate in each setting of the simulated servers, by server and setting."""
     found = assignments(world)
     for name, here in world["servers"].items():
         own = {"farm": here["farm"], "imread": here["imread"], "listener": here["listener"]}
@@ -462,7 +462,7 @@ def places_of(world: Json) -> dict[tuple[str, str], str]:
     return found
 
 
-def settled(world: Json) -> Json:
+def get_stable_state(world: Json) -> Json:
     """Return the state of the servers without time stamps, so that the states after two runs can be
     compared.
     """

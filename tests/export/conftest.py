@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.fixture
-def scratch(tmp_path_factory):
+def redirect_dask_files(tmp_path_factory):
     """Redirect the files that Dask writes to a temporary folder, because Dask leaves lock files
     behind.
     """

@@ -82,8 +82,8 @@ def test_tampered_plan_or_signature_is_rejected(approved, tmp_path):
         tried += 1
         approved.path.write_bytes(data)
         (tmp_path / "p.json.sig").write_bytes(sig)
-        # In a separate plan, the altered value may change no result, so only the signature check
-        # rejects it.
+        # If the altered value does not affect any result, the plan can still be read, so the
+        # signature check must reject it.
         try:
             saved = ln.read_saved_plan(approved.path)
         except ln.LyncnbError:

@@ -64,10 +64,8 @@ def request(folder: Path, *ids):
 
 
 def test_the_choice_is_part_of_the_plan(tmp_path):
-    """Whether a certificate is requested during setup is part of the plan's digest, JSON document,
-    saved file and comparison.
-
-    Without it, nothing changes.
+    """The plan's digest, JSON document, saved file and comparison include whether a certificate is
+    requested during setup. If no certificate is, the plan does not change.
     """
     before, after = planned(), planned(EE02, OAUTH)
     assert [c.id for c in after.certificates if c.at_set_up] == [EE02, OAUTH]
@@ -152,7 +150,7 @@ def test_sheet_contains_the_step_of_the_wizard(tmp_path):
     assert all(name.endswith(".ps1") for name in build_server_scripts(steps))
 
 
-def test_no_script_requests_it():
+def test_certificates_requested_during_setup_have_no_script():
     """The request scripts for the administrative tools omit a certificate that is requested during
     setup, and state the reason.
     """
@@ -172,8 +170,7 @@ def test_all_certificates_can_be_requested_during_setup(tmp_path):
 
 
 def test_unknown_id_causes_a_notice():
-    """If the option for server setup contains an id that is unknown or outdated, a notice shows the
-    id.
+    """If the option for server setup contains an unknown or outdated id, a notice shows this id.
 
     A value that is not a list is rejected.
     """

@@ -21,13 +21,13 @@ LATER = "2026-12-24T08:00:00Z"
 
 
 def wanted(number: int, **changes: object) -> Wanted:
-    """Return the certificates of a plan for one server."""
+    """Return a planned request for one server, with its ID and its certificate."""
     item = certificate(number, **changes)
     return Wanted(id=item.id, certificate=item)
 
 
 def written(manifest: Manifest) -> Manifest:
-    """Return the changes after every planned request was written to the folder."""
+    """Return the manifest after every planned request was written to the folder."""
     return manifest.with_records(
         replace(
             record,
@@ -138,8 +138,6 @@ def test_renewal_makes_a_new_generation_with_its_reason():
 def test_retired_request_is_adopted_unchanged():
     """If a retired request is planned again, it is adopted with its earlier state and keeps its
     generation.
-
-    If it is planned again, it is adopted with its former state.
     """
     before = first(wanted(1), wanted(2))
     issued = before.requests[1].with_issued(issued_record(), at=NOW)

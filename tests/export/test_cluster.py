@@ -23,7 +23,7 @@ from lyncnb.export.cluster import WorkerError, connect_to_cluster
 
 distributed = pytest.importorskip("distributed")
 
-pytestmark = pytest.mark.usefixtures("quick_cipher", "scratch")
+pytestmark = pytest.mark.usefixtures("quick_cipher", "redirect_dask_files")
 shell = pytest.fixture(make_shell)
 
 
@@ -86,7 +86,7 @@ class Bomb:
         return exec, (code,)
 
 
-def burst(path) -> set[int]:
+def process_ids(path) -> set[int]:
     """Return the ids of the processes in which a test object was unpickled."""
     return {int(line) for line in path.read_text().split()}
 
@@ -119,14 +119,14 @@ def test_worker_cannot_run_code_in_the_main_process(cluster, tmp_path, monkeypat
     ):
         write(numbered(1), tmp_path / "requests", executor=executor)
     assert marker.exists()
-    assert os.getpid() not in burst(marker)
+    assert os.getpid() not in process_ids(marker)
     assert PASSPHRASE not in seen.read_text()
     assert list((tmp_path / "requests" / "keys").iterdir()) == []
 
 
 def test_hostile_scheduler_cannot_run_code_in_the_main_process(tmp_path):
     """If the address belongs to a service other than a Dask scheduler, the error message says so,
-    and no code from it runs.
+    and no code from the service runs in the main process.
     """
     marker = tmp_path / "marker"
     with hostile_scheduler(Bomb(marker)) as address:
@@ -134,7 +134,7 @@ def test_hostile_scheduler_cannot_run_code_in_the_main_process(tmp_path):
             with connect_to_cluster(address, seconds=3):
                 pass
         assert marker.exists()
-    assert os.getpid() not in burst(marker)
+    assert os.getpid() not in process_ids(marker)
 
 
 @contextmanager
@@ -201,8 +201,8 @@ def test_a_cluster_with_tls_makes_the_keys(shell, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("address", ["tcp://10.0.0.5:8786", "10.0.0.5:8786", "tcp://nowhere", ""])
 def test_cluster_on_another_computer_requires_tls(shell, address):
-    """If a cluster on another computer does not use TLS, it is not used and nothing is written,
-    unless the planner sets an option.
+    """lyncnb does not use a cluster on another computer without TLS, and writes nothing, unless the
+    planner sets an option.
     """
     table = shell.write("contoso.csv", TWO_FRONT_ENDS)
     passphrase = shell.write("passphrase", PASSPHRASE)

@@ -23,7 +23,14 @@ from folders import (
 )
 from printing import unmarked
 from shell_kit import make_shell
-from standing_certificates import MIDNIGHT, Stored, authority, export_of, random_estate, stand_for
+from standing_certificates import (
+    MIDNIGHT,
+    Stored,
+    authority,
+    export_of,
+    issue_planned,
+    random_estate,
+)
 
 import lyncnb as ln
 from lyncnb.authorities.certificate_history import certificate_history
@@ -41,13 +48,13 @@ FIRST, SECOND, THIRD = (one.id for one in PLAN.certificates)
 LAST_DAY = date(2027, 6, 9)
 
 
-def kept(place, plan=PLAN, **changes):
+def save_complete_as_is(place, plan=PLAN, **changes):
     """Save an as-is comparison in which every planned certificate is installed, with the given
     changes, and return its path.
     """
     place.mkdir(exist_ok=True)
     for one in plan.certificates:
-        (place / f"{one.id}.pem").write_bytes(pem(stand_for(one, **changes)))
+        (place / f"{one.id}.pem").write_bytes(pem(issue_planned(one, **changes)))
     (place / "chain.pem").write_bytes(pem(*authority().chain))
     found = ln.compare_as_is(plan, place, on=TODAY)
     (place.parent / "kept.json").write_bytes(found.to_json())
@@ -55,15 +62,15 @@ def kept(place, plan=PLAN, **changes):
 
 
 @pytest.fixture
-def stands(tmp_path):
+def complete_as_is(tmp_path):
     """Return the path of an as-is comparison in which every planned certificate is installed."""
-    return kept(tmp_path / "estate")
+    return save_complete_as_is(tmp_path / "estate")
 
 
 @pytest.fixture
-def folder(tmp_path, stands):
+def folder(tmp_path, complete_as_is):
     """Return a request folder from which the first request is omitted."""
-    write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
+    write(PLAN, tmp_path / "requests", only_missing=complete_as_is, reuse=[FIRST])
     return tmp_path / "requests"
 
 
@@ -71,7 +78,7 @@ def requested(folder) -> set[str]:
     return {path.stem for path in (folder / "csr").glob("*.csr")}
 
 
-def test_covered_request_is_omitted(folder, stands):
+def test_covered_request_is_omitted(folder, complete_as_is):
     """A request that an installed certificate covers is omitted, and all other requests are
     created.
 
@@ -80,16 +87,16 @@ def test_covered_request_is_omitted(folder, stands):
     assert requested(folder) == {SECOND, THIRD}
     assert {path.stem for path in (folder / "keys").glob("*.key")} == {SECOND, THIRD}
     covered = ln.open_requests(folder).manifest.by_id[FIRST].covered
-    standing = json.loads(stands.read_bytes())["planned"][0]["certificate"]
+    standing = json.loads(complete_as_is.read_bytes())["planned"][0]["certificate"]
     assert covered.thumbprint_sha1 == standing["thumbprint"]
     assert covered.sha256 == standing["sha256"]
     assert covered.not_after[:10] == str(LAST_DAY)
-    assert "PRIVATE" not in stands.read_text("utf-8")
+    assert "PRIVATE" not in complete_as_is.read_text("utf-8")
 
 
-def test_compromised_key_of_a_covering_certificate_is_recorded(folder, stands, tmp_path):
-    """If the key of a covering certificate is compromised, this is recorded, the CA is asked to
-    revoke it, and it covers no request again.
+def test_compromised_key_of_a_covering_certificate_is_recorded(folder, complete_as_is, tmp_path):
+    """If the key of a covering certificate is compromised, this is recorded, the CA must revoke the
+    certificate, and the certificate never covers a request again.
     """
     serial = read_manifest(folder).by_id[FIRST].covered.serial
     bundle = ln.renew(
@@ -110,7 +117,7 @@ def test_compromised_key_of_a_covering_certificate_is_recorded(folder, stands, t
     with pytest.raises(
         BundleError, match=f"the key of the certificate with serial number {serial} is compromised"
     ):
-        write(PLAN, folder, only_missing=stands, reuse=[FIRST])
+        write(PLAN, folder, only_missing=complete_as_is, reuse=[FIRST])
     told = ln.deployed(folder, FIRST, revoked=True, today=TODAY)
     assert [(one.what, one.serial) for one in told.recorded] == [("revoked", serial)]
     status = ln.folder_status(folder, today=TODAY)
@@ -121,24 +128,28 @@ def test_compromised_key_of_a_covering_certificate_is_recorded(folder, stands, t
     assert events.count("revocation requested") == events.count("revoked") == 1
 
 
-def test_the_same_again_changes_no_byte(folder, stands):
+def test_repeating_a_request_changes_no_byte(folder, complete_as_is):
     """If the request command is repeated with or without the same comparison, the request stays
     omitted, and no file changes.
     """
     before = snapshot(folder)
-    for more in ({"only_missing": stands, "reuse": [FIRST]}, {}, {"only_missing": stands}):
+    for more in (
+        {"only_missing": complete_as_is, "reuse": [FIRST]},
+        {},
+        {"only_missing": complete_as_is},
+    ):
         bundle = write(PLAN, folder, **more)
         assert bundle.counts() == {"kept": 3}
         assert snapshot(folder) == before
 
 
-def test_repeated_omission_keeps_its_time(folder, stands):
+def test_repeated_omission_keeps_its_time(folder, complete_as_is):
     """If a request is omitted again on another date because of the same comparison, the recorded
     time does not change.
     """
     before = (folder / "manifest.json").read_bytes()
     later = TODAY + timedelta(days=1)
-    write(PLAN, folder, only_missing=stands, reuse=[FIRST], today=later)
+    write(PLAN, folder, only_missing=complete_as_is, reuse=[FIRST], today=later)
     assert (folder / "manifest.json").read_bytes() == before
 
 
@@ -146,7 +157,7 @@ def test_newer_covering_certificate_is_recorded(folder, tmp_path):
     """If a later as-is comparison contains a newer certificate, the manifest and every summary name
     this certificate.
     """
-    newer = kept(tmp_path / "newer", days=150)
+    newer = save_complete_as_is(tmp_path / "newer", days=150)
     bundle = write(PLAN, folder, only_missing=newer, reuse=[FIRST])
     assert bundle.counts() == {"covered": 1, "kept": 2}
     words = str(bundle.manifest.by_id[FIRST].covered)
@@ -155,12 +166,12 @@ def test_newer_covering_certificate_is_recorded(folder, tmp_path):
         assert words in (folder / name).read_text("utf-8")
 
 
-def test_folder_without_requests_has_nothing_to_hand_over(tmp_path, stands):
+def test_folder_without_requests_has_nothing_to_hand_over(tmp_path, complete_as_is):
     """If installed certificates cover all requests, no request is created, and none is reported as
     completed.
     """
     place = tmp_path / "requests"
-    write(PLAN, place, only_missing=stands, reuse=[FIRST, SECOND, THIRD])
+    write(PLAN, place, only_missing=complete_as_is, reuse=[FIRST, SECOND, THIRD])
     assert requested(place) == set()
     assert ln.folder_status(place, today=TODAY).counts() == {"covered": 3}
     with pytest.raises(BundleError, match="none of the waiting requests in") as caught:
@@ -171,11 +182,11 @@ def test_folder_without_requests_has_nothing_to_hand_over(tmp_path, stands):
     assert write(PLAN, place).counts() == {"kept": 3}
 
 
-def test_unconfirmed_keys_omit_no_request(tmp_path, stands):
+def test_unconfirmed_keys_omit_no_request(tmp_path, complete_as_is):
     """If the planner does not confirm that the keys are available, every request is created, and a
     note explains why.
     """
-    bundle = write(PLAN, tmp_path / "requests", only_missing=stands)
+    bundle = write(PLAN, tmp_path / "requests", only_missing=complete_as_is)
     assert bundle.counts() == {"created": 3}
     assert any(
         "installed certificates also cover 3 of the requests" in note for note in bundle.notes
@@ -249,10 +260,8 @@ def test_changed_plan_creates_the_request(folder):
 
 
 def test_expired_certificate_no_longer_covers_the_request(folder):
-    """A certificate covers a request until its last day, and after that date the next run creates
-    the request.
-
-    After that, the next run creates the request with the reason.
+    """A certificate covers a request until its last day. After that, the next run creates the
+    request with the reason.
     """
     assert write(PLAN, folder, today=LAST_DAY).counts() == {"kept": 3}
     day = LAST_DAY + timedelta(days=1)
@@ -302,12 +311,12 @@ def test_certificate_of_another_issuer_covers_nothing(folder, monkeypatch):
     assert bundle.changes[0].reasons[1] == "issuer: internal -> public"
 
 
-def test_existing_request_is_not_omitted(tmp_path, stands):
+def test_existing_request_is_not_omitted(tmp_path, complete_as_is):
     """A request that may already be with a CA is not omitted later, and the folder stays unchanged."""
     write(PLAN, tmp_path / "requests")
     before = snapshot(tmp_path / "requests", but_lock=True)
     with pytest.raises(BundleError) as caught:
-        write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
+        write(PLAN, tmp_path / "requests", only_missing=complete_as_is, reuse=[FIRST])
     assert "so you cannot omit it" in str(caught.value)
     assert f"omit --reuse {FIRST}" in str(caught.value)
     assert snapshot(tmp_path / "requests", but_lock=True) == before
@@ -321,12 +330,12 @@ def test_existing_request_is_not_omitted(tmp_path, stands):
         (["FrontEnd"], 'reuse: "FrontEnd" matches 0 of the planned requests'),
     ],
 )
-def test_shortened_id_must_be_unique(tmp_path, stands, asked, words):
+def test_shortened_id_must_be_unique(tmp_path, complete_as_is, asked, words):
     """An id can be shortened if its first characters are unique. An id that matches several
     certificates is rejected.
     """
     with pytest.raises(OptionsError, match=words):
-        write(PLAN, tmp_path / "requests", only_missing=stands, reuse=asked)
+        write(PLAN, tmp_path / "requests", only_missing=complete_as_is, reuse=asked)
     assert not (tmp_path / "requests").exists()
 
 
@@ -334,24 +343,23 @@ def test_uncovered_request_cannot_be_omitted(tmp_path):
     """lyncnb reports an error, and creates nothing, if a request to omit is not covered or the
     options contradict each other.
     """
-    stands = kept(tmp_path / "estate", bits=2048)
+    complete_as_is = save_complete_as_is(tmp_path / "estate", bits=2048)
     with pytest.raises(
         OptionsError,
         match=f"no installed certificate covers {FIRST}: with an old key",
     ):
-        write(PLAN, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
+        write(PLAN, tmp_path / "requests", only_missing=complete_as_is, reuse=[FIRST])
     with pytest.raises(OptionsError, match="needs the list of installed"):
         write(PLAN, tmp_path / "requests", reuse=[FIRST])
-    stands = kept(tmp_path / "estate")
+    complete_as_is = save_complete_as_is(tmp_path / "estate")
     both = {"renew": [FIRST], "reason": "lost", "reuse": [FIRST]}
     with pytest.raises(OptionsError, match="you cannot both renew and reuse"):
-        write(PLAN, tmp_path / "requests", only_missing=stands, **both)
+        write(PLAN, tmp_path / "requests", only_missing=complete_as_is, **both)
 
 
-def test_comparison_for_another_plan_is_rejected(tmp_path, stands):
-    """An as-is comparison for another plan is rejected, and the error lists what differs.
-
-    The error lists unknown ids, missing ids and other names.
+def test_comparison_for_another_plan_is_rejected(tmp_path, complete_as_is):
+    """An as-is comparison for another plan is rejected, and the error lists unknown ids, missing
+    ids, and different names.
     """
     for plan, words in (
         (numbered(4), "only the plan contains Mediation-med00003"),
@@ -362,13 +370,13 @@ def test_comparison_for_another_plan_is_rejected(tmp_path, stands):
         ),
     ):
         with pytest.raises(ReturnedFileError, match=f"created for another plan: {words}"):
-            write(plan, tmp_path / "requests", only_missing=stands, reuse=[FIRST])
+            write(plan, tmp_path / "requests", only_missing=complete_as_is, reuse=[FIRST])
 
 
-def test_edited_comparison_is_rejected(tmp_path, stands):
+def test_edited_comparison_is_rejected(tmp_path, complete_as_is):
     """An as-is comparison that was edited after it was saved is rejected, so no request is omitted."""
     for place, value in (("entry_sha256", "0" * 64), ("id", "Mediation-x"), ("state", "covered")):
-        document = json.loads(stands.read_bytes())
+        document = json.loads(complete_as_is.read_bytes())
         wanted = next(one for one in document["planned"] if one["id"] == FIRST)
         wanted[place] = value if wanted[place] != value else "elsewhere"
         edited = tmp_path / "edited.json"
@@ -385,7 +393,7 @@ def test_request_scripts_omit_covered_certificates(folder):
     # The cmdlet Request-CsCertificate creates no elliptic curve keys.
     plan = make_plan(key=KeyParameters())
     with_use = next(one for one in plan.certificates if one.usages)
-    found = kept(folder.parent / "other", plan)
+    found = save_complete_as_is(folder.parent / "other", plan)
     place = folder.parent / "elsewhere"
     write(plan, place, only_missing=found, reuse=[with_use.id], dry_run=True)
     # If a request was announced for a server but is covered now, no script creates it.
@@ -408,16 +416,16 @@ def test_saved_plan_can_omit_requests_too(tmp_path):
     The folder still records the saved plan and the covering certificates.
     """
     plan = make_plan()
-    stands = kept(tmp_path / "estate", plan)
+    complete_as_is = save_complete_as_is(tmp_path / "estate", plan)
     saved = ln.save_plan(plan, tmp_path / "plan.json", findings=ln.check_plan(plan, on=TODAY))
     first = plan.certificates[0].id
-    given = {"only_missing": stands, "reuse": [first], "findings": None}
+    given = {"only_missing": complete_as_is, "reuse": [first], "findings": None}
     given["accept"] = {"oauth-key-too-small": "keys of tests are quick to make"}
     write(ln.read_saved_plan(saved.path), tmp_path / "requests", **given)
     standing = ln.folder_status(tmp_path / "requests", today=TODAY).saved_plan
     assert standing.agrees
     assert (standing.requests, standing.covered) == (len(plan.certificates) - 1, 1)
-    assert "and 1 covered by installed certificates as in the saved plan" in standing.description
+    assert "(plus 1 that installed certificates cover) as in the saved plan" in standing.description
 
 
 def test_record_of_a_covering_certificate_is_validated(folder):
@@ -467,7 +475,7 @@ def test_exactly_the_selected_requests_are_omitted(tmp_path, number):
     for one in plan.certificates:
         fault = chance.choice(["good", "good", "elsewhere", "old", "none"])
         changes = {"bits": 2048} if fault == "old" else {}
-        stored = [Stored(stand_for(one, **changes), one.usages)] if fault != "none" else []
+        stored = [Stored(issue_planned(one, **changes), one.usages)] if fault != "none" else []
         where = "other.contoso.com" if fault == "elsewhere" else servers[one.id]
         (place / f"{one.id}.pem").write_bytes(export_of(where, stored, above=authority().chain))
         good |= {one.id} if fault in ("good", "elsewhere") else set()
@@ -489,7 +497,7 @@ def test_command_line_gives_the_same_result(shell, monkeypatch):
     shell.write("t.csv", plan.topology.to_csv())
     (shell.folder / "estate").mkdir()
     first = plan.certificates[0]
-    shell.write("estate/a.pem", pem(stand_for(first, begins=MIDNIGHT), *authority().chain))
+    shell.write("estate/a.pem", pem(issue_planned(first, begins=MIDNIGHT), *authority().chain))
     shell.write("passphrase", PASSPHRASE)
     call = ("request", "t.csv", "requests", "--passphrase-file", "passphrase")
     assert shell("asis", "estate", "t.csv", "--save", "kept.json").status == 1

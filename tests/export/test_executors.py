@@ -35,7 +35,7 @@ def items(count: int, algorithm: str = "ECDSA", **fields) -> list[tuple[str, obj
 
 
 class Stored(list):
-    """Stores pairs of a key and a CSR from several threads."""
+    """A store that several threads call with pairs of a key and a CSR."""
 
     def __init__(self):
         super().__init__()
@@ -321,7 +321,7 @@ def test_number_of_pending_tasks_is_limited(stored):
     assert (courier.most, len(stored)) == (3, 40)
 
 
-def bent(der: bytes) -> bytes:
+def break_signature(der: bytes) -> bytes:
     """Return a CSR in which the last bit, which belongs to the signature, is changed."""
     return der[:-1] + bytes([der[-1] ^ 1])
 
@@ -331,7 +331,7 @@ def bent(der: bytes) -> bytes:
     [
         (lambda answer: (answer[1], answer[0]), "not a readable certification request"),
         (lambda answer: None, "a NoneType instead of a key and a request"),
-        (lambda answer: (answer[0], bent(answer[1])), "with an invalid signature"),
+        (lambda answer: (answer[0], break_signature(answer[1])), "with an invalid signature"),
         (lambda answer: (bytes(len(answer[0])), answer[1]), "cannot be decrypted"),
     ],
 )
@@ -357,8 +357,8 @@ def test_wrong_result_of_a_worker_stops_the_run(stored, change, message):
     ],
 )
 def test_weak_key_of_a_worker_is_rejected(algorithm, key, message):
-    """If a worker returns a key of the planned type and size that is weaker than keys of lyncnb,
-    the key is rejected.
+    """If a worker returns a key that has the planned type and size, but is weaker than the keys
+    that lyncnb creates, the key is rejected.
     """
     key, run_key = key(), RunKey()
     ((name, certificate),) = items(1, algorithm)
@@ -390,8 +390,8 @@ def test_error_of_a_worker_is_reported_with_its_text(stored):
 
 
 def test_memory_does_not_grow_with_the_number_of_pairs():
-    """If the pairs of key and CSR are not kept in memory, creating four times as many needs no more
-    memory at the peak.
+    """If the pairs of key and CSR are not kept, four times as many pairs do not increase the peak
+    memory.
     """
     peaks = []
     for count in (200, 800):
@@ -403,7 +403,7 @@ def test_memory_does_not_grow_with_the_number_of_pairs():
     assert peaks[1] < peaks[0] + 100_000
 
 
-@pytest.mark.usefixtures("scratch")
+@pytest.mark.usefixtures("redirect_dask_files")
 def test_dask_workers_make_sealed_pairs(stored):
     """In a cluster of two processes with TLS, the workers create encrypted pairs, which lyncnb
     checks and encrypts again for the folder.

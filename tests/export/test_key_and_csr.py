@@ -29,8 +29,8 @@ CONTENT = build_request_content(planned("sip.contoso.com", algorithm="ECDSA"))
 OTHER = build_request_content(planned("sip.fabrikam.com", algorithm="ECDSA"))
 
 
-def opened(answer: object):
-    """Open the result of a worker as if it were the result for the planned request."""
+def open_result(answer: object):
+    """Open a worker's result as the key and CSR for the request ``Edge-1``."""
     return open_sealed_pair("Edge-1", CONTENT, answer, run_key=RUN, encryptor=CIPHER.encryptor)
 
 
@@ -46,7 +46,7 @@ def test_a_pair_belongs_together():
 
 def test_pair_of_a_worker_is_stored():
     """The key in a pair that a worker created is encrypted for the folder and stored with its CSR."""
-    pair = opened(make_sealed_pair("Edge-1", CONTENT, RUN.public))
+    pair = open_result(make_sealed_pair("Edge-1", CONTENT, RUN.public))
     key, request = CIPHER.decrypt(pair.key_pem), parse_request(pair.csr_pem)
     assert keys.is_key_pair(key, request.public_key)
     assert (request.content, request.has_valid_signature()) == (CONTENT, True)
@@ -73,7 +73,7 @@ def wrong_answers():
         "not bytes": (("key", "request"), "a tuple instead of"),
         "no request": (
             (sealed_key(key), b"0"),
-            "that a worker sent for Edge-1 is not a readable cert",
+            "that a worker process created for Edge-1 is not a readable cert",
         ),
         "another request": ((sealed_key(key), own_name), "differs from the plan .subject CN"),
         "bad signature": ((sealed_key(key), tampered), "with an invalid signature"),
@@ -101,7 +101,7 @@ def test_wrong_results_are_rejected(what):
     """
     answer, message = WRONG[what]
     with pytest.raises(BundleError, match=message) as caught:
-        opened(answer)
+        open_result(answer)
     assert "Edge-1" in caught.value.message
 
 
@@ -116,7 +116,7 @@ def pair(number: int) -> FinishedPair:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Create the subfolders that a run creates first."""
+    """Return a folder with the subfolders for CSRs and keys."""
     for place in ("csr", "keys"):
         (tmp_path / place).mkdir()
     return tmp_path

@@ -46,11 +46,11 @@ pytestmark = pytest.mark.usefixtures("quick_cipher")
 
 LATER = date(2027, 4, 20)
 TABLE = TWO_FRONT_ENDS.encode()
-# The test helpers create fast ECDSA keys. The OAuth certificate needs an RSA key.
+# The test helpers create fast ECDSA keys, but the OAuth certificate needs an RSA key.
 SMALL = "oauth-key-too-small"
 
 
-def again(folder, *names, today=LATER, **choices):
+def renew_again(folder, *names, today=LATER, **choices):
     """Renew requests in the folder with its passphrase and the given reason."""
     choices = {"passphrase": PASSPHRASE, "reason": "renewal", **choices}
     return renew(folder, *names, today=today, **choices)
@@ -107,7 +107,7 @@ def test_only_keys_and_dates_change(folder):
     before = {path: path.read_bytes() for path in folder.glob("plan.json")}
     old = csr.parse_request((folder / "csr" / f"{name}.csr").read_bytes())
     manifest = read_manifest(folder)
-    bundle = again(folder, name)
+    bundle = renew_again(folder, name)
     assert names_of(bundle) == [name]
     new = csr.parse_request((folder / "csr" / f"{name}.csr").read_bytes())
     assert new.content == old.content
@@ -130,7 +130,7 @@ def test_dry_run_changes_nothing(folder):
     nothing.
     """
     before = snapshot(folder)
-    bundle = again(folder, "*.contoso.net", passphrase=None, dry_run=True)
+    bundle = renew_again(folder, "*.contoso.net", passphrase=None, dry_run=True)
     assert len(names_of(bundle)) == 3
     assert snapshot(folder) == before
 
@@ -152,7 +152,7 @@ def test_dry_run_changes_nothing(folder):
 )
 def test_names_that_select_requests(folder, names, count):
     """You can specify a request by its id, the first characters of its id, a server, or a pattern."""
-    assert len(names_of(again(folder, *names, passphrase=None, dry_run=True))) == count
+    assert len(names_of(renew_again(folder, *names, passphrase=None, dry_run=True))) == count
 
 
 @pytest.mark.parametrize(
@@ -169,31 +169,33 @@ def test_unknown_or_ambiguous_name_is_rejected(folder, name, words):
     nothing is renewed by mistake.
     """
     with pytest.raises(BundleError, match=words):
-        again(folder, name)
+        renew_again(folder, name)
 
 
 def test_renewal_requires_a_selection_and_a_reason(folder):
-    """A renewal requires a reason, and either the names of requests or the option for all that are
-    due.
+    """A renewal requires a reason, and either request names or the option that selects all requests
+    that are due.
     """
     with pytest.raises(ArgumentError, match="specify either the requests to renew or due=True"):
-        again(folder)
+        renew_again(folder)
     with pytest.raises(ArgumentError, match="but not both"):
-        again(folder, "*", due=True)
+        renew_again(folder, "*", due=True)
     with pytest.raises(ArgumentError, match="do not use compromised=True together with due=True"):
-        again(folder, due=True, compromised=True)
+        renew_again(folder, due=True, compromised=True)
     with pytest.raises(OptionsError, match="the reason is missing"):
-        again(folder, "*", reason=" ")
+        renew_again(folder, "*", reason=" ")
 
 
 def test_certificate_is_due_on_the_date_in_the_calendar(folder):
     """A certificate becomes due on the renewal date in the calendar, and only once."""
     ends = {one.request_id: one.renew_from for one in list_renewals(folder, today=LATER)}
     (day,) = set(ends.values())
-    assert not names_of(again(folder, due=True, today=day - timedelta(days=1)))
-    assert "no certificate is due" in again(folder, due=True, today=day - timedelta(1)).notes[0]
-    assert sorted(names_of(again(folder, due=True, today=day))) == sorted(ends)
-    waiting = again(folder, due=True, today=day + timedelta(days=60))
+    assert not names_of(renew_again(folder, due=True, today=day - timedelta(days=1)))
+    assert (
+        "no certificate is due" in renew_again(folder, due=True, today=day - timedelta(1)).notes[0]
+    )
+    assert sorted(names_of(renew_again(folder, due=True, today=day))) == sorted(ends)
+    waiting = renew_again(folder, due=True, today=day + timedelta(days=60))
     assert (waiting.changes, len(waiting.notes)) == ((), 1)
 
 
@@ -203,11 +205,11 @@ def test_interrupted_renewal_is_completed_by_the_same_command(folder):
     """
     stop = threading.Event()
     stop.set()
-    assert again(folder, due=True, making=Making(cancel=stop)).cancelled
-    assert len(names_of(again(folder, due=True))) == 3
+    assert renew_again(folder, due=True, making=Making(cancel=stop)).cancelled
+    assert len(names_of(renew_again(folder, due=True))) == 3
     assert {one.generation for one in read_manifest(folder).requests} == {2}
     assert_complete(folder, make_plan(TABLE))
-    assert not again(folder, due=True).changes
+    assert not renew_again(folder, due=True).changes
 
 
 def test_renewed_certificate_that_was_never_deployed(folder):
@@ -215,7 +217,7 @@ def test_renewed_certificate_that_was_never_deployed(folder):
     certificate in use must be renewed.
     """
     name = find_id(open_requests(folder), "fe01")
-    again(folder, name, today=LATER)
+    renew_again(folder, name, today=LATER)
     certify(folder, name, today=LATER, days=30, begins=begin(LATER))
     record = read_manifest(folder).by_id[name]
     assert find_generations(record).in_use.generation == 1
@@ -233,10 +235,10 @@ def test_current_rules_apply_to_renewals(tmp_path):
     folder = make_folder(tmp_path / "requests", plan).folder
     before = snapshot(folder)
     with pytest.raises(PlanRejected, match=SMALL) as refused:
-        again(folder, "*.contoso.net", withdraw=True)
+        renew_again(folder, "*.contoso.net", withdraw=True)
     assert "request TOPOLOGY FOLDER --accept" in refused.value.hint
     assert snapshot(folder) == before
-    assert len(names_of(again(folder, "FrontEnd-*", withdraw=True))) == 2
+    assert len(names_of(renew_again(folder, "FrontEnd-*", withdraw=True))) == 2
 
 
 def test_folder_without_its_plan_is_rejected(folder):
@@ -249,7 +251,7 @@ def test_folder_without_its_plan_is_rejected(folder):
         del document[name]
     (folder / "manifest.json").write_text(json.dumps(document), "utf-8")
     with pytest.raises(BundleError, match="has no plan.json") as refused:
-        again(folder, "*")
+        renew_again(folder, "*")
     assert "lyncnb request TOPOLOGY FOLDER once" in refused.value.hint
 
 
@@ -258,7 +260,7 @@ def test_altered_plan_is_not_renewed(folder):
     path = folder / "plan.json"
     path.write_bytes(path.read_bytes().replace(b"fe01.contoso.net", b"fe01.contoso.org"))
     with pytest.raises(BundleError, match="differs from the plan on record"):
-        again(folder, "*")
+        renew_again(folder, "*")
 
 
 def test_key_on_another_computer_cannot_be_renewed(folder):
@@ -276,9 +278,9 @@ def test_key_on_another_computer_cannot_be_renewed(folder):
     edit(folder, hold)
     (folder / "keys" / f"{name}.key").unlink()
     with pytest.raises(BundleError, match="does not have the key") as refused:
-        again(folder, name)
+        renew_again(folder, name)
     assert "steps TOPOLOGY --request-on-server" in refused.value.hint
-    bundle = again(folder, "FrontEnd-*")
+    bundle = renew_again(folder, "FrontEnd-*")
     assert names_of(bundle) == [find_id(open_requests(folder), "fe02")]
     assert any("steps TOPOLOGY --request-on-server" in note for note in bundle.notes)
 
@@ -291,18 +293,18 @@ def test_waiting_request_is_withdrawn_only_on_request(folder):
     withdrawal is recorded.
     """
     name = find_id(open_requests(folder), "fe01")
-    again(folder, name, reason="first")
+    renew_again(folder, name, reason="first")
     first = read_manifest(folder).by_id[name]
     before = snapshot(folder)
     with pytest.raises(
         RequestWaits, match="not yet issued a certificate for 1 renewal request"
     ) as refused:
-        again(folder, name, reason="second")
+        renew_again(folder, name, reason="second")
     assert refused.value.exit_status == 3
     assert "renewed: first" in str(refused.value)
     assert "--withdraw" in refused.value.hint
     assert snapshot(folder) == before
-    again(folder, name, reason="second", withdraw=True)
+    renew_again(folder, name, reason="second", withdraw=True)
     record = read_manifest(folder).by_id[name]
     told = (
         "renewed: second",
@@ -320,12 +322,12 @@ def test_a_compromised_key_is_revoked_and_replaced(folder):
     created immediately.
     """
     name = find_id(open_requests(folder), "fe01")
-    bundle = again(folder, name, compromised=True, reason="")
+    bundle = renew_again(folder, name, compromised=True, reason="")
     record = read_manifest(folder).by_id[name]
     (asked,) = list_certificates_to_revoke(record)
     assert (asked.generation, asked.serial) == (1, record.archived[0].issued.serial)
     assert (
-        str(asked) == f"Revoke the certificate with serial number {asked.serial}, reason "
+        str(asked) == f"Revoke the certificate with serial number {asked.serial} for the reason "
         "keyCompromise (RFC 5280 section 5.3.1)"
     )
     assert (record.generation, record.revocation) == (2, None)
@@ -343,8 +345,8 @@ def test_pending_new_key_is_kept(folder):
     created, and a note says so.
     """
     name = find_id(open_requests(folder), "fe01")
-    again(folder, name)
-    bundle = again(folder, name, compromised=True)
+    renew_again(folder, name)
+    bundle = renew_again(folder, name, compromised=True)
     assert not names_of(bundle)
     assert any("generation 2 already has a new key" in note for note in bundle.notes)
     record = read_manifest(folder).by_id[name]
@@ -353,7 +355,7 @@ def test_pending_new_key_is_kept(folder):
         [1],
     )
     (first,) = list_certificates_to_revoke(record)
-    again(folder, name, compromised=True, today=LATER + timedelta(days=1))
+    renew_again(folder, name, compromised=True, today=LATER + timedelta(days=1))
     assert list_certificates_to_revoke(read_manifest(folder).by_id[name]) == (first,)
 
 
@@ -362,10 +364,10 @@ def test_key_of_the_deployed_generation_is_compromised(folder):
     key is compromised.
     """
     name = find_id(open_requests(folder), "fe01")
-    again(folder, name)
+    renew_again(folder, name)
     certify(folder, name, today=LATER, begins=begin(LATER))
     record_deployed(folder, name, on="2027-04-21")
-    again(folder, name, compromised=True)
+    renew_again(folder, name, compromised=True)
     record = read_manifest(folder).by_id[name]
     assert (record.generation, [one.generation for one in list_certificates_to_revoke(record)]) == (
         3,
@@ -374,12 +376,12 @@ def test_key_of_the_deployed_generation_is_compromised(folder):
 
 
 def test_waiting_request_with_a_compromised_key_is_withdrawn(tmp_path):
-    """If the key of a waiting request is compromised, the request is withdrawn without a question,
-    and no certificate is revoked.
+    """If the key of a waiting request is compromised, the request is withdrawn without asking the
+    user, and no certificate is revoked.
     """
     bundle = make_folder(tmp_path / "requests", make_plan(TABLE))
     name = find_id(bundle, "fe01")
-    again(bundle.folder, name, compromised=True)
+    renew_again(bundle.folder, name, compromised=True)
     record = read_manifest(bundle.folder).by_id[name]
     assert (record.generation, list_certificates_to_revoke(record)) == (2, ())
     assert record.reasons[1].startswith("withdrawn: the request of generation 1")
@@ -394,8 +396,8 @@ def test_key_of_a_retired_request_is_compromised(folder):
     write(make_plan(table), folder, today=LATER)
     assert read_manifest(folder).by_id[name].state == "retired"
     with pytest.raises(BundleError, match="has no request, server or certificate with the name"):
-        again(folder, name)
-    bundle = again(folder, name, compromised=True)
+        renew_again(folder, name)
+    bundle = renew_again(folder, name, compromised=True)
     assert not names_of(bundle)
     assert [one.generation for one in list_certificates_to_revoke(bundle.manifest.by_id[name])] == [
         1
@@ -407,6 +409,6 @@ def test_an_expired_certificate_needs_no_revocation(folder):
     revoked.
     """
     name = find_id(open_requests(folder), "fe01")
-    again(folder, name, compromised=True, today=date(2027, 9, 1))
+    renew_again(folder, name, compromised=True, today=date(2027, 9, 1))
     record = read_manifest(folder).by_id[name]
     assert (record.generation, list_certificates_to_revoke(record)) == (2, ())

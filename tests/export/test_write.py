@@ -190,8 +190,6 @@ def test_requested_validity_depends_on_the_issuer(folder):
 def test_requests_are_evaluated_on_the_date_of_their_creation(folder):
     """Requests are evaluated with the rules of the planned issue date, or with the current rules if
     that date has passed.
-
-    After it, the rules of the current date do.
     """
     plan = kit.make_plan(planned_issue_date=date(2027, 1, 28), validity_days=150)
     why = "the test's own"
@@ -277,13 +275,15 @@ def test_a_changed_plan_renews_exactly_the_requests_concerned(folder):
     ],
 )
 def test_each_field_of_a_request_can_cause_a_renewal(folder, changes, reason):
-    """A changed key type, hash or subject renews the request, like a changed name."""
+    """If the key type, hash or subject changes, the request is renewed, as it is after a change of
+    a name.
+    """
     write(plan_of(certificate(1)), folder)
     bundle = write(plan_of(certificate(1, **changes)), folder)
     assert (bundle.changes[0].action, bundle.changes[0].reasons) == ("renewed", (reason,))
 
 
-def test_the_order_of_names_renews(folder):
+def test_a_changed_order_of_names_renews_the_request(folder):
     """If the order of the names in the SAN changes, the request is renewed."""
     names = ("a.contoso.com", "b.contoso.com")
     write(plan_of(certificate(1, extra=names)), folder)
@@ -306,7 +306,9 @@ def test_an_edited_record_does_not_renew(folder):
 
 
 def test_renew_creates_another_generation_with_its_reason(folder):
-    """The option --renew renews only the request whose id starts with the given characters."""
+    """The option --renew creates another generation with the given reason, but only for requests
+    whose ids begin with the given characters.
+    """
     plan = numbered(2)
     write(plan, folder)
     seen = public_keys_of_requests(folder)
@@ -346,7 +348,7 @@ def test_retired_request_is_adopted_when_it_is_planned_again(folder):
 
 def test_a_certificate_stays_with_its_request_through_runs(folder):
     """When the plan is written again, the recorded certificate of a request is kept. When the
-    request is renewed, it is archived.
+    request is renewed, its certificate is archived.
     """
     plan = numbered(1)
     manifest = write(plan, folder).manifest
@@ -532,9 +534,9 @@ def refused(folder, plan, message, **arguments):
 
 
 def test_missing_key_stops_the_run_until_it_is_renewed(folder):
-    """If a key is missing, a run stops with the name of the file, until you renew the request.
+    """If a key is missing, every run stops until the user renews the request.
 
-    The message names the file, and renewing the request continues.
+    The error message names the file, and the renewal continues.
     """
     plan = numbered(2)
     write(plan, folder)

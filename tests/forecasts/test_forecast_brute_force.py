@@ -51,7 +51,7 @@ def test_forecast_equals_a_search_over_every_day(planned, part):
         case = random_case(seed)
         plan = replace(planned, options=replace(planned.options, **case.options()))
         made = ln.forecast(plan, until=case.until, start=case.start)
-        proofs_count(case, made, f"seed {seed}")
+        check_proofs(case, made, f"seed {seed}")
         for certificate in plan.certificates:
             search = Search(case, usages=certificate.usages, issuer=certificate.issuer)
             problems = [one for one in made.problems if certificate.id in one.certificates]
@@ -71,8 +71,8 @@ def test_forecast_of_recorded_certificates_equals_a_search(planned, part):
     for seed in range(part, COUNT // 2, 2):
         case, chance = random_case(seed), random.Random(seed)
         begins = datetime.combine(case.issue, time()) - chance.randint(1, 30) * DAY
-        # The certificate ends on the hour or one second before it, as CAs issue certificates, and
-        # often at the end of a day.
+        # Like certificates from real CAs, the certificate ends on the hour or one second before it,
+        # and often at the end of a day.
         hours, seconds = chance.choice([0, 0, 1, 8, 16, 23]), chance.choice([0, 1, 1800])
         ends = datetime.combine(case.issue, time()) + chance.randint(1, 50) * DAY
         ends += hours * HOUR - seconds * SECOND
@@ -88,14 +88,14 @@ def test_forecast_of_recorded_certificates_equals_a_search(planned, part):
             problems = [one for one in made.problems if certificate.id in one.certificates]
             entries = [one for one in made.entries if one.id == certificate.id]
             where = f"seed {seed}, {certificate.id}"
-            works = followed(case, search, entries, problems, (begins, ends), where)
+            works = check_recorded_renewals(case, search, entries, problems, (begins, ends), where)
             tried["works" if works else "fails"] += 1
     assert min(tried.values()) > COUNT / 10, tried
 
 
-def followed(case, search, entries, problems, life, where) -> bool:
-    """Compare the renewals of a recorded certificate with the search, and return whether the
-    forecast finds a solution.
+def check_recorded_renewals(case, search, entries, problems, life, where) -> bool:
+    """Check the renewals of a recorded certificate against the brute-force search, and return
+    whether a solution exists.
     """
     begins, ends = life
     ways = search.following_on_record(begins, ends)
@@ -127,7 +127,7 @@ def followed(case, search, entries, problems, life, where) -> bool:
 
 
 def check(case, search, entries, problems, where) -> bool:
-    """Compare the dates of one certificate with the search, and return whether the forecast finds a
+    """Check the forecast of a certificate against the search, and return whether it finds a
     solution.
     """
     first = case.issue
@@ -166,9 +166,9 @@ def check(case, search, entries, problems, where) -> bool:
         assert search.can_be_issued(new.issued_on), where
         assert search.is_in_time(new.change_on, old.issued_on), where
         if feasible:
-            chosen(search, old, new, where)
+            check_chosen_dates(search, old, new, where)
     if feasible:
-        hour_by_hour(case, search, entries, where)
+        check_every_hour(case, search, entries, where)
     return feasible
 
 
@@ -196,7 +196,7 @@ def first_gap_is_named(case, search, problem, where) -> None:
     assert max(map(without.served_until, without.reached(case.issue))) >= problem.begins, where
 
 
-def proofs_count(case, made, where) -> None:
+def check_proofs(case, made, where) -> None:
     """Check that each domain has a valid proof on each issue date, and that a new proof is planned
     only if no proof is valid.
     """
@@ -220,11 +220,11 @@ def proofs_count(case, made, where) -> None:
         proofs.append(one.validate_on)
 
 
-def chosen(search, old, new, where) -> None:
-    """Check that the forecast orders a certificate on the first possible date in the last third of
-    the old one's lifetime.
+def check_chosen_dates(search, old, new, where) -> None:
+    """Check that the forecast orders each certificate on the first possible date in the last third
+    of its predecessor's lifetime.
 
-    If there is none, return the last date before it.
+    If there is no such date, the last possible date before it is expected.
     """
     ways = [
         (min(search.changes(day)), day)
@@ -244,7 +244,7 @@ def chosen(search, old, new, where) -> None:
     assert new.order_on == new.issued_on - lead, where
 
 
-def hour_by_hour(case, search, entries, where) -> None:
+def check_every_hour(case, search, entries, where) -> None:
     """Check that the servers have a valid certificate in each hour until the end of the forecast."""
     for one in entries:
         assert one.order_on not in case.frozen, where

@@ -84,7 +84,7 @@ def test_calendar_contains_all_tasks(made):
             assert last < one.change_by or last < one.change_on
 
 
-def test_the_same_bytes(made):
+def test_a_forecast_always_has_the_same_bytes(made):
     """If the same forecast is written again, all files, including the workbook, have the same
     bytes.
     """
@@ -106,7 +106,9 @@ def test_files_are_recognized(made, kind: OutputKind):
 
 
 def test_assumptions_show_the_resulting_totals(made):
-    """The numbers next to the assumptions are the totals of the work, in every format for readers."""
+    """In every format for readers, the forecast shows the total numbers of orders and validations
+    next to its assumptions.
+    """
     orders, validations = (
         sum(getattr(month, name) for month in made.months) for name in ("orders", "validations")
     )

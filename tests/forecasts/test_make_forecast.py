@@ -158,8 +158,8 @@ def test_freeze_that_is_too_long_is_reported():
 
 
 def test_roll_over_without_an_available_day_is_reported():
-    """If only the last day of a recorded certificate is available, the roll-over is too late
-    because of the tokens, and the forecast shows this rule.
+    """If the roll-over of a service with tokens is possible only on the last day of the old
+    certificate, the forecast reports that this is too late.
     """
     plan = planned()
     ends = datetime(2027, 5, 1, tzinfo=UTC) - timedelta(seconds=1)
@@ -189,7 +189,9 @@ def test_roll_over_before_a_certificate_ends_at_midnight():
 
 
 def test_lead_time_before_the_first_issue():
-    """If an order was due before the start of the forecast, it is reported with both dates."""
+    """If an order was due before the start of the forecast, the report contains the due date and
+    the start date.
+    """
     made = ln.forecast(with_options(planned(), lead_days={"public": 5}), start=date(2026, 11, 24))
     rules = {rule.rule: rule for one in made.problems for rule in one.rules}
     assert list(rules) == ["earliest order"]
@@ -198,7 +200,7 @@ def test_lead_time_before_the_first_issue():
     assert "before 2026-11-24" in says
 
 
-def test_windows_that_never_occur():
+def test_maintenance_windows_that_never_occur():
     """If no maintenance window allows server changes, the forecast reports that no certificate can
     be deployed.
     """
@@ -211,8 +213,8 @@ def test_windows_that_never_occur():
 
 
 def test_certificate_that_ends_before_the_first_window():
-    """If a certificate ends before the first date on which servers may be changed, the forecast
-    never deploys it.
+    """If a certificate ends before the first date on which servers may be changed, no day in the
+    forecast is a deployment date.
     """
     plan = replace(
         planned(),
@@ -238,8 +240,6 @@ def test_certificate_that_ends_before_the_first_window():
 def test_start_date_is_required():
     """If no start date is specified, the forecast raises an error, because it never uses the
     current date.
-
-    The current date is not used.
     """
     with pytest.raises(PlanError, match="forecast needs a start date") as raised:
         ln.forecast(planned())
@@ -316,7 +316,7 @@ def test_months_with_much_work_are_visible():
     assert rows["2026"][0] == ""
 
 
-def test_without_directors():
+def test_forecasts_with_and_without_directors_are_compared():
     """The comparison of forecasts with and without Directors shows how much work the Directors
     cause.
     """
@@ -472,7 +472,7 @@ def renewed(plan, *, is_back):
 
 @pytest.mark.parametrize("is_back", [False, True])
 def test_pending_renewal_is_the_next_certificate(is_back):
-    """During a renewal, the old certificates stay in use until they end, and the new ones are
+    """During a renewal, the old certificates stay in use until they expire, and the new ones are
     deployed on the next possible date.
     """
     plan = with_options(planned(TWO_FRONT_ENDS), lead_days={"": 4}, validity_days=100)
@@ -506,8 +506,8 @@ def test_renewal_after_the_end_is_a_problem(is_back):
 @pytest.mark.parametrize("state", ["in use", "waiting", "back"])
 @pytest.mark.parametrize("start", [date(2027, 1, 11), date(2027, 2, 20), date(2029, 6, 1)])
 def test_an_expired_certificate_in_use_is_a_problem_on_every_day(state, start):
-    """An expired certificate that is in use is reported as a problem, whatever the evaluation date
-    is and whether a renewal is pending.
+    """On any evaluation date, an expired certificate in use is reported as a problem, whether or
+    not a renewal is pending.
     """
     plan = with_options(planned(TWO_FRONT_ENDS), validity_days=100)
     folder = bundle_of(plan, lambda one: OLD)

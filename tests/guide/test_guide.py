@@ -148,7 +148,7 @@ def test_every_answer_is_used():
                     continue
                 changed = lay_out(now).rows != lay_out(was).rows or now.options != was.options
                 unused -= {one.question.key} if changed else set()
-    # The code belongs to one site, and no default naming pattern uses it.
+    # The answer "code" belongs to one site, and no default naming pattern uses it.
     assert unused == {"code"}
     codes = [lay_out(answers(of_site={"code": c}, server_names="{site}{role}{n}")) for c in "ab"]
     assert codes[0].rows != codes[1].rows
@@ -330,8 +330,8 @@ def test_questions_depend_on_the_product():
 
 
 def test_short_names():
-    """The short name of a site has three letters, more letters if two sites begin alike, and a
-    number if the site has no letters.
+    """The short name of a site has three letters, or more if two sites begin with the same letters.
+    A site without Latin letters gets a number.
     """
     made = make_short_names(
         ["Taipei", "Tainan", "Main", "台北", "Zürich", "New York", "Tai", "東京"]
@@ -438,14 +438,14 @@ def test_incomplete_output_is_removed(tmp_path):
 
 
 @pytest.fixture
-def _nobody_knows_it(monkeypatch):
+def _unload_custom_products(monkeypatch):
     """Unload custom products before and after each test."""
     monkeypatch.setattr(rule_files, "_custom_products", {})
     yield
     columns.restore_custom_columns({})
 
 
-@pytest.mark.usefixtures("_nobody_knows_it")
+@pytest.mark.usefixtures("_unload_custom_products")
 def test_path_of_a_custom_product(tmp_path, monkeypatch):
     """The path of a custom product is relative to the file of answers, and is changed when the
     answers are written to another folder.
@@ -476,11 +476,11 @@ def test_findings_of_one_kind_are_reported_once():
     of names.
     """
     first = ln.guided_plan(answers(sip_domains="台北.tw"))
-    (told,) = first.told_findings
+    (told,) = first.summarized_findings
     assert len([one for one in first.findings if one.severity == "warning"]) > 20
     assert told.startswith("warning: ")
     assert re.search(r" \(\d+ times\): .* and \d+ more \[[a-z-]+\]$", told)
-    assert ln.guided_plan(answers()).told_findings == ()
+    assert ln.guided_plan(answers()).summarized_findings == ()
 
 
 def test_values_without_a_question_are_shown():

@@ -33,16 +33,16 @@ def page() -> str:
 
 
 def test_page_matches_the_list(request):
-    """The page docs/what-you-can-do.md matches the list. With `--refresh`, the page is written
-    again.
+    """docs/what-you-can-do.md matches the list of tasks in these tests. With `--refresh`, the test
+    writes the page again.
     """
     if request.config.getoption("--refresh"):
         PAGE.write_text(page(), "utf-8")
     assert PAGE.read_text("utf-8") == page()
 
 
-def test_every_command_and_call_of_the_list_exists():
-    """Every command and every Python call in the list of what you can do exists."""
+def test_every_listed_command_and_call_exists():
+    """The page about what you can do lists only existing commands and Python calls."""
     commands = {name for _, section in SECTIONS for name, _ in section}
     for task, call, command in TASKS:
         assert call or command, task
@@ -53,8 +53,8 @@ def test_every_command_and_call_of_the_list_exists():
 
 
 def test_every_panel_shows_the_list(tmp_path):
-    """The editor, the request panel, the status panel and the guide have a button that shows the
-    list of what you can do.
+    """The editor, the request panel, the status panel and the guide have a help button that lists
+    what the user can do.
     """
     editor = ln.PlanEditor(ln.read_topology(REPOSITORY / "data" / "single-server.csv"))
     panels = (

@@ -105,7 +105,7 @@ def test_a_key_as_base64(form, code):
 
 
 def test_a_package_as_base64():
-    """The search reports a PFX file as a private key."""
+    """The search reports a PFX file in base64 as a private key."""
     for key in KEYS.values():
         data = pkcs12.serialize_key_and_certificates(
             b"x", key, _certificate(key), None, BestAvailableEncryption(b"secret")

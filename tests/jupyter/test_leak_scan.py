@@ -126,9 +126,7 @@ def test_the_metadata_is_also_scanned(metadata):
 
 
 def work_notebook():
-    """Return a notebook as after a planner's day of work: with tables, pictures, requests and
-    hashes.
-    """
+    """Return a notebook with the tables, pictures, requests and hashes from a day of planning."""
     planned = plan(front_end(1), front_end(2), edge(1))
     request = "-----BEGIN CERTIFICATE REQUEST-----\n" + coded(bytes(range(256)) * 3)
     return new_notebook(

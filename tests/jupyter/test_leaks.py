@@ -35,7 +35,10 @@ NO_HOOK = "--ServerApp.jpserver_extensions={'lyncnb.jupyter.server_extension': F
 
 
 def shapes(needle: str) -> Iterator[bytes]:
-    """Return a text in several encodings, and the middle of its base64 form at each offset."""
+    """Yield a text in every encoding in which it could leak.
+
+    For base64, yield the part of the encoded text that does not depend on adjacent bytes.
+    """
     yield needle.encode()
     yield needle.encode("utf-16-le")
     yield urllib.parse.quote(needle, safe="").encode()
@@ -141,9 +144,9 @@ def test_a_browser_session_leaves_no_passphrase(
         # The saved notebook still contains the state of another widget.
         assert "IntSliderModel" in saved
         assert ("AnyModel" in saved) == (not hook)
-        # The rows of the table are not in the saved state either.
+        # The saved state does not contain the rows of the table.
         assert "fe02.contoso.com" not in json.dumps(state)
-        lab.put_away()
+        lab.shut_down()
         password = shown_password(lab, tmp_path, hook)
         lab.shut_kernel_down()
         server.stop()
@@ -164,7 +167,7 @@ def shown_password(lab, folder, hook) -> str:
     lab.save()
     lab.button("Create packages").click()
     lab.wait_text("2 packaged")
-    lab.page.locator(".lyncnb summary", has_text="Password of one package").click()
+    lab.page.locator(".lyncnb summary", has_text="Password of a package").click()
     lab.field("The folder's passphrase").fill(PASSPHRASE)
     lab.button("Show password").click()
     lab.page.locator(".lc-password").wait_for(state="visible")
@@ -238,8 +241,8 @@ def test_nbconvert_without_a_passphrase_fails(tmp_path):
 
 @pytest.mark.kernel
 def test_lyncnb_run_leaves_no_passphrase(tmp_path):
-    """The command "lyncnb run" writes a copy and a page without secrets, and completes the request
-    folder.
+    """The command "lyncnb run" writes a copy of the notebook and an HTML page without secrets, and
+    completes the request folder.
     """
     (tmp_path / "small.csv").write_text(FIVE_SERVERS)
     write_notebook(tmp_path / "batch.ipynb", *CELLS)

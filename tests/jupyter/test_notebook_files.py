@@ -1,4 +1,6 @@
-"""lyncnb finds and removes secrets in notebook files, and writes the rest as a page."""
+"""lyncnb finds secrets in notebook files, removes them, and writes the notebook without them as a
+page.
+"""
 
 from __future__ import annotations
 
@@ -72,8 +74,8 @@ def save(path, *cells, **metadata):
     ],
 )
 def test_secrets_are_found_by_cell(cell, message):
-    """The search reports a key, a displayed answer, and a passphrase in the source, each with its
-    cell number.
+    """The search for secrets reports a private key, a displayed answer to a prompt, and a
+    passphrase in the source code, each with its cell number.
     """
     (problem,) = scan_notebook(new_notebook(cells=[new_markdown_cell("x"), cell]), name="a.ipynb")
     assert problem.file == "a.ipynb cell 2"
@@ -123,7 +125,7 @@ def test_clean_removes_state_views_and_run_times(tmp_path):
 def test_clean_replaces_pictures_with_png_outputs(tmp_path):
     """With the option png, cleaning replaces the picture of an editor with a PNG output."""
     editor = ln.PlanEditor(ln.read_topology(FIVE_SERVERS.encode()), ln.load_rules("lync2013"))
-    page, text, _ = editor.view.channel.make_static_form()
+    page, text, _ = editor.view.channel.make_static_output()
     saved = new_output("display_data", data={"text/html": page, "text/plain": text})
     path = save(tmp_path / "a.ipynb", new_code_cell("editor", outputs=[saved]))
 
@@ -182,7 +184,7 @@ def test_clean_reports_a_key_in_a_cell(tmp_path):
         (new_code_cell("1"), {"mine": PEM}, "the notebook's metadata contains a private key"),
     ],
 )
-def test_share_refuses_what_is_secret(tmp_path, cell, metadata, message):
+def test_share_rejects_a_notebook_with_secrets(tmp_path, cell, metadata, message):
     """A notebook that contains a secret cannot be shared as a page."""
     path = save(tmp_path / "a.ipynb", cell, **metadata)
     with pytest.raises(NotebookError, match=f"(?s){message}"):

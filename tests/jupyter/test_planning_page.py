@@ -1,5 +1,5 @@
-"""In Chromium, the page of ``lyncnb dash`` leads from a table to its requests, without contacting
-another host.
+"""On the page of ``lyncnb dash`` in Chromium, a user can create requests from a table, and the page
+contacts no other host.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def test_a_pasted_table_becomes_requests(page, workspace):
 
 
 def test_without_a_table_the_guide_starts(page, workspace):
-    """Without a table, a button starts the guide. When it ends, the same page shows the files and
-    the editor.
+    """Without a table, the page shows a button that starts the guide. At the end of the guide, the
+    same page shows the files and the editor.
     """
     page.get_by_role("button", name="Answer questions instead").click()
     domains = page.get_by_label("SIP domains").first
@@ -159,6 +159,6 @@ def test_without_a_table_the_guide_starts(page, workspace):
     domains.press("Tab")
     page.get_by_text("7 certificates for 5 servers").wait_for()
     page.get_by_role("button", name="Go to the plan").click()
-    page.get_by_role("button", name="Write table, options and answers").click()
+    page.get_by_role("button", name="Write the table, options, and answers").click()
     page.get_by_label("Select edge01.contoso.com").wait_for()
     assert (workspace / "w" / "first-plan" / "topology.csv").is_file()

@@ -121,8 +121,8 @@ def test_a_kernel_that_cannot_encrypt_its_channels_is_refused(tmp_path):
     ],
 )
 def test_a_failed_cell_is_named_and_explained(tmp_path, source, message):
-    """If a cell fails, the error message contains the cell and the cause, and the files contain the
-    cells before it.
+    """If a cell fails, the error message contains the cell and the cause. The written files contain
+    the output of the previous cells.
     """
     path = save(tmp_path, "print('before')", source, "print('after')")
     with pytest.raises(NotebookError, match=message):

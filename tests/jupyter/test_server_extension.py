@@ -47,15 +47,15 @@ def test_the_state_of_other_widgets_is_saved():
 
 
 def test_a_layout_that_two_widgets_share_is_saved():
-    """When the hook removes a panel, it keeps the panel's layout if another widget also uses this
-    layout.
+    """When the hook removes the state of a panel from a saved notebook, it keeps a layout that
+    another widget also uses.
     """
     shared = {**MAP, "panel": {"state": {**PANEL["panel"]["state"], "layout": "IPY_MODEL_wide"}}}
     assert saved_state(shared) == MAP
 
 
 def test_state_in_another_format_is_saved_unchanged():
-    """The hook does not change metadata that is not widget state in JupyterLab's format."""
+    """The pre-save hook does not change metadata that is not widget state in JupyterLab's format."""
     for widgets in ({"other": 1}, {"application/vnd.jupyter.widget-state+json": None}, [1]):
         model = {"type": "notebook", "content": {"metadata": {"widgets": widgets}}}
         remove_panel_state(model=model, path="a", contents_manager=None)
@@ -70,8 +70,8 @@ def test_jupyter_finds_the_extension():
 
 
 def test_saved_notebooks_and_checkpoints_contain_no_state(tmp_path):
-    """With the hook, a saved notebook and its checkpoint contain the views, which are needed after
-    a reload, but no state.
+    """With lyncnb's server extension, a saved notebook and its checkpoint contain the widget views,
+    which are needed after a reload, but no widget state.
     """
     manager = LargeFileManager(root_dir=str(tmp_path))
     server_extension._load_jupyter_server_extension(SimpleNamespace(contents_manager=manager))

@@ -17,11 +17,11 @@ from places import DATA, REPOSITORY
 from printing import (
     PDF_TOOLS,
     axe_in_both_themes,
-    cut_off,
+    find_overflowing_elements,
+    find_split_words,
     opened,
     page_count,
     pdf_text,
-    torn_words,
     words_in,
 )
 from shell_kit import make_shell
@@ -195,7 +195,7 @@ def test_a_second_sanitizer_finds_nothing():
     assert {tag for tag, name in seen if name in ("src", "href")} == {"a", "img"}
 
 
-#: Functions that return texts of a notebook with a given number of parts.
+#: Functions that return notebook text with a given number of repetitions.
 GROWING = {
     "a table": lambda count: "|a|b|\n|-|-|\n" + "|fe01.contoso.com|10.0.0.1|\n" * count,
     "a list": lambda count: "- a\n" * count,
@@ -208,8 +208,8 @@ GROWING = {
 
 @pytest.mark.parametrize("what", GROWING)
 def test_twice_the_text_takes_at_most_thrice_the_time(what):
-    """For twice as much text in a text cell or an output, rendering takes at most three times as
-    long.
+    """If the text in a Markdown cell or an output is twice as long, rendering takes at most three
+    times as long.
     """
 
     def make(count):
@@ -221,8 +221,8 @@ def test_twice_the_text_takes_at_most_thrice_the_time(what):
     assert faster_than_linear(make, size=1_000, most=16_000) is None
 
 
-def test_a_page_has_contents_and_folded_code():
-    """The page's title is the first heading, and its table of contents lists the headings.
+def test_a_page_has_contents_and_collapsed_code():
+    """A page has a table of contents that lists the headings, and its title is the first heading.
 
     The code of cells is collapsed or omitted.
     """
@@ -275,15 +275,15 @@ def test_shared_notebooks_do_not_instruct_the_reader(name):
         r"\b(?:press(?:es|ing)?|double-click|run all|run it again|the tab|blue button|you type)\b"
     )
     assert re.findall(told, words, re.I) == []
-    # The texts of the notebook do not address the reader as "you", because a reader of the page
-    # does nothing.
+    # The texts of the notebook do not address the reader as "you", because the reader of a page
+    # cannot run anything.
     own = re.findall(r'<section class="text">(.*?)</section>', page, re.S)
     assert own
     assert re.findall(r"[^.]*\byour?s?\b[^.]*", words_in_page(" ".join(own)), re.I) == []
 
 
 def test_the_plan_is_on_the_first_page_with_author_and_date(tmp_path, monkeypatch):
-    """The page begins with the deployment, planner, table and date, followed by the numbers and the
+    """The page begins with the deployment, planner, table and date, followed by the totals and the
     certificates.
     """
     options = ln.PlanOptions(title="Contoso <West>", planner="Ana Li, ana@contoso.com")
@@ -320,14 +320,16 @@ def test_the_plan_is_on_the_first_page_with_author_and_date(tmp_path, monkeypatc
     assert (min(places) >= 0, places) == (True, sorted(places))
     assert "2026-12-02" in text
     assert text.count("certificates for Lync Server 2013</caption>") == 1
-    assert "@bottom-left{content:" in page  # The footer is also on each printed sheet.
+    assert "@bottom-left{content:" in page  # Each printed page also has the footer.
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
     assert "2026-01-01" in share_notebook(path).page.read_text("utf-8")
 
 
 @pytest.mark.parametrize("mark", ["{", "[]", '{"planner": 1}', "[" * 10_000])
 def test_an_untrusted_origin_mark_is_harmless(mark):
-    """Untrusted data in the origin mark of an output is read as names, or is ignored."""
+    """Untrusted data in the origin mark of an output does no harm: lyncnb reads it as names or
+    ignores it.
+    """
     notebook = new_notebook(cells=[shown("text/html", f"<p data-lyncnb-origin='x'>{mark}</p>")])
     notebook.cells[0].outputs[0].data["text/html"] += f'<p data-lyncnb-origin="{mark}">words</p>'
     page = render_notebook(notebook, title="x")
@@ -443,13 +445,13 @@ def test_a_page_needs_no_scripts_and_no_network(name, chromium, tmp_path):
     assert told == []
     with opened(chromium, path, scripts=True) as page:
         assert axe_in_both_themes(page) == []
-        assert cut_off(page) == []
-        assert torn_words(page) == []
+        assert find_overflowing_elements(page) == []
+        assert find_split_words(page) == []
     across = 297 - 2 * 10  # The width of the text area of a landscape sheet, in millimeters.
     with opened(chromium, path, scripts=True, width=int(across / 25.4 * 96)) as page:
         page.emulate_media(media="print")
-        assert cut_off(page) == []
-        assert torn_words(page) == []
+        assert find_overflowing_elements(page) == []
+        assert find_split_words(page) == []
 
 
 @pytest.mark.browser
@@ -555,7 +557,7 @@ def test_without_a_chromium_nothing_is_written(tmp_path, monkeypatch):
 
 
 def cells_of(*sources: str):
-    """Return a notebook with the given code cells, which were run in this process."""
+    """Run code cells in this process, and return a notebook with the cells and their output."""
     notebook = nbformat.v4.new_notebook()
     space: dict[str, object] = {}
     exec(PLANNED, space)

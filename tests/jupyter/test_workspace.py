@@ -72,7 +72,8 @@ def serve(tmp_path):
         port = free_port()
         config = tmp_path / "config"
         config.mkdir()
-        # Settings of a planner that switch security off. The settings of lyncnb take precedence.
+        # These settings of the planner disable security, but the settings of lyncnb take
+        # precedence.
         (config / "jupyter_server_config.py").write_text(
             'c.IdentityProvider.token = ""\nc.ServerApp.ip = "0.0.0.0"\n', "utf-8"
         )

@@ -1,4 +1,4 @@
-"""A scan finds passphrases in the source of a notebook by the functions to which they are passed."""
+"""A scan finds a passphrase in the source of a notebook by the function to which it is passed."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Made:
 
 
 class RefusedByPage(Exception):
-    """The planner page shows an error and creates no archive."""
+    """The error that the planner page shows instead of creating an archive."""
 
 
 def make(plan: CertificatePlan, *, passphrase: str = PASSPHRASE, **arguments: Any) -> Made:

@@ -1,4 +1,5 @@
-"""The JavaScript of the planner page creates the same requests, keys and folder as the command.
+"""The JavaScript of the planner page creates the same requests, keys and folder as the
+command ``request``.
 
 ``keys.js`` runs in Node.js, which has the same WebCrypto as a browser. OpenSSL, the cryptography
 library, and the commands of lyncnb check the result.
@@ -72,8 +73,8 @@ KINDS = plan_of(
 AES_HEAD = bytes.fromhex("060960864801650304012a 0410")
 # The default keys of a plan.
 RSA = {"key": KeyParameters()}
-# ECDSA keys can be generated quickly, but the OAuth certificate requires an RSA key. Its finding is
-# accepted.
+# ECDSA keys can be generated quickly, but the OAuth certificate requires an RSA key. The tests
+# accept the finding about it.
 ACCEPT = {"oauth-key-too-small": "a test"}
 
 
@@ -263,8 +264,8 @@ SMALL = b"server_fqdn,role,sip_domains\nmed.contoso.com,Mediation,contoso.com\n"
 @pytest.mark.parametrize("command", ["status", "request"])
 @pytest.mark.parametrize("program", ["unzip", "zipfile", "umask"])
 def test_commands_accept_an_unpacked_folder(shell, archive, program, command):
-    """The commands accept the unpacked folder. If a program set wider file modes, they correct
-    these and report it.
+    """The commands accept the unpacked folder. If the permissions of its files are too broad, the
+    commands restrict them and report this.
     """
     (shell.folder / "requests.zip").write_bytes(archive)
     if program == "unzip":
@@ -295,9 +296,7 @@ def test_commands_accept_an_unpacked_folder(shell, archive, program, command):
 
 
 def test_a_pfx_package_is_created_from_a_key_of_the_page(tmp_path):
-    """A PFX package can be created from a key of the page and the certificate that a CA issued for
-    its request.
-    """
+    """A PFX package can be created from the issued certificate and the key that the page created."""
     plan = plan_of(planned("a.contoso.com"), planned("b.contoso.com", algorithm="ECDSA"))
     folder = make(plan).unpack(tmp_path)
     ca = PythonCa()

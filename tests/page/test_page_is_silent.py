@@ -25,7 +25,8 @@ pytestmark = [
 ]
 
 TABS = ("Servers", "Deployment", "Certificates", "By name", "Picture", "Findings", "Changes")
-# Ways to send data from a web worker. Python runs in the worker and can use only these.
+# The ways in which code in a web worker can send data. Python runs in the worker, so it has no
+# other way.
 FROM_A_WORKER = """async (address) => {
   const ways = {
     XMLHttpRequest: () => { const r = new XMLHttpRequest(); r.open("GET", address); r.send(); },

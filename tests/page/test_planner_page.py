@@ -199,9 +199,7 @@ def test_without_a_required_feature_the_plan_is_shown(contoso, chromium):
 
 
 def test_the_policy_names_every_script(contoso):
-    """The policy of the page allows only the scripts in the page, by their hashes, and no
-    connections.
-    """
+    """The policy of the page allows only scripts whose hash it contains, and allows no connections."""
     text = contoso.read_text("utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")

@@ -58,7 +58,7 @@ def test_kind(name, kind):
     assert [found for found, _ in read_objects(vector(name))] == [kind]
 
 
-def test_certificates_in_equals_pyca():
+def test_pkcs7_certificates_equal_those_of_pyca():
     """The certificates that lyncnb reads from a PKCS #7 message are the same as those that pyca
     finds in it.
     """
@@ -116,7 +116,7 @@ def test_bad_structure(data, message):
         read_objects(data)
 
 
-def test_no_certificates_in():
+def test_only_signed_data_contains_certificates():
     """Only signed data contains certificates. From any other object, no certificates are read."""
     assert list_certificates(vector("pkcs7/enveloped.pem")) == ()
     with pytest.raises(BadStructure, match="a PKCS #7 message without content"):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from cas.python_ca import TODAY, PythonCa, der, issue, pem, resigned
+from cas.python_ca import TODAY, PythonCa, der, issue, pem, replace_signature
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
@@ -149,7 +149,7 @@ def test_spki_is_that_of_the_request(ca):
 
 def test_weak_hash_is_named(ca):
     """If a certificate is signed with a weak hash algorithm, the name of the algorithm is read."""
-    certificate = read_certificate(der(resigned(leaf(ca), ca.key, "sha1")))
+    certificate = read_certificate(der(replace_signature(leaf(ca), ca.key, "sha1")))
     assert (certificate.signature_scheme, certificate.signature_hash) == ("ECDSA", "sha1")
 
 
@@ -210,7 +210,7 @@ def one(ca) -> bytes:
 
 @given(data=st.data())
 def test_damaged(one, data):
-    """A certificate with a changed byte is either read or rejected, and no other error occurs."""
+    """If a byte of a certificate is changed, the certificate is either read or rejected as damaged."""
     place = data.draw(st.integers(0, len(one) - 1))
     value = data.draw(st.integers(0, 255))
     with suppress(BadCertificate):

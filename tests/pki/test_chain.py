@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, resigned
+from cas.python_ca import CA_USAGE, TODAY, PythonCa, der, issue, name, replace_signature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from lyncnb.pki.certificates import read_certificate
@@ -38,8 +38,8 @@ def ca() -> PythonCa:
 
 
 def test_complete(ca):
-    """A complete path contains the certificates from the issuer to the root, in any order of the
-    input.
+    """A complete path contains the certificates from the issuer to the root, whatever the order of
+    the input.
     """
     path = path_of(leaf(ca.issuing, ca.key), ca.root, ca.issuing)
     assert list(path.issuers) == facts(ca.issuing, ca.root)
@@ -95,8 +95,8 @@ def test_right_key_among_wrong_ones(ca):
     ],
 )
 def test_bad_issuer(changes, code, detail):
-    """If the issuer is not allowed to issue certificates, or is not valid on this date, this is
-    reported.
+    """If the issuer must not issue certificates, or is not valid on the evaluation date, the path
+    reports this.
     """
     ca = PythonCa(**changes)
     path = path_of(leaf(ca.issuing, ca.key, days=300), *ca.chain)
@@ -105,7 +105,7 @@ def test_bad_issuer(changes, code, detail):
 
 
 def test_path_length(ca):
-    """If the path length of a CA does not allow another CA below it, such a CA is reported."""
+    """A CA certificate is reported if the path length of the CA above it does not allow it."""
     strict = PythonCa(path_length=0)
     key = ec.generate_private_key(ec.SECP256R1())
     below = issue(
@@ -130,8 +130,8 @@ def test_sha1_intermediate():
     root.
     """
     ca = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
-    issuing = resigned(ca.issuing, ca.root_key, "sha1")
-    root = resigned(ca.root, ca.root_key, "sha1")
+    issuing = replace_signature(ca.issuing, ca.root_key, "sha1")
+    root = replace_signature(ca.root, ca.root_key, "sha1")
     path = path_of(leaf(issuing, ca.key), issuing, root)
     assert path.is_complete
     assert codes(path) == ["chain-signature-hash-weak"]

@@ -6,7 +6,7 @@ import warnings
 from datetime import date
 
 import pytest
-from cas.python_ca import PythonCa, der, issue, resigned
+from cas.python_ca import PythonCa, der, issue, replace_signature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pki.test_asn1 import vector
 
@@ -47,16 +47,16 @@ def test_a_weak_hash_is_not_called_a_forgery(ca, hash_name):
     """
     if hash_name == "md5" and not isinstance(ca.key, rsa.RSAPrivateKey):
         ca = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
-    assert signed(resigned(leaf(ca), ca.key, hash_name), ca.issuing) is True
+    assert signed(replace_signature(leaf(ca), ca.key, hash_name), ca.issuing) is True
 
 
 def test_pss():
-    """RSASSA-PSS signatures are verified and valid, although Lync Server does not support them."""
+    """RSASSA-PSS signatures can be verified, although Lync Server does not support them."""
     ca = PythonCa(make_key=lambda: rsa.generate_private_key(65537, 2048))
     assert signed(leaf(ca, pss=True), ca.issuing) is True
 
 
-def test_tampered(ca):
+def test_an_altered_signature_is_invalid(ca):
     """If a signature was altered, it is invalid."""
     data = bytearray(der(leaf(ca)))
     data[-1] ^= 1
@@ -83,7 +83,7 @@ def test_other_kind_of_key(ca):
         ("x509/verisign_md2_root.pem", None),
     ],
 )
-def test_unusual(name, expected):
+def test_a_signature_that_cannot_be_verified_is_not_a_forgery(name, expected):
     """If this computer cannot verify a signature, the result states this, and does not call it a
     forgery.
     """
@@ -102,11 +102,11 @@ def test_web_pki(ca):
 
 
 def test_web_pki_is_not_used(ca):
-    """The strict web PKI verifier is not used for chains with SHA-1, which it calls invalid, or
-    without a root.
+    """lyncnb does not use the strict verifier for web certificates if a signature uses SHA-1,
+    because this verifier would reject it, or if there is no root.
     """
     path = [read_certificate(der(one)) for one in ca.chain]
-    old = read_certificate(der(resigned(leaf(ca), ca.key, "sha1")))
+    old = read_certificate(der(replace_signature(leaf(ca), ca.key, "sha1")))
     assert find_web_pki_objection(old, path, today=TODAY) == ""
     assert find_web_pki_objection(read_certificate(der(leaf(ca))), [], today=TODAY) == ""
 

@@ -18,7 +18,7 @@ SUBJECT = {"organization": "Contoso", "locality": "Taipei", "country": "TW"}
 OLD = build_request_content(planned(*NAMES, **SUBJECT))
 
 
-def test_a_plan_becomes_plain_values():
+def test_content_has_the_fields_of_a_csr():
     """The content of a planned certificate has exactly the fields that a CSR contains."""
     assert OLD == RequestContent(
         subject=(("CN", "pool.contoso.com"), ("O", "Contoso"), ("L", "Taipei"), ("C", "TW")),
@@ -58,7 +58,7 @@ CASES = [
         {"names": (NAMES[0], NAMES[2], NAMES[1])},
         ("san order: sip.fabrikam.com before sip.contoso.com",),
     ),
-    # If a name is repeated, this counts as an additional name, and not as a different order.
+    # A repeated name counts as an additional name, and not as a different order of the names.
     ({"names": (*NAMES, NAMES[1])}, ("san: + sip.contoso.com",)),
     ({"hash": "sha384"}, ("hash: sha256 -> sha384",)),
     ({"key_bits": 4096}, ("key: RSA 2048 -> RSA 4096",)),
@@ -71,7 +71,7 @@ CASES = [
         ("subject O: Contoso -> Fabrikam", "subject L: - Taipei", "subject OU: + IT"),
     ),
     ({"subject": OLD.subject[::-1]}, ("subject order: CN, O, L, C -> C, L, O, CN",)),
-    # If a field is repeated, its value does not change, but this is a difference.
+    # If a field is repeated with the same value, only the order of the fields differs.
     ({"subject": (*OLD.subject, ("C", "TW"))}, ("subject order: CN, O, L, C -> CN, O, L, C, C",)),
     (
         {"names": (*NAMES, "lyncdiscover.fabrikam.com"), "hash": "sha512"},

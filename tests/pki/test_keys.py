@@ -24,7 +24,7 @@ EVERY = [
 
 
 @pytest.fixture(scope="module")
-def made() -> dict[tuple[str, int], keys.PrivateKey]:
+def example_keys() -> dict[tuple[str, int], keys.PrivateKey]:
     """Generate one key of each type except RSA 4096, which would only take longer."""
     return {
         which: keys.generate_key(KeyParameters(algorithm=which[0], bits=which[1]))
@@ -33,63 +33,65 @@ def made() -> dict[tuple[str, int], keys.PrivateKey]:
 
 
 @pytest.mark.parametrize("which", EVERY)
-def test_a_key_is_of_the_planned_kind(made, which):
+def test_a_key_is_of_the_planned_kind(example_keys, which):
     """A key has the planned algorithm and size. RSA keys have the exponent 65537."""
-    assert keys.find_key_parameters(made[which]) == which
-    assert keys.find_key_parameters(made[which].public_key()) == which
+    assert keys.find_key_parameters(example_keys[which]) == which
+    assert keys.find_key_parameters(example_keys[which].public_key()) == which
     if which[0] == "RSA":
-        assert made[which].public_key().public_numbers().e == 65537
+        assert example_keys[which].public_key().public_numbers().e == 65537
 
 
 @pytest.mark.tools
 @pytest.mark.parametrize("which", EVERY)
-def test_the_fingerprint_is_that_of_openssl(made, which):
+def test_the_fingerprint_is_that_of_openssl(example_keys, which):
     """The fingerprint of a key is the SHA-256 hash of its SubjectPublicKeyInfo, as OpenSSL
     calculates it.
     """
     found = subprocess.run(
         ["openssl", "pkey", "-inform", "DER", "-pubout", "-outform", "DER"],
-        input=keys.to_pkcs8(made[which]),
+        input=keys.to_pkcs8(example_keys[which]),
         capture_output=True,
         check=True,
     ).stdout
     expected = hashlib.sha256(found).hexdigest()
     assert (
-        keys.compute_spki_sha256(made[which])
-        == keys.compute_spki_sha256(made[which].public_key())
+        keys.compute_spki_sha256(example_keys[which])
+        == keys.compute_spki_sha256(example_keys[which].public_key())
         == expected
     )
 
 
-def test_a_private_key_matches_only_its_public_key(made):
+def test_a_private_key_matches_only_its_public_key(example_keys):
     """A private key matches only its own public key."""
     for one in EVERY:
-        found = [keys.is_key_pair(made[one], made[other].public_key()) for other in EVERY]
+        found = [
+            keys.is_key_pair(example_keys[one], example_keys[other].public_key()) for other in EVERY
+        ]
         assert found == [one == other for other in EVERY]
 
 
 @pytest.mark.parametrize("which", EVERY)
-def test_a_key_is_the_same_after_writing_and_reading(made, which):
+def test_a_key_is_the_same_after_writing_and_reading(example_keys, which):
     """If a key is written and read again, it is the same key."""
-    again = keys.read_pkcs8(keys.to_pkcs8(made[which]))
-    assert again.private_numbers() == made[which].private_numbers()
+    again = keys.read_pkcs8(keys.to_pkcs8(example_keys[which]))
+    assert again.private_numbers() == example_keys[which].private_numbers()
 
 
 @pytest.mark.tools
-def test_openssl_accepts_generated_keys(made):
+def test_openssl_accepts_generated_keys(example_keys):
     """OpenSSL's check of a key, including its primes, accepts every generated key."""
-    for key in made.values():
+    for key in example_keys.values():
         command = ["openssl", "pkey", "-inform", "DER", "-check", "-noout"]
         found = subprocess.run(command, input=keys.to_pkcs8(key), capture_output=True, check=True)
         assert b"Key is valid" in found.stdout
 
 
 @pytest.mark.parametrize("number", ["d", "dmp1", "dmq1", "iqmp"])
-def test_a_changed_number_in_a_key_is_detected(made, number):
+def test_a_changed_number_in_a_key_is_detected(example_keys, number):
     """If a bit of a number in an RSA key is changed, and the public key is not, the key is reported
     as damaged.
     """
-    numbers = made["RSA", 2048].private_numbers()
+    numbers = example_keys["RSA", 2048].private_numbers()
     values = {name: getattr(numbers, name) for name in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}
     values[number] ^= 1 << 20
     altered = rsa.RSAPrivateNumbers(**values, public_numbers=numbers.public_numbers)
@@ -99,9 +101,9 @@ def test_a_changed_number_in_a_key_is_detected(made, number):
 
 
 @pytest.mark.parametrize("number", ["prime1", "prime2", "private_exponent", "coefficient"])
-def test_a_changed_number_in_an_encoded_key_is_detected(made, number):
+def test_a_changed_number_in_an_encoded_key_is_detected(example_keys, number):
     """If a number in an encoded RSA key is changed, the key is rejected."""
-    info = structures.PrivateKeyInfo.load(keys.to_pkcs8(made["RSA", 2048]))
+    info = structures.PrivateKeyInfo.load(keys.to_pkcs8(example_keys["RSA", 2048]))
     numbers = info["private_key"].parsed
     numbers[number] = numbers[number].native ^ 4
     info["private_key"] = core.ParsableOctetString(numbers.dump(force=True))
@@ -109,9 +111,9 @@ def test_a_changed_number_in_an_encoded_key_is_detected(made, number):
         keys.read_pkcs8(info.dump(force=True))
 
 
-def test_a_changed_private_number_is_detected(made):
+def test_a_changed_private_number_is_detected(example_keys):
     """If the private number of an ECDSA key is changed, the key is rejected."""
-    key = made["ECDSA", 256]
+    key = example_keys["ECDSA", 256]
     der = keys.to_pkcs8(key)
     scalar = key.private_numbers().private_value.to_bytes(32, "big")
     other = (key.private_numbers().private_value ^ 1).to_bytes(32, "big")

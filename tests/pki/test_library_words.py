@@ -29,7 +29,7 @@ def test_errors_of_libraries_have_clear_messages(said, words):
 
 
 def test_own_errors_are_shown_unchanged():
-    """An error that lyncnb itself raised about a structure is shown unchanged."""
+    """The message of an error that lyncnb itself raised is shown unchanged."""
     assert (
         explain_error(NotAsStandard("its key is neither RSA nor ECDSA"))
         == "its key is neither RSA nor ECDSA"

@@ -25,7 +25,9 @@ def address(text: str) -> x509.IPAddress:
     return x509.IPAddress(read(text))
 
 
-def said(permitted, excluded, *names, subject=(("CN", "pool"), ("O", "Contoso"))) -> list[str]:
+def list_constraint_messages(
+    permitted, excluded, *names, subject=(("CN", "pool"), ("O", "Contoso"))
+) -> list[str]:
     """Return the messages about a certificate of a CA that has the given name constraints."""
     ca = PythonCa(constraints=x509.NameConstraints(permitted or None, excluded or None))
     leaf = issue(
@@ -40,8 +42,8 @@ def test_names_inside_and_outside():
     names.
     """
     limits = [DNS("contoso.com")], [DNS("x.contoso.com")]
-    assert said(*limits, DNS("contoso.com"), DNS("a.Contoso.com")) == []
-    assert said(*limits, DNS("a.x.contoso.com"), DNS("xcontoso.com")) == [
+    assert list_constraint_messages(*limits, DNS("contoso.com"), DNS("a.Contoso.com")) == []
+    assert list_constraint_messages(*limits, DNS("a.x.contoso.com"), DNS("xcontoso.com")) == [
         f"{WHO} excludes the name a.x.contoso.com",
         f"{WHO} does not allow the name xcontoso.com, because it allows only contoso.com",
     ]
@@ -60,33 +62,32 @@ def test_names_inside_and_outside():
     ],
 )  # fmt: skip
 def test_each_kind_of_name(base, inside, outside):
-    """For each type of name, a constraint permits or excludes exactly the names that it contains."""
-    assert said([base], [], inside) == []
-    assert len(said([base], [], outside)) == 1
-    assert len(said([], [base], inside)) == 1
-    assert said([], [base], outside) == []
+    """For each type of name, a constraint permits or excludes exactly the names within its range."""
+    assert list_constraint_messages([base], [], inside) == []
+    assert len(list_constraint_messages([base], [], outside)) == 1
+    assert len(list_constraint_messages([], [base], inside)) == 1
+    assert list_constraint_messages([], [base], outside) == []
 
 
 def test_the_stricter_meaning_of_an_exclusion_applies():
     """If an excluded name can be understood in two ways, the stricter meaning applies (RFC 5280
     section 4.2.1.10).
     """
-    assert said([], [DNS("x.contoso.com")], DNS("*.contoso.com")) == [
+    assert list_constraint_messages([], [DNS("x.contoso.com")], DNS("*.contoso.com")) == [
         f"{WHO} excludes the name *.contoso.com"
     ]
-    assert said([], [DNS(".contoso.com")], DNS("contoso.com")) == [
+    assert list_constraint_messages([], [DNS(".contoso.com")], DNS("contoso.com")) == [
         f"{WHO} excludes the name contoso.com"
     ]
 
 
 def test_subjects_are_directory_names():
-    """If a subject is below the permitted directory name, it is accepted, in uppercase or lowercase
-    letters.
+    """A subject below a permitted directory name is accepted, regardless of letter case.
 
     Any other subject is rejected.
     """
-    assert said([CONTOSO], [], subject=[("O", "CONTOSO"), ("CN", "pool")]) == []
-    assert said([CONTOSO], [], subject=[("O", "Fabrikam"), ("CN", "pool")]) == [
+    assert list_constraint_messages([CONTOSO], [], subject=[("O", "CONTOSO"), ("CN", "pool")]) == []
+    assert list_constraint_messages([CONTOSO], [], subject=[("O", "Fabrikam"), ("CN", "pool")]) == [
         f"{WHO} does not allow the name fabrikam, pool, because it allows only contoso"
     ]
 

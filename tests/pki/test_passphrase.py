@@ -192,7 +192,9 @@ def test_the_error_contains_the_name_of_an_invalid_file(tmp_path, data, message)
 
 
 def pipe_of(data: bytes, *, seconds: float = 0.0, stays_open: bool = False) -> int:
-    """Return the file descriptor of a pipe to which a thread writes, immediately or after a delay."""
+    """Return the file descriptor of a pipe's reading end. A thread writes the data to the pipe,
+    immediately or after a delay.
+    """
     reading, writing = os.pipe()
 
     def write() -> None:
@@ -288,7 +290,9 @@ def test_several_names_of_the_plan_are_not_a_passphrase(text):
     known = list_known_words(
         ln.plan_certificates(ln.read_topology(TWO_SITES), ln.load_rules("lync2013"))
     )
-    with pytest.raises(PassphraseError, match="does not count the names from the plan") as caught:
+    with pytest.raises(
+        PassphraseError, match="Names from the plan do not make the passphrase stronger"
+    ) as caught:
         check_new_passphrase(text, known_words=known)
     assert text not in str(caught.value)
     words = f"Hamburg {WORDS} Munich"

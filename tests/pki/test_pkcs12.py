@@ -214,8 +214,8 @@ def _key_attributes(data: bytes) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("encryption", ENCRYPTIONS)
 def test_the_structure_is_the_same_as_in_openssl(packages, material, tmp_path, encryption):
-    """The structure of a PFX file, and the attributes of the key, are the same as `openssl pkcs12
-    -CSP -LMK` writes.
+    """A PFX file has the same structure and the same attributes of the key as the file that
+    `openssl pkcs12 -CSP -LMK` writes.
     """
     key, leaf, chain = material
     pem = serialization.Encoding.PEM
@@ -306,9 +306,9 @@ def pfx(ca, key=KEY, *, encryption=None) -> bytes:
 
 
 @pytest.mark.parametrize("password", ["portal", Secret("portal")])
-def test_contents(ca, password):
-    """All certificates in a PFX file are returned, with the key's certificate first, and the hash
-    of the public key.
+def test_all_certificates_in_a_pfx_file_are_returned(ca, password):
+    """Reading a PFX file returns the hash of the public key and all certificates, beginning with
+    the certificate for the key.
     """
     contents = open_pfx(pfx(ca), password)
     assert contents.certificates[1:] == (der(ca.issuing), der(ca.root))
@@ -316,7 +316,7 @@ def test_contents(ca, password):
 
 
 def test_without_password(ca):
-    """A PFX file without a password can be opened without a password."""
+    """A PFX file that is not encrypted can be opened without a password."""
     assert len(open_pfx(pfx(ca, encryption=NoEncryption()), None).certificates) == 3
 
 
@@ -341,7 +341,7 @@ def test_old_windows():
 
 
 def test_no_key():
-    """From a PFX file that is a trust store, the certificates are read without a key."""
+    """lyncnb can read the certificates in a PFX file that has no key, such as a trust store."""
     contents = open_pfx(vector("pkcs12/cert-aes256cbc-no-key.p12"), "cryptography")
     assert contents.key_spki_sha256 == ""
 
@@ -368,7 +368,7 @@ def test_damaged():
         open_pfx(data[:-10], "cryptography")
 
 
-def test_foreign_kind_of_key(ca):
+def test_an_unusual_key_type_is_reported_as_unknown(ca):
     """A key of a type that lyncnb never generates is reported as unknown."""
     contents = open_pfx(pfx(ca, key=dsa.generate_private_key(1024)), "portal")
     assert contents.key_spki_sha256 == "unknown"

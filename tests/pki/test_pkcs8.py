@@ -299,7 +299,7 @@ def test_workers_cannot_forge_a_list(cipher):
     # The list has the format of an earlier version, which is accepted until the list is written
     # again.
     assert cipher.decrypt_data(forged, name="recovery/keys.enc") == data
-    assert cipher.is_old_data(forged, name="recovery/keys.enc")
+    assert cipher.is_old_format(forged, name="recovery/keys.enc")
     cipher.reject_old_data(True)
     with pytest.raises(BundleError, match="has the format of an earlier lyncnb"):
         cipher.decrypt_data(forged, name="recovery/keys.enc")
@@ -349,8 +349,8 @@ def test_a_worker_encrypts_keys_for_the_folder(ec_key, cipher):
 
 @given(st.integers(0, 70_000))
 def test_the_envelope_is_der_at_any_size(size):
-    """The DER encoding can have lengths of one to three bytes, and is the same as that of another
-    library.
+    """For data of any size, the envelope is the same DER as another library writes. The sizes
+    result in encoded lengths of one to three bytes.
     """
     pem = CIPHER.encrypt_data(bytes(size), name="a.enc")
     assert envelope(pem).dump(force=True) == base64.b64decode(b"".join(pem.splitlines()[1:-1]))

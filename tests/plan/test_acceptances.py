@@ -24,7 +24,7 @@ def order_of(plan, on, **accept):
     return make_order(plan, findings=findings, accept=accept, renew=(), reason="", now="")
 
 
-def lab(**options):
+def plan_with_internal_edge(**options):
     """Return a plan with an Edge certificate from an internal CA and with the given options."""
     return plan_of([(EDGE, "issuer", "internal")], PlanOptions(**options))
 
@@ -33,7 +33,7 @@ def test_an_acceptance_ends_after_its_last_date():
     """The requests of a plan can be written on the last date of an acceptance, but not on the next
     day.
     """
-    plan = lab(accepted={CODE: "a lab"}, accepted_until={CODE: LAST})
+    plan = plan_with_internal_edge(accepted={CODE: "a lab"}, accepted_until={CODE: LAST})
     order = order_of(plan, LAST)
     assert [(a.code, a.reason) for a in order.accepted] == [(CODE, "a lab (until 2027-01-31)")]
     told = {f.code: f.accepted for f in order.told_findings}
@@ -48,11 +48,13 @@ def test_accepted_finding_applies_only_to_named_certificates():
     """If a finding is accepted for one certificate, the same finding for another certificate is not
     accepted.
     """
-    plan = lab(accepted={CODE: "a lab"})
+    plan = plan_with_internal_edge(accepted={CODE: "a lab"})
     (about,) = {f.about for f in check_plan(plan) if f.code == CODE}
-    narrowed = lab(accepted={CODE: "a lab"}, accepted_for={CODE: (about[:12],)})
+    narrowed = plan_with_internal_edge(accepted={CODE: "a lab"}, accepted_for={CODE: (about[:12],)})
     assert order_of(narrowed, LAST).accepted[0].reason == f"a lab (for {about[:12]})"
-    elsewhere = lab(accepted={CODE: "a lab"}, accepted_for={CODE: ("FrontEnd-",)})
+    elsewhere = plan_with_internal_edge(
+        accepted={CODE: "a lab"}, accepted_for={CODE: ("FrontEnd-",)}
+    )
     with pytest.raises(PlanRejected):
         order_of(elsewhere, LAST)
     assert (
@@ -94,7 +96,9 @@ def test_codes_with_only_accepted_findings():
 
 
 def test_limits_are_kept_in_plan_toml():
-    """Limits of accepted findings are written to plan.toml and read from it without changes."""
+    """The end dates and certificate names of acceptances are written to plan.toml and read from it
+    without changes.
+    """
     options = PlanOptions(
         accepted={CODE: "a lab"}, accepted_until={CODE: LAST}, accepted_for={CODE: ("Edge-",)}
     )

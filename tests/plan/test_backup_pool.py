@@ -66,7 +66,7 @@ def test_a_missing_backup_pool_is_an_error():
 
 def test_a_pool_and_its_backup_pool_count_as_one_for_sign_in():
     """Automatic sign-in can be enabled for both paired pools. If it is also enabled for a third
-    pool, this is a finding.
+    pool, a finding reports this.
     """
     head = "server_fqdn,role,pool_fqdn,site,sip_domains,backup_pool,autologon"
     rows = [

@@ -23,8 +23,8 @@ WILDCARD = PlanOptions(wildcard=True)
 
 
 def names(plan_, usage="Default", server=""):
-    """Return the names in the only certificate with the given usage, or of the given role if it has
-    no usages.
+    """Return the names on the only certificate with the given usage. For a certificate without
+    usages, specify its role instead.
     """
     (certificate,) = [
         c
@@ -120,8 +120,8 @@ def test_a_server_named_like_its_pool():
 
 
 def test_a_server_of_a_pool_named_like_a_web_name():
-    """If a server of a pool has the name of a web service, only its own certificate contains this
-    name for both reasons.
+    """If a server in a pool has the same name as a web service, its own certificate contains this
+    name for both reasons. Other certificates contain it only as the name of the web service.
     """
     planned = plan(
         front_end(1, web_external_fqdn="ee02.contoso.com"), front_end(2, web_external_fqdn="")
@@ -224,8 +224,8 @@ def test_a_wildcard_covers_one_label_only():
     assert names(planned)[-2:] == ("*.emea.contoso.com", "*.contoso.com")
 
 
-def test_no_wildcard_that_nothing_needs():
-    """The plan adds no wildcard for a domain without replaceable names."""
+def test_no_wildcard_that_replaces_no_name():
+    """The plan adds no wildcard for a domain if the wildcard would not replace any name."""
     planned = plan(
         front_end(autodiscover="false", autologon="true"),
         meet_urls="https://meet.contoso.com",
@@ -607,8 +607,8 @@ def test_rules_are_resolved_once_for_similar_pools():
 
 
 def test_a_further_name_for_one_usage():
-    """An extra name in the form USAGE=NAME is added only to certificates with this usage, in
-    uppercase or lowercase letters.
+    """An extra name in the form USAGE=NAME is added only to certificates with this usage. The case
+    of USAGE does not matter.
     """
     planned = plan(
         edge(1, extra_san="AccessEdgeExternal=sip.fabrikam.com;old.contoso.net"), edge(2)

@@ -25,14 +25,14 @@ COMMON = "contoso.com,https://meet.contoso.com,https://dialin.contoso.com,web.co
 ON = date(2026, 11, 25)
 
 
-def together(roles, pool, rules, layout="combined"):
+def plan_with_roles(roles, pool, rules, layout="combined"):
     """Return the plan of a server with several roles."""
     rows = [f"fe01.contoso.com,{role},{pool},{COMMON}" for role in roles]
     topology = read_topology("\n".join([HEAD, *rows]).encode())
     return plan_certificates(topology, rules, options=PlanOptions(layout=layout))
 
 
-def twice(plan):
+def find_duplicate_usages(plan):
     """Return the usages or subjects for which a server has two certificates."""
     uses = Counter(
         (server, use)
@@ -56,7 +56,11 @@ def test_no_server_gets_two_certificates_for_one_usage(product):
     triples = zip(itertools.combinations(roles, 3), itertools.cycle(pools))
     for number, (group, pool) in enumerate((*pairs, *triples)):
         layout = ("combined", "separate")[number % 3 == 0]
-        assert twice(together(group, pool, rules, layout)) == [], (group, pool, layout)
+        assert find_duplicate_usages(plan_with_roles(group, pool, rules, layout)) == [], (
+            group,
+            pool,
+            layout,
+        )
 
 
 SERVICES = ("Registrar", "EdgeServer", "MediationServer", "PersistentChat", "ExternalServer")
@@ -70,7 +74,7 @@ def test_no_document_gives_two_certificates_for_one_usage(write):
     for pair, branch in itertools.product(itertools.combinations(SERVICES, 2), ("", "Hualien")):
         cluster = Cluster("a.contoso.com", dict.fromkeys(pair, ""), branch=branch)
         plan = plan_certificates(read_topology(write([cluster]).encode()), rules)
-        assert twice(plan) == [], (pair, branch)
+        assert find_duplicate_usages(plan) == [], (pair, branch)
 
 
 SUPPORTED = [
@@ -92,7 +96,7 @@ def test_exactly_the_documented_pairs_are_supported():
     roles = sorted({c.role for c in rules.certificates if not c.needed_by})
     pools = {frozenset(pair[:2]): pair[2] for pair in SUPPORTED}
     for pair in itertools.combinations(roles, 2):
-        plan = together(pair, pools.get(frozenset(pair), "pool01.contoso.com"), rules)
+        plan = plan_with_roles(pair, pools.get(frozenset(pair), "pool01.contoso.com"), rules)
         codes = {f.code for f in check_plan(plan, on=ON)}
         is_supported = frozenset(pair) in pools
         assert ("roles-not-supported-together" in codes) != is_supported, pair
@@ -105,8 +109,8 @@ def test_a_supported_role_adds_no_certificate(host, guest, pool):
     first role, without changes.
     """
     rules = load_rules("lync2013")
-    assert together((guest, host), pool, rules).certificates == (
-        together((host,), pool, rules).certificates
+    assert plan_with_roles((guest, host), pool, rules).certificates == (
+        plan_with_roles((host,), pool, rules).certificates
     )
 
 
@@ -143,7 +147,7 @@ def test_a_remaining_role_on_a_server_is_planned_again():
     """If the row for Exchange UM is removed, Outlook Web App on the same server gets its own
     certificate.
     """
-    both = together(("ExchangeUM", "ExchangeOWA"), "", load_rules("lync2013"))
+    both = plan_with_roles(("ExchangeUM", "ExchangeOWA"), "", load_rules("lync2013"))
     index = next(p.computers[0].row for p in both.topology.pools if p.role == "ExchangeUM")
     left = plan_changed_topology(both, both.topology.with_rows(remove=[index]))
     assert [c.role for c in left.certificates] == ["ExchangeOWA"]

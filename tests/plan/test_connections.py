@@ -1,4 +1,4 @@
-"""The list of connections between servers is the same as when all pairs of pools are compared."""
+"""The list of connections between servers equals the result of comparing all pairs of pools."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import lyncnb as ln
 from lyncnb.plan.connections import list_connections
 
 
-def pairs(planned):
-    """Return the connection, source, listening pool, and names of each connection as a tuple."""
+def list_connecting_pools(planned):
+    """Return one tuple for each connection and connecting pool: the rule, the source, the listening
+    pool with its role, and the names.
+    """
     found = set()
     for item in list_connections(planned):
         if item.speaker in planned.rules.parties:
@@ -34,7 +36,7 @@ def pairs(planned):
 
 
 def every_pair(planned):
-    """Apply each connection rule to every pair of pools, without the code of lyncnb."""
+    """Apply each connection rule to every pair of pools, without using lyncnb's code."""
     found = set()
     for rule in planned.rules.connections:
         listeners = {}
@@ -73,10 +75,10 @@ def every_pair(planned):
 
 @pytest.mark.parametrize("sample", ["single-server", "contoso", "litwareinc-global", "big"])
 def test_each_connection_is_listed_once(sample):
-    """The list contains each connection between two pools once, with the names in the plan."""
+    """Each connection between two pools is listed once, with the names that the plan contains."""
     source = big_table(60) if sample == "big" else DATA / f"{sample}.csv"
     planned = ln.plan_certificates(ln.read_topology(source), ln.load_rules("lync2013"))
-    assert pairs(planned) == every_pair(planned) != set()
+    assert list_connecting_pools(planned) == every_pair(planned) != set()
 
 
 def test_used_names_are_in_certificates_of_the_listening_pool():
@@ -102,7 +104,7 @@ def test_a_site_without_a_pool_connects_to_all_sites():
     )
     heard = {
         (speaker, listener)
-        for rule, speaker, listener, _, _ in pairs(planned)
+        for rule, speaker, listener, _, _ in list_connecting_pools(planned)
         if rule == "mediation-to-pool"
     }
     assert heard == {

@@ -89,7 +89,7 @@ def titles():
     yield spellings.HEADING
     page = Path(formats.__file__).with_name("summary.html.j2").read_text("utf-8")
     yield from re.findall(r'say\("([^"]+)"', page)
-    # The table of tasks contains the titles "this page" and "Notices".
+    # These texts are in the table of tasks.
     yield from ("this page", "Notices")
     yield from ("Outside", "Perimeter", "Inside", "Whole deployment", "No site named")
 
@@ -265,7 +265,7 @@ def error_checks():
 
 
 def plans_with_errors():
-    """Yield plans with mistakes from the cases of all checks, each with its evaluation date."""
+    """Yield plans with errors from the test cases of all checks, each with its evaluation date."""
     for product, check in (*CASES, *(("lync2013", check) for check in load_ca_rules().checks)):
         if check.severity == "error" and check.fires:
             yield plan_of_case(check.fires, rules=load_rules(product)), check.fires.on
@@ -359,8 +359,8 @@ def test_every_translated_text_exists_in_the_package():
     for key in (key for table in tables.values() for key in table):
         for piece in re.split(r'\{\w*\}|""|\. ', key):
             text = piece.strip(" .()").lower()
-            # After a number, the first word is singular or plural, as in "2 certificates without a
-            # package".
+            # The first word after a number can be singular or plural, as in "2 certificates without
+            # a package", so it is ignored.
             if text not in known and text.partition(" ")[2] not in known:
                 old[key] = piece
     assert len(tables["zh-TW"]) > 300
@@ -387,8 +387,8 @@ def test_a_message_without_a_translation_stays_english():
 
 
 def test_a_long_text_that_nearly_matches_takes_linear_time():
-    """A text of 150,000 characters that contains the beginnings of a known message is processed in
-    less than a second.
+    """A text of 150,000 characters that repeats a part of a known message is processed in less than
+    a second.
     """
     text = "Install " + "x in the store " * 10_000
     begin = time.perf_counter()
@@ -398,7 +398,7 @@ def test_a_long_text_that_nearly_matches_takes_linear_time():
     assert time.perf_counter() - begin < 1
 
 
-def wrong(lang):
+def plan_with_errors(lang):
     """Plan a table with errors: pools have the same external web name, and an Edge name is blank."""
     servers = (
         front_end(n, pool_fqdn=f"pool{n}.contoso.net", web_external_fqdn="w.contoso.com")
@@ -412,7 +412,7 @@ def test_errors_in_a_summary_are_chinese(suffix):
     """If the language is Chinese, the page, Markdown, workbook, and Word document show errors and
     hints in Chinese.
     """
-    made = wrong("zh-TW")
+    made = plan_with_errors("zh-TW")
     text = shown_text(formats.write_plan_table(made, check_plan(made), suffix), suffix)
     assert "錯誤" in text
     assert "兩個集區有相同的外部 Web 名稱" in text
@@ -425,7 +425,7 @@ def test_errors_in_a_summary_are_chinese(suffix):
 
 
 def shown_text(data, suffix):
-    """Return the text in a written file."""
+    """Return the text that a reader sees in an Excel, Word, HTML or Markdown document."""
     if suffix == ".xlsx":
         sheets = openpyxl.load_workbook(io.BytesIO(data)).worksheets
         cells = (cell for sheet in sheets for row in sheet.iter_rows() for cell in row)
@@ -437,13 +437,17 @@ def shown_text(data, suffix):
 
 
 def test_errors_in_json_and_csv_stay_english():
-    """The JSON document and the CSV file have the same bytes in both languages."""
-    found = check_plan(wrong("en"))
+    """The language does not affect the JSON document or the CSV file, so errors in them are in
+    English.
+    """
+    found = check_plan(plan_with_errors("en"))
     assert found.has_errors
-    assert plan_json(wrong("en"), found) == plan_json(wrong("zh-TW"), check_plan(wrong("zh-TW")))
-    assert repr(found) == repr(check_plan(wrong("zh-TW")))
+    assert plan_json(plan_with_errors("en"), found) == plan_json(
+        plan_with_errors("zh-TW"), check_plan(plan_with_errors("zh-TW"))
+    )
+    assert repr(found) == repr(check_plan(plan_with_errors("zh-TW")))
     written = {
-        formats.write_plan_table(wrong(lang), found, ".csv").split(b"\r\n", 1)[1]
+        formats.write_plan_table(plan_with_errors(lang), found, ".csv").split(b"\r\n", 1)[1]
         for lang in LANGUAGES
     }
     assert len(written) == 1
@@ -451,17 +455,15 @@ def test_errors_in_json_and_csv_stay_english():
 
 def test_an_accepted_error_is_chinese():
     """The reason of an accepted error follows the Chinese message."""
-    error = check_plan(wrong("en")).of("error")[0]
+    error = check_plan(plan_with_errors("en")).of("error")[0]
     shown = error.accepted_because("in a lab").in_language("zh-TW")
     assert shown.message == f"{error.in_language('zh-TW').message}（已接受：in a lab）"
     assert shown.hint == "您不需要執行任何動作，因為此發現事項已接受。"
 
 
 def test_errors_in_the_editor_are_chinese():
-    """The editor shows errors in the language of the plan, with the translated titles of its
-    columns.
-    """
-    made = wrong("zh-TW")
+    """The editor shows errors in the language of the plan, with translated column titles."""
+    made = plan_with_errors("zh-TW")
     talk = Talk(PlanEditor(made.topology, made.rules, options=made.options).view)
     talk.say("ready")
     groups = {g["code"]: g for g in talk.say("findings")["findings"]["groups"]}

@@ -143,7 +143,9 @@ class TestExplain:
     """Explanations list the reasons for the names in a server's certificates."""
 
     def test_every_name_is_explained_with_rule_and_source(self):
-        """The explanation has a row for each name and reason, also for shared certificates."""
+        """The explanation of a server has a row for each reason for each name, even if pools share
+        the certificate.
+        """
         explanation = plan(front_end(1), front_end(2)).explain("EE01.contoso.com.")
         assert explanation.server == "ee01.contoso.com"
         names = {item.name for item in explanation.names}
@@ -190,7 +192,7 @@ class TestExplain:
         assert caught.value.hint.startswith(hint)
 
     def test_nothing_to_explain(self):
-        """If a topology contains no servers, the hint of the error says this."""
+        """If a topology contains no servers, the error has a hint that says so."""
         nothing = replace(topology(front_end()), pools=())
         with pytest.raises(PlanError) as caught:
             plan_certificates(nothing, load_rules()).explain("ee01.contoso.com")

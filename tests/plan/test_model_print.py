@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM
-from printing import PDF_TOOLS, axe_violations, cut_off, opened, pdf_text
+from printing import PDF_TOOLS, axe_violations, find_overflowing_elements, opened, pdf_text
 
 import lyncnb as ln
 from lyncnb.base.shown.html_page import make_page
@@ -35,12 +35,14 @@ def test_nothing_is_cut_off(shown, chromium):
     """At a width of 1280 pixels, no cell extends beyond the page, even if it is expanded."""
     with opened(chromium, shown[1], scripts=True, width=1180) as page:
         page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
-        assert cut_off(page) == []
+        assert find_overflowing_elements(page) == []
         assert axe_violations(page) == []
 
 
-def test_no_name_is_lost_on_paper(shown, chromium, tmp_path):
-    """On paper, the sections of a plan that are collapsed on the screen are expanded."""
+def test_every_name_is_printed(shown, chromium, tmp_path):
+    """Every name in a plan is printed. On paper, sections that are collapsed on the screen are
+    expanded.
+    """
     plan, path = shown
     with opened(chromium, path) as page:
         page.pdf(path=str(tmp_path / "plan.pdf"), format="A4", landscape=True)

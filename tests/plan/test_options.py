@@ -131,7 +131,7 @@ def test_options_are_equal_after_writing_and_reading(options):
     text=st.text(st.characters(exclude_categories=["Cs"])),
     key=st.text(st.characters(exclude_categories=["Cs"])),
 )
-def test_any_text_survives_the_file(text, key):
+def test_any_text_is_stored_without_changes(text, key):
     """Any text in a reason, CA name, or key stays the same when it is written to the file and read
     again.
     """
@@ -140,19 +140,19 @@ def test_any_text_survives_the_file(text, key):
 
 
 def test_the_order_of_choices_does_not_matter():
-    """If two mappings differ only in their order, the files are equal."""
+    """The order of the entries in a mapping does not change the options file."""
     one = PlanOptions(ca={"internal": "a", "public": "b"})
     two = PlanOptions(ca={"public": "b", "internal": "a"})
     assert one.to_toml() == two.to_toml()
 
 
-def test_the_file_is_readable():
-    """The file has separate sections for the key, the subject, the issuer, the CA, and accepted
-    findings.
+def test_the_options_file_is_readable():
+    """The options file has separate sections for the key, the subject, the issuer, the CA, and
+    accepted findings.
     """
     text = FULL.to_toml()
     assert (
-        'layout = "separate"  # combined to request one certificate for the Default and web usages, or separate to request one for each usage'
+        'layout = "separate"  # "combined" to request one certificate for the Default and web usages, or "separate" to request one for each usage'
         in text
     )
     assert '[key]\nalgorithm = "ECDSA"\nbits = 384\n' in text
@@ -310,7 +310,7 @@ def test_options_are_in_the_folder_of_the_table(tmp_path):
 
 def test_a_plan_toml_belongs_to_topology_csv_alone(tmp_path):
     """The file plan.toml is read only for the table topology.csv. For other tables, a message
-    suggests renaming it.
+    suggests renaming plan.toml.
     """
     (tmp_path / "plan.toml").write_text("wildcard = true\n")
     assert PlanOptions.beside(tmp_path / "topology.csv").wildcard

@@ -96,8 +96,8 @@ def test_the_document_is_plain_json_and_stable():
 
 
 def test_every_name_in_the_document_has_a_reason():
-    """In the plan document, every name has a reason. The certificate of the deployment has no site
-    and no pool.
+    """In the plan document, every name has a reason, even on the certificate of the deployment,
+    which has no site and no pool.
     """
     document = plan_document(plan(front_end()))
     oauth = document["certificates"][-1]

@@ -1,4 +1,6 @@
-"""lyncnb plans the certificates that a topology requires, and changes elsewhere do not affect them."""
+"""lyncnb plans the certificates that a topology requires. The certificates of a pool do not depend
+on unrelated pools.
+"""
 
 from __future__ import annotations
 
@@ -156,8 +158,8 @@ def test_roles_that_need_none(role):
 
 
 def test_no_oauth_certificate_without_users():
-    """Only Standard Edition and Front End Servers need an OAuthTokenIssuer certificate, but not
-    Directors.
+    """A Director needs no OAuthTokenIssuer certificate, unlike a Standard Edition server or a Front
+    End Server.
     """
     planned = plan(row("dir01.contoso.com", "Director", web_external_fqdn="dir.contoso.com"))
     assert listed(planned) == [("Director", COMBINED, ("dir01.contoso.com",), "server")]
@@ -260,7 +262,8 @@ def test_planning_keeps_the_state_of_the_garbage_collector():
     assert gc.isenabled()
 
 
-# --- These properties are tested with random tables, which consist of the rows of complete pools.
+# --- The following tests check properties of the plan with random tables. Each table consists of
+# the rows of complete pools.
 POOLS = {
     "fe": [front_end(1, site="Taipei", autologon="true"), front_end(2, site="Taipei")],
     "se": [
@@ -391,7 +394,7 @@ class TestReplan:
         kept = {id(c) for c in before.certificates}
         assert [c.role for c in after.certificates if id(c) not in kept] == ["Mediation"]
 
-    def test_an_edited_issuer(self):
+    def test_an_edited_issuer_also_changes_the_deployment(self):
         """If the issuer of a server is edited, the certificate of the deployment is also planned
         again.
         """
@@ -424,8 +427,8 @@ class TestReplan:
         assert "new.contoso.com" in proxy.names
 
     def test_another_site(self):
-        """If a site or its simple URLs are edited, its pools and the reverse proxies are planned
-        again.
+        """If a site or its simple URLs are edited, only the pools in the site, the reverse proxies
+        and the deployment's certificate are planned again.
         """
         rows = [row | {"site": "Taipei"} for row in rows_of(POOLS)]
         before = plan(*rows)

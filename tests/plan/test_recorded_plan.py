@@ -1,4 +1,4 @@
-"""lyncnb reads the JSON document of a plan without changes, and rejects a document that was edited."""
+"""A plan that lyncnb reads from its JSON document is unchanged. An edited document is rejected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 import pytest
 from big_topology import big_table
 from places import DATA
-from random_plans import PAIRS, all_written, applied, random_plan, unordered
+from random_plans import PAIRS, all_written, apply_all_changes, random_plan, unordered
 
 import lyncnb as ln
 from lyncnb.errors import LyncnbError, PlanError
@@ -63,7 +63,7 @@ def test_changes_applied_to_a_recorded_plan_give_the_new_plan():
     for _ in range(PAIRS // 10):
         new = random_plan(chance)
         difference = compare_plans(read_back(old), new)
-        assert without(unordered(applied(difference)), TITLES.values()) == without(
+        assert without(unordered(apply_all_changes(difference)), TITLES.values()) == without(
             unordered(all_written(new)), TITLES.values()
         )
         old = new

@@ -158,8 +158,8 @@ def test_suggested_names_are_valid(kept, name):
 
 
 def test_invisible_characters_are_shown_as_codes(kept):
-    """Invisible characters in a name appear as codes in a message, so that they cannot change its
-    direction or its lines.
+    """Invisible characters in a name appear as codes in a message, so that they cannot change the
+    direction or the line breaks of the message.
     """
     for name in ("Wild\u202ecards", "a\nb"):
         with pytest.raises(ScenarioError, match="<U\\+") as told:
@@ -236,7 +236,7 @@ def test_scenarios_are_not_saved_in_a_request_folder(tmp_path):
         Scenarios(tmp_path / "requests" / "keys").keep(one())
 
 
-def test_duplicate_rename_note_remove_and_back(kept):
+def test_changing_a_scenario_changes_nothing_else(kept):
     """If a scenario is duplicated, renamed or removed, or its note is changed, nothing else
     changes.
     """
@@ -272,7 +272,7 @@ def test_an_edited_scenario_can_be_opened(kept):
     assert (opened.options.wildcard, opened.note) == (True, "")
 
 
-def test_a_damaged_scenario_tells_every_problem(kept):
+def test_a_damaged_scenario_lists_every_problem(kept):
     """If a scenario is damaged, the error message lists the problems in all three files, with
     hints.
     """
@@ -318,9 +318,7 @@ def test_scenarios_that_cannot_be_planned_are_reported(kept):
 
 
 def test_unknown_products_of_scenarios_are_reported(kept):
-    """If the product of a scenario is unknown, this is reported. A path is not accepted as a
-    product name.
-    """
+    """An unknown product of a scenario is reported. A path is not accepted as a product name."""
     kept.keep(one())
     path = kept.folder / "as planned" / "plan.toml"
     for product in ("lync2099", "../../etc/passwd"):
@@ -330,7 +328,9 @@ def test_unknown_products_of_scenarios_are_reported(kept):
 
 
 def test_other_options_have_another_plan():
-    """If a scenario is copied with other options, the copy does not contain the previous plan."""
+    """A copy of a scenario with other options has a different plan. A scenario that is created from
+    a plan contains this plan.
+    """
     first = one()
     assert replace(first, options=ln.PlanOptions(wildcard=True)).plan.sha256 != first.plan.sha256
     plan = ln.plan_certificates(first.topology, ln.load_rules())

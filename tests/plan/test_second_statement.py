@@ -32,8 +32,8 @@ BRANCH = ("SBA", "SBS")
 WEB_USAGES = ("Default", "WebServicesInternal", "WebServicesExternal")
 EDGE_USAGES = ("AccessEdgeExternal", "DataEdgeExternal", "AudioVideoAuthentication")
 
-# From Microsoft, Server collocation, 2014-07-23: a server with the first role uses the certificate
-# of this role also for the other roles.
+# Source: Microsoft, Server collocation, 2014-07-23. A server with the first role uses the
+# certificate of this role also for the other roles.
 GUESTS = {
     "FrontEnd": ("Mediation", "TrustedApplication"),
     "StandardEdition": ("Mediation", "TrustedApplication", "PersistentChat"),
@@ -93,11 +93,11 @@ class Statement:
                 yield from self._web(row)
             elif role in BY_POOL_AND_SERVER:
                 if role != "Mediation" or self._is_true(row, "mediation_standalone", blank=True):
-                    yield self._made(row, ["Default"], pool, {pool, server})
+                    yield self._make_certificate(row, ["Default"], pool, {pool, server})
             elif role in BRANCH:
-                yield self._made(row, ["Default"], server, {server, *self._each("sip")})
+                yield self._make_certificate(row, ["Default"], server, {server, *self._each("sip")})
             elif role == "ExchangeUM":
-                yield self._made(row, [], server, {server})
+                yield self._make_certificate(row, [], server, {server})
             elif (role, pool) not in shared:
                 shared.add((role, pool))
                 yield from self._shared(row)
@@ -107,7 +107,7 @@ class Statement:
         """Yield the certificates of a Standard Edition server, Front End Server or Director."""
         server, pool = row["server_fqdn"], _pool_of(row)
         server_or_pool = pool if row["role"] == "FrontEnd" else server
-        hosts, admin = self._simple_urls(row["site"])
+        hosts, admin = self._find_simple_url_hosts(row["site"])
         hosts = hosts | self._paired_hosts(row)
         outside, inside = set[str](), set[str]()
         if self._is_true(row, "autodiscover", blank=True):
@@ -135,7 +135,7 @@ class Statement:
             loose = set[str]().union(*(may_be_wild[usage] for usage in usages))
             names |= loose & (exact["WebServicesInternal"] | exact["WebServicesExternal"])
             subject = pool if "Default" in usages else server_or_pool
-            yield self._made(row, usages, subject, self._spread(names, loose))
+            yield self._make_certificate(row, usages, subject, self._apply_wildcards(names, loose))
 
     def _shared(self, row: Row) -> Iterator[Certificate]:
         """Yield the certificates that all servers of a pool or farm share."""
@@ -146,18 +146,18 @@ class Statement:
         elif role == "ReverseProxy":
             yield self._reverse_proxy(row, servers)
         elif role == "OfficeWebApps":
-            yield self._made(row, [], pool, {pool}, servers)
+            yield self._make_certificate(row, [], pool, {pool}, servers)
         # The pool contains trusted applications, or Outlook Web App, for which the same rules
         # apply.
         else:
             usages = ["Default"] if role == "TrustedApplication" else []
-            yield self._made(row, usages, pool, {pool, *servers}, servers)
+            yield self._make_certificate(row, usages, pool, {pool, *servers}, servers)
 
     def _edge(self, row: Row, servers: list[str]) -> Iterator[Certificate]:
         options, access = self.options, self._cell(row, "access_edge_fqdn")
         names = {access, self._cell(row, "webconf_edge_fqdn")}
         if any(self._is_true(row, use, blank=True) for use in ("federation", "client_autoconfig")):
-            names |= {name for name in self._each("sip") if not self._stays_inside(name)}
+            names |= {name for name in self._each("sip") if not self._is_internal_only(name)}
         names |= set(self._listed(row, "sip_dns_aliases"))
         names |= {f"sip.{domain}" for domain in self._listed(row, "tenant_sip_domains")}
         if options.product in (
@@ -170,14 +170,18 @@ class Statement:
         aol = options.product == "lync2013" and self._is_true(row, "aol_pic", blank=False)
         apart = options.separate_av_certificate
         usages = EDGE_USAGES[:2] if apart else EDGE_USAGES
-        yield self._made(row, usages, access, names, servers, issuer="public", client=aol)
+        yield self._make_certificate(
+            row, usages, access, names, servers, issuer="public", client=aol
+        )
         if apart:
             # Clients do not check the names in this certificate, but a public CA requires the
             # subject name among them.
-            yield self._made(row, EDGE_USAGES[2:], access, {access}, servers, issuer="public")
+            yield self._make_certificate(
+                row, EDGE_USAGES[2:], access, {access}, servers, issuer="public"
+            )
         inside = self._cell(row, "edge_internal_fqdn") or _pool_of(row)
         members = {inside, *servers} if options.edge_member_names else set()
-        yield self._made(row, ["Internal"], inside, members, servers)
+        yield self._make_certificate(row, ["Internal"], inside, members, servers)
 
     def _reverse_proxy(self, row: Row, servers: list[str]) -> Certificate:
         """Return the certificate of a reverse proxy, which publishes its site or, without a site,
@@ -186,16 +190,16 @@ class Statement:
         published, hosts = set[tuple[bool, str]](), set[str]()
         for other in self.rows:
             if row["site"] in ("", other["site"]):
-                hosts |= self._simple_urls(other["site"])[0] | self._paired_hosts(other)
+                hosts |= self._find_simple_url_hosts(other["site"])[0] | self._paired_hosts(other)
                 if other["role"] in WITH_WEB:
                     web_name = self._cell(other, "web_external_fqdn")
                     published.add((other["role"] == "Director", web_name))
         if self.options.autodiscover_https and self._is_true(row, "autodiscover", blank=True):
             hosts |= self._each("lyncdiscover")
-        hosts = {name for name in hosts if not self._stays_inside(name)}
+        hosts = {name for name in hosts if not self._is_internal_only(name)}
         exact = {name for _, name in published} | {self._cell(row, "owas_external_fqdn")}
-        return self._made(
-            *(row, [], min(published)[1], self._spread(exact, hosts), servers),
+        return self._make_certificate(
+            *(row, [], min(published)[1], self._apply_wildcards(exact, hosts), servers),
             issuer="public",
             client=self.options.reverse_proxy_client_eku,
         )
@@ -210,7 +214,7 @@ class Statement:
             eku, names = frozenset({"serverAuth"}), frozenset(self.domains)
             yield Certificate(servers, usages, self.domains[0], names, eku, issuer)
 
-    def _made(
+    def _make_certificate(
         self,
         row: Row,
         usages: Iterable[str],
@@ -221,7 +225,7 @@ class Statement:
         issuer: str = "internal",
         client: bool = False,
     ) -> Certificate:
-        """Return a certificate, completed with extra names, the issuer and the extended key usages."""
+        """Create a certificate for a server's row, with the extra names from the table."""
         role, usages = row["role"], frozenset(usages)
         servers = frozenset(servers) or frozenset({row["server_fqdn"]})
         for entry in self._listed(row, "extra_san"):
@@ -254,16 +258,16 @@ class Statement:
         # occur.
         return max(next(filter(None, choices)))
 
-    def _spread(self, exact: set[str], loose: set[str]) -> set[str]:
-        """Return all names. If wildcards are enabled, they replace the names for which this is
-        allowed.
+    def _apply_wildcards(self, exact: set[str], loose: set[str]) -> set[str]:
+        """Return the exact names and the other names. If wildcards are enabled, they replace the
+        other names.
         """
         loose = loose - exact - {""}
         if self.options.wildcard:
             loose = {f"*.{name.partition('.')[2]}" for name in loose}
         return exact | loose
 
-    def _simple_urls(self, site: str) -> tuple[set[str], str]:
+    def _find_simple_url_hosts(self, site: str) -> tuple[set[str], str]:
         """Return the hosts in the Meet, dial-in and admin URLs of a site.
 
         A site with separate URLs has only those. Other sites have the URLs of the deployment: those
@@ -285,9 +289,9 @@ class Statement:
         """
         pool = self._cell(row, "backup_pool")
         sites = {other["site"] for other in self.rows if pool and _pool_of(other) == pool}
-        return {host for site in sites for host in self._simple_urls(site)[0]}
+        return {host for site in sites for host in self._find_simple_url_hosts(site)[0]}
 
-    def _stays_inside(self, name: str) -> bool:
+    def _is_internal_only(self, name: str) -> bool:
         """Return whether the SIP domain to which a name belongs is used only internally."""
         above = [d for d in self.domains if f".{name}".endswith(f".{d}")]
         return bool(above) and max(above, key=len) in self.options.internal_only_sip_domains
@@ -403,8 +407,8 @@ class Maker:
         """Return an unused name in one of the SIP domains that are also used externally."""
         return self.name(stem, self.chance.choice(self.public))
 
-    def blank_or(self, share: float) -> str:
-        """Return the value of a yes/no cell, in which blank means true.
+    def random_flag(self, share: float) -> str:
+        """Return a random value for a yes/no cell in which blank means true.
 
         The value is false in a given share of all cases.
         """
@@ -440,7 +444,7 @@ class Maker:
         """Return a random number of servers, or 0 for a single server without a pool."""
         return self.chance.randint(0, most)
 
-    def beside(self, hosts: list[Row], role: str) -> None:
+    def add_second_role(self, hosts: list[Row], role: str) -> None:
         """Add a second role to some servers of a pool."""
         for host in self.chance.sample(hosts, self.chance.randint(1, len(hosts))):
             kept = {column: host[column] for column in ("server_fqdn", "pool_fqdn", "site")}
@@ -463,7 +467,7 @@ class Maker:
             rows = self.pool(role, site, size, **self.web_cells(role, size))
             for guest in GUESTS.get(role, ()):
                 if self.maybe(0.25) and (guest != "PersistentChat" or self.has_chat):
-                    self.beside(rows, guest)
+                    self.add_second_role(rows, guest)
 
     @property
     def has_chat(self) -> bool:
@@ -475,8 +479,8 @@ class Maker:
         cells = {
             "web_external_fqdn": self.public_name("webext"),
             "autologon": self.chance.choice(["true", "false", ""]),
-            "strict_dns": self.blank_or(0.2),
-            "autodiscover": self.blank_or(0.15),
+            "strict_dns": self.random_flag(0.2),
+            "autodiscover": self.random_flag(0.15),
         }
         if size and self.maybe():
             cells["web_internal_fqdn"] = self.name("webint")
@@ -500,8 +504,8 @@ class Maker:
             "access_edge_fqdn": access,
             "webconf_edge_fqdn": meeting,
             "av_edge_fqdn": media,
-            "federation": self.blank_or(0.3),
-            "client_autoconfig": self.blank_or(0.3),
+            "federation": self.random_flag(0.3),
+            "client_autoconfig": self.random_flag(0.3),
             "aol_pic": self.chance.choice(["true", "false", ""]),
         }
         some = self.chance.sample(self.public, self.chance.randint(1, len(self.public)))
@@ -537,20 +541,20 @@ class Maker:
         if self.maybe():
             rows = self.pool("ExchangeUM", site, 0)
             if self.maybe(0.4):
-                self.beside(rows, "ExchangeOWA")
+                self.add_second_role(rows, "ExchangeOWA")
 
     def branch(self, site: str) -> None:
         """Add branch servers, whose certificate names do not depend on how clients sign in."""
         for role in BRANCH:
             if self.maybe(0.2):
                 cells = {"autologon": self.chance.choice(["true", "false", ""])}
-                rows = self.pool(role, site, 0, **cells, strict_dns=self.blank_or(0.3))
+                rows = self.pool(role, site, 0, **cells, strict_dns=self.random_flag(0.3))
                 if self.maybe(0.4):
-                    self.beside(rows, "Mediation")
+                    self.add_second_role(rows, "Mediation")
 
     def proxy(self, site: str) -> None:
         """Add a reverse proxy for the given site or, without a site, for all sites."""
-        cells = {"autodiscover": self.blank_or(0.2)}
+        cells = {"autodiscover": self.random_flag(0.2)}
         if self.maybe(0.4):
             cells["owas_external_fqdn"] = self.public_name("office")
         if self.maybe(0.15):
@@ -649,8 +653,8 @@ TRUTHS = [("true", "false"), ("yes", "no"), ("Y", "N"), ("1", "0"), ("是", "否
 
 
 def respelled(rows: list[Row], chance: random.Random) -> bytes:
-    """Return the table with other words, letter case, separators and encodings, as a person might
-    write it.
+    """Return the table with different spellings of words, separators and encodings, as different
+    people might write it.
     """
     truths = chance.choice(TRUTHS)
     columns = chance.sample(COLUMNS, len(COLUMNS))

@@ -19,19 +19,19 @@ def planned(domains: str, meet: str = "contoso.com", web: str = "web.contoso.com
     return plan_certificates(read_topology(table.encode()), load_rules("lync2013"))
 
 
-def told(plan) -> dict[str, str]:
+def map_displayed_names(plan) -> dict[str, str]:
     """Return the displayed form of each name in the plan, by the requested name."""
     found = find_certificate_spellings(plan.certificates, plan.topology)
     return {one.requested: one.written for group in found.values() for one in group}
 
 
 def test_plain_names_are_not_reported():
-    """A name that looks like the requested name is not reported. Spaces around the name do not
-    matter.
+    """A name is not reported if only spaces, a trailing dot or uppercase letters are removed from
+    it.
     """
     plan = planned(" contoso.com", web="Web.contoso.com.")
     assert find_spellings(plan) == ()
-    assert told(plan) == {}
+    assert map_displayed_names(plan) == {}
 
 
 def test_names_with_invisible_characters():
@@ -43,7 +43,7 @@ def test_names_with_invisible_characters():
         "con<U+00AD>toso.com;fabrikam.com",
         "web.fab<U+200B>rikam.com",
     ]
-    found = told(plan)
+    found = map_displayed_names(plan)
     assert found["web.fabrikam.com"] == "web.fab<U+200B>rikam.com"
     assert found["lyncdiscover.contoso.com"] == "lyncdiscover.con<U+00AD>toso.com"
     assert "lyncdiscover.fabrikam.com" not in found
@@ -55,7 +55,7 @@ def test_international_names_in_both_forms(domain):
     the names below it.
     """
     plan = planned(domain, meet=domain)
-    found = told(plan)
+    found = map_displayed_names(plan)
     assert found["lyncdiscover.xn--bcher-kva.example"] == "lyncdiscover.bücher.example"
     assert found["meet.xn--bcher-kva.example"] == "meet.bücher.example"
     in_summary = [one for one in find_spellings(plan) if one.requested == "xn--bcher-kva.example"]

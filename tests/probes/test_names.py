@@ -45,8 +45,8 @@ INSIDE = {
     "sip.contoso.com": "127.3.0.1",
     "meet.contoso.com": "127.3.0.9",
     "dialin.contoso.com": "127.3.0.9",
-    # Two of the names point to servers of others: a website, and a cloud service that is no longer
-    # in use.
+    # Two of the names point to servers of other organizations: a website, and a cloud service that
+    # is no longer in use.
     "litwareinc.com": "127.9.0.1",
     "lyncdiscoverinternal.contoso.com": "127.9.0.2",
 }
@@ -145,8 +145,10 @@ def ask(planned: ln.CertificatePlan, folder: Path, zone: str, addresses: dict[st
     return told.returncode, json.loads(told.stdout)
 
 
-def check_strangers(heard: dict[tuple[str, int], Heard]) -> None:
-    """Check that the website, the cloud service, and the TURN server received no connection."""
+def check_unplanned_servers(heard: dict[tuple[str, int], Heard]) -> None:
+    """Check that the servers outside the plan (the website, the cloud service, and the TURN server)
+    received no connection.
+    """
     strange = [one for (address, _), one in heard.items() if address in STRANGERS]
     assert len(strange) == 7
     assert [(one.connections, one.data) for one in strange] == [(0, b"")] * 7
@@ -156,22 +158,24 @@ STRANGERS = ("127.9.0.1", "127.9.0.2", "127.4.0.3")
 
 
 def test_internal_servers_are_probed_at_their_addresses(planned, tmp_path):
-    """In the internal network, a probe finds an old certificate of one pool member at the address
-    of this member.
+    """In the internal network, a probe connects to the address of each pool member, so it finds a
+    member with an old certificate.
     """
     with network(planned, tmp_path, "inside", INSIDE, fe02=True) as heard:
         status, told = ask(planned, tmp_path, "inside", INSIDE)
-        check_strangers(heard)
+        check_unplanned_servers(heard)
     assert status == 1
     different = {line["place"] for line in told["seen"] if line["result"] == "different"}
     assert different == {f"fe02.contoso.com:{port}" for port in (443, 444, 4443, 5061)}
     assert [line for line in told["seen"] if line["result"] in ("refused", "no answer")] == []
-    assert "webint.contoso.com:443: 3 of 3 members answered at this name" in told["notes"]
+    assert (
+        "webint.contoso.com:443: 3 of 3 members of the pool answered at this name" in told["notes"]
+    )
     notes = "\n".join(told["notes"])
     assert "lyncdiscoverinternal.contoso.com at 127.9.0.2" in notes
     assert heard["127.3.0.9", 443].connections == 3
-    # In the internal network, sip. points to the pool. The probe does not connect to the Access
-    # Edge service, and does not report it as different.
+    # In the internal network, sip. points to the pool. Therefore, the probe neither connects to the
+    # Access Edge service nor reports it as different.
     assert not [line for line in told["seen"] if line["place"].startswith("access.")]
 
 
@@ -181,7 +185,7 @@ def test_external_probes_use_public_names(planned, tmp_path):
     """
     with network(planned, tmp_path, "outside", OUTSIDE) as heard:
         status, told = ask(planned, tmp_path, "outside", OUTSIDE, "no-sni")
-        check_strangers(heard)
+        check_unplanned_servers(heard)
     seen = {line["place"]: line["result"] for line in told["seen"] if line["place"]}
     assert seen == {
         "access.contoso.com:443": "as planned",

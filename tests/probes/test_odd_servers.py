@@ -29,7 +29,7 @@ from live_servers import (
     speak_tls,
     write_pair,
 )
-from standing_certificates import authority, stand_for
+from standing_certificates import authority, issue_planned
 from topologies import plan, row
 
 import lyncnb as ln
@@ -47,8 +47,8 @@ from lyncnb.probes.result import PROBE_FILE, build_probe_report
 
 pytestmark = pytest.mark.tools
 
-#: The number of hosts, a tenth of which do not respond. CI probes a tenth of the hosts of a full
-#: test.
+#: The number of hosts to probe, a tenth of which do not respond. CI probes a tenth as many hosts as
+#: a full test.
 HOSTS = int(os.environ.get("LYNCNB_PROBED_HOSTS", "50"))
 NAME = "fe01.contoso.com"
 
@@ -312,7 +312,7 @@ print(found.outcome, *(der.hex() for der in found.chain))
 
 
 def _list_pythons() -> Iterator[str]:
-    """Yield the path of each version of Python on this computer that can run."""
+    """Yield the path of each usable Python interpreter on this computer, one for each version."""
     yield sys.executable
     for version in ("3.11", "3.12", "3.13", "3.14"):
         python = shutil.which(f"python{version}")
@@ -357,8 +357,8 @@ def test_the_system_resolves_names():
 
 
 def test_hosts_that_hang_do_not_delay_the_probe(tmp_path):
-    """Even if a tenth of many hosts do not respond, the probe ends in time, and all other hosts are
-    as planned.
+    """Even if a tenth of many hosts do not respond, the probe ends in time and reports all other
+    hosts as planned.
     """
     servers = [f"fe{number}.contoso.com" for number in range(HOSTS)]
     # Each pool has ten servers, as many as a large real pool.
@@ -384,7 +384,7 @@ def test_hosts_that_hang_do_not_delay_the_probe(tmp_path):
                     listening(hang, host=lines[-1].split()[2].partition(":")[0], port=mute.port)
                 )
                 continue
-            chain = [stand_for(by_server[server]), authority().issuing]
+            chain = [issue_planned(by_server[server]), authority().issuing]
             path = write_pair(tmp_path, server, *chain)
             one = stack.enter_context(
                 listening(speak_tls([path]), host=f"127.2.{number // 250}.{number % 250 + 1}")
@@ -493,8 +493,8 @@ def test_a_server_that_accepts_tls_10_has_a_line(pair, tmp_path):
 
 
 def test_a_silent_port_does_not_shorten_the_handshakes_after_it(pair, tmp_path):
-    """After one port of an address did not respond, the probe waits less for connections to this
-    address, but as long as before for handshakes.
+    """If a port does not respond, the probe waits less for later connections to the same address,
+    but not less for later handshakes.
     """
     planned = plan(row(NAME, "FrontEnd", "eepool.contoso.com", autologon="no"))
     path, hosts = (

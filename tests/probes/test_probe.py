@@ -40,8 +40,10 @@ def two_sites():
     return ln.plan_certificates(ln.read_topology(TWO_SITES.encode()), ln.load_rules())
 
 
-def failing(found):
-    """Return the result and the details of each line that requires attention, by host and port."""
+def find_failures(found):
+    """Return the result and the text of each line of the report that needs attention, keyed by host
+    and port.
+    """
     return {
         line.place: (line.result, " ".join(line.format_lines()))
         for line in found.seen
@@ -76,8 +78,8 @@ def test_servers_receive_only_the_handshake(two_sites, tmp_path):
 
 
 def test_differences_are_listed_with_their_causes(tmp_path):
-    """The report distinguishes missing names, a missing intermediate certificate, a wrong order and
-    an old certificate.
+    """The report distinguishes missing names, a missing intermediate certificate, CA certificates
+    in the wrong order, and an old certificate.
     """
     planned = pool("fe01.contoso.com", "fe02.contoso.com", "fe03.contoso.com")
     ca = authority()
@@ -97,7 +99,7 @@ def test_differences_are_listed_with_their_causes(tmp_path):
 
     with live(planned, tmp_path, show=show) as servers:
         found = ln.probe(planned, hosts=servers.hosts)
-    told = failing(found)
+    told = find_failures(found)
     assert {result for result, _ in told.values()} == {DIFFERENT}
     assert sorted(told) == [
         *("fe01.contoso.com:443", "fe02.contoso.com:443", "fe02.contoso.com:444"),
@@ -122,7 +124,7 @@ def test_closed_and_silent_ports_have_different_results(tmp_path):
             f"fe01.contoso.com 5061 127.0.0.1:{mute.port}\nfe01.contoso.com 444 127.0.0.1:1\n"
         )
         found = ln.probe(planned, hosts=hosts, seconds=0.5)
-    told = failing(found)
+    told = find_failures(found)
     assert {place: result for place, (result, _) in told.items()} == {
         "fe01.contoso.com:5061": NO_ANSWER,
         "fe01.contoso.com:444": REFUSED,
@@ -157,9 +159,11 @@ def test_members_behind_one_address_are_counted(tmp_path):
         hosts.write_text(f"eepool.contoso.com 5061 127.0.0.1:{balancer.port}\n")
         found = ln.probe(planned, hosts=hosts)
     assert balancer.connections == 3
-    assert "eepool.contoso.com:5061: 3 of 3 members answered at this name" in found.notes
+    assert (
+        "eepool.contoso.com:5061: 3 of 3 members of the pool answered at this name" in found.notes
+    )
     assert found.counts()[DIFFERENT] == 1
-    assert "certificate-expired" in failing(found)["eepool.contoso.com:5061"][1]
+    assert "certificate-expired" in find_failures(found)["eepool.contoso.com:5061"][1]
 
 
 @pytest.mark.parametrize("at_one_address", [True, False])

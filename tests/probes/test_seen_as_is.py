@@ -64,7 +64,7 @@ def test_presented_certificates_need_no_request(planned, root, tmp_path):
     ]
 
 
-def test_an_old_certificate_on_one_port_does_not_cover(planned, root, tmp_path):
+def test_an_old_certificate_on_one_port_is_reported(planned, root, tmp_path):
     """If one port still presents an old certificate, the probe reports that the new certificate is
     not assigned to this port.
     """
@@ -83,9 +83,9 @@ def test_an_old_certificate_on_one_port_does_not_cover(planned, root, tmp_path):
     assert any(remark.startswith(told) for remark in one.remarks)
 
 
-def test_without_the_root_certificates_are_unproven(planned, tmp_path):
-    """Without the root certificate, the probe reports a certificate as planned, but does not trust
-    it enough to skip its request.
+def test_certificates_without_their_root_are_unproven(planned, tmp_path):
+    """Without the root certificate, the probe finds the planned certificate, but the comparison
+    reports it as unproven, and its request is not skipped.
     """
     with live(planned, tmp_path) as servers:
         found = ln.probe(planned, hosts=servers.hosts)
@@ -129,7 +129,7 @@ def test_invisible_certificates_need_a_decision(planned, root, tmp_path, shell):
 
 
 def test_a_file_is_added_to_the_result_of_a_probe(planned, root, tmp_path):
-    """``asis`` combines the result of a probe with the file of a certificate that no port shows."""
+    """``asis`` combines the result of a probe with the file of a certificate that no port presents."""
     with live(planned, tmp_path) as servers:
         found = ln.probe(planned, hosts=servers.hosts, folder=root).as_is
     saved, oauth = tmp_path / "seen.json", tmp_path / "oauth.cer"

@@ -14,7 +14,7 @@ from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
 from lyncnb.errors import OptionsError, RulesError
-from lyncnb.probes.ask import Answer, ask_ports
+from lyncnb.probes.ask import Answer, probe_ports
 from lyncnb.probes.evaluate import Evaluator, FolderFacts, read_sightings
 from lyncnb.probes.fetch import Handshake
 from lyncnb.probes.targets import ALSO, list_targets
@@ -26,7 +26,7 @@ def contoso():
     return ln.plan_certificates(ln.read_topology(DATA / "contoso.csv"), ln.load_rules())
 
 
-def asked(planned, **choices):
+def probed_ports(planned, **choices):
     """Return the host, the port, and the server name for each port to probe."""
     return {(one.host, one.port, one.name) for one in list_targets(planned, **choices).ports}
 
@@ -56,8 +56,8 @@ def test_the_zone_decides_which_names_are_probed(contoso):
 
 
 def test_every_certificate_is_probed_or_has_a_reason(contoso):
-    """Each planned certificate is presented at a port in one of the zones, or is listed as one that
-    no port shows.
+    """Each planned certificate is presented at a port in one of the zones, or is listed as a
+    certificate that no port presents.
     """
     found = [list_targets(contoso, zone=zone) for zone in ("inside", "outside")]
     behind = {one for targets in found for port in targets.ports for one in port.planned}
@@ -75,7 +75,7 @@ def test_host_names_are_sent_instead_of_wildcards():
     planned = plan(front_end(), proxy, options=ln.PlanOptions(wildcard=True))
     certificate = next(one for one in planned.certificates if one.role == "ReverseProxy")
     assert any(name.startswith("*.") for name in certificate.names)
-    names = {name for _, _, name in asked(planned, zone="outside")}
+    names = {name for _, _, name in probed_ports(planned, zone="outside")}
     assert {"meet.contoso.com", "meet.fabrikam.com", "dialin.contoso.com"} <= names
     assert not any(name.startswith("*") for name in names)
 
@@ -85,11 +85,11 @@ def test_an_edge_with_one_name_has_other_ports():
     444. Otherwise both use 443.
     """
     one = dict.fromkeys(("access_edge_fqdn", "webconf_edge_fqdn", "av_edge_fqdn"), "e.contoso.com")
-    shared = asked(plan(front_end(), edge(**one)), zone="outside")
+    shared = probed_ports(plan(front_end(), edge(**one)), zone="outside")
     assert shared == {(*("e.contoso.com", port), "e.contoso.com") for port in (5061, 444)}
     several = plan(front_end(), edge())
     (pool,) = (pool for pool in several.topology.pools if pool.role == "Edge")
-    assert {(host, port) for host, port, _ in asked(several, zone="outside")} == {
+    assert {(host, port) for host, port, _ in probed_ports(several, zone="outside")} == {
         (pool.access_edge_fqdn, 443),
         (pool.access_edge_fqdn, 5061),
         (pool.webconf_edge_fqdn, 443),
@@ -97,8 +97,8 @@ def test_an_edge_with_one_name_has_other_ports():
 
 
 def test_further_ports_are_probed_only_if_selected(contoso):
-    """Probes with TLS 1.0, without a server name, and of further services are made only if the user
-    selects them.
+    """Probes with TLS 1.0, probes without a server name, and probes of additional services are made
+    only if the user selects them.
     """
     usual = list_targets(contoso)
     services = list_targets(contoso, extras="services")
@@ -136,8 +136,8 @@ def test_impossible_numbers_are_refused(contoso, numbers):
 
 @pytest.mark.parametrize("product", list_products())
 def test_each_port_of_a_product_has_a_source(product):
-    """In each built-in product, each rule about a port or about an invisible certificate has a
-    source.
+    """In each built-in product, every rule about a port has a source, and so has every rule about
+    certificates that no port presents.
     """
     rules = ln.load_rules(product)
     assert rules.ports
@@ -204,15 +204,15 @@ def test_ctrl_c_stops_the_probe_and_keeps_its_results(tmp_path):
         raise KeyboardInterrupt
 
     hosts.write_text("fe01.contoso.com 444 127.0.0.1:1\n")
-    answers = ask_ports(list_targets(planned, hosts=hosts), progress=interrupt)
+    answers = probe_ports(list_targets(planned, hosts=hosts), progress=interrupt)
     assert answers.cancelled
     assert [one.handshake.outcome for one in answers.answers] == ["refused"]
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_random_plans_probe_only_planned_servers(seed):
-    """For random plans, the list contains only planned hosts and names, and each port has a
-    certificate of its server.
+    """For random plans, the probe connects only to planned hosts and names, and each port is
+    expected to present a certificate of its server.
     """
     planned = random_plan(random.Random(seed))
     by_id = {one.id: one for one in planned.certificates}

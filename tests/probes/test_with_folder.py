@@ -31,7 +31,7 @@ __all__ = ["quick_cipher"]
 TODAY = datetime.now(UTC).date()
 
 
-def pair_of(folder: Path, request: str, place: Path) -> Path:
+def write_server_pem(folder: Path, request: str, place: Path) -> Path:
     """Write the key and the certificates of a request to one file, for a test server."""
     record = ln.open_requests(folder).manifest.by_id[request]
     key = load_pem_private_key((folder / record.files.key).read_bytes(), PASSPHRASE.encode())
@@ -77,7 +77,7 @@ def test_old_certificates_of_a_request_are_recognized(rolled, tmp_path):
     """
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
-    before = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
+    before = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     with serving(plan, before, tmp_path) as hosts:
         found = ln.probe(plan, hosts=hosts, folder=folder)
     assert found.exit_status == 0, found
@@ -91,7 +91,7 @@ def test_old_certificates_of_a_request_are_recognized(rolled, tmp_path):
         plan, folder, passphrase=PASSPHRASE, renew=ids[:1], reason="yearly renewal", findings=()
     )
     certify(folder, ids[0], today=TODAY)
-    after = before | {ids[0]: pair_of(folder, ids[0], tmp_path)}
+    after = before | {ids[0]: write_server_pem(folder, ids[0], tmp_path)}
     with serving(plan, before, tmp_path) as hosts:
         found = ln.probe(plan, hosts=hosts, folder=folder)
     different = [line for line in found.seen if line.result == "different"]
@@ -106,7 +106,7 @@ def test_probed_certificates_are_recorded_as_installed(rolled, tmp_path):
     """The result of a probe can be saved, and used to record the certificates as installed."""
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
-    pairs = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
+    pairs = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     with serving(plan, pairs, tmp_path) as hosts:
         found = ln.probe(plan, hosts=hosts, folder=folder)
     saved = tmp_path / "seen.json"
@@ -125,12 +125,12 @@ def test_a_server_with_an_old_certificate_on_one_port_is_not_recorded(rolled, tm
     """
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
-    before = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
+    before = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     ln.write_requests(
         plan, folder, passphrase=PASSPHRASE, renew=ids, reason="yearly renewal", findings=()
     )
     certify(folder, *ids, today=TODAY)
-    after = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
+    after = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     with serving(plan, after, tmp_path) as hosts, serving(plan, before, tmp_path / "old") as old:
         first = next(line for line in old.read_text().splitlines() if " 5061 " in line)
         lines = hosts.read_text().splitlines()
@@ -151,7 +151,7 @@ def test_a_compromised_key_is_different(rolled, tmp_path):
     """
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
-    pairs = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
+    pairs = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     ln.renew(folder, ids[0], passphrase=PASSPHRASE, reason="key compromise", compromised=True)
     with serving(plan, pairs, tmp_path) as hosts:
         found = ln.probe(plan, hosts=hosts, folder=folder)
@@ -177,7 +177,7 @@ def test_a_request_folder_can_be_probed(rolled, tmp_path, monkeypatch, capsys):
     """A probe of a request folder uses the plan in the folder, and recognizes the certificates."""
     plan, folder = rolled
     ids = [one.id for one in plan.certificates if one.pool]
-    pairs = {identity: pair_of(folder, identity, tmp_path) for identity in ids}
+    pairs = {identity: write_server_pem(folder, identity, tmp_path) for identity in ids}
     monkeypatch.chdir(tmp_path)
     with serving(plan, pairs, tmp_path) as hosts:
         assert main(["probe", "requests", "--hosts", str(hosts)]) == 0

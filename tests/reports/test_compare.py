@@ -11,7 +11,7 @@ import pytest
 from big_topology import big_table
 from growth import faster_than_linear
 from places import DATA
-from random_plans import PAIRS, all_written, applied, random_plan, unordered
+from random_plans import PAIRS, all_written, apply_all_changes, random_plan, unordered
 from topologies import edge, front_end, plan, row
 
 import lyncnb as ln
@@ -32,16 +32,14 @@ def test_changes_applied_to_the_old_plan_give_the_new_plan():
     for _ in range(PAIRS):
         new = random_plan(chance)
         difference = compare_plans(old, new)
-        assert unordered(applied(difference)) == unordered(all_written(new))
+        assert unordered(apply_all_changes(difference)) == unordered(all_written(new))
         met.update(item.change for item in difference.certificates)
         old = new
     assert set(met) == {*CHANGES}  # The random plans had all types of changes.
 
 
 def test_every_difference_is_counted_once():
-    """The number of changes in a comparison equals the number of single differences between the
-    plans, which the test counts in another way.
-    """
+    """A comparison counts each difference between two plans exactly once."""
     chance = random.Random(16)
     old = random_plan(chance)
     for _ in range(PAIRS // 10):

@@ -44,7 +44,9 @@ def compared():
 
 @pytest.mark.slow
 def test_the_document_contains_all_changed_certificates():
-    """If the certificates in the old plan are replaced as in the report, they match the new plan."""
+    """If the certificates in the old plan are replaced as the report says, the result matches the
+    new plan.
+    """
     chance = random.Random(3)
     old = random_plan(chance)
     for _ in range(PAIRS // 10):

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from lab_driver import CHROMIUM
 from places import DATA
-from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened, pdf_text, words_in
+from printing import (
+    PDF_TOOLS,
+    axe_in_both_themes,
+    find_overflowing_elements,
+    opened,
+    pdf_text,
+    words_in,
+)
 
 import lyncnb as ln
 from lyncnb.base.shown.html_page import make_page
@@ -27,8 +34,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory):
-    """Write the comparison page for the sample with one more domain, row and option, and return its
-    path.
+    """Write a page that compares the sample's plan with a changed plan, and return its path. The
+    changed plan has one more SIP domain, one server less, and a wildcard option.
     """
     table, rules = ln.read_topology(DATA / "contoso.csv"), ln.load_rules("lync2013")
     more = table.with_cells({0: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"}})
@@ -68,12 +75,12 @@ def test_the_page_is_accessible_and_whole(page_file, chromium):
     """
     with opened(chromium, page_file, scripts=True) as page:
         assert axe_in_both_themes(page) == []
-        assert cut_off(page) == []
+        assert find_overflowing_elements(page) == []
 
 
 def test_all_columns_are_printed(page_file, chromium, tmp_path):
-    """The printed page contains all columns, such as the cause and the source of each change, and
-    the picture.
+    """The printed page contains the picture and all columns, such as the cause and the source of
+    each change.
     """
     pdf = tmp_path / "c.pdf"
     with opened(chromium, page_file) as page:
@@ -83,6 +90,6 @@ def test_all_columns_are_printed(page_file, chromium, tmp_path):
         "sip_domains:litwareinc.comadded",
         "optionwildcard:false->true",
         "Managingserver-to-serverauthentication",
-        "Thesign±markschanges",
+        "The±signmarkschanges",
     ):
         assert words in text

@@ -71,7 +71,9 @@ def test_a_picture_has_no_scripts_and_loads_nothing(kind, sample):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_plan_gives_the_same_bytes(kind):
-    """A plan has the same picture in another process, or if its rows are in another order."""
+    """The picture of a plan is the same in another process, and for another order of the table's
+    rows.
+    """
     lines = (DATA / "litwareinc-global.csv").read_bytes().splitlines(keepends=True)
     one = ln.figure(planned("litwareinc-global"), kind).to_svg()
     # The values of the deployment are in the first row of the table.
@@ -136,7 +138,7 @@ def test_unknown_pictures_and_sites_are_rejected():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_its_time_grows_with_the_servers(kind):
+def test_drawing_time_is_proportional_to_the_servers(kind):
     """The time to draw a picture is proportional to the number of servers."""
 
     def work(servers: int):
@@ -196,7 +198,7 @@ def test_the_picture_shows_each_pool_and_each_name():
     }
 
 
-def test_boxes_of_several_pools_count_them(sample):
+def test_boxes_count_all_certificates(sample):
     """In each picture, the counts of certificates add up to the number of certificates in the plan."""
     lines = texts(ln.figure(sample))
     certificates = [
@@ -225,8 +227,8 @@ def test_each_arrow_ends_at_the_line_of_its_protocol():
 
 
 def test_a_picture_describes_the_number_of_pools():
-    """The description of a picture contains the number of pools, without the certificate for the
-    whole deployment.
+    """The description of a picture contains the number of pools. The certificate for the whole
+    deployment is not counted as a pool.
     """
     sample = planned("contoso")
     pools = len(sample.topology.pools)
@@ -302,7 +304,9 @@ def test_headings_of_boxes_are_not_alone_on_a_sheet(site):
 
 
 def test_a_picture_of_one_site_has_no_lines_without_arrows():
-    """In the picture of one site, no box contains a line of text about a pool that is not shown."""
+    """In the picture of one site, each line of text about a connection has an arrow, so that no
+    line is about a pool that is not shown.
+    """
     figure = ln.figure(planned("litwareinc-global"), site="London")
     root = ET.fromstring(figure.svg)
     spoken = {
@@ -466,7 +470,7 @@ def test_grouped_names_are_counted():
 
 @pytest.mark.parametrize(("name", "site"), [("contoso", ""), ("litwareinc-global", "London")])
 def test_headings_of_columns_are_complete(name, site):
-    """The heading of a column shows the pool and the types on separate lines, and no word is cut
+    """The heading of a column shows the pool and the usages on separate lines, and no word is cut
     off.
     """
     figure = ln.figure(planned(name), "coverage", site=site)
@@ -494,8 +498,8 @@ def test_the_first_day_counts_as_a_day_of_validity():
 
 
 def test_validity_beyond_the_limit_is_marked():
-    """If the requested validity of public certificates exceeds the limit on the issue date, they
-    have an exclamation mark.
+    """If the requested validity of public certificates exceeds the limit on the issue date, the
+    timeline marks them with an exclamation mark.
     """
     told = planned("contoso", planned_issue_date=date(2026, 12, 1), validity_days=365)
     figure = ln.figure(told, "timeline")

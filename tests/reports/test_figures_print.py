@@ -10,7 +10,15 @@ import pytest
 from big_topology import big_table
 from lab_driver import CHROMIUM
 from places import DATA
-from printing import PDF_TOOLS, axe_in_both_themes, cut_off, opened, page_count, pdf_text, words_in
+from printing import (
+    PDF_TOOLS,
+    axe_in_both_themes,
+    find_overflowing_elements,
+    opened,
+    page_count,
+    pdf_text,
+    words_in,
+)
 
 import lyncnb as ln
 from lyncnb.base.shown.html_page import make_page
@@ -30,11 +38,11 @@ SOURCES = {
 }
 
 
-# If the small letters of a picture have 5.5 points, the word "Perimeter" has at least this width in
-# points.
+# The minimum width in points of the word "Perimeter" in a picture whose smallest letters have a
+# size of 5.5 points.
 LEGIBLE = 36
 
-# A script that returns the titles in a picture that a connection line crosses.
+# A script that returns the titles that a connection line in a picture crosses.
 CROSSED = """() => {
     const lines = [...document.querySelectorAll('path.solid,path.dashed,path.dotted')]
         .flatMap(e => {
@@ -85,9 +93,7 @@ def test_no_text_leaves_its_box_or_is_crossed(plan, chromium, tmp_path):
 
 
 def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path):
-    """A page with pictures and their tables has no violation of accessibility rules, and nothing is
-    cut off.
-    """
+    """A page with pictures and their tables violates no accessibility rule, and nothing is cut off."""
     path = tmp_path / "page.html"
     figures = [ln.figure(plan, kind) for kind in KINDS]
     parts = [figure._repr_html_() for figure in figures]
@@ -97,7 +103,9 @@ def test_a_page_of_pictures_is_accessible(plan, chromium, tmp_path):
         images = sum(len(split_into_sheets(figure.svg)) for figure in figures)
         assert page.evaluate("document.images.length") == images
         assert axe_in_both_themes(page) == []
-        images = [entry for entry in cut_off(page) if entry.startswith(("IMG", "FIG"))]
+        images = [
+            entry for entry in find_overflowing_elements(page) if entry.startswith(("IMG", "FIG"))
+        ]
         assert images == []
 
 
@@ -109,7 +117,7 @@ def changed(plan):
 
 
 @pytest.mark.parametrize("of", ["plan", "comparison"])
-def test_on_paper_a_picture_is_text(of, plan, chromium, tmp_path):
+def test_a_printed_picture_contains_text(of, plan, chromium, tmp_path):
     """A printed picture begins below its heading, has one sheet for each of its parts, and contains
     its words as text.
     """

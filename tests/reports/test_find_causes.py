@@ -28,7 +28,7 @@ def causes(old: ln.CertificatePlan, new: ln.CertificatePlan) -> PlanDifference:
     return find_causes(compare_plans(old, new))
 
 
-def told(difference: PlanDifference) -> dict[tuple[str, str], set[str]]:
+def list_causes(difference: PlanDifference) -> dict[tuple[str, str], set[str]]:
     """Return the causes of the differences, by the type of change and the changed object."""
     found: dict[tuple[str, str], set[str]] = {}
     for change in difference.changes:
@@ -43,8 +43,8 @@ def planned(topology: ln.Topology = CONTOSO, **options: object) -> ln.Certificat
 
 @pytest.mark.slow
 def test_every_difference_has_a_cause():
-    """Every difference between two plans has a cause, and is otherwise equal to the difference
-    without a cause.
+    """Finding the causes adds a cause to each difference between two plans, and changes nothing
+    else.
     """
     chance = random.Random(5)
     old = random_plan(chance)
@@ -88,16 +88,16 @@ def test_an_option_that_is_the_only_cause():
         ({"ca": {"": "CA 1"}}, "option ca: blank -> all = CA 1"),
     ],
 )
-def test_an_option(options, cause):
-    """If two plans differ only in one option, the cause of every difference is this option, with
-    its name in plan.toml.
+def test_changed_option_is_the_cause(options, cause):
+    """If two plans differ only in one option, that option is the cause of every difference, and is
+    shown under its name in plan.toml.
     """
     difference = causes(planned(), planned(**options))
     assert {change.cause for change in difference.changes} == {cause}
 
 
 def test_two_changed_cells_are_distinguished():
-    """If two cells have changed, the cause of each difference is the right one of the cells."""
+    """If two cells have changed, each difference is attributed to the cell that caused it."""
     rows = {c.fqdn: c.row for _, c in CONTOSO.computers}
     edited = CONTOSO.with_cells(
         {
@@ -106,7 +106,7 @@ def test_two_changed_cells_are_distinguished():
             rows["fe01.contoso.net"]: {"sip_domains": "contoso.com;fabrikam.com;litwareinc.com"},
         }
     )
-    found = told(causes(planned(), planned(edited)))
+    found = list_causes(causes(planned(), planned(edited)))
     assert found["name added", "old.contoso.com"] == {
         "extra_san of pool medpool01.contoso.net: old.contoso.com added"
     }
@@ -119,9 +119,9 @@ def test_two_changed_cells_are_distinguished():
         assert found["name added", name] == {"sip_domains: litwareinc.com added"}
 
 
-def test_a_name_that_another_pool_publishes():
-    """If a web name on the reverse proxy changes, the cause is the cell of the Front End pool that
-    publishes the name.
+def test_changed_name_on_the_reverse_proxy_is_traced_to_the_pool():
+    """If the reverse proxy publishes a different web name, the cause is the changed cell of the
+    Front End pool.
     """
     place = next(c.row for _, c in CONTOSO.computers if c.fqdn == "fe01.contoso.net")
     edited = CONTOSO.with_cells({place: {"web_external_fqdn": "newweb.contoso.com"}})
@@ -151,13 +151,13 @@ def test_a_subject_follows_the_cell_that_has_its_name():
     )
 
 
-def test_rows():
+def test_added_and_removed_servers_are_causes():
     """If servers are added or removed, their rows are the causes of the differences in their
     certificates.
     """
     one = plan(front_end(1), front_end(2), edge(1))
     other = plan(front_end(1), front_end(3), edge(1))
-    found = told(causes(one, other))
+    found = list_causes(causes(one, other))
     new, gone = (
         f"the row for ee0{number}.contoso.com, FrontEnd, was {what}"
         for number, what in ((3, "added"), (2, "removed"))
@@ -189,7 +189,7 @@ def test_table_and_option_together():
             }
         }
     )
-    found = told(causes(planned(), planned(edited, wildcard=True)))
+    found = list_causes(causes(planned(), planned(edited, wildcard=True)))
     assert found["name added", "*.litwareinc.com"] == {
         "sip_domains: litwareinc.com added and option wildcard: false -> true"
     }

@@ -65,7 +65,9 @@ def findings(plan):
 
 @pytest.fixture(scope="module")
 def hostile():
-    """Return a plan in which the name of a site contains code for every viewer."""
+    """Return a plan and its finding. The site name in them contains code that could run in a
+    program that displays it.
+    """
     text = TABLE.replace("Taipei", '"' + HOSTILE_SITE + '"')
     plan = plan_certificates(read_topology(text.encode()), load_rules("lync2013"))
     finding = Finding(
@@ -167,14 +169,14 @@ def test_every_format_says_whether_the_key_can_be_exported(plan, findings, suffi
     requests = list(_requests(plan))
     requests[1].key_holder = "tools01.contoso.com"
     data = formats.write_plan_table(plan, findings, suffix, requests=requests)
-    text = _words(data, suffix)
+    text = _extract_text(data, suffix)
     assert "not verified: the key is on tools01.contoso.com" in text
     assert "Exportable" in text
     none = formats.write_plan_table(plan, findings, suffix, requests=list(_requests(plan)))
-    assert "not verified" not in _words(none, suffix)
+    assert "not verified" not in _extract_text(none, suffix)
 
 
-def _words(data, suffix):
+def _extract_text(data, suffix):
     """Return the text of a summary file."""
     if suffix == ".docx":
         return "\n".join(p.text for p in docx.Document(io.BytesIO(data)).paragraphs)
@@ -214,7 +216,7 @@ def _workbook(plan, findings, requests=None):
     return openpyxl.load_workbook(io.BytesIO(data))
 
 
-def test_xlsx_has_a_sheet_for_each_question(plan, findings, hostile):
+def test_xlsx_has_the_expected_sheets(plan, findings, hostile):
     """The workbook contains no empty sheet, and lists one certificate in each row."""
     workbook = _workbook(plan, Findings())
     assert workbook.sheetnames == [
@@ -260,8 +262,8 @@ def test_xlsx_lists_every_name_with_its_reason(plan, findings):
 
 
 def test_xlsx_lists_notices_once(plan):
-    """In the workbook, each notice is listed once on its own sheet, and each warning also in the
-    row of its certificate.
+    """In the workbook, each notice is listed once on a separate sheet. Each warning also appears in
+    the row of its certificate.
     """
     one = Finding(code="x", severity="warning", about="", message="m", hint="h", source="s")
     about = plan.certificates[0].id
@@ -354,8 +356,8 @@ def test_cover_never_shows_the_current_date(plan, findings, suffix):
         formats.write_plan_table(dated, findings, suffix, requests=list(_requests(plan))), suffix
     )
     assert "no date is set yet" in without
-    # The sources on the page may have dates. The current date appears only as the evaluation date,
-    # on the cover and on each printed sheet.
+    # The sources on the page may contain dates. The current date appears only as the evaluation
+    # date, on the cover and on each printed sheet.
     told = re.sub(r"Evaluated for[^\w]*(3a )?[^\w]*[\d-]{10}", "", without)
     assert date.today().isoformat() not in told
     assert f"{findings.judged_on}: the findings follow the rules that apply on this date" in without
@@ -448,7 +450,7 @@ def test_the_cover_lists_tasks_by_person(hostile):
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".docx", ".xlsx"])
 def test_a_finding_is_shown_with_its_title(plan, findings, suffix):
-    """In every format, each finding has its title before its message, as in "the key is RSA 1024"."""
+    """In every format, the title of a finding precedes its message."""
     titles = {finding.title for finding in findings}
     text = _source(formats.write_plan_table(plan, findings, suffix)).replace("\\", "")
     assert "" not in titles
@@ -476,7 +478,7 @@ def test_each_task_refers_to_an_existing_heading(plan, findings, suffix):
     told = (*findings, one)
     text = _text_of(formats.write_plan_table(plan, Findings(told), suffix), suffix)
     assert "Domain owners" in text
-    # The word appears in the task and in the heading to which it refers.
+    # "Notices" appears twice: in the task, and in the heading to which the task refers.
     assert text.count("Notices") == 2
 
 
@@ -628,7 +630,7 @@ def test_too_many_rows_for_a_sheet(plan, findings, monkeypatch):
         formats.write_plan_table(plan, findings, ".xlsx")
 
 
-def test_totals_count_in_words(plan):
+def test_totals_use_singular_and_plural(plan):
     """The totals of a summary use the singular for one item, and otherwise the plural."""
     finding = Finding(code="a", severity="error", about="", message="", hint="", source="")
     assert format_totals(plan, (finding,)) == (
@@ -777,7 +779,7 @@ def test_a_renewal_keeps_the_validity_of_the_certificate_in_use(plan, findings):
     )
     told = add_requests(build_summary(plan, findings), requests, (), {requests[0].id: life})
     member = told.blocks[0].members[0]
-    assert (member.valid_until, member.is_waiting, member.is_to_install) == (
+    assert (member.valid_until, member.is_waiting, member.needs_installation) == (
         "2026-10-05", True, True,
     )  # fmt: skip
     assert told.blocks[0].validity[0] == (
@@ -848,8 +850,8 @@ def test_overdue_certificates_are_due_now(plan, findings):
 
 
 def test_a_block_shows_the_number_of_a_single_certificate(plan, findings):
-    """In a block of several certificates, a validity or finding that applies to only one of them
-    has its number.
+    """In a block of several certificates, a validity period or finding of a single certificate is
+    shown with the number of this certificate.
     """
     requests = list(_requests(plan))
     requests[1].refused = (object(),)

@@ -13,7 +13,7 @@ from printing import (
     OFFICE,
     PDF_TOOLS,
     axe_in_both_themes,
-    cut_off,
+    find_overflowing_elements,
     office_pdf,
     opened,
     page_count,
@@ -36,8 +36,8 @@ pytestmark = [
 # points.
 LEGIBLE = 36
 
-# Each entry is a sample and the maximum number of pages of its summary, with 14 and 49
-# certificates.
+# Each entry is a sample and the maximum number of pages in its summary. The plans of the samples
+# have 14 and 49 certificates.
 SAMPLES = (("contoso", 5), ("litwareinc-global", 12))
 
 
@@ -46,9 +46,7 @@ DAYS = {"planned_issue_date": date(2026, 12, 1), "validity_days": 200}
 
 @pytest.fixture(scope="module", params=SAMPLES, ids=[name for name, _ in SAMPLES])
 def sample(request, data):
-    """Return the plan of a sample with its issue date, as in a folder after the requests were
-    written.
-    """
+    """Plan a sample, and return its plan, its findings, and the records of its written requests."""
     name, pages = request.param
     options = ln.PlanOptions(organization="Contoso", locality="Taipei", country="TW", **DAYS)
     topology = ln.read_topology(data / f"{name}.csv")
@@ -59,7 +57,9 @@ def sample(request, data):
 
 
 def requests_of(plan, *, is_back=lambda number: False):
-    """Return the records of a folder's requests, and those whose certificate has been issued."""
+    """Return the records of all requests in a folder, and the records of those requests whose
+    certificate has been issued.
+    """
     issued = SimpleNamespace(
         sha256="c" * 64,
         not_before="2026-12-01T00:00:00+00:00",
@@ -128,8 +128,7 @@ def test_page_on_paper(sample, tmp_path, chromium, stage, landscape):
     assert [name for name in sorted(names_in(sample.plan)) if name not in text] == []
     assert [r.csr_sha256 for r in requests if r.csr_sha256 not in text] == []
     assert "Importantdates" in text
-    # The picture is readable on the last sheet. It is alone or below other content, and rotated if
-    # necessary.
+    # The picture of the topology has a readable size, and is rotated if necessary.
     title = words_in(pdf, "Perimeter")[0]
     assert (title.height > title.width) == landscape
     assert max(title.height, title.width) > LEGIBLE
@@ -149,7 +148,7 @@ def test_no_content_is_cut_off(sample, tmp_path, chromium, width):
     """At a width of 1280 pixels, and at 200 % zoom, no content extends beyond the page."""
     path = written(sample, tmp_path, ".html")
     with opened(chromium, path, scripts=True, width=width) as page:
-        assert cut_off(page) == []
+        assert find_overflowing_elements(page) == []
 
 
 def test_page_is_accessible(sample, tmp_path, chromium):

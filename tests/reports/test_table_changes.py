@@ -35,7 +35,7 @@ def test_cells_of_each_kind():
 
 
 def test_the_order_of_a_list_counts():
-    """If the order of SIP domains changes, this is a difference, because the first domain is the
+    """A different order of the SIP domains is a difference, because the first domain is the
     default.
     """
     old = topology(front_end(1), sip_domains="contoso.com;fabrikam.com")

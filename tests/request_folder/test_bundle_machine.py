@@ -147,7 +147,7 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying)
     @rule(data=st.data(), reason=st.sampled_from(["key leaked", "lost laptop"]))
     def renew(self, data, reason):
-        """Renew one request, while the disk may fail."""
+        """Renew one request on a disk that may fail."""
         number = data.draw(st.sampled_from(sorted(self.servers)))
         where = data.draw(st.one_of(st.none(), BREAKS))
         asked = {"renew": [certificate(number).id], "reason": reason}
@@ -177,7 +177,7 @@ class FolderMachine(RuleBasedStateMachine):
 
     @rule()
     def wrong_passphrase(self):
-        """Use a wrong passphrase, and check that nothing changes if the folder contains a key."""
+        """If the folder contains a key, use a wrong passphrase, and check that nothing changes."""
         if not list(self.place.rglob("*.key")):
             return
         before = snapshot(self.place)
@@ -193,8 +193,8 @@ class FolderMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule(data=st.data())
-    def certificate_comes_back(self, data):
-        """Let a CA issue the certificate for one request, and import it."""
+    def issue_and_import_certificate(self, data):
+        """Have a CA issue the certificate for one request, and import it."""
         manifest = read_manifest(self.folder)
         written = [record for record in manifest.requests if record.is_written]
         if written:
@@ -215,7 +215,7 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.is_rekeying)
     @rule()
     def finish_rekey(self):
-        """Repeat a change of the passphrase that was interrupted."""
+        """Repeat an interrupted change of the passphrase."""
         if self.is_rekeying:
             rekey(self.folder, self.passphrase, self.other)
             self.passphrase, self.other = self.other, ""
@@ -242,11 +242,11 @@ class FolderMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.is_rekeying and (self.folder / "manifest.json").exists())
     @rule()
     def rebuild(self):
-        """Rebuild the manifest, which checks every file. The folder can be in any condition."""
+        """Rebuild the manifest of a folder in any condition. The rebuild checks every file."""
         if list(self.folder.rglob("*.key")):
             rebuild_manifest(self.folder, self.passphrase)
 
-    # --- These conditions must always be met.
+    # --- The following conditions must be met at all times.
 
     @invariant()
     def no_key_is_lost(self):
@@ -259,8 +259,8 @@ class FolderMachine(RuleBasedStateMachine):
             assert self.seen <= public_keys_of_keys(self.folder, *passphrases)
 
     @invariant()
-    def nothing_is_open(self):
-        """Check that other users cannot read any key."""
+    def no_file_is_open_to_others(self):
+        """Check that other users cannot read any file in the folder."""
         if self.folder.exists():
             assert_private(self.folder)
 

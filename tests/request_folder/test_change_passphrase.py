@@ -77,8 +77,8 @@ def test_a_damaged_list_of_passwords_does_not_stop_the_keys(folder, data):
     """
     if (
         data is None
-        # Cases in which a key has another passphrase, or its damage is found only after it is
-        # decrypted.
+        # None stands for a list that was encrypted with another passphrase, which is noticed only
+        # when the list is decrypted.
     ):
         data = FolderCipher("of another folder").encrypt_data(b"a,secret", name=LIST)
     (folder / LIST).write_bytes(data)
@@ -204,7 +204,7 @@ def test_the_error_lists_the_files_of_each_passphrase(folder, monkeypatch):
         patch.setattr(system_calls, "replace", refuse)
         with pytest.raises(BundleError, match="the old passphrase still opens") as caught:
             rekey(folder, PASSPHRASE, NEW)
-    assert "use the same two passphrases" in caught.value.hint
+    assert "with the same two passphrases" in caught.value.hint
     said = {problem.file: problem.message for problem in caught.value.problems}
     assert len(said) == 6
     for name, message in said.items():
@@ -281,7 +281,9 @@ def test_a_folder_without_a_manifest_is_refused(tmp_path):
 
 
 def test_a_new_folder_is_complete_after_the_change(folder):
-    """If the passphrase of a new folder is changed, the folder is still complete."""
+    """If the passphrase of a new folder is changed and then changed back, the folder is still
+    complete.
+    """
     plan = numbered(4)
     rekey(folder, PASSPHRASE, NEW)
     rekey(folder, NEW, PASSPHRASE)
@@ -296,7 +298,7 @@ def test_a_disk_that_returns_other_bytes_is_detected(folder, monkeypatch):
     other = FolderCipher(PASSPHRASE).decrypt(next((folder / "archive").glob("*.key")).read_bytes())
     real = FolderCipher.encrypt
     monkeypatch.setattr(FolderCipher, "encrypt", lambda self, key: real(self, other))
-    with pytest.raises(BundleError, match="cannot read the same content back"):
+    with pytest.raises(BundleError, match="but then read different content from it"):
         rekey(folder, PASSPHRASE, NEW)
     monkeypatch.undo()
     assert public_keys_of_keys(folder, PASSPHRASE, NEW) == before

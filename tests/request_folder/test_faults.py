@@ -51,8 +51,8 @@ from lyncnb.request_folder.rebuild_manifest import rebuild_manifest
 pytestmark = [pytest.mark.usefixtures("quick_cipher"), pytest.mark.fault]
 
 NEW = "wrong mule capacitor"
-# The number of runs that are killed. A full test uses 200. The number of killed changes of the
-# passphrase is a fifth of it.
+# The number of killed runs. A full test kills 200 runs. For changes of the passphrase, a fifth of
+# this number is killed.
 KILLS = int(os.environ.get("LYNCNB_KILLS", "20"))
 ERRORS = {
     "ENOSPC": errno.ENOSPC,
@@ -74,7 +74,7 @@ def error_of(name):
     return lambda call: OSError(number, os.strerror(number))
 
 
-# --- In these tests, each system call fails in turn.
+# --- In the following tests, each system call fails in turn.
 
 
 def first_run(folder):
@@ -86,7 +86,7 @@ def first_run(folder):
 
 
 def single_run(folder):
-    """Write two requests one after another from several threads, like requests with RSA keys."""
+    """Write two requests as with RSA keys: one at a time, from several threads."""
     return write(RSA, folder)
 
 
@@ -166,7 +166,7 @@ def test_each_call_fails_in_turn(tmp_path, case, error, record_property):
         seen |= public_keys_of_requests(folder)
         assert seen <= public_keys_of_keys(folder, PASSPHRASE, NEW), calls.failed
         assert_private(folder)
-        complete(folder, case, plan, seen)
+        run_next_command(folder, case, plan, seen)
         shutil.rmtree(folder, ignore_errors=True)
     assert not told["told without a hint"]
     print(f"\n{case}, {error}: {counted.count} calls failed in turn; {dict(told)}", end="")
@@ -179,7 +179,7 @@ def shutil_copy(source, target):
         shutil.copytree(source, target)
 
 
-def complete(folder, case, plan, seen):
+def run_next_command(folder, case, plan, seen):
     """Run the next command of the planner, and check that no key is lost."""
     passphrase = PASSPHRASE
     if case == "rekey":
@@ -204,9 +204,9 @@ def passphrase_of(folder):
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "Ctrl-C"])
-def test_each_call_of_a_purge_fails_in_turn(tmp_path, error):
-    """If the command purge fails, it has removed only confirmed keys. Repeating the confirmation
-    completes the purge.
+def test_a_failed_purge_is_completed(tmp_path, error):
+    """If any call fails during a purge, only confirmed keys have been removed. Repeating the
+    confirmation completes the purge.
     """
     original = tmp_path / "original"
     prepare_archived(original)
@@ -267,7 +267,7 @@ def test_each_call_of_a_rebuild_fails_in_turn(tmp_path, error):
         assert_complete(folder, THREE)
 
 
-# --- In these tests, runs are killed at random times.
+# --- In the following tests, runs are killed at random times.
 
 
 @pytest.fixture(scope="module")
@@ -386,7 +386,7 @@ _CALL = re.compile(r"^\d+ +(?P<name>\w+)\((?P<arguments>.*)\) += (?P<result>-?\d
 _PATH = re.compile(r'"([^"]+)"|\d+<([^>]+)>')
 
 
-def traced(folder, plan_code, trace):
+def write_under_strace(folder, plan_code, trace):
     """Write a folder under strace, and return the call and its paths in the order in which the
     calls ended.
     """
@@ -433,7 +433,7 @@ def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
     disk with its folder.
     """
     folder = tmp_path / "r"
-    calls = traced(folder, plan_code, tmp_path / "trace")
+    calls = write_under_strace(folder, plan_code, tmp_path / "trace")
     named = {found[1]: index for index, (name, found) in enumerate(calls) if name == "link"}
     manifests = [
         index
@@ -477,9 +477,9 @@ def test_a_key_is_on_the_disk_before_its_csr(tmp_path, plan_code):
             assert "/.tmp-lyncnb-" in line, line
 
 
-def test_each_call_of_a_purge_of_installed_certificates_fails(tmp_path):
-    """If a purge of installed certificates fails, it has removed only their keys, and the next
-    purge completes it.
+def test_a_failed_purge_of_installed_certificates_is_completed(tmp_path):
+    """If any call fails during a purge of installed certificates, only keys of these certificates
+    have been removed, and the next purge removes the rest.
     """
     original = tmp_path / "original"
     write(THREE, original)

@@ -65,8 +65,8 @@ def test_a_value_of_a_wrong_type_is_reported(path, value, message):
 
 
 def test_a_duplicate_generation_is_reported():
-    """If a generation number is recorded twice, this is an error, because both generations would
-    have the same file.
+    """A generation number that is recorded twice is an error, because both generations would have
+    the same file.
     """
     document = json.loads(encode_manifest(FULL))
     document["requests"][0]["archived"] *= 2
@@ -127,9 +127,9 @@ PLAN = {
         ([{"sha256": "0" * 64}], "Missing required value"),
     ],
 )
-def test_a_saved_plan_on_record(altered, message):
-    """The record of a saved plan contains its approver, its plan and its time. Otherwise, an error
-    is reported.
+def test_an_invalid_record_of_a_saved_plan_is_reported(altered, message):
+    """If the record of a saved plan contains an invalid approver, plan or time, an error is
+    reported.
 
     Unknown fields are kept.
     """

@@ -11,10 +11,10 @@ from lyncnb.base.disk import system_calls
 from lyncnb.errors import BundleError
 from lyncnb.pki import csr
 from lyncnb.request_folder.files_on_disk import (
-    close_unpacked,
     compute_csr_sha256,
     find_file_problems,
     find_record_problems,
+    restrict_unpacked_files,
     take_survey,
 )
 
@@ -99,7 +99,7 @@ def test_only_the_modes_of_an_unpacked_archive_are_changed(tmp_path, of_folder, 
     (key,) = keys.iterdir()
     key.chmod(of_key)
     keys.chmod(of_folder)
-    told = close_unpacked(tmp_path / "r")
+    told = restrict_unpacked_files(tmp_path / "r")
     modes = keys.stat().st_mode & 0o777, key.stat().st_mode & 0o777
     assert modes == expected
     assert bool(told) == ((of_folder, of_key) != modes)
@@ -118,13 +118,13 @@ def test_modes_of_links_are_not_changed(tmp_path):
     second.rename(tmp_path / "elsewhere")
     second.symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere").chmod(0o644)
-    assert close_unpacked(folder) == ()
+    assert restrict_unpacked_files(folder) == ()
     folder.chmod(0o2770)
     (folder / "keys").chmod(0o755)
-    assert close_unpacked(folder) == ()
+    assert restrict_unpacked_files(folder) == ()
     os.symlink(folder, tmp_path / "link")
     folder.chmod(0o700)
-    assert close_unpacked(tmp_path / "link") == ()
+    assert restrict_unpacked_files(tmp_path / "link") == ()
     assert [path.stat().st_mode & 0o777 for path in (first, second)] == [0o644, 0o644]
 
 
@@ -139,4 +139,4 @@ def test_modes_are_not_checked_on_windows(tmp_path, monkeypatch):
     survey = take_survey(tmp_path / "r")
     assert survey.problems == ()
     assert find_record_problems(survey, manifest.requests[0]) == ()
-    assert close_unpacked(tmp_path / "r") == ()
+    assert restrict_unpacked_files(tmp_path / "r") == ()

@@ -77,16 +77,16 @@ def test_missing_data_is_added_once(folder):
         )
         assert {one.action for one in packages.packages} == {"kept", "waiting"}
         changed = {name for name, text in digest(folder).items() if before.get(name) != text}
-        # The run adds the plan, the key bindings, the evidence about the CA, the commands of the
-        # steps, and the history.
+        # The first run adds the plan, the history and a copy of the old manifest, and it updates
+        # the manifest and the summary files.
         news = {"manifest.json", "manifest.v1.json", "plan.json", "history.jsonl", *SUMMARY_NAMES}
         assert changed == (set() if number else news)
     assert json.loads((folder / "manifest.json").read_bytes())["format"] == "lyncnb-requests/3"
 
 
 def test_evidence_for_earlier_certificates_is_added(folder, tmp_path):
-    """If another certificate is imported, the evidence for the earlier certificates is also
-    recorded.
+    """When another certificate is received, lyncnb also adds the missing data about the earlier
+    certificates to the manifest.
     """
     before = digest(folder)
     bundle, ca = open_requests(folder), PythonCa("Fabrikam")
@@ -112,8 +112,8 @@ def test_evidence_for_earlier_certificates_is_added(folder, tmp_path):
 
 
 def test_an_issuer_with_another_key_is_recorded(folder, tmp_path):
-    """If a CA has the name of the issuer but a different key, it is recorded as evidence, because
-    no other file shows it.
+    """If a received CA certificate has the issuer's name but a different key, its rejection is
+    recorded, because no other file contains this evidence.
     """
     (tmp_path / "ca.pem").write_bytes(pem(*PythonCa("Contoso").chain))
     receive(folder, folder.parent / "returned", tmp_path / "ca.pem", today=TODAY)
@@ -201,9 +201,7 @@ def commands(place: Path) -> list[tuple[str, ...]]:
 
 
 def to_present_format(place: Path) -> None:
-    """Add the fields that the current format has, and the first format does not have, to a
-    manifest.
-    """
+    """Run commands that add to a manifest every field that the first format does not have."""
     create_recovery_key(place / "pair", PASSPHRASE)
     make_folder(place / "requests", make_plan(), recovery=[place / "pair.pub"])
     receive(place / "requests", place / "returned", today=TODAY)

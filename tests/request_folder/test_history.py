@@ -14,7 +14,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from folders import PASSPHRASE, TODAY, assert_closed, certify, numbered, snapshot, write
+from folders import (
+    PASSPHRASE,
+    TODAY,
+    assert_only_owner_has_access,
+    certify,
+    numbered,
+    snapshot,
+    write,
+)
 
 import lyncnb as ln
 from lyncnb.errors import BundleError
@@ -68,7 +76,7 @@ def test_a_run_that_changes_something_adds_one_line(folder):
     assert [event.server for event in events(folder, "deployed")]
     (old,) = events(folder, "superseded")
     assert (old.generation, old.note) == (1, "renewed: lost laptop")
-    assert_closed(folder / "history.jsonl")
+    assert_only_owner_has_access(folder / "history.jsonl")
 
 
 def test_each_line_has_the_hash_of_the_line_before(folder):
@@ -161,8 +169,8 @@ def test_a_rebuild_restores_installations_and_revocations(folder):
 
 
 def test_a_generation_missing_in_the_manifest_is_reported(folder, tmp_path):
-    """If an older manifest lacks a generation that the history contains, this is an error, and no
-    keys are generated.
+    """If an older manifest lacks a generation that the history contains, lyncnb reports an error
+    and generates no keys.
     """
     name = names_of(folder)[0]
     older = shutil.copytree(folder, tmp_path / "older")
@@ -243,7 +251,7 @@ def test_the_history_has_events_outside_the_manifest(folder, tmp_path):
     assert [event.id for event in events(folder, "handed over")] == names_of(folder)
     assert "out.zip" in events(folder, "handed over")[0].note
     ln.rekey(folder, PASSPHRASE, "another horse battery staple")
-    assert "encrypted with another passphrase" in lines(folder)[-1]["did"][0]
+    assert "re-encrypted files: " in lines(folder)[-1]["did"][0]
 
 
 def test_damaged_lines_are_reported(folder):

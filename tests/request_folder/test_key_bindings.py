@@ -75,8 +75,8 @@ def attacked(folder):
 
 
 def without_bindings(document) -> None:
-    """Remove the bindings of all keys from the manifest, as an earlier version or an attacker would
-    write it.
+    """Remove the bindings of all keys from the manifest. Manifests of earlier versions have no
+    bindings, and an attacker could remove them.
     """
     document.pop("binding_key", None)
     for entry in document["requests"]:
@@ -222,7 +222,7 @@ def test_lists_of_an_earlier_version_are_converted_once(folder, tmp_path):
         write(numbered(4), folder)
     edit(folder, without_bindings)
     assert write(numbered(4), folder).counts() == {"kept": 3, "created": 1}
-    assert not cipher.is_old_data((folder / LIST).read_bytes(), name=LIST)
+    assert not cipher.is_old_format((folder / LIST).read_bytes(), name=LIST)
     (folder / LIST).write_bytes(old)
     with pytest.raises(BundleError, match="Somebody may have replaced"):
         write(numbered(5), folder)

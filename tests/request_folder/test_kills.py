@@ -1,5 +1,5 @@
-"""If the command request, receive, pfx, rekey, recovery or purge is killed at any time, no data is
-lost.
+"""If one of the commands request, receive, pfx, rekey, recovery or purge is killed at any time, no
+data is lost.
 
 ``test_faults`` kills commands that write requests without a recovery key. LYNCNB_KILLS sets how
 many processes are killed at random moments, over all kinds. CI uses a tenth of it. In the steps
@@ -57,7 +57,9 @@ LATER = "2027-12-01"
 
 @pytest.fixture(scope="module")
 def states(tmp_path_factory, quick_cipher):
-    """Write a folder for each command that is killed, in the state in which the command starts."""
+    """For each command that the tests kill, write a folder in the state in which the command
+    starts.
+    """
     tmp_path, plan = tmp_path_factory.mktemp("states"), numbered(6)
     place = tmp_path / "states"
     place.mkdir()
@@ -126,7 +128,7 @@ def test_killed_at_random_moments(tmp_path, states, writers, record_property):
         folder = shutil.copytree(state, tmp_path / "requests")
         ended = kill_one(writers, folder, job, chance.uniform(0, seconds[name] * share))
         told, share = told + ended, next_share(share, ended)
-        finished(name, folder, states["with recovery"][1]["pair"])
+        check_final_state(name, folder, states["with recovery"][1]["pair"])
         shutil.rmtree(folder)
     print(f"\n{KILLS} kills: {dict(told)}", end="")
     record_property("kills", dict(told))
@@ -154,7 +156,7 @@ def test_killed_at_each_step_of_a_recovery_command(
     for step in random.Random(name).sample(range(counted.count), steps):
         folder = shutil.copytree(state, tmp_path / "requests")
         told += kill_one(writers, folder, job, step=step)
-        finished(name, folder, states["with recovery"][1]["pair"])
+        check_final_state(name, folder, states["with recovery"][1]["pair"])
         shutil.rmtree(folder)
     print(f"\n{name}: {steps} of {counted.count} steps: {dict(told)}", end="")
     record_property("kills", dict(told))
@@ -206,8 +208,8 @@ def is_done(folder) -> bool:
     return True
 
 
-def finished(name, folder, pair) -> None:
-    """Check that the state of the folder is the same as after a command that was not killed."""
+def check_final_state(name, folder, pair) -> None:
+    """Check that a folder is in the same state as if the command had not been killed."""
     manifest = read_manifest(folder)
     passphrase = NEW if name in ("rekey", "with recovery", "take out") else PASSPHRASE
     keys = public_keys_of_keys(folder, passphrase)

@@ -17,7 +17,7 @@ from folders import (
     public_keys_of_keys,
     public_keys_of_requests,
     put_back,
-    put_odd_pair,
+    put_unusual_pair,
     snapshot,
     with_extra,
     write,
@@ -48,8 +48,8 @@ def interrupted(folder, plan, *, announced=None) -> Manifest:
     return manifest
 
 
-def look(folder, manifest, cipher=True):
-    """Process the files of an interrupted run with the correct passphrase."""
+def process_files(folder, manifest, cipher=True):
+    """Process the files that an interrupted run left, with or without the passphrase."""
     return process_leftovers(
         take_survey(folder),
         manifest,
@@ -65,7 +65,7 @@ def test_finished_pairs_are_adopted(tmp_path):
     plan = numbered(3)
     manifest = interrupted(tmp_path / "r", plan)
     before = snapshot(tmp_path / "r")
-    settled = look(tmp_path / "r", manifest)
+    settled = process_files(tmp_path / "r", manifest)
     assert settled.adopted == {item.id for item in plan.certificates}
     assert settled.moves == settled.changes == settled.problems == ()
     assert all(record.state == "waiting" for record in settled.manifest.requests)
@@ -291,7 +291,7 @@ def test_a_dry_run_without_a_passphrase_assumes_intact_keys(tmp_path):
     """
     folder, plan = tmp_path / "r", plan_of(certificate(1))
     manifest = interrupted(folder, plan)
-    assert len(look(folder, manifest, cipher=False).adopted) == 1
+    assert len(process_files(folder, manifest, cipher=False).adopted) == 1
     assert write(plan, folder, passphrase=None, dry_run=True).counts() == {"adopted": 1}
     assert public_keys_of_keys(folder) == public_keys_of_requests(folder)
 
@@ -304,7 +304,7 @@ def test_an_unplanned_key_is_archived(tmp_path, odd):
     folder, plan = tmp_path / "r", numbered(2)
     item = plan.certificates[1]
     interrupted(folder, plan, announced={item.id})
-    put_odd_pair(folder, item, odd)
+    put_unusual_pair(folder, item, odd)
     assert write(plan, folder).counts() == {"archived": 1, "kept": 1, "created": 1}
     assert len(list((folder / "archive").glob(f"{item.id}-orphan-*"))) == 2
     assert_complete(folder, plan)

@@ -1,5 +1,5 @@
-"""If two runs write to a disk without working locks at the same time, every request without a key
-is reported.
+"""If two runs write at the same time to a disk on which locks have no effect, every request without
+a key is reported.
 """
 
 from __future__ import annotations

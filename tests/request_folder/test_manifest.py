@@ -80,7 +80,7 @@ FULL = Manifest(
 
 
 def test_a_saved_manifest_is_read_unchanged(tmp_path):
-    """If a manifest is saved and read, the two are equal."""
+    """A manifest that is saved and read again is equal to the original."""
     assert save_manifest(tmp_path, FULL) is True
     assert read_manifest(tmp_path) == FULL
 

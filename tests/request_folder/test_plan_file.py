@@ -53,7 +53,7 @@ def folder(tmp_path):
 OAUTH = {"oauth-key-too-small": "only a test"}
 
 
-def put(folder, data):
+def replace_plan_file(folder, data):
     """Write another plan.json to a folder, and write its digest to the manifest."""
     (folder / "plan.json").write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
@@ -65,7 +65,7 @@ def altered(folder, change):
     document = json.loads((folder / "plan.json").read_bytes())
     del document["sha256"]
     change(document)
-    put(folder, encode_saved_plan(document))
+    replace_plan_file(folder, encode_saved_plan(document))
 
 
 def summaries(folder):
@@ -214,7 +214,7 @@ def test_no_changed_plan_crashes_a_command(folder):
     """
     chance, data = random.Random(3), (folder / "plan.json").read_bytes()
     for _ in range(int(os.environ.get("LYNCNB_EDITS", "40"))):
-        put(folder, tampered(chance, data)[1])
+        replace_plan_file(folder, tampered(chance, data)[1])
         folder_status(folder, today=TODAY)
         certify(folder, *read_manifest(folder).by_id)
 

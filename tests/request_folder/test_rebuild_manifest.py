@@ -17,7 +17,7 @@ from folders import (
     numbered,
     public_keys_of_keys,
     public_keys_of_requests,
-    put_odd_pair,
+    put_unusual_pair,
     snapshot,
     with_extra,
     write,
@@ -183,7 +183,7 @@ def test_unusable_files_are_reported_and_not_changed(folder):
 
 
 def test_exchanged_keys_are_detected(folder):
-    """If the files of two keys were exchanged, rebuilding the manifest reports both keys, because
+    """If the files of two keys were swapped, rebuilding the manifest reports both keys, because
     they do not match their CSRs.
     """
     one, two = sorted((folder / "keys").iterdir())[:2]
@@ -239,7 +239,7 @@ def test_a_key_of_an_interrupted_run_is_not_changed(folder):
     assert write(plan, folder).counts() == {"archived": 1, "kept": 3, "created": 1}
 
 
-def test_a_notice_suggests_to_import_certificates_again(folder):
+def test_a_notice_suggests_importing_certificates_again(folder):
     """After a rebuild, the manifest contains no certificates, and a notice suggests importing the
     files in returned/ again.
     """
@@ -295,7 +295,7 @@ def test_an_unplanned_key_is_not_adopted(folder, odd, lost):
     curve, and does not record it.
     """
     item = numbered(4).certificates[3]
-    put_odd_pair(folder, item, odd)
+    put_unusual_pair(folder, item, odd)
     pair = [folder / "csr" / f"{item.id}.csr", folder / "keys" / f"{item.id}.key"]
     before = [path.read_bytes() for path in pair]
     if lost:
@@ -390,7 +390,7 @@ def test_an_unreadable_manifest_is_not_overwritten(tmp_path):
     manifest = read_manifest(folder)
     before = (folder / "manifest.json").read_bytes()
     (record, _) = manifest.requests
-    with pytest.raises(BundleError, match="could not read the new manifest") as caught:
+    with pytest.raises(BundleError, match="the new manifest would not be valid") as caught:
         save_manifest(folder, replace(manifest, requests=(record, record)))
     assert "appears twice" in str(caught.value.problems[0])
     assert (folder / "manifest.json").read_bytes() == before

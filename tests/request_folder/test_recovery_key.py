@@ -79,7 +79,7 @@ def public(pair) -> str:
 
 
 def opened(pair):
-    """Read the private key of a recovery key."""
+    """Return the private key of a recovery key pair."""
     return open_recovery_key(pair, OWN)
 
 
@@ -106,7 +106,7 @@ def test_openssl_reads_a_recovery_key(pair):
     assert OWN not in repr(opened(pair))
 
 
-def words_of(sheet: str) -> str:
+def text_of_sheet(sheet: str) -> str:
     """Return the text of a recovery sheet, with its line breaks."""
     body = sheet.partition("<body")[2].replace("<br>", "\n")
     return html.unescape(re.sub(r"<[^>]*>", "", body))
@@ -118,10 +118,10 @@ def test_a_recovery_sheet_has_fingerprint_and_commands(pair):
     """
     fingerprint = opened(pair).public.fingerprint
     sheet = pair.with_name("recovery.html").read_text("utf-8")
-    words = words_of(sheet)
+    words = text_of_sheet(sheet)
     for expected in (
         fingerprint,
-        "Request folder, with computer and path",
+        "Computer and path of the request folder",
         "lyncnb rekey FOLDER --recovery recovery.pub",
         "lyncnb rekey FOLDER --with-recovery recovery\n",
         f"lyncnb rekey FOLDER --without-recovery {fingerprint}",
@@ -146,7 +146,7 @@ def test_a_recovery_sheet_shows_any_file_name(tmp_path, name):
     """
     create_recovery_key(tmp_path / name, OWN)
     sheet = (tmp_path / f"{name}.html").read_text("utf-8")
-    words = words_of(sheet)
+    words = text_of_sheet(sheet)
     assert f"--with-recovery {quote_argument(visible(name))}\n" in words
 
 
@@ -251,8 +251,8 @@ def test_nothing_is_encrypted_for_a_planted_key(tmp_path, pair, other):
 
 
 def test_a_planted_list_gives_no_access(tmp_path, pair, other):
-    """After a recovery, the new passphrase is encrypted only for the recovery key that was used.
-    The others must be added again.
+    """After a recovery, only the recovery key that was used can decrypt the new passphrase. All
+    other recovery keys must be added again.
     """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])
@@ -260,7 +260,7 @@ def test_a_planted_list_gives_no_access(tmp_path, pair, other):
     named = [Recipient(key=key, added_at="2026-11-24T00:00:00Z") for key in (ours, theirs)]
     # The attacker needs only write access and the public keys, but not the passphrase of the
     # folder.
-    recovery_key.write_list(folder, FolderCipher("words of the attacker"), named)
+    recovery_key.write_recovery_list(folder, FolderCipher("words of the attacker"), named)
     done = rekey(folder, opened(pair), NEW)
     assert done.not_sealed == (theirs.fingerprint,)
     assert theirs.fingerprint in repr(done)
@@ -277,7 +277,7 @@ def test_a_planted_list_gives_no_access(tmp_path, pair, other):
 
 
 def test_a_missing_list_of_recovery_keys_is_reported(tmp_path, pair):
-    """If the list of recovery keys is missing, this is reported before anything is encrypted.
+    """A missing list of recovery keys is reported before anything is encrypted.
 
     To create the list again, the user adds the recovery key again.
     """
@@ -528,12 +528,12 @@ def test_an_interrupted_command_keeps_both_ways_to_decrypt(tmp_path, pair, what)
 
 def act_again(act, folder) -> None:
     """Repeat the command. If it was complete, it may report that there is nothing to do."""
-    if not read_manifest(folder).rekeying and not public_is_old(folder):
+    if not read_manifest(folder).rekeying and not has_original_passphrase(folder):
         return
     act(folder)
 
 
-def public_is_old(folder) -> bool:
+def has_original_passphrase(folder) -> bool:
     """Return whether the folder still has its original passphrase."""
     try:
         public_keys_of_keys(folder, PASSPHRASE)
@@ -563,8 +563,8 @@ def test_recovery_data_is_stored_before_the_first_key(tmp_path, pair, monkeypatc
 
 @pytest.mark.parametrize("take_out", [False, True])
 def test_a_change_that_stopped_after_the_list_is_repeated(tmp_path, pair, monkeypatch, take_out):
-    """If a change stopped after it encrypted the list, repeating it with the same two passphrases
-    completes it.
+    """If a change of the passphrase or recovery keys stops after the list of recovery keys is
+    encrypted, repeating it with the same two passphrases completes it.
     """
     folder = tmp_path / "requests"
     write(numbered(2), folder, recovery=[public(pair)])

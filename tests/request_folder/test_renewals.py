@@ -43,7 +43,7 @@ def test_renewals(folder):
         "2027-01-22",
         "2027-02-20",
     )
-    # The renewal date is a third of 198 days before the end of the certificate.
+    # The renewal date is 66 days, a third of 198 days, before the end of the certificate.
     assert f"{found[-1].renew_from:%Y-%m-%d}" == "2027-04-04"
 
 
@@ -62,14 +62,14 @@ def test_renewal_dates_match_the_status(folder):
 
 @pytest.mark.parametrize(("share", "day"), [(0.5, "2027-01-07"), (0.1, "2027-02-12")])
 def test_renewal_date_depends_on_the_lifetime(folder, share, day):
-    """The shorter the lifetime of a certificate is, the fewer days before its end it is renewed."""
+    """A certificate with a shorter lifetime is renewed fewer days before it expires."""
     assert f"{list_renewals(folder, share=share, today=TODAY)[0].renew_from:%Y-%m-%d}" == day
 
 
 @pytest.mark.parametrize("share", [0, 1, -1, 30])
 def test_invalid_shares_are_rejected(folder, share):
     """The share of the lifetime must be a fraction, and a number of days is rejected."""
-    with pytest.raises(ValueError, match="is not a valid share of the lifetime"):
+    with pytest.raises(ValueError, match="is not a valid fraction of the validity period"):
         list_renewals(folder, share=share)
 
 
@@ -114,7 +114,7 @@ def test_table(folder):
 
 
 def test_hostile_names(folder):
-    """If a subject contains line breaks, they cannot add properties to an event of the calendar."""
+    """Line breaks in a subject do not add properties to a calendar event."""
     from dataclasses import replace
 
     from lyncnb.request_folder.renewals import Renewals

@@ -21,7 +21,7 @@ from folders import PASSPHRASE, certify, numbered, write
 
 from lyncnb.authorities.returned.match_certificates import match_certificates
 from lyncnb.authorities.status import folder_status
-from lyncnb.base.disk.folder_access import find_team
+from lyncnb.base.disk.folder_access import find_team_group
 from lyncnb.base.disk.system_calls import find_user_id
 from lyncnb.deploy.purge_keys import purge
 from lyncnb.deploy.step_files import write_steps
@@ -137,7 +137,7 @@ def facts(folder):
 
 
 def refused(told):
-    """Return whether a function was rejected with an error of lyncnb."""
+    """Return whether the result of a call is an error of lyncnb."""
     return isinstance(told, str) and told.startswith("BundleError")
 
 
@@ -280,5 +280,5 @@ def test_a_rebuilt_manifest_records_the_team(tmp_path):
     write(numbered(1), folder, team=str(TEAM))
     (folder / NAME).unlink()
     rebuild_manifest(folder, PASSPHRASE)
-    assert read_manifest(folder).team == find_team(folder) == str(TEAM)
+    assert read_manifest(folder).team == find_team_group(folder) == str(TEAM)
     assert problems(folder) == []

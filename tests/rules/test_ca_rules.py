@@ -15,7 +15,7 @@ from places import REPOSITORY
 from lyncnb.base.certificate_fields import KEYS
 from lyncnb.errors import RulesError
 from lyncnb.rules import ca_rules as module
-from lyncnb.rules.ca_rules import QUANTITIES, is_named, load_ca_rules, parse_ca_rules
+from lyncnb.rules.ca_rules import QUANTITIES, contains_known_name, load_ca_rules, parse_ca_rules
 from lyncnb.rules.model import Case
 
 FOLDER = REPOSITORY / "lyncnb" / "cas"
@@ -82,9 +82,7 @@ def test_mistakes_in_the_data(text, message):
 
 
 def as_json(value):
-    """Return a TOML document in the form in which an editor's validator checks it, with dates as
-    text.
-    """
+    """Return a TOML document as an editor's validator sees it: as JSON values, with dates as text."""
     if isinstance(value, dict):
         return {key: as_json(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -195,7 +193,7 @@ def test_a_ca_is_recognized_by_whole_words(ca, named):
     """The name of a CA is recognized in uppercase and lowercase letters, but not inside another
     word.
     """
-    assert is_named(ca, ("DigiCert",)) is named
+    assert contains_known_name(ca, ("DigiCert",)) is named
 
 
 def test_two_sources_that_disagree_are_both_shown():

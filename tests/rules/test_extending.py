@@ -1,4 +1,6 @@
-"""A product file that extends another product inherits, changes and removes its records."""
+"""A product file that extends another product inherits, changes and removes the records of the
+other product.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ LYNC = "Certificate requirements for internal servers in Lync Server 2013"
 
 
 @pytest.fixture(autouse=True)
-def _no_product_of_ones_own(monkeypatch):
+def _remove_custom_columns(monkeypatch):
     """Remove the columns and roles that the product file of a test has added."""
     monkeypatch.setattr(rule_files, "_custom_products", {})
     yield
@@ -175,7 +177,7 @@ def test_every_mistake_is_reported_with_its_place():
 
 def test_a_mistake_in_an_extending_folder_has_its_file():
     """If a product consists of several files in a folder, the message about a mistake contains the
-    right file.
+    name of the file with the mistake.
     """
     texts = {
         "mine/product.toml": f'{HEAD}[without]\nrole = ["Chat"]\n[words]\n"Lynx" = "x"\n',
@@ -289,7 +291,9 @@ def test_a_custom_product_adds_roles_and_columns(tmp_path):
 
 
 def test_a_custom_product_is_found_by_name(tmp_path, monkeypatch):
-    """Custom products in the folder that the environment variable specifies are known by name."""
+    """Custom products can be selected by name if they are in the folder that the environment
+    variable specifies.
+    """
     (tmp_path / "mine.toml").write_text(OWN, encoding="utf-8")
     with pytest.raises(RulesError, match='no rules for the product "mine"'):
         load_rules("mine")

@@ -27,13 +27,13 @@ def text_of(html):
 
 
 def test_every_code_has_a_heading(page):
-    """The code of each finding is the id of a heading, which appears once or twice on the page."""
+    """On the page about findings, the code of each finding is the id of one or two headings."""
     for code in list_all_checks(RULES):
         assert 1 <= page.count(f'<h3 id="{code}">') <= 2, code
 
 
 def test_every_finding_has_title_meaning_hint_and_source(page):
-    """The page contains the title, meaning, hint, and source of every finding, escaped."""
+    """The page contains the escaped title, meaning, hint and source of every finding."""
     from markupsafe import escape
 
     seen = text_of(page)

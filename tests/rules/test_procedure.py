@@ -320,8 +320,8 @@ def test_every_command_and_parameter_is_documented(procedure):
 
 
 def test_server_times_are_shown_in_utc(procedure):
-    """The function Get-Utc shows a server's time in UTC, whatever the format and time zone of the
-    server are.
+    """The function Get-Utc shows a server's time in UTC, regardless of the server's time format and
+    time zone.
     """
     shown = [c.shows for c in procedure.checks if re.search(r"\$_\.Not(After|Before)", c.shows)]
     assert len(shown) == 5

@@ -172,8 +172,10 @@ _SPLIT = small_folder()
         ({"more": '[topology]\ncolumns = 1'}, ["Unknown key: 'small/more.toml: topology.columns'"]),
     ],
 )  # fmt: skip
-def test_a_mistake_in_a_folder_has_its_file(changed, messages):
-    """If a product consists of several files, the message about a mistake contains the right file."""
+def test_errors_in_a_product_folder_mention_the_file(changed, messages):
+    """If a product consists of several files, an error message mentions the file that contains the
+    error.
+    """
     with pytest.raises(RulesError) as caught:
         parse_rules(dict(sorted(small_folder(**changed).items())), source="small")
     told = [problem.message for problem in caught.value.problems]
@@ -363,7 +365,7 @@ def test_facts_about_names_do_not_change_the_digest():
     party = '[[party]]\nid = "p"\ntitle = "P"\nzone = "outside"\nsource = "RFC 1"\n[[certificate]]'
     drawn = parse_rules(SMALL.replace("[[certificate]]", party, 1), source="small.toml")
     assert drawn.parties
-    # The facts are used only in pictures and in the trust plan.
+    # These facts affect only pictures and the trust plan, so the digest does not change.
     assert drawn.sha256 == before.sha256
 
 

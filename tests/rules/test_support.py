@@ -27,7 +27,7 @@ def test_end_of_support_has_a_source(product, ends):
     assert support.describe_support(support.ends).startswith(f"ends on {ends}")
 
 
-def test_a_product_without_a_fixed_end_has_none():
+def test_some_products_have_no_known_end_of_support():
     """Subscription Edition has no end of support. A custom product is not in the list of products."""
     assert find_support("sfbse") is None
     assert find_support("mine") is None

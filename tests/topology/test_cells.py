@@ -151,7 +151,7 @@ def url(text: str, host: str) -> SimpleUrl:
             ("contoso.com", "fabrikam.com"),
             ("changed to lowercase", "duplicate removed"),
         ),
-        # A Chinese keyboard writes these separators.
+        # Users with a Chinese keyboard type these separators.
         (
             "sip_domains",
             "contoso.com；fabrikam.com、litwareinc.com",
@@ -174,7 +174,7 @@ def url(text: str, host: str) -> SimpleUrl:
             (("", "lync"), ("", "*.contoso.com")),
             ("changed to lowercase",),
         ),
-        # For a simple URL, its text is kept, and only its host is a DNS name.
+        # The complete text of a simple URL is kept, but only its host is a DNS name.
         (
             "dialin_url",
             "https://dialin.contoso.com",
@@ -260,7 +260,7 @@ def test_cells_become_values(name, text, clean, value, notes):
             "server_fqdn",
             "a.contoso.com\n",
             '"a.contoso.com<U+000A>" contains a line break',
-            "only list columns",
+            "remove the line break",
         ),
         (
             "server_fqdn",
@@ -268,8 +268,8 @@ def test_cells_become_values(name, text, clean, value, notes):
             "contains a NUL character",
             "type the text of this cell again",
         ),
-        ("site", "Tai\npei", '"Tai<U+000A>pei" contains a line break', "only list columns"),
-        ("site", "Tai\rpei", "contains a line break", "only list columns"),
+        ("site", "Tai\npei", '"Tai<U+000A>pei" contains a line break', "remove the line break"),
+        ("site", "Tai\rpei", "contains a line break", "remove the line break"),
         ("site", "Tai\0pei", '"Tai<U+0000>pei" contains a NUL', "type the text of this cell again"),
         ("site", "Tai\x07pei", "the control character U+0007", "type the text again"),
         (

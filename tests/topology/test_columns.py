@@ -13,6 +13,7 @@ from lyncnb.base.shown.languages import translate_title
 from lyncnb.errors import RulesError
 from lyncnb.topology.columns import (
     find_choice,
+    find_column_names,
     find_nearest_column,
     find_role,
     get_column,
@@ -20,7 +21,6 @@ from lyncnb.topology.columns import (
     list_topology_roles,
     map_role_positions,
     map_role_spellings,
-    name_headings,
     normalize_heading,
     parse_column_rules,
 )
@@ -86,8 +86,8 @@ def test_the_columns_have_the_expected_properties():
 
 
 def test_column_is_used_by_specific_roles():
-    """A column can apply only to some roles: automatic sign-in applies to pools for sign-in, but
-    the site to all roles.
+    """A column can apply to some roles or to all: automatic sign-in applies to a Director but not
+    to an Edge Server, and the site applies to every role.
     """
     assert get_column("autologon").is_used_by("Director")
     assert not get_column("autologon").is_used_by("Edge")
@@ -118,7 +118,7 @@ def test_a_misspelled_heading_is_recognized(heading, name):
 
 
 def test_roles_named_by_columns_exist():
-    """All roles that the definitions of columns mention exist."""
+    """Every role that a column definition mentions exists."""
     known = {role.id for role in list_topology_roles()}
     assert {role for c in list_topology_columns() for role in c.roles} - known == set()
 
@@ -173,7 +173,7 @@ def test_headings_are_recognized(headings, names):
     """Headings are recognized in uppercase and lowercase letters, and with any spaces, underscores,
     and hyphens.
     """
-    assert name_headings(headings) == names
+    assert find_column_names(headings) == names
 
 
 @pytest.mark.slow
@@ -185,7 +185,7 @@ def test_a_heading_may_be_spelled_any_way(name, random):
     spelled = "".join(
         random.choice((c.upper(), c)) for c in name.replace("_", random.choice("_- "))
     )
-    assert name_headings([spelled]) == (name,)
+    assert find_column_names([spelled]) == (name,)
 
 
 @pytest.mark.parametrize(
@@ -264,8 +264,8 @@ def test_headings_in_traditional_chinese(heading, name):
     """Headings from Microsoft's pages for Taiwan are recognized, with any character width and
     spaces.
     """
-    assert name_headings([heading, heading.replace(" ", "")])[0] == name
-    assert name_headings([heading.replace("URL", "ＵＲＬ")]) == (name,)
+    assert find_column_names([heading, heading.replace(" ", "")])[0] == name
+    assert find_column_names([heading.replace("URL", "ＵＲＬ")]) == (name,)
 
 
 def test_chinese_titles_of_the_editor_are_recognized():
@@ -273,7 +273,7 @@ def test_chinese_titles_of_the_editor_are_recognized():
     in a table.
     """
     for facts in list_topology_columns():
-        assert name_headings([translate_title(facts.title, "zh-TW")]) == (facts.name,)
+        assert find_column_names([translate_title(facts.title, "zh-TW")]) == (facts.name,)
     for role in list_topology_roles():
         assert find_role(translate_title(role.title, "zh-TW")) == role.id
 

@@ -27,7 +27,7 @@ def read(text: str):
     return read_topology(text.encode())
 
 
-def told(before: str, after: str) -> list[tuple[str, ...]]:
+def list_differences(before: str, after: str) -> list[tuple[str, ...]]:
     """Return the differences between two topologies."""
     found = read(before).compare(read(after)).differences
     return [(one.about, one.column, one.before, one.after) for one in found]
@@ -38,13 +38,13 @@ def test_equivalent_values_are_not_differences():
     differences.
     """
     heading, one, two, three = TABLE.splitlines(keepends=True)
-    assert told(TABLE, TABLE) == []
-    assert told(TABLE, heading + three + two + one.replace("fe01", "FE01")) == []
+    assert list_differences(TABLE, TABLE) == []
+    assert list_differences(TABLE, heading + three + two + one.replace("fe01", "FE01")) == []
     shared = TABLE.replace("fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,,",
                            "fe02.contoso.com,FrontEnd,pool01.contoso.com,Taipei,,,,web01.contoso.com,")  # fmt: skip
-    assert told(TABLE, shared) == []
+    assert list_differences(TABLE, shared) == []
     # The new value is the default for a blank cell.
-    assert told(TABLE.replace("2012R2", ""), TABLE) == []
+    assert list_differences(TABLE.replace("2012R2", ""), TABLE) == []
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,16 @@ def test_each_different_value_is_listed(old, new, expected):
     """
     changed = TABLE.replace(old, new)
     assert changed != TABLE
-    assert told(TABLE, changed) == expected
-    assert sorted(told(changed, TABLE)) == sorted(
+    assert list_differences(TABLE, changed) == expected
+    assert sorted(list_differences(changed, TABLE)) == sorted(
         (about, name, b, a) for about, name, a, b in expected
     )
 
 
-def test_a_table_equals_the_document_of_the_same_servers():
-    """If only one topology has a column or partner role, it is listed, but not compared."""
+def test_a_table_and_a_topology_document_can_be_compared():
+    """A table of servers and a topology document of the same servers do not differ. A column or
+    partner role that only one of them contains is listed, but not compared.
+    """
     clusters = [
         front_end(
             "pool01.contoso.com", ("fe01.contoso.com", "fe02.contoso.com"),
@@ -121,9 +123,11 @@ def test_a_table_equals_the_document_of_the_same_servers():
 
 
 def test_sites_with_different_names():
-    """If the sites have different names, the simple URLs of all sites are compared together."""
+    """If the two topologies have different site names, their simple URLs are compared for the
+    complete deployment.
+    """
     renamed = TABLE.replace("Taipei", "台北").replace("//meet.", "//join.")
-    found = told(TABLE, renamed)
+    found = list_differences(TABLE, renamed)
     assert (
         "deployment",
         "meet_urls",

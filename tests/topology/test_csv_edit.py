@@ -35,7 +35,7 @@ def written(delimiter=",", end="\r\n", quoting=csv.QUOTE_MINIMAL, rows=ROWS):
         ("", ",", "\r\n", csv.QUOTE_MINIMAL),
         ("sep=;\r\n", ";", "\r\n", csv.QUOTE_MINIMAL),
         ("", "\t", "\n", csv.QUOTE_MINIMAL),
-        # Export-Csv in PowerShell quotes all values, as in this format.
+        # Like this format, Export-Csv in PowerShell quotes all values.
         ("", ",", "\n", csv.QUOTE_ALL),
         ("", ",", "\r", csv.QUOTE_MINIMAL),
     ],

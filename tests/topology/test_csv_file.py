@@ -149,7 +149,7 @@ def test_rows_are_numbered_as_a_spreadsheet_does(text, rows):
         ),
         (
             "fqdn;role;Server\nfe01.contoso.net;FrontEnd;x\n",
-            [(1, 'two headings mean the same column: "fqdn" and "Server"')],
+            [(1, 'two headings refer to the same column: "fqdn" and "Server"')],
         ),
         (f"{HEADING}\n", [(0, "the table has headings, but no servers")]),
         (
@@ -188,7 +188,7 @@ def test_cp950_is_read_with_a_warning(data):
 
 
 def test_a_very_large_cell_is_a_problem_of_its_row():
-    """If a cell is longer than the csv module allows, the problem contains its row."""
+    """If a cell is longer than the csv module allows, the problem contains the number of its row."""
     text = f"{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,{'x' * 200_000}\n"
     assert problems_of(text.encode()) == [
         (3, "a cell in this row has more than 131,072 characters")
@@ -232,7 +232,7 @@ def row_by_row(rows: list[list[str]], width: int):
 
 @given(rows_of_cells, st.sampled_from(",;\t"), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_each_row_is_returned_counted_or_reported(rows, delimiter, line_end, quote_all):
-    """Each row is returned, is blank and only counted, or is reported because of a wrong number of
+    """Each row is returned, is counted as blank, or is reported because it has the wrong number of
     cells.
     """
     out = io.StringIO(newline="")
@@ -370,9 +370,7 @@ def test_an_array_in_a_cell_is_a_list(value, text):
     ],
 )
 def test_errors_of_a_frame_name_the_index_label(index, labels):
-    """For a DataFrame, each problem contains the index label of its row, and of any other row that
-    it mentions.
-    """
+    """Each problem in a DataFrame is reported with the index label of every row that it concerns."""
     frame = pd.DataFrame(
         {
             "server_fqdn": ["fe01.contoso.com", "fe01.contoso.com", "not a name"],
@@ -436,7 +434,7 @@ def test_an_index_with_a_name_is_a_column():
     [
         (
             pd.DataFrame({"fqdn": ["a"], "Server": ["b"], "role": ["FE"]}),
-            "two headings mean the same column",
+            "two headings refer to the same column",
         ),
         (pd.DataFrame([["a", "b", "FE"]], columns=["fqdn", "fqdn", "role"]), "two headings"),
         (pd.DataFrame({"fqdn": ["a"]}), "the table has no column role"),
@@ -445,7 +443,7 @@ def test_an_index_with_a_name_is_a_column():
     ],
 )
 def test_a_frame_is_checked_like_a_file(frame, message):
-    """A DataFrame has the same errors as a file with the same table."""
+    """A DataFrame causes the same errors as a file with the same table."""
     with pytest.raises(TopologyError, match=message):
         read_rows(frame)
 
@@ -531,7 +529,7 @@ def test_unknown_encodings_are_rejected(data, message):
         (b"", "is empty", "export the table again"),
     ],
 )
-def test_other_formats_are_recognised(tmp_path, data, message, hint):
+def test_other_formats_are_recognized(tmp_path, data, message, hint):
     """If a file with the extension .csv has another format, the error message states the format."""
     path = tmp_path / "contoso.csv"
     path.write_bytes(data)
@@ -564,7 +562,7 @@ def test_a_file_of_200_mb_is_refused_before_it_is_read(tmp_path):
         file.truncate(MAX_BYTES)
     with pytest.raises(
         TopologyError,
-        match="huge.csv has 200 MB, but lyncnb reads only tables smaller than 200 MB",
+        match="huge.csv is 200 MB, but lyncnb reads only tables smaller than 200 MB",
     ) as e:
         read_source(path)
     assert "check whether you specified the correct file" in e.value.hint
@@ -620,7 +618,7 @@ def test_other_sources_are_rejected(source, kind):
     "above", ["Contoso servers", "Contoso, as of May;;\n", 'sep=X\n"Our servers"']
 )
 def test_a_title_above_the_headings_is_ignored_and_reported(delimiter, above):
-    """A title above the headings is ignored with a note, and counted in the row numbers."""
+    """A title above the headings is ignored, and a note reports it. Row numbers include its lines."""
     above = above.replace("sep=X", f"sep={delimiter}")
     rows = [("server_fqdn", "role", "sip_domains"), ("fe 01", "SE", "contoso.com")]
     text = above + "\n" + "\n".join(map(delimiter.join, rows))

@@ -1,4 +1,4 @@
-"""If cells or rows of a topology change, only the affected objects are created again."""
+"""After an edit of cells or rows, the topology creates only the affected objects again."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def pool(topology: Topology, name: str):
         ),
         ({11: {"server_fqdn": "proxy.contoso.net"}}, ["proxy.contoso.net"]),
         ({11: {"role": "OWAS"}}, ["rp01.contoso.net"]),
-        # If a value of the whole deployment changes, no pool changes.
+        # These values apply to the whole deployment, so the edits change no pool.
         ({0: {"sip_domains": "contoso.com"}}, []),
         ({0: {"meet_urls": "https://lync.contoso.com/Meet"}}, []),
         # The new value is the same as before, so nothing changes.
@@ -98,7 +98,7 @@ def site(topology: Topology, name: str) -> Site:
 
 
 def test_sites_change_with_their_rows(contoso):
-    """If a pool moves to another site, or URLs change, the sites are created again."""
+    """If a pool moves to another site, or URLs change, the objects for the sites are created again."""
     rows = {row: {"site": "Hsinchu"} for row in (4, 5)}
     after = contoso.with_cells(rows)
     assert [site.name for site in after.sites] == ["Hsinchu", "Taipei"]
@@ -112,7 +112,7 @@ def test_sites_change_with_their_rows(contoso):
 
 
 def test_a_blank_site_is_the_site_of_the_pool():
-    """If the site of a row is blank, the row has the site of its pool, also after the pool has
+    """If the site of a row is blank, the row has the site of its pool, even after the pool is
     moved.
     """
     table = read_topology(
@@ -172,7 +172,7 @@ def test_a_blank_site_is_the_site_of_the_pool():
     ],
 )
 def test_invalid_edits_are_rejected_with_the_reason(contoso, changes, row, message):
-    """If an edit is invalid, the error contains the row and a hint, as for a file."""
+    """If an edit is invalid, the error contains the row and a hint, like an error in a file."""
     with pytest.raises(TopologyError) as caught:
         contoso.with_cells(changes)
     (problem,) = caught.value.problems
@@ -181,7 +181,7 @@ def test_invalid_edits_are_rejected_with_the_reason(contoso, changes, row, messa
     assert problem.hint
 
 
-def test_rows_are_added_at_the_end(contoso):
+def test_added_servers_join_or_form_pools(contoso):
     """A new server is added to its pool, or forms a new pool. If a column is missing, it is added."""
     after = contoso.with_rows(
         add=[
@@ -198,10 +198,12 @@ def test_rows_are_added_at_the_end(contoso):
 
 
 def test_a_new_row_is_checked(contoso):
-    """A new row is checked like the other rows. The problem contains the row number that it would
-    have.
+    """A new row is checked like the other rows. Its problems contain the row number that the new
+    row would have.
     """
-    row = len(contoso.cells) + 2  # The new row would follow the headings and the other rows.
+    row = (
+        len(contoso.cells) + 2
+    )  # The heading row is row 1, so the new row comes after the last row of the table.
     with pytest.raises(
         TopologyError, match=f"row {row}, column server_fqdn: .* in row 2 with the role FrontEnd"
     ):

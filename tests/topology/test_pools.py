@@ -85,7 +85,7 @@ NAMES = {
     "av_edge_fqdn": "av.contoso.com",
     "edge_internal_fqdn": "edgeint.contoso.net",
 }
-# Columns whose values only rules use.
+# Columns whose values are used only by rules.
 FURTHER = {
     "owas_external_fqdn": ("owas.contoso.com",),
     "sip_dns_aliases": ("sipinternal.contoso.com", "sipexternal.contoso.com"),
@@ -120,7 +120,7 @@ def test_a_value_of_the_pool_can_be_in_any_row(name, value, row):
         ("StandardEdition", {"autologon": "1", "strict_dns": "no"}, {"autologon", "autodiscover"}),
         ("Edge", {}, {"federation", "client_autoconfig"}),
         ("Edge", {"federation": "false", "aol_pic": "true"}, {"client_autoconfig", "aol_pic"}),
-        # The role in this row does not use the column, so the pool does not have the flag.
+        # Edge pools do not use the column autologon, so the pool does not have this flag.
         ("Edge", {"autologon": "true"}, {"federation", "client_autoconfig"}),
         ("Mediation", {}, {"mediation_standalone"}),
         ("Mediation", {"mediation_standalone": "no"}, set()),
@@ -265,7 +265,7 @@ def test_two_roles_on_different_servers_need_two_pools():
 
 
 def test_blank_cells_are_reported_with_other_problems():
-    """If a required cell is blank, this is reported together with the problems in other rows."""
+    """A blank cell in a required column is reported together with the problems in other rows."""
     assert problems("""
         fqdn             role     pool             web_external_fqdn
         fe01.contoso.net FrontEnd pool.contoso.net a.contoso.com

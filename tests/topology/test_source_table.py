@@ -23,9 +23,9 @@ def test_columns_get_their_names():
 @pytest.mark.parametrize(
     ("headings", "message"),
     [
-        (["fqdn", "Server"], 'two headings mean the same column: "fqdn" and "Server"'),
-        (["role", "Role "], 'two headings mean the same column: "role" and "Role "'),
-        (["owner", "owner"], 'two headings mean the same column: "owner" and "owner"'),
+        (["fqdn", "Server"], 'two headings refer to the same column: "fqdn" and "Server"'),
+        (["role", "Role "], 'two headings refer to the same column: "role" and "Role "'),
+        (["owner", "owner"], 'two headings refer to the same column: "owner" and "owner"'),
         (["fqdn", " "], "column 2 contains values, but has no heading"),
         (["fqdn", "roll"], 'the table has no column role; its headings are "fqdn", "roll"'),
         (["a;b", "c"], 'the table has no column server_fqdn; its headings are "a;b", "c"'),
@@ -83,8 +83,10 @@ def test_a_message_shows_fifty_problems():
     assert str(caught.value).splitlines()[50:] == ["row 50: bad 50", "… and 1,150 more problems"]
 
 
-def test_texts_are_numbered_once():
-    """A column of a table stores each different text once, and can return all cells."""
+def test_each_text_is_stored_once():
+    """A column of a table stores each distinct text once, with the number of the text for each
+    cell.
+    """
     cells = ["b", "a", "b", "", "a"]
     texts = Texts.from_cells(cells)
     assert texts == (["b", "a", ""], [0, 1, 0, 2, 1])

@@ -13,7 +13,7 @@ from printing import check_workbook
 from shell_kit import make_shell
 from topologies import FIVE_SERVERS, TWO_FRONT_ENDS, TWO_SITES
 from topology_documents import front_end, topology_builder
-from workbooks import FILLED, filled_in
+from workbooks import FILLED, fill_in_template
 
 from lyncnb.base.records import RecordReader
 from lyncnb.errors import TopologyError
@@ -111,7 +111,7 @@ def test_a_filled_in_template_is_read(over_example):
 
     The example row is not read as a server.
     """
-    topology = read_topology(filled_in(FILLED, over_example=over_example))
+    topology = read_topology(fill_in_template(FILLED, over_example=over_example))
     assert [computer.fqdn for _, computer in topology.computers] == [
         "fe01.contoso.net",
         "fe02.contoso.net",
@@ -142,8 +142,8 @@ def test_the_example_is_a_server_that_can_be_planned():
 
 
 def test_help_and_choices_of_the_template():
-    """The template contains a note at each heading, drop-down lists in all rows, text cells, and
-    every column and role.
+    """The template has every column and role, a note on each heading, and drop-down lists in all
+    rows. All columns are formatted as text.
     """
     check_workbook(build_template(".xlsx"))
     book = openpyxl.load_workbook(io.BytesIO(build_template(".xlsx")))
@@ -235,7 +235,7 @@ def test_a_filled_in_template_is_never_written_over(shell):
     """A filled-in template is overwritten only with --force, or if the new file would be identical."""
     assert shell("template", "t.xlsx").status == 0
     assert shell("template", "t.xlsx").status == 0
-    shell.write("t.xlsx", filled_in(FILLED))
+    shell.write("t.xlsx", fill_in_template(FILLED))
     shell.write("contoso.csv", TWO_FRONT_ENDS)
     for command in (("template", "t.xlsx"), ("convert", "contoso.csv", "t.xlsx")):
         ended = shell(*command)

@@ -371,10 +371,8 @@ def test_row_order_changes_nothing(table, shuffle):
 
 @pytest.mark.slow
 @given(clean_tables(), st.randoms(use_true_random=False))
-def test_letter_case_of_names_changes_nothing(table, mix):
-    """If names and headings are written in other letter case or with other separators, the topology
-    is the same.
-    """
+def test_case_and_separators_change_nothing(table, mix):
+    """The case of names and headings, and the separators in headings, do not affect the topology."""
     names, rows = table
     loose = [mix.choice((n, n.upper(), n.replace("_", " "), n.replace("_", "-"))) for n in names]
     kinds = {c.name: c.kind for c in list_topology_columns()}

@@ -96,7 +96,7 @@ ROWS = [
 
 
 def read(document: str):
-    """Read a topology document as bytes, as from a file."""
+    """Read a topology document from a string."""
     return read_topology(document.encode())
 
 
@@ -294,8 +294,8 @@ BAD = {
         f'<!DOCTYPE t SYSTEM "http://127.0.0.1:9/x.dtd"><Topology {NS} />',
         "with a document type",
     ),
-    "too deep": (f"<Topology {NS}>" + "<a>" * 100_000, "more elements, or more nested elements"),
-    "too many": (f"<Topology {NS}>" + "<a/>" * 500_000, "more elements, or more nested elements"),
+    "too deep": (f"<Topology {NS}>" + "<a>" * 100_000, "more elements, or deeper nesting"),
+    "too many": (f"<Topology {NS}>" + "<a/>" * 500_000, "more elements, or deeper nesting"),
     "an unknown entity": (f"<Topology {NS}>&nbsp;</Topology>", "is damaged in line 1"),
     "too large": (f"<Topology {NS}>" + " " * 32_000_000, "which is too large for a topology"),
     "no text": (f"<Topology {NS}>\ud800</Topology>", "UTF-8"),
@@ -305,8 +305,8 @@ BAD = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BAD)
 def test_files_that_are_not_topology_documents(name, tmp_path):
-    """If a file is not a topology document, there is one clear message within seconds, and no other
-    file is read.
+    """If a file is not a topology document, lyncnb rejects it with a clear message within seconds,
+    and reads no other file.
     """
     text, message = BAD[name]
     path = tmp_path / "t.tbxml"
@@ -330,9 +330,7 @@ def test_nested_entities_are_rejected():
 
 
 def test_a_truncated_document():
-    """If a document is truncated, there is one error message, or the rest of the document is read
-    completely.
-    """
+    """A truncated topology document is rejected."""
     for end in range(1, len(SOUND), 97):
         with pytest.raises(TopologyError) as refused:
             read(SOUND[:end])
@@ -346,7 +344,7 @@ def test_invalid_names_are_reported_as_in_a_table():
     assert {problem.column for problem in refused.value.problems} >= {"server_fqdn", "pool_fqdn"}
 
 
-# --- These tests use random topology documents, large ones, and commands.
+# --- These tests use random topology documents, large topology documents, and commands.
 
 LABELS = st.from_regex(r"[A-Za-z][a-z0-9]{0,8}", fullmatch=True)
 COMPONENTS = {
@@ -499,8 +497,8 @@ REAL = {
 if Path(os.environ.get("LYNCNB_DOCUMENTS", "") or "nowhere").is_dir():
 
     def test_real_documents():
-        """The roles and names in real topology documents are read. This file does not contain the
-        names.
+        """The roles and names are read from real topology documents. This test contains only a
+        digest of the names.
         """
         paths = sorted(Path(os.environ["LYNCNB_DOCUMENTS"]).iterdir())
         found = dict(facts(path) for path in paths if path.suffix in (".tbxml", ".xml"))
@@ -617,8 +615,8 @@ def test_missing_columns_of_edge_pools_are_reported_once(form):
     ],
 )
 def test_a_site_of_an_unknown_kind_is_an_error(form, old, new):
-    """If the type of a site is unknown, this is an error, and its branch is not read as a Standard
-    Edition server.
+    """A site of an unknown type is an error, so that the server in a branch site is not read as a
+    Standard Edition server.
     """
     clusters = [front_end("se01.contoso.com"), front_end("sba.contoso.com", branch="Hualien")]
     document = FORMS[form](clusters).replace(f"<{old}", f"<{new}").replace(f"</{old}", f"</{new}")

@@ -26,7 +26,7 @@ from workbooks import (
     MAIN,
     ODS,
     RELS,
-    filled_in,
+    fill_in_template,
     ods,
     ods_cell,
     ods_table,
@@ -52,12 +52,12 @@ ONE = ["fe01.contoso.net", "FrontEnd", "Taipei", "A1"]
 TWO = ["fe02.contoso.net", "FrontEnd", "Taipei", "A2"]
 
 
-def cells_of(source: bytes) -> list[tuple[str, ...]]:
+def list_cell_rows(source: bytes) -> list[tuple[str, ...]]:
     """Return the rows of a file as text."""
     return list(zip(*(texts.list_cells() for texts in read_rows(source).texts)))
 
 
-def told(source: bytes) -> list[str]:
+def list_notes(source: bytes) -> list[str]:
     """Return the notes about a file that was read."""
     return [str(note) for note in read_rows(source).notes]
 
@@ -85,7 +85,7 @@ def test_a_workbook_is_read_like_the_csv_file(table, write):
 
 
 def test_samples_are_read_from_workbooks(data):
-    """Every sample in data/ can be read from a workbook, also with Chinese headings."""
+    """Every sample in data/ can be read from a workbook, even with Chinese headings."""
     for path in sorted(data.glob("*.csv")):
         expected = read_topology(path)
         for write in (xlsx, spreadsheet):
@@ -131,7 +131,7 @@ def test_the_note_about_a_correction_contains_the_cell():
 
 
 def read_topology_notes(source: bytes) -> list[str]:
-    rows = cells_of(source)
+    rows = list_cell_rows(source)
     assert rows
     table = read_rows(source)
     report = Report(table.source, table=table)
@@ -174,7 +174,7 @@ def test_numbers_and_dates_of_other_columns(value, code, text):
     """In additional columns, a number is read with the leading zeros of its format, and a date as
     2026-03-01.
     """
-    assert cells_of(xlsx([HEADING, ONE], formatted(code, value))) == [(*ONE[:3], text)]
+    assert list_cell_rows(xlsx([HEADING, ONE], formatted(code, value))) == [(*ONE[:3], text)]
 
 
 BUILT_IN = "".join(f'<xf numFmtId="{number}"/>' for number in (0, 1, 2, 14, 22, 31, 49))
@@ -199,7 +199,7 @@ def test_dates_with_built_in_formats(cell, text):
     styles = f'<styleSheet xmlns="{MAIN}"><cellStyleXfs><xf numFmtId="14"/></cellStyleXfs>'
     parts = {"xl/styles.xml": f"{styles}<cellXfs>{BUILT_IN}</cellXfs></styleSheet>"}
     row = f'<row r="2"><c r="A2" t="str"><v>fe01</v></c><c r="D2" {cell}</c></row>'
-    assert cells_of(one_sheet(row, heading=HEADING, parts=parts)) == [("fe01", "", "", text)]
+    assert list_cell_rows(one_sheet(row, heading=HEADING, parts=parts)) == [("fe01", "", "", text)]
     if "t=" in cell:
         row = row.replace("D2", "C2")
         assert "contains the date" in str(read_rows(one_sheet(row, parts=parts)).problems[0])
@@ -215,13 +215,13 @@ def test_days_that_count_from_1904():
     book.active.append(HEADING)
     book.active.append([*ONE[:3], date(2026, 3, 1)])
     book.save(buffer)
-    assert cells_of(buffer.getvalue())[0][3] == "2026-03-01"
+    assert list_cell_rows(buffer.getvalue())[0][3] == "2026-03-01"
 
 
 def test_text_that_looks_like_a_number_stays_text():
     """Text that looks like a number, such as 1.0, 007 and 1e5, is read without changes."""
     for text in ("1.0", "007", "1e5", "+1", "'x", "=A1", "2026-03-01", "_x0041_", "NA"):
-        assert cells_of(xlsx([HEADING, [*ONE[:3], text]])) == [(*ONE[:3], text)]
+        assert list_cell_rows(xlsx([HEADING, [*ONE[:3], text]])) == [(*ONE[:3], text)]
 
 
 def test_numbers_and_truth_values_in_known_columns():
@@ -285,7 +285,7 @@ def test_a_formula_with_an_empty_result_is_blank():
     """
     row = '<row r="2"><c t="str"><v>fe01</v></c><c t="str"><v>FE</v></c><c t="str"><f>""</f>{}</c></row>'
     assert read_rows(one_sheet(row.format("<v></v>"))).problems == ()
-    assert cells_of(one_sheet(row.format("<v></v>"), heading=HEADING))[0][2:] == ("", "")
+    assert list_cell_rows(one_sheet(row.format("<v></v>"), heading=HEADING))[0][2:] == ("", "")
     (problem,) = read_rows(one_sheet(row.format(""))).problems
     assert (problem.cell, problem.message[:27]) == ("C2", "the cell contains a formula")
 
@@ -310,8 +310,10 @@ def test_merged_cells():
         sheet.merge_range("C2:C9", "Taipei")
 
     book = xlsx(rows, down)
-    assert [row[2] for row in cells_of(book)] == ["Taipei"] * 3
-    assert told(book) == ["lyncnb used the value in the merged cells C2:C9 for each of the rows"]
+    assert [row[2] for row in list_cell_rows(book)] == ["Taipei"] * 3
+    assert list_notes(book) == [
+        "lyncnb used the value in the merged cells C2:C9 for each of the rows"
+    ]
 
     def across(_, sheet):
         sheet.merge_range("C3:D3", "Taipei")
@@ -324,12 +326,15 @@ def test_merged_cells():
     def title(_, sheet):
         sheet.merge_range("A1:D1", "Our servers")
 
-    assert len(cells_of(xlsx([[], HEADING, ONE], title))) == 1
+    assert len(list_cell_rows(xlsx([[], HEADING, ONE], title))) == 1
 
     def headings(_, sheet):
         sheet.merge_range("D1:D3", "rack")
 
-    assert [row[3] for row in cells_of(xlsx([HEADING, ONE[:3], TWO[:3]], headings))] == ["", ""]
+    assert [row[3] for row in list_cell_rows(xlsx([HEADING, ONE[:3], TWO[:3]], headings))] == [
+        "",
+        "",
+    ]
 
     def broken(_, sheet):
         sheet.merge_range("C2:C3", "")
@@ -353,8 +358,8 @@ def test_hidden_rows_and_columns_are_read_and_reported():
 
     rows = [HEADING, ONE, TWO, ["fe03.contoso.net", *TWO[1:]], ["fe04.contoso.net", *TWO[1:]]]
     book = xlsx(rows, change)
-    assert len(cells_of(book)) == 4
-    assert told(book) == [
+    assert len(list_cell_rows(book)) == 4
+    assert list_notes(book) == [
         "lyncnb also read the hidden rows 3 to 4",
         "lyncnb also read the hidden columns C (site)",
     ]
@@ -366,7 +371,7 @@ def test_rows_and_columns_with_zero_size_are_hidden():
     """
     columns = '<cols><col min="2" max="3" width="0"/></cols>'
     row = '<row r="2" ht="0"><c r="A2" t="str"><v>fe01</v></c></row>'
-    assert told(one_sheet(row, before=columns)) == [
+    assert list_notes(one_sheet(row, before=columns)) == [
         "lyncnb also read the hidden rows 2",
         "lyncnb also read the hidden columns B (role), C (site)",
     ]
@@ -375,7 +380,7 @@ def test_rows_and_columns_with_zero_size_are_hidden():
 def test_the_search_for_headings_stops_after_fifty_rows():
     """If the first 50 rows with content contain no headings, the search for headings stops."""
     rows = [[f"note {n}"] for n in range(50)]
-    assert cells_of(xlsx([[], *rows[1:], HEADING, ONE])) == [tuple(ONE)]
+    assert list_cell_rows(xlsx([[], *rows[1:], HEADING, ONE])) == [tuple(ONE)]
     assert "the table has no column server_fqdn" in problems_of(xlsx([*rows, HEADING, ONE]))[0]
 
 
@@ -385,9 +390,11 @@ def test_headings_below_a_title():
     """
     title = [["Our servers"], [], ["Written by", "Kim"]]
     book = xlsx([*title, HEADING, ONE])
-    assert cells_of(book) == [tuple(ONE)]
+    assert list_cell_rows(book) == [tuple(ONE)]
     assert [*read_rows(book).rows] == [5]
-    assert told(book) == ["the headings are in row 4; lyncnb ignored the rows above the headings"]
+    assert list_notes(book) == [
+        "the headings are in row 4; lyncnb ignored the rows above the headings"
+    ]
     assert "cell B5, column role" in problems_of(xlsx([*title, HEADING, [ONE[0], "Fronted"]]))[0]
 
 
@@ -409,8 +416,8 @@ def test_sheets():
 
         return change
 
-    assert told(xlsx([HEADING, ONE], more("Notes", "Columns"))) == [
-        'lyncnb read the sheet "Servers". These sheets do not have the headings of a table of servers: "Notes"'
+    assert list_notes(xlsx([HEADING, ONE], more("Notes", "Columns"))) == [
+        'only the sheet "Servers" was read. These sheets do not have the column headings of a table of servers: "Notes"'
     ]
     with pytest.raises(
         TopologyError, match='have the headings of a table of servers: "Servers", "Old"'
@@ -418,13 +425,13 @@ def test_sheets():
         read_topology(xlsx([HEADING, ONE], more("Notes", "Old")))
     assert "hide or delete" in refused.value.hint
     book = xlsx([HEADING, ONE], more("Old", "Old v", hide=("Old", "Old v")))
-    assert cells_of(book) == [tuple(ONE)]
-    assert told(book) == ['lyncnb did not read hidden sheets: "Old", "Old v"']
+    assert list_cell_rows(book) == [tuple(ONE)]
+    assert list_notes(book) == ['lyncnb did not read hidden sheets: "Old", "Old v"']
     book = xlsx([["Notes"]], more("Old", hide=("Old",)))
-    assert cells_of(book)[0][0] == "old.contoso.net"
-    assert told(book) == [
+    assert list_cell_rows(book)[0][0] == "old.contoso.net"
+    assert list_notes(book) == [
         'sheet "Old" is hidden, but no other sheet has the headings of a table of servers',
-        'lyncnb read the sheet "Old". These sheets do not have the headings of a table of servers: "Servers"',
+        'only the sheet "Old" was read. These sheets do not have the column headings of a table of servers: "Servers"',
     ]
 
 
@@ -451,11 +458,11 @@ def test_the_pronunciation_of_a_text_is_ignored():
     )
     row = '<row r="2"><c r="A2" t="s"><v>0</v></c><c t="s"><v>1</v></c><c r="C2" t="s"><v>2</v></c></row>'
     book = one_sheet(row, parts={"xl/sharedStrings.xml": strings})
-    assert cells_of(book) == [("fe01.contoso.net", "FrontEnd", "台北")]
+    assert list_cell_rows(book) == [("fe01.contoso.net", "FrontEnd", "台北")]
     spoken = "<is><t>台北</t><rPh sb='0' eb='1'><t>x</t></rPh></is>"
     row = row.replace('<c r="C2" t="s"><v>2</v></c>', f'<c r="C2" t="inlineStr">{spoken}</c>')
     book = one_sheet(row, parts={"xl/sharedStrings.xml": strings})
-    assert cells_of(book)[0][2] == "台北"
+    assert list_cell_rows(book)[0][2] == "台北"
 
 
 def test_strict_workbooks_prefixes_and_macros():
@@ -475,7 +482,7 @@ def test_strict_workbooks_prefixes_and_macros():
         for name, text in parts.items()
     }  # fmt: skip
     strict["xl/vbaProject.bin"] = b"\xd0\xcf\x11\xe0 never run"
-    assert cells_of(packed(strict))[0][:2] == tuple(ONE[:2])
+    assert list_cell_rows(packed(strict))[0][:2] == tuple(ONE[:2])
 
 
 def test_unusual_content_of_opendocument():
@@ -520,12 +527,12 @@ def test_unusual_content_of_opendocument():
     )
     old = ods_table([head, head], name="Old", more=' table:style-name="ta2"')
     book = ods(old + table, styles=hidden)
-    assert cells_of(book) == [
+    assert list_cell_rows(book) == [
         ("fe01.contoso.net", "FrontEnd", "Tai  pei", "007", "2026-03-01", "TRUE", "0.5"),
         ("fe02.contoso.net", "FE", "", "x", "x", "x", "x"),
     ]
     assert [*read_rows(book).rows] == [2, 10]
-    assert told(book) == [
+    assert list_notes(book) == [
         'lyncnb did not read hidden sheets: "Old"',
         "lyncnb used the value in the merged cells C2:C3 for each of the rows",
         "lyncnb also read the hidden rows 2",
@@ -546,11 +553,11 @@ def test_numbers_and_blanks_of_opendocument():
         book = ods(
             ods_table(["".join(map(ods_cell, HEADING[:3])), start + number.format(value, shown)])
         )
-        assert cells_of(book)[0][2] == text
+        assert list_cell_rows(book)[0][2] == text
     spaced = start + ods_cell("Tai pei").replace(" pei", "\n \t pei")
     spaced = spaced.replace("</text:p><text:p>", "\n")
     book = ods(ods_table(["".join(map(ods_cell, HEADING[:3])), spaced]))
-    assert cells_of(book)[0][2] == "Tai pei"
+    assert list_cell_rows(book)[0][2] == "Tai pei"
 
 
 def test_formulas_of_opendocument():
@@ -577,7 +584,7 @@ def test_formulas_of_opendocument():
     assert any("cell A4, column server_fqdn: server_fqdn is blank" in p for p in problems_of(book))
 
 
-# --- These workbooks are invalid or malicious.
+# --- The following workbooks are invalid or malicious.
 
 CALCEXT = "urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 504
@@ -621,7 +628,7 @@ BAD = {
         packed({"mimetype": ODS, "META-INF/manifest.xml": "<a/>", "content.xml": f"{ENTITIES}<a/>"}),
         "a document type",
     ),
-    "too deep": (with_sheet("<a>" * 100_000), "more nested elements"),
+    "too deep": (with_sheet("<a>" * 100_000), "deeper nesting"),
     "a bomb": (with_sheet(b" " * 50_000_000), "more than 200 times as large as before"),
     "a row beyond the last": (one_sheet(row(1_048_577, "A1048577")), "refers to content that is missing"),
     "a column beyond the last": (one_sheet(row(2, "XFE2")), "refers to content that is missing"),
@@ -694,8 +701,8 @@ def test_a_table_of_text_with_the_name_of_a_workbook(tmp_path):
 
 @pytest.mark.slow
 def test_a_cell_in_the_last_row_is_read_quickly():
-    """If a sheet has a cell in its last row and column, the cell is reported, and reading takes
-    little time and memory.
+    """A stray cell in the last row or column of a sheet does not slow down reading, and the
+    incomplete row is reported.
     """
     rows = [["Server", "Role"], ONE[:2]]
 
@@ -726,8 +733,8 @@ def test_millions_of_cells_are_rejected_in_time():
 
 
 def test_a_truncated_or_changed_workbook():
-    """If a workbook is truncated or changed, there is one error message, or the rest is read
-    completely.
+    """A truncated workbook is rejected. A workbook with a changed byte is rejected, or results in
+    the original table.
     """
     sound = xlsx(rows_of(TWO_FRONT_ENDS))
     expected = read_topology(sound)
@@ -773,11 +780,11 @@ def test_any_text_is_read_as_openpyxl_reads_it(rows):
     expected = [
         tuple(cell or "" for cell in row) for row in sheet.iter_rows(min_row=2, values_only=True)
     ]
-    found = cells_of(book)
+    found = list_cell_rows(book)
     assert [row[: len(found[0])] for row in expected] == found
 
 
-# --- These tests use LibreOffice, which is started only once.
+# --- The following tests use LibreOffice, which is started only once.
 
 
 @pytest.fixture(scope="module")
@@ -805,7 +812,7 @@ def office(tmp_path_factory):
             ["fe04.contoso.net", "FrontEnd", "Hsinchu", ""]]  # fmt: skip
     (place / "traps.xlsx").write_bytes(xlsx(rows, change))
     (place / "plain.csv").write_text(TWO_SITES)
-    (place / "filled.xlsx").write_bytes(filled_in(FILLED))
+    (place / "filled.xlsx").write_bytes(fill_in_template(FILLED))
     own = f"-env:UserInstallation=file://{place}/office"
     for kind in ("xlsx", "ods"):
         subprocess.run(
@@ -824,18 +831,18 @@ def test_workbooks_that_libreoffice_saved(office, kind):
     """
     assert read_topology(office / f"plain.{kind}") == read_topology(TWO_SITES.encode())
     filled = read_topology(office / f"filled.{kind}")
-    assert filled == read_topology(filled_in(FILLED))
+    assert filled == read_topology(fill_in_template(FILLED))
     assert [str(note) for note in filled.notes] == [
         "lyncnb ignored row 2, which is the example from the template"
     ]
     book = (office / f"traps.{kind}").read_bytes()
-    assert cells_of(book) == [
+    assert list_cell_rows(book) == [
         ("fe01.contoso.net", "FrontEnd", "台北", "2026-03-01"),
         ("fe02.contoso.net", "FrontEnd", "台北", "007"),
         ("fe03.contoso.net", "FrontEnd", "Hsinchu", "#DIV/0!"),
         ("fe04.contoso.net", "FrontEnd", "Hsinchu", "TRUE"),
     ]
-    assert told(book) == [
+    assert list_notes(book) == [
         'lyncnb did not read hidden sheets: "Old"',
         "lyncnb used the value in the merged cells C2:C3 for each of the rows",
         "lyncnb also read the hidden rows 5",
@@ -872,8 +879,8 @@ def test_every_command_takes_a_workbook(shell):
 
 
 def test_a_command_reports_the_cell_of_a_problem(shell):
-    """The message and the JSON of a problem contain the sheet and the cell. Users must fix
-    workbooks themselves.
+    """The message and the JSON of a problem contain the sheet and the cell, so that users can fix
+    the workbook themselves.
     """
     shell.write("contoso.xlsx", xlsx([HEADING, [ONE[0], "Fronted", "", ""]]))
     ended = shell("check", "contoso.xlsx", "--json")

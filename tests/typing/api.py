@@ -184,7 +184,7 @@ def compared(old: ln.CertificatePlan, new: ln.CertificatePlan) -> ln.PlanDiffere
 
 
 def scenarios(topology: ln.Topology) -> ScenarioComparison:
-    """Save two plans as scenarios, and get the differences."""
+    """Save two plans as scenarios, and return their differences."""
     first = ln.Scenario(name="as planned", topology=topology, note="what we have")
     kept = Scenarios(Path("scenarios"))
     assert_type(kept.keep(first, replace=True), ln.Scenario)
@@ -221,7 +221,7 @@ def as_is(planned: ln.CertificatePlan) -> AsIs:
 
 
 def on_record(folder: Path, planned: ln.CertificatePlan) -> ln.PlanDifference:
-    """Get the differences between a plan and the requests in a folder."""
+    """Return the differences between the requests in a folder and a plan."""
     recorded = ln.read_plan(folder)
     assert_type(recorded, RecordedPlan)
     assert_type(recorded.findings, ln.Findings | None)
@@ -250,8 +250,8 @@ def saved(planned: ln.CertificatePlan, folder: Path, passphrase: ln.Secret) -> S
     return read_again
 
 
-def ahead(planned: ln.CertificatePlan, folder: Path) -> ln.Forecast:
-    """Create a forecast for a plan and for a folder."""
+def build_forecasts(planned: ln.CertificatePlan, folder: Path) -> ln.Forecast:
+    """Create a forecast for a plan and another one for its folder, and compare them."""
     made = ln.forecast(planned, until=date(2030, 12, 31), start=DAY)
     assert_type(made, ln.Forecast)
     assert_type(made.entries, tuple[ForecastEntry, ...])
@@ -275,7 +275,7 @@ def shown_by_servers(planned: ln.CertificatePlan) -> int:
 
 
 def pictures(planned: ln.CertificatePlan, facts: tuple[DatedFact, ...]) -> Figure:
-    """Draw a plan and a folder as pictures."""
+    """Draw pictures of a plan and of a request folder."""
     assert_type(ln.figure(planned, "timeline", facts=facts), Figure)
     return ln.figure(ln.folder_status("requests"))
 

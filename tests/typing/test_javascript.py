@@ -29,8 +29,8 @@ CONFIGURATION = REPOSITORY / "tests" / "typing" / "tsconfig.json"
 @pytest.mark.tools
 @pytest.mark.skipif(not shutil.which("tsc"), reason="no tsc: npm install --global typescript")
 def test_typescript_accepts_the_scripts(tmp_path):
-    """In the scripts of each panel, TypeScript finds no missing value, no wrong argument, and no
-    unknown name.
+    """TypeScript reports no missing value, wrong argument or unknown name in the scripts of any
+    panel.
     """
     for channel in (EditorChannel, GuideChannel, RequestChannel, StatusChannel, TableChannel):
         place = tmp_path / channel.__name__
@@ -54,7 +54,7 @@ def test_typescript_accepts_the_scripts(tmp_path):
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_is_checked_by_editors_too(script):
-    """Because of the first line in each script, editors check the types of the script."""
+    """Each script begins with the line that makes editors check its types."""
     assert script.read_text("utf-8").startswith("// @ts-check\n")
 
 

@@ -20,7 +20,7 @@ import lyncnb as ln
 from lyncnb.pki.passphrase import Secret
 from lyncnb.widgets import messages as of_panels
 from lyncnb.widgets.editing import messages
-from lyncnb.widgets.editing.channel import Channel, build_parts_type
+from lyncnb.widgets.editing.channel import Channel, build_message_type
 from lyncnb.widgets.planning_page import PlanningPage
 from lyncnb.widgets.status_panel import StatusChannel
 
@@ -104,7 +104,7 @@ def declarations(folder: Path) -> str:
         unions.append(f"type {name}Told =\n  | {made.of(told).replace(' | ', chr(10) + '  | ')};\n")
         asked = []
         for kind, function in channel.asked.items():
-            parts = [f'type: "{kind}"', *made.parts(build_parts_type(function))]
+            parts = [f'type: "{kind}"', *made.parts(build_message_type(function))]
             asked.append(f"  | {{ {'; '.join(parts)} }}\n")
         unions.append(f"type {name}Asked = {{ cell?: CellName }} & (\n{''.join(asked)});\n")
     return "\n".join([_BEGINNING, *unions, *made.interfaces.values()])

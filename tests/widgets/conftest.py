@@ -44,9 +44,9 @@ def answered(folder) -> str:
 
 @pytest.fixture(scope="session")
 def pages() -> list[LabBrowser]:
-    """Return the list of browser pages that tests can use again.
+    """Return the list of browser pages that tests can reuse.
 
-    Tests share them, since loading JupyterLab takes longer than most tests.
+    Tests share the pages, because loading JupyterLab takes longer than most tests.
     """
     return []
 
@@ -60,7 +60,7 @@ def lab(request, server, chromium, pages):
     failed = request.session.testsfailed
     yield lab
     errors, broken = lab.errors(), lab.cell_errors()
-    lab.put_away()
+    lab.shut_down()
     if failed == request.session.testsfailed and not errors and not broken:
         pages.append(lab)
     else:

@@ -20,7 +20,7 @@ from lab_panels import (
     SLOW_REQUESTS,
     STATUS,
     cell_of,
-    held_answers,
+    delay_answers,
     kernel,
     open_editor,
     open_panel,
@@ -124,7 +124,7 @@ def test_everything_by_keyboard(lab, folder):
     assert focused == "Role of dir01.contoso.com"
     keys.press("Escape")  # The first Escape closes the list of roles.
     if lab.page.evaluate("document.activeElement.tagName") == "SELECT":
-        keys.press("Escape")  # The second Escape leaves the cell.
+        keys.press("Escape")  # Pressing Escape a second time leaves the cell.
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
     keys.press("ArrowRight")
     keys.press("ArrowRight")
@@ -200,7 +200,7 @@ def test_shortcuts_of_jupyterlab_have_no_effect_in_panels(lab, folder, answered)
 
 
 def test_save_reload_and_run_all_give_the_same_plan(lab, folder):
-    """After the page is reloaded, it shows the editor again, and its changes are kept.
+    """After the page is reloaded, it shows the editor again, and the unsaved changes are kept.
 
     The saved files and the copied Python code result in the same plan.
     """
@@ -257,8 +257,8 @@ def test_edits_after_a_reload_are_not_shared_as_an_earlier_plan(lab, folder):
     share_notebook(path, folder / "before.html")
     lab.tab("Servers").click()
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
-    # If the panel could still update its output, it would have done so before it recorded that the
-    # output is outdated.
+    # If the panel can still update its output, it does so before it records that the output is
+    # outdated.
     record = f"__import__('pathlib').Path({DRAFT_FOLDER!r}, 'outdated.json').exists()"
     wait_kernel(lab, record, "True")
     path = lab.save()
@@ -411,7 +411,7 @@ def test_late_responses_of_the_kernel(lab, folder):
     open_editor(lab, folder)
     lab.tab("Deployment").click()
     days = lab.page.get_by_role("tabpanel", name="Deployment").locator("input[type=number]").first
-    with held_answers(lab, "editor.view"):
+    with delay_answers(lab, "editor.view"):
         days.fill("-5")
         days.press("Enter")
         lab.field("Wildcards for simple URLs").check()
@@ -434,7 +434,7 @@ def test_late_responses_of_the_kernel(lab, folder):
     expect(table).to_have_js_property("scrollTop", 90)
     lab.tab("Servers").click()
     lab.field("Select dir01.contoso.com").check()
-    with held_answers(lab, "editor.view"):
+    with delay_answers(lab, "editor.view"):
         lab.button("Remove 1 server").dblclick()
     lab.page.get_by_text("removed dir01.contoso.com").wait_for()
     kernel(lab, "editor.scenarios")
@@ -512,7 +512,7 @@ def test_a_click_on_a_name_shows_its_rule(lab, folder):
     name = page.locator('[data-name="dialin.contoso.com"]')
     name.wait_for()
     opened(name, "dialin", key="Enter")
-    page.get_by_text("Picture data as a table").click()
+    page.get_by_text("The picture's data as a table").click()
     opened(page.locator(".lc-panel:visible .lc-table button", has_text="fe01.contoso.com").first,
            "server-name")  # fmt: skip
     kernel(lab, "editor.change_options(issuer={'FrontEnd': 'public'})")
@@ -558,7 +558,7 @@ def test_add_and_remove_a_server(lab, folder):
     form.get_by_role("button", name="Add").click()
     alert = form.get_by_role("alert")
     alert.get_by_text("med 03").first.wait_for()
-    # The grid has the right accessible label, and contains only existing rows.
+    # The message contains the heading of the column.
     expect(alert).to_contain_text("(column Server)", use_inner_text=True)
     form.get_by_role("button", name="Cancel").click()
     lab.button("Add a server…").click()
@@ -658,7 +658,7 @@ def test_a_typed_passphrase_is_kept_and_one_click_counts(lab, folder):
     expect(panel.get_by_label("Public recovery key")).to_have_value("theirs.pub")
     first.fill(PASSPHRASE)
     again.fill(PASSPHRASE)
-    with held_answers(lab, "panel.view"):
+    with delay_answers(lab, "panel.view"):
         panel.get_by_role("button", name="Write 100 requests").dblclick()
     panel.get_by_text("Working …").wait_for()
     expect(panel.get_by_role("button", name="Cancel")).to_be_focused()
@@ -675,7 +675,8 @@ def test_a_typed_passphrase_is_kept_and_one_click_counts(lab, folder):
     # the panel would not ask for a passphrase. Without the number in the pattern, an earlier text
     # of the panel would match.
     panel.get_by_text(re.compile(r"after the run: \d+ kept")).wait_for()
-    # After the folder was removed, the panel asks for both passphrases again and shows the reason.
+    # After the folder has been removed, the panel asks for both passphrases again and shows the
+    # reason.
     shutil.rmtree(folder / "pressed")
     first.fill(PASSPHRASE)
     first.press("Enter")
@@ -720,7 +721,7 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
     lab.wait_text("Finished.")
     again.wait_for(state="hidden")
     expect(lab.button("Nothing to write")).to_be_disabled()
-    # The Tab key continues from the result of the run.
+    # The focus is on the result of the run, so the Tab key continues from there.
     expect(lab.page.locator(".lc-result")).to_be_focused()
     (folder / "wrong" / "summary.csv").unlink()
     lab.button("Refresh").click()
@@ -733,7 +734,7 @@ def test_passphrases_that_differ_or_are_wrong(lab, folder):
     assert after == before
 
 
-# -- These tests are about the steps after the requests were written.
+# -- The following tests are about the steps after the requests are written.
 
 
 def test_from_issued_certificates_to_deployment_steps(lab, folder, answered):
@@ -748,7 +749,7 @@ def test_from_issued_certificates_to_deployment_steps(lab, folder, answered):
     lab.button("Create packages").click()
     lab.wait_text("2 packaged")
     expect(lab.field("Passphrase of the folder")).to_have_value("")
-    lab.page.locator(".lyncnb summary", has_text="Password of one package").click()
+    lab.page.locator(".lyncnb summary", has_text="Password of a package").click()
     package = lab.field("Package")
     package.select_option(index=1)
     chosen = package.input_value()

@@ -74,7 +74,7 @@ def opens_on_its_text(lab: LabBrowser) -> None:
 
 
 def test_a_cell_opens_on_its_text(lab, folder):
-    """In JupyterLab, a double-click on the text of a cell opens the cell, and so do a click and
+    """In JupyterLab, users can edit a cell by double-clicking its text, or by clicking the cell and
     typing.
     """
     open_editor(lab, folder)

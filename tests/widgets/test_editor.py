@@ -107,9 +107,10 @@ def test_edit_rejects_unknown_servers(editor):
 
 
 def test_a_server_with_two_roles_needs_its_role(rules):
-    """If a server has two roles, its name alone is rejected, and the hint lists both rows.
+    """If a server has two roles, an edit that specifies only its name is rejected, and the hint
+    lists both rows.
 
-    Name and role find one row.
+    The name together with the role identifies one row.
     """
     text = CSV + "fe01.contoso.com,Mediation,pool.contoso.com,Taipei,,,,,\n"
     editor = PlanEditor(ln.read_topology(text.encode()), rules)
@@ -245,8 +246,8 @@ def test_changes_list_cells_rows_and_options(editor):
 
 
 def test_save_keeps_unknown_columns_and_every_option(editor, tmp_path, rules):
-    """The saved table and options result in the same plan, and keep the planner's additional
-    columns.
+    """The saved table and options produce the same plan, and the table keeps the columns that the
+    planner added.
     """
     editor.apply(set_cells, ids=[2], column="site", value="Kaohsiung")
     editor.change_options(layout="separate", country="TW")
@@ -261,8 +262,8 @@ def test_save_keeps_unknown_columns_and_every_option(editor, tmp_path, rules):
 
 
 def test_save_does_not_replace_another_table(editor, topology, rules, tmp_path):
-    """Save overwrites a file that the editor neither loaded nor saved only with the argument
-    overwrite.
+    """Without the argument overwrite, save does not overwrite a file that the editor neither loaded
+    nor saved.
     """
     editor.save(tmp_path)
     editor.apply(set_cells, ids=[2], column="site", value="A")
@@ -323,7 +324,7 @@ def test_the_response_to_ready_is_complete(talk):
 
     Rows are not stored in a trait.
     """
-    # The editor sends the findings later.
+    # The editor has not sent the findings yet.
     assert talk.types() == ["start", "rows", "options", "rows", "state"]
     rows = talk.rows()
     assert rows[1]["server_fqdn"] == "fe02.contoso.com"
@@ -384,7 +385,7 @@ def test_a_pool_value_is_set_for_the_pool(talk, editor):
 
 
 def test_many_rows_change_at_once(talk, editor):
-    """An edit of many rows is a single step."""
+    """An edit of many rows is a single undo step."""
     answers = talk.say("edit", ids=[0, 1, 2, 3, 4], column="site", value="Tainan")
     assert {pool.site for pool in editor.topology.pools} == {"Tainan"}
     assert answers["state"]["undo"] == "Site of 5 servers: Tainan"
@@ -428,8 +429,8 @@ def test_row_ids_never_change(talk, editor):
 
 
 def test_a_list_has_one_entry_per_line(rules):
-    """In the form, the items of a list are on separate lines, and a step has the name of the form's
-    field.
+    """The form shows each item of a list on its own line, and Undo names an option as the form
+    does.
     """
     table = CSV.replace("Taipei,contoso.com,", 'Taipei,"contoso.com,fabrikam.com",')
     editor = PlanEditor(ln.read_topology(table.encode()), rules)
@@ -445,8 +446,8 @@ def test_a_list_has_one_entry_per_line(rules):
 
 
 def test_deployment_fields_write_the_table(talk, editor):
-    """In the form, SIP domains are written to their cell, and a yes/no value to every pool that
-    uses it.
+    """If the SIP domains are changed in the form, their cell changes. If a yes/no value is changed,
+    it changes for every pool that uses it.
     """
     talk.say("option", name="column:sip_domains", value="contoso.com\nfabrikam.com")
     assert editor.topology.sip_domains == ("contoso.com", "fabrikam.com")
@@ -604,8 +605,8 @@ def test_the_browser_has_the_current_rows_after_any_edits(edits, at_once):
 
 
 async def _edited(talk, edits):
-    """Make edits, each after some steps of the kernel's event loop. Return the rows and the state
-    that were sent.
+    """Make edits with pauses between them, and return the rows and the state that the page
+    received.
     """
     shown, state = {}, {}
 
@@ -635,7 +636,9 @@ async def _edited(talk, edits):
 
 
 def test_rows_are_sent_before_counts_and_findings(rules):
-    """The editor sends the first rows at once, then all rows, the counts, and finally the findings."""
+    """The editor sends the beginning of the table at once, then the rest, then the counts, and
+    finally the findings.
+    """
     lines = [f"med{n:04}.contoso.com,Mediation,contoso.com" for n in range(1200)]
     topology = ln.read_topology("\n".join(["server_fqdn,role,sip_domains", *lines]).encode())
     editor = PlanEditor(topology, rules)
@@ -655,7 +658,7 @@ def test_rows_are_sent_before_counts_and_findings(rules):
     assert len(talk.rows()) == 1200
     assert talk.heard[3][0]["counts"].keys() < talk.heard[-1][0]["counts"].keys()
     assert talk.heard[-1][0]["counts"].items() >= ln.check_plan(editor.plan).counts().items()
-    # The editor sends the error at once, before it plans the table.
+    # The error is raised at once, before the editor plans the table.
     with pytest.raises(OptionsError, match="not a usage or role"):
         PlanEditor(topology, rules, options=ln.PlanOptions(issuer={"Nothing": "public"}))
 
@@ -727,7 +730,9 @@ def test_an_acceptance_is_shown_with_its_limits(
 
 
 def test_findings_with_one_safe_fix_can_be_fixed(talk, editor):
-    """Finding codes with exactly one safe fix can be fixed in one step, which the user can undo."""
+    """If each finding with a code has exactly one safe fix, all of them can be fixed in one step,
+    which the user can undo.
+    """
     before = editor.state
     server = next(p for p in editor.topology.pools if p.role == "Mediation").computers[0].row
     editor.apply(
@@ -839,8 +844,8 @@ def test_a_workbook_is_never_written_over(tmp_path):
 
 
 def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monkeypatch):
-    """Open loads another table and its options. If there are unsaved edits, it does not discard
-    them.
+    """The message "open" loads another table and its options. It is rejected if there are unsaved
+    edits.
     """
     path = tmp_path / "other.csv"
     path.write_text(FIVE_SERVERS)
@@ -875,8 +880,8 @@ def test_another_table_is_opened_in_the_same_editor(talk, editor, tmp_path, monk
     ],
 )
 def test_the_panel_shows_an_invalid_message_as_an_error(talk, editor, message):
-    """If an error occurs while a message is processed, the panel shows a plain text without values
-    and without a stack trace.
+    """If a message from the page is invalid, the panel shows a plain error message without a stack
+    trace.
     """
     answers = talk.say(**{"kind" if key == "type" else key: v for key, v in message.items()})
     if "refused" in answers:

@@ -1,5 +1,5 @@
-"""In the first hour, a planner can use the planning notebook with mouse and keyboard and a CSV file
-from Excel.
+"""In the first hour, a planner needs only the planning notebook, a mouse, a keyboard, and a CSV
+file from Excel.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def test_from_a_table_with_mistakes_to_requests(lab, workspace):
     saved_as(lab, "1 change, not saved")
     lab.tab("Findings").click()
     blocks.filter(has_text="meet-url-count").get_by_role("button", name="se01").click()
-    # The link of the finding opens the first server of the site. The URLs of the site are in
-    # another row.
+    # The link in the finding opens the row of the first server of the site, but the URLs of the
+    # site are in another row.
     cell_of(lab, "fe01.contoso.net", "Meet URLs").click()
     for key in ("Enter", "Control+End", "Alt+Enter"):
         keys.press(key)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from lab_driver import CHROMIUM, LabBrowser
-from lab_panels import cell_of, held_answers, kernel, open_editor, wait_kernel
+from lab_panels import cell_of, delay_answers, kernel, open_editor, wait_kernel
 from playwright.sync_api import expect
 
 pytestmark = [
@@ -32,7 +32,7 @@ def opened(server, chromium, pages, folder):
     open_editor(lab, folder)
     yield lab
     errors, broken = lab.errors(), lab.cell_errors()
-    lab.put_away()
+    lab.shut_down()
     pages.append(lab)
     assert (errors, broken) == ([], [])
 
@@ -80,13 +80,15 @@ def edge(heading) -> tuple[float, float]:
     return box["x"] + box["width"] - 3, box["y"] + box["height"] / 2
 
 
-def active(lab: LabBrowser):
-    """Return the active cell. Rows that are not visible can still have an earlier mark."""
+def active_cell(lab: LabBrowser):
+    """Return the active cell in a visible row. Hidden rows can contain a cell that was active
+    earlier.
+    """
     return lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-active")
 
 
 def new_row(lab: LabBrowser):
-    """Return the cells of the blank row at the end of the table, with their texts."""
+    """Return the cells with the text "New server" in the blank row at the end of the table."""
     return lab.page.locator(".lc-servers .lc-row:not([hidden]) .lc-wanted", has_text="New server")
 
 
@@ -195,7 +197,7 @@ def test_rows_pasted_into_the_form_add_servers(lab):
     expect(lab.page.get_by_role("form", name="Add a server")).to_be_hidden()
 
 
-# -- These tests use the list of roles.
+# -- The following tests use the list of roles.
 
 
 def test_letters_select_an_entry_in_the_list_of_roles(lab):
@@ -242,7 +244,7 @@ def test_a_right_click_opens_the_menu_of_the_table(lab):
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
     press(lab, "Escape")
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
-    # The keyboard can also copy, clear, paste, and fill down.
+    # Users can also copy, clear, paste, and fill down with the keyboard.
     press(lab, "Shift+F10", "Enter")
     said(lab, "Copied 1 cell")
     assert lab.page.evaluate("navigator.clipboard.readText()") == "Taipei"
@@ -290,8 +292,8 @@ def test_the_menu_shows_the_origin_of_a_value_and_findings(lab):
 
 
 def test_two_new_rows_with_late_responses(lab):
-    """If the kernel's responses are late, accepting one new row does not remove the next one, which
-    is then rejected.
+    """If two new rows are entered before the kernel responds, the valid row is added, and the
+    invalid row is still shown as rejected.
     """
     lab.js(
         "panel.sessionContext.session.kernel.requestExecute({code: arg});",
@@ -309,8 +311,8 @@ def test_two_new_rows_with_late_responses(lab):
 
 
 def test_an_open_cell_keeps_its_text_when_an_earlier_row_is_added(lab):
-    """While the user types a second row, the kernel adds the first one, and typing continues."""
-    with held_answers(lab, "editor.view"):
+    """If the kernel adds a new row while the user types the next one, the typed text is kept."""
+    with delay_answers(lab, "editor.view"):
         click(lab, "fe02.contoso.com", "Server")
         press(lab, "Control+=")
         lab.page.keyboard.type("new01.contoso.com")
@@ -330,8 +332,8 @@ def test_an_open_cell_keeps_its_text_when_an_earlier_row_is_added(lab):
 
 
 def test_undo_after_a_rejected_paste_removes_only_the_rejected_texts(lab):
-    """After rejected texts, Undo first removes these, and then reverts the last change and
-    describes it.
+    """After text is rejected, the first Undo only removes this text. The next Undo reverts the last
+    change and describes it.
     """
     undo, refused = lab.button("Undo"), lab.page.locator(".lc-refused")
     before = undo.get_attribute("title")
@@ -352,7 +354,7 @@ def test_undo_after_a_rejected_paste_removes_only_the_rejected_texts(lab):
     assert kernel(lab, "editor.topology.cells[3][3]") == "Tainan"
     press(lab, "Control+Home", "Control+z")
     said(lab, "Undone: Site of med01.contoso.com: Tainan -> Hsinchu")
-    cell = active(lab)
+    cell = active_cell(lab)
     expect(cell).to_have_text("Hsinchu")
     expect(cell).to_have_attribute("aria-colindex", "5")
     press(lab, "Control+Home", "Control+y")
@@ -377,7 +379,7 @@ def test_f2_and_ctrl_f(lab):
     lab.page.keyboard.type("hsin")
     press(lab, "Enter")
     expect(lab.page.locator(":focus")).to_have_attribute("role", "grid")
-    expect(active(lab)).to_have_text("Hsinchu")
+    expect(active_cell(lab)).to_have_text("Hsinchu")
     lab.field("Filter servers").fill("")
     assert lab.page.locator(".jp-DocumentSearch-overlay").count() == 0
 
@@ -530,8 +532,8 @@ def test_servers_that_the_filter_hides_are_changed_only_on_request(lab):
 
 
 def test_rejected_changes_are_shown_at_each_cell(lab):
-    """If a change of several servers is rejected, each of their cells shows the text with the
-    reason. Undo removes all of these.
+    """If a change of several servers is rejected, each of their cells shows the rejected text with
+    the reason. Undo removes the rejected text from all of these cells.
     """
     for server in ("fe01.contoso.com", "med01.contoso.com"):
         lab.page.get_by_label(f"Select {server}").check()
@@ -574,7 +576,9 @@ def test_messages_use_headings_and_cover_no_control(lab):
 
 
 def test_opening_another_table_closes_the_open_cell(lab):
-    """The text in the open cell does not appear in a row of another table with the same ID."""
+    """If another table is opened, the text in an open cell does not appear in a row of the new
+    table.
+    """
     click(lab, "fe02.contoso.com", "Server")
     lab.page.keyboard.type("typed")
     expect(lab.page.locator(OPEN_CELL)).to_have_count(1)

@@ -40,8 +40,8 @@ def page_of(panel, title):
 
 
 def test_from_an_empty_form_to_an_editor(lab, folder):
-    """The guide shows one group of questions at a time with the plan so far, and at the end opens
-    an editor.
+    """The guide shows one group of questions at a time together with the plan so far. At the end,
+    it opens an editor.
     """
     open_panel(lab, folder, GUIDE.format(folder="first"))
     panel = lab.page.get_by_role("group", name="Questions for a first plan")
@@ -60,7 +60,8 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     expect(panel.get_by_label("DNS domain of the servers")).to_have_attribute(
         "placeholder", "contoso.com"
     )
-    # Some questions appear only after a certain answer. Another site adds pages of questions.
+    # Some questions appear only after a certain answer. Each additional site adds pages of
+    # questions.
     page_of(panel, "External names and URLs")
     expect(panel.get_by_label("First label of the host name for all simple URLs")).to_have_count(0)
     panel.get_by_label("Which form do you want for the meeting").select_option("one-host")
@@ -80,7 +81,7 @@ def test_from_an_empty_form_to_an_editor(lab, folder):
     panel.get_by_role("button", name="Go to the plan").click()
     panel.get_by_text("Clients sign in automatically to tain-dirpool.contoso.com.").wait_for()
     panel.get_by_text("tain-dir02.contoso.com").first.wait_for()
-    write = panel.get_by_role("button", name="Write table, options and answers")
+    write = panel.get_by_role("button", name="Write the table, options, and answers")
     write.click()
     panel.get_by_text("Written: first/topology.csv, first/plan.toml, first/guide.toml.").wait_for()
     table = ln.read_topology(folder / "first" / "topology.csv")

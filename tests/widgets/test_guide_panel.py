@@ -11,7 +11,9 @@ from lyncnb.errors import AnswersError
 
 @pytest.fixture
 def talk(tmp_path, monkeypatch):
-    """Return a new guide panel in an empty folder. The test sends messages to it as the page does."""
+    """Return a new guide panel in an empty folder, with a simulated page that exchanges messages
+    with it.
+    """
     monkeypatch.chdir(tmp_path)
     return Talk(ln.GuidePanel("plan").view)
 

@@ -1,4 +1,6 @@
-"""A click on a name in any panel shows the reason for the name and the use of the name."""
+"""A click on a DNS name in any panel shows why the name is needed and which certificates contain
+it.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,9 @@ def test_an_undocumented_reason_is_shown_as_such(editor):
 
 
 def test_names_in_the_message_of_a_finding_are_links(editor, tmp_path):
-    """Names in the message of a finding are links to their reasons, in both panels."""
+    """In the editor and the request panel, names in the message of a finding are links to their
+    reasons.
+    """
     editor.edit(add=[{"server_fqdn": "edge01.contoso.net", "role": "Edge"}])
     editor.change_options(planned_issue_date=date(2026, 12, 1))
     names = {str(name) for one in editor.plan.certificates for name in one.names}

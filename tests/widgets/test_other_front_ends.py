@@ -1,9 +1,9 @@
-"""Panels need nothing from the page of JupyterLab, so they also work in an output frame, as in VS
-Code.
+"""Panels use nothing from the page of JupyterLab. Therefore, they also work in a separate
+output frame, as in VS Code.
 
 VS Code itself cannot run here: its extension for notebooks comes from another registry. According
-to its source (webviewPreloads.ts), it shows all outputs of a notebook in one sandboxed frame, without
-the cells of the notebook, and with a content security policy.
+to its source (webviewPreloads.ts), it shows all outputs of a notebook in one sandboxed frame,
+without the cells of the notebook, and with a content security policy.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Frame:
         self.asked: list[dict] = []
         page.expose_binding("toKernel", lambda _, message: self.asked.append(message))
         head = f'<meta http-equiv="Content-Security-Policy" content="{self.POLICY}">'
-        copy, _, _ = panel.channel.make_static_form()
+        copy, _, _ = panel.channel.make_static_output()
         outputs = self.OUTPUTS.replace("{copy}", f'<div class="lyncnb-static">{copy}</div>')
         page.set_content(f'<iframe sandbox="{self.SANDBOX}" width="1200" height="800"></iframe>')
         element = page.locator("iframe")

@@ -1,5 +1,5 @@
-"""The editor draws a picture of the plan when its tab opens, marks changes, and links its boxes to
-rows of the table.
+"""When its tab opens, the editor draws a picture of the plan. The picture marks changes, and its
+boxes link to rows of the table.
 """
 
 from __future__ import annotations
@@ -97,5 +97,5 @@ def test_a_click_on_a_pool_selects_its_servers(lab, folder):
     lab.tab("Picture").click()
     page.get_by_label("Which picture").select_option("coverage")
     page.get_by_text("in rows,").wait_for()
-    page.get_by_text("Picture data as a table").click()
+    page.get_by_text("The picture's data as a table").click()
     page.get_by_role("table").get_by_text("webext01.contoso.com").first.wait_for()

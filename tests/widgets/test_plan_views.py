@@ -1,4 +1,4 @@
-"""The kernel sends the lists of certificates and of names in the plan to the browser."""
+"""The kernel sends the certificates and names in the plan to the browser."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def editor() -> PlanEditor:
 
 
 def test_every_name_has_its_certificates(editor):
-    """Users can search all names in the plan by a part of the name. Each use has its owner, reason
-    and row.
+    """Users can search all names in the plan by a part of the name. Each use of a name is shown
+    with its owner, reason and row.
     """
     names = {str(name) for c in editor.plan.certificates for name in c.names}
     answer = search_names(editor, search="")
@@ -35,8 +35,8 @@ def test_every_name_has_its_certificates(editor):
 
 
 def test_a_name_of_many_certificates_lists_the_first(editor):
-    """If a name is in the certificates of more than twelve pools, the list shows how many more
-    there are.
+    """If a name is in the certificates of more than twelve pools, the editor lists the first ones
+    and shows the number of the others.
     """
     editor.edit(
         add=[
@@ -46,7 +46,7 @@ def test_a_name_of_many_certificates_lists_the_first(editor):
     )
     (entry,) = search_names(editor, search="meet.contoso.com")["names"]
     assert len(entry["uses"]) == 12
-    # The Front End Servers of a pool are one of the twelve entries.
+    # One of the twelve entries combines the Front End Servers of a pool.
     assert "fe01–fe02.contoso.com" in [use["owner"] for use in entry["uses"]]
     assert entry["more"] == 21 - 13
 

@@ -42,7 +42,9 @@ def test_the_page_lists_tables_of_every_format(folder):
 
 @pytest.mark.parametrize("name", ["five.csv", "five.xlsx", "five.ods"])
 def test_an_opened_file_has_the_same_topology(folder, name):
-    """If the page opens a file, the editor has the topology of this file, in every format."""
+    """In every format, a file that is opened on the page results in the same topology in the
+    editor.
+    """
     page = PlanningPage()
     told = Talk(page._table).say("open", path=name, pasted="", folder="requests")
     assert told["opened"]["words"] == f"Opened: {name}."
@@ -51,8 +53,8 @@ def test_an_opened_file_has_the_same_topology(folder, name):
 
 @pytest.mark.parametrize(("version", "product"), [("6", "lync2013"), ("7", "sfb2015")])
 def test_a_document_is_planned_by_its_product(folder, version, product):
-    """If the page opens a document of Skype for Business, it uses the rules of this product, as the
-    command line does.
+    """If the user opens a topology document of Skype for Business, the planning page uses the rules
+    of this product, as the command line does.
     """
     document = topology_builder([front_end("se01.contoso.com")], version=version)
     (folder / "one.tbxml").write_text(document)

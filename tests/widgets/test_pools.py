@@ -39,7 +39,7 @@ def opened(server, chromium, pages, folder):
     open_editor(lab, folder, table="pools.csv")
     yield lab
     errors, broken = lab.errors(), lab.cell_errors()
-    lab.put_away()
+    lab.shut_down()
     pages.append(lab)
     assert (errors, broken) == ([], [])
 
@@ -54,7 +54,7 @@ def lab(opened):
 
 
 def column(lab: LabBrowser, name: str) -> str:
-    """Return the first label of each text in a column, separated by spaces."""
+    """Return the first DNS label of each text in a column, separated by spaces."""
     return kernel(lab, COLUMN.format(name=name))
 
 
@@ -194,8 +194,8 @@ def test_a_single_server_is_not_a_pool(lab):
 
 
 def test_pasted_texts_change_pools(lab):
-    """If texts are pasted, they change all servers of the pools. Pasted rows below the last pool
-    are reported.
+    """Texts that are pasted into the table of pools change all servers of these pools. Pasted rows
+    below the last pool are reported.
     """
     cell(lab, "edges", "Site").click()
     lab.page.evaluate("text => navigator.clipboard.writeText(text)", "Ulm\r\nTrier\r\nCelle\r\n")

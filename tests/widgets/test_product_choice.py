@@ -70,7 +70,7 @@ def test_a_product_that_lacks_a_role_is_rejected():
 
 
 def test_the_form_lists_every_product():
-    """The form lists all products by id and title, and shows the product in use, also after another
+    """The form lists all products by id and title, and shows the product in use, even after another
     one was rejected.
     """
     talk = Talk(editor_of(CHAT, "sfb2015").view)

@@ -196,7 +196,7 @@ def test_the_button_is_disabled_until_something_changes(tmp_path):
     talk = Talk(panel.view)
     look = talk.say("ready")["look"]
     assert (look["ready"], look["label"]) == (True, "Write 2 requests")
-    assert "The requests are not written to" in panel._repr_html_()
+    assert "The requests have not been written to" in panel._repr_html_()
     talk.say("write", passphrase=PASSPHRASE, again=PASSPHRASE)
     _until(talk, "finished")
     look = talk.heard[-1][0]
@@ -205,7 +205,7 @@ def test_the_button_is_disabled_until_something_changes(tmp_path):
     # In a later session, the user creates another panel.
     again = RequestPanel(editor, tmp_path / "requests")
     assert "2 requests in" in again._repr_html_()
-    assert "The requests are not written to" not in again._repr_html_()
+    assert "The requests have not been written to" not in again._repr_html_()
     create_recovery_key(tmp_path / "pair", PASSPHRASE)
     assert talk.say("recovery", file=str(tmp_path / "pair.pub"))["look"]["ready"]
     other = Talk(again.view)

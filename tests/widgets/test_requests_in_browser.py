@@ -64,7 +64,7 @@ def test_nothing_is_written_if_the_kernel_does_not_respond(lab, folder):
 
 def test_a_folder_of_another_deployment_needs_consent(lab, folder):
     """If the folder belongs to another deployment, Write is disabled until the user confirms this,
-    which is possible by keyboard.
+    for example with the keyboard.
     """
     topology = ln.read_topology(STANDARD_EDITION.replace("contoso.com", "fabrikam.com").encode())
     theirs = ln.plan_certificates(topology, ln.load_rules("lync2013"))

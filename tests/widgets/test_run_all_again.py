@@ -93,8 +93,8 @@ def test_no_object_contains_the_passphrase_after_the_run(lab, folder):
 
 
 def test_run_all_restores_unsaved_edits(lab, folder):
-    """After Run All, the editor restores unsaved edits and shows a note. A button discards the
-    edits.
+    """After Run All, the editor restores unsaved edits and shows a note with a button that
+    discards them.
     """
     open_editor(lab, folder, PLAN)
     set_cell(lab, "dir01.contoso.com", "Site", "Kaohsiung")
@@ -115,8 +115,8 @@ def test_run_all_restores_unsaved_edits(lab, folder):
 
 
 def test_unsaved_edits_are_applied_to_a_changed_file(lab, folder):
-    """If the file has changed before Run All, the editor loads it, and applies the unsaved edits
-    again.
+    """If another program has changed the table file, Run All loads the new file and applies the
+    unsaved edits again.
     """
     table = folder / "moving.csv"
     table.write_text((folder / "small.csv").read_text())
@@ -156,8 +156,8 @@ def test_outputs_of_an_older_plan_are_marked(lab, folder):
 
 
 def test_the_request_panel_follows_the_editor(lab, folder):
-    """After a change in the editor, the request panel updates its preview and then writes the new
-    plan.
+    """After a change in the editor, the request panel updates its preview. It then writes the
+    requests for the changed plan.
     """
     show_notebook(lab, folder, "followed")
     panel = lab.page.get_by_role("group", name="Request panel for followed")

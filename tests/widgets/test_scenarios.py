@@ -42,15 +42,15 @@ def test_keep_switch_and_compare(editor):
     found = kept.compare("as planned", "wildcards")
     assert found.names == ("as planned", "wildcards")
     assert found.differences[0].new.options.wildcard
-    assert kept.compare("wildcards").names == ("wildcards", "in the editor now")
+    assert kept.compare("wildcards").names == ("wildcards", "current editor content")
     editor.change_options(country="TW")
-    assert kept.compare().names == ("as loaded", "in the editor now")
+    assert kept.compare().names == ("as loaded", "current editor content")
     assert list(kept.to_frame()["In the editor"]) == ["yes, with changes", ""]
 
 
 def test_undo_restores_the_plan_of_another_scenario(editor):
-    """After another scenario is opened, Undo restores the earlier plan with its scenario name, and
-    Redo the other one.
+    """After another scenario is opened, Undo restores the earlier plan and its scenario name, and
+    Redo returns to the opened scenario.
     """
     kept = editor.scenarios
     kept.keep("first")
@@ -71,7 +71,7 @@ def test_undo_restores_the_plan_of_another_scenario(editor):
 
 
 def test_changes_of_a_scenario_are_listed_by_server(editor):
-    """Differences from a scenario are listed by server, even if its rows are in another order or
+    """The changes in a scenario are listed by server, even if the rows are in another order, or
     servers were added or removed.
     """
     kept = editor.scenarios
@@ -169,7 +169,7 @@ def test_a_repeated_cell_keeps_its_scenario(editor):
     editor.change_options(wildcard=True)
     editor.scenarios.keep("second")
     again = ln.PlanEditor(editor.loaded.topology, ln.load_rules(), folder=editor.scenarios.folder)
-    again.take_over(editor)
+    again.repeat_changes_of(editor)
     assert (again.scenarios.current, again.scenarios.has_changes) == ("second", False)
     again.change_options(country="TW")
     assert again.scenarios.has_changes
@@ -195,23 +195,29 @@ def test_messages_support_all_actions_on_scenarios(editor):
     talk.say("ready")
     answer = talk.say("keep_scenario", name="As planned", note="what we have")
     assert answer["scenario_done"]["said"].startswith("The scenario “As planned” is")
-    assert answer["state"]["saved_words"] == "scenario As planned, as kept; as loaded"
+    assert answer["state"]["saved_words"] == "scenario As planned, unchanged; as loaded"
     assert answer["scenarios"]["rows"] == [{"name": "As planned", "note": "what we have"}]
     answer = talk.say("option", name="wildcard", value="true")
-    words = "scenario As planned, changed after it was kept; 1 change, not saved"
+    words = "scenario As planned, with later changes; 1 change, not saved"
     assert answer["state"]["saved_words"] == words
     answer = talk.say("keep_scenario", name="Wildcards?", note="")["refused"]
     assert (answer["instead"], answer["offers"]) == ("Wildcards", ["Keep as “Wildcards”"])
     assert talk.say("keep_scenario", name="Wildcards", note="")["state"]["saved_words"] == (
-        "scenario Wildcards, as kept; 1 change"
+        "scenario Wildcards, unchanged; 1 change"
     )
     assert talk.say("keep_scenario", name="As planned", note="")["refused"]["occupied"]
     compared = talk.say("compare_scenarios", names=["As planned", "Wildcards", ""])["compared"]
-    assert compared["headings"] == ["Of", "What", "As planned", "Wildcards", "in the editor now"]
+    assert compared["headings"] == [
+        "Of",
+        "What",
+        "As planned",
+        "Wildcards",
+        "current editor content",
+    ]
     assert ["Options", "Wildcards for simple URLs", "no", "≠ yes", "≠ yes"] in compared["differing"]
     assert [one["heading"] for one in compared["differences"]] == [
         "“Wildcards” compared with “As planned”",
-        "“in the editor now” compared with “As planned”",
+        "“current editor content” compared with “As planned”",
     ]
     assert "Cause" in compared["differences"][0]["headings"]
     assert "<svg" in talk.say("picture_scenario", place=0)["picture_of_scenario"]["svg"]

@@ -9,7 +9,7 @@ import pytest
 from lab_driver import CHROMIUM
 from lab_panels import (
     axe_in_both_themes,
-    held_answers,
+    delay_answers,
     kernel,
     open_editor,
     set_cell,
@@ -49,11 +49,11 @@ def test_a_new_user_saves_and_compares_scenarios(lab, folder, place):
     lab.page.get_by_text("There are no scenarios yet.").wait_for()
     assert not place.exists()
     keep(lab, "As planned", "what we have")
-    lab.page.get_by_text("scenario As planned, as kept").wait_for()
+    lab.page.get_by_text("scenario As planned, unchanged").wait_for()
     set_before = kernel(lab, "editor.plan.sha256")
     lab.tab("Deployment").click()
     lab.field("Wildcards for simple URLs").check()
-    lab.page.get_by_text("scenario As planned, changed after it was kept").wait_for()
+    lab.page.get_by_text("scenario As planned, with later changes").wait_for()
     lab.tab("Scenarios").click()
     lab.field("Name").fill("Wildcards?")
     lab.page.keyboard.press("Enter")
@@ -77,7 +77,7 @@ def test_a_new_user_saves_and_compares_scenarios(lab, folder, place):
     wait_kernel(lab, "editor.options.wildcard", "True")
 
 
-def test_change_duplicate_remove_and_back(lab, folder, place):
+def test_scenarios_are_edited_by_keyboard(lab, folder, place):
     """By keyboard, a user can edit scenarios in their rows, and can restore a removed scenario."""
     open_editor(lab, folder)
     keep(lab, "First")
@@ -95,8 +95,8 @@ def test_change_duplicate_remove_and_back(lab, folder, place):
     lab.button("Open Second").wait_for()
     set_cell_in_servers(lab)
     lab.tab("Scenarios").click()
-    lab.button("Keep the changes in “First”").click()
-    lab.page.get_by_text("scenario First, as kept").wait_for()
+    lab.button("Update the scenario “First”").click()
+    lab.page.get_by_text("scenario First, unchanged").wait_for()
     assert "Kaohsiung" in (place / "First" / "topology.csv").read_text("utf-8-sig")
 
 
@@ -107,8 +107,8 @@ def set_cell_in_servers(lab) -> None:
 
 
 def test_a_damaged_scenario_and_an_existing_scenario(lab, folder, place):
-    """The panel shows all errors of a damaged scenario. Before it replaces an existing scenario,
-    the user must confirm.
+    """The panel shows all errors of a damaged scenario, and replaces an existing scenario only
+    after the user confirms this.
     """
     open_editor(lab, folder)
     keep(lab, "First")
@@ -140,7 +140,7 @@ def test_edits_in_two_rows_are_both_kept(lab, folder, place):
     lab.field("Name of First").fill("Base")
     lab.button("Change Second").click()
     expect(lab.field("Name of First")).to_have_value("Base")
-    with held_answers(lab, "editor.view"):
+    with delay_answers(lab, "editor.view"):
         lab.field("Name of First").press("Enter")
         lab.field("Note for Second").fill("what we")
     lab.page.get_by_text("“First” is renamed to “Base”").wait_for()
@@ -153,7 +153,7 @@ def test_edits_in_two_rows_are_both_kept(lab, folder, place):
     lab.page.wait_for_function(
         "() => document.activeElement.getAttribute('aria-label') === 'Change Second'"
     )
-    with held_answers(lab, "editor.view"):
+    with delay_answers(lab, "editor.view"):
         lab.button("Duplicate Base").dblclick()
     lab.page.get_by_text("Copied to").wait_for()
     wait_kernel(lab, "len(editor.scenarios.names())", "3")
@@ -173,7 +173,7 @@ def test_a_confirmation_applies_to_one_scenario(lab, folder, place):
     panel.get_by_text("I have checked the existing files. Replace them.").click()
     (place / "Second" / "plan.toml").write_text("wildcard = true\n")
     kernel(lab, "editor.change_options(xmpp_host_names=True)")
-    lab.button("Keep the changes in “Second”").click()
+    lab.button("Update the scenario “Second”").click()
     lab.page.get_by_role("alert").get_by_text("another person changed the files").wait_for()
     assert (place / "Second" / "plan.toml").read_text() == "wildcard = true\n"
 

@@ -84,8 +84,9 @@ def saved_by_libreoffice(folder: Path, name: str, table: str) -> str:
 
 
 def test_typing_goes_from_cell_to_cell(lab, folder):
-    """Typed text overwrites a cell, and Enter moves down, to the column in which the user pressed
-    Tab first. Escape restores the cell.
+    """Typed text overwrites a cell, Escape restores it, and Enter moves to the next row.
+
+    After Tab, Enter moves to the column in which the user started.
     """
     open_editor(lab, folder)
     click(lab, "dir01.contoso.com", "Pool")
@@ -146,9 +147,7 @@ def test_ranges_by_mouse_shift_and_keys(lab, folder):
 
 
 def test_pasted_cells_that_are_rejected_show_the_reason(lab, folder):
-    """Pasting cells is one step. A rejected cell is red and shows the reason, and new rows are
-    added.
-    """
+    """Pasting adds all valid rows in one undo step. Each rejected cell is red and shows the reason."""
     open_editor(lab, folder)
     click(lab, "med01.contoso.com", "Server")
     clipboard(
@@ -175,8 +174,8 @@ def test_pasted_cells_that_are_rejected_show_the_reason(lab, folder):
 
 @pytest.mark.tools
 def test_text_that_libreoffice_wrote_is_pasted(lab, folder):
-    """If LibreOffice's text has headings, these determine the columns, and new rows are added at
-    the end.
+    """If text copied from LibreOffice has headings, the headings determine the columns, and new
+    rows are added at the end.
     """
     table = (
         FIVE_SERVERS.replace("Hsinchu", "Tainan") + "med07.contoso.com,Mediation,,Tainan,,,,,,B7\n"
@@ -228,7 +227,7 @@ def test_filter_by_column_and_sort_by_two(lab, folder):
     """Users can filter by words, by a word in a column, by excluded words, and by phrases in
     quotation marks.
 
-    Shift sorts by a second column.
+    A click with Shift sorts by a second column.
     """
     open_editor(lab, folder)
     find = lab.field("Filter servers")
@@ -263,8 +262,8 @@ def test_filter_by_column_and_sort_by_two(lab, folder):
 
 
 def test_the_layout_survives_a_reload(lab, folder):
-    """After a reload, the table has the same column widths and columns, and the same table also has
-    the same sort order.
+    """After a reload, the table has the same columns with the same widths. If the page opens the
+    same table, the sort order is also the same.
     """
     open_editor(lab, folder)
     heading = lab.page.get_by_role("columnheader", name="Site")
@@ -304,8 +303,8 @@ def test_the_layout_survives_a_reload(lab, folder):
 
 
 def test_the_list_of_columns_fits_next_to_the_file_browser(lab, folder):
-    """At 1280 pixels or less, and next to the file browser, users can select every check box in the
-    list of columns.
+    """If the page is at most 1280 pixels wide and the file browser is open, users can still select
+    every check box in the list of columns.
     """
     before = lab.page.viewport_size
     open_editor(lab, folder)
@@ -351,9 +350,7 @@ def test_list_items_are_edited_on_separate_lines(lab, folder):
 
 
 def test_leave_a_pool_copy_servers_and_create_a_pool(lab, folder):
-    """If a role is rejected, a button moves the server out of its pool. Users can also copy
-    servers, and create a new pool.
-    """
+    """In the editor, users can move servers out of their pool, copy servers, and create a new pool."""
     open_editor(lab, folder)
     set_cell(lab, "fe02.contoso.com", "Role", "Mediation")
     lab.button("Remove the changed servers from the pool").click()
@@ -362,8 +359,8 @@ def test_leave_a_pool_copy_servers_and_create_a_pool(lab, folder):
     press(lab, "Control+z")
     wait_kernel(lab, "editor.is_saved", "True")
     lab.page.get_by_label("Select fe02.contoso.com").check()
-    # With a check box, several servers can leave their pool in the same way. The focus returns to
-    # the button.
+    # Servers that are selected with their check boxes can leave their pool in the same way. The
+    # focus then returns to the button.
     lab.field("New Role").select_option("Mediation")
     lab.button("Set for 1 server").click()
     lab.button("Remove the changed servers from the pool").click()
@@ -384,7 +381,8 @@ def test_leave_a_pool_copy_servers_and_create_a_pool(lab, folder):
 
 
 def test_the_plan_by_certificate_and_by_name(lab, folder):
-    """The list of certificates shows their names, and collapses identical certificates.
+    """The list of certificates shows the names on each certificate, and combines certificates that
+    have the same names.
 
     A name is shown with its certificates and reasons.
     """
@@ -408,7 +406,7 @@ def test_the_plan_by_certificate_and_by_name(lab, folder):
 
 def test_changes_show_their_effects_on_certificates(lab, folder):
     """The Changes tab shows the counts before and after a change, and the added and removed names.
-    Undo clears it.
+    Undo clears the tab.
     """
     open_editor(lab, folder)
     lab.tab("Deployment").click()
@@ -455,7 +453,7 @@ def test_the_list_of_keys_and_the_tab_key(lab, folder):
 
 
 def test_a_thousand_rows_are_pasted(lab, folder):
-    """Pasting 1,000 rows is one step, and all rows are added at the end of the table."""
+    """Pasting 1,000 rows is a single undo step, and all rows are added at the end of the table."""
     (folder / "few.csv").write_text(table_of(2))
     open_editor(lab, folder, table="few.csv")
     rows = "\n".join(f"n{n:04d}.contoso.com\tMediation\t\tTainan" for n in range(1000))

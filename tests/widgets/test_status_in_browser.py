@@ -12,7 +12,7 @@ from folders import PASSPHRASE
 from lab_driver import CHROMIUM
 from lab_panels import EDITOR, STATUS, axe_in_both_themes, open_panel
 from playwright.sync_api import expect
-from probes.test_with_folder import issued_folder, pair_of, serving
+from probes.test_with_folder import issued_folder, serving, write_server_pem
 
 import lyncnb as ln
 from lyncnb.authorities.certificates_on_record import load_issued
@@ -36,8 +36,8 @@ def written(folder: Path, name: str) -> ln.RequestBundle:
 
 
 def test_rejected_certificates_have_one_line_and_one_button(lab, folder):
-    """If certificates are rejected, the panel shows one collapsed line for each and one button. All
-    can be used by keyboard.
+    """If certificates are rejected, the panel shows one collapsed line for each of them, and one
+    button. Both can be used by keyboard.
     """
     bundle = written(folder, "refused")
     ln.demo.answer(bundle, folder / "answers", today=TODAY)
@@ -101,7 +101,7 @@ def test_packages_and_records_with_every_step_open(lab, folder):
     panel.get_by_text("6 packaged").wait_for()
     for part in panel.locator("details.lc-step").all():
         part.evaluate("e => { e.open = true; }")
-    panel.locator("summary", has_text="Password of one package").click()
+    panel.locator("summary", has_text="Password of a package").click()
     opening = panel.get_by_label("The folder's passphrase")
     opening.fill(PASSPHRASE)
     opening.press("Enter")
@@ -152,7 +152,7 @@ def test_probed_certificates_are_recorded_in_the_summary(lab, folder):
     """
     plan, requests = issued_folder(folder, "shown")
     ids = [one.id for one in plan.certificates if one.pool]
-    pairs = {one: pair_of(requests, one, folder / "pairs") for one in ids}
+    pairs = {one: write_server_pem(requests, one, folder / "pairs") for one in ids}
     (folder / "shown-seen.json").unlink(missing_ok=True)
     with serving(plan, pairs, folder / "pairs") as hosts:
         open_panel(lab, folder, 'import lyncnb as ln\nln.StatusPanel("shown")', name="shown.ipynb")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from folders import PASSPHRASE, TODAY, Answered, answered_by_openssl
 from panel_kit import Talk
-from probes.test_with_folder import issued_folder, pair_of, serving
+from probes.test_with_folder import issued_folder, serving, write_server_pem
 from topologies import FIVE_SERVERS, STANDARD_EDITION
 
 import lyncnb as ln
@@ -131,7 +131,8 @@ def test_the_second_year(folder):
     assert told["status"]["counts"] == {"waiting": 2}
     assert told["status"]["next"]["step"] == "handover"
     valid = {row["not_after"] for row in later.rows().values() if row["state"] == "waiting"}
-    # While a request waits, the panel shows the end dates of the certificates on the servers.
+    # For waiting requests, the panel shows the end date of the certificates that the servers still
+    # use.
     assert valid == {"2027-05-22"}
 
 
@@ -169,9 +170,10 @@ def test_the_status_is_updated_when_requests_are_written(tmp_path):
 
 
 def test_received_files_are_matched_and_findings_listed(talk, folder, tmp_path):
-    """If a file does not match a request, the panel reports an error.
+    """The panel matches the certificates in a folder, and reports a file that does not match any
+    request or is missing.
 
-    The default is the folder's returned files.
+    By default, it reads the returned files in the request folder.
     """
     talk.say("receive", paths=str(folder / "returned"))
     assert finish(talk)["result"]["words"].startswith("2 certificates matched")
@@ -292,8 +294,8 @@ def test_expired_certificates_are_not_called_rejected(refused, tmp_path):
     assert status["refusals"] == []
     issued = load_issued(ln.open_requests(bundle.folder), today=TODAY + timedelta(days=800))
     for record in bundle.requests:
-        assert "was refused" not in issued.why_refused(record.id)
-        assert "has expired: certificate-expired" in issued.why_refused(record.id)
+        assert "was refused" not in issued.explain_refusal(record.id)
+        assert "has expired: certificate-expired" in issued.explain_refusal(record.id)
 
 
 def test_a_refused_certificate_is_accepted_with_a_reason(refused):
@@ -320,8 +322,8 @@ def test_a_refused_certificate_is_accepted_with_a_reason(refused):
 
 
 def test_a_different_plan_in_the_editor_is_reported(folder):
-    """With an editor, the status panel shows what writing the editor's plan would change, until the
-    user undoes the edit.
+    """If the plan in the editor differs from the request folder, the status panel reports this
+    until the user undoes the edit.
     """
     editor = PlanEditor(read_topology(STANDARD_EDITION.encode()), load_rules())
     talk = Talk(StatusPanel(editor, folder, today=TODAY).view)
@@ -362,7 +364,9 @@ def test_servers_are_probed_after_the_hosts_are_shown(tmp_path):
     start = talk.say("ready")["start"]
     assert (start["zones"], start["seen"]) == (["inside", "outside"], "requests-seen.json")
     seen = str(tmp_path / "seen.json")
-    with serving(plan, {one: pair_of(folder, one, tmp_path) for one in ids}, tmp_path) as hosts:
+    with serving(
+        plan, {one: write_server_pem(folder, one, tmp_path) for one in ids}, tmp_path
+    ) as hosts:
         choices = {"zone": "inside", "hosts": str(hosts)}
         told = talk.say("hosts", **choices)
         assert told.get("hosts", told)["hosts"] == ["fe01.contoso.net", "fe02.contoso.net"]

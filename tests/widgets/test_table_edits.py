@@ -61,8 +61,8 @@ def test_valid_cells_are_accepted_and_others_rejected(topology):
 
 
 def test_a_site_that_splits_a_pool_is_rejected(topology):
-    """If the site of only one server of a pool is changed, this is rejected, and other cells are
-    changed.
+    """If the site of only one server of a pool is changed, this change is rejected, but the changes
+    to other cells are made.
     """
     taken = apply_block(
         topology, [CellText(0, "site", "Kaohsiung"), CellText(3, "site", "Kaohsiung")]
@@ -111,8 +111,8 @@ def test_if_all_cells_are_rejected_nothing_changes(topology, count):
 
 
 def test_values_of_a_pool_stay_with_the_pool(topology):
-    """If the server whose row contains the pool's values leaves the pool, they move to another row
-    of the pool.
+    """If the server whose row contains the values of a pool leaves the pool, the values move to the
+    row of another server in the pool.
     """
     changes = plan_pool_moves(topology, {0: "other.contoso.com"})
     moved = topology.with_cells(changes)
@@ -222,8 +222,8 @@ def test_a_paste_lists_added_and_replaced_servers(editor):
 
 
 def test_a_rejected_row_keeps_its_number_and_changes_nothing(editor):
-    """A rejected row is reported with its number on the page and the headings, and does not change
-    anything.
+    """A rejected row is reported with its displayed row number and its column, and nothing is
+    changed.
     """
     talk = Talk(editor.view)
     talk.say("ready")

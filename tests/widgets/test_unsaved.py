@@ -15,7 +15,7 @@ from topologies import FIVE_SERVERS
 
 import lyncnb as ln
 from lyncnb.errors import LyncnbError
-from lyncnb.jupyter.outdated_outputs import DRAFT_FOLDER, read_outdated
+from lyncnb.jupyter.outdated_outputs import DRAFT_FOLDER, read_outdated_outputs
 from lyncnb.widgets.editing import unsaved
 from lyncnb.widgets.editing.unsaved import UnsavedEdits
 
@@ -62,8 +62,8 @@ def files(table) -> list:
     return sorted((table.parent / DRAFT_FOLDER).glob("*"))
 
 
-def listen(editor, drafts) -> list:
-    """Show the editor on a page, and return its messages to the page."""
+def open_editor_page(editor, drafts) -> list:
+    """Simulate opening the editor's page, and return the list that collects the editor's messages."""
     channel, told = editor.view.channel, []
     channel.send, channel.unsaved = lambda message, buffers=(): told.append(message), drafts
     channel.receive({"type": "ready"})
@@ -184,7 +184,7 @@ def test_a_draft_that_cannot_be_kept_is_reported_once(table):
     """
     (table.parent / DRAFT_FOLDER).write_text("a file")
     editor, drafts = editor_of(table)
-    told = listen(editor, drafts)
+    told = open_editor_page(editor, drafts)
     editor.change_options(wildcard=True)
     editor.change_options(wildcard=False)
     refused = [message for message in told if message["type"] == "refused"]
@@ -193,11 +193,11 @@ def test_a_draft_that_cannot_be_kept_is_reported_once(table):
 
 
 def test_page_restores_compares_and_discards(table, next_kernel):
-    """After a restart, the page can restore, compare and discard the draft with messages."""
+    """After a restart, the page can send messages to restore, compare, or discard the draft."""
     edited(table)
     next_kernel()
     editor, drafts = editor_of(table)
-    told = listen(editor, drafts)
+    told = open_editor_page(editor, drafts)
     words = [message["words"] for message in told if message["type"] == "draft"]
     assert len(words) == 1
     assert words[0].startswith("Unsaved draft: 6 changes")
@@ -218,7 +218,7 @@ def test_a_reload_of_the_page_is_recorded_until_the_cell_runs_again(table):
 
     def run_cell() -> None:
         editor.view.show()
-        # When a cell shows the editor, the notebook returns a display handle.
+        # In a notebook, the display handle is set when a cell shows the editor.
         editor.view._handle = DisplayHandle()
 
     run_cell()
@@ -234,9 +234,9 @@ def test_a_reload_of_the_page_is_recorded_until_the_cell_runs_again(table):
 
     first = editor.plan.sha256[:16]
     editor.edit(change=[("dir01.contoso.com", {"site": "Kaohsiung"})])
-    assert read_outdated(Path(DRAFT_FOLDER)) == {first: editor.plan.sha256[:16]}
+    assert read_outdated_outputs(Path(DRAFT_FOLDER)) == {first: editor.plan.sha256[:16]}
     editor.undo()
-    assert read_outdated(Path(DRAFT_FOLDER)) == {}
+    assert read_outdated_outputs(Path(DRAFT_FOLDER)) == {}
     editor.redo()
     run_cell()
     editor.undo()

@@ -1,5 +1,5 @@
-"""Check what works differently on Windows: open files, access lists, NUL, file names. The results
-are the same as on Linux.
+"""Open files, access lists, NUL and file names work differently on Windows, but lyncnb has the same
+results as on Linux.
 
 CPython for Windows runs these tests, in CI under Wine (see ``.ci/windows``).
 """
@@ -81,7 +81,7 @@ def request(place: Path, *more: str) -> tuple[int, str]:
     )
 
 
-def hold(path: Path, seconds: float) -> threading.Thread:
+def hold_open(path: Path, seconds: float) -> threading.Thread:
     """Keep a file open for a given time, as Excel or a virus scanner does."""
     opened = path.open("rb")
 
@@ -116,7 +116,7 @@ def hold_alone(path: Path, seconds: float) -> Iterator[None]:
         thread.join()
 
 
-# -- In these tests, other programs keep files of lyncnb open.
+# -- In the following tests, other programs keep files of lyncnb open.
 
 
 def test_a_file_that_is_open_for_a_second_is_replaced(tmp_path):
@@ -125,11 +125,11 @@ def test_a_file_that_is_open_for_a_second_is_replaced(tmp_path):
     """
     path = tmp_path / "summary.csv"
     path.write_bytes(b"old")
-    thread = hold(path, 1)
+    thread = hold_open(path, 1)
     files.replace_file(path, b"new")
     thread.join()
     assert path.read_bytes() == b"new"
-    thread = hold(path, 1)
+    thread = hold_open(path, 1)
     files.remove_file(path)
     thread.join()
     assert not path.exists()
@@ -188,7 +188,7 @@ def test_readers_of_the_manifest_do_not_stop_a_run(planner):
         reader.join()
 
 
-def test_a_file_that_cannot_be_read_is_waited_for(planner):
+def test_lyncnb_waits_for_a_file_that_is_in_use(planner):
     """If a program prevents others from reading a file, lyncnb waits, and then suggests closing
     such programs.
     """
@@ -214,7 +214,7 @@ def test_an_open_key_file_leaves_two_passphrases(planner, tmp_path):
     assert "cannot replace the file" in said
     assert "another program, such as Excel" in said
     assert f"{keys[-1]}: still uses the old passphrase" in said
-    assert "To complete the change, use the same two passphrases" in said
+    assert "To complete the change, run the command again with the same two passphrases" in said
     shown = dict(re.findall(r"((?:keys|archive)/\S+): (still|already) uses", said))
     cipher = FolderCipher(PASSPHRASE)
     for name, state in shown.items():
@@ -345,8 +345,8 @@ def test_nul_is_not_a_terminal(planner):
     assert (status, "standard input is not a terminal" in said) == (3, True), said
 
 
-def test_piped_output_is_utf_8_and_has_plain_signs(planner):
-    """The output in a pipe is UTF-8, with a minus sign that every code page contains."""
+def test_piped_output_is_utf_8(planner):
+    """If the output goes to a pipe, it is UTF-8, so that Chinese file names are complete."""
     (planner / "小.csv").write_bytes((planner / "single.csv").read_bytes())
     status, said = lyncnb("plan", "小.csv", "-o", "小.md", cwd=planner)
     assert (status, "written: 小.md" in said) == (0, True), said
@@ -399,7 +399,7 @@ def test_a_path_that_is_too_long_is_explained():
     assert "more than 260 characters" in error.hint
 
 
-# -- These tests check that the results are the same as on Linux.
+# -- The following tests check that the results are the same as on Linux.
 
 
 def test_the_planning_notebook_runs(tmp_path):

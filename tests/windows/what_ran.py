@@ -11,9 +11,7 @@ from shell_kit import SUCCEEDED
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item):
-    """Add the commands that succeeded since the previous test, including those of fixtures, to the
-    report of a test.
-    """
+    """Add to a test's report the commands that succeeded since the previous test, even in fixtures."""
     result = yield
     item.user_properties += [("command", name) for name in sorted(SUCCEEDED)]
     SUCCEEDED.clear()
@@ -22,5 +20,5 @@ def pytest_runtest_call(item: pytest.Item):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the slowest test files first, so that no process runs one alone at the end."""
+    """Run the slowest test files first, so that no slow file is still running alone at the end."""
     items.sort(key=lambda item: item.path.parent.name != "windows")

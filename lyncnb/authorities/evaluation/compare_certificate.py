@@ -279,7 +279,7 @@ def _compare_signature(certificate: Certificate, entry: PlannedEntry) -> Iterato
 def _check_revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator[Difference]:
     urls = certificate.crl_urls
     if not urls:
-        instead = _describe_alternative(certificate)
+        instead = _describe_crl_alternative(certificate)
         message = f"the certificate has no CRL distribution point{instead and f'. {instead}'}"
         if instead and entry.issuer == "public":
             yield "crl-distribution-point-spared", message
@@ -289,7 +289,7 @@ def _check_revocation(certificate: Certificate, entry: PlannedEntry) -> Iterator
         yield "crl-distribution-point-ldap-only", f"{shown(urls[0])}"
 
 
-def _describe_alternative(certificate: Certificate) -> str:
+def _describe_crl_alternative(certificate: Certificate) -> str:
     """Describe how to check revocation without a CRL distribution point.
 
     Source: CA/Browser Forum Baseline Requirements sections 1.6.1 (short-lived) and 7.1.2.11.2.

@@ -1,4 +1,4 @@
-"""Check whether client software restricts certificates from the root of an issued certificate.
+"""Check whether client software restricts its trust in the root of an issued certificate.
 
 The roots, the client software and the dates are data (``cas/roots.toml``).
 """

@@ -77,7 +77,7 @@ def _find_shared_certificate(
 def add_ca_differences(
     matches: Sequence[Match], cas: CasOnRecord, recorded_hashes: Iterable[str], issuers: Issuers
 ) -> list[Match]:
-    """If no CA is on record, compare the CAs of newly received certificates with each other.
+    """If no CA is on record and several CAs issued the new certificates, add findings.
 
     Parameters
     ----------

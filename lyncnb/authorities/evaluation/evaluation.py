@@ -1,4 +1,4 @@
-"""Evaluate an issued certificate from the data in the manifest.
+"""Evaluate an issued certificate, using only the data in the manifest.
 
 These functions have no side effects. ``receive``, ``pfx``, ``steps``, ``status``, and the panel all
 use this module, so their results always agree.
@@ -14,7 +14,7 @@ from datetime import datetime
 
 from ...base.planned_entry import PlannedEntry
 from ...pki.certificates import Certificate, format_name
-from ...pki.chain import Issuers, Path, build_path, find_web_pki_objection, follow_path
+from ...pki.chain import Issuers, Path, build_path, find_web_pki_objection, verify_path
 from ...pki.demonstration_ca import DEMONSTRATION_NAME
 from ...request_folder.request_record import Acceptance, JudgedFinding, Judgement
 from ...rules.findings import Finding, format_acceptance
@@ -114,7 +114,7 @@ def _find_path(evidence: Evidence, evaluated_at: datetime) -> Path:
     found = build_path(certificate, evidence.issuers, today=evaluated_at)
     if not settled or found.issuers == settled:
         return found
-    followed = follow_path(certificate, settled, evidence.issuers, today=evaluated_at)
+    followed = verify_path(certificate, settled, evidence.issuers, today=evaluated_at)
     checks = list_returned_checks()
     if followed is None or any(
         checks[wrong.code].severity == "error" for wrong in followed.objections
@@ -214,7 +214,7 @@ def compute_entry_sha256(entry: PlannedEntry) -> str:
 
 
 def read_recorded_findings(evaluation: Judgement | None) -> tuple[Difference, ...]:
-    """Return the recorded findings that depend on other certificates."""
+    """Return the findings of a recorded evaluation that depend on other certificates."""
     if evaluation is None:
         return ()
     reasons = {acceptance.code: acceptance.reason for acceptance in evaluation.accepted}

@@ -21,7 +21,7 @@ from .returned_files import ReturnedFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outstanding:
-    """A generation of a request, with the data for matching certificates to it.
+    """A generation of a request, with the data that is needed to match certificates to the request.
 
     ``entry`` is the planned certificate in the plan document. ``validity_days`` is the requested
     validity (0: none). ``held_sha256`` is the certificate on record, in ``held_file``. ``accepted``
@@ -61,7 +61,7 @@ class Outstanding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A certificate for a request, its path, and all its differences from the plan.
+    """A certificate for a request, its certification path, and all its differences from the plan.
 
     ``earlier`` is the certificate that it replaces, from this generation or the previous one.
     """
@@ -122,7 +122,7 @@ def sort_by_public_key(
     known: tuple[Certificate, ...],
     today: datetime,
 ) -> Batch:
-    """Group requests and certificates by public key. All other certificates may be issuers."""
+    """Group the requests by public key. All certificates for other keys are possible issuers."""
     sources: dict[Certificate, str] = {}
     for file in files:
         for certificate in file.certificates:
@@ -171,7 +171,7 @@ def group_by_public_key(requests: Iterable[Outstanding]) -> dict[str, tuple[Outs
 def find_earlier_certificates(
     requests: Sequence[Outstanding], known: Mapping[str, Certificate]
 ) -> dict[str, Certificate]:
-    """Return the certificate of each request's latest superseded generation that has one.
+    """For each request, return the latest certificate of a superseded generation.
 
     The key is the request's ID.
     """

@@ -1,4 +1,4 @@
-"""Extract certificates from the bytes of one returned file, whatever its name is.
+"""Extract the certificates from a file that a CA returned, regardless of its name.
 
 Supported forms: PEM, DER, base64 without PEM lines, UTF-16 text, PKCS #7 with any label, PFX.
 PEM labels and file names can be wrong, so only the structure of the content counts. Private keys
@@ -110,7 +110,10 @@ def decode(data: bytes, *, password: AskPassword | None = None) -> Decoded:
 
 
 def _read_export(data: bytes) -> ServerExport | Remark | None:
-    """Read where certificates are installed from a server's export. Ignore an incomplete export."""
+    """Read a server's export, which lists where its certificates are installed.
+
+    Return a remark if the export is malformed, and None if the data is not an export.
+    """
     if b"lyncnb" not in data[:64].replace(b"\0", b"") or not is_export(text := _decode_text(data)):
         return None
     try:
@@ -118,7 +121,7 @@ def _read_export(data: bytes) -> ServerExport | Remark | None:
     except BadExport as error:
         return (
             "file-malformed",
-            f"the file starts like the export of a server's certificates, but {error}",
+            f"the file begins like an export of a server's certificates, but {error}",
         )
 
 
@@ -127,7 +130,7 @@ def _split_data(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
 
     Base64 without PEM lines has no label.
     """
-    binary = _find_binary(data)
+    binary = _get_complete_asn1(data)
     if binary is not None:
         yield "", binary
         return
@@ -148,8 +151,8 @@ def _split_data(data: bytes) -> Iterator[tuple[str, bytes | Remark]]:
         yield "", data
 
 
-def _find_binary(data: bytes) -> bytes | None:
-    """Return the data if it consists of complete ASN.1 elements."""
+def _get_complete_asn1(data: bytes) -> bytes | None:
+    """Return the data if it consists of complete ASN.1 elements, or else None."""
     if data[:1] != b"0":
         return None
     try:
@@ -196,7 +199,7 @@ def _read_json_strings(text: str) -> str:
 
 
 def _remove_markup(text: str) -> str:
-    """Return text without HTML tags, because web mail and portals show certificates as HTML."""
+    """Return text without HTML tags. Web mail and portals can show a certificate as HTML."""
     if not _MARKUP.search(text):
         return text
     return html.unescape(_TAG.sub("\n", text)).replace("\xa0", " ")

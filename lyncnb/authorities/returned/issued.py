@@ -141,7 +141,7 @@ class IssuedCertificate(Told):
 
     @property
     def is_taken(self) -> bool:
-        """Whether the certificate may be installed on a server."""
+        """Whether the certificate has no errors, so that it may be installed on a server."""
         return not self.has_errors
 
 
@@ -161,11 +161,11 @@ def list_distinct_findings(certificates: Iterable[IssuedCertificate]) -> Iterato
                 yield finding
 
 
-#: The history records each replaced certificate with its SHA-256 in parentheses.
+#: The events in the history that record a replaced certificate, with its SHA-256 in parentheses.
 DISPLACED = ("certificate-replaced", "certificate-passed-over")
 
 
-# An unreadable file has another exit status than a mismatch.
+# The findings about unreadable files, which have a different exit status than mismatches.
 _UNREADABLE = ("file-unreadable", "file-malformed", "pfx-not-opened")
 
 
@@ -267,7 +267,7 @@ class IssuedCertificates(Table, Told):
             and (record.id not in self.by_id or self.by_id[record.id].has_errors)
         )
 
-    def why_refused(self, request_id: str) -> str:
+    def explain_refusal(self, request_id: str) -> str:
         """Describe which certificate for a request was refused, and why.
 
         Return "" if no certificate was refused.
@@ -346,7 +346,7 @@ class IssuedCertificates(Table, Told):
             for finding in self.findings
             if finding.about == request_id and finding.code in ("file-exchanged", "file-unreadable")
         ]
-        refused = self.why_refused(request_id)
+        refused = self.explain_refusal(request_id)
         return "; ".join([*lost, *([refused] if refused else [])])
 
     def _list_items(self) -> Iterator[tuple[IssuedCertificate, PlannedEntry]]:
@@ -402,5 +402,5 @@ def _describe_result(certificate: IssuedCertificate) -> tuple[str, str]:
         name += f" ({certificate.source_file})"
     if certificate.has_errors:
         issued = f"issued by {certificate.issuer_name}, {days}"
-        return f"refused and saved in returned/refused/, {issued}", name
+        return f"refused and saved in returned/refused/ ({issued})", name
     return f"issued by {certificate.issuer_name}, {days}", name

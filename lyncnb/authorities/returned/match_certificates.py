@@ -79,11 +79,12 @@ def match_certificates(
     here = {(a.asked.request_id, a.asked.generation) for a in matched.answers + matched.superseded}
     everything = [
         *_add_unrecorded_requests(bundle, files, matched.findings),
-        # If a certificate is received again in any format, lyncnb writes its lost file again.
+        # If a certificate file is lost and the certificate is received again in any format, lyncnb
+        # restores the file.
         *(
             found
             for part, found in missing
-            if part not in here and not _restores_issuer(found, files)
+            if part not in here and not _is_lost_issuer_received(found, files)
         ),
         *packages.values(),
         *list_distinct_findings(everyone),
@@ -103,7 +104,7 @@ def match_certificates(
     )
 
 
-def _restores_issuer(finding: Finding, files: Iterable[ReturnedFile]) -> bool:
+def _is_lost_issuer_received(finding: Finding, files: Iterable[ReturnedFile]) -> bool:
     """Return whether the received files contain a CA certificate that the folder has lost."""
     if finding.code != "file-unreadable" or not finding.about.startswith(f"{ISSUERS}/"):
         return False
@@ -161,7 +162,7 @@ def _find_refused(
 
 
 def check_accepted_errors(accepted: Mapping[str, str]) -> dict[str, str]:
-    """Return the errors that the user accepts, by code.
+    """Check the errors that the user accepts, and return the reasons by code.
 
     Raises
     ------

@@ -84,7 +84,7 @@ def match_returned_certificates(
     answers = add_ca_differences(answers, batch.cas, batch.known, batch.issuers)
     batch.loose.extend(list_file_findings(files, batch))
     rest = tuple(find_unmatched_certificates(answers + superseded + batch.refused, requests, batch))
-    answers = [add_findings(match, _report_key_error(rest, match)) for match in answers]
+    answers = [add_findings(match, _select_findings_about(rest, match)) for match in answers]
     request_ids = {match.asked.request_id for match in answers}
     batch.loose.extend(found for found in rest if found.about not in request_ids)
     return Matched(
@@ -97,7 +97,7 @@ def match_returned_certificates(
     )
 
 
-def _report_key_error(all_findings: tuple[Finding, ...], match: Match) -> tuple[Finding, ...]:
+def _select_findings_about(all_findings: tuple[Finding, ...], match: Match) -> tuple[Finding, ...]:
     return tuple(finding for finding in all_findings if finding.about == match.asked.request_id)
 
 
@@ -252,7 +252,7 @@ def _choose_certificate(
 ) -> Match | None:
     """Choose the certificate for a request. Return None to keep the certificate on record."""
     if not request.is_current:
-        return _match_superseded_requests(
+        return _keep_superseded_certificate(
             request, max(certificates, key=_get_start_of_validity), batch
         )
     held = batch.known.get(request.held_sha256)
@@ -386,7 +386,10 @@ def _reject_certificate(
     chosen: Certificate,
     batch: Batch,
 ) -> None:
-    """Report why a certificate is not accepted. Store a certificate with errors as refused."""
+    """Report why a certificate is not accepted.
+
+    If the certificate has errors, also add it to the refused certificates.
+    """
     if evaluation.errors:
         batch.refused.append(
             Match(
@@ -408,10 +411,10 @@ def _reject_certificate(
         batch.loose.append(create_returned_finding("older-answer", request.request_id, message))
 
 
-def _match_superseded_requests(
+def _keep_superseded_certificate(
     request: Outstanding, newest_certificate: Certificate, batch: Batch
 ) -> Match | None:
-    """Keep a valid certificate for a superseded request.
+    """Keep the valid certificate of a superseded request.
 
     The deployment steps need its expiration date.
     """
@@ -428,7 +431,8 @@ def _match_superseded_requests(
             evaluation = _reject_incomplete_chain(request, evaluation)
     described = _describe_certificate(newest_certificate, batch)
     message = f"{described}, belongs to generation {request.generation}"
-    # A certificate on record was reported at the time when lyncnb received it.
+    # If the certificate is on record, lyncnb reported this finding when it received the
+    # certificate.
     differences = [] if held == newest_certificate else [("answers-superseded-request", message)]
     told = create_findings(request.entry, differences)
     if evaluation.errors and held != newest_certificate:
@@ -444,7 +448,7 @@ def _match_superseded_requests(
 
 
 def _evaluate_path(request: Outstanding, certificate: Certificate, batch: Batch) -> Evaluation:
-    """Return the path of a certificate. Only its signatures are checked.
+    """Return the certification path of a certificate, and the errors in this path.
 
     An expired CA certificate is allowed.
     """

@@ -276,7 +276,7 @@ def _read_tar_entry(entry: TarEntry, name: str, password: Password) -> ReturnedF
         return _add_remark_to_file(name, "file-skipped", reason)
     if not entry.is_file:
         return _add_remark_to_file(
-            name, "file-skipped", "the entry is a link or not a regular file"
+            name, "file-skipped", "the entry is a link or another item that is not a regular file"
         )
     if len(entry.data) > MAX_FILE_BYTES:
         return _add_remark_to_file(

@@ -22,8 +22,8 @@ EXPORT_SCRIPT = Path(__file__).with_name("export_certificates.ps1")
 
 _MARK = "lyncnb certificate export "
 _VERSION = "1"
-# The largest number of certificates. A server usually has about 12 certificates, and rarely a few
-# hundred.
+# The maximum number of certificates in an export. A server usually has about 12 certificates, and
+# rarely a few hundred.
 _MOST_LINES = 1_000_000
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _TYPE = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -103,7 +103,7 @@ def parse_export(text: str) -> ServerExport:
     while (absence := lines.read_optional("Not in the store")) is not None:
         found = _ABSENT.fullmatch(absence)
         if found is None:
-            raise BadExport(f"{shown(absence)} is not a certificate type with a thumbprint")
+            raise BadExport(f"{shown(absence)} is not a certificate type followed by a thumbprint")
         absent.append((found[1], found[2].upper()))
     return ServerExport(
         computer=computer,
@@ -181,7 +181,7 @@ def _read_placements(lines: _Lines) -> Iterator[Placement]:
 
 def _read_sha256(lines: _Lines) -> str:
     if lines.read_line() != _BEGIN:
-        raise BadExport("a description is not followed by a certificate")
+        raise BadExport("a certificate is missing after its description")
     body = []
     while (line := lines.read_line()) != _END:
         body.append(line)

@@ -198,7 +198,7 @@ _SHOWN = 200  # The largest number of certificates that the short form lists.
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class AsIs(Table):
-    """Which planned certificates are covered by installed certificates on a date.
+    """A comparison of the installed certificates with the plan, as of a given date.
 
     ``planned`` is in the order of the plan. ``files`` contains findings about the files that were
     read. ``notes`` contains server data about other certificates. ``made_at`` is a UTC time in ISO
@@ -268,12 +268,12 @@ def build_as_is_report(as_is: AsIs, kind: ReportKind = AS_IS_TABLE) -> Report:
                 formats={".csv": "", ".md": "", ".xlsx": AS_IS_TABLE.title},
             ),
         ],
-        document=lambda: _add_digest(as_is),
+        document=lambda: _build_document_with_digest(as_is),
         text=lambda: [[*_format_lines(as_is)]],
     )
 
 
-def _add_digest(as_is: AsIs) -> dict[str, object]:
+def _build_document_with_digest(as_is: AsIs) -> dict[str, object]:
     told = list_json_values(
         as_is, "product", "plan_sha256", "made_at", "judged_on", "planned", "unplanned"
     )

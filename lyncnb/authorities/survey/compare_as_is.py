@@ -206,7 +206,7 @@ def compare_files(
         accepted=list_accepted_codes((), plan.options, day=day),
         compromised=list_compromised_keys(records),
     )
-    planned = _list_planned(plan, judged)
+    planned = _list_planned_as_is(plan, judged)
     roots = judged.list_root_findings(
         one.certificate.sha256 for one in planned if one.certificate and one.is_good
     )
@@ -224,8 +224,8 @@ def compare_files(
     )
 
 
-# --- The following functions read server certificates, CA certificates, and where each certificate
-# is installed.
+# --- The following functions read server certificates, CA certificates, and the places where each
+# certificate is installed.
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ class _InstalledCertificates:
         str, Mapping[str, Placement]
     ]  # The locations by the SHA-256 of the certificate and the name of the computer.
 
-    def build_standing_certificate(self, certificate: Certificate) -> StandingCertificate:
+    def describe_installed_certificate(self, certificate: Certificate) -> StandingCertificate:
         return describe_installed(
             certificate,
             files=self.files[certificate.sha256],
@@ -311,8 +311,8 @@ def evaluate_installed(evidence: Evidence, *, evaluated_at: datetime) -> Evaluat
     return evaluation
 
 
-# --- The following functions assign installed certificates to planned certificates, first by names,
-# then by evaluation.
+# --- The following functions assign installed certificates to planned certificates, first by their
+# names, then by the results of their evaluation.
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +337,7 @@ class _Pair:
 
     @property
     def state(self) -> str:
-        """The state of the planned certificate that follows from the most important error."""
+        """The state of the planned certificate, which the most important error determines."""
         if self.is_compromised:
             return "compromised"
         codes = self.errors | (frozenset() if self.is_in_force else {"not-yet-valid"})
@@ -345,11 +345,12 @@ class _Pair:
         return next(fitting, "differs" if self.errors else "unproven")
 
 
-#: Each pair contains an installed certificate, and the number of names that are in only one of the
-#: two certificates.
+#: The number of names that differ between a planned and an installed certificate, and the installed
+#: certificate.
 _Near = tuple[int, Certificate]
 
-# The largest number of candidates for a planned certificate, which keeps the comparison fast.
+# The largest numbers of candidates for a planned certificate. These limits keep the comparison
+# fast.
 _MOST_JUDGED, _MOST_NEAR = 500, 5
 
 
@@ -396,7 +397,7 @@ class _Evaluated:
             # An installed certificate that covers one planned certificate is not a candidate for
             # another one.
             if certificate.sha256 not in self.uses:
-                for apart, entry in self._find_closest_plans(certificate, found):
+                for apart, entry in self._find_most_similar_entries(certificate, found):
                     self.near.setdefault(entry.id, []).append((apart, certificate))
 
     def _find_matching_certificates(self, entry: PlannedEntry, matching: list[_Near]) -> None:
@@ -465,10 +466,13 @@ class _Evaluated:
             name = self.estate.files[root.sha256][0]
             yield create_returned_finding("root-to-compare", name, format_root(root))
 
-    def _find_closest_plans(
+    def _find_most_similar_entries(
         self, certificate: Certificate, evaluated: list[tuple[int, PlannedEntry]]
     ) -> list[tuple[int, PlannedEntry]]:
-        """Return the most similar planned certificate for each unmatched one, by their names."""
+        """Return the planned certificates that differ least from an installed certificate.
+
+        If several differ equally, the server and then the common name decide.
+        """
         computers = self.estate.places.get(certificate.sha256, {})
         common = {name.casefold() for name in certificate.common_names}
 
@@ -509,7 +513,7 @@ def _find_candidates(
 # --- The following functions create the results of the comparison.
 
 
-def _list_planned(plan: CertificatePlan, evaluated: _Evaluated) -> tuple[PlannedAsIs, ...]:
+def _list_planned_as_is(plan: CertificatePlan, evaluated: _Evaluated) -> tuple[PlannedAsIs, ...]:
     answers = []
     chosen = [_choose_certificate(entry, evaluated) for entry in evaluated.entries]
     told = _compare_cas(plan, chosen, evaluated)
@@ -523,7 +527,7 @@ def _list_planned(plan: CertificatePlan, evaluated: _Evaluated) -> tuple[Planned
                 subject=entry.common_name,
                 entry_sha256=compute_entry_sha256(entry),
                 state=state,
-                certificate=evaluated.estate.build_standing_certificate(pair.certificate)
+                certificate=evaluated.estate.describe_installed_certificate(pair.certificate)
                 if pair
                 else None,
                 findings=pair.findings if pair else (),
@@ -575,7 +579,7 @@ def _choose_certificate(entry: PlannedEntry, evaluated: _Evaluated) -> _Chosen:
     good = evaluated.good.get(entry.id, [])
     if good:
         best = max(good, key=lambda item: _rank_certificate(item, entry, evaluated.estate))
-        is_placed = _is_placed(best.certificate, entry, evaluated.estate)
+        is_placed = _is_on_planned_servers(best.certificate, entry, evaluated.estate)
         uses = evaluated.uses[best.certificate.sha256]
         remarks = tuple(_list_remarks(best.certificate, entry, uses, evaluated.estate))
         return "covered" if is_placed else "elsewhere", best, remarks
@@ -595,14 +599,17 @@ def _rank_certificate(
     """Return the sort key of a matching certificate: location, use, warnings, expiration."""
     in_use = _count_usages(pair.certificate, entry, installed)
     warnings = sum(finding.severity == "warning" for finding in pair.findings)
-    is_placed = _is_placed(pair.certificate, entry, installed)
+    is_placed = _is_on_planned_servers(pair.certificate, entry, installed)
     return is_placed, in_use, -warnings, pair.certificate.not_after
 
 
 def _count_usages(
     certificate: Certificate, entry: PlannedEntry, installed: _InstalledCertificates
 ) -> int:
-    """Return the number of planned usages for which servers use the certificate."""
+    """Count the planned usages for which the planned servers use a certificate.
+
+    A usage counts once for each server.
+    """
     computers = installed.places.get(certificate.sha256, {})
     return sum(
         len({*entry.usages} & {*computers[server].types})
@@ -611,7 +618,7 @@ def _count_usages(
     )
 
 
-def _is_placed(
+def _is_on_planned_servers(
     certificate: Certificate, entry: PlannedEntry, installed: _InstalledCertificates
 ) -> bool:
     """Return whether the servers' exports list the certificate on the planned servers."""
@@ -626,7 +633,10 @@ def _list_remarks(
     uses: list[PlannedEntry],
     installed: _InstalledCertificates,
 ) -> Iterator[str]:
-    """Describe where a certificate is installed and used, according to the servers' exports."""
+    """Yield how a certificate's installation and use on the servers differ from the plan.
+
+    The servers' exports list where the certificate is installed and used.
+    """
     computers = installed.places.get(certificate.sha256, {})
     needed = {server for entry in uses for server in entry.servers}
     lacking = [s for s in entry.servers if s in installed.exports and s not in computers]
@@ -682,7 +692,7 @@ def _list_unplanned(
                 f"certificate {identity}"
             )
         yield UnplannedCertificate(
-            certificate=evaluated.estate.build_standing_certificate(certificate), why=why
+            certificate=evaluated.estate.describe_installed_certificate(certificate), why=why
         )
 
 

@@ -153,7 +153,7 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
         plan_sha256=said.plan_sha256,
         made_at=said.made_at,
         judged_on=date.fromisoformat(said.judged_on),
-        planned=tuple(map(_build_planned, said.planned)),
+        planned=tuple(map(_build_entry_from_as_is, said.planned)),
         unplanned=tuple(
             UnplannedCertificate(certificate=_build_certificate(certificate), why=certificate.why)
             for certificate in said.unplanned
@@ -161,7 +161,8 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
         files=tuple(_build_finding(file, file.file) for file in said.files),
         notes=said.notes,
     )
-    # The digest is required, because lyncnb decides from the file which requests to leave out.
+    # The saved comparison must have a valid digest, because lyncnb uses it to decide which requests
+    # to omit.
     if build_report_document(build_as_is_report(found))["sha256"] != said.sha256:
         raise ReturnedFileError(
             f"{name}: the file was changed after lyncnb saved it, so its digest does not match",
@@ -221,7 +222,7 @@ def _find_finding_errors(
         if found.severity not in SEVERITIES or found.code not in list_returned_checks():
             yield (
                 f"{location}[{number}]",
-                f'is not a valid finding: "{found.severity}", "{found.code}"',
+                f'"{found.severity}" with the code "{found.code}" is not a valid finding',
             )
 
 
@@ -252,7 +253,7 @@ def _build_certificate(content: _Standing) -> StandingCertificate:
     )
 
 
-def _build_planned(content: _Planned) -> PlannedAsIs:
+def _build_entry_from_as_is(content: _Planned) -> PlannedAsIs:
     return PlannedAsIs(
         id=content.id,
         owner=content.owner,

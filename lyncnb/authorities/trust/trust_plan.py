@@ -20,7 +20,7 @@ from ...base.dns_name import DnsName
 from ...plan.connections import Connection, group_certificates_by_pool, list_connections
 from ...plan.model import CertificatePlan, PlannedCertificate
 from ...plan.totals import build_origin
-from ...rules.ca_rules import is_named, load_ca_rules
+from ...rules.ca_rules import contains_known_name, load_ca_rules
 from ...rules.model import CheckRule, ConnectionRule, TrustRule
 from ...topology.model import Computer, Pool
 from .trust_tables import (
@@ -177,14 +177,14 @@ class _Need:
         self.whens |= other.whens
 
 
-#: Each item contains one presented certificate, and for each root the IDs of all certificates like
-#: it.
+#: Each item contains a root, a certificate that is presented, and the IDs of all similar
+#: certificates.
 _Shown = tuple[tuple[CaCertificate, PlannedCertificate, tuple[str, ...]], ...]
 _Needs = dict[_Who, dict[CaCertificate, _Need]]
 
 
 class _Planner:
-    """Determines which certificates servers present, and which CA certificates others need."""
+    """A planner for presented certificates and for the CA certificates that servers need."""
 
     def __init__(self, plan: CertificatePlan, chains: Chains):
         self.plan = plan
@@ -235,7 +235,7 @@ class _Planner:
         rule, listener = connection.rule, connection.listener
         speaker = (connection.speaker, connection.site, None)
         listening = (listener.role, listener.site, str(listener.fqdn))
-        first = trust_rules[0] if trust_rules else _find_general_rule(rule)
+        first = trust_rules[0] if trust_rules else _build_general_rule(rule)
         own = self._list_pool_certificates(listener, rule.usage)
         asked: tuple[str, ...] = (_SERVER_AUTH,)
         yield from self._present_certificates(
@@ -337,7 +337,7 @@ class _Planner:
             self._add_need(
                 verifier, root, presenter, trust_rule, rule, is_all=len(certificates) == 1
             )
-            ending = self._find_ending(one) if side == "client" else None
+            ending = self._find_client_auth_deadline(one) if side == "client" else None
             yield presentation(
                 root=root,
                 certificates=ids,
@@ -367,8 +367,8 @@ class _Planner:
             return f"{kind} {pools[0].fqdn}"
         return f"{kind}, {len(pools):,} pools" + (f" at site {site}" if site else "")
 
-    def _find_ending(self, certificate: PlannedCertificate) -> CheckRule | None:
-        """Return the first rule with a date from which CAs stop issuing client authentication."""
+    def _find_client_auth_deadline(self, certificate: PlannedCertificate) -> CheckRule | None:
+        """Return the first rule that stops a CA from issuing client authentication certificates."""
         if certificate.issuer != "public":
             return None
         if certificate.ca not in self.endings:
@@ -379,7 +379,7 @@ class _Planner:
                 and rule.severity == "error"
                 and rule.effective
                 and certificate.issuer in rule.issuers
-                and (not rule.cas or is_named(certificate.ca, rule.cas))
+                and (not rule.cas or contains_known_name(certificate.ca, rule.cas))
             ]
             dated.sort(key=lambda rule: rule.effective or date.max)
             self.endings[certificate.ca] = dated[0] if dated else None
@@ -447,7 +447,7 @@ class _Planner:
             certificates = (*self._find_pool_certificates(pool), *shared(pool.role))
             if not certificates:
                 continue  # The servers of a pool without TLS need no CA certificate.
-            trust_rule = own.get(pool.role) or _find_general_chain_rule(pool.role)
+            trust_rule = own.get(pool.role) or _build_general_chain_rule(pool.role)
             self.trust_rules[trust_rule.id] = trust_rule
             for certificate in certificates:
                 for ca in self._list_own_chain(certificate):
@@ -466,22 +466,22 @@ class _Planner:
             # Root certificates come first, because an intermediate certificate is useless without
             # its root.
             for need in sorted(found.values(), key=lambda item: not item.ca.is_root):
-                yield _build_required(need, role.id, role.title, str(pool.fqdn), servers)
+                yield _build_required_ca(need, role.id, role.title, str(pool.fqdn), servers)
 
     def _build_shared_lookup(self) -> Callable[[str], list[PlannedCertificate]]:
         """Return a function that finds the certificates shared by all servers with a role."""
         by_rule = {rule.id: rule for rule in self.rules.certificates}
         shared = [c for c in self.plan.certificates if not c.pool and c.rule in by_rule]
 
-        def list_for_role(role: str) -> list[PlannedCertificate]:
+        def list_certificates_for_role(role: str) -> list[PlannedCertificate]:
             return [c for c in shared if role in by_rule[c.rule].needed_by]
 
-        return list_for_role
+        return list_certificates_for_role
 
     def _list_party_cas(self) -> Iterator[RequiredCa]:
         for party in self.rules.parties.values():
             for need in self.needs.get((party.id, None, None), {}).values():
-                yield _build_required(need, party.id, party.title, "", ())
+                yield _build_required_ca(need, party.id, party.title, "", ())
 
 
 def describe_known_ca(certificate: Certificate, issuer: str, ca: str) -> CaCertificate:
@@ -501,7 +501,7 @@ def _describe_ca(issuer: str, ca: str) -> str:
     return f"{what} ({ca})" if ca else what
 
 
-def _build_required(
+def _build_required_ca(
     need: _Need, role: str, title: str, pool: str, servers: tuple[str, ...]
 ) -> RequiredCa:
     documents = [
@@ -520,7 +520,7 @@ def _build_required(
     )
 
 
-def _find_general_rule(rule: ConnectionRule) -> TrustRule:
+def _build_general_rule(rule: ConnectionRule) -> TrustRule:
     """Return the general rule for TLS clients.
 
     It applies to connections that no document describes.
@@ -533,7 +533,7 @@ def _find_general_rule(rule: ConnectionRule) -> TrustRule:
     )
 
 
-def _find_general_chain_rule(role: str) -> TrustRule:
+def _build_general_chain_rule(role: str) -> TrustRule:
     return TrustRule(
         id=role,
         why="A server sends the chain of its certificate to each client.",

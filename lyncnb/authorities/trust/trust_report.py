@@ -31,8 +31,8 @@ TRUST_FILE = build_report_kind(
 _SERVERS_SHOWN = 20
 
 _STORES = (
-    "Root: the computer's store Trusted Root Certification Authorities, for self-signed "
-    "certificates only. CA: the computer's store Intermediate Certification Authorities."
+    "Root: the Trusted Root Certification Authorities store of the computer, for self-signed "
+    "certificates only. CA: the Intermediate Certification Authorities store of the computer."
 )
 
 
@@ -95,7 +95,7 @@ class _RequiredByRole:
 
 @dataclass(frozen=True, slots=True)
 class _PresentedByRole:
-    """A certificate that the servers with a role present, as a server or as a client."""
+    """A certificate that the servers of one role use as a TLS server or as a TLS client."""
 
     shown: tuple[Presentation, ...]
     chips: Mapping[str, Chip]
@@ -234,7 +234,7 @@ _SHOWN_ON_PAGE = columns(
     ("Certificate", "certificate"),
     ("Known by", "names"),
     ("To whom", "connections"),
-    ("Required root and client authentication", "root"),
+    ("Root and client authentication", "root"),
 )
 _CLIENTS = columns(
     ("Who shows", lambda one: str(one.presenter)),
@@ -298,7 +298,7 @@ def _format_text(trust: TrustPlan) -> Iterator[list[str]]:
     ]
     if clients:
         yield [
-            "Client authentication for servers that present their certificate as a client:",
+            "Client authentication for servers that present their certificates as clients:",
             *map(_format_client_line, clients),
         ]
     yield [repr(trust)]

@@ -173,7 +173,7 @@ class Presentation(Requirement):
         """Describe the client authentication on a connection. For the server side, return ""."""
         if self.shown_as == "server":
             return ""
-        ends = self._describe_ending
+        ends = self._client_auth_end
         if "clientAuth" not in self.asked:
             return "; ".join(filter(None, ("not required", ends)))
         if not self.certificates:
@@ -187,7 +187,7 @@ class Presentation(Requirement):
         )
 
     @property
-    def _describe_ending(self) -> str:
+    def _client_auth_end(self) -> str:
         if self.client_auth_ends is None:
             return ""
         disputed = " (some sources specify an earlier date)" if self.ending_disputed else ""
@@ -268,7 +268,7 @@ def _get_certificate_ids(shown: Iterable[Presentation]) -> set[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Presentations(Table):
-    """The presented certificates as a table.
+    """A table of the certificates that servers present.
 
     ``to_frame`` returns one row for each planned certificate, and one for each certificate of
     another party, whose id is blank. A notebook shows the certificates of a pool in one row.

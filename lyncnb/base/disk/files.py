@@ -1,4 +1,4 @@
-"""Write files completely or not at all, without overwriting others, and set file modes.
+"""Write files completely or not at all, without overwriting other files, and set file modes.
 
 A file gets its final name only after its content is on the disk. lyncnb writes a temporary file in
 the same folder, syncs it, creates a link with the final name (which cannot overwrite a file), and
@@ -107,9 +107,7 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
         sync_file(path, os.O_RDONLY)
     except OSError as error:
         if error.errno not in system_calls.NO_FOLDER_SYNC:
-            raise system_calls.describe_error(
-                error, path, "save the folder's entries to the disk"
-            ) from None
+            raise system_calls.describe_error(error, path, "flush the folder to disk") from None
 
 
 def sync_file(path: str | os.PathLike[str], flags: int) -> None:
@@ -518,7 +516,7 @@ _SYNC_THREADS = 16
 
 
 class FileBatch:
-    """Writes many new files, syncs them together, and then gives them their final names.
+    """A batch of new files that are written, synced together, and then given their final names.
 
     All files in an earlier `stage` have their names on the disk before a file in a later stage gets
     its name. With keys in stage 0 and requests in stage 1, a request never exists without its key.
@@ -583,7 +581,5 @@ class FileBatch:
             for path, result in results:
                 error = result.exception()
                 if isinstance(error, OSError):
-                    raise system_calls.describe_error(
-                        error, path, "save the file's content to the disk"
-                    )
+                    raise system_calls.describe_error(error, path, "flush the file to disk")
                 result.result()

@@ -26,8 +26,8 @@ TEAM_MODE = 0o2770
 TEAM_FILE = 0o660
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
-# O_TMPFILE exists only on Linux. With O_DIRECTORY in its place, the system refuses to open the
-# folder for writing, and lyncnb tests the disk with a named file.
+# O_TMPFILE exists only on Linux. On other systems, O_DIRECTORY is used, which always fails for
+# writing, so that lyncnb tests the disk with a named file.
 _NAMELESS = os.O_RDWR | getattr(os, "O_TMPFILE", getattr(os, "O_DIRECTORY", 0))
 _FILE = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -44,8 +44,7 @@ class _Rule:
     group: int
 
 
-# The owners and groups for the folders to which this process writes, by the real path of the
-# folder.
+# The owner and group for each folder to which this process writes, by the real path of the folder.
 _rules: dict[str, _Rule] = {}
 
 
@@ -152,13 +151,13 @@ def share_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 def choose_file_mode(folder: str | os.PathLike[str], mode: int) -> int:
     """Return the mode for a new file in a folder: readable by its owner only, or by the team."""
-    rule = _find_rule(folder)
+    rule = _find_access_rule(folder)
     return TEAM_FILE if rule is not None and rule.is_team else mode
 
 
 def choose_folder_mode(folder: str | os.PathLike[str], mode: int) -> int:
     """Return the mode for a new subfolder in a folder: open to its owner only, or to the team."""
-    rule = _find_rule(folder)
+    rule = _find_access_rule(folder)
     return TEAM_MODE if rule is not None and rule.is_team else mode
 
 
@@ -173,7 +172,7 @@ def hand_over(descriptor: int, folder: str | os.PathLike[str], *, is_folder: boo
     OSError
         If the system reports an error.
     """
-    rule = _find_rule(folder)
+    rule = _find_access_rule(folder)
     if rule is None:
         return
     if rule.owner != -1:
@@ -193,7 +192,7 @@ def hand_over_path(path: Path, *, is_folder: bool = False) -> None:
     OSError
         If the system reports an error.
     """
-    if _find_rule(path.parent) is None:
+    if _find_access_rule(path.parent) is None:
         return
     descriptor = system_calls.open(path, _FOLDER if is_folder else _FILE)
     try:
@@ -301,7 +300,7 @@ def find_group_number(group: str) -> int:
     )
 
 
-def find_team(folder: str | os.PathLike[str]) -> str:
+def find_team_group(folder: str | os.PathLike[str]) -> str:
     """Return the group whose members can write to a team folder, or "" for any other folder."""
     try:
         status = system_calls.lstat(folder)
@@ -324,7 +323,7 @@ def is_team_group(folder: str | os.PathLike[str], group: str) -> bool:
         return False
 
 
-def _find_rule(folder: str | os.PathLike[str]) -> _Rule | None:
+def _find_access_rule(folder: str | os.PathLike[str]) -> _Rule | None:
     if not _rules:
         return None
     path = os.path.realpath(folder)

@@ -32,7 +32,8 @@ LOCK_NAME = "lyncnb.lock"
 OLD_LOCK_NAME = ".lock"
 OWNER_NAME = ".lock.owner"
 _NOTE = re.compile(r".* on (.+), process ([0-9]+), since .+\n(?:(\S+) (\S+) ([0-9a-f]+)\n)?")
-# The formats of manifests that versions of lyncnb with only the old lock cannot write.
+# Matches manifests in newer formats. The earliest versions of lyncnb, which lock only the old lock
+# file, cannot write these formats.
 _PRESENT_FORMAT = re.compile(rb'\{\s*"format": "lyncnb-requests/(?:[3-9]|[1-9][0-9]+)"')
 _MANIFEST = "manifest.json"
 _LOOK_EVERY = 0.2  # The time in seconds between two attempts to get the lock.
@@ -75,7 +76,7 @@ def lock_folder(folder: str | os.PathLike[str], *, wait_seconds: float = 0.0) ->
     for path in (*paths, note):
         if path.is_symlink():
             raise BundleError(f"{path} is a symbolic link", hint="remove the link")
-    mode = folder_access.TEAM_FILE if folder_access.find_team(folder) else 0o600
+    mode = folder_access.TEAM_FILE if folder_access.find_team_group(folder) else 0o600
     guards = {path: filelock.FileLock(path, mode=mode, thread_local=False) for path in paths}
     token, key = (
         files.make_temporary_name().removeprefix(files.TEMP_PREFIX),
@@ -127,7 +128,7 @@ def confirm_lock(folder: Path) -> None:
 
 
 def describe_owner(folder: Path) -> str:
-    """Return which process is writing to a folder, according to the note in the folder."""
+    """Return which process is writing to a folder, according to the lock's note in the folder."""
     return (_read_note(folder / OWNER_NAME).partition("\n")[0]).strip() or "another process"
 
 
@@ -154,7 +155,7 @@ def _acquire_lock(
     except OSError as error:
         raise system_calls.describe_error(error, folder / LOCK_NAME, "lock the folder") from None
     text = _read_note(note)
-    if not _is_alive(text):
+    if not _may_be_running(text):
         if _write_note(note, token, replaced_note=bool(text) or os.path.lexists(note)):
             return True
     elif time.monotonic() >= deadline:
@@ -175,7 +176,7 @@ def _raise_folder_in_use(folder: Path, hint: str) -> None:
     raise BundleError(f"{folder} is in use by {describe_owner(folder)}", hint=hint) from None
 
 
-def _is_alive(text: str) -> bool:
+def _may_be_running(text: str) -> bool:
     """Return whether the process that is named in a lock's note may still be running.
 
     The caller must hold the kernel lock.

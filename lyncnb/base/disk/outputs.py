@@ -35,7 +35,7 @@ OWN_FOLDERS = {
     "recovery": 0o700,
 }
 
-#: The names in a request folder that are reserved for files and subfolders of lyncnb.
+#: The names in a request folder that lyncnb reserves for its own files and subfolders.
 OWN_PLACES = frozenset(
     (
         *OWN_FOLDERS,
@@ -50,8 +50,8 @@ OWN_PLACES = frozenset(
 _MANIFEST, _KEYS = "manifest.json", "keys"
 _MANIFEST_MARK = b'"lyncnb-requests/'
 
-# The number of bytes to read. In the page of a notebook, styles precede the mark by which lyncnb
-# recognizes the page. The styles and the mark fit into this number of bytes.
+# The number of bytes in which lyncnb searches for its mark. In the page of a notebook, the styles
+# precede the mark and also fit into this number.
 _HEAD_BYTES = 1 << 22
 
 _LINE_BYTES = 1 << 16
@@ -113,7 +113,7 @@ def match_content(*marks: bytes | tuple[bytes, ...]) -> Test:
 
 
 def match_page(*marks: bytes | tuple[bytes, ...]) -> Test:
-    """Return a function that checks whether a file is a page from lyncnb with the given marks."""
+    """Return a function that checks whether a file is a lyncnb page with all given marks."""
     return match_content(*_PAGE_POLICY, *marks)
 
 

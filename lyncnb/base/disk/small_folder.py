@@ -111,7 +111,7 @@ def rename_folder(folder: Path, new_path: Path) -> None:
 
 
 def remove_folder(folder: Path, names: Collection[str]) -> None:
-    """Remove a folder that contains only the given files and lyncnb's hidden files.
+    """Remove a folder if it contains only the given files and lyncnb's hidden files.
 
     Raises
     ------

@@ -30,7 +30,7 @@ _Result = TypeVar("_Result")
 
 
 def _retry_while_in_use(call: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Repeat a call on Windows while another program, such as a virus scanner, uses the file."""
+    """On Windows, repeat a call while another program, such as a virus scanner, uses the file."""
 
     @wraps(call)
     def call_with_retries(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
@@ -77,7 +77,7 @@ with suppress(ImportError):  # The Python module fcntl does not exist on Windows
 
 
 def fsync(descriptor: int) -> None:
-    """Write a file to the disk, and also write the cache of the disk if the system supports it."""
+    """Flush a file to the disk, and also flush the cache of the disk if the system supports it."""
     if full_sync is not None:
         # Network shares and some file systems do not support F_FULLFSYNC.
         with suppress(OSError):

@@ -1,1 +1,1 @@
-"""Write tables, pages, and pictures of any content."""
+"""Write tables, pages and pictures. The functions know nothing about certificates."""

@@ -20,7 +20,7 @@ from ..toml_text import parse_toml
 
 _FILE = "documents.toml"
 _RFC = r"RFC (?P<rfc>\d{1,5})(?:,? section (?P<section>\d+(?:\.\d+)*))?"
-# The code of the language Traditional Chinese, as an option and in an HTML page.
+# The language code of Traditional Chinese, as an option and in an HTML page.
 _CHINESE = ("zh-TW", "zh-Hant-TW")
 _ADDRESS = r"https://[^\s;,<>\"]+"
 
@@ -62,7 +62,10 @@ def parse_documents(text: str) -> Documents:
 
 @cache
 def list_document_addresses(language: str = "en") -> Mapping[str, str]:
-    """Return the web address of each document by title, in a language or else in English."""
+    """Return the web address of each document by its title.
+
+    If a document is not available in the language, the address leads to the English version.
+    """
     text = (package_files(__package__) / _FILE).read_text(encoding="utf-8")
     is_chinese = language in _CHINESE
     return {

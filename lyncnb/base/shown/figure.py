@@ -13,10 +13,9 @@ from .svg import split_into_sheets
 from .tables import Column, Marked, Table, list_headings, mark_plan
 
 #: The style is part of the HTML of every picture, because some pages remove ``<style>`` from the
-#: content. The height leaves space on a Letter sheet (279 mm) for a heading of two lines and the
-#: description. On paper, the closed details are hidden, because a single line could require an
-#: additional sheet. On landscape sheets, a picture in portrait format is rotated, because its text
-#: would otherwise be too small.
+#: content. On a Letter sheet (279 mm), the maximum height leaves room for a two-line heading and
+#: the description. Closed details are not printed, because even one line could add a sheet. On
+#: landscape sheets, a portrait picture is rotated, because its text would otherwise be too small.
 FIGURE_STYLE = (
     "<style>@media print{.lyncnb-figure img"
     "{max-height:220mm;width:auto;break-inside:avoid}"
@@ -49,7 +48,7 @@ class Figure(Table):
         The plan that the picture shows, if it shows only one plan.
     """
 
-    #: The text with which every picture from lyncnb begins, and no other picture.
+    #: The texts at the start of each picture from lyncnb, by which lyncnb recognizes its own files.
     MARKS: ClassVar[tuple[bytes, ...]] = (b"<svg xmlns", b'aria-labelledby="title description"')
 
     kind: str

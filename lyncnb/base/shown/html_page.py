@@ -34,7 +34,8 @@ _DAY = re.compile(r"(?<!\d)\d{4}-\d\d-\d\d")
 _MAY_BREAK = re.compile(
     rf"{_DAY.pattern}|(?<![\w-])--?[A-Za-z]|[A-Z][a-z]+-[A-Z]|\w-[\w.-]*\.\w|\.[\w.]*\w-\w"
 )
-# The ID of a certificate, which is also used in file names. It can break after its hyphens.
+# The ID of a certificate, which is also used in file names. A line break is allowed after each
+# hyphen.
 _ID = re.compile(r"(?:\w+/)?[A-Z]\w+-[\w.-]+-[0-9a-f]{8}(?:\.\w+)?")
 _FITS = 44  # The longest word, in characters, that must not be wider than its column.
 # The characters after which a long word can break.
@@ -135,7 +136,7 @@ def _keep_words_whole(page: str) -> str:
         if _ID.fullmatch(plain) or not (is_long or is_whole):
             return word[0]
         parts = _PART.findall(word[0]) if is_long or ",<wbr>" in word[0] else [word[0]]
-        return "<wbr>".join(f'<span class="{_measure_part(part)}">{part}</span>' for part in parts)
+        return "<wbr>".join(f'<span class="{_classify_part(part)}">{part}</span>' for part in parts)
 
     # In a sanitized notebook, the same elements are written in XML notation.
     page = page.replace("<wbr/>", "<wbr>")
@@ -148,11 +149,11 @@ def _keep_words_whole(page: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether no word in a text can break. This is true for most texts on a page."""
+    """Return whether a text contains no word that could wrap, which is true for most texts."""
     return len(text) <= _FITS and "-" not in text and "<wbr>" not in text
 
 
-def _measure_part(part: str) -> str:
+def _classify_part(part: str) -> str:
     if len(part.replace("<wbr>", "")) > _FITS:
         return "long"
     return "whole day" if _DAY.search(part) else "whole"

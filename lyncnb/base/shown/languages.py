@@ -16,7 +16,7 @@ from ..toml_text import parse_toml
 # Every command needs the translated headings, because a table can be in Chinese. Only pages in
 # Chinese need the sentences.
 _TITLES, _SENTENCES = "languages.toml", "sentences.toml"
-# The suffix of a table's name: the table contains the translations of values in texts.
+# The suffix in the name of a table that contains the translations of values.
 _VALUES = "-values"
 
 #: The languages that users can choose. Texts without a translation are shown in English.
@@ -32,7 +32,10 @@ _FILLED = re.compile(rf"((?<=[\u3000-\u9fff]) )?{_VALUE.pattern}( (?=[\u3000-\u9
 
 @cache
 def _load_tables(file: str) -> Mapping[str, Mapping[str, str]]:
-    """Return the tables in a translation file: for each language, and for values in texts."""
+    """Return the tables of a translation file, which map English texts to translations.
+
+    A file has one table for each language, and can have another one for the values in texts.
+    """
     document = parse_toml(Path(__file__).with_name(file).read_text(encoding="utf-8"))
     return {
         name: {str(text): str(other) for text, other in texts.items()}
@@ -51,16 +54,19 @@ def _load_patterns(table: str) -> list[tuple[str, re.Pattern[str], str]]:
     """
     found = []
     for text, other in _load_tables(_SENTENCES)[table].items():
-        # The split text consists of fixed text, the name of a value, a star, fixed text, and so on.
+        # Splitting the text results in a repeating series: fixed text, the name of a value, and a
+        # star or "".
         pieces = _VALUE.split(text)
         if len(pieces) > 1:
             found.append((sum(map(len, pieces[::3])), pieces, other))
     found.sort(key=lambda entry: -entry[0])
-    return [(max(pieces[::3], key=len), _compile(pieces), other) for _, pieces, other in found]
+    return [
+        (max(pieces[::3], key=len), _compile_pattern(pieces), other) for _, pieces, other in found
+    ]
 
 
-def _compile(pieces: list[str]) -> re.Pattern[str]:
-    """Compile a text to a pattern in which each value ends where the next fixed text begins."""
+def _compile_pattern(pieces: list[str]) -> re.Pattern[str]:
+    """Compile a text with placeholders to a pattern. Each value ends at the next fixed text."""
     pattern, seen = re.escape(pieces[0]), set()
     rest = list(zip(pieces[1::3], pieces[3::3]))
     for number, (name, fixed) in enumerate(rest, 1):
@@ -82,7 +88,7 @@ def translate_title(text: str, language: str) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def _translate(text: str, language: str, table: str) -> str:
-    """Translate a text that may match one of the texts with values in ``table``."""
+    """Translate a text that is in the translation files or matches a pattern in ``table``."""
     values = f"{language}{_VALUES}"
     for file, name in ((_TITLES, language), (_SENTENCES, language), (_SENTENCES, values)):
         if text in (texts := _load_tables(file)[name]):

@@ -88,7 +88,7 @@ def mark_origin(page: str, origin: Origin) -> str:
 
 
 def read_origin(page: str) -> Origin | None:
-    """Return the origin that :func:`mark_origin` added to HTML, or None without such attributes."""
+    """Return the origin that :func:`mark_origin` added to a page, or None if there is none."""
     marked = _MARKED.search(page)
     try:
         names = json.loads(html.unescape(marked[1])) if marked else None

@@ -1,4 +1,4 @@
-"""Define reports of sentences, tables, and a picture, which several file formats support.
+"""Define reports of sentences, tables, and a picture, and write them in several file formats.
 
 ``FORMATS`` defines, for each file name extension, how to write a report and how to recognize such a
 file. A later run replaces only files that it recognizes, not the files of other programs.
@@ -80,7 +80,10 @@ class Sentence(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture that is drawn only for the formats with these file name extensions."""
+    """A picture in a report.
+
+    It is drawn only for the file formats with the extensions in ``formats``.
+    """
 
     draw: Callable[[], Figure]
     formats: Collection[str] = (".html", ".svg")
@@ -173,7 +176,7 @@ def build_report_kind(
     earlier_key: str = "",
     calendar: str = "",
 ) -> ReportKind:
-    """Return the type of a report that can be written with these file name extensions.
+    """Return the type of a report that can be written to files with the given file name extensions.
 
     Raises
     ------
@@ -222,7 +225,7 @@ def describe_hidden_rows(number: int) -> list[str]:
     )
 
 
-def render_parts(parts: Iterable[Part]) -> Iterator[str]:
+def render_sections(parts: Iterable[Part]) -> Iterator[str]:
     """Yield the sections of a report as escaped HTML for a page."""
     for part in parts:
         if ".html" not in part.formats:
@@ -287,7 +290,7 @@ def _write_markdown(report: Report) -> bytes:
 
 
 def _write_page(report: Report) -> bytes:
-    title, parts = f"{report.kind.title}: {report.about}", render_parts(report.parts)
+    title, parts = f"{report.kind.title}: {report.about}", render_sections(report.parts)
     return _encode_lines(make_page(title, parts, origin=report.origin))
 
 
@@ -307,18 +310,18 @@ def _encode_lines(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _has_headings(kind: ReportKind) -> Test:
+def _match_headings(kind: ReportKind) -> Test:
     headings = list_headings(kind.columns)[:_HEADINGS_IN_MARK]
     earlier = [kind.earlier_key, *headings[1:]] if kind.earlier_key else headings
     lines = (to_csv(first, ()) for first in (headings, earlier))
     return match_first_line(tuple(line.rstrip() + b"," for line in lines))
 
 
-def _is_titled(kind: ReportKind) -> Test:
+def _build_title_test(kind: ReportKind) -> Test:
     return match_packed_file("docProps/core.xml", match_content(f"<dc:title>{kind.title}".encode()))
 
 
-def _has_format(kind: ReportKind) -> Test:
+def _build_format_test(kind: ReportKind) -> Test:
     # The pattern matches any version of the format at the start of the file. A report can be nested
     # in another report, but it is then not at the start of the file.
     start = re.compile(rf'\{{\s*"format": "{kind.form.partition("/")[0]}/'.encode())
@@ -334,13 +337,13 @@ class Format(NamedTuple):
 
 #: All file formats for reports, by file name extension.
 FORMATS: Mapping[str, Format] = {
-    ".csv": Format(_write_csv, _has_headings),
-    ".xlsx": Format(_write_xlsx, _is_titled),
+    ".csv": Format(_write_csv, _match_headings),
+    ".xlsx": Format(_write_xlsx, _build_title_test),
     ".html": Format(_write_page, lambda kind: match_page(f"<title>{kind.title}".encode())),
     ".md": Format(_write_markdown, lambda kind: match_first_line(f"# {kind.title}".encode())),
-    ".json": Format(_write_json, _has_format),
+    ".json": Format(_write_json, _build_format_test),
     ".svg": Format(_write_svg, lambda kind: match_content(*Figure.MARKS)),
-    ".docx": Format(lambda report: report.own[".docx"](), _is_titled),
+    ".docx": Format(lambda report: report.own[".docx"](), _build_title_test),
     ".ics": Format(
         lambda report: report.own[".ics"](),
         lambda kind: match_content(b"BEGIN:VCALENDAR", kind.calendar.encode()),

@@ -33,8 +33,8 @@ _FORMULA_START = re.compile("(^|[;,\t])([=+\\-@\t\r\n＝＋－＠])")
 CELL_LENGTH = 32_767
 SHEET_ROWS = 1_048_576
 
-# The date in all workbooks. Because it is fixed, equal tables result in equal bytes. ZIP archives
-# support this date.
+# The creation date of all workbooks. It is fixed, so that identical tables produce identical bytes,
+# and it is late enough for ZIP archives.
 _CREATED = datetime(2000, 1, 1)
 
 # The maximum width of a column in characters. Longer cells are truncated on the screen but not in
@@ -147,7 +147,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-# The pattern for a row, joined by `","`, in which at least one cell must be escaped.
+# The pattern finds a cell that must be escaped in a row whose cells are joined by `","`.
 _NEEDS_CARE = re.compile('[";,\t][=+\\-@\t\r\n＝＋－＠]|\0')
 
 
@@ -222,7 +222,7 @@ def _build_zip_entry(name: str) -> ZipInfo:
     # The earliest date that ZIP archives support. It replaces the current date.
     entry = ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     entry.compress_type = ZIP_DEFLATED
-    entry.create_system = 3  # With a fixed value, the bytes are equal on every operating system.
+    entry.create_system = 3  # A fixed value makes the bytes equal on all operating systems.
     return entry
 
 
@@ -249,8 +249,8 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
     import xlsxwriter
 
     buffer = io.BytesIO()
-    # If it works in memory, xlsxwriter writes no temporary files. They would remain if the process
-    # is ended.
+    # With in_memory, xlsxwriter writes no temporary files, which would remain if the process were
+    # killed.
     with xlsxwriter.Workbook(buffer, {"in_memory": True}) as workbook:
         created = origin.created or _CREATED
         workbook.set_properties({"title": title, "author": origin.author, "created": created})
@@ -277,8 +277,8 @@ def _build_frame(layouts: tuple[_Layout, ...], title: str, origin: Origin) -> by
             for column, title_text in enumerate(layout.columns):
                 worksheet.write_string(0, column, title_text, heading)
             worksheet.write_blank(1, 0, None, body)
-            # The blank row also registers the formats of dates, in cells to the right of the last
-            # column.
+            # In the blank row, cells to the right of the last column add the date formats to the
+            # workbook.
             for column, day in enumerate(() if form else days, start=last + 1):
                 worksheet.write_blank(1, column, None, day)
             for number, address in enumerate(layout.links, start=1):
@@ -331,7 +331,7 @@ _A4 = 9  # The number for the paper size A4 in the XLSX format.
 
 # The font in cells is Calibri with 11 points, the default of the XLSX format. On paper, it is at
 # least 8 points high.
-_LEAST_SCALE = 73  # The smallest scale in percent for printing: 8 / 11.
+_LEAST_SCALE = 73  # The smallest scale in percent for printing: 8 points divided by 11 points.
 
 # The width of a landscape A4 page without its margins, in pixels of 1/96 inch.
 _PAGE_PIXELS = int((297 / 25.4 - 2 * 0.35) * 96 * 0.99)
@@ -345,8 +345,9 @@ _COLUMN_MARGIN = 5
 def _lay_out_for_paper(worksheet: Any, widths: Sequence[int], line_height: str) -> None:
     worksheet.set_paper(_A4)
     worksheet.set_landscape()
-    # A scale that a spreadsheet program calculates could be too small. If a table needs several
-    # pages for its columns, they follow each other and repeat the first column.
+    # The scale is set here, because a spreadsheet program could calculate a scale that is too small
+    # to read. If the columns need several pages, these pages follow each other, and each page
+    # repeats the first column.
     scale = int(100 * _PAGE_PIXELS / _measure_pixels(widths, _WIDE_CHARACTER))
     worksheet.set_print_scale(max(_LEAST_SCALE, min(scale, 100)))
     worksheet.repeat_columns(0)
@@ -373,8 +374,9 @@ def _fits_page(widths: Iterable[int], character_width: float) -> bool:
 _ROWS_IN_ONE_GO = 100
 
 
-# The patterns for the blank row, which the real rows replace, and for the range of the filter. The
-# dimension of the sheet is optional, and is not known before the rows are written.
+# Patterns for the parts of a sheet that lyncnb replaces: the dimension, the blank row with the
+# styles of its cells, and the range of the filter. The dimension is optional, and is not known
+# before the rows are written.
 _DIMENSION = re.compile(r"<dimension [^>]*>")
 _BLANK_ROWS = re.compile(r'<row r="2".*(?=</sheetData>)', re.DOTALL)
 _STYLE = re.compile(r'<c r="([A-Z]+)2" s="(\d+)"')
@@ -413,14 +415,14 @@ _NO_XML = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _DAY = re.compile(r"[1-9]\d{3}-[01]\d-[0-3]\d(?: [0-2]\d:[0-5]\d UTC)?")
 _DAY_FORMATS = ("yyyy-mm-dd", 'yyyy-mm-dd hh:mm "UTC"')
 
-# Day zero: a spreadsheet stores a date as the number of days since this date. Dates before the
-# earliest one have other numbers, because Excel counts the day 1900-02-29, which did not exist.
+# A spreadsheet stores a date as the number of days since day zero. Dates before the first day have
+# other numbers, because Excel counts the day 1900-02-29, which did not exist.
 _DAY_ZERO = datetime(1899, 12, 30)
 _FIRST_DAY = datetime(1900, 3, 1)
 
 
 def _compute_day_number(value: Any) -> int | float | None:
-    """Return the spreadsheet number of a date or time in a text, or None for other text."""
+    """Return the serial number of a date or time in a spreadsheet, or None for other values."""
     if isinstance(value, date):
         text = f"{value:%Y-%m-%d}" if type(value) is date else f"{value:%Y-%m-%d %H:%M} UTC"
     elif isinstance(value, str) and _DAY.fullmatch(value):

@@ -56,7 +56,7 @@ text{fill:var(--ink)}
 
 
 def measure_text(text: str, size: float) -> float:
-    """Estimate the width of a text in pixels. The estimate is rather too large than too small."""
+    """Estimate the width of a text in pixels. The result is more often too large than too small."""
     total = 0
     for character in text:
         if character in _NARROW:

@@ -25,8 +25,8 @@ ROWS_SHOWN = 200
 # The largest number of items that a cell shows, so that a row fits on the screen.
 _CHIPS_OPEN = 6
 
-#: The number of rows that a longer table shows. A line with the number of hidden rows expands
-#: them.
+#: The number of rows that a long table shows at first. A line with the number of hidden rows
+#: expands the table.
 ROWS_OPEN = 10
 
 #: The style is part of the HTML of every table, because some pages remove ``<style>`` from the
@@ -47,11 +47,11 @@ TABLE_STYLE = (
 # The places where a name can break: after a character such as a dot, and before a capital letter in
 # a word such as WebServicesInternal.
 _BREAK_AFTER = re.compile(r"(?<=[./_@;,-])(?=[^\s./_@;,-])|(?<=[a-z])(?=[A-Z])")
-_LONG = re.compile(r"\S{19,}")  # The shortest word that can break.
-# The number of columns from which shorter words can also break.
+_LONG = re.compile(r"\S{19,}")  # The minimum length of a word that can break.
+# If a table has at least this number of columns, shorter words can also break.
 _MANY_COLUMNS = 13
 _LONG_AMONG_MANY = re.compile(r"\S{9,}")
-# The largest number of letters before a break, in a word of a table with many columns.
+# In a table with many columns, a word can break after at most this number of letters.
 _LONGEST_PART = 20
 
 
@@ -106,14 +106,17 @@ _MARKDOWN = str.maketrans(
 
 
 class PlanMark(NamedTuple):
-    """Identifies the plan in an output. ``name`` is a scenario, a demonstration, or ""."""
+    """The mark that identifies the plan in an output.
+
+    ``name`` is the name of a scenario or a demonstration, or blank.
+    """
 
     digest: str
     name: str = ""
 
 
 class Marked(Protocol):
-    """A plan that can identify itself in the outputs of a notebook."""
+    """A plan with a mark that identifies the plan in the outputs of a notebook."""
 
     def mark(self) -> PlanMark:
         """Return the mark that identifies the plan in outputs."""
@@ -370,7 +373,7 @@ def join_first(texts: Sequence[str], max_shown: int, *, separator: str = ", ") -
 def count_statements(
     noun: str, statements: Iterable[tuple[str, str]], *, max_shown: int = 3
 ) -> Iterator[str]:
-    """Yield each different statement once, with the names to which it applies.
+    """Yield each distinct statement once, with the number and names of the objects it applies to.
 
     Parameters
     ----------
@@ -431,7 +434,7 @@ def rows_to_html(
     remarks: Sequence[str] = (),
     is_linked: Sequence[str] = ("Source",),
 ) -> str:
-    """Return rows as an escaped HTML table. pandas is not needed.
+    """Return rows as an escaped HTML table, without using pandas.
 
     Parameters
     ----------
@@ -551,7 +554,10 @@ def _add_links(value: Any) -> str:
 
 
 def collapse_html(summary: str, fragment: str, *, on_paper: bool = True) -> str:
-    """Collapse escaped HTML under a line of plain text. By default, it is expanded on paper."""
+    """Return an HTML element in which a fragment is collapsed below a line of text.
+
+    By default, the fragment is expanded on paper.
+    """
     mark = ' class="lyncnb-more"' if on_paper else ""
     return f"<details{mark}><summary>{_escape(summary)}</summary>{fragment}</details>"
 

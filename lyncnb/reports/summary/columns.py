@@ -14,7 +14,8 @@ from ...base.shown.frames import Kind
 from ...base.shown.tables import Column, columns
 from .content import Line
 
-# The tables: ``summary.csv``, its short form in a notebook, and three sheets of the workbook.
+# The tables that can contain a column: ``summary.csv``, its short form in a notebook, and three
+# sheets of the workbook.
 CSV, NOTEBOOK, CERTIFICATES, RENEWALS, FILES = range(5)
 
 
@@ -36,7 +37,8 @@ def _format_findings(line: Line) -> tuple[str, ...]:
     return tuple(code for code in line.member.warnings if not code.startswith("notice: "))
 
 
-# The column is only in ``summary.csv``, or also in its short form.
+# The widths of a column that is only in ``summary.csv``, and of a column that is also in its short
+# form.
 _TABLE, _SHOWN = {CSV: 0}, {CSV: 0, NOTEBOOK: 0}
 
 _COLUMNS = (

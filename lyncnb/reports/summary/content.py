@@ -235,7 +235,7 @@ class Member:
     assign_commands: tuple[str, ...] = ()
     # Whether the certificate is requested during the setup of its server.
     is_at_set_up: bool = False
-    stage: str = ""  # The stage of the newest request, or "" without a folder.
+    stage: str = ""  # The stage of the newest request, or "" if there is no folder.
     # The SHA-1 thumbprint of the certificate in use, in the format of Windows.
     thumbprint: str = ""
     serial: str = ""
@@ -258,7 +258,7 @@ class Member:
         return not (self.certificate_sha256 or self.covered_by)
 
     @property
-    def is_to_install(self) -> bool:
+    def needs_installation(self) -> bool:
         """Whether the certificate still has to be installed on some of its servers."""
         return self.is_to_follow or not self.deployed_on
 
@@ -299,7 +299,7 @@ class Block:
     usages: tuple[str, ...]
     subject: str
     names: tuple[NeededNames, ...]
-    # The names in their order. The value "" is replaced by the name of each server.
+    # The alternative names in order. The value "" stands for the name of each server.
     alternative_names: tuple[str, ...]
     extended_key_usage: tuple[str, ...]
     key: str
@@ -360,7 +360,7 @@ class Block:
         return f"the same certificate on {many}" if len(servers) > 1 else "one certificate"
 
     @property
-    def in_use_as(self) -> str:
+    def assigned_usages(self) -> str:
         """Describe the usages to which the certificate is assigned, or report that it has none."""
         return ", ".join(self.usages) or NO_TYPE
 
@@ -408,7 +408,7 @@ class Block:
         return "; ".join(self._add_numbers(ids, answer) for answer, ids in answers.items())
 
     def _add_numbers(self, ids: Collection[str], words: str) -> str:
-        """Add the certificates' numbers to a text that applies to only some of the block."""
+        """Add certificate numbers to a text that applies to only some certificates of the block."""
         if len(ids) == len(self.members):
             return words
         chosen = [member for member in self.members if member.id in ids]
@@ -442,7 +442,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A task in the summary: who does what until when, and where the details are."""
+    """A task in the summary: who does what by which date, and where the details are."""
 
     who: str
     what: str
@@ -473,7 +473,7 @@ class ServerLine:
     why_none: str = ""
 
     def list_labels(self, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-        """Return the ID and the label of each certificate. Without a label, its usages are used."""
+        """Return the ID of each certificate with its label, or its usages if it has no label."""
         pairs = zip(self.certificates, self.usages, strict=True)
         return tuple((name, labels.get(name, usage)) for name, usage in pairs)
 
@@ -530,7 +530,7 @@ class Summary:
     facts: tuple[DatedFact, ...] = ()
     left_out: int = 0
     valid_for: str = AS_LONG_AS_GIVEN  # The requested validity, as text.
-    # The time of the last change to the folder (YYYY-MM-DD HH:MM UTC), or "" without a folder.
+    # The time of the last change to the folder (YYYY-MM-DD HH:MM UTC), or "" if there is no folder.
     folder_changed: str = ""
     origin: Origin = UNKNOWN
     support: str = ""  # The date on which the support for the product ends, with its source.
@@ -580,7 +580,7 @@ class Summary:
         return list_cited_documents(chain(self.sources_of_names, of_findings), self.lang)
 
 
-#: The text that explains requests to readers who do not know certificates.
+#: The text that explains requests to readers who are not familiar with certificates.
 STORY = (
     "A request (CSR, a file ending in .csr) asks a CA for one certificate. The private key "
     "stays encrypted in the request folder. The CA’s staff receive the requests with a page that "
@@ -593,9 +593,9 @@ STORY = (
 
 #: The text below the title of every summary.
 LEAD = (
-    "This document lists every certificate that this deployment needs, planned before "
-    "the servers are set up. A certification authority (CA) issues these certificates, "
-    "and the server team installs them."
+    "This document lists every certificate that this deployment needs. The certificates are "
+    "planned before the servers are set up. A certification authority (CA) issues the "
+    "certificates, and the server team installs them."
 )
 
 
@@ -605,7 +605,7 @@ UNSIGNED = (
 )
 
 
-def list_cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
+def list_cover_entries(summary: Summary) -> Iterator[tuple[str, str]]:
     """Yield the facts on the cover of a summary, each with a heading and a text."""
     origin = dict(summary.origin.facts())
     for name in ("Deployment", "Planner", "Table"):
@@ -620,7 +620,7 @@ def list_cover_facts(summary: Summary) -> Iterator[tuple[str, str]]:
     yield "Certificates", summary.totals
     at_set_up = {member.id for _, member in summary.members if member.is_at_set_up}
     if at_set_up:
-        which = name_certificates([member for _, member in summary.members], at_set_up)
+        which = format_certificate_numbers([member for _, member in summary.members], at_set_up)
         yield (
             "Requested during server setup",
             (f"{which}; all other certificates are requested in advance"),
@@ -687,7 +687,7 @@ def _list_approved_facts(summary: Summary, saved: SavedFile) -> Iterator[tuple[s
 
 
 def _count_servers(summary: Summary) -> str:
-    """Describe how many servers have each role. A server with two roles is counted once."""
+    """Describe the number of servers and their roles, counting each server once."""
     roles = ", ".join(summary.roles)
     counted = Counter(line.server for line in summary.servers)
     if not counted or len(summary.roles) == 1:
@@ -753,10 +753,10 @@ def list_number_ranges(members: Iterable[Member], ids: Collection[str]) -> list[
     return found
 
 
-_NUMBERS = 60  # The largest number of numbers or ranges in a sentence.
+_NUMBERS = 60  # The maximum number of ranges of certificate numbers in a sentence.
 
 
-def name_certificates(members: Iterable[Member], ids: Collection[str]) -> str:
+def format_certificate_numbers(members: Iterable[Member], ids: Collection[str]) -> str:
     """Describe some certificates by number, such as ``certificates 1 to 4 and 6``.
 
     Without numbers, return how many certificates there are.

@@ -1,4 +1,4 @@
-"""Write the plan, findings and requests in every format, and the plan as JSON.
+"""Write the summary of a plan, its findings and requests in every format, and the plan as JSON.
 
 The CSV has one complete row for each certificate. The page, workbook, Markdown and document are
 arranged for their readers. The same arguments always result in the same bytes.
@@ -26,8 +26,8 @@ from .progress import add_requests
 from .word import write_word_summary
 from .workbook import write_workbook
 
-#: The largest number of certificates in a page, a Markdown file or a document. For more, browsers
-#: would need minutes.
+#: The largest number of certificates in a page, a Markdown file or a document. Browsers would need
+#: minutes to show more.
 PAGE_ROWS = 5_000
 
 
@@ -129,7 +129,7 @@ def check_format(suffix: str) -> None:
         )
 
 
-#: The type of file for a plan.
+#: The type of file in which a plan is written.
 PLAN_FILE = build_report_kind(
     "a plan",
     title=TITLE,

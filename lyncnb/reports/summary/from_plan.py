@@ -17,7 +17,7 @@ from ...rules.findings import Finding
 from ...rules.model import NameRule, Rules
 from ...rules.support import find_support
 from ..figures import figure
-from ..timeline_figure import list_plan_facts
+from ..timeline_figure import list_plan_events
 from .content import (
     AS_LONG_AS_GIVEN,
     TITLE,
@@ -100,7 +100,7 @@ def list_ids_in_order(plan: CertificatePlan) -> tuple[str, ...]:
 
 
 def _describe_validity(plan: CertificatePlan) -> str:
-    """Describe the requested validity. If it differs, describe it for each issuer."""
+    """Describe the requested validity, for each issuer if the values differ."""
     days = {one.issuer: plan.options.validity_for(one.issuer) for one in plan.certificates}
     if len(set(days.values())) < 2:
         return _describe_days(next(iter(days.values()), plan.options.validity_days))
@@ -116,7 +116,7 @@ def add_pictures(summary: Summary, plan: CertificatePlan) -> Summary:
     if len(plan.certificates) > _MOST_IN_A_PICTURE:
         return summary
     picture = _build_picture(plan) if plan.certificates else None
-    return replace(summary, picture=picture, facts=list_plan_facts(plan))
+    return replace(summary, picture=picture, facts=list_plan_events(plan))
 
 
 def _list_reasons(rules: Rules, blocks: Iterable[Block]) -> Iterator[NameRule]:
@@ -157,14 +157,14 @@ def _build_blocks(plan: CertificatePlan, findings: Iterable[Finding]) -> tuple[B
     )
 
 
-def _find_own_name(certificate: PlannedCertificate) -> str:
+def _find_own_server(certificate: PlannedCertificate) -> str:
     """Return the name of the server if each server has its own certificate, or else ""."""
     return certificate.servers[0] if certificate.shared_by == "server" else ""
 
 
 def _make_block_key(certificate: PlannedCertificate) -> tuple[object, ...]:
     """Return the values that all certificates in a block have in common."""
-    own = _find_own_name(certificate)
+    own = _find_own_server(certificate)
     return (
         certificate.role, certificate.site, certificate.pool, certificate.usages,
         certificate.subject, certificate.extended_key_usage, certificate.key, certificate.hash,
@@ -195,7 +195,7 @@ class _BlockMaker:
         has_sibling: bool,
     ) -> Block:
         one, is_folded = group[0][1], len(group) > 1
-        own = _find_own_name(one) if is_folded else ""
+        own = _find_own_server(one) if is_folded else ""
         rule = self._by_id.get(one.rule)
         return Block(
             place=place,
@@ -294,7 +294,7 @@ def _list_titles(plan: CertificatePlan) -> Mapping[str, str]:
 
 
 def _group_codes_by_subject(findings: Iterable[Finding]) -> dict[str, list[str]]:
-    """Return the codes of the findings about each certificate, server or pool."""
+    """Group the codes of findings by certificate, server or pool."""
     codes: dict[str, list[str]] = {}
     for finding in findings:
         codes.setdefault(finding.about, []).append(format_code(finding))

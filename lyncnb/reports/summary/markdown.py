@@ -15,7 +15,7 @@ from .content import (
     Summary,
     build_approval_sheet,
     group_with_headings,
-    list_cover_facts,
+    list_cover_entries,
 )
 from .page import describe_omissions, group_requests
 
@@ -41,7 +41,7 @@ def _list_parts(summary: Summary, rows_shown: int) -> Iterator[str]:
     domain = f": {summary.deployment}" if summary.deployment else ""
     yield f"# {escape_markdown(summary.title + domain)}\n"
     yield f"{LEAD}\n"
-    facts = list_cover_facts(summary)
+    facts = list_cover_entries(summary)
     yield "".join(f"- {say(name)}: {escape_markdown(value)}\n" for name, value in facts if value)
     if summary.asks:
         yield _format_heading("Who does what", say)
@@ -102,7 +102,7 @@ def _format_block(block: Block, translate: Callable[[str], str]) -> Iterator[str
     site = f", site {block.site}" if block.site else ""
     facts = [
         ("For", f"{block.title}{site}: {block.sharing}"),
-        ("In use as", block.in_use_as),
+        ("In use as", block.assigned_usages),
         ("Subject name", block.subject_words),
         ("Issuer", block.authority),
         ("Key", f"{block.key}, {block.hash}"),

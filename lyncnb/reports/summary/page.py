@@ -23,7 +23,7 @@ from .content import (
     Summary,
     build_approval_sheet,
     group_by_authority,
-    list_cover_facts,
+    list_cover_entries,
 )
 
 _DAYS = "Important dates"
@@ -43,7 +43,7 @@ class RequestList:
         return sum(not m.is_at_set_up for block in self.blocks for m in block.members)
 
     def build_heading(self, translate: Callable[[str], str]) -> str:
-        """Return the section's heading in a language: the CA and its number of requests."""
+        """Return the section's heading in a language: the CA and the number of its requests."""
         at_set_up = sum(len(block.members) for block in self.blocks) - self.size
         later = translate(", {} at set-up").format(f"{at_set_up:,}") if at_set_up else ""
         counted = translate("{}: {} request" if self.size == 1 else "{}: {} requests")
@@ -99,7 +99,7 @@ def _format_heading(line: ServerLine) -> str:
 
 
 def draw_days(summary: Summary) -> Picture | None:
-    """Draw when certificates are issued and when they expire, or return None without dates."""
+    """Draw when certificates are issued and expire, or return None if no date is known."""
     if summary.planned_issue_date is None and not any(m.valid_until for _, m in summary.members):
         return None
     description = (
@@ -125,8 +125,8 @@ def build_summary_page(summary: Summary, *, rows_shown: int) -> str:
         A self-contained HTML document.
     """
     sources = summary.sources_of_names
-    # The sources of content that is visible only on a screen come last, so that no number is
-    # missing in print.
+    # The sources of content that is shown only on a screen are numbered last, so that the numbers
+    # in print have no gaps.
     told_of = (one for rule in summary.reasons for one in (rule, rule.clients, rule.without) if one)
     numbered = dict.fromkeys([*sources, *(one.source for one in told_of)])
     members = [member for _, member in summary.members]
@@ -142,7 +142,7 @@ def build_summary_page(summary: Summary, *, rows_shown: int) -> str:
         running=summary.origin.one_line_text,
         s=summary,
         lead=LEAD,
-        facts=list(list_cover_facts(summary)),
+        facts=list(list_cover_entries(summary)),
         sheet=build_approval_sheet(summary),
         story=STORY,
         facts_of_all=list_common_facts,
@@ -176,7 +176,7 @@ def _render_picture(picture: Picture | None) -> str:
 
 
 def describe_omissions(summary: Summary) -> str:
-    """Describe how many certificates the page leaves out, or return blank if it has all."""
+    """Describe how many certificates the page leaves out, or return "" if it shows all of them."""
     if not summary.left_out:
         return ""
     shown = sum(len(block.members) for block in summary.blocks)

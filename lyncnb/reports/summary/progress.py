@@ -115,7 +115,7 @@ def compute_progress_digest(
 
 
 def _list_server_state(lifecycle: InUse | None) -> tuple[str, ...]:
-    """Return the data about the certificate in use that the digest of the summary includes."""
+    """Return the data about the certificate in use that is part of the summary's digest."""
     if lifecycle is None:
         return ()
     if lifecycle.held is None or not (lifecycle.deployed_on or lifecycle.under_way is not None):
@@ -145,7 +145,7 @@ def _add_stage(
     lifecycle: InUse | None,
     renew_from: Callable[[HeldFacts], str],
 ) -> Member:
-    """Add the recorded data about a certificate, and the stage of its request."""
+    """Add to a summary row the recorded data about a certificate, and the stage of its request."""
     told = _add_record(member, record, codes, lifecycle, renew_from)
     if record is None:
         return told
@@ -176,7 +176,7 @@ def _add_record(
         return replace(member, warnings=(*member.warnings, *codes))
     if record.covered is not None and (lifecycle is None or lifecycle.held is record.covered):
         member = replace(member, warnings=(*member.warnings, *codes))
-        return _add_cover(member, record.covered, renew_from(record.covered))
+        return _add_covering_certificate(member, record.covered, renew_from(record.covered))
     told = replace(
         member,
         csr_file=record.files.csr,
@@ -191,7 +191,7 @@ def _add_record(
     )
     if held is not None:
         told = replace(
-            _add_identity(told, held),
+            _add_certificate_data(told, held),
             valid_from=held.not_before[:10],
             valid_until=held.not_after[:10],
             renew_from=renew_from(held),
@@ -203,10 +203,10 @@ def _add_record(
     return replace(told, certificate_sha256=issued.sha256)
 
 
-def _add_cover(member: Member, cover: CoverFacts, renew_from: str) -> Member:
+def _add_covering_certificate(member: Member, cover: CoverFacts, renew_from: str) -> Member:
     until = cover.not_after[:10]
     return replace(
-        _add_identity(member, cover),
+        _add_certificate_data(member, cover),
         csr_file=(f"no request: covered by {cover.thumbprint_sha1} until {until}"),
         key_file="",
         covered_by=cover.thumbprint_sha1,
@@ -217,7 +217,7 @@ def _add_cover(member: Member, cover: CoverFacts, renew_from: str) -> Member:
     )
 
 
-def _add_identity(member: Member, certificate: HeldFacts) -> Member:
+def _add_certificate_data(member: Member, certificate: HeldFacts) -> Member:
     """Add the certificate data that an inventory needs. An old record may not contain all of it."""
     return replace(
         member,
@@ -244,9 +244,9 @@ def _list_timeline_facts(summary: Summary) -> Iterator[DatedFact]:
     if there and changed:
         day = date.fromisoformat(changed)
         yield DatedFact(
-            kind=_get_kind(there[0]),
+            kind=_get_group_title(there[0]),
             about="",
-            what="last change of the requests",
+            what="last change to the requests",
             begins=day,
             ends=day,
             is_present=True,
@@ -261,7 +261,7 @@ def _list_timeline_facts(summary: Summary) -> Iterator[DatedFact]:
         for member in members:
             how = "as installed" if member.covered_by else "as received"
             yield DatedFact(
-                kind=_get_kind(member),
+                kind=_get_group_title(member),
                 about=member.id,
                 what=words,
                 begins=date.fromisoformat(begins),
@@ -271,7 +271,7 @@ def _list_timeline_facts(summary: Summary) -> Iterator[DatedFact]:
             )
 
 
-def _get_kind(member: Member) -> str:
+def _get_group_title(member: Member) -> str:
     return f"{'Installed' if member.covered_by else 'Issued'} certificates"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from ...base.dns_name import DnsName
 from ...base.shown.tables import count_of, join_first
-from .content import Ask, Block, Member, Summary, group_by_authority, name_certificates
+from .content import Ask, Block, Member, Summary, format_certificate_numbers, group_by_authority
 
 _DOMAINS = 10  # The largest number of domains that a task lists.
 
@@ -50,7 +50,7 @@ class _Stages:
         return frozenset(one.id for one in self.every if _find_stage(one) in stages)
 
     def name_ids(self, ids: Collection[str]) -> str:
-        return name_certificates(self.every, ids)
+        return format_certificate_numbers(self.every, ids)
 
 
 def _find_stage(member: Member) -> str:
@@ -127,7 +127,7 @@ def _list_approval_tasks(stages: _Stages) -> Iterator[Ask]:
 
 
 def _list_planner_tasks(stages: _Stages) -> Iterator[Ask]:
-    """Yield the planner's tasks before the CA responds."""
+    """Yield the tasks that the planner has until the CA responds."""
     if not stages.has_folder:
         saved = stages.summary.saved
         source = f"--plan {saved.name} --approved-by SIGNERS" if saved else "TOPOLOGY"
@@ -225,7 +225,7 @@ def _list_authority_tasks(
 
 
 def _list_response_tasks(stages: _Stages) -> Iterator[Ask]:
-    """Yield the planner's tasks after the CA has responded."""
+    """Yield the planner's tasks that follow the CA's response."""
     if stages.has_folder and (ids := stages.list_ids("waiting", "refused")):
         words = stages.name_ids(ids)
         what = (

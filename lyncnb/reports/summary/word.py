@@ -20,7 +20,7 @@ from .content import (
     Summary,
     build_approval_sheet,
     group_with_headings,
-    list_cover_facts,
+    list_cover_entries,
 )
 from .page import describe_omissions, group_requests, group_servers, list_common_facts
 
@@ -64,7 +64,7 @@ def write_word_summary(summary: Summary, *, rows_shown: int) -> bytes:
     domain = f": {summary.deployment}" if summary.deployment else ""
     document.add_heading(summary.translate_title(say) + domain, level=0)
     document.add_paragraph(LEAD)
-    facts = [(say(name), text) for name, text in list_cover_facts(summary) if text]
+    facts = [(say(name), text) for name, text in list_cover_entries(summary) if text]
     _add_table(document, (), facts, widths=(32, 148))
     if summary.asks:
         document.add_heading(say("Who does what"), level=1)
@@ -92,8 +92,8 @@ def write_word_summary(summary: Summary, *, rows_shown: int) -> bytes:
     _add_signatures(document, summary)
     buffer = io.BytesIO()
     document.save(buffer)
-    # The library python-docx writes the current date into every component of the document, so it is
-    # replaced.
+    # The library python-docx writes the current date into every component of the document. The
+    # following line replaces these dates.
     return write_zip(read_zip(buffer.getvalue()))
 
 
@@ -125,7 +125,7 @@ def _set_page_format(document: Document, summary: Summary) -> None:
     normal = document.styles["Normal"]
     normal.font.size = Pt(9)
     normal.paragraph_format.space_after = Pt(3)
-    _number_pages(section, summary.origin.one_line_text)
+    _add_page_footer(section, summary.origin.one_line_text)
     properties, created = document.core_properties, summary.origin.created
     properties.title, properties.comments = summary.title, ""
     properties.author = properties.last_modified_by = summary.origin.author
@@ -136,7 +136,7 @@ def _set_page_format(document: Document, summary: Summary) -> None:
             properties._element.remove(one)
 
 
-def _number_pages(section: Section, line: str) -> None:
+def _add_page_footer(section: Section, line: str) -> None:
     from docx.oxml.ns import qn
     from docx.oxml.parser import OxmlElement
 
@@ -174,9 +174,9 @@ def _add_servers(document: Document, summary: Summary, max_shown: int) -> None:
             (group.title, ", ".join(_format_server(line, labels) for line in group.lines))
             for group in groups
         ]
-        servers = "Servers, and their certificates"
+        servers = "Servers and their certificates"
         if summary.is_numbered:
-            servers = "Servers, and the numbers of their certificates"
+            servers = "Servers and certificate numbers"
         columns = ("Role", servers)
         _add_table(document, tuple(map(say, columns)), rows, widths=(50, 130))
     if len(summary.servers) > max_shown:
@@ -201,7 +201,7 @@ def _add_block(
     site = f", site {block.site}" if block.site else ""
     own = (fact for fact in list_common_facts(block) if fact not in common)
     text = (
-        f"{block.title}{site}: {block.sharing}. {translate('In use as')}: {block.in_use_as}. "
+        f"{block.title}{site}: {block.sharing}. {translate('In use as')}: {block.assigned_usages}. "
         f"{translate('Subject name')}: {block.subject_words}. {_translate_facts(own, translate)}"
     ).rstrip()
     if block.concerns:

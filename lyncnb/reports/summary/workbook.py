@@ -15,7 +15,7 @@ from ...base.shown.tables import build_rows, columns, list_headings
 from ...plan import spellings
 from ...rules.findings import group_findings
 from .columns import CERTIFICATES, FILES, RENEWALS, describe_columns, list_columns
-from .content import Line, ServerLine, Summary, list_cover_facts
+from .content import Line, ServerLine, Summary, list_cover_entries
 
 Row = tuple[object, ...]
 
@@ -50,12 +50,15 @@ def write_workbook(summary: Summary) -> bytes:
 
 
 def _convert_numbers(summary: Summary, sheet: Sheet) -> Sheet:
-    """Return a sheet with numbers in the column "No.". Without numbers, the column is removed."""
+    """Return a sheet whose column "No." contains numbers.
+
+    If the certificates have no numbers, the column is removed.
+    """
     if "No." not in sheet.columns:
         return sheet
     place = sheet.columns.index("No.")
 
-    def keep_columns(row: Sequence[Any]) -> tuple[Any, ...]:
+    def remove_number(row: Sequence[Any]) -> tuple[Any, ...]:
         return (*row[:place], *row[place + 1 :])
 
     def convert_row(row: Sequence[Any]) -> tuple[Any, ...]:
@@ -67,9 +70,9 @@ def _convert_numbers(summary: Summary, sheet: Sheet) -> Sheet:
         return replace(sheet, rows=lambda: map(convert_row, sheet.rows()))
     return replace(
         sheet,
-        columns=keep_columns(sheet.columns),
-        widths=keep_columns(sheet.widths),
-        rows=lambda: map(keep_columns, sheet.rows()),
+        columns=remove_number(sheet.columns),
+        widths=remove_number(sheet.widths),
+        rows=lambda: map(remove_number, sheet.rows()),
     )
 
 
@@ -97,7 +100,7 @@ def list_sheets(summary: Summary) -> tuple[Sheet, ...]:
             ("Pool", "pool", 28),
             ("Site", "site", 16),
             ("Windows", "target_os", 10),
-            ("Certificates", partial(_format_needs, summary.labels), 52),
+            ("Certificates", partial(_format_needed_certificates, summary.labels), 52),
         ),
         _build_inventory_sheet(summary),
         _build_sheet(
@@ -169,7 +172,7 @@ def _build_cover_sheet(summary: Summary) -> Sheet:
 def _list_cover_rows(summary: Summary) -> Iterator[Row]:
     """Yield the rows of the cover sheet: first the facts of the plan, then the tasks."""
     yield ("Plan", f"{summary.title}{': ' * bool(summary.deployment)}{summary.deployment}", "")
-    for name, text in list_cover_facts(summary):
+    for name, text in list_cover_entries(summary):
         yield (translate_title(name, summary.lang), text, "")
     for ask in summary.asks:
         yield (f"Task: {ask.who}", ask.what, ask.when)
@@ -236,7 +239,7 @@ def _list_inventory_rows(summary: Summary) -> list[Row]:
     )
 
 
-def _format_needs(labels: Mapping[str, str], line: ServerLine) -> tuple[str, ...]:
+def _format_needed_certificates(labels: Mapping[str, str], line: ServerLine) -> tuple[str, ...]:
     pairs = zip(line.list_labels(labels), line.usages, strict=True)
     told = (usage if label == usage else f"{label} {usage}" for (_, label), usage in pairs)
     return tuple(told) or (line.why_none,)

@@ -110,15 +110,15 @@ def describe_block(old_topology: Topology, applied_block: TakenBlock, descriptio
     if not applied_block.added and not replaced:
         return f"{description} {cells}".strip()
     parts = (
-        _list_server_names("added", [str(row[server]) for row in after.cells[old:]]),
-        _list_server_names("replaced", replaced),
+        _describe_changed_servers("added", [str(row[server]) for row in after.cells[old:]]),
+        _describe_changed_servers("replaced", replaced),
         f"changed {cells}" if cells else "",
     )
     described = "; ".join(part for part in parts if part)
     return f"{description}: {described}" if description else described
 
 
-def _list_server_names(verb: str, names: Sequence[str]) -> str:
+def _describe_changed_servers(verb: str, names: Sequence[str]) -> str:
     if len(names) <= 1:
         return f"{verb} {names[0]}" if names else ""
     return f"{verb} {count_of(len(names), 'server')} ({join_first(names, _SERVERS_NAMED)})"
@@ -203,7 +203,7 @@ def _describe_error(error: TopologyError) -> Problem:
 def _list_changes(
     topology: Topology, cells: Sequence[CellText]
 ) -> tuple[dict[int, dict[str, str]], list[RefusedCell]]:
-    """Return the texts to set in each row, and the texts that contradict a text set earlier."""
+    """Return the new texts by row, and the edited cells that contradict another edited cell."""
     scopes = {column.name: column.scope for column in list_topology_columns()}
     moves = {cell.place: cell.text for cell in cells if cell.column == "pool_fqdn"}
     changes = plan_pool_moves(topology, moves)
@@ -247,7 +247,7 @@ class _Holders:
                     self._holders.setdefault(self._groups[place], []).append(place)
 
     def describe_group(self, row_index: int) -> str:
-        """Return the pool, site or deployment whose rows all have the same value in a column."""
+        """Return the pool, site or deployment whose rows share the value of a column."""
         return f"{self._scope} {self._groups[row_index]}" if self._groups else ""
 
     def list_rows_to_change(self, row_index: int) -> Sequence[int]:

@@ -59,7 +59,7 @@ class Send(Protocol[Told_contra]):
 
 
 class Channel(Generic[Told]):
-    """Answers the messages from a panel's page, and reports every error to the page.
+    """The connection to a panel's page, which answers its messages and reports every error to it.
 
     Parameters
     ----------
@@ -113,11 +113,11 @@ class Channel(Generic[Told]):
     def prepare_content(self) -> None:
         """Prepare the content that the page requests first, while the browser loads the panel."""
 
-    def make_first_form(self) -> tuple[str, str, bool]:
+    def make_first_output(self) -> tuple[str, str, bool]:
         """Return the static output that the notebook shows until the panel updates it."""
-        return self.make_static_form()
+        return self.make_static_output()
 
-    def make_static_form(self) -> tuple[str, str, bool]:
+    def make_static_output(self) -> tuple[str, str, bool]:
         """Return the panel's content as HTML and text, and whether a result is shown.
 
         By default, this is the panel's text. Each panel returns its content instead.
@@ -157,7 +157,7 @@ class Channel(Generic[Told]):
         self.send({"type": "number", "number": self._number})
 
     def _check_number(self, number: object) -> bool:
-        """Return whether the random number in a message is valid.
+        """Return whether a message contains the expected random number.
 
         Each number is valid only once.
         """
@@ -166,7 +166,7 @@ class Channel(Generic[Told]):
         return is_valid
 
     def end(self) -> None:
-        """Stop following other objects, and discard deferred work, because the panel closes."""
+        """Discard deferred work and stop following other objects when the panel closes."""
         for handle in self._waiting.values():
             handle.cancel()
         self._waiting.clear()
@@ -194,7 +194,7 @@ class Channel(Generic[Told]):
 
     def _read_parts(self, kind: str, parts: Mapping[str, object]) -> Mapping[str, Any]:
         reader = RecordReader("a message from the notebook page in the browser", is_json=True)
-        record = reader.record(build_parts_type(self.asked[kind]), parts, kind)
+        record = reader.record(build_message_type(self.asked[kind]), parts, kind)
         if record is None:
             raise LyncnbError(
                 "the page sent a message that this version of lyncnb cannot read",
@@ -239,7 +239,7 @@ class Channel(Generic[Told]):
 
         `cell` is the edited cell. The page shows the error next to it.
         """
-        # A change of 100,000 rows creates millions of objects without cycles.
+        # A change of 100,000 rows creates millions of objects without reference cycles.
         with self.turn, pause_garbage_collection():
             self._cell = cell
             try:
@@ -281,8 +281,8 @@ class Channel(Generic[Told]):
 
 
 @cache
-def build_parts_type(function: Callable[..., object]) -> type:
-    """Build a record type from a function's keyword arguments. Messages are validated with it."""
+def build_message_type(function: Callable[..., object]) -> type:
+    """Build a record type from a function's keyword arguments, to validate messages."""
     hints = get_type_hints(function, include_extras=True)
     return make_dataclass(
         function.__name__,
@@ -336,7 +336,10 @@ def describe_unexpected_error(error: Exception) -> list[str]:
     inside = [frame for frame in frames if "lyncnb" in Path(frame.filename).parts]
     line = f" in {Path(inside[-1].filename).name} line {inside[-1].lineno}" if inside else ""
     return [
-        "lyncnb did not do this, because of an internal error. Nothing was changed.",
+        "lyncnb could not complete this action because of an internal error. Nothing was changed.",
         f"The error is {type(error).__name__}{line}.",
-        "What to do: save your work. Then try a different way, or report these lines as a bug.",
+        (
+            "What to do: save your work. Then try again in a different way, or report these lines "
+            "as a bug."
+        ),
     ]

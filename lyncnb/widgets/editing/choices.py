@@ -106,7 +106,7 @@ def find_option_changes(loaded_state: PlanOptions, current_state: PlanOptions) -
 
 
 def convert_to_plain(value: object) -> object:
-    """Convert the value of an option to plain Python texts, numbers, tuples and dicts."""
+    """Convert the value of an option to plain strings, numbers, tuples and dicts."""
     if isinstance(value, KeyParameters):
         return f"{value.algorithm} {value.bits}"
     if isinstance(value, Mapping):
@@ -201,7 +201,7 @@ def format_loading_line(table: Path) -> str:
     return f"topology_file = {_quote_text(table.as_posix())}"
 
 
-def choose_saved_paths(folder: Path) -> tuple[Path, Path]:
+def choose_save_paths(folder: Path) -> tuple[Path, Path]:
     """Return the paths where :func:`save_plan` writes the table and the options file.
 
     If the name ends in ``.csv``, it is the path of the table. Any other name is a folder for
@@ -218,7 +218,7 @@ def _format_call(name: str, arguments: Sequence[str]) -> list[str]:
 
 def _format_value(value: object, depth: int) -> str:
     """Return a value as Python code. A long value takes several lines."""
-    flat = _format_flat(value)
+    flat = _format_literal(value)
     if (
         len(flat) + depth <= _WIDTH
         or isinstance(value, str)
@@ -237,15 +237,17 @@ def _format_value(value: object, depth: int) -> str:
     return "\n".join([opening, *(f"{inner}{item}," for item in items), " " * depth + closing])
 
 
-def _format_flat(value: object) -> str:
+def _format_literal(value: object) -> str:
     if isinstance(value, str):
         return _quote_text(value)
     if isinstance(value, tuple):
-        inner = ", ".join(map(_format_flat, value))
+        inner = ", ".join(map(_format_literal, value))
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     if isinstance(value, dict):
         return (
-            "{" + ", ".join(f"{_quote_text(k)}: {_format_flat(v)}" for k, v in value.items()) + "}"
+            "{"
+            + ", ".join(f"{_quote_text(k)}: {_format_literal(v)}" for k, v in value.items())
+            + "}"
         )
     return repr(value)
 
@@ -258,7 +260,7 @@ def _quote_text(text: str) -> str:
 
 
 def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: bool) -> None:
-    """Write a table and its options to files. If one cannot be written, neither is.
+    """Write a table and its options to files. Either both files are written or none.
 
     Parameters
     ----------
@@ -285,15 +287,17 @@ def save_plan(where: Path, now: State, *, known: Sequence[State], overwrite: boo
     contents = (now.topology.to_csv(), now.options.to_toml().encode())
     kinds = (
         OutputKind(
-            what="the loaded table or a saved table",
-            is_ours={".csv": lambda file: _contains_known(file, _read_table, tables)},
+            what="a version of this table",
+            is_ours={".csv": lambda file: _has_known_content(file, _read_table, tables)},
         ),
         OutputKind(
-            what="the loaded options or saved options",
-            is_ours={".toml": lambda file: _contains_known(file, PlanOptions.from_toml, options)},
+            what="a version of these options",
+            is_ours={
+                ".toml": lambda file: _has_known_content(file, PlanOptions.from_toml, options)
+            },
         ),
     )
-    paths = choose_saved_paths(where)
+    paths = choose_save_paths(where)
     folder = paths[0].parent
     for path in paths:
         reject_reserved_path(path)
@@ -321,7 +325,7 @@ def _read_table(data: bytes) -> object:
     return topology.columns, topology.cells
 
 
-def _contains_known(
+def _has_known_content(
     file: IO[bytes], read_function: Callable[[bytes], object], known_contents: Sequence[object]
 ) -> bool:
     """Return whether a file contains one of the given tables or options."""

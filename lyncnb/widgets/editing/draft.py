@@ -91,7 +91,7 @@ class Draft:
         at = self.topology.columns.index(name)
         return [row[at] for row in self.topology.cells]
 
-    def place_of(self) -> dict[int, int]:
+    def map_indices_by_id(self) -> dict[int, int]:
         """Return the index of each row by its ID.
 
         The result is cached, because most changes keep the IDs.
@@ -101,12 +101,12 @@ class Draft:
             self._places = ids, dict(zip(ids, range(len(ids))))
         return self._places[1]
 
-    def find_places(self, ids: Iterable[int]) -> list[int]:
-        """Return the row indices for some IDs, in table order. IDs of removed rows are left out.
+    def find_row_indices(self, ids: Iterable[int]) -> list[int]:
+        """Return the row indices for some IDs, in table order.
 
         IDs of removed rows are left out.
         """
-        place = self.place_of()
+        place = self.map_indices_by_id()
         return sorted(place[row_id] for row_id in set(ids) if row_id in place)
 
     def create_ids(self, count: int) -> tuple[int, ...]:
@@ -152,7 +152,7 @@ class Draft:
         return answer
 
     def follow(self, callback: Callable[[str], object]) -> Callable[[], None]:
-        """Call a function after each change of the draft.
+        """Register a function to call after each change of the draft.
 
         Parameters
         ----------

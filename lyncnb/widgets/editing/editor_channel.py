@@ -59,15 +59,15 @@ VIEWS: Mapping[str, Callable[..., EditorTold]] = MappingProxyType(
         "changes": explanations.list_changes,
     }
 )
-#: The actions that the page offers if a change to some servers contradicts the other servers of
-#: their pool.
+#: The actions that the page offers if a change to some servers of a pool contradicts the values of
+#: its other servers.
 POOL_OFFERS = ("Change all servers in the pool", "Remove the changed servers from the pool")
 # The largest number of rejected cells in a block for which the page shows the reasons.
 _REFUSED_LISTED = 500
 
 
 class EditorChannel(Channel[EditorTold]):
-    """Answers the page of a plan editor. It sends the rows, options and results as messages.
+    """The channel that answers messages from a plan editor's page with rows, options and results.
 
     ``at_once`` is the number of rows to send, or certificates to check, before any other
     message. This takes about 20 ms. The check of a whole plan counts a third of its
@@ -115,8 +115,8 @@ class EditorChannel(Channel[EditorTold]):
         #: The object that keeps unsaved edits for the user's next kernel. If it is None, no drafts
         #: are kept.
         self.unsaved: UnsavedEdits | None = None
-        self._draft_seconds = 0.0  # The time in seconds that writing the last draft took.
-        self._draft_end = 0.0  # The time on the clock when the last draft was written.
+        self._draft_seconds = 0.0  # The number of seconds that it took to write the last draft.
+        self._draft_end = 0.0  # The monotonic time at which the last draft was written.
         answers: Answers = {
             **{kind: partial(self._show_view, view) for kind, view in VIEWS.items()},
             **{kind: partial(self._apply_edit, edit) for kind, edit in EDITS.items()},
@@ -153,7 +153,8 @@ class EditorChannel(Channel[EditorTold]):
         self._ahead: tuple[TableRows, list[bytes]] | None = None
         # After another table is opened, all rows are new, and their findings are not known yet.
         self._is_all_new = False
-        # The last state of the draft that was sent to the page, and the counts of its plan.
+        # The state of the draft that was last sent to the page. The counts of its plan are in
+        # ``_sizes``.
         self._before = editor.state
         # If nothing changed, the page does not show the effect of a step, so lyncnb does not
         # compute the plan yet.
@@ -165,7 +166,7 @@ class EditorChannel(Channel[EditorTold]):
             self._build_descriptions()
         )  # The description of the draft that was last sent to the page.
 
-    def make_static_form(self) -> tuple[str, str, bool]:
+    def make_static_output(self) -> tuple[str, str, bool]:
         """Return the editor's content as HTML and text for readers without a kernel.
 
         The live panel hides this output.
@@ -176,14 +177,14 @@ class EditorChannel(Channel[EditorTold]):
             page += figure(editor.plan).to_html()
         return page, repr(editor), False
 
-    def make_first_form(self) -> tuple[str, str, bool]:
+    def make_first_output(self) -> tuple[str, str, bool]:
         """Return the static output that is shown until the first update.
 
         If there are many rows, it does not contain the plan and findings.
         """
         editor = self.editor
         if len(editor.topology.cells) <= self.at_once:
-            return self.make_static_form()
+            return self.make_static_output()
         self.update_static()
         words = (
             f"The table has {count_of(len(editor.topology.cells), 'row')}. lyncnb is still "
@@ -196,7 +197,10 @@ class EditorChannel(Channel[EditorTold]):
         self._ahead = self._encode_first_rows()
 
     def send_refusal(self, message_type: str, lines: Sequence[str], **more: Any) -> None:
-        """Report to the page why an action was rejected, with the column headings of the page."""
+        """Report to the page why an action was rejected.
+
+        The text contains the column headings that the page shows.
+        """
         if message_type in EDITS:
             lines = list(map(explanations.replace_column_names, lines))
         super().send_refusal(message_type, lines, **more)
@@ -223,7 +227,7 @@ class EditorChannel(Channel[EditorTold]):
         self._send_outdated_cells()
         if len(editor.state.ids) <= self.at_once:
             self._send_all()
-            self._send_rest("")
+            self._send_row_dependent_parts("")
             return
         self._is_told = False
         self.send(*(self._ahead or self._encode_first_rows()))
@@ -240,13 +244,13 @@ class EditorChannel(Channel[EditorTold]):
 
     def _encode_first_rows(self) -> tuple[TableRows, list[bytes]]:
         state = self.editor.state
-        columns = self._sheet.list_first_texts(state.topology, state.ids, self.first)
+        columns = self._sheet.list_initial_texts(state.topology, state.ids, self.first)
         message, buffers = encode_rows(state.ids[: self.first], columns, is_complete=True)
         return {**message, "total": len(state.ids)}, buffers
 
     def _send_all_in_turn(self) -> None:
         self._send_all()
-        self.run_after_sending(lambda: self._send_rest(""))
+        self.run_after_sending(lambda: self._send_row_dependent_parts(""))
 
     def _send_all(self) -> None:
         state, sheet = self.editor.state, self._sheet
@@ -266,8 +270,8 @@ class EditorChannel(Channel[EditorTold]):
                 self.restored = []
                 self._answer_first_message()
         if self.unsaved:
-            # Writing the draft of a large table takes long, so it waits until the user pauses. A
-            # user who never pauses has a draft of every minute.
+            # Writing the draft of a large table takes long, so it waits until the user pauses, but
+            # not longer than a minute.
             is_recent = time.monotonic() - self._draft_end < 60
             pause = 20 * self._draft_seconds if is_recent else 0
             self.run_later("draft", max(self.until_kept, pause), self.keep_draft)
@@ -318,7 +322,7 @@ class EditorChannel(Channel[EditorTold]):
             order = None if state.ids == sheet.ids else state.ids
             self._is_all_new |= order is not None
             self._send_rows(*sheet.update_texts(state.topology, state.ids), order=order)
-        self._send_rest(said)
+        self._send_row_dependent_parts(said)
         self._send_outdated_cells()
 
     def _send_outdated_cells(self) -> None:
@@ -338,7 +342,7 @@ class EditorChannel(Channel[EditorTold]):
             ids = [self._sheet.ids[place] for place in row_indices]
             self.send(*encode_rows(ids, columns, is_complete=False, order=order))
 
-    def _send_rest(self, description: str) -> None:
+    def _send_row_dependent_parts(self, description: str) -> None:
         """Send the parts of the page that depend on the table rows.
 
         If the checks are slow, send the findings later.
@@ -391,7 +395,7 @@ class EditorChannel(Channel[EditorTold]):
         )
         words = "as loaded" if not changes else count_of(changes, "change")
         scenario = self._scenarios.describe_scenario()
-        words += "" if editor.is_saved or self._scenarios.is_kept else ", not saved"
+        words += "" if editor.is_saved or self._scenarios.is_kept_as_scenario else ", not saved"
         self.send(
             {
                 "type": "state",
@@ -413,7 +417,7 @@ class EditorChannel(Channel[EditorTold]):
 
     def _describe_step(self, state: State, description: str) -> str:
         """Describe the last step and its effect on the plan. Without a step, return ""."""
-        if state is self._before:  # An unchanged state was only saved or sent again.
+        if state is self._before:  # The state has not changed. It was only saved or sent again.
             return ""
         old, new = self._sizes or self._loaded_sizes, self.editor.live.count_sizes()
         self._before, self._sizes = state, new
@@ -433,7 +437,7 @@ class EditorChannel(Channel[EditorTold]):
         try:
             self._apply_edit(set_cells, ids=ids, column=column, value=value)
         except TopologyError as error:
-            places = self.editor.find_places(ids)
+            places = self.editor.find_row_indices(ids)
             rows = {place + 2 for place in places}
             problems = tuple(_remove_location(p, column, rows) for p in error.problems)
             if not find_other_members(self.editor, places, column):
@@ -487,7 +491,7 @@ class EditorChannel(Channel[EditorTold]):
     def _explain_cell(self, *, row: RowId, column: str) -> None:
         """Send the page the origin of a cell's value, and why certificates contain the value."""
         editor, sheet = self.editor, self._sheet
-        for place in editor.find_places([row]):
+        for place in editor.find_row_indices([row]):
             server = editor.texts("server_fqdn")[place]
             text = sheet.columns.get(column, editor.texts(column))[place].lstrip(INHERITED)
             origin = describe_origin(editor.topology, place, column)

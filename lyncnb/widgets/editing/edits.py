@@ -158,7 +158,7 @@ def set_block(
 
     Valid texts are used. The result contains each rejected cell with the reason.
     """
-    place, known = draft.place_of(), {*draft.topology.columns, *_list_scopes()}
+    place, known = draft.map_indices_by_id(), {*draft.topology.columns, *_list_scopes()}
     texts = [CellText(place[c.row], c.column, c.text) for c in cells if c.row in place]
     rows = [{k: v for k, v in row.values.items() if k in known} for row in add]
     taken = apply_block(draft.topology, texts, rows)
@@ -173,14 +173,14 @@ def set_block(
 
 
 def _order_rows(draft: Draft, add: Sequence[BlockRow], applied_block: TakenBlock) -> list[int]:
-    """Return the order of all table rows after a block was set.
+    """Return the order of all table rows after a block of rows was applied.
 
     Its new rows are still at the end.
     """
     refused = {number for number, _ in applied_block.refused_rows}
     accepted = [row for number, row in enumerate(add, start=1) if number not in refused]
     count = len(draft.state.ids)
-    place = draft.place_of()
+    place = draft.map_indices_by_id()
     # Rows that are inserted above the same existing row keep their order.
     keys = [(n, 1) for n in range(count)]
     keys += [
@@ -326,7 +326,7 @@ def _return_to_state(draft: Draft, state: State, description: str) -> None:
         )
 
 
-#: The edits by message type. The parts of a message are the keyword arguments of its edit.
+#: The edits by message type. The fields of a message are the keyword arguments of the edit.
 EDITS: Mapping[str, Callable[..., object]] = MappingProxyType(
     {
         "edit": set_cells,
@@ -356,7 +356,7 @@ def _format_for_display(value: str) -> str:
 
 
 def _find_selected_rows(draft: Draft, ids: Iterable[int]) -> list[int]:
-    places = draft.find_places(ids)
+    places = draft.find_row_indices(ids)
     if not places:
         raise LyncnbError(
             "no server is selected", hint=("select the check boxes of one or more servers")
@@ -365,7 +365,7 @@ def _find_selected_rows(draft: Draft, ids: Iterable[int]) -> list[int]:
 
 
 def find_other_members(draft: Draft, row_indices: Sequence[int], column: str) -> list[int]:
-    """Return the other rows of the pools in which all rows have the same text in a column.
+    """Return the other rows in the same pools that must have the same values in a column.
 
     Parameters
     ----------

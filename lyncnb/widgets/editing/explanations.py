@@ -66,7 +66,7 @@ def build_finding_items(
     is_open: Callable[[Finding], bool],
     places: Mapping[str, Place] | None = None,
 ) -> list[FindingGroup]:
-    """Group findings by code for the page.
+    """Group findings by code, as the editor shows them.
 
     Parameters
     ----------
@@ -163,10 +163,10 @@ def replace_column_names(text: str, lang: str = "en") -> str:
 
 
 def find_column(finding: Finding, role: str) -> str:
-    """Return the column to change for a finding: the first one in its text that the role uses."""
+    """Return the column to change: the first column in a finding's text that the role uses."""
     known = {column.name: column for column in list_topology_columns()}
     named = {column.title.lower(): column.name for column in list_topology_columns()}
-    spoken = _list_column_words().findall(f"{finding.message} {finding.hint}")
+    spoken = _build_column_pattern().findall(f"{finding.message} {finding.hint}")
     columns = (named.get(words.lower(), words) for words in spoken)
     return next((name for name in columns if known[name].is_used_by(role)), "")
 
@@ -183,7 +183,7 @@ def _list_column_names() -> re.Pattern[str]:
 
 
 @cache
-def _list_column_words() -> re.Pattern[str]:
+def _build_column_pattern() -> re.Pattern[str]:
     columns = list_topology_columns()
     headings = (column.title for column in columns if " " in column.title)
     return _build_words_pattern(
@@ -211,7 +211,7 @@ def explain_servers(editing: PlanEditing, *, ids: tuple[RowId, ...], total: int)
     total : int
         The number of selected rows. It is larger if `ids` contains only the first rows.
     """
-    places = editing.find_places(ids)
+    places = editing.find_row_indices(ids)
     names = editing.texts("server_fqdn")
     servers = list(dict.fromkeys(str(names[place]) for place in places))
     certificates = editing.live.list_certificates_of(servers)
@@ -307,7 +307,7 @@ def list_findings(editing: PlanEditing) -> EditorFindings:
 
 
 def _find_rows(editing: PlanEditing) -> dict[str, Place]:
-    """Return the table row of each server, and the row of each certificate's server and role."""
+    """Return the table row and the role of each server, by name, and of each certificate, by ID."""
     state = editing.state
     at = state.topology.columns.index("role")
     rows: dict[tuple[str, str], Place] = {}
@@ -396,7 +396,7 @@ _PLACES_LISTED = 12
 
 @dataclass(slots=True)
 class _RuleUses:
-    """The certificates with names that one rule adds. Each pool and usage is counted once."""
+    """The certificates that contain names from one rule. Each pool and usage is counted once."""
 
     names: dict[str, None] = field(default_factory=dict)
     places: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
@@ -505,7 +505,7 @@ def _build_message(
 ) -> Reasons:
     reasons = [_build_reason(names[rule], uses) for rule, uses in rules.items() if rule in names]
     gone = [rule for rule in rules if rule not in names]
-    # The folder may have been written with earlier rules, and some of them no longer exist.
+    # The request folder may contain the IDs of rules that a later version of lyncnb removed.
     if gone:
         note = f"These rules were removed after the request was created: {', '.join(gone)}."
     return {"type": "reasons", "title": title, "note": note, "reasons": reasons}

@@ -1,4 +1,4 @@
-"""Ask the user questions that lead to a first plan, and answer the page of the guide."""
+"""The guide whose questions lead to a first plan, and the channel to the page of the guide."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SERVERS_DRAWN = 60
 
 
 class GuideChannel(Channel[GuideTold]):
-    """Answers the page of the guide.
+    """The channel that answers messages from the page of the guide.
 
     It receives the user's answers and sends the resulting plan.
     """
@@ -42,7 +42,7 @@ class GuideChannel(Channel[GuideTold]):
         }
         super().__init__(answers, "Questions for a first plan:")
 
-    def make_static_form(self) -> tuple[str, str, bool]:
+    def make_static_output(self) -> tuple[str, str, bool]:
         """Return the guide's content as HTML and text for readers without a kernel.
 
         The live panel hides this output.
@@ -80,7 +80,7 @@ class GuideChannel(Channel[GuideTold]):
             {
                 "type": "written",
                 "words": f"{words} The plan is shown below." if is_shown else words,
-                "python": "" if is_shown else _build_next_code(folder),
+                "python": "" if is_shown else _build_editor_code(folder),
             }
         )
 
@@ -106,7 +106,7 @@ class GuideChannel(Channel[GuideTold]):
             first = None if problems else guide.first
         if first is not None:
             headings, rows = first.overview()
-            lines = [*first.remarks, *first.told_findings]
+            lines = [*first.remarks, *first.summarized_findings]
         # A question that the user has not answered yet is not an error.
         waiting = [asked for asked in guide.wrong if not asked.text]
         words = _describe_state(first, waiting, problems)
@@ -128,7 +128,7 @@ class GuideChannel(Channel[GuideTold]):
         )
 
 
-def _build_next_code(folder: str) -> str:
+def _build_editor_code(folder: str) -> str:
     table, options = (
         json.dumps(Path(folder, name).as_posix(), ensure_ascii=False)
         for name in (TOPOLOGY_FILE, OPTIONS_FILE)

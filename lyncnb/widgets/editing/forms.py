@@ -53,8 +53,8 @@ DEPLOYMENT = {
     "autodiscover": "choice",
     "strict_dns": "choice",
 }
-# The order of the groups in the form. Within a group, only fields are listed whose order differs
-# from the options file.
+# The order of the groups in the form. For the order within a group, only the fields are listed that
+# are not in the order of the options file.
 _GROUPS = ("Certificates", "Key and hash", "Subject fields", "Dates and Windows", "Documents")
 _FIRST = ("product", "layout", "wildcard", "autodiscover_https", "edge_member_names",
           "xmpp_host_names", "separate_av_certificate", "reverse_proxy_client_eku",
@@ -228,7 +228,7 @@ def _describe_issuers(rules: Rules) -> FieldGroup:
 
 
 def find_usage_issuers(rules: Rules) -> dict[str, str]:
-    """Return the CA that the rules assign to each usage, and to each role without usages."""
+    """Return the CA that the rules assign to each usage, or to each role without usages."""
     by_usage: dict[str, dict[str, None]] = {}
     for rule in rules.certificates:
         for key in rule.usages or (rule.role,):
@@ -318,7 +318,7 @@ def parse_option_value(name: str, value: object) -> object:
     if kind == "int | None":
         return _parse_number(name, value)
     if kind.startswith("tuple"):
-        return _convert_texts(value)
+        return _convert_to_texts(value)
     if kind == "bool" and value in ("true", "false"):
         return value == "true"
     if isinstance(value, Mapping):
@@ -369,7 +369,7 @@ def _parse_number(name: str, value: object) -> object:
     return int(value)
 
 
-def _convert_texts(value: object) -> object:
+def _convert_to_texts(value: object) -> object:
     if isinstance(value, str):
         return split_entries(value)
     return tuple(value) if isinstance(value, Iterable) else value

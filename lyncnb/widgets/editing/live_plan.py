@@ -68,7 +68,7 @@ class LivePlan:
 
     @property
     def first_plan(self) -> CertificatePlan:
-        """The plan of the topology and options with which the updates began."""
+        """The plan before the first change."""
         if self._first is None:
             topology, rules, options = self._begin
             self._first = plan_certificates(topology, rules, options=options)
@@ -159,7 +159,7 @@ class LivePlan:
         if not plan.options.accepted:
             return found
         return found + check_accepted_findings(
-            plan, (*_list_part_findings(examined), *found), on=day
+            plan, (*_list_examined_findings(examined), *found), on=day
         )
 
     def _check_certificates(
@@ -187,9 +187,9 @@ class LivePlan:
 
     @property
     def findings(self) -> Findings:
-        """All findings with errors first. They are the same findings as from ``check_plan``."""
+        """All findings, errors first. ``check_plan`` returns the same findings."""
         self._check_changes()
-        found = (*_list_part_findings(self._examined), *self._whole)
+        found = (*_list_examined_findings(self._examined), *self._whole)
         return replace(
             sort_findings(found, judged_on=choose_evaluation_date(self.plan)), plan=self.plan
         )
@@ -224,7 +224,7 @@ class LivePlan:
         totals = Counter(dict.fromkeys((*SEVERITIES, _ACCEPTED), 0))
         totals.update(
             self._get_severity(found)
-            for found in {*_list_part_findings(self._examined), *self._whole}
+            for found in {*_list_examined_findings(self._examined), *self._whole}
         )
         return {**self.count_sizes(), **totals}
 
@@ -256,7 +256,7 @@ class LivePlan:
         return [c for c in self.plan.certificates if not wanted.isdisjoint(c.servers)]
 
 
-def _list_part_findings(examined: Mapping[int, _Examined]) -> Iterator[Finding]:
+def _list_examined_findings(examined: Mapping[int, _Examined]) -> Iterator[Finding]:
     return (finding for part in examined.values() for finding in part.findings)
 
 

@@ -39,7 +39,7 @@ RuleReason = TypedDict(
         "rule": str,
         "names": list[str],
         "facts": list[ReasonFact],
-        "places": list[str],  # The certificates that contain the names.
+        "places": list[str],  # Descriptions of the certificates that contain names from the rule.
         "servers": str,
     },
 )
@@ -56,7 +56,8 @@ TableRows = TypedDict(
         "all": bool,
         # Whether rows were added, removed or moved. The last buffer then contains all IDs in order.
         "moved": bool,
-        # The number of all table rows, if the message contains only the first ones.
+        # The total number of rows in the table, if the message contains only the beginning of the
+        # table.
         "total": NotRequired[int],
         "columns": list[RowsColumn],
     },
@@ -196,7 +197,7 @@ RefusedCells = TypedDict(
     "RefusedCells",
     {
         "type": Literal["refused_cells"],
-        "answered": list[int],  # The page's numbers of all new rows in the block.
+        "answered": list[int],  # The numbers by which the page identifies the block's new rows.
         "cells": list[RefusedCell],
         "rows": list[RefusedRow],
         "lines": list[str],
@@ -244,7 +245,7 @@ DraftChanges = TypedDict(
 # The execution counts of the notebook cells whose output shows an earlier plan.
 Older = TypedDict("Older", {"type": Literal["older"], "cells": list[int]})
 
-# -- The following types are for messages with a view of the plan.
+# -- The following types are for messages that contain a view of the plan.
 
 ServerName = TypedDict("ServerName", {"name": str, "place": str, "why": str, "source": str})
 ServerCertificate = TypedDict(

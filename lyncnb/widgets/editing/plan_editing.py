@@ -24,7 +24,7 @@ from .choices import (
     Server,
     ServerEdits,
     build_code,
-    choose_saved_paths,
+    choose_save_paths,
     find_edits,
     find_option_changes,
     list_change_rows,
@@ -59,7 +59,7 @@ class PlanEditing(Draft):
     # -- The following properties return current values.
     @property
     def saved(self) -> State:
-        """The state of table and options that was last saved. Without a save, the loaded state."""
+        """The table and the options as last saved, or as loaded if they were not saved."""
         return self._saved
 
     @property
@@ -169,11 +169,14 @@ class PlanEditing(Draft):
         """
         fixed_plan = fix_plan(self.plan, codes=codes)
         if fixed_plan.fixed:
-            self._enter_fixed(fixed_plan.plan, [finding.code for finding in fixed_plan.fixed])
+            self._apply_fixed_plan(fixed_plan.plan, [finding.code for finding in fixed_plan.fixed])
         return Findings(fixed_plan.fixed, fixed_plan.findings.judged_on)
 
     def choose(self, code: str, about: str, answer: int) -> None:
-        """Apply one of a finding's answers, chosen by its index in ``choices``, in one step."""
+        """Apply one of the alternative fixes for a finding as a single step.
+
+        `answer` is the index of the fix in ``choices``.
+        """
         findings = (f for f in self.findings if (f.code, f.about) == (code, about))
         answers = [edits for finding in findings for edits in finding.choices]
         if answer not in range(len(answers)):
@@ -181,9 +184,9 @@ class PlanEditing(Draft):
                 f"the finding {code} for {about} no longer has this fix",
                 hint="choose one of the fixes in the current list of findings",
             )
-        self._enter_fixed(apply_edits(self.plan, answers[answer]), [code])
+        self._apply_fixed_plan(apply_edits(self.plan, answers[answer]), [code])
 
-    def _enter_fixed(self, plan: CertificatePlan, codes: Iterable[str]) -> None:
+    def _apply_fixed_plan(self, plan: CertificatePlan, codes: Iterable[str]) -> None:
         said = f"Fixed: {', '.join(dict.fromkeys(codes))}"
         fixed = replace(self.state, topology=plan.topology, options=plan.options, said=said)
         self.apply(Draft.enter_state, fixed)
@@ -258,7 +261,8 @@ class PlanEditing(Draft):
         where = Path(where or self.path or ".")
         if not self.path and where == Path("."):
             raise LyncnbError(
-                "this table is not in a file yet", hint="enter a file name that ends in .csv"
+                "this table has not been saved to a file yet",
+                hint="enter a file name that ends in .csv",
             )
         if where.suffix.lower() in _NOT_WRITTEN:
             raise LyncnbError(
@@ -269,7 +273,7 @@ class PlanEditing(Draft):
             )
         known = (self.loaded, self._saved)
         save_plan(where, self.state, known=known, overwrite=overwrite)
-        paths = choose_saved_paths(where)
+        paths = choose_save_paths(where)
         self._saved, self.path = self.state, str(paths[0])
         self._notify_followers("")
         return paths
@@ -284,7 +288,7 @@ class PlanEditing(Draft):
         """Whether all edits are saved."""
         return self._saved.is_same(self.state)
 
-    def take_over(self, earlier: PlanEditing) -> bool:
+    def repeat_changes_of(self, earlier: PlanEditing) -> bool:
         """Repeat the changes of an earlier editor that had the same source.
 
         Parameters
@@ -332,7 +336,10 @@ class PlanEditing(Draft):
         return tables.mark_plan(page, tables.PlanMark(self.live.compute_digest()))
 
     def page(self, summary: str) -> str:
-        """Return an HTML page with a summary, the servers and the changes, each up to 200 rows."""
+        """Return an HTML page with a summary, the servers, and the changes.
+
+        The page shows at most 200 servers and 200 changes.
+        """
         table, source = self.topology, self.topology.source
         columns = [name for name in SHOWN if name in table.columns]
         places = [table.columns.index(name) for name in columns]

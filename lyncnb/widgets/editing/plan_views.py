@@ -140,7 +140,7 @@ def _describe_use(
         "place": place,
         "why": " ".join(dict.fromkeys(reason.why for reason in reasons)),
         "source": "; ".join(dict.fromkeys(reason.source for reason in reasons)),
-        "rows": _find_rows([certificate], rows),
+        "rows": _find_first_server_row([certificate], rows),
     }
 
 
@@ -167,7 +167,7 @@ def list_certificates(editing: PlanEditing) -> Certificates:
 def choose_setup_ids(
     editing: PlanEditing, certificate_id: str, *, is_chosen: bool
 ) -> tuple[str, ...]:
-    """Return the IDs of the certificates to request during setup, in all or some groups."""
+    """Return the IDs of certificates to request during setup after a group was added or removed."""
     groups: dict[tuple[object, ...], set[str]] = {}
     for certificate in editing.plan.certificates:
         groups.setdefault(_build_group_key(certificate), set()).add(certificate.id)
@@ -211,7 +211,7 @@ def _build_group(members: list[PlannedCertificate], rows: Mapping[str, int]) -> 
         "count": len(members),
         "id": first.id,
         "at_set_up": first.at_set_up,
-        "rows": _find_rows(members, rows),
+        "rows": _find_first_server_row(members, rows),
     }
 
 
@@ -228,7 +228,9 @@ def _find_rows_of_servers(editing: PlanEditing) -> dict[str, int]:
     return rows
 
 
-def _find_rows(members: Iterable[PlannedCertificate], rows: Mapping[str, int]) -> list[int]:
+def _find_first_server_row(
+    members: Iterable[PlannedCertificate], rows: Mapping[str, int]
+) -> list[int]:
     own = (member for member in members if member.shared_by != "deployment")
     servers = (server for member in own for server in member.servers)
     return [rows[server] for server in servers if server in rows][:1]
@@ -305,7 +307,7 @@ def draw_picture(editing: PlanEditing, *, shows: Text, site: Text) -> Picture:
 
 
 def find_pool_rows(editing: PlanEditing, pools: Iterable[str]) -> list[int]:
-    """Return the row IDs of some pools.
+    """Return the row IDs of the given pools.
 
     A pool is identified by role and name, as in the picture.
     """

@@ -20,7 +20,7 @@ from .draft import Draft, State
 from .plan_editing import PlanEditing
 
 #: The name under which a list of scenarios shows the content of the editor.
-NOW = "in the editor now"
+NOW = "current editor content"
 
 _PLAN_FILES = (TOPOLOGY_FILE, OPTIONS_FILE)
 
@@ -77,7 +77,7 @@ class EditorScenarios(Table):
         """Whether the editor's content differs from the current scenario as it was last read."""
         name = self.current
         if name and name not in self._read:
-            # If the cell ran again, the editor has not read the scenario yet.
+            # If the notebook cell was run again, the editor has not read the scenario yet.
             with suppress(ScenarioError):
                 self.read(name)
         return bool(name) and (
@@ -94,9 +94,10 @@ class EditorScenarios(Table):
         return Scenario(name=NOW, topology=self._editing.topology, options=self._editing.options)
 
     def is_up_to_date(self, scenario: Scenario) -> bool:
-        """Return whether a compared scenario is unchanged.
+        """Return whether a scenario in the comparison still has the current content.
 
-        It is compared with the kept scenario or the editor's content.
+        The current content is that of the kept scenario or, for the edited plan, that of the
+        editor.
         """
         if scenario.name == NOW:
             return scenario.is_same(self._read_editor_content())
@@ -104,7 +105,7 @@ class EditorScenarios(Table):
         return known is None or known.scenario.is_same(scenario)
 
     def keep(self, name: str = "", note: str | None = None, *, replace: bool = False) -> Scenario:
-        """Keep the content of the editor as a scenario with a name.
+        """Save the content of the editor as a named scenario.
 
         Parameters
         ----------
@@ -119,7 +120,7 @@ class EditorScenarios(Table):
         Returns
         -------
         Scenario
-            The kept scenario.
+            The saved scenario.
 
         Raises
         ------
@@ -141,8 +142,8 @@ class EditorScenarios(Table):
                 raise FileOccupied(
                     f'another person changed the files of the scenario "{name}"',
                     hint=(
-                        "keep your version under a different name and compare the two, "
-                        "or replace the files"
+                        "save your version as a scenario with a different name and compare the "
+                        "two scenarios, or replace the files"
                     ),
                 )
         self.kept.keep(made, replace=replace)

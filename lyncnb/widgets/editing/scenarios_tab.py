@@ -60,7 +60,7 @@ class ScenariosTab:
         }
 
     @property
-    def is_kept(self) -> bool:
+    def is_kept_as_scenario(self) -> bool:
         """Whether the editor's content is already kept as a scenario."""
         return bool(self._scenarios.current) and not self._scenarios.has_changes
 
@@ -69,9 +69,9 @@ class ScenariosTab:
         name = self._scenarios.current
         if not name:
             return ""
-        if self.is_kept:
-            return f"scenario {name}, as kept"
-        return f"scenario {name}, changed after it was kept"
+        if self.is_kept_as_scenario:
+            return f"scenario {name}, unchanged"
+        return f"scenario {name}, with later changes"
 
     def _is_outdated(self) -> bool:
         """Return whether the comparison of scenarios is out of date."""
@@ -119,7 +119,9 @@ class ScenariosTab:
             except LyncnbError as error:
                 lines = format_all_problems(error)
                 offer = (
-                    _offer_name(parts["name"].strip()) if message_type == "keep_scenario" else {}
+                    _offer_valid_name(parts["name"].strip())
+                    if message_type == "keep_scenario"
+                    else {}
                 )
                 occupied = getattr(error, "occupied", False)
                 self._channel.send_refusal(message_type, lines, occupied=occupied, **offer)
@@ -197,7 +199,7 @@ class ScenariosTab:
         )
 
 
-def _offer_name(name: str) -> dict[str, Any]:
+def _offer_valid_name(name: str) -> dict[str, Any]:
     """If the name of a scenario is not valid, offer a similar name that is valid for a folder."""
     valid = build_folder_name(name)
     return {"instead": valid, "offers": [f"Keep as “{valid}”"]} if valid and valid != name else {}

@@ -1,4 +1,4 @@
-"""Prepare the table for the page: the text of each cell, or the value that it inherits."""
+"""The table for the page: the text in each cell, or the value that a blank cell inherits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from .messages import RowsColumn, TableRows
 # not save them.
 
 INHERITED = (
-    # The prefix of a text that a blank cell inherits from the pool, the site, or a default.
+    # The prefix that marks a cell as blank. The text after it is the value that the cell inherits
+    # from the pool, the site, or a default.
     "\x01"
 )
 
@@ -99,7 +100,7 @@ class Sheet:
         self.columns: dict[str, list[str]] = {}
         self.changes = 0  # The numbers of changed cells, added rows and removed rows.
 
-    def list_first_texts(
+    def list_initial_texts(
         self, topology: Topology, ids: tuple[int, ...], count: int
     ) -> dict[str, list[str]]:
         """Return the texts of the first rows, by column.
@@ -111,7 +112,7 @@ class Sheet:
         return {**self._read_texts(places), FINDINGS: [""] * len(places)}
 
     def compute_texts(self, topology: Topology, ids: tuple[int, ...]) -> None:
-        """Compute the texts of all table rows again."""
+        """Set the topology, and compute the texts of all table rows."""
         self.topology, self.ids = topology, ids
         self.columns = self._read_texts(range(len(ids)))
         self.columns[FINDINGS] = [""] * len(ids)
@@ -125,7 +126,7 @@ class Sheet:
     def update_texts(
         self, topology: Topology, ids: tuple[int, ...]
     ) -> tuple[list[int], dict[str, list[str]]]:
-        """Update the texts after an edit, if it did not change both the columns and the rows.
+        """Update the texts after an edit, unless it changed both the columns and the rows.
 
         Returns
         -------
@@ -285,7 +286,7 @@ class Sheet:
     def _fill_inherited(
         self, column: Column, texts: list[str], roles: list[str], row_indices: Sequence[int]
     ) -> list[str]:
-        """Show in blank cells the value of the pool, site or deployment, or else the default."""
+        """Fill blank cells with the value of the pool, site or deployment, or with the default."""
         if "" not in texts:
             return texts
         defaults = _list_defaults(column, roles)
@@ -309,7 +310,7 @@ class Sheet:
     def _group_rows(
         self, column: Column, row_indices: Sequence[int]
     ) -> tuple[list[str], dict[str, str]]:
-        """Return for each row the pool or site that shares a column, and the texts they share."""
+        """Return the pool or site of each row, and a column's text for each pool or site."""
         whole = range(len(self.topology.cells)) if column.scope != "pool" else row_indices
         names = self._group_names(column.scope)
         at, cells = _find_column(self.topology, column.name), self.topology.cells
@@ -324,7 +325,7 @@ class Sheet:
 
 
 def _list_defaults(column: Column, roles: Sequence[str]) -> list[str]:
-    """Return the default values of the blank cells in a column, for each role."""
+    """Return the default value of a blank cell in a column, for each of the given roles."""
     text = INHERITED + column.default if column.default else ""
     by_role = {role: text if column.is_used_by(role) else "" for role in set(roles)}
     return [by_role[role] for role in roles]
@@ -414,7 +415,7 @@ def list_pool_names(topology: Topology) -> list[str]:
 
 
 def list_group_names(topology: Topology, scope: str) -> list[str]:
-    """Return the name of the pool or site that shares a column, for each row, or ""."""
+    """For each row, return the name of the pool or site that shares the column, or ""."""
     if scope == "pool":
         return list_pool_names(topology)
     if scope == "site":

@@ -29,7 +29,7 @@ def list_tables(other_table: str = "", *, scenarios: bool = False) -> list[str]:
     list of str
         At most 200 paths, in alphabetical order.
     """
-    paths = [*Path().rglob("*"), *_list_siblings(other_table)]
+    paths = [*Path().rglob("*"), *_list_files_next_to(other_table)]
     tables = (
         path
         for path in paths
@@ -42,7 +42,7 @@ def list_tables(other_table: str = "", *, scenarios: bool = False) -> list[str]:
     ]
 
 
-def _list_siblings(table: str) -> Iterator[Path]:
+def _list_files_next_to(table: str) -> Iterator[Path]:
     folder = Path(table).parent
     return folder.iterdir() if table and folder.is_dir() else iter(())
 

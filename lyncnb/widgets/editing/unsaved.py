@@ -43,7 +43,7 @@ class DraftServer:
 
     @classmethod
     def from_key(cls, key: Server) -> DraftServer:
-        """Create the key of a table row from its text, or from its server and role."""
+        """Create an identifier of a table row from a server, or from a server and role."""
         return cls(server=key) if isinstance(key, str) else cls(server=key[0], role=key[1])
 
     @property
@@ -54,7 +54,7 @@ class DraftServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedServers:
-    """The servers in a table whose cells have changed, and the new texts."""
+    """Servers whose rows have the same changed cells, with the new texts of these cells."""
 
     servers: tuple[DraftServer, ...]
     values: Mapping[str, str]

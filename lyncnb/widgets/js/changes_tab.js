@@ -8,7 +8,7 @@ function makeChanges(send, reasons) {
   const back = button("Restore the loaded file", () => send({ type: "reset" }));
   const panel = h("div", { class: "lc-panel" }, effects, cells,
     h("div", { class: "lc-bar" }, back,
-      h("span", { class: "lc-hint" }, "You can undo this.")));
+      h("span", { class: "lc-hint" }, "You can undo this action.")));
   return {
     panel,
     /** @param {Changes} message */

@@ -116,7 +116,7 @@ export default {
       kernel.send({ type: "write", folder: asked, force });
     };
     folder.oninput = () => speaker.clear();
-    const write = button("Write table, options and answers", () => send(false),
+    const write = button("Write the table, options, and answers", () => send(false),
       { class: "lc-button lc-primary", disabled: true });
 
     const result = h("fieldset", { class: "lc-group" }, h("legend", {}, RESULT), lines, servers, python, speaker.box,

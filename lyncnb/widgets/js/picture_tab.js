@@ -14,7 +14,7 @@ function makePictureTab({ send, reasons }) {
   const words = h("p", { class: "lc-hint" });
   const hint = h("p", { class: "lc-hint" });
   const rows = h("div", {});
-  const data = h("details", {}, h("summary", {}, "Picture data as a table"), rows);
+  const data = h("details", {}, h("summary", {}, "The picture's data as a table"), rows);
   const panel = h("div", { class: "lc-panel" },
     h("div", { class: "lc-bar" }, kinds, sites), words, hint, frame, data);
 

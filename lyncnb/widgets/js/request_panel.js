@@ -70,7 +70,7 @@ export default {
     });
     const otherRoute = h("details", {}, h("summary", {}, "Alternative: create the requests on a computer with the administrative tools"),
       h("p", { class: "lc-hint" }, "In this case, lyncnb creates no keys and needs no passphrase. "
-        + "Each script requests one certificate with an exportable key, on the computer where you run the script. For certificates without a type, choose Write above instead."),
+        + "Each script requests one certificate with an exportable key, on the computer where you run the script. For certificates that the cmdlet cannot request, choose Write above instead."),
       labelled("Computer", computer, "Optional: the computer that runs the scripts, such as tools01.contoso.com"),
       labelled("Template", template, "Optional: the name of the AD CS template for the internal CA"),
       h("div", { class: "lc-bar" }, toScripts), scripted);

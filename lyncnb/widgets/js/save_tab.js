@@ -39,7 +39,7 @@ function makeSaveTab(send, host) {
     h("div", { class: "lc-bar" }, save, overLine),
     h("div", { class: "lc-bar lc-end" },
       labelled("Table file", path, host ? "To save under another name, enter a name that ends in .csv."
-        : "To save, enter a name that ends in .csv, or a folder."), open, saveAs, files),
+        : "To save, enter a folder, or a file name that ends in .csv."), open, saveAs, files),
     result,
     h("details", {}, h("summary", {}, "Python code"),
       h("p", { class: "lc-hint" }, host ? "To get the same plan in a notebook, run this code in a cell."
@@ -53,7 +53,7 @@ function makeSaveTab(send, host) {
       const saving = host ? `If you choose Save, you download the table and its options, ${message.options}.`
         : `The options are in ${message.options}, in the same folder.`;
       now.textContent = message.path ? `The open table is ${message.path}. ${saving}`
-        : "This table is not in a file yet. Save it under a name that ends in .csv.";
+        : "This table has not been saved to a file yet. Save it under a name that ends in .csv.";
       save.disabled = !message.is_written;
       save.title = message.is_written || !message.path ? ""
         : "The editor saves tables as CSV files. Choose Save as. Your original file does not change.";

@@ -2,7 +2,7 @@
 // Scenarios: keep the editor's content under a name, open scenarios, and compare two or three.
 
 const NEVER_KEPT = "There are no scenarios yet. To keep the editor's content as a scenario, enter a name, and choose Keep. "
-  + "Then change the plan, keep it under another name, and compare the two scenarios.";
+  + "Then change the plan, enter another name, choose Keep again, and compare the two scenarios.";
 
 /** @param {{send: Send<EditorAsked>, retitle: (words: string) => void}} actions */
 function makeScenariosTab({ send, retitle }) {
@@ -40,7 +40,7 @@ function makeScenariosTab({ send, retitle }) {
   const old = h("p", { role: "status", class: "lc-changed-plan" });
   const compared = h("div", { class: "lc-tall lc-stacks" });
   const panel = h("div", { class: "lc-panel" },
-    h("h3", { class: "lc-title" }, "Keep the editor's content"),
+    h("h3", { class: "lc-title" }, "Keep the editor's content as a scenario"),
     h("div", { class: "lc-bar lc-end" }, labelled("Name", name), labelled("Note", note), keep,
       again, overLine),
     said,
@@ -147,11 +147,11 @@ function makeScenariosTab({ send, retitle }) {
     if (!list) return;
     const all = list;
     again.hidden = !all.current || !all.changed;
-    again.textContent = `Keep the changes in “${all.current}”`;
+    again.textContent = `Update the scenario “${all.current}”`;
     back.hidden = !all.removed;
     back.textContent = `Restore “${all.removed}”`;
     const held = !all.current ? "not kept as a scenario"
-      : all.changed ? `“${all.current}”, changed after it was kept` : `the same as “${all.current}”`;
+      : all.changed ? `“${all.current}”, with later changes` : `the same as “${all.current}”`;
     const first = [ticker("", all.now), h("em", {}, all.now), h("div", { class: "lc-hint" }, held), ""];
     refill(rows, all.rows.length
       ? table(`Scenarios in the folder ${all.folder}`, ["Compare", "Name", "Note", "Actions"],

@@ -2,7 +2,7 @@
 // The list of keyboard shortcuts that "?" shows. When the list closes, the focus returns.
 
 const SHORTCUTS = [
-  ["Arrows, Page Up, Page Down", "move between cells, or with Ctrl, move to the last cell in this direction"],
+  ["Arrow keys, Page Up, Page Down", "move between cells, or with Ctrl, move to the last cell in this direction"],
   ["Shift+arrow key, or drag", "select a range of cells"],
   ["A letter", "replace the text of the cell"],
   ["Enter or F2", "edit the text in the cell; F2 moves the cursor to the end of the text"],

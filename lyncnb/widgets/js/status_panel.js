@@ -86,7 +86,7 @@ export default {
       record.textContent = places.length ? `Record ${certificates}` : "Record as deployed";
       recorded.textContent = places.length
         ? `This records that ${certificates} on ${plural(servers.size, "server")} ${places.length === 1 ? "has" : "have"} been in use since ${since.value}.`
-        : "Select the certificates that are installed on their servers.";
+        : "Select the certificates that are now installed on the servers.";
     }
 
     /** @type {HTMLButtonElement[]} */
@@ -209,7 +209,7 @@ export default {
     const hosts = text("Hosts file", "Optional: a file with a line “name port address” for each port to probe. "
       + "Without this file, lyncnb looks up the addresses of the servers in DNS.");
     hosts.control.oninput = forgetHosts;
-    const seen = text("Save the servers' certificates to", "A .json file for lyncnb asis and lyncnb request --only-missing.");
+    const seen = text("Save the servers' certificates to", "Optional: a .json file that lyncnb asis and lyncnb request --only-missing can read.");
     const listed = h("div", { role: "status" });
     const connecting = action("Connect", () => {
       forgetHosts();
@@ -230,7 +230,7 @@ export default {
       requests: [...selected].map(requestOf), reason: reason.control.value,
       passphrase: opener.take() }));
 
-    const bar = h("progress", { class: "lc-progress", "aria-label": "Progress of the step", hidden: true });
+    const bar = h("progress", { class: "lc-progress", "aria-label": "Progress of the current step", hidden: true });
     const words = h("div", { role: "status", "aria-live": "polite", class: "lc-job" });
     const result = h("div", { class: "lc-result" });
     const working = h("div", {}, h("div", { class: "lc-bar" }, bar, words), speaker.box, result);
@@ -250,7 +250,7 @@ export default {
           labelled("Windows Server version of all servers", system, "The version determines the encryption of the packages."),
           phrase.field),
         line(make),
-        h("details", {}, h("summary", {}, "Password of one package"),
+        h("details", {}, h("summary", {}, "Password of a package"),
           fields(labelled("Package", which), opening.field), line(reveal, shown, hide))) },
       steps: { control: steps,
         part: fold("4", "Import and assign", fields(effective.field), line(steps)) },

@@ -29,7 +29,7 @@ export default {
       h("div", { class: "lc-top" }, h("h2", { class: "lc-name" }, "Plan the certificates of a deployment")),
       kernel.line, speaker.box,
       h("div", { class: "lc-fields" },
-        labelled("Table in the workspace", path, "A CSV, XLSX or ODS file, a Topology Builder document, or the folder of a scenario or first plan"),
+        labelled("Table in the workspace", path, "A CSV, XLSX or ODS file, a Topology Builder document, or a folder that contains a scenario or a plan from the guide"),
         labelled("Pasted rows (instead of a file)", pasted, "Copy the rows with their headings from a spreadsheet."),
         labelled("Request folder", folder, "lyncnb does not write any requests until you choose Write below.")),
       h("div", { class: "lc-bar" }, open, ask, speaker.status), files);
