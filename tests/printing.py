@@ -220,7 +220,9 @@ _MARK_LOOKS = """inside => {
     };
     const isText = (element) => element.matches('input, select, textarea')
         || [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
-    for (const element of document.querySelector(inside).querySelectorAll('*')) {
+    for (const marked of document.querySelectorAll('[data-look]'))
+        marked.removeAttribute('data-look');
+    for (const element of document.querySelectorAll(`:is(${inside}), :is(${inside}) *`)) {
         if (!isText(element) || !element.checkVisibility()) continue;
         const count = counts.get(lookOf(element)) || 0;
         element.toggleAttribute('data-look', count < 3);
@@ -230,27 +232,33 @@ _MARK_LOOKS = """inside => {
 
 
 def axe_in_both_themes(page, *, inside: str = "html") -> list[tuple[str, list[str]]]:
-    """Run axe-core on the page in the light theme, and check only colors in the dark theme.
-
-    Colors are checked for three elements of each look.
+    """Run axe-core on the page in the light theme, and check only colors in the dark theme, with
+    the enhanced contrast of WCAG level AAA.
     """
     page.emulate_media(color_scheme="light")
-    found = axe_violations(page, inside=inside, without=["color-contrast"])
-    page.evaluate(_MARK_LOOKS, inside)
-    found += axe_violations(page, inside="[data-look]", rules=["color-contrast"])
+    found = axe_violations(page, inside=inside)
     page.emulate_media(color_scheme="dark")
-    page.evaluate(_MARK_LOOKS, inside)
-    return found + axe_violations(page, inside="[data-look]", rules=["cat.color"])
+    found += axe_violations(page, inside=inside, only_colors=True)
+    return found + _run_axe(page, "[data-look]", rules=["color-contrast-enhanced"])
 
 
 def axe_violations(
-    page, *, inside: str = "html", rules: Sequence[str] = (), without: Sequence[str] = ()
+    page, *, inside: str = "html", only_colors: bool = False
 ) -> list[tuple[str, list[str]]]:
     """Return the accessibility violations that axe-core finds in the page, or only in some of its
     elements.
 
-    With `rules`, run only these rules, or the rules with one of these tags.
+    Colors are checked for three elements of each look.
     """
+    found = [] if only_colors else _run_axe(page, inside, without=["color-contrast"])
+    page.evaluate(_MARK_LOOKS, inside)
+    return found + _run_axe(page, "[data-look]", rules=["color-contrast", "link-in-text-block"])
+
+
+def _run_axe(
+    page, inside: str, *, rules: Sequence[str] = (), without: Sequence[str] = ()
+) -> list[tuple[str, list[str]]]:
+    """Run all rules of axe-core, all without some rules, or only some rules."""
     import axe_playwright_python
 
     if not page.evaluate("'axe' in window"):
