@@ -68,7 +68,7 @@ class StandingCertificate(Told):
     thumbprint: str
     sha256: str
     serial: str
-    subject: str
+    subject: str = ""
     issuer: str
     not_before: str
     not_after: str

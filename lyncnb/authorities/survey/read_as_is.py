@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -50,16 +50,7 @@ class _Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Standing:
-    thumbprint: str
-    sha256: str
-    serial: str
-    issuer: str
-    not_before: str
-    not_after: str
-    files: tuple[str, ...]
-    servers: tuple[str, ...]
-    subject: str = ""
+class _Unplanned(StandingCertificate):
     why: str = ""
 
 
@@ -73,7 +64,7 @@ class _Planned:
     findings: tuple[_Finding, ...]
     remarks: tuple[str, ...]
     subject: str = ""
-    certificate: _Standing | None = None
+    certificate: StandingCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +75,7 @@ class _Document:
     made_at: str
     judged_on: str
     planned: tuple[_Planned, ...]
-    unplanned: tuple[_Standing, ...]
+    unplanned: tuple[_Unplanned, ...]
     files: tuple[_Finding, ...]
     notes: tuple[str, ...]
     sha256: str
@@ -155,7 +146,7 @@ def _build_as_is(document: dict[str, object], name: str) -> AsIs:
         judged_on=date.fromisoformat(said.judged_on),
         planned=tuple(map(_build_entry_from_as_is, said.planned)),
         unplanned=tuple(
-            UnplannedCertificate(certificate=_build_certificate(certificate), why=certificate.why)
+            UnplannedCertificate(certificate=_remove_reason(certificate), why=certificate.why)
             for certificate in said.unplanned
         ),
         files=tuple(_build_finding(file, file.file) for file in said.files),
@@ -203,7 +194,9 @@ def _find_errors(content: _Document) -> Iterator[tuple[str, str]]:
     yield from _find_finding_errors(content.files, "files")
 
 
-def _find_certificate_errors(certificate: _Standing, location: str) -> Iterator[tuple[str, str]]:
+def _find_certificate_errors(
+    certificate: StandingCertificate, location: str
+) -> Iterator[tuple[str, str]]:
     for name, form in _FORMS.items():
         if not form.fullmatch(getattr(certificate, name)):
             yield f"{location}.{name}", "has an invalid format"
@@ -239,18 +232,9 @@ def _build_finding(content: _Finding, subject: str) -> Finding:
     )
 
 
-def _build_certificate(content: _Standing) -> StandingCertificate:
-    return StandingCertificate(
-        thumbprint=content.thumbprint,
-        sha256=content.sha256,
-        serial=content.serial,
-        subject=content.subject,
-        issuer=content.issuer,
-        not_before=content.not_before,
-        not_after=content.not_after,
-        files=content.files,
-        servers=content.servers,
-    )
+def _remove_reason(content: _Unplanned) -> StandingCertificate:
+    values = {item.name: getattr(content, item.name) for item in fields(StandingCertificate)}
+    return StandingCertificate(**values)
 
 
 def _build_entry_from_as_is(content: _Planned) -> PlannedAsIs:
@@ -261,9 +245,7 @@ def _build_entry_from_as_is(content: _Planned) -> PlannedAsIs:
         subject=content.subject,
         entry_sha256=content.entry_sha256,
         state=content.state,
-        certificate=_build_certificate(content.certificate)
-        if content.certificate is not None
-        else None,
+        certificate=content.certificate,
         findings=tuple(_build_finding(finding, content.id) for finding in content.findings),
         remarks=content.remarks,
     )
