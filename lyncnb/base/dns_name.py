@@ -327,7 +327,7 @@ def _to_ascii_label(label: str, written: str) -> str:
         )
     ascii_form = label
     if not label.isascii() or label.startswith("xn--"):
-        ascii_form = idn.convert_to_a_label(label, written)
+        ascii_form = idn.encode_label(label, written)
     if len(ascii_form) > 63:
         raise BadName(
             f"a label in {shown(written)} has {len(ascii_form)} characters; the limit is 63",

@@ -57,13 +57,13 @@ def convert_to_lowercase(text: str) -> tuple[str, tuple[str, ...]]:
     )
 
 
-def convert_to_a_label(label: str, written: str) -> str:
+def encode_label(label: str, whole_name: str) -> str:
     """Return a label of a host name in ASCII (RFC 5891). A valid A-label stays unchanged.
 
     Raises
     ------
     BadName
-        If the label is not valid. The message contains ``written``, the complete name.
+        If the label is not valid. The message contains ``whole_name``.
     """
     try:
         if label.isascii():
@@ -72,7 +72,7 @@ def convert_to_a_label(label: str, written: str) -> str:
         return idna.encode(label, uts46=True).decode("ascii")
     except (idna.IDNAError, UnicodeError) as error:
         raise BadName(
-            f"{shown(written)} is not a valid internationalized domain name (IDN): "
+            f"{shown(whole_name)} is not a valid internationalized domain name (IDN): "
             f"{_describe_error(error)}",
             "check the spelling, or enter the ASCII form (xn--…) that your domain registrar shows",
         ) from None

@@ -267,9 +267,9 @@ def read_saved_plan(path: str | os.PathLike[str], *, reworded: bool = False) -> 
         is_only_words = (
             document.is_whole
             and encode_saved_plan(document.values) == data
-            and json.dumps(_remove_texts(document.values))
+            and json.dumps(_omit_explanations(document.values))
             # The comparison includes the order of the entries.
-            == json.dumps(_remove_texts(again))
+            == json.dumps(_omit_explanations(again))
         )
         if document.is_whole and document.values["rules"] != again["rules"]:
             raise _report_outdated(path, document.values, again)
@@ -337,7 +337,7 @@ def _compare_libraries(values: Mapping[str, Any]) -> Iterator[Problem]:
 _WORDS_OF_FINDINGS = ("message", "hint", "source")
 
 
-def _remove_texts(values: Mapping[str, Any]) -> dict[str, Any]:
+def _omit_explanations(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a saved plan without texts that are only for people."""
     return {
         **{key: value for key, value in values.items() if key not in ("title", "read_me")},

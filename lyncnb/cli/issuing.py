@@ -318,7 +318,8 @@ def _show_until_enter(password: str) -> None:
 @click.option(
     "--product",
     metavar="NAME",
-    help="Product, or FILE.toml with your own product, as for lyncnb request.",
+    help="Product, or FILE.toml that defines your own product. Use the same value as for lyncnb "
+    "request.",
 )
 @click.option(
     "--options",

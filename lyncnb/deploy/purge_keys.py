@@ -478,8 +478,8 @@ def _build_key_item(
 
 def _remove_files(survey: Survey, manifest: Manifest, purge_list: PurgeList, now: str) -> None:
     folder = survey.folder
-    # The files of an expired request are moved to archive/ before they are removed. The request's
-    # record shows the move first.
+    # The files of an expired request are first moved to archive/ and then deleted. The manifest
+    # records the move before it happens.
     expired = {
         item.id
         for item in purge_list.items

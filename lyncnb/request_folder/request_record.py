@@ -672,4 +672,4 @@ class PlanOnRecord:
     @property
     def shown_as(self) -> str:
         """The label of the digest in ``shown_sha256``."""
-        return "SHA-256" if self.file_sha256 else "digest in the last line of its file"
+        return "SHA-256" if self.file_sha256 else "digest in the last line of the file"

@@ -155,8 +155,8 @@ def test_text_that_is_not_a_host_name_is_rejected(text, message, hint):
                 MIXED,
             ),
         ),
-        # Some networks use names like this one, so reading it causes no error, and the checks of
-        # the plan evaluate it.
+        # Some networks use names with an underscore. Such a name can be read, and the checks of the
+        # plan report it.
         ("a_b.contoso.com", "a_b.contoso.com", ()),
         ("_sip._tls.contoso.com", "_sip._tls.contoso.com", ()),
         ("fe01.contoso.local", "fe01.contoso.local", ()),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from lyncnb.base.idn import convert_to_a_label, convert_to_lowercase, find_mixed_scripts
+from lyncnb.base.idn import convert_to_lowercase, encode_label, find_mixed_scripts
 from lyncnb.base.pasted_text import BadName
 
 # All letters of this name except the last one are Cyrillic.
@@ -63,7 +63,7 @@ def test_invalid_character_is_named():
 )
 def test_labels_become_a_labels(label, a_label):
     """A Unicode label of a host name is encoded with IDNA 2008, and an A-label is not changed."""
-    assert convert_to_a_label(label, label) == a_label
+    assert encode_label(label, label) == a_label
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_bad_labels_are_refused(label, reason):
     contains the reason.
     """
     with pytest.raises(BadName, match=reason) as caught:
-        convert_to_a_label(label, f"{label}.contoso.com")
+        encode_label(label, f"{label}.contoso.com")
     assert caught.value.hint == (
         "check the spelling, or enter the ASCII form (xn--…) that your domain registrar shows"
     )
@@ -91,16 +91,16 @@ def test_bad_labels_are_refused(label, reason):
     ("label", "warnings"),
     [
         ("contoso", []),
-        (convert_to_a_label("分公司", ""), []),
+        (encode_label("分公司", ""), []),
         # Chinese, Japanese, and Korean names can contain Latin letters.
-        (convert_to_a_label("日本語カナabc", ""), []),
-        (convert_to_a_label("한국abc", ""), []),
+        (encode_label("日本語カナabc", ""), []),
+        (encode_label("한국abc", ""), []),
         (
-            convert_to_a_label(PAYPAL, ""),
+            encode_label(PAYPAL, ""),
             [MIXED],
         ),
         (
-            convert_to_a_label("α分", ""),
+            encode_label("α分", ""),
             [
                 '"α分" mixes Chinese and Greek letters, so readers can mistake the name for a different name'
             ],

@@ -452,8 +452,8 @@ def test_record_of_a_covering_certificate_is_validated(folder):
 
 
 def test_rebuild_keeps_covering_certificates(folder):
-    """The command status --rebuild keeps the records of covering certificates, which no file in the
-    folder contains.
+    """The command status --rebuild keeps the records of covering certificates, although no file in
+    the folder contains these certificates.
     """
     before = ln.open_requests(folder).manifest.by_id[FIRST]
     ln.rebuild_manifest(folder, PASSPHRASE)

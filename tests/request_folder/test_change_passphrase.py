@@ -307,7 +307,7 @@ def test_a_disk_that_returns_other_bytes_is_detected(folder, monkeypatch):
 
 @pytest.mark.posix
 def test_a_key_that_others_can_read_stops_the_change(folder):
-    """If other users can read a key, a change of the passphrase stops until the permissions are
+    """If other users can read a key, the passphrase cannot be changed until the permissions are
     corrected.
     """
     next((folder / "keys").iterdir()).chmod(0o644)

@@ -196,7 +196,7 @@ def test_a_very_large_cell_is_a_problem_of_its_row():
 
 
 def test_an_unclosed_quotation_mark_is_reported_with_its_row():
-    """If a quotation mark is not closed, the problem contains the row in which it begins."""
+    """If a quotation mark is not closed, the message contains the row with the opening quotation mark."""
     rest = f"{ROW}\n" * 6_000
     text = f'{HEADING}\n{ROW}\nfe02.contoso.net,FrontEnd,"Taipei\n{rest}'
     ((row, message),) = problems_of(text.encode())

@@ -58,7 +58,7 @@ def click(lab: LabBrowser, server: str, column: str, **more: object) -> None:
 
 
 def middle(lab: LabBrowser, server: str, column: str) -> tuple[float, float]:
-    """Return a point on the first letters of a cell's text."""
+    """Return a point on the first letters of the text in a cell, halfway down the cell."""
     box = cell_of(lab, server, column).locator(".lc-text").bounding_box()
     return box["x"] + min(20, box["width"] / 2), box["y"] + box["height"] / 2
 

@@ -1,4 +1,4 @@
-"""Without a browser, the status panel processes messages, and calls the public functions."""
+"""The status panel processes messages and calls the public functions. These tests use no browser."""
 
 from __future__ import annotations
 

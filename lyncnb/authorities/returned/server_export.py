@@ -97,7 +97,9 @@ def parse_export(text: str) -> ServerExport:
     computer = _read_computer(lines.read_value("Computer"))
     time = lines.read_value("Time")
     if not _TIME.fullmatch(time):
-        raise BadExport(f"{shown(time)} is not a valid time, such as 2026-11-24T08:00:00Z")
+        raise BadExport(
+            f"{shown(time)} is not a valid time. A valid time is, for example, 2026-11-24T08:00:00Z"
+        )
     has_lync = _read_yes_no(lines.read_value("Lync"))
     absent = []
     while (absence := lines.read_optional("Not in the store")) is not None:
