@@ -6,6 +6,7 @@ repeats the comparison under the lock and then makes the changes.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from ..authorities.summary_files import is_summary_current
 from ..base.disk import files
 from ..base.disk.folder_access import TEAM_MODE, find_team_group, is_team_group
 from ..base.request_content import list_content_differences
-from ..errors import BundleError, Problem
+from ..errors import ApprovalError, BundleError, Problem
 from ..pki import csr
 from ..pki.pkcs8 import FolderCipher
 from ..plan.model import PlannedCertificate, build_request_content, convert_to_entry
@@ -71,7 +72,7 @@ class Preview:
     plan_file: bytes = field(repr=False)
     has_its_plan: bool
 
-    @property
+    @functools.cached_property
     def has_stale_summary(self) -> bool:
         """Whether a summary file is missing, was edited, or is out of date."""
         return not is_summary_current(self.manifest) or any(
@@ -104,6 +105,8 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
 
     Raises
     ------
+    ApprovalError
+        If the plan in the folder was approved, and the new plan is different and not approved.
     BundleError
         If the folder needs attention; every problem is listed.
     PassphraseError
@@ -113,6 +116,7 @@ def preview_changes(folder: Path, order: Order, cipher: FolderCipher | None) -> 
     """
     survey = take_survey(folder)
     before = _read_manifest(survey)
+    _reject_unapproved(folder, before, order)
     proven = cipher is not None and verify_passphrase(survey, before, cipher)
     reject_rollback(before.plans, order.saved)
     reject_waiting_renewals(before, order)
@@ -196,6 +200,27 @@ def _find_team_problems(survey: Survey, manifest: Manifest, order: Order) -> Ite
             file=str(survey.folder),
             hint=f"if this is intended, specify --team {group}",
         )
+
+
+def _reject_unapproved(folder: Path, manifest: Manifest, order: Order) -> None:
+    """Reject a plan without an approval if the plan in the folder was approved."""
+    approved = [one for one in manifest.plans if one.approvals]
+    if not approved or order.approved_plan or order.unapproved:
+        return
+    if order.plan.sha256 in (manifest.plan_sha256, approved[-1].plan_sha256):
+        return
+    signer = approved[-1].approvals[-1]
+    raise ApprovalError(
+        (
+            f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}. "
+            "The new plan is different and not approved, so lyncnb changed nothing"
+        ),
+        hint=(
+            "save the plan, have it approved, and specify --approved-by SIGNERS. To "
+            "create the requests without an approval, specify a reason: --unapproved "
+            "REASON"
+        ),
+    )
 
 
 def _log_changes(manifest: Manifest, changes: Sequence[Change], now: str) -> Manifest:

@@ -60,10 +60,8 @@ from ..request_folder.key_bindings import add_bindings
 from ..request_folder.leftovers import move_files
 from ..request_folder.manifest import (
     FORMAT,
-    NAME,
     Manifest,
     format_timestamp,
-    read_manifest,
     save_manifest,
 )
 from ..request_folder.plan_file import build_earlier_manifest_name, write_plan_file
@@ -398,9 +396,7 @@ def write_requests(
     path = Path(folder)
     now, why = format_timestamp(today), "" if renew else reason.strip()
     recovery_keys = tuple(map(read_recovery_key, recovery))
-    saved = _make_plan_record(
-        plan, path, approved_by, accept or {}, unapproved=unapproved, reason=why, now=now
-    )
+    saved = _make_plan_record(plan, path, approved_by, accept or {}, reason=why, now=now)
     approved = plan if approved_by is not None and isinstance(plan, SavedPlan) else None
     plan, findings, saved_file = _split_plan(plan, findings, now)
     order = make_order(
@@ -475,13 +471,10 @@ def _make_plan_record(
     approved_by: str | os.PathLike[str] | None,
     accept: Mapping[str, str],
     *,
-    unapproved: str,
     reason: str,
     now: str,
 ) -> PlanOnRecord | None:
     """Return the record of a saved plan for the manifest, or None if the plan is not saved."""
-    if approved_by is None and not unapproved.strip():
-        _reject_unapproved(plan.plan if isinstance(plan, SavedPlan) else plan, folder)
     if not isinstance(plan, SavedPlan):
         if approved_by is not None:
             raise ApprovalError(
@@ -518,28 +511,6 @@ def _keep_approval(folder: Path, plan: SavedPlan, record: PlanOnRecord, seconds:
     digest = hashlib.sha256(signature).hexdigest()
     if any(one.signature_sha256 == digest for one in record.approvals):
         keep_approval(folder, plan.data, signature, lock_seconds=seconds)
-
-
-def _reject_unapproved(plan: CertificatePlan, folder: Path) -> None:
-    """Reject a plan without an approval if the plan in the folder was approved."""
-    if not os.path.isfile(folder / NAME):
-        return
-    manifest = read_manifest(folder)
-    approved = [one for one in manifest.plans if one.approvals]
-    if not approved or plan.sha256 in (manifest.plan_sha256, approved[-1].plan_sha256):
-        return
-    signer = approved[-1].approvals[-1]
-    raise ApprovalError(
-        (
-            f"{signer.signer} approved the plan of {folder} on {signer.verified_at[:10]}. "
-            "The new plan is different and not approved, so lyncnb changed nothing"
-        ),
-        hint=(
-            "save the plan, have it approved, and specify --approved-by SIGNERS. To "
-            "create the requests without an approval, specify a reason: --unapproved "
-            "REASON"
-        ),
-    )
 
 
 def _report_dry_run(preview: Preview) -> RequestBundle:

@@ -205,9 +205,8 @@ class PlannedCertificate(NamedTuple):
     def id(self) -> str:
         """The ID ``<role>-<slug>-<8 hex>``, which is also used in the certificate's file names.
 
-        The id depends only on the role, the usages, and the server, pool, or deployment. It does
-        not
-        change if a name is added to the certificate.
+        The ID depends only on the role, the usages, and the server, pool, or deployment. It does
+        not change if a name is added to the certificate.
         """
         server = self.servers[0] if self.shared_by == "server" else ""
         what = "\0".join(
